@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The no-op plan of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
+# key exchange. Prints medians, the ratio of walls, and the CPU of both. Needs the lab up; applies lab/cluster.yaml first. ROUNDS=15 by default.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+rounds=${ROUNDS:-15}
+file=lab/cluster.yaml
+aot=artifacts/publish/kbr/release_linux-x64/kbr
+jit=artifacts/bin/kbr/release/kbr
+[ -x $aot ] || eng/publish.sh
+[ -x $jit ] || dotnet build src/kbr -c Release --nologo -v quiet
+$jit init --credentials -c $file >/dev/null
+$jit apply --auto-approve -c $file >/dev/null
+
+probes=$(mktemp -d)
+trap 'rm -rf "$probes"' EXIT
+hosts=(db-master-01 db-slave-01 db-slave-02 haproxy-01 haproxy-02)
+declare -A octet=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [haproxy-01]=11 [haproxy-02]=12)
+for host in "${hosts[@]}"; do $jit plan --print-probe "$host" -c $file >"$probes/$host.sh"; done
+cat >"$probes/floor" <<EOF
+#!/bin/bash
+pids=()
+for pair in $(for host in "${hosts[@]}"; do printf '%s:%s ' "$host" "${octet[$host]}"; done); do
+    ssh -F none -i lab/.state/id_ed25519 -o UserKnownHostsFile=lab/.state/known_hosts -o KexAlgorithms=curve25519-sha256 -o BatchMode=yes \
+        root@127.0.77.\${pair#*:} sh -s <"$probes/\${pair%:*}.sh" >"$probes/\${pair%:*}.out" & pids+=(\$!)
+done
+for pid in \${pids[@]}; do wait \$pid; done
+EOF
+chmod +x "$probes/floor"
+
+# Rounds alternate, so that whatever else the machine does hits all three alike.
+python3 - "$rounds" "$probes/floor" "$aot" "$jit" "$file" <<'EOF'
+import os, statistics, subprocess, sys, time
+rounds, floor, aot, jit, file = int(sys.argv[1]), *sys.argv[2:6]
+def run(command):
+    before, start = os.times(), time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wall, after = time.monotonic() - start, os.times()
+    return wall, after.children_user + after.children_system - before.children_user - before.children_system
+plan = ["plan", "--detailed-exitcode", "-c", file]
+subjects = {"floor (ssh)": [floor], "kbr plan, Native AOT": [aot, *plan], "kbr plan, JIT": [jit, *plan]}
+taken = {name: [] for name in subjects}
+for number in range(rounds + 1):
+    for name, command in subjects.items():
+        result = run(command)
+        if number:  # the first round warms caches
+            taken[name].append(result)
+base = statistics.median(wall for wall, _ in taken["floor (ssh)"])
+for name, results in taken.items():
+    walls, cpus = [w for w, _ in results], [c for _, c in results]
+    print(f"{name:22} wall {statistics.median(walls):.3f} s ({min(walls):.3f}-{max(walls):.3f})  ratio {statistics.median(walls) / base:.2f}  CPU {statistics.median(cpus):.3f} s")
+EOF
+$aot plan --verbose -c $file 2>&1 >/dev/null | sort

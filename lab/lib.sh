@@ -1,0 +1,307 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2016,SC2120  # used by the scripts that read this; quoted for the shell over there
+# What every lab script shares: the topology, the paths, and how hosts are made.
+set -euo pipefail
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+# Debian's own docker client first: it is the one that fits the engine.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+
+LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CACHE=${KBR_LAB_DIR:-/var/tmp/kbr-lab}
+STATE=$CACHE/state            # lab/.state of every checkout is a link to it
+MIRROR=${KBR_LAB_MIRROR:-http://deb.debian.org/debian}
+
+NET=kbr
+PRIVATE=10.77.0               # the hosts' network
+PUBLISHED=127.0.77            # the same last octets, on this machine's loopback
+REGISTRY=$PRIVATE.5:5000
+
+DB_HOSTS=(db-master-01 db-slave-01 db-slave-02)
+LB_HOSTS=(haproxy-01 haproxy-02)
+HOSTS=("${DB_HOSTS[@]}" "${LB_HOSTS[@]}")
+INFRA=(kbr-registry kbr-time lb-haproxy)
+declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [haproxy-01]=11 [haproxy-02]=12)
+
+# Pinned tags of what is pushed to the registry; `lab/up` warns when Debian has moved on.
+declare -A TAG=([patroni]=17-4.0.7 [haproxy]=3.0.11 [pgbouncer]=1.24.1)
+SERVICES=(patroni haproxy pgbouncer)
+
+role() { [[ $1 == db-* ]] && echo db || echo lb; }
+
+# "name size loop" of each empty device of a host. The loop numbers are fixed, so that a stopped host
+# finds its disks again after this machine was rebooted.
+disks() {
+  case $1 in
+    db-master-01) echo "sdb 8G 770"; echo "sdc 1G 771" ;;
+    db-slave-01)  echo "sdb 8G 772"; echo "sdc 1G 773" ;;
+    db-slave-02)  echo "sdb 8G 774"; echo "sdc 1G 775" ;;
+    haproxy-01)   echo "sdb 1G 776" ;;
+    haproxy-02)   echo "sdb 1G 777" ;;
+  esac
+}
+
+START=${EPOCHREALTIME/./}
+say() {
+  local us=$((${EPOCHREALTIME/./} - START))
+  printf '%6.1fs  %s\n' "$((us / 1000000)).$((us / 100000 % 10))" "$*"
+}
+die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
+
+# Runs commands, says nothing unless they fail.
+quietly() {
+  local log=$1; shift
+  mkdir -p "$CACHE/log"
+  if ! "$@" >"$CACHE/log/$log.log" 2>&1; then
+    printf 'lab: failed: %s\n' "$*" >&2
+    tail -n 25 "$CACHE/log/$log.log" >&2
+    return 1
+  fi
+}
+
+# Waits for every background job; fails when one failed.
+join() {
+  local pid failed=0
+  for pid in "$@"; do wait "$pid" || failed=1; done
+  return "$failed"
+}
+
+# Polls a command until it succeeds: wait_for SECONDS WHAT COMMAND...
+wait_for() {
+  local deadline=$((SECONDS + $1)) what=$2; shift 2
+  until "$@" >/dev/null 2>&1; do
+    (( SECONDS < deadline )) || die "gave up waiting for $what"
+    sleep 0.2
+  done
+}
+
+known_host() {
+  [[ -n ${OCTET[${1:-}]:-} ]] || die "no such host: ${1:-(none)}; there are: ${HOSTS[*]}"
+}
+
+need_root() { (( EUID == 0 )) || die "must run as root"; }
+
+# lock: nothing else may change the lab meanwhile. lock HOST...: nothing else may change these hosts, nor
+# bring the lab up or down. Daemons must not inherit the lock (9>&-).
+lock() {
+  local host fd
+  mkdir -p "$CACHE"
+  exec 9>"$CACHE/lock"
+  if (( $# == 0 )); then take_lock -x 9; return; fi
+  take_lock -s 9
+  for host in $(printf '%s\n' "$@" | sort -u); do
+    exec {fd}>"$CACHE/lock.$host"
+    take_lock -x "$fd"
+  done
+}
+take_lock() {
+  flock -n "$@" || { echo "lab: another lab command is running, waiting for it" >&2; flock "$@"; }
+}
+
+running() { [[ $(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null) == true ]]; }
+exists()  { docker container inspect "$1" >/dev/null 2>&1; }
+in_host() { docker exec "$@"; }
+
+ssh_options() {
+  printf '%s\n' -F /dev/null -i "$STATE/id_ed25519" -o BatchMode=yes -o IdentitiesOnly=yes \
+    -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$STATE/known_hosts" \
+    -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=5 -o LogLevel=ERROR
+}
+# at HOST COMMAND: over ssh, as root
+at() {
+  local options; mapfile -t options < <(ssh_options)
+  ssh "${options[@]}" -n "root@$PUBLISHED.${OCTET[$1]}" "${@:2}"
+}
+
+# Up means: boot finished, sshd and the inner Docker Engine answer, the clock has been measured.
+booted() {
+  at "$1" 'case $(systemctl is-system-running) in running|degraded) ;; *) exit 1;; esac
+    docker info >/dev/null 2>&1 && chronyc -n tracking | grep -q "Leap status *: Normal"'
+}
+wait_booted() { wait_for "${2:-90}" "$1 to boot" booted "$1"; }
+
+# ---- disks -------------------------------------------------------------------------------------------
+
+backing_file() { cat "/sys/block/loop$1/loop/backing_file" 2>/dev/null || true; }
+
+detach_disk() { # LOOP
+  local file; file=$(backing_file "$1")
+  [[ -n $file ]] || return 0
+  [[ $file == "$CACHE"/* ]] || die "/dev/loop$1 belongs to $file, which is not the lab's"
+  losetup -d "/dev/loop$1"
+  wait_for 20 "/dev/loop$1 to be released" loop_free "$1"
+}
+loop_free() { [[ -z $(backing_file "$1") ]]; }
+
+attach_disk() { # LOOP FILE
+  [[ $(backing_file "$1") == "$2" ]] && return 0
+  detach_disk "$1"
+  # LOOP_CTL_ADD makes a loop device of a given number; it fails when there is one already.
+  [[ -d /sys/block/loop$1 ]] ||
+    perl -e 'open my $c, "+<", "/dev/loop-control" or die "loop-control: $!"; ioctl $c, 0x4C80, $ARGV[0]+0' "$1"
+  [[ -b /dev/loop$1 ]] || mknod "/dev/loop$1" b 7 "$1"
+  losetup "/dev/loop$1" "$2"
+}
+
+remove_loop() { # LOOP
+  detach_disk "$1"
+  [[ ! -d /sys/block/loop$1 ]] ||
+    perl -e 'open my $c, "+<", "/dev/loop-control" or exit; ioctl $c, 0x4C81, $ARGV[0]+0' "$1"
+  rm -f "/dev/loop$1"
+}
+
+# ---- the store: an XFS file system whose files can be copied by reference ------------------------------
+
+STORE=$CACHE/store
+
+mount_store() {
+  mountpoint -q "$STORE" && return 0
+  mkdir -p "$STORE"
+  if [[ ! -f $CACHE/store.img ]]; then
+    rm -f "$CACHE/store.img.part"
+    truncate -s 40G "$CACHE/store.img.part"
+    mkfs.xfs -q -m reflink=1 "$CACHE/store.img.part"
+    mv "$CACHE/store.img.part" "$CACHE/store.img"
+  fi
+  mount -o loop,noatime "$CACHE/store.img" "$STORE"
+}
+
+unmount() { ! mountpoint -q "$1" || umount "$1" || umount -l "$1"; }
+
+seed_file() { [[ -s $CACHE/seed ]] || die "no seed: run lab/up"; echo "$STORE/seed-$(<"$CACHE/seed").img"; }
+
+# /var/lib/docker of a host: a file system of its own, made by copying the seed's by reference.
+# (Docker's overlay cannot lie on another overlay; and one host that fills its disk fills only its own.)
+fresh_docker_root() { # HOST
+  unmount "$CACHE/docker/$1"
+  mkdir -p "$CACHE/docker/$1"
+  cp --reflink=always "$(seed_file)" "$STORE/$1.img"
+  mount_docker_root "$1"
+}
+mount_docker_root() { # HOST; the copies share one UUID
+  mountpoint -q "$CACHE/docker/$1" || mount -o loop,noatime,nouuid "$STORE/$1.img" "$CACHE/docker/$1"
+}
+
+# ---- hosts -------------------------------------------------------------------------------------------
+
+# Flags of a container that runs systemd and Docker Engine. --privileged fails where CAP_SYS_RESOURCE is
+# not in the bounding set. SYS_TIME and SYS_MODULE are dropped because clock and kernel are this machine's.
+HOST_FLAGS=(
+  --cap-add ALL --cap-drop SYS_RESOURCE --cap-drop SYS_TIME --cap-drop SYS_MODULE
+  --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
+  --device-cgroup-rule='a *:* rwm' --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw
+  --tmpfs /run:exec --tmpfs /tmp:exec
+)
+
+# Inner containers' cgroups lie under one parent per host, so that they can be cleared away with it.
+daemon_json() { # HOST
+  cat <<JSON
+{"storage-driver": "overlay2", "cgroup-parent": "/kbr-lab/$1", "insecure-registries": ["$PRIVATE.0/24"],
+ "log-opts": {"max-size": "10m", "max-file": "2"}}
+JSON
+}
+clear_cgroups() { # HOST; a cgroup that still holds a process stays, which is right
+  [[ -d /sys/fs/cgroup ]] || return 0
+  find /sys/fs/cgroup -mindepth 2 -maxdepth 12 -depth -path "*/kbr-lab/$1*" -type d -exec rmdir {} + 2>/dev/null || true
+  find /sys/fs/cgroup -mindepth 1 -maxdepth 3 -name kbr-lab -type d -exec rmdir {} + 2>/dev/null || true
+}
+
+# What makes a host this host, and stays when it is reset: ssh host keys and machine id.
+identity() { # HOST
+  local dir=$STATE/hosts/$1
+  if [[ ! -f $dir/machine-id ]]; then
+    rm -rf "$dir"; mkdir -p "$dir"
+    ssh-keygen -q -t ed25519 -N '' -C "$1" -f "$dir/ssh_host_ed25519_key"
+    ssh-keygen -q -t ecdsa -N '' -C "$1" -f "$dir/ssh_host_ecdsa_key"
+    ssh-keygen -q -t rsa -b 2048 -N '' -C "$1" -f "$dir/ssh_host_rsa_key"
+    tr -d - </proc/sys/kernel/random/uuid >"$dir/machine-id"
+  fi
+}
+
+# The files a new host starts with, as a tar stream.
+host_files() { # HOST
+  local tree; tree=$(mktemp -d "$CACHE/tree.XXXXXX")
+  install -d "$tree"/etc/{ssh,docker} "$tree/home"
+  install -d -m 0700 "$tree/root" "$tree/root/.ssh"
+  install -d -m 0700 -o 1000 -g 1000 "$tree"/home/ops "$tree"/home/ops/.ssh
+  install -m 0600 "$STATE/id_ed25519.pub" "$tree/root/.ssh/authorized_keys"
+  install -m 0600 -o 1000 -g 1000 "$STATE/id_ed25519.pub" "$tree/home/ops/.ssh/authorized_keys"
+  install -m 0600 "$STATE/hosts/$1"/ssh_host_*_key "$tree/etc/ssh/"
+  install -m 0644 "$STATE/hosts/$1"/ssh_host_*_key.pub "$tree/etc/ssh/"
+  install -m 0444 "$STATE/hosts/$1/machine-id" "$tree/etc/machine-id"
+  daemon_json "$1" >"$tree/etc/docker/daemon.json"
+  tar -C "$tree" -cf - etc root home
+  rm -rf "$tree"
+}
+
+remove_host() { # HOST
+  docker rm -f "$1" >/dev/null 2>&1 || true
+  unmount "$CACHE/docker/$1"
+  local _ loop; while read -r _ _ loop; do detach_disk "$loop"; done < <(disks "$1")
+  clear_cgroups "$1"
+}
+
+# A new, empty machine: fresh system, seed images, empty disks.
+create_host() { # HOST
+  local name size loop devices=() host=$1 octet=${OCTET[$1]}
+  remove_host "$host"
+  mkdir -p "$CACHE/disks"
+  while read -r name size loop; do
+    rm -f "$CACHE/disks/$host-$name.img"
+    truncate -s "$size" "$CACHE/disks/$host-$name.img"
+    attach_disk "$loop" "$CACHE/disks/$host-$name.img"
+    devices+=(--device "/dev/loop$loop:/dev/$name")
+  done < <(disks "$host")
+  fresh_docker_root "$host"
+  identity "$host"
+  docker create --name "$host" --hostname "$host" "${HOST_FLAGS[@]}" --shm-size 512m \
+    --network "$NET" --ip "$PRIVATE.$octet" -p "$PUBLISHED.$octet:22:22" \
+    -v "$CACHE/docker/$host:/var/lib/docker" \
+    --label kbr.lab=host --label "kbr.lab.image=$(<"$CACHE/host-image")" \
+    "${devices[@]}" "$(<"$CACHE/host-image")" >/dev/null
+  host_files "$host" | docker cp - "$host:/"
+  docker start "$host" >/dev/null
+}
+
+# A host that stopped, with its disks and its data as they were, but for devices that shall be missing.
+start_host() { # HOST [DEVICE...]
+  local name _ loop
+  mount_store
+  while read -r name _ loop; do
+    if [[ " ${*:2} " == *" $name "* ]]; then detach_disk "$loop"
+    else attach_disk "$loop" "$CACHE/disks/$1-$name.img"
+    fi
+  done < <(disks "$1")
+  mount_docker_root "$1"
+  docker start "$1" >/dev/null
+}
+
+# ---- the load-balancer stand-in ------------------------------------------------------------------------
+
+# Writes its configuration from $STATE/lb.env (lab/balancer) or lab/lb.env.
+render_balancer() {
+  local INTERVAL COUNT file=$LAB/lb.env port host
+  [[ ! -f $STATE/lb.env ]] || file=$STATE/lb.env
+  # shellcheck source=lb.env
+  . "$file"
+  mkdir -p "$STATE/lb"
+  {
+    cat <<CFG
+# Health check every $INTERVAL, down after $COUNT failures
+global
+  log stdout format raw local0 info
+defaults
+  mode tcp
+  log global
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+  timeout check 2s
+  default-server inter $INTERVAL fall $COUNT rise 1 on-marked-down shutdown-sessions
+CFG
+    for port in 5432 6432; do
+      printf 'listen l%s\n  bind *:%s\n' "$port" "$port"
+      for host in "${LB_HOSTS[@]}"; do echo "  server $host $PRIVATE.${OCTET[$host]}:$port check"; done
+    done
+  } >"$STATE/lb/haproxy.cfg.part"
+  mv "$STATE/lb/haproxy.cfg.part" "$STATE/lb/haproxy.cfg"
+}

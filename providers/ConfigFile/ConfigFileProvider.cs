@@ -1,0 +1,215 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Processes;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.ConfigFile;
+
+/// <summary>A file with its content, owner and mode, and whether the process that uses it has loaded it.</summary>
+public sealed class ConfigFileProvider : IResourceProvider
+{
+    private const string Loaded = "loaded";
+
+    private readonly string _markers;
+
+    /// <summary>Makes the provider.</summary>
+    /// <param name="markers">The directory on the hosts where it is noted what processes have loaded.</param>
+    public ConfigFileProvider(string markers = LoadedMarker.DefaultDirectory) => _markers = markers;
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("config_file", "A file with its content, owner and mode; replaced at once, never written in place.",
+    [
+        new("path", AttributeKind.Path, "Where the file is.") { Required = true, Effect = ChangeEffect.Replace },
+        new("content", AttributeKind.Text, "What it holds; content_file takes it from a local file.") { Required = true, MayHoldSecret = true },
+        new("owner", AttributeKind.String, "User name or number that owns it.") { Default = "root" },
+        new("group", AttributeKind.String, "Group name or number that owns it.") { Default = "root" },
+        new("mode", AttributeKind.Mode, "Its permissions.") { Default = "0644" },
+        new("validate", AttributeKind.String, "A shell command that must accept the new file, whose path is in $file, before it takes the old one's place."),
+        new("reload", AttributeKind.String, "A shell command that makes the running process load the new file."),
+        new("reload_confirm", AttributeKind.String, "A shell command that succeeds once the process has loaded it; tried for 30 seconds."),
+        new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => false;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        var spec = resource.Spec;
+        var loadedBy = spec.OptionalString("loaded_by");
+        if (loadedBy is not null && !ProcessReference.TryParse(loadedBy, out _))
+        {
+            yield return Error(resource, $"loaded_by '{loadedBy}' is neither container:NAME nor unit:NAME.service");
+        }
+
+        if (spec.Has("reload") != (loadedBy is not null))
+        {
+            yield return Error(resource, "reload and loaded_by go together", "loaded_by says which process has the file loaded, reload how it is made to load it again; give both or neither");
+        }
+
+        if (spec.Has("reload_confirm") && !spec.Has("reload"))
+        {
+            yield return Error(resource, "reload_confirm has nothing to confirm without reload");
+        }
+
+        if (spec.OptionalString("path") is { } path && (path.EndsWith('/') || path.Any(char.IsControl)))
+        {
+            yield return Error(resource, $"path '{path}' does not name a file");
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource)
+    {
+        var path = Path(resource);
+        return new ResourceLinks([$"file:{path}"], [$"path:{System.IO.Path.GetDirectoryName(path)}"]) { ManagedPaths = [path] };
+    }
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        yield return new StatRead(Path(resource));
+        yield return new FileRead(Path(resource));
+        if (LoadedBy(resource) is { } process)
+        {
+            yield return process.Read;
+            yield return Marker(resource).Read;
+        }
+    }
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var values = Comparable.None
+            .Add("content", AttributeValue.OfText(Content(resource)))
+            .Add("owner", new(resource.Spec.String("owner")))
+            .Add("group", new(resource.Spec.String("group")))
+            .Add("mode", new(resource.Spec.String("mode")));
+        return LoadedBy(resource) is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
+    }
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, Snapshot snapshot)
+    {
+        var path = Path(resource);
+        if (snapshot.Get(new StatRead(path)) is not { } stat)
+        {
+            return new Observation.Absent();
+        }
+
+        // stat calls an empty one "regular empty file".
+        if (!stat.Kind.StartsWith("regular", StringComparison.Ordinal))
+        {
+            return new Observation.Unknown($"{path} is a {stat.Kind}, not a regular file");
+        }
+
+        if (snapshot.Get(new FileRead(path)) is not { } content)
+        {
+            return new Observation.Unknown($"{path} cannot be read, or is larger than 8 MiB");
+        }
+
+        var values = Comparable.None
+            .Add("content", AttributeValue.OfText(content.Text))
+            .Add("owner", new(Principal(resource.Spec.String("owner"), stat.Uid, stat.User)))
+            .Add("group", new(Principal(resource.Spec.String("group"), stat.Gid, stat.Group)))
+            .Add("mode", new(stat.Mode));
+        if (LoadedBy(resource) is not { } process)
+        {
+            return new Observation.Present(values);
+        }
+
+        if (!process.TryFind(snapshot, out var instance, out var reason))
+        {
+            return new Observation.Unknown(reason);
+        }
+
+        // Another content is going to be replaced and then loaded anyway: that is one difference, not two.
+        var loaded = content.Text == Content(resource).Reveal() ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
+        return new Observation.Present(values.Add(Loaded, new(loaded)));
+    }
+
+    /// <inheritdoc />
+    public Script Render(ResourceChange change)
+    {
+        var resource = change.Resource;
+        var swap = new FileSwap(Path(resource));
+        var body = new StringBuilder("(\n").Append(swap.RenderStart());
+        if (change.Operation == ResourceOperation.Delete)
+        {
+            return new Script(body.Append("rm -f -- \"$path\"\n").Append(Marker(resource).RenderRemove()).Append(")\n").ToString());
+        }
+
+        var spec = resource.Spec;
+        var anew = change.Operation != ResourceOperation.Update || change.Changed.Contains("content");
+        if (anew)
+        {
+            body.Append(swap.RenderWrite(Content(resource).Reveal(), spec.String("owner"), spec.String("group"), spec.String("mode"), spec.OptionalString("validate")));
+        }
+        else if (change.Changed.Contains("owner") || change.Changed.Contains("group") || change.Changed.Contains("mode"))
+        {
+            // chown drops set-id bits, so the mode is set after it either way.
+            body.Append(CultureInfo.InvariantCulture, $"chown -- {Script.Quote(spec.String("owner") + ":" + spec.String("group"))} \"$path\"\n");
+            body.Append(CultureInfo.InvariantCulture, $"chmod -- {spec.String("mode")} \"$path\"\n");
+        }
+
+        if (LoadedBy(resource) is { } process && (anew || change.Changed.Contains(Loaded)))
+        {
+            body.Append(RenderReload(resource, process));
+        }
+
+        return new Script(body.Append(")\n").ToString());
+    }
+
+    private string RenderReload(Resource resource, ProcessReference process)
+    {
+        var confirm = resource.Spec.OptionalString("reload_confirm");
+        return
+            $$"""
+            umask 077
+            {{process.RenderInstance()}}
+            if [ -n "$instance" ]; then
+                sum=$(sha256sum < "$path")
+                sum=${sum%% *}
+                if ! sh -c {{Script.Quote(resource.Spec.String("reload"))}} </dev/null >&2; then
+                    echo "$path is in place, but {{process}} could not be made to load it" >&2
+                    exit 1
+                fi
+            {{(confirm is null ? "" : RenderConfirm(confirm, process))}}
+            {{Marker(resource).RenderWrite()}}
+            fi
+
+            """;
+    }
+
+    private static string RenderConfirm(string command, ProcessReference process) =>
+        $$"""
+        end=$(($(date +%s) + 30))
+        until said=$(timeout 10 sh -c {{Script.Quote(command)}} </dev/null 2>&1); do
+            if [ "$(date +%s)" -ge "$end" ]; then
+                echo "$path is in place, but {{process}} did not confirm within 30 s that it has loaded it: $said" >&2
+                exit 1
+            fi
+            sleep 0.2
+        done
+        """;
+
+    // A number asked for is compared with the number, a name with the name.
+    private static string Principal(string wanted, int id, string name) =>
+        wanted.All(char.IsAsciiDigit) || name == "UNKNOWN" ? id.ToString(CultureInfo.InvariantCulture) : name;
+
+    private static string Path(Resource resource) => resource.Spec.String("path");
+
+    private static SecretText Content(Resource resource) => resource.Spec.Text("content") ?? SecretText.Plain("");
+
+    private static ProcessReference? LoadedBy(Resource resource) =>
+        ProcessReference.TryParse(resource.Spec.OptionalString("loaded_by"), out var process) ? process : null;
+
+    private LoadedMarker Marker(Resource resource) => LoadedMarker.Of(resource.Address, _markers);
+
+    private static Diagnostic Error(Resource resource, string summary, string? remedy = null) =>
+        Diagnostic.Error(summary, resource.Location, remedy: remedy, address: resource.Address.ToString());
+}

@@ -1,0 +1,184 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Container;
+
+/// <summary>Puts a wanted container and Docker's description of one into the same words.</summary>
+/// <remarks>Docker mixes what the image says into what it says of a container. What the specification leaves to the image reads as
+/// empty when the container has the image's own value, so that anything else shows.</remarks>
+internal static class ContainerComparison
+{
+    /// <summary>The label that says which resource made a container.</summary>
+    public const string AddressLabel = "kbr.address";
+
+    public static ImmutableSortedDictionary<string, AttributeValue> Desired(ContainerSpec spec)
+    {
+        var values = Comparable.None
+            .Add("image", new(spec.Image))
+            .Add("command", Lines(spec.Command ?? []))
+            .Add("entrypoint", Lines(spec.Entrypoint ?? []))
+            .Add("environment", AttributeValue.Of(spec.Environment))
+            .Add("mounts", Sorted(spec.Mounts.Select(mount => mount.ToString())))
+            .Add("network", new(spec.Network))
+            .Add("user", new(spec.User ?? ""))
+            .Add("shm_size", AttributeValue.Of(spec.ShmSize))
+            .Add("stop_timeout", AttributeValue.Of(spec.StopTimeout))
+            .Add("restart", new(spec.Restart))
+            .Add("labels", AttributeValue.Of(spec.Labels))
+            .Add("ulimits", AttributeValue.Of(spec.Ulimits))
+            .Add("cap_add", Sorted(spec.CapAdd))
+            .Add("log_driver", new(spec.LogDriver))
+            .Add("log_options", AttributeValue.Of(spec.LogOptions))
+            .Add("read_only", AttributeValue.Of(spec.ReadOnly))
+            .Add("tmpfs", Sorted(spec.Tmpfs.Select(entry => entry.TrimEnd(':'))))
+            .Add(ContainerProvider.Leftover, AttributeValue.Of(false));
+        if (spec.Hostname is { } hostname)
+        {
+            values = values.Add("hostname", new(hostname));
+        }
+
+        return spec.SupervisedBy is null ? values.Add(ContainerProvider.Running, AttributeValue.Of(true)) : values;
+    }
+
+    public static ImmutableSortedDictionary<string, AttributeValue> Observed(ContainerSpec spec, string containerJson, DockerAnswer image, bool leftover)
+    {
+        using var containerDocument = JsonDocument.Parse(containerJson);
+        using var imageDocument = image.Status == 200 ? JsonDocument.Parse(image.Json) : null;
+        var container = containerDocument.RootElement;
+        var config = container.GetProperty("Config");
+        var host = container.GetProperty("HostConfig");
+
+        // What the image gives can be told apart only when the container was made from the image that is wanted; from another one it will be replaced anyway.
+        var sameImage = imageDocument is not null && Text(imageDocument.RootElement, "Id") == Text(container, "Image");
+        JsonElement? own = sameImage ? Member(imageDocument!.RootElement, "Config") : null;
+
+        var entrypoint = List(config, "Entrypoint");
+        var command = List(config, "Cmd");
+        if (spec.Entrypoint is { } wanted && wanted.Length <= entrypoint.Length + command.Length && entrypoint.AddRange(command).Take(wanted.Length).SequenceEqual(wanted))
+        {
+            // docker create takes one word as entry point and the rest as the command.
+            (command, entrypoint) = ([.. entrypoint.AddRange(command).Skip(wanted.Length)], wanted);
+        }
+        else if (spec.Entrypoint is null && (own is null || entrypoint.SequenceEqual(List(own, "Entrypoint"))))
+        {
+            entrypoint = [];
+        }
+
+        // A new entry point makes Docker drop the image's command.
+        if (spec.Command is null && (own is null || (spec.Entrypoint is null && command.SequenceEqual(List(own, "Cmd")))))
+        {
+            command = [];
+        }
+
+        var user = Text(config, "User");
+        var values = Comparable.None
+            .Add("image", new(ImageName(spec, container, sameImage, image.Status)))
+            .Add("command", Lines(command))
+            .Add("entrypoint", Lines(entrypoint))
+            .Add("environment", AttributeValue.Of(WithoutImages(Variables(config), own is null ? null : Variables(own.Value), spec.Environment)))
+            .Add("mounts", Sorted(Mounts(container, own)))
+            .Add("network", new(Text(host, "NetworkMode") is "default" ? "bridge" : Text(host, "NetworkMode")))
+            .Add("user", new(spec.User is null && (own is null || user == Text(own.Value, "User")) ? "" : user))
+            .Add("shm_size", AttributeValue.Of(Number(host, "ShmSize") ?? 0))
+            .Add("stop_timeout", AttributeValue.Of(Number(config, "StopTimeout") ?? 10))
+            .Add("restart", new(Member(host, "RestartPolicy") is { } policy && Text(policy, "Name") is { Length: > 0 } name ? name : "no"))
+            .Add("labels", AttributeValue.Of(WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)))
+            .Add("ulimits", AttributeValue.Of(Ulimits(host)))
+            .Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)))
+            .Add("log_driver", new(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""))
+            .Add("log_options", AttributeValue.Of(LogOptions(spec, host)))
+            .Add("read_only", AttributeValue.Of(Truth(host, "ReadonlyRootfs")))
+            .Add("tmpfs", Sorted(Map(host, "Tmpfs").Select(pair => pair.Value.Length == 0 ? pair.Key : $"{pair.Key}:{pair.Value}")))
+            .Add(ContainerProvider.Leftover, AttributeValue.Of(leftover));
+        if (spec.Hostname is not null)
+        {
+            values = values.Add("hostname", new(Text(config, "Hostname")));
+        }
+
+        return spec.SupervisedBy is null
+            ? values.Add(ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
+            : values;
+    }
+
+    private static string ImageName(ContainerSpec spec, JsonElement container, bool sameImage, int imageStatus)
+    {
+        var name = Text(container.GetProperty("Config"), "Image");
+        if (sameImage || (imageStatus != 200 && name == spec.Image))
+        {
+            return spec.Image;
+        }
+
+        return name == spec.Image ? $"{name} (another image of that name: {Text(container, "Image")})" : name;
+    }
+
+    private static ImmutableSortedDictionary<string, string> WithoutImages(
+        ImmutableSortedDictionary<string, string> values, ImmutableSortedDictionary<string, string>? images, IReadOnlyDictionary<string, string> wanted) =>
+        values.RemoveRange([.. values
+            .Where(pair => !wanted.ContainsKey(pair.Key) && (images is null || (images.TryGetValue(pair.Key, out var own) && own == pair.Value)))
+            .Select(pair => pair.Key)]);
+
+    private static ImmutableSortedDictionary<string, string> Variables(JsonElement config) =>
+        List(config, "Env").Select(line => line.Split('=', 2)).ToImmutableSortedDictionary(pair => pair[0], pair => pair.Length > 1 ? pair[1] : "", StringComparer.Ordinal);
+
+    // A volume that only the image asked for belongs to the image.
+    private static IEnumerable<string> Mounts(JsonElement container, JsonElement? image)
+    {
+        var declared = image is { } config && Member(config, "Volumes") is { ValueKind: JsonValueKind.Object } volumes
+            ? volumes.EnumerateObject().Select(volume => volume.Name).ToHashSet(StringComparer.Ordinal)
+            : [];
+        foreach (var mount in Items(container, "Mounts"))
+        {
+            var target = Text(mount, "Destination");
+            switch (Text(mount, "Type"))
+            {
+                case "bind":
+                    yield return new BindMount(Text(mount, "Source"), target, !Truth(mount, "RW")).ToString();
+                    break;
+                case "volume" when declared.Contains(target) || image is null:
+                    break;
+                case var kind:
+                    yield return $"{kind} {Text(mount, "Name")}:{target}";
+                    break;
+            }
+        }
+    }
+
+    private static ImmutableSortedDictionary<string, string> Ulimits(JsonElement host) =>
+        Items(host, "Ulimits").ToImmutableSortedDictionary(
+            limit => Text(limit, "Name"),
+            limit => string.Create(CultureInfo.InvariantCulture, $"{Number(limit, "Soft")}:{Number(limit, "Hard")}"),
+            StringComparer.Ordinal);
+
+    // The engine adds the options of its own configuration: only those asked for are compared.
+    private static ImmutableSortedDictionary<string, string> LogOptions(ContainerSpec spec, JsonElement host)
+    {
+        var options = Member(host, "LogConfig") is { } log ? Map(log, "Config") : ImmutableSortedDictionary<string, string>.Empty;
+        return options.RemoveRange([.. options.Keys.Where(key => !spec.LogOptions.ContainsKey(key))]);
+    }
+
+    private static AttributeValue Lines(ImmutableArray<string> words) => new(string.Join('\n', words));
+
+    private static AttributeValue Sorted(IEnumerable<string> words) => new(string.Join('\n', words.Order(StringComparer.Ordinal)));
+
+    private static JsonElement? Member(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private static string Text(JsonElement element, string name) => Member(element, name)?.GetString() ?? "";
+
+    private static long? Number(JsonElement element, string name) => Member(element, name)?.GetInt64();
+
+    private static bool Truth(JsonElement element, string name) => Member(element, name)?.GetBoolean() ?? false;
+
+    private static JsonElement.ArrayEnumerator Items(JsonElement element, string name) => Member(element, name)?.EnumerateArray() ?? default;
+
+    private static ImmutableArray<string> List(JsonElement? element, string name) =>
+        element is { } parent ? [.. Items(parent, name).Select(item => item.GetString() ?? "")] : [];
+
+    private static ImmutableSortedDictionary<string, string> Map(JsonElement element, string name) =>
+        Member(element, name) is { } map
+            ? map.EnumerateObject().ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Value.GetString() ?? "", StringComparer.Ordinal)
+            : ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+}

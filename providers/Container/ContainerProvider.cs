@@ -1,0 +1,99 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Container;
+
+/// <summary>A container of Docker Engine, compared field by field with what the engine's API says of it.</summary>
+public sealed class ContainerProvider : IResourceProvider
+{
+    internal const string Running = "running";
+    internal const string Leftover = "leftover";
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("container", "A container of Docker Engine.",
+    [
+        new("container_name", AttributeKind.String, "Its name; the resource's name when left out.") { Effect = ChangeEffect.Replace },
+        new("image", AttributeKind.String, "The image, by tag and digest, or by the tag of an image resource loaded from an archive.") { Required = true, Effect = ChangeEffect.Replace },
+        new("command", AttributeKind.StringList, "The command; the image's own when left out.") { Effect = ChangeEffect.Replace },
+        new("entrypoint", AttributeKind.StringList, "The entry point; the image's own when left out.") { Effect = ChangeEffect.Replace },
+        new("environment", AttributeKind.StringMap, "Variables beside the image's own; anyone who may inspect the container reads them, so no secrets.") { Effect = ChangeEffect.Replace },
+        new("mounts", AttributeKind.StringList, "Directories of the host: source:target, or source:target:ro.") { Effect = ChangeEffect.Replace },
+        new("network", AttributeKind.String, "The network it joins.") { Default = "host", Effect = ChangeEffect.Replace },
+        new("user", AttributeKind.String, "The user it runs as; the image's own when left out.") { Effect = ChangeEffect.Replace },
+        new("hostname", AttributeKind.String, "Its host name; Docker's choice when left out.") { Effect = ChangeEffect.Replace },
+        new("shm_size", AttributeKind.Size, "The size of /dev/shm.") { Default = 64L << 20, Effect = ChangeEffect.Replace },
+        new("stop_timeout", AttributeKind.Integer, "Seconds it is given to stop before it is killed.") { Default = 60L, Minimum = 1, Effect = ChangeEffect.Replace },
+        new("restart", AttributeKind.String, "Docker's restart policy; no when a unit supervises it.") { Default = "no", Choices = ["no", "always", "unless-stopped", "on-failure"] },
+        new("supervised_by", AttributeKind.String, "The systemd unit that starts and stops it, for example patroni.service."),
+        new("labels", AttributeKind.StringMap, "Labels beside the image's own.") { Effect = ChangeEffect.Replace },
+        new("ulimits", AttributeKind.StringMap, "Limits by name, soft:hard or one number for both.") { Effect = ChangeEffect.Replace },
+        new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own.") { Effect = ChangeEffect.Replace },
+        new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.") { Default = "local", Effect = ChangeEffect.Replace },
+        new("log_options", AttributeKind.StringMap, "Options of the log driver, for example max-size.") { Effect = ChangeEffect.Replace },
+        new("ports", AttributeKind.StringList, "What it listens on in the host's network, for example tcp/5432; checked against other containers of the host."),
+        new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.") { Default = false, Effect = ChangeEffect.Replace },
+        new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => false;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource) =>
+        ContainerSpec.Problems(resource).Select(problem => Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString()));
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource)
+    {
+        var spec = ContainerSpec.Of(resource);
+        return new ResourceLinks(
+            ["container:" + spec.Name],
+            [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()])
+        {
+            Ports = [.. resource.Spec.List("ports")],
+        };
+    }
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var spec = ContainerSpec.Of(resource);
+        yield return new ContainerRead(spec.Name);
+        yield return new ContainerRead(spec.FormerName);
+        yield return new ImageRead(spec.Image);
+    }
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => ContainerComparison.Desired(ContainerSpec.Of(resource));
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, Snapshot snapshot)
+    {
+        var spec = ContainerSpec.Of(resource);
+        var container = snapshot.Get(new ContainerRead(spec.Name));
+        var former = snapshot.Get(new ContainerRead(spec.FormerName));
+        return container.Status switch
+        {
+            200 => new Observation.Present(ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200)),
+            404 => new Observation.Absent(former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null),
+            0 => new Observation.Unknown("Docker Engine does not answer on this host"),
+            var status => new Observation.Unknown($"Docker Engine answers {status} when asked for the container {spec.Name}"),
+        };
+    }
+
+    /// <inheritdoc />
+    public Script Render(ResourceChange change)
+    {
+        var script = new ContainerScript(ContainerSpec.Of(change.Resource));
+        var text = change.Operation switch
+        {
+            ResourceOperation.Delete => script.Delete(),
+            ResourceOperation.Update => script.Update(change.Changed),
+            ResourceOperation.Create => script.Put(takeOver: change.Adopt),
+            _ => script.Put(takeOver: true),
+        };
+        return new Script(text) { Deadline = TimeSpan.FromSeconds(180) + (2 * script.StopTimeout) };
+    }
+}

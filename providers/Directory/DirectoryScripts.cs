@@ -1,0 +1,58 @@
+namespace KeyBuzz.Reconciler.Providers.Directory;
+
+/// <summary>The shell of <see cref="DirectoryProvider"/>.</summary>
+internal static class DirectoryScripts
+{
+    public const string Start = """
+        fail() { printf '%s\n' "$*" >&2; exit 1; }
+
+        """;
+
+    // Made beside and renamed: a run that was cut off leaves either nothing at the path or the finished directory.
+    public const string Create = """
+        [ -d "$parent" ] || fail "$parent is not there, and kbr makes no undeclared directories: declare it as a directory, or mount what should be there"
+        if [ -d "$path" ] && [ ! -L "$path" ]; then
+            chown -- "$owner" "$path"
+            chmod -- "$mode" "$path"
+        else
+            { [ ! -e "$path" ] && [ ! -L "$path" ]; } || fail "$path is there and is not a directory"
+            if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
+            mkdir -m 0700 -- "$fresh"
+            chown -- "$owner" "$fresh"
+            chmod -- "$mode" "$fresh"
+            mv -T -- "$fresh" "$path"
+        fi
+        sync -- "$path" "$parent"
+
+        """;
+
+    public const string Update = """
+        { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is not a directory any more"
+        chown -- "$owner" "$path"
+        chmod -- "$mode" "$path"
+        sync -- "$path"
+
+        """;
+
+    public const string Delete = """
+        if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
+        if [ -e "$path" ] || [ -L "$path" ]; then
+            { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is not a directory any more; kbr leaves it alone"
+            while read -r _ _ _ _ mounted _; do
+                case $mounted in
+                    "$path") fail "a file system is mounted at $path: unmount it first" ;;
+                    "$path"/*) fail "a file system is mounted at $mounted, below $path: unmount it first" ;;
+                esac
+            done </proc/self/mountinfo
+            if [ "$delete_data" = yes ]; then
+                rm -rf --one-file-system -- "$path"
+            elif ! rmdir -- "$path" 2>/dev/null; then
+                set -- "$(ls -A -- "$path" | wc -l)"
+                [ "$1" -gt 0 ] || rmdir -- "$path"
+                fail "$path is not empty ($1 entries that kbr did not make): move them away or delete them, then run again"
+            fi
+            sync -- "$parent"
+        fi
+
+        """;
+}

@@ -1,0 +1,203 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Image;
+
+/// <summary>A container image in the host's Docker Engine: pulled by digest, or loaded from an archive on the operator's machine.</summary>
+public sealed class ImageProvider : IResourceProvider
+{
+    private static readonly TimeSpan TransferDeadline = TimeSpan.FromMinutes(15);
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("image", "A container image, pulled by digest or loaded from an archive.",
+    [
+        new("reference", AttributeKind.String, "NAME:TAG@sha256:DIGEST to pull; NAME:TAG with an archive.") { Required = true },
+        new("archive", AttributeKind.String, "A file made by 'docker save', on the operator's machine; sent and loaded instead of pulling."),
+        new("image_id", AttributeKind.String, "The id (sha256:...) the image must have."),
+        new("labels", AttributeKind.StringMap, "Labels the image must have; with an archive they tell one build from another."),
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => false;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        if (resource.Spec.OptionalString("reference") is not { } text)
+        {
+            yield break;
+        }
+
+        if (!ImageReference.TryParse(text, out _, out var tag, out var digest))
+        {
+            yield return Problem(resource, $"'{text}' is not an image reference", "write NAME:TAG@sha256:DIGEST");
+            yield break;
+        }
+
+        if (tag is null or "latest")
+        {
+            yield return Problem(resource, $"'{text}' names no fixed tag", "name the tag of a version; 'latest' means another image tomorrow");
+        }
+
+        if (resource.Spec.Has("archive"))
+        {
+            if (digest is not null)
+            {
+                yield return Problem(resource, $"'{text}' has a digest, but an image from an archive has none", "write NAME:TAG, and labels or image_id to know the image by");
+            }
+
+            if (resource.Spec.Map("labels").Count == 0 && !resource.Spec.Has("image_id"))
+            {
+                yield return Problem(resource, "nothing tells one build in the archive from another", "give labels that the image was built with, or its image_id");
+            }
+        }
+        else if (digest is null)
+        {
+            yield return Problem(resource, $"'{text}' is not pinned by digest", "add '@sha256:...', as 'docker image inspect' shows it under RepoDigests; or name an archive to load");
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource) => new([$"image:{resource.Spec.String("reference")}"], []);
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource) => [Inspect(resource)];
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var reference = Reference(resource);
+        var desired = Comparable.None.Add("tag", new($"{reference.Repository}:{reference.Tag}"));
+        if (reference.Digest is { } digest)
+        {
+            desired = desired.Add("digest", new(digest));
+        }
+
+        if (resource.Spec.OptionalString("image_id") is { } id)
+        {
+            desired = desired.Add("image_id", new(id));
+        }
+
+        foreach (var (name, value) in resource.Spec.Map("labels"))
+        {
+            desired = desired.Add($"label.{name}", new(value));
+        }
+
+        return desired;
+    }
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, Snapshot snapshot)
+    {
+        var answer = snapshot.Get(Inspect(resource));
+        switch (answer.Status)
+        {
+            case 0:
+                return new Observation.Unknown("Docker Engine does not answer; look at 'systemctl status docker'");
+            case 404:
+                return new Observation.Absent();
+            case 200:
+                break;
+            default:
+                return new Observation.Unknown($"Docker Engine answered {answer.Status} for the image: {answer.Json.Trim()}");
+        }
+
+        using var document = JsonDocument.Parse(answer.Json);
+        var image = document.RootElement;
+        var reference = Reference(resource);
+        var wanted = $"{reference.Repository}:{reference.Tag}";
+        var present = Comparable.None;
+
+        // Docker Engine shortens the names of its default registry, so the tag is compared in that form.
+        var tagged = Strings(image, "RepoTags").Any(tag => tag == Familiar(wanted) || tag == wanted);
+        present = present.Add("tag", new(tagged ? wanted : "(none)"));
+        if (reference.Digest is { } digest)
+        {
+            var found = Strings(image, "RepoDigests").Select(entry => entry[(entry.IndexOf('@', StringComparison.Ordinal) + 1)..]).ToList();
+            present = present.Add("digest", new(found.Contains(digest) ? digest : found.FirstOrDefault() ?? "(none)"));
+        }
+
+        if (resource.Spec.Has("image_id"))
+        {
+            present = present.Add("image_id", new(image.TryGetProperty("Id", out var id) ? id.GetString() ?? "" : ""));
+        }
+
+        foreach (var name in resource.Spec.Map("labels").Keys)
+        {
+            present = present.Add($"label.{name}", new(Label(image, name) ?? "(none)"));
+        }
+
+        return new Observation.Present(present);
+    }
+
+    /// <inheritdoc />
+    public Script Render(ResourceChange change)
+    {
+        var reference = Reference(change.Resource);
+        var head = $"""
+            tag={Script.Quote($"{reference.Repository}:{reference.Tag}")}
+            pinned={Script.Quote(Pinned(change.Resource))}
+            fail() {"{"} printf '%s\n' "$*" >&2; exit 1; {"}"}
+
+            """;
+        if (change.Operation == ResourceOperation.Delete)
+        {
+            return new Script(head + ImageScripts.Delete);
+        }
+
+        return change.Resource.Spec.OptionalString("archive") is { } archive
+            ? new Script(head + ImageScripts.Load)
+            {
+                Deadline = TransferDeadline,
+                Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("archive", archive),
+            }
+            : new Script(head + ImageScripts.Pull) { Deadline = TransferDeadline };
+    }
+
+    private sealed record Parts(string Repository, string? Tag, string? Digest);
+
+    private static Parts Reference(Resource resource) =>
+        ImageReference.TryParse(resource.Spec.String("reference"), out var repository, out var tag, out var digest)
+            ? new Parts(repository, tag, digest)
+            : throw new InvalidOperationException($"{resource.Address}: not an image reference");
+
+    private static ImageRead Inspect(Resource resource) => new(Pinned(resource));
+
+    // By digest where there is one: the tag may have moved to another image.
+    private static string Pinned(Resource resource)
+    {
+        var reference = Reference(resource);
+        return reference.Digest is { } digest ? $"{reference.Repository}@{digest}" : $"{reference.Repository}:{reference.Tag}";
+    }
+
+    private static string Familiar(string name)
+    {
+        const string Registry = "docker.io/";
+        const string Library = "library/";
+        if (!name.StartsWith(Registry, StringComparison.Ordinal))
+        {
+            return name;
+        }
+
+        name = name[Registry.Length..];
+        return name.StartsWith(Library, StringComparison.Ordinal) ? name[Library.Length..] : name;
+    }
+
+    private static IEnumerable<string> Strings(JsonElement element, string name) =>
+        element.TryGetProperty(name, out var list) && list.ValueKind == JsonValueKind.Array
+            ? list.EnumerateArray().Select(item => item.GetString() ?? "")
+            : [];
+
+    private static string? Label(JsonElement image, string name) =>
+        image.TryGetProperty("Config", out var config) && config.ValueKind == JsonValueKind.Object
+        && config.TryGetProperty("Labels", out var labels) && labels.ValueKind == JsonValueKind.Object
+        && labels.TryGetProperty(name, out var value)
+            ? value.GetString()
+            : null;
+
+    private static Diagnostic Problem(Resource resource, string summary, string remedy) =>
+        Diagnostic.Error(summary, resource.Location, remedy: remedy, host: resource.Address.Host, address: resource.Address.ToString());
+}

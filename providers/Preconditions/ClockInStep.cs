@@ -1,0 +1,26 @@
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.Preconditions;
+
+/// <summary>The clock is kept in step: leases compare wall clocks between hosts.</summary>
+internal sealed class ClockInStep : PreconditionCheck
+{
+    private static readonly ClockRead Clock = new();
+
+    public override string Kind => "clock";
+
+    public override Read Read(Precondition precondition) => Clock;
+
+    public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)
+    {
+        var clock = snapshot.Get(Clock);
+        const string Remedy = "run chrony or systemd-timesyncd and wait until 'timedatectl' says the clock is synchronized";
+        return clock.Synchronized switch
+        {
+            true => null,
+            false => new Finding("the clock is not synchronized", clock.Source, Remedy),
+            null => new Finding("nothing on the host can tell whether the clock is synchronized", clock.Source, Remedy),
+        };
+    }
+}

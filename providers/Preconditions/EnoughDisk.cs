@@ -1,0 +1,45 @@
+using System.Globalization;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.Preconditions;
+
+/// <summary>A path has at least so many bytes free.</summary>
+internal sealed class EnoughDisk : PreconditionCheck
+{
+    public override string Kind => "disk";
+
+    public override Read Read(Precondition precondition) => Space(precondition);
+
+    public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)
+    {
+        var path = Path(precondition);
+        var wanted = precondition.Settings.Integer("free") ?? 0;
+        if (snapshot.Get(Space(precondition)) is not { } space)
+        {
+            return new Finding($"the free space of {path} cannot be told", $"there is no {path}", "correct the path of the precondition, or create it");
+        }
+
+        return space.AvailableBytes >= wanted
+            ? null
+            : new Finding($"too little disk space at {path}", $"{Bytes(space.AvailableBytes)} free of {Bytes(space.SizeBytes)}, wanted {Bytes(wanted)}", "free or add disk space");
+    }
+
+    internal static string Bytes(long bytes)
+    {
+        string[] units = ["B", "KiB", "MiB", "GiB", "TiB"];
+        var value = (double)bytes;
+        var unit = 0;
+        while (value >= 1024 && unit < units.Length - 1)
+        {
+            value /= 1024;
+            unit++;
+        }
+
+        return string.Create(CultureInfo.InvariantCulture, $"{value:0.#} {units[unit]}");
+    }
+
+    private static string Path(Precondition precondition) => precondition.Settings.OptionalString("path") ?? "/";
+
+    private static DiskSpaceRead Space(Precondition precondition) => new(Path(precondition));
+}

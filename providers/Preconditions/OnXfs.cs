@@ -1,0 +1,26 @@
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.Preconditions;
+
+/// <summary>A path lies on XFS.</summary>
+internal sealed class OnXfs : PreconditionCheck
+{
+    public override string Kind => "xfs";
+
+    public override Read Read(Precondition precondition) => Space(precondition);
+
+    public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)
+    {
+        var path = precondition.Settings.String("path");
+        const string Remedy = "mount an XFS volume at the path or above it (a 'volume' resource makes one on an empty device)";
+        return snapshot.Get(Space(precondition)) switch
+        {
+            null => new Finding($"{path} is not on XFS", $"there is no {path}", Remedy),
+            { FileSystem: "xfs" } => null,
+            var space => new Finding($"{path} is not on XFS", $"it is on {space.FileSystem}", Remedy),
+        };
+    }
+
+    private static DiskSpaceRead Space(Precondition precondition) => new(precondition.Settings.String("path"));
+}

@@ -1,0 +1,28 @@
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
+using KeyBuzz.Reconciler.Providers.Container;
+using KeyBuzz.Reconciler.Providers.Directory;
+using KeyBuzz.Reconciler.Providers.Image;
+using KeyBuzz.Reconciler.Providers.Preconditions;
+using KeyBuzz.Reconciler.Providers.SystemdUnit;
+using KeyBuzz.Reconciler.Providers.Volume;
+using KeyBuzz.Reconciler.Resources;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace KeyBuzz.Reconciler.Providers;
+
+/// <summary>Every resource type there is, a line each.</summary>
+public static class Registration
+{
+    /// <summary>Adds the providers and the precondition checks.</summary>
+    public static void AddProviders(IServiceCollection services)
+    {
+        services.AddSingleton<IResourceProvider>(_ => new VolumeProvider());
+        services.AddSingleton<IResourceProvider>(_ => new DirectoryProvider());
+        services.AddSingleton<IResourceProvider>(_ => new ConfigFileProvider());
+        services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
+        services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
+        services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());
+        services.AddSingleton<IPreconditionChecks>(_ => new PreconditionChecks());
+    }
+}

@@ -1,0 +1,364 @@
+using System.Collections.Immutable;
+using System.Text;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
+using KeyBuzz.Reconciler.Providers.Processes;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
+
+/// <summary>A systemd unit: its file, whether it starts at boot, whether it runs, and whether it runs with the file as it is.</summary>
+public sealed class SystemdUnitProvider : IResourceProvider
+{
+    private const string Loaded = "loaded";
+
+    private readonly string _markers;
+
+    /// <summary>Makes the provider.</summary>
+    /// <param name="markers">The directory on the hosts where it is noted what units have loaded.</param>
+    public SystemdUnitProvider(string markers = LoadedMarker.DefaultDirectory) => _markers = markers;
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("systemd_unit", "A systemd unit, its file under /etc/systemd/system, and its state.",
+    [
+        new("unit", AttributeKind.String, "Its name, for example patroni.service; the resource's name with .service when left out.") { Effect = ChangeEffect.Replace },
+        new("content", AttributeKind.Text, "The unit file; without it only the state of a unit that is there anyway is kept.") { Effect = ChangeEffect.Disruptive },
+        new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
+        new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
+        new("container", AttributeKind.String, "The container it supervises."),
+    ]);
+
+    /// <summary>A unit without content is not kbr's own: when it goes from the configuration it stays on the host.</summary>
+    public bool HoldsData(Resource resource) => Content(resource) is null;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        var unit = Unit(resource);
+        if (!unit.Contains('.', StringComparison.Ordinal) || !unit.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is ':' or '-' or '_' or '.' or '\\' or '@'))
+        {
+            yield return Error(resource, $"'{unit}' is not a unit name with its suffix, as in patroni.service");
+        }
+
+        if (Content(resource) is not { } content)
+        {
+            yield break;
+        }
+
+        if (content.HasSecret)
+        {
+            yield return Error(resource, "a unit file is readable by everyone and must not hold secrets", "put the secret in a config_file with mode 0600 and name that file in the unit");
+        }
+
+        if (resource.Spec.Boolean("enabled") && !Lines(content.Reveal()).Contains("[Install]"))
+        {
+            yield return Error(resource, $"{unit} is to be enabled but its content has no [Install] section", "add [Install] with WantedBy=multi-user.target, or say enabled: false");
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource)
+    {
+        var needs = ImmutableArray.CreateBuilder<string>();
+        const string Mounts = "RequiresMountsFor=";
+        if (Content(resource) is { } content)
+        {
+            needs.AddRange(Lines(content.Reveal())
+                .Where(line => line.StartsWith(Mounts, StringComparison.Ordinal))
+                .SelectMany(line => line[Mounts.Length..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                .Where(path => path.StartsWith('/'))
+                .Select(path => "path:" + path)
+                .Distinct());
+        }
+
+        if (resource.Spec.OptionalString("container") is { } container)
+        {
+            needs.Add("container:" + container);
+        }
+
+        return new ResourceLinks(["unit:" + Unit(resource)], needs.ToImmutable())
+        {
+            ManagedPaths = Content(resource) is null ? [] : [Path(resource)],
+        };
+    }
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        yield return new UnitRead(Unit(resource));
+        if (Content(resource) is not null)
+        {
+            yield return new StatRead(Path(resource));
+            yield return new FileRead(Path(resource));
+            yield return Marker(resource).Read;
+        }
+    }
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var values = Comparable.None
+            .Add("enabled", AttributeValue.Of(resource.Spec.Boolean("enabled")))
+            .Add("active", AttributeValue.Of(resource.Spec.Boolean("active")));
+        return Content(resource) is { } content
+            ? values.Add("content", AttributeValue.OfText(content)).Add("owner", new("root:root")).Add("mode", new("0644")).Add(Loaded, new(LoadedMarker.Current))
+            : values;
+    }
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, Snapshot snapshot)
+    {
+        var unit = snapshot.Get(new UnitRead(Unit(resource)));
+        if (unit.Properties.Count == 0)
+        {
+            return new Observation.Unknown("systemd does not answer on this host");
+        }
+
+        var values = Comparable.None
+            .Add("enabled", new(Enabled(unit["UnitFileState"])))
+            .Add("active", new(Active(unit["ActiveState"])));
+        if (Content(resource) is not { } wanted)
+        {
+            return unit["LoadState"] == "not-found" ? new Observation.Absent() : new Observation.Present(values);
+        }
+
+        var path = Path(resource);
+        if (snapshot.Get(new StatRead(path)) is not { } stat)
+        {
+            return new Observation.Absent();
+        }
+
+        if (!stat.Kind.StartsWith("regular", StringComparison.Ordinal) || snapshot.Get(new FileRead(path)) is not { } content)
+        {
+            return new Observation.Unknown($"{path} is a {stat.Kind}, not a readable unit file");
+        }
+
+        return new Observation.Present(values
+            .Add("content", AttributeValue.OfText(content.Text))
+            .Add("owner", new($"{stat.User}:{stat.Group}"))
+            .Add("mode", new(stat.Mode))
+            .Add(Loaded, new(JudgeLoaded())));
+
+        string JudgeLoaded()
+        {
+            // Another content is going to be replaced and loaded anyway: that is one difference, not two.
+            if (content.Text != wanted.Reveal())
+            {
+                return LoadedMarker.Current;
+            }
+
+            return unit["NeedDaemonReload"] == "yes"
+                ? LoadedMarker.Stale
+                : Marker(resource).Judge(ProcessReference.OfUnit(unit), stat, content, snapshot);
+        }
+    }
+
+    /// <inheritdoc />
+    public Script Render(ResourceChange change)
+    {
+        var resource = change.Resource;
+        var body = new StringBuilder("(\n").Append(
+            $"""
+            unit={Script.Quote(Unit(resource))}
+            property() (systemctl show -p "$1" --value -- "$unit")
+
+            """);
+        body.Append(change.Operation == ResourceOperation.Delete ? RenderDelete(resource) : RenderPut(change));
+        // A stop waits for the unit's own stop timeout.
+        return new Script(body.Append(")\n").ToString()) { Deadline = TimeSpan.FromMinutes(5) };
+    }
+
+    private string RenderPut(ResourceChange change)
+    {
+        var resource = change.Resource;
+        var anew = change.Operation != ResourceOperation.Update;
+        var content = Content(resource);
+        var body = new StringBuilder();
+        var rewritten = content is not null && (anew || change.Changed.Contains("content"));
+        if (content is null)
+        {
+            body.Append(
+                """
+                if [ "$(property LoadState)" = not-found ]; then
+                    echo "there is no unit $unit on this host, and the configuration gives no content for it" >&2
+                    exit 1
+                fi
+
+                """);
+        }
+        else
+        {
+            body.Append(new FileSwap(Path(resource)).RenderStart());
+        }
+
+        if (rewritten)
+        {
+            body.Append(RenderFile(resource, content!));
+        }
+        else if (change.Changed.Contains("owner") || change.Changed.Contains("mode"))
+        {
+            body.Append("chown -- root:root \"$path\"\nchmod -- 0644 \"$path\"\n");
+        }
+
+        if (!rewritten && change.Changed.Contains(Loaded))
+        {
+            body.Append("systemctl daemon-reload\n");
+        }
+
+        if (anew || rewritten || change.Changed.Contains("enabled"))
+        {
+            // reenable, because what [Install] says may have changed.
+            body.Append(resource.Spec.Boolean("enabled")
+                ? "case $(property UnitFileState) in masked*) systemctl unmask --quiet -- \"$unit\" ;; esac\nsystemctl reenable --quiet -- \"$unit\"\n"
+                : "systemctl disable --quiet -- \"$unit\"\n");
+        }
+
+        var state = anew || change.Changed.Contains("active");
+        if (!resource.Spec.Boolean("active"))
+        {
+            body.Append(state ? RenderStop : "");
+        }
+        else if (state || rewritten || change.Changed.Contains(Loaded))
+        {
+            body.Append(RenderRun(resource, content is not null, state));
+        }
+
+        return body.ToString();
+    }
+
+    // A file that systemd cannot read is taken back, so that the unit that runs keeps a file it can be restarted from.
+    private static string RenderFile(Resource resource, SecretText content) =>
+        $$"""
+        former=
+        if [ -f "$path" ] && [ ! -L "$path" ]; then
+            former=$(mktemp -- "$dir/.kbr.$unit.XXXXXX")
+            cp -p -- "$path" "$former"
+        fi
+        (
+        {{new FileSwap(Path(resource)).RenderWrite(content.Reveal(), "root", "root", "0644", check: null)}})
+        systemctl daemon-reload
+        case $(property LoadState) in
+        bad-setting | error)
+            echo "systemd cannot load $unit; its former file was put back: $(property LoadError)" >&2
+            if [ -n "$former" ]; then mv -T -- "$former" "$path"; else rm -f -- "$path"; fi
+            systemctl daemon-reload
+            exit 1
+            ;;
+        esac
+        if [ -n "$former" ]; then rm -f -- "$former"; fi
+
+        """;
+
+    private const string RenderStop =
+        """
+        systemctl stop -- "$unit"
+        systemctl reset-failed -- "$unit" 2>/dev/null || :
+
+        """;
+
+    // Restarts only what runs with an older file than the one in place; starts only where starting was asked for.
+    private string RenderRun(Resource resource, bool hasContent, bool start)
+    {
+        var process = new ProcessReference(false, Unit(resource));
+        var marker = Marker(resource);
+        var body = new StringBuilder("instance=\nverb=\n").Append(process.RenderInstance());
+        if (hasContent)
+        {
+            body.Append(
+                $$"""
+                sum=$(sha256sum < "$path")
+                sum=${sum%% *}
+                if [ -n "$instance" ] && [ "$(cat {{Script.Quote(marker.Path)}} 2>/dev/null)" != "$sum $instance" ]; then
+                    since=$(systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value -- "$unit")
+                    if [ "$(date -d "${since#* }" +%s%6N)" -lt "$(date -r "$path" +%s%6N)" ]; then verb=restart; fi
+                fi
+
+                """);
+        }
+
+        body.Append(start ? "if [ -z \"$instance\" ]; then verb=start; fi\n" : "");
+        body.Append(
+            """
+            if [ -n "$verb" ]; then
+                systemctl reset-failed -- "$unit" 2>/dev/null || :
+                # It counts as started when it stays active, in one and the same run, for a second: a simple unit is active before its program has run at all.
+                if systemctl "$verb" -- "$unit"; then
+                    end=$(($(date +%s) + 30))
+                    seen=
+                    times=0
+                    while [ "$times" -lt 6 ] && [ "$(date +%s)" -lt "$end" ]; do
+                        now="$(property ActiveState) $(property InvocationID)"
+                        case $now in
+                        "active $seen") times=$((times + 1)) ;;
+                        "active "*) seen=${now#* } times=0 ;;
+                        activating* | reloading*) seen=- times=0 ;;
+                        *) break ;;
+                        esac
+                        sleep 0.2
+                    done
+                else
+                    times=0
+                fi
+                if [ "$times" -lt 6 ]; then
+                    echo "$unit did not stay active after systemctl $verb" >&2
+                    systemctl status --no-pager --full -n 20 -- "$unit" >&2 || :
+                    exit 1
+                fi
+            fi
+
+            """);
+        if (hasContent)
+        {
+            body.Append("umask 077\n").Append(process.RenderInstance()).Append("if [ -n \"$instance\" ]; then\n").Append(marker.RenderWrite()).Append("fi\n");
+        }
+
+        return body.ToString();
+    }
+
+    private string RenderDelete(Resource resource)
+    {
+        if (Content(resource) is null)
+        {
+            return ":\n";
+        }
+
+        return new FileSwap(Path(resource)).RenderStart() +
+            $$"""
+            if [ "$(property LoadState)" != not-found ]; then systemctl stop -- "$unit"; fi
+            if [ -e "$path" ]; then systemctl disable --quiet -- "$unit"; fi
+            rm -f -- "$path"
+            systemctl daemon-reload
+            systemctl reset-failed -- "$unit" 2>/dev/null || :
+            {{Marker(resource).RenderRemove()}}
+            """;
+    }
+
+    private static string Enabled(string state) => state switch
+    {
+        "enabled" or "alias" => "true",
+        // Not there any more after a reboot, or never to be started: neither of the two that can be asked for.
+        "enabled-runtime" or "masked" or "masked-runtime" => state,
+        _ => "false",
+    };
+
+    private static string Active(string state) => state switch
+    {
+        "active" or "reloading" => "true",
+        "inactive" => "false",
+        _ => state,
+    };
+
+    private static IEnumerable<string> Lines(string text) => text.Split('\n').Select(line => line.Trim());
+
+    private static string Unit(Resource resource) => resource.Spec.OptionalString("unit") ?? resource.Address.Name + ".service";
+
+    private static string Path(Resource resource) => "/etc/systemd/system/" + Unit(resource);
+
+    private static SecretText? Content(Resource resource) => resource.Spec.Text("content");
+
+    private LoadedMarker Marker(Resource resource) => LoadedMarker.Of(resource.Address, _markers);
+
+    private static Diagnostic Error(Resource resource, string summary, string? remedy = null) =>
+        Diagnostic.Error(summary, resource.Location, remedy: remedy, address: resource.Address.ToString());
+}

@@ -1,0 +1,208 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Directory;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Volume;
+
+/// <summary>A block device with an XFS file system, mounted now and at boot. kbr formats only an empty device, labels what it made, and mounts it by a line of
+/// its own in fstab.</summary>
+public sealed class VolumeProvider : IResourceProvider, IReleasesOnDestroy
+{
+    private const string None = "(none)";
+
+    private readonly string _fstab;
+    private readonly string _state;
+
+    /// <summary>For real hosts.</summary>
+    public VolumeProvider() : this("/etc/fstab", "/var/lib/kbr") { }
+
+    /// <summary>For tests: another fstab, and another folder for the mark of an unfinished change.</summary>
+    public VolumeProvider(string fstab, string state)
+    {
+        _fstab = fstab;
+        _state = state;
+    }
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("volume", "A block device with a file system, made only if the device is empty, mounted now and at boot.",
+    [
+        new("device", AttributeKind.Path, "The block device, best by a name that stays: /dev/disk/by-id/...") { Required = true, Effect = ChangeEffect.Replace },
+        new("mount_point", AttributeKind.Path, "Where it is mounted; its parent must exist or be declared.") { Required = true, Effect = ChangeEffect.Replace },
+        new("file_system", AttributeKind.String, "The file system.") { Default = "xfs", Choices = ["xfs"] },
+        new("mount_options", AttributeKind.String, "Mount options, comma-separated; nofail is added, so that a missing device leaves the host reachable.") { Default = "noatime" },
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => true;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        foreach (var problem in PathRules.Check(resource, "device").Concat(PathRules.Check(resource, "mount_point")))
+        {
+            yield return problem;
+        }
+
+        if (resource.Spec.OptionalString("device") is { } device && !device.StartsWith("/dev/", StringComparison.Ordinal))
+        {
+            yield return Problem(resource, $"'{device}' is not under /dev", "name a block device");
+        }
+
+        // fstab separates by blanks and escapes with backslashes; neither is worth the trouble in a mount point.
+        foreach (var name in new[] { "device", "mount_point", "mount_options" })
+        {
+            if (resource.Spec.OptionalString(name) is { } value && value.Any(letter => char.IsWhiteSpace(letter) || char.IsControl(letter) || letter is '\\' or '"' or '#'))
+            {
+                yield return Problem(resource, $"{name} '{value}' holds a character that fstab cannot", "leave out blanks, backslashes, quotes and '#'");
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource)
+    {
+        var path = resource.Spec.String("mount_point");
+        return new ResourceLinks([$"path:{path}"], [$"path:{PathRules.Parent(path)}"]) { MountPoint = path, ManagedPaths = [path] };
+    }
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource) => [Device(resource), new MountsRead(), new FileRead(_fstab), MountPoint(resource), Mark(resource)];
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
+        .Add("file_system", new(resource.Spec.String("file_system")))
+        .Add("label", new(Label(resource)))
+        .Add("mounted", new("true"))
+        .Add("mount_options", new(string.Join(',', MountOptions.Effective(resource.Spec.String("mount_options")))))
+        .Add("fstab", new(Fstab.Line("UUID=(its own)", resource)));
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, Snapshot snapshot)
+    {
+        var name = resource.Spec.String("device");
+        var mountPoint = resource.Spec.String("mount_point");
+        var device = snapshot.Get(Device(resource));
+        if (!device.Exists)
+        {
+            return new Observation.Unknown($"there is no block device {name}; attach the volume, or correct the name");
+        }
+
+        if (snapshot.Get(MountPoint(resource)) is { } stat && stat.Kind != "directory")
+        {
+            return new Observation.Unknown($"the mount point {mountPoint} is a {stat.Kind}, not a directory");
+        }
+
+        // The last of several mounts at one place is the one that is seen.
+        var mounts = snapshot.Get(new MountsRead());
+        var mount = mounts.LastOrDefault(entry => entry.MountPoint == mountPoint);
+        if (mount is not null && mount.DeviceNumber != device.DeviceNumber)
+        {
+            return new Observation.Unknown($"{mount.Source} ({mount.Type}) is mounted at {mountPoint}, not {name}; unmount it, or correct device or mount_point");
+        }
+
+        if (mount is null && mounts.FirstOrDefault(entry => entry.DeviceNumber == device.DeviceNumber) is { } elsewhere)
+        {
+            return new Observation.Unknown($"{name} is mounted at {elsewhere.MountPoint}, not at {mountPoint}; unmount it there, or correct mount_point");
+        }
+
+        var mark = snapshot.Get(Mark(resource))?.Text ?? "";
+        if (mark.StartsWith("creating", StringComparison.Ordinal))
+        {
+            return new Observation.Absent("an earlier apply was cut off while it made this volume: it goes on from there");
+        }
+
+        var type = device.Signatures.GetValueOrDefault("TYPE");
+        var label = device.Signatures.GetValueOrDefault("LABEL") ?? "";
+        var lines = Fstab.LinesFor(snapshot.Get(new FileRead(_fstab))?.Text ?? "", mountPoint);
+        if (mark.StartsWith("wiping", StringComparison.Ordinal))
+        {
+            type = "(being deleted)";
+        }
+        else if (mount is null && type != "xfs")
+        {
+            if (device.Signatures.Count > 0 || !device.FirstMebibyteIsZero)
+            {
+                return new Observation.Unknown($"{name} holds {Content(device)}; kbr formats only an empty device: name another one, or empty it yourself ('wipefs -a' and zeroes over its first MiB)");
+            }
+
+            return lines.FirstOrDefault(line => !line.IsOurs) is { } foreign
+                ? new Observation.Unknown($"{_fstab} already mounts {foreign.Source} at {mountPoint}; remove that line, or correct mount_point")
+                : new Observation.Absent("the device is empty: it will be formatted");
+        }
+        else if (mount is null && label == Label(resource) && lines.Count == 0)
+        {
+            return new Observation.Absent("the device holds the xfs file system kbr made: it will be mounted, not formatted");
+        }
+        else if (type != "xfs")
+        {
+            return new Observation.Unknown($"{name} is mounted at {mountPoint} and holds {Content(device)}, not xfs");
+        }
+
+        var wanted = resource.Spec.String("mount_options");
+        return new Observation.Present(Comparable.None
+            .Add("file_system", new(type))
+            .Add("label", new(label.Length > 0 ? label : None))
+            .Add("mounted", new(mount is null ? "false" : "true"))
+            // A volume that is not mounted has no options that could differ.
+            .Add("mount_options", new(string.Join(',', mount is null ? MountOptions.Effective(wanted) : MountOptions.Observed(wanted, mount.Options))))
+            .Add("fstab", new(Fstab.Describe(lines, device.Signatures.GetValueOrDefault("UUID")) ?? None)));
+    }
+
+    /// <inheritdoc />
+    public Script Render(ResourceChange change)
+    {
+        var resource = change.Resource;
+        var options = resource.Spec.String("mount_options");
+        var head = $"""
+            device={Script.Quote(resource.Spec.String("device"))}
+            mount_point={Script.Quote(resource.Spec.String("mount_point"))}
+            parent={Script.Quote(PathRules.Parent(resource.Spec.String("mount_point")))}
+            label={Script.Quote(Label(resource))}
+            options={Script.Quote(options)}
+            remount={Script.Quote(change.Changed.Contains("mount_options") || change.Operation == ResourceOperation.Create ? MountOptions.Remount(options) : "")}
+            fields={Script.Quote(Fstab.Line("", resource).TrimStart())}
+            fstab={Script.Quote(_fstab)}
+            state={Script.Quote(_state)}
+            mark={Script.Quote(MarkPath(resource))}
+            creating={(change.Operation == ResourceOperation.Create ? "yes" : "no")}
+            adopt={(change.Adopt ? "yes" : "no")}
+            delete_data={(change.DeleteData ? "yes" : "no")}
+
+            """;
+        return change.Operation switch
+        {
+            ResourceOperation.Create or ResourceOperation.Update => new Script(head + VolumeScripts.Common + VolumeScripts.Ensure) { Deadline = TimeSpan.FromMinutes(10) },
+            ResourceOperation.Delete => new Script(head + VolumeScripts.Common + VolumeScripts.Release) { Deadline = TimeSpan.FromMinutes(10) },
+            _ => throw new InvalidOperationException("a volume is never replaced: its data would be lost"),
+        };
+    }
+
+    /// <summary>The label of the file system that kbr makes for a volume; by it kbr knows its own work again. An XFS label has at most 12 characters.</summary>
+    public static string Label(Resource resource) =>
+        "kbr-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(resource.Address.Name)).AsSpan(0, 4));
+
+    private static BlockDeviceRead Device(Resource resource) => new(resource.Spec.String("device"));
+
+    private static StatRead MountPoint(Resource resource) => new(resource.Spec.String("mount_point"));
+
+    private FileRead Mark(Resource resource) => new(MarkPath(resource));
+
+    private string MarkPath(Resource resource) => $"{_state}/unfinished-{Label(resource)}";
+
+    private static string Content(BlockDeviceState device)
+    {
+        if (device.Signatures.TryGetValue("TYPE", out var type))
+        {
+            return device.Signatures.TryGetValue("LABEL", out var label) ? $"{type} (label '{label}')" : type;
+        }
+
+        return device.Signatures.TryGetValue("PTTYPE", out var table) ? $"a partition table ({table})" : "data of an unknown kind";
+    }
+
+    private static Diagnostic Problem(Resource resource, string summary, string remedy) =>
+        Diagnostic.Error(summary, resource.Location, remedy: remedy, host: resource.Address.Host, address: resource.Address.ToString());
+}

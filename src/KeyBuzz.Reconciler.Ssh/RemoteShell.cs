@@ -1,0 +1,343 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Threading.Channels;
+using KeyBuzz.Reconciler.Hosts;
+using Renci.SshNet;
+
+namespace KeyBuzz.Reconciler.Ssh;
+
+/// <summary>A long-lived <c>sh</c> on a host, fed over standard input: one script costs no new process of sshd and no login, and nothing of it shows on a
+/// command line. One script at a time.</summary>
+internal sealed class RemoteShell : IAsyncDisposable
+{
+    /// <summary>How long timeout(1) waits between asking a script to end and killing it.</summary>
+    private static readonly TimeSpan KillAfter = TimeSpan.FromSeconds(5);
+
+    private readonly SshConnection _connection;
+    private readonly SshCommand _command;
+    private readonly Task _ended;
+    private readonly Stream _input;
+    private readonly Channel<byte[]> _output;
+    private readonly Channel<byte[]> _error;
+
+    private RemoteShell(SshConnection connection, SshCommand command, Task ended)
+    {
+        _connection = connection;
+        _command = command;
+        _ended = ended;
+        _input = command.CreateInputStream();
+        _output = Pump(command.OutputStream);
+        _error = Pump(command.ExtendedOutputStream);
+    }
+
+    /// <summary>Whether the shell can take no more scripts.</summary>
+    public bool Broken { get; private set; }
+
+    /// <summary>Whether the shell has ended by itself or with its connection.</summary>
+    public bool Ended => _ended.IsCompleted;
+
+    public static string NewNonce() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+
+    public static async Task<RemoteShell> OpenAsync(SshConnection connection, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var shell = await Task.Run(
+                () =>
+                {
+                    var command = connection.Client.CreateCommand($"exec {connection.Root}sh");
+                    return new RemoteShell(connection, command, command.ExecuteAsync(CancellationToken.None));
+                },
+                cancellationToken).ConfigureAwait(false);
+            await shell.SendAsync("LC_ALL=C; export LC_ALL; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH; umask 022\n", cancellationToken).ConfigureAwait(false);
+            return shell;
+        }
+        catch (Exception e) when (SshConnection.IsConnectionFailure(e))
+        {
+            throw connection.Broken(e, e.Message);
+        }
+    }
+
+    /// <summary>Runs a script as a child of the shell, in a process group of its own, ended at its deadline or on cancellation.</summary>
+    public async Task<ShellAnswer> RunAsync(string script, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        var nonce = NewNonce();
+
+        // timeout(1) makes the process group, so its own id, the script's parent, is what to kill. The script travels in a here-document on descriptor 3.
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"timeout -k {KillAfter.TotalSeconds:0} {Math.Max(deadline.TotalSeconds, 0.1):0.###} sh /dev/fd/3 3<<'{nonce}' </dev/null\n");
+        text.Append(CultureInfo.InvariantCulture, $"exec 3<&-; printf '%s group %s\\n' {nonce} \"$PPID\"\n");
+        text.Append(script).Append('\n');
+        text.Append(nonce).Append('\n');
+        AppendTrailer(text, nonce);
+        var started = Stopwatch.GetTimestamp();
+        var answer = await ExchangeAsync(text.ToString(), nonce, deadline + KillAfter + TimeSpan.FromSeconds(15), cancellationToken).ConfigureAwait(false);
+
+        // 137 is what remains of timeout(1) when it had to kill.
+        return answer.Exit == 137 && Stopwatch.GetElapsedTime(started) >= deadline ? answer with { Exit = 124 } : answer;
+    }
+
+    /// <summary>Runs commands in the shell itself: what they open stays open. They cannot be cancelled, only abandoned with the shell.</summary>
+    public Task<ShellAnswer> EvaluateAsync(string commands, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        var nonce = NewNonce();
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"printf '%s group 0\\n' {nonce}\n");
+        text.Append(commands).Append('\n');
+        AppendTrailer(text, nonce);
+        return ExchangeAsync(text.ToString(), nonce, deadline, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            if (!_ended.IsCompleted && !Broken)
+            {
+                await SendAsync("exit 0\n", CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(3)).ConfigureAwait(false);
+                _input.Dispose();
+                await _ended.WaitAsync(TimeSpan.FromSeconds(5)).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (SshConnection.IsConnectionFailure(e) || e is HostException or TimeoutException)
+        {
+            // It is going away in any case.
+        }
+
+        Broken = true;
+        await Task.WhenAny(Task.Run(_command.Dispose), Task.Delay(TimeSpan.FromSeconds(3))).ConfigureAwait(false);
+    }
+
+    private static void AppendTrailer(StringBuilder text, string nonce) =>
+        text.Append(CultureInfo.InvariantCulture, $"r=$?; printf '\\n%s %s\\n' {nonce} \"$r\"; printf '\\n%s %s\\n' {nonce} \"$r\" >&2\n");
+
+    private async Task<ShellAnswer> ExchangeAsync(string text, string nonce, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (Broken || Ended)
+        {
+            throw _connection.Broken(_ended.Exception?.InnerException);
+        }
+
+        var output = new Frame(nonce);
+        var error = new Frame(nonce);
+        var reading = Task.WhenAll(output.ReadAsync(_output.Reader), error.ReadAsync(_error.Reader));
+        try
+        {
+            await SendAsync(text, CancellationToken.None).ConfigureAwait(false);
+            await reading.WaitAsync(deadline, cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            await EndScriptAsync(output, reading).ConfigureAwait(false);
+            throw;
+        }
+        catch (TimeoutException e)
+        {
+            Broken = true;
+            throw new HostException(_connection.Host.Name, string.Create(CultureInfo.InvariantCulture, $"no answer within {deadline.TotalSeconds:0} s"), "is the host still up?", e);
+        }
+
+        if (!output.Complete || !error.Complete)
+        {
+            Broken = true;
+            throw await ExplainEndAsync(output, error).ConfigureAwait(false);
+        }
+
+        return new ShellAnswer(output.Exit, output.Payload, error.Payload);
+    }
+
+    // As root, sshd refuses to pass on signals: the script's process group is ended by a command of our own.
+    private async Task EndScriptAsync(Frame output, Task reading)
+    {
+        await Task.WhenAny(output.Started, reading, Task.Delay(KillAfter, CancellationToken.None)).ConfigureAwait(false);
+        foreach (var signal in (string[])["TERM", "KILL"])
+        {
+            if (reading.IsCompleted)
+            {
+                return;
+            }
+
+            if (output.Started is not { IsCompletedSuccessfully: true, Result: > 1 })
+            {
+                break;
+            }
+
+            try
+            {
+                var group = output.Started.Result.ToString(CultureInfo.InvariantCulture);
+                await _connection.ExecuteAsync($"{_connection.Root}kill -{signal} -- -{group}", null, KillAfter, CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (HostException)
+            {
+                break;
+            }
+
+            await Task.WhenAny(reading, Task.Delay(KillAfter, CancellationToken.None)).ConfigureAwait(false);
+        }
+
+        Broken = !reading.IsCompleted;
+    }
+
+    private async Task<HostException> ExplainEndAsync(Frame output, Frame error)
+    {
+        try
+        {
+            await _ended.WaitAsync(TimeSpan.FromSeconds(2)).ConfigureAwait(false);
+        }
+        catch (Exception e) when (SshConnection.IsConnectionFailure(e) || e is TimeoutException or OperationCanceledException)
+        {
+            return _connection.Broken(e);
+        }
+
+        var said = Encoding.UTF8.GetString(error.Payload.Span).Trim();
+        if (_connection.Host.Ssh.Sudo && !output.Started.IsCompleted)
+        {
+            return new HostException(_connection.Host.Name, $"sudo does not let user {_connection.Host.Ssh.User} become root without a password: {said}",
+                $"on the host, as root: echo '{_connection.Host.Ssh.User} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/kbr");
+        }
+
+        var detail = said.Length > 0 ? said : string.Create(CultureInfo.InvariantCulture, $"exit status {_command.ExitStatus}");
+        return new HostException(_connection.Host.Name, $"the shell on the host ended unexpectedly: {detail}", "was it killed there? look at the host's journal, then run the command again");
+    }
+
+    private Task SendAsync(string text, CancellationToken cancellationToken)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        return Task.Run(
+            () =>
+            {
+                try
+                {
+                    _input.Write(bytes, 0, bytes.Length);
+                }
+                catch (Exception e) when (SshConnection.IsConnectionFailure(e))
+                {
+                    // A shell that ended at once (sudo) has said why on its error stream; the reader of the answer explains it.
+                    if (!_ended.IsCompletedSuccessfully)
+                    {
+                        Broken = true;
+                        throw _connection.Broken(e);
+                    }
+                }
+            },
+            cancellationToken);
+    }
+
+    // The library's streams block their reader: each has a thread of its own, so that the pool's stay free.
+    private static Channel<byte[]> Pump(Stream stream)
+    {
+        var channel = Channel.CreateUnbounded<byte[]>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+        new Thread(
+            () =>
+            {
+                var buffer = new byte[64 * 1024];
+                try
+                {
+                    int count;
+                    while ((count = stream.Read(buffer, 0, buffer.Length)) > 0)
+                    {
+                        channel.Writer.TryWrite(buffer[..count]);
+                    }
+                }
+                catch (Exception e) when (SshConnection.IsConnectionFailure(e))
+                {
+                    // The same as its end.
+                }
+
+                channel.Writer.Complete();
+            },
+            256 * 1024)
+        { IsBackground = true, Name = "ssh output" }.Start();
+        return channel;
+    }
+
+    /// <summary>What a script prints to one stream, between a first line <c>NONCE group PGID</c> (standard output only) and a last <c>NONCE EXIT</c>.</summary>
+    private sealed class Frame(string nonce)
+    {
+        private readonly byte[] _first = Encoding.ASCII.GetBytes(nonce + " group ");
+        private readonly byte[] _last = Encoding.ASCII.GetBytes("\n" + nonce + " ");
+        private readonly TaskCompletionSource<int> _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private byte[] _bytes = new byte[4096];
+        private int _length;
+        private int _begin;
+
+        public bool Complete { get; private set; }
+
+        public int Exit { get; private set; }
+
+        public ReadOnlyMemory<byte> Payload { get; private set; }
+
+        public Task<int> Started => _started.Task;
+
+        public async Task ReadAsync(ChannelReader<byte[]> chunks)
+        {
+            while (await chunks.WaitToReadAsync().ConfigureAwait(false))
+            {
+                while (!Complete && chunks.TryRead(out var chunk))
+                {
+                    Append(chunk);
+                }
+
+                if (Complete)
+                {
+                    return;
+                }
+            }
+
+            Payload = _bytes.AsMemory(_begin, _length - _begin);
+        }
+
+        private void Append(byte[] chunk)
+        {
+            if (_length + chunk.Length > _bytes.Length)
+            {
+                Array.Resize(ref _bytes, Math.Max(_bytes.Length * 2, _length + chunk.Length));
+            }
+
+            chunk.CopyTo(_bytes, _length);
+            var from = Math.Max(_begin, _length - _last.Length - 16);
+            _length += chunk.Length;
+
+            // What stands before the first line was printed by start-up files or left over by a script before: it is not ours.
+            if (!_started.Task.IsCompleted
+                && Find(_first, 0) is ( >= 0, var number, var after))
+            {
+                _started.TrySetResult(number);
+                _begin = from = after;
+            }
+
+            if (Find(_last, from) is ( >= 0 and var at, var exit, _))
+            {
+                Exit = exit;
+                Payload = _bytes.AsMemory(_begin, at - _begin);
+                Complete = true;
+            }
+        }
+
+        private (int At, int Number, int After) Find(ReadOnlySpan<byte> marker, int from)
+        {
+            var at = _bytes.AsSpan(from, _length - from).IndexOf(marker);
+            if (at < 0)
+            {
+                return (-1, 0, 0);
+            }
+
+            var rest = _bytes.AsSpan(from + at + marker.Length, _length - from - at - marker.Length);
+            var end = rest.IndexOf((byte)'\n');
+            return end >= 0 && int.TryParse(rest[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+                ? (from + at, number, from + at + marker.Length + end + 1)
+                : (-1, 0, 0);
+        }
+    }
+}
+
+/// <summary>What a shell answered.</summary>
+internal sealed record ShellAnswer(int Exit, ReadOnlyMemory<byte> Output, ReadOnlyMemory<byte> Error)
+{
+    public string OutputText => Encoding.UTF8.GetString(Output.Span);
+
+    public string ErrorText => Encoding.UTF8.GetString(Error.Span);
+}

@@ -1,0 +1,86 @@
+using KeyBuzz.Reconciler.Hosts;
+using Renci.SshNet;
+using Renci.SshNet.Common;
+
+namespace KeyBuzz.Reconciler.Ssh;
+
+/// <summary>One connection to one host: a shell for reading and, once the lock is taken, shells for writing.</summary>
+internal sealed class SshConnection : IHostConnection
+{
+    private readonly PrivateKeyFile _key;
+    private readonly SshReader _reader;
+
+    public SshConnection(Host host, SshClient client, PrivateKeyFile key)
+    {
+        Host = host;
+        Client = client;
+        _key = key;
+        _reader = new SshReader(this);
+    }
+
+    public Host Host { get; }
+
+    public IHostReader Reader => _reader;
+
+    public SshClient Client { get; }
+
+    /// <summary>What goes before a command so that it runs as root.</summary>
+    public string Root => Host.Ssh.Sudo ? "sudo -n " : "";
+
+    public async Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
+        await SshWriter.OpenAsync(this, holder, parallelism, cancellationToken).ConfigureAwait(false);
+
+    /// <summary>Runs one short command in a channel of its own. For fixed commands only: its text can be seen in the host's process list.</summary>
+    public async Task<(int? Exit, string Output, string Error)> ExecuteAsync(string command, Stream? input, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(deadline);
+        try
+        {
+            using var exec = Client.CreateCommand(command);
+            await Task.Run(
+                async () =>
+                {
+                    // The task stands for the whole life of the command: what breaks it off is seen there.
+                    var ended = exec.ExecuteAsync(CancellationToken.None);
+                    if (input is not null)
+                    {
+                        using var stream = exec.CreateInputStream();
+                        var buffer = new byte[256 * 1024];
+                        int count;
+                        while (!ended.IsCompleted && (count = await input.ReadAsync(buffer, limit.Token).ConfigureAwait(false)) > 0)
+                        {
+                            stream.Write(buffer, 0, count);
+                        }
+                    }
+
+                    await ended.WaitAsync(limit.Token).ConfigureAwait(false);
+                },
+                CancellationToken.None).WaitAsync(limit.Token).ConfigureAwait(false);
+            return (exec.ExitStatus, exec.Result, exec.Error);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new HostException(Host.Name, $"no answer within {deadline.TotalSeconds:0} s", "is the host still up?", e);
+        }
+        catch (Exception e) when (IsConnectionFailure(e))
+        {
+            throw Broken(e);
+        }
+    }
+
+    public HostException Broken(Exception? inner, string? detail = null) =>
+        new(Host.Name, "the connection broke off" + (detail is null ? "" : $": {detail}"), "is the host up? run the command again: what was done is recorded, the rest is planned anew", inner);
+
+    public static bool IsConnectionFailure(Exception e) =>
+        e is SshException or System.Net.Sockets.SocketException or ObjectDisposedException or IOException or InvalidOperationException or ProxyException;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _reader.DisposeAsync().ConfigureAwait(false);
+
+        // Saying goodbye can block on a connection that is dead.
+        await Task.WhenAny(Task.Run(Client.Dispose), Task.Delay(TimeSpan.FromSeconds(3))).ConfigureAwait(false);
+        _key.Dispose();
+    }
+}

@@ -1,0 +1,172 @@
+using System.Globalization;
+using System.Net.Sockets;
+using KeyBuzz.Reconciler.Hosts;
+using Renci.SshNet;
+using Renci.SshNet.Common;
+
+namespace KeyBuzz.Reconciler.Ssh;
+
+/// <summary>Opens SSH connections with a private key, after checking the host's key against known_hosts.</summary>
+public sealed class SshConnector : IHostConnector
+{
+    private readonly SshSettings _settings;
+
+    /// <summary>Takes the settings of all connections.</summary>
+    public SshConnector(SshSettings settings) => _settings = settings;
+
+    /// <inheritdoc />
+    public async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        var endpoint = host.Ssh;
+        var key = LoadKey(host);
+        var client = new SshClient(new ConnectionInfo(endpoint.Hostname, endpoint.Port, endpoint.User, new PrivateKeyAuthenticationMethod(endpoint.User, key))
+        {
+            Timeout = _settings.ConnectTimeout,
+        });
+        client.KeepAliveInterval = TimeSpan.FromSeconds(15);
+        HostException? refusal = null;
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        deadline.CancelAfter(_settings.ConnectTimeout);
+        try
+        {
+            var known = KnownHosts.Load(_settings.KnownHostsFile);
+            Prefer(client.ConnectionInfo, known.KeyTypes(endpoint.Hostname, endpoint.Port));
+            client.HostKeyReceived += (_, received) =>
+            {
+                refusal = Judge(host, known, received.HostKey);
+                received.CanTrust = refusal is null;
+            };
+
+            // Parts of the key exchange block their thread.
+            await Task.Run(() => client.ConnectAsync(deadline.Token), deadline.Token).ConfigureAwait(false);
+            return new SshConnection(host, client, key);
+        }
+        catch (Exception e)
+        {
+            client.Dispose();
+            key.Dispose();
+            if (refusal is not null)
+            {
+                throw refusal;
+            }
+
+            if (cancellationToken.IsCancellationRequested)
+            {
+                throw new OperationCanceledException("cancelled while connecting", e, cancellationToken);
+            }
+
+            throw Explain(host, e);
+        }
+    }
+
+    private PrivateKeyFile LoadKey(Host host)
+    {
+        var path = _settings.IdentityFile;
+        try
+        {
+            var certificate = path + "-cert.pub";
+            return File.Exists(certificate) ? new PrivateKeyFile(path, null, certificate) : new PrivateKeyFile(path);
+        }
+        catch (SshPassPhraseNullOrEmptyException e)
+        {
+            throw new HostException(host.Name, $"the private key {path} is protected by a passphrase, which kbr cannot ask for",
+                "use a key without a passphrase, kept where only kbr's operator can read it", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new HostException(host.Name, $"the private key {path} cannot be read: {e.Message}", "set ssh.identity_file to a private key that you can read", e);
+        }
+        catch (Exception e) when (e is SshException or ArgumentException or InvalidOperationException or NotSupportedException or FormatException)
+        {
+            throw new HostException(host.Name, $"{path} is not a private key that can be used: {e.Message}", "make one with ssh-keygen -t ed25519", e);
+        }
+    }
+
+    private void Prefer(ConnectionInfo info, IReadOnlyList<string> knownTypes)
+    {
+        if (_settings.PreferCurve25519 && info.KeyExchangeAlgorithms.ContainsKey("curve25519-sha256"))
+        {
+            info.KeyExchangeAlgorithms.SetPosition("curve25519-sha256", 0);
+        }
+
+        // Host certificates are not checked by kbr: without them in the offer the host shows its plain key.
+        foreach (var algorithm in info.HostKeyAlgorithms.Keys.Where(name => name.EndsWith("-cert-v01@openssh.com", StringComparison.Ordinal)).ToList())
+        {
+            info.HostKeyAlgorithms.Remove(algorithm);
+        }
+
+        // A host has keys of several types and shows the one asked for first: ask for the one that is known.
+        string[] preferred = [.. knownTypes.SelectMany(type => type == "ssh-rsa" ? (string[])["rsa-sha2-512", "rsa-sha2-256"] : [type])];
+        for (var i = preferred.Length - 1; i >= 0; i--)
+        {
+            if (info.HostKeyAlgorithms.ContainsKey(preferred[i]))
+            {
+                info.HostKeyAlgorithms.SetPosition(preferred[i], 0);
+            }
+        }
+    }
+
+    private HostException? Judge(Host host, KnownHosts known, byte[] key)
+    {
+        var (hostname, port) = (host.Ssh.Hostname, host.Ssh.Port);
+        var name = KnownHosts.Name(hostname, port);
+        var file = _settings.KnownHostsFile;
+        var what = $"{KnownHosts.TypeOf(key)} key {KnownHosts.Fingerprint(key)}";
+        var scan = string.Create(CultureInfo.InvariantCulture, $"ssh-keyscan -p {port} {hostname} >> {file}");
+        switch (known.Check(hostname, port, key))
+        {
+            case HostKeyVerdict.Known:
+                return null;
+            case HostKeyVerdict.Unknown when _settings.HostKeyChecking == HostKeyChecking.AcceptNew:
+                try
+                {
+                    KnownHosts.Add(file, hostname, port, key);
+                    return null;
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    return new HostException(host.Name, $"its {what} is new and cannot be added to {file}: {e.Message}", $"make {file} writable", e);
+                }
+
+            case HostKeyVerdict.Unknown:
+                return new HostException(host.Name, $"its {what} is not in {file}",
+                    $"compare the fingerprint with the host's own (ssh-keygen -lf on its /etc/ssh/*.pub), then: {scan}");
+            case HostKeyVerdict.AuthorityOnly:
+                return new HostException(host.Name, $"{file} names only a certificate authority for {name} (@cert-authority), which kbr cannot check; the host showed its {what}",
+                    $"compare the fingerprint with the host's own, then add the key itself: {scan}");
+            case HostKeyVerdict.Revoked:
+                return new HostException(host.Name, $"its {what} is marked @revoked in {file}", "give the host a new key; do not connect to it before");
+            default:
+                return new HostException(host.Name, $"its {what} is not the one in {file}: the host was installed anew, or somebody stands between",
+                    $"only when you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}");
+        }
+    }
+
+    private HostException Explain(Host host, Exception error)
+    {
+        var where = string.Create(CultureInfo.InvariantCulture, $"{host.Ssh.Hostname}:{host.Ssh.Port}");
+        var socket = error as SocketException ?? error.InnerException as SocketException;
+        switch (socket?.SocketErrorCode)
+        {
+            case SocketError.ConnectionRefused:
+                return new HostException(host.Name, $"{where} refuses connections", "is sshd running there, on that port?", error);
+            case SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain:
+                return new HostException(host.Name, $"the name {host.Ssh.Hostname} cannot be resolved", "correct ssh.host, or name resolution on this machine", error);
+            case SocketError.HostUnreachable or SocketError.NetworkUnreachable:
+                return new HostException(host.Name, $"there is no route to {where}", "is the host up, and are you in its network or VPN?", error);
+            default:
+                break;
+        }
+
+        return error switch
+        {
+            _ when socket?.SocketErrorCode == SocketError.TimedOut || error is SshOperationTimeoutException or OperationCanceledException or TimeoutException =>
+                new HostException(host.Name, string.Create(CultureInfo.InvariantCulture, $"{where} did not answer within {_settings.ConnectTimeout.TotalSeconds:0.#} s"),
+                    "is the host up, and does its firewall let you in?", error),
+            SshAuthenticationException => new HostException(host.Name, $"{where} does not let user {host.Ssh.User} in with the key {_settings.IdentityFile}",
+                $"add {_settings.IdentityFile}.pub to ~{host.Ssh.User}/.ssh/authorized_keys there", error),
+            _ => new HostException(host.Name, $"no SSH session with {where}: {error.Message}", "try: ssh -v to the same address, and look at sshd's journal there", error),
+        };
+    }
+}

@@ -1,0 +1,25 @@
+using KeyBuzz.Reconciler.Planning;
+
+namespace KeyBuzz.Reconciler.Applying;
+
+/// <summary>Told what an apply does, as it does it; from several threads at once.</summary>
+public interface IApplyProgress
+{
+    /// <summary>A change began.</summary>
+    void Started(PlannedChange change);
+
+    /// <summary>A change is done.</summary>
+    void Done(PlannedChange change, TimeSpan elapsed);
+
+    /// <summary>A change failed; the reason is already free of secrets.</summary>
+    void Failed(PlannedChange change, TimeSpan elapsed, string reason);
+
+    /// <summary>A change was not tried.</summary>
+    void NotTried(PlannedChange change, string reason);
+}
+
+/// <summary>How an apply ended.</summary>
+/// <param name="Done">What was done.</param>
+/// <param name="Failed">What failed, and why.</param>
+/// <param name="NotTried">What was not tried, and why.</param>
+public sealed record ApplyResult(IReadOnlyList<PlannedChange> Done, IReadOnlyList<(PlannedChange Change, string Reason)> Failed, IReadOnlyList<(PlannedChange Change, string Reason)> NotTried);

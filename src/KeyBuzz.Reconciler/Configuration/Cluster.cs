@@ -1,0 +1,77 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Configuration;
+
+/// <summary>cluster.yaml, typed and validated.</summary>
+/// <param name="Name">The name of the cluster; records live under it.</param>
+/// <param name="File">The file it came from, as the operator named it.</param>
+/// <param name="Directory">The folder of that file; relative paths in it start there.</param>
+/// <param name="Hosts">The hosts, in the order of the file.</param>
+/// <param name="Ssh">How they are reached.</param>
+/// <param name="Preconditions">What must hold on them.</param>
+/// <param name="Resources">The resources, one per host they are placed on.</param>
+/// <param name="Secrets">The secrets by name.</param>
+/// <param name="Warnings">What validation found that does not stop anything.</param>
+public sealed record Cluster(
+    string Name,
+    string File,
+    string Directory,
+    ImmutableArray<Host> Hosts,
+    SshSettings Ssh,
+    ImmutableArray<Precondition> Preconditions,
+    ImmutableArray<Resource> Resources,
+    Secrets Secrets,
+    ImmutableArray<Diagnostic> Warnings);
+
+/// <summary>What happens when a precondition does not hold.</summary>
+public enum PreconditionLevel
+{
+    /// <summary>Not looked at.</summary>
+    Off,
+
+    /// <summary>Said, nothing refused.</summary>
+    Warn,
+
+    /// <summary>The host is not touched.</summary>
+    Error,
+}
+
+/// <summary>Something a host must have that kbr checks and never installs.</summary>
+/// <param name="Kind">swap, docker, dns, clock, disk, xfs or ports.</param>
+/// <param name="Level">What happens when it does not hold.</param>
+/// <param name="Host">The host it is checked on.</param>
+/// <param name="Settings">path and free (a number of bytes) for disk; path for xfs; address, port and peer (host name) for ports.</param>
+/// <param name="Location">Where cluster.yaml says it; null for a default.</param>
+public sealed record Precondition(string Kind, PreconditionLevel Level, string Host, AttributeSet Settings, SourceLocation? Location);
+
+/// <summary>Secret values by name.</summary>
+public sealed class Secrets
+{
+    /// <summary>The name of the key that fingerprints and salts are made under.</summary>
+    public const string KeyName = "KBR_KEY";
+
+    private readonly ImmutableSortedDictionary<string, string> _values;
+
+    /// <summary>Takes the values by name.</summary>
+    public Secrets(ImmutableSortedDictionary<string, string> values) => _values = values;
+
+    /// <summary>The names that have a value.</summary>
+    public IEnumerable<string> Names => _values.Keys;
+
+    /// <summary>The value of that name, or null.</summary>
+    public string? Find(string name) => _values.GetValueOrDefault(name);
+
+    /// <summary>Replaces every secret value of at least four characters in a text that a person or a file will see.</summary>
+    public string Mask(string text)
+    {
+        foreach (var value in _values.Values.Where(value => value.Length >= 4).OrderByDescending(value => value.Length))
+        {
+            text = text.Replace(value, SecretText.Mask, StringComparison.Ordinal);
+        }
+
+        return text;
+    }
+}

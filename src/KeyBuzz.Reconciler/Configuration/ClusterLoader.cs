@@ -1,0 +1,154 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Configuration;
+
+/// <summary>The credentials that a cluster.yaml speaks of.</summary>
+/// <param name="Path">The credentials file.</param>
+/// <param name="Names">The secrets that must have a value, <see cref="Secrets.KeyName"/> among them.</param>
+public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names);
+
+/// <summary>Reads and validates cluster.yaml.</summary>
+public static class ClusterLoader
+{
+    private static readonly string[] s_keys = ["version", "cluster", "ssh", "hosts", "secrets", "preconditions", "resources"];
+
+    /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
+    /// <param name="file">The file as the operator named it.</param>
+    /// <param name="providers">The resource types there are.</param>
+    /// <param name="environment">The environment variables.</param>
+    public static Cluster Load(string file, IReadOnlyCollection<IResourceProvider> providers, IReadOnlyDictionary<string, string> environment)
+    {
+        var findings = new Findings();
+        var source = SourceText.Read(file, file);
+        var root = Root(source, findings);
+        var start = source.At(1, 1);
+        var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
+
+        root.Allow(s_keys);
+        CheckVersion(root, findings);
+        var name = ReadName(root);
+        var hosts = HostTable.Read(root.Find("hosts"), start, findings);
+        var ssh = ReadSsh(SectionReader.Of(root.Find("ssh"), "'ssh'", findings), directory, environment, findings);
+        var secrets = ReadSecrets(SectionReader.Of(root.Find("secrets"), "'secrets'", findings), directory, environment, start, findings);
+        var preconditions = new PreconditionSection(hosts, findings).Read(root.Find("preconditions"));
+
+        var interpolation = new Interpolation(source, name, hosts.ByName, secrets, findings);
+        var section = new ResourceSection(hosts, new ResourceBinder(directory, interpolation, findings), providers, findings);
+        var resources = section.Read(root.Find("resources"));
+        new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+
+        findings.ThrowIfErrors();
+        return new Cluster(name, file, directory, hosts.All, ssh, preconditions, resources, secrets.All(), [.. findings.Warnings]);
+    }
+
+    /// <summary>What <c>kbr init --credentials</c> has to make: readable also while the secrets are still missing.</summary>
+    /// <param name="file">The file as the operator named it.</param>
+    public static CredentialsNeeded ReadCredentialsNeeded(string file)
+    {
+        var findings = new Findings();
+        var root = Root(SourceText.Read(file, file), findings);
+        findings.ThrowIfErrors();
+        var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
+        var section = SectionReader.Of(root.Find("secrets"), "'secrets'", findings);
+        var path = section?.Word("file")?.Value ?? SecretSource.DefaultFile;
+        var names = new SortedSet<string>(StringComparer.Ordinal) { Secrets.KeyName };
+        names.UnionWith(section?.Words("required", "a list of names").Select(word => word.Value) ?? []);
+
+        var open = new Stack<YamlNode>([root.Map]);
+        while (open.TryPop(out var node))
+        {
+            switch (node)
+            {
+                case YamlScalar scalar:
+                    names.UnionWith(Interpolation.SecretsIn(scalar.Value));
+                    break;
+                case YamlSequence sequence:
+                    sequence.Items.ForEach(open.Push);
+                    break;
+                case YamlMapping mapping:
+                    if (mapping.Find("content_file") is YamlScalar { IsNull: false } content)
+                    {
+                        names.UnionWith(Interpolation.SecretsIn(SourceText.Read(Path.Combine(directory, content.Value), content.Value, content.At).Text));
+                    }
+
+                    mapping.Entries.ForEach(entry => open.Push(entry.Value));
+                    break;
+            }
+        }
+
+        findings.ThrowIfErrors();
+        return new CredentialsNeeded(Path.Combine(directory, path), [.. names.Where(ValueSyntax.IsVariableName)]);
+    }
+
+    private static SectionReader Root(SourceText source, Findings findings)
+    {
+        var node = YamlDocument.Parse(source, findings);
+        return node is YamlMapping map
+            ? new SectionReader(map, "the cluster", findings)
+            : throw new DiagnosticException(Diagnostic.Error($"{source.File} must be a map with the keys {string.Join(", ", s_keys)}, not {node.Kind}", node.At));
+    }
+
+    private static void CheckVersion(SectionReader root, Findings findings)
+    {
+        if (root.Word("version", "1", required: true) is { } version && version.Value != "1")
+        {
+            findings.Error($"version {version.Kind} is not known to this kbr", version.At, "known is 1");
+        }
+    }
+
+    private static string ReadName(SectionReader root)
+    {
+        if (root.Word("cluster", "the cluster's name", required: true) is not { } word)
+        {
+            return "cluster";
+        }
+
+        if (!ValueSyntax.IsLabel(word.Value))
+        {
+            root.Error($"'{word.Value}' cannot be the name of a cluster", word.At, "lower-case letters, digits and inner '-' only");
+        }
+
+        return word.Value;
+    }
+
+    private static SshSettings ReadSsh(SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment, Findings findings)
+    {
+        section?.Allow("identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
+        var timeout = TimeSpan.FromSeconds(10);
+        if (section?.Word("connect_timeout", "a time such as 10s") is { } word
+            && (!ValueSyntax.TryParseDuration(word.Value, out timeout) || timeout < TimeSpan.FromMilliseconds(100) || timeout > TimeSpan.FromMinutes(10)))
+        {
+            findings.Error($"'connect_timeout' must be a time such as 10s, from 100ms to 10m, not {word.Kind}", word.At);
+        }
+
+        return new SshSettings(
+            LocalPath(section?.Word("identity_file", "a local path")?.Value ?? "~/.ssh/id_ed25519", directory, environment),
+            LocalPath(section?.Word("known_hosts", "a local path")?.Value ?? "~/.ssh/known_hosts", directory, environment),
+            section?.Choice("host_key_checking", HostKeyChecking.Strict, ("strict", HostKeyChecking.Strict), ("accept-new", HostKeyChecking.AcceptNew)) ?? HostKeyChecking.Strict,
+            section?.Choice("key_exchange", true, ("curve25519-first", true), ("library-default", false)) ?? true,
+            timeout);
+    }
+
+    private static string LocalPath(string text, string directory, IReadOnlyDictionary<string, string> environment) =>
+        text.StartsWith("~/", StringComparison.Ordinal) && environment.TryGetValue("HOME", out var home)
+            ? Path.Combine(home, text[2..])
+            : Path.Combine(directory, text);
+
+    private static SecretSource ReadSecrets(
+        SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment, SourceLocation start, Findings findings)
+    {
+        section?.Allow("file", "required");
+        var file = section?.Word("file", "a local path");
+        var secrets = new SecretSource(directory, file?.Value ?? SecretSource.DefaultFile, environment, findings);
+        foreach (var word in section?.Words("required", "a list of names") ?? [])
+        {
+            secrets.Require(word.Value, word.At, findings);
+        }
+
+        secrets.Require(Secrets.KeyName, file?.At ?? section?.At ?? start, findings);
+        return secrets;
+    }
+}

@@ -1,0 +1,17 @@
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Configuration;
+
+/// <summary>Tells whether preconditions hold. Pure: says what to read, and judges what was read.</summary>
+public interface IPreconditionChecks
+{
+    /// <summary>The kinds it knows, as cluster.yaml names them.</summary>
+    IReadOnlyList<string> Kinds { get; }
+
+    /// <summary>The reads that <see cref="Evaluate"/> wants; none when the precondition is off.</summary>
+    IEnumerable<Read> Reads(Precondition precondition);
+
+    /// <summary>What is wrong, or null when the precondition holds or is off.</summary>
+    Diagnostic? Evaluate(Precondition precondition, Snapshot snapshot);
+}

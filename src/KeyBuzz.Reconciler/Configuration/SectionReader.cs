@@ -1,0 +1,148 @@
+using KeyBuzz.Reconciler.Diagnostics;
+
+namespace KeyBuzz.Reconciler.Configuration;
+
+/// <summary>Takes typed values out of a map and notes what is wrong with them.</summary>
+/// <param name="map">The map.</param>
+/// <param name="what">What it describes, for messages: "the cluster", "host 'db-1'".</param>
+/// <param name="findings">Where to note it.</param>
+internal sealed class SectionReader(YamlMapping map, string what, Findings findings)
+{
+    public YamlMapping Map => map;
+
+    public SourceLocation At => map.At;
+
+    /// <summary>The section of a node, or null with a note when it is no map.</summary>
+    public static SectionReader? Of(YamlNode? node, string what, Findings findings)
+    {
+        if (node is YamlMapping map)
+        {
+            return new SectionReader(map, what, findings);
+        }
+
+        if (node is not null)
+        {
+            findings.Error($"{what} must be a map, not {node.Kind}", node.At);
+        }
+
+        return null;
+    }
+
+    /// <summary>Notes every key that is none of these.</summary>
+    public SectionReader Allow(params IReadOnlyCollection<string> known)
+    {
+        foreach (var (key, _) in map.Entries)
+        {
+            if (!known.Contains(key.Value))
+            {
+                findings.Unknown($"unknown key '{key.Value}' in {what}", key.At, key.Value, known, "keys are");
+            }
+        }
+
+        return this;
+    }
+
+    public YamlNode? Find(string key) => map.Find(key);
+
+    /// <summary>The scalar of a key; null when left out or, with a note, when it is something else.</summary>
+    public YamlScalar? Word(string key, string wanted = "a word", bool required = false)
+    {
+        switch (map.Find(key))
+        {
+            case null when required:
+                findings.Error($"{what} has no '{key}'", map.At, $"'{key}' is {wanted}");
+                return null;
+            case null:
+                return null;
+            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !scalar.Value.Any(char.IsControl):
+                return scalar;
+            case var other:
+                findings.Error($"'{key}' must be {wanted}, not {(other is YamlScalar { Value: "" } ? "nothing" : other.Kind)}", other.At);
+                return null;
+        }
+    }
+
+    public bool? Truth(string key)
+    {
+        if (Word(key, "true or false") is not { } word)
+        {
+            return null;
+        }
+
+        if (word is { IsPlain: true, Value: "true" or "false" })
+        {
+            return word.Value == "true";
+        }
+
+        findings.Error($"'{key}' must be true or false, not {word.Kind}", word.At);
+        return null;
+    }
+
+    public int? Port(string key, bool required = false)
+    {
+        if (Word(key, "a port number", required) is not { } word)
+        {
+            return null;
+        }
+
+        if (ValueSyntax.TryParseInteger(word.Value, out var number) && number is >= 1 and <= 65535)
+        {
+            return (int)number;
+        }
+
+        findings.Error($"'{key}' must be a port number from 1 to 65535, not {word.Kind}", word.At);
+        return null;
+    }
+
+    /// <summary>One of these words; the default when left out or wrong.</summary>
+    public T Choice<T>(string key, T otherwise, params (string Word, T Value)[] choices)
+    {
+        if (Word(key, string.Join(" or ", choices.Select(choice => choice.Word))) is not { } word)
+        {
+            return otherwise;
+        }
+
+        foreach (var choice in choices)
+        {
+            if (choice.Word == word.Value)
+            {
+                return choice.Value;
+            }
+        }
+
+        findings.Unknown($"'{key}' cannot be {word.Kind}", word.At, word.Value, choices.Select(choice => choice.Word), "choices are");
+        return otherwise;
+    }
+
+    /// <summary>A word or a list of words.</summary>
+    public IReadOnlyList<YamlScalar> Words(string key, string wanted)
+    {
+        switch (map.Find(key))
+        {
+            case null:
+                return [];
+            case YamlSequence list:
+                var words = new List<YamlScalar>();
+                foreach (var item in list.Items)
+                {
+                    if (item is YamlScalar { IsNull: false } word)
+                    {
+                        words.Add(word);
+                    }
+                    else
+                    {
+                        findings.Error($"'{key}' must be {wanted}, not {item.Kind}", item.At);
+                    }
+                }
+
+                return words;
+            case YamlScalar { IsNull: false } one:
+                return [one];
+            case var other:
+                findings.Error($"'{key}' must be {wanted}, not {other.Kind}", other.At);
+                return [];
+        }
+    }
+
+    public void Error(string summary, SourceLocation at, string? detail = null, string? remedy = null) => findings.Error(summary, at, detail, remedy);
+}

@@ -1,0 +1,126 @@
+using System.Text;
+using KeyBuzz.Reconciler.Diagnostics;
+
+namespace KeyBuzz.Reconciler.Configuration;
+
+/// <summary>A text file read for the operator, able to say where in it something is.</summary>
+internal sealed class SourceText
+{
+    /// <summary>As much as kbr reads of one file on a host; a local file that is to become one may not be larger.</summary>
+    public const int MaximumBytes = 8 * 1024 * 1024;
+
+    private readonly string[] _lines;
+
+    private SourceText(string file, string text)
+    {
+        File = file;
+        Text = text;
+        _lines = text.ReplaceLineEndings("\n").Split('\n');
+    }
+
+    public string File { get; }
+
+    public string Text { get; }
+
+    public int LineCount => _lines.Length;
+
+    /// <summary>Takes a text that is already in memory.</summary>
+    public static SourceText Of(string text, string shownAs) => new(shownAs, text);
+
+    /// <summary>Reads a file strictly as UTF-8. What goes wrong is thrown as a diagnostic; <paramref name="askedAt"/> is the line that named the file.</summary>
+    public static SourceText Read(string path, string shownAs, SourceLocation? askedAt = null)
+    {
+        byte[] bytes;
+        try
+        {
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read);
+            using var copy = new MemoryStream();
+            var buffer = new byte[64 * 1024];
+            int count;
+            while ((count = stream.Read(buffer)) > 0)
+            {
+                copy.Write(buffer, 0, count);
+                if (copy.Length > MaximumBytes)
+                {
+                    throw Failure($"{shownAs} is larger than 8 MiB", askedAt);
+                }
+            }
+
+            bytes = copy.ToArray();
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw Failure($"{shownAs} does not exist", askedAt);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw Failure(System.IO.Directory.Exists(path) ? $"{shownAs} is a directory, not a file" : $"{shownAs} may not be read", askedAt);
+        }
+        catch (Exception exception) when (exception is IOException or ArgumentException or NotSupportedException)
+        {
+            throw Failure($"{shownAs} cannot be read", askedAt, exception.Message);
+        }
+
+        ReadOnlySpan<byte> content = bytes;
+        if (content.StartsWith("\uFEFF"u8))
+        {
+            content = content[3..];
+        }
+
+        var source = new SourceText(shownAs, Encoding.UTF8.GetString(content));
+        source.RefuseOddBytes(content, askedAt);
+        return source;
+    }
+
+    /// <summary>The place at a line and a column, both from 1.</summary>
+    public SourceLocation At(long line, long column)
+    {
+        var index = (int)Math.Clamp(line, 1, _lines.Length);
+        return new SourceLocation(File, index, (int)Math.Max(1, column), _lines[index - 1]);
+    }
+
+    /// <summary>The place of a character.</summary>
+    public SourceLocation AtOffset(int offset)
+    {
+        var line = 1;
+        var start = 0;
+        for (var i = 0; i < offset && i < Text.Length; i++)
+        {
+            if (Text[i] == '\n' || (Text[i] == '\r' && (i + 1 >= Text.Length || Text[i + 1] != '\n')))
+            {
+                line++;
+                start = i + 1;
+            }
+        }
+
+        return At(line, offset - start + 1);
+    }
+
+    /// <summary>The text of a line, from 1; empty outside the file.</summary>
+    public string Line(long line) => line >= 1 && line <= _lines.Length ? _lines[line - 1] : "";
+
+    private void RefuseOddBytes(ReadOnlySpan<byte> content, SourceLocation? askedAt)
+    {
+        var offset = 0;
+        var rest = content;
+        while (!rest.IsEmpty)
+        {
+            var status = Rune.DecodeFromUtf8(rest, out var rune, out var consumed);
+            if (status != System.Buffers.OperationStatus.Done)
+            {
+                throw Failure($"{File} is not UTF-8 text: byte 0x{rest[0]:x2}", AtOffset(offset), askedAt is null ? null : $"named at {askedAt}", "save the file as UTF-8");
+            }
+
+            if (rune.Value is < 0x20 and not '\t' and not '\n' and not '\r' or 0x7f)
+            {
+                throw Failure($"{File} holds the control character 0x{rune.Value:x2}", AtOffset(offset), askedAt is null ? null : $"named at {askedAt}", "remove it");
+            }
+
+            rest = rest[consumed..];
+            offset += rune.Utf16SequenceLength;
+        }
+    }
+
+    private static DiagnosticException Failure(string summary, SourceLocation? at, string? detail = null, string? remedy = null) =>
+        new(Diagnostic.Error(summary, at, detail, remedy));
+}

@@ -1,0 +1,80 @@
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>Opens connections to hosts.</summary>
+public interface IHostConnector
+{
+    /// <summary>Opens the one connection of this run to the host. Throws <see cref="HostException"/>.</summary>
+    Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken);
+}
+
+/// <summary>One connection to one host.</summary>
+public interface IHostConnection : IAsyncDisposable
+{
+    /// <summary>The host.</summary>
+    Host Host { get; }
+
+    /// <summary>The reader. It can run nothing but rendered <see cref="Read"/>s.</summary>
+    IHostReader Reader { get; }
+
+    /// <summary>Takes the lock of the host and opens the writer that holds it. Throws <see cref="HostLockedException"/> when another apply has it,
+    /// <see cref="HostException"/> when the host fails.</summary>
+    /// <param name="holder">Who takes the lock: shown to whoever is refused.</param>
+    /// <param name="parallelism">How many scripts may run at once on the host.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken);
+}
+
+/// <summary>Reads from a host; cannot change it.</summary>
+public interface IHostReader
+{
+    /// <summary>Renders the reads into one script, runs it, and parses the framed answer. Throws <see cref="HostException"/>.</summary>
+    Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken);
+
+    /// <summary>How many scripts this reader has run.</summary>
+    int ScriptCount { get; }
+}
+
+/// <summary>Changes a host. Exists only while the host's lock is held.</summary>
+public interface IHostWriter : IAsyncDisposable
+{
+    /// <summary>Runs a script as root with its deadline. A script that was cancelled or timed out does not keep running.
+    /// Throws <see cref="HostException"/> when the connection fails.</summary>
+    Task<ScriptResult> RunAsync(Script script, CancellationToken cancellationToken);
+}
+
+/// <summary>Who holds the lock of a host.</summary>
+/// <param name="User">Login name of the operator.</param>
+/// <param name="Machine">The machine kbr runs on.</param>
+/// <param name="ProcessId">Its process id there.</param>
+/// <param name="Directory">The directory it was started in.</param>
+/// <param name="Command">What it does, for example <c>apply</c>.</param>
+/// <param name="Since">When it took the lock, UTC.</param>
+public sealed record LockHolder(string User, string Machine, int ProcessId, string Directory, string Command, DateTimeOffset Since);
+
+/// <summary>A host cannot be reached, refused us, or broke off.</summary>
+public class HostException : Exception
+{
+    /// <summary>Names the host, what happened and what to do.</summary>
+    public HostException(string host, string message, string? remedy = null, Exception? inner = null) : base(message, inner)
+    {
+        Host = host;
+        Remedy = remedy;
+    }
+
+    /// <summary>The host.</summary>
+    public string Host { get; }
+
+    /// <summary>What to do, or null.</summary>
+    public string? Remedy { get; }
+}
+
+/// <summary>Another apply holds the lock of the host.</summary>
+public sealed class HostLockedException : HostException
+{
+    /// <summary>Names the host and the holder as its lock file describes it.</summary>
+    public HostLockedException(string host, string holder)
+        : base(host, $"another apply is running on this host: {holder}", "wait until it ends; the lock is released by itself when it does, also when it was killed") => Holder = holder;
+
+    /// <summary>The holder in words: who, where, since when.</summary>
+    public string Holder { get; }
+}

@@ -1,0 +1,296 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>Splits what a <see cref="ProbeScript"/> printed into its parts and reads each.</summary>
+internal sealed class ProbeAnswer
+{
+    private readonly Dictionary<string, (string Status, ReadOnlyMemory<byte> Payload)> _parts = new(StringComparer.Ordinal);
+    private readonly ImmutableDictionary<Read, object?>.Builder _answers = ImmutableDictionary.CreateBuilder<Read, object?>();
+
+    private ProbeAnswer(string nonce, ReadOnlyMemory<byte> output)
+    {
+        var marker = Encoding.ASCII.GetBytes($"\n{nonce} ");
+        while (true)
+        {
+            var at = output.Span.IndexOf(marker);
+            if (at < 0)
+            {
+                break;
+            }
+
+            var rest = output[(at + marker.Length)..];
+            var end = rest.Span.IndexOf((byte)'\n');
+            if (end < 0)
+            {
+                break;
+            }
+
+            var words = Encoding.ASCII.GetString(rest.Span[..end]).Split(' ');
+            _parts[words[0]] = (words.Length > 1 ? words[1] : "", output[..at]);
+            output = rest[(end + 1)..];
+        }
+
+        if (!_parts.ContainsKey("end"))
+        {
+            throw new InvalidDataException("the answer of the host broke off");
+        }
+    }
+
+    public static Snapshot Parse(ReadGroups groups, string nonce, ReadOnlyMemory<byte> output)
+    {
+        var answer = new ProbeAnswer(nonce, output);
+        answer.Stats(groups.Of<StatRead>());
+        answer.Each(groups.Of<FileRead>(), "f", (status, payload) => status == "0" ? new FileContent(payload) : null);
+        answer.Each(groups.Of<BlockDeviceRead>(), "b", Device);
+        answer.Each(groups.Of<DiskSpaceRead>(), "s", Space);
+        answer.Each(groups.Of<RecordsRead>(), "r", (_, payload) => (IReadOnlyList<string>)[.. Lines(payload).Where(line => !string.IsNullOrWhiteSpace(line))]);
+        foreach (var read in groups.Of<MountsRead>())
+        {
+            answer._answers[read] = answer.Mounts();
+        }
+
+        foreach (var read in groups.Of<ClockRead>())
+        {
+            answer._answers[read] = answer.Clock();
+        }
+
+        List<Read> docker = [.. groups.Of<ContainerRead>(), .. groups.Of<ImageRead>()];
+        answer.Each(docker, "d", (status, payload) => int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
+            ? new DockerAnswer(code, Encoding.UTF8.GetString(payload.Span))
+            : new DockerAnswer(0, ""));
+        answer.Units(groups.Of<UnitRead>());
+        answer.Ports(groups.Of<PortRead>());
+        return new Snapshot(answer._answers.ToImmutable());
+    }
+
+    private void Each<TRead>(IReadOnlyList<TRead> reads, string label, Func<string, ReadOnlyMemory<byte>, object?> parse) where TRead : Read
+    {
+        for (var i = 0; i < reads.Count; i++)
+        {
+            var (status, payload) = Part(label + i.ToString(CultureInfo.InvariantCulture));
+            _answers[reads[i]] = parse(status, payload);
+        }
+    }
+
+    private (string Status, ReadOnlyMemory<byte> Payload) Part(string label) => _parts.TryGetValue(label, out var part) ? part : ("", default);
+
+    private static string[] Lines(ReadOnlyMemory<byte> payload) =>
+        Encoding.UTF8.GetString(payload.Span).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    private void Stats(IReadOnlyList<StatRead> reads)
+    {
+        Dictionary<string, FileStat> found = new(StringComparer.Ordinal);
+        foreach (var line in Lines(Part("stat").Payload))
+        {
+            var fields = line.Split('\t', 8);
+            if (fields.Length == 8)
+            {
+                // stat(1) calls an empty file another kind of thing; to kbr it is a file.
+                var kind = fields[0] == "regular empty file" ? "regular file" : fields[0];
+                found[fields[7]] = new FileStat(kind, Number(fields[1]), Number(fields[2]), fields[3], fields[4], fields[5].PadLeft(4, '0'), Time(fields[6]));
+            }
+        }
+
+        foreach (var read in reads)
+        {
+            _answers[read] = found.GetValueOrDefault(read.Path);
+        }
+    }
+
+    private List<MountEntry> Mounts()
+    {
+        List<MountEntry> mounts = [];
+        foreach (var line in Lines(Part("mounts").Payload))
+        {
+            // 36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue
+            var fields = line.Split(' ');
+            var dash = Array.IndexOf(fields, "-", Math.Min(6, fields.Length));
+            if (dash > 0 && fields.Length >= dash + 4)
+            {
+                mounts.Add(new MountEntry(Octal(fields[4]), Octal(fields[dash + 2]), fields[2], fields[dash + 1], $"{fields[5]},{fields[dash + 3]}"));
+            }
+        }
+
+        return mounts;
+    }
+
+    // The kernel writes space, tab, newline and backslash as \ooo.
+    private static string Octal(string text)
+    {
+        if (!text.Contains('\\', StringComparison.Ordinal))
+        {
+            return text;
+        }
+
+        var result = new StringBuilder();
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (text[i] == '\\' && i + 3 < text.Length && text.AsSpan(i + 1, 3).IndexOfAnyExceptInRange('0', '7') < 0)
+            {
+                result.Append((char)(((text[i + 1] - '0') * 64) + ((text[i + 2] - '0') * 8) + (text[i + 3] - '0')));
+                i += 3;
+            }
+            else
+            {
+                result.Append(text[i]);
+            }
+        }
+
+        return result.ToString();
+    }
+
+    private static BlockDeviceState Device(string status, ReadOnlyMemory<byte> payload)
+    {
+        var lines = Lines(payload);
+        if (status == "none" || lines.Length < 3)
+        {
+            return new BlockDeviceState(false, null, ImmutableDictionary<string, string>.Empty, false, 0);
+        }
+
+        var tags = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var line in lines.Skip(3))
+        {
+            var equals = line.IndexOf('=', StringComparison.Ordinal);
+            if (equals > 0 && line[..equals] != "DEVNAME")
+            {
+                tags[line[..equals]] = Unescape(line[(equals + 1)..]);
+            }
+        }
+
+        // 2 is "nothing recognised". Anything else that is not success must not look like an empty device.
+        switch (status)
+        {
+            case "0" or "2":
+                break;
+            case "8":
+                tags["AMBIVALENT"] = "yes";
+                break;
+            default:
+                tags["PROBE_FAILED"] = $"blkid exit {status}";
+                break;
+        }
+
+        var numbers = lines[0].Split(' ');
+        var device = numbers.Length == 2
+            && int.TryParse(numbers[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var major)
+            && int.TryParse(numbers[1], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var minor)
+            ? string.Create(CultureInfo.InvariantCulture, $"{major}:{minor}")
+            : null;
+        _ = long.TryParse(lines[1], CultureInfo.InvariantCulture, out var size);
+        return new BlockDeviceState(true, device, tags.ToImmutable(), lines[2] == "zero", size);
+    }
+
+    private static string Unescape(string value)
+    {
+        var result = new StringBuilder(value.Length);
+        for (var i = 0; i < value.Length; i++)
+        {
+            if (value[i] == '\\' && i + 1 < value.Length)
+            {
+                i++;
+            }
+
+            result.Append(value[i]);
+        }
+
+        return result.ToString();
+    }
+
+    private static DiskSpace? Space(string status, ReadOnlyMemory<byte> payload)
+    {
+        var words = status == "0" ? Lines(payload).Last().Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
+        return words.Length == 3
+            && long.TryParse(words[0], CultureInfo.InvariantCulture, out var size)
+            && long.TryParse(words[1], CultureInfo.InvariantCulture, out var available)
+            ? new DiskSpace(size, available, words[2])
+            : null;
+    }
+
+    private void Units(IReadOnlyList<UnitRead> reads)
+    {
+        if (reads.Count == 0)
+        {
+            return;
+        }
+
+        // Matched by name and not by position: a name that systemd refuses leaves no block.
+        Dictionary<string, ImmutableDictionary<string, string>> byName = new(StringComparer.Ordinal);
+        foreach (var block in Encoding.UTF8.GetString(Part("units").Payload.Span).Split("\n\n"))
+        {
+            var properties = ImmutableDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+            foreach (var line in block.Split('\n'))
+            {
+                var equals = line.IndexOf('=', StringComparison.Ordinal);
+                if (equals > 0)
+                {
+                    properties[line[..equals]] = line[(equals + 1)..];
+                }
+            }
+
+            var found = properties.ToImmutable();
+            foreach (var name in (found.GetValueOrDefault("Names") + " " + found.GetValueOrDefault("Id")).Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            {
+                byName[name] = found;
+            }
+        }
+
+        foreach (var read in reads)
+        {
+            var properties = byName.GetValueOrDefault(read.Name) ?? byName.GetValueOrDefault(read.Name + ".service");
+            _answers[read] = new UnitState(properties ?? ImmutableDictionary<string, string>.Empty);
+        }
+    }
+
+    private void Ports(IReadOnlyList<PortRead> reads)
+    {
+        var states = Lines(Part("ports").Payload).Select(line => line.Split(' ')).Where(words => words.Length == 2).ToDictionary(words => words[0], words => words[1], StringComparer.Ordinal);
+        for (var i = 0; i < reads.Count; i++)
+        {
+            _answers[reads[i]] = states.GetValueOrDefault(i.ToString(CultureInfo.InvariantCulture)) switch
+            {
+                "answered" => PortState.Answered,
+                "refused" => PortState.Refused,
+                _ => PortState.Silent,
+            };
+        }
+    }
+
+    private ClockState Clock()
+    {
+        var said = Lines(Part("clock").Payload).Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+        var now = Time(said.GetValueOrDefault("now") ?? "0");
+        if (said.GetValueOrDefault("kernel") == "yes")
+        {
+            return new ClockState(true, "the kernel, by timedated", now);
+        }
+
+        if (said.TryGetValue("chrony", out var leap))
+        {
+            return new ClockState(!leap.Trim().StartsWith("Not", StringComparison.Ordinal), "chrony", now);
+        }
+
+        if (said.ContainsKey("timesyncd"))
+        {
+            return new ClockState(true, "systemd-timesyncd", now);
+        }
+
+        // Inside a container the clock is kept, or not, by the machine beneath, in ways that cannot be seen from here.
+        if (said.ContainsKey("container"))
+        {
+            return new ClockState(null, "a container's clock is its machine's, which cannot be asked from here", now);
+        }
+
+        return said.GetValueOrDefault("kernel") == "no"
+            ? new ClockState(false, "the kernel, by timedated", now)
+            : new ClockState(null, "neither timedated nor chrony nor systemd-timesyncd answers", now);
+    }
+
+    private static int Number(string text) => int.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : -1;
+
+    private static DateTimeOffset Time(string seconds) => decimal.TryParse(seconds, CultureInfo.InvariantCulture, out var value)
+        ? DateTimeOffset.UnixEpoch.AddTicks((long)(value * TimeSpan.TicksPerSecond))
+        : DateTimeOffset.UnixEpoch;
+}

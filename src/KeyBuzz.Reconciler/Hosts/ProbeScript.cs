@@ -1,0 +1,204 @@
+using System.Globalization;
+using System.Text;
+
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>Turns <see cref="Read"/>s into one read-only POSIX shell script and its answer into a <see cref="Snapshot"/>.
+/// Nothing else makes shell out of reads, so a reader cannot write.</summary>
+/// <remarks>Every part ends with a line <c>NONCE LABEL STATUS</c>. The nonce is fresh and random, so no file can forge one, and
+/// payloads pass as they are, binary included. Reads of a kind share a process where a tool allows it: forks are what a probe costs.</remarks>
+public static class ProbeScript
+{
+    internal const int LargestFile = 8 * 1024 * 1024;
+
+    private const string UnitProperties =
+        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,Result,Type";
+
+    /// <summary>The script that answers the reads.</summary>
+    /// <param name="reads">The reads.</param>
+    /// <param name="nonce">A fresh random word of letters and digits.</param>
+    public static string Render(IReadOnlyCollection<Read> reads, string nonce)
+    {
+        var groups = new ReadGroups(reads);
+        var script = new StringBuilder();
+        script.Append("LC_ALL=C; export LC_ALL; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n");
+        script.Append(CultureInfo.InvariantCulture, $"n={nonce}\n");
+        script.Append("end() { printf '\\n%s %s %s\\n' \"$n\" \"$1\" \"$2\"; }\n");
+
+        // Ports may each take two seconds to stay silent: they are tried while the rest is read, and their lines wait in a pipe.
+        var ports = groups.Of<PortRead>();
+        if (ports.Count > 0)
+        {
+            // curl says that it is connected, and would then wait for its own deadline: it is ended as soon as it has said so.
+            script.Append("port() { { curl -q -s -v -m 2 --noproxy '*' -o /dev/null \"telnet://$2:$3\" 2>&1 </dev/null & echo \"pid $!\"; wait; } | { s=silent; p=\n");
+            script.Append("while read -r l; do case $l in 'pid '*) p=${l#pid };; *'Connected to '*) s=answered;; *'onnection refused'*) s=refused;; esac\n");
+            script.Append("if [ \"$s\" = answered ] && [ -n \"$p\" ]; then kill \"$p\"; break; fi; done; echo \"$1 $s\"; }; }\n");
+            script.Append("{\n");
+            for (var i = 0; i < ports.Count; i++)
+            {
+                var address = ports[i].Address.Contains(':', StringComparison.Ordinal) ? $"[{ports[i].Address}]" : ports[i].Address;
+                script.Append(CultureInfo.InvariantCulture, $"port {i} {Script.Quote(address)} {ports[i].Port} &\n");
+            }
+
+            script.Append("wait\n} | {\nexec 4<&0 </dev/null\n");
+        }
+
+        RenderPaths(script, groups);
+        RenderDocker(script, groups, nonce);
+        RenderUnits(script, groups);
+        RenderClockAndRecords(script, groups);
+
+        if (ports.Count > 0)
+        {
+            script.Append("cat <&4; end ports $?\n}\n");
+        }
+
+        script.Append("end end 0\n");
+        return script.ToString();
+    }
+
+    /// <summary>The answers. Throws <see cref="InvalidDataException"/> when the output is not whole.</summary>
+    /// <param name="reads">The reads as given to <see cref="Render"/>.</param>
+    /// <param name="nonce">The nonce as given to <see cref="Render"/>.</param>
+    /// <param name="output">What the script printed.</param>
+    public static Snapshot Parse(IReadOnlyCollection<Read> reads, string nonce, ReadOnlyMemory<byte> output) =>
+        ProbeAnswer.Parse(new ReadGroups(reads), nonce, output);
+
+    private static void RenderPaths(StringBuilder script, ReadGroups groups)
+    {
+        var stats = groups.Of<StatRead>();
+        if (stats.Count > 0)
+        {
+            script.Append("stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%n\\n' --");
+            foreach (var stat in stats)
+            {
+                script.Append(' ').Append(Script.Quote(stat.Path));
+            }
+
+            script.Append(" 2>/dev/null; end stat $?\n");
+        }
+
+        var files = groups.Of<FileRead>();
+        if (files.Count > 0)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"file() {{ if [ -f \"$2\" ]; then head -c {LargestFile} -- \"$2\" 2>/dev/null; end \"f$1\" $?; else end \"f$1\" 1; fi; }}\n");
+            for (var i = 0; i < files.Count; i++)
+            {
+                script.Append(CultureInfo.InvariantCulture, $"file {i} {Script.Quote(files[i].Path)}\n");
+            }
+        }
+
+        if (groups.Of<MountsRead>().Count > 0)
+        {
+            script.Append("cat /proc/self/mountinfo; end mounts $?\n");
+        }
+
+        var devices = groups.Of<BlockDeviceRead>();
+        if (devices.Count > 0)
+        {
+            script.Append("device() { if [ -b \"$2\" ]; then p=$(readlink -f -- \"$2\"); stat -c '%t %T' -- \"$p\"; blockdev --getsize64 \"$p\" 2>/dev/null || echo 0\n");
+            script.Append("if cmp -s -n 1048576 -- \"$p\" /dev/zero; then echo zero; else echo data; fi; blkid -p -o export -- \"$p\" 2>/dev/null; end \"b$1\" $?; else end \"b$1\" none; fi; }\n");
+            for (var i = 0; i < devices.Count; i++)
+            {
+                script.Append(CultureInfo.InvariantCulture, $"device {i} {Script.Quote(devices[i].Path)}\n");
+            }
+        }
+
+        var spaces = groups.Of<DiskSpaceRead>();
+        if (spaces.Count > 0)
+        {
+            script.Append("space() { d=$2; while [ -n \"$d\" ] && [ ! -e \"$d\" ]; do d=${d%/*}; done; df -B1 --output=size,avail,fstype -- \"${d:-/}\" 2>/dev/null; end \"s$1\" $?; }\n");
+            for (var i = 0; i < spaces.Count; i++)
+            {
+                script.Append(CultureInfo.InvariantCulture, $"space {i} {Script.Quote(spaces[i].Path)}\n");
+            }
+        }
+    }
+
+    private static void RenderDocker(StringBuilder script, ReadGroups groups, string nonce)
+    {
+        var containers = groups.Of<ContainerRead>();
+        var images = groups.Of<ImageRead>();
+        if (containers.Count + images.Count == 0)
+        {
+            return;
+        }
+
+        // One curl keeps one connection; it numbers its URLs and goes on after one that fails.
+        script.Append(CultureInfo.InvariantCulture, $"curl -q -s -m 20 --globoff --noproxy '*' --unix-socket /run/docker.sock -w '\\n{nonce} d%{{urlnum}} %{{http_code}}\\n'");
+        foreach (var container in containers)
+        {
+            script.Append(' ').Append(Script.Quote($"http://localhost/containers/{Escape(container.Name)}/json"));
+        }
+
+        foreach (var image in images)
+        {
+            script.Append(' ').Append(Script.Quote($"http://localhost/images/{Escape(image.Reference)}/json"));
+        }
+
+        script.Append(" 2>/dev/null; end docker $?\n");
+    }
+
+    // The engine's router takes an image reference with its slashes and colons as they are.
+    private static string Escape(string name) => Uri.EscapeDataString(name)
+        .Replace("%2F", "/", StringComparison.Ordinal).Replace("%3A", ":", StringComparison.Ordinal).Replace("%40", "@", StringComparison.Ordinal);
+
+    private static void RenderUnits(StringBuilder script, ReadGroups groups)
+    {
+        var units = groups.Of<UnitRead>();
+        if (units.Count == 0)
+        {
+            return;
+        }
+
+        script.Append("systemctl show --timestamp=us+utc --no-pager -p ").Append(UnitProperties).Append(" --");
+        foreach (var unit in units)
+        {
+            script.Append(' ').Append(Script.Quote(unit.Name));
+        }
+
+        script.Append(" 2>/dev/null; end units $?\n");
+    }
+
+    private static void RenderClockAndRecords(StringBuilder script, ReadGroups groups)
+    {
+        if (groups.Of<ClockRead>().Count > 0)
+        {
+            // timedated gives the kernel's flag; where the bus does not answer, whoever keeps the clock is asked.
+            script.Append("date +'now=%s.%N'\n");
+            script.Append("v=$(timeout 5 timedatectl show -p NTPSynchronized --value 2>/dev/null) && echo \"kernel=$v\"\n");
+            script.Append("if [ \"${v:-no}\" != yes ]; then [ -e /run/systemd/timesync/synchronized ] && echo timesyncd=yes\n");
+            script.Append("command -v chronyc >/dev/null && timeout 5 chronyc -n tracking 2>/dev/null | while IFS=: read -r k v; do case $k in Leap*) echo \"chrony=${v# }\";; esac; done\n");
+            script.Append("systemd-detect-virt -q -c 2>/dev/null && echo container=yes; fi\n");
+            script.Append("end clock 0\n");
+        }
+
+        var records = groups.Of<RecordsRead>();
+        for (var i = 0; i < records.Count; i++)
+        {
+            // cut and not cat: it ends the last line of a file that has no newline, so two documents never run into one.
+            script.Append(CultureInfo.InvariantCulture, $"set -- {Script.Quote($"/var/lib/kbr/{records[i].Cluster}/records")}/*.json; if [ -e \"$1\" ]; then cut -b 1- -- \"$@\"; fi; end r{i} $?\n");
+        }
+    }
+}
+
+/// <summary>Distinct reads by kind, each kind in the order asked: rendering and parsing number them alike.</summary>
+internal sealed class ReadGroups
+{
+    private readonly Dictionary<Type, List<Read>> _byType = [];
+
+    public ReadGroups(IReadOnlyCollection<Read> reads)
+    {
+        foreach (var read in reads.Distinct())
+        {
+            if (!_byType.TryGetValue(read.GetType(), out var list))
+            {
+                _byType[read.GetType()] = list = [];
+            }
+
+            list.Add(read);
+        }
+    }
+
+    public IReadOnlyList<T> Of<T>() where T : Read => _byType.TryGetValue(typeof(T), out var list) ? list.ConvertAll(read => (T)read) : [];
+}

@@ -1,0 +1,126 @@
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>A question to a host, from a closed set. None of them changes anything, by construction: only <see cref="ProbeScript"/> turns them into shell.</summary>
+public abstract record Read
+{
+    private protected Read() { }
+}
+
+/// <summary>A question with an answer of type <typeparamref name="T"/>.</summary>
+public abstract record Read<T> : Read
+{
+    private protected Read() { }
+}
+
+/// <summary>stat(1) of a path, not following a final symbolic link. Answer: null when there is nothing.</summary>
+public sealed record StatRead(string Path) : Read<FileStat?>;
+
+/// <summary>The bytes of a regular file, at most 8 MiB. Answer: null when there is none.</summary>
+public sealed record FileRead(string Path) : Read<FileContent?>;
+
+/// <summary>Every mounted file system, as in /proc/self/mountinfo.</summary>
+public sealed record MountsRead : Read<IReadOnlyList<MountEntry>>;
+
+/// <summary>What a block device holds, by blkid's low-level probe, and whether its first MiB is all zero.</summary>
+public sealed record BlockDeviceRead(string Path) : Read<BlockDeviceState>;
+
+/// <summary>Size and free space of the file system that holds a path.</summary>
+public sealed record DiskSpaceRead(string Path) : Read<DiskSpace?>;
+
+/// <summary>A container by name, as Docker Engine's API describes it (<c>GET /containers/NAME/json</c>).</summary>
+public sealed record ContainerRead(string Name) : Read<DockerAnswer>;
+
+/// <summary>An image by reference, as Docker Engine's API describes it (<c>GET /images/REF/json</c>).</summary>
+public sealed record ImageRead(string Reference) : Read<DockerAnswer>;
+
+/// <summary>Properties of a systemd unit (<c>systemctl show</c>).</summary>
+public sealed record UnitRead(string Name) : Read<UnitState>;
+
+/// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
+public sealed record PortRead(string Address, int Port) : Read<PortState>;
+
+/// <summary>Whether the clock is kept in step (kernel's and timedated's view).</summary>
+public sealed record ClockRead : Read<ClockState>;
+
+/// <summary>kbr's records on the host, one JSON document each.</summary>
+public sealed record RecordsRead(string Cluster) : Read<IReadOnlyList<string>>;
+
+/// <summary>What stat(1) says.</summary>
+/// <param name="Kind">As <c>stat -c %F</c>: <c>directory</c>, <c>regular file</c>, <c>symbolic link</c> …</param>
+/// <param name="Uid">Numeric owner.</param>
+/// <param name="Gid">Numeric group.</param>
+/// <param name="User">Owner's name, or <c>UNKNOWN</c>.</param>
+/// <param name="Group">Group's name, or <c>UNKNOWN</c>.</param>
+/// <param name="Mode">Four octal digits.</param>
+/// <param name="ModifiedAt">Time of the last change of content.</param>
+public sealed record FileStat(string Kind, int Uid, int Gid, string User, string Group, string Mode, DateTimeOffset ModifiedAt);
+
+/// <summary>Bytes of a file.</summary>
+public sealed record FileContent(ReadOnlyMemory<byte> Bytes)
+{
+    /// <summary>The bytes as UTF-8.</summary>
+    public string Text => System.Text.Encoding.UTF8.GetString(Bytes.Span);
+}
+
+/// <summary>A mounted file system.</summary>
+/// <param name="MountPoint">Where.</param>
+/// <param name="Source">From what, as the kernel names it.</param>
+/// <param name="DeviceNumber">major:minor.</param>
+/// <param name="Type">File system type.</param>
+/// <param name="Options">Mount and superblock options, comma-separated.</param>
+public sealed record MountEntry(string MountPoint, string Source, string DeviceNumber, string Type, string Options);
+
+/// <summary>What a block device holds.</summary>
+/// <param name="Exists">Whether it is a block device at all.</param>
+/// <param name="DeviceNumber">major:minor in decimal, or null.</param>
+/// <param name="Signatures">blkid's low-level tags (TYPE, UUID, LABEL, PTTYPE …); empty when it recognises nothing.</param>
+/// <param name="FirstMebibyteIsZero">Whether the first MiB is all zero bytes.</param>
+/// <param name="SizeBytes">Its size in bytes.</param>
+public sealed record BlockDeviceState(bool Exists, string? DeviceNumber, IReadOnlyDictionary<string, string> Signatures, bool FirstMebibyteIsZero, long SizeBytes);
+
+/// <summary>Size and free space in bytes, and the type of the file system (as <c>df --output=fstype</c>).</summary>
+public sealed record DiskSpace(long SizeBytes, long AvailableBytes, string FileSystem);
+
+/// <summary>An answer of Docker Engine's API.</summary>
+/// <param name="Status">HTTP status: 200, 404 …; 0 when the engine does not answer.</param>
+/// <param name="Json">The body.</param>
+public sealed record DockerAnswer(int Status, string Json);
+
+/// <summary>Properties of a unit, as <c>systemctl show --timestamp=us+utc</c> prints them.</summary>
+public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
+{
+    /// <summary>A property's value; empty when absent.</summary>
+    public string this[string name] => Properties.TryGetValue(name, out var value) ? value : "";
+
+    /// <summary>When the unit last became active; null when it never did.</summary>
+    public DateTimeOffset? ActiveSince => ParseTimestamp(this["ActiveEnterTimestamp"]);
+
+    // systemd prints "Mon 2026-11-23 11:00:00.123456 UTC".
+    private static DateTimeOffset? ParseTimestamp(string text)
+    {
+        var parts = text.Split(' ');
+        return parts.Length == 4 && DateTimeOffset.TryParse(
+            $"{parts[1]}T{parts[2]}Z", System.Globalization.CultureInfo.InvariantCulture, System.Globalization.DateTimeStyles.AssumeUniversal, out var time)
+            ? time
+            : null;
+    }
+}
+
+/// <summary>What a port did.</summary>
+public enum PortState
+{
+    /// <summary>It accepted a connection.</summary>
+    Answered,
+
+    /// <summary>The host refused the connection: reachable, nobody listens.</summary>
+    Refused,
+
+    /// <summary>No answer in time: filtered, or the host is down.</summary>
+    Silent,
+}
+
+/// <summary>Whether the clock is in step.</summary>
+/// <param name="Synchronized">True or false; null when nothing on the host can tell.</param>
+/// <param name="Source">What told it, in words.</param>
+/// <param name="Now">The host's clock when it was read.</param>
+public sealed record ClockState(bool? Synchronized, string Source, DateTimeOffset Now);

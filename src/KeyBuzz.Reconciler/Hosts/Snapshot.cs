@@ -1,0 +1,20 @@
+using System.Collections.Immutable;
+
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>The answers of one host to one set of reads.</summary>
+public sealed class Snapshot
+{
+    private readonly ImmutableDictionary<Read, object?> _answers;
+
+    /// <summary>Takes the answers.</summary>
+    public Snapshot(ImmutableDictionary<Read, object?> answers) => _answers = answers;
+
+    /// <summary>The answer to a read that was asked. Throws <see cref="KeyNotFoundException"/> when it was not.</summary>
+    public T Get<T>(Read<T> read) => _answers.TryGetValue(read, out var answer)
+        ? (T)answer!
+        : throw new KeyNotFoundException($"not read: {read}");
+
+    /// <summary>These answers and, over them, those of another snapshot.</summary>
+    public Snapshot With(Snapshot newer) => new(_answers.SetItems(newer._answers));
+}

@@ -1,0 +1,75 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Planning;
+
+/// <summary>An attribute that differs.</summary>
+/// <param name="Name">The attribute.</param>
+/// <param name="Before">What the host holds; null for nothing.</param>
+/// <param name="After">What it will hold; null for nothing.</param>
+/// <param name="Cause">Why they differ.</param>
+/// <param name="Effect">What changing it costs.</param>
+public sealed record AttributeDifference(string Name, AttributeValue? Before, AttributeValue? After, Cause Cause, ChangeEffect Effect);
+
+/// <summary>What is to be done with one resource.</summary>
+/// <param name="Address">The resource.</param>
+/// <param name="Action">What is done.</param>
+/// <param name="Cause">Why.</param>
+/// <param name="Resource">The resource as desired; for delete and forget, as recorded.</param>
+/// <param name="Differences">What differs, by attribute.</param>
+/// <param name="DependsOn">The changes that go first.</param>
+public sealed record PlannedChange(
+    Address Address,
+    ResourceAction Action,
+    Cause Cause,
+    Resource Resource,
+    ImmutableArray<AttributeDifference> Differences,
+    ImmutableArray<Address> DependsOn)
+{
+    /// <summary>The record to be written with the change; null when it is removed.</summary>
+    public ResourceRecord? Record { get; init; }
+
+    /// <summary>For a replace that puts the resource elsewhere (another path, another name): what was there before and is removed first.</summary>
+    public Resource? Former { get; init; }
+
+    /// <summary>Something the operator should know, or null.</summary>
+    public string? Note { get; init; }
+
+    /// <summary>Whether data is deleted with it.</summary>
+    public bool DeleteData { get; init; }
+
+    /// <summary>The volume it lies under is not mounted: it can be told only after that, and is looked at again then.</summary>
+    public bool Deferred { get; init; }
+}
+
+/// <summary>A resource for which nothing could be planned.</summary>
+/// <param name="Address">The resource.</param>
+/// <param name="Reason">Why.</param>
+public sealed record BlockedResource(Address Address, string Reason);
+
+/// <summary>What differs, and what an apply would do about it.</summary>
+/// <param name="Changes">One per resource looked at, no-ops included, dependencies first.</param>
+/// <param name="Blocked">Resources that could not be planned.</param>
+/// <param name="Diagnostics">What was found.</param>
+public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<BlockedResource> Blocked, ImmutableArray<Diagnostic> Diagnostics)
+{
+    /// <summary>The changes that do something, records included.</summary>
+    public IEnumerable<PlannedChange> Effective => Changes.Where(change => change.Action != ResourceAction.NoOp);
+
+    /// <summary>Whether anything counts as a change.</summary>
+    public bool HasChanges => Changes.Any(change => change.Action.Counts());
+
+    /// <summary>Whether an error was found.</summary>
+    public bool HasErrors => Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error);
+
+    /// <summary>How many changes have that action.</summary>
+    public int Count(ResourceAction action) => Changes.Count(change => change.Action == action);
+
+    /// <summary>What must be the same for two plans to do the same: addresses, actions, and the values before and after.</summary>
+    public bool DoesTheSameAs(Plan other) => Effective.Select(Essence).SequenceEqual(other.Effective.Select(Essence));
+
+    private static string Essence(PlannedChange change) =>
+        $"{change.Address}|{change.Action}|{string.Join('|', change.Differences.Select(d => $"{d.Name}\0{d.Before?.Value}\0{d.After?.Value}"))}";
+}

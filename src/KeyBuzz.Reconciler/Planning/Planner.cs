@@ -1,0 +1,455 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Planning;
+
+/// <summary>What the operator asked for, beyond cluster.yaml.</summary>
+public sealed record PlanOptions
+{
+    /// <summary>Whether everything selected is to be taken down instead of made so.</summary>
+    public bool Destroy { get; init; }
+
+    /// <summary>Only these and what they need (for destroy: and what needs them); empty for all.</summary>
+    public ImmutableArray<AddressPattern> Targets { get; init; } = [];
+
+    /// <summary>What may be taken over although it exists and differs.</summary>
+    public ImmutableArray<AddressPattern> Adopt { get; init; } = [];
+
+    /// <summary>Whether resources that hold data are deleted and not only forgotten.</summary>
+    public bool DeleteData { get; init; }
+}
+
+/// <summary>Everything a plan is made of.</summary>
+/// <param name="Graph">The desired resources.</param>
+/// <param name="Records">What was last applied.</param>
+/// <param name="Observations">What the hosts hold, for desired and recorded resources; one that is missing is unknown.</param>
+/// <param name="HostErrors">Hosts that could not be read or may not be touched, with the reason.</param>
+/// <param name="Options">What was asked.</param>
+public sealed record PlanInput(
+    ResourceGraph Graph,
+    ImmutableDictionary<Address, ResourceRecord> Records,
+    ImmutableDictionary<Address, Observation> Observations,
+    ImmutableSortedDictionary<string, string> HostErrors,
+    PlanOptions Options);
+
+/// <summary>Compares desired, actual and last applied. Pure: no I/O, no clock, no randomness.</summary>
+public sealed class Planner
+{
+    private readonly ProviderRegistry _providers;
+    private readonly Fingerprint _fingerprint;
+
+    /// <summary>Takes the providers and the key of fingerprints.</summary>
+    public Planner(ProviderRegistry providers, Fingerprint fingerprint)
+    {
+        _providers = providers;
+        _fingerprint = fingerprint;
+    }
+
+    /// <summary>Makes the plan.</summary>
+    public Plan Plan(PlanInput input)
+    {
+        var recorded = ResourceGraph.Build(
+            input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()), _providers, keepDangling: true);
+        var selected = Select(input, recorded);
+        var work = new Work(input, recorded);
+
+        foreach (var address in input.Graph.Order.Where(selected.Contains))
+        {
+            if (!input.Options.Destroy)
+            {
+                PlanDesired(work, input.Graph.Find(address)!);
+            }
+            else if (input.Records.TryGetValue(address, out var record))
+            {
+                PlanRemoval(work, record, Cause.Destroyed);
+            }
+        }
+
+        foreach (var address in recorded.Order.Reverse().Where(address => selected.Contains(address) && input.Graph.Find(address) is null))
+        {
+            PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
+        }
+
+        foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
+        {
+            if (!input.Graph.Order.Any(pattern.Matches) && !recorded.Order.Any(pattern.Matches))
+            {
+                work.Diagnostics.Add(Diagnostic.Error($"no resource matches '{pattern}'", remedy: "addresses look like type.name@host; `*` stands for anything"));
+            }
+        }
+
+        foreach (var (host, reason) in input.HostErrors)
+        {
+            work.Diagnostics.Add(Diagnostic.Error($"{host}: {reason}", host: host));
+        }
+
+        return new Plan(Ordered(work), [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]);
+    }
+
+    private static ImmutableHashSet<Address> Select(PlanInput input, ResourceGraph recorded)
+    {
+        var all = input.Graph.Order.Concat(recorded.Order).ToImmutableHashSet();
+        if (input.Options.Targets.IsEmpty)
+        {
+            return all;
+        }
+
+        var matched = all.Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address))).ToList();
+        return input.Options.Destroy
+            ? input.Graph.WithDependents(matched).Union(recorded.WithDependents(matched))
+            : input.Graph.WithRequirements(matched).Union(matched);
+    }
+
+    private void PlanDesired(Work work, ResourceGraph.Node node)
+    {
+        var address = node.Resource.Address;
+        if (work.BlockingReason(address, node.Requires) is { } reason)
+        {
+            work.Block(address, reason);
+            return;
+        }
+
+        var record = work.Input.Records.GetValueOrDefault(address);
+        var desired = _providers.Get(address.Type).Desired(node.Resource);
+        if (node.Volume is { } volume && !work.IsMounted(volume))
+        {
+            if (record is null || record.Pending)
+            {
+                AddCreate(work, node, record, desired, "what lies under it is looked at again once its volume is mounted");
+            }
+            else
+            {
+                work.Add(new PlannedChange(address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], [])
+                {
+                    Deferred = true,
+                    Record = record,
+                    Note = $"{volume} is not mounted; looked at again once it is",
+                });
+            }
+
+            return;
+        }
+
+        switch (work.Observe(address))
+        {
+            case Observation.Unknown unknown:
+                work.Fail(address, unknown.Reason, node.Resource);
+                break;
+            case Observation.Absent absent when record is { Pending: false } && IsElsewhere(record, node.Resource):
+                AddMove(work, node, record, desired, absent.Note);
+                break;
+            case Observation.Absent absent:
+                AddCreate(work, node, record, desired, absent.Note);
+                break;
+            case Observation.Present present:
+                PlanPresent(work, node, record, desired, present.Attributes);
+                break;
+        }
+    }
+
+    private void AddCreate(Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)
+    {
+        var cause = record switch { null => Cause.New, { Pending: true } => Cause.Interrupted, _ => Cause.Drift };
+        var differences = desired.Select(pair => new AttributeDifference(pair.Key, null, pair.Value, cause, ChangeEffect.InPlace));
+        work.Add(new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
+        {
+            Record = Record(node, desired, created: record?.Created ?? true),
+            Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
+        });
+    }
+
+    // Another path or name is another thing on the host: the former one is not left behind, unless it holds data.
+    private void AddMove(Work work, ResourceGraph.Node node, ResourceRecord record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)
+    {
+        var provider = _providers.Get(record.Address.Type);
+        var former = record.ToResource();
+        if (node.Resource.PreventDestroy)
+        {
+            work.Protect(node.Resource, "replaced");
+            return;
+        }
+
+        var stays = !record.Created || (provider.HoldsData(former) && provider is not IReleasesOnDestroy) || Places(former).Length == 0;
+        AddCreate(work, node, null, desired, Join(stays ? "the former one stays where it is" : "the former one is removed first", note));
+        work.Add(work.Changes[record.Address] with
+        {
+            Action = stays ? ResourceAction.Create : ResourceAction.Replace,
+            Cause = Cause.ConfigurationChanged,
+            Former = stays ? null : former,
+        });
+    }
+
+    private bool IsElsewhere(ResourceRecord record, Resource desired)
+    {
+        var provider = _providers.Get(record.Address.Type);
+        var former = provider.Links(record.ToResource());
+        var wanted = provider.Links(desired);
+        return !former.Provides.SequenceEqual(wanted.Provides) || !former.ManagedPaths.SequenceEqual(wanted.ManagedPaths);
+    }
+
+    // Images are left to who uses them until then; files, directories, volumes, units and containers have a place of their own.
+    private ImmutableArray<string> Places(Resource resource)
+    {
+        var links = _providers.Get(resource.Address.Type).Links(resource);
+        return [.. links.ManagedPaths, .. links.Provides.Where(token => token.StartsWith("container:", StringComparison.Ordinal))];
+    }
+
+    private static string Join(string first, string? second) => second is null ? first : first + "; " + second;
+
+    private void PlanPresent(
+        Work work,
+        ResourceGraph.Node node,
+        ResourceRecord? record,
+        ImmutableSortedDictionary<string, AttributeValue> desired,
+        ImmutableSortedDictionary<string, AttributeValue> actual)
+    {
+        var address = node.Resource.Address;
+        var schema = _providers.Get(address.Type).Schema;
+        var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
+        var recordIsOld = record is null || record.Pending;
+        foreach (var (name, wanted) in desired)
+        {
+            var found = actual.GetValueOrDefault(name);
+            var secret = wanted.Secret is not null;
+            var wantedPrint = _fingerprint.Of(address, name, wanted, secret);
+            var last = record?.Fingerprints.GetValueOrDefault(name);
+            if (found?.Value == wanted.Value)
+            {
+                recordIsOld |= last != wantedPrint;
+                continue;
+            }
+
+            // A value that was recorded keyed is compared keyed, also when cluster.yaml holds no secret there any more.
+            var foundPrint = found is null ? null : _fingerprint.Of(address, name, found, secret || (last is not null && Fingerprint.IsSecret(last)));
+            var cause = record switch
+            {
+                null => Cause.Adopted,
+                { Pending: true } => Cause.Interrupted,
+                _ when last is null || foundPrint == last => Cause.ConfigurationChanged,
+                _ when wantedPrint == last => Cause.Drift,
+                _ => Cause.ConfigurationChangedAndDrift,
+            };
+            differences.Add(new AttributeDifference(name, found, wanted, cause, schema.Find(name)?.Effect ?? ChangeEffect.InPlace));
+        }
+
+        var next = Record(node, desired, created: record?.Created ?? false);
+        if (differences.Count == 0)
+        {
+            var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
+            work.Add(new PlannedChange(address, action, Cause.FoundAsWanted, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next });
+            return;
+        }
+
+        var adopted = work.Input.Options.Adopt.Any(pattern => pattern.Matches(address));
+        if (record is null && !adopted)
+        {
+            var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
+            work.Diagnostics.Add(Diagnostic.Error(
+                $"{address} exists and was not made by kbr",
+                node.Resource.Location,
+                detail: $"it differs in {names}",
+                remedy: $"take it over with --adopt '{address}', or remove it by hand",
+                host: address.Host,
+                address: address.ToString()));
+            work.Block(address, "it exists and was not made by kbr");
+            return;
+        }
+
+        var replace = differences.Any(difference => difference.Effect == ChangeEffect.Replace);
+        if (replace && node.Resource.PreventDestroy)
+        {
+            work.Protect(node.Resource, "replaced");
+            return;
+        }
+
+        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next });
+    }
+
+    private void PlanRemoval(Work work, ResourceRecord record, Cause cause)
+    {
+        var address = record.Address;
+        var provider = _providers.Get(address.Type);
+        var resource = record.ToResource();
+        var volume = work.Recorded.Find(address)?.Volume;
+        var covered = volume is { } over && !work.IsMounted(over);
+        var observation = covered ? null : work.Observe(address);
+        if (work.Input.HostErrors.ContainsKey(address.Host) || observation is Observation.Unknown)
+        {
+            var reason = (observation as Observation.Unknown)?.Reason ?? work.Input.HostErrors[address.Host];
+            work.Fail(address, reason, resource);
+            return;
+        }
+
+        var configured = work.Input.Graph.Find(address)?.Resource;
+        if (configured?.PreventDestroy ?? record.PreventDestroy)
+        {
+            work.Protect(configured ?? resource, "deleted");
+            return;
+        }
+
+        var holdsData = provider.HoldsData(resource);
+        var deleteData = holdsData && work.Input.Options.DeleteData;
+        var detaches = holdsData && !deleteData && provider is IReleasesOnDestroy;
+        var (action, why, note) = observation switch
+        {
+            Observation.Absent when !deleteData => (ResourceAction.Forget, Cause.AlreadyGone, null),
+            _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
+            null => (ResourceAction.Forget, cause, "its volume is not mounted"),
+            _ when detaches => (ResourceAction.Delete, cause, "detached; its data is kept"),
+            _ when holdsData && !deleteData => (ResourceAction.Forget, cause, "its data is kept"),
+            _ => (ResourceAction.Delete, cause, (string?)null),
+        };
+        var differences = action == ResourceAction.Delete && observation is Observation.Present present
+            ? present.Attributes
+                .Where(pair => record.Fingerprints.TryGetValue(pair.Key, out var last) && _fingerprint.Of(address, pair.Key, pair.Value, Fingerprint.IsSecret(last)) != last)
+                .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
+                .ToImmutableArray()
+            : [];
+        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData });
+    }
+
+    // Without the desired text there is nothing to tell secret parts by, so the whole value stays hidden.
+    private static AttributeValue Hidden(ResourceRecord record, KeyValuePair<string, AttributeValue> pair) =>
+        Fingerprint.IsSecret(record.Fingerprints[pair.Key]) ? new AttributeValue(SecretText.Mask) : pair.Value;
+
+    private static string Shown(AttributeValue? value) => value switch
+    {
+        null => "nothing",
+        { Secret: not null } => SecretText.Mask,
+        { IsText: true } => "a different text",
+        _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
+    };
+
+    private static bool Same(ResourceRecord left, ResourceRecord right) =>
+        left.Fingerprints.SequenceEqual(right.Fingerprints) && left.Requires.SequenceEqual(right.Requires) && left.PreventDestroy == right.PreventDestroy;
+
+    private static Cause Overall(IEnumerable<AttributeDifference> differences)
+    {
+        var causes = differences.Select(difference => difference.Cause).Distinct().ToList();
+        return causes.Count == 1 ? causes[0] : Cause.ConfigurationChangedAndDrift;
+    }
+
+    private ResourceRecord Record(ResourceGraph.Node node, ImmutableSortedDictionary<string, AttributeValue> desired, bool created)
+    {
+        var resource = node.Resource;
+        var prints = desired.ToImmutableSortedDictionary(
+            pair => pair.Key, pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null), StringComparer.Ordinal);
+        return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy);
+    }
+
+    // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
+    private static ImmutableArray<PlannedChange> Ordered(Work work)
+    {
+        var removed = work.Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget).Select(change => change.Address).ToHashSet();
+        var before = work.Changes.Keys.ToDictionary(address => address, _ => new SortedSet<Address>());
+        foreach (var change in work.Changes.Values)
+        {
+            if (!removed.Contains(change.Address) && work.Input.Graph.Find(change.Address) is { } node)
+            {
+                before[change.Address].UnionWith(node.Requires.Concat(node.After).Where(required => before.ContainsKey(required) && !removed.Contains(required)));
+            }
+
+            foreach (var required in work.Recorded.Find(change.Address)?.Requires ?? [])
+            {
+                if (removed.Contains(required))
+                {
+                    before[required].Add(change.Address);
+                }
+            }
+        }
+
+        var followers = before.SelectMany(pair => pair.Value.Select(first => (first, pair.Key))).ToLookup(edge => edge.first, edge => edge.Key);
+        var waits = before.ToDictionary(pair => pair.Key, pair => pair.Value.Count);
+        var ready = new SortedSet<Address>(waits.Where(pair => pair.Value == 0).Select(pair => pair.Key));
+        var order = ImmutableArray.CreateBuilder<PlannedChange>();
+        while (ready.Count > 0)
+        {
+            var address = ready.Min;
+            ready.Remove(address);
+            order.Add(work.Changes[address] with { DependsOn = [.. before[address]] });
+            foreach (var follower in followers[address])
+            {
+                if (--waits[follower] == 0)
+                {
+                    ready.Add(follower);
+                }
+            }
+        }
+
+        if (order.Count != before.Count)
+        {
+            var left = string.Join(", ", waits.Where(pair => pair.Value > 0).Select(pair => pair.Key.ToString()).Order(StringComparer.Ordinal));
+            throw new DiagnosticException(Diagnostic.Error($"no order satisfies both the new edges and the old ones among {left}", remedy: "apply the removal first, with --target"));
+        }
+
+        return order.ToImmutable();
+    }
+
+    private sealed class Work(PlanInput input, ResourceGraph recorded)
+    {
+        public PlanInput Input { get; } = input;
+
+        public ResourceGraph Recorded { get; } = recorded;
+
+        public Dictionary<Address, PlannedChange> Changes { get; } = [];
+
+        public Dictionary<Address, BlockedResource> Blocked { get; } = [];
+
+        public List<Diagnostic> Diagnostics { get; } = [];
+
+        public Observation Observe(Address address) =>
+            Input.Observations.GetValueOrDefault(address) ?? new Observation.Unknown("it was not read");
+
+        public bool IsMounted(Address volume) => Observe(volume) switch
+        {
+            Observation.Present present => present.Attributes.GetValueOrDefault("mounted")?.Value == "true",
+            Observation.Unknown => true,
+            _ => false,
+        };
+
+        public string? BlockingReason(Address address, ImmutableArray<Address> requires)
+        {
+            if (Input.HostErrors.TryGetValue(address.Host, out var reason))
+            {
+                return reason;
+            }
+
+            foreach (var required in requires)
+            {
+                if (Blocked.ContainsKey(required))
+                {
+                    return $"{required} could not be planned";
+                }
+            }
+
+            return null;
+        }
+
+        public void Add(PlannedChange change) => Changes[change.Address] = change;
+
+        public void Block(Address address, string reason) => Blocked[address] = new BlockedResource(address, reason);
+
+        public void Fail(Address address, string reason, Resource resource)
+        {
+            Block(address, reason);
+            if (!Input.HostErrors.ContainsKey(address.Host))
+            {
+                Diagnostics.Add(Diagnostic.Error($"{address}: {reason}", resource.Location, host: address.Host, address: address.ToString()));
+            }
+        }
+
+        public void Protect(Resource resource, string what)
+        {
+            Block(resource.Address, "lifecycle.prevent_destroy");
+            Diagnostics.Add(Diagnostic.Error(
+                $"{resource.Address} would be {what}, but has lifecycle.prevent_destroy",
+                resource.Location,
+                remedy: "drop prevent_destroy there if you mean it, or leave it out with --target",
+                host: resource.Address.Host,
+                address: resource.Address.ToString()));
+        }
+    }
+}

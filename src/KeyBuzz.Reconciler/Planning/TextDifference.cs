@@ -1,0 +1,147 @@
+using System.Collections.Immutable;
+using DiffPlex;
+using DiffPlex.Chunkers;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Planning;
+
+/// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its position; on the
+/// other side a line that pairs with such a line is masked the same way where its other characters agree, and hidden where they do not.</summary>
+public static class TextDifference
+{
+    private const int ContextLines = 3;
+    private const string HiddenLine = "(secret line differs)";
+
+    /// <summary>The lines of the diff, each with its leading <c>' '</c>, <c>-</c> or <c>+</c>, under <c>@@</c> headers.</summary>
+    /// <param name="before">The text on the host; null for none.</param>
+    /// <param name="after">The desired text; null for none.</param>
+    public static IReadOnlyList<string> Lines(AttributeValue? before, AttributeValue? after)
+    {
+        var secret = after?.Secret ?? before?.Secret;
+        var newLines = Split(after?.Secret ?? SecretText.Plain(after?.Value ?? ""));
+        var oldText = before?.Value ?? "";
+        var oldLines = before?.Secret is { } marked ? Split(marked) : Split(SecretText.Plain(oldText));
+        if (before is null || after is null)
+        {
+            var sign = before is null ? '+' : '-';
+            var whole = before is null ? newLines : oldLines;
+            var end = whole[^1].Text.Length == 0 ? whole.Length - 1 : whole.Length;
+            return [.. whole.Take(end).Select(line => sign + line.Masked)];
+        }
+
+        var blocks = Differ.Instance.CreateDiffs(oldText, after.Value, ignoreWhiteSpace: false, ignoreCase: false, LineChunker.Instance).DiffBlocks;
+        var lines = new List<string>();
+        var index = 0;
+        while (index < blocks.Count)
+        {
+            // Blocks closer than two contexts share a hunk.
+            var last = index;
+            while (last + 1 < blocks.Count && blocks[last + 1].DeleteStartA - (blocks[last].DeleteStartA + blocks[last].DeleteCountA) <= 2 * ContextLines)
+            {
+                last++;
+            }
+
+            var startOld = Math.Max(0, blocks[index].DeleteStartA - ContextLines);
+            var startNew = Math.Max(0, blocks[index].InsertStartB - ContextLines);
+            var endOld = Math.Min(oldLines.Length, blocks[last].DeleteStartA + blocks[last].DeleteCountA + ContextLines);
+            var endNew = Math.Min(newLines.Length, blocks[last].InsertStartB + blocks[last].InsertCountB + ContextLines);
+            lines.Add($"@@ -{startOld + 1},{endOld - startOld} +{startNew + 1},{endNew - startNew} @@");
+            var at = startNew;
+            for (; index <= last; index++)
+            {
+                var block = blocks[index];
+                for (; at < block.InsertStartB; at++)
+                {
+                    lines.Add(" " + newLines[at].Masked);
+                }
+
+                var wanted = newLines.AsSpan().Slice(block.InsertStartB, block.InsertCountB);
+                for (var old = block.DeleteStartA; old < block.DeleteStartA + block.DeleteCountA; old++)
+                {
+                    lines.Add("-" + MaskOld(oldLines[old], wanted, secret));
+                }
+
+                foreach (var line in wanted)
+                {
+                    lines.Add("+" + line.Masked);
+                }
+
+                at = block.InsertStartB + block.InsertCountB;
+            }
+
+            for (; at < endNew; at++)
+            {
+                lines.Add(" " + newLines[at].Masked);
+            }
+        }
+
+        return lines;
+    }
+
+    private static string MaskOld(Line old, ReadOnlySpan<Line> wanted, SecretText? secret)
+    {
+        if (secret is null)
+        {
+            return old.Masked;
+        }
+
+        var beside = false;
+        foreach (var line in wanted)
+        {
+            if (line.HasSecret)
+            {
+                beside = true;
+                if (line.Prefix.Length + line.Suffix.Length > 0
+                    && old.Text.Length >= line.Prefix.Length + line.Suffix.Length
+                    && old.Text.StartsWith(line.Prefix, StringComparison.Ordinal)
+                    && old.Text.EndsWith(line.Suffix, StringComparison.Ordinal))
+                {
+                    return line.Prefix + SecretText.Mask + line.Suffix;
+                }
+            }
+        }
+
+        var known = secret.Parts.Any(part => part.IsSecret && part.Value.Length > 0 && old.Text.Contains(part.Value, StringComparison.Ordinal));
+        return beside || known ? HiddenLine : old.Text;
+    }
+
+    // Cuts the parts at line ends, keeping apart what is secret in each line.
+    private static ImmutableArray<Line> Split(SecretText text)
+    {
+        var lines = ImmutableArray.CreateBuilder<Line>();
+        var parts = new List<SecretText.Part>();
+        foreach (var part in text.Parts)
+        {
+            var pieces = part.Value.Replace("\r\n", "\n", StringComparison.Ordinal).Split('\n');
+            for (var i = 0; i < pieces.Length; i++)
+            {
+                if (i > 0)
+                {
+                    lines.Add(new Line([.. parts]));
+                    parts.Clear();
+                }
+
+                if (pieces[i].Length > 0)
+                {
+                    parts.Add(new SecretText.Part(pieces[i], part.IsSecret));
+                }
+            }
+        }
+
+        lines.Add(new Line([.. parts]));
+        return lines.ToImmutable();
+    }
+
+    private sealed record Line(ImmutableArray<SecretText.Part> Parts)
+    {
+        public bool HasSecret { get; } = Parts.Any(part => part.IsSecret);
+
+        public string Text { get; } = string.Concat(Parts.Select(part => part.Value));
+
+        public string Masked { get; } = string.Concat(Parts.Select(part => part.IsSecret ? SecretText.Mask : part.Value));
+
+        public string Prefix { get; } = string.Concat(Parts.TakeWhile(part => !part.IsSecret).Select(part => part.Value));
+
+        public string Suffix { get; } = string.Concat(Parts.Reverse().TakeWhile(part => !part.IsSecret).Reverse().Select(part => part.Value));
+    }
+}

@@ -1,0 +1,158 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Records;
+
+/// <summary>Records as one-line JSON documents, format version 1.</summary>
+public static class RecordJson
+{
+    /// <summary>The version this program writes.</summary>
+    public const int FormatVersion = 1;
+
+    /// <summary>Writes a record.</summary>
+    public static string Write(ResourceRecord record, string cluster)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("format_version", FormatVersion);
+            json.WriteString("cluster", cluster);
+            json.WriteString("address", record.Address.ToString());
+            json.WriteBoolean("created", record.Created);
+            json.WriteBoolean("pending", record.Pending);
+            json.WriteBoolean("prevent_destroy", record.PreventDestroy);
+            if (record.AppliedAt is { } at)
+            {
+                json.WriteString("applied_at", at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
+            }
+
+            json.WriteStartArray("requires");
+            foreach (var required in record.Requires)
+            {
+                json.WriteStringValue(required.ToString());
+            }
+
+            json.WriteEndArray();
+            json.WriteStartObject("fingerprints");
+            foreach (var (name, value) in record.Fingerprints)
+            {
+                json.WriteString(name, value);
+            }
+
+            json.WriteEndObject();
+            json.WriteStartObject("spec");
+            foreach (var name in record.Spec.Names.Order(StringComparer.Ordinal))
+            {
+                json.WritePropertyName(name);
+                WriteValue(json, record.Spec[name]!);
+            }
+
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    /// <summary>Reads a record. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program.</summary>
+    public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text);
+            var root = document.RootElement;
+            var version = root.GetProperty("format_version").GetInt32();
+            if (version > FormatVersion)
+            {
+                throw new FormatException($"it has format version {version}; this kbr reads up to {FormatVersion}: use a newer kbr");
+            }
+
+            var owner = root.GetProperty("cluster").GetString();
+            if (owner != cluster)
+            {
+                throw new FormatException($"it is of the cluster '{owner}', not '{cluster}'");
+            }
+
+            if (!Address.TryParse(root.GetProperty("address").GetString(), out var address))
+            {
+                throw new FormatException("its address is not one");
+            }
+
+            var schema = (providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'")).Schema;
+            var spec = ImmutableDictionary.CreateBuilder<string, object>();
+            foreach (var property in root.GetProperty("spec").EnumerateObject())
+            {
+                if (schema.Find(property.Name) is { } definition)
+                {
+                    spec[property.Name] = ReadValue(property.Value, definition.Kind);
+                }
+            }
+
+            return new ResourceRecord(
+                address,
+                root.GetProperty("created").GetBoolean(),
+                root.GetProperty("pending").GetBoolean(),
+                root.GetProperty("fingerprints").EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => p.Value.GetString()!, StringComparer.Ordinal),
+                new AttributeSet(spec.ToImmutable()),
+                [.. root.GetProperty("requires").EnumerateArray().Select(e => Address.TryParse(e.GetString(), out var required) ? required : throw new FormatException("an edge of it is not an address"))],
+                root.GetProperty("prevent_destroy").GetBoolean())
+            {
+                AppliedAt = root.TryGetProperty("applied_at", out var at) ? at.GetDateTimeOffset() : null,
+            };
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new FormatException("it is damaged: " + exception.Message, exception);
+        }
+    }
+
+    private static void WriteValue(Utf8JsonWriter json, object value)
+    {
+        switch (value)
+        {
+            case bool truth:
+                json.WriteBooleanValue(truth);
+                break;
+            case long number:
+                json.WriteNumberValue(number);
+                break;
+            case IReadOnlyList<string> list:
+                json.WriteStartArray();
+                foreach (var item in list)
+                {
+                    json.WriteStringValue(item);
+                }
+
+                json.WriteEndArray();
+                break;
+            case IReadOnlyDictionary<string, string> map:
+                json.WriteStartObject();
+                foreach (var (key, item) in map.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                {
+                    json.WriteString(key, item);
+                }
+
+                json.WriteEndObject();
+                break;
+            default:
+                // A SecretText masks itself here.
+                json.WriteStringValue(value.ToString());
+                break;
+        }
+    }
+
+    private static object ReadValue(JsonElement element, AttributeKind kind) => kind switch
+    {
+        AttributeKind.Boolean => element.GetBoolean(),
+        AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
+        AttributeKind.Text => SecretText.Plain(element.GetString()!),
+        AttributeKind.StringList => element.EnumerateArray().Select(item => item.GetString()!).ToImmutableArray() as IReadOnlyList<string>,
+        AttributeKind.StringMap => element.EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => p.Value.GetString()!, StringComparer.Ordinal),
+        _ => element.GetString()!,
+    };
+}

@@ -1,0 +1,48 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Records;
+
+/// <summary>The shell that writes and removes records; it goes into the same script as the change it speaks of.</summary>
+public static class RecordScript
+{
+    /// <summary>The directory of a cluster's records on a host.</summary>
+    public static string Directory(string cluster) => $"/var/lib/kbr/{cluster}/records";
+
+    /// <summary>Writes a record: beside, synced, renamed.</summary>
+    public static string Write(ResourceRecord record, string cluster)
+    {
+        var path = PathOf(record.Address, cluster);
+        return $"""
+            (
+            umask 077
+            mkdir -p {Script.Quote(Directory(cluster))}
+            cat > {Script.Quote(path + ".new")} <<'KBR_RECORD_END'
+            {RecordJson.Write(record, cluster)}
+            KBR_RECORD_END
+            sync {Script.Quote(path + ".new")}
+            mv -f {Script.Quote(path + ".new")} {Script.Quote(path)}
+            )
+
+            """;
+    }
+
+    /// <summary>Removes a record.</summary>
+    public static string Remove(Address address, string cluster)
+    {
+        var path = Script.Quote(PathOf(address, cluster));
+        return $"rm -f {path} {path}.new\n";
+    }
+
+    /// <summary>Removes the directories of records as far as they are empty.</summary>
+    public static Script RemoveEmptyDirectories(string cluster) => new($"""
+        cd /var/lib
+        if [ -d {Script.Quote($"kbr/{cluster}/records")} ]; then
+          rmdir -p --ignore-fail-on-non-empty {Script.Quote($"kbr/{cluster}/records")}
+        fi
+
+        """);
+
+    private static string PathOf(Address address, string cluster) =>
+        $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal)}.json";
+}

@@ -1,0 +1,61 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace KeyBuzz.Reconciler.Resources;
+
+/// <summary>The name of a resource: <c>type.name@host</c>, for example <c>container.patroni@db-slave-01</c>.</summary>
+/// <param name="Type">The resource type, for example <c>container</c>.</param>
+/// <param name="Name">The operator's name for it.</param>
+/// <param name="Host">The host it is on.</param>
+public readonly record struct Address(string Type, string Name, string Host) : IComparable<Address>
+{
+    /// <inheritdoc />
+    public override string ToString() => $"{Type}.{Name}@{Host}";
+
+    /// <summary>Reads <c>type.name@host</c>.</summary>
+    public static bool TryParse([NotNullWhen(true)] string? text, out Address address)
+    {
+        address = default;
+        if (text is null)
+        {
+            return false;
+        }
+
+        var dot = text.IndexOf('.', StringComparison.Ordinal);
+        var at = text.LastIndexOf('@');
+        if (dot <= 0 || at <= dot + 1 || at == text.Length - 1)
+        {
+            return false;
+        }
+
+        address = new Address(text[..dot], text[(dot + 1)..at], text[(at + 1)..]);
+        return true;
+    }
+
+    /// <inheritdoc />
+    public int CompareTo(Address other)
+    {
+        var byHost = string.CompareOrdinal(Host, other.Host);
+        if (byHost != 0)
+        {
+            return byHost;
+        }
+
+        var byType = string.CompareOrdinal(Type, other.Type);
+        return byType != 0 ? byType : string.CompareOrdinal(Name, other.Name);
+    }
+}
+
+/// <summary>A glob over addresses: <c>*</c> stands for any run of characters, <c>?</c> for one; without <c>@</c> every host is meant.</summary>
+public sealed class AddressPattern
+{
+    private readonly string _glob;
+
+    /// <summary>Takes a glob such as <c>*@db-slave-01</c> or <c>container.*</c>.</summary>
+    public AddressPattern(string glob) => _glob = glob.Contains('@', StringComparison.Ordinal) ? glob : glob + "@*";
+
+    /// <summary>Whether the address is meant.</summary>
+    public bool Matches(Address address) => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob, address.ToString(), ignoreCase: false);
+
+    /// <inheritdoc />
+    public override string ToString() => _glob;
+}

@@ -1,0 +1,91 @@
+namespace KeyBuzz.Reconciler.Resources;
+
+/// <summary>What a change of an attribute costs.</summary>
+public enum ChangeEffect
+{
+    /// <summary>Changed where it is; nothing is interrupted.</summary>
+    InPlace,
+
+    /// <summary>Changed where it is, but what runs is interrupted.</summary>
+    Disruptive,
+
+    /// <summary>The resource has to be made anew.</summary>
+    Replace,
+}
+
+/// <summary>The kinds of value an attribute can have in cluster.yaml.</summary>
+public enum AttributeKind
+{
+    /// <summary>A word or a line.</summary>
+    String,
+
+    /// <summary>A text of several lines; shown as a unified diff; may carry <c>${secret.NAME}</c>.</summary>
+    Text,
+
+    /// <summary>A whole number.</summary>
+    Integer,
+
+    /// <summary><c>true</c> or <c>false</c>.</summary>
+    Boolean,
+
+    /// <summary>An absolute path on the host.</summary>
+    Path,
+
+    /// <summary>File permissions in octal, <c>0640</c>.</summary>
+    Mode,
+
+    /// <summary>A number of bytes, with an optional unit: <c>64MiB</c>, <c>1GiB</c>. Held as a number of bytes.</summary>
+    Size,
+
+    /// <summary>A list of strings.</summary>
+    StringList,
+
+    /// <summary>A map from string to string.</summary>
+    StringMap,
+}
+
+/// <summary>One attribute of a resource type, described once: binding, validation, diff, records and help all read this.</summary>
+/// <param name="Name">The key in cluster.yaml, snake_case.</param>
+/// <param name="Kind">What it holds.</param>
+/// <param name="Description">One sentence.</param>
+public sealed record AttributeDefinition(string Name, AttributeKind Kind, string Description)
+{
+    /// <summary>Whether it must be given.</summary>
+    public bool Required { get; init; }
+
+    /// <summary>The value when it is left out, in the CLR type of <see cref="Kind"/>; null for none.</summary>
+    public object? Default { get; init; }
+
+    /// <summary>What a change of it costs.</summary>
+    public ChangeEffect Effect { get; init; }
+
+    /// <summary>The words allowed, for a closed choice; null when open.</summary>
+    public IReadOnlyList<string>? Choices { get; init; }
+
+    /// <summary>Whether the value may hold <c>${secret.NAME}</c>.</summary>
+    public bool MayHoldSecret { get; init; }
+
+    /// <summary>For <see cref="AttributeKind.Integer"/>: the least value allowed.</summary>
+    public long Minimum { get; init; } = long.MinValue;
+}
+
+/// <summary>The description of a resource type.</summary>
+/// <param name="Type">The word in cluster.yaml.</param>
+/// <param name="Description">One sentence.</param>
+/// <param name="Attributes">Its attributes, in the order help shows them.</param>
+public sealed record ResourceSchema(string Type, string Description, IReadOnlyList<AttributeDefinition> Attributes)
+{
+    /// <summary>The attribute of that name, or null.</summary>
+    public AttributeDefinition? Find(string name)
+    {
+        foreach (var attribute in Attributes)
+        {
+            if (attribute.Name == name)
+            {
+                return attribute;
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,41 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace KeyBuzz.Reconciler.Resources;
+
+/// <summary>A value as the planner compares it: always a string in one canonical form.</summary>
+/// <param name="Value">The canonical form, secrets included; equal strings are equal values.</param>
+public sealed record AttributeValue(string Value)
+{
+    /// <summary>For a text, its parts with the secrets marked; null when the value holds no secret.</summary>
+    public SecretText? Secret { get; init; }
+
+    /// <summary>Whether it is a text of several lines, shown as a unified diff.</summary>
+    public bool IsText { get; init; }
+
+    /// <summary>Makes a text value.</summary>
+    public static AttributeValue OfText(SecretText text) =>
+        new(text.Reveal()) { IsText = true, Secret = text.HasSecret ? text : null };
+
+    /// <summary>Makes a text value without secrets.</summary>
+    public static AttributeValue OfText(string text) => new(text) { IsText = true };
+
+    /// <summary>The canonical form of a bound value (see <see cref="AttributeSet"/>).</summary>
+    public static AttributeValue Of(object value) => value switch
+    {
+        string text => new(text),
+        SecretText text => OfText(text),
+        bool truth => new(truth ? "true" : "false"),
+        long number => new(number.ToString(CultureInfo.InvariantCulture)),
+        IReadOnlyList<string> list => new(string.Join('\n', list)),
+        IReadOnlyDictionary<string, string> map => new(string.Join('\n', map.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"))),
+        _ => throw new ArgumentException($"no canonical form for {value.GetType()}", nameof(value)),
+    };
+}
+
+/// <summary>Attributes by name, sorted, ready to compare.</summary>
+public static class Comparable
+{
+    /// <summary>No attributes.</summary>
+    public static readonly ImmutableSortedDictionary<string, AttributeValue> None = ImmutableSortedDictionary.Create<string, AttributeValue>(StringComparer.Ordinal);
+}

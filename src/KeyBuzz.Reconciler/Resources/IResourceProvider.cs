@@ -1,0 +1,83 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Resources;
+
+/// <summary>A resource type: how it is described, read, compared and changed. A provider holds no state and does no I/O:
+/// it says what to read and what to run; the engine does both.</summary>
+public interface IResourceProvider
+{
+    /// <summary>The one description of the type.</summary>
+    ResourceSchema Schema { get; }
+
+    /// <summary>Whether the resource holds data: then destroy forgets it unless deleting data was asked for and confirmed.</summary>
+    bool HoldsData(Resource resource);
+
+    /// <summary>Checks what the schema alone cannot say, over one resource.</summary>
+    IEnumerable<Diagnostic> Validate(Resource resource);
+
+    /// <summary>What the resource offers to others and needs from them, as tokens; the graph makes a <c>requires</c> edge from each need to the
+    /// resource on the same host that offers it. A need of a path is met by the nearest offered ancestor.</summary>
+    ResourceLinks Links(Resource resource);
+
+    /// <summary>The reads that <see cref="Observe"/> wants.</summary>
+    IEnumerable<Read> Reads(Resource resource);
+
+    /// <summary>The desired values, compared by name with those of <see cref="Observe"/>.</summary>
+    ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource);
+
+    /// <summary>What the snapshot says of the resource.</summary>
+    Observation Observe(Resource resource, Snapshot snapshot);
+
+    /// <summary>The idempotent script that makes the change. It runs under <c>set -eu</c> as root; what it prints to stderr before failing is
+    /// shown to the operator.</summary>
+    Script Render(ResourceChange change);
+}
+
+/// <summary>What a resource offers and needs; tokens such as <c>path:/opt/data</c>, <c>image:REF</c>, <c>container:NAME</c>, <c>unit:NAME</c>, <c>port:tcp/5432</c>.</summary>
+/// <param name="Provides">What it offers.</param>
+/// <param name="Needs">What it cannot be without.</param>
+public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArray<string> Needs)
+{
+    /// <summary>Nothing either way.</summary>
+    public static readonly ResourceLinks None = new([], []);
+
+    /// <summary>Ports it will listen on (<c>tcp/5432</c>); two resources of one host with the same port are refused.</summary>
+    public ImmutableArray<string> Ports { get; init; } = [];
+
+    /// <summary>For a volume: the mount point. What lies under it is unknown while it is not mounted.</summary>
+    public string? MountPoint { get; init; }
+
+    /// <summary>Paths that the resource manages, for the check that two do not manage the same.</summary>
+    public ImmutableArray<string> ManagedPaths { get; init; } = [];
+}
+
+/// <summary>What is to be done with a resource.</summary>
+public enum ResourceOperation
+{
+    /// <summary>Make it.</summary>
+    Create,
+
+    /// <summary>Change the attributes named.</summary>
+    Update,
+
+    /// <summary>Take it down and make it anew.</summary>
+    Replace,
+
+    /// <summary>Remove it.</summary>
+    Delete,
+}
+
+/// <summary>A change as a provider sees it.</summary>
+/// <param name="Operation">What to do.</param>
+/// <param name="Resource">The resource as desired; for a delete, as last recorded.</param>
+/// <param name="Changed">The attributes that differ; for create, replace and delete, all.</param>
+public sealed record ResourceChange(ResourceOperation Operation, Resource Resource, ImmutableSortedSet<string> Changed)
+{
+    /// <summary>Whether the operator asked for data to be deleted and confirmed it.</summary>
+    public bool DeleteData { get; init; }
+
+    /// <summary>Whether the operator named this resource with <c>--adopt</c>: a thing kbr did not make may be taken over.</summary>
+    public bool Adopt { get; init; }
+}

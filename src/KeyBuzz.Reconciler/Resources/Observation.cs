@@ -1,0 +1,21 @@
+using System.Collections.Immutable;
+
+namespace KeyBuzz.Reconciler.Resources;
+
+/// <summary>What a host really holds for a resource.</summary>
+public abstract record Observation
+{
+    private Observation() { }
+
+    /// <summary>It is not there.</summary>
+    /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
+    public sealed record Absent(string? Note = null) : Observation;
+
+    /// <summary>It is there, with these values under the same names as the desired ones.</summary>
+    /// <param name="Attributes">The values, in canonical form.</param>
+    public sealed record Present(ImmutableSortedDictionary<string, AttributeValue> Attributes) : Observation;
+
+    /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
+    /// <param name="Reason">Why, for the operator.</param>
+    public sealed record Unknown(string Reason) : Observation;
+}

@@ -1,0 +1,93 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+
+namespace KeyBuzz.Reconciler.Resources;
+
+/// <summary>A string that may carry secrets: its parts in order, each a literal or the value of a secret.</summary>
+/// <param name="Parts">The parts, in order.</param>
+public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
+{
+    /// <summary>What a secret is replaced by wherever a person or a file could see it.</summary>
+    public const string Mask = "(secret)";
+
+    /// <summary>A piece of the text.</summary>
+    /// <param name="Value">The characters.</param>
+    /// <param name="IsSecret">Whether they are a secret's value.</param>
+    public readonly record struct Part(string Value, bool IsSecret);
+
+    /// <summary>Whether any part is secret.</summary>
+    public bool HasSecret => Parts.Any(part => part.IsSecret);
+
+    /// <summary>The real text, secrets included. For hosts only.</summary>
+    public string Reveal() => string.Concat(Parts.Select(part => part.Value));
+
+    /// <summary>The text with every secret replaced by <see cref="Mask"/>.</summary>
+    public override string ToString() => string.Concat(Parts.Select(part => part.IsSecret ? Mask : part.Value));
+
+    /// <summary>A text without secrets.</summary>
+    public static SecretText Plain(string value) => new([new Part(value, false)]);
+}
+
+/// <summary>The values of a resource as bound from cluster.yaml, defaults filled in. Values by kind: String, Path, Mode → <see cref="string"/>
+/// (mode as four octal digits); Text → <see cref="SecretText"/>; Integer, Size → <see cref="long"/>; Boolean → <see cref="bool"/>;
+/// StringList → <see cref="IReadOnlyList{T}"/> of string; StringMap → <see cref="IReadOnlyDictionary{TKey,TValue}"/> of string.</summary>
+public sealed class AttributeSet
+{
+    /// <summary>No attributes.</summary>
+    public static readonly AttributeSet Empty = new(ImmutableDictionary<string, object>.Empty);
+
+    private readonly ImmutableDictionary<string, object> _values;
+
+    /// <summary>Takes the values by attribute name.</summary>
+    public AttributeSet(ImmutableDictionary<string, object> values) => _values = values;
+
+    /// <summary>The names that have a value.</summary>
+    public IEnumerable<string> Names => _values.Keys;
+
+    /// <summary>The raw value, or null.</summary>
+    public object? this[string name] => _values.GetValueOrDefault(name);
+
+    /// <summary>Whether it has a value.</summary>
+    public bool Has(string name) => _values.ContainsKey(name);
+
+    /// <summary>The string of that name; throws when it has none.</summary>
+    public string String(string name) => OptionalString(name) ?? throw new InvalidOperationException($"attribute '{name}' has no value");
+
+    /// <summary>The string of that name, or null.</summary>
+    public string? OptionalString(string name) => _values.GetValueOrDefault(name) as string;
+
+    /// <summary>The text of that name, or null.</summary>
+    public SecretText? Text(string name) => _values.GetValueOrDefault(name) as SecretText;
+
+    /// <summary>The number of that name, or null.</summary>
+    public long? Integer(string name) => _values.GetValueOrDefault(name) as long?;
+
+    /// <summary>The truth of that name; false when it has none.</summary>
+    public bool Boolean(string name) => _values.GetValueOrDefault(name) is true;
+
+    /// <summary>The list of that name; empty when it has none.</summary>
+    public IReadOnlyList<string> List(string name) => _values.GetValueOrDefault(name) as IReadOnlyList<string> ?? [];
+
+    /// <summary>The map of that name; empty when it has none.</summary>
+    public IReadOnlyDictionary<string, string> Map(string name) =>
+        _values.GetValueOrDefault(name) as IReadOnlyDictionary<string, string> ?? ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>The same set with one more value.</summary>
+    public AttributeSet With(string name, object value) => new(_values.SetItem(name, value));
+}
+
+/// <summary>One thing that must be so on a host.</summary>
+/// <param name="Address">Its name.</param>
+/// <param name="Spec">Its attributes.</param>
+/// <param name="Location">Where cluster.yaml says it; null for one made by a blueprint or read back from a record.</param>
+public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation? Location = null)
+{
+    /// <summary>What must exist first; destroy goes the other way round.</summary>
+    public ImmutableArray<Address> Requires { get; init; } = [];
+
+    /// <summary>What comes first when both change; no more than an order.</summary>
+    public ImmutableArray<Address> After { get; init; } = [];
+
+    /// <summary>Whether any plan that would delete or replace it is refused.</summary>
+    public bool PreventDestroy { get; init; }
+}

@@ -1,0 +1,116 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr apply</c> and <c>kbr destroy</c>: show the plan, ask, and make it true.</summary>
+internal static class ApplyCommand
+{
+    public static Command CreateApply(CommandContext context)
+    {
+        var approve = AutoApprove();
+        var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
+        var command = new Command("apply", "Show the plan, ask, and make it true in dependency order.") { approve, adopt };
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
+        {
+            var options = new PlanOptions
+            {
+                Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)),
+                Adopt = CommonOptions.Patterns(parsed.GetValue(adopt)),
+            };
+            return RunAsync(context, parsed, terminal, options, "apply", parsed.GetValue(approve), stop, abort);
+        }));
+        return command;
+    }
+
+    public static Command CreateDestroy(CommandContext context)
+    {
+        var approve = AutoApprove();
+        var deleteData = new Option<bool>("--delete-data") { Description = "Delete data too: volumes, data directories. Needs --confirm." };
+        var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm --delete-data." };
+        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.") { approve, deleteData, confirm };
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
+        {
+            var withData = parsed.GetValue(deleteData);
+            var name = context.Load(parsed, terminal).Name;
+            if (withData && parsed.GetValue(confirm) != name)
+            {
+                throw new DiagnosticException(Diagnostic.Error(
+                    "--delete-data deletes data for good and was not confirmed", remedy: $"repeat it with --confirm {name} if you mean the cluster '{name}'"));
+            }
+
+            var options = new PlanOptions { Destroy = true, DeleteData = withData, Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)) };
+            return RunAsync(context, parsed, terminal, options, "destroy", parsed.GetValue(approve), stop, abort);
+        }));
+        return command;
+    }
+
+    private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
+
+    private static async Task<int> RunAsync(
+        CommandContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort)
+    {
+        var json = parsed.GetValue(context.Options.Json);
+        await using var session = context.Open(parsed, terminal);
+        var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
+        PlanCommand.Show(terminal, session, plan, json);
+        var result = ExitCode.Done;
+        if (plan.Effective.Any())
+        {
+            if (plan.HasChanges && !approved)
+            {
+                Ask(terminal, word, json);
+            }
+
+            using var view = new ApplyView(terminal, json, TimeProvider.System);
+            var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);
+            var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, holder, view, stop, abort).ConfigureAwait(false);
+            view.Result(outcome);
+            await session.SaveStateAsync(options, abort).ConfigureAwait(false);
+            result = outcome.Failed.Count > 0 || outcome.NotTried.Count > 0 ? ExitCode.Error : ExitCode.Done;
+        }
+
+        if (parsed.GetValue(context.Options.Verbose))
+        {
+            session.ShowCost(terminal);
+        }
+
+        return plan.HasErrors ? ExitCode.Error : result;
+
+        // What a killed run left behind may still have been working when the first plan was made.
+        async Task<Plan> PlanAgainAsync(CancellationToken token)
+        {
+            var current = await session.PlanAsync(options, token).ConfigureAwait(false);
+            if (!current.DoesTheSameAs(plan))
+            {
+                terminal.ErrorLine("The hosts changed while the locks were taken. The plan is now:", Terminal.Tone.Changed);
+                PlanCommand.Show(terminal, session, current, json);
+                if (current.HasChanges && !approved)
+                {
+                    Ask(terminal, word, json);
+                }
+            }
+
+            return current;
+        }
+    }
+
+    private static void Ask(Terminal terminal, string word, bool json)
+    {
+        if (json || Console.IsInputRedirected)
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{word} needs an answer, and there is nobody to ask", remedy: "look at the plan, then pass --auto-approve"));
+        }
+
+        terminal.Line();
+        terminal.Line($"Do you want to {word} this? Only 'yes' is taken for yes.");
+        Console.Out.Write("  Answer: ");
+        if (Console.ReadLine()?.Trim() != "yes")
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{word} was declined; nothing was changed"));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+using System.Collections;
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary>Exit codes; an error beats the others.</summary>
+internal static class ExitCode
+{
+    public const int Done = 0;
+    public const int Error = 1;
+    public const int Changes = 2;
+}
+
+/// <summary>What a command runs with: its options, its terminal, and the parts it is composed of.</summary>
+internal sealed class CommandContext(ProviderRegistry providers, IPreconditionChecks preconditions, Func<SshSettings, IHostConnector> connect, CommonOptions options)
+{
+    public ProviderRegistry Providers => providers;
+
+    public CommonOptions Options => options;
+
+    public Terminal Terminal(ParseResult parsed)
+    {
+        var color = !parsed.GetValue(options.NoColor) && !parsed.GetValue(options.Json) && !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
+        return new Terminal(Console.Out, Console.Error, color);
+    }
+
+    public Cluster Load(ParseResult parsed, Terminal terminal)
+    {
+        var cluster = ClusterLoader.Load(parsed.GetValue(options.File)!, providers.All, EnvironmentVariables());
+        terminal.MaskWith(cluster.Secrets.Mask);
+        return cluster;
+    }
+
+    public Session Open(ParseResult parsed, Terminal terminal)
+    {
+        var cluster = Load(parsed, terminal);
+        return new Session(cluster, providers, preconditions, connect(cluster.Ssh), parsed.GetValue(options.Parallelism));
+    }
+
+    /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1. The first Ctrl-C or SIGTERM cancels <c>stop</c>, the second <c>abort</c>.</summary>
+    public async Task<int> RunAsync(ParseResult parsed, Func<Terminal, CancellationToken, CancellationToken, Task<int>> body)
+    {
+        var terminal = Terminal(parsed);
+        using var stop = new CancellationTokenSource();
+        using var abort = new CancellationTokenSource();
+        void Signalled(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            if (stop.IsCancellationRequested)
+            {
+                abort.Cancel();
+                return;
+            }
+
+            terminal.ErrorLine("Interrupted: what runs is finished, nothing more is begun. Once more ends what runs, too.", Views.Terminal.Tone.Changed);
+            stop.Cancel();
+        }
+
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Signalled);
+        try
+        {
+            return await body(terminal, stop.Token, abort.Token).ConfigureAwait(false);
+        }
+        catch (DiagnosticException exception)
+        {
+            return Fail(parsed, terminal, exception.Diagnostics);
+        }
+        catch (HostException exception)
+        {
+            return Fail(parsed, terminal, [Diagnostic.Error($"{exception.Host}: {exception.Message}", remedy: exception.Remedy, host: exception.Host)]);
+        }
+        catch (OperationCanceledException)
+        {
+            return Fail(parsed, terminal, [Diagnostic.Error("interrupted")]);
+        }
+        catch (Exception exception)
+        {
+            // The edge of the program: what nobody foresaw is still one line, and the whole of it for who asks.
+            var detail = parsed.GetValue(options.Verbose) ? exception.ToString() : null;
+            return Fail(parsed, terminal, [Diagnostic.Error($"internal error: {exception.Message}", detail: detail, remedy: detail is null ? "run again with --verbose and report it" : null)]);
+        }
+    }
+
+    private int Fail(ParseResult parsed, Terminal terminal, IReadOnlyList<Diagnostic> diagnostics)
+    {
+        if (parsed.GetValue(options.Json))
+        {
+            terminal.Line(JsonView.DiagnosticsDocument(diagnostics));
+        }
+        else
+        {
+            DiagnosticView.Show(terminal, diagnostics);
+        }
+
+        return ExitCode.Error;
+    }
+
+    private static Dictionary<string, string> EnvironmentVariables() =>
+        Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
+}

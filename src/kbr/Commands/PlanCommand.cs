@@ -1,0 +1,69 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr plan</c>: shows what differs; changes nothing.</summary>
+internal static class PlanCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var detailed = new Option<bool>("--detailed-exitcode") { Description = "Exit 2 when there are changes." };
+        var destroy = new Option<bool>("--destroy") { Description = "Plan a destroy." };
+        var deleteData = new Option<bool>("--delete-data") { Description = "With --destroy: plan the deletion of data, too." };
+        var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
+        var printProbe = new Option<string>("--print-probe") { Description = "Print the script that probes this host, and stop." };
+        var command = new Command("plan", "Show what differs on the hosts, and what apply would do. Changes nothing.") { detailed, destroy, deleteData, adopt, printProbe };
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
+        {
+            await using var session = context.Open(parsed, terminal);
+            if (parsed.GetValue(printProbe) is { } host)
+            {
+                return PrintProbe(session, host);
+            }
+
+            var options = new PlanOptions
+            {
+                Destroy = parsed.GetValue(destroy),
+                DeleteData = parsed.GetValue(deleteData),
+                Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)),
+                Adopt = CommonOptions.Patterns(parsed.GetValue(adopt)),
+            };
+            var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
+            Show(terminal, session, plan, parsed.GetValue(context.Options.Json));
+            if (parsed.GetValue(context.Options.Verbose))
+            {
+                session.ShowCost(terminal);
+            }
+
+            return plan.HasErrors ? ExitCode.Error : parsed.GetValue(detailed) && plan.HasChanges ? ExitCode.Changes : ExitCode.Done;
+        }));
+        return command;
+    }
+
+    public static void Show(Terminal terminal, Session session, Plan plan, bool json)
+    {
+        if (json)
+        {
+            terminal.Line(JsonView.PlanDocument(session.Cluster.Name, plan, plan.Diagnostics));
+            return;
+        }
+
+        PlanView.Show(terminal, plan);
+        DiagnosticView.Show(terminal, plan.Diagnostics);
+    }
+
+    private static int PrintProbe(Session session, string host)
+    {
+        if (session.Cluster.Hosts.All(known => known.Name != host))
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no host '{host}'"));
+        }
+
+        Console.Out.Write(ProbeScript.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
+        return ExitCode.Done;
+    }
+}

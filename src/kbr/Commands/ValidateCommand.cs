@@ -1,0 +1,31 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Graph;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr validate</c>: checks the cluster file; connects to nothing.</summary>
+internal static class ValidateCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var command = new Command("validate", "Check the cluster file. Connects to nothing.");
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
+        {
+            var cluster = context.Load(parsed, terminal);
+            ResourceGraph.Build(cluster.Resources, context.Providers);
+            if (parsed.GetValue(context.Options.Json))
+            {
+                terminal.Line(JsonView.DiagnosticsDocument(cluster.Warnings));
+            }
+            else
+            {
+                DiagnosticView.Show(terminal, cluster.Warnings);
+                terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
+            }
+
+            return Task.FromResult(ExitCode.Done);
+        }));
+        return command;
+    }
+}

@@ -1,0 +1,150 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Planning;
+
+namespace KeyBuzz.Reconciler.Cli.Views;
+
+/// <summary>The same as JSON, one document a line; every document has <c>format_version</c> and <c>kind</c>.</summary>
+internal static class JsonView
+{
+    public const int FormatVersion = 1;
+
+    public static string Document(string kind, Action<Utf8JsonWriter> body)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("format_version", FormatVersion);
+            json.WriteString("kind", kind);
+            body(json);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    public static string PlanDocument(string cluster, Plan plan, IEnumerable<Diagnostic> diagnostics) => Document("plan", json =>
+    {
+        json.WriteString("cluster", cluster);
+        json.WriteStartArray("changes");
+        foreach (var change in plan.Effective)
+        {
+            WriteChange(json, change);
+        }
+
+        json.WriteEndArray();
+        json.WriteStartArray("blocked");
+        foreach (var blocked in plan.Blocked)
+        {
+            json.WriteStartObject();
+            json.WriteString("address", blocked.Address.ToString());
+            json.WriteString("reason", blocked.Reason);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteStartObject("summary");
+        foreach (var action in new[] { ResourceAction.Create, ResourceAction.Update, ResourceAction.Replace, ResourceAction.Delete, ResourceAction.Adopt, ResourceAction.Forget })
+        {
+            json.WriteNumber(action.Word(), plan.Count(action));
+        }
+
+        json.WriteEndObject();
+        WriteDiagnostics(json, diagnostics);
+    });
+
+    public static string DiagnosticsDocument(IEnumerable<Diagnostic> diagnostics) => Document("diagnostics", json => WriteDiagnostics(json, diagnostics));
+
+    public static string ResultDocument(ApplyResult result) => Document("apply_result", json =>
+    {
+        json.WriteNumber("done", result.Done.Count);
+        WriteReasons(json, "failed", result.Failed);
+        WriteReasons(json, "not_tried", result.NotTried);
+    });
+
+    private static void WriteReasons(Utf8JsonWriter json, string name, IEnumerable<(PlannedChange Change, string Reason)> items)
+    {
+        json.WriteStartArray(name);
+        foreach (var (change, reason) in items)
+        {
+            json.WriteStartObject();
+            json.WriteString("address", change.Address.ToString());
+            json.WriteString("reason", reason);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteChange(Utf8JsonWriter json, PlannedChange change)
+    {
+        json.WriteStartObject();
+        json.WriteString("address", change.Address.ToString());
+        json.WriteString("host", change.Address.Host);
+        json.WriteString("action", change.Action.Word());
+        json.WriteString("cause", change.Cause.Word());
+        json.WriteBoolean("delete_data", change.DeleteData);
+        if (change.Note is { } note)
+        {
+            json.WriteString("note", note);
+        }
+
+        json.WriteStartArray("differences");
+        foreach (var difference in change.Differences)
+        {
+            json.WriteStartObject();
+            json.WriteString("attribute", difference.Name);
+            json.WriteString("cause", difference.Cause.Word());
+            json.WriteString("effect", difference.Effect.ToString().ToLowerInvariant());
+            if ((difference.After ?? difference.Before)!.IsText)
+            {
+                json.WriteStartArray("diff");
+                foreach (var line in TextDifference.Lines(difference.Before, difference.After))
+                {
+                    json.WriteStringValue(line);
+                }
+
+                json.WriteEndArray();
+            }
+            else
+            {
+                json.WriteString("before", difference.Before is null ? null : PlanView.Shown(difference.Before, difference.After));
+                json.WriteString("after", difference.After is null ? null : PlanView.Shown(difference.After));
+            }
+
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void WriteDiagnostics(Utf8JsonWriter json, IEnumerable<Diagnostic> diagnostics)
+    {
+        json.WriteStartArray("diagnostics");
+        foreach (var diagnostic in diagnostics)
+        {
+            json.WriteStartObject();
+            json.WriteString("severity", diagnostic.Severity.ToString().ToLowerInvariant());
+            json.WriteString("summary", diagnostic.Summary);
+            json.WriteString("detail", diagnostic.Detail);
+            json.WriteString("remedy", diagnostic.Remedy);
+            json.WriteString("host", diagnostic.Host);
+            json.WriteString("address", diagnostic.Address);
+            if (diagnostic.Location is { } location)
+            {
+                json.WriteString("file", location.File);
+                json.WriteNumber("line", location.Line);
+                json.WriteNumber("column", location.Column);
+            }
+
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+}

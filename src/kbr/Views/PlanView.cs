@@ -1,0 +1,105 @@
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Views;
+
+/// <summary>A plan for a person, grouped by host.</summary>
+internal static class PlanView
+{
+    public static void Show(Terminal terminal, Plan plan)
+    {
+        foreach (var host in plan.Effective.GroupBy(change => change.Address.Host).OrderBy(group => group.Key, StringComparer.Ordinal))
+        {
+            terminal.Line(host.Key, Terminal.Tone.Bold);
+            foreach (var change in host)
+            {
+                ShowChange(terminal, change);
+            }
+
+            terminal.Line();
+        }
+
+        foreach (var change in plan.Changes.Where(change => change.Deferred))
+        {
+            terminal.Line($"  ? {change.Address}  {change.Note}", Terminal.Tone.Faint);
+        }
+
+        foreach (var blocked in plan.Blocked.GroupBy(blocked => (blocked.Address.Host, blocked.Reason)))
+        {
+            var what = blocked.Count() == 1 ? blocked.First().Address.ToString() : $"{blocked.Key.Host}, {blocked.Count()} resources,";
+            terminal.Line($"  ! {what} not planned: {blocked.Key.Reason}", Terminal.Tone.Removed);
+        }
+
+        terminal.Line(Summary(plan), Terminal.Tone.Bold);
+    }
+
+    public static string Summary(Plan plan)
+    {
+        var counts = $"{plan.Count(ResourceAction.Create)} to create, {plan.Count(ResourceAction.Update)} to update, {plan.Count(ResourceAction.Replace)} to replace, {plan.Count(ResourceAction.Delete)} to delete";
+        var records = (plan.Count(ResourceAction.Adopt), plan.Count(ResourceAction.Forget)) switch
+        {
+            (0, 0) => "",
+            (var adopt, 0) => $" ({adopt} to adopt)",
+            (0, var forget) => $" ({forget} to forget)",
+            var (adopt, forget) => $" ({adopt} to adopt, {forget} to forget)",
+        };
+        var blocked = plan.Blocked.Length == 0 ? "" : $"; {plan.Blocked.Length} could not be planned";
+        return $"Plan: {counts}{records}{blocked}";
+    }
+
+    private static void ShowChange(Terminal terminal, PlannedChange change)
+    {
+        var tone = change.Action switch
+        {
+            ResourceAction.Create => Terminal.Tone.Added,
+            ResourceAction.Delete => Terminal.Tone.Removed,
+            ResourceAction.Adopt or ResourceAction.Forget => Terminal.Tone.Faint,
+            _ => Terminal.Tone.Changed,
+        };
+        var data = change.DeleteData ? "  DATA IS DELETED" : "";
+        terminal.Line($"  {change.Action.Symbol()} {change.Address}  {change.Cause.Sentence()}{data}", tone);
+        if (change.Note is { } note)
+        {
+            terminal.Line($"      {note}", Terminal.Tone.Faint);
+        }
+
+        // On a new thing what was left empty says nothing.
+        var mixed = change.Differences.Select(difference => difference.Cause).Distinct().Count() > 1;
+        foreach (var difference in change.Differences.Where(difference => difference.Before is not null || difference.After is not { Value: "" }))
+        {
+            ShowDifference(terminal, difference, mixed);
+        }
+    }
+
+    private static void ShowDifference(Terminal terminal, AttributeDifference difference, bool showCause)
+    {
+        var cause = showCause ? $"  ({difference.Cause.Sentence()})" : "";
+        var effect = difference.Before is null ? "" : difference.Effect switch
+        {
+            ChangeEffect.Replace => "  # replaces it",
+            ChangeEffect.Disruptive => "  # interrupts what runs",
+            _ => "",
+        };
+        if ((difference.After ?? difference.Before)!.IsText)
+        {
+            terminal.Line($"      {difference.Name}:{cause}{effect}");
+            foreach (var line in TextDifference.Lines(difference.Before, difference.After))
+            {
+                terminal.Line("        " + line, line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain });
+            }
+
+            return;
+        }
+
+        var text = (difference.Before, difference.After) switch
+        {
+            (null, var after) => Shown(after!),
+            (var before, null) => $"{Shown(before)} (on the host)",
+            var (before, after) => $"{Shown(before, after)} → {Shown(after)}",
+        };
+        terminal.Line($"      {difference.Name}: {text}{cause}{effect}");
+    }
+
+    public static string Shown(AttributeValue value, AttributeValue? counterpart = null) =>
+        value.Secret is not null || counterpart?.Secret is not null ? SecretText.Mask : value.Value.Length == 0 ? "\"\"" : value.Value.Replace("\n", ", ", StringComparison.Ordinal);
+}

@@ -1,0 +1,51 @@
+namespace KeyBuzz.Reconciler.LabTests;
+
+/// <summary>Taking down what was made.</summary>
+[TestFixture]
+public sealed class DestroyTests
+{
+    // Where kbr leaves traces.
+    private const string Listing =
+        "find /opt /etc/systemd/system /var/lib/kbr /mnt /srv -printf '%p %y %m %u %g\\n' 2>/dev/null | sort; cat /etc/fstab; docker ps -aq; docker images -q | sort; grep ' /opt' /proc/self/mounts || true";
+
+    private Workspace _workspace;
+    private string[] _before;
+
+    [OneTimeSetUp]
+    public void Converge()
+    {
+        _workspace = new Workspace();
+        _before = [.. Lab.Hosts.Select(host => Lab.OnHost(host, Listing))];
+        _workspace.Apply();
+    }
+
+    [OneTimeTearDown]
+    public void Close() => _workspace.Dispose();
+
+    [Test]
+    public void Destroy_leaves_the_hosts_as_before_kbr_with_the_data_kept_and_with_delete_data_an_empty_device()
+    {
+        const string host = "haproxy-01";
+        Lab.OnHost(host, "touch /opt/keybuzz/data/app/row");
+        var elsewhere = Lab.OnHost("haproxy-02", Listing);
+        var targeted = _workspace.Kbr("destroy", "--auto-approve", "--target", $"*@{host}");
+        Assert.That(targeted.ExitCode, Is.Zero, targeted.All);
+        Assert.That(Lab.OnHost("haproxy-02", Listing), Is.EqualTo(elsewhere), "the other host is as it was");
+        Assert.That(Lab.OnHost(host, "blkid -p -o value -s TYPE /dev/sdb").Trim(), Is.EqualTo("xfs"));
+        Assert.That(Lab.OnHost(host, Listing), Does.Not.Contain("keybuzz").And.Not.Contain("kbr"));
+
+        _workspace.Apply();
+        _workspace.AssertNothingToDo();
+        Assert.That(Lab.OnHost(host, "ls /opt/keybuzz/data/app").Trim(), Is.EqualTo("row"), "the data was kept");
+
+        var refused = _workspace.Kbr("destroy", "--auto-approve", "--delete-data", "--confirm", "other");
+        Assert.That(refused.ExitCode, Is.EqualTo(1));
+        var whole = _workspace.Kbr("destroy", "--auto-approve", "--delete-data", "--confirm", "lab");
+        Assert.That(whole.ExitCode, Is.Zero, whole.All);
+        Assert.That(Lab.Hosts.Select(each => Lab.OnHost(each, Listing)), Is.EqualTo(_before), "every host is as it was before kbr");
+        foreach (var each in Lab.Hosts)
+        {
+            Assert.That(Lab.OnHost(each, "blkid -p /dev/sdb || echo empty").Trim(), Is.EqualTo("empty"), each);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+using System.Diagnostics.CodeAnalysis;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Tests.Configuration;
+
+[TestFixture]
+[SuppressMessage("Performance", "CA1812", Justification = "NUnit makes it.")]
+internal sealed class LoadingTests : LoaderFixture
+{
+    private const string Full = """
+        version: 1
+        cluster: keybuzz-lab
+        ssh: { identity_file: .state/id_ed25519, known_hosts: .state/known_hosts, host_key_checking: accept-new, key_exchange: library-default, connect_timeout: 3s }
+        hosts:
+          db-1: { role: db, address: 10.77.0.120, ssh: { host: 127.0.77.120, port: 2222, user: deploy, sudo: true } }
+          db-2: { role: db, address: "fd00::2" }
+          lb-1: { role: lb, address: 10.77.0.130 }
+        secrets: { file: credentials/postgres.env, required: [APP_PASS] }
+        preconditions:
+          swap: warn
+          dns: warn
+          disk: { level: error, path: /var/lib/, free: 2GiB, hosts: [db] }
+          xfs: { level: error, path: /opt/data, hosts: [db-2] }
+          ports: { level: error, from: [lb, db-1], to: [{ host: db-1, port: 5432 }] }
+        resources:
+          - type: volume
+            name: data
+            host: db
+            device: /dev/sdb
+            path: /opt/app/
+          - type: directory
+            name: app-data
+            host: [db]
+            path: /opt/app//data
+            owner: 999
+            mode: 0o640
+            requires: [volume.data]
+            after: [container.app@lb-1]
+            lifecycle: { prevent_destroy: true }
+          - type: container
+            name: app
+            host: lb-1
+            image: registry:5000/app:1.2
+            memory: 512MB
+            privileged: true
+            environment: { PEER: "${address.db-1}", ME: "${host.name} ${host.address} ${host.role} ${cluster}" }
+            command: [sh, -c, "echo ${FOO} $${host.name} ${unclosed"]
+            login: "user:${secret.APP_PASS}"
+          - type: config_file
+            name: app
+            host: all
+            path: /etc/app/app.conf
+            content_file: files/app.conf
+
+        """;
+
+    [Test]
+    public void A_whole_file_is_bound_with_defaults_and_one_resource_per_host()
+    {
+        Put("credentials/postgres.env", "APP_PASS=from-the-file\n");
+        Put("files/app.conf", "host=${host.name}\npassword=${secret.APP_PASS}\n");
+
+        var cluster = Load(Full);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(cluster.Name, Is.EqualTo("keybuzz-lab"));
+            Assert.That(cluster.Hosts[0], Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true))));
+            Assert.That(cluster.Hosts[1].Ssh, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
+            Assert.That(cluster.Ssh, Is.EqualTo(new SshSettings(
+                Path.Combine(Folder, ".state/id_ed25519"), Path.Combine(Folder, ".state/known_hosts"), HostKeyChecking.AcceptNew, false, TimeSpan.FromSeconds(3))));
+            Assert.That(cluster.Resources.Select(resource => resource.Address.ToString()), Is.EqualTo(new[]
+            {
+                "volume.data@db-1", "volume.data@db-2", "directory.app-data@db-1", "directory.app-data@db-2", "container.app@lb-1",
+                "config_file.app@db-1", "config_file.app@db-2", "config_file.app@lb-1",
+            }));
+            Assert.That(cluster.Warnings, Is.Empty);
+        });
+        var directory = cluster.Resources[3];
+        var container = cluster.Resources[4];
+        var file = cluster.Resources[6].Spec.Text("content")!;
+        Assert.Multiple(() =>
+        {
+            Assert.That(directory.Spec.String("path"), Is.EqualTo("/opt/app/data"));
+            Assert.That(directory.Spec.String("owner"), Is.EqualTo("999"));
+            Assert.That(directory.Spec.String("mode"), Is.EqualTo("0640"));
+            Assert.That(directory.Requires.Single().ToString(), Is.EqualTo("volume.data@db-2"));
+            Assert.That(directory.After.Single().ToString(), Is.EqualTo("container.app@lb-1"));
+            Assert.That(directory.PreventDestroy, Is.True);
+            Assert.That(directory.Location!.Line, Is.EqualTo(21));
+            Assert.That(container.Spec.Integer("memory"), Is.EqualTo(512_000_000));
+            Assert.That(container.Spec.Integer("replicas"), Is.EqualTo(1));
+            Assert.That(container.Spec.Boolean("privileged"), Is.True);
+            Assert.That(container.Spec.String("restart"), Is.EqualTo("no"));
+            Assert.That(container.Spec.Map("environment")["PEER"], Is.EqualTo("10.77.0.120"));
+            Assert.That(container.Spec.Map("environment")["ME"], Is.EqualTo("lb-1 10.77.0.130 lb keybuzz-lab"));
+            Assert.That(container.Spec.List("command")[2], Is.EqualTo("echo ${FOO} ${host.name} ${unclosed"));
+            Assert.That(container.Spec.Text("login")!.ToString(), Is.EqualTo("user:(secret)"));
+            Assert.That(file.Reveal(), Is.EqualTo("host=db-2\npassword=from-the-file\n"));
+            Assert.That(file.ToString(), Is.EqualTo("host=db-2\npassword=(secret)\n"));
+        });
+    }
+
+    [Test]
+    public void Preconditions_are_one_per_host_and_ports_one_per_host_and_target_but_itself()
+    {
+        Put("credentials/postgres.env", "APP_PASS=from-the-file\n");
+        Put("files/app.conf", "x\n");
+
+        var found = Load(Full).Preconditions;
+
+        string Of(string kind) => string.Join(' ', found.Where(one => one.Kind == kind).Select(one => $"{one.Level}@{one.Host}"));
+        var disk = found.First(one => one.Kind == "disk").Settings;
+        var port = found.Single(one => one.Kind == "ports");
+        Assert.Multiple(() =>
+        {
+            Assert.That(Of("swap"), Is.EqualTo("Warn@db-1 Warn@db-2 Warn@lb-1"));
+            Assert.That(Of("docker"), Is.EqualTo("Error@db-1 Error@db-2 Error@lb-1"));
+            Assert.That(Of("clock"), Is.EqualTo("Warn@db-1 Warn@db-2 Warn@lb-1"));
+            Assert.That(Of("disk"), Is.EqualTo("Error@db-1 Error@db-2"));
+            Assert.That(Of("xfs"), Is.EqualTo("Error@db-2"));
+            Assert.That(disk.String("path"), Is.EqualTo("/var/lib"));
+            Assert.That(disk.Integer("free"), Is.EqualTo(2L << 30));
+            Assert.That(port.Host, Is.EqualTo("lb-1"));
+            Assert.That(port.Settings.String("address"), Is.EqualTo("10.77.0.120"));
+            Assert.That(port.Settings.Integer("port"), Is.EqualTo(5432));
+            Assert.That(port.Settings.String("peer"), Is.EqualTo("db-1"));
+        });
+    }
+
+    [Test]
+    public void Without_preconditions_swap_and_docker_are_errors_and_the_clock_a_warning()
+    {
+        var found = Load(Header).Preconditions;
+
+        Assert.That(found.Where(one => one.Host == "db-1").Select(one => $"{one.Kind} {one.Level}"), Is.EqualTo(new[] { "swap Error", "docker Error", "clock Warn" }));
+    }
+
+    [Test]
+    public void The_environment_wins_over_the_credentials_file_unless_it_is_empty()
+    {
+        Put("credentials/postgres.env", "A=from-file\nB=from-file\n");
+        Environment["A"] = "from-environment";
+        Environment["B"] = "";
+
+        var secrets = Load(Header).Secrets;
+
+        Assert.That((secrets.Find("A"), secrets.Find("B")), Is.EqualTo(("from-environment", "from-file")));
+    }
+
+    [Test]
+    public void A_secret_may_be_in_the_environment_alone_and_nothing_else_of_it_is_taken()
+    {
+        Environment["APP_PASS"] = "from-environment";
+        Environment["PATH"] = "/bin";
+
+        var cluster = Load(Header + "secrets: { required: [APP_PASS] }\n");
+
+        Assert.That(cluster.Secrets.Names, Is.EqualTo(new[] { "APP_PASS", "KBR_KEY" }));
+    }
+
+    [Test]
+    public void What_init_has_to_make_is_known_while_the_secrets_are_missing()
+    {
+        Put("files/app.conf", "p=${secret.FROM_FILE} $${secret.NOT_THIS}\n");
+        Put("cluster.yaml", Header + """
+            secrets: { file: my.env, required: [LISTED] }
+            resources:
+              - { type: config_file, name: a, host: db-1, path: /etc/app/a, content: "${secret.USED}" }
+              - { type: config_file, name: b, host: db-1, path: /etc/app/b, content_file: files/app.conf }
+
+            """);
+
+        var needed = ClusterLoader.ReadCredentialsNeeded(File);
+
+        Assert.That(needed.Path, Is.EqualTo(Path.Combine(Folder, "my.env")));
+        Assert.That(needed.Names, Is.EqualTo(new[] { "FROM_FILE", "KBR_KEY", "LISTED", "USED" }));
+    }
+}

@@ -1,0 +1,270 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Tests.Hosts;
+
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class ProbeScriptTests
+{
+    private const string Nonce = "0123456789abcdef0123456789abcdef";
+
+    private string _directory = "";
+
+    [SetUp]
+    public void MakeDirectory() => _directory = Directory.CreateTempSubdirectory("kbr probe ").FullName;
+
+    [TearDown]
+    public void RemoveDirectory() => Directory.Delete(_directory, recursive: true);
+
+    [Test]
+    public void A_file_comes_back_byte_for_byte()
+    {
+        var bytes = new byte[100_000];
+        new Random(1).NextBytes(bytes);
+        var path = In("it's binary\\n");
+        File.WriteAllBytes(path, bytes);
+        var read = new FileRead(path);
+        var missing = new FileRead(In("missing"));
+        var directory = new FileRead(_directory);
+
+        var snapshot = Run(read, missing, directory);
+
+        Assert.That(snapshot.Get(read)!.Bytes.ToArray(), Is.EqualTo(bytes));
+        Assert.That(snapshot.Get(missing), Is.Null);
+        Assert.That(snapshot.Get(directory), Is.Null);
+    }
+
+    [Test]
+    public void An_empty_file_is_a_file_with_no_bytes()
+    {
+        var path = In("empty");
+        File.WriteAllText(path, "");
+        var stat = new StatRead(path);
+        var file = new FileRead(path);
+
+        var snapshot = Run(stat, file);
+
+        Assert.That(snapshot.Get(stat)!.Kind, Is.EqualTo("regular file"));
+        Assert.That(snapshot.Get(file)!.Bytes.Length, Is.Zero);
+    }
+
+    [Test]
+    public void A_file_that_looks_like_the_end_of_an_answer_is_only_a_file()
+    {
+        var text = "x\nffff end 0\nf0 0\n\n";
+        var (first, second) = (In("a"), In("b"));
+        File.WriteAllText(first, text);
+        File.WriteAllText(second, "second");
+
+        var snapshot = Run(new FileRead(first), new FileRead(second));
+
+        Assert.That(snapshot.Get(new FileRead(first))!.Text, Is.EqualTo(text));
+        Assert.That(snapshot.Get(new FileRead(second))!.Text, Is.EqualTo("second"));
+    }
+
+    [Test]
+    public void Stat_tells_kind_mode_owner_and_time_and_does_not_follow_links()
+    {
+        var file = In("a file");
+        File.WriteAllText(file, "text");
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
+        var time = new DateTime(2026, 1, 2, 3, 4, 5, DateTimeKind.Utc).AddTicks(1234567);
+        File.SetLastWriteTimeUtc(file, time);
+        File.CreateSymbolicLink(In("link"), file);
+        Directory.CreateDirectory(In("directory"));
+
+        var snapshot = Run(new StatRead(file), new StatRead(In("link")), new StatRead(In("directory")), new StatRead(In("none")), new StatRead(file));
+
+        var stat = snapshot.Get(new StatRead(file))!;
+        Assert.That((stat.Kind, stat.Mode), Is.EqualTo(("regular file", "0640")));
+        Assert.That(stat.ModifiedAt.UtcDateTime, Is.EqualTo(time));
+        Assert.That(stat.User, Is.EqualTo(Environment.UserName));
+        Assert.That(snapshot.Get(new StatRead(In("link")))!.Kind, Is.EqualTo("symbolic link"));
+        Assert.That(snapshot.Get(new StatRead(In("directory")))!.Kind, Is.EqualTo("directory"));
+        Assert.That(snapshot.Get(new StatRead(In("none"))), Is.Null);
+    }
+
+    [Test]
+    public void Mounts_are_those_of_the_kernel_and_their_names_are_decoded()
+    {
+        var proc = Run(new MountsRead()).Get(new MountsRead()).First(mount => mount.MountPoint == "/proc");
+        Assert.That(proc.Type, Is.EqualTo("proc"));
+
+        var output = $"36 35 98:0 / /mnt/with\\040space rw,noatime shared:1 master:2 - xfs /dev/sd\\134b rw,attr2\n\n{Nonce} mounts 0\n\n{Nonce} end 0\n";
+        var mount = ProbeScript.Parse([new MountsRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new MountsRead()).Single();
+        Assert.That(mount, Is.EqualTo(new MountEntry("/mnt/with space", "/dev/sd\\b", "98:0", "xfs", "rw,noatime,rw,attr2")));
+    }
+
+    [Test]
+    public void Space_is_that_of_the_nearest_directory_that_exists()
+    {
+        var read = new DiskSpaceRead(In("not/yet/there"));
+
+        var space = Run(read).Get(read)!;
+
+        Assert.That(space.SizeBytes, Is.Positive);
+        Assert.That(space.AvailableBytes, Is.LessThanOrEqualTo(space.SizeBytes));
+        Assert.That(space.FileSystem, Is.Not.Empty);
+    }
+
+    [Test]
+    public void What_is_not_a_block_device_does_not_exist_as_one()
+    {
+        File.WriteAllText(In("file"), "");
+        var snapshot = Run(new BlockDeviceRead(In("file")), new BlockDeviceRead(In("none")));
+
+        Assert.That(snapshot.Get(new BlockDeviceRead(In("file"))).Exists, Is.False);
+        Assert.That(snapshot.Get(new BlockDeviceRead(In("none"))).Exists, Is.False);
+    }
+
+    [TestCase("2", 0, Description = "nothing recognised")]
+    [TestCase("8", 1, Description = "ambivalent")]
+    [TestCase("127", 1, Description = "no blkid")]
+    public void A_device_that_blkid_could_not_judge_does_not_look_empty(string status, int tags)
+    {
+        var read = new BlockDeviceRead("/dev/sdb");
+        var output = $"8 1f\n1073741824\nzero\n\n{Nonce} b0 {status}\n\n{Nonce} end 0\n";
+
+        var device = ProbeScript.Parse([read], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(read);
+
+        Assert.That(device.DeviceNumber, Is.EqualTo("8:31"));
+        Assert.That(device.SizeBytes, Is.EqualTo(1073741824));
+        Assert.That(device.Signatures, Has.Count.EqualTo(tags));
+    }
+
+    [Test]
+    public void The_tags_of_a_device_are_unescaped()
+    {
+        var read = new BlockDeviceRead("/dev/sdb");
+        var output = $"8 10\n1024\ndata\nDEVNAME=/dev/sdb\nLABEL=my\\ data\nTYPE=xfs\n\n{Nonce} b0 0\n\n{Nonce} end 0\n";
+
+        var device = ProbeScript.Parse([read], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(read);
+
+        Assert.That(device.Signatures, Is.EquivalentTo(new Dictionary<string, string> { ["LABEL"] = "my data", ["TYPE"] = "xfs" }));
+        Assert.That(device.FirstMebibyteIsZero, Is.False);
+    }
+
+    [Test]
+    public void A_port_answers_or_refuses_and_neither_takes_long()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var open = new PortRead("127.0.0.1", ((IPEndPoint)listener.LocalEndpoint).Port);
+        var closed = new PortRead("127.0.0.1", 1);
+        var watch = Stopwatch.StartNew();
+
+        var snapshot = Run(open, closed, new StatRead("/"));
+
+        Assert.That(snapshot.Get(open), Is.EqualTo(PortState.Answered));
+        Assert.That(snapshot.Get(closed), Is.EqualTo(PortState.Refused));
+        Assert.That(snapshot.Get(new StatRead("/")), Is.Not.Null);
+        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(1.9)));
+    }
+
+    [Test]
+    public void A_clock_has_a_time_even_when_nobody_can_say_whether_it_is_right()
+    {
+        var clock = Run(new ClockRead()).Get(new ClockRead());
+
+        Assert.That(clock.Now, Is.EqualTo(DateTimeOffset.UtcNow).Within(TimeSpan.FromMinutes(1)));
+        Assert.That(clock.Source, Is.Not.Empty);
+    }
+
+    [TestCase("kernel=yes\n", true)]
+    [TestCase("kernel=no\n", false)]
+    [TestCase("kernel=no\nchrony=Normal\n", true)]
+    [TestCase("chrony=Not synchronised\n", false)]
+    [TestCase("kernel=no\ntimesyncd=yes\n", true)]
+    [TestCase("kernel=no\ncontainer=yes\n", null)]
+    [TestCase("", null)]
+    public void A_clock_is_in_step_when_somebody_who_can_tell_says_so(string said, bool? expected)
+    {
+        var output = $"now=1700000000.5\n{said}\n{Nonce} clock 0\n\n{Nonce} end 0\n";
+
+        var clock = ProbeScript.Parse([new ClockRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new ClockRead());
+
+        Assert.That(clock.Synchronized, Is.EqualTo(expected));
+        Assert.That(clock.Now, Is.EqualTo(DateTimeOffset.FromUnixTimeMilliseconds(1700000000500)));
+    }
+
+    [Test]
+    public void Without_records_the_list_is_empty()
+    {
+        var read = new RecordsRead("no such cluster");
+
+        Assert.That(Run(read).Get(read), Is.Empty);
+    }
+
+    [Test]
+    public void Units_are_found_by_name_also_when_systemd_skips_one()
+    {
+        var output = $"Id=docker.service\nNames=docker.service\nActiveState=active\nActiveEnterTimestamp=Mon 2026-11-23 11:00:00.123456 UTC\n\nId=real.service\nNames=alias.service real.service\nActiveState=failed\n\n{Nonce} units 1\n\n{Nonce} end 0\n";
+        Read[] reads = [new UnitRead("bad@.service"), new UnitRead("docker"), new UnitRead("alias.service")];
+
+        var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
+
+        Assert.That(snapshot.Get(new UnitRead("bad@.service"))["ActiveState"], Is.Empty);
+        Assert.That(snapshot.Get(new UnitRead("docker")).ActiveSince, Is.EqualTo(new DateTimeOffset(2026, 11, 23, 11, 0, 0, TimeSpan.Zero).AddTicks(1234560)));
+        Assert.That(snapshot.Get(new UnitRead("alias.service"))["ActiveState"], Is.EqualTo("failed"));
+    }
+
+    [Test]
+    public void One_curl_asks_for_every_container_and_image()
+    {
+        var script = ProbeScript.Render([new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")], Nonce);
+
+        Assert.That(script.Split("curl ").Length - 1, Is.EqualTo(1));
+        Assert.That(script, Does.Contain("'http://localhost/containers/b%20c/json'").And.Contain("'http://localhost/images/reg:5000/x/y:1@sha256:00/json'"));
+    }
+
+    [Test]
+    public void Every_docker_answer_has_its_status_and_a_silent_engine_is_status_zero()
+    {
+        Read[] reads = [new ContainerRead("a"), new ContainerRead("b"), new ImageRead("c")];
+        var output = $"{{\"Id\":1}}\n\n{Nonce} d0 200\n{{}}\n\n{Nonce} d1 404\n\n{Nonce} d2 000\n\n{Nonce} docker 7\n\n{Nonce} end 0\n";
+
+        var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
+
+        Assert.That(snapshot.Get(new ContainerRead("a")).Json.Trim(), Is.EqualTo("{\"Id\":1}"));
+        Assert.That(snapshot.Get(new ContainerRead("b")).Status, Is.EqualTo(404));
+        Assert.That(snapshot.Get(new ImageRead("c")), Is.EqualTo(new DockerAnswer(0, "")));
+    }
+
+    [Test]
+    public void An_answer_that_broke_off_is_refused() =>
+        Assert.That(() => ProbeScript.Parse([new MountsRead()], Nonce, "1 2 3"u8.ToArray()), Throws.TypeOf<InvalidDataException>());
+
+    [Test]
+    public void A_script_of_every_kind_of_read_runs_and_leaves_the_directory_as_it_was()
+    {
+        File.WriteAllText(In("file"), "x");
+        var before = File.GetLastWriteTimeUtc(_directory);
+
+        var snapshot = Run(
+            new StatRead(In("file")), new FileRead(In("file")), new MountsRead(), new BlockDeviceRead("/dev/null"), new DiskSpaceRead("/"), new ContainerRead("none"),
+            new ImageRead("none"), new UnitRead("none.service"), new PortRead("127.0.0.1", 1), new ClockRead(), new RecordsRead("none"));
+
+        Assert.That(snapshot.Get(new FileRead(In("file")))!.Text, Is.EqualTo("x"));
+        Assert.That(snapshot.Get(new ContainerRead("none")).Status, Is.AnyOf(0, 404));
+        Assert.That(File.GetLastWriteTimeUtc(_directory), Is.EqualTo(before));
+        Assert.That(Directory.GetFileSystemEntries(_directory), Has.Length.EqualTo(1));
+    }
+
+    private string In(string name) => Path.Combine(_directory, name);
+
+    private static Snapshot Run(params Read[] reads)
+    {
+        var start = new ProcessStartInfo("sh") { RedirectStandardInput = true, RedirectStandardOutput = true };
+        using var process = Process.Start(start)!;
+        var output = new MemoryStream();
+        var reading = process.StandardOutput.BaseStream.CopyToAsync(output);
+        process.StandardInput.Write(ProbeScript.Render(reads, Nonce));
+        process.StandardInput.Close();
+        Assert.That(reading.Wait(TimeSpan.FromSeconds(30)), Is.True, "the probe did not end");
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.Zero);
+        return ProbeScript.Parse(reads, Nonce, output.ToArray());
+    }
+}

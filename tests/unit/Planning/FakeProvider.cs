@@ -1,0 +1,37 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Planning;
+
+/// <summary>A resource type with one value in place, one that replaces, and a text; a fake because the planner's table is about any type.</summary>
+internal sealed class FakeProvider(string type = "thing", bool holdsData = false) : IResourceProvider
+{
+    public ResourceSchema Schema { get; } = new(type, "A thing.",
+    [
+        new AttributeDefinition("value", AttributeKind.String, "In place."),
+        new AttributeDefinition("kind", AttributeKind.String, "Replaces.") { Effect = ChangeEffect.Replace },
+        new AttributeDefinition("place", AttributeKind.Path, "Where it is."),
+        new AttributeDefinition("text", AttributeKind.Text, "A text.") { MayHoldSecret = true },
+    ]);
+
+    public bool HoldsData(Resource resource) => holdsData;
+
+    public IEnumerable<Diagnostic> Validate(Resource resource) => [];
+
+    public ResourceLinks Links(Resource resource)
+    {
+        var path = resource.Spec.OptionalString("place") ?? (type == "entry" ? "/disk/entry" : "/" + type);
+        return new ResourceLinks(["path:" + path], []) { ManagedPaths = [path], MountPoint = type == "disk" ? path : null };
+    }
+
+    public IEnumerable<Read> Reads(Resource resource) => [];
+
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        resource.Spec.Names.Where(name => name != "place").ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
+
+    public Observation Observe(Resource resource, Snapshot snapshot) => throw new NotSupportedException("the planner does not observe");
+
+    public Script Render(ResourceChange change) => throw new NotSupportedException("the planner does not render");
+}

@@ -1,0 +1,255 @@
+using System.Collections.Immutable;
+using CsCheck;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Planning;
+
+/// <summary>The table "What a plan says" of docs/architecture.md, cell by cell, for values chosen at random.</summary>
+[TestFixture]
+public sealed class PlanTableTests
+{
+    private static readonly Address Thing = new("thing", "one", "host-1");
+    private static readonly Fingerprint Fingerprints = new("a key");
+
+    /// <summary>What a side of the table holds: nothing, one of three values, or (actual only) unknown.</summary>
+    private enum Side
+    {
+        None,
+        A,
+        B,
+        C,
+        Unknown,
+    }
+
+    private static readonly ImmutableArray<(Side Desired, Side Last, Side Actual, bool Adopt, ResourceAction? Action, Cause Cause)> Table =
+    [
+        (Side.A, Side.A, Side.A, false, ResourceAction.NoOp, Cause.FoundAsWanted),
+        (Side.B, Side.A, Side.A, false, ResourceAction.Update, Cause.ConfigurationChanged),
+        (Side.A, Side.A, Side.B, false, ResourceAction.Update, Cause.Drift),
+        (Side.B, Side.A, Side.C, false, ResourceAction.Update, Cause.ConfigurationChangedAndDrift),
+        (Side.B, Side.A, Side.B, false, ResourceAction.Adopt, Cause.FoundAsWanted),
+        (Side.A, Side.None, Side.None, false, ResourceAction.Create, Cause.New),
+        (Side.A, Side.A, Side.None, false, ResourceAction.Create, Cause.Drift),
+        (Side.B, Side.A, Side.None, false, ResourceAction.Create, Cause.Drift),
+        (Side.A, Side.None, Side.A, false, ResourceAction.Adopt, Cause.FoundAsWanted),
+        (Side.A, Side.None, Side.B, false, null, default),
+        (Side.A, Side.None, Side.B, true, ResourceAction.Update, Cause.Adopted),
+        (Side.None, Side.A, Side.A, false, ResourceAction.Delete, Cause.Removed),
+        (Side.None, Side.A, Side.B, false, ResourceAction.Delete, Cause.Removed),
+        (Side.None, Side.A, Side.None, false, ResourceAction.Forget, Cause.AlreadyGone),
+        (Side.None, Side.None, Side.A, false, null, default),
+        (Side.A, Side.None, Side.Unknown, false, null, default),
+        (Side.A, Side.A, Side.Unknown, false, null, default),
+        (Side.None, Side.A, Side.Unknown, false, null, default),
+    ];
+
+    [Test]
+    public void Every_cell_of_the_table_gives_its_action_and_cause_whatever_the_values()
+    {
+        var reached = new HashSet<int>();
+        var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
+        Gen.Select(Gen.Int[0, Table.Length - 1], values, Gen.Bool).Sample(
+            (row, three, isSecret) =>
+            {
+                lock (reached)
+                {
+                    reached.Add(row);
+                }
+
+                var (desired, last, actual, adopt, action, cause) = Table[row];
+                var plan = Plan(Value(desired, three), Value(last, three), actual == Side.Unknown ? new Observation.Unknown("asleep") : Observed(Value(actual, three)), adopt, isSecret);
+                var change = plan.Changes.SingleOrDefault();
+                Assert.Multiple(() =>
+                {
+                    Assert.That(change?.Action, Is.EqualTo(action));
+                    if (change is not null)
+                    {
+                        Assert.That(change.Cause, Is.EqualTo(cause));
+                    }
+
+                    var seen = desired != Side.None || last != Side.None;
+                    Assert.That(plan.HasErrors, Is.EqualTo(action is null && seen), "an error exactly where the table says so");
+                    Assert.That(plan.Blocked, Has.Length.EqualTo(action is null && seen ? 1 : 0));
+                });
+            },
+            iter: 2000);
+        Assert.That(reached, Has.Count.EqualTo(Table.Length), "every cell was reached");
+    }
+
+    [Test]
+    public void A_plan_made_after_its_own_outcome_is_empty()
+    {
+        var values = Gen.String[Gen.Char.AlphaNumeric, 1, 50];
+        Gen.Select(values, values, values, Gen.Bool).Sample(
+            (desired, last, actual, isSecret) =>
+            {
+                var plan = Plan(desired, last, Observed(actual), adopt: true, isSecret);
+                var record = plan.Changes.Single().Record!;
+                var again = Run([Desired(desired, isSecret)], [record], new() { [Thing] = Observed(desired) }, new PlanOptions());
+                return !again.Effective.Any();
+            },
+            iter: 500);
+    }
+
+    [Test]
+    public void A_secret_never_stands_in_a_record()
+    {
+        Gen.String[Gen.Char.AlphaNumeric, 8, 40].Sample(
+            secret =>
+            {
+                var plan = Plan(secret, null, new Observation.Absent(), adopt: false, isSecret: true);
+                return !RecordJson.Write(plan.Changes.Single().Record!, "test").Contains(secret, StringComparison.Ordinal);
+            },
+            iter: 200);
+    }
+
+    [Test]
+    public void What_holds_data_is_forgotten_unless_deleting_data_was_asked_for()
+    {
+        var data = new Address("data", "one", "host-1");
+        var record = new ResourceRecord(data, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var observed = new Dictionary<Address, Observation> { [data] = Observed("x") };
+        Assert.Multiple(() =>
+        {
+            Assert.That(Run([], [record], observed, new PlanOptions()).Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
+            Assert.That(Run([], [record], observed, new PlanOptions { Destroy = true }).Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
+            Assert.That(Run([], [record], observed, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single().Action, Is.EqualTo(ResourceAction.Delete));
+        });
+    }
+
+    [Test]
+    public void What_was_adopted_is_released_and_not_deleted()
+    {
+        var record = new ResourceRecord(Thing, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var plan = Run([], [record], new() { [Thing] = Observed("x") }, new PlanOptions { Destroy = true, DeleteData = true });
+        Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
+    }
+
+    [Test]
+    public void An_interrupted_creation_is_taken_up_again_and_not_taken_for_somebody_elses()
+    {
+        var record = new ResourceRecord(Thing, Created: true, Pending: true, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var plan = Run([Desired("x", false)], [record], new() { [Thing] = Observed("half") }, new PlanOptions());
+        Assert.Multiple(() =>
+        {
+            Assert.That(plan.HasErrors, Is.False);
+            Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Update));
+            Assert.That(plan.Changes.Single().Cause, Is.EqualTo(Cause.Interrupted));
+        });
+    }
+
+    [Test]
+    public void Prevent_destroy_refuses_a_destroy_and_a_replacement()
+    {
+        var desired = Desired("x", false) with { PreventDestroy = true };
+        var record = Run([desired], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions()).Changes.Single().Record!;
+        var destroy = Run([desired], [record], new() { [Thing] = Observed("x") }, new PlanOptions { Destroy = true });
+        Assert.Multiple(() =>
+        {
+            Assert.That(destroy.Changes, Is.Empty);
+            Assert.That(destroy.Diagnostics.Single().Summary, Does.Contain("prevent_destroy"));
+        });
+    }
+
+    [Test]
+    public void What_lies_under_an_unmounted_volume_is_neither_created_nor_changed_but_looked_at_again()
+    {
+        var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
+        var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
+        var record = new ResourceRecord(inside.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [volume.Address], false);
+        var observed = new Dictionary<Address, Observation>
+        {
+            [volume.Address] = new Observation.Present(Comparable.None.Add("mounted", new AttributeValue("false"))),
+            [inside.Address] = new Observation.Absent(),
+        };
+        var change = Run([volume, inside], [record], observed, new PlanOptions()).Changes.Single(change => change.Address == inside.Address);
+        Assert.Multiple(() =>
+        {
+            Assert.That(change.Action, Is.EqualTo(ResourceAction.NoOp));
+            Assert.That(change.Deferred, Is.True);
+        });
+    }
+
+    [Test]
+    public void A_resource_that_moves_is_a_replace_that_removes_the_former_one_unless_that_holds_data()
+    {
+        Resource At(string type, string place) => new(new Address(type, "one", "host-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place)));
+        ResourceRecord RecordOf(Resource resource) => new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, resource.Spec, [], false);
+        PlannedChange Moved(string type) => Run(
+            [At(type, "/new")], [RecordOf(At(type, "/old"))], new() { [At(type, "/new").Address] = new Observation.Absent() }, new PlanOptions()).Changes.Single();
+        Assert.Multiple(() =>
+        {
+            Assert.That(Moved("entry").Action, Is.EqualTo(ResourceAction.Replace));
+            Assert.That(Moved("entry").Former?.Spec.String("place"), Is.EqualTo("/old"));
+            Assert.That(Moved("data").Action, Is.EqualTo(ResourceAction.Create));
+            Assert.That(Moved("data").Former, Is.Null);
+        });
+    }
+
+    [Test]
+    public void What_requires_something_unknown_is_not_planned_and_other_hosts_are()
+    {
+        var first = Desired("x", false);
+        var second = new Resource(new Address("thing", "two", "host-1"), first.Spec) { Requires = [Thing] };
+        var elsewhere = new Resource(new Address("thing", "one", "host-2"), first.Spec);
+        var observed = new Dictionary<Address, Observation>
+        {
+            [Thing] = new Observation.Unknown("asleep"),
+            [second.Address] = new Observation.Absent(),
+            [elsewhere.Address] = new Observation.Absent(),
+        };
+        var plan = Run([first, second, elsewhere], [], observed, new PlanOptions());
+        Assert.Multiple(() =>
+        {
+            Assert.That(plan.Changes.Select(change => change.Address), Is.EqualTo(new[] { elsewhere.Address }));
+            Assert.That(plan.Blocked.Select(blocked => blocked.Address), Is.EqualTo(new[] { Thing, second.Address }));
+        });
+    }
+
+    [Test]
+    public void A_destroy_goes_from_the_dependents_to_what_they_require()
+    {
+        var first = Desired("x", false);
+        var second = new Resource(new Address("thing", "two", "host-1"), first.Spec) { Requires = [Thing] };
+        var absent = new Dictionary<Address, Observation> { [Thing] = new Observation.Absent(), [second.Address] = new Observation.Absent() };
+        var records = Run([first, second], [], absent, new PlanOptions()).Changes.Select(change => change.Record!).ToList();
+        var there = new Dictionary<Address, Observation> { [Thing] = Observed("x"), [second.Address] = Observed("x") };
+        var plan = Run([first, second], records, there, new PlanOptions { Destroy = true });
+        Assert.That(plan.Changes.Select(change => change.Address), Is.EqualTo(new[] { second.Address, Thing }));
+    }
+
+    private static string? Value(Side side, string[] three) => side switch
+    {
+        Side.A => three[0],
+        Side.B => three[1],
+        Side.C => three[2],
+        _ => null,
+    };
+
+    private static Resource Desired(string value, bool isSecret) =>
+        new(Thing, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("text", new SecretText([new SecretText.Part(value, isSecret)]))));
+
+    private static Observation Observed(string? value) => value is null
+        ? new Observation.Absent()
+        : new Observation.Present(Comparable.None.Add("text", AttributeValue.OfText(value)));
+
+    private static Plan Plan(string? desired, string? last, Observation actual, bool adopt, bool isSecret)
+    {
+        var records = last is null
+            ? []
+            : Run([Desired(last, isSecret)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions()).Changes.Select(change => change.Record!).ToList();
+        var options = new PlanOptions { Adopt = adopt ? [new AddressPattern("thing.*")] : [] };
+        return Run(desired is null ? [] : [Desired(desired, isSecret)], records, new() { [Thing] = actual }, options);
+    }
+
+    private static Plan Run(IEnumerable<Resource> desired, IEnumerable<ResourceRecord> records, Dictionary<Address, Observation> observed, PlanOptions options)
+    {
+        var providers = new ProviderRegistry([new FakeProvider(), new FakeProvider("data", holdsData: true), new FakeProvider("entry"), new FakeProvider("disk")]);
+        var graph = ResourceGraph.Build(desired, providers);
+        return new Planner(providers, Fingerprints).Plan(new PlanInput(
+            graph, records.ToImmutableDictionary(record => record.Address), observed.ToImmutableDictionary(), ImmutableSortedDictionary<string, string>.Empty, options));
+    }
+}

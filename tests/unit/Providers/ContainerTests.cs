@@ -1,0 +1,167 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Container;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Providers;
+
+[TestFixture]
+public sealed class ContainerTests
+{
+    private const string Image = "registry.example/tiny:1@sha256:00000000000000000000000000000000000000000000000000000000000000aa";
+
+    private const string ImageJson =
+        """{"Id":"sha256:1111","Config":{"Env":["PATH=/usr/bin","LANG=C"],"Cmd":["sleep","inf"],"Entrypoint":["/init"],"User":"app","Labels":{"maintainer":"x"},"Volumes":{"/var/lib/app":{}}}}""";
+
+    private const string ContainerJson =
+        """
+        {"Id":"c0ffee","Image":"sha256:1111","State":{"Status":"running","Running":true,"StartedAt":"2026-11-23T12:00:00.123456789Z"},
+         "Config":{"Image":"registry.example/tiny:1@sha256:00000000000000000000000000000000000000000000000000000000000000aa","Hostname":"h1","User":"app",
+           "Env":["A=1","PATH=/usr/bin","LANG=C"],"Cmd":["sleep","inf"],"Entrypoint":["/init"],"StopTimeout":60,"Labels":{"maintainer":"x","kbr.address":"container.app@h1"}},
+         "HostConfig":{"NetworkMode":"host","ShmSize":67108864,"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"Ulimits":[{"Name":"nofile","Soft":1024,"Hard":2048}],
+           "CapAdd":["CAP_NET_ADMIN"],"LogConfig":{"Type":"local","Config":{"max-size":"10m","compress":"true"}},"ReadonlyRootfs":false,"Tmpfs":{"/run":"size=1m"}},
+         "Mounts":[{"Type":"bind","Source":"/etc/app","Destination":"/cfg","RW":false},{"Type":"bind","Source":"/data","Destination":"/data","RW":true},{"Type":"volume","Name":"f00","Destination":"/var/lib/app","RW":true}]}
+        """;
+
+    private readonly ContainerProvider _provider = new();
+
+    private Resource Container(params (string Name, object Value)[] values)
+    {
+        var set = new AttributeSet(_provider.Schema.Attributes.Where(attribute => attribute.Default is not null).ToImmutableDictionary(attribute => attribute.Name, attribute => attribute.Default!))
+            .With("image", Image)
+            .With("environment", ImmutableDictionary<string, string>.Empty.Add("A", "1"))
+            .With("mounts", new[] { "/data/:/data", "/etc/app:/cfg:ro" })
+            .With("ulimits", ImmutableDictionary<string, string>.Empty.Add("nofile", "1024:2048"))
+            .With("cap_add", new[] { "net_admin" })
+            .With("log_options", ImmutableDictionary<string, string>.Empty.Add("max-size", "10m"))
+            .With("tmpfs", new[] { "/run:size=1m" });
+        return new Resource(new Address("container", "app", "h1"), values.Aggregate(set, (all, pair) => all.With(pair.Name, pair.Value)));
+    }
+
+    private Observation Observe(Resource resource, string json = ContainerJson, int status = 200, int former = 404, DockerAnswer? image = null) => _provider.Observe(resource, new Snapshot(
+        ImmutableDictionary<Read, object?>.Empty
+            .Add(new ContainerRead("app"), new DockerAnswer(status, json))
+            .Add(new ContainerRead("app.kbr-old"), new DockerAnswer(former, "{}"))
+            .Add(new ImageRead(resource.Spec.String("image")), image ?? new DockerAnswer(200, ImageJson))));
+
+    private IEnumerable<string> Differences(Resource resource, Observation observation)
+    {
+        var observed = ((Observation.Present)observation).Attributes;
+        var desired = _provider.Desired(resource);
+        Assert.That(observed.Keys, Is.EqualTo(desired.Keys));
+        return desired.Where(pair => pair.Value.Value != observed[pair.Key].Value).Select(pair => $"{pair.Key}={observed[pair.Key].Value}");
+    }
+
+    [Test]
+    public void A_container_as_wanted_observes_as_desired() => Assert.That(Differences(Container(), Observe(Container())), Is.Empty);
+
+    [TestCase("\"A=1\"", "\"A=2\"", "environment=A=2")]
+    [TestCase("\"A=1\"", "\"A=1\",\"B=2\"", "environment=A=1\nB=2")]
+    [TestCase("\"LANG=C\"", "\"LANG=fr\"", "environment=A=1\nLANG=fr")]
+    [TestCase("[\"sleep\",\"inf\"]", "[\"sleep\",\"9\"]", "command=sleep\n9")]
+    [TestCase("[\"/init\"]", "[\"/other\"]", "entrypoint=/other")]
+    [TestCase("\"User\":\"app\"", "\"User\":\"root\"", "user=root")]
+    [TestCase("\"Source\":\"/data\"", "\"Source\":\"/elsewhere\"", "mounts=/elsewhere:/data\n/etc/app:/cfg:ro")]
+    [TestCase("\"RW\":false", "\"RW\":true", "mounts=/data:/data\n/etc/app:/cfg")]
+    [TestCase("\"host\"", "\"default\"", "network=bridge")]
+    [TestCase("67108864", "1048576", "shm_size=1048576")]
+    [TestCase("\"StopTimeout\":60", "\"StopTimeout\":null", "stop_timeout=10")]
+    [TestCase("\"Name\":\"no\"", "\"Name\":\"always\"", "restart=always")]
+    [TestCase("\"Soft\":1024", "\"Soft\":1", "ulimits=nofile=1:2048")]
+    [TestCase("[\"CAP_NET_ADMIN\"]", "null", "cap_add=")]
+    [TestCase("\"Type\":\"local\"", "\"Type\":\"json-file\"", "log_driver=json-file")]
+    [TestCase("\"10m\"", "\"1g\"", "log_options=max-size=1g")]
+    [TestCase("\"ReadonlyRootfs\":false", "\"ReadonlyRootfs\":true", "read_only=true")]
+    [TestCase("{\"/run\":\"size=1m\"}", "null", "tmpfs=")]
+    [TestCase("\"maintainer\":\"x\",", "\"maintainer\":\"x\",\"team\":\"y\",", "labels=team=y")]
+    [TestCase("\"Status\":\"running\"", "\"Status\":\"exited\"", "running=false")]
+    public void One_field_that_changed_is_one_difference(string field, string changed, string expected)
+    {
+        var json = ContainerJson.Replace(field, changed, StringComparison.Ordinal);
+        Assert.That(Differences(Container(), Observe(Container(), json)), Is.EqualTo(new[] { expected }));
+    }
+
+    [Test]
+    public void Another_image_is_one_difference_though_its_defaults_differ_too()
+    {
+        var image = new DockerAnswer(200, """{"Id":"sha256:2222","Config":{"Env":["PATH=/other"],"Cmd":["other"],"Entrypoint":null,"User":""}}""");
+        Assert.That(Differences(Container(), Observe(Container(), image: image)), Has.Exactly(1).StartsWith("image=").And.Exactly(1).Items);
+    }
+
+    [Test]
+    public void While_the_image_is_not_on_the_host_its_name_is_compared()
+    {
+        var missing = new DockerAnswer(404, "{}");
+        Assert.That(Differences(Container(), Observe(Container(), image: missing)), Is.Empty);
+        Assert.That(Differences(Container(("image", "tiny:2")), Observe(Container(("image", "tiny:2")), image: missing)), Is.EqualTo(new[] { $"image={Image}" }));
+    }
+
+    [Test]
+    public void An_entry_point_of_several_words_is_found_again()
+    {
+        var container = Container(("entrypoint", new[] { "/bin/sh", "-c" }), ("command", new[] { "true" }));
+        var json = ContainerJson.Replace("[\"/init\"]", "[\"/bin/sh\"]", StringComparison.Ordinal).Replace("[\"sleep\",\"inf\"]", "[\"-c\",\"true\"]", StringComparison.Ordinal);
+        Assert.That(Differences(container, Observe(container, json)), Is.Empty);
+    }
+
+    [Test]
+    public void A_supervised_container_has_no_running_attribute()
+    {
+        var container = Container(("supervised_by", "app.service"));
+        Assert.That(_provider.Desired(container).Keys, Has.None.EqualTo("running"));
+        Assert.That(Differences(container, Observe(container, ContainerJson.Replace("\"running\"", "\"exited\"", StringComparison.Ordinal))), Is.Empty);
+    }
+
+    [Test]
+    public void What_an_interrupted_replacement_left_shows()
+    {
+        Assert.That(Differences(Container(), Observe(Container(), former: 200)), Is.EqualTo(new[] { "leftover=true" }));
+        Assert.That(((Observation.Absent)Observe(Container(), status: 404, former: 200)).Note, Does.Contain("app.kbr-old"));
+    }
+
+    [Test]
+    public void A_silent_engine_is_unknown() => Assert.That(Observe(Container(), status: 0), Is.InstanceOf<Observation.Unknown>());
+
+    [TestCase("image", "tiny:latest")]
+    [TestCase("image", "tiny")]
+    [TestCase("container_name", "-x")]
+    public void A_wrong_word_is_refused(string attribute, string value) => Assert.That(_provider.Validate(Container((attribute, value))), Has.Exactly(1).Items);
+
+    [TestCase("mounts", "data:/data")]
+    [TestCase("mounts", "/data:/data:rw,z")]
+    [TestCase("mounts", "/da,ta:/data")]
+    [TestCase("ports", "5432")]
+    [TestCase("ports", "tcp/0")]
+    public void A_wrong_list_is_refused(string attribute, string value) => Assert.That(_provider.Validate(Container((attribute, new[] { value }))), Has.Exactly(1).Items);
+
+    [Test]
+    public void Two_supervisors_are_refused() =>
+        Assert.That(_provider.Validate(Container(("supervised_by", "app.service"), ("restart", "always"))).Select(found => found.Summary), Has.One.Contains("two supervisors"));
+
+    [Test]
+    public void It_needs_its_image_and_its_directories()
+    {
+        var links = _provider.Links(Container(("ports", new[] { "tcp/5432" })));
+        Assert.That(links.Provides, Is.EqualTo(new[] { "container:app" }));
+        Assert.That(links.Needs, Is.EqualTo(new[] { "image:" + Image, "path:/data", "path:/etc/app" }));
+        Assert.That(links.Ports, Is.EqualTo(new[] { "tcp/5432" }));
+    }
+
+    [Test]
+    public void It_is_made_with_mounts_that_fail_on_a_missing_source()
+    {
+        var text = _provider.Render(new ResourceChange(ResourceOperation.Create, Container(), [])).Text;
+        Assert.That(text, Does.Contain("'--mount' 'type=bind,source=/data,target=/data'").And.Contain("'type=bind,source=/etc/app,target=/cfg,readonly'").And.Contain("'--pull' 'never'"));
+        Assert.That(text, Does.Contain("was not made by this resource"));
+    }
+
+    [TestCase("restart", "docker update", "&& settled; then")]
+    [TestCase("leftover", "docker rm -f", "docker update")]
+    [TestCase("running", "&& settled; then", "docker update")]
+    public void An_update_touches_what_changed_only(string changed, string does, string doesNot)
+    {
+        var text = _provider.Render(new ResourceChange(ResourceOperation.Update, Container(), [changed])).Text;
+        Assert.That(text, Does.Contain(does).And.Not.Contain(doesNot));
+        Assert.That(text, Does.Not.Contain("docker create"));
+    }
+}

@@ -1,0 +1,154 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Directory;
+using KeyBuzz.Reconciler.Resources;
+using static KeyBuzz.Reconciler.Tests.Providers.ProviderBench;
+
+namespace KeyBuzz.Reconciler.Tests.Providers;
+
+[TestFixture]
+internal sealed class DirectoryProviderTests
+{
+    private readonly DirectoryProvider _provider = new();
+    private string _folder = "";
+
+    [SetUp]
+    public void MakeFolder() => _folder = System.IO.Directory.CreateTempSubdirectory("kbr-directory-").FullName;
+
+    [TearDown]
+    public void RemoveFolder() => System.IO.Directory.Delete(_folder, recursive: true);
+
+    [TestCase("999", "999", "999", "999")]
+    [TestCase("postgres", "999", "postgres", "999")]
+    [TestCase("999", "postgres", "999", "postgres")]
+    public void Owner_and_group_are_compared_in_the_form_they_were_asked_for(string owner, string group, string seenOwner, string seenGroup)
+    {
+        var resource = Resource(_provider, "d", ("path", "/d"), ("owner", owner), ("group", group));
+        var observed = Observe(resource, new FileStat("directory", 999, 999, "postgres", "postgres", "0755", default));
+        Assert.That(observed, Is.InstanceOf<Observation.Present>());
+        var attributes = ((Observation.Present)observed).Attributes;
+        Assert.That(attributes["owner"].Value, Is.EqualTo(seenOwner));
+        Assert.That(attributes["group"].Value, Is.EqualTo(seenGroup));
+        Assert.That(attributes, Is.EqualTo(_provider.Desired(resource)));
+    }
+
+    [Test]
+    public void An_owner_without_a_name_is_shown_as_its_number()
+    {
+        var observed = (Observation.Present)Observe(Resource(_provider, "d", ("path", "/d")), new FileStat("directory", 4242, 0, "UNKNOWN", "root", "0755", default));
+        Assert.That(observed.Attributes["owner"].Value, Is.EqualTo("4242"));
+    }
+
+    [Test]
+    public void Nothing_is_absent_and_a_file_is_an_error_that_says_so()
+    {
+        var resource = Resource(_provider, "d", ("path", "/d"));
+        Assert.That(Observe(resource, null), Is.InstanceOf<Observation.Absent>());
+        Assert.That(Observe(resource, new FileStat("regular file", 0, 0, "root", "root", "0644", default)), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("regular file"));
+    }
+
+    [TestCase("/a/../b")]
+    [TestCase("/a/")]
+    [TestCase("/")]
+    [TestCase("//a")]
+    public void A_path_with_more_than_one_spelling_is_refused(string path) =>
+        Assert.That(_provider.Validate(Resource(_provider, "d", ("path", path))), Is.Not.Empty);
+
+    [Test]
+    public void It_needs_the_path_above_and_offers_its_own()
+    {
+        var links = _provider.Links(Resource(_provider, "d", ("path", "/opt/data")));
+        Assert.That(links.Provides, Is.EqualTo(new[] { "path:/opt/data" }));
+        Assert.That(links.Needs, Is.EqualTo(new[] { "path:/opt" }));
+    }
+
+    [Test]
+    public void Create_twice_and_update_give_owner_group_and_mode()
+    {
+        OnlyAsRootWith("chown");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/it's"), ("owner", "999"), ("group", "998"), ("mode", "0700"));
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        Assert.That(Stat(resource), Is.EqualTo("999 998 700 directory"));
+        Shell($"chmod 0777 {_folder}/it*; chown 0:0 {_folder}/it*");
+        Succeeds(_provider.Render(ResourceOperation.Update, resource));
+        Assert.That(Stat(resource), Is.EqualTo("999 998 700 directory"));
+        Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Has.Length.EqualTo(1));
+    }
+
+    [Test]
+    public void Update_leaves_what_is_inside_alone()
+    {
+        OnlyAsRootWith("chown");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("owner", "999"), ("mode", "0700"));
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        File.WriteAllText($"{_folder}/d/file", "");
+        var before = Output($"stat -c '%u %a %Z' {_folder}/d/file");
+        Succeeds(_provider.Render(ResourceOperation.Update, resource with { Spec = resource.Spec.With("owner", "root").With("mode", "0750") }));
+        Assert.That(Output($"stat -c '%u %a %Z' {_folder}/d/file"), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void A_parent_that_is_not_there_is_not_made()
+    {
+        var error = Fails(_provider.Render(ResourceOperation.Create, Resource(_provider, "d", ("path", $"{_folder}/a/b"))));
+        Assert.That(error, Does.Contain($"{_folder}/a is not there"));
+        Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.Empty);
+    }
+
+    [Test]
+    public void A_create_that_failed_half_way_leaves_nothing_at_the_path_and_can_be_repeated()
+    {
+        OnlyAsRootWith("chown");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"));
+        Fails(_provider.Render(ResourceOperation.Create, resource with { Spec = resource.Spec.With("owner", "nobody-has-this-name") }));
+        Assert.That(System.IO.Directory.Exists($"{_folder}/d"), Is.False);
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EqualTo(new[] { $"{_folder}/d" }));
+    }
+
+    [Test]
+    public void Delete_takes_an_empty_directory_and_refuses_a_full_one()
+    {
+        OnlyAsRootWith("chown");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"));
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        File.WriteAllText($"{_folder}/d/file", "");
+        Assert.That(Fails(_provider.Render(ResourceOperation.Delete, resource)), Does.Contain("is not empty (1 entries"));
+        Assert.That(Fails(_provider.Render(ResourceOperation.Delete, resource, deleteData: true)), Does.Contain("is not empty"), "only a directory declared as data is emptied");
+        File.Delete($"{_folder}/d/file");
+        Succeeds(_provider.Render(ResourceOperation.Delete, resource));
+        Succeeds(_provider.Render(ResourceOperation.Delete, resource));
+        Assert.That(System.IO.Directory.Exists($"{_folder}/d"), Is.False);
+    }
+
+    [Test]
+    public void Deleting_data_takes_the_content_but_never_a_mounted_file_system()
+    {
+        OnlyAsRootWith("mount");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("data", true));
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        System.IO.Directory.CreateDirectory($"{_folder}/d/sub");
+        if (Shell($"mount -t tmpfs none {_folder}/d/sub").ExitCode != 0)
+        {
+            Assert.Fail("nothing can be mounted here");
+        }
+
+        try
+        {
+            File.WriteAllText($"{_folder}/d/sub/precious", "");
+            Assert.That(Fails(_provider.Render(ResourceOperation.Delete, resource, deleteData: true)), Does.Contain("mounted"));
+            Assert.That(File.Exists($"{_folder}/d/sub/precious"));
+        }
+        finally
+        {
+            Shell($"umount {_folder}/d/sub");
+        }
+
+        Succeeds(_provider.Render(ResourceOperation.Delete, resource, deleteData: true));
+        Assert.That(System.IO.Directory.Exists($"{_folder}/d"), Is.False);
+    }
+
+    private Observation Observe(Resource resource, FileStat? stat) => _provider.Observe(resource, Snapshot((new StatRead(resource.Spec.String("path")), stat)));
+
+    private static string Stat(Resource resource) => Output($"stat -c '%u %g %a %F' {Script.Quote(resource.Spec.String("path"))}");
+}

@@ -1,0 +1,82 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Providers;
+
+/// <summary>Resources with defaults filled in, snapshots by hand, and scripts run on this machine as the engine would run them.</summary>
+internal static class ProviderBench
+{
+    public static Resource Resource(IResourceProvider provider, string name, params (string Name, object Value)[] values)
+    {
+        var set = ImmutableDictionary.CreateBuilder<string, object>();
+        foreach (var attribute in provider.Schema.Attributes.Where(attribute => attribute.Default is not null))
+        {
+            set[attribute.Name] = attribute.Default!;
+        }
+
+        foreach (var (key, value) in values)
+        {
+            set[key] = value;
+        }
+
+        return new Resource(new Address(provider.Schema.Type, name, "db-1"), new AttributeSet(set.ToImmutable()));
+    }
+
+    public static Snapshot Snapshot(params (Read Read, object? Answer)[] answers) =>
+        new(answers.ToImmutableDictionary(answer => answer.Read, answer => answer.Answer));
+
+    public static Script Render(this IResourceProvider provider, ResourceOperation operation, Resource resource, bool adopt = false, bool deleteData = false, params string[] changed) =>
+        provider.Render(new ResourceChange(
+            operation,
+            resource,
+            changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys])
+        { Adopt = adopt, DeleteData = deleteData });
+
+    public static ScriptResult Run(Script script) => Shell("set -eu\n" + script.Text);
+
+    public static string Output(string text)
+    {
+        var result = Shell("set -eu\n" + text);
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        return result.Output.Trim();
+    }
+
+    public static ScriptResult Shell(string text)
+    {
+        using var process = Process.Start(new ProcessStartInfo("sh", "-s") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        process.StandardInput.Write(text);
+        process.StandardInput.Close();
+        if (!process.WaitForExit(TimeSpan.FromSeconds(60)))
+        {
+            process.Kill(entireProcessTree: true);
+            Assert.Fail("the script did not end: " + text);
+        }
+
+        return new ScriptResult(process.ExitCode, output.Result, error.Result);
+    }
+
+    public static void Succeeds(Script script)
+    {
+        var result = Run(script);
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+    }
+
+    public static string Fails(Script script)
+    {
+        var result = Run(script);
+        Assert.That(result.ExitCode, Is.Not.Zero, "it went through");
+        return result.Error;
+    }
+
+    public static void OnlyAsRootWith(params string[] tools)
+    {
+        if (Environment.UserName != "root" || tools.Any(tool => Shell($"command -v {tool}").ExitCode != 0))
+        {
+            Assert.Fail($"needs root and {string.Join(", ", tools)}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Ssh;
+
+namespace KeyBuzz.Reconciler.Tests.Ssh;
+
+[NonParallelizable]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class SshConnectorTests
+{
+    private static readonly LockHolder Holder = new("ada", "laptop", 4711, "/home/ada/it's", "apply", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+
+    private SshServer _server = null!;
+
+    [OneTimeSetUp]
+    public void StartServer() => _server = new SshServer();
+
+    [OneTimeTearDown]
+    public void StopServer() => _server.Dispose();
+
+    [Test]
+    public async Task Reads_share_one_shell_and_files_come_back_byte_for_byte()
+    {
+        var path = Path.Combine(_server.Directory, "binary");
+        var bytes = new byte[3_000_000];
+        new Random(2).NextBytes(bytes);
+        await File.WriteAllBytesAsync(path, bytes);
+        await using var connection = await ConnectAsync();
+
+        var snapshot = await connection.Reader.ReadAsync([new FileRead(path), new StatRead("/root")], CancellationToken.None);
+        var again = await connection.Reader.ReadAsync([new StatRead("/etc")], CancellationToken.None);
+
+        Assert.That(snapshot.Get(new FileRead(path))!.Bytes.Span.SequenceEqual(bytes), Is.True);
+        Assert.That(snapshot.Get(new StatRead("/root"))!.Kind, Is.EqualTo("directory"));
+        Assert.That(again.Get(new StatRead("/etc")), Is.Not.Null);
+        Assert.That(connection.Reader.ScriptCount, Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task A_script_gives_its_output_its_errors_and_its_exit_status()
+    {
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 2, CancellationToken.None);
+
+        var result = await writer.RunAsync(new Script("echo out; printf '%s\\n' 'é\\n\"$x' >&2; exit 7"), CancellationToken.None);
+        var failed = await writer.RunAsync(new Script("false; echo not reached"), CancellationToken.None);
+        var unset = await writer.RunAsync(new Script("echo $unset_variable"), CancellationToken.None);
+        var silent = await writer.RunAsync(new Script(":"), CancellationToken.None);
+
+        Assert.That(result, Is.EqualTo(new ScriptResult(7, "out\n", "é\\n\"$x\n")));
+        Assert.That(failed, Is.EqualTo(new ScriptResult(1, "", "")));
+        Assert.That(unset.ExitCode, Is.Not.Zero);
+        Assert.That(silent, Is.EqualTo(new ScriptResult(0, "", "")));
+    }
+
+    [Test]
+    public async Task A_long_script_arrives_whole_and_is_on_no_command_line()
+    {
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+        var text = string.Concat(Enumerable.Range(0, 20_000).Select(i => $"ligne {i} é ÿ \u0081\u0088 $HOME `x`\n"));
+
+        var result = await writer.RunAsync(new Script($"cat <<'END'\n{text}END\ntr '\\0' ' ' </proc/$$/cmdline >&2; tr '\\0' ' ' </proc/$PPID/cmdline >&2"), CancellationToken.None);
+
+        Assert.That(result.Output, Is.EqualTo(text));
+        Assert.That(result.Error, Does.Contain("/dev/fd/3").And.Not.Contain("ligne"));
+    }
+
+    [Test]
+    public async Task Scripts_run_side_by_side_up_to_the_parallelism()
+    {
+        var directory = _server.Directory;
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 2, CancellationToken.None);
+
+        // Each waits for the other's file: one after the other they would never end.
+        var results = await Task.WhenAll(
+            writer.RunAsync(new Script($"touch {directory}/p1; while [ ! -e {directory}/p2 ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(20) }, CancellationToken.None),
+            writer.RunAsync(new Script($"touch {directory}/p2; while [ ! -e {directory}/p1 ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(20) }, CancellationToken.None),
+            writer.RunAsync(new Script("echo third"), CancellationToken.None));
+
+        Assert.That(results.Select(result => result.ExitCode), Is.All.Zero);
+    }
+
+    [Test]
+    public async Task An_upload_is_there_while_its_script_runs_and_gone_after()
+    {
+        var local = Path.Combine(_server.Directory, "image.tar");
+        var bytes = new byte[5_000_000];
+        new Random(3).NextBytes(bytes);
+        await File.WriteAllBytesAsync(local, bytes);
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+
+        var script = new Script("echo \"$image\"; stat -c %a \"$image\"; sha256sum <\"$image\"; exit 3") { Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("image", local) };
+        var result = await writer.RunAsync(script, CancellationToken.None);
+
+        var lines = result.Output.Split('\n');
+        Assert.That(result.ExitCode, Is.EqualTo(3), result.Error);
+        Assert.That(lines[1], Is.EqualTo("600"));
+        Assert.That(lines[2], Does.StartWith(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes))));
+        Assert.That(File.Exists(lines[0]), Is.False);
+    }
+
+    [Test]
+    public async Task The_lock_is_refused_to_a_second_apply_which_learns_who_has_it()
+    {
+        await using var first = await ConnectAsync();
+        await using var second = await ConnectAsync();
+        await using (await first.OpenWriterAsync(Holder, 1, CancellationToken.None))
+        {
+            var refused = (await Assert.ThrowsAsync<HostLockedException>(() => second.OpenWriterAsync(Holder, 1, CancellationToken.None)))!;
+            Assert.That(refused.Holder, Is.EqualTo("apply by ada on laptop (pid 4711, in /home/ada/it's) since 2026-01-02 03:04:05 UTC"));
+            Assert.That(File.GetUnixFileMode("/run/kbr"), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
+        }
+
+        Assert.That(File.Exists("/run/kbr/lock.json"), Is.False);
+        await using var writer = await second.OpenWriterAsync(Holder, 1, CancellationToken.None);
+    }
+
+    [Test]
+    public async Task The_lock_of_a_cut_connection_is_free_once_its_script_has_ended()
+    {
+        var (started, go, ended) = (Path.Combine(_server.Directory, "started"), Path.Combine(_server.Directory, "go"), Path.Combine(_server.Directory, "ended"));
+        var cut = await ConnectAsync(_server.Relayed);
+        var writer = await cut.OpenWriterAsync(Holder, 2, CancellationToken.None);
+        var script = new Script($"trap '' PIPE; touch {started}; while [ ! -e {go} ]; do sleep 0.05; done; touch {ended}") { Deadline = TimeSpan.FromSeconds(60) };
+        var running = writer.RunAsync(script, CancellationToken.None);
+        Wait.Until(() => File.Exists(started), "the script to start");
+
+        var watch = Stopwatch.StartNew();
+        _server.Cut();
+        await Assert.ThrowsAsync<HostException>(() => running);
+        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
+        await using var other = await ConnectAsync();
+        var opening = OpenWhenFreeAsync(other);
+        await File.WriteAllTextAsync(go, "");
+        await using var next = await opening;
+        Assert.That(File.Exists(ended), "the lock waited for the script that was left behind");
+        Assert.That((await next.RunAsync(new Script("echo mine"), CancellationToken.None)).Output, Is.EqualTo("mine\n"));
+        await writer.DisposeAsync();
+        await cut.DisposeAsync();
+    }
+
+    [Test]
+    public async Task Cancelling_ends_the_script_and_all_it_started()
+    {
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+        var pids = Path.Combine(_server.Directory, "pids");
+        using var cancel = new CancellationTokenSource();
+
+        var running = writer.RunAsync(new Script($"sleep 1000 & echo $! >{pids}.new; sh -c 'echo $$ >>{pids}.new; mv {pids}.new {pids}; exec sleep 1000'"), cancel.Token);
+        Wait.Until(() => File.Exists(pids), "the script to start");
+        await cancel.CancelAsync();
+
+        await Assert.ThrowsAsync(Is.InstanceOf<OperationCanceledException>(), () => running);
+        foreach (var pid in await File.ReadAllLinesAsync(pids))
+        {
+            Wait.Until(() => !Directory.Exists($"/proc/{pid}"), $"process {pid} to end");
+        }
+
+        Assert.That((await writer.RunAsync(new Script("echo next"), CancellationToken.None)).Output, Is.EqualTo("next\n"));
+    }
+
+    [Test]
+    public async Task A_script_is_ended_at_its_deadline()
+    {
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+
+        var result = await writer.RunAsync(new Script("echo before; sleep 1000") { Deadline = TimeSpan.FromMilliseconds(300) }, CancellationToken.None);
+        var stubborn = await writer.RunAsync(new Script("trap '' TERM; sleep 1000; sleep 1000") { Deadline = TimeSpan.FromMilliseconds(300) }, CancellationToken.None);
+
+        Assert.That(result.ExitCode, Is.EqualTo(124));
+        Assert.That(result.Output, Is.EqualTo("before\n"));
+        Assert.That(stubborn.ExitCode, Is.EqualTo(124));
+    }
+
+    [Test]
+    public async Task A_cut_connection_is_an_error_of_the_host_at_once()
+    {
+        await using var connection = await ConnectAsync(_server.Relayed);
+        await connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None);
+        var watch = Stopwatch.StartNew();
+
+        _server.Cut();
+
+        var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)))!;
+        Assert.That(error.Message, Does.Contain("broke off"));
+        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
+    }
+
+    [Test]
+    public async Task A_changed_host_key_is_refused_also_when_new_ones_are_accepted()
+    {
+        var file = Path.Combine(_server.Directory, "known_other");
+        File.WriteAllText(file, $"[127.0.0.1]:{_server.Port} {File.ReadAllText(Path.Combine(_server.Directory, "id.pub"))}");
+        var settings = _server.Settings with { KnownHostsFile = file, HostKeyChecking = HostKeyChecking.AcceptNew };
+
+        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None)))!;
+
+        Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not the one in"));
+        Assert.That(error.Remedy, Does.Contain("ssh-keygen -R"));
+    }
+
+    [Test]
+    public async Task An_unknown_host_key_is_refused_when_strict_and_added_when_new_ones_are_accepted()
+    {
+        var settings = _server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_none") };
+        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not in"));
+        Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
+
+        await using (await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(_server.Host, CancellationToken.None))
+        {
+        }
+
+        await using var known = await new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None);
+    }
+
+    [Test]
+    public async Task A_refused_connection_names_host_and_port()
+    {
+        var port = SshServer.FreePort();
+        var host = _server.Host with { Ssh = _server.Host.Ssh with { Port = port } };
+
+        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None)))!;
+
+        Assert.That((error.Host, error.Message), Is.EqualTo(("db-1", $"127.0.0.1:{port} refuses connections")));
+        Assert.That(error.Remedy, Does.Contain("sshd"));
+    }
+
+    [Test]
+    public async Task A_key_that_is_not_let_in_is_named_with_what_to_do()
+    {
+        var settings = _server.Settings with { IdentityFile = Path.Combine(_server.Directory, "host") };
+
+        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None)))!;
+
+        Assert.That(error.Message, Does.Contain("does not let user root in with the key"));
+        Assert.That(error.Remedy, Does.Contain("authorized_keys"));
+    }
+
+    [Test]
+    public async Task A_missing_private_key_and_an_unknown_name_are_explained()
+    {
+        var noKey = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        Assert.That(noKey.Message, Does.Contain("/no/such/key"));
+
+        var host = _server.Host with { Ssh = _server.Host.Ssh with { Hostname = "no-such-host.invalid" } };
+        var noName = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None)))!;
+        Assert.That(noName.Message, Does.Contain("cannot be resolved"));
+    }
+
+    private Task<IHostConnection> ConnectAsync(Host? host = null) => host is null
+        ? new SshConnector(_server.Settings).ConnectAsync(_server.Host, CancellationToken.None)
+        : new SshConnector(_server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_relay"), HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(host, CancellationToken.None);
+
+    private static async Task<IHostWriter> OpenWhenFreeAsync(IHostConnection connection)
+    {
+        var watch = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                return await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+            }
+            catch (HostLockedException) when (watch.Elapsed < TimeSpan.FromSeconds(20))
+            {
+                // Each try takes a round trip: a poll.
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Tests.Ssh;
+
+/// <summary>A real sshd on a free port of 127.0.0.1, with keys of its own, for the time of a fixture; and a way to cut its connections.</summary>
+internal sealed class SshServer : IDisposable
+{
+    private readonly Process _process;
+    private readonly TcpListener _front = new(IPAddress.Loopback, 0);
+    private readonly List<Socket> _sockets = [];
+
+    public SshServer()
+    {
+        const string program = "/usr/sbin/sshd";
+        if (!File.Exists(program))
+        {
+            throw new InvalidOperationException($"{program} is missing: install openssh-server and openssh-client to run these tests");
+        }
+
+        if (Environment.UserName != "root")
+        {
+            throw new InvalidOperationException("these tests take the lock under /run/kbr and have to run as root");
+        }
+
+        System.IO.Directory.CreateDirectory("/run/sshd");
+        Directory = System.IO.Directory.CreateTempSubdirectory("kbr-sshd-").FullName;
+        foreach (var key in (string[])["host", "id"])
+        {
+            using var keygen = Process.Start(new ProcessStartInfo("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", Path.Combine(Directory, key)]))!;
+            keygen.WaitForExit();
+        }
+
+        File.Copy(Path.Combine(Directory, "id.pub"), Path.Combine(Directory, "authorized_keys"));
+        Port = FreePort();
+        File.WriteAllText(Path.Combine(Directory, "config"), $"""
+            ListenAddress 127.0.0.1:{Port}
+            HostKey {Directory}/host
+            AuthorizedKeysFile {Directory}/authorized_keys
+            PidFile none
+            StrictModes no
+            UsePAM no
+            PermitRootLogin prohibit-password
+
+            """);
+        _process = Process.Start(new ProcessStartInfo(program, ["-D", "-e", "-f", Path.Combine(Directory, "config")]) { RedirectStandardError = true })!;
+        _process.ErrorDataReceived += (_, _) => { };
+        _process.BeginErrorReadLine();
+        File.WriteAllText(KnownHostsFile, $"[127.0.0.1]:{Port} {File.ReadAllText(Path.Combine(Directory, "host.pub"))}");
+        Wait.Until(() => CanConnect(Port), "sshd to listen");
+        _front.Start();
+        _ = AcceptAsync();
+    }
+
+    public string Directory { get; }
+
+    public int Port { get; }
+
+    public string KnownHostsFile => Path.Combine(Directory, "known_hosts");
+
+    /// <summary>The server itself.</summary>
+    public Host Host => new("db-1", "db", "127.0.0.1", new SshEndpoint("127.0.0.1", Port, "root", Sudo: false));
+
+    /// <summary>The server behind a relay that <see cref="Cut"/> cuts.</summary>
+    public Host Relayed => new("db-1", "db", "127.0.0.1", new SshEndpoint("127.0.0.1", ((IPEndPoint)_front.LocalEndpoint).Port, "root", Sudo: false));
+
+    public SshSettings Settings => new(Path.Combine(Directory, "id"), KnownHostsFile, HostKeyChecking.Strict, PreferCurve25519: true, TimeSpan.FromSeconds(20));
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Breaks every relayed connection without a goodbye, as a killed kbr or a lost network does.</summary>
+    public void Cut()
+    {
+        lock (_sockets)
+        {
+            foreach (var socket in _sockets)
+            {
+                socket.LingerState = new LingerOption(true, 0);
+                socket.Dispose();
+            }
+
+            _sockets.Clear();
+        }
+    }
+
+    public void Dispose()
+    {
+        Cut();
+        _front.Dispose();
+        _process.Kill(entireProcessTree: false);
+        _process.Dispose();
+        System.IO.Directory.Delete(Directory, recursive: true);
+    }
+
+    private static bool CanConnect(int port)
+    {
+        try
+        {
+            using var client = new TcpClient("127.0.0.1", port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    private async Task AcceptAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var near = await _front.AcceptSocketAsync();
+                var far = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                await far.ConnectAsync(IPAddress.Loopback, Port);
+                lock (_sockets)
+                {
+                    _sockets.AddRange([near, far]);
+                }
+
+                _ = CopyAsync(near, far);
+                _ = CopyAsync(far, near);
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The fixture is over.
+        }
+    }
+
+    private static async Task CopyAsync(Socket from, Socket to)
+    {
+        var buffer = new byte[64 * 1024];
+        try
+        {
+            int count;
+            while ((count = await from.ReceiveAsync(buffer)) > 0)
+            {
+                await to.SendAsync(buffer.AsMemory(0, count));
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // Cut.
+        }
+    }
+}
+
+internal static class Wait
+{
+    /// <summary>Polls until something is so; fails after a deadline.</summary>
+    public static void Until(Func<bool> isSo, string what)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!SpinWait.SpinUntil(isSo, TimeSpan.FromMilliseconds(100)))
+        {
+            Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(20)), $"waited in vain for {what}");
+        }
+    }
+}
