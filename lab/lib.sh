@@ -114,10 +114,17 @@ at() {
 
 # Up means: boot finished, sshd and the inner Docker Engine answer, the clock has been measured.
 booted() {
-  at "$1" 'case $(systemctl is-system-running) in running|degraded) ;; *) exit 1;; esac
-    docker info >/dev/null 2>&1 && chronyc -n tracking | grep -q "Leap status *: Normal"'
+  at "$1" 'case $(systemctl is-system-running) in running|degraded) ;; *) echo "systemd is still starting"; exit 1;; esac
+    docker info >/dev/null 2>&1 || { echo "its Docker Engine is silent"; exit 1; }
+    chronyc -n tracking | grep -q "Leap status *: Normal" || { echo "its clock is not measured yet (is kbr-time running?)"; exit 1; }'
 }
-wait_booted() { wait_for "${2:-90}" "$1 to boot" booted "$1"; }
+wait_booted() { # HOST [SECONDS]
+  local deadline=$((SECONDS + ${2:-90})) missing
+  until missing=$(booted "$1" 2>&1); do
+    (( SECONDS < deadline )) || die "gave up waiting for $1 to boot: ${missing:-ssh is silent}"
+    sleep 0.2
+  done
+}
 
 # ---- disks -------------------------------------------------------------------------------------------
 
