@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Container;
 
 /// <summary>A container of Docker Engine, compared field by field with what the engine's API says of it.</summary>
-public sealed class ContainerProvider : IResourceProvider
+public sealed class ContainerProvider : IHostResourceProvider
 {
     internal const string Running = "running";
     internal const string Leftover = "leftover";

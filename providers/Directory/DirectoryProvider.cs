@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Directory;
 
 /// <summary>A directory with its owner, group and mode. What is in it is not looked at and never changed.</summary>
-public sealed class DirectoryProvider : IResourceProvider
+public sealed class DirectoryProvider : IHostResourceProvider
 {
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("directory", "A directory with owner, group and mode; its content is left alone.",

@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Image;
 
 /// <summary>A container image in the host's Docker Engine: pulled by digest, or loaded from an archive on the operator's machine.</summary>
-public sealed class ImageProvider : IResourceProvider
+public sealed class ImageProvider : IHostResourceProvider
 {
     private static readonly TimeSpan TransferDeadline = TimeSpan.FromMinutes(15);
 

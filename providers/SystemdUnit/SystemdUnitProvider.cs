@@ -9,7 +9,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 
 /// <summary>A systemd unit: its file, whether it starts at boot, whether it runs, and whether it runs with the file as it is.</summary>
-public sealed class SystemdUnitProvider : IResourceProvider
+public sealed class SystemdUnitProvider : IHostResourceProvider
 {
     private const string Loaded = "loaded";
 

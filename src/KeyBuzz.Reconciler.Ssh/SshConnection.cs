@@ -30,6 +30,9 @@ internal sealed class SshConnection : IHostConnection
     public async Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
         await SshWriter.OpenAsync(this, holder, parallelism, cancellationToken).ConfigureAwait(false);
 
+    public Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken) =>
+        Task.Run<ITunnel>(() => SshTunnel.Open(this, address, port), cancellationToken).WaitAsync(cancellationToken);
+
     /// <summary>Runs one short command in a channel of its own. For fixed commands only: its text can be seen in the host's process list.</summary>
     public async Task<(int? Exit, string Output, string Error)> ExecuteAsync(string command, Stream? input, TimeSpan deadline, CancellationToken cancellationToken)
     {

@@ -235,7 +235,7 @@ public sealed class Applier
 
         private async Task<string?> ChangeAsync(PlannedChange change)
         {
-            var provider = applier._providers.Get(change.Address.Type);
+            var provider = (IHostResourceProvider)applier._providers.Get(change.Address.Type);
             var cluster = applier._cluster.Name;
             var script = new Script(":"); // adopting and forgetting touch the record only
             if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))

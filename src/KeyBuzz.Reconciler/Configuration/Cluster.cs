@@ -24,7 +24,14 @@ public sealed record Cluster(
     ImmutableArray<Precondition> Preconditions,
     ImmutableArray<Resource> Resources,
     Secrets Secrets,
-    ImmutableArray<Diagnostic> Warnings);
+    ImmutableArray<Diagnostic> Warnings)
+{
+    /// <summary>The groups of hosts that resources are placed on.</summary>
+    public ImmutableArray<HostGroup> Groups { get; init; } = [];
+
+    /// <summary>The hosts that a resource of this place concerns: the members of a group, or the host itself.</summary>
+    public ImmutableArray<string> HostsOf(string place) => Groups.FirstOrDefault(group => group.Name == place)?.Members ?? [place];
+}
 
 /// <summary>What happens when a precondition does not hold.</summary>
 public enum PreconditionLevel

@@ -3,7 +3,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>What validation has found so far. The same finding at the same place is kept once: a resource placed on three hosts is bound three times.</summary>
-internal sealed class Findings
+public sealed class Findings
 {
     private readonly List<Diagnostic> _all = [];
     private readonly HashSet<(string, SourceLocation?)> _seen = [];

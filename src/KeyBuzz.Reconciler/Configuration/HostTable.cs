@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>The hosts of the file, by name and by role.</summary>
-internal sealed class HostTable
+public sealed class HostTable
 {
     private readonly Findings _findings;
     private readonly List<Host> _hosts = [];

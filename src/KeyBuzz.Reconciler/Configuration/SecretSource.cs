@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>Where the values of secrets come from: the environment first, then the credentials file.</summary>
-internal sealed class SecretSource
+public sealed class SecretSource
 {
     public const string DefaultFile = "credentials/postgres.env";
     private const string Remedy = "kbr init --credentials";

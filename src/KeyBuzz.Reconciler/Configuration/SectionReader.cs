@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <param name="map">The map.</param>
 /// <param name="what">What it describes, for messages: "the cluster", "host 'db-1'".</param>
 /// <param name="findings">Where to note it.</param>
-internal sealed class SectionReader(YamlMapping map, string what, Findings findings)
+public sealed class SectionReader(YamlMapping map, string what, Findings findings)
 {
     public YamlMapping Map => map;
 

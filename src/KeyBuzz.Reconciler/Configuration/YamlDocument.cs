@@ -5,14 +5,14 @@ using YamlDotNet.Core.Events;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>A piece of a YAML document and its place.</summary>
-internal abstract record YamlNode(SourceLocation At)
+public abstract record YamlNode(SourceLocation At)
 {
     /// <summary>What it is, for "must be …, not …".</summary>
     public abstract string Kind { get; }
 }
 
 /// <summary>A scalar as written.</summary>
-internal sealed record YamlScalar(SourceLocation At, string Value, bool IsPlain, int Start, int End) : YamlNode(At)
+public sealed record YamlScalar(SourceLocation At, string Value, bool IsPlain, int Start, int End) : YamlNode(At)
 {
     public bool IsNull => IsPlain && Value is "" or "~" or "null";
 
@@ -20,13 +20,13 @@ internal sealed record YamlScalar(SourceLocation At, string Value, bool IsPlain,
 }
 
 /// <summary>A list.</summary>
-internal sealed record YamlSequence(SourceLocation At, List<YamlNode> Items) : YamlNode(At)
+public sealed record YamlSequence(SourceLocation At, List<YamlNode> Items) : YamlNode(At)
 {
     public override string Kind => "a list";
 }
 
 /// <summary>A map, in the order of the file; of a key that is there twice the first counts.</summary>
-internal sealed record YamlMapping(SourceLocation At, List<(YamlScalar Key, YamlNode Value)> Entries) : YamlNode(At)
+public sealed record YamlMapping(SourceLocation At, List<(YamlScalar Key, YamlNode Value)> Entries) : YamlNode(At)
 {
     public override string Kind => "a map";
 

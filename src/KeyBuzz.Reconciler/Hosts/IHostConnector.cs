@@ -22,6 +22,17 @@ public interface IHostConnection : IAsyncDisposable
     /// <param name="parallelism">How many scripts may run at once on the host.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken);
+
+    /// <summary>Opens a port on this machine's loopback that leads, through the connection, to a port that the host can reach.
+    /// While it is open every user of this machine can connect to it. Throws <see cref="HostException"/>.</summary>
+    Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken);
+}
+
+/// <summary>A port on this machine's loopback that leads to one on the far side; closed when disposed.</summary>
+public interface ITunnel : IAsyncDisposable
+{
+    /// <summary>The port on 127.0.0.1.</summary>
+    int Port { get; }
 }
 
 /// <summary>Reads from a host; cannot change it.</summary>

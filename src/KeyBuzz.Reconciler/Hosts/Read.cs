@@ -42,6 +42,20 @@ public sealed record PortRead(string Address, int Port) : Read<PortState>;
 /// <summary>Whether the clock is kept in step (kernel's and timedated's view).</summary>
 public sealed record ClockRead : Read<ClockState>;
 
+/// <summary>An HTTP GET on a loopback or own address of the host, for at most five seconds.</summary>
+/// <param name="Address">The address the service listens on, as the host sees it.</param>
+/// <param name="Port">Its port.</param>
+/// <param name="Path">The path, with its query.</param>
+public sealed record HttpRead(string Address, int Port, string Path) : Read<HttpAnswer>;
+
+/// <summary>One SELECT by psql on the local socket inside a container, in a read-only transaction, for at most ten seconds.</summary>
+/// <param name="Container">The container.</param>
+/// <param name="User">The PostgreSQL role, to which the local socket lets the container's user in without a password.</param>
+/// <param name="Database">The database.</param>
+/// <param name="Port">The server's port, which names the socket.</param>
+/// <param name="Query">One SELECT without a semicolon; the answer is its rows as a JSON array of objects.</param>
+public sealed record SqlRead(string Container, string User, string Database, int Port, string Query) : Read<SqlAnswer>;
+
 /// <summary>kbr's records on the host, one JSON document each.</summary>
 public sealed record RecordsRead(string Cluster) : Read<IReadOnlyList<string>>;
 
@@ -85,6 +99,16 @@ public sealed record DiskSpace(long SizeBytes, long AvailableBytes, string FileS
 /// <param name="Status">HTTP status: 200, 404 …; 0 when the engine does not answer.</param>
 /// <param name="Json">The body.</param>
 public sealed record DockerAnswer(int Status, string Json);
+
+/// <summary>An answer over HTTP.</summary>
+/// <param name="Status">HTTP status; 0 when nothing answers.</param>
+/// <param name="Body">The body.</param>
+public sealed record HttpAnswer(int Status, string Body);
+
+/// <summary>An answer of PostgreSQL.</summary>
+/// <param name="Json">The rows as a JSON array of objects; null when there is no answer.</param>
+/// <param name="Error">Why there is none, as psql or docker said it; empty otherwise.</param>
+public sealed record SqlAnswer(string? Json, string Error);
 
 /// <summary>Properties of a unit, as <c>systemctl show --timestamp=us+utc</c> prints them.</summary>
 public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)

@@ -94,7 +94,7 @@ public sealed class Fleet : IAsyncDisposable
     /// <summary>Reads one resource again.</summary>
     public async Task<Observation> ObserveAsync(Resource resource, CancellationToken cancellationToken)
     {
-        var provider = _providers.Get(resource.Address.Type);
+        var provider = (IHostResourceProvider)_providers.Get(resource.Address.Type);
         var snapshot = await _connections[resource.Address.Host].Reader.ReadAsync([.. provider.Reads(resource)], cancellationToken).ConfigureAwait(false);
         return provider.Observe(resource, snapshot);
     }
@@ -176,7 +176,7 @@ public sealed class Fleet : IAsyncDisposable
         }
 
         var observations = desired.Values.Concat(orphans)
-            .ToImmutableDictionary(resource => resource.Address, resource => _providers.Get(resource.Address.Type).Observe(resource, snapshot));
+            .ToImmutableDictionary(resource => resource.Address, resource => ((IHostResourceProvider)_providers.Get(resource.Address.Type)).Observe(resource, snapshot));
         return new Survey(records.ToImmutable(), observations, errors, diagnostics.ToImmutable());
     }
 }

@@ -27,12 +27,49 @@ public interface IResourceProvider
     /// <summary>The desired values, compared by name with those of <see cref="Observe"/>.</summary>
     ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource);
 
+}
+
+/// <summary>A type whose resources are each on one host.</summary>
+public interface IHostResourceProvider : IResourceProvider
+{
     /// <summary>What the snapshot says of the resource.</summary>
     Observation Observe(Resource resource, Snapshot snapshot);
 
     /// <summary>The idempotent script that makes the change. It runs under <c>set -eu</c> as root; what it prints to stderr before failing is
     /// shown to the operator.</summary>
     Script Render(ResourceChange change);
+}
+
+/// <summary>A type whose resources belong to a <see cref="HostGroup"/> as a whole, such as a role or an extension of a PostgreSQL cluster.
+/// <see cref="IResourceProvider.Reads"/> is asked on every member.</summary>
+public interface IGroupResourceProvider : IResourceProvider
+{
+    /// <summary>What the members say of the resource.</summary>
+    /// <param name="resource">The resource.</param>
+    /// <param name="members">The members' answers by host name; a member that could not be read is missing.</param>
+    Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members);
+
+    /// <summary>Makes the change, idempotently, and returns when it has taken effect. Throws <see cref="ChangeFailedException"/> with what to tell the operator.</summary>
+    Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
+}
+
+/// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
+public sealed class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>What a change of a group may use: its members, whose locks are held.</summary>
+public interface IGroupAccess
+{
+    /// <summary>The members, in the order of the file.</summary>
+    ImmutableArray<Host> Members { get; }
+
+    /// <summary>Reads from a member.</summary>
+    Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken);
+
+    /// <summary>Runs a script on a member.</summary>
+    Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken);
+
+    /// <summary>Opens a tunnel to a port that a member can reach.</summary>
+    Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken);
 }
 
 /// <summary>What a resource offers and needs; tokens such as <c>path:/opt/data</c>, <c>image:REF</c>, <c>container:NAME</c>, <c>unit:NAME</c>, <c>port:tcp/5432</c>.</summary>

@@ -88,6 +88,9 @@ public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation
     /// <summary>What comes first when both change; no more than an order.</summary>
     public ImmutableArray<Address> After { get; init; } = [];
 
+    /// <summary>The quorum group whose member it runs, or null: a change that disrupts it counts against that group, one member at a time.</summary>
+    public string? Group { get; init; }
+
     /// <summary>Whether any plan that would delete or replace it is refused.</summary>
     public bool PreventDestroy { get; init; }
 }

@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
 /// <summary>A resource type that is described and linked, and never read or changed: all the loader needs.</summary>
-internal sealed class FakeProvider(ResourceSchema schema) : IResourceProvider
+internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvider
 {
     public ResourceSchema Schema => schema;
 

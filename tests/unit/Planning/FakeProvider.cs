@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Tests.Planning;
 
 /// <summary>A resource type with one value in place, one that replaces, and a text; a fake because the planner's table is about any type.</summary>
-internal sealed class FakeProvider(string type = "thing", bool holdsData = false) : IResourceProvider
+internal sealed class FakeProvider(string type = "thing", bool holdsData = false) : IHostResourceProvider
 {
     public ResourceSchema Schema { get; } = new(type, "A thing.",
     [

@@ -27,7 +27,7 @@ internal static class ProviderBench
     public static Snapshot Snapshot(params (Read Read, object? Answer)[] answers) =>
         new(answers.ToImmutableDictionary(answer => answer.Read, answer => answer.Answer));
 
-    public static Script Render(this IResourceProvider provider, ResourceOperation operation, Resource resource, bool adopt = false, bool deleteData = false, params string[] changed) =>
+    public static Script Render(this IHostResourceProvider provider, ResourceOperation operation, Resource resource, bool adopt = false, bool deleteData = false, params string[] changed) =>
         provider.Render(new ResourceChange(
             operation,
             resource,
