@@ -27,7 +27,10 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
         new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
         new("container", AttributeKind.String, "The container it supervises."),
-    ]);
+    ])
+    {
+        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Loaded, ChangeEffect.Disruptive),
+    };
 
     /// <summary>A unit without content is not kbr's own: when it goes from the configuration it stays on the host.</summary>
     public bool HoldsData(Resource resource) => Content(resource) is null;

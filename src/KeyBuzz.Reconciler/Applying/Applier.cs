@@ -46,11 +46,12 @@ public sealed class Applier
     public async Task<ApplyResult> ApplyAsync(
         Plan plan, Func<CancellationToken, Task<Plan>> replan, LockHolder holder, IApplyProgress progress, CancellationToken stop, CancellationToken abort)
     {
-        var hosts = plan.Effective.Select(change => change.Address.Host).Distinct().Order(StringComparer.Ordinal).ToList();
-        if (hosts.Count == 0)
+        if (!plan.Effective.Any())
         {
             return new ApplyResult([], [], []);
         }
+
+        var hosts = plan.Effective.SelectMany(Locks).Distinct().Where(_fleet.Connections.ContainsKey).Order(StringComparer.Ordinal).ToList();
 
         var writers = new Dictionary<string, IHostWriter>(StringComparer.Ordinal);
         try
@@ -62,7 +63,7 @@ public sealed class Applier
             }
 
             var current = await replan(abort).ConfigureAwait(false);
-            var unlocked = current.Effective.Where(change => !writers.ContainsKey(change.Address.Host)).Select(change => change.Address.ToString()).ToList();
+            var unlocked = current.Effective.Where(change => Locks(change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host))).Select(change => change.Address.ToString()).ToList();
             if (unlocked.Count > 0)
             {
                 throw new DiagnosticException(Diagnostic.Error(
@@ -73,7 +74,7 @@ public sealed class Applier
 
             using var walk = new Walk(this, writers, progress, stop, abort);
             var result = await walk.RunAsync(current).ConfigureAwait(false);
-            foreach (var host in result.Done.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget).Select(change => change.Address.Host).Distinct())
+            foreach (var host in result.Done.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget).SelectMany(change => PlacesOf(change.Address)).Where(writers.ContainsKey).Distinct())
             {
                 await writers[host].RunAsync(RecordScript.RemoveEmptyDirectories(_cluster.Name), abort).ConfigureAwait(false);
             }
@@ -89,6 +90,22 @@ public sealed class Applier
         }
     }
 
+    // Two applies must not each disrupt a member of one group: its whole group is locked.
+    private IEnumerable<string> Locks(PlannedChange change) =>
+        [.. PlacesOf(change.Address), .. change.Disrupts is { } group ? _cluster.HostsOf(group) : []];
+
+    // The hosts that hold what an address names, and its record.
+    private ImmutableArray<string> PlacesOf(Address address) =>
+        _cluster.Groups.Any(group => group.Name == address.Host) ? _cluster.HostsOf(address.Host)
+        : _providers.Get(address.Type) is IGroupResourceProvider ? _fleet.RecordedGroups.GetValueOrDefault(address.Host, [])
+        : [address.Host];
+
+    private GroupAccess AccessOf(string group, IReadOnlyDictionary<string, IHostWriter> writers)
+    {
+        var members = _cluster.HostsOf(group);
+        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers);
+    }
+
     private sealed class Walk(Applier applier, Dictionary<string, IHostWriter> writers, IApplyProgress progress, CancellationToken stop, CancellationToken abort) : IDisposable
     {
         private readonly Lock _gate = new();
@@ -102,18 +119,48 @@ public sealed class Applier
         public async Task<ApplyResult> RunAsync(Plan plan)
         {
             var tasks = new Dictionary<Address, Task<string?>>();
+            var rollouts = Rollouts(plan);
             foreach (var change in plan.Changes)
             {
                 var before = change.DependsOn.Select(address => (address, task: tasks[address])).ToList();
-                tasks[change.Address] = Task.Run(() => StepAsync(change, before), CancellationToken.None);
+                var rollout = change.Disrupts is { } group ? rollouts.GetValueOrDefault(group) : null;
+                tasks[change.Address] = Task.Run(() => StepAsync(change, before, rollout), CancellationToken.None);
             }
 
+            var gates = await Task.WhenAll(rollouts.Select(async pair => (
+                group: pair.Key,
+                trouble: await pair.Value.RunAsync(
+                    async host => (await Task.WhenAll(plan.Changes.Where(change => change.Disrupts == pair.Key && change.Address.Host == host).Select(change => tasks[change.Address])).ConfigureAwait(false))
+                        .FirstOrDefault(reason => reason is not null),
+                    stop).ConfigureAwait(false)))).ConfigureAwait(false);
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
-            return new ApplyResult(_done, _failed, _notTried);
+            return new ApplyResult(_done, _failed, _notTried)
+            {
+                StoppedRollouts = gates.Where(gate => gate.trouble is not null).ToImmutableSortedDictionary(gate => gate.group, gate => gate.trouble!, StringComparer.Ordinal),
+            };
+        }
+
+        private Dictionary<string, Rollout> Rollouts(Plan plan)
+        {
+            var rollouts = new Dictionary<string, Rollout>(StringComparer.Ordinal);
+            foreach (var disrupting in plan.Changes.Where(change => change.Disrupts is not null).GroupBy(change => change.Disrupts!))
+            {
+                var standing = applier._cluster.Resources.Concat(plan.Changes.Select(change => change.Resource))
+                    .FirstOrDefault(resource => resource.Address.Host == disrupting.Key && applier._providers.Get(resource.Address.Type) is IRollout);
+                if (standing is not null)
+                {
+                    // Where the group itself is still to be brought about, that change waits for its health.
+                    var gate = !plan.Effective.Any(change => change.Address == standing.Address);
+                    rollouts[disrupting.Key] = new Rollout(
+                        standing, (IRollout)applier._providers.Get(standing.Address.Type), applier.AccessOf(disrupting.Key, writers), [.. disrupting], gate, applier._time);
+                }
+            }
+
+            return rollouts;
         }
 
         // Answers null when dependents may go on, otherwise why they may not.
-        private async Task<string?> StepAsync(PlannedChange change, List<(Address Address, Task<string?> Task)> before)
+        private async Task<string?> StepAsync(PlannedChange change, List<(Address Address, Task<string?> Task)> before, Rollout? rollout)
         {
             foreach (var (address, task) in before)
             {
@@ -126,6 +173,11 @@ public sealed class Applier
             if (change.Action == ResourceAction.NoOp && !change.Deferred)
             {
                 return null;
+            }
+
+            if (rollout is not null && await rollout.TurnAsync(change.Address.Host).ConfigureAwait(false) is { } refused)
+            {
+                return NotTried(change, refused);
             }
 
             // A deferred look needs no writer, so its host may have no slots.
@@ -190,7 +242,7 @@ public sealed class Applier
             {
                 error = change.Deferred ? await LookAgainAsync(change).ConfigureAwait(false) : await ChangeAsync(change).ConfigureAwait(false);
             }
-            catch (HostException exception)
+            catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {
                 error = exception.Message;
             }
@@ -235,43 +287,9 @@ public sealed class Applier
 
         private async Task<string?> ChangeAsync(PlannedChange change)
         {
-            var provider = (IHostResourceProvider)applier._providers.Get(change.Address.Type);
-            var cluster = applier._cluster.Name;
-            var script = new Script(":"); // adopting and forgetting touch the record only
-            if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
+            if (await MakeAsync(change).ConfigureAwait(false) is { } error)
             {
-                var operation = change.Former is null ? Operation(change) : ResourceOperation.Create;
-                script = provider.Render(new ResourceChange(operation, change.Resource, [.. Changed(change)])
-                {
-                    DeleteData = change.DeleteData,
-                    Adopt = change.Cause == Cause.Adopted,
-                });
-                if (change.Former is { } former)
-                {
-                    var removal = provider.Render(new ResourceChange(ResourceOperation.Delete, former, []));
-                    script = script with { Text = $"(\n{removal.Text}\n)\n{script.Text}", Deadline = removal.Deadline + script.Deadline };
-                }
-            }
-
-            // Local files are named as cluster.yaml names them: from its own folder.
-            script = script with { Uploads = script.Uploads.ToImmutableSortedDictionary(pair => pair.Key, pair => Path.Combine(applier._cluster.Directory, pair.Value), StringComparer.Ordinal) };
-
-            // The record of a creation is begun before it: were it cut off, the half-made thing is known to be ours.
-            var now = applier._time.GetUtcNow();
-            var record = change.Record is null ? null : change.Record with { AppliedAt = now };
-            var intent = change.Action == ResourceAction.Create && record is not null
-                ? RecordScript.Write(record with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty }, cluster)
-                : "";
-            var outcome = record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster);
-            var result = await writers[change.Address.Host].RunAsync(script with { Text = $"{intent}(\n{script.Text}\n)\n{outcome}" }, abort).ConfigureAwait(false);
-            if (result.ExitCode == 124)
-            {
-                return $"it took longer than {script.Deadline.TotalSeconds:0} s and was ended. {Tail(result)}";
-            }
-
-            if (result.ExitCode != 0)
-            {
-                return Tail(result) is { Length: > 0 } text ? text : $"the script ended with exit status {result.ExitCode} and said nothing";
+                return error;
             }
 
             if (change.Action is ResourceAction.Adopt or ResourceAction.Forget)
@@ -286,6 +304,84 @@ public sealed class Applier
             }
 
             return Differences(change, observation) is { } differs ? $"the change was made, but {differs}" : null;
+        }
+
+        // Makes the change and writes its record.
+        private async Task<string?> MakeAsync(PlannedChange change)
+        {
+            // The record of a creation is begun before it: were it cut off, the half-made thing is known to be ours.
+            var cluster = applier._cluster.Name;
+            var record = change.Record is null ? null : change.Record with { AppliedAt = applier._time.GetUtcNow() };
+            var hosts = applier.PlacesOf(change.Address).Where(writers.ContainsKey).ToList();
+            var provider = applier._providers.Get(change.Address.Type);
+            if (provider is IGroupResourceProvider && record is not null)
+            {
+                record = record with { Serial = applier._fleet.SerialOf(change.Address) + 1 };
+            }
+
+            var intent = change.Action == ResourceAction.Create && record is not null
+                ? RecordScript.Write(record with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty }, cluster)
+                : "";
+            var outcome = record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster);
+            if (provider is IHostResourceProvider local)
+            {
+                var script = HostScript(change, local);
+                return await RunAsync(change.Address.Host, script with { Text = $"{intent}(\n{script.Text}\n)\n{outcome}" }).ConfigureAwait(false);
+            }
+
+            if (intent.Length > 0 && await OnAllAsync(hosts, intent).ConfigureAwait(false) is { } early)
+            {
+                return early;
+            }
+
+            if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
+            {
+                await ((IGroupResourceProvider)provider).ChangeAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort).ConfigureAwait(false);
+            }
+
+            return await OnAllAsync(hosts, outcome).ConfigureAwait(false);
+        }
+
+        private Script HostScript(PlannedChange change, IHostResourceProvider provider)
+        {
+            var script = new Script(":"); // adopting and forgetting touch the record only
+            if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
+            {
+                script = provider.Render(ChangeOf(change, change.Former is null ? Operation(change) : ResourceOperation.Create));
+                if (change.Former is { } former)
+                {
+                    var removal = provider.Render(new ResourceChange(ResourceOperation.Delete, former, []));
+                    script = script with { Text = $"(\n{removal.Text}\n)\n{script.Text}", Deadline = removal.Deadline + script.Deadline };
+                }
+            }
+
+            // Local files are named as cluster.yaml names them: from its own folder.
+            return script with { Uploads = script.Uploads.ToImmutableSortedDictionary(pair => pair.Key, pair => Path.Combine(applier._cluster.Directory, pair.Value), StringComparer.Ordinal) };
+        }
+
+        private static ResourceChange ChangeOf(PlannedChange change, ResourceOperation operation) => new(operation, change.Resource, [.. Changed(change)])
+        {
+            DeleteData = change.DeleteData,
+            Adopt = change.Cause == Cause.Adopted,
+        };
+
+        private async Task<string?> OnAllAsync(IEnumerable<string> hosts, string text)
+        {
+            var results = await Task.WhenAll(hosts.Select(host => RunAsync(host, new Script(text)))).ConfigureAwait(false);
+            return results.FirstOrDefault(error => error is not null);
+        }
+
+        private async Task<string?> RunAsync(string host, Script script)
+        {
+            var result = await writers[host].RunAsync(script, abort).ConfigureAwait(false);
+            if (result.ExitCode == 124)
+            {
+                return $"it took longer than {script.Deadline.TotalSeconds:0} s and was ended. {Tail(result)}";
+            }
+
+            return result.ExitCode == 0 ? null
+                : Tail(result) is { Length: > 0 } text ? text
+                : $"the script ended with exit status {result.ExitCode} and said nothing";
         }
 
         private string? Differences(PlannedChange change, Observation observation)

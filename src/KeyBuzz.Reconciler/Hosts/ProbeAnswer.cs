@@ -61,6 +61,10 @@ internal sealed class ProbeAnswer
         answer.Each(docker, "d", (status, payload) => int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
             ? new DockerAnswer(code, Encoding.UTF8.GetString(payload.Span))
             : new DockerAnswer(0, ""));
+        answer.Each(groups.Of<HttpRead>(), "h", (status, payload) => int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
+            ? new HttpAnswer(code, Encoding.UTF8.GetString(payload.Span))
+            : new HttpAnswer(0, ""));
+        answer.Queries(groups.Of<SqlRead>());
         answer.Units(groups.Of<UnitRead>());
         answer.Ports(groups.Of<PortRead>());
         return new Snapshot(answer._answers.ToImmutable());
@@ -255,6 +259,31 @@ internal sealed class ProbeAnswer
                 "refused" => PortState.Refused,
                 _ => PortState.Silent,
             };
+        }
+    }
+
+    private void Queries(IReadOnlyList<SqlRead> reads)
+    {
+        var containers = ProbeScript.ContainersOf(reads);
+        for (var i = 0; i < reads.Count; i++)
+        {
+            var (status, payload) = Part($"q{i}");
+            if (status == "false")
+            {
+                _answers[reads[i]] = new SqlAnswer(Encoding.UTF8.GetString(payload.Span).Trim(), "");
+                continue;
+            }
+
+            // A query that was not reached has no part of its own: psql's or docker's last words say why.
+            var first = reads.ToList().FindIndex(read => (read.Container, read.User, read.Database, read.Port) == (reads[i].Container, reads[i].User, reads[i].Database, reads[i].Port));
+            var words = status.Length > 0 ? payload : Part($"p{first}").Payload;
+            var error = Encoding.UTF8.GetString(words.Span).Trim();
+            if (error.Length == 0)
+            {
+                error = Encoding.UTF8.GetString(Part($"x{containers.IndexOf(reads[i].Container)}").Payload.Span).Trim();
+            }
+
+            _answers[reads[i]] = new SqlAnswer(null, error.Length > 0 ? error : "no answer");
         }
     }
 

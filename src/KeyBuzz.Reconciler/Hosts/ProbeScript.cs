@@ -47,6 +47,8 @@ public static class ProbeScript
         RenderDocker(script, groups, nonce);
         RenderUnits(script, groups);
         RenderClockAndRecords(script, groups);
+        RenderHttp(script, groups, nonce);
+        RenderSql(script, groups, nonce);
 
         if (ports.Count > 0)
         {
@@ -142,6 +144,56 @@ public static class ProbeScript
     // The engine's router takes an image reference with its slashes and colons as they are.
     private static string Escape(string name) => Uri.EscapeDataString(name)
         .Replace("%2F", "/", StringComparison.Ordinal).Replace("%3A", ":", StringComparison.Ordinal).Replace("%40", "@", StringComparison.Ordinal);
+
+    private static void RenderHttp(StringBuilder script, ReadGroups groups, string nonce)
+    {
+        var gets = groups.Of<HttpRead>();
+        if (gets.Count == 0)
+        {
+            return;
+        }
+
+        script.Append(CultureInfo.InvariantCulture, $"curl -q -s -m 5 --globoff --noproxy '*' -w '\n{nonce} h%{{urlnum}} %{{http_code}}\n'");
+        foreach (var get in gets)
+        {
+            var address = get.Address.Contains(':', StringComparison.Ordinal) ? $"[{get.Address}]" : get.Address;
+            script.Append(' ').Append(Script.Quote(string.Create(CultureInfo.InvariantCulture, $"http://{address}:{get.Port}{get.Path}")));
+        }
+
+        script.Append(" 2>/dev/null; end http $?\n");
+    }
+
+    // One exec per container, one psql per database in it: an exec costs more than all its queries.
+    private static void RenderSql(StringBuilder script, ReadGroups groups, string nonce)
+    {
+        var queries = groups.Of<SqlRead>();
+        var containers = ContainersOf(queries);
+        for (var i = 0; i < containers.Count; i++)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"timeout 30 docker exec -i {Script.Quote(containers[i])} sh -s <<'{nonce}_sh' 2>&1\n");
+            script.Append("PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; export PGOPTIONS PGCONNECT_TIMEOUT\n");
+            foreach (var database in queries.Index().Where(query => query.Item.Container == containers[i]).GroupBy(query => (query.Item.User, query.Item.Database, query.Item.Port)))
+            {
+                script.Append(CultureInfo.InvariantCulture, $"psql -X -q -A -t -U {Script.Quote(database.Key.User)} -d {Script.Quote(database.Key.Database)} -p {database.Key.Port} 2>&1 <<'{nonce}_sql'\n");
+                foreach (var (number, query) in database)
+                {
+                    if (query.Query.Contains(';', StringComparison.Ordinal))
+                    {
+                        throw new ArgumentException($"a SqlRead is one SELECT without a semicolon: {query.Query}", nameof(groups));
+                    }
+
+                    // Inside a subquery nothing but a SELECT can stand.
+                    script.Append(CultureInfo.InvariantCulture, $"SELECT coalesce(json_agg(kbr_row), '[]'::json) FROM (\n{query.Query}\n) kbr_row;\n\\echo {nonce} q{number} :ERROR\n");
+                }
+
+                script.Append(CultureInfo.InvariantCulture, $"{nonce}_sql\nprintf '\\n%s %s %s\\n' {nonce} p{database.First().Index} $?\n");
+            }
+
+            script.Append(CultureInfo.InvariantCulture, $"{nonce}_sh\nend x{i} $?\n");
+        }
+    }
+
+    internal static List<string> ContainersOf(IReadOnlyList<SqlRead> queries) => [.. queries.Select(query => query.Container).Distinct()];
 
     private static void RenderUnits(StringBuilder script, ReadGroups groups)
     {

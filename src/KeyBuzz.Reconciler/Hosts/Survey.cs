@@ -16,7 +16,14 @@ public sealed record Survey(
     ImmutableDictionary<Address, ResourceRecord> Records,
     ImmutableDictionary<Address, Observation> Observations,
     ImmutableSortedDictionary<string, string> HostErrors,
-    ImmutableArray<Diagnostic> Diagnostics);
+    ImmutableArray<Diagnostic> Diagnostics)
+{
+    /// <summary>Records of a group that are not the same on every member that could be read.</summary>
+    public ImmutableHashSet<Address> UnevenRecords { get; init; } = [];
+
+    /// <summary>The hosts that each group's records were found on, also of groups that the configuration has no more.</summary>
+    public ImmutableDictionary<string, ImmutableArray<string>> RecordedGroups { get; init; } = ImmutableDictionary<string, ImmutableArray<string>>.Empty;
+}
 
 /// <summary>Holds the one connection per host of a run, and reads through them. It hands out no writer by itself.</summary>
 public sealed class Fleet : IAsyncDisposable
@@ -27,6 +34,7 @@ public sealed class Fleet : IAsyncDisposable
     private readonly IHostConnector _connector;
     private readonly int _parallelism;
     private readonly ConcurrentDictionary<string, IHostConnection> _connections = new(StringComparer.Ordinal);
+    private ImmutableDictionary<Address, long> _serials = ImmutableDictionary<Address, long>.Empty;
     private int _writers;
 
     /// <summary>Takes what a survey needs; opens nothing yet.</summary>
@@ -46,7 +54,7 @@ public sealed class Fleet : IAsyncDisposable
     public IReadOnlyCollection<Read> ProbeReads(string host, bool checkPreconditions)
     {
         var reads = new HashSet<Read> { new RecordsRead(_cluster.Name) };
-        foreach (var resource in _cluster.Resources.Where(resource => resource.Address.Host == host))
+        foreach (var resource in Concerning(host))
         {
             reads.UnionWith(_providers.Get(resource.Address.Type).Reads(resource));
         }
@@ -69,17 +77,22 @@ public sealed class Fleet : IAsyncDisposable
     /// <param name="cancellationToken">Ends it.</param>
     public async Task<Survey> SurveyAsync(IEnumerable<Host> hosts, bool checkPreconditions, CancellationToken cancellationToken)
     {
-        var parts = new ConcurrentBag<Survey>();
+        var parts = new ConcurrentBag<HostPart>();
         await Parallel.ForEachAsync(
             hosts,
             new ParallelOptions { MaxDegreeOfParallelism = _parallelism, CancellationToken = cancellationToken },
             async (host, token) => parts.Add(await SurveyHostAsync(host, checkPreconditions, token).ConfigureAwait(false))).ConfigureAwait(false);
-        return new Survey(
-            parts.SelectMany(part => part.Records).ToImmutableDictionary(),
-            parts.SelectMany(part => part.Observations).ToImmutableDictionary(),
-            parts.SelectMany(part => part.HostErrors).ToImmutableSortedDictionary(StringComparer.Ordinal),
-            [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)]);
+        var survey = Join([.. parts]);
+        RecordedGroups = survey.RecordedGroups;
+        _serials = survey.Records.Values.Where(record => record.Serial > 0).ToImmutableDictionary(record => record.Address, record => record.Serial);
+        return survey;
     }
+
+    /// <summary>The hosts that a group's records were found on in the last survey.</summary>
+    public ImmutableDictionary<string, ImmutableArray<string>> RecordedGroups { get; private set; } = ImmutableDictionary<string, ImmutableArray<string>>.Empty;
+
+    /// <summary>The serial of a group's record in the last survey; 0 when it had none.</summary>
+    public long SerialOf(Address address) => _serials.GetValueOrDefault(address);
 
     /// <summary>How many writers were opened; a run that changes nothing opens none.</summary>
     public int WriterCount => _writers;
@@ -94,9 +107,25 @@ public sealed class Fleet : IAsyncDisposable
     /// <summary>Reads one resource again.</summary>
     public async Task<Observation> ObserveAsync(Resource resource, CancellationToken cancellationToken)
     {
-        var provider = (IHostResourceProvider)_providers.Get(resource.Address.Type);
-        var snapshot = await _connections[resource.Address.Host].Reader.ReadAsync([.. provider.Reads(resource)], cancellationToken).ConfigureAwait(false);
-        return provider.Observe(resource, snapshot);
+        var reads = _providers.Get(resource.Address.Type).Reads(resource).ToHashSet();
+        if (_providers.Get(resource.Address.Type) is IHostResourceProvider provider)
+        {
+            return provider.Observe(resource, await _connections[resource.Address.Host].Reader.ReadAsync(reads, cancellationToken).ConfigureAwait(false));
+        }
+
+        var snapshots = new ConcurrentDictionary<string, Snapshot>(StringComparer.Ordinal);
+        await Task.WhenAll(_cluster.HostsOf(resource.Address.Host).Where(_connections.ContainsKey).Select(async host =>
+        {
+            try
+            {
+                snapshots[host] = await _connections[host].Reader.ReadAsync(reads, cancellationToken).ConfigureAwait(false);
+            }
+            catch (HostException)
+            {
+                // Judged by the members that answer; the provider says when they are too few.
+            }
+        })).ConfigureAwait(false);
+        return ((IGroupResourceProvider)_providers.Get(resource.Address.Type)).Observe(resource, snapshots);
     }
 
     /// <inheritdoc />
@@ -109,10 +138,78 @@ public sealed class Fleet : IAsyncDisposable
     private IEnumerable<Precondition> Preconditions(string host) =>
         _cluster.Preconditions.Where(precondition => precondition.Host == host && precondition.Level != PreconditionLevel.Off);
 
-    private async Task<Survey> SurveyHostAsync(Host host, bool checkPreconditions, CancellationToken cancellationToken)
+    // What is read on a host: its own resources, and those of the groups it is a member of.
+    private IEnumerable<Resource> Concerning(string host)
     {
-        var none = new Survey(
-            ImmutableDictionary<Address, ResourceRecord>.Empty, ImmutableDictionary<Address, Observation>.Empty, ImmutableSortedDictionary<string, string>.Empty, []);
+        var places = _cluster.Groups.Where(group => group.Members.Contains(host)).Select(group => group.Name).Append(host).ToHashSet(StringComparer.Ordinal);
+        return _cluster.Resources.Where(resource => places.Contains(resource.Address.Host));
+    }
+
+    // What one host contributes to a survey. Error is the reason why it may not be planned for; Snapshot is null when it could not be read.
+    private sealed record HostPart(string Host, string? Error, Snapshot? Snapshot, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics);
+
+    private Survey Join(IReadOnlyList<HostPart> parts)
+    {
+        var records = new Dictionary<Address, ResourceRecord>();
+        var copies = new Dictionary<Address, List<(string Host, long Serial)>>();
+        foreach (var (part, record) in parts.SelectMany(part => part.Records.Select(record => (part, record))))
+        {
+            var group = IsOfGroup(record.Address);
+            if (group)
+            {
+                copies.TryAdd(record.Address, []);
+                copies[record.Address].Add((part.Host, record.Serial));
+            }
+
+            if (!group || !records.TryGetValue(record.Address, out var other) || other.Serial < record.Serial)
+            {
+                records[record.Address] = record;
+            }
+        }
+
+        var snapshots = parts.Where(part => part.Snapshot is not null).ToDictionary(part => part.Host, part => part.Snapshot!, StringComparer.Ordinal);
+        var recordedGroups = copies.GroupBy(pair => pair.Key.Host).ToImmutableDictionary(
+            group => group.Key, group => group.SelectMany(pair => pair.Value).Select(copy => copy.Host).Distinct().Order(StringComparer.Ordinal).ToImmutableArray(), StringComparer.Ordinal);
+        var desired = _cluster.Resources.Select(resource => resource.Address).ToHashSet();
+        var observations = ImmutableDictionary.CreateBuilder<Address, Observation>();
+        foreach (var resource in _cluster.Resources.Concat(records.Values.Where(record => !desired.Contains(record.Address)).Select(record => record.ToResource())))
+        {
+            switch (_providers.Get(resource.Address.Type))
+            {
+                case IHostResourceProvider provider when snapshots.TryGetValue(resource.Address.Host, out var snapshot):
+                    observations[resource.Address] = provider.Observe(resource, snapshot);
+                    break;
+                case IGroupResourceProvider provider:
+                    var members = _cluster.Groups.Any(group => group.Name == resource.Address.Host)
+                        ? _cluster.HostsOf(resource.Address.Host)
+                        : recordedGroups.GetValueOrDefault(resource.Address.Host, []);
+                    var answers = members.Where(snapshots.ContainsKey).ToDictionary(host => host, host => snapshots[host], StringComparer.Ordinal);
+                    if (answers.Count > 0)
+                    {
+                        observations[resource.Address] = provider.Observe(resource, answers);
+                    }
+
+                    break;
+            }
+        }
+
+        var uneven = copies.Where(pair => pair.Value.Select(copy => copy.Serial).Distinct().Count() > 1
+            || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
+        return new Survey(
+            records.ToImmutableDictionary(),
+            observations.ToImmutable(),
+            parts.Where(part => part.Error is not null).ToImmutableSortedDictionary(part => part.Host, part => part.Error!, StringComparer.Ordinal),
+            [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)])
+        {
+            UnevenRecords = uneven.Select(pair => pair.Key).ToImmutableHashSet(),
+            RecordedGroups = recordedGroups,
+        };
+    }
+
+    private bool IsOfGroup(Address address) => _providers.Find(address.Type) is IGroupResourceProvider;
+
+    private async Task<HostPart> SurveyHostAsync(Host host, bool checkPreconditions, CancellationToken cancellationToken)
+    {
         try
         {
             if (!_connections.TryGetValue(host.Name, out var connection))
@@ -121,33 +218,31 @@ public sealed class Fleet : IAsyncDisposable
                 _connections[host.Name] = connection;
             }
 
-            return await ReadHostAsync(connection, checkPreconditions, none, cancellationToken).ConfigureAwait(false);
+            return await ReadHostAsync(connection, checkPreconditions, cancellationToken).ConfigureAwait(false);
         }
         catch (HostException exception)
         {
             var reason = exception.Remedy is null ? exception.Message : $"{exception.Message}; {exception.Remedy}";
-            return none with { HostErrors = none.HostErrors.Add(host.Name, reason) };
+            return new HostPart(host.Name, reason, null, [], []);
         }
     }
 
-    private async Task<Survey> ReadHostAsync(IHostConnection connection, bool checkPreconditions, Survey none, CancellationToken cancellationToken)
+    private async Task<HostPart> ReadHostAsync(IHostConnection connection, bool checkPreconditions, CancellationToken cancellationToken)
     {
         var host = connection.Host.Name;
         var snapshot = await connection.Reader.ReadAsync(ProbeReads(host, checkPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
-        var errors = none.HostErrors;
-        var records = ImmutableDictionary.CreateBuilder<Address, ResourceRecord>();
+        string? error = null;
+        var records = ImmutableArray.CreateBuilder<ResourceRecord>();
         foreach (var text in snapshot.Get(new RecordsRead(_cluster.Name)))
         {
             try
             {
-                var record = RecordJson.Read(text, _cluster.Name, _providers);
-                records[record.Address] = record;
+                records.Add(RecordJson.Read(text, _cluster.Name, _providers));
             }
             catch (FormatException exception)
             {
-                var reason = $"a record in /var/lib/kbr/{_cluster.Name}/records cannot be used: {exception.Message}";
-                errors = errors.SetItem(host, reason);
+                error = $"a record in /var/lib/kbr/{_cluster.Name}/records cannot be used: {exception.Message}";
             }
         }
 
@@ -161,22 +256,20 @@ public sealed class Fleet : IAsyncDisposable
                     diagnostics.Add(finding with { Severity = severity, Host = host, Location = finding.Location ?? precondition.Location });
                     if (severity == Severity.Error)
                     {
-                        errors = errors.SetItem(host, "a precondition does not hold");
+                        error = "a precondition does not hold";
                     }
                 }
             }
         }
 
-        var desired = _cluster.Resources.Where(resource => resource.Address.Host == host).ToDictionary(resource => resource.Address);
-        var orphans = records.Values.Where(record => !desired.ContainsKey(record.Address)).Select(record => record.ToResource()).ToList();
-        var wanted = orphans.SelectMany(orphan => _providers.Get(orphan.Address.Type).Reads(orphan)).ToHashSet();
+        var desired = Concerning(host).Select(resource => resource.Address).ToHashSet();
+        var wanted = records.Where(record => !desired.Contains(record.Address)).Select(record => record.ToResource())
+            .SelectMany(orphan => _providers.Get(orphan.Address.Type).Reads(orphan)).ToHashSet();
         if (wanted.Count > 0)
         {
             snapshot = snapshot.With(await connection.Reader.ReadAsync(wanted, cancellationToken).ConfigureAwait(false));
         }
 
-        var observations = desired.Values.Concat(orphans)
-            .ToImmutableDictionary(resource => resource.Address, resource => ((IHostResourceProvider)_providers.Get(resource.Address.Type)).Observe(resource, snapshot));
-        return new Survey(records.ToImmutable(), observations, errors, diagnostics.ToImmutable());
+        return new HostPart(host, error, snapshot, records.ToImmutable(), diagnostics.ToImmutable());
     }
 }

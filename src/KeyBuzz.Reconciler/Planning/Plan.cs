@@ -40,6 +40,9 @@ public sealed record PlannedChange(
     /// <summary>Whether data is deleted with it.</summary>
     public bool DeleteData { get; init; }
 
+    /// <summary>The quorum group that a member is disrupted of by this change, or null.</summary>
+    public string? Disrupts { get; init; }
+
     /// <summary>The volume it lies under is not mounted: it can be told only after that, and is looked at again then.</summary>
     public bool Deferred { get; init; }
 }

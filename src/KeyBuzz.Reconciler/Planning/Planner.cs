@@ -33,7 +33,11 @@ public sealed record PlanInput(
     ImmutableDictionary<Address, ResourceRecord> Records,
     ImmutableDictionary<Address, Observation> Observations,
     ImmutableSortedDictionary<string, string> HostErrors,
-    PlanOptions Options);
+    PlanOptions Options)
+{
+    /// <summary>Records of a group that are not the same on every member: they are written again.</summary>
+    public ImmutableHashSet<Address> UnevenRecords { get; init; } = [];
+}
 
 /// <summary>Compares desired, actual and last applied. Pure: no I/O, no clock, no randomness.</summary>
 public sealed class Planner
@@ -145,7 +149,7 @@ public sealed class Planner
                 AddCreate(work, node, record, desired, absent.Note);
                 break;
             case Observation.Present present:
-                PlanPresent(work, node, record, desired, present.Attributes);
+                PlanPresent(work, node, record, desired, present);
                 break;
         }
     }
@@ -204,12 +208,13 @@ public sealed class Planner
         ResourceGraph.Node node,
         ResourceRecord? record,
         ImmutableSortedDictionary<string, AttributeValue> desired,
-        ImmutableSortedDictionary<string, AttributeValue> actual)
+        Observation.Present present)
     {
+        var actual = present.Attributes;
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
-        var recordIsOld = record is null || record.Pending;
+        var recordIsOld = record is null || record.Pending || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
@@ -226,25 +231,36 @@ public sealed class Planner
             var foundPrint = found is null ? null : _fingerprint.Of(address, name, found, secret || (last is not null && Fingerprint.IsSecret(last)));
             var cause = record switch
             {
+                null when present.Ours => Cause.New,
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
                 _ when last is null || foundPrint == last => Cause.ConfigurationChanged,
                 _ when wantedPrint == last => Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
-            differences.Add(new AttributeDifference(name, found, wanted, cause, schema.Find(name)?.Effect ?? ChangeEffect.InPlace));
+            differences.Add(new AttributeDifference(name, found, wanted, cause, schema.EffectOf(name)));
         }
 
-        var next = Record(node, desired, created: record?.Created ?? false);
+        // What was applied, is not wanted any more and is still there is taken away.
+        foreach (var (name, last) in record?.Fingerprints ?? ImmutableSortedDictionary<string, string>.Empty)
+        {
+            if (!desired.ContainsKey(name) && actual.TryGetValue(name, out var left))
+            {
+                var shown = Fingerprint.IsSecret(last) ? new AttributeValue(SecretText.Mask) : left;
+                differences.Add(new AttributeDifference(name, shown, null, Cause.ConfigurationChanged, schema.EffectOf(name)));
+            }
+        }
+
+        var next = Record(node, desired, created: record?.Created ?? present.Ours);
         if (differences.Count == 0)
         {
             var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
-            work.Add(new PlannedChange(address, action, Cause.FoundAsWanted, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next });
+            work.Add(new PlannedChange(address, action, Cause.FoundAsWanted, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next, Note = present.Note });
             return;
         }
 
         var adopted = work.Input.Options.Adopt.Any(pattern => pattern.Matches(address));
-        if (record is null && !adopted)
+        if (record is null && !adopted && !present.Ours)
         {
             var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
             work.Diagnostics.Add(Diagnostic.Error(
@@ -265,7 +281,7 @@ public sealed class Planner
             return;
         }
 
-        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next });
+        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = present.Note });
     }
 
     private void PlanRemoval(Work work, ResourceRecord record, Cause cause)
@@ -324,7 +340,7 @@ public sealed class Planner
     };
 
     private static bool Same(ResourceRecord left, ResourceRecord right) =>
-        left.Fingerprints.SequenceEqual(right.Fingerprints) && left.Requires.SequenceEqual(right.Requires) && left.PreventDestroy == right.PreventDestroy;
+        left.Fingerprints.SequenceEqual(right.Fingerprints) && left.Requires.SequenceEqual(right.Requires) && left.PreventDestroy == right.PreventDestroy && left.Group == right.Group;
 
     private static Cause Overall(IEnumerable<AttributeDifference> differences)
     {
@@ -337,7 +353,7 @@ public sealed class Planner
         var resource = node.Resource;
         var prints = desired.ToImmutableSortedDictionary(
             pair => pair.Key, pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null), StringComparer.Ordinal);
-        return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy);
+        return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy) { Group = resource.Group };
     }
 
     // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
@@ -369,7 +385,8 @@ public sealed class Planner
         {
             var address = ready.Min;
             ready.Remove(address);
-            order.Add(work.Changes[address] with { DependsOn = [.. before[address]] });
+            var change = work.Changes[address];
+            order.Add(change with { DependsOn = [.. before[address]], Disrupts = Disrupts(change) ? change.Resource.Group : null });
             foreach (var follower in followers[address])
             {
                 if (--waits[follower] == 0)
@@ -387,6 +404,14 @@ public sealed class Planner
 
         return order.ToImmutable();
     }
+
+    // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
+    private static bool Disrupts(PlannedChange change) => change.Action switch
+    {
+        ResourceAction.Create or ResourceAction.Replace or ResourceAction.Delete => true,
+        ResourceAction.Update => change.Differences.Any(difference => difference.Effect != ChangeEffect.InPlace),
+        _ => false,
+    };
 
     private sealed class Work(PlanInput input, ResourceGraph recorded)
     {

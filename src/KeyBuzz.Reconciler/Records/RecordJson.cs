@@ -26,6 +26,16 @@ public static class RecordJson
             json.WriteBoolean("created", record.Created);
             json.WriteBoolean("pending", record.Pending);
             json.WriteBoolean("prevent_destroy", record.PreventDestroy);
+            if (record.Group is { } group)
+            {
+                json.WriteString("group", group);
+            }
+
+            if (record.Serial > 0)
+            {
+                json.WriteNumber("serial", record.Serial);
+            }
+
             if (record.AppliedAt is { } at)
             {
                 json.WriteString("applied_at", at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
@@ -103,6 +113,8 @@ public static class RecordJson
                 root.GetProperty("prevent_destroy").GetBoolean())
             {
                 AppliedAt = root.TryGetProperty("applied_at", out var at) ? at.GetDateTimeOffset() : null,
+                Group = root.TryGetProperty("group", out var group) ? group.GetString() : null,
+                Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)

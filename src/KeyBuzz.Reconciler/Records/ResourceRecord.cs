@@ -23,6 +23,12 @@ public sealed record ResourceRecord(
     /// <summary>When it was written, UTC; null until then.</summary>
     public DateTimeOffset? AppliedAt { get; init; }
 
+    /// <summary>The quorum group whose member it runs, or null.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>For what belongs to a group: how often it was written. Of the copies on the members the highest counts.</summary>
+    public long Serial { get; init; }
+
     /// <summary>The resource as far as the record knows it.</summary>
-    public Resource ToResource() => new(Address, Spec) { Requires = Requires, PreventDestroy = PreventDestroy };
+    public Resource ToResource() => new(Address, Spec) { Requires = Requires, PreventDestroy = PreventDestroy, Group = Group };
 }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace KeyBuzz.Reconciler.Resources;
 
 /// <summary>What a change of an attribute costs.</summary>
@@ -75,6 +77,12 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
 /// <param name="Attributes">Its attributes, in the order help shows them.</param>
 public sealed record ResourceSchema(string Type, string Description, IReadOnlyList<AttributeDefinition> Attributes)
 {
+    /// <summary>What a change costs of values that are compared but cannot be given, such as what a process has loaded; in place where it is not said.</summary>
+    public IReadOnlyDictionary<string, ChangeEffect> Computed { get; init; } = ImmutableDictionary<string, ChangeEffect>.Empty;
+
+    /// <summary>What a change of that attribute costs.</summary>
+    public ChangeEffect EffectOf(string name) => Find(name)?.Effect ?? Computed.GetValueOrDefault(name, ChangeEffect.InPlace);
+
     /// <summary>The attribute of that name, or null.</summary>
     public AttributeDefinition? Find(string name)
     {

@@ -13,7 +13,14 @@ public abstract record Observation
 
     /// <summary>It is there, with these values under the same names as the desired ones.</summary>
     /// <param name="Attributes">The values, in canonical form.</param>
-    public sealed record Present(ImmutableSortedDictionary<string, AttributeValue> Attributes) : Observation;
+    public sealed record Present(ImmutableSortedDictionary<string, AttributeValue> Attributes) : Observation
+    {
+        /// <summary>Something the plan should say, or null; for example what else is there and is kept.</summary>
+        public string? Note { get; init; }
+
+        /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was initialised.</summary>
+        public bool Ours { get; init; }
+    }
 
     /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
     /// <param name="Reason">Why, for the operator.</param>

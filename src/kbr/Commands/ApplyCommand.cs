@@ -70,7 +70,7 @@ internal static class ApplyCommand
             var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, holder, view, stop, abort).ConfigureAwait(false);
             view.Result(outcome);
             await session.SaveStateAsync(options, abort).ConfigureAwait(false);
-            result = outcome.Failed.Count > 0 || outcome.NotTried.Count > 0 ? ExitCode.Error : ExitCode.Done;
+            result = outcome.Succeeded ? ExitCode.Done : ExitCode.Error;
         }
 
         if (parsed.GetValue(context.Options.Verbose))

@@ -46,7 +46,7 @@ internal sealed class Session : IAsyncDisposable
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy, cancellationToken).ConfigureAwait(false);
-        var plan = Planner.Plan(new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options));
+        var plan = Planner.Plan(new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options) { UnevenRecords = Survey.UnevenRecords });
         return plan with { Diagnostics = [.. Cluster.Warnings, .. Survey.Diagnostics, .. plan.Diagnostics] };
     }
 
@@ -79,7 +79,10 @@ internal sealed class Session : IAsyncDisposable
             return Cluster.Hosts;
         }
 
-        var needed = Graph.WithRequirements(Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address)))).Select(address => address.Host).ToHashSet(StringComparer.Ordinal);
+        // A member of a group is not disrupted without a look at the others.
+        var needed = Graph.WithRequirements(Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address))))
+            .SelectMany(address => Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : []))
+            .ToHashSet(StringComparer.Ordinal);
         return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => NamesHost(target.ToString(), host.Name)));
     }
 

@@ -58,7 +58,7 @@ internal sealed class ApplyView : IApplyProgress, IDisposable
         _terminal.Line();
         var done = result.Done.Where(change => change.Action.Counts()).GroupBy(change => change.Action).ToDictionary(group => group.Key, group => group.Count());
         int Count(ResourceAction action) => done.GetValueOrDefault(action);
-        var head = result.Failed.Count == 0 && result.NotTried.Count == 0 ? "Apply complete" : "Apply incomplete";
+        var head = result.Succeeded ? "Apply complete" : "Apply incomplete";
         _terminal.Line(
             $"{head}: {Count(ResourceAction.Create)} created, {Count(ResourceAction.Update)} updated, {Count(ResourceAction.Replace)} replaced, {Count(ResourceAction.Delete)} deleted, {result.Failed.Count} failed, {result.NotTried.Count} not tried",
             Terminal.Tone.Bold);
@@ -70,6 +70,11 @@ internal sealed class ApplyView : IApplyProgress, IDisposable
         foreach (var (change, reason) in result.NotTried)
         {
             _terminal.Line($"  not tried  {change.Address}: {reason}", Terminal.Tone.Changed);
+        }
+
+        foreach (var (group, reason) in result.StoppedRollouts)
+        {
+            _terminal.Line($"  stopped    the roll-out of {group}: {reason}", Terminal.Tone.Changed);
         }
     }
 

@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Applying;
+
+/// <summary>Decides, from how a quorum group is now, whose turn it is to be disrupted. The provider of the resource that stands for the group implements it.</summary>
+public interface IRollout
+{
+    /// <summary>Looks at the group and says who may go on. Called again until it answers <see cref="RolloutTurn.Go"/> or <see cref="RolloutTurn.Stop"/>,
+    /// or the time that <see cref="GateTimeout"/> gives has passed.</summary>
+    /// <param name="group">The resource that stands for the group.</param>
+    /// <param name="state">Who has still to be disrupted.</param>
+    /// <param name="access">The members.</param>
+    /// <param name="cancellationToken">Ends the look.</param>
+    Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
+
+    /// <summary>How long a gate may stay shut before the roll-out stops.</summary>
+    TimeSpan GateTimeout(Resource group);
+}
+
+/// <summary>How far a roll-out has come.</summary>
+/// <param name="ToCome">The members that have still to be disrupted.</param>
+/// <param name="Leaving">Those of all members that are taken down and do not come back.</param>
+public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSortedSet<string> Leaving)
+{
+    /// <summary>The members that have already left.</summary>
+    public ImmutableSortedSet<string> Left => Leaving.Except(ToCome);
+}
+
+/// <summary>What is to happen next in a roll-out.</summary>
+public abstract record RolloutTurn
+{
+    private RolloutTurn() { }
+
+    /// <summary>These members may be disrupted now, together; with none left to come, the last gate is open.</summary>
+    /// <param name="Hosts">Members out of those to come.</param>
+    public sealed record Go(ImmutableArray<string> Hosts) : RolloutTurn;
+
+    /// <summary>Nobody yet.</summary>
+    /// <param name="Reason">What is waited for.</param>
+    public sealed record Wait(string Reason) : RolloutTurn;
+
+    /// <summary>Nobody any more.</summary>
+    /// <param name="Reason">Why, for the operator.</param>
+    public sealed record Stop(string Reason) : RolloutTurn;
+}

@@ -1,0 +1,139 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Applying;
+
+/// <summary>Lets the members of one quorum group be disrupted in turn. A member's turn begins when its policy says so, and ends when every change
+/// that disrupts it has ended. When one of them fails, or a gate stays shut, nobody else gets a turn.</summary>
+internal sealed class Rollout
+{
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    private readonly Resource _group;
+    private readonly IRollout _policy;
+    private readonly IGroupAccess _access;
+    private readonly TimeProvider _time;
+    private readonly bool _gateAfterLast;
+    private readonly ImmutableSortedSet<string> _leaving;
+    private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
+
+    /// <param name="group">The resource that stands for the group.</param>
+    /// <param name="policy">Its policy.</param>
+    /// <param name="access">The group's members.</param>
+    /// <param name="changes">The changes that disrupt a member.</param>
+    /// <param name="gateAfterLast">Whether the group must be healthy again after the last member.</param>
+    /// <param name="time">The clock.</param>
+    public Rollout(Resource group, IRollout policy, IGroupAccess access, IReadOnlyCollection<PlannedChange> changes, bool gateAfterLast, TimeProvider time)
+    {
+        _group = group;
+        _policy = policy;
+        _access = access;
+        _gateAfterLast = gateAfterLast;
+        _time = time;
+        _doors = changes.Select(change => change.Address.Host).Distinct().ToDictionary(
+            host => host, _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
+        _leaving = changes.GroupBy(change => change.Address.Host)
+            .Where(host => host.All(change => change.Action == ResourceAction.Delete))
+            .Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal);
+    }
+
+    /// <summary>Waits for a member's turn. Answers null when it has come, otherwise why it will not.</summary>
+    public Task<string?> TurnAsync(string host) => _doors[host].Task;
+
+    /// <summary>Gives out the turns.</summary>
+    /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
+    /// <param name="stop">Once cancelled, nobody gets a turn any more.</param>
+    public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop)
+    {
+        var toCome = _doors.Keys.ToImmutableSortedSet(StringComparer.Ordinal);
+        string? trouble = null;
+        try
+        {
+            // The whole group goes: there is no quorum to keep.
+            if (_leaving.Count == _access.Members.Length)
+            {
+                return await LetAsync([.. toCome], ended).ConfigureAwait(false);
+            }
+
+            while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
+            {
+                var (hosts, reason) = await NextAsync(toCome, stop).ConfigureAwait(false);
+                if (reason is not null)
+                {
+                    return trouble = reason;
+                }
+
+                if (toCome.IsEmpty)
+                {
+                    return null;
+                }
+
+                trouble = await LetAsync(hosts, ended).ConfigureAwait(false);
+                toCome = toCome.Except(hosts);
+            }
+
+            return trouble;
+        }
+        finally
+        {
+            var reason = trouble is null ? "interrupted" : $"the roll-out of {_group.Address.Host} stopped: {trouble}";
+            foreach (var door in _doors.Values)
+            {
+                door.TrySetResult(reason);
+            }
+        }
+    }
+
+    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(ImmutableSortedSet<string> toCome, CancellationToken stop)
+    {
+        var begun = _time.GetTimestamp();
+        var limit = _policy.GateTimeout(_group);
+        var waited = "the group's health could not be read";
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving), _access, stop).ConfigureAwait(false))
+                {
+                    case RolloutTurn.Go go:
+                        return (go.Hosts, null);
+                    case RolloutTurn.Stop refused:
+                        return ([], refused.Reason);
+                    case RolloutTurn.Wait wait:
+                        waited = wait.Reason;
+                        break;
+                }
+            }
+            catch (Exception exception) when (exception is HostException or ChangeFailedException)
+            {
+                waited = exception.Message;
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                break;
+            }
+
+            if (_time.GetElapsedTime(begun) > limit)
+            {
+                return ([], $"waited {limit.TotalSeconds:0} s for: {waited}");
+            }
+
+            await Task.Delay(s_poll, _time, CancellationToken.None).ConfigureAwait(false);
+        }
+
+        return ([], "interrupted");
+    }
+
+    private async Task<string?> LetAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)
+    {
+        foreach (var host in hosts)
+        {
+            _doors[host].TrySetResult(null);
+        }
+
+        var results = await Task.WhenAll(hosts.Select(async host => (host, reason: await ended(host).ConfigureAwait(false)))).ConfigureAwait(false);
+        return results.FirstOrDefault(result => result.reason is not null) is { host: { } failed, reason: { } reason } ? $"{failed}: {reason}" : null;
+    }
+}
