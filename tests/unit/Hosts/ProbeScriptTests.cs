@@ -252,6 +252,87 @@ public sealed class ProbeScriptTests
         Assert.That(Directory.GetFileSystemEntries(_directory), Has.Length.EqualTo(1));
     }
 
+    [Test]
+    public void A_get_over_http_brings_status_and_body_and_a_port_that_nobody_listens_on_brings_nothing()
+    {
+        using var listener = new System.Net.HttpListener();
+        var port = FreePort();
+        listener.Prefixes.Add($"http://127.0.0.1:{port}/");
+        listener.Start();
+        var answering = Task.Run(async () =>
+        {
+            var context = await listener.GetContextAsync();
+            context.Response.StatusCode = 503;
+            context.Response.Close("{\"state\": \"starting\"}\n"u8.ToArray(), willBlock: true);
+        });
+        var silent = new HttpRead("127.0.0.1", FreePort(), "/patroni");
+        var speaking = new HttpRead("127.0.0.1", port, "/patroni?x=1&y=2");
+
+        var snapshot = Run(silent, speaking);
+
+        Assert.That(answering.Wait(TimeSpan.FromSeconds(10)), Is.True);
+        Assert.That(snapshot.Get(speaking), Is.EqualTo(new HttpAnswer(503, "{\"state\": \"starting\"}\n")));
+        Assert.That(snapshot.Get(silent), Is.EqualTo(new HttpAnswer(0, "")));
+    }
+
+    [Test]
+    public void Queries_are_answered_as_json_rows_each_by_itself_and_cannot_write()
+    {
+        var image = Docker("images", "-q", "--filter", "reference=kbr-lab/patroni").Split('\n')[0];
+        Assert.That(image, Is.Not.Empty, "the lab's PostgreSQL image is needed: run lab/up");
+        var container = $"kbr-probe-test-{Environment.ProcessId}";
+        Docker("run", "-d", "--rm", "--name", container, "--network", "none", "--tmpfs", "/pg:uid=999,gid=999", image, "sh", "-c", "initdb -D /pg/data -U kb_admin -A trust >/dev/null && exec postgres -D /pg/data");
+        try
+        {
+            var good = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = 'kb_admin'");
+            var none = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT 1 AS x WHERE false");
+            var wrong = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT * FROM nothing_there");
+            var text = new SqlRead(container, "kb_admin", "template1", 5432, "SELECT E'two\nlines, \"quotes\" and \\\\ :ERROR' AS t");
+            var writing = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT nextval('kbr_sequence')");
+            var nowhere = new SqlRead(container, "kb_admin", "no_such_database", 5432, "SELECT 1 AS x");
+            var gone = new SqlRead("kbr-no-such-container", "kb_admin", "postgres", 5432, "SELECT 1 AS x");
+            var deadline = DateTime.UtcNow.AddSeconds(60);
+            while (Run(good).Get(good).Json is null && DateTime.UtcNow < deadline)
+            {
+                Thread.Sleep(200);
+            }
+
+            Docker("exec", container, "psql", "-X", "-q", "-U", "kb_admin", "-d", "postgres", "-c", "CREATE SEQUENCE kbr_sequence");
+
+            var snapshot = Run(good, none, wrong, text, writing, nowhere, gone);
+
+            Assert.That(snapshot.Get(good).Json, Does.Contain("\"rolname\":\"kb_admin\"").And.Contain("\"rolsuper\":true"));
+            Assert.That(snapshot.Get(none), Is.EqualTo(new SqlAnswer("[]", "")));
+            Assert.That(snapshot.Get(wrong).Json, Is.Null);
+            Assert.That(snapshot.Get(wrong).Error, Does.Contain("nothing_there"));
+            Assert.That(System.Text.Json.JsonDocument.Parse(snapshot.Get(text).Json!).RootElement[0].GetProperty("t").GetString(), Is.EqualTo("two\nlines, \"quotes\" and \\ :ERROR"));
+            Assert.That(snapshot.Get(writing).Error, Does.Contain("read-only transaction"));
+            Assert.That(snapshot.Get(nowhere).Error, Does.Contain("no_such_database"));
+            Assert.That(snapshot.Get(gone).Error, Does.Contain("kbr-no-such-container"));
+        }
+        finally
+        {
+            Docker("rm", "-f", container);
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private static string Docker(params string[] arguments)
+    {
+        var start = new ProcessStartInfo("docker", arguments) { RedirectStandardOutput = true };
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEnd();
+        Assert.That(process.WaitForExit(60_000), Is.True, "docker did not end");
+        Assert.That(process.ExitCode, Is.Zero, $"docker {string.Join(' ', arguments)}");
+        return output.Trim();
+    }
+
     private string In(string name) => Path.Combine(_directory, name);
 
     private static Snapshot Run(params Read[] reads)
