@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>Lets the members of one quorum group be disrupted in turn. A member's turn begins when its policy says so, and ends when every change
 /// that disrupts it has ended. When one of them fails, or a gate stays shut, nobody else gets a turn.</summary>
-internal sealed class Rollout
+public sealed class Rollout
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
@@ -19,6 +19,7 @@ internal sealed class Rollout
     private readonly ImmutableSortedSet<string> _leaving;
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
 
+    /// <summary>Takes what it works on; nobody has a turn yet.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="policy">Its policy.</param>
     /// <param name="access">The group's members.</param>
@@ -42,7 +43,7 @@ internal sealed class Rollout
     /// <summary>Waits for a member's turn. Answers null when it has come, otherwise why it will not.</summary>
     public Task<string?> TurnAsync(string host) => _doors[host].Task;
 
-    /// <summary>Gives out the turns.</summary>
+    /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
     /// <param name="stop">Once cancelled, nobody gets a turn any more.</param>
     public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop)

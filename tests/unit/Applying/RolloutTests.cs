@@ -1,0 +1,175 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Applying;
+
+/// <summary>The order in which members of a quorum group are disrupted. The group is a fake: what is tested is who gets a turn, whatever the group runs.</summary>
+[TestFixture]
+internal sealed class RolloutTests
+{
+    private static readonly Resource s_group = new(new Address("group", "pg", "pg"), AttributeSet.Empty);
+
+    private readonly ConcurrentQueue<string> _disrupted = new();
+    private readonly ConcurrentDictionary<string, string?> _outcomes = new(StringComparer.Ordinal);
+
+    [SetUp]
+    public void Forget()
+    {
+        _disrupted.Clear();
+        _outcomes.Clear();
+    }
+
+    [Test]
+    public async Task Members_are_disrupted_one_after_another_in_the_order_of_the_policy()
+    {
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome.OrderBy(host => host == "a").First()]));
+
+        var trouble = await RunAsync(policy, "a", "b", "c");
+
+        Assert.That(trouble, Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["b", "c", "a"]));
+        Assert.That(policy.States, Is.EqualTo(["a b c", "a c", "a", ""]), "and the gate is looked at after the last one, too");
+    }
+
+    [Test]
+    public async Task Nobody_gets_a_turn_after_a_member_failed()
+    {
+        _outcomes["b"] = "it did not come back";
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome.OrderBy(host => host == "a").First()]));
+
+        var trouble = await RunAsync(policy, "a", "b", "c");
+
+        Assert.That(trouble, Is.EqualTo("b: it did not come back"));
+        Assert.That(_disrupted, Is.EqualTo(["b"]));
+        Assert.That(_outcomes["c"], Does.StartWith("the roll-out of pg stopped: b: it did not come back"));
+    }
+
+    [Test]
+    public async Task A_gate_that_stays_shut_stops_the_roll_out_and_says_what_was_waited_for()
+    {
+        var policy = new Policy(state => state.ToCome.Count == 3 ? new RolloutTurn.Go(["b"]) : new RolloutTurn.Wait("b is not streaming")) { Timeout = TimeSpan.FromSeconds(1) };
+
+        var trouble = await RunAsync(policy, "a", "b", "c");
+
+        Assert.That(trouble, Is.EqualTo("waited 1 s for: b is not streaming"));
+        Assert.That(_disrupted, Is.EqualTo(["b"]));
+    }
+
+    [Test]
+    public async Task A_gate_that_opens_late_lets_the_next_member_go_on()
+    {
+        var looks = 0;
+        var policy = new Policy(state => state.ToCome.Count == 1 && looks++ < 2 ? new RolloutTurn.Wait("not yet") : state.ToCome.IsEmpty ? new RolloutTurn.Go([]) : new RolloutTurn.Go([state.ToCome[0]]));
+
+        Assert.That(await RunAsync(policy, "a", "b"), Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["a", "b"]));
+    }
+
+    [Test]
+    public async Task A_refusal_stops_the_roll_out_before_anybody_is_disrupted()
+    {
+        var trouble = await RunAsync(new Policy(_ => new RolloutTurn.Stop("a holds no data and b does")), "a", "b");
+
+        Assert.That(trouble, Is.EqualTo("a holds no data and b does"));
+        Assert.That(_disrupted, Is.Empty);
+    }
+
+    [Test]
+    public async Task Members_that_do_not_run_start_together()
+    {
+        var started = new ConcurrentBag<string>();
+        var all = new TaskCompletionSource();
+        var policy = new Policy(state => new RolloutTurn.Go([.. state.ToCome]));
+        var rollout = Make(policy, ResourceAction.Create, "a", "b", "c");
+        var members = new[] { "a", "b", "c" }.ToDictionary(host => host, async host =>
+        {
+            var refused = await rollout.TurnAsync(host);
+            started.Add(host);
+            if (started.Count == 3)
+            {
+                all.SetResult();
+            }
+
+            // None of them ends before all have begun, as with a quorum.
+            await all.Task.WaitAsync(TimeSpan.FromSeconds(10));
+            return refused;
+        });
+
+        Assert.That(await rollout.RunAsync(host => members[host], CancellationToken.None), Is.Null);
+        Assert.That(started, Is.EquivalentTo(["a", "b", "c"]));
+    }
+
+    [Test]
+    public async Task The_whole_group_is_taken_down_without_asking_for_its_health()
+    {
+        var policy = new Policy(_ => throw new InvalidOperationException("asked"));
+        var rollout = Make(policy, ResourceAction.Delete, "a", "b", "c");
+
+        Assert.That(await rollout.RunAsync(host => rollout.TurnAsync(host), CancellationToken.None), Is.Null);
+        Assert.That(policy.States, Is.Empty);
+    }
+
+    [Test]
+    public async Task An_interrupted_apply_gives_nobody_a_turn()
+    {
+        using var stop = new CancellationTokenSource();
+        await stop.CancelAsync();
+        var rollout = Make(new Policy(state => new RolloutTurn.Go([state.ToCome[0]])), ResourceAction.Replace, "a", "b");
+
+        Assert.That(await rollout.RunAsync(host => rollout.TurnAsync(host), stop.Token), Is.EqualTo("interrupted"));
+        Assert.That(await rollout.TurnAsync("a"), Does.Contain("interrupted"));
+    }
+
+    private async Task<string?> RunAsync(Policy policy, params string[] hosts)
+    {
+        var rollout = Make(policy, ResourceAction.Replace, hosts);
+        var members = hosts.ToDictionary(host => host, async host =>
+        {
+            if (await rollout.TurnAsync(host) is { } refused)
+            {
+                _outcomes[host] = refused;
+                return refused;
+            }
+
+            _disrupted.Enqueue(host);
+            return _outcomes.GetValueOrDefault(host);
+        });
+        return await rollout.RunAsync(host => members[host], CancellationToken.None);
+    }
+
+    private static Rollout Make(IRollout policy, ResourceAction action, params string[] hosts)
+    {
+        var changes = hosts.Select(host => new PlannedChange(new Address("container", "db", host), action, Cause.ConfigurationChanged, s_group, [], [])).ToList();
+        return new Rollout(s_group, policy, new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]), changes, gateAfterLast: true, TimeProvider.System);
+    }
+
+    private sealed class Policy(Func<RolloutState, RolloutTurn> next) : IRollout
+    {
+        public ConcurrentQueue<string> States { get; } = new();
+
+        public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
+
+        public Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+        {
+            States.Enqueue(string.Join(' ', state.ToCome));
+            return Task.FromResult(state.ToCome.IsEmpty ? new RolloutTurn.Go([]) : next(state));
+        }
+
+        public TimeSpan GateTimeout(Resource group) => Timeout;
+    }
+
+    private sealed class Group(ImmutableArray<Host> members) : IGroupAccess
+    {
+        public ImmutableArray<Host> Members => members;
+
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => throw new NotSupportedException();
+    }
+}
