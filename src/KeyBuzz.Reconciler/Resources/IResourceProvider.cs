@@ -53,6 +53,14 @@ public interface IGroupResourceProvider : IResourceProvider
     Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
 }
 
+/// <summary>A type some of whose resources have nothing of their own to remove, because they stand for, or come and go with, what other resources make:
+/// the health of a cluster, or the roles it is initialised with. Removed or destroyed, such a resource is forgotten, whatever its observation says.</summary>
+public interface IForgottenOnRemoval
+{
+    /// <summary>Whether that resource is only forgotten.</summary>
+    bool IsForgotten(Resource resource);
+}
+
 /// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
 public sealed class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
 
