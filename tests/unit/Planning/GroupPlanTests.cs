@@ -1,0 +1,91 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Planning;
+
+/// <summary>What a plan says of groups of hosts: of what belongs to the whole, and of what runs a member.</summary>
+[TestFixture]
+public sealed class GroupPlanTests
+{
+    private static readonly Address s_address = new("thing", "settings", "pg");
+    private static readonly Fingerprint s_fingerprints = new("a key");
+
+    [Test]
+    public void A_value_that_was_applied_and_is_dropped_from_the_configuration_is_taken_away()
+    {
+        var plan = Run(Resource(("value", "A")), Record(("value", "=A"), ("kind", "=old")), Present(("value", "A"), ("kind", "old"), ("text", "foreign")));
+
+        var difference = plan.Changes.Single().Differences.Single();
+        Assert.That((difference.Name, difference.Before!.Value, difference.After, difference.Cause), Is.EqualTo(("kind", "old", (AttributeValue?)null, Cause.ConfigurationChanged)));
+    }
+
+    [Test]
+    public void A_value_that_kbr_never_applied_is_left_alone()
+    {
+        Assert.That(Run(Resource(("value", "A")), Record(("value", "=A")), Present(("value", "A"), ("text", "foreign"))).Effective, Is.Empty);
+    }
+
+    [Test]
+    public void What_was_made_on_the_way_of_making_the_group_is_updated_without_being_adopted()
+    {
+        var plan = Run(Resource(("value", "A")), null, Present(("value", "B")) with { Ours = true });
+
+        Assert.That(plan.HasErrors, Is.False);
+        Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Update));
+        Assert.That(plan.Changes.Single().Record!.Created, Is.True);
+    }
+
+    [Test]
+    public void A_record_that_a_member_lacks_is_written_again_and_that_counts_as_no_change()
+    {
+        var plan = Run(Resource(("value", "A")), Record(("value", "=A")), Present(("value", "A")), uneven: true);
+
+        Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Adopt));
+        Assert.That(plan.HasChanges, Is.False);
+    }
+
+    [Test]
+    public void A_change_in_place_disrupts_no_member_and_one_that_restarts_does()
+    {
+        var inPlace = Run(Resource(("value", "B")) with { Group = "pg" }, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")));
+        var replaced = Run(Resource(("kind", "B")) with { Group = "pg" }, Record(("kind", "=A")) with { Group = "pg" }, Present(("kind", "A")));
+        var elsewhere = Run(Resource(("kind", "B")), Record(("kind", "=A")), Present(("kind", "A")));
+
+        Assert.That(inPlace.Changes.Single().Disrupts, Is.Null);
+        Assert.That(replaced.Changes.Single().Disrupts, Is.EqualTo("pg"));
+        Assert.That(elsewhere.Changes.Single().Disrupts, Is.Null, "what runs no member of a group");
+    }
+
+    [Test]
+    public void What_runs_a_member_disrupts_it_also_when_it_is_destroyed()
+    {
+        var plan = Run(null, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")), options: new PlanOptions { Destroy = true });
+
+        Assert.That(plan.Changes.Single().Disrupts, Is.EqualTo("pg"));
+    }
+
+    private static Resource Resource(params (string Name, string Value)[] values) =>
+        new(s_address, new AttributeSet(values.ToImmutableDictionary(pair => pair.Name, pair => (object)pair.Value)));
+
+    private static ResourceRecord Record(params (string Name, string Print)[] prints) => new(
+        s_address, Created: true, Pending: false, prints.ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Print, StringComparer.Ordinal), AttributeSet.Empty, [], PreventDestroy: false);
+
+    private static Observation.Present Present(params (string Name, string Value)[] values) =>
+        new(values.ToImmutableSortedDictionary(pair => pair.Name, pair => new AttributeValue(pair.Value), StringComparer.Ordinal));
+
+    private static Plan Run(Resource? desired, ResourceRecord? record, Observation.Present observed, bool uneven = false, PlanOptions? options = null)
+    {
+        var providers = new ProviderRegistry([new FakeProvider()]);
+        var graph = ResourceGraph.Build(desired is null ? [] : [desired], providers);
+        var records = record is null ? ImmutableDictionary<Address, ResourceRecord>.Empty : ImmutableDictionary<Address, ResourceRecord>.Empty.Add(s_address, record);
+        var input = new PlanInput(
+            graph, records, ImmutableDictionary<Address, Observation>.Empty.Add(s_address, observed), ImmutableSortedDictionary<string, string>.Empty, options ?? new PlanOptions())
+        {
+            UnevenRecords = uneven ? [s_address] : [],
+        };
+        return new Planner(providers, s_fingerprints).Plan(input);
+    }
+}
