@@ -64,6 +64,8 @@ internal sealed class ProbeAnswer
         answer.Each(groups.Of<HttpRead>(), "h", (status, payload) => int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
             ? new HttpAnswer(code, Encoding.UTF8.GetString(payload.Span))
             : new HttpAnswer(0, ""));
+        answer.Each(groups.Of<HaproxyCheckRead>(), "k", Tool);
+        answer.Each(groups.Of<PoolerRead>(), "o", Tool);
         answer.Queries(groups.Of<SqlRead>());
         answer.Units(groups.Of<UnitRead>());
         answer.Ports(groups.Of<PortRead>());
@@ -261,6 +263,9 @@ internal sealed class ProbeAnswer
             };
         }
     }
+
+    private static ToolAnswer Tool(string status, ReadOnlyMemory<byte> payload) =>
+        new(int.TryParse(status, CultureInfo.InvariantCulture, out var code) ? code : -1, Encoding.UTF8.GetString(payload.Span));
 
     private void Queries(IReadOnlyList<SqlRead> reads)
     {

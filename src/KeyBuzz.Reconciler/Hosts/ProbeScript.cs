@@ -49,6 +49,7 @@ public static class ProbeScript
         RenderClockAndRecords(script, groups);
         RenderHttp(script, groups, nonce);
         RenderSql(script, groups, nonce);
+        RenderTools(script, groups);
 
         if (ports.Count > 0)
         {
@@ -190,6 +191,22 @@ public static class ProbeScript
             }
 
             script.Append(CultureInfo.InvariantCulture, $"{nonce}_sh\nend x{i} $?\n");
+        }
+    }
+
+    private static void RenderTools(StringBuilder script, ReadGroups groups)
+    {
+        var checks = groups.Of<HaproxyCheckRead>();
+        for (var i = 0; i < checks.Count; i++)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"timeout 20 docker exec {Script.Quote(checks[i].Container)} haproxy -c -q -f {Script.Quote(checks[i].Path)} 2>&1; end k{i} $?\n");
+        }
+
+        var tables = groups.Of<PoolerRead>();
+        for (var i = 0; i < tables.Count; i++)
+        {
+            var (container, directory, port, table) = tables[i];
+            script.Append(CultureInfo.InvariantCulture, $"timeout 20 docker exec -e PGCONNECT_TIMEOUT=5 {Script.Quote(container)} psql -X -q --csv -h {Script.Quote(directory)} -p {port} -U pgbouncer -d pgbouncer -c 'SHOW {table.ToString().ToUpperInvariant()}' 2>&1; end o{i} $?\n");
         }
     }
 

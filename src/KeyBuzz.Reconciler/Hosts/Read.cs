@@ -56,6 +56,27 @@ public sealed record HttpRead(string Address, int Port, string Path) : Read<Http
 /// <param name="Query">One SELECT without a semicolon; the answer is its rows as a JSON array of objects.</param>
 public sealed record SqlRead(string Container, string User, string Database, int Port, string Query) : Read<SqlAnswer>;
 
+/// <summary>HAProxy's own check of its configuration (<c>haproxy -c</c>), inside its container.</summary>
+public sealed record HaproxyCheckRead(string Container, string Path) : Read<ToolAnswer>;
+
+/// <summary>A table of PgBouncer's admin console as CSV with a header, by psql on the Unix socket inside the container, to which the container's own user
+/// is let in without a password as <c>pgbouncer</c>.</summary>
+/// <param name="Container">The container.</param>
+/// <param name="SocketDirectory">Where PgBouncer's socket lies in it.</param>
+/// <param name="Port">PgBouncer's port, which names the socket.</param>
+/// <param name="Table">What is shown.</param>
+public sealed record PoolerRead(string Container, string SocketDirectory, int Port, PoolerTable Table) : Read<ToolAnswer>;
+
+/// <summary>The tables of PgBouncer's admin console that are read.</summary>
+public enum PoolerTable
+{
+    /// <summary><c>SHOW POOLS</c>.</summary>
+    Pools,
+
+    /// <summary><c>SHOW CONFIG</c>.</summary>
+    Config,
+}
+
 /// <summary>kbr's records on the host, one JSON document each.</summary>
 public sealed record RecordsRead(string Cluster) : Read<IReadOnlyList<string>>;
 
@@ -109,6 +130,11 @@ public sealed record HttpAnswer(int Status, string Body);
 /// <param name="Json">The rows as a JSON array of objects; null when there is no answer.</param>
 /// <param name="Error">Why there is none, as psql or docker said it; empty otherwise.</param>
 public sealed record SqlAnswer(string? Json, string Error);
+
+/// <summary>How a tool inside a container ended.</summary>
+/// <param name="ExitCode">Its exit status, or that of docker when the container could not be entered.</param>
+/// <param name="Output">What it printed, both streams.</param>
+public sealed record ToolAnswer(int ExitCode, string Output);
 
 /// <summary>Properties of a unit, as <c>systemctl show --timestamp=us+utc</c> prints them.</summary>
 public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)

@@ -292,7 +292,8 @@ public sealed class Planner
         var volume = work.Recorded.Find(address)?.Volume;
         var covered = volume is { } over && !work.IsMounted(over);
         var observation = covered ? null : work.Observe(address);
-        if (work.Input.HostErrors.ContainsKey(address.Host) || observation is Observation.Unknown)
+        var nothingOfItsOwn = provider is IForgottenOnRemoval forgetful && forgetful.IsForgotten(resource);
+        if (!nothingOfItsOwn && (work.Input.HostErrors.ContainsKey(address.Host) || observation is Observation.Unknown))
         {
             var reason = (observation as Observation.Unknown)?.Reason ?? work.Input.HostErrors[address.Host];
             work.Fail(address, reason, resource);
@@ -311,12 +312,13 @@ public sealed class Planner
         var detaches = holdsData && !deleteData && provider is IReleasesOnDestroy;
         var (action, why, note) = observation switch
         {
+            _ when nothingOfItsOwn => (ResourceAction.Forget, cause, (string?)null),
             Observation.Absent when !deleteData => (ResourceAction.Forget, Cause.AlreadyGone, null),
             _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
             null => (ResourceAction.Forget, cause, "its volume is not mounted"),
             _ when detaches => (ResourceAction.Delete, cause, "detached; its data is kept"),
             _ when holdsData && !deleteData => (ResourceAction.Forget, cause, "its data is kept"),
-            _ => (ResourceAction.Delete, cause, (string?)null),
+            _ => (ResourceAction.Delete, cause, null),
         };
         var differences = action == ResourceAction.Delete && observation is Observation.Present present
             ? present.Attributes
