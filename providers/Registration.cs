@@ -1,9 +1,12 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.Container;
+using KeyBuzz.Reconciler.Providers.Database;
 using KeyBuzz.Reconciler.Providers.Directory;
+using KeyBuzz.Reconciler.Providers.Extension;
 using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Providers.Preconditions;
+using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Providers.Volume;
 using KeyBuzz.Reconciler.Resources;
@@ -23,6 +26,9 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
         services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());
+        services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
+        services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());
+        services.AddSingleton<IResourceProvider>(_ => new ExtensionProvider());
         services.AddSingleton<IPreconditionChecks>(_ => new PreconditionChecks());
     }
 }

@@ -1,0 +1,205 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Extension;
+
+/// <summary>An extension installed in a database of a PostgreSQL cluster, and its files on every member, without which a replica breaks when it takes over.</summary>
+public sealed class ExtensionProvider : IGroupResourceProvider
+{
+    private const string Version = "version";
+    private const string SchemaName = "schema";
+    private const string Available = "available";
+    private const string Everywhere = "on every member";
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("extension", "An extension in a database of a PostgreSQL cluster.",
+    [
+        new("extension", AttributeKind.String, "Its name; the resource's name when left out."),
+        new("database", AttributeKind.String, "The database it is installed in.") { Required = true },
+        new(Version, AttributeKind.String, "Its version; any when left out."),
+        new(SchemaName, AttributeKind.String, "The schema its objects are in; public, or what the extension itself demands, when left out."),
+        .. ClusterConnection.Attributes,
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => true;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource) =>
+        from name in new[] { NameOf(resource), resource.Spec.String("database"), resource.Spec.OptionalString(Version), resource.Spec.OptionalString(SchemaName) }
+        where name is not null
+        let problem = SqlText.Problem(name)
+        where problem is not null
+        select Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource) =>
+        new([$"extension:{resource.Spec.String("database")}/{NameOf(resource)}"], [ClusterConnection.Of(resource).Token, "database:" + resource.Spec.String("database")]);
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var connection = ClusterConnection.Of(resource);
+        yield return connection.ContainerRead;
+        yield return AvailableQuery(resource, connection);
+        yield return InstalledQuery(resource, connection);
+    }
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var desired = Comparable.None.Add(Available, new(Everywhere)).Add("installed", AttributeValue.Of(true));
+        foreach (var name in new[] { Version, SchemaName })
+        {
+            if (resource.Spec.OptionalString(name) is { } value)
+            {
+                desired = desired.Add(name, new(value));
+            }
+        }
+
+        return desired;
+    }
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        var connection = ClusterConnection.Of(resource);
+        var answer = LeaderAnswer.Of(connection, AvailableQuery(resource, connection), members);
+        if (answer.Instead is { } instead)
+        {
+            return instead;
+        }
+
+        var wanted = resource.Spec.OptionalString(Version);
+        if (answer.Row.Truth("database_exists") != true)
+        {
+            return new Observation.Absent(WithoutFiles(resource, answer, wanted));
+        }
+
+        var installed = members[answer.Leader!].Get(InstalledQuery(resource, connection));
+        if (JsonAnswer.Rows(installed.Json) is not [var row, ..])
+        {
+            return new Observation.Unknown($"{answer.Leader}: the database {resource.Spec.String("database")} does not answer: {(installed.Error.Length > 0 ? installed.Error : "its answer broke off")}");
+        }
+
+        if (row.At("found") is not { } found)
+        {
+            return new Observation.Absent(WithoutFiles(resource, answer, wanted));
+        }
+
+        var version = found.Text(Version) ?? "";
+        var observed = Comparable.None
+            .Add(Available, new(WithoutFiles(resource, answer, wanted ?? version) ?? Everywhere))
+            .Add("installed", AttributeValue.Of(true));
+        if (wanted is not null)
+        {
+            observed = observed.Add(Version, new(version));
+        }
+
+        if (resource.Spec.Has(SchemaName))
+        {
+            observed = observed.Add(SchemaName, new(found.Text(SchemaName) ?? ""));
+        }
+
+        var newer = answer.Row.Text("default_version");
+        return new Observation.Present(observed)
+        {
+            Note = wanted is null && newer is not null && newer != version ? $"{NameOf(resource)} {version} is installed, the image has {newer}" : null,
+        };
+    }
+
+    /// <inheritdoc />
+    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(group);
+        var resource = change.Resource;
+        var connection = ClusterConnection.Of(resource);
+        if (change.Operation != ResourceOperation.Delete)
+        {
+            await CheckAvailableAsync(resource, connection, group, cancellationToken).ConfigureAwait(false);
+        }
+
+        var session = new LeaderSession(group, connection, resource.Spec.String("database"), TimeSpan.FromMinutes(5));
+        await session.RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
+    }
+
+    internal static IReadOnlyList<SqlStatement> Statements(ResourceChange change)
+    {
+        var resource = change.Resource;
+        var extension = SqlText.Identifier(NameOf(resource));
+        if (change.Operation == ResourceOperation.Delete)
+        {
+            // Deleting data was asked for and confirmed: columns of the extension's types are data of it.
+            return [SqlStatement.Run($"DROP EXTENSION IF EXISTS {extension} CASCADE")];
+        }
+
+        var version = resource.Spec.OptionalString(Version);
+        var schema = resource.Spec.OptionalString(SchemaName);
+        var create = $"CREATE EXTENSION IF NOT EXISTS {extension}" + (schema is null ? "" : $" SCHEMA {SqlText.Identifier(schema)}") + (version is null ? "" : $" VERSION {SqlText.Literal(version)}");
+        List<SqlStatement> statements = schema is null ? [] : [SqlStatement.Run($"CREATE SCHEMA IF NOT EXISTS {SqlText.Identifier(schema)}")];
+        statements.Add(SqlStatement.Run(create));
+        if (version is not null)
+        {
+            statements.Add(SqlStatement.RunWhere($"ALTER EXTENSION {extension} UPDATE TO {SqlText.Literal(version)}", $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(NameOf(resource))} AND extversion <> {SqlText.Literal(version)})"));
+        }
+
+        if (schema is not null)
+        {
+            statements.Add(SqlStatement.RunWhere(
+                $"ALTER EXTENSION {extension} SET SCHEMA {SqlText.Identifier(schema)}",
+                $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE extname = {SqlText.Literal(NameOf(resource))} AND nspname <> {SqlText.Literal(schema)})"));
+        }
+
+        return statements;
+    }
+
+    private static async Task CheckAvailableAsync(Resource resource, ClusterConnection connection, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        var read = AvailableQuery(resource, connection);
+        var snapshots = new Dictionary<string, Snapshot>(StringComparer.Ordinal);
+        foreach (var member in group.Members)
+        {
+            try
+            {
+                snapshots[member.Name] = await group.ReadAsync(member.Name, [read, connection.ContainerRead], cancellationToken).ConfigureAwait(false);
+            }
+            catch (HostException)
+            {
+                // Who cannot be asked now is asked by the next plan.
+            }
+        }
+
+        if (WithoutFiles(resource, LeaderAnswer.Of(connection, read, snapshots), resource.Spec.OptionalString(Version)) is { } missing)
+        {
+            throw new ChangeFailedException($"{missing}: a member without it would break when it takes over. Put an image that has it on every member first");
+        }
+    }
+
+    // Names the members that have no files of that version, or of any when it is null; null when all have.
+    private static string? WithoutFiles(Resource resource, LeaderAnswer answer, string? version)
+    {
+        var without = answer.Rows.Where(pair => !pair.Value.Texts("versions").Any(found => version is null || found == version)).Select(pair => pair.Key).ToList();
+        return without.Count == 0 ? null : $"{NameOf(resource)}{(version is null ? "" : " " + version)} is not available on {string.Join(", ", without)}";
+    }
+
+    private static string NameOf(Resource resource) => resource.Spec.OptionalString("extension") ?? resource.Address.Name;
+
+    private static SqlRead AvailableQuery(Resource resource, ClusterConnection connection) => connection.Sql(
+        $"""
+        SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_database WHERE datname = {SqlText.Literal(resource.Spec.String("database"))}) AS database_exists,
+          ARRAY(SELECT version FROM pg_available_extension_versions WHERE name = {SqlText.Literal(NameOf(resource))}) AS versions,
+          (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(NameOf(resource))}) AS default_version
+        """);
+
+    private static SqlRead InstalledQuery(Resource resource, ClusterConnection connection) => connection.Sql(
+        $"""
+        SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(x) FROM (
+          SELECT extversion AS version, nspname AS schema FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = {SqlText.Literal(NameOf(resource))}) x) AS found
+        """,
+        resource.Spec.String("database"));
+}

@@ -1,0 +1,198 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Role;
+
+/// <summary>A role of a PostgreSQL cluster, with its password as a SCRAM verifier.</summary>
+public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
+{
+    private const string Password = "password";
+    private const string MemberOf = "member_of";
+    private const string ConnectionLimit = "connection_limit";
+
+    // Truths of CREATE ROLE by attribute.
+    private static readonly (string Name, string On, string Off)[] s_options =
+    [
+        ("login", "LOGIN", "NOLOGIN"),
+        ("superuser", "SUPERUSER", "NOSUPERUSER"),
+        ("replication", "REPLICATION", "NOREPLICATION"),
+        ("createdb", "CREATEDB", "NOCREATEDB"),
+        ("createrole", "CREATEROLE", "NOCREATEROLE"),
+    ];
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("role", "A role of a PostgreSQL cluster.",
+    [
+        new("role", AttributeKind.String, "Its name; the resource's name when left out."),
+        new(Password, AttributeKind.String, "Its password; what PostgreSQL holds must prove it.") { MayHoldSecret = true },
+        new("verifier", AttributeKind.String, "The SCRAM verifier that PostgreSQL is given; one with a salt of its own is made when left out.") { MayHoldSecret = true },
+        new("exact", AttributeKind.Boolean, "Whether PostgreSQL must hold that very verifier, as PgBouncer needs it, or may hold any that proves the password.") { Default = false },
+        new("login", AttributeKind.Boolean, "Whether it may log in.") { Default = true },
+        new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
+        new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
+        new("createdb", AttributeKind.Boolean, "Whether it may make databases.") { Default = false },
+        new("createrole", AttributeKind.Boolean, "Whether it may make roles.") { Default = false },
+        new(ConnectionLimit, AttributeKind.Integer, "How many connections it may have at once; -1 for any number.") { Default = -1L, Minimum = -1 },
+        new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared when left out."),
+        new("bootstrap", AttributeKind.Boolean, "Whether Patroni makes it when it initialises the cluster; then it goes only with the cluster.") { Default = false },
+        .. ClusterConnection.Attributes,
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => true;
+
+    /// <inheritdoc />
+    public bool IsForgotten(Resource resource) => resource.Spec.Boolean("bootstrap");
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        var spec = resource.Spec;
+        var name = NameOf(resource);
+        var problem = SqlText.Problem(name)
+            ?? (name.StartsWith("pg_", StringComparison.Ordinal) || name is "public" or "none" ? $"'{name}' is a name that PostgreSQL keeps for itself" : null)
+            ?? (spec.Text(Password) is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
+            ?? (spec.Text("verifier") is { } verifier && !ScramVerifier.IsVerifier(verifier.Reveal()) ? "'verifier' is no SCRAM-SHA-256 verifier" : null)
+            ?? (spec.Text("verifier") is { } other && spec.Text(Password) is { } wanted && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal()) ? "'verifier' was not made of 'password'" : null)
+            ?? (spec.Boolean("exact") && spec.Text("verifier") is null ? "'exact' needs a 'verifier' to be exact about" : null)
+            ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null);
+        if (problem is not null)
+        {
+            yield return Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource) =>
+        new(["role:" + NameOf(resource)], [ClusterConnection.Of(resource).Token]);
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var connection = ClusterConnection.Of(resource);
+        yield return connection.ContainerRead;
+        yield return Query(resource, connection);
+    }
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var spec = resource.Spec;
+        var desired = Comparable.None
+            .Add(ConnectionLimit, AttributeValue.Of(spec.Integer(ConnectionLimit) ?? -1))
+            .AddRange(Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(spec.Boolean(option.Name)))));
+        if (spec.List(MemberOf) is { Count: > 0 } groups)
+        {
+            desired = desired.Add(MemberOf, AttributeValue.Of((IReadOnlyList<string>)[.. groups.Distinct().Order(StringComparer.Ordinal)]));
+        }
+
+        return WantedPassword(spec) is { } password ? desired.Add(Password, password) : desired;
+    }
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        var connection = ClusterConnection.Of(resource);
+        var answer = LeaderAnswer.Of(connection, Query(resource, connection), members);
+        if (answer.Instead is { } instead)
+        {
+            return instead;
+        }
+
+        if (answer.Row.At("found") is not { } found)
+        {
+            return new Observation.Absent();
+        }
+
+        var spec = resource.Spec;
+        var stored = found.Text(Password) ?? "";
+        var observed = Comparable.None
+            .Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? -1))
+            .AddRange(Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Truth(option.Name) ?? false))));
+        if (found.Texts(MemberOf).ToList() is { Count: > 0 } groups)
+        {
+            observed = observed.Add(MemberOf, AttributeValue.Of((IReadOnlyList<string>)[.. groups.Order(StringComparer.Ordinal)]));
+        }
+
+        if (WantedPassword(spec) is { } wanted)
+        {
+            observed = observed.Add(Password, IsAsWanted(spec, stored) ? wanted : stored.Length == 0 ? new AttributeValue("") : Secret(stored));
+        }
+
+        return new Observation.Present(observed)
+        {
+            Ours = spec.Boolean("bootstrap") && spec.Text(Password) is { } known && ScramVerifier.Proves(stored, known.Reveal()),
+        };
+    }
+
+    /// <inheritdoc />
+    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        var session = new LeaderSession(group, ClusterConnection.Of(change.Resource));
+        await session.RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
+    }
+
+    internal static IReadOnlyList<SqlStatement> Statements(ResourceChange change)
+    {
+        var resource = change.Resource;
+        var spec = resource.Spec;
+        var role = SqlText.Identifier(NameOf(resource));
+        var exists = $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {SqlText.Literal(NameOf(resource))})";
+        if (change.Operation == ResourceOperation.Delete)
+        {
+            return [SqlStatement.Run($"DROP ROLE IF EXISTS {role}")];
+        }
+
+        // Memberships may be given to NOLOGIN groups that are roles of kbr too: the graph has made those first.
+        var list = string.Join(", ", spec.List(MemberOf).Select(SqlText.Literal));
+        var memberships = spec.List(MemberOf).Count > 0 || change.Changed.Contains(MemberOf)
+            ? spec.List(MemberOf).Select(parent => SqlStatement.Run($"GRANT {SqlText.Identifier(parent)} TO {role}")).Append(new SqlStatement(
+                $"SELECT pg_catalog.format('REVOKE %I FROM %I GRANTED BY %I', g.rolname, m.rolname, r.rolname) FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid"
+                + " JOIN pg_catalog.pg_roles m ON m.oid = a.member JOIN pg_catalog.pg_roles r ON r.oid = a.grantor"
+                + $" WHERE m.rolname = {SqlText.Literal(NameOf(resource))}" + (list.Length == 0 ? "" : $" AND g.rolname NOT IN ({list})"),
+                IsGenerator: true))
+            : [];
+        var options = string.Join(' ', Compared(spec).Select(option => spec.Boolean(option.Name) ? option.On : option.Off));
+        var password = WantedPassword(spec) is not null && (change.Operation != ResourceOperation.Update || change.Changed.Contains(Password))
+            ? " PASSWORD " + SqlText.Literal(VerifierToSet(spec))
+            : "";
+        return
+        [
+            SqlStatement.RunWhere($"CREATE ROLE {role} NOLOGIN", "NOT " + exists),
+            SqlStatement.Run($"ALTER ROLE {role} {options} CONNECTION LIMIT {spec.Integer(ConnectionLimit) ?? -1}{password}"),
+            .. memberships,
+        ];
+    }
+
+    private static string NameOf(Resource resource) => resource.Spec.OptionalString("role") ?? resource.Address.Name;
+
+    // A superuser may do all that the other attributes would allow, and PostgreSQL gives them to the first one by itself.
+    private static IEnumerable<(string Name, string On, string Off)> Compared(AttributeSet spec) =>
+        spec.Boolean("superuser") ? s_options.Where(option => option.Name is "login" or "superuser") : s_options;
+
+    // Where only the password is given, the value compared stands for "proves the password": any verifier of it is as good.
+    private static AttributeValue? WantedPassword(AttributeSet spec) => (spec.Text("verifier") ?? spec.Text(Password)) is { } text ? Secret(text.Reveal()) : null;
+
+    private static bool IsAsWanted(AttributeSet spec, string stored) =>
+        (spec.Text("verifier") is { } verifier && verifier.Reveal() == stored)
+        || (!spec.Boolean("exact") && spec.Text(Password) is { } password && ScramVerifier.Proves(stored, password.Reveal()));
+
+    private static string VerifierToSet(AttributeSet spec) => spec.Text("verifier")?.Reveal()
+        ?? ScramVerifier.Make(spec.Text(Password)!.Reveal(), System.Security.Cryptography.RandomNumberGenerator.GetBytes(ScramVerifier.SaltLength));
+
+    private static AttributeValue Secret(string value) => AttributeValue.OfText(new SecretText([new SecretText.Part(value, true)])) with { IsText = false };
+
+    private static SqlRead Query(Resource resource, ClusterConnection connection) => connection.Sql(
+        $"""
+        SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(r) FROM (
+          SELECT rolcanlogin AS login, rolsuper AS superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
+                 rolconnlimit AS connection_limit, rolpassword AS password,
+                 ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of
+          FROM pg_authid a WHERE a.rolname = {SqlText.Literal(NameOf(resource))}) r) AS found
+        """);
+}
