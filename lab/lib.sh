@@ -6,15 +6,34 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # Debian's own docker client first: it is the one that fits the engine.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
-LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CACHE=${KBR_LAB_DIR:-/var/tmp/kbr-lab}
-STATE=$CACHE/state            # lab/.state of every checkout is a link to it
-MIRROR=${KBR_LAB_MIRROR:-http://deb.debian.org/debian}
+START=${EPOCHREALTIME/./}
+say() {
+  local us=$((${EPOCHREALTIME/./} - START))
+  printf '%6.1fs  %s\n' "$((us / 1000000)).$((us / 100000 % 10))" "$*"
+}
+die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
 
-NET=kbr
-PRIVATE=10.77.0               # the hosts' network
-PUBLISHED=127.0.77            # the same last octets, on this machine's loopback
+# A lab beside the first one has a letter and, from it, addresses, loop devices, container names and folders of its own. Bases, images and what
+# the registry holds are shared.
+KBR_LAB=${KBR_LAB:-}
+[[ $KBR_LAB == @(|[b-i]) ]] || die "KBR_LAB is '$KBR_LAB': it is a letter from b to i, or empty for the first lab"
+NUMBER=$(($(printf %d "'${KBR_LAB:-a}") - 20))   # 77, for b 78
+PREFIX=${KBR_LAB:+$KBR_LAB-}                     # of container names on this machine; inside, hosts have their plain names
+SUFFIX=${KBR_LAB:+-$KBR_LAB}
+
+LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+HERE=$LAB${KBR_LAB:+/$KBR_LAB}                   # cluster files, and .state
+CACHE=${KBR_LAB_DIR:-/var/tmp/kbr-lab}           # what all labs share
+OWN=$CACHE${KBR_LAB:+/$KBR_LAB}                  # what is this lab's
+STATE=$OWN/state                                 # .state of every checkout is a link to it
+MIRROR=${KBR_LAB_MIRROR:-http://deb.debian.org/debian}
+NPM=${KBR_LAB_NPM:-https://registry.npmjs.org}
+
+NET=kbr$SUFFIX
+PRIVATE=10.$NUMBER.0                             # the hosts' network
+PUBLISHED=127.0.$NUMBER                          # the same last octets, on this machine's loopback
 REGISTRY=$PRIVATE.5:5000
+CGROUPS=kbr-lab$SUFFIX                           # above the cgroups of what runs in the hosts' own Docker
 
 DB_HOSTS=(db-master-01 db-slave-01 db-slave-02)
 LB_HOSTS=(haproxy-01 haproxy-02)
@@ -23,8 +42,8 @@ INFRA=(kbr-registry kbr-time lb-haproxy)
 declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [haproxy-01]=11 [haproxy-02]=12)
 
 # Pinned tags of what is pushed to the registry; `lab/up` warns when Debian has moved on.
-declare -A TAG=([patroni]=17-4.0.7 [haproxy]=3.0.11 [pgbouncer]=1.24.1)
-SERVICES=(patroni haproxy pgbouncer)
+declare -A TAG=([patroni]=17-4.0.7 [patroni16]=16.14-4.0.7 [haproxy]=3.0.11 [pgbouncer]=1.24.1)
+SERVICES=(patroni patroni16 haproxy pgbouncer)
 
 role() { [[ $1 == db-* ]] && echo db || echo lb; }
 
@@ -32,28 +51,21 @@ role() { [[ $1 == db-* ]] && echo db || echo lb; }
 # finds its disks again after this machine was rebooted.
 disks() {
   case $1 in
-    db-master-01) echo "sdb 8G 770"; echo "sdc 1G 771" ;;
-    db-slave-01)  echo "sdb 8G 772"; echo "sdc 1G 773" ;;
-    db-slave-02)  echo "sdb 8G 774"; echo "sdc 1G 775" ;;
-    haproxy-01)   echo "sdb 1G 776" ;;
-    haproxy-02)   echo "sdb 1G 777" ;;
+    db-master-01) echo "sdb 8G ${NUMBER}0"; echo "sdc 1G ${NUMBER}1" ;;
+    db-slave-01)  echo "sdb 8G ${NUMBER}2"; echo "sdc 1G ${NUMBER}3" ;;
+    db-slave-02)  echo "sdb 8G ${NUMBER}4"; echo "sdc 1G ${NUMBER}5" ;;
+    haproxy-01)   echo "sdb 1G ${NUMBER}6" ;;
+    haproxy-02)   echo "sdb 1G ${NUMBER}7" ;;
   esac
 }
-
-START=${EPOCHREALTIME/./}
-say() {
-  local us=$((${EPOCHREALTIME/./} - START))
-  printf '%6.1fs  %s\n' "$((us / 1000000)).$((us / 100000 % 10))" "$*"
-}
-die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
 
 # Runs commands, says nothing unless they fail.
 quietly() {
   local log=$1; shift
-  mkdir -p "$CACHE/log"
-  if ! "$@" >"$CACHE/log/$log.log" 2>&1; then
+  mkdir -p "$OWN/log"
+  if ! "$@" >"$OWN/log/$log.log" 2>&1; then
     printf 'lab: failed: %s\n' "$*" >&2
-    tail -n 25 "$CACHE/log/$log.log" >&2
+    tail -n 25 "$OWN/log/$log.log" >&2
     return 1
   fi
 }
@@ -81,25 +93,36 @@ known_host() {
 need_root() { (( EUID == 0 )) || die "must run as root"; }
 
 # lock: nothing else may change the lab meanwhile. lock HOST...: nothing else may change these hosts, nor
-# bring the lab up or down. Daemons must not inherit the lock (9>&-).
+# bring the lab up or down. Other labs may do as they like, but not take away what all share (see `alone`).
+# Daemons must not inherit locks (7>&- 8>&- 9>&-). Lock files are never removed: somebody may be waiting for one.
 lock() {
   local host fd
-  mkdir -p "$CACHE"
-  exec 9>"$CACHE/lock"
+  mkdir -p "$OWN"
+  exec 7>"$CACHE/lock.shared"
+  take_lock -s 7
+  exec 9>"$OWN/lock"
   if (( $# == 0 )); then take_lock -x 9; return; fi
   take_lock -s 9
   for host in $(printf '%s\n' "$@" | sort -u); do
-    exec {fd}>"$CACHE/lock.$host"
+    exec {fd}>"$OWN/lock.$host"
     take_lock -x "$fd"
   done
 }
 take_lock() {
   flock -n "$@" || { echo "lab: another lab command is running, waiting for it" >&2; flock "$@"; }
 }
+# For what all labs share: one makes it, the others find it made.
+lock_making() { exec 8>"$CACHE/lock.making"; take_lock -x 8; }
+unlock_making() { exec 8>&-; }
+# Whether no other lab is up, nor any command of one running: only then what all share may be taken away. Kept until the script ends.
+alone() {
+  flock -n -x 7 || return 1
+  ! awk -v cache="$CACHE/" -v own="$OWN/docker/" \
+    'index($2, cache) == 1 && substr($2, length(cache) + 1) ~ "^([b-i]/)?docker/" && index($2, own) != 1 { found = 1 } END { exit !found }' /proc/mounts
+}
 
-running() { [[ $(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null) == true ]]; }
-exists()  { docker container inspect "$1" >/dev/null 2>&1; }
-in_host() { docker exec "$@"; }
+running() { [[ $(docker inspect -f '{{.State.Running}}' "$PREFIX$1" 2>/dev/null) == true ]]; }
+exists()  { docker container inspect "$PREFIX$1" >/dev/null 2>&1; }
 
 ssh_options() {
   printf '%s\n' -F /dev/null -i "$STATE/id_ed25519" -o BatchMode=yes -o IdentitiesOnly=yes \
@@ -133,7 +156,7 @@ backing_file() { cat "/sys/block/loop$1/loop/backing_file" 2>/dev/null || true; 
 detach_disk() { # LOOP
   local file; file=$(backing_file "$1")
   [[ -n $file ]] || return 0
-  [[ $file == "$CACHE"/* ]] || die "/dev/loop$1 belongs to $file, which is not the lab's"
+  [[ $file == "$OWN"/* ]] || die "/dev/loop$1 belongs to $file, which is not the lab's"
   losetup -d "/dev/loop$1"
   wait_for 20 "/dev/loop$1 to be released" loop_free "$1"
 }
@@ -163,29 +186,33 @@ STORE=$CACHE/store
 mount_store() {
   mountpoint -q "$STORE" && return 0
   mkdir -p "$STORE"
-  if [[ ! -f $CACHE/store.img ]]; then
-    rm -f "$CACHE/store.img.part"
-    truncate -s 40G "$CACHE/store.img.part"
-    mkfs.xfs -q -m reflink=1 "$CACHE/store.img.part"
-    mv "$CACHE/store.img.part" "$CACHE/store.img"
-  fi
-  mount -o loop,noatime "$CACHE/store.img" "$STORE"
+  {
+    flock 6
+    mountpoint -q "$STORE" && return 0
+    if [[ ! -f $CACHE/store.img ]]; then
+      rm -f "$CACHE/store.img.part"
+      truncate -s 40G "$CACHE/store.img.part"
+      mkfs.xfs -q -m reflink=1 "$CACHE/store.img.part"
+      mv "$CACHE/store.img.part" "$CACHE/store.img"
+    fi
+    mount -o loop,noatime "$CACHE/store.img" "$STORE"
+  } 6>"$CACHE/lock.store"
 }
 
 unmount() { ! mountpoint -q "$1" || umount "$1" || umount -l "$1"; }
 
-seed_file() { [[ -s $CACHE/seed ]] || die "no seed: run lab/up"; echo "$STORE/seed-$(<"$CACHE/seed").img"; }
+seed_file() { [[ -s $OWN/seed ]] || die "no seed: run lab/up"; echo "$STORE/${PREFIX}seed-$(<"$OWN/seed").img"; }
 
 # /var/lib/docker of a host: a file system of its own, made by copying the seed's by reference.
 # (Docker's overlay cannot lie on another overlay; and one host that fills its disk fills only its own.)
 fresh_docker_root() { # HOST
-  unmount "$CACHE/docker/$1"
-  mkdir -p "$CACHE/docker/$1"
-  cp --reflink=always "$(seed_file)" "$STORE/$1.img"
+  unmount "$OWN/docker/$1"
+  mkdir -p "$OWN/docker/$1"
+  cp --reflink=always "$(seed_file)" "$STORE/$PREFIX$1.img"
   mount_docker_root "$1"
 }
 mount_docker_root() { # HOST; the copies share one UUID
-  mountpoint -q "$CACHE/docker/$1" || mount -o loop,noatime,nouuid "$STORE/$1.img" "$CACHE/docker/$1"
+  mountpoint -q "$OWN/docker/$1" || mount -o loop,noatime,nouuid "$STORE/$PREFIX$1.img" "$OWN/docker/$1"
 }
 
 # ---- hosts -------------------------------------------------------------------------------------------
@@ -202,14 +229,14 @@ HOST_FLAGS=(
 # Inner containers' cgroups lie under one parent per host, so that they can be cleared away with it.
 daemon_json() { # HOST
   cat <<JSON
-{"storage-driver": "overlay2", "cgroup-parent": "/kbr-lab/$1", "insecure-registries": ["$PRIVATE.0/24"],
+{"storage-driver": "overlay2", "cgroup-parent": "/$CGROUPS/$1", "insecure-registries": ["$PRIVATE.0/24"],
  "log-opts": {"max-size": "10m", "max-file": "2"}}
 JSON
 }
 clear_cgroups() { # HOST; a cgroup that still holds a process stays, which is right
   [[ -d /sys/fs/cgroup ]] || return 0
-  find /sys/fs/cgroup -mindepth 2 -maxdepth 12 -depth -path "*/kbr-lab/$1*" -type d -exec rmdir {} + 2>/dev/null || true
-  find /sys/fs/cgroup -mindepth 1 -maxdepth 3 -name kbr-lab -type d -exec rmdir {} + 2>/dev/null || true
+  find /sys/fs/cgroup -mindepth 2 -maxdepth 12 -depth -path "*/$CGROUPS/$1*" -type d -exec rmdir {} + 2>/dev/null || true
+  find /sys/fs/cgroup -mindepth 1 -maxdepth 3 -name "$CGROUPS" -type d -exec rmdir {} + 2>/dev/null || true
 }
 
 # What makes a host this host, and stays when it is reset: ssh host keys and machine id.
@@ -226,8 +253,8 @@ identity() { # HOST
 
 # The files a new host starts with, as a tar stream.
 host_files() { # HOST
-  local tree; tree=$(mktemp -d "$CACHE/tree.XXXXXX")
-  install -d "$tree"/etc/{ssh,docker} "$tree/home"
+  local tree; tree=$(mktemp -d "$OWN/tree.XXXXXX")
+  install -d "$tree"/etc/{ssh,docker,chrony} "$tree/home"
   install -d -m 0700 "$tree/root" "$tree/root/.ssh"
   install -d -m 0700 -o 1000 -g 1000 "$tree"/home/ops "$tree"/home/ops/.ssh
   install -m 0600 "$STATE/id_ed25519.pub" "$tree/root/.ssh/authorized_keys"
@@ -236,37 +263,47 @@ host_files() { # HOST
   install -m 0644 "$STATE/hosts/$1"/ssh_host_*_key.pub "$tree/etc/ssh/"
   install -m 0444 "$STATE/hosts/$1/machine-id" "$tree/etc/machine-id"
   daemon_json "$1" >"$tree/etc/docker/daemon.json"
+  sed "s/10\.77\.0\./$PRIVATE./" "$LAB/images/host/chrony.conf" >"$tree/etc/chrony/chrony.conf"
   tar -C "$tree" -cf - etc root home
   rm -rf "$tree"
 }
 
 remove_host() { # HOST
-  docker rm -f "$1" >/dev/null 2>&1 || true
-  unmount "$CACHE/docker/$1"
+  docker rm -f "$PREFIX$1" >/dev/null 2>&1 || true
+  unmount "$OWN/docker/$1"
   local _ loop; while read -r _ _ loop; do detach_disk "$loop"; done < <(disks "$1")
   clear_cgroups "$1"
+}
+
+# All of this lab that Docker knows, and the disks of its hosts.
+remove_containers() {
+  local name pids=()
+  for name in "${INFRA[@]}" kbr-seed; do ( docker rm -f "$PREFIX$name" >/dev/null 2>&1 || true ) & pids+=($!); done
+  for name in "${HOSTS[@]}"; do remove_host "$name" & pids+=($!); done
+  join "${pids[@]}"
+  docker network rm "$NET" >/dev/null 2>&1 || true
 }
 
 # A new, empty machine: fresh system, seed images, empty disks.
 create_host() { # HOST
   local name size loop devices=() host=$1 octet=${OCTET[$1]}
   remove_host "$host"
-  mkdir -p "$CACHE/disks"
+  mkdir -p "$OWN/disks"
   while read -r name size loop; do
-    rm -f "$CACHE/disks/$host-$name.img"
-    truncate -s "$size" "$CACHE/disks/$host-$name.img"
-    attach_disk "$loop" "$CACHE/disks/$host-$name.img"
+    rm -f "$OWN/disks/$host-$name.img"
+    truncate -s "$size" "$OWN/disks/$host-$name.img"
+    attach_disk "$loop" "$OWN/disks/$host-$name.img"
     devices+=(--device "/dev/loop$loop:/dev/$name")
   done < <(disks "$host")
   fresh_docker_root "$host"
   identity "$host"
-  docker create --name "$host" --hostname "$host" "${HOST_FLAGS[@]}" --shm-size 512m \
-    --network "$NET" --ip "$PRIVATE.$octet" -p "$PUBLISHED.$octet:22:22" \
-    -v "$CACHE/docker/$host:/var/lib/docker" \
-    --label kbr.lab=host --label "kbr.lab.image=$(<"$CACHE/host-image")" \
-    "${devices[@]}" "$(<"$CACHE/host-image")" >/dev/null
-  host_files "$host" | docker cp - "$host:/"
-  docker start "$host" >/dev/null
+  docker create --name "$PREFIX$host" --hostname "$host" "${HOST_FLAGS[@]}" --shm-size 512m \
+    --network "$NET" --network-alias "$host" --ip "$PRIVATE.$octet" -p "$PUBLISHED.$octet:22:22" \
+    -v "$OWN/docker/$host:/var/lib/docker" \
+    --label kbr.lab=host --label "kbr.lab.image=$(<"$OWN/host-image")" \
+    "${devices[@]}" "$(<"$OWN/host-image")" >/dev/null
+  host_files "$host" | docker cp - "$PREFIX$host:/"
+  docker start "$PREFIX$host" >/dev/null
 }
 
 # A host that stopped, with its disks and its data as they were, but for devices that shall be missing.
@@ -275,11 +312,11 @@ start_host() { # HOST [DEVICE...]
   mount_store
   while read -r name _ loop; do
     if [[ " ${*:2} " == *" $name "* ]]; then detach_disk "$loop"
-    else attach_disk "$loop" "$CACHE/disks/$1-$name.img"
+    else attach_disk "$loop" "$OWN/disks/$1-$name.img"
     fi
   done < <(disks "$1")
   mount_docker_root "$1"
-  docker start "$1" >/dev/null
+  docker start "$PREFIX$1" >/dev/null
 }
 
 # ---- the load-balancer stand-in ------------------------------------------------------------------------

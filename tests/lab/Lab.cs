@@ -13,6 +13,9 @@ internal sealed record Outcome(int ExitCode, string Output, string Error)
 internal static class Lab
 {
     public static readonly string Root = FindRoot();
+
+    /// <summary>Where the cluster file and the keys of the lab are that these tests use: KBR_LAB names it, as it does for the lab's own commands.</summary>
+    public static readonly string Folder = Path.Combine(Root, "lab", Environment.GetEnvironmentVariable("KBR_LAB") ?? "");
     public static readonly string[] Hosts = ["db-master-01", "db-slave-01", "db-slave-02", "haproxy-01", "haproxy-02"];
 
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(8);
@@ -102,14 +105,14 @@ internal sealed class Workspace : IDisposable
     public Workspace()
     {
         Directory = System.IO.Directory.CreateTempSubdirectory("kbr-lab-").FullName;
-        File.CreateSymbolicLink(Path.Combine(Directory, ".state"), Path.Combine(Lab.Root, "lab/.state"));
+        File.CreateSymbolicLink(Path.Combine(Directory, ".state"), Path.Combine(Lab.Folder, ".state"));
         System.IO.Directory.CreateDirectory(Path.Combine(Directory, "credentials"));
         var credentials = Path.Combine(Directory, "credentials/postgres.env");
         File.WriteAllText(credentials, $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n");
 #pragma warning disable CA1416 // The lab is Linux.
         File.SetUnixFileMode(credentials, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 #pragma warning restore CA1416
-        Yaml = File.ReadAllText(Path.Combine(Lab.Root, "lab/cluster.yaml"));
+        Yaml = File.ReadAllText(Path.Combine(Lab.Folder, "cluster.yaml"));
     }
 
     public string Directory { get; }
