@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Providers.Database;
 using KeyBuzz.Reconciler.Providers.Directory;
 using KeyBuzz.Reconciler.Providers.Extension;
 using KeyBuzz.Reconciler.Providers.Image;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
@@ -26,6 +27,7 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
         services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());
+        services.AddSingleton<IResourceProvider>(_ => new PatroniClusterProvider());
         services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
         services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());
         services.AddSingleton<IResourceProvider>(_ => new ExtensionProvider());

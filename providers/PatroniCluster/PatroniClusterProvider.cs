@@ -1,0 +1,227 @@
+using System.Collections.Immutable;
+using System.Text.Json.Nodes;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may be disrupted. It makes
+/// nothing by itself: containers and units do.</summary>
+public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout
+{
+    private const string Members = "members";
+    private const string Leader = "leader";
+    private const string AllRunning = "all running";
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("patroni_cluster", "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
+    [
+        .. ClusterConnection.Attributes,
+        .. ClusterConnection.RestCredentials,
+        new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
+        new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
+        new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
+        new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = 1L << 20 },
+        new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => false;
+
+    /// <inheritdoc />
+    public bool IsForgotten(Resource resource) => true;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource) => [];
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource) => new([ClusterConnection.Of(resource).Token], []);
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource) => PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort);
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None.Add(Members, new(AllRunning)).Add(Leader, new("one"));
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        ArgumentNullException.ThrowIfNull(members);
+        var health = Judge(resource, members, members.Keys);
+        if (!health.Members.Any(member => member.Answers))
+        {
+            return new Observation.Absent();
+        }
+
+        var down = health.Members.Where(member => !member.IsRunning).Select(member => $"{member.Name}: {member.State ?? "not answering"}").ToList();
+        return new Observation.Present(Comparable.None
+            .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
+            .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" })))
+        {
+            Note = health.IsPaused ? "Patroni is paused: it keeps nothing running and lets nobody take over" : null,
+        };
+    }
+
+    /// <inheritdoc />
+    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(group);
+        if (change.Operation == ResourceOperation.Delete)
+        {
+            return;
+        }
+
+        var health = await WaitHealthyAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
+        if (!health.IsHealthy)
+        {
+            throw new ChangeFailedException(
+                $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", health.Problems)}. "
+                + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}");
+        }
+    }
+
+    /// <inheritdoc />
+    public TimeSpan GateTimeout(Resource group) => TimeSpan.FromSeconds(group?.Spec.Integer("gate_timeout") ?? 120);
+
+    /// <inheritdoc />
+    public async Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(group);
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentNullException.ThrowIfNull(access);
+        var connection = ClusterConnection.Of(group);
+        List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
+        if (DataMark(group) is { } mark)
+        {
+            reads.Add(mark);
+        }
+
+        var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
+        var names = access.Members.Select(member => member.Name).ToList();
+        var view = new RolloutView(
+            names,
+            Judge(group, snapshots, names.Except(state.Left)),
+            names.Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false).ToHashSet(StringComparer.Ordinal),
+            names.ToDictionary(name => name, name => DataMark(group) is { } read && snapshots.TryGetValue(name, out var snapshot) ? snapshot.Get(read) is not null : (bool?)null, StringComparer.Ordinal),
+            group.Spec.OptionalString("bootstrap_host"));
+        switch (view.Decide(state))
+        {
+            // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
+            case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
+                var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
+                return trouble.IsEmpty ? go : new RolloutTurn.Wait(string.Join("; ", trouble));
+            case RolloutTurn.Wait wait when view.HasToHandOver(state) is { } leader:
+                return await HandOverAsync(group, connection, view, state, leader, access, wait, cancellationToken).ConfigureAwait(false);
+            case var turn:
+                return turn;
+        }
+    }
+
+    /// <summary>Waits until the cluster is healthy, or the time of the gate has passed; answers what it was last.</summary>
+    internal async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var snapshots = await ReadAllAsync(group, [.. Reads(resource)], cancellationToken).ConfigureAwait(false);
+            var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
+            if (health.IsHealthy || TimeProvider.System.GetElapsedTime(begun) > GateTimeout(resource))
+            {
+                return health;
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Reads from every member that can be reached.</summary>
+    internal static async Task<IReadOnlyDictionary<string, Snapshot>> ReadAllAsync(IGroupAccess group, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
+    {
+        var answers = await Task.WhenAll(group.Members.Select(async member =>
+        {
+            try
+            {
+                return (member.Name, Snapshot: (Snapshot?)await group.ReadAsync(member.Name, reads, cancellationToken).ConfigureAwait(false));
+            }
+            catch (HostException)
+            {
+                // It is judged as one that does not answer.
+                return (member.Name, null);
+            }
+        })).ConfigureAwait(false);
+        return answers.Where(answer => answer.Snapshot is not null).ToDictionary(answer => answer.Name, answer => answer.Snapshot!, StringComparer.Ordinal);
+    }
+
+    /// <summary>What is wrong with RAFT by what its members say; empty when nothing is, or Patroni does not use RAFT.</summary>
+    internal static async Task<ImmutableArray<string>> RaftProblemsAsync(Resource resource, RolloutState state, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        var container = ClusterConnection.Of(resource).Container;
+        var views = new Dictionary<string, RaftStatus>(StringComparer.Ordinal);
+        var trouble = ImmutableArray.CreateBuilder<string>();
+        var asked = group.Members.Where(member => !state.Left.Contains(member.Name)).ToList();
+        var answers = await Task.WhenAll(asked.Select(async member =>
+        {
+            try
+            {
+                return (member.Name, Result: await group.RunAsync(member.Name, RaftStatus.Ask(container), cancellationToken).ConfigureAwait(false));
+            }
+            catch (HostException exception)
+            {
+                return (member.Name, Result: new ScriptResult(255, "", exception.Message));
+            }
+        })).ConfigureAwait(false);
+        foreach (var (name, result) in answers)
+        {
+            if (RaftStatus.Parse(result, out var reason) is { } view)
+            {
+                views[name] = view;
+            }
+            else if (reason is not null)
+            {
+                trouble.Add($"{name}: {reason}");
+            }
+        }
+
+        var port = resource.Spec.Integer("raft_port") ?? 7000;
+        var gone = group.Members.Where(member => state.Left.Contains(member.Name)).Select(member => $"{member.Address}:{port}").ToList();
+        return trouble.Count > 0 ? trouble.ToImmutable() : RaftStatus.Problems(views, gone);
+    }
+
+    private static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected) =>
+        PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? 1 << 20);
+
+    // The file that every data directory of PostgreSQL has.
+    private static StatRead? DataMark(Resource resource) => resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
+
+    private static async Task<RolloutTurn> HandOverAsync(
+        Resource group, ClusterConnection connection, RolloutView view, RolloutState state, string leader, IGroupAccess access, RolloutTurn.Wait wait, CancellationToken cancellationToken)
+    {
+        var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
+        if (!trouble.IsEmpty)
+        {
+            return new RolloutTurn.Wait(string.Join("; ", trouble));
+        }
+
+        var candidate = view.Candidate(state, leader);
+        var body = new JsonObject { ["leader"] = leader, ["candidate"] = candidate }.ToJsonString();
+        try
+        {
+            var answer = await new PatroniRest(access, connection)
+                .SendAsync(leader, HttpMethod.Post, "/switchover", System.Text.Encoding.UTF8.GetBytes(body), TimeSpan.FromSeconds(60), cancellationToken).ConfigureAwait(false);
+            return answer.Status is 200 or 202 ? wait : new RolloutTurn.Wait($"{leader} could not hand over to {candidate}: {answer.Body.Trim()}");
+        }
+        catch (NotNowException exception)
+        {
+            return new RolloutTurn.Wait(exception.Message);
+        }
+        catch (ChangeFailedException exception)
+        {
+            return new RolloutTurn.Stop(exception.Message);
+        }
+    }
+}

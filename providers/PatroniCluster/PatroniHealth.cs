@@ -1,0 +1,175 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>One member as its own Patroni describes it.</summary>
+/// <param name="Name">Patroni's name of it, which is the host's.</param>
+public sealed record PatroniMember(string Name)
+{
+    /// <summary>Whether its Patroni answers.</summary>
+    public bool Answers { get; init; }
+
+    /// <summary>PostgreSQL's state in Patroni's words: <c>running</c>, <c>starting</c>, <c>start failed</c>, <c>creating replica</c> …; null without an answer.</summary>
+    public string? State { get; init; }
+
+    /// <summary>Whether it takes writes.</summary>
+    public bool Leads { get; init; }
+
+    /// <summary>How it follows: <c>streaming</c>, <c>in archive recovery</c>, or null.</summary>
+    public string? Replication { get; init; }
+
+    /// <summary>Its timeline; null while Patroni does not know it, as just after a start.</summary>
+    public long? Timeline { get; init; }
+
+    /// <summary>How many bytes of the write-ahead log it has not received yet; null for the leader, and where it cannot be told. The two ends are not read at the
+    /// same moment, so that under load it is a little more or less.</summary>
+    public long? LagBytes { get; init; }
+
+    /// <summary>How long ago it reached the store that elects leaders (with RAFT: a quorum); null when it does not say.</summary>
+    public TimeSpan? DcsAge { get; init; }
+
+    /// <summary>The parameters that wait for a restart; empty when none do.</summary>
+    public ImmutableSortedSet<string> PendingRestart { get; init; } = [];
+
+    /// <summary>Whether PostgreSQL runs on it.</summary>
+    public bool IsRunning => State is "running" or "streaming";
+}
+
+/// <summary>Whether a cluster under Patroni is as it should be, judged from what each member's own REST API says. Pure.</summary>
+/// <param name="Members">The members expected, in the order of their names.</param>
+/// <param name="Problems">What is not as it should be, a sentence each that begins with the member; empty when all is.</param>
+public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, ImmutableArray<string> Problems)
+{
+    // Patroni's own defaults, for while its configuration cannot be read.
+    private const long DefaultLoopWait = 10;
+    private const long DefaultRetryTimeout = 10;
+
+    /// <summary>Whether there is nothing to complain about.</summary>
+    public bool IsHealthy => Problems.IsEmpty;
+
+    /// <summary>The members that say that they take writes; one in a healthy cluster.</summary>
+    public ImmutableArray<string> Leaders => [.. Members.Where(member => member.Leads).Select(member => member.Name)];
+
+    /// <summary>The leader, when there is exactly one.</summary>
+    public string? Leader => Leaders is [var leader] ? leader : null;
+
+    /// <summary>Whether Patroni has been told to leave everything as it is (maintenance mode).</summary>
+    public bool IsPaused { get; init; }
+
+    /// <summary>What each member has to be asked.</summary>
+    /// <param name="restPort">The port of Patroni's REST API.</param>
+    public static ImmutableArray<Read> Reads(int restPort) => [Own(restPort), Cluster(restPort), Configuration(restPort), new ClockRead()];
+
+    /// <summary>Judges the answers.</summary>
+    /// <param name="restPort">The port that <see cref="Reads"/> was given.</param>
+    /// <param name="answers">The answers by member; one that could not be asked is missing.</param>
+    /// <param name="expected">The members that there should be.</param>
+    /// <param name="maxLag">How many bytes a replica may be behind.</param>
+    public static PatroniHealth Judge(int restPort, IReadOnlyDictionary<string, Snapshot> answers, IEnumerable<string> expected, long maxLag)
+    {
+        ImmutableArray<string> names = [.. expected.Order(StringComparer.Ordinal)];
+        var bodies = names.Where(answers.ContainsKey).Select(name => (name, json: Body(answers[name], Own(restPort)))).Where(pair => pair.json is not null).ToDictionary(pair => pair.name, pair => pair.json!.Value, StringComparer.Ordinal);
+        var leaders = bodies.Where(pair => IsLeader(pair.Value)).Select(pair => pair.Key).ToList();
+        var leader = leaders is [var one] ? one : null;
+        var position = leader is null ? null : bodies[leader].At("xlog")?.Number("location");
+        var seenByLeader = leader is null ? [] : MembersOf(Body(answers[leader], Cluster(restPort)));
+        var members = names.Select(name => bodies.TryGetValue(name, out var body)
+            ? Member(name, body, answers[name], position, seenByLeader.GetValueOrDefault(name))
+            : new PatroniMember(name)).ToImmutableArray();
+        var problems = members.SelectMany(member => ProblemsOf(member, restPort, answers.ContainsKey(member.Name), leader, members, DcsBound(answers, restPort), maxLag)).ToList();
+        problems.AddRange(leaders switch
+        {
+            [] when members.Any(member => member.Answers) => ["no member leads"],
+            { Count: > 1 } => [$"{string.Join(" and ", leaders)} both take writes"],
+            _ => [],
+        });
+        return new PatroniHealth(members, [.. problems]) { IsPaused = bodies.Values.Any(body => body.Truth("pause") == true) };
+    }
+
+    private static HttpRead Own(int port) => new("127.0.0.1", port, "/patroni");
+
+    private static HttpRead Cluster(int port) => new("127.0.0.1", port, "/cluster");
+
+    private static HttpRead Configuration(int port) => new("127.0.0.1", port, "/config");
+
+    private static JsonElement? Body(Snapshot snapshot, HttpRead read)
+    {
+        var answer = snapshot.Get(read);
+        return answer.Status is > 0 and < 500 && JsonAnswer.Parse(answer.Body) is { ValueKind: JsonValueKind.Object } body ? body : null;
+    }
+
+    // Older versions say "master" where newer say "primary"; a member that stops may still say it, and does not run.
+    private static bool IsLeader(JsonElement body) => body.Text("role") is "primary" or "master" or "standby_leader" && body.Text("state") == "running";
+
+    private static Dictionary<string, JsonElement> MembersOf(JsonElement? cluster) =>
+        cluster?.Items("members").Where(member => member.Text("name") is not null).DistinctBy(member => member.Text("name")).ToDictionary(member => member.Text("name")!, StringComparer.Ordinal) ?? [];
+
+    private static PatroniMember Member(string name, JsonElement body, Snapshot snapshot, long? leaderPosition, JsonElement listed)
+    {
+        var leads = IsLeader(body);
+        var received = body.At("xlog")?.Number("received_location");
+        var seen = body.Number("dcs_last_seen");
+        return new PatroniMember(name)
+        {
+            Answers = true,
+            State = body.Text("state") ?? "unknown",
+            Leads = leads,
+            Replication = body.Text("replication_state"),
+            Timeline = body.Number("timeline") ?? listed.Number("timeline"),
+            LagBytes = leads || leaderPosition is null || received is null ? null : Math.Max(0, leaderPosition.Value - received.Value),
+            DcsAge = seen is null ? null : Positive(snapshot.Get(new ClockRead()).Now - DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seen.Value, 0, uint.MaxValue))),
+            PendingRestart = Pending(body),
+        };
+    }
+
+    private static TimeSpan Positive(TimeSpan span) => span < TimeSpan.Zero ? TimeSpan.Zero : span;
+
+    private static ImmutableSortedSet<string> Pending(JsonElement body) => body.Truth("pending_restart") != true ? []
+        : body.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons ? [.. reasons.EnumerateObject().Select(reason => reason.Name)]
+        : ["(unknown)"];
+
+    private static TimeSpan DcsBound(IReadOnlyDictionary<string, Snapshot> answers, int restPort)
+    {
+        var configuration = answers.Values.Select(snapshot => Body(snapshot, Configuration(restPort))).FirstOrDefault(body => body is not null);
+        return TimeSpan.FromSeconds((configuration?.Number("loop_wait") ?? DefaultLoopWait) + (configuration?.Number("retry_timeout") ?? DefaultRetryTimeout));
+    }
+
+    private static IEnumerable<string> ProblemsOf(
+        PatroniMember member, int restPort, bool asked, string? leader, ImmutableArray<PatroniMember> members, TimeSpan dcsBound, long maxLag)
+    {
+        if (!member.Answers)
+        {
+            yield return asked ? $"{member.Name}: Patroni does not answer on port {restPort}" : $"{member.Name}: the host could not be read";
+            yield break;
+        }
+
+        if (!member.IsRunning)
+        {
+            yield return $"{member.Name}: PostgreSQL is not running ({member.State})";
+        }
+        else if (!member.Leads && member.Replication != "streaming")
+        {
+            yield return $"{member.Name}: it does not stream{(leader is null ? "" : $" from {leader}")} ({member.Replication ?? "no replication"})";
+        }
+
+        if (leader is not null && !member.Leads && member.Timeline is { } own && members.First(other => other.Name == leader).Timeline is { } common && own != common)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it is on timeline {own}, {leader} on {common}");
+        }
+
+        if (member.LagBytes > maxLag)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it is {member.LagBytes} bytes behind, more than {maxLag}");
+        }
+
+        // A second is lost in rounding.
+        if (member.DcsAge is { } age && age > dcsBound + TimeSpan.FromSeconds(1))
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it has not reached a quorum for {age.TotalSeconds:0} s (bound {dcsBound.TotalSeconds:0} s)");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+using System.Net.Http.Headers;
+using System.Text;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>The unsafe calls of a member's REST API, through the connection of this run.</summary>
+internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connection)
+{
+    /// <summary>Makes one call. Throws <see cref="NotNowException"/> when there is no answer, <see cref="ChangeFailedException"/> when the credentials are refused.</summary>
+    /// <param name="host">The member.</param>
+    /// <param name="method">PATCH or POST.</param>
+    /// <param name="path">The path.</param>
+    /// <param name="json">The body.</param>
+    /// <param name="timeout">How long the answer may take.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<HttpAnswer> SendAsync(string host, HttpMethod method, string path, ReadOnlyMemory<byte> json, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(timeout);
+        var tunnel = await group.OpenTunnelAsync(host, "127.0.0.1", connection.RestPort, cancellationToken).ConfigureAwait(false);
+        await using (tunnel.ConfigureAwait(false))
+        {
+            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false }) { Timeout = Timeout.InfiniteTimeSpan };
+            using var request = new HttpRequestMessage(method, new Uri($"http://127.0.0.1:{tunnel.Port}{path}"));
+            request.Content = new ReadOnlyMemoryContent(json);
+            request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+            if (connection.RestUser is { } user)
+            {
+                request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{connection.RestPassword}")));
+            }
+
+            try
+            {
+                using var response = await client.SendAsync(request, patience.Token).ConfigureAwait(false);
+                var answer = new HttpAnswer((int)response.StatusCode, await response.Content.ReadAsStringAsync(patience.Token).ConfigureAwait(false));
+                return answer.Status is not (401 or 403) ? answer : throw new ChangeFailedException(
+                    $"{host}: Patroni's REST API refuses {(connection.RestUser is null ? "calls without credentials" : $"the user '{connection.RestUser}' with this password")}: "
+                    + "give rest_user and rest_password as patroni.yml has them under restapi.authentication");
+            }
+            catch (Exception exception) when (exception is HttpRequestException or IOException)
+            {
+                throw new NotNowException($"{host}: Patroni's REST API does not answer on port {connection.RestPort}");
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                throw new NotNowException($"{host}: Patroni's REST API did not answer within {timeout.TotalSeconds:0} s");
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Applying;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>A cluster as a roll-out sees it, and whose turn that makes it. Pure.</summary>
+/// <param name="Names">All members.</param>
+/// <param name="Health">The health of those that have not left.</param>
+/// <param name="Stopped">Members whose container does not run.</param>
+/// <param name="HoldsData">Whether each member's data directory holds a PostgreSQL; null where that is not known.</param>
+/// <param name="BootstrapHost">The member that may initialise the cluster, or null.</param>
+internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth Health, IReadOnlySet<string> Stopped, IReadOnlyDictionary<string, bool?> HoldsData, string? BootstrapHost)
+{
+    /// <summary>Whether a member does not serve: to disrupt it costs nothing.</summary>
+    public bool IsDown(string name) => Stopped.Contains(name) || Member(name) is not { IsRunning: true };
+
+    /// <summary>Whose turn it is.</summary>
+    public RolloutTurn Decide(RolloutState state)
+    {
+        if (Breaks(state) is { } broken)
+        {
+            return new RolloutTurn.Stop(broken);
+        }
+
+        // With RAFT nobody can be elected before a majority runs: whoever is stopped starts together.
+        var stopped = state.ToCome.Where(Stopped.Contains).ToImmutableArray();
+        if (!stopped.IsEmpty)
+        {
+            var refusal = stopped.Except(state.Leaving).Select(name => BootstrapGuard.Refusal(name, BootstrapHost, HoldsData, Health.Leader)).FirstOrDefault(reason => reason is not null);
+            return refusal is not null ? new RolloutTurn.Stop(refusal) : new RolloutTurn.Go(stopped);
+        }
+
+        // A member that runs and does not serve is perhaps mended by its change; the others have to be well, so that it is the only one.
+        var down = state.ToCome.Where(IsDown).ToList();
+        var others = Health.Problems.Where(problem => !down.Any(name => problem.StartsWith(name + ":", StringComparison.Ordinal))).ToList();
+        if (down.Count > 0)
+        {
+            return Health.Leader is not null && others.Count > 0 ? new RolloutTurn.Wait(string.Join("; ", others)) : new RolloutTurn.Go([down[0]]);
+        }
+
+        if (!Health.IsHealthy)
+        {
+            return new RolloutTurn.Wait(string.Join("; ", Health.Problems));
+        }
+
+        if (state.ToCome.IsEmpty)
+        {
+            return new RolloutTurn.Go([]);
+        }
+
+        var replica = Replicas(state.ToCome).FirstOrDefault();
+        return replica is not null ? new RolloutTurn.Go([replica])
+            : Candidate(state, Health.Leader!) is { } candidate ? new RolloutTurn.Wait($"{Health.Leader} hands over to {candidate}")
+            : new RolloutTurn.Go([Health.Leader!]);
+    }
+
+    /// <summary>The leader, when it is the only one to come and somebody can take over from it.</summary>
+    public string? HasToHandOver(RolloutState state) =>
+        Health.IsHealthy && Health.Leader is { } leader && state.ToCome.SetEquals([leader]) && Candidate(state, leader) is not null ? leader : null;
+
+    /// <summary>Who takes over: the replica that is the least behind and stays.</summary>
+    public string? Candidate(RolloutState state, string leader) => Replicas(Names.Where(name => name != leader && !state.Leaving.Contains(name))).FirstOrDefault();
+
+    private PatroniMember? Member(string name) => Health.Members.FirstOrDefault(member => member.Name == name);
+
+    private IEnumerable<string> Replicas(IEnumerable<string> names) =>
+        Health.Members.Where(member => !member.Leads && names.Contains(member.Name)).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal).Select(member => member.Name);
+
+    // Who has left still counts for the majority.
+    private string? Breaks(RolloutState state)
+    {
+        var majority = (Names.Count / 2) + 1;
+        var staying = Names.Count - state.Leaving.Count;
+        return staying == 0 || staying >= majority || state.Leaving.IsEmpty ? null
+            : $"{string.Join(" and ", state.Leaving)} would leave {staying} of {Names.Count} members, and {majority} are needed to elect a leader; take down fewer, or the whole cluster";
+    }
+}
