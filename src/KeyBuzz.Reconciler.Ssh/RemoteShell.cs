@@ -96,8 +96,9 @@ internal sealed class RemoteShell : IAsyncDisposable
         {
             if (!_ended.IsCompleted && !Broken)
             {
-                await SendAsync("exit 0\n", CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(3)).ConfigureAwait(false);
-                _input.Dispose();
+                // The end of its input is all that ends it. After a word such as exit the server closes the channel by itself, and what
+                // then still comes for it, as the end of its input does, makes sshd drop the whole connection.
+                await Task.Run(_input.Dispose).WaitAsync(TimeSpan.FromSeconds(3)).ConfigureAwait(false);
                 await _ended.WaitAsync(TimeSpan.FromSeconds(5)).ConfigureAwait(false);
             }
         }

@@ -219,8 +219,9 @@ internal sealed class SshWriter : IHostWriter
         using var file = File.OpenRead(path);
 
         // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses a path that somebody put there.
+        // What cannot be written is taken all the same: a command that ends before its input does would make sshd drop the connection.
         var (exit, _, error) = await _connection.ExecuteAsync(
-            $"{_connection.Root}sh -c 'umask 077; set -C; cat >{target} && test \"$(stat -c %s {target})\" = {file.Length}'", file, TimeSpan.FromHours(1), cancellationToken).ConfigureAwait(false);
+            $"{_connection.Root}sh -c 'umask 077; set -C; if cat >{target} && test \"$(stat -c %s {target})\" = {file.Length}; then exit 0; fi; cat >/dev/null; exit 1'", file, TimeSpan.FromHours(1), cancellationToken).ConfigureAwait(false);
         if (exit != 0)
         {
             throw new HostException(_connection.Host.Name, $"{path} could not be sent: {(error.Trim() is { Length: > 0 } said ? said : "it arrived incomplete")}", "is there room in /var/tmp on the host?");

@@ -119,6 +119,18 @@ public sealed class SshConnectorTests
         await using var writer = await second.OpenWriterAsync(Holder, 1, CancellationToken.None);
     }
 
+    // Ending a shell twice, by a word and by the end of its input, made sshd drop the connection now and then: the second came for a channel that was gone.
+    [Test]
+    public async Task A_connection_outlives_the_shells_on_it()
+    {
+        await using var connection = await ConnectAsync();
+        for (var i = 0; i < 20; i++)
+        {
+            await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+            Assert.That((await writer.RunAsync(new Script("echo here"), CancellationToken.None)).Output, Is.EqualTo("here\n"), $"writer {i + 1}");
+        }
+    }
+
     [Test]
     public async Task The_lock_of_a_cut_connection_is_free_once_its_script_has_ended()
     {
