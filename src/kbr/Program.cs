@@ -2,6 +2,7 @@ using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
@@ -9,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 var services = new ServiceCollection();
 Registration.AddProviders(services);
+services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
 services.AddSingleton<CommonOptions>();
 services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
 services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings));

@@ -29,6 +29,12 @@ public sealed record Cluster(
     /// <summary>The groups of hosts that resources are placed on.</summary>
     public ImmutableArray<HostGroup> Groups { get; init; } = [];
 
+    /// <summary>What the blueprints read their sections as, one typed record each.</summary>
+    public ImmutableArray<object> Models { get; init; } = [];
+
+    /// <summary>The record of that type that a blueprint read its section as; null when the file has no such section.</summary>
+    public T? Model<T>() where T : class => Models.OfType<T>().FirstOrDefault();
+
     /// <summary>The hosts that a resource of this place concerns: the members of a group, or the host itself.</summary>
     public ImmutableArray<string> HostsOf(string place) => Groups.FirstOrDefault(group => group.Name == place)?.Members ?? [place];
 }
@@ -61,9 +67,13 @@ public sealed class Secrets
     public const string KeyName = "KBR_KEY";
 
     private readonly ImmutableSortedDictionary<string, string> _values;
+    private readonly ImmutableHashSet<string> _plain;
 
     /// <summary>Takes the values by name.</summary>
-    public Secrets(ImmutableSortedDictionary<string, string> values) => _values = values;
+    public Secrets(ImmutableSortedDictionary<string, string> values) : this(values, []) { }
+
+    /// <summary>Takes the values by name, and the names whose values are no secrets.</summary>
+    public Secrets(ImmutableSortedDictionary<string, string> values, ImmutableHashSet<string> plain) => (_values, _plain) = (values, plain);
 
     /// <summary>The names that have a value.</summary>
     public IEnumerable<string> Names => _values.Keys;
@@ -74,7 +84,7 @@ public sealed class Secrets
     /// <summary>Replaces every secret value of at least four characters in a text that a person or a file will see.</summary>
     public string Mask(string text)
     {
-        foreach (var value in _values.Values.Where(value => value.Length >= 4).OrderByDescending(value => value.Length))
+        foreach (var value in _values.Where(pair => pair.Value.Length >= 4 && !_plain.Contains(pair.Key)).Select(pair => pair.Value).OrderByDescending(value => value.Length))
         {
             text = text.Replace(value, SecretText.Mask, StringComparison.Ordinal);
         }

@@ -8,7 +8,11 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <summary>The credentials that a cluster.yaml speaks of.</summary>
 /// <param name="Path">The credentials file.</param>
 /// <param name="Names">The secrets that must have a value, <see cref="Secrets.KeyName"/> among them.</param>
-public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names);
+public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names)
+{
+    /// <summary>What those become that are no secrets, such as the name of a user; the others get a random value.</summary>
+    public ImmutableSortedDictionary<string, string> Values { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+}
 
 /// <summary>Reads and validates cluster.yaml.</summary>
 public static class ClusterLoader
@@ -19,34 +23,51 @@ public static class ClusterLoader
     /// <param name="file">The file as the operator named it.</param>
     /// <param name="providers">The resource types there are.</param>
     /// <param name="environment">The environment variables.</param>
-    public static Cluster Load(string file, IReadOnlyCollection<IResourceProvider> providers, IReadOnlyDictionary<string, string> environment)
+    /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
+    public static Cluster Load(
+        string file, IReadOnlyCollection<IResourceProvider> providers, IReadOnlyDictionary<string, string> environment, IReadOnlyCollection<IBlueprint>? blueprints = null)
     {
+        blueprints ??= [];
         var findings = new Findings();
         var source = SourceText.Read(file, file);
         var root = Root(source, findings);
         var start = source.At(1, 1);
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
 
-        root.Allow(s_keys);
+        root.Allow([.. s_keys, .. blueprints.Select(blueprint => blueprint.Key)]);
         CheckVersion(root, findings);
         var name = ReadName(root);
         var hosts = HostTable.Read(root.Find("hosts"), start, findings);
         var ssh = ReadSsh(SectionReader.Of(root.Find("ssh"), "'ssh'", findings), directory, environment, findings);
         var secrets = ReadSecrets(SectionReader.Of(root.Find("secrets"), "'secrets'", findings), directory, environment, start, findings);
+        secrets.MarkPlain(blueprints.SelectMany(blueprint => blueprint.PlainNames));
         var preconditions = new PreconditionSection(hosts, findings).Read(root.Find("preconditions"));
 
+        var expanded = Expand(root, blueprints, new BlueprintContext(name, hosts, secrets, providers, findings));
+        ImmutableArray<Resource> made = [.. expanded.SelectMany(one => one.Expansion.Resources)];
         var interpolation = new Interpolation(source, name, hosts.ByName, secrets, findings);
-        var section = new ResourceSection(hosts, new ResourceBinder(directory, interpolation, findings), providers, findings);
-        var resources = section.Read(root.Find("resources"));
+        var section = new ResourceSection(hosts, new ResourceBinder(directory, interpolation, findings), providers, made, findings);
+        var own = section.Read(root.Find("resources"));
+        ImmutableArray<Resource> resources = [.. made, .. own];
         new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+        foreach (var finding in expanded.SelectMany(one => one.Blueprint.Check(one.Expansion, own)))
+        {
+            findings.Add(finding);
+        }
 
         findings.ThrowIfErrors();
-        return new Cluster(name, file, directory, hosts.All, ssh, preconditions, resources, secrets.All(), [.. findings.Warnings]);
+        return new Cluster(
+            name, file, directory, hosts.All, ssh, Strictest([.. preconditions, .. expanded.SelectMany(one => one.Expansion.Preconditions)]), resources, secrets.All(), [.. findings.Warnings])
+        {
+            Groups = [.. expanded.SelectMany(one => one.Expansion.Groups)],
+            Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
+        };
     }
 
     /// <summary>What <c>kbr init --credentials</c> has to make: readable also while the secrets are still missing.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    public static CredentialsNeeded ReadCredentialsNeeded(string file)
+    /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
+    public static CredentialsNeeded ReadCredentialsNeeded(string file, IReadOnlyCollection<IBlueprint>? blueprints = null)
     {
         var findings = new Findings();
         var root = Root(SourceText.Read(file, file), findings);
@@ -56,6 +77,22 @@ public static class ClusterLoader
         var path = section?.Word("file")?.Value ?? SecretSource.DefaultFile;
         var names = new SortedSet<string>(StringComparer.Ordinal) { Secrets.KeyName };
         names.UnionWith(section?.Words("required", "a list of names").Select(word => word.Value) ?? []);
+
+        var values = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var blueprint in blueprints ?? [])
+        {
+            if (SectionReader.Of(root.Find(blueprint.Key), $"'{blueprint.Key}'", findings) is { } own)
+            {
+                foreach (var (name, value) in blueprint.CredentialsNeeded(own, root.Word("cluster")?.Value ?? "cluster"))
+                {
+                    names.Add(name);
+                    if (value is not null)
+                    {
+                        values[name] = value;
+                    }
+                }
+            }
+        }
 
         var open = new Stack<YamlNode>([root.Map]);
         while (open.TryPop(out var node))
@@ -80,8 +117,45 @@ public static class ClusterLoader
         }
 
         findings.ThrowIfErrors();
-        return new CredentialsNeeded(Path.Combine(directory, path), [.. names.Where(ValueSyntax.IsVariableName)]);
+        return new CredentialsNeeded(Path.Combine(directory, path), [.. names.Where(ValueSyntax.IsVariableName)]) { Values = values.ToImmutable() };
     }
+
+    private static ImmutableArray<(IBlueprint Blueprint, BlueprintExpansion Expansion)> Expand(
+        SectionReader root, IReadOnlyCollection<IBlueprint> blueprints, BlueprintContext context)
+    {
+        var expanded = ImmutableArray.CreateBuilder<(IBlueprint, BlueprintExpansion)>();
+        foreach (var blueprint in blueprints)
+        {
+            if (SectionReader.Of(root.Find(blueprint.Key), $"'{blueprint.Key}'", context.Findings) is not { } section)
+            {
+                continue;
+            }
+
+            var expansion = blueprint.Expand(section, context);
+            foreach (var group in expansion.Groups)
+            {
+                if (context.Hosts.ProblemOfGroup(group.Name) is { } problem)
+                {
+                    context.Findings.Error($"'{group.Name}' cannot be the name of the group that '{blueprint.Key}' makes", section.At, problem);
+                }
+                else
+                {
+                    context.Hosts.Add(group);
+                }
+            }
+
+            expanded.Add((blueprint, expansion));
+        }
+
+        return expanded.ToImmutable();
+    }
+
+    // What a blueprint wants of a host and what the file says of the same are one condition, of the higher level.
+    private static ImmutableArray<Precondition> Strictest(IReadOnlyCollection<Precondition> preconditions) =>
+        [.. preconditions.GroupBy(one => (one.Host, one.Kind, Settings: Shown(one.Settings))).Select(same => same.MaxBy(one => one.Level)!)];
+
+    private static string Shown(AttributeSet settings) =>
+        string.Join('\n', settings.Names.Order(StringComparer.Ordinal).Select(name => $"{name}={AttributeValue.Of(settings[name]!).Value}"));
 
     private static SectionReader Root(SourceText source, Findings findings)
     {

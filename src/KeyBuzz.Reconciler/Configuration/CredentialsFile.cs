@@ -41,8 +41,14 @@ public sealed class CredentialsFile
     /// at once or not at all. Returns the names appended.</summary>
     public static IReadOnlyList<string> Initialize(string path, IReadOnlyList<string> names) => AppendMissing(path, names, NewSecret);
 
+    /// <summary>Appends what is needed and has no value yet: secrets with a new random one, the others with their own. Returns the names appended.</summary>
+    public static IReadOnlyList<string> Initialize(CredentialsNeeded needed) =>
+        AppendMissing(needed.Path, needed.Names, name => needed.Values.GetValueOrDefault(name) ?? NewSecret());
+
     /// <summary>Appends the names that have no value yet, each with a value of the generator. Returns the names appended.</summary>
-    public static IReadOnlyList<string> AppendMissing(string path, IReadOnlyList<string> names, Func<string> generator)
+    public static IReadOnlyList<string> AppendMissing(string path, IReadOnlyList<string> names, Func<string> generator) => AppendMissing(path, names, _ => generator());
+
+    private static string[] AppendMissing(string path, IReadOnlyList<string> names, Func<string, string> generator)
     {
         foreach (var name in names)
         {
@@ -87,13 +93,13 @@ public sealed class CredentialsFile
 
     private static string NewSecret() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
 
-    private static byte[] Lines(byte[] existing, string[] names, Func<string> generator)
+    private static byte[] Lines(byte[] existing, string[] names, Func<string, string> generator)
     {
         var lineEnd = existing.AsSpan().IndexOf("\r\n"u8) >= 0 ? "\r\n" : "\n";
         var lines = new StringBuilder(existing.Length > 0 && existing[^1] != '\n' ? lineEnd : "");
         foreach (var name in names)
         {
-            lines.Append(name).Append('=').Append(generator()).Append(lineEnd);
+            lines.Append(name).Append('=').Append(generator(name)).Append(lineEnd);
         }
 
         return Encoding.UTF8.GetBytes(lines.ToString());

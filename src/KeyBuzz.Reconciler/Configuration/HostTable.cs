@@ -10,6 +10,7 @@ public sealed class HostTable
     private readonly Findings _findings;
     private readonly List<Host> _hosts = [];
     private readonly Dictionary<string, Host> _byName = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, HostGroup> _groups = new(StringComparer.Ordinal);
 
     private HostTable(Findings findings) => _findings = findings;
 
@@ -37,18 +38,33 @@ public sealed class HostTable
         return table;
     }
 
-    /// <summary>The hosts that a name, a role, <c>all</c> or a list of those means, in the order of the file, each once.</summary>
+    /// <summary>The groups that blueprints made of them, by name.</summary>
+    public IReadOnlyDictionary<string, HostGroup> Groups => _groups;
+
+    /// <summary>Adds a group; from here on its name means its members.</summary>
+    public void Add(HostGroup group) => _groups.Add(group.Name, group);
+
+    /// <summary>Why no group may have this name, or null.</summary>
+    public string? ProblemOfGroup(string name) =>
+        !ValueSyntax.IsLabel(name) || name == "all" ? "lower-case letters, digits and inner '-' only, and not 'all'"
+        : _byName.ContainsKey(name) ? "a host has this name"
+        : _hosts.Exists(host => host.Role == name) ? "hosts have this role"
+        : _groups.ContainsKey(name) ? "another group has this name"
+        : null;
+
+    /// <summary>The hosts that a name, a role, a group, <c>all</c> or a list of those means, in the order of the file, each once.</summary>
     public ImmutableArray<Host> Select(IReadOnlyList<YamlScalar> words)
     {
         var chosen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var word in words)
         {
-            var meant = _hosts.Where(host => word.Value == "all" || host.Name == word.Value || host.Role == word.Value).ToArray();
+            var members = _groups.GetValueOrDefault(word.Value)?.Members ?? [];
+            var meant = _hosts.Where(host => word.Value == "all" || host.Name == word.Value || host.Role == word.Value || members.Contains(host.Name)).ToArray();
             if (meant.Length == 0)
             {
                 _findings.Unknown(
                     $"no host or role '{word.Value}'", word.At, word.Value,
-                    _hosts.Select(host => host.Name).Concat(_hosts.Select(host => host.Role).Where(role => role.Length > 0)).Append("all"), "hosts and roles are");
+                    _hosts.Select(host => host.Name).Concat(_hosts.Select(host => host.Role).Where(role => role.Length > 0)).Concat(_groups.Keys).Append("all"), "hosts and roles are");
             }
 
             chosen.UnionWith(meant.Select(host => host.Name));

@@ -92,6 +92,12 @@ internal sealed class Interpolation(SourceText source, string cluster, IReadOnly
 
     private string? Value(string name, string expression, Host host, Func<string, SourceLocation> locate)
     {
+        if (s_hostNames.Contains(name) && !hosts.ContainsKey(host.Name))
+        {
+            findings.Error($"'{name}' has no value here", locate(expression), $"this resource is placed on the group {host.Name} as a whole, not on a host");
+            return null;
+        }
+
         switch (name)
         {
             case "cluster":

@@ -75,7 +75,7 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
         switch (kind)
         {
             case "disk":
-                Add(kind, level, where, Disk(ReadPath(settings, required: false) ?? "/var/lib", ReadSize(settings)), settings.Map);
+                Add(kind, level, where, Disk(ReadPath(settings, required: false) ?? "/var/lib", settings.Size("free", DefaultFree)), settings.Map);
                 break;
             case "xfs":
                 if (ReadPath(settings, required: true) is { } path)
@@ -137,22 +137,6 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
 
         findings.Error($"'path' cannot be '{word.Value}'", word.At, problem);
         return null;
-    }
-
-    private long ReadSize(SectionReader settings)
-    {
-        if (settings.Word("free", "a size such as 1GiB") is not { } word)
-        {
-            return DefaultFree;
-        }
-
-        if (ValueSyntax.TryParseSize(word.Value, out var bytes))
-        {
-            return bytes;
-        }
-
-        findings.Error($"'free' must be a size such as 1GiB or 512MB, not {word.Kind}", word.At);
-        return DefaultFree;
     }
 
     private static AttributeSet Disk(string path, long free) => AttributeSet.Empty.With("path", path).With("free", free);

@@ -51,7 +51,7 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
                         attribute.Name == ContentKey && takesFile ? $"give '{ContentKey}', or '{ContentFileKey}' with a local path" : null);
                     good = false;
                 }
-                else if (Default(attribute) is { } value)
+                else if (SchemaDefaults.Of(attribute) is { } value)
                 {
                     values[attribute.Name] = value;
                 }
@@ -68,14 +68,6 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
 
         return good ? new AttributeSet(values.ToImmutable()) : null;
     }
-
-    private static object? Default(AttributeDefinition attribute) => (attribute.Kind, attribute.Default) switch
-    {
-        (AttributeKind.Integer or AttributeKind.Size, int number) => (long)number,
-        (AttributeKind.Text, string text) => SecretText.Plain(text),
-        (AttributeKind.String, string text) when attribute.MayHoldSecret => SecretText.Plain(text),
-        _ => attribute.Default,
-    };
 
     private object? Value(AttributeDefinition attribute, YamlNode node, Host host)
     {

@@ -53,7 +53,7 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
         }
 
         var given = schema.Attributes
-            .Select(attribute => (attribute.Name, Node: maps[resource.Address].Find(attribute.Name)))
+            .Select(attribute => (attribute.Name, Node: maps.GetValueOrDefault(resource.Address)?.Find(attribute.Name)))
             .Where(one => one.Node is not null)
             .ToArray();
         foreach (var (_, node) in given)
@@ -90,7 +90,8 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
     // The value of one of these keys; of a list, the item that speaks of it.
     private SourceLocation? Place(Resource resource, string what, params string[] keys)
     {
-        var node = keys.Select(maps[resource.Address].Find).FirstOrDefault(found => found is not null);
+        // One of a blueprint has no map of its own, but a place.
+        var node = maps.TryGetValue(resource.Address, out var map) ? keys.Select(map.Find).FirstOrDefault(found => found is not null) : null;
         var item = (node as YamlSequence)?.Items.Find(one => one is YamlScalar word && (word.Value == what || word.Value.StartsWith(what + ":", StringComparison.Ordinal)));
         return (item ?? node)?.At ?? resource.Location;
     }

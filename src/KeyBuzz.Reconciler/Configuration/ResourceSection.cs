@@ -9,9 +9,15 @@ namespace KeyBuzz.Reconciler.Configuration;
 internal sealed record Reference(Address From, Address To, SourceLocation At);
 
 /// <summary>Reads the resources: places each on its hosts, resolves its references, binds its attributes.</summary>
-internal sealed class ResourceSection(HostTable hosts, ResourceBinder binder, IReadOnlyCollection<IResourceProvider> providers, Findings findings)
+/// <param name="hosts">The hosts, with the groups that blueprints made of them.</param>
+/// <param name="binder">Binds attributes.</param>
+/// <param name="providers">The resource types there are.</param>
+/// <param name="made">The resources that blueprints made, which the file's own may refer to and may not repeat.</param>
+/// <param name="findings">Where to note what is wrong.</param>
+internal sealed class ResourceSection(
+    HostTable hosts, ResourceBinder binder, IReadOnlyCollection<IResourceProvider> providers, IEnumerable<Resource> made, Findings findings)
 {
-    private readonly Dictionary<Address, SourceLocation> _declared = [];
+    private readonly Dictionary<Address, SourceLocation?> _declared = made.ToDictionary(resource => resource.Address, resource => resource.Location);
     private readonly List<Reference> _references = [];
 
     /// <summary>Every reference between declared resources, also of those that are broken otherwise.</summary>
@@ -66,7 +72,8 @@ internal sealed class ResourceSection(HostTable hosts, ResourceBinder binder, IR
         }
         else
         {
-            placement = hosts.Select(section.Words("host", "a host, a role, 'all', or a list of those"));
+            var words = section.Words("host", "a host, a role, 'all', or a list of those");
+            placement = provider is IGroupResourceProvider ? SelectGroups(words, type!.Value) : hosts.Select(words);
             if (section.Find("host") is YamlSequence { Items.Count: 0 } none)
             {
                 findings.Error("'host' is an empty list", none.At);
@@ -87,12 +94,32 @@ internal sealed class ResourceSection(HostTable hosts, ResourceBinder binder, IR
             }
             else
             {
-                findings.Error($"duplicate resource {address}", name.At, $"first given at {_declared[address]}", "rename or remove one of them", host.Name, address.ToString());
+                findings.Error(
+                    $"duplicate resource {address}", name.At, _declared[address] is { } first ? $"first given at {first}" : null, "rename or remove one of them", host.Name, address.ToString());
                 placement = placement.Remove(host);
             }
         }
 
         return new Declaration(section, type.Value, name.Value, provider, placement);
+    }
+
+    // What belongs to a group as a whole is bound once, for a place that has the group's name and nothing else of a host.
+    private ImmutableArray<Host> SelectGroups(IReadOnlyList<YamlScalar> words, string type)
+    {
+        var chosen = ImmutableArray.CreateBuilder<Host>();
+        foreach (var word in words)
+        {
+            if (hosts.Groups.TryGetValue(word.Value, out var group))
+            {
+                chosen.Add(new Host(group.Name, "", "", new SshEndpoint("", 22, "root", false)));
+            }
+            else
+            {
+                findings.Unknown($"a {type} belongs to a group of hosts, and there is no group '{word.Value}'", word.At, word.Value, hosts.Groups.Keys, "groups are");
+            }
+        }
+
+        return [.. chosen.DistinctBy(host => host.Name)];
     }
 
     private List<Resource> Bind(Declaration declaration)

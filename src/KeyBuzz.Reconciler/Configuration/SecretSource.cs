@@ -14,6 +14,7 @@ public sealed class SecretSource
     private readonly string? _absent;
     private readonly SortedDictionary<string, string> _used = new(StringComparer.Ordinal);
     private readonly HashSet<string> _required = new(StringComparer.Ordinal);
+    private ImmutableHashSet<string> _plain = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
 
     public SecretSource(string directory, string file, IReadOnlyDictionary<string, string> environment, Findings findings)
     {
@@ -57,8 +58,15 @@ public sealed class SecretSource
             }
         }
 
-        return new Secrets(values.ToImmutable());
+        return new Secrets(values.ToImmutable(), _plain);
     }
+
+    /// <summary>Says of names that their values are no secrets, though they stand beside them.</summary>
+    public void MarkPlain(IEnumerable<string> names) => _plain = _plain.Union(names);
+
+    /// <summary>The value of a name that was marked plain; null when it has none.</summary>
+    public string? Plain(string name) =>
+        _plain.Contains(name) ? Find(name) : throw new ArgumentException($"'{name}' is a secret", nameof(name));
 
     /// <summary>Notes a secret that must be there whether or not a text uses it.</summary>
     public void Require(string name, SourceLocation at, Findings findings)

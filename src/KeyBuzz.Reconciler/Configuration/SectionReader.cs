@@ -44,6 +44,12 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
 
     public YamlNode? Find(string key) => map.Find(key);
 
+    /// <summary>The place of a key's value; of the whole section where it is left out.</summary>
+    public SourceLocation Place(string key) => map.Find(key)?.At ?? map.At;
+
+    /// <summary>The section under a key; an empty one, so that every default holds, when it is left out or, with a note, when it is no map.</summary>
+    public SectionReader Section(string key) => Of(map.Find(key), $"'{key}'", findings) ?? new SectionReader(new YamlMapping(Place(key), []), $"'{key}'", findings);
+
     /// <summary>The scalar of a key; null when left out or, with a note, when it is something else.</summary>
     public YamlScalar? Word(string key, string wanted = "a word", bool required = false)
     {
@@ -92,6 +98,80 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
 
         findings.Error($"'{key}' must be a port number from 1 to 65535, not {word.Kind}", word.At);
         return null;
+    }
+
+    /// <summary>A whole number within bounds; the default when left out or, with a note, when it is something else.</summary>
+    public long Integer(string key, long otherwise, long minimum = 0, long maximum = int.MaxValue)
+    {
+        if (Word(key, "a whole number") is not { } word)
+        {
+            return otherwise;
+        }
+
+        if (ValueSyntax.TryParseInteger(word.Value, out var number) && number >= minimum && number <= maximum)
+        {
+            return number;
+        }
+
+        findings.Error($"'{key}' must be a whole number from {minimum}{(maximum == int.MaxValue ? "" : $" to {maximum}")}, not {word.Kind}", word.At);
+        return otherwise;
+    }
+
+    /// <summary>A number of bytes written as <c>1MiB</c>; the default when left out or, with a note, when it is something else.</summary>
+    public long Size(string key, long otherwise)
+    {
+        if (Word(key, "a size such as 1GiB") is not { } word)
+        {
+            return otherwise;
+        }
+
+        if (ValueSyntax.TryParseSize(word.Value, out var bytes))
+        {
+            return bytes;
+        }
+
+        findings.Error($"'{key}' must be a size such as 1GiB or 512MB, not {word.Kind}", word.At);
+        return otherwise;
+    }
+
+    /// <summary>A time written as <c>500ms</c>, <c>10s</c>, <c>2m</c> or <c>1h</c>; the default when left out or, with a note, when it is something else or too short.</summary>
+    public TimeSpan Duration(string key, TimeSpan otherwise, TimeSpan minimum)
+    {
+        if (Word(key, "a time such as 10s") is not { } word)
+        {
+            return otherwise;
+        }
+
+        if (ValueSyntax.TryParseDuration(word.Value, out var duration) && duration >= minimum)
+        {
+            return duration;
+        }
+
+        findings.Error($"'{key}' must be a time such as 10s, at least {minimum.TotalMilliseconds}ms, not {word.Kind}", word.At);
+        return otherwise;
+    }
+
+    /// <summary>A path on a host that kbr may touch, in its one form; the default when left out or, with a note, when it is something else.</summary>
+    public string HostPath(string key, string otherwise)
+    {
+        if (Word(key, "an absolute path") is not { } word)
+        {
+            return otherwise;
+        }
+
+        if (!Configuration.HostPath.TryNormalize(word.Value, out var path, out var problem))
+        {
+            findings.Error($"'{key}' cannot be '{word.Value}'", word.At, problem);
+            return otherwise;
+        }
+
+        if (Configuration.HostPath.Refusal(path) is { } refusal)
+        {
+            findings.Error($"'{key}' cannot be {path}: it is outside what kbr may touch", word.At, refusal);
+            return otherwise;
+        }
+
+        return path;
     }
 
     /// <summary>One of these words; the default when left out or wrong.</summary>

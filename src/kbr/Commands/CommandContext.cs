@@ -18,9 +18,12 @@ internal static class ExitCode
 }
 
 /// <summary>What a command runs with: its options, its terminal, and the parts it is composed of.</summary>
-internal sealed class CommandContext(ProviderRegistry providers, IPreconditionChecks preconditions, Func<SshSettings, IHostConnector> connect, CommonOptions options)
+internal sealed class CommandContext(
+    ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, IPreconditionChecks preconditions, Func<SshSettings, IHostConnector> connect, CommonOptions options)
 {
     public ProviderRegistry Providers => providers;
+
+    public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
 
     public CommonOptions Options => options;
 
@@ -32,7 +35,7 @@ internal sealed class CommandContext(ProviderRegistry providers, IPreconditionCh
 
     public Cluster Load(ParseResult parsed, Terminal terminal)
     {
-        var cluster = ClusterLoader.Load(parsed.GetValue(options.File)!, providers.All, EnvironmentVariables());
+        var cluster = ClusterLoader.Load(parsed.GetValue(options.File)!, providers.All, EnvironmentVariables(), Blueprints);
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }

@@ -18,9 +18,9 @@ internal static class InitCommand
                 throw new DiagnosticException(Diagnostic.Error("there is nothing to do", remedy: "pass --credentials"));
             }
 
-            var (path, names) = ClusterLoader.ReadCredentialsNeeded(parsed.GetValue(context.Options.File)!);
-            var added = CredentialsFile.Initialize(path, names);
-            terminal.Line(added.Count == 0 ? $"{path}: nothing was missing" : $"{path}: added {string.Join(", ", added)}");
+            var needed = ClusterLoader.ReadCredentialsNeeded(parsed.GetValue(context.Options.File)!, context.Blueprints);
+            var added = CredentialsFile.Initialize(needed);
+            terminal.Line(added.Count == 0 ? $"{needed.Path}: nothing was missing" : $"{needed.Path}: added {string.Join(", ", added)}");
             return Task.FromResult(ExitCode.Done);
         }));
         return command;

@@ -1,0 +1,70 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>What belongs to the cluster as a whole: the members as a group, the dynamic configuration, roles, databases, extensions.</summary>
+internal sealed class GroupResources(PostgresTopology topology, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
+{
+    public IEnumerable<Resource> All()
+    {
+        var cluster = Make(
+            "patroni_cluster", topology.Scope, "members",
+            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("raft_port", (long)topology.Ports.Raft), ("bootstrap_host", topology.FirstLeader),
+            ("data_directory", topology.Directories.DataDirectory), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
+        { After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))] };
+        yield return cluster;
+
+        if (factory.Knows("patroni_config"))
+        {
+            yield return Make(
+                "patroni_config", topology.Scope, "dynamic",
+                ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings)) with
+            { Requires = [cluster.Address] };
+        }
+
+        // Patroni makes these two by itself, with the first leader.
+        yield return Role(topology.Superuser, "superuser", cluster, ("superuser", true), ("bootstrap", true));
+        yield return Role(topology.Replication, "replication", cluster, ("replication", true), ("bootstrap", true));
+        yield return Role(topology.Application, "application", cluster);
+        foreach (var user in topology.Users)
+        {
+            yield return Role(user, "users", cluster);
+        }
+
+        foreach (var database in topology.Databases)
+        {
+            ImmutableArray<Address> owner = HasRole(database.Owner) ? [InGroup("role", database.Owner)] : [];
+            yield return Make("database", database.Name, database == topology.ApplicationDatabase ? "database" : "databases", ("database", database.Name), ("owner", database.Owner)) with
+            { Requires = [cluster.Address, .. owner] };
+        }
+
+        foreach (var extension in topology.Extensions)
+        {
+            // The same extension may be in several databases; in the application's it has its plain name.
+            var name = extension.Database == topology.ApplicationDatabase.Name ? extension.Name : $"{extension.Name}.{extension.Database}";
+            yield return Make("extension", name, "extensions", ("extension", extension.Name), ("database", extension.Database), ("version", extension.Version)) with
+            { Requires = [cluster.Address, InGroup("database", extension.Database)] };
+        }
+    }
+
+    private Resource Role(PostgresUser user, string key, Resource cluster, params ReadOnlySpan<(string, object?)> attributes) => Make(
+        "role", user.Name, key,
+        [
+            ("role", user.Name), ("password", user.Password), ("verifier", verifier.Of(user)), ("exact", user.Pooled), ("login", true), .. attributes,
+        ]) with
+    { Requires = [cluster.Address] };
+
+    private bool HasRole(string name) =>
+        name == topology.Superuser.Name || name == topology.Replication.Name || name == topology.Application.Name || topology.Users.Any(user => user.Name == name);
+
+    private Address InGroup(string type, string name) => new(type, name, topology.Scope);
+
+    private Resource Make(string type, string name, string key, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
+        type, name, topology.Scope, section.Place(key),
+        [
+            ("container", PostgresTopology.PatroniContainer), ("superuser", topology.Superuser.Name), ("superuser_password", topology.Superuser.Password),
+            ("postgres_port", (long)topology.Ports.Postgres), ("rest_port", (long)topology.Ports.Rest), .. attributes,
+        ]);
+}

@@ -1,0 +1,105 @@
+using System.Globalization;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>Renders a proxy's haproxy.cfg (https://docs.haproxy.org/3.0/configuration.html).</summary>
+internal static class HaproxyFile
+{
+    /// <summary>Where sockets and server state are, in memory inside the container: a state that outlived the container would be old.</summary>
+    public const string RunDirectory = "/run/haproxy";
+
+    private const string State = RunDirectory + "/server-state";
+    private const string MasterSocket = RunDirectory + "/master.sock";
+
+    /// <summary>The container's command: a master that replaces its worker on request, in the foreground.</summary>
+    public static readonly IReadOnlyList<string> Command = ["haproxy", "-W", "-db", "-S", $"{MasterSocket},mode,600", "-f", PostgresTopology.HaproxyConfiguration];
+
+    /// <summary>The reload, run on the host. A new worker takes every server for up until it has checked it, so the old one's view is handed over first. The master answers
+    /// when the new worker has taken over, or keeps the old one.</summary>
+    public static string Reload(string container) =>
+        $"said=$(docker exec {container} sh -c '"
+        + $"echo show servers state | socat -t 5 - UNIX-CONNECT:{PostgresTopology.HaproxyAdminSocket} > {State}.new && mv {State}.new {State} && "
+        + $"echo reload | socat -t 30 - UNIX-CONNECT:{MasterSocket}') && "
+        + "case $said in Success=1*) ;; *) printf \"%s\\n\" \"$said\" >&2; exit 1 ;; esac";
+
+    /// <summary>The check of a new file, in a container of its own.</summary>
+    public static string Check(HaproxySettings settings) =>
+        $"docker run --rm --pull never --network none --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/check,readonly "
+        + $"--entrypoint haproxy {settings.Image} -c -f \"/check/$(basename \"$file\")\"";
+
+    public static string Render(PostgresTopology topology, Host proxy)
+    {
+        var settings = topology.Haproxy;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"""
+            # Written by kbr for {proxy.Name}; a change by hand is drift.
+            global
+                log stdout format raw local0 info
+                maxconn {settings.MaxConnections}
+                stats socket {PostgresTopology.HaproxyAdminSocket} mode 600 level admin
+                server-state-file {State}
+
+            defaults
+                mode tcp
+                log global
+                option tcplog
+                option dontlognull
+                # Sessions may be idle for long: keep-alives tell a silent peer from a dead one.
+                option clitcpka
+                clitcpka-idle 60s
+                clitcpka-intvl 10s
+                clitcpka-cnt 6
+                option srvtcpka
+                srvtcpka-idle 60s
+                srvtcpka-intvl 10s
+                srvtcpka-cnt 6
+                timeout connect {Time(settings.ConnectTimeout)}
+                timeout check {Time(settings.CheckTimeout)}
+                timeout client {Time(settings.IdleTimeout)}
+                timeout server {Time(settings.IdleTimeout)}
+                retries {settings.Retries}
+                load-server-state-from-file global
+                default-server inter {Time(settings.Inter)} fastinter {Time(settings.FastInter)} downinter {Time(settings.DownInter)} fall {settings.Fall} rise {settings.Rise}
+
+            frontend postgres
+                bind {ConfigText.Endpoint(proxy.Address, settings.Port)}
+                default_backend {PostgresTopology.HaproxyPrimaryBackend}
+
+            # Patroni answers 200 on the primary only. Nobody stays on a server that is no longer it.
+            backend {PostgresTopology.HaproxyPrimaryBackend}
+                option httpchk
+                http-check send meth OPTIONS uri /primary
+                http-check expect status 200
+                default-server on-marked-down shutdown-sessions
+            {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
+
+            frontend pooled
+                bind {ConfigText.Endpoint(proxy.Address, settings.PooledPort)}
+                default_backend {PostgresTopology.HaproxyPooledBackend}
+
+            backend {PostgresTopology.HaproxyPooledBackend}
+                balance roundrobin
+            {Lines(topology.Proxies.Select(other => $"server {other.Name} {ConfigText.Endpoint(other.Address, topology.PgBouncer.Port)} check"))}
+
+            frontend statistics
+                # On loopback too, where kbr asks.
+                bind {ConfigText.Endpoint(proxy.Address, settings.StatsPort)}
+                bind 127.0.0.1:{settings.StatsPort}
+                mode http
+                option httplog
+                option dontlog-normal
+                timeout client 30s
+                stats enable
+                stats uri /stats
+                stats refresh 10s
+
+            """);
+    }
+
+    private static string Lines(IEnumerable<string> lines) => string.Join('\n', lines.Select(line => "    " + line));
+
+    private static string Time(TimeSpan time) => time.Milliseconds == 0
+        ? string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalSeconds}s")
+        : string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalMilliseconds}ms");
+}

@@ -1,0 +1,179 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>What stands on each host: volume, directories, files, images, containers and units.</summary>
+internal sealed class HostResources(PostgresTopology topology, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
+{
+    // A reload needs what it replaces to run; a proxy's is done within seconds.
+    private static readonly TimeSpan s_proxyStopTimeout = TimeSpan.FromSeconds(30);
+
+    private const long LeastFiles = 4096;
+
+    public IEnumerable<Resource> OfMember(Host member)
+    {
+        var directories = topology.Directories;
+        var at = section.Place("members");
+        var owner = Text(topology.Uid);
+        var group = Text(topology.Gid);
+        var volume = topology.Volume;
+        yield return Base(member);
+        yield return factory.Make(
+            "volume", "postgres", member.Name, section.Place("volume"),
+            ("device", volume.Devices[member.Name]), ("mount_point", volume.MountPoint), ("mount_options", volume.MountOptions)) with
+        { PreventDestroy = volume.PreventDestroy };
+        yield return Data("postgres-data", directories.Data, "0700");
+        yield return Data("postgres-raft", directories.Raft, "0700");
+        yield return Data("postgres-archive", directories.Archive, "0750");
+        yield return factory.Make(
+            "directory", "patroni", member.Name, at, ("path", directories.Configuration), ("owner", owner), ("group", group), ("mode", "0700"));
+
+        var image = factory.Make("image", "patroni", member.Name, section.Place("image"), ("reference", topology.Image));
+        yield return image;
+        var file = factory.Make(
+            "config_file", "patroni", member.Name, at,
+            ("path", directories.Configuration + "/patroni.yml"), ("content", PatroniFile.Render(topology, member)), ("owner", owner), ("group", group), ("mode", "0600"),
+            ("validate", CheckImage()), ("reload", $"docker kill --signal HUP {PostgresTopology.PatroniContainer}"), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}")) with
+        { Requires = [image.Address] };
+        yield return file;
+        var unit = Unit(PostgresTopology.PatroniContainer);
+        var container = factory.Make(
+            "container", PostgresTopology.PatroniContainer, member.Name, at,
+            ("image", topology.Image),
+            ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
+            ("user", $"{owner}:{group}"),
+            ("mounts", ResourceFactory.List(
+                $"{directories.Configuration}:/etc/patroni:ro", Same(directories.Data), Same(directories.Raft), Same(directories.Archive))),
+            ("shm_size", topology.SharedMemory),
+            ("stop_timeout", (long)topology.StopTimeout.TotalSeconds),
+            ("supervised_by", unit),
+            ("ports", Ports(topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft)),
+            ("log_options", LogRotation()),
+            // Patroni reads these only when it starts, so another value has to be another container.
+            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
+                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword.Reveal()))))) with
+        { Requires = [file.Address], Group = topology.Scope };
+        yield return container;
+        yield return factory.Make(
+            "systemd_unit", PostgresTopology.PatroniContainer, member.Name, at,
+            ("container", PostgresTopology.PatroniContainer),
+            ("content", SecretText.Plain(ContainerUnit.Render(
+                $"PostgreSQL and Patroni of {topology.Scope}", PostgresTopology.PatroniContainer, topology.StopTimeout, volume.MountPoint)))) with
+        { Group = topology.Scope };
+
+        Resource Data(string name, string path, string mode) => factory.Make(
+            "directory", name, member.Name, section.Place("directories"), ("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true));
+    }
+
+    public IEnumerable<Resource> OfProxy(Host proxy)
+    {
+        yield return Base(proxy);
+        foreach (var resource in Haproxy(proxy).Concat(PgBouncer(proxy)))
+        {
+            yield return resource;
+        }
+    }
+
+    private IEnumerable<Resource> Haproxy(Host proxy)
+    {
+        var settings = topology.Haproxy;
+        var at = section.Place("haproxy");
+        var directory = topology.BaseDirectory + "/haproxy";
+        yield return factory.Make("directory", "haproxy", proxy.Name, at, ("path", directory));
+        var image = factory.Make("image", "haproxy", proxy.Name, at, ("reference", settings.Image));
+        yield return image;
+        var file = factory.Make(
+            "config_file", "haproxy", proxy.Name, at,
+            ("path", directory + "/haproxy.cfg"), ("content", SecretText.Plain(HaproxyFile.Render(topology, proxy))),
+            ("validate", HaproxyFile.Check(settings)), ("reload", HaproxyFile.Reload(PostgresTopology.HaproxyContainer)), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
+        { Requires = [image.Address] };
+        yield return file;
+        yield return factory.Make(
+            "container", PostgresTopology.HaproxyContainer, proxy.Name, at,
+            ("image", settings.Image),
+            ("command", HaproxyFile.Command),
+            ("user", $"{settings.Uid}:{settings.Gid}"),
+            ("mounts", ResourceFactory.List($"{directory}:/usr/local/etc/haproxy:ro")),
+            ("tmpfs", ResourceFactory.List($"{HaproxyFile.RunDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
+            // A front connection and a server connection each, and the checks.
+            ("ulimits", Files((2 * settings.MaxConnections) + 200)),
+            ("stop_timeout", (long)s_proxyStopTimeout.TotalSeconds),
+            ("supervised_by", Unit(PostgresTopology.HaproxyContainer)),
+            ("ports", Ports(settings.Port, settings.PooledPort, settings.StatsPort)),
+            ("log_options", LogRotation())) with
+        { Requires = [file.Address] };
+        yield return Supervisor(proxy, PostgresTopology.HaproxyContainer, $"HAProxy of {topology.Scope}", "haproxy");
+    }
+
+    private IEnumerable<Resource> PgBouncer(Host proxy)
+    {
+        var settings = topology.PgBouncer;
+        var at = section.Place("pgbouncer");
+        var directory = topology.BaseDirectory + "/pgbouncer";
+        var owner = Text(settings.Uid);
+        var group = Text(settings.Gid);
+        yield return factory.Make("directory", "pgbouncer", proxy.Name, at, ("path", directory), ("owner", owner), ("group", group), ("mode", "0700"));
+        yield return factory.Make("image", "pgbouncer", proxy.Name, at, ("reference", settings.Image));
+        var file = File("pgbouncer", "pgbouncer.ini", SecretText.Plain(PgBouncerFiles.Render(topology, proxy)));
+        var users = File("pgbouncer-users", "userlist.txt", PgBouncerFiles.RenderUserList(topology, verifier));
+        yield return file;
+        yield return users;
+        yield return factory.Make(
+            "container", PostgresTopology.PgBouncerContainer, proxy.Name, at,
+            ("image", settings.Image),
+            ("command", ResourceFactory.List("pgbouncer", PgBouncerFiles.Path)),
+            ("user", $"{owner}:{group}"),
+            ("mounts", ResourceFactory.List($"{directory}:/etc/pgbouncer:ro")),
+            ("tmpfs", ResourceFactory.List($"{PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
+            ("ulimits", Files(settings.MaxClientConnections + (settings.MaxDatabaseConnections * topology.Databases.Length) + 200)),
+            ("stop_timeout", (long)s_proxyStopTimeout.TotalSeconds),
+            ("supervised_by", Unit(PostgresTopology.PgBouncerContainer)),
+            ("ports", Ports(settings.Port)),
+            ("log_options", LogRotation()),
+            // What it binds, it binds when it starts.
+            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(ConfigText.Endpoint(proxy.Address, settings.Port)))))) with
+        { Requires = [file.Address, users.Address] };
+        yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", "pgbouncer");
+
+        Resource File(string name, string fileName, SecretText content) => factory.Make(
+            "config_file", name, proxy.Name, at,
+            ("path", $"{directory}/{fileName}"), ("content", content), ("owner", owner), ("group", group), ("mode", "0600"),
+            ("reload", PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings)), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}"));
+    }
+
+    private Resource Base(Host host) => factory.Make("directory", "base", host.Name, section.Place("directory"), ("path", topology.BaseDirectory));
+
+    private Resource Supervisor(Host host, string container, string description, string key) => factory.Make(
+        "systemd_unit", container, host.Name, section.Place(key),
+        ("container", container), ("content", SecretText.Plain(ContainerUnit.Render(description, container, s_proxyStopTimeout, mountPoint: null))));
+
+    // Before the image's first use: the directories belong to that uid, and the data was made by that major version.
+    private string CheckImage()
+    {
+        var script =
+            $"u=$(id -u postgres):$(id -g postgres); v=$(postgres --version); "
+            + $"[ \"$u\" = {topology.Uid}:{topology.Gid} ] || {{ echo \"the image runs PostgreSQL as $u, and cluster.yaml says uid {topology.Uid} and gid {topology.Gid}\" >&2; exit 1; }}; "
+            + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
+        return $"docker run --rm --pull never --network none --entrypoint sh {topology.Image} -c {Script.Quote(script)}";
+    }
+
+    private static string Unit(string container) => container + ".service";
+
+    private static string Same(string path) => $"{path}:{path}";
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private static IReadOnlyList<string> Ports(params IEnumerable<int> ports) => [.. ports.Select(port => string.Create(CultureInfo.InvariantCulture, $"tcp/{port}"))];
+
+    private static IReadOnlyDictionary<string, string> LogRotation() => ResourceFactory.Map(("max-size", "20m"), ("max-file", "5"));
+
+    private static IReadOnlyDictionary<string, string> Files(long needed)
+    {
+        var limit = Text(Math.Max(LeastFiles, needed));
+        return ResourceFactory.Map(("nofile", $"{limit}:{limit}"));
+    }
+}

@@ -1,0 +1,140 @@
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>Renders a member's patroni.yml (https://patroni.readthedocs.io/en/latest/yaml_configuration.html). It holds what is the member's own;
+/// what all members share is Patroni's dynamic configuration.</summary>
+internal static class PatroniFile
+{
+    /// <summary>Its name in the container.</summary>
+    public const string Path = "/etc/patroni/patroni.yml";
+
+    /// <summary>Where PostgreSQL has its unix socket in the image.</summary>
+    private const string SocketDirectory = "/var/run/postgresql";
+
+    /// <summary>The user that PostgreSQL runs as in the image; the local socket lets it in as the superuser.</summary>
+    private const string SystemUser = "postgres";
+
+    private const string Map = "kbr";
+
+    public static SecretText Render(PostgresTopology topology, Host member) => ConfigText.Of(
+        $"""
+        # Written by kbr for {member.Name}; a change by hand is drift.
+        scope: {topology.Scope}
+        name: {member.Name}
+
+        restapi:
+          # On loopback too, where kbr asks.
+          listen: 0.0.0.0:{topology.Ports.Rest}
+          connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
+          authentication:
+            username: {Quoted(topology.Rest.Name)}
+            password: {ConfigText.Quoted(topology.Rest.Password)}
+
+        raft:
+          data_dir: {Quoted(topology.Directories.Raft)}
+          self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
+          partner_addrs:{Partners(topology, member)}
+          password: {ConfigText.Quoted(topology.RaftPassword)}
+        {Bootstrap(topology, member)}
+        postgresql:
+          listen: {Quoted($"{member.Address},127.0.0.1:{topology.Ports.Postgres}")}
+          connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Postgres))}
+          data_dir: {Quoted(topology.Directories.DataDirectory)}
+          pgpass: /tmp/pgpass
+          use_unix_socket: true
+          authentication:
+            superuser:
+              username: {Quoted(topology.Superuser.Name)}
+              password: {ConfigText.Quoted(topology.Superuser.Password)}
+            replication:
+              username: {Quoted(topology.Replication.Name)}
+              password: {ConfigText.Quoted(topology.Replication.Password)}
+          parameters:
+            unix_socket_directories: {Quoted(SocketDirectory)}
+          pg_hba:{Lines(AccessRules(topology))}
+          pg_ident:
+            - {Quoted($"{Map} {SystemUser} {topology.Superuser.Name}")}
+          basebackup:
+            - max-rate: 100M
+            - checkpoint: fast
+
+        watchdog:
+          mode: 'off'
+
+        tags:
+          nofailover: false
+          noloadbalance: false
+          clonefrom: false
+          nosync: false
+
+        """);
+
+    // Only one member may make the database when there is none: otherwise it is a race who does.
+    private static SecretText Bootstrap(PostgresTopology topology, Host member) => member.Name != topology.FirstLeader ? SecretText.Plain("") : ConfigText.Of(
+        $"""
+
+        bootstrap:
+          # Counts only while there is no database; from then on the dynamic configuration is kbr's patroni_config.
+          dcs:{Settings(topology)}
+          initdb:
+            - encoding: UTF8
+            - locale: {Quoted(topology.Locale)}
+            - data-checksums
+
+        """);
+
+    private static string Settings(PostgresTopology topology)
+    {
+        const string Postgres = "postgresql.";
+        const string Parameters = Postgres + "parameters.";
+        var top = topology.Settings.Where(pair => !pair.Key.StartsWith(Postgres, StringComparison.Ordinal)).Select(pair => $"\n    {pair.Key}: {Scalar(pair.Value)}");
+        var postgres = topology.Settings
+            .Where(pair => pair.Key.StartsWith(Postgres, StringComparison.Ordinal) && !pair.Key.StartsWith(Parameters, StringComparison.Ordinal))
+            .Select(pair => $"\n      {pair.Key[Postgres.Length..]}: {Scalar(pair.Value)}");
+        var parameters = topology.Settings
+            .Where(pair => pair.Key.StartsWith(Parameters, StringComparison.Ordinal)).Select(pair => $"\n        {pair.Key[Parameters.Length..]}: {Scalar(pair.Value)}");
+        return string.Concat([.. top, "\n    postgresql:", .. postgres, "\n      parameters:", .. parameters]);
+    }
+
+    // Numbers and truths as such, as the REST API will give them back; everything else is a string.
+    private static string Scalar(string value) => ValueSyntax.TryParseInteger(value, out _) || value is "true" or "false" ? value : Quoted(value);
+
+    private static string Partners(PostgresTopology topology, Host member)
+    {
+        var others = topology.Members.Where(other => other.Name != member.Name).Select(other => $"\n    - {Quoted(Endpoint(other.Address, topology.Ports.Raft))}").ToArray();
+        return others.Length == 0 ? " []" : string.Concat(others);
+    }
+
+    // Applications come through HAProxy, so what PostgreSQL sees is a proxy's address. The load balancer itself never connects to a member: one that is
+    // set up to do so by mistake is not let in.
+    private static IEnumerable<string> AccessRules(PostgresTopology topology)
+    {
+        var superuser = topology.Superuser.Name;
+        var replication = topology.Replication.Name;
+        yield return $"local all all peer map={Map}";
+        yield return "host all all 127.0.0.1/32 scram-sha-256";
+        yield return $"host replication {replication} 127.0.0.1/32 scram-sha-256";
+        foreach (var member in topology.Members)
+        {
+            yield return $"host replication {replication} {Single(member.Address)} scram-sha-256";
+            // pg_rewind connects as the superuser.
+            yield return $"host all {superuser} {Single(member.Address)} scram-sha-256";
+        }
+
+        foreach (var place in topology.Proxies.Select(proxy => Single(proxy.Address)).Concat(topology.Networks))
+        {
+            yield return $"host all all {place} scram-sha-256";
+        }
+    }
+
+    private static string Single(string address) => address + (address.Contains(':', StringComparison.Ordinal) ? "/128" : "/32");
+
+    private static string Lines(IEnumerable<string> items) => string.Concat(items.Select(item => $"\n    - {Quoted(item)}"));
+
+    private static string Quoted(string text) => ConfigText.Quoted(text);
+
+    private static string Endpoint(string address, int port) => ConfigText.Endpoint(address, port);
+}

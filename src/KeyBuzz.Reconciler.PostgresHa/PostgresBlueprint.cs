@@ -1,0 +1,103 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>The <c>postgres</c> section: a PostgreSQL cluster under Patroni, with HAProxy and PgBouncer in front of it.</summary>
+public sealed class PostgresBlueprint : IBlueprint
+{
+    /// <inheritdoc />
+    public string Key => "postgres";
+
+    /// <inheritdoc />
+    public IReadOnlyCollection<string> PlainNames { get; } = [.. PostgresCredentials.Plain.Select(one => one.Name)];
+
+    /// <inheritdoc />
+    public BlueprintExpansion Expand(SectionReader section, BlueprintContext context)
+    {
+        var topology = new PostgresSection(section, context).Read();
+        if (topology is null)
+        {
+            return BlueprintExpansion.Empty;
+        }
+
+        PostgresChecks.Run(topology, section, context.Hosts, context.Findings);
+        var group = new HostGroup(topology.Scope, [.. topology.Members.Select(member => member.Name)]);
+        var key = context.Secrets.Use(Secrets.KeyName, section.At, context.Findings);
+        if (context.Findings.HasErrors || key is null)
+        {
+            // Resources made of values that are wrong would only speak of the same mistakes again.
+            return new BlueprintExpansion(context.Hosts.ProblemOfGroup(group.Name) is null ? [group] : [], [], []);
+        }
+
+        var factory = new ResourceFactory(context.Providers);
+        var verifier = new RoleVerifier(key, topology.Scope);
+        var hosts = new HostResources(topology, verifier, factory, section);
+        ImmutableArray<Resource> resources =
+        [
+            .. topology.Members.SelectMany(hosts.OfMember),
+            .. topology.Proxies.SelectMany(hosts.OfProxy),
+            .. factory.Knows("patroni_cluster") ? new GroupResources(topology, verifier, factory, section).All() : [],
+        ];
+        return new BlueprintExpansion([group], resources, Preconditions(topology, section)) { Model = topology };
+    }
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Check(BlueprintExpansion expansion, IReadOnlyCollection<Resource> others) =>
+        expansion.Model is PostgresTopology topology ? PostgresChecks.Neighbours(topology, others) : [];
+
+    /// <inheritdoc />
+    public IEnumerable<CredentialNeeded> CredentialsNeeded(SectionReader section, string cluster)
+    {
+        foreach (var plain in PostgresCredentials.Plain)
+        {
+            yield return plain with { Value = plain.Value ?? cluster };
+        }
+
+        (string Key, string Password)[] own =
+        [
+            ("superuser", PostgresCredentials.SuperuserPassword), ("replication", PostgresCredentials.ReplicationPassword), ("application", PostgresCredentials.ApplicationPassword),
+        ];
+        // One that names another secret for its password does not need this one.
+        var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null).Select(user => user.Password).ToArray();
+        foreach (var password in PostgresCredentials.Passwords.Except(elsewhere))
+        {
+            yield return new CredentialNeeded(password);
+        }
+    }
+
+    // Leases of Patroni compare the clocks of the members. A port that is silent is only a warning: the peer may be down, and that must not keep kbr from the others.
+    private static ImmutableArray<Precondition> Preconditions(PostgresTopology topology, SectionReader section)
+    {
+        var preconditions = ImmutableArray.CreateBuilder<Precondition>();
+        foreach (var member in topology.Members)
+        {
+            preconditions.Add(new Precondition("clock", PreconditionLevel.Error, member.Name, AttributeSet.Empty, section.Place("members")));
+            foreach (var peer in topology.Members.Where(peer => peer.Name != member.Name))
+            {
+                preconditions.AddRange(Reach(member, peer, topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft));
+            }
+        }
+
+        foreach (var proxy in topology.Proxies)
+        {
+            foreach (var member in topology.Members)
+            {
+                preconditions.AddRange(Reach(proxy, member, topology.Ports.Postgres, topology.Ports.Rest));
+            }
+
+            foreach (var peer in topology.Proxies.Where(peer => peer.Name != proxy.Name))
+            {
+                preconditions.AddRange(Reach(proxy, peer, topology.PgBouncer.Port));
+            }
+        }
+
+        return preconditions.ToImmutable();
+
+        IEnumerable<Precondition> Reach(Host from, Host to, params IEnumerable<int> ports) => ports.Select(port => new Precondition(
+            "ports", PreconditionLevel.Warn, from.Name, AttributeSet.Empty.With("address", to.Address).With("port", (long)port).With("peer", to.Name), section.Place("members")));
+    }
+}

@@ -1,0 +1,152 @@
+using System.Globalization;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>What is wrong with the section as a whole, though each value by itself is good.</summary>
+internal static class PostgresChecks
+{
+    // PostgreSQL's own default of superuser_reserved_connections.
+    private const int ReservedConnections = 3;
+
+    // Patroni's and kbr's own sessions, and a person's.
+    private const int Headroom = 10;
+
+    public static void Run(PostgresTopology topology, SectionReader section, HostTable hosts, Findings findings)
+    {
+        var both = topology.Members.Intersect(topology.Proxies).Select(host => host.Name).ToArray();
+        if (both.Length > 0)
+        {
+            findings.Error(
+                $"{string.Join(", ", both)} would be member and proxy at once", section.Place("proxies"), "PostgreSQL and HAProxy would both listen on the same port of it", "give the proxies hosts of their own");
+        }
+
+        if (topology.Members.Length % 2 == 0)
+        {
+            findings.Warning(
+                $"{topology.Members.Length} members: an even number", section.Place("members"),
+                $"a majority of {topology.Members.Length} is {(topology.Members.Length / 2) + 1}, so it survives no more lost members than {topology.Members.Length - 1} would", "run three or five members");
+        }
+        else if (topology.Members.Length == 1)
+        {
+            findings.Warning("a single member: nothing takes over when it is lost", section.Place("members"), null, "run three or five members");
+        }
+
+        LoadBalancer(topology, section, hosts, findings);
+        Ports(topology, section, findings);
+        Owners(topology, section, findings);
+        Pools(topology, section, findings);
+    }
+
+    /// <summary>Other resources of the file that would get in the way of a member.</summary>
+    public static IEnumerable<Diagnostic> Neighbours(PostgresTopology topology, IReadOnlyCollection<Resource> others)
+    {
+        string[] owned = [topology.Directories.Data, topology.Directories.Raft];
+        foreach (var container in others.Where(other => other.Address.Type == "container" && topology.Members.Any(member => member.Name == other.Address.Host)))
+        {
+            if (container.Spec.OptionalString("image") == topology.Image)
+            {
+                yield return Error($"{container.Address} would be a second Patroni on {container.Address.Host}", "two members on one host are lost together, and fight over ports and data", container);
+                continue;
+            }
+
+            var mounted = container.Spec.List("mounts").Select(mount => mount.Split(':')[0])
+                .FirstOrDefault(source => owned.Any(directory => HostPath.IsIn(source, directory) || HostPath.IsIn(directory, source)));
+            if (mounted is not null)
+            {
+                yield return Error($"{container.Address} mounts {mounted}, where the member's data is", "nothing but the member's own container may touch it", container);
+            }
+        }
+
+        static Diagnostic Error(string summary, string detail, Resource resource) =>
+            Diagnostic.Error(summary, resource.Location, detail, "remove it, or place it on another host", resource.Address.Host, resource.Address.ToString());
+    }
+
+    private static void LoadBalancer(PostgresTopology topology, SectionReader section, HostTable hosts, Findings findings)
+    {
+        var balancer = topology.LoadBalancer;
+        if (hosts.All.FirstOrDefault(host => host.Address == balancer.Address) is not { } host)
+        {
+            return;
+        }
+
+        var member = topology.Members.Any(one => one.Name == host.Name);
+        findings.Error(
+            $"the load balancer has the address of {host.Name}", section.Section("load_balancer").Place("address"),
+            member ? "applications would be tied to one member, whether it is the primary or not" : "applications would be tied to one host, and lost with it",
+            "give the address of the load balancer itself; its targets are the proxies");
+    }
+
+    private static void Ports(PostgresTopology topology, SectionReader section, Findings findings)
+    {
+        (int Port, string Who, SourceLocation At)[] proxy =
+        [
+            (topology.Haproxy.Port, "HAProxy's SQL", section.Section("haproxy").Place("port")),
+            (topology.Haproxy.PooledPort, "HAProxy's pooled SQL", section.Section("haproxy").Place("pooled_port")),
+            (topology.Haproxy.StatsPort, "HAProxy's statistics", section.Section("haproxy").Place("stats_port")),
+            (topology.PgBouncer.Port, "PgBouncer", section.Section("pgbouncer").Place("port")),
+        ];
+        (int Port, string Who, SourceLocation At)[] member =
+        [
+            (topology.Ports.Postgres, "PostgreSQL", section.Section("ports").Place("postgres")),
+            (topology.Ports.Rest, "Patroni's REST API", section.Section("ports").Place("rest")),
+            (topology.Ports.Raft, "RAFT", section.Section("ports").Place("raft")),
+        ];
+        foreach (var group in new[] { proxy, member })
+        {
+            foreach (var clash in group.GroupBy(one => one.Port).Where(same => same.Count() > 1))
+            {
+                var (port, who, at) = clash.Last();
+                findings.Error(
+                    $"{who} and {clash.First().Who} would both listen on port {port}", at, "they share the host's network", "give one of them another port; PgBouncer's is 6433 when it is left out");
+            }
+        }
+
+        if (topology.LoadBalancer.Port == topology.LoadBalancer.PooledPort)
+        {
+            findings.Error($"the load balancer's two ports are both {topology.LoadBalancer.Port}", section.Section("load_balancer").Place("pooled_port"));
+        }
+    }
+
+    private static void Owners(PostgresTopology topology, SectionReader section, Findings findings)
+    {
+        string[] roles = [topology.Superuser.Name, topology.Application.Name, .. topology.Users.Select(user => user.Name)];
+        foreach (var database in topology.Databases.Where(database => !roles.Contains(database.Owner)))
+        {
+            findings.Unknown($"the owner '{database.Owner}' of the database '{database.Name}' is none of the users", section.Place("databases"), database.Owner, roles, "users are");
+        }
+    }
+
+    // Each PgBouncer knows only its own connections; PostgreSQL counts them all.
+    private static void Pools(PostgresTopology topology, SectionReader section, Findings findings)
+    {
+        if (!topology.Settings.TryGetValue("postgresql.parameters.max_connections", out var text) || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var most))
+        {
+            return;
+        }
+
+        var settings = topology.PgBouncer;
+        var users = topology.PooledUsers.Count();
+        var ofUser = Bounded(settings.DefaultPoolSize + settings.ReservePoolSize, settings.MaxUserConnections);
+        var ofDatabase = Bounded(users * ofUser, settings.MaxDatabaseConnections);
+        var ofPooler = Math.Min(topology.Databases.Length * ofDatabase, settings.MaxUserConnections == 0 ? long.MaxValue : users * settings.MaxUserConnections);
+        var sum = topology.Proxies.Length * ofPooler;
+        var room = most - ReservedConnections - Headroom;
+        if (sum > room)
+        {
+            findings.Warning(
+                string.Create(CultureInfo.InvariantCulture, $"the pools may open {sum} connections, and PostgreSQL has room for {room}"),
+                section.Section("pgbouncer").Place("max_db_connections"),
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{topology.Proxies.Length} PgBouncers × {ofPooler}; max_connections {most} less {ReservedConnections} reserved for superusers and {Headroom} for Patroni, kbr and people"),
+                string.Create(CultureInfo.InvariantCulture, $"lower pgbouncer.max_db_connections to {Math.Max(1, room / topology.Proxies.Length / topology.Databases.Length)}, or raise parameters.max_connections to {sum + ReservedConnections + Headroom}"));
+        }
+
+        // Zero is PgBouncer's word for no bound.
+        static long Bounded(long number, long bound) => bound == 0 ? number : Math.Min(number, bound);
+    }
+}

@@ -1,0 +1,30 @@
+using KeyBuzz.Reconciler.Configuration;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>The names in the credentials file: the operator's own, and those that kbr adds.</summary>
+internal static class PostgresCredentials
+{
+    public const string ScopeName = "PATRONI_CLUSTER_NAME";
+    public const string SuperuserPassword = "POSTGRES_SUPERPASS";
+    public const string ReplicationPassword = "POSTGRES_REPL_PASS";
+    public const string ApplicationPassword = "POSTGRES_APP_PASS";
+    public const string RestPassword = "PATRONI_REST_PASS";
+    public const string RaftPassword = "PATRONI_RAFT_PASS";
+    public const string PoolerStatisticsPassword = "PGBOUNCER_STATS_PASS";
+
+    public static readonly CredentialNeeded Scope = new(ScopeName);
+    public static readonly CredentialNeeded Superuser = new("POSTGRES_SUPERUSER", "kb_admin");
+    public static readonly CredentialNeeded Replication = new("POSTGRES_REPL_USER", "kb_repl");
+    public static readonly CredentialNeeded Application = new("POSTGRES_APP_USER", "kb_app");
+    public static readonly CredentialNeeded Database = new("POSTGRES_DB", "keybuzz");
+    public static readonly CredentialNeeded Rest = new("PATRONI_REST_USER", "patroni");
+    public static readonly CredentialNeeded PoolerStatistics = new("PGBOUNCER_STATS_USER", "pgbouncer_stats");
+
+    /// <summary>The names whose values are no secrets.</summary>
+    public static readonly IReadOnlyList<CredentialNeeded> Plain = [Scope, Superuser, Replication, Application, Database, Rest, PoolerStatistics];
+
+    /// <summary>The names whose values are secrets.</summary>
+    public static readonly IReadOnlyList<string> Passwords =
+        [SuperuserPassword, ReplicationPassword, ApplicationPassword, RestPassword, RaftPassword, PoolerStatisticsPassword];
+}

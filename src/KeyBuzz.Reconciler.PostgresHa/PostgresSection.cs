@@ -1,0 +1,614 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>Reads the <c>postgres</c> section: fills in the defaults and notes what is wrong with each value by itself.</summary>
+internal sealed class PostgresSection(SectionReader section, BlueprintContext context)
+{
+    private static readonly string[] s_keys =
+    [
+        "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
+        "first_leader", "preferred_leader", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
+        "haproxy", "pgbouncer", "health",
+    ];
+
+    // The SPEC's, which are the runbook's.
+    private static readonly (string Name, string Value)[] s_parameters =
+    [
+        ("hot_standby", "on"), ("max_connections", "100"), ("max_replication_slots", "10"), ("max_wal_senders", "10"), ("shared_buffers", "256MB"), ("wal_level", "replica"),
+    ];
+
+    // Patroni or kbr gives each of these its value; anything else would be overwritten or break the cluster.
+    private static readonly string[] s_reservedParameters =
+    [
+        "listen_addresses", "port", "cluster_name", "config_file", "hba_file", "ident_file", "data_directory", "external_pid_file", "unix_socket_directories",
+        "primary_conninfo", "primary_slot_name", "promote_trigger_file", "recovery_target_timeline", "standby_mode", "synchronous_standby_names",
+    ];
+
+    private static readonly string[] s_numbers = ["maximum_lag_on_syncnode", "max_timelines_history", "member_slots_ttl", "primary_start_timeout", "primary_stop_timeout"];
+    private static readonly string[] s_switches = ["check_timeline", "failsafe_mode"];
+    private static readonly string[] s_postgresSwitches =
+        ["remove_data_directory_on_diverged_timelines", "remove_data_directory_on_rewind_failure", "use_pg_rewind", "use_slots"];
+
+    private readonly Findings _findings = context.Findings;
+
+    /// <summary>The section, or null when so much is missing that it says nothing.</summary>
+    public PostgresTopology? Read()
+    {
+        section.Allow(s_keys);
+        var members = Hosts("members");
+        var proxies = Hosts("proxies");
+        var scope = Scope();
+        var balancer = LoadBalancer();
+        var image = Image(section);
+        var directory = section.HostPath("directory", "/opt/keybuzz");
+        var volume = Volume(members, directory);
+        var superuser = User("superuser", PostgresCredentials.Superuser, PostgresCredentials.SuperuserPassword) with { Pooled = true };
+        var replication = User("replication", PostgresCredentials.Replication, PostgresCredentials.ReplicationPassword);
+        var application = User("application", PostgresCredentials.Application, PostgresCredentials.ApplicationPassword) with { Pooled = true };
+        var users = Users([superuser, replication, application]);
+        var databases = Databases(application.Name);
+        var times = Times();
+        var haproxy = Haproxy(balancer);
+        var pgbouncer = PgBouncer();
+        var topology = new PostgresTopology
+        {
+            Scope = scope,
+            Version = (int)section.Integer("version", 16, 13, 99),
+            Members = members,
+            Proxies = proxies,
+            LoadBalancer = balancer ?? new LoadBalancer("", 5432, 6432),
+            Ports = Ports(),
+            Image = image ?? "",
+            Uid = section.Integer("uid", 999, 1),
+            Gid = section.Integer("gid", 999, 1),
+            SharedMemory = section.Size("shm_size", 1L << 30),
+            StopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60)),
+            BaseDirectory = directory,
+            Volume = volume,
+            Directories = Directories(volume, directory),
+            FirstLeader = Member("first_leader", members) ?? members.FirstOrDefault()?.Name ?? "",
+            PreferredLeader = Member("preferred_leader", members),
+            Locale = section.Word("locale", "a locale such as C.UTF-8")?.Value ?? "C.UTF-8",
+            Networks = Networks(),
+            Times = times,
+            Settings = Settings(times),
+            Superuser = superuser,
+            Replication = replication,
+            Application = application,
+            Users = users,
+            Databases = databases,
+            Extensions = Extensions(databases),
+            Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
+            RaftPassword = Password(PostgresCredentials.RaftPassword, section.At),
+            PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
+            Haproxy = haproxy ?? new HaproxySettings("", 99, 99, 5432, 6432, 8404, 1, default, default, default, 1, 1, default, default, 1, default),
+            PgBouncer = pgbouncer ?? new PgBouncerSettings("", 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
+            Health = Health(),
+        };
+        return members.IsEmpty || proxies.IsEmpty || balancer is null || image is null || haproxy is null || pgbouncer is null || volume.Devices.Count == 0 ? null : topology;
+    }
+
+    /// <summary>The name of the cluster's group.</summary>
+    public string Scope()
+    {
+        var word = section.Word("scope", "the name Patroni knows the cluster by");
+        var scope = word?.Value ?? context.Secrets.Plain(PostgresCredentials.Scope.Name) ?? context.Cluster;
+        if (context.Hosts.ProblemOfGroup(scope) is { } problem)
+        {
+            _findings.Error(
+                $"'{scope}' cannot be the scope of the cluster", section.Place("scope"), problem,
+                word is null ? $"give 'scope', or another value to {PostgresCredentials.Scope.Name} in the credentials file" : null);
+        }
+
+        return scope;
+    }
+
+    private ImmutableArray<Host> Hosts(string key)
+    {
+        if (section.Find(key) is null)
+        {
+            _findings.Error($"'postgres' has no '{key}'", section.At, $"'{key}' is a role, a host, or a list of hosts");
+            return [];
+        }
+
+        var words = section.Words(key, "a role, a host, or a list of hosts");
+        foreach (var twice in words.GroupBy(word => word.Value).Where(group => group.Count() > 1))
+        {
+            _findings.Error($"'{twice.Key}' is named twice in '{key}'", twice.Last().At, key == "members" ? "a host runs one Patroni" : null, "remove one of them");
+        }
+
+        return context.Hosts.Select(words);
+    }
+
+    private string? Member(string key, ImmutableArray<Host> members)
+    {
+        if (section.Word(key, "a member") is not { } word)
+        {
+            return null;
+        }
+
+        if (members.Any(member => member.Name == word.Value))
+        {
+            return word.Value;
+        }
+
+        _findings.Unknown($"'{key}' names '{word.Value}', which is no member", word.At, word.Value, members.Select(member => member.Name), "members are");
+        return null;
+    }
+
+    private LoadBalancer? LoadBalancer()
+    {
+        if (section.Find("load_balancer") is null)
+        {
+            _findings.Error("'postgres' has no 'load_balancer'", section.At, "it is what applications connect to, in front of the proxies", "write load_balancer: { address: 10.0.0.10 }");
+            return null;
+        }
+
+        var own = section.Section("load_balancer").Allow("address", "port", "pooled_port");
+        var address = own.Word("address", "the load balancer's private address", required: true);
+        if (address is not null && NetworkAddress.Problem(address.Value) is { } problem)
+        {
+            _findings.Error($"bad address '{address.Value}' of the load balancer", address.At, problem);
+        }
+
+        return address is null ? null : new LoadBalancer(address.Value, own.Port("port") ?? 5432, own.Port("pooled_port") ?? 6432);
+    }
+
+    private MemberPorts Ports()
+    {
+        var own = section.Section("ports").Allow("postgres", "rest", "raft");
+        return new MemberPorts(own.Port("postgres") ?? 5432, own.Port("rest") ?? 8008, own.Port("raft") ?? 7000);
+    }
+
+    private string? Image(SectionReader own)
+    {
+        if (own.Word("image", "an image, as REPOSITORY:TAG@sha256:DIGEST", required: true) is not { } word)
+        {
+            return null;
+        }
+
+        if (!ImageReference.TryParse(word.Value, out _, out var tag, out var digest))
+        {
+            _findings.Error($"'{word.Value}' is no image reference", word.At, null, "write REPOSITORY:TAG@sha256:DIGEST");
+        }
+        else if (tag is null or "latest")
+        {
+            _findings.Error($"image '{word.Value}' names no fixed tag", word.At, "'latest', which is also meant where no tag stands, is another image tomorrow", "give the tag of a version, and @sha256:DIGEST");
+        }
+        else if (digest is null)
+        {
+            _findings.Error($"image '{word.Value}' is not pinned by digest", word.At, "a tag can be moved to another image", "add @sha256:DIGEST, as 'docker image inspect' shows it under RepoDigests");
+        }
+        else
+        {
+            return word.Value;
+        }
+
+        return null;
+    }
+
+    private DataVolume Volume(ImmutableArray<Host> members, string directory)
+    {
+        if (section.Find("volume") is null)
+        {
+            _findings.Error("'postgres' has no 'volume'", section.At, "the data of each member lies on a file system of its own", "write volume: { device: /dev/disk/by-id/NAME }");
+        }
+
+        var own = section.Section("volume").Allow("device", "mount_point", "mount_options", "prevent_destroy");
+        var devices = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        switch (own.Find("device"))
+        {
+            case YamlMapping map:
+                var byHost = new SectionReader(map, "'device'", _findings).Allow([.. members.Select(member => member.Name)]);
+                foreach (var member in members)
+                {
+                    if (Device(byHost, member.Name, required: true) is { } device)
+                    {
+                        devices[member.Name] = device;
+                    }
+                }
+
+                break;
+            case null when section.Find("volume") is null:
+                break;
+            default:
+                if (Device(own, "device", required: true) is { } same)
+                {
+                    devices.AddRange(members.Select(member => KeyValuePair.Create(member.Name, same)));
+                }
+
+                break;
+        }
+
+        return new DataVolume(
+            devices.ToImmutable(), own.HostPath("mount_point", directory + "/postgres"), own.Word("mount_options", "options of mount, comma-separated")?.Value, own.Truth("prevent_destroy") ?? false);
+    }
+
+    private string? Device(SectionReader own, string key, bool required)
+    {
+        if (own.Word(key, "a block device such as /dev/disk/by-id/NAME, or a map from member to device", required) is not { } word)
+        {
+            return null;
+        }
+
+        if (HostPath.TryNormalize(word.Value, out var path, out _) && path.StartsWith("/dev/", StringComparison.Ordinal))
+        {
+            return path;
+        }
+
+        _findings.Error($"'{word.Value}' is no block device", word.At, "a path under /dev is wanted", "name the volume as 'ls -l /dev/disk/by-id' shows it");
+        return null;
+    }
+
+    private MemberDirectories Directories(DataVolume volume, string directory)
+    {
+        var own = section.Section("directories").Allow("data", "data_directory", "raft", "archive");
+        var data = own.HostPath("data", volume.MountPoint + "/data");
+        var found = new MemberDirectories(
+            data,
+            own.HostPath("data_directory", data + "/pgdata"),
+            own.HostPath("raft", volume.MountPoint + "/raft"),
+            own.HostPath("archive", volume.MountPoint + "/archive"),
+            directory + "/patroni");
+        foreach (var (key, path) in new[] { ("data", found.Data), ("raft", found.Raft), ("archive", found.Archive) })
+        {
+            if (path == volume.MountPoint || !HostPath.IsIn(path, volume.MountPoint))
+            {
+                _findings.Error(
+                    $"the directory '{key}', {path}, does not lie under the mount point {volume.MountPoint}", own.Place(key),
+                    "it would be on the root disk, and what is mounted would not be used", "put it under the mount point, or correct volume.mount_point");
+            }
+        }
+
+        if (found.DataDirectory == data || !HostPath.IsIn(found.DataDirectory, data))
+        {
+            _findings.Error(
+                $"the data directory {found.DataDirectory} is no subdirectory of {data}", own.Place("data_directory"),
+                $"the container mounts {data}, and Patroni has to be able to rename and remove the data directory", $"write {data}/pgdata, or leave it out");
+        }
+
+        foreach (var (one, other) in new[] { (found.Data, found.Raft), (found.Data, found.Archive), (found.Raft, found.Archive) })
+        {
+            if (HostPath.IsIn(one, other) || HostPath.IsIn(other, one))
+            {
+                _findings.Error($"the directories {one} and {other} lie in each other", section.Place("directories"), null, "give each a place of its own");
+            }
+        }
+
+        return found;
+    }
+
+    private ImmutableArray<string> Networks()
+    {
+        var words = section.Words("networks", "a list of networks such as 10.0.0.0/16");
+        foreach (var word in words)
+        {
+            if (NetworkAddress.ProblemOfNetwork(word.Value) is { } problem)
+            {
+                _findings.Error($"'{word.Value}' is no network", word.At, problem);
+            }
+            else if (word.Value.EndsWith("/0", StringComparison.Ordinal))
+            {
+                _findings.Error($"the network {word.Value} is everybody", word.At, "pg_hba would let any address try passwords", "name the networks of your own hosts");
+            }
+        }
+
+        return [.. words.Select(word => word.Value)];
+    }
+
+    private FailoverTimes Times()
+    {
+        var own = section.Section("dynamic");
+        var times = new FailoverTimes((int)own.Integer("ttl", 30), (int)own.Integer("loop_wait", 10), (int)own.Integer("retry_timeout", 10));
+        if (times.Problem is { } problem)
+        {
+            _findings.Error(
+                $"Patroni would not use these times: {problem}", own.Place("ttl"), "it stores them and silently works with others",
+                $"needed are ttl ≥ {FailoverTimes.LeastTtl}, loop_wait ≥ 1, retry_timeout ≥ 3 and loop_wait + 2 × retry_timeout ≤ ttl; 20, 5 and 5 are the fastest that leave room, with a failover in at most {new FailoverTimes(20, 5, 5).WorstCase.TotalSeconds} s");
+        }
+
+        return times;
+    }
+
+    private ImmutableSortedDictionary<string, string> Settings(FailoverTimes times)
+    {
+        var own = section.Section("dynamic");
+        if (own.Map.Entries.Find(entry => entry.Key.Value.StartsWith("synchronous", StringComparison.Ordinal)).Key is { } synchronous)
+        {
+            _findings.Error($"'{synchronous.Value}' cannot be set yet", synchronous.At, "synchronous replication is not supported by this version of kbr");
+        }
+        else
+        {
+            own.Allow(["ttl", "loop_wait", "retry_timeout", "maximum_lag_on_failover", .. s_numbers, .. s_switches, .. s_postgresSwitches]);
+        }
+
+        var settings = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        settings["ttl"] = Text(times.Ttl);
+        settings["loop_wait"] = Text(times.LoopWait);
+        settings["retry_timeout"] = Text(times.RetryTimeout);
+        settings["maximum_lag_on_failover"] = Text(own.Size("maximum_lag_on_failover", 1L << 20));
+        settings["postgresql.use_pg_rewind"] = "true";
+        settings["postgresql.use_slots"] = "true";
+        foreach (var key in s_numbers.Where(key => own.Find(key) is not null))
+        {
+            settings[key] = Text(own.Integer(key, 0));
+        }
+
+        foreach (var key in s_switches.Concat(s_postgresSwitches))
+        {
+            if (own.Truth(key) is { } truth)
+            {
+                settings[s_postgresSwitches.Contains(key) ? "postgresql." + key : key] = truth ? "true" : "false";
+            }
+        }
+
+        foreach (var (name, value) in s_parameters)
+        {
+            settings["postgresql.parameters." + name] = value;
+        }
+
+        foreach (var (key, value) in section.Section("parameters").Map.Entries)
+        {
+            if (Parameter(key, value) is { } text)
+            {
+                settings["postgresql.parameters." + key.Value] = text;
+            }
+        }
+
+        return settings.ToImmutable();
+    }
+
+    private string? Parameter(YamlScalar key, YamlNode value)
+    {
+        var name = key.Value;
+        if (name.Length == 0 || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '.') || char.IsAsciiDigit(name[0]))
+        {
+            _findings.Error($"{key.Kind} cannot be the name of a parameter", key.At, "lower-case letters, digits, '_' and '.' only, as in pg_settings");
+        }
+        else if (s_reservedParameters.Contains(name))
+        {
+            _findings.Error($"the parameter '{name}' is not yours to set", key.At, "kbr or Patroni gives it its value", "remove it");
+        }
+        else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
+        {
+            _findings.Error($"the parameter '{name}' must be one line, not {value.Kind}", value.At);
+        }
+        else if (scalar.Value.Contains("${secret.", StringComparison.Ordinal))
+        {
+            _findings.Error($"the parameter '{name}' may not hold a secret", scalar.At, "anyone who can log in reads it in pg_settings");
+        }
+        else
+        {
+            return scalar.Value;
+        }
+
+        return null;
+    }
+
+    // A name by itself, or { name, password }.
+    private PostgresUser User(string key, CredentialNeeded name, string password)
+    {
+        var fallback = context.Secrets.Plain(name.Name) ?? name.Value!;
+        if (section.Find(key) is not YamlMapping map)
+        {
+            var word = section.Word(key, "a user's name, or { name, password }");
+            return new PostgresUser(Name(word, word?.Value ?? fallback, word?.At ?? section.At, "user"), Password(password, word?.At ?? section.At));
+        }
+
+        var own = new SectionReader(map, $"'{key}'", _findings).Allow("name", "password");
+        var given = own.Word("name", "a user's name");
+        return new PostgresUser(
+            Name(given, given?.Value ?? fallback, own.Place("name"), "user"),
+            own.Find("password") is null ? Password(password, own.At) : SecretOf(own, "password"));
+    }
+
+    private PostgresUser Credentials(CredentialNeeded name, string password) =>
+        new(Name(null, context.Secrets.Plain(name.Name) ?? name.Value!, section.At, "user"), Password(password, section.At));
+
+    private ImmutableArray<PostgresUser> Users(PostgresUser[] known)
+    {
+        var users = ImmutableArray.CreateBuilder<PostgresUser>();
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var user in known.Where(user => !names.Add(user.Name)))
+        {
+            _findings.Error($"the user '{user.Name}' has two parts to play", section.At, "superuser, replication and application are users of their own", "give each another name");
+        }
+
+        foreach (var own in Items("users", "a user"))
+        {
+            own.Allow("name", "password", "pooled");
+            var word = own.Word("name", "a user's name", required: true);
+            if (word is not null && names.Add(Name(word, word.Value, word.At, "user")))
+            {
+                users.Add(new PostgresUser(word.Value, SecretOf(own, "password")) { Pooled = own.Truth("pooled") ?? true });
+            }
+            else if (word is not null)
+            {
+                _findings.Error($"the user '{word.Value}' is there already", word.At, null, "remove one of them");
+            }
+        }
+
+        return users.ToImmutable();
+    }
+
+    private ImmutableArray<PostgresDatabase> Databases(string owner)
+    {
+        var databases = ImmutableArray.CreateBuilder<PostgresDatabase>();
+        var word = section.Word("database", "the application's database");
+        databases.Add(new PostgresDatabase(Name(word, word?.Value ?? context.Secrets.Plain(PostgresCredentials.Database.Name) ?? PostgresCredentials.Database.Value!, section.Place("database"), "database"), owner));
+        foreach (var own in Items("databases", "a database"))
+        {
+            own.Allow("name", "owner");
+            if (own.Word("name", "a database's name", required: true) is not { } name)
+            {
+                continue;
+            }
+
+            if (databases.Any(database => database.Name == name.Value))
+            {
+                _findings.Error($"the database '{name.Value}' is there already", name.At, null, "remove one of them");
+                continue;
+            }
+
+            databases.Add(new PostgresDatabase(Name(name, name.Value, name.At, "database"), own.Word("owner", "a user's name")?.Value ?? owner));
+        }
+
+        return databases.ToImmutable();
+    }
+
+    private ImmutableArray<PostgresExtension> Extensions(ImmutableArray<PostgresDatabase> databases)
+    {
+        var extensions = ImmutableArray.CreateBuilder<PostgresExtension>();
+        foreach (var own in Items("extensions", "an extension"))
+        {
+            own.Allow("name", "database", "version");
+            var name = own.Word("name", "an extension's name", required: true);
+            var database = own.Word("database", "a database's name");
+            if (database is not null && !databases.Any(one => one.Name == database.Value))
+            {
+                _findings.Unknown($"there is no database '{database.Value}'", database.At, database.Value, databases.Select(one => one.Name), "databases are");
+            }
+
+            if (name is null)
+            {
+                continue;
+            }
+
+            if (!name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-'))
+            {
+                _findings.Error($"'{name.Value}' cannot be the name of an extension", name.At, "letters, digits, '_' and '-' only");
+            }
+
+            var extension = new PostgresExtension(name.Value, database?.Value ?? databases[0].Name, own.Word("version", "a version")?.Value);
+            if (extensions.Any(one => one.Name == extension.Name && one.Database == extension.Database))
+            {
+                _findings.Error($"the extension '{extension.Name}' is there already in {extension.Database}", name.At, null, "remove one of them");
+                continue;
+            }
+
+            extensions.Add(extension);
+        }
+
+        return extensions.ToImmutable();
+    }
+
+    private HaproxySettings? Haproxy(LoadBalancer? balancer)
+    {
+        var own = section.Section("haproxy").Allow(
+            "image", "uid", "gid", "port", "pooled_port", "stats_port", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
+            "idle_timeout");
+        var shortest = TimeSpan.FromMilliseconds(50);
+        var settings = new HaproxySettings(
+            "", own.Integer("uid", 99, 1), own.Integer("gid", 99, 1),
+            own.Port("port") ?? balancer?.Port ?? 5432, own.Port("pooled_port") ?? balancer?.PooledPort ?? 6432, own.Port("stats_port") ?? 8404,
+            own.Integer("max_connections", 2000, 10),
+            own.Duration("inter", TimeSpan.FromMilliseconds(500), shortest),
+            own.Duration("fastinter", TimeSpan.FromMilliseconds(250), shortest),
+            own.Duration("downinter", TimeSpan.FromMilliseconds(500), shortest),
+            own.Integer("fall", 2, 1), own.Integer("rise", 1, 1),
+            own.Duration("connect_timeout", TimeSpan.FromSeconds(1), shortest),
+            own.Duration("check_timeout", TimeSpan.FromSeconds(2), shortest),
+            own.Integer("retries", 1),
+            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)));
+        return Image(own) is { } image ? settings with { Image = image } : null;
+    }
+
+    private PgBouncerSettings? PgBouncer()
+    {
+        var own = section.Section("pgbouncer").Allow(
+            "image", "uid", "gid", "port", "pool_mode", "max_client_conn", "default_pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool_timeout", "max_db_connections",
+            "max_user_connections");
+        var settings = new PgBouncerSettings(
+            "", own.Integer("uid", 999, 1), own.Integer("gid", 999, 1), own.Port("port") ?? 6433,
+            own.Choice("pool_mode", "transaction", ("session", "session"), ("transaction", "transaction"), ("statement", "statement")),
+            own.Integer("max_client_conn", 500, 1), own.Integer("default_pool_size", 50, 1), own.Integer("min_pool_size", 10), own.Integer("reserve_pool_size", 5),
+            own.Integer("reserve_pool_timeout", 3), own.Integer("max_db_connections", 100), own.Integer("max_user_connections", 50));
+        return Image(own) is { } image ? settings with { Image = image } : null;
+    }
+
+    private HealthBounds Health()
+    {
+        var own = section.Section("health").Allow("max_lag", "gate_timeout");
+        return new HealthBounds(own.Size("max_lag", 1L << 20), own.Duration("gate_timeout", TimeSpan.FromSeconds(120), TimeSpan.FromSeconds(10)));
+    }
+
+    // The maps of a list; a word stands for a map with that name.
+    private IEnumerable<SectionReader> Items(string key, string what)
+    {
+        switch (section.Find(key))
+        {
+            case null:
+                yield break;
+            case YamlSequence list:
+                foreach (var item in list.Items)
+                {
+                    if (item is YamlScalar { IsNull: false } word)
+                    {
+                        yield return new SectionReader(new YamlMapping(word.At, [(word with { Value = "name" }, word)]), $"{what} '{word.Value}'", _findings);
+                    }
+                    else if (SectionReader.Of(item, what, _findings) is { } own)
+                    {
+                        yield return own;
+                    }
+                }
+
+                break;
+            case var other:
+                _findings.Error($"'{key}' must be a list, not {other.Kind}", other.At);
+                break;
+        }
+    }
+
+    private string Name(YamlScalar? word, string name, SourceLocation at, string what)
+    {
+        // Names that need no quotes in SQL, pg_hba, userlist and addresses of resources.
+        if (name.Length is 0 or > 63 || !(char.IsAsciiLetterLower(name[0]) || name[0] == '_') || name.StartsWith("pg_", StringComparison.Ordinal)
+            || name is "pgbouncer" or "all" or "public" or "none" or "template0" or "template1" || (what == "database" && name == "replication")
+            || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '-'))
+        {
+            _findings.Error(
+                $"'{name}' cannot be the name of a {what}", at,
+                "at most 63 lower-case letters, digits, '_' and '-', not starting with a digit or 'pg_', and no word that PostgreSQL or PgBouncer uses itself",
+                word is null ? "give the name here, or another value in the credentials file" : null);
+        }
+
+        return name;
+    }
+
+    private SecretText SecretOf(SectionReader own, string key)
+    {
+        if (own.Word(key, "a password, as ${secret.NAME}", required: true) is not { } word)
+        {
+            return SecretText.Plain("");
+        }
+
+        if (!word.Value.StartsWith("${secret.", StringComparison.Ordinal) || !word.Value.EndsWith('}'))
+        {
+            // What stands there may be a password, so it is not shown.
+            _findings.Error($"'{key}' must be ${{secret.NAME}}", word.At with { LineText = "" }, "secrets stand in the credentials file or in the environment, never in cluster.yaml", "kbr init --credentials makes one of any name");
+            return SecretText.Plain("");
+        }
+
+        return Password(word.Value[9..^1], word.At);
+    }
+
+    private SecretText Password(string name, SourceLocation at)
+    {
+        context.Secrets.Require(name, at, _findings);
+        var value = context.Secrets.Use(name, at, _findings);
+        if (value?.Any(char.IsControl) == true)
+        {
+            _findings.Error($"secret {name} holds a control character", at, "configuration files are made of lines", "choose a password without it");
+        }
+
+        return new SecretText([new SecretText.Part(value ?? "", true)]);
+    }
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+}

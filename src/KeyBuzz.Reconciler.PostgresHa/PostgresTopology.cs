@@ -1,0 +1,247 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>The <c>postgres</c> section of cluster.yaml with every default filled in: who runs what, on which ports, as whom.</summary>
+public sealed record PostgresTopology
+{
+    /// <summary>The container that PostgreSQL and Patroni run in, on every member.</summary>
+    public const string PatroniContainer = "patroni";
+
+    /// <summary>The container of HAProxy, on every proxy host.</summary>
+    public const string HaproxyContainer = "haproxy";
+
+    /// <summary>The container of PgBouncer, on every proxy host.</summary>
+    public const string PgBouncerContainer = "pgbouncer";
+
+    /// <summary>Where HAProxy's configuration is, inside its container.</summary>
+    public const string HaproxyConfiguration = "/usr/local/etc/haproxy/haproxy.cfg";
+
+    /// <summary>HAProxy's backend of all members, of which one at most is up.</summary>
+    public const string HaproxyPrimaryBackend = "primary";
+
+    /// <summary>HAProxy's backend of all PgBouncers.</summary>
+    public const string HaproxyPooledBackend = "pgbouncer";
+
+    /// <summary>Where HAProxy has its admin socket, inside its container.</summary>
+    public const string HaproxyAdminSocket = "/run/haproxy/admin.sock";
+
+    /// <summary>Where PgBouncer has its unix socket, inside its container; its own user is let in there as <c>pgbouncer</c>, the administrator, without a password.</summary>
+    public const string PgBouncerSocketDirectory = "/run/pgbouncer";
+
+    /// <summary>The name that Patroni and kbr know the cluster by, and the group that cluster-wide resources are placed on.</summary>
+    public required string Scope { get; init; }
+
+    /// <summary>PostgreSQL's major version.</summary>
+    public required int Version { get; init; }
+
+    /// <summary>The hosts with Patroni and PostgreSQL, in the order of the file.</summary>
+    public required ImmutableArray<Host> Members { get; init; }
+
+    /// <summary>The hosts with HAProxy and PgBouncer, in the order of the file.</summary>
+    public required ImmutableArray<Host> Proxies { get; init; }
+
+    /// <summary>What applications connect to.</summary>
+    public required LoadBalancer LoadBalancer { get; init; }
+
+    /// <summary>The ports on the members.</summary>
+    public required MemberPorts Ports { get; init; }
+
+    /// <summary>The image of the members.</summary>
+    public required string Image { get; init; }
+
+    /// <summary>The uid that PostgreSQL runs as in that image.</summary>
+    public required long Uid { get; init; }
+
+    /// <summary>The gid that PostgreSQL runs as in that image.</summary>
+    public required long Gid { get; init; }
+
+    /// <summary>The size of /dev/shm in the members' containers, in bytes.</summary>
+    public required long SharedMemory { get; init; }
+
+    /// <summary>How long PostgreSQL is given to stop.</summary>
+    public required TimeSpan StopTimeout { get; init; }
+
+    /// <summary>The directory on every host that the directories of this section lie in.</summary>
+    public required string BaseDirectory { get; init; }
+
+    /// <summary>The volume of each member.</summary>
+    public required DataVolume Volume { get; init; }
+
+    /// <summary>The directories on the members.</summary>
+    public required MemberDirectories Directories { get; init; }
+
+    /// <summary>The member that makes the database when there is none: only its patroni.yml has the bootstrap section.</summary>
+    public required string FirstLeader { get; init; }
+
+    /// <summary>The member that is to lead when all is well; null for any.</summary>
+    public required string? PreferredLeader { get; init; }
+
+    /// <summary>The locale that the database is made with.</summary>
+    public required string Locale { get; init; }
+
+    /// <summary>Networks beside the proxies that may log in to PostgreSQL directly, in CIDR notation.</summary>
+    public required ImmutableArray<string> Networks { get; init; }
+
+    /// <summary>The times that decide how long a failover takes.</summary>
+    public required FailoverTimes Times { get; init; }
+
+    /// <summary>Patroni's dynamic configuration by flat key, such as <c>ttl</c> or <c>postgresql.parameters.max_connections</c>.</summary>
+    public required ImmutableSortedDictionary<string, string> Settings { get; init; }
+
+    /// <summary>The superuser, made by initdb.</summary>
+    public required PostgresUser Superuser { get; init; }
+
+    /// <summary>The user that replicas stream as, made by Patroni.</summary>
+    public required PostgresUser Replication { get; init; }
+
+    /// <summary>The application's user.</summary>
+    public required PostgresUser Application { get; init; }
+
+    /// <summary>Users beside these.</summary>
+    public required ImmutableArray<PostgresUser> Users { get; init; }
+
+    /// <summary>The databases, the application's first.</summary>
+    public required ImmutableArray<PostgresDatabase> Databases { get; init; }
+
+    /// <summary>The extensions.</summary>
+    public required ImmutableArray<PostgresExtension> Extensions { get; init; }
+
+    /// <summary>Who may call the unsafe parts of Patroni's REST API.</summary>
+    public required PostgresUser Rest { get; init; }
+
+    /// <summary>What RAFT members prove to each other.</summary>
+    public required SecretText RaftPassword { get; init; }
+
+    /// <summary>Who may ask PgBouncer for its statistics.</summary>
+    public required PostgresUser PoolerStatistics { get; init; }
+
+    /// <summary>How HAProxy is set up.</summary>
+    public required HaproxySettings Haproxy { get; init; }
+
+    /// <summary>How PgBouncer is set up.</summary>
+    public required PgBouncerSettings PgBouncer { get; init; }
+
+    /// <summary>What counts as healthy.</summary>
+    public required HealthBounds Health { get; init; }
+
+    /// <summary>The application's database.</summary>
+    public PostgresDatabase ApplicationDatabase => Databases[0];
+
+    /// <summary>The users that may connect through PgBouncer; each has one and the same verifier there and in PostgreSQL.</summary>
+    public IEnumerable<PostgresUser> PooledUsers => [Superuser, Application, .. Users.Where(user => user.Pooled)];
+}
+
+/// <summary>The address that applications connect to, in front of the proxies.</summary>
+/// <param name="Address">Its private address; no host has it.</param>
+/// <param name="Port">Read-write SQL.</param>
+/// <param name="PooledPort">The same through PgBouncer.</param>
+public sealed record LoadBalancer(string Address, int Port, int PooledPort);
+
+/// <summary>The ports on the members.</summary>
+/// <param name="Postgres">PostgreSQL.</param>
+/// <param name="Rest">Patroni's REST API.</param>
+/// <param name="Raft">RAFT between the members.</param>
+public sealed record MemberPorts(int Postgres, int Rest, int Raft);
+
+/// <summary>The block device that a member keeps its data on.</summary>
+/// <param name="Devices">The device by member.</param>
+/// <param name="MountPoint">Where it is mounted.</param>
+/// <param name="MountOptions">Mount options, or null for the volume type's own.</param>
+/// <param name="PreventDestroy">Whether a plan that would delete it is refused.</param>
+public sealed record DataVolume(ImmutableSortedDictionary<string, string> Devices, string MountPoint, string? MountOptions, bool PreventDestroy);
+
+/// <summary>The directories on a member, the same inside its container.</summary>
+/// <param name="Data">What holds the data directory. The container mounts this one, so that Patroni may rename and remove the data directory in it.</param>
+/// <param name="DataDirectory">PostgreSQL's data directory (PGDATA).</param>
+/// <param name="Raft">RAFT's log.</param>
+/// <param name="Archive">For archived WAL.</param>
+/// <param name="Configuration">What holds patroni.yml.</param>
+public sealed record MemberDirectories(string Data, string DataDirectory, string Raft, string Archive, string Configuration);
+
+/// <summary>Patroni's three times, in seconds.</summary>
+/// <param name="Ttl">How long the leader's lease holds.</param>
+/// <param name="LoopWait">How often Patroni looks.</param>
+/// <param name="RetryTimeout">How long it retries before it gives up the lease.</param>
+public sealed record FailoverTimes(int Ttl, int LoopWait, int RetryTimeout)
+{
+    /// <summary>The least ttl that Patroni uses; a smaller one is stored and silently replaced.</summary>
+    public const int LeastTtl = 20;
+
+    /// <summary>The longest gap in writes when the leader dies without a word: its lease has just been renewed, and the new leader promotes in about three seconds
+    /// (measured on the lab).</summary>
+    public TimeSpan WorstCase => TimeSpan.FromSeconds(Ttl + 3);
+
+    /// <summary>Why Patroni would silently use other times, or null.</summary>
+    public string? Problem =>
+        Ttl < LeastTtl ? $"ttl is {Ttl} s, and Patroni uses no less than {LeastTtl} s"
+        : LoopWait < 1 ? $"loop_wait is {LoopWait} s, and Patroni uses no less than 1 s"
+        : RetryTimeout < 3 ? $"retry_timeout is {RetryTimeout} s, and Patroni uses no less than 3 s"
+        : LoopWait + (2 * RetryTimeout) > Ttl ? $"loop_wait + 2 × retry_timeout is {LoopWait + (2 * RetryTimeout)} s, more than the ttl of {Ttl} s"
+        : null;
+}
+
+/// <summary>Somebody who logs in.</summary>
+/// <param name="Name">The name.</param>
+/// <param name="Password">The password.</param>
+public sealed record PostgresUser(string Name, SecretText Password)
+{
+    /// <summary>Whether the user may connect through PgBouncer.</summary>
+    public bool Pooled { get; init; }
+}
+
+/// <summary>A database.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Owner">The role that owns it.</param>
+public sealed record PostgresDatabase(string Name, string Owner);
+
+/// <summary>An extension in a database.</summary>
+/// <param name="Name">Its name, for example <c>vector</c>.</param>
+/// <param name="Database">The database.</param>
+/// <param name="Version">The version wanted; null for the image's default.</param>
+public sealed record PostgresExtension(string Name, string Database, string? Version);
+
+/// <summary>How HAProxy is set up.</summary>
+/// <param name="Image">Its image.</param>
+/// <param name="Uid">The uid it runs as.</param>
+/// <param name="Gid">The gid it runs as.</param>
+/// <param name="Port">Where read-write SQL comes in.</param>
+/// <param name="PooledPort">Where pooled SQL comes in.</param>
+/// <param name="StatsPort">The statistics page.</param>
+/// <param name="MaxConnections">Connections it takes at one time.</param>
+/// <param name="Inter">Time between two checks of a server that is up.</param>
+/// <param name="FastInter">The same while a server is changing state.</param>
+/// <param name="DownInter">The same while a server is down.</param>
+/// <param name="Fall">Failed checks until a server is down.</param>
+/// <param name="Rise">Good checks until it is up.</param>
+/// <param name="ConnectTimeout">How long connecting to a server may take.</param>
+/// <param name="CheckTimeout">How long a check waits for an answer once it is connected.</param>
+/// <param name="Retries">Further attempts to connect.</param>
+/// <param name="IdleTimeout">How long a session may be silent.</param>
+public sealed record HaproxySettings(
+    string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
+    TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout);
+
+/// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>
+/// <param name="Image">Its image.</param>
+/// <param name="Uid">The uid it runs as.</param>
+/// <param name="Gid">The gid it runs as.</param>
+/// <param name="Port">Where it listens.</param>
+/// <param name="PoolMode">session, transaction or statement.</param>
+/// <param name="MaxClientConnections">Clients at one time.</param>
+/// <param name="DefaultPoolSize">Server connections for each user and database.</param>
+/// <param name="MinPoolSize">How many of them are kept.</param>
+/// <param name="ReservePoolSize">More of them for clients that wait too long.</param>
+/// <param name="ReservePoolTimeout">How long a client waits for those, in seconds.</param>
+/// <param name="MaxDatabaseConnections">Server connections for each database.</param>
+/// <param name="MaxUserConnections">Server connections for each user.</param>
+public sealed record PgBouncerSettings(
+    string Image, long Uid, long Gid, int Port, string PoolMode, long MaxClientConnections, long DefaultPoolSize, long MinPoolSize, long ReservePoolSize, long ReservePoolTimeout,
+    long MaxDatabaseConnections, long MaxUserConnections);
+
+/// <summary>What counts as healthy.</summary>
+/// <param name="MaxLag">How far a replica may be behind, in bytes.</param>
+/// <param name="GateTimeout">How long kbr waits for the cluster to become healthy after a step.</param>
+public sealed record HealthBounds(long MaxLag, TimeSpan GateTimeout);

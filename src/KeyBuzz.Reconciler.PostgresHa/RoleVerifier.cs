@@ -1,0 +1,27 @@
+using System.Security.Cryptography;
+using System.Text;
+using KeyBuzz.Reconciler.Providers.Role;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>The SCRAM verifier that a role is to have. Its salt is an HMAC under KBR_KEY, so the same verifier comes out of every plan, and nobody without the key
+/// can tell from two verifiers whether two roles share a password.</summary>
+/// <param name="key">KBR_KEY.</param>
+/// <param name="scope">The cluster.</param>
+internal sealed class RoleVerifier(string key, string scope)
+{
+    private readonly byte[] _key = Encoding.UTF8.GetBytes(key);
+
+    /// <summary>The verifier of a user, a secret as the password is.</summary>
+    public SecretText Of(PostgresUser user)
+    {
+        var password = user.Password.Reveal();
+        var salt = HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes($"scram-salt\n{scope}\n{user.Name}\n{password}")).AsSpan(0, ScramVerifier.SaltLength);
+        return new SecretText([new SecretText.Part(ScramVerifier.Make(password, salt), true)]);
+    }
+
+    /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the same.</summary>
+    public string Fingerprint(params ReadOnlySpan<string> settings) =>
+        Convert.ToHexStringLower(HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes("settings\n" + string.Join('\n', settings!))))[..32];
+}

@@ -1,0 +1,43 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Configuration;
+
+/// <summary>The values that a schema gives to what is left out.</summary>
+public static class SchemaDefaults
+{
+    /// <summary>The attributes with the defaults of the schema filled in, as if they had been bound from cluster.yaml.</summary>
+    /// <exception cref="ArgumentException">An attribute is not in the schema, or a required one is missing: a mistake of the program that made them.</exception>
+    public static AttributeSet Fill(ResourceSchema schema, AttributeSet given)
+    {
+        var values = ImmutableDictionary.CreateBuilder<string, object>(StringComparer.Ordinal);
+        foreach (var name in given.Names)
+        {
+            values[name] = schema.Find(name) is not null ? given[name]! : throw new ArgumentException($"the type {schema.Type} has no attribute '{name}'", nameof(given));
+        }
+
+        foreach (var attribute in schema.Attributes.Where(attribute => !given.Has(attribute.Name)))
+        {
+            if (attribute.Required)
+            {
+                throw new ArgumentException($"the type {schema.Type} needs the attribute '{attribute.Name}'", nameof(given));
+            }
+
+            if (Of(attribute) is { } value)
+            {
+                values[attribute.Name] = value;
+            }
+        }
+
+        return new AttributeSet(values.ToImmutable());
+    }
+
+    /// <summary>The default of an attribute in the type that an <see cref="AttributeSet"/> holds it in, or null.</summary>
+    internal static object? Of(AttributeDefinition attribute) => (attribute.Kind, attribute.Default) switch
+    {
+        (AttributeKind.Integer or AttributeKind.Size, int number) => (long)number,
+        (AttributeKind.Text, string text) => SecretText.Plain(text),
+        (AttributeKind.String, string text) when attribute.MayHoldSecret => SecretText.Plain(text),
+        _ => attribute.Default,
+    };
+}
