@@ -150,13 +150,18 @@ wait_booted() { # HOST [SECONDS]
 }
 
 # ---- disks -------------------------------------------------------------------------------------------
+# mount(8) takes any free loop device, also one that was just made for a disk: so one of the two at a time, in all labs (fd 6).
 
 backing_file() { cat "/sys/block/loop$1/loop/backing_file" 2>/dev/null || true; }
 
 detach_disk() { # LOOP
   local file; file=$(backing_file "$1")
   [[ -n $file ]] || return 0
-  [[ $file == "$OWN"/* ]] || die "/dev/loop$1 belongs to $file, which is not the lab's"
+  if [[ $file != "$OWN"/* ]]; then
+    # Whoever asks for any free loop device may be given this one, and gives it back sooner or later.
+    wait_for 60 "/dev/loop$1, which holds $file and not a disk of this lab" loop_free "$1"
+    return 0
+  fi
   losetup -d "/dev/loop$1"
   wait_for 20 "/dev/loop$1 to be released" loop_free "$1"
 }
@@ -165,11 +170,14 @@ loop_free() { [[ -z $(backing_file "$1") ]]; }
 attach_disk() { # LOOP FILE
   [[ $(backing_file "$1") == "$2" ]] && return 0
   detach_disk "$1"
-  # LOOP_CTL_ADD makes a loop device of a given number; it fails when there is one already.
-  [[ -d /sys/block/loop$1 ]] ||
-    perl -e 'open my $c, "+<", "/dev/loop-control" or die "loop-control: $!"; ioctl $c, 0x4C80, $ARGV[0]+0' "$1"
-  [[ -b /dev/loop$1 ]] || mknod "/dev/loop$1" b 7 "$1"
-  losetup "/dev/loop$1" "$2"
+  {
+    flock 6
+    # LOOP_CTL_ADD makes a loop device of a given number; it fails when there is one already.
+    [[ -d /sys/block/loop$1 ]] ||
+      perl -e 'open my $c, "+<", "/dev/loop-control" or die "loop-control: $!"; ioctl $c, 0x4C80, $ARGV[0]+0' "$1"
+    [[ -b /dev/loop$1 ]] || mknod "/dev/loop$1" b 7 "$1"
+    wait_for 60 "/dev/loop$1, which another program has taken" losetup "/dev/loop$1" "$2"
+  } 6>"$CACHE/lock.loops"
 }
 
 remove_loop() { # LOOP
@@ -196,7 +204,7 @@ mount_store() {
       mv "$CACHE/store.img.part" "$CACHE/store.img"
     fi
     mount -o loop,noatime "$CACHE/store.img" "$STORE"
-  } 6>"$CACHE/lock.store"
+  } 6>"$CACHE/lock.loops"
 }
 
 unmount() { ! mountpoint -q "$1" || umount "$1" || umount -l "$1"; }
@@ -212,7 +220,11 @@ fresh_docker_root() { # HOST
   mount_docker_root "$1"
 }
 mount_docker_root() { # HOST; the copies share one UUID
-  mountpoint -q "$OWN/docker/$1" || mount -o loop,noatime,nouuid "$STORE/$PREFIX$1.img" "$OWN/docker/$1"
+  mountpoint -q "$OWN/docker/$1" && return 0
+  {
+    flock 6
+    mount -o loop,noatime,nouuid "$STORE/$PREFIX$1.img" "$OWN/docker/$1"
+  } 6>"$CACHE/lock.loops"
 }
 
 # ---- hosts -------------------------------------------------------------------------------------------
