@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Providers.Directory;
 using KeyBuzz.Reconciler.Providers.Extension;
 using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
@@ -28,6 +29,7 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
         services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());
         services.AddSingleton<IResourceProvider>(_ => new PatroniClusterProvider());
+        services.AddSingleton<IResourceProvider>(_ => new PatroniConfigProvider());
         services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
         services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());
         services.AddSingleton<IResourceProvider>(_ => new ExtensionProvider());

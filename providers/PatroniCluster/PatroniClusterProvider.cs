@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json.Nodes;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -25,7 +24,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
-        new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = 1L << 20 },
+        new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
         new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
     ]);
 
@@ -193,7 +192,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     private static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected) =>
-        PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? 1 << 20);
+        PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag);
 
     // The file that every data directory of PostgreSQL has.
     private static StatRead? DataMark(Resource resource) => resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
@@ -207,21 +206,15 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             return new RolloutTurn.Wait(string.Join("; ", trouble));
         }
 
-        var candidate = view.Candidate(state, leader);
-        var body = new JsonObject { ["leader"] = leader, ["candidate"] = candidate }.ToJsonString();
         try
         {
-            var answer = await new PatroniRest(access, connection)
-                .SendAsync(leader, HttpMethod.Post, "/switchover", System.Text.Encoding.UTF8.GetBytes(body), TimeSpan.FromSeconds(60), cancellationToken).ConfigureAwait(false);
-            return answer.Status is 200 or 202 ? wait : new RolloutTurn.Wait($"{leader} could not hand over to {candidate}: {answer.Body.Trim()}");
-        }
-        catch (NotNowException exception)
-        {
-            return new RolloutTurn.Wait(exception.Message);
+            await new PatroniMembers(access, connection, TimeSpan.Zero).SwitchoverAsync(leader, view.Candidate(state, leader)!, cancellationToken).ConfigureAwait(false);
+            return wait;
         }
         catch (ChangeFailedException exception)
         {
-            return new RolloutTurn.Stop(exception.Message);
+            // It may work next time: a candidate is not ready at once after it was restarted itself.
+            return new RolloutTurn.Wait(exception.Message);
         }
     }
 }

@@ -44,6 +44,9 @@ public sealed record PatroniMember(string Name)
 /// <param name="Problems">What is not as it should be, a sentence each that begins with the member; empty when all is.</param>
 public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, ImmutableArray<string> Problems)
 {
+    /// <summary>How many bytes a replica may be behind where nothing else is said.</summary>
+    public const long DefaultMaxLag = 1 << 20;
+
     // Patroni's own defaults, for while its configuration cannot be read.
     private const long DefaultLoopWait = 10;
     private const long DefaultRetryTimeout = 10;

@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
 /// <summary>Looks into JSON that a host sent: what is broken off, missing or of another kind is null, never an exception.</summary>
-internal static class JsonAnswer
+public static class JsonAnswer
 {
     /// <summary>The document, or null when it is none.</summary>
     public static JsonElement? Parse(string? text)

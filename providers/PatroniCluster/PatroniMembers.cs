@@ -1,0 +1,99 @@
+using System.Buffers;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>Restarts PostgreSQL on members and hands the lead over, by Patroni's REST API, and only while the cluster is healthy.</summary>
+/// <param name="group">The members.</param>
+/// <param name="connection">How they are reached.</param>
+/// <param name="patience">How long the cluster may take to be healthy.</param>
+internal sealed class PatroniMembers(IGroupAccess group, ClusterConnection connection, TimeSpan patience)
+{
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Restarts PostgreSQL on the next of the members, and returns when the cluster is healthy again. Replicas come first, the least behind before the others; the leader comes
+    /// last, after it has handed over, or first and in place where that is asked for. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <param name="members">The members that have to be restarted.</param>
+    /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task RestartNextAsync(IReadOnlyCollection<string> members, bool leaderFirst, CancellationToken cancellationToken)
+    {
+        var health = await HealthyAsync(cancellationToken).ConfigureAwait(false);
+        var leader = health.Leader!;
+        var replicas = health.Members.Where(member => !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal).Select(member => member.Name).ToList();
+        var next = leaderFirst ? leader : replicas.FirstOrDefault(members.Contains);
+        if (next is null)
+        {
+            next = leader;
+            if (replicas.Count > 0)
+            {
+                await SwitchoverAsync(leader, replicas[0], cancellationToken).ConfigureAwait(false);
+                await HealthyAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+
+        await CallAsync(next, "/restart", Json(), TimeSpan.FromMinutes(5), $"PostgreSQL on {next} could not be restarted", cancellationToken).ConfigureAwait(false);
+        await HealthyAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Hands the lead over. Throws <see cref="ChangeFailedException"/>.</summary>
+    public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) => CallAsync(
+        leader, "/switchover", Json(("leader", leader), ("candidate", candidate)), TimeSpan.FromMinutes(2), $"{leader} could not hand over to {candidate}", cancellationToken);
+
+    private async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var snapshots = await PatroniClusterProvider.ReadAllAsync(group, PatroniHealth.Reads(connection.RestPort), cancellationToken).ConfigureAwait(false);
+            var health = PatroniHealth.Judge(connection.RestPort, snapshots, group.Members.Select(member => member.Name), PatroniHealth.DefaultMaxLag);
+            if (health.IsHealthy)
+            {
+                return health;
+            }
+
+            if (TimeProvider.System.GetElapsedTime(begun) > patience)
+            {
+                throw new ChangeFailedException($"nobody is restarted while {connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}");
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task CallAsync(string host, string path, byte[] body, TimeSpan timeout, string failure, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var answer = await new PatroniRest(group, connection).SendAsync(host, HttpMethod.Post, path, body, timeout, cancellationToken).ConfigureAwait(false);
+            if (answer.Status is not (200 or 202))
+            {
+                throw new ChangeFailedException($"{failure}: Patroni answers {answer.Status}: {answer.Body.Trim()}");
+            }
+        }
+        catch (NotNowException exception)
+        {
+            throw new ChangeFailedException($"{failure}: {exception.Message}", exception);
+        }
+    }
+
+    private static byte[] Json(params ReadOnlySpan<(string Name, string Value)> values)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            foreach (var (name, value) in values)
+            {
+                json.WriteString(name, value);
+            }
+
+            json.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+}

@@ -1,0 +1,206 @@
+using System.Collections.Immutable;
+using System.Text;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>Carries one change of the dynamic configuration out: stores it, takes back what ALTER SYSTEM put in its way, waits until every member runs with it, and restarts
+/// in turn the members that have to be.</summary>
+internal sealed class ConfigChange
+{
+    // A standby must not have them lower than the leader, so a decrease goes the other way round (PostgreSQL, "Administrator's Overview" of hot standby).
+    private static readonly ImmutableHashSet<string> s_leaderFirstWhenLower =
+        ["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
+
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_loop = TimeSpan.FromSeconds(15);
+
+    private readonly IGroupAccess _group;
+    private readonly ClusterConnection _connection;
+    private readonly PatroniMembers _members;
+    private readonly ImmutableSortedDictionary<string, string?> _values;
+    private readonly IReadOnlyCollection<string> _keys;
+    private readonly TimeSpan _patience;
+
+    /// <summary>Takes the change; does nothing yet.</summary>
+    public ConfigChange(ResourceChange change, IGroupAccess group)
+    {
+        var settings = change.Resource.Spec.Map("settings");
+        _group = group;
+        _connection = ClusterConnection.Of(change.Resource);
+        _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
+        _members = new PatroniMembers(group, _connection, _patience);
+        _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
+            key => key, key => settings.GetValueOrDefault(key), StringComparer.Ordinal);
+        _keys = [.. _values.Keys.Concat(s_leaderFirstWhenLower.Select(name => DynamicSettings.Parameters + name))];
+    }
+
+    /// <summary>Makes it so. Throws <see cref="ChangeFailedException"/>.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
+        var lowered = _values.Where(pair => IsLowered(view, pair.Key, pair.Value)).ToList();
+        await RunAsync([.. _values.Except(lowered)], leaderFirst: false, cancellationToken).ConfigureAwait(false);
+        await RunAsync(lowered, leaderFirst: true, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task RunAsync(List<KeyValuePair<string, string?>> values, bool leaderFirst, CancellationToken cancellationToken)
+    {
+        if (values.Count == 0)
+        {
+            return;
+        }
+
+        await StoreAsync(values, cancellationToken).ConfigureAwait(false);
+        await ResetAsync(values, cancellationToken).ConfigureAwait(false);
+        var restarts = 0;
+        while (true)
+        {
+            var (view, waiting) = await SettleAsync(values, cancellationToken).ConfigureAwait(false);
+            if (waiting.Count == 0)
+            {
+                return;
+            }
+
+            // On a lowered value a standby may have to be restarted again, once it has seen that the leader has it.
+            if (++restarts > 3 * _group.Members.Length)
+            {
+                throw new ChangeFailedException($"{string.Join(" and ", waiting)} still wait for a restart after {restarts - 1} of them; see pending_restart_reason in Patroni's /patroni there");
+            }
+
+            await _members.RestartNextAsync(waiting, leaderFirst && view.Members.Any(member => !member.InRecovery && waiting.Contains(member.Name)), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static bool IsLowered(ConfigView view, string key, string? wanted)
+    {
+        var name = DynamicSettings.ParameterOf(key);
+        return name is not null && s_leaderFirstWhenLower.Contains(name)
+            && view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters.GetValueOrDefault(name) is { } now
+            && ParameterValue.Number(now.Setting, now.Unit) is { } current
+            && (wanted is null || ParameterValue.Number(wanted, now.Unit) < current);
+    }
+
+    private async Task<ConfigView> ReadAsync(CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var snapshots = await PatroniClusterProvider.ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken).ConfigureAwait(false);
+            if (ConfigView.Of(_connection, _keys, snapshots) is { Members.IsEmpty: false } view)
+            {
+                return view;
+            }
+
+            if (TimeProvider.System.GetElapsedTime(begun) > _patience)
+            {
+                throw new ChangeFailedException($"no member of {_connection.Scope} tells its dynamic configuration and parameters for {_patience.TotalSeconds:0} s; is there a leader?");
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task StoreAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
+            var different = values.Where(pair => pair.Value is null ? view.Stored.ContainsKey(pair.Key) : !view.IsStored(pair.Key, pair.Value)).ToList();
+            if (different.Count == 0)
+            {
+                return;
+            }
+
+            string trouble;
+            try
+            {
+                var target = view.Members.FirstOrDefault(member => !member.InRecovery)?.Name ?? view.Members[0].Name;
+                var answer = await new PatroniRest(_group, _connection)
+                    .SendAsync(target, HttpMethod.Patch, "/config", DynamicSettings.Patch(different), TimeSpan.FromSeconds(20), cancellationToken).ConfigureAwait(false);
+                if (answer.Status == 200)
+                {
+                    return;
+                }
+
+                trouble = $"{target}: Patroni answers {answer.Status} to the new configuration: {Plain(answer.Body)}";
+            }
+            catch (NotNowException exception)
+            {
+                trouble = exception.Message;
+            }
+
+            if (TimeProvider.System.GetElapsedTime(begun) > _patience)
+            {
+                throw new ChangeFailedException(trouble);
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task ResetAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    {
+        var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
+        var overridden = values.Where(pair => pair.Value is not null)
+            .SelectMany(pair => view.Overridden(pair.Key, pair.Value!).Select(host => (host, name: DynamicSettings.ParameterOf(pair.Key)!)))
+            .ToLookup(pair => pair.host, pair => pair.name);
+        foreach (var member in overridden)
+        {
+            var statements = member.Select(name => SqlStatement.Run($"ALTER SYSTEM RESET {string.Join('.', name.Split('.').Select(SqlText.Identifier))}"))
+                .Append(SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()"));
+            try
+            {
+                await new LeaderSession(_group, _connection).RunOnAsync(member.Key, [.. statements], cancellationToken).ConfigureAwait(false);
+            }
+            catch (NotNowException exception)
+            {
+                throw new ChangeFailedException(exception.Message, exception);
+            }
+        }
+    }
+
+    // Waits until every member has taken the values or says that it has to be restarted for them; answers who has to be.
+    private async Task<(ConfigView View, IReadOnlyCollection<string> Waiting)> SettleAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
+            var pending = values.Where(pair => pair.Value is not null).ToDictionary(pair => pair.Key, pair => view.Pending(pair.Key, pair.Value!), StringComparer.Ordinal);
+            var waiting = pending.Values.SelectMany(members => members).Select(member => member.Name)
+                .Concat(values.Where(pair => pair.Value is null).SelectMany(pair => view.Members.Where(member => IsAwaited(member, pair.Key)).Select(member => member.Name)))
+                .ToImmutableSortedSet(StringComparer.Ordinal);
+            var open = values.Where(pair => pair.Value is not null && pending[pair.Key].Count == 0 && view.Actual(pair.Key, pair.Value) != pair.Value).ToList();
+            var leaving = values.Any(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun))));
+            if (open.Count == 0 && !leaving)
+            {
+                return (view, waiting);
+            }
+
+            if (TimeProvider.System.GetElapsedTime(begun) > _patience)
+            {
+                throw new ChangeFailedException(
+                    $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} has what was stored: "
+                    + (open.Count == 0 ? "a key that was taken away is still in use" : string.Join("; ", open.Select(pair => $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"))));
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static bool IsAwaited(MemberSettings member, string key) =>
+        DynamicSettings.ParameterOf(key) is { } name && member.Parameters.GetValueOrDefault(name) is { } parameter && member.Awaits(parameter);
+
+    // A key taken away has left a member when its file no longer has it. What Patroni gives PostgreSQL on its command line stays there with Patroni's own value: whether that asks
+    // for a restart shows only once the member has looked, at the latest after its loop_wait.
+    private static bool IsLeaving(MemberSettings member, string key, TimeSpan elapsed) =>
+        DynamicSettings.ParameterOf(key) is { } name && member.Parameters.GetValueOrDefault(name) is { } parameter && !member.Awaits(parameter)
+        && (parameter.Source == "configuration file" || (parameter.Source == "command line" && elapsed < s_loop));
+
+    private static string Plain(string body) => body.Contains('<', StringComparison.Ordinal) ? "no reason given" : body.Trim() is { Length: > 0 } text ? text[..Math.Min(text.Length, 300)] : "no reason given";
+}

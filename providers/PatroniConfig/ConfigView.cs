@@ -1,0 +1,165 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>One member's side of the dynamic configuration.</summary>
+/// <param name="Name">The member.</param>
+/// <param name="InRecovery">Whether it is a replica.</param>
+/// <param name="Parameters">What holds on it, by name in lower case.</param>
+/// <param name="Altered">What somebody set on it with ALTER SYSTEM, by name in lower case.</param>
+/// <param name="PatroniPending">The parameters that Patroni wants it restarted for.</param>
+internal sealed record MemberSettings(
+    string Name,
+    bool InRecovery,
+    IReadOnlyDictionary<string, Parameter> Parameters,
+    IReadOnlyDictionary<string, string> Altered,
+    IReadOnlySet<string> PatroniPending)
+{
+    /// <summary>Whether a restart is what it takes for the parameter to be as the files say.</summary>
+    public bool Awaits(Parameter parameter) => parameter.PendingRestart
+        || PatroniPending.Contains(parameter.Name) || (parameter.Context == "postmaster" && PatroniPending.Contains("(unknown)"));
+}
+
+/// <summary>The dynamic configuration and what became of it on each member. Pure.</summary>
+/// <param name="Stored">What the store holds, flat.</param>
+/// <param name="Members">The members whose PostgreSQL answers, in the order of their names.</param>
+/// <param name="Silent">Why the others do not, a sentence each.</param>
+internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stored, ImmutableArray<MemberSettings> Members, ImmutableArray<string> Silent)
+{
+    /// <summary>What each member has to be asked.</summary>
+    public static ImmutableArray<Read> Reads(ClusterConnection connection, IEnumerable<string> keys) =>
+        [connection.ContainerRead, connection.Rest("/config"), connection.Rest("/patroni"), Query(connection, keys)];
+
+    /// <summary>Reads the answers; null when no member's Patroni knows the configuration.</summary>
+    public static ConfigView? Of(ClusterConnection connection, IEnumerable<string> keys, IReadOnlyDictionary<string, Snapshot> answers)
+    {
+        var read = Query(connection, keys);
+        var members = ImmutableArray.CreateBuilder<MemberSettings>();
+        var silent = ImmutableArray.CreateBuilder<string>();
+        foreach (var (host, snapshot) in answers.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            var answer = snapshot.Get(read);
+            if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Truth("in_recovery") is { } inRecovery)
+            {
+                members.Add(new MemberSettings(host, inRecovery, ParametersOf(row), AlteredOf(row), PendingOf(snapshot.Get(connection.Rest("/patroni")))));
+            }
+            else
+            {
+                silent.Add($"{host}: {(answer.Error.Length > 0 ? answer.Error.Split('\n')[0].Trim() : "its answer broke off")}");
+            }
+        }
+
+        // The leader's copy is the newest.
+        var stored = members.Where(member => !member.InRecovery).Select(member => member.Name).Concat(answers.Keys.Order(StringComparer.Ordinal))
+            .Select(host => answers[host].Get(connection.Rest("/config")))
+            .Where(answer => answer.Status == 200)
+            .Select(answer => JsonAnswer.Parse(answer.Body))
+            .FirstOrDefault(body => body is { ValueKind: JsonValueKind.Object });
+        return stored is null ? null : new ConfigView(DynamicSettings.Flatten(stored.Value), members.ToImmutable(), silent.ToImmutable());
+    }
+
+    /// <summary>Whether the store holds what is wanted.</summary>
+    public bool IsStored(string key, string wanted) => Stored.TryGetValue(key, out var stored)
+        && (DynamicSettings.ParameterOf(key) is { } name && Any(name) is { } parameter ? parameter.Same(stored, wanted) : DynamicSettings.Same(stored, wanted));
+
+    /// <summary>The value of a key as it is compared with the wanted one: that very text when the store and every member have it, otherwise what stands in the way; null when it is not there.</summary>
+    public string? Actual(string key, string wanted)
+    {
+        if (!IsStored(key, wanted))
+        {
+            return Stored.GetValueOrDefault(key);
+        }
+
+        if (DynamicSettings.ParameterOf(key) is not { } name)
+        {
+            return wanted;
+        }
+
+        var trouble = Members.Select(member => Deviation(member, name, wanted)).Where(text => text is not null).ToList();
+        var pending = Pending(key, wanted);
+        if (pending.Count > 0)
+        {
+            trouble.Add($"restart pending on {string.Join(", ", pending.Select(member => member.Name))}");
+        }
+
+        return trouble.Count == 0 ? wanted : pending.Count > 0 ? $"{wanted}, {string.Join(", ", trouble)}" : string.Join(", ", trouble);
+    }
+
+    /// <summary>The members that have to be restarted for a key to be as wanted.</summary>
+    public IReadOnlyList<MemberSettings> Pending(string key, string wanted) => DynamicSettings.ParameterOf(key) is not { } name ? []
+        : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { IsOfSession: false } parameter
+            && !parameter.Same(parameter.Setting, wanted) && !IsAltered(member, parameter, wanted) && member.Awaits(parameter))];
+
+    /// <summary>The members on which somebody's ALTER SYSTEM stands in the way of a key.</summary>
+    public IReadOnlyList<string> Overridden(string key, string wanted) => DynamicSettings.ParameterOf(key) is not { } name ? []
+        : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { } parameter && IsAltered(member, parameter, wanted)).Select(member => member.Name)];
+
+    /// <summary>The parameter on whichever member knows it.</summary>
+    public Parameter? Any(string name) => Members.Select(member => member.Parameters.GetValueOrDefault(name)).FirstOrDefault(parameter => parameter is not null);
+
+    private static bool IsAltered(MemberSettings member, Parameter parameter, string wanted) =>
+        member.Altered.TryGetValue(parameter.Name, out var altered) && !parameter.Same(altered, wanted);
+
+    private static string? Deviation(MemberSettings member, string name, string wanted)
+    {
+        if (!member.Parameters.TryGetValue(name, out var parameter))
+        {
+            // Of an extension's parameter PostgreSQL knows only while its library is loaded.
+            return name.Contains('.', StringComparison.Ordinal) ? null : $"unknown to PostgreSQL on {member.Name}";
+        }
+
+        if (IsAltered(member, parameter, wanted))
+        {
+            return $"{member.Altered[name]} on {member.Name} (ALTER SYSTEM)";
+        }
+
+        return parameter.IsOfSession || parameter.Same(parameter.Setting, wanted) || member.Awaits(parameter) ? null : $"{parameter.Shown} on {member.Name} ({parameter.Source})";
+    }
+
+    private static Dictionary<string, Parameter> ParametersOf(JsonElement row) => row.Items("settings")
+        .Where(item => item.Text("name") is not null && item.Text("setting") is not null)
+        .Select(item => new Parameter(
+            item.Text("name")!.ToLowerInvariant(), item.Text("setting")!, item.Text("unit"), item.Text("vartype") ?? "string", item.Text("context") ?? "", item.Text("source") ?? "",
+            item.Truth("pending_restart") == true))
+        .DistinctBy(parameter => parameter.Name)
+        .ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
+
+    // The last line of the file counts.
+    private static Dictionary<string, string> AlteredOf(JsonElement row)
+    {
+        Dictionary<string, string> altered = new(StringComparer.Ordinal);
+        foreach (var item in row.Items("altered"))
+        {
+            if (item.Text("name") is { } name && item.Text("setting") is { } setting)
+            {
+                altered[name.ToLowerInvariant()] = setting;
+            }
+        }
+
+        return altered;
+    }
+
+    private static HashSet<string> PendingOf(HttpAnswer answer)
+    {
+        var body = JsonAnswer.Parse(answer.Body);
+        return body is not { ValueKind: JsonValueKind.Object } own || own.Truth("pending_restart") != true ? []
+            : own.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons
+                ? reasons.EnumerateObject().Select(reason => reason.Name.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal)
+                : ["(unknown)"];
+    }
+
+    private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
+    {
+        var names = keys.Select(DynamicSettings.ParameterOf).OfType<string>().Distinct().Order(StringComparer.Ordinal).Select(SqlText.Literal).ToList();
+        return connection.Sql(
+            $"""
+            SELECT {LeaderAnswer.InRecovery},
+              (SELECT json_agg(s) FROM (SELECT name, setting, unit, vartype, context, source, pending_restart FROM pg_settings WHERE {(names.Count == 0 ? "false" : $"lower(name) IN ({string.Join(", ", names)})")}) s) AS settings,
+              (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, name, setting FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf') f) AS altered
+            """);
+    }
+}

@@ -1,0 +1,111 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of PostgreSQL is as wanted when the
+/// store holds it and every member runs with it.</summary>
+public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval
+{
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } = new("patroni_config", "The dynamic configuration of a PostgreSQL cluster under Patroni, which all members share.",
+    [
+        new("settings", AttributeKind.StringMap, "The values by flat key, for example ttl, or postgresql.parameters.max_connections.") { Required = true },
+        .. ClusterConnection.Attributes,
+        .. ClusterConnection.RestCredentials,
+        new("gate_timeout", AttributeKind.Integer, "Seconds to wait for members to take a value, and for the cluster to be healthy after each restart.") { Default = 120L, Minimum = 1 },
+    ]);
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => false;
+
+    /// <inheritdoc />
+    public bool IsForgotten(Resource resource) => true;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        var keys = resource.Spec.Map("settings").Keys.Order(StringComparer.Ordinal).ToList();
+        foreach (var key in keys)
+        {
+            var inner = DynamicSettings.ParameterOf(key) is null ? keys.FirstOrDefault(other => other.StartsWith(key + ".", StringComparison.Ordinal)) : null;
+            var problem = inner is not null ? $"'{key}' cannot have a value and also hold '{inner}'"
+                : key.Split('.').Any(part => part.Length == 0) ? $"'{key}' is no key of Patroni's dynamic configuration: a part of it is empty"
+                : null;
+            if (problem is not null)
+            {
+                yield return Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource) => new(["patroni-config:" + resource.Address.Host], [ClusterConnection.Of(resource).Token]);
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource) => ConfigView.Reads(ClusterConnection.Of(resource), resource.Spec.Map("settings").Keys);
+
+    /// <inheritdoc />
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        resource.Spec.Map("settings").ToImmutableSortedDictionary(pair => pair.Key, pair => new AttributeValue(pair.Value), StringComparer.Ordinal);
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        var wanted = resource.Spec.Map("settings");
+        if (ConfigView.Of(ClusterConnection.Of(resource), wanted.Keys, members) is not { } view)
+        {
+            return new Observation.Absent();
+        }
+
+        if (view.Members.IsEmpty)
+        {
+            return new Observation.Unknown($"no member's PostgreSQL answers: {string.Join("; ", view.Silent)}");
+        }
+
+        var observed = view.Stored.ToImmutableSortedDictionary(pair => pair.Key, pair => new AttributeValue(pair.Value), StringComparer.Ordinal);
+        foreach (var (key, value) in wanted)
+        {
+            observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
+        }
+
+        return new Observation.Present(observed) { Note = Note(view, wanted) };
+    }
+
+    /// <inheritdoc />
+    public Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(group);
+        return change.Operation == ResourceOperation.Delete ? Task.CompletedTask : new ConfigChange(change, group).RunAsync(cancellationToken);
+    }
+
+    private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> wanted)
+    {
+        List<string> parts = [];
+        var restart = wanted.Where(pair => !view.IsStored(pair.Key, pair.Value) && DynamicSettings.ParameterOf(pair.Key) is { } name && view.Any(name) is { Context: "postmaster" }).Select(pair => pair.Key).ToList();
+        if (restart.Count > 0)
+        {
+            parts.Add($"members are restarted one at a time for {string.Join(", ", restart)}");
+        }
+
+        var foreign = view.Stored.Keys.Where(key => !wanted.ContainsKey(key)).ToList();
+        if (foreign.Count > 0)
+        {
+            parts.Add($"not declared, kept unless kbr set it: {string.Join(", ", foreign)}");
+        }
+
+        var names = wanted.Keys.Select(DynamicSettings.ParameterOf).ToHashSet(StringComparer.Ordinal);
+        var altered = view.Members.SelectMany(member => member.Altered.Keys.Where(name => !names.Contains(name)).Select(name => $"{name} on {member.Name}")).ToList();
+        if (altered.Count > 0)
+        {
+            parts.Add($"set with ALTER SYSTEM and not declared: {string.Join(", ", altered)}");
+        }
+
+        return parts.Count == 0 ? null : string.Join("; ", parts);
+    }
+}
