@@ -20,8 +20,8 @@ internal sealed record ClusterConnection(
     public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
     [
         new("container", AttributeKind.String, "The container that runs Patroni on each member.") { Default = "patroni" },
-        new("superuser", AttributeKind.String, "The role kbr asks and changes things as.") { Default = "postgres" },
-        new("superuser_password", AttributeKind.String, "Its password; without it kbr uses the local socket inside the container.") { MayHoldSecret = true },
+        new("connect_as", AttributeKind.String, "The role kbr asks and changes things as.") { Default = "postgres" },
+        new("connect_password", AttributeKind.String, "Its password; without it kbr uses the local socket inside the container.") { MayHoldSecret = true },
         new("postgres_port", AttributeKind.Integer, "PostgreSQL's port on each member.") { Default = 5432L, Minimum = 1 },
         new("rest_port", AttributeKind.Integer, "The port of Patroni's REST API on each member.") { Default = 8008L, Minimum = 1 },
     ];
@@ -43,8 +43,8 @@ internal sealed record ClusterConnection(
         return new ClusterConnection(
             resource.Address.Host,
             spec.OptionalString("container") ?? "patroni",
-            spec.OptionalString("superuser") ?? "postgres",
-            spec.Text("superuser_password")?.Reveal(),
+            spec.OptionalString("connect_as") ?? "postgres",
+            spec.Text("connect_password")?.Reveal(),
             (int)(spec.Integer("postgres_port") ?? 5432),
             (int)(spec.Integer("rest_port") ?? 8008),
             spec.OptionalString("rest_user"),

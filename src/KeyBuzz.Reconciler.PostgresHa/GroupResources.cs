@@ -64,7 +64,7 @@ internal sealed class GroupResources(PostgresTopology topology, RoleVerifier ver
     private Resource Make(string type, string name, string key, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
         type, name, topology.Scope, section.Place(key),
         [
-            ("container", PostgresTopology.PatroniContainer), ("superuser", topology.Superuser.Name), ("superuser_password", topology.Superuser.Password),
+            ("container", PostgresTopology.PatroniContainer), ("connect_as", topology.Superuser.Name), ("connect_password", topology.Superuser.Password),
             ("postgres_port", (long)topology.Ports.Postgres), ("rest_port", (long)topology.Ports.Rest), .. attributes,
         ]);
 }

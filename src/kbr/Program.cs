@@ -24,6 +24,7 @@ var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on yo
     PlanCommand.Create(context),
     ApplyCommand.CreateApply(context),
     ApplyCommand.CreateDestroy(context),
+    StatusCommand.Create(context),
     InitCommand.Create(context),
 };
 foreach (var option in context.Options.All)

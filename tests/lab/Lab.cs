@@ -102,17 +102,20 @@ internal sealed class Workspace : IDisposable
     public const string KeyCanary = "canary-Kp3vT9-fingerprint-key";
     private static readonly string Tool = Path.Combine(Lab.Root, "artifacts/bin/kbr/release/kbr");
 
-    public Workspace()
+    public Workspace() : this("cluster.yaml", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
+
+    /// <summary>Takes the lab's cluster file of that name, and what its credentials file holds.</summary>
+    public Workspace(string file, string secrets)
     {
         Directory = System.IO.Directory.CreateTempSubdirectory("kbr-lab-").FullName;
         File.CreateSymbolicLink(Path.Combine(Directory, ".state"), Path.Combine(Lab.Folder, ".state"));
         System.IO.Directory.CreateDirectory(Path.Combine(Directory, "credentials"));
         var credentials = Path.Combine(Directory, "credentials/postgres.env");
-        File.WriteAllText(credentials, $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n");
+        File.WriteAllText(credentials, secrets);
 #pragma warning disable CA1416 // The lab is Linux.
         File.SetUnixFileMode(credentials, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 #pragma warning restore CA1416
-        Yaml = File.ReadAllText(Path.Combine(Lab.Folder, "cluster.yaml"));
+        Yaml = File.ReadAllText(Path.Combine(Lab.Folder, file));
     }
 
     public string Directory { get; }

@@ -18,6 +18,7 @@ public sealed class Rollout
     private readonly bool _gateAfterLast;
     private readonly ImmutableSortedSet<string> _leaving;
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
+    private readonly Dictionary<string, TaskCompletionSource> _arrivals;
 
     /// <summary>Takes what it works on; nobody has a turn yet.</summary>
     /// <param name="group">The resource that stands for the group.</param>
@@ -35,13 +36,18 @@ public sealed class Rollout
         _time = time;
         _doors = changes.Select(change => change.Address.Host).Distinct().ToDictionary(
             host => host, _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
+        _arrivals = _doors.Keys.ToDictionary(host => host, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
         _leaving = changes.GroupBy(change => change.Address.Host)
             .Where(host => host.All(change => change.Action == ResourceAction.Delete))
             .Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
     /// <summary>Waits for a member's turn. Answers null when it has come, otherwise why it will not.</summary>
-    public Task<string?> TurnAsync(string host) => _doors[host].Task;
+    public Task<string?> TurnAsync(string host)
+    {
+        _arrivals[host].TrySetResult();
+        return _doors[host].Task;
+    }
 
     /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
@@ -56,6 +62,14 @@ public sealed class Rollout
             if (_leaving.Count == _access.Members.Length)
             {
                 return await LetAsync([.. toCome], ended).ConfigureAwait(false);
+            }
+
+            // Nobody is disrupted before everybody is prepared: volumes mounted, images pulled. What a member holds can be told only then, too.
+            var unprepared = await Task.WhenAll(toCome.Select(async host =>
+                await Task.WhenAny(_arrivals[host].Task, ended(host)).ConfigureAwait(false) is Task<string?> early && !_arrivals[host].Task.IsCompleted ? $"{host}: {early.Result}" : null)).ConfigureAwait(false);
+            if (unprepared.FirstOrDefault(reason => reason is not null) is { } failed)
+            {
+                return trouble = failed;
             }
 
             while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))

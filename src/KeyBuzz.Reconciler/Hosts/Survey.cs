@@ -94,6 +94,40 @@ public sealed class Fleet : IAsyncDisposable
     /// <summary>The serial of a group's record in the last survey; 0 when it had none.</summary>
     public long SerialOf(Address address) => _serials.GetValueOrDefault(address);
 
+    /// <summary>Connects to every host that is not connected yet and asks each its own reads, one script per host; answers what each said, or why it could not be read.</summary>
+    public async Task<IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)>> ReadAsync(
+        IEnumerable<Host> hosts, Func<Host, IReadOnlyCollection<Read>> reads, CancellationToken cancellationToken)
+    {
+        var answers = new ConcurrentDictionary<string, (Snapshot?, string?)>(StringComparer.Ordinal);
+        await Parallel.ForEachAsync(
+            hosts,
+            new ParallelOptions { MaxDegreeOfParallelism = _parallelism, CancellationToken = cancellationToken },
+            async (host, token) =>
+            {
+                try
+                {
+                    var connection = await ConnectAsync(host, token).ConfigureAwait(false);
+                    answers[host.Name] = (await connection.Reader.ReadAsync(reads(host), token).ConfigureAwait(false), null);
+                }
+                catch (HostException exception)
+                {
+                    answers[host.Name] = (null, exception.Message);
+                }
+            }).ConfigureAwait(false);
+        return answers;
+    }
+
+    private async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
+    {
+        if (!_connections.TryGetValue(host.Name, out var connection))
+        {
+            connection = await _connector.ConnectAsync(host, cancellationToken).ConfigureAwait(false);
+            _connections[host.Name] = connection;
+        }
+
+        return connection;
+    }
+
     /// <summary>How many writers were opened; a run that changes nothing opens none.</summary>
     public int WriterCount => _writers;
 
@@ -212,12 +246,7 @@ public sealed class Fleet : IAsyncDisposable
     {
         try
         {
-            if (!_connections.TryGetValue(host.Name, out var connection))
-            {
-                connection = await _connector.ConnectAsync(host, cancellationToken).ConfigureAwait(false);
-                _connections[host.Name] = connection;
-            }
-
+            var connection = await ConnectAsync(host, cancellationToken).ConfigureAwait(false);
             return await ReadHostAsync(connection, checkPreconditions, cancellationToken).ConfigureAwait(false);
         }
         catch (HostException exception)

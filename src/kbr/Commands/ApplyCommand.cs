@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -71,6 +72,14 @@ internal static class ApplyCommand
             view.Result(outcome);
             await session.SaveStateAsync(options, abort).ConfigureAwait(false);
             result = outcome.Succeeded ? ExitCode.Done : ExitCode.Error;
+
+            // An apply that leaves an unhealthy cluster behind is not done.
+            if (!options.Destroy && session.Cluster.Model<PostgresTopology>() is { } topology)
+            {
+                terminal.Line();
+                var health = await StatusCommand.ShowAsync(session, topology, terminal, json, abort).ConfigureAwait(false);
+                result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
+            }
         }
 
         if (parsed.GetValue(context.Options.Verbose))

@@ -79,6 +79,20 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task Nobody_is_disrupted_when_a_member_could_not_be_prepared()
+    {
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[0]]));
+        var rollout = Make(policy, ResourceAction.Replace, "a", "b");
+        var a = rollout.TurnAsync("a");
+
+        var trouble = await rollout.RunAsync(host => host == "a" ? a : Task.FromResult<string?>("its image could not be pulled"), CancellationToken.None);
+
+        Assert.That(trouble, Is.EqualTo("b: its image could not be pulled"));
+        Assert.That(await a, Does.Contain("its image could not be pulled"));
+        Assert.That(policy.States, Is.Empty);
+    }
+
+    [Test]
     public async Task Members_that_do_not_run_start_together()
     {
         var started = new ConcurrentBag<string>();

@@ -1,0 +1,82 @@
+using System.Net.Sockets;
+using KeyBuzz.Reconciler.Hosts;
+using Npgsql;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Status;
+
+/// <summary>What SQL through one way in said.</summary>
+/// <param name="From">The proxy host that it was asked from.</param>
+/// <param name="Way">The way in, for example <c>load balancer 10.0.0.10:5432</c>.</param>
+/// <param name="Answer">What the server at the other end said of itself; null when there was none.</param>
+/// <param name="Trouble">Why there was no answer; empty otherwise.</param>
+/// <param name="Measured">Whether it could be tried at all: false when the host or its tunnel failed, not SQL.</param>
+public sealed record DoorAnswer(string From, string Way, ServerAnswer? Answer, string Trouble, bool Measured);
+
+/// <summary>What a PostgreSQL server says of a session.</summary>
+/// <param name="InRecovery">Whether it is a replica.</param>
+/// <param name="Server">Its own address.</param>
+/// <param name="Client">The address that the session comes from, in its eyes.</param>
+public sealed record ServerAnswer(bool InRecovery, string Server, string Client);
+
+/// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over SSH.</summary>
+internal static class FrontDoor
+{
+    private const int TimeoutSeconds = 10;
+
+    public static async Task<IReadOnlyList<DoorAnswer>> KnockAsync(PostgresTopology topology, IReadOnlyDictionary<string, IHostConnection> connections, CancellationToken cancellationToken)
+    {
+        var ways = topology.Proxies.SelectMany(proxy => new[]
+        {
+            (proxy, Way: $"HAProxy {proxy.Address}:{topology.Haproxy.Port}", proxy.Address, topology.Haproxy.Port),
+            (proxy, Way: $"PgBouncer {proxy.Address}:{topology.PgBouncer.Port}", proxy.Address, topology.PgBouncer.Port),
+            (proxy, Way: $"load balancer {topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}", topology.LoadBalancer.Address, topology.LoadBalancer.Port),
+            (proxy, Way: $"load balancer {topology.LoadBalancer.Address}:{topology.LoadBalancer.PooledPort}", topology.LoadBalancer.Address, Port: topology.LoadBalancer.PooledPort),
+        });
+        return await Task.WhenAll(ways.Select(async way =>
+        {
+            if (!connections.TryGetValue(way.proxy.Name, out var connection))
+            {
+                return new DoorAnswer(way.proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
+            }
+
+            try
+            {
+                await using var tunnel = await connection.OpenTunnelAsync(way.Address, way.Port, cancellationToken).ConfigureAwait(false);
+                var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
+                return new DoorAnswer(way.proxy.Name, way.Way, answer, "", Measured: true);
+            }
+            catch (HostException exception)
+            {
+                return new DoorAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
+            }
+            catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException)
+            {
+                return new DoorAnswer(way.proxy.Name, way.Way, null, exception is PostgresException refused ? refused.MessageText : exception.Message, Measured: true);
+            }
+        })).ConfigureAwait(false);
+    }
+
+    private static async Task<ServerAnswer> AskAsync(PostgresTopology topology, int port, CancellationToken cancellationToken)
+    {
+        var settings = new NpgsqlConnectionStringBuilder
+        {
+            Host = "127.0.0.1",
+            Port = port,
+            Username = topology.Application.Name,
+            Password = topology.Application.Password.Reveal(),
+            Database = topology.ApplicationDatabase.Name,
+            SslMode = SslMode.Disable, // PgBouncer and HAProxy have no certificate; the way to the host is SSH
+            Pooling = false,
+            Timeout = TimeoutSeconds,
+            CommandTimeout = TimeoutSeconds,
+            ApplicationName = "kbr status",
+        };
+        await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).Build();
+        await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT pg_is_in_recovery()::text, coalesce(host(inet_server_addr()), ''), coalesce(host(inet_client_addr()), '')";
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+        await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+        return new ServerAnswer(reader.GetString(0) == "true", reader.GetString(1), reader.GetString(2));
+    }
+}

@@ -1,0 +1,16 @@
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Status;
+
+/// <summary>Goes through the checklist of a running cluster: one probe per host, and SQL through every way in. Changes nothing.</summary>
+public static class StatusCheck
+{
+    /// <summary>Measures every item. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
+    public static async Task<ClusterStatus> RunAsync(PostgresTopology topology, Fleet fleet, CancellationToken cancellationToken)
+    {
+        var reads = new StatusReads(topology);
+        var hosts = await fleet.ReadAsync(topology.Members.Concat(topology.Proxies), reads.For, cancellationToken).ConfigureAwait(false);
+        var doors = await FrontDoor.KnockAsync(topology, fleet.Connections, cancellationToken).ConfigureAwait(false);
+        return new StatusJudgement(topology, reads, hosts, doors).Judge();
+    }
+}

@@ -1,0 +1,88 @@
+using System.Globalization;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Status;
+
+/// <summary>The lines about Patroni and replication.</summary>
+internal sealed partial class StatusJudgement
+{
+    private PatroniHealth? _health;
+
+    private PatroniHealth Health => _health ??= PatroniHealth.Judge(
+        _topology.Ports.Rest,
+        _topology.Members.Where(host => Of(host) is not null).ToDictionary(host => host.Name, host => Of(host)!, StringComparer.Ordinal),
+        _topology.Members.Select(host => host.Name),
+        _topology.Health.MaxLag);
+
+    private string? Leader => Health.Leader;
+
+    private Host? LeaderHost => _topology.Members.FirstOrDefault(host => host.Name == Leader);
+
+    private IEnumerable<PatroniMember> Replicas => Health.Members.Where(member => member.Name != Leader);
+
+    private IEnumerable<StatusItem> Members()
+    {
+        yield return Quorum();
+        yield return Leadership();
+        yield return Streaming();
+        yield return Timeline();
+        yield return Lag();
+        yield return Restarts();
+    }
+
+    private StatusItem Quorum()
+    {
+        var bound = TimeSpan.FromSeconds(_topology.Times.LoopWait + _topology.Times.RetryTimeout + 1); // a second is lost in rounding
+        var late = Health.Members.Where(member => member.DcsAge is null || member.DcsAge > bound).ToList();
+        var ages = string.Join(", ", Health.Members.Select(member => $"{member.Name} {(member.DcsAge is { } age ? $"{age.TotalSeconds:0} s ago" : "never")}"));
+        var text = $"RAFT last reached: {ages} (bound {bound.TotalSeconds - 1:0} s)";
+        return late.Count == 0 ? Item("quorum", _topology.Members, text) : new StatusItem("quorum", StatusVerdict.NotOk, text);
+    }
+
+    private StatusItem Leadership()
+    {
+        var text = $"{(Health.Leaders.IsEmpty ? "nobody leads" : string.Join(" and ", Health.Leaders) + (Health.Leaders.Length > 1 ? " both lead" : " leads"))}; "
+            + string.Join(", ", Replicas.Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "silent")}")) + (Health.IsPaused ? "; paused" : "");
+        return Leader is not null && !Health.IsPaused && Replicas.All(member => member.IsRunning) ? Item("leader", _topology.Members, text) : new StatusItem("leader", StatusVerdict.NotOk, text);
+    }
+
+    private StatusItem Streaming()
+    {
+        var streaming = Replicas.Count(member => member.Replication == "streaming");
+        var wanted = _topology.Members.Length - 1;
+        var seen = LeaderHost is { } leader && Of(leader) is { } snapshot ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Count(row => row.Text("state") == "streaming") : null;
+        var text = $"{streaming} of {wanted} replicas say so, the leader sees {(seen is { } count ? count.ToString(CultureInfo.InvariantCulture) : "none")}";
+        return streaming == wanted && seen >= wanted ? Item("streaming", _topology.Members, text) : new StatusItem("streaming", StatusVerdict.NotOk, text);
+    }
+
+    private StatusItem Timeline()
+    {
+        var timelines = Health.Members.Select(member => (member.Name, member.Timeline)).ToList();
+        var common = timelines.Select(one => one.Timeline).Distinct().ToList();
+        return common is [{ } one]
+            ? Item("timeline", _topology.Members, $"{one} on all members")
+            : new StatusItem("timeline", StatusVerdict.NotOk, string.Join(", ", timelines.Select(pair => $"{pair.Name} {pair.Timeline?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}")));
+    }
+
+    private StatusItem Lag()
+    {
+        var behind = Replicas.Select(member => (member.Name, Lag: ReplayLag(member.Name) ?? member.LagBytes)).ToList();
+        var text = $"{string.Join(", ", behind.Select(pair => $"{pair.Name} {(pair.Lag is { } bytes ? $"{bytes} bytes" : "unknown")}"))} behind (bound {_topology.Health.MaxLag} bytes)";
+        return behind.All(pair => pair.Lag <= _topology.Health.MaxLag) && behind.Count > 0 ? Item("lag", _topology.Members, text) : new StatusItem("lag", StatusVerdict.NotOk, text);
+    }
+
+    // As the leader's pg_stat_replication has it: what was not replayed yet, not only what was not received.
+    private long? ReplayLag(string member) => LeaderHost is { } leader && Of(leader) is { } snapshot
+        ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Where(row => row.Text("name") == member).Select(row => row.Number("lag")).FirstOrDefault()
+        : null;
+
+    private StatusItem Restarts()
+    {
+        var waiting = Health.Members.Where(member => !member.PendingRestart.IsEmpty).Select(member => $"{member.Name}: {string.Join(", ", member.PendingRestart)}").ToList();
+        return waiting.Count == 0
+            ? Item("parameters", _topology.Members, "none waits for a restart")
+            : new StatusItem("parameters", StatusVerdict.NotOk, $"wait for a restart: {string.Join("; ", waiting)}");
+    }
+}

@@ -1,0 +1,247 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Status;
+
+/// <summary>Judges what the hosts said by the checklist. Pure: no I/O, no clock.</summary>
+internal sealed partial class StatusJudgement
+{
+    private readonly PostgresTopology _topology;
+    private readonly StatusReads _reads;
+    private readonly IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> _hosts;
+    private readonly IReadOnlyList<DoorAnswer> _doors;
+
+    public StatusJudgement(
+        PostgresTopology topology, StatusReads reads, IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> hosts, IReadOnlyList<DoorAnswer> doors)
+    {
+        _topology = topology;
+        _reads = reads;
+        _hosts = hosts;
+        _doors = doors;
+    }
+
+    public ClusterStatus Judge()
+    {
+        var items = ImmutableArray.CreateBuilder<StatusItem>();
+        items.Add(Reachable());
+        items.Add(EachRuns("units", (host, name) => UnitTrouble(host, name)));
+        items.Add(EachRuns("containers", (host, name) => ContainerTrouble(host, name)));
+        items.AddRange(Members());
+        items.Add(HaproxyValid());
+        items.Add(HaproxySees());
+        items.Add(Pools());
+        items.Add(Listeners());
+        items.AddRange(_topology.Extensions.Select(Extension));
+        if (_reads.VectorExtension is { } vector)
+        {
+            items.Add(VectorOnReplica(vector));
+        }
+
+        items.AddRange(_doors.GroupBy(door => door.Way.Split(' ')[0] switch { "load" => door.Way, var kind => kind }).Select(group => Door("sql through " + group.Key, [.. group])));
+        return new ClusterStatus(items.ToImmutable());
+    }
+
+    private IEnumerable<Host> All => _topology.Members.Concat(_topology.Proxies);
+
+    private Snapshot? Of(Host host) => _hosts.GetValueOrDefault(host.Name).Snapshot;
+
+    private StatusItem Reachable()
+    {
+        var failed = All.Where(host => Of(host) is null).Select(host => $"{host.Name}: {_hosts.GetValueOrDefault(host.Name).Error ?? "not read"}").ToList();
+        return failed.Count == 0
+            ? new StatusItem("hosts", StatusVerdict.Ok, $"{All.Count()} of {All.Count()} answer over SSH")
+            : new StatusItem("hosts", StatusVerdict.Unknown, string.Join("; ", failed));
+    }
+
+    // "patroni 3/3, haproxy 2/2, pgbouncer 2/2", or what is wrong where. A host that cannot be read has its own line.
+    private StatusItem EachRuns(string name, Func<Snapshot, string, string?> trouble)
+    {
+        (string Name, ImmutableArray<Host> Hosts)[] services =
+            [(StatusReads.Patroni, _topology.Members), (StatusReads.Haproxy, _topology.Proxies), (StatusReads.PgBouncer, _topology.Proxies)];
+        var troubles = services.SelectMany(service => service.Hosts
+            .Where(host => Of(host) is not null)
+            .Select(host => trouble(Of(host)!, service.Name) is { } wrong ? $"{service.Name} on {host.Name} {wrong}" : null)
+            .OfType<string>()).ToList();
+        var counts = string.Join(", ", services.Select(service =>
+            $"{service.Name} {service.Hosts.Count(host => Of(host) is { } snapshot && trouble(snapshot, service.Name) is null)}/{service.Hosts.Length}"));
+        return troubles.Count == 0 ? Item(name, All, counts) : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles)}");
+    }
+
+    private static string? UnitTrouble(Snapshot host, string name)
+    {
+        var unit = host.Get(new UnitRead(name + ".service"));
+        var state = unit["ActiveState"];
+        return unit["LoadState"] == "not-found" || unit.Properties.Count == 0 ? "does not exist"
+            : state != "active" ? $"is {state} ({unit["Result"]})"
+            : unit["UnitFileState"] != "enabled" ? $"is active but {unit["UnitFileState"]}: it will not start at boot"
+            : null;
+    }
+
+    private static string? ContainerTrouble(Snapshot host, string name)
+    {
+        var answer = host.Get(new ContainerRead(name));
+        return answer.Status switch
+        {
+            0 => "cannot be asked for: Docker Engine is silent",
+            404 => "does not exist",
+            _ when JsonAnswer.Parse(answer.Json)?.At("State")?.Text("Status") is { } state => state == "running" ? null : $"is {state}",
+            _ => "cannot be read",
+        };
+    }
+
+    private StatusItem HaproxyValid()
+    {
+        var wrong = _topology.Proxies.Where(host => Of(host) is not null)
+            .Select(host => (host.Name, Answer: Of(host)!.Get(StatusReads.HaproxyCheck)))
+            .Where(pair => pair.Answer.ExitCode != 0)
+            .Select(pair => $"{pair.Name}: {LastLine(pair.Answer.Output)}").ToList();
+        return wrong.Count == 0
+            ? Item("haproxy configuration", _topology.Proxies, $"valid on {_topology.Proxies.Count(host => Of(host) is not null)} of {_topology.Proxies.Length}, by haproxy -c")
+            : new StatusItem("haproxy configuration", StatusVerdict.NotOk, string.Join("; ", wrong));
+    }
+
+    private StatusItem HaproxySees()
+    {
+        var said = new List<string>();
+        var good = true;
+        foreach (var proxy in _topology.Proxies.Where(host => Of(host) is not null))
+        {
+            var answer = Of(proxy)!.Get(_reads.HaproxyTable);
+            var rows = answer.Status == 200 ? CommaTable.Read(answer.Body) : [];
+            var up = rows.Where(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPrimaryBackend
+                && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
+                && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true).Select(row => row["svname"]).ToList();
+            var poolers = rows.Where(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPooledBackend
+                && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")).ToList();
+            var poolersUp = poolers.Count(row => row["status"].StartsWith("UP", StringComparison.Ordinal));
+            good &= up.Count == 1 && up[0] == Leader && poolers.Count > 0 && poolersUp == poolers.Count;
+            said.Add(answer.Status != 200
+                ? $"{proxy.Name}: its statistics page does not answer on port {_topology.Haproxy.StatsPort}"
+                : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer {poolersUp}/{poolers.Count}");
+        }
+
+        return good ? Item("haproxy's view", _topology.Proxies, string.Join("; ", said)) : new StatusItem("haproxy's view", StatusVerdict.NotOk, string.Join("; ", said));
+    }
+
+    private StatusItem Pools()
+    {
+        var said = new List<string>();
+        var good = true;
+        foreach (var proxy in _topology.Proxies.Where(host => Of(host) is not null))
+        {
+            var pools = Of(proxy)!.Get(_reads.Pools);
+            var config = Of(proxy)!.Get(_reads.PoolerConfig);
+            if (pools.ExitCode != 0 || config.ExitCode != 0)
+            {
+                good = false;
+                said.Add($"{proxy.Name}: {LastLine(pools.ExitCode != 0 ? pools.Output : config.Output)}");
+                continue;
+            }
+
+            var settings = CommaTable.Read(config.Output).ToDictionary(row => row["key"], row => row["value"], StringComparer.Ordinal);
+            var differs = Wanted().Where(pair => settings.GetValueOrDefault(pair.Key) != pair.Value)
+                .Select(pair => $"{pair.Key} is {settings.GetValueOrDefault(pair.Key, "missing")} and not {pair.Value}").ToList();
+            var application = CommaTable.Read(pools.Output).Where(row => row.GetValueOrDefault("database") == _topology.ApplicationDatabase.Name).ToList();
+            good &= differs.Count == 0;
+            said.Add(differs.Count > 0
+                ? $"{proxy.Name}: {string.Join(", ", differs)}"
+                : $"{proxy.Name}: {settings["pool_mode"]}, {Sum(application, "cl_active")} clients on {Sum(application, "sv_active") + Sum(application, "sv_idle") + Sum(application, "sv_used")} servers, {Sum(application, "cl_waiting")} waiting");
+        }
+
+        return good ? Item("pgbouncer", _topology.Proxies, string.Join("; ", said)) : new StatusItem("pgbouncer", StatusVerdict.NotOk, string.Join("; ", said));
+    }
+
+    private IEnumerable<KeyValuePair<string, string>> Wanted()
+    {
+        var pooler = _topology.PgBouncer;
+        yield return new("pool_mode", pooler.PoolMode);
+        yield return new("auth_type", "scram-sha-256");
+        yield return new("max_client_conn", Plain(pooler.MaxClientConnections));
+        yield return new("default_pool_size", Plain(pooler.DefaultPoolSize));
+        yield return new("min_pool_size", Plain(pooler.MinPoolSize));
+        yield return new("reserve_pool_size", Plain(pooler.ReservePoolSize));
+        yield return new("max_db_connections", Plain(pooler.MaxDatabaseConnections));
+        yield return new("max_user_connections", Plain(pooler.MaxUserConnections));
+    }
+
+    private StatusItem Listeners()
+    {
+        var asked = _topology.Proxies.Where(host => Of(host) is not null).ToList();
+        var wrong = asked.SelectMany(from => _reads.Listeners
+            .Select(listener => (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port))))
+            .Where(seen => seen.State != PortState.Answered)
+            .Select(seen => $"{seen.listener.What} at {seen.listener.Host.Address}:{seen.listener.Port} {(seen.State == PortState.Refused ? "refuses" : "is silent to")} {seen.from.Name}")).ToList();
+        return wrong.Count == 0
+            ? Item("listeners", _topology.Proxies, $"{_reads.Listeners.Count()} ports answer the proxies")
+            : new StatusItem("listeners", StatusVerdict.NotOk, string.Join("; ", wrong));
+    }
+
+    private StatusItem Extension(PostgresExtension extension)
+    {
+        var name = $"extension {extension.Name}";
+        if (LeaderHost is not { } leader)
+        {
+            return new StatusItem(name, StatusVerdict.NotOk, "there is no leader to ask");
+        }
+
+        var installed = JsonAnswer.Rows(Of(leader)!.Get(_reads.Extensions(extension.Database)).Json)?
+            .FirstOrDefault(row => row.Text("name") == extension.Name).Text("version");
+        var available = _topology.Members.Where(host => Of(host) is not null).ToDictionary(
+            host => host.Name,
+            host => JsonAnswer.Rows(Of(host)!.Get(_reads.Available).Json)?.FirstOrDefault(row => row.Text("name") == extension.Name).Text("version") ?? "missing");
+        var same = installed is not null && (extension.Version is null || extension.Version == installed) && available.Values.All(version => version == installed);
+        var text = $"{installed ?? "not installed"} in {extension.Database}; on the members {string.Join(", ", available.Select(pair => $"{pair.Key} {pair.Value}"))}";
+        return same ? Item(name, _topology.Members, text) : new StatusItem(name, StatusVerdict.NotOk, text);
+    }
+
+    private StatusItem VectorOnReplica(PostgresExtension vector)
+    {
+        var said = _topology.Members.Where(host => Of(host) is not null && host.Name != Leader).Select(host =>
+        {
+            var answer = Of(host)!.Get(_reads.Vector(vector.Database));
+            var row = JsonAnswer.Rows(answer.Json) is [var first, ..] ? first : default(System.Text.Json.JsonElement?);
+            var distance = row?.At("distance") is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : (double?)null;
+            return (Good: distance is not null && row?.Truth("in_recovery") == true,
+                Text: $"{host.Name}: {(distance is { } value ? "distance " + value.ToString("0.###", CultureInfo.InvariantCulture) : answer.Error.Length > 0 ? answer.Error.Split('\n')[0] : "no answer")}");
+        }).ToList();
+        var text = said.Count == 0 ? "there is no replica" : string.Join("; ", said.Select(one => one.Text));
+        return said.Count > 0 && said.All(one => one.Good) ? Item("vector query on replicas", _topology.Members, text) : new StatusItem("vector query on replicas", StatusVerdict.NotOk, text);
+    }
+
+    // The server at the other end must lead, and must see a proxy: a client that it sees as the load balancer came past the proxies (a member is among the balancer's targets).
+    private StatusItem Door(string name, IReadOnlyList<DoorAnswer> doors)
+    {
+        var unmeasured = doors.Where(door => !door.Measured).Select(door => $"{door.From}: {door.Trouble}").ToList();
+        var wrong = doors.Where(door => door.Measured).Select(door => door.Answer switch
+        {
+            null => $"from {door.From}: {door.Trouble}",
+            { InRecovery: true } answer => $"from {door.From}: it leads to the replica {NameOf(answer.Server)}",
+            var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) => $"from {door.From}: {NameOf(answer.Server)} sees {answer.Client}, which is no proxy: is a member a target of the load balancer?",
+            _ => null,
+        }).OfType<string>().ToList();
+        var servers = string.Join(" and ", doors.Select(door => door.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct());
+        return wrong.Count > 0 ? new StatusItem(name, StatusVerdict.NotOk, string.Join("; ", wrong))
+            : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured))
+            : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {doors.Count} of {doors.Count} proxies");
+    }
+
+    private string NameOf(string address) => _topology.Members.FirstOrDefault(member => member.Address == address)?.Name ?? address;
+
+    // Holds as far as could be seen; where a host could not be read, it is not known.
+    private StatusItem Item(string name, IEnumerable<Host> hosts, string measured)
+    {
+        var unread = hosts.Where(host => Of(host) is null).Select(host => host.Name).ToList();
+        return unread.Count == 0 ? new StatusItem(name, StatusVerdict.Ok, measured)
+            : new StatusItem(name, StatusVerdict.Unknown, $"{measured}{(measured.Length > 0 ? "; " : "")}not read: {string.Join(", ", unread)}");
+    }
+
+    private static long Sum(IEnumerable<IReadOnlyDictionary<string, string>> rows, string column) =>
+        rows.Sum(row => long.TryParse(row.GetValueOrDefault(column), CultureInfo.InvariantCulture, out var value) ? value : 0);
+
+    private static string Plain(long value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static string LastLine(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) is [.., var last] ? last : "no answer";
+}

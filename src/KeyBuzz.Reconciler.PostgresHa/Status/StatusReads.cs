@@ -1,0 +1,75 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Status;
+
+/// <summary>What is read from the hosts for the checklist: one script per host.</summary>
+internal sealed class StatusReads(PostgresTopology topology)
+{
+    public const string Patroni = PostgresTopology.PatroniContainer;
+    public const string Haproxy = PostgresTopology.HaproxyContainer;
+    public const string PgBouncer = PostgresTopology.PgBouncerContainer;
+
+    public HttpRead HaproxyTable => new("127.0.0.1", topology.Haproxy.StatsPort, "/stats;csv");
+
+    public static HaproxyCheckRead HaproxyCheck => new(Haproxy, PostgresTopology.HaproxyConfiguration);
+
+    public PoolerRead Pools => new(PgBouncer, PostgresTopology.PgBouncerSocketDirectory, topology.PgBouncer.Port, PoolerTable.Pools);
+
+    public PoolerRead PoolerConfig => new(PgBouncer, PostgresTopology.PgBouncerSocketDirectory, topology.PgBouncer.Port, PoolerTable.Config);
+
+    /// <summary>How far each replica has replayed what the leader has written; on a replica no rows.</summary>
+    public SqlRead Replication => Sql(
+        "postgres",
+        """
+        SELECT application_name AS name, state,
+               CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint END AS lag
+        FROM pg_stat_replication WHERE application_name <> 'pg_basebackup'
+        """);
+
+    public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
+
+    public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
+
+    /// <summary>A distance between two vectors, computed where it is asked.</summary>
+    public SqlRead Vector(string database) => Sql(database, "SELECT pg_is_in_recovery() AS in_recovery, ('[1,2,3]'::vector <-> '[3,2,1]'::vector)::float8 AS distance");
+
+    public PostgresExtension? VectorExtension => topology.Extensions.FirstOrDefault(extension => extension.Name == "vector");
+
+    /// <summary>The ports that must answer, as seen from a proxy: the members' and the proxies' own.</summary>
+    public IEnumerable<(Host Host, int Port, string What)> Listeners =>
+    [
+        .. topology.Members.SelectMany(host => new[] { (host, topology.Ports.Postgres, "PostgreSQL"), (host, topology.Ports.Rest, "Patroni"), (host, topology.Ports.Raft, "RAFT") }),
+        .. topology.Proxies.SelectMany(host => new[]
+        {
+            (host, topology.Haproxy.Port, "HAProxy"), (host, topology.Haproxy.PooledPort, "HAProxy, pooled"), (host, topology.Haproxy.StatsPort, "HAProxy statistics"), (host, topology.PgBouncer.Port, "PgBouncer"),
+        }),
+    ];
+
+    public IReadOnlyCollection<Read> For(Host host)
+    {
+        var reads = new HashSet<Read>();
+        if (topology.Members.Contains(host))
+        {
+            reads.UnionWith([new UnitRead(Patroni + ".service"), new ContainerRead(Patroni), Replication, Available, .. PatroniHealth.Reads(topology.Ports.Rest)]);
+            reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));
+            if (VectorExtension is { } vector)
+            {
+                reads.Add(Vector(vector.Database));
+            }
+        }
+
+        if (topology.Proxies.Contains(host))
+        {
+            reads.UnionWith(
+            [
+                new UnitRead(Haproxy + ".service"), new UnitRead(PgBouncer + ".service"), new ContainerRead(Haproxy), new ContainerRead(PgBouncer), HaproxyTable, HaproxyCheck, Pools, PoolerConfig,
+            ]);
+            reads.UnionWith(Listeners.Select(listener => new PortRead(listener.Host.Address, listener.Port)));
+        }
+
+        return reads;
+    }
+
+    private SqlRead Sql(string database, string query) => new(Patroni, topology.Superuser.Name, database, topology.Ports.Postgres, query);
+}
