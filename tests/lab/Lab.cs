@@ -102,15 +102,15 @@ internal sealed class Workspace : IDisposable
     public const string KeyCanary = "canary-Kp3vT9-fingerprint-key";
     private static readonly string Tool = Path.Combine(Lab.Root, "artifacts/bin/kbr/release/kbr");
 
-    public Workspace() : this("cluster.yaml", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
+    public Workspace() : this("cluster.yaml", "credentials/postgres.env", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
 
-    /// <summary>Takes the lab's cluster file of that name, and what its credentials file holds.</summary>
-    public Workspace(string file, string secrets)
+    /// <summary>Takes the lab's cluster file of that name, the credentials file that it names, and what that holds.</summary>
+    public Workspace(string file, string credentialsFile, string secrets)
     {
         Directory = System.IO.Directory.CreateTempSubdirectory("kbr-lab-").FullName;
         File.CreateSymbolicLink(Path.Combine(Directory, ".state"), Path.Combine(Lab.Folder, ".state"));
         System.IO.Directory.CreateDirectory(Path.Combine(Directory, "credentials"));
-        var credentials = Path.Combine(Directory, "credentials/postgres.env");
+        var credentials = Path.Combine(Directory, credentialsFile);
         File.WriteAllText(credentials, secrets);
 #pragma warning disable CA1416 // The lab is Linux.
         File.SetUnixFileMode(credentials, UnixFileMode.UserRead | UnixFileMode.UserWrite);

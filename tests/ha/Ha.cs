@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Text.Json;
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>The cluster under test, as an operator sees it: kbr, and the hosts' own commands over ssh.</summary>
+internal static class Ha
+{
+    public const string Scope = "keybuzz-pg";
+    public const string Superuser = "kb_admin";
+    public const string Database = "keybuzz";
+
+    public static readonly string[] Members = ["db-master-01", "db-slave-01", "db-slave-02"];
+    public static readonly string[] Proxies = ["haproxy-01", "haproxy-02"];
+
+    // Every secret has a value of its own that can be looked for.
+    private static readonly string s_secrets = string.Join('\n',
+        "POSTGRES_SUPERUSER=kb_admin", "POSTGRES_SUPERPASS=canary-super-Zq7xW4", "POSTGRES_REPL_USER=kb_repl", "POSTGRES_REPL_PASS=canary-repl-Kp3vT9",
+        "POSTGRES_APP_USER=kb_app", "POSTGRES_APP_PASS=canary-app-Xw8rM2", "POSTGRES_DB=keybuzz", "PATRONI_CLUSTER_NAME=keybuzz-pg",
+        "PATRONI_REST_USER=kbr_rest", "PATRONI_REST_PASS=canary-rest-Vb5nQ1", "PATRONI_RAFT_PASS=canary-raft-Hj6dL3",
+        "PGBOUNCER_STATS_USER=kbr_stats", "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7", "KBR_KEY=canary-key-Ps2gB8") + "\n";
+
+    public static Workspace Open() => new("cluster-ha.yaml", "credentials/ha.env", s_secrets);
+
+    /// <summary>The member that leads, by Patroni's own word on any member that answers.</summary>
+    public static string Leader()
+    {
+        foreach (var member in Members)
+        {
+            var answer = Lab.OnHost(member, "curl -s -m 5 http://127.0.0.1:8008/cluster || true");
+            if (answer.StartsWith('{'))
+            {
+                using var document = JsonDocument.Parse(answer);
+                foreach (var one in document.RootElement.GetProperty("members").EnumerateArray().Where(one => one.GetProperty("role").GetString() == "leader"))
+                {
+                    return one.GetProperty("name").GetString()!;
+                }
+            }
+        }
+
+        return Lab.OnHost(Members[0], "false");
+    }
+
+    /// <summary>Runs SQL as the superuser inside a member's container.</summary>
+    public static string Sql(string host, string sql, string database = Database) =>
+        Lab.OnHost(host, $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {Superuser} -d {database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL").Trim();
+
+    /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes.</summary>
+    public static string Started(string host) =>
+        Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim() + " " + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
+
+    public static long Count(string host, string table) => long.Parse(Sql(host, $"SELECT count(*) FROM {table}"), CultureInfo.InvariantCulture);
+
+    /// <summary>Makes a table with rows on the leader, and waits until every member has them.</summary>
+    public static void Write(string table, int rows)
+    {
+        Sql(Leader(), $"CREATE TABLE {table} (id int PRIMARY KEY); INSERT INTO {table} SELECT generate_series(1, {rows})");
+        AllHave(table, rows);
+    }
+
+    public static void AllHave(string table, int rows)
+    {
+        foreach (var member in Members)
+        {
+            Lab.Until(() => Holds(member, table) == rows, TimeSpan.FromSeconds(60), $"{rows} rows of {table} on {member}");
+        }
+    }
+
+    private static long Holds(string member, string table)
+    {
+        var outcome = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, $"docker exec patroni psql -X -A -t -U {Superuser} -d {Database} -c 'SELECT count(*) FROM {table}'");
+        return outcome.ExitCode == 0 && long.TryParse(outcome.Output.Trim(), CultureInfo.InvariantCulture, out var rows) ? rows : -1;
+    }
+
+    /// <summary>Asserts that every line of the checklist holds.</summary>
+    public static void AssertHealthy(Workspace workspace)
+    {
+        var status = workspace.Kbr("status");
+        Assert.That(status.ExitCode, Is.Zero, status.All);
+        Assert.That(status.Output, Does.Contain($"{Scope} is healthy."));
+    }
+
+    /// <summary>Waits until the cluster is whole again without kbr's doing.</summary>
+    public static void UntilHealthy(Workspace workspace, TimeSpan deadline)
+    {
+        var last = "";
+        Lab.Until(
+            () =>
+            {
+                var status = workspace.Kbr("status");
+                last = status.All;
+                return status.ExitCode == 0;
+            },
+            deadline,
+            $"a healthy cluster: {last}");
+    }
+}

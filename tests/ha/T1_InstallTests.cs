@@ -1,0 +1,65 @@
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>From empty hosts to a cluster with nothing left to do.</summary>
+[TestFixture]
+[Order(1)]
+public sealed class T1_InstallTests
+{
+    [Test]
+    public void One_apply_on_empty_hosts_ends_with_a_healthy_cluster()
+    {
+        var (outcome, _) = HaSetUp.FirstApply;
+
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
+        Assert.That(outcome.Output, Does.Contain("Apply complete").And.Contain($"{Ha.Scope} is healthy."));
+        Assert.That(outcome.Output, Does.Not.Contain("NOT OK").And.Not.Contain("unknown  "));
+        Ha.AssertHealthy(HaSetUp.Workspace);
+    }
+
+    [Test]
+    public void A_plan_right_after_is_empty_and_a_second_apply_disturbs_nobody()
+    {
+        var before = Ha.Members.Select(Ha.Started).ToList();
+
+        HaSetUp.Workspace.AssertNothingToDo();
+        var again = HaSetUp.Workspace.Kbr("apply", "--auto-approve", "--verbose");
+
+        Assert.That(again.ExitCode, Is.Zero, again.All);
+        Assert.That(again.Error, Does.Contain("writers opened: 0"));
+        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void Applications_reach_the_leader_through_the_load_balancer_and_the_vector_extension_answers_on_replicas()
+    {
+        var status = HaSetUp.Workspace.Kbr("status", "--json");
+
+        Assert.That(status.ExitCode, Is.Zero, status.All);
+        foreach (var item in new[] { "sql through load balancer", "sql through HAProxy", "sql through PgBouncer", "vector query on replicas", "extension vector", "quorum", "lag" })
+        {
+            Assert.That(status.Output, Does.Contain(item));
+        }
+
+        Assert.That(status.Output, Does.Not.Contain("\"not_ok\"").And.Not.Contain("\"unknown\""));
+    }
+
+    [Test]
+    public void No_secret_is_in_a_log_a_process_list_a_container_or_a_record_of_any_host()
+    {
+        // Where they belong: the files that hold them, PostgreSQL's catalogue and RAFT's log under the data volume.
+        const string look =
+            "{ ps -eo args; journalctl --no-pager; for c in $(docker ps -aq); do docker inspect $c; docker logs $c 2>&1; done; cat /var/lib/kbr/*/records/* /run/kbr/* 2>/dev/null;" +
+            " find /opt/keybuzz /etc /var/log -type f ! -path '*/postgres/data/*' ! -path '*/postgres/raft/*' ! -name patroni.yml ! -name userlist.txt -exec cat {} + ; } 2>/dev/null | grep -a -o 'canary-[a-z]*' | sort | uniq -c || true";
+        foreach (var host in Lab.Hosts)
+        {
+            Assert.That(Lab.OnHost(host, look).Trim(), Is.Empty, host);
+        }
+
+        foreach (var file in Directory.GetFiles(Path.Combine(HaSetUp.Workspace.Directory, "state")))
+        {
+            Assert.That(File.ReadAllText(file), Does.Not.Contain("canary-"), file);
+        }
+    }
+}

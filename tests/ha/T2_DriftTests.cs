@@ -1,0 +1,70 @@
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>What somebody changed by hand is shown as exactly that, and mended without a second member disturbed.</summary>
+[TestFixture]
+[Order(2)]
+public sealed class T2_DriftTests
+{
+    private const string OnLeader = "leader";
+    private const string OnReplica = "replica";
+
+    private static IEnumerable<TestCaseData> Changes()
+    {
+        yield return Case("the password of a role", OnLeader, Psql("ALTER ROLE kb_app PASSWORD 'another'"), "role.kb_app@keybuzz-pg update drift password");
+        yield return Case("the superuser's password", OnLeader, Psql("ALTER ROLE kb_admin PASSWORD 'another'"), "role.kb_admin@keybuzz-pg update drift password");
+        yield return Case("a role", OnLeader, Psql("REASSIGN OWNED BY kb_app TO kb_admin") + "; " + Psql("DROP OWNED BY kb_app", "keybuzz") + "; " + Psql("ALTER DATABASE keybuzz OWNER TO kb_admin; DROP ROLE kb_app"),
+            "role.kb_app@keybuzz-pg create drift *", "database.keybuzz@keybuzz-pg update drift owner");
+        yield return Case("an extension", OnLeader, Psql("DROP EXTENSION vector", "keybuzz"), "extension.vector@keybuzz-pg create drift *");
+        yield return Case("a parameter by ALTER SYSTEM on one member", OnReplica, Psql("ALTER SYSTEM SET max_wal_senders = 9; ALTER SYSTEM SET work_mem = '5MB'") + "; " + Psql("SELECT pg_reload_conf()"),
+            "patroni_config.keybuzz-pg@keybuzz-pg update drift postgresql.parameters.work_mem");
+        yield return Case("a key of the dynamic configuration", OnLeader,
+            "docker exec -i patroni python3 - <<'P'\nimport yaml, json, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']['authentication']\n" +
+            "r = u.Request('http://127.0.0.1:8008/config', method='PATCH', data=json.dumps({'maximum_lag_on_failover': 77}).encode(), headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()})\nu.urlopen(r)\nP",
+            "patroni_config.keybuzz-pg@keybuzz-pg update drift maximum_lag_on_failover");
+        yield return Case("patroni.yml", OnReplica, "echo '# by hand' >> $(find /opt/keybuzz -name patroni.yml)", "config_file.patroni@HOST update drift content");
+        yield return Case("haproxy.cfg", "haproxy-01", "echo '# by hand' >> $(find /opt/keybuzz -name haproxy.cfg)", "config_file.haproxy@HOST update drift content");
+        yield return Case("pgbouncer.ini", "haproxy-02", "echo ';; by hand' >> $(find /opt/keybuzz -name pgbouncer.ini)", "config_file.pgbouncer@HOST update drift content");
+        yield return Case("userlist.txt", "haproxy-02", "echo '\"mallory\" \"x\"' >> $(find /opt/keybuzz -name userlist.txt)", "config_file.pgbouncer-users@HOST update drift content");
+        yield return Case("a unit that does not start at boot any more", OnReplica, "systemctl disable --quiet patroni.service", "systemd_unit.patroni@HOST update drift enabled");
+        yield return Case("a unit that was stopped", OnReplica, "systemctl stop patroni.service", "systemd_unit.patroni@HOST update drift active", "patroni_cluster.keybuzz-pg@keybuzz-pg update drift members");
+    }
+
+    [TestCaseSource(nameof(Changes))]
+    public void A_change_by_hand_is_shown_as_exactly_that_and_mended_without_a_second_member_disturbed(string where, string command, string[] expected)
+    {
+        var leader = Ha.Leader();
+        var host = where switch
+        {
+            OnLeader => leader,
+            OnReplica => Ha.Members.First(member => member != leader),
+            _ => where,
+        };
+        var others = Ha.Members.Where(member => member != host).ToList();
+        Lab.OnHost(host, command);
+        var before = others.Select(Ha.Started).ToList();
+
+        var plan = HaSetUp.Workspace.Plan();
+        Assert.That(plan.Select(line => Comparable(line, expected)), Is.EquivalentTo(expected.Select(line => line.Replace("HOST", host))));
+
+        HaSetUp.Workspace.Apply();
+
+        HaSetUp.Workspace.AssertNothingToDo();
+        Assert.That(others.Select(Ha.Started), Is.EqualTo(before), "no other member was disturbed");
+        Ha.AssertHealthy(HaSetUp.Workspace);
+    }
+
+    // Of what is made anew all attributes are named: those are not repeated here.
+    private static string Comparable(string line, string[] expected)
+    {
+        var words = line.Split(' ');
+        return expected.Contains($"{words[0]} {words[1]} {words[2]} *") ? $"{words[0]} {words[1]} {words[2]} *" : line;
+    }
+
+    private static string Psql(string sql, string database = "postgres") =>
+        $"docker exec -i patroni psql -X -q -v ON_ERROR_STOP=1 -U {Ha.Superuser} -d {database} -o /dev/null <<'END_OF_SQL'\n{sql.Replace("; ", ";\n")};\nEND_OF_SQL\n";
+
+    private static TestCaseData Case(string what, string where, string command, params string[] expected) =>
+        new TestCaseData(where, command.Replace("END_OF_SQL\n; ", "END_OF_SQL\n"), expected).SetArgDisplayNames(what);
+}

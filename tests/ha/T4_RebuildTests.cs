@@ -1,0 +1,84 @@
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>Taking down and building again: a member, a host, the whole.</summary>
+[TestFixture]
+[Order(4)]
+public sealed class T4_RebuildTests
+{
+    [Test]
+    [Order(1)]
+    public void A_member_that_was_destroyed_is_built_again_from_the_leader_and_nothing_else_is_touched()
+    {
+        Ha.Write("before_rebuild", 50);
+        const string host = "db-slave-02";
+        if (Ha.Leader() == host)
+        {
+            Assert.Fail($"{host} leads; this test is about a replica");
+        }
+
+        var others = Ha.Members.Where(member => member != host).ToList();
+        var before = others.Select(Ha.Started).ToList();
+
+        var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve", "--target", $"*@{host}");
+        Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
+        Assert.That(Lab.OnHost(host, "docker ps -aq; systemctl cat patroni.service 2>/dev/null || true"), Is.Empty);
+
+        HaSetUp.Workspace.Apply();
+
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+        Assert.That(others.Select(Ha.Started), Is.EqualTo(before), "no other member was touched");
+        Ha.AllHave("before_rebuild", 50);
+    }
+
+    [Test]
+    [Order(2)]
+    public void A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply()
+    {
+        var host = Ha.Members.First(member => member != Ha.Leader());
+        Lab.Command("reset", host);
+
+        HaSetUp.Workspace.Apply();
+
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+        Ha.AllHave("before_rebuild", 50);
+    }
+
+    [Test]
+    [Order(3)]
+    public void A_whole_destroy_keeps_the_data_and_an_apply_brings_the_cluster_back_with_its_rows()
+    {
+        var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve");
+        Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
+        foreach (var host in Lab.Hosts)
+        {
+            Assert.That(Lab.OnHost(host, "docker ps -aq; ls -A /var/lib/kbr 2>/dev/null || true"), Is.Empty, host);
+        }
+
+        HaSetUp.Workspace.Apply();
+
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+        Ha.AllHave("before_rebuild", 50);
+    }
+
+    [Test]
+    [Order(4)]
+    public void With_delete_data_nothing_is_left()
+    {
+        var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve", "--delete-data", "--confirm", Ha.Scope);
+        Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
+        foreach (var host in Lab.Hosts)
+        {
+            Assert.That(Lab.OnHost(host, "docker ps -aq; ls -A /var/lib/kbr /opt 2>/dev/null || true; grep keybuzz /etc/fstab /proc/mounts || true").Replace("/opt:", "").Trim(), Is.Empty, host);
+        }
+
+        foreach (var member in Ha.Members)
+        {
+            Assert.That(Lab.OnHost(member, "blkid -p /dev/sdb || echo empty").Trim(), Is.EqualTo("empty"), member);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>The second lane: PostgreSQL 16, which no Debian suite has, so without pgvector (lab/README.md).</summary>
+[TestFixture]
+[Order(5)]
+public sealed class T5_Postgres16Tests
+{
+    [Test]
+    public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do()
+    {
+        Lab.Command("reset");
+        using var workspace = Ha.Open();
+        var images = File.ReadAllLines(Path.Combine(Lab.Folder, ".state/images.env")).Where(line => line.Contains('=')).Select(line => line.Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
+        var digest = images["KBR_PATRONI16"].Split('@')[1];
+        workspace.Yaml = System.Text.RegularExpressions.Regex.Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {images["KBR_PATRONI16_TAG"]}@{digest}")
+            .Replace("  version: 17", "  version: 16")
+            .Replace("  extensions: [vector]\n", "");
+        Assert.That(workspace.Yaml, Does.Contain("version: 16").And.Not.Contain("vector"));
+
+        workspace.Apply();
+
+        Ha.AssertHealthy(workspace);
+        workspace.AssertNothingToDo();
+        Assert.That(Ha.Sql(Ha.Leader(), "SHOW server_version"), Does.StartWith("16."));
+    }
+}
