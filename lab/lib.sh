@@ -114,9 +114,11 @@ take_lock() {
 # For what all labs share: one makes it, the others find it made.
 lock_making() { exec 8>"$CACHE/lock.making"; take_lock -x 8; }
 unlock_making() { exec 8>&-; }
-# Whether no other lab is up, nor any command of one running: only then what all share may be taken away. Kept until the script ends.
+# Whether there is no other lab, nor any command of one running, once this lab's containers are gone: only then what all share may be taken
+# away. Kept until the script ends. Where no Docker Engine answers, the mounts tell.
 alone() {
   flock -n -x 7 || return 1
+  [[ -z $(docker ps -aq --filter label=kbr.lab 2>/dev/null) ]] || return 1
   ! awk -v cache="$CACHE/" -v own="$OWN/docker/" \
     'index($2, cache) == 1 && substr($2, length(cache) + 1) ~ "^([b-i]/)?docker/" && index($2, own) != 1 { found = 1 } END { exit !found }' /proc/mounts
 }
