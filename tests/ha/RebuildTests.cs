@@ -4,11 +4,10 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Taking down and building again: a member, a host, the whole.</summary>
 [TestFixture]
-[Order(4)]
-public sealed class T4_RebuildTests
+[DependsOnFixture(typeof(RebootTests), AllowFailure = true)]
+public sealed class RebuildTests
 {
     [Test]
-    [Order(1)]
     public void A_member_that_was_destroyed_is_built_again_from_the_leader_and_nothing_else_is_touched()
     {
         Ha.Write("before_rebuild", 50);
@@ -34,7 +33,7 @@ public sealed class T4_RebuildTests
     }
 
     [Test]
-    [Order(2)]
+    [DependsOnTest(nameof(A_member_that_was_destroyed_is_built_again_from_the_leader_and_nothing_else_is_touched), AllowFailure = true)]
     public void A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply()
     {
         var host = Ha.Members.First(member => member != Ha.Leader());
@@ -48,7 +47,7 @@ public sealed class T4_RebuildTests
     }
 
     [Test]
-    [Order(3)]
+    [DependsOnTest(nameof(A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply), AllowFailure = true)]
     public void A_whole_destroy_keeps_the_data_and_an_apply_brings_the_cluster_back_with_its_rows()
     {
         var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve");
@@ -66,7 +65,7 @@ public sealed class T4_RebuildTests
     }
 
     [Test]
-    [Order(4)]
+    [DependsOnTest(nameof(A_whole_destroy_keeps_the_data_and_an_apply_brings_the_cluster_back_with_its_rows), AllowFailure = true)]
     public void With_delete_data_nothing_is_left()
     {
         var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve", "--delete-data", "--confirm", Ha.Scope);

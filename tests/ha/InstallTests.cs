@@ -4,8 +4,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>From empty hosts to a cluster with nothing left to do.</summary>
 [TestFixture]
-[Order(1)]
-public sealed class T1_InstallTests
+public sealed class InstallTests
 {
     [Test]
     public void One_apply_on_empty_hosts_ends_with_a_healthy_cluster()

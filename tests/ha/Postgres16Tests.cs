@@ -4,8 +4,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>The second lane: PostgreSQL 16, which no Debian suite has, so without pgvector (lab/README.md).</summary>
 [TestFixture]
-[Order(5)]
-public sealed class T5_Postgres16Tests
+[DependsOnFixture(typeof(RebuildTests), AllowFailure = true)]
+public sealed class Postgres16Tests
 {
     [Test]
     public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do()
