@@ -16,16 +16,13 @@ internal sealed class GroupResources(PostgresTopology topology, RoleVerifier ver
         { After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))] };
         yield return cluster;
 
-        if (factory.Knows("patroni_config"))
-        {
-            yield return Make(
-                "patroni_config", topology.Scope, "dynamic",
-                ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings)) with
-            { Requires = [cluster.Address] };
-        }
+        yield return Make(
+            "patroni_config", topology.Scope, "dynamic",
+            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
+        { Requires = [cluster.Address] };
 
         // Patroni makes these two by itself, with the first leader.
-        yield return Role(topology.Superuser, "superuser", cluster, ("superuser", true), ("bootstrap", true));
+        yield return Role(topology.Superuser, "superuser", cluster, ("is_superuser", true), ("bootstrap", true));
         yield return Role(topology.Replication, "replication", cluster, ("replication", true), ("bootstrap", true));
         yield return Role(topology.Application, "application", cluster);
         foreach (var user in topology.Users)
