@@ -64,6 +64,7 @@ step "Native AOT publish, no warning allowed"
 eng/publish.sh >"$results/publish.log" 2>&1 || failed publish
 if grep -E 'warning (IL|CS|CA)' "$results/publish.log"; then failed publish; fi
 artifacts/publish/kbr/release_linux-x64/kbr --version >/dev/null || failed publish
+export KBR_TOOL=$PWD/artifacts/publish/kbr/release_linux-x64/kbr   # the lab tests run what users run
 
 step "waiting for the lab"
 if ! wait $labs; then

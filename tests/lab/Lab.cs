@@ -100,7 +100,9 @@ internal sealed class Workspace : IDisposable
 {
     public const string Canary = "canary-Zq7xW4-password";
     public const string KeyCanary = "canary-Kp3vT9-fingerprint-key";
-    private static readonly string Tool = Path.Combine(Lab.Root, "artifacts/bin/kbr/release/kbr");
+
+    // What users run is the Native AOT build; eng/test.sh names it.
+    private static readonly string Tool = Environment.GetEnvironmentVariable("KBR_TOOL") ?? Path.Combine(Lab.Root, "artifacts/bin/kbr/release/kbr");
 
     public Workspace() : this("cluster.yaml", "credentials/postgres.env", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
 

@@ -1,0 +1,61 @@
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>What the checklist says of a cluster that is not whole.</summary>
+[TestFixture]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
+public sealed class StatusTests
+{
+    [Test]
+    public void A_pooler_that_is_down_is_named_in_every_line_it_concerns_and_the_exit_code_is_2()
+    {
+        Lab.OnHost("haproxy-02", "systemctl stop pgbouncer.service");
+        try
+        {
+            var status = HaSetUp.Workspace.Kbr("status");
+
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(Line(status, "units"), Does.StartWith("NOT OK").And.Contain("patroni 3/3, haproxy 2/2, pgbouncer 1/2").And.Contain("pgbouncer on haproxy-02 is inactive"));
+            Assert.That(Line(status, "containers"), Does.StartWith("NOT OK").And.Contain("pgbouncer on haproxy-02 is exited"));
+            Assert.That(Line(status, "listeners"), Does.StartWith("NOT OK").And.Contain(":6433 refuses"));
+            Assert.That(Line(status, "leader"), Does.StartWith("ok"), "what is well is still said to be");
+            Assert.That(status.Output, Does.Contain("keybuzz-pg is not healthy"));
+        }
+        finally
+        {
+            Lab.OnHost("haproxy-02", "systemctl start pgbouncer.service");
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
+    [Test]
+    public void A_member_that_cannot_be_reached_is_named_the_others_are_measured_and_planned_and_the_exit_code_is_1()
+    {
+        var host = Ha.Members.First(member => member != Ha.Leader());
+        Lab.Command("off", host);
+        try
+        {
+            var status = HaSetUp.Workspace.Kbr("status");
+            Assert.That(status.ExitCode, Is.EqualTo(1), status.All);
+            Assert.That(Line(status, "hosts"), Does.StartWith("unknown").And.Contain(host));
+            Assert.That(Line(status, "streaming"), Does.StartWith("NOT OK").And.Contain("1 of 2"));
+            Assert.That(Line(status, "sql through HAProxy"), Does.StartWith("ok"));
+
+            var plan = HaSetUp.Workspace.Kbr("plan");
+            Assert.That(plan.ExitCode, Is.EqualTo(1), plan.All);
+            Assert.That(plan.All, Does.Contain(host).And.Contain("Plan: 0 to create"));
+        }
+        finally
+        {
+            Lab.Command("on", host);
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    private static string Line(Outcome status, string item) =>
+        status.Output.Split('\n').FirstOrDefault(line => line.Length > 9 && line[9..].StartsWith(item, StringComparison.Ordinal)) ?? $"there is no line '{item}' in {status.All}";
+}
