@@ -18,7 +18,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     private static readonly (string Name, string On, string Off)[] s_options =
     [
         ("login", "LOGIN", "NOLOGIN"),
-        ("is_superuser", "SUPERUSER", "NOSUPERUSER"),
+        ("superuser", "SUPERUSER", "NOSUPERUSER"),
         ("replication", "REPLICATION", "NOREPLICATION"),
         ("createdb", "CREATEDB", "NOCREATEDB"),
         ("createrole", "CREATEROLE", "NOCREATEROLE"),
@@ -32,7 +32,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         new("verifier", AttributeKind.String, "The SCRAM verifier that PostgreSQL is given; one with a salt of its own is made when left out.") { MayHoldSecret = true },
         new("exact", AttributeKind.Boolean, "Whether PostgreSQL must hold that very verifier, as PgBouncer needs it, or may hold any that proves the password.") { Default = false },
         new("login", AttributeKind.Boolean, "Whether it may log in.") { Default = true },
-        new("is_superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
+        new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
         new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
         new("createdb", AttributeKind.Boolean, "Whether it may make databases.") { Default = false },
         new("createrole", AttributeKind.Boolean, "Whether it may make roles.") { Default = false },
@@ -173,7 +173,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
 
     // A superuser may do all that the other attributes would allow, and PostgreSQL gives them to the first one by itself.
     private static IEnumerable<(string Name, string On, string Off)> Compared(AttributeSet spec) =>
-        spec.Boolean("is_superuser") ? s_options.Where(option => option.Name is "login" or "is_superuser") : s_options;
+        spec.Boolean("superuser") ? s_options.Where(option => option.Name is "login" or "superuser") : s_options;
 
     // Where only the password is given, the value compared stands for "proves the password": any verifier of it is as good.
     private static AttributeValue? WantedPassword(AttributeSet spec) => (spec.Text("verifier") ?? spec.Text(Password)) is { } text ? Secret(text.Reveal()) : null;
@@ -190,7 +190,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     private static SqlRead Query(Resource resource, ClusterConnection connection) => connection.Sql(
         $"""
         SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(r) FROM (
-          SELECT rolcanlogin AS login, rolsuper AS is_superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
+          SELECT rolcanlogin AS login, rolsuper AS superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
                  rolconnlimit AS connection_limit, rolpassword AS password,
                  ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of
           FROM pg_authid a WHERE a.rolname = {SqlText.Literal(NameOf(resource))}) r) AS found

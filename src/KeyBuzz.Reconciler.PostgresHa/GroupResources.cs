@@ -22,7 +22,7 @@ internal sealed class GroupResources(PostgresTopology topology, RoleVerifier ver
         { Requires = [cluster.Address] };
 
         // Patroni makes these two by itself, with the first leader.
-        yield return Role(topology.Superuser, "superuser", cluster, ("is_superuser", true), ("bootstrap", true));
+        yield return Role(topology.Superuser, "superuser", cluster, ("superuser", true), ("bootstrap", true));
         yield return Role(topology.Replication, "replication", cluster, ("replication", true), ("bootstrap", true));
         yield return Role(topology.Application, "application", cluster);
         foreach (var user in topology.Users)
