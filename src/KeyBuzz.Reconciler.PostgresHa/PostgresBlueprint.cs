@@ -40,7 +40,7 @@ public sealed class PostgresBlueprint : IBlueprint
         [
             .. topology.Members.SelectMany(hosts.OfMember),
             .. topology.Proxies.SelectMany(hosts.OfProxy),
-            .. factory.Knows("patroni_cluster") ? new GroupResources(topology, verifier, factory, section).All() : [],
+            .. new GroupResources(topology, verifier, factory, section).All(),
         ];
         return new BlueprintExpansion([group], resources, Preconditions(topology, section)) { Model = topology };
     }

@@ -31,9 +31,6 @@ internal sealed class ResourceFactory(IReadOnlyCollection<IResourceProvider> pro
         return new Resource(new Address(type, name, place), SchemaDefaults.Fill(_schemas[type], new AttributeSet(values.ToImmutable())), at);
     }
 
-    /// <summary>Whether there is such a type.</summary>
-    public bool Knows(string type) => _schemas.ContainsKey(type);
-
     /// <summary>A list of strings, as an attribute holds it.</summary>
     public static IReadOnlyList<string> List(params IEnumerable<string> items) => [.. items];
 

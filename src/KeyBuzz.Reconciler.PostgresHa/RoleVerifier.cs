@@ -13,12 +13,20 @@ internal sealed class RoleVerifier(string key, string scope)
 {
     private readonly byte[] _key = Encoding.UTF8.GetBytes(key);
 
+    // Making one takes thousands of rounds on purpose, and each is wanted on several hosts.
+    private readonly Dictionary<PostgresUser, SecretText> _made = [];
+
     /// <summary>The verifier of a user, a secret as the password is.</summary>
     public SecretText Of(PostgresUser user)
     {
+        if (_made.TryGetValue(user, out var made))
+        {
+            return made;
+        }
+
         var password = user.Password.Reveal();
         var salt = HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes($"scram-salt\n{scope}\n{user.Name}\n{password}")).AsSpan(0, ScramVerifier.SaltLength);
-        return new SecretText([new SecretText.Part(ScramVerifier.Make(password, salt), true)]);
+        return _made[user] = new SecretText([new SecretText.Part(ScramVerifier.Make(password, salt), true)]);
     }
 
     /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the same.</summary>

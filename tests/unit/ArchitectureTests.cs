@@ -1,17 +1,19 @@
 using System.Reflection;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests;
 
-/// <summary>Dependencies point inward: kbr → Ssh, providers → engine.</summary>
+/// <summary>Dependencies point inward: kbr → PostgresHa, Ssh → providers → engine.</summary>
 [TestFixture]
 public sealed class ArchitectureTests
 {
     private static readonly Assembly Engine = typeof(Planner).Assembly;
     private static readonly Assembly Ssh = typeof(SshConnector).Assembly;
     private static readonly Assembly Providers = typeof(Registration).Assembly;
+    private static readonly Assembly PostgresHa = typeof(PostgresBlueprint).Assembly;
 
     [Test]
     public void The_engine_knows_no_ssh_no_provider_and_no_command_line() =>
@@ -24,6 +26,14 @@ public sealed class ArchitectureTests
             Assert.That(References(Ssh).Where(IsOurs), Is.EqualTo(new[] { "KeyBuzz.Reconciler" }));
             Assert.That(References(Providers).Where(IsOurs), Is.EqualTo(new[] { "KeyBuzz.Reconciler" }));
             Assert.That(References(Providers), Has.None.StartsWith("Renci"));
+        });
+
+    [Test]
+    public void The_blueprint_knows_the_engine_and_the_providers_and_no_ssh() =>
+        Assert.Multiple(() =>
+        {
+            Assert.That(References(PostgresHa).Where(IsOurs), Is.EquivalentTo(new[] { "KeyBuzz.Reconciler", "KeyBuzz.Reconciler.Providers" }));
+            Assert.That(References(PostgresHa), Has.None.StartsWith("Renci"));
         });
 
     [Test]

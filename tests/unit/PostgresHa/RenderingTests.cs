@@ -1,0 +1,381 @@
+using System.Text.RegularExpressions;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Providers.Role;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.PostgresHa;
+
+/// <summary>What a postgres section becomes on the hosts.</summary>
+internal sealed partial class RenderingTests : BlueprintFixture
+{
+    [Test]
+    public void The_shortest_section_stands_for_everything_on_five_hosts_without_a_warning()
+    {
+        var cluster = Load(Minimal);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(cluster.Warnings, Is.Empty);
+            Assert.That(cluster.Groups.Single().Name, Is.EqualTo("keybuzz-pg"));
+            Assert.That(cluster.Groups.Single().Members, Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
+            Assert.That(On("db-slave-01"), Is.EquivalentTo(new[]
+            {
+                "directory.base", "volume.postgres", "directory.postgres-data", "directory.postgres-raft", "directory.postgres-archive", "directory.patroni",
+                "image.patroni", "config_file.patroni", "container.patroni", "systemd_unit.patroni",
+            }));
+            Assert.That(On("haproxy-02"), Is.EquivalentTo(new[]
+            {
+                "directory.base", "directory.haproxy", "image.haproxy", "config_file.haproxy", "container.haproxy", "systemd_unit.haproxy",
+                "directory.pgbouncer", "image.pgbouncer", "config_file.pgbouncer", "config_file.pgbouncer-users", "container.pgbouncer", "systemd_unit.pgbouncer",
+            }));
+            Assert.That(On("keybuzz-pg"), Is.EquivalentTo(new[]
+            {
+                "patroni_cluster.keybuzz-pg", "patroni_config.keybuzz-pg", "role.kb_admin", "role.kb_repl", "role.kb_app", "database.keybuzz",
+            }));
+        });
+
+        string[] On(string place) => [.. cluster.Resources.Where(resource => resource.Address.Host == place).Select(resource => $"{resource.Address.Type}.{resource.Address.Name}")];
+    }
+
+    [Test]
+    public void A_secret_stands_only_in_files_for_the_container_alone_and_in_attributes_that_are_masked()
+    {
+        var cluster = Load(With("users: [{ name: reporting, password: \"${secret.POSTGRES_APP_PASS}\" }]"));
+        foreach (var resource in cluster.Resources)
+        {
+            foreach (var name in resource.Spec.Names)
+            {
+                var value = resource.Spec[name]!;
+                var shown = value is SecretText masked ? masked.ToString() : AttributeValue.Of(value).Value;
+                Assert.That(shown, Does.Not.Contain("canary").And.Not.Contain("SCRAM-SHA-256$"), $"{name} of {resource.Address}");
+            }
+
+            if (resource.Spec.Text("content") is { HasSecret: true })
+            {
+                Assert.That(resource.Spec.String("mode"), Is.EqualTo("0600"), resource.Address.ToString());
+                Assert.That(resource.Spec.String("owner"), Is.EqualTo("999"), resource.Address.ToString());
+            }
+        }
+    }
+
+    [Test]
+    public void Only_the_first_leader_may_make_the_database()
+    {
+        var first = Load(Minimal);
+        var other = Load(With("first_leader: db-slave-02"));
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(WithBootstrap(first), Is.EqualTo(new[] { "config_file.patroni@db-master-01" }));
+            Assert.That(WithBootstrap(other), Is.EqualTo(new[] { "config_file.patroni@db-slave-02" }));
+            Assert.That(Find(other, "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("bootstrap_host"), Is.EqualTo("db-slave-02"));
+        });
+
+        static IEnumerable<string> WithBootstrap(Cluster cluster) =>
+            cluster.Resources.Where(resource => resource.Spec.Text("content")?.Reveal().Contains("\nbootstrap:\n", StringComparison.Ordinal) == true).Select(resource => resource.Address.ToString());
+    }
+
+    [Test]
+    public void The_container_mounts_what_holds_the_data_directory_and_not_the_data_directory_itself()
+    {
+        var cluster = Load(Minimal);
+        var mounts = Find(cluster, "container.patroni@db-slave-01").Spec.List("mounts");
+
+        Assert.That(mounts, Is.EqualTo(new[]
+        {
+            "/opt/keybuzz/patroni:/etc/patroni:ro",
+            "/opt/keybuzz/postgres/data:/opt/keybuzz/postgres/data", "/opt/keybuzz/postgres/raft:/opt/keybuzz/postgres/raft", "/opt/keybuzz/postgres/archive:/opt/keybuzz/postgres/archive",
+        }));
+        Assert.That(Content(cluster, "config_file.patroni@db-slave-01"), Does.Contain("data_dir: '/opt/keybuzz/postgres/data/pgdata'"));
+    }
+
+    [Test]
+    public void Nobody_gets_into_PostgreSQL_without_a_password_but_its_own_user_on_the_local_socket()
+    {
+        var rules = Rule().Matches(Content(Load(Minimal), "config_file.patroni@db-slave-01")).Select(match => match.Groups[1].Value).ToArray();
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(rules[0], Is.EqualTo("local all all peer map=kbr"));
+            Assert.That(rules.Skip(1), Has.All.StartsWith("host ").And.All.EndsWith(" scram-sha-256"));
+            Assert.That(rules, Has.None.Contains("0.0.0.0").And.None.Contains("10.0.0.10/"));
+            Assert.That(rules, Has.Member("host replication kb_repl 127.0.0.1/32 scram-sha-256"));
+            Assert.That(rules, Has.Member("host all all 10.0.0.11/32 scram-sha-256"));
+        });
+    }
+
+    [Test]
+    public void The_names_in_the_credentials_file_are_used_everywhere()
+    {
+        Environment["POSTGRES_SUPERUSER"] = "boss";
+        Environment["POSTGRES_REPL_USER"] = "stream";
+        Environment["POSTGRES_APP_USER"] = "shop";
+        Environment["POSTGRES_DB"] = "orders";
+        Environment["PATRONI_CLUSTER_NAME"] = "orders-pg";
+        var cluster = Load(Minimal);
+        var patroni = Content(cluster, "config_file.patroni@db-master-01");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(patroni, Does.Contain("scope: orders-pg\n").And.Contain("username: 'boss'").And.Contain("username: 'stream'").And.Contain("host replication stream ").And.Contain("'kbr postgres boss'"));
+            Assert.That(Content(cluster, "config_file.pgbouncer@haproxy-01"), Does.Contain("\norders = host=10.0.0.10 port=5432 dbname=orders\n"));
+            Assert.That(Content(cluster, "config_file.pgbouncer-users@haproxy-01"), Does.Contain("\"boss\" ").And.Contain("\"shop\" "));
+            Assert.That(Find(cluster, "database.orders@orders-pg").Spec.String("owner"), Is.EqualTo("shop"));
+            Assert.That(cluster.Resources.Select(resource => resource.Address.ToString()), Has.None.Contains("kb_").And.None.Contains("keybuzz-pg"));
+        });
+    }
+
+    [Test]
+    public void Names_from_the_credentials_file_are_shown_and_passwords_are_masked()
+    {
+        System.IO.File.WriteAllText(Path.Combine(Folder, "my.env"), "POSTGRES_DB=keybuzz\nPOSTGRES_APP_PASS=canary-of-the-application\n");
+        Environment.Remove("POSTGRES_APP_PASS");
+
+        var secrets = Load(Minimal + "secrets: { file: my.env }\n").Secrets;
+
+        Assert.That(secrets.Mask("/opt/keybuzz canary-of-the-application"), Is.EqualTo("/opt/keybuzz (secret)"));
+    }
+
+    [Test]
+    public void PgBouncer_and_PostgreSQL_have_the_same_verifier_of_the_password()
+    {
+        var cluster = Load(Minimal);
+        var users = Content(cluster, "config_file.pgbouncer-users@haproxy-02");
+        var role = Find(cluster, "role.kb_app@keybuzz-pg").Spec;
+        var verifier = role.Text("verifier")!.Reveal();
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(ScramVerifier.Proves(verifier, "canary-of-the-application"), Is.True);
+            Assert.That(users, Does.Contain($"\"kb_app\" \"{verifier}\"\n"));
+            Assert.That(role.Boolean("exact"), Is.True, "compared byte for byte");
+            Assert.That(Find(cluster, "role.kb_repl@keybuzz-pg").Spec.Boolean("exact"), Is.False, "not pooled");
+            Assert.That(users, Does.Not.Contain("kb_repl"));
+        });
+    }
+
+    [Test]
+    public void A_verifier_is_the_same_in_every_plan_and_differs_between_roles_with_one_password_and_between_keys()
+    {
+        Environment["POSTGRES_SUPERPASS"] = Environment["POSTGRES_APP_PASS"];
+        var first = Load(Minimal);
+        var again = Load(Minimal);
+        Environment[Secrets.KeyName] = "another key";
+        var other = Load(Minimal);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(Verifier(again, "kb_app"), Is.EqualTo(Verifier(first, "kb_app")));
+            Assert.That(Verifier(first, "kb_admin"), Is.Not.EqualTo(Verifier(first, "kb_app")));
+            Assert.That(Verifier(other, "kb_app"), Is.Not.EqualTo(Verifier(first, "kb_app")));
+        });
+
+        static string Verifier(Cluster cluster, string role) => Find(cluster, $"role.{role}@keybuzz-pg").Spec.Text("verifier")!.Reveal();
+    }
+
+    [Test]
+    public void Another_RAFT_password_is_another_container_and_another_superuser_password_only_a_reload()
+    {
+        var before = Load(Minimal);
+        Environment["POSTGRES_SUPERPASS"] = "canary-number-two";
+        var superuser = Load(Minimal);
+        Environment["PATRONI_RAFT_PASS"] = "canary-number-three";
+        var raft = Load(Minimal);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(Labels(superuser), Is.EqualTo(Labels(before)));
+            Assert.That(Labels(raft), Is.Not.EqualTo(Labels(before)));
+            Assert.That(Content(superuser, "config_file.patroni@db-slave-01"), Is.Not.EqualTo(Content(before, "config_file.patroni@db-slave-01")));
+        });
+
+        static string Labels(Cluster cluster) => AttributeValue.Of(Find(cluster, "container.patroni@db-slave-01").Spec.Map("labels")).Value;
+    }
+
+    [Test]
+    public void A_new_member_changes_the_others_files_and_restarts_none_of_them()
+    {
+        var three = Load(Minimal);
+        var five = Load(Changed("  haproxy-01:", "  db-slave-03: { role: db, address: 10.0.0.123 }\n  db-slave-04: { role: db, address: 10.0.0.124 }\n  haproxy-01:"));
+
+        Assert.That(Labels(five), Is.EqualTo(Labels(three)));
+        Assert.That(Content(five, "config_file.patroni@db-slave-01"), Does.Contain("- '10.0.0.124:7000'"));
+
+        static string Labels(Cluster cluster) => AttributeValue.Of(Find(cluster, "container.patroni@db-slave-01").Spec.Map("labels")).Value;
+    }
+
+    [Test]
+    public void A_member_does_not_start_while_its_volume_is_missing_and_one_supervisor_starts_it_again()
+    {
+        var cluster = Load(Minimal);
+        var unit = Content(cluster, "systemd_unit.patroni@db-slave-01");
+        var container = Find(cluster, "container.patroni@db-slave-01").Spec;
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(unit, Does.Contain("RequiresMountsFor=/opt/keybuzz/postgres\nAssertPathIsMountPoint=/opt/keybuzz/postgres\n"));
+            Assert.That(unit, Does.Contain("Restart=always").And.Contain("StartLimitIntervalSec=0").And.Contain("TimeoutStopSec=70"));
+            Assert.That((container.String("restart"), container.String("supervised_by"), container.Integer("stop_timeout")), Is.EqualTo(("no", "patroni.service", 60L)));
+            Assert.That(container.Integer("shm_size"), Is.EqualTo(1L << 30));
+            Assert.That(container.Map("log_options"), Does.ContainKey("max-size"));
+        });
+    }
+
+    [Test]
+    public void A_change_that_stops_a_member_counts_against_its_group_and_a_change_of_its_file_does_not()
+    {
+        var groups = Load(Minimal).Resources.Where(resource => resource.Group is not null).ToArray();
+
+        Assert.That(groups.Select(resource => resource.Group).Distinct(), Is.EqualTo(new[] { "keybuzz-pg" }));
+        Assert.That(groups.Select(resource => resource.Address.Type).Distinct(), Is.EquivalentTo(new[] { "container", "systemd_unit" }));
+        Assert.That(groups, Has.Length.EqualTo(6));
+    }
+
+    [Test]
+    public void The_members_do_not_wait_for_each_other_and_the_cluster_waits_for_all_of_them()
+    {
+        var cluster = Load(Minimal);
+        var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders));
+        var members = cluster.Groups.Single().Members;
+
+        foreach (var member in members)
+        {
+            var before = graph.WithRequirements([Find(cluster, $"systemd_unit.patroni@{member}").Address]);
+            Assert.That(before.Select(address => address.Host), Has.All.EqualTo(member));
+        }
+
+        Assert.That(
+            graph.Find(Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg").Address)!.After.Select(address => address.ToString()),
+            Is.EquivalentTo(members.Select(member => $"systemd_unit.patroni@{member}")));
+        Assert.That(
+            graph.WithRequirements([Find(cluster, "database.keybuzz@keybuzz-pg").Address]).Select(address => address.ToString()),
+            Is.SupersetOf(new[] { "role.kb_app@keybuzz-pg", "patroni_cluster.keybuzz-pg@keybuzz-pg" }));
+    }
+
+    [Test]
+    public void HAProxy_checks_for_the_primary_quietly_and_PgBouncer_listens_beside_it()
+    {
+        var cluster = Load(Minimal);
+        var proxy = Content(cluster, "config_file.haproxy@haproxy-02");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(proxy, Does.Contain("http-check send meth OPTIONS uri /primary").And.Contain("default-server on-marked-down shutdown-sessions"));
+            Assert.That(proxy, Does.Contain("default-server inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1\n").And.Contain("timeout connect 1s\n").And.Contain("timeout client 86400s\n"));
+            Assert.That(proxy, Does.Contain("    server db-slave-02 10.0.0.122:5432 check port 8008\n"));
+            Assert.That(proxy, Does.Contain("bind 10.0.0.12:6432\n").And.Contain("server haproxy-01 10.0.0.11:6433 check\n").And.Contain("server haproxy-02 10.0.0.12:6433 check\n"));
+            Assert.That(proxy, Does.Not.Contain("daemon").And.Not.Contain("chroot").And.Not.Contain("/dev/log"));
+            Assert.That(Content(cluster, "config_file.pgbouncer@haproxy-02"), Does.Contain("listen_addr = 10.0.0.12\nlisten_port = 6433\n"));
+            Assert.That(Ports("haproxy"), Is.EqualTo(new[] { "tcp/5432", "tcp/6432", "tcp/8404" }));
+            Assert.That(Ports("pgbouncer"), Is.EqualTo(new[] { "tcp/6433" }));
+        });
+
+        IReadOnlyList<string> Ports(string name) => Find(cluster, $"container.{name}@haproxy-02").Spec.List("ports");
+    }
+
+    [Test]
+    public void What_the_operator_sets_is_what_the_hosts_get()
+    {
+        var cluster = Load(With(
+            "scope: orders", "directory: /srv/pg", "ports: { postgres: 5433, rest: 8009, raft: 7001 }", "uid: 101", "gid: 102", "networks: [10.1.0.0/16]",
+            "dynamic: { ttl: 20, loop_wait: 5, retry_timeout: 5, failsafe_mode: true, maximum_lag_on_failover: 2MiB }", "parameters: { max_connections: 300, jit: off, auto_explain.log_min_duration: 1s }",
+            "databases: [{ name: stats, owner: reporting }]", "users: [{ name: reporting, password: \"${secret.POSTGRES_APP_PASS}\", pooled: false }]",
+            "extensions: [vector, { name: pg_trgm, database: stats }]", "health: { max_lag: 5MiB, gate_timeout: 3m }"));
+        var patroni = Content(cluster, "config_file.patroni@db-master-01");
+        var settings = Find(cluster, "patroni_config.orders@orders").Spec.Map("settings");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(patroni, Does.Contain("scope: orders\n").And.Contain("self_addr: '10.0.0.120:7001'").And.Contain("listen: 0.0.0.0:8009").And.Contain("'10.0.0.120,127.0.0.1:5433'"));
+            Assert.That(patroni, Does.Contain("'host all all 10.1.0.0/16 scram-sha-256'").And.Contain("        auto_explain.log_min_duration: '1s'\n").And.Contain("    failsafe_mode: true\n"));
+            Assert.That(
+                (settings["ttl"], settings["maximum_lag_on_failover"], settings["failsafe_mode"], settings["postgresql.parameters.max_connections"], settings["postgresql.parameters.jit"], settings["postgresql.parameters.wal_level"]),
+                Is.EqualTo(("20", "2097152", "true", "300", "off", "replica")));
+            Assert.That(Find(cluster, "directory.postgres-data@db-slave-01").Spec.String("path"), Is.EqualTo("/srv/pg/postgres/data"));
+            Assert.That(Find(cluster, "directory.postgres-data@db-slave-01").Spec.String("owner"), Is.EqualTo("101"));
+            Assert.That(Find(cluster, "container.patroni@db-slave-01").Spec.String("user"), Is.EqualTo("101:102"));
+            Assert.That(Find(cluster, "database.stats@orders").Spec.String("owner"), Is.EqualTo("reporting"));
+            Assert.That(Find(cluster, "extension.vector@orders").Spec.String("database"), Is.EqualTo("keybuzz"));
+            Assert.That(Find(cluster, "extension.pg_trgm.stats@orders").Spec.String("database"), Is.EqualTo("stats"));
+            Assert.That(Content(cluster, "config_file.pgbouncer-users@haproxy-01"), Does.Not.Contain("reporting"));
+            Assert.That(Find(cluster, "patroni_cluster.orders@orders").Spec.Integer("gate_timeout"), Is.EqualTo(180));
+        });
+    }
+
+    [Test]
+    public void Each_member_may_have_a_device_of_its_own_name()
+    {
+        var yaml = Changed("{ device: /dev/sdb }", "{ device: { db-master-01: /dev/disk/by-id/a, db-slave-01: /dev/disk/by-id/b, db-slave-02: /dev/disk/by-id/c }, prevent_destroy: true }");
+
+        var volume = Find(yaml, "volume.postgres@db-slave-01");
+
+        Assert.That((volume.Spec.String("device"), volume.Spec.String("mount_point"), volume.PreventDestroy), Is.EqualTo(("/dev/disk/by-id/b", "/opt/keybuzz/postgres", true)));
+    }
+
+    [Test]
+    public void A_password_with_quotes_and_colons_is_one_YAML_string()
+    {
+        Environment["POSTGRES_SUPERPASS"] = "it's: \"#1\" {x} \\";
+
+        Assert.That(Content(Load(Minimal), "config_file.patroni@db-slave-01"), Does.Contain("      password: 'it''s: \"#1\" {x} \\'\n"));
+    }
+
+    [Test]
+    public void Hosts_with_IPv6_addresses_are_written_with_brackets_where_a_port_follows()
+    {
+        var yaml = Minimal.Replace("10.0.0.1", "fd00::1", StringComparison.Ordinal);
+        var cluster = Load(yaml);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(Content(cluster, "config_file.patroni@db-master-01"), Does.Contain("self_addr: '[fd00::120]:7000'").And.Contain("'host all kb_admin fd00::121/128 scram-sha-256'"));
+            Assert.That(Content(cluster, "config_file.haproxy@haproxy-01"), Does.Contain("server db-master-01 [fd00::120]:5432 check port 8008").And.Contain("bind [fd00::11]:5432\n"));
+        });
+    }
+
+    [Test]
+    public void The_clock_of_a_member_must_be_in_step_whatever_the_file_says()
+    {
+        var cluster = Load(Minimal + "preconditions: { clock: warn }\n");
+
+        Assert.That(
+            cluster.Preconditions.Where(one => one.Kind == "clock").Select(one => $"{one.Host} {one.Level}"),
+            Is.EquivalentTo(new[] { "db-master-01 Error", "db-slave-01 Error", "db-slave-02 Error", "haproxy-01 Warn", "haproxy-02 Warn" }));
+    }
+
+    [Test]
+    public void The_ports_between_the_hosts_are_looked_at_and_a_silent_one_does_not_stop_the_others()
+    {
+        var ports = Load(Minimal).Preconditions.Where(one => one.Kind == "ports").ToArray();
+
+        Assert.That(ports.Select(one => one.Level), Has.All.EqualTo(PreconditionLevel.Warn));
+        Assert.That(
+            ports.Where(one => one.Host is "haproxy-01" or "db-slave-01").Select(one => $"{one.Host} {one.Settings.String("peer")} {one.Settings.Integer("port")}"),
+            Is.EquivalentTo(new[]
+            {
+                "db-slave-01 db-master-01 5432", "db-slave-01 db-master-01 8008", "db-slave-01 db-master-01 7000", "db-slave-01 db-slave-02 5432", "db-slave-01 db-slave-02 8008", "db-slave-01 db-slave-02 7000",
+                "haproxy-01 db-master-01 5432", "haproxy-01 db-master-01 8008", "haproxy-01 db-slave-01 5432", "haproxy-01 db-slave-01 8008", "haproxy-01 db-slave-02 5432", "haproxy-01 db-slave-02 8008",
+                "haproxy-01 haproxy-02 6433",
+            }));
+    }
+
+    [Test]
+    public void A_raw_resource_may_be_placed_on_the_cluster_as_a_whole_and_on_its_members()
+    {
+        var cluster = Load(Minimal + """
+            resources:
+              - { type: directory, name: dumps, host: keybuzz-pg, path: /srv/dumps }
+              - { type: extension, name: pg_trgm, host: keybuzz-pg, database: keybuzz, connect_as: kb_admin, requires: [database.keybuzz] }
+
+            """);
+
+        Assert.That(
+            cluster.Resources.Where(resource => resource.Address.Name == "dumps").Select(resource => resource.Address.Host),
+            Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
+        Assert.That(Find(cluster, "extension.pg_trgm@keybuzz-pg").Requires.Single().ToString(), Is.EqualTo("database.keybuzz@keybuzz-pg"));
+    }
+
+    [GeneratedRegex(@"^    - '((?:local|host) [^']*)'$", RegexOptions.Multiline)]
+    private static partial Regex Rule();
+}
