@@ -1,20 +1,35 @@
+using System.Globalization;
+
 namespace KeyBuzz.Reconciler.LabTests;
 
-/// <summary>Five hosts with one resource of every type: converged, found unchanged, changed by hand, mended, rebooted, destroyed.</summary>
+/// <summary>Five hosts with resources of every type and every attribute: converged, found unchanged, looked at, changed by hand, mended, rebooted, destroyed.</summary>
 [TestFixture]
 public sealed class ConvergenceTests
 {
-    // Content, ctime, containers and units: everything that must stay as it is when nothing is to be done.
-    private const string Fingerprint =
-        "for f in /opt/keybuzz /opt/keybuzz/data /opt/keybuzz/data/app /opt/keybuzz/app /opt/keybuzz/app/app.conf /etc/systemd/system/kbr-app.service /etc/fstab /var/lib/kbr/lab/records/*; do " +
-        "stat -c '%n %z %i %a %u %g' \"$f\"; done; sha256sum /opt/keybuzz/app/app.conf /etc/fstab; docker inspect -f '{{.Id}} {{.State.StartedAt}}' app; systemctl show -p InvocationID kbr-app.service";
+    // Whatever kbr manages or could write to: content, owner, mode, times and inode of every file, mounts, devices, containers, images, units.
+    private const string Everything =
+        """
+        paths='/opt /etc /root /home /usr/local /var/lib/kbr /var/tmp /var/spool /run/kbr'
+        find $paths -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' 2>/dev/null | sort
+        find /opt /etc/systemd /etc/fstab /var/lib/kbr /run/kbr -type f -exec sha256sum {} + 2>/dev/null | sort -k 2
+        cut -d ' ' -f 3- /proc/self/mountinfo | sort
+        blkid -p /dev/sdb
+        docker ps -aq --no-trunc | sort | xargs -r docker inspect -f '{{.Id}} {{.Name}} {{.Created}} {{.State.Status}} {{.State.StartedAt}} {{.RestartCount}} {{.HostConfig.RestartPolicy.Name}}'
+        docker images -a --no-trunc --digests --format '{{.ID}} {{.Repository}}:{{.Tag}} {{.Digest}}' | sort
+        systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,InvocationID,ActiveEnterTimestamp,MainPID,NRestarts kbr-app.service docker.service ssh.service chrony.service opt-keybuzz-data.mount
+        """;
 
     private Workspace _workspace;
+    private string[] _compared;
 
     [OneTimeSetUp]
     public void Converge()
     {
         _workspace = new Workspace();
+        _workspace.TakeResources("every-attribute.yaml");
+
+        // On hosts that have nothing yet, the plan names every attribute there is to compare.
+        _compared = [.. _workspace.Plan().Select(line => line.Split(' ')).SelectMany(words => words[3].Split(',').Select(attribute => $"{words[0].Split('.')[0]}.{attribute}")).Distinct()];
         _workspace.Apply();
     }
 
@@ -40,60 +55,104 @@ public sealed class ConvergenceTests
     public void After_an_apply_the_plan_is_empty_and_a_second_apply_opens_no_writer_and_touches_nothing()
     {
         _workspace.AssertNothingToDo();
-        var before = Lab.Hosts.Select(host => Lab.OnHost(host, Fingerprint)).ToArray();
+        var before = OnAllHosts(Everything);
         var again = _workspace.Apply("--verbose");
         Assert.Multiple(() =>
         {
             Assert.That(again.Error, Does.Contain("writers opened: 0"));
             Assert.That(again.Error.Split("1 connection, 1 probe scripts"), Has.Length.EqualTo(6), "one connection and one script per host");
-            Assert.That(Lab.Hosts.Select(host => Lab.OnHost(host, Fingerprint)), Is.EqualTo(before));
+            Assert.That(OnAllHosts(Everything), Is.EqualTo(before));
         });
     }
 
-    [TestCase("db-slave-01", "chmod 0755 /opt/keybuzz/data/app", "directory.app-data@db-slave-01 update drift mode")]
-    [TestCase("db-slave-01", "chown 998 /opt/keybuzz/data/app", "directory.app-data@db-slave-01 update drift owner")]
-    [TestCase("haproxy-02", "chgrp 998 /opt/keybuzz/data/app", "directory.app-data@haproxy-02 update drift group")]
-    [TestCase("haproxy-01", "echo by-hand >> /opt/keybuzz/app/app.conf", "config_file.app@haproxy-01 update drift content")]
-    [TestCase("haproxy-01", "chmod 0600 /opt/keybuzz/app/app.conf", "config_file.app@haproxy-01 update drift mode")]
-    [TestCase("haproxy-01", "chown 998 /opt/keybuzz/app/app.conf", "config_file.app@haproxy-01 update drift owner")]
-    [TestCase("haproxy-01", "chgrp 998 /opt/keybuzz/app/app.conf", "config_file.app@haproxy-01 update drift group")]
-    [TestCase("db-slave-02", "touch /opt/keybuzz/app/app.conf && rm -rf /run/kbr/loaded", "config_file.app@db-slave-02 update drift loaded")]
-    [TestCase("haproxy-02", "rm /opt/keybuzz/app/app.conf", "config_file.app@haproxy-02 create drift *")]
-    [TestCase("db-master-01", "sed -i '/keybuzz/d' /etc/fstab", "volume.data@db-master-01 update drift fstab")]
-    [TestCase("haproxy-01", "systemctl disable -q kbr-app.service", "systemd_unit.kbr-app@haproxy-01 update drift enabled")]
-    [TestCase("haproxy-01", "systemctl stop kbr-app.service", "systemd_unit.kbr-app@haproxy-01 update drift active")]
-    [TestCase("haproxy-02", "echo '# by hand' >> /etc/systemd/system/kbr-app.service", "systemd_unit.kbr-app@haproxy-02 update drift content")]
-    public void A_change_by_hand_is_shown_as_exactly_that_and_mended(string host, string command, string expected)
-    {
-        Lab.OnHost(host, command);
-        var plan = _workspace.Plan();
-        var wanted = expected.EndsWith('*') ? expected[..^1] : expected;
-        Assert.That(plan, Has.Length.EqualTo(1), string.Join('\n', plan));
-        Assert.That(plan[0], expected.EndsWith('*') ? Does.StartWith(wanted) : Is.EqualTo(wanted));
-        var applied = _workspace.Apply();
-        Assert.That(applied.Output, Does.Contain(" 0 failed, 0 not tried"));
-        _workspace.AssertNothingToDo();
-    }
-
     [Test]
-    public void A_container_run_by_hand_with_another_mount_is_replaced()
+    public void A_plan_changes_nothing_on_any_host_whatever_there_is_to_do()
     {
-        const string host = "haproxy-02";
-        Lab.OnHost(host, "systemctl stop kbr-app.service; image=$(docker inspect -f '{{.Config.Image}}' app); docker rm -f app >/dev/null; mkdir -p /tmp/other; " +
-            "docker create --name app --network host -v /tmp/other:/data \"$image\" sh -c 'trap \"exit 0\" TERM; while :; do sleep 1 & wait; done' >/dev/null; systemctl start kbr-app.service");
-        var plan = _workspace.Plan();
-        Assert.That(plan, Has.Length.EqualTo(1), string.Join('\n', plan));
-        Assert.That(plan[0], Does.StartWith($"container.app@{host} replace drift ").And.Contain("mounts"));
+        var yaml = _workspace.Yaml;
+        Lab.OnHosts(
+        [
+            ("db-master-01", "systemctl stop kbr-app.service; docker rm -f app"),
+            ("db-slave-01", "systemctl stop kbr-app.service; umount /opt/keybuzz/data"),
+            ("db-slave-02", "echo by-hand >> /opt/keybuzz/app/app.conf; docker stop -t 1 side"),
+            ("haproxy-01", "docker rmi kbr-archive/tiny:1; docker create --name app.kbr-old $(docker images -q --filter label=kbr.test=2); sed -i /keybuzz/d /etc/fstab"),
+            ("haproxy-02", "rmdir /opt/keybuzz/spare; rm /etc/systemd/system/kbr-app.service /opt/keybuzz/app/app.conf"),
+        ]);
+        _workspace.Yaml = yaml.Replace("limit = 100", "limit = 101", StringComparison.Ordinal).Replace("path: /opt/keybuzz/spare", "path: /opt/keybuzz/other", StringComparison.Ordinal)
+            .Replace("shm_size: 32MiB", "shm_size: 48MiB", StringComparison.Ordinal);
+        var before = OnAllHosts(Everything);
+        foreach (var arguments in (string[][])[["plan", "--detailed-exitcode"], ["plan", "--json", "--adopt", "*"], ["plan", "--destroy", "--delete-data"], ["plan", "--verbose", "--target", "container.*"]])
+        {
+            var plan = _workspace.Kbr(arguments);
+            Assert.That(plan.ExitCode, Is.EqualTo(arguments.Contains("--detailed-exitcode") ? 2 : 0), plan.All);
+        }
+
+        var after = OnAllHosts(Everything);
+        _workspace.Yaml = yaml;
+        Assert.Multiple(() =>
+        {
+            for (var i = 0; i < Lab.Hosts.Length; i++)
+            {
+                Assert.That(after[i].Split('\n'), Is.EqualTo(before[i].Split('\n')), Lab.Hosts[i]);
+            }
+        });
         _workspace.Apply();
         _workspace.AssertNothingToDo();
-        Assert.That(Lab.OnHost(host, "docker ps -a --format '{{.Names}}'").Trim(), Is.EqualTo("app"), "the old container is gone");
+    }
+
+    [TestCaseSource(nameof(Rounds))]
+    public void A_change_by_hand_is_shown_as_exactly_that_and_mended(int round)
+    {
+        var changes = HandMadeChanges.Rounds[round];
+        Lab.OnHosts(changes.GroupBy(change => change.Host).Select(host => (host.Key, "set -e\n" + string.Join('\n', host.Select(change => change.Command)))));
+        var plan = _workspace.Plan().Select(line => line.Contains(" create drift ", StringComparison.Ordinal) ? line[..line.LastIndexOf(' ')] : line).Order(StringComparer.Ordinal);
+        var expected = changes.SelectMany(change => change.Expected).Order(StringComparer.Ordinal).ToArray();
+        Assert.That(plan, Is.EqualTo(expected));
+        Assert.That(_workspace.Made(), Is.EqualTo(expected.Select(line => line.Split(' ')[0])), "what was changed by hand and nothing else");
+        _workspace.AssertNothingToDo();
     }
 
     [Test]
-    public void A_removed_container_is_made_again_with_its_unit_running()
+    public void Every_attribute_that_is_compared_is_changed_by_hand_once()
     {
-        Lab.OnHost("haproxy-01", "systemctl stop kbr-app.service; docker rm -f app");
-        Assert.That(_workspace.Plan().Single(line => line.StartsWith("container.app@haproxy-01", StringComparison.Ordinal)), Does.Contain("create drift"));
+        var changed = HandMadeChanges.Rounds.SelectMany(round => round).SelectMany(change => change.Expected).Select(line => line.Split(' '))
+            .Where(words => words.Length == 4).Select(words => $"{words[0].Split('.')[0]}.{words[3]}");
+        Assert.That(changed.Concat(HandMadeChanges.NotByThemselves.Keys).Distinct(), Is.EquivalentTo(_compared));
+    }
+
+    [Test]
+    public void A_device_formatted_by_hand_is_refused_and_named()
+    {
+        const string host = "haproxy-02";
+        Lab.OnHost(host, "systemctl stop kbr-app.service; umount /opt/keybuzz/data; wipefs -aq /dev/sdb; mkfs.ext4 -q /dev/sdb");
+        var refused = _workspace.Kbr("apply", "--auto-approve", "--target", $"*@{host}");
+        var found = Lab.OnHost(host, "blkid -p -o value -s TYPE /dev/sdb").Trim();
+        Lab.OnHost(host, "wipefs -aq /dev/sdb; dd if=/dev/zero of=/dev/sdb bs=1M count=1 conv=fsync 2>&1; sed -i /keybuzz/d /etc/fstab");
+        Assert.Multiple(() =>
+        {
+            Assert.That(refused.ExitCode, Is.EqualTo(1));
+            Assert.That(refused.All, Does.Contain($"volume.data@{host}").And.Contain("/dev/sdb holds ext4; kbr formats only an empty device"));
+            Assert.That(found, Is.EqualTo("ext4"), "nothing was formatted");
+        });
+
+        // Emptied by its operator it is taken again; what lay on it is found missing once it is mounted.
+        var again = _workspace.Kbr("apply", "--auto-approve");
+        Assert.That(again.Output, Does.Contain($"directory.app-data@{host}: now that its volume is mounted, it is not there; run plan again"));
+        _workspace.Apply();
+        _workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    public void What_took_the_place_of_a_directory_is_refused_and_named()
+    {
+        const string host = "haproxy-01";
+        Lab.OnHost(host, "rmdir /opt/keybuzz/spare; echo mine >/opt/keybuzz/spare");
+        var plan = _workspace.Kbr("plan");
+        Lab.OnHost(host, "grep -qx mine /opt/keybuzz/spare; rm /opt/keybuzz/spare");
+        Assert.Multiple(() =>
+        {
+            Assert.That(plan.ExitCode, Is.EqualTo(1));
+            Assert.That(plan.All, Does.Contain($"directory.spare@{host}").And.Contain("/opt/keybuzz/spare is a regular file, not a directory"));
+        });
         _workspace.Apply();
         _workspace.AssertNothingToDo();
     }
@@ -116,7 +175,7 @@ public sealed class ConvergenceTests
     public void A_host_that_cannot_be_reached_is_named_and_the_others_are_planned()
     {
         using var workspace = new Workspace();
-        workspace.Yaml = workspace.Yaml.Replace("{ host: 127.0.77.12 }", "{ host: 127.0.77.12, port: 1 }", StringComparison.Ordinal);
+        workspace.Yaml = workspace.Yaml.Replace(".12 }", ".12, port: 1 }", StringComparison.Ordinal);
         var plan = workspace.Kbr("plan");
         Assert.Multiple(() =>
         {
@@ -133,6 +192,7 @@ public sealed class ConvergenceTests
         Assert.That(_workspace.Plan("--target", "*@haproxy-01"), Is.EqualTo(new[] { "config_file.app@haproxy-01 update configuration_changed content" }));
         _workspace.Apply();
         _workspace.AssertNothingToDo();
+        Assert.That(Lab.OnHost("haproxy-01", "docker logs app 2>&1"), Does.Contain("reloaded"));
         _workspace.Yaml = yaml.Replace("workers = 4", "workers = none", StringComparison.Ordinal);
         var refused = _workspace.Kbr("apply", "--auto-approve", "--target", "config_file.app@haproxy-01");
         Assert.That(refused.ExitCode, Is.EqualTo(1), "its validation command fails");
@@ -145,12 +205,13 @@ public sealed class ConvergenceTests
     [Test]
     public void Every_host_rebooted_comes_back_by_itself_and_the_plan_is_empty()
     {
-        foreach (var host in Lab.Hosts)
-        {
-            Lab.Command("reboot", host);
-        }
-
-        Lab.Until(() => Lab.Hosts.All(host => Lab.OnHost(host, "systemctl is-active kbr-app.service || true").Trim() == "active"), TimeSpan.FromMinutes(1), "the units to be active");
+        Lab.Hosts.AsParallel().WithDegreeOfParallelism(Lab.Hosts.Length).ForAll(host => Lab.Command("reboot", host));
+        Lab.Until(() => OnAllHosts("systemctl is-active kbr-app.service || true").All(state => state.Trim() == "active"), TimeSpan.FromMinutes(1), "the units to be active");
         _workspace.AssertNothingToDo();
     }
+
+    private static IEnumerable<TestCaseData> Rounds() => HandMadeChanges.Rounds.Select((round, i) =>
+        new TestCaseData(i).SetArgDisplayNames(string.Create(CultureInfo.InvariantCulture, $"{i + 1}: {string.Join(", ", round.SelectMany(change => change.Expected))}")));
+
+    private static string[] OnAllHosts(string command) => Lab.OnHosts(Lab.Hosts.Select(host => (host, command)));
 }

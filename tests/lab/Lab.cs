@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 
 namespace KeyBuzz.Reconciler.LabTests;
@@ -64,6 +65,10 @@ internal static class Lab
         return outcome.Output;
     }
 
+    /// <summary>Runs a command by hand on each of these hosts at the same time, and answers what they printed, in that order.</summary>
+    public static string[] OnHosts(IEnumerable<(string Host, string Command)> commands) =>
+        [.. commands.AsParallel().AsOrdered().WithDegreeOfParallelism(Hosts.Length).Select(pair => OnHost(pair.Host, pair.Command))];
+
     /// <summary>Runs one of the lab's own commands.</summary>
     public static void Command(string name, params string[] arguments)
     {
@@ -83,16 +88,8 @@ internal static class Lab
         }
     }
 
-    private static string FindRoot()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory.FullName, "KeyBuzz.Reconciler.sln")))
-        {
-            directory = directory.Parent ?? throw new InvalidOperationException("these tests run from within the checkout");
-        }
-
-        return directory.FullName;
-    }
+    // By the place of this file: what is built may lie elsewhere (ArtifactsPath).
+    private static string FindRoot([CallerFilePath] string file = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "../.."));
 }
 
 /// <summary>An operator's directory with a cluster file of the lab and secrets that can be looked for.</summary>
@@ -101,8 +98,10 @@ internal sealed class Workspace : IDisposable
     public const string Canary = "canary-Zq7xW4-password";
     public const string KeyCanary = "canary-Kp3vT9-fingerprint-key";
 
-    // What users run is the Native AOT build; eng/test.sh names it.
-    private static readonly string Tool = Environment.GetEnvironmentVariable("KBR_TOOL") ?? Path.Combine(Lab.Root, "artifacts/bin/kbr/release/kbr");
+    // What was built with these tests; or what KBR_TOOL names, as eng/test.sh does the Native AOT build, which is what users run.
+    private static readonly string Tool = Environment.GetEnvironmentVariable("KBR_TOOL") is { Length: > 0 } tool
+        ? Path.GetFullPath(tool, Lab.Root)
+        : Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../kbr", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "kbr"));
 
     public Workspace() : this("cluster.yaml", "credentials/postgres.env", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
 
@@ -129,6 +128,23 @@ internal sealed class Workspace : IDisposable
         set => File.WriteAllText(Path.Combine(Directory, "cluster.yaml"), value);
     }
 
+    /// <summary>Puts the resources of a file of tests/lab in place of those of the cluster file. In it {TINY_2} is an image of the lab's registry by tag and digest, {TINY_2_ID} its id.</summary>
+    public void TakeResources(string file)
+    {
+        var resources = File.ReadAllText(Path.Combine(Lab.Root, "tests/lab", file));
+        var images = File.ReadLines(Path.Combine(Lab.Folder, ".state/images.env"))
+            .Where(line => line.StartsWith("KBR_", StringComparison.Ordinal))
+            .Select(line => line["KBR_".Length..].Split('=', 2))
+            .ToDictionary(pair => pair[0], pair => pair[1]);
+        foreach (var (name, value) in images)
+        {
+            var reference = images.TryGetValue(name + "_TAG", out var tag) ? tag + value[value.IndexOf('@', StringComparison.Ordinal)..] : value;
+            resources = resources.Replace($"{{{name}}}", reference, StringComparison.Ordinal);
+        }
+
+        Yaml = Yaml[..Yaml.IndexOf("\nresources:", StringComparison.Ordinal)] + "\n" + resources;
+    }
+
     public Process Start(params string[] arguments) => Lab.Start(Directory, Tool, arguments);
 
     /// <summary>Runs kbr; whatever it prints must be free of secrets.</summary>
@@ -144,6 +160,15 @@ internal sealed class Workspace : IDisposable
         var outcome = Kbr(["apply", "--auto-approve", .. arguments]);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         return outcome;
+    }
+
+    /// <summary>Applies, and answers the addresses of the changes that were made; none may fail.</summary>
+    public string[] Made(params string[] arguments)
+    {
+        var outcome = Apply(["--json", .. arguments]);
+        var events = outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("kind").GetString() == "apply_event").ToList();
+        Assert.That(events.Select(each => each.GetProperty("event").GetString()), Has.None.EqualTo("failed").And.None.EqualTo("not_tried"), outcome.All);
+        return [.. events.Where(each => each.GetProperty("event").GetString() == "done").Select(each => each.GetProperty("address").GetString()).Order(StringComparer.Ordinal)];
     }
 
     public void AssertNothingToDo()
