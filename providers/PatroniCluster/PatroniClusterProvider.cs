@@ -25,6 +25,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
+        new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out."),
         new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
     ]);
 
@@ -82,7 +83,20 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", health.Problems)}. "
                 + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}");
         }
+
+        // Who leads is no matter of the plan: it may change any day. Here the members were just started, and the switchover is part of that.
+        var nobody = new RolloutState([], []);
+        var begun = TimeProvider.System.GetTimestamp();
+        while (Preferred(change.Resource, health, nobody) is not null && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
+            && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait)
+        {
+            health = await WaitHealthyAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
+        }
     }
+
+    private static string? Preferred(Resource group, PatroniHealth health, RolloutState state) =>
+        group.Spec.OptionalString("preferred_leader") is { } name && health.Leader is { } leader && leader != name && !state.Leaving.Contains(name) && health.Members.Any(member => member.Name == name && member.IsRunning)
+            ? name : null;
 
     /// <inheritdoc />
     public TimeSpan GateTimeout(Resource group) => TimeSpan.FromSeconds(group?.Spec.Integer("gate_timeout") ?? 120);
@@ -113,9 +127,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
             case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
                 var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
-                return trouble.IsEmpty ? go : new RolloutTurn.Wait(string.Join("; ", trouble));
+                return !trouble.IsEmpty ? new RolloutTurn.Wait(string.Join("; ", trouble))
+                    : state.ToCome.IsEmpty && Preferred(group, view.Health, state) is { } preferred
+                        ? await HandOverAsync(group, connection, state, view.Health.Leader!, preferred, access, new RolloutTurn.Wait($"{view.Health.Leader} hands over to {preferred}, the preferred leader"), cancellationToken).ConfigureAwait(false)
+                    : go;
             case RolloutTurn.Wait wait when view.HasToHandOver(state) is { } leader:
-                return await HandOverAsync(group, connection, view, state, leader, access, wait, cancellationToken).ConfigureAwait(false);
+                return await HandOverAsync(group, connection, state, leader, view.Candidate(state, leader)!, access, wait, cancellationToken).ConfigureAwait(false);
             case var turn:
                 return turn;
         }
@@ -198,7 +215,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private static StatRead? DataMark(Resource resource) => resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
 
     private static async Task<RolloutTurn> HandOverAsync(
-        Resource group, ClusterConnection connection, RolloutView view, RolloutState state, string leader, IGroupAccess access, RolloutTurn.Wait wait, CancellationToken cancellationToken)
+        Resource group, ClusterConnection connection, RolloutState state, string leader, string candidate, IGroupAccess access, RolloutTurn.Wait wait, CancellationToken cancellationToken)
     {
         var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
         if (!trouble.IsEmpty)

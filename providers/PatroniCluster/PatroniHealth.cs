@@ -114,7 +114,8 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     private static PatroniMember Member(string name, JsonElement body, Snapshot snapshot, long? leaderPosition, JsonElement listed)
     {
         var leads = IsLeader(body);
-        var received = body.At("xlog")?.Number("received_location");
+        // Just after a start a replica says that it has received no more than the beginning of the segment, although it has replayed more.
+        var received = body.At("xlog") is { } log ? new[] { log.Number("received_location"), log.Number("replayed_location") }.Max() : null;
         var seen = body.Number("dcs_last_seen");
         return new PatroniMember(name)
         {
