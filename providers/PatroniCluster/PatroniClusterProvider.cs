@@ -225,7 +225,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         try
         {
-            await new PatroniMembers(access, connection, TimeSpan.Zero).SwitchoverAsync(leader, view.Candidate(state, leader)!, cancellationToken).ConfigureAwait(false);
+            await new PatroniMembers(access, connection, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
             return wait;
         }
         catch (ChangeFailedException exception)
