@@ -57,7 +57,10 @@ public sealed class RebuildTests
             Assert.That(Lab.OnHost(host, "docker ps -aq; ls -A /var/lib/kbr 2>/dev/null || true"), Is.Empty, host);
         }
 
+        // Wanted to lead once all run; who leads is no matter of the plan.
+        HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace("  members: db\n", "  members: db\n  preferred_leader: db-slave-01\n");
         HaSetUp.Workspace.Apply();
+        Assert.That(Ha.Leader(), Is.EqualTo("db-slave-01"));
 
         Ha.AssertHealthy(HaSetUp.Workspace);
         HaSetUp.Workspace.AssertNothingToDo();

@@ -58,7 +58,7 @@ public sealed class Planner
         var recorded = ResourceGraph.Build(
             input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()), _providers, keepDangling: true);
         var selected = Select(input, recorded);
-        var work = new Work(input, recorded);
+        var work = new Work(input, recorded, selected);
 
         foreach (var address in input.Graph.Order.Where(selected.Contains))
         {
@@ -313,7 +313,8 @@ public sealed class Planner
         var (action, why, note) = observation switch
         {
             _ when nothingOfItsOwn => (ResourceAction.Forget, cause, (string?)null),
-            Observation.Absent when !deleteData => (ResourceAction.Forget, Cause.AlreadyGone, null),
+            Observation.Absent when !deleteData || provider is IGroupResourceProvider => (ResourceAction.Forget, Cause.AlreadyGone, null),
+            _ when deleteData && provider is IGroupResourceProvider && work.IsTakenDown(address.Host) => (ResourceAction.Forget, cause, "it goes with the data of the members"),
             _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
             null => (ResourceAction.Forget, cause, "its volume is not mounted"),
             _ when detaches => (ResourceAction.Delete, cause, "detached; its data is kept"),
@@ -415,7 +416,7 @@ public sealed class Planner
         _ => false,
     };
 
-    private sealed class Work(PlanInput input, ResourceGraph recorded)
+    private sealed class Work(PlanInput input, ResourceGraph recorded, ImmutableHashSet<Address> selected)
     {
         public PlanInput Input { get; } = input;
 
@@ -436,6 +437,13 @@ public sealed class Planner
             Observation.Unknown => true,
             _ => false,
         };
+
+        /// <summary>Whether all that runs the members of a group is taken down: what lives in the group goes with them.</summary>
+        public bool IsTakenDown(string group)
+        {
+            var members = Input.Records.Values.Where(record => record.Group == group).ToList();
+            return Input.Options.Destroy && members.Count > 0 && members.TrueForAll(record => selected.Contains(record.Address));
+        }
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {
