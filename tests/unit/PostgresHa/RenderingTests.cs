@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 
@@ -375,6 +377,25 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
         Assert.That(Find(cluster, "extension.pg_trgm@keybuzz-pg").Requires.Single().ToString(), Is.EqualTo("database.keybuzz@keybuzz-pg"));
     }
+
+    [TestCase("cluster.yaml", 16)]
+    [TestCase("lab/cluster-ha.yaml.in", 17)]
+    public void The_cluster_files_of_the_repository_are_valid_and_warn_of_nothing(string file, int version)
+    {
+        var yaml = System.IO.File.ReadAllText(Path.Combine(Repository(), file));
+        foreach (var image in new[] { "PATRONI", "HAPROXY", "PGBOUNCER" })
+        {
+            yaml = yaml.Replace($"${{KBR_{image}_TAG}}@${{KBR_{image}_DIGEST}}", $"registry.example.com/{image.ToLowerInvariant()}:1{Digest}", StringComparison.Ordinal);
+        }
+
+        var cluster = Load(yaml);
+
+        Assert.That(cluster.Warnings, Is.Empty);
+        Assert.That(cluster.Model<PostgresTopology>()!.Version, Is.EqualTo(version));
+        Assert.That(Find(cluster, "extension.vector@keybuzz-pg").Spec.String("database"), Is.EqualTo("keybuzz"));
+    }
+
+    private static string Repository([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../.."));
 
     [GeneratedRegex(@"^    - '((?:local|host) [^']*)'$", RegexOptions.Multiline)]
     private static partial Regex Rule();

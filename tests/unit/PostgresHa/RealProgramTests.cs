@@ -1,0 +1,193 @@
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Tests.Providers;
+
+namespace KeyBuzz.Reconciler.Tests.PostgresHa;
+
+/// <summary>The files and commands of the blueprint, given to the very programs they are for: those of the lab's images, in containers without a network.</summary>
+internal sealed class RealProgramTests : BlueprintFixture
+{
+    // Inside a container without a network there is only loopback, and all of it is there.
+    private const string OnLoopback = $$"""
+        version: 1
+        cluster: keybuzz-pg
+        hosts:
+          db-1: { role: db, address: 127.0.1.1 }
+          lb-1: { role: lb, address: 127.0.2.1 }
+        postgres:
+          version: 17
+          members: db
+          proxies: lb
+          load_balancer: { address: 127.0.3.1 }
+          image: registry.example.com/kbr/patroni:17{{Digest}}
+          volume: { device: /dev/sdb }
+          haproxy: { image: "registry.example.com/kbr/haproxy:3{{Digest}}", inter: 5s, fastinter: 5s, downinter: 5s, fall: 1 }
+          pgbouncer: { image: "registry.example.com/kbr/pgbouncer:1{{Digest}}" }
+
+        """;
+
+    private readonly string _container = $"kbr-blueprint-test-{Guid.NewGuid():n}"[..30];
+
+    [TearDown]
+    public void Remove() => ProviderBench.Shell($"docker rm -f {_container}");
+
+    [Test]
+    public void HAProxys_check_accepts_its_file_and_refuses_a_broken_one()
+    {
+        var file = Find(Load(Minimal), "config_file.haproxy@haproxy-01");
+        var content = file.Spec.Text("content")!.Reveal();
+
+        var good = Check(file, content);
+        var broken = Check(file, content.Replace("mode tcp", "mode tpc", StringComparison.Ordinal));
+
+        Assert.That(good.ExitCode, Is.Zero, good.Error);
+        Assert.That(good.Error, Does.Not.Contain("WARNING").And.Not.Contain("ALERT"));
+        Assert.That(broken.ExitCode, Is.Not.Zero);
+        Assert.That(broken.Error, Does.Contain("tpc"));
+    }
+
+    [TestCase("version: 17", "uid: 999", null)]
+    [TestCase("version: 16", "uid: 999", "and cluster.yaml says version 16")]
+    [TestCase("version: 17", "uid: 101", "the image runs PostgreSQL as 999:999, and cluster.yaml says uid 101 and gid 999")]
+    public void An_image_with_another_major_version_or_uid_is_found_out_before_its_first_use(string version, string uid, string? complaint)
+    {
+        var file = Find(Changed("version: 16", $"{version}\n  {uid}"), "config_file.patroni@db-slave-01");
+
+        var result = Check(file, "");
+
+        Assert.That(result.ExitCode == 0, Is.EqualTo(complaint is null), result.Error);
+        Assert.That(result.Error, complaint is null ? Is.Empty : Does.Contain(complaint));
+    }
+
+    [Test]
+    public void Patroni_finds_its_file_valid()
+    {
+        Environment["POSTGRES_SUPERPASS"] = "it's: \"#1\" {x} \\";
+        var cluster = Load(OnLoopback + "  parameters: { work_mem: 8MB, jit: off, auto_explain.log_min_duration: '-1' }\n");
+        Place(cluster, "db-1");
+
+        var said = ProviderBench.Shell(
+            $"docker run --rm --network none --user 999:999 -v {Folder}/patroni:/etc/patroni:ro --tmpfs /opt/keybuzz/postgres:uid=999,gid=999 {Image("patroni")} "
+            + "sh -c 'mkdir /opt/keybuzz/postgres/raft /opt/keybuzz/postgres/data && patroni --validate-config /etc/patroni/patroni.yml'");
+
+        Assert.That((said.ExitCode, said.Output + said.Error), Is.EqualTo((0, "")));
+    }
+
+    [Test]
+    public void PgBouncer_starts_with_its_files_proves_a_password_by_kbrs_verifier_and_reloads()
+    {
+        var cluster = Load(OnLoopback);
+        Place(cluster, "lb-1");
+        Start(cluster, "container.pgbouncer@lb-1", "pgbouncer");
+        const string Show = "psql -X -At -h 127.0.2.1 -p 6433 -U pgbouncer_stats -d pgbouncer -c";
+        Until($"docker exec -e PGPASSWORD=canary-of-the-statistics {_container} {Show} 'SHOW VERSION'");
+
+        var config = ProviderBench.Output($"docker exec -e PGPASSWORD=canary-of-the-statistics {_container} {Show} 'SHOW DATABASES'");
+        var wrong = ProviderBench.Shell($"docker exec -e PGPASSWORD=wrong {_container} {Show} 'SHOW VERSION'");
+        System.IO.File.WriteAllText(Path.Combine(Folder, "pgbouncer/pgbouncer.ini"), Content(cluster, "config_file.pgbouncer@lb-1").Replace("default_pool_size = 50", "default_pool_size = 51", StringComparison.Ordinal));
+        var reload = Reload(cluster, "config_file.pgbouncer@lb-1");
+        var reloaded = ProviderBench.Output($"docker exec -e PGPASSWORD=canary-of-the-statistics {_container} {Show} 'SHOW DATABASES'");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(config, Does.StartWith("keybuzz|127.0.3.1|5432|keybuzz|").And.Contain("|50|"));
+            Assert.That(wrong.Error, Does.Contain("SASL authentication failed"));
+            Assert.That(reload.ExitCode, Is.Zero, reload.Error);
+            Assert.That(reloaded, Does.Contain("|51|"));
+        });
+    }
+
+    [Test]
+    public void HAProxy_reloads_without_taking_a_server_for_up_that_is_down()
+    {
+        var cluster = Load(OnLoopback);
+        Place(cluster, "lb-1");
+        Start(cluster, "container.haproxy@lb-1", "haproxy");
+        // Columns 4 and 6 are the server's name and its state, 0 when it is down.
+        const string States = "echo show servers state | socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock | awk '$4 ~ /-1$/ { print $4, $6 }'";
+        Until($"[ \"$(docker exec {_container} sh -c \"$states\")\" = \"$down\" ]", $"states={Script.Quote(States)}\ndown='db-1 0\nlb-1 0'\n");
+
+        var first = Reload(cluster, "config_file.haproxy@lb-1");
+        var after = ProviderBench.Output($"states={Script.Quote(States)}\ndocker exec {_container} sh -c \"$states\"");
+        System.IO.File.WriteAllText(Path.Combine(Folder, "haproxy/haproxy.cfg"), "nonsense\n");
+        var broken = Reload(cluster, "config_file.haproxy@lb-1");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(first.ExitCode, Is.Zero, first.Error);
+            Assert.That(after, Is.EqualTo("db-1 0\nlb-1 0"));
+            Assert.That(broken.ExitCode, Is.Not.Zero);
+            Assert.That(broken.Error, Does.Contain("Success=0").And.Contain("nonsense"));
+            Assert.That(ProviderBench.Output($"docker inspect -f '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {_container}"), Is.EqualTo("true 0"));
+        });
+    }
+
+    // As config_file runs it: with the new file's path in $file.
+    private ScriptResult Check(Resource file, string content)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(Folder, "check"));
+        var path = Path.Combine(folder.FullName, ".kbr.new");
+        System.IO.File.WriteAllText(path, content);
+        ProviderBench.Output($"chmod 755 {Folder} {folder.FullName}; chmod 644 {path}");
+        return ProviderBench.Shell($"export file={path}\n" + InLab(file.Spec.String("validate")));
+    }
+
+    private ScriptResult Reload(Cluster cluster, string file) =>
+        ProviderBench.Shell(Find(cluster, file).Spec.String("reload").Replace("docker exec haproxy ", $"docker exec {_container} ", StringComparison.Ordinal).Replace("docker exec pgbouncer ", $"docker exec {_container} ", StringComparison.Ordinal));
+
+    // The files of a host, under this test's folder instead of /opt/keybuzz.
+    private void Place(Cluster cluster, string host)
+    {
+        foreach (var file in cluster.Resources.Where(resource => resource.Address.Type == "config_file" && resource.Address.Host == host))
+        {
+            var path = file.Spec.String("path").Replace("/opt/keybuzz", Folder, StringComparison.Ordinal);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            System.IO.File.WriteAllText(path, file.Spec.Text("content")!.Reveal());
+            ProviderBench.Output($"chmod 755 {Folder} {Path.GetDirectoryName(path)}; chmod {file.Spec.String("mode")} {path}; chown {file.Spec.String("owner")}:{file.Spec.String("group")} {path}");
+        }
+    }
+
+    private void Start(Cluster cluster, string address, string image)
+    {
+        var spec = Find(cluster, address).Spec;
+        var options = string.Concat(
+            [
+                .. spec.List("mounts").Select(mount => $" -v {mount.Replace("/opt/keybuzz", Folder, StringComparison.Ordinal)}"),
+                .. spec.List("tmpfs").Select(entry => $" --tmpfs {entry}"),
+                .. spec.Map("ulimits").Select(limit => $" --ulimit {limit.Key}={limit.Value}"),
+            ]);
+        ProviderBench.Output($"docker run -d --name {_container} --network none --user {spec.String("user")}{options} {Image(image)} {string.Join(' ', spec.List("command"))}");
+    }
+
+    private void Until(string command, string before = "")
+    {
+        var deadline = DateTime.UtcNow.AddSeconds(30);
+        while (ProviderBench.Shell(before + command).ExitCode != 0)
+        {
+            if (DateTime.UtcNow > deadline)
+            {
+                Assert.Fail($"{command}\n{ProviderBench.Shell($"docker logs --tail 30 {_container} 2>&1").Output}");
+            }
+
+            Thread.Sleep(200);
+        }
+    }
+
+    private static string InLab(string command)
+    {
+        foreach (var (name, version) in new[] { ("patroni", "16"), ("haproxy", "3") })
+        {
+            command = command.Replace($"registry.example.com/kbr/{name}:{version}{Digest}", Image(name), StringComparison.Ordinal);
+        }
+
+        return command;
+    }
+
+    private static string Image(string name)
+    {
+        var image = ProviderBench.Output($"docker images --filter reference=kbr-lab/{name} --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | head -n 1");
+        Assert.That(image, Is.Not.Empty, "the lab's images are needed: run lab/up");
+        return image;
+    }
+}
