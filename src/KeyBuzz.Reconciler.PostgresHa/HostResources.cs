@@ -9,8 +9,9 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>What stands on each host: volume, directories, files, images, containers and units.</summary>
 internal sealed class HostResources(PostgresTopology topology, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
 {
-    // A reload needs what it replaces to run; a proxy's is done within seconds.
-    private static readonly TimeSpan s_proxyStopTimeout = TimeSpan.FromSeconds(30);
+    // HAProxy waits for its sessions to end, and those of PgBouncer's pools never do; PgBouncer waits for transactions, which do.
+    private static readonly TimeSpan s_haproxyStopTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_pgbouncerStopTimeout = TimeSpan.FromSeconds(30);
 
     private const long LeastFiles = 4096;
 
@@ -101,12 +102,12 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
             ("tmpfs", ResourceFactory.List($"{HaproxyFile.RunDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
             // A front connection and a server connection each, and the checks.
             ("ulimits", Files((2 * settings.MaxConnections) + 200)),
-            ("stop_timeout", (long)s_proxyStopTimeout.TotalSeconds),
+            ("stop_timeout", (long)s_haproxyStopTimeout.TotalSeconds),
             ("supervised_by", Unit(PostgresTopology.HaproxyContainer)),
             ("ports", Ports(settings.Port, settings.PooledPort, settings.StatsPort)),
             ("log_options", LogRotation())) with
         { Requires = [file.Address] };
-        yield return Supervisor(proxy, PostgresTopology.HaproxyContainer, $"HAProxy of {topology.Scope}", "haproxy");
+        yield return Supervisor(proxy, PostgresTopology.HaproxyContainer, $"HAProxy of {topology.Scope}", s_haproxyStopTimeout, "haproxy");
     }
 
     private IEnumerable<Resource> PgBouncer(Host proxy)
@@ -130,14 +131,14 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
             ("mounts", ResourceFactory.List($"{directory}:/etc/pgbouncer:ro")),
             ("tmpfs", ResourceFactory.List($"{PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
             ("ulimits", Files(settings.MaxClientConnections + (settings.MaxDatabaseConnections * topology.Databases.Length) + 200)),
-            ("stop_timeout", (long)s_proxyStopTimeout.TotalSeconds),
+            ("stop_timeout", (long)s_pgbouncerStopTimeout.TotalSeconds),
             ("supervised_by", Unit(PostgresTopology.PgBouncerContainer)),
             ("ports", Ports(settings.Port)),
             ("log_options", LogRotation()),
             // What it binds, it binds when it starts.
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(ConfigText.Endpoint(proxy.Address, settings.Port)))))) with
         { Requires = [file.Address, users.Address] };
-        yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", "pgbouncer");
+        yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", s_pgbouncerStopTimeout, "pgbouncer");
 
         Resource File(string name, string fileName, SecretText content) => factory.Make(
             "config_file", name, proxy.Name, at,
@@ -147,9 +148,9 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
 
     private Resource Base(Host host) => factory.Make("directory", "base", host.Name, section.Place("directory"), ("path", topology.BaseDirectory));
 
-    private Resource Supervisor(Host host, string container, string description, string key) => factory.Make(
+    private Resource Supervisor(Host host, string container, string description, TimeSpan stopTimeout, string key) => factory.Make(
         "systemd_unit", container, host.Name, section.Place(key),
-        ("container", container), ("content", SecretText.Plain(ContainerUnit.Render(description, container, s_proxyStopTimeout, mountPoint: null))));
+        ("container", container), ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null))));
 
     // Before the image's first use: the directories belong to that uid, and the data was made by that major version.
     private string CheckImage()

@@ -13,7 +13,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private static readonly string[] s_keys =
     [
         "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
-        "first_leader", "preferred_leader", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
+        "first_leader", "preferred_leader", "store", "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health",
     ];
 
@@ -41,6 +41,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     public PostgresTopology? Read()
     {
         section.Allow(s_keys);
+        // Where the members keep who leads. One setting, so that another store can follow.
+        section.Choice("store", "raft", ("raft", "raft"));
+        RefuseSynchronous(section);
         var members = Hosts("members");
         var proxies = Hosts("proxies");
         var scope = Scope();
@@ -319,11 +322,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private ImmutableSortedDictionary<string, string> Settings(FailoverTimes times)
     {
         var own = section.Section("dynamic");
-        if (own.Map.Entries.Find(entry => entry.Key.Value.StartsWith("synchronous", StringComparison.Ordinal)).Key is { } synchronous)
-        {
-            _findings.Error($"'{synchronous.Value}' cannot be set yet", synchronous.At, "synchronous replication is not supported by this version of kbr");
-        }
-        else
+        if (!RefuseSynchronous(own))
         {
             own.Allow(["ttl", "loop_wait", "retry_timeout", "maximum_lag_on_failover", .. s_numbers, .. s_switches, .. s_postgresSwitches]);
         }
@@ -362,6 +361,17 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return settings.ToImmutable();
+    }
+
+    private bool RefuseSynchronous(SectionReader own)
+    {
+        if (own.Map.Entries.Find(entry => entry.Key.Value.StartsWith("synchronous", StringComparison.Ordinal)).Key is not { } key)
+        {
+            return false;
+        }
+
+        _findings.Error($"'{key.Value}' cannot be set yet", key.At, "synchronous replication is not supported by this version of kbr");
+        return true;
     }
 
     private string? Parameter(YamlScalar key, YamlNode value)

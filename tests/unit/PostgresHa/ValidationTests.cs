@@ -236,9 +236,10 @@ internal sealed class ValidationTests : BlueprintFixture
     [Test]
     public void Letting_everybody_try_passwords_is_refused() => Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 is everybody"));
 
-    [Test]
-    public void Synchronous_replication_is_refused_until_it_is_supported() =>
-        Assert.That(OnlyError(With("dynamic: { synchronous_mode: true }")), Does.Contain("'synchronous_mode' cannot be set yet"));
+    [TestCase("dynamic: { synchronous_mode: true }", "'synchronous_mode' cannot be set yet")]
+    [TestCase("synchronous: true", "'synchronous' cannot be set yet")]
+    [TestCase("store: etcd", "'store' cannot be 'etcd' [choices are: raft]")]
+    public void What_is_not_supported_yet_is_refused_and_not_ignored(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [Test]
     public void A_role_placed_on_a_host_is_refused_with_the_group_it_belongs_to()
