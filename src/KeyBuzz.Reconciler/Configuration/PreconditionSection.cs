@@ -31,6 +31,13 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
                 case YamlScalar word:
                     ReadLevel(kind, word, section!.Choice(kind, level, Levels));
                     break;
+                case YamlSequence rules when kind == "ports":
+                    foreach (var rule in rules.Items.Select(item => SectionReader.Of(item, "a rule of precondition 'ports'", findings)).OfType<SectionReader>())
+                    {
+                        ReadSettings(kind, rule);
+                    }
+
+                    break;
                 case var other when SectionReader.Of(other, $"precondition '{kind}'", findings) is { } settings:
                     ReadSettings(kind, settings);
                     break;
@@ -65,7 +72,7 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
         {
             "disk" => ["level", "hosts", "path", "free"],
             "xfs" => ["level", "hosts", "path"],
-            "ports" => ["level", "from", "to"],
+            "ports" => ["level", "from", "to", "must_answer"],
             _ => ["level", "hosts"],
         };
         settings.Allow(known);
@@ -101,6 +108,7 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
             return;
         }
 
+        var mustAnswer = settings.Truth("must_answer") ?? false;
         foreach (var item in targets.Items)
         {
             if (SectionReader.Of(item, "a target of precondition 'ports'", findings)?.Allow("host", "port") is not { } target)
@@ -108,7 +116,7 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
                 continue;
             }
 
-            var port = target.Port("port", required: true);
+            var ports = ReadPortNumbers(target);
             if (target.Find("host") is null)
             {
                 findings.Error("a target of precondition 'ports' has no 'host'", target.At);
@@ -117,10 +125,42 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
 
             foreach (var peer in hosts.Select(target.Words("host", "a host name or a role")))
             {
-                var spec = AttributeSet.Empty.With("address", peer.Address).With("port", (long)(port ?? 0)).With("peer", peer.Name);
-                Add("ports", level, [.. from.Where(host => host.Name != peer.Name)], spec, item);
+                foreach (var port in ports)
+                {
+                    var spec = AttributeSet.Empty.With("address", peer.Address).With("port", port).With("peer", peer.Name).With("must_answer", mustAnswer);
+                    Add("ports", level, [.. from.Where(host => host.Name != peer.Name)], spec, item);
+                }
             }
         }
+    }
+
+    // One port or a list of them.
+    private List<long> ReadPortNumbers(SectionReader target)
+    {
+        if (target.Find("port") is not YamlSequence list)
+        {
+            return target.Port("port", required: true) is { } one ? [one] : [];
+        }
+
+        if (list.Items.Count == 0)
+        {
+            findings.Error("'port' must be a port number or a list of them, not an empty list", list.At);
+        }
+
+        var ports = new List<long>();
+        foreach (var word in target.Words("port", "a port number or a list of them"))
+        {
+            if (ValueSyntax.TryParseInteger(word.Value, out var number) && number is >= 1 and <= 65535)
+            {
+                ports.Add(number);
+            }
+            else
+            {
+                findings.Error($"'port' must be a port number from 1 to 65535, not {word.Kind}", word.At);
+            }
+        }
+
+        return ports;
     }
 
     private string? ReadPath(SectionReader settings, bool required)

@@ -130,6 +130,25 @@ internal sealed class LoadingTests : LoaderFixture
     }
 
     [Test]
+    public void Ports_take_several_rules_of_who_must_reach_whom_on_which_ports()
+    {
+        var found = Load(Header + """
+            preconditions:
+              ports:
+                - { level: error, from: db, to: [{ host: db, port: [5432, 7000] }] }
+                - { level: warn, from: lb, to: [{ host: db-1, port: 22 }], must_answer: true }
+
+            """).Preconditions.Where(one => one.Kind == "ports");
+
+        Assert.That(
+            found.Select(one => $"{one.Level} {one.Host} {one.Settings.String("peer")} {one.Settings.Integer("port")} {one.Settings.Boolean("must_answer")}"),
+            Is.EqualTo(new[]
+            {
+                "Error db-2 db-1 5432 False", "Error db-2 db-1 7000 False", "Error db-1 db-2 5432 False", "Error db-1 db-2 7000 False", "Warn lb-1 db-1 22 True",
+            }));
+    }
+
+    [Test]
     public void Without_preconditions_swap_and_docker_are_errors_and_the_clock_a_warning()
     {
         var found = Load(Header).Preconditions;

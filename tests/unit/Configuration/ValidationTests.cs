@@ -110,6 +110,10 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase("  ports: { level: error, from: [lb], to: [{ host: db-11, port: 5432 }] }\n", "8:51: no host or role 'db-11' (did you mean 'db-1'?)")]
     [TestCase("  ports: { level: error, from: [lb], to: [{ host: db-1, port: 0 }] }\n", "8:63: 'port' must be a port number from 1 to 65535, not '0'")]
     [TestCase("  ports: { level: error, from: [lb] }\n", "8:10: 'to' must be a list such as [{ host: db-1, port: 5432 }]")]
+    [TestCase("  ports: [{ level: error, to: [{ host: db-1, port: 5432 }] }, 5432]\n", "8:63: a rule of precondition 'ports' must be a map, not '5432'")]
+    [TestCase("  ports: [{ level: error, to: [{ host: db-1, port: [5432, 70000] }] }]\n", "8:59: 'port' must be a port number from 1 to 65535, not '70000'")]
+    [TestCase("  ports: [{ level: error, to: [{ host: db-1, port: [] }] }]\n", "8:52: 'port' must be a port number or a list of them, not an empty list")]
+    [TestCase("  ports: [{ level: error, to: [{ host: db-1, port: 5432 }], must_answer: maybe }]\n", "8:74: 'must_answer' must be true or false, not 'maybe'")]
     [TestCase("  clock: { hosts: [db] }\n", "8:10: precondition 'clock' has no 'level' ['level' is error, warn or off]")]
     public void Preconditions_are_checked(string preconditions, string expected) =>
         Assert.That(OnlyError(Header + "preconditions:\n" + preconditions), Is.EqualTo(expected));
