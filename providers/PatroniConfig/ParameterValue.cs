@@ -30,7 +30,12 @@ internal static class ParameterValue
 
     private static readonly Dictionary<string, double> s_time = new(StringComparer.Ordinal)
     {
-        ["us"] = 1, ["ms"] = 1e3, ["s"] = 1e6, ["min"] = 60e6, ["h"] = 3600e6, ["d"] = 86400e6,
+        ["us"] = 1,
+        ["ms"] = 1e3,
+        ["s"] = 1e6,
+        ["min"] = 60e6,
+        ["h"] = 3600e6,
+        ["d"] = 86400e6,
     };
 
     /// <summary>Whether two ways to write a value of the parameter mean the same.</summary>
