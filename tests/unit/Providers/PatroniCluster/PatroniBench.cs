@@ -272,5 +272,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
     private sealed record Tunnel(int Port) : ITunnel
     {
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+        public override bool Equals(object obj)
+        {
+            return Equals(obj as Tunnel);
+        }
     }
 }

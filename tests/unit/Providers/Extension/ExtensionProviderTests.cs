@@ -1,0 +1,64 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Extension;
+using KeyBuzz.Reconciler.Resources;
+using static KeyBuzz.Reconciler.Tests.Providers.PostgreSql.GroupAnswers;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.Extension;
+
+[TestFixture]
+internal sealed class ExtensionProviderTests
+{
+    private const string Both = """ "database_exists": true, "versions": ["0.7.0", "0.8.0"], "default_version": "0.8.0" """;
+    private const string Old = """ "database_exists": true, "versions": ["0.7.0"], "default_version": "0.7.0" """;
+    private const string None = """ "database_exists": true, "versions": [], "default_version": null """;
+    private const string Installed = """ "found": {"version": "0.8.0", "schema": "public"} """;
+
+    private readonly ExtensionProvider _provider = new();
+
+    // What the leader, and what a replica has files of; the version wanted; what "available" says.
+    [TestCase(Both, Both, null, "on every member")]
+    [TestCase(Both, Both, "0.8.0", "on every member")]
+    [TestCase(Both, Old, null, "vector 0.8.0 is not available on db-2")]
+    [TestCase(Both, Old, "0.7.0", "on every member")]
+    [TestCase(Both, None, null, "vector 0.8.0 is not available on db-2")]
+    [TestCase(Both, Old, "0.9.0", "vector 0.9.0 is not available on db-1, db-2")]
+    public void Members_without_the_files_are_named(string leader, string replica, string? version, string available)
+    {
+        var extension = Extension(version is null ? [] : [("version", version)]);
+        var observed = (Observation.Present)_provider.Observe(extension, Answers(true, leader, Installed), Answers(false, replica, Installed));
+        Assert.That(observed.Attributes["available"].Value, Is.EqualTo(available));
+        Assert.That(observed.Attributes.GetValueOrDefault("version")?.Value, Is.EqualTo(version is null ? null : "0.8.0"), "what is installed");
+        Assert.That(_provider.Desired(extension)["available"].Value, Is.EqualTo("on every member"));
+    }
+
+    [Test]
+    public void A_newer_version_in_the_image_is_noted_and_changes_nothing()
+    {
+        var observed = (Observation.Present)_provider.Observe(Extension(), Answers(true, Both, """ "found": {"version": "0.7.0", "schema": "public"} """));
+        Assert.That(observed.Note, Is.EqualTo("vector 0.7.0 is installed, the image has 0.8.0"));
+        Assert.That(observed.Attributes, Is.EqualTo(_provider.Desired(Extension())));
+    }
+
+    [Test]
+    public void It_is_absent_without_its_database_and_where_it_is_not_installed_and_missing_files_are_noted()
+    {
+        var withoutDatabase = Both.Replace("\"database_exists\": true", "\"database_exists\": false", StringComparison.Ordinal);
+        Assert.That(_provider.Observe(Extension(), Failing(withoutDatabase)), Is.EqualTo(new Observation.Absent()));
+        Assert.That(_provider.Observe(Extension(), Answers(true, Both, "\"found\": null")), Is.EqualTo(new Observation.Absent()));
+        Assert.That(
+            _provider.Observe(Extension(), Answers(true, Both, "\"found\": null"), Answers(false, None, "\"found\": null")),
+            Is.EqualTo(new Observation.Absent("vector is not available on db-2")));
+        Assert.That(_provider.Observe(Extension(), Failing(Both)), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("the database keybuzz does not answer: FATAL"));
+    }
+
+    [Test]
+    public void It_needs_its_database() => Assert.That(_provider.Links(Extension()).Needs, Does.Contain("database:keybuzz"));
+
+    private static Func<Read, object> Answers(bool leads, string available, string installed) =>
+        read => Member(leads, read is SqlRead { Database: "postgres" } ? available : installed)(read);
+
+    private static Func<Read, object> Failing(string available) =>
+        read => read is SqlRead { Database: "keybuzz" } ? new SqlAnswer(null, "FATAL:  it does not let anybody in") : Member(true, available)(read);
+
+    private Resource Extension(params (string, object)[] values) => ProviderBench.Resource(_provider, "vector", [("database", "keybuzz"), .. values]);
+}

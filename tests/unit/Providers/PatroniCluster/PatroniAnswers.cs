@@ -1,0 +1,52 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+/// <summary>What members of a healthy cluster answer (recorded from Patroni 4.0.7), and what is changed in it for a test.</summary>
+internal static class PatroniAnswers
+{
+    public const int Port = 8008;
+
+    private const long Now = 1795410425;
+
+    public static readonly string[] Names = ["db-1", "db-2", "db-3"];
+
+    public static string Leader(string name) => $$"""
+        {"state": "running", "postmaster_start_time": "2026-11-23 05:05:43.234259+00:00", "role": "primary", "server_version": 170011, "xlog": {"location": 67108960}, "timeline": 1,
+         "replication": [], "dcs_last_seen": 1795410418, "database_system_identifier": "7711228701456285717", "patroni": {"version": "4.0.7", "scope": "pg", "name": "{{name}}"} }
+        """;
+
+    public static string Replica(string name) => $$"""
+        {"state": "running", "postmaster_start_time": "2026-11-23 05:05:46.031710+00:00", "role": "replica", "server_version": 170011,
+         "xlog": {"received_location": 67108960, "replayed_location": 67108960, "replayed_timestamp": null, "paused": false}, "timeline": null, "replication_state": "streaming",
+         "dcs_last_seen": 1795410419, "database_system_identifier": "7711228701456285717", "patroni": {"version": "4.0.7", "scope": "pg", "name": "{{name}}"} }
+        """;
+
+    /// <summary>db-1 leads, the others stream; a body given for a member takes the place of its own, an empty one means that nothing answers.</summary>
+    public static Dictionary<string, Snapshot> Healthy(params (string Name, string Body)[] changed) => Names.ToDictionary(
+        name => name,
+        name => Snapshot(changed.FirstOrDefault(pair => pair.Name == name).Body ?? (name == "db-1" ? Leader(name) : Replica(name))));
+
+    public static Snapshot Snapshot(string body, params (Read Read, object? Answer)[] more)
+    {
+        var list = string.Join(',', Names.Select(name => $$"""{"name": "{{name}}", "role": "{{(name == "db-1" ? "leader" : "replica")}}", "state": "streaming", "timeline": 1, "lag": 0}"""));
+        var cluster = $$"""{"members": [{{list}}], "scope": "pg"}""";
+        var answers = new Dictionary<Read, object?>
+        {
+            [new HttpRead("127.0.0.1", Port, "/patroni")] = new HttpAnswer(body.Length > 0 ? 200 : 0, body),
+            [new HttpRead("127.0.0.1", Port, "/cluster")] = new HttpAnswer(body.Length > 0 ? 200 : 0, cluster),
+            [new HttpRead("127.0.0.1", Port, "/config")] = new HttpAnswer(200, """{"ttl": 20, "loop_wait": 5, "retry_timeout": 5}"""),
+            [new ClockRead()] = new ClockState(true, "chrony", DateTimeOffset.FromUnixTimeSeconds(Now)),
+        };
+        foreach (var (read, answer) in more)
+        {
+            answers[read] = answer;
+        }
+
+        return new Snapshot(answers.ToImmutableDictionary());
+    }
+
+    public static PatroniHealth Judge(IReadOnlyDictionary<string, Snapshot> answers, long maxLag = 1 << 20) => PatroniHealth.Judge(Port, answers, Names, maxLag);
+}

@@ -1,0 +1,135 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Resources;
+using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+[TestFixture]
+internal sealed class PatroniClusterProviderTests
+{
+    private const string Data = "/opt/data";
+    private const string Connected = """{"self": "10.0.0.1:7000", "leader": "10.0.0.1:7000", "has_quorum": true, "partner_node_status_server_10.0.0.2:7000": 2, "partner_node_status_server_10.0.0.3:7000": 2}""";
+    private const string HalfConnected = """{"self": "10.0.0.1:7000", "leader": "10.0.0.1:7000", "has_quorum": true, "partner_node_status_server_10.0.0.2:7000": 2, "partner_node_status_server_10.0.0.3:7000": 0}""";
+
+    private readonly PatroniClusterProvider _provider = new();
+
+    [Test]
+    public void A_healthy_cluster_is_as_wanted_and_who_leads_does_not_matter()
+    {
+        Assert.That(Observed(Healthy()), Is.EqualTo(("all running", "one", (string?)null)));
+        Assert.That(Observed(Healthy(("db-1", Replica("db-1")), ("db-2", Leader("db-2")))), Is.EqualTo(("all running", "one", (string?)null)));
+        var desired = _provider.Desired(Resource());
+        Assert.That((desired["members"].Value, desired["leader"].Value), Is.EqualTo(("all running", "one")));
+    }
+
+    [Test]
+    public void Members_that_do_not_run_are_named_with_their_state()
+    {
+        var answers = Healthy(("db-2", Replica("db-2").Replace("\"running\"", "\"start failed\"", StringComparison.Ordinal)), ("db-3", ""));
+        Assert.That(Observed(answers), Is.EqualTo(("db-2: start failed, db-3: not answering", "one", (string?)null)));
+        Assert.That(Observed(Healthy(("db-1", Replica("db-1")))).Leader, Is.EqualTo("none"));
+        Assert.That(Observed(Healthy(("db-2", Leader("db-2")))).Leader, Is.EqualTo("two"));
+    }
+
+    [Test]
+    public void A_pause_is_noted_and_silence_everywhere_is_absence()
+    {
+        Assert.That(Observed(Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal)))).Note, Does.Contain("paused"));
+        Assert.That(_provider.Observe(Resource(), Healthy(("db-1", ""), ("db-2", ""), ("db-3", ""))), Is.InstanceOf<Observation.Absent>());
+    }
+
+    [Test]
+    public async Task Where_nothing_runs_yet_all_members_start_together() =>
+        Assert.That(await NextAsync(Group(stopped: Names), Names), Is.EqualTo("go db-1 db-2 db-3"));
+
+    [Test]
+    public async Task The_member_that_may_initialise_is_not_started_without_data_beside_data_while_nobody_leads()
+    {
+        var turn = await NextAsync(Group(stopped: Names, data: ["db-2"]), Names);
+        Assert.That(turn, Does.StartWith("stop db-1 has no data, db-2 has, and no leader is visible").And.Contain("would initialise an empty cluster"));
+        Assert.That(await NextAsync(Group(stopped: Names, data: ["db-1"]), Names), Is.EqualTo("go db-1 db-2 db-3"), "it has data itself");
+        Assert.That(await NextAsync(Group(stopped: Names, data: ["db-2"]), ["db-2", "db-3"]), Is.EqualTo("go db-2 db-3"), "the others may start");
+        Assert.That(await NextAsync(Group(stopped: Names, unreachable: ["db-3"]), ["db-1", "db-2"]), Does.StartWith("stop db-1 has no data").And.Contain("db-3"));
+
+        var others = Healthy(("db-1", ""), ("db-2", Leader("db-2")));
+        Assert.That(await NextAsync(Group(others, stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]), Is.EqualTo("go db-1"), "it copies from the leader it sees");
+    }
+
+    [Test]
+    public async Task Replicas_go_one_at_a_time_the_least_behind_first()
+    {
+        var behind = Replica("db-2").Replace("67108960", "67108000", StringComparison.Ordinal);
+        Assert.That(await NextAsync(Group(Healthy(("db-2", behind))), Names), Is.EqualTo("go db-3"));
+        Assert.That(await NextAsync(Group(Healthy()), ["db-1", "db-2"]), Is.EqualTo("go db-2"));
+        Assert.That(await NextAsync(Group(Healthy()), []), Is.EqualTo("go "), "the last gate is open");
+    }
+
+    [Test]
+    public async Task Nobody_goes_while_the_cluster_is_not_healthy()
+    {
+        var starting = Replica("db-3").Replace("\"running\"", "\"starting\"", StringComparison.Ordinal);
+        Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), ["db-1", "db-2"]), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"));
+        Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), []), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"), "the last gate is shut");
+        Assert.That(await NextAsync(Group(Healthy(), raft: HalfConnected), ["db-2"]), Is.EqualTo("wait RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000"));
+    }
+
+    [Test]
+    public async Task A_member_that_is_down_anyway_goes_first_and_only_the_others_have_to_be_well()
+    {
+        var failed = Replica("db-3").Replace("\"running\"", "\"start failed\"", StringComparison.Ordinal);
+        Assert.That(await NextAsync(Group(Healthy(("db-3", failed))), ["db-2", "db-3"]), Is.EqualTo("go db-3"));
+        Assert.That(await NextAsync(Group(Healthy(("db-3", "")), stopped: ["db-3"]), ["db-2", "db-3"]), Is.EqualTo("go db-3"));
+        var lagging = Replica("db-2").Replace("67108960", "1", StringComparison.Ordinal);
+        Assert.That(await NextAsync(Group(Healthy(("db-2", lagging), ("db-3", failed))), ["db-3"]), Does.StartWith("wait db-2: it is 67108959 bytes behind"));
+    }
+
+    [Test]
+    public async Task Taking_down_more_than_a_majority_can_do_without_is_refused_and_the_one_that_left_is_not_missed()
+    {
+        Assert.That(await NextAsync(Group(Healthy()), ["db-2", "db-3"], leaving: ["db-2", "db-3"]), Does.StartWith("stop db-2 and db-3 would leave 1 of 3 members, and 2 are needed"));
+        Assert.That(await NextAsync(Group(Healthy()), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"));
+        Assert.That(await NextAsync(Group(Healthy(("db-3", "")), raft: HalfConnected), [], leaving: ["db-3"]), Is.EqualTo("go "));
+    }
+
+    private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null) =>
+        await _provider.NextAsync(Resource(), new RolloutState([.. toCome], [.. leaving ?? []]), group, CancellationToken.None) switch
+        {
+            RolloutTurn.Go go => "go " + string.Join(' ', go.Hosts),
+            RolloutTurn.Wait wait => "wait " + wait.Reason,
+            RolloutTurn.Stop stop => "stop " + stop.Reason,
+            var other => other.ToString(),
+        };
+
+    private (string Members, string Leader, string? Note) Observed(Dictionary<string, Snapshot> answers)
+    {
+        var present = (Observation.Present)_provider.Observe(Resource(), answers);
+        return (present.Attributes["members"].Value, present.Attributes["leader"].Value, present.Note);
+    }
+
+    private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
+
+    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string raft = Connected) => new(
+        Names.Except(unreachable ?? []).ToDictionary(
+            name => name,
+            name => (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(ProviderBench.Snapshot(
+                (new ContainerRead("patroni"), new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
+                (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))),
+        raft);
+
+    private sealed class FakeGroup(Dictionary<string, Snapshot> snapshots, string raft) : IGroupAccess
+    {
+        public ImmutableArray<Host> Members { get; } = [.. Names.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
+
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+            snapshots.TryGetValue(host, out var snapshot) ? Task.FromResult(snapshot) : throw new HostException(host, "it could not be reached");
+
+        // Only the first member leads RAFT; the others follow it.
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) =>
+            Task.FromResult(new ScriptResult(0, host == "db-1" ? raft : raft.Replace("\"self\": \"10.0.0.1", $"\"self\": \"10.0.0.{host[^1]}", StringComparison.Ordinal), ""));
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => throw new NotSupportedException();
+    }
+}

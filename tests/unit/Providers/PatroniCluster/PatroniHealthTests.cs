@@ -1,0 +1,131 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+[TestFixture]
+internal sealed class PatroniHealthTests
+{
+    [Test]
+    public void A_leader_and_two_streaming_replicas_are_healthy_also_while_they_do_not_know_their_timeline()
+    {
+        var health = Judge(Healthy());
+        Assert.That(health.Problems, Is.Empty);
+        Assert.That(health.Leader, Is.EqualTo("db-1"));
+        Assert.That(health.Members.Select(member => member.LagBytes), Is.EqualTo(new long?[] { null, 0, 0 }));
+        Assert.That(health.Members.Select(member => member.Timeline), Has.All.EqualTo(1), "replicas' by the leader's list");
+        Assert.That(health.Members[0].DcsAge, Is.EqualTo(TimeSpan.FromSeconds(7)));
+    }
+
+    [TestCase("\"state\": \"running\"", "\"state\": \"start failed\"", "db-2: PostgreSQL is not running (start failed)")]
+    [TestCase("\"replication_state\": \"streaming\"", "\"replication_state\": \"in archive recovery\"", "db-2: it does not stream from db-1 (in archive recovery)")]
+    [TestCase("\"replication_state\": \"streaming\",", "", "db-2: it does not stream from db-1 (no replication)")]
+    [TestCase("\"timeline\": null", "\"timeline\": 2", "db-2: it is on timeline 2, db-1 on 1")]
+    [TestCase("\"received_location\": 67108960, \"replayed_location\": 67108960", "\"received_location\": 60000000, \"replayed_location\": 60000000", "db-2: it is 7108960 bytes behind, more than 1048576")]
+    [TestCase("1795410419", "1795410400", "db-2: it has not reached a quorum for 25 s (bound 10 s)")]
+    public void What_is_wrong_with_a_replica_is_one_sentence(string part, string instead, string sentence)
+    {
+        var body = Replica("db-2");
+        Assert.That(body, Does.Contain(part));
+        Assert.That(Judge(Healthy(("db-2", body.Replace(part, instead, StringComparison.Ordinal)))).Problems, Is.EqualTo(new[] { sentence }));
+    }
+
+    [Test]
+    public void A_replica_that_was_just_restarted_is_as_far_as_it_has_replayed()
+    {
+        var body = Replica("db-2").Replace("\"received_location\": 67108960", "\"received_location\": 50331648", StringComparison.Ordinal);
+        Assert.That(Judge(Healthy(("db-2", body))).Members[1].LagBytes, Is.Zero);
+    }
+
+    [Test]
+    public void A_silent_patroni_and_a_host_that_was_not_read_are_told_apart()
+    {
+        var answers = Healthy(("db-2", ""));
+        answers.Remove("db-3");
+        var health = Judge(answers);
+        Assert.That(health.Problems, Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: the host could not be read" }));
+        Assert.That(health.Members.Select(member => member.Answers), Is.EqualTo(new[] { true, false, false }));
+    }
+
+    [Test]
+    public void Nobody_and_two_leading_are_both_wrong_and_neither_has_a_leader()
+    {
+        var none = Judge(Healthy(("db-1", Replica("db-1"))));
+        Assert.That(none.Problems, Does.Contain("no member leads"));
+        Assert.That(none.Leader, Is.Null);
+        var two = Judge(Healthy(("db-3", Leader("db-3"))));
+        Assert.That(two.Problems, Does.Contain("db-1 and db-3 both take writes"));
+        Assert.That(two.Leader, Is.Null);
+        Assert.That(two.Leaders, Is.EqualTo(new[] { "db-1", "db-3" }));
+    }
+
+    [Test]
+    public void A_leader_that_stops_leads_no_more()
+    {
+        var health = Judge(Healthy(("db-1", Leader("db-1").Replace("\"running\"", "\"stopping\"", StringComparison.Ordinal))));
+        Assert.That(health.Leader, Is.Null);
+        Assert.That(health.Problems, Does.Contain("db-1: PostgreSQL is not running (stopping)"));
+    }
+
+    [Test]
+    public void An_older_patroni_calls_the_leader_master() =>
+        Assert.That(Judge(Healthy(("db-1", Leader("db-1").Replace("primary", "master", StringComparison.Ordinal)))).Problems, Is.Empty);
+
+    [Test]
+    public void Pending_restarts_and_a_pause_are_seen_and_are_not_unhealthy()
+    {
+        var health = Judge(Healthy(
+            ("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal)),
+            ("db-2", Replica("db-2").Replace("\"timeline\": null", "\"pending_restart\": true, \"pending_restart_reason\": {\"max_connections\": {\"old_value\": \"100\", \"new_value\": \"200\"}}", StringComparison.Ordinal)),
+            ("db-3", Replica("db-3").Replace("\"timeline\": null", "\"pending_restart\": true", StringComparison.Ordinal))));
+        Assert.That(health.Problems, Is.Empty);
+        Assert.That(health.IsPaused);
+        Assert.That(health.Members.Select(member => string.Join(',', member.PendingRestart)), Is.EqualTo(new[] { "", "max_connections", "(unknown)" }));
+    }
+
+    [TestCase("{\"state\": \"running\", \"role\": \"repl")]
+    [TestCase("<html>bad gateway</html>")]
+    [TestCase("[]")]
+    [TestCase("null")]
+    [TestCase("{}")]
+    [TestCase("{\"state\": 5, \"role\": [], \"xlog\": \"x\", \"timeline\": \"one\", \"dcs_last_seen\": -1e300, \"pending_restart\": \"yes\", \"replication_state\": {}}")]
+    public void Nonsense_from_a_member_is_that_members_problem_and_nothing_more(string body)
+    {
+        foreach (var name in Names)
+        {
+            var health = Judge(Healthy((name, body)));
+            Assert.That(health.Problems, Has.Some.StartsWith(name + ":"));
+            Assert.That(health.IsHealthy, Is.False);
+        }
+    }
+
+    [Test]
+    public void Raft_is_read_from_its_status_and_judged_by_the_view_of_its_leader()
+    {
+        const string status = """
+            {"version": "0.3.14", "self": "10.0.0.120:7000", "state": 2, "leader": "10.0.0.120:7000", "has_quorum": true, "partner_nodes_count": 2,
+             "partner_node_status_server_10.0.0.121:7000": 2, "partner_node_status_server_10.0.0.122:7000": 0, "log_len": 3, "uptime": 7}
+            """;
+        var leading = RaftStatus.Parse(new ScriptResult(0, status, ""), out var trouble)!;
+        Assert.That(trouble, Is.Null);
+        Assert.That(leading.Partners.Select(pair => (pair.Key, pair.Value)), Is.EqualTo(new[] { ("10.0.0.121:7000", true), ("10.0.0.122:7000", false) }));
+        var following = leading with { Self = "10.0.0.121:7000", Partners = leading.Partners.SetItem("10.0.0.120:7000", false) };
+        Dictionary<string, RaftStatus> views = new() { ["db-1"] = leading, ["db-2"] = following };
+        Assert.That(RaftStatus.Problems(views, []), Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.122:7000" }));
+        Assert.That(RaftStatus.Problems(views, ["10.0.0.122:7000"]), Is.Empty, "it was taken down for good");
+        views["db-1"] = leading with { HasQuorum = false };
+        Assert.That(RaftStatus.Problems(views, []), Is.EqualTo(new[] { "RAFT has no leader with a quorum" }));
+        Assert.That(RaftStatus.Problems(new Dictionary<string, RaftStatus>(), []), Is.Empty, "another store");
+    }
+
+    [TestCase(0, "null", "", null)]
+    [TestCase(0, "{\"self\": \"x", "", "RAFT could not be asked: {\"self\": \"x")]
+    [TestCase(1, "", "Traceback …\npysyncobj.utility.UtilityException: connection lost\n", "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost")]
+    [TestCase(124, "", "", "RAFT could not be asked (exit status 124)")]
+    public void Raft_that_is_not_used_and_raft_that_does_not_answer_are_told_apart(int exit, string output, string error, string? reason)
+    {
+        Assert.That(RaftStatus.Parse(new ScriptResult(exit, output, error), out var trouble), Is.Null);
+        Assert.That(trouble, Is.EqualTo(reason));
+    }
+}

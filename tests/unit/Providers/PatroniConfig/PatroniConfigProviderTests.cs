@@ -1,0 +1,193 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniConfig;
+
+[TestFixture]
+internal sealed class PatroniConfigProviderTests
+{
+    private readonly PatroniConfigProvider _provider = new();
+
+    // The parameter as pg_settings shows it: name, setting, unit, vartype; what is wanted; whether it means the same.
+    [TestCase("shared_buffers", "32768", "8kB", "integer", "256MB", true)]
+    [TestCase("shared_buffers", "32768", "8kB", "integer", "262144kB", true)]
+    [TestCase("shared_buffers", "32768", "8kB", "integer", "32768", true)]
+    [TestCase("shared_buffers", "32768", "8kB", "integer", "0.25GB", true)]
+    [TestCase("shared_buffers", "32768", "8kB", "integer", "255MB", false)]
+    [TestCase("shared_buffers", "32768", "8kB", "integer", "256", false)]
+    [TestCase("work_mem", "4096", "kB", "integer", "4MB", true)]
+    [TestCase("wal_segment_size", "16777216", "B", "integer", "16MB", true)]
+    [TestCase("min_wal_size", "80", "MB", "integer", "80MB", true)]
+    [TestCase("checkpoint_timeout", "300", "s", "integer", "5min", true)]
+    [TestCase("checkpoint_timeout", "300", "s", "integer", "5", false)]
+    [TestCase("log_rotation_age", "1440", "min", "integer", "1d", true)]
+    [TestCase("log_min_duration_statement", "1000", "ms", "integer", "1s", true)]
+    [TestCase("log_min_duration_statement", "-1", "ms", "integer", "-1", true)]
+    [TestCase("statement_timeout", "0", "ms", "integer", "0", true)]
+    [TestCase("max_connections", "100", null, "integer", "100", true)]
+    [TestCase("max_connections", "100", null, "integer", "1e2", true)]
+    [TestCase("max_connections", "100", null, "integer", "0x64", true)]
+    [TestCase("max_connections", "100", null, "integer", "100MB", false)]
+    [TestCase("max_connections", "100", null, "integer", "many", false)]
+    [TestCase("log_file_mode", "0600", null, "integer", "0600", true)]
+    [TestCase("log_file_mode", "0600", null, "integer", "384", true)]
+    [TestCase("random_page_cost", "1.1", null, "real", "1.10", true)]
+    [TestCase("checkpoint_completion_target", "0.9", null, "real", ".9", true)]
+    [TestCase("checkpoint_completion_target", "0.9", null, "real", "0.91", false)]
+    [TestCase("vacuum_cost_delay", "2", "ms", "real", "2000us", true)]
+    [TestCase("hot_standby", "on", null, "bool", "true", true)]
+    [TestCase("hot_standby", "on", null, "bool", "ON", true)]
+    [TestCase("hot_standby", "on", null, "bool", "y", true)]
+    [TestCase("hot_standby", "on", null, "bool", "1", true)]
+    [TestCase("hot_standby", "on", null, "bool", "off", false)]
+    [TestCase("hot_standby", "on", null, "bool", "o", false)]
+    [TestCase("wal_level", "replica", null, "enum", "Replica", true)]
+    [TestCase("wal_level", "replica", null, "enum", "logical", false)]
+    [TestCase("synchronous_commit", "on", null, "enum", "true", true)]
+    [TestCase("wal_compression", "pglz", null, "enum", "on", true)]
+    [TestCase("shared_preload_libraries", "a, b", null, "string", "a,b", true)]
+    [TestCase("application_name", "A", null, "string", "a", false)]
+    public void A_parameter_is_as_wanted_when_postgresql_means_the_same(string name, string setting, string? unit, string kind, string wanted, bool same)
+    {
+        var key = "postgresql.parameters." + name;
+        var config = Config((key, wanted));
+        var observed = Observe(config, Store((key, wanted)), Member(config, false, [Row(name, setting, unit, kind)]), Member(config, true, [Row(name, setting, unit, kind)]));
+        Assert.That(observed.Attributes[key].Value == wanted, Is.EqualTo(same));
+    }
+
+    [TestCase("true", "on", true)]
+    [TestCase("20", "20", true)]
+    [TestCase("20", "30", false)]
+    [TestCase("quorum", "on", false)]
+    public void A_key_of_patronis_own_is_compared_as_patroni_reads_it(string stored, string wanted, bool same)
+    {
+        var config = Config(("synchronous_mode", wanted));
+        var observed = Observe(config, $$"""{"synchronous_mode": "{{stored}}"}""", Member(config, false, []));
+        Assert.That(observed.Attributes["synchronous_mode"].Value, Is.EqualTo(same ? wanted : stored));
+    }
+
+    [Test]
+    public void What_stands_in_the_way_is_named_with_its_member()
+    {
+        const string key = "postgresql.parameters.work_mem";
+        var config = Config((key, "32MB"));
+        var right = Row("work_mem", "32768", "kB", "integer");
+        var altered = Member(config, true, [Row("work_mem", "65536", "kB", "integer")], altered: [("work_mem", "64MB")]);
+        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), altered), key), Is.EqualTo("64MB on db-2 (ALTER SYSTEM)"));
+        var other = Member(config, true, [Row("work_mem", "4096", "kB", "integer", source: "command line")]);
+        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), other), key), Is.EqualTo("4MB on db-2 (command line)"));
+        var harmless = Member(config, true, [right], altered: [("work_mem", "32768kB")]);
+        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), harmless), key), Is.EqualTo("32MB"), "set to what is wanted");
+        var own = Member(config, true, [Row("work_mem", "1", "kB", "integer", source: "client")]);
+        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), own), key), Is.EqualTo("32MB"), "the session's own says nothing about the server");
+        Assert.That(Value(Observe(config, Store((key, "16MB")), Member(config, false, [right]), altered), key), Is.EqualTo("16MB"), "the store comes first");
+        Assert.That(Observe(config, "{}", Member(config, false, [right])).Attributes, Does.Not.ContainKey(key));
+        var misspelt = Config(("postgresql.parameters.wrok_mem", "1"));
+        Assert.That(Value(Observe(misspelt, Store(("postgresql.parameters.wrok_mem", "1")), Member(misspelt, false, [])), "postgresql.parameters.wrok_mem"), Is.EqualTo("unknown to PostgreSQL on db-1"));
+        var library = Config(("postgresql.parameters.pg_stat_statements.max", "100"));
+        Assert.That(Value(Observe(library, Store(("postgresql.parameters.pg_stat_statements.max", "100")), Member(library, false, [])), "postgresql.parameters.pg_stat_statements.max"), Is.EqualTo("100"));
+    }
+
+    [Test]
+    public void Members_that_wait_for_a_restart_are_named()
+    {
+        const string key = "postgresql.parameters.max_connections";
+        var config = Config((key, "100"));
+        var old = Row("max_connections", "50", null, "integer", source: "command line", context: "postmaster");
+        var byPatroni = Member(config, true, [old], pending: """{"pending_restart": true, "pending_restart_reason": {"max_connections": {"old_value": "50", "new_value": "100"}}}""");
+        var byOldPatroni = Member(config, true, [old], pending: """{"pending_restart": true}""");
+        var byPostgres = Member(config, false, [Row("max_connections", "50", null, "integer", context: "postmaster", pendingRestart: true)]);
+        Assert.That(Value(Observe(config, Store((key, "100")), byPostgres, byPatroni, byOldPatroni), key), Is.EqualTo("100, restart pending on db-1, db-2, db-3"));
+        var settled = Member(config, true, [Row("max_connections", "100", null, "integer", context: "postmaster")]);
+        Assert.That(Value(Observe(config, Store((key, "100")), byPostgres, settled), key), Is.EqualTo("100, restart pending on db-1"));
+        Assert.That(Observe(config, Store((key, "50")), byPostgres).Note, Is.EqualTo("members are restarted one at a time for postgresql.parameters.max_connections"));
+    }
+
+    [Test]
+    public void Keys_of_others_are_seen_and_noted_and_lists_stay_whole()
+    {
+        var config = Config(("ttl", "30"));
+        var observed = Observe(
+            config,
+            """{"ttl": 30, "failsafe_mode": true, "ignore_slots": [{"name": "x"}], "postgresql": {"parameters": {"pg_stat_statements.track": "all"}, "pg_hba": ["local all all peer"]}, "slots": null}""",
+            Member(config, false, [], altered: [("work_mem", "64MB")]));
+        Assert.That(observed.Attributes.Select(pair => $"{pair.Key}={pair.Value.Value}"), Is.EqualTo(new[]
+        {
+            "failsafe_mode=true", """ignore_slots=[{"name": "x"}]""", "postgresql.parameters.pg_stat_statements.track=all", """postgresql.pg_hba=["local all all peer"]""", "ttl=30",
+        }));
+        Assert.That(observed.Note, Does.Contain("failsafe_mode, ignore_slots, postgresql.parameters.pg_stat_statements.track, postgresql.pg_hba").And.Contain("work_mem on db-1"));
+    }
+
+    [Test]
+    public void Without_a_stored_configuration_it_is_absent_and_without_any_postgresql_unknown()
+    {
+        var config = Config(("ttl", "30"));
+        var members = new Dictionary<string, Snapshot> { ["db-1"] = Snapshot(config, new HttpAnswer(502, "<html>"), "{}", new SqlAnswer(null, "psql: no server")) };
+        Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Absent>());
+        members["db-1"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 30}"""), "{}", new SqlAnswer(null, "psql: no server\nmore"));
+        Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").EqualTo("no member's PostgreSQL answers: db-1: psql: no server"));
+        foreach (var broken in new[] { "[{\"in_recovery\": fal", "[]", "{}", "[{\"in_recovery\": \"maybe\"}]", "[{\"in_recovery\": true, \"settings\": 5, \"altered\": [1, {\"name\": 2}]}]" })
+        {
+            members["db-1"] = Snapshot(config, new HttpAnswer(200, "{\"ttl\": 3"), "nonsense", new SqlAnswer(broken, ""));
+            Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Absent>());
+            members["db-1"] = Snapshot(config, new HttpAnswer(200, "{\"ttl\": 30}"), "nonsense", new SqlAnswer(broken, ""));
+            Assert.That(_provider.Observe(config, members), Is.Not.InstanceOf<Observation.Absent>());
+        }
+    }
+
+    [Test]
+    public void The_leaders_copy_of_the_configuration_counts()
+    {
+        var config = Config(("ttl", "30"));
+        var members = new Dictionary<string, Snapshot>
+        {
+            ["db-1"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 20}"""), "{}", Rows(true, [], [])),
+            ["db-2"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 30}"""), "{}", Rows(false, [], [])),
+        };
+        Assert.That(((Observation.Present)_provider.Observe(config, members)).Attributes["ttl"].Value, Is.EqualTo("30"));
+    }
+
+    [Test]
+    public void A_key_that_is_a_value_and_holds_another_is_refused()
+    {
+        Assert.That(_provider.Validate(Config(("postgresql", "x"), ("postgresql.use_slots", "true"))).Select(finding => finding.Summary), Has.Some.Contains("'postgresql' cannot have a value and also hold"));
+        Assert.That(_provider.Validate(Config(("a..b", "x"))).Select(finding => finding.Summary), Has.Some.Contains("empty"));
+        Assert.That(_provider.Validate(Config(("postgresql.parameters.pg_stat_statements", "x"), ("postgresql.parameters.pg_stat_statements.max", "1"))), Is.Empty);
+    }
+
+    private static string Value(Observation.Present present, string key) => present.Attributes[key].Value;
+
+    private Observation.Present Observe(Resource config, string stored, params Func<string, Snapshot>[] members) =>
+        (Observation.Present)_provider.Observe(config, members.Index().ToDictionary(pair => $"db-{pair.Index + 1}", pair => pair.Item(stored)));
+
+    private static string Store(params (string Key, string Value)[] values) =>
+        "{\"postgresql\": {\"parameters\": {" + string.Join(", ", values.Select(pair => $"\"{pair.Key["postgresql.parameters.".Length..]}\": \"{pair.Value}\"")) + "}}}";
+
+    private Func<string, Snapshot> Member(Resource config, bool inRecovery, string[] rows, (string Name, string Setting)[]? altered = null, string pending = "{}") =>
+        stored => Snapshot(config, new HttpAnswer(200, stored), pending, Rows(inRecovery, rows, altered ?? []));
+
+    private Snapshot Snapshot(Resource config, HttpAnswer stored, string patroni, SqlAnswer answer) => ProviderBench.Snapshot([.. _provider.Reads(config).Select(read => (read, (object?)(read switch
+    {
+        SqlRead => answer,
+        HttpRead { Path: "/config" } => stored,
+        HttpRead => new HttpAnswer(200, patroni),
+        _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
+    })))]);
+
+    private static SqlAnswer Rows(bool inRecovery, string[] rows, (string Name, string Setting)[] altered) => new(
+        $$"""
+        [{"in_recovery": {{(inRecovery ? "true" : "false")}}, "settings": {{(rows.Length == 0 ? "null" : $"[{string.Join(",", rows)}]")}},
+          "altered": {{(altered.Length == 0 ? "null" : $"[{string.Join(",", altered.Select(pair => $$"""{"seqno": 1, "name": "{{pair.Name}}", "setting": "{{pair.Setting}}"}"""))}]")}}}]
+        """,
+        "");
+
+    private static string Row(string name, string setting, string? unit, string kind, string source = "configuration file", string context = "user", bool pendingRestart = false) => string.Create(
+        CultureInfo.InvariantCulture,
+        $$"""{"name": "{{name}}", "setting": "{{setting}}", "unit": {{(unit is null ? "null" : $"\"{unit}\"")}}, "vartype": "{{kind}}", "context": "{{context}}", "source": "{{source}}", "pending_restart": {{(pendingRestart ? "true" : "false")}}}""");
+
+    private Resource Config(params (string Key, string Value)[] settings) =>
+        ProviderBench.Resource(_provider, "pg", ("settings", settings.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal)));
+}
