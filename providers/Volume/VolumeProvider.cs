@@ -91,6 +91,11 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             return new Observation.Unknown($"there is no block device {name}; attach the volume, or correct the name");
         }
 
+        if (device.SizeBytes == 0)
+        {
+            return new Observation.Unknown($"the block device {name} has a size of 0: what it stood for was detached; attach the volume, or correct the name");
+        }
+
         if (snapshot.Get(MountPoint(resource)) is { } stat && stat.Kind != "directory")
         {
             return new Observation.Unknown($"the mount point {mountPoint} is a {stat.Kind}, not a directory");

@@ -125,6 +125,13 @@ internal sealed class VolumeScriptTests
     }
 
     [Test]
+    public void A_device_that_was_detached_is_to_be_attached_and_not_to_be_emptied()
+    {
+        Output($"losetup -d {_device}");
+        Assert.That(Observe(), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("attach the volume").And.Property("Reason").Not.Contains("wipefs"));
+    }
+
+    [Test]
     public void A_device_mounted_elsewhere_is_left_alone()
     {
         Output($"mkfs.xfs -q {_device}; mkdir {_folder}/elsewhere; mount {_device} {_folder}/elsewhere");
