@@ -26,6 +26,7 @@ var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on yo
     ApplyCommand.CreateDestroy(context),
     StatusCommand.Create(context),
     InitCommand.Create(context),
+    VersionCommand.Create(context),
 };
 foreach (var option in context.Options.All)
 {

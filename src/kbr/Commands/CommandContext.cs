@@ -29,8 +29,12 @@ internal sealed class CommandContext(
 
     public Terminal Terminal(ParseResult parsed)
     {
-        var color = !parsed.GetValue(options.NoColor) && !parsed.GetValue(options.Json) && !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
-        return new Terminal(Console.Out, Console.Error, color);
+        var screen = !parsed.GetValue(options.Json) && !Console.IsOutputRedirected;
+        var color = screen && !parsed.GetValue(options.NoColor) && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
+
+        // A terminal that says it is dumb cannot move its cursor.
+        var drawn = screen && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+        return new Terminal(Console.Out, Console.Error, color, drawn ? () => (Console.WindowWidth, Console.WindowHeight) : null);
     }
 
     public Cluster Load(ParseResult parsed, Terminal terminal)

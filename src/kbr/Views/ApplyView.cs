@@ -3,50 +3,76 @@ using KeyBuzz.Reconciler.Planning;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>An apply as it happens: a line when a change begins, ends, or has run for another ten seconds; or the same as JSON events.</summary>
-internal sealed class ApplyView : IApplyProgress, IDisposable
+/// <summary>An apply as it happens. On a screen: a line when a change ends, and below these the changes that run, with their seconds, drawn anew every second.
+/// Elsewhere a line when a change begins, ends, or has run for another ten seconds; or the same as JSON events.</summary>
+public sealed class ApplyView : IApplyProgress, IDisposable
 {
     private static readonly TimeSpan StillInterval = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan DrawInterval = TimeSpan.FromSeconds(1);
+    private const int MostRows = 12;
+
     private readonly Terminal _terminal;
     private readonly bool _json;
+    private readonly bool _live;
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
+    private readonly long _begun;
     private readonly Lock _gate = new();
-    private readonly Dictionary<PlannedChange, long> _running = [];
 
+    // In the order in which they began.
+    private readonly List<(PlannedChange Change, long Since)> _running = [];
+    private int _ended;
+
+    /// <summary>Shows an apply that begins now.</summary>
+    /// <param name="terminal">Where.</param>
+    /// <param name="json">Whether as JSON events.</param>
+    /// <param name="time">The clock.</param>
     public ApplyView(Terminal terminal, bool json, TimeProvider time)
     {
         _terminal = terminal;
         _json = json;
+        _live = terminal.IsScreen && !json;
         _time = time;
-        _timer = time.CreateTimer(_ => Still(), null, StillInterval, StillInterval);
+        _begun = time.GetTimestamp();
+        var interval = _live ? DrawInterval : StillInterval;
+        _timer = time.CreateTimer(_ => Tick(), null, interval, interval);
     }
 
+    /// <inheritdoc />
     public void Started(PlannedChange change)
     {
         lock (_gate)
         {
-            _running[change] = _time.GetTimestamp();
+            _running.Add((change, _time.GetTimestamp()));
+            if (_live)
+            {
+                Draw();
+                return;
+            }
         }
 
         Say("started", change, $"{change.Address}: {Doing(change)} …", Terminal.Tone.Plain);
     }
 
+    /// <inheritdoc />
     public void Done(PlannedChange change, TimeSpan elapsed)
     {
         Forget(change);
         Say("done", change, $"{change.Address}: done in {elapsed.TotalSeconds:0.0} s", Terminal.Tone.Added, elapsed);
     }
 
+    /// <inheritdoc />
     public void Failed(PlannedChange change, TimeSpan elapsed, string reason)
     {
         Forget(change);
         Say("failed", change, $"{change.Address}: FAILED after {elapsed.TotalSeconds:0.0} s: {reason}", Terminal.Tone.Removed, elapsed, reason);
     }
 
+    /// <inheritdoc />
     public void NotTried(PlannedChange change, string reason) =>
         Say("not_tried", change, $"{change.Address}: not tried: {reason}", Terminal.Tone.Changed, reason: reason);
 
+    /// <summary>Shows how it ended.</summary>
     public void Result(ApplyResult result)
     {
         if (_json)
@@ -78,22 +104,42 @@ internal sealed class ApplyView : IApplyProgress, IDisposable
         }
     }
 
-    public void Dispose() => _timer.Dispose();
+    /// <summary>Ends the drawing, and takes away what is drawn.</summary>
+    public void Dispose()
+    {
+        _timer.Dispose();
+        lock (_gate)
+        {
+            _running.Clear();
+            _terminal.Region([]);
+        }
+    }
 
     private void Forget(PlannedChange change)
     {
         lock (_gate)
         {
-            _running.Remove(change);
+            _running.RemoveAll(running => ReferenceEquals(running.Change, change));
+            _ended++;
+            if (_live)
+            {
+                Draw();
+            }
         }
     }
 
-    private void Still()
+    private void Tick()
     {
         List<(PlannedChange Change, TimeSpan Elapsed)> running;
         lock (_gate)
         {
-            running = [.. _running.Select(pair => (pair.Key, _time.GetElapsedTime(pair.Value))).Where(pair => pair.Item2 >= StillInterval)];
+            if (_live)
+            {
+                Draw();
+                return;
+            }
+
+            running = [.. _running.Select(each => (each.Change, _time.GetElapsedTime(each.Since))).Where(each => each.Item2 >= StillInterval)];
         }
 
         foreach (var (change, elapsed) in running)
@@ -101,6 +147,27 @@ internal sealed class ApplyView : IApplyProgress, IDisposable
             Say("running", change, $"{change.Address}: still {Doing(change)}, {elapsed.TotalSeconds:0} s", Terminal.Tone.Faint, elapsed);
         }
     }
+
+    // Under the gate, so that an older picture never comes after a newer one.
+    private void Draw()
+    {
+        if (_running.Count == 0)
+        {
+            _terminal.Region([]);
+            return;
+        }
+
+        var rows = _running.Take(MostRows).Select(each => $"  {each.Change.Address}: {Doing(each.Change)} … {Seconds(each.Since)} s").ToList();
+        if (_running.Count > MostRows)
+        {
+            rows.Add($"  and {_running.Count - MostRows} more");
+        }
+
+        rows.Add($"{_running.Count} running, {_ended} ended, {Seconds(_begun)} s");
+        _terminal.Region(rows);
+    }
+
+    private long Seconds(long since) => (long)_time.GetElapsedTime(since).TotalSeconds;
 
     private void Say(string word, PlannedChange change, string text, Terminal.Tone tone, TimeSpan? elapsed = null, string? reason = null)
     {

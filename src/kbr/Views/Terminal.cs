@@ -1,36 +1,119 @@
+using System.Text;
+
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Where a person reads: writes whole lines, coloured when asked, and lets no secret through.</summary>
-internal sealed class Terminal(TextWriter output, TextWriter error, bool color)
+/// <summary>Where a person reads: writes whole lines, coloured when asked, and lets no secret through. On a screen it also keeps a region below them that is
+/// drawn anew in place.</summary>
+/// <param name="output">Where lines and the region go.</param>
+/// <param name="error">Where diagnostics go.</param>
+/// <param name="color">Whether lines are coloured.</param>
+/// <param name="screen">The size of the screen in columns and rows, asked at each drawing; null when the output is no screen, such as a file or a pipe.</param>
+public sealed class Terminal(TextWriter output, TextWriter error, bool color, Func<(int Width, int Height)>? screen = null)
 {
     private readonly Lock _gate = new();
     private Func<string, string> _mask = text => text;
+    private IReadOnlyList<string> _region = [];
+    private int _drawn;
 
     /// <summary>A colour by what it means.</summary>
-    internal enum Tone
+    public enum Tone
     {
+        /// <summary>None.</summary>
         Plain,
+
+        /// <summary>Something new, or done.</summary>
         Added,
+
+        /// <summary>Something that goes, or failed.</summary>
         Removed,
+
+        /// <summary>Something that becomes another.</summary>
         Changed,
+
+        /// <summary>Beside the point.</summary>
         Faint,
+
+        /// <summary>A heading or a sum.</summary>
         Bold,
     }
+
+    /// <summary>Whether <see cref="Region"/> shows anything.</summary>
+    public bool IsScreen => screen is not null;
 
     /// <summary>From here on every line goes through this first.</summary>
     public void MaskWith(Func<string, string> mask) => _mask = mask;
 
+    /// <summary>Writes a line.</summary>
     public void Line(string text = "", Tone tone = Tone.Plain) => Write(output, text, tone);
 
+    /// <summary>Writes a line of a diagnostic.</summary>
     public void ErrorLine(string text = "", Tone tone = Tone.Plain) => Write(error, text, tone);
+
+    /// <summary>Puts these lines in place of the region, which stays below every line that is written; none takes it away. A line that is too long is cut off,
+    /// and of too many only the first are shown. Shows nothing where there is no screen.</summary>
+    public void Region(IReadOnlyList<string> lines)
+    {
+        if (screen is null)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            // A region that was not there and is not going to be needs no drawing.
+            if (_drawn + lines.Count > 0)
+            {
+                _region = [.. lines.Select(line => Printable(_mask(line)).Replace('\n', ' ').Replace('\t', ' '))];
+                output.Write(Erase() + Draw());
+                output.Flush();
+            }
+        }
+    }
 
     private void Write(TextWriter writer, string text, Tone tone)
     {
         var safe = Printable(_mask(text));
+        var line = color && tone != Tone.Plain ? $"\e[{Code(tone)}m{safe}\e[0m" : safe;
         lock (_gate)
         {
-            writer.WriteLine(color && tone != Tone.Plain ? $"\e[{Code(tone)}m{safe}\e[0m" : safe);
+            if (_drawn == 0)
+            {
+                writer.WriteLine(line);
+                return;
+            }
+
+            output.Write(Erase());
+            output.Flush();
+            writer.WriteLine(line);
+            writer.Flush();
+            output.Write(Draw());
+            output.Flush();
         }
+    }
+
+    // The cursor rests in the line below the region, at its beginning unless somebody typed: up to the first line, and clear to the end of the screen.
+    private string Erase()
+    {
+        var text = _drawn == 0 ? "" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"\r\e[{_drawn}A\e[J");
+        _drawn = 0;
+        return text;
+    }
+
+    private string Draw()
+    {
+        var (width, height) = screen!();
+        (width, height) = (width > 0 ? width : 80, height > 0 ? height : 24);
+
+        // One row is left for the cursor: were the region taller than the screen, its first lines would scroll away and could not be erased.
+        var text = new StringBuilder();
+        foreach (var line in _region.Take(height - 1))
+        {
+            var cut = line.Length < width ? line : line[..Math.Max(0, width - 2)] + "…";
+            text.Append(color ? $"\e[{Code(Tone.Faint)}m{cut}\e[0m" : cut).Append('\n');
+            _drawn++;
+        }
+
+        return text.ToString();
     }
 
     private static string Code(Tone tone) => tone switch

@@ -1,0 +1,35 @@
+using System.CommandLine;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Cli.Views;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr version</c>: which kbr this is, and on what.</summary>
+internal static class VersionCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var command = new Command("version", "Show the version of kbr. Needs no cluster file.");
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
+        {
+            var version = typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+            if (parsed.GetValue(context.Options.Json))
+            {
+                terminal.Line(JsonView.Document("version", json =>
+                {
+                    json.WriteString("version", version);
+                    json.WriteString("platform", RuntimeInformation.RuntimeIdentifier);
+                }));
+            }
+            else
+            {
+                terminal.Line($"kbr {version}");
+                terminal.Line($"on {RuntimeInformation.RuntimeIdentifier}");
+            }
+
+            return Task.FromResult(ExitCode.Done);
+        }));
+        return command;
+    }
+}

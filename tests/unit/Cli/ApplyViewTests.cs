@@ -1,0 +1,139 @@
+using System.Text.Json;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Cli;
+
+/// <summary>What an operator sees while kbr applies.</summary>
+[TestFixture, FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed class ApplyViewTests : IDisposable
+{
+    private readonly ManualTime _time = new();
+    private readonly Screen _screen = new();
+    private readonly PlannedChange _image = Change("image", ResourceAction.Create);
+    private readonly PlannedChange _container = Change("container", ResourceAction.Replace);
+    private (int Width, int Height) _size = (80, 24);
+
+    public void Dispose() => _screen.Dispose();
+
+    [Test]
+    public void On_a_screen_what_runs_is_shown_below_with_its_seconds_and_drawn_anew_in_place()
+    {
+        using var view = OnScreen(out var terminal);
+        terminal.Line("the plan");
+
+        view.Started(_image);
+        _time.Advance(3);
+        view.Started(_container);
+        _time.Advance(62);
+        Assert.That(_screen.Rows, Is.EqualTo(new[] { "the plan", "  image.app@db-1: creating … 65 s", "  container.app@db-1: replacing … 62 s", "2 running, 0 ended, 65 s" }));
+
+        view.Done(_image, TimeSpan.FromSeconds(65.04));
+        Assert.That(_screen.Rows, Is.EqualTo(new[] { "the plan", "image.app@db-1: done in 65.0 s", "  container.app@db-1: replacing … 62 s", "1 running, 1 ended, 65 s" }));
+
+        view.Failed(_container, TimeSpan.FromSeconds(62), "it did not stay up\nthe last it said: no");
+        view.NotTried(Change("unit", ResourceAction.Create), "container.app@db-1 was not brought about");
+        Assert.That(_screen.Rows, Is.EqualTo(new[]
+        {
+            "the plan", "image.app@db-1: done in 65.0 s", "container.app@db-1: FAILED after 62.0 s: it did not stay up", "the last it said: no",
+            "unit.app@db-1: not tried: container.app@db-1 was not brought about",
+        }));
+        Assert.That(_screen.Cursor, Is.EqualTo((5, 0)), "what comes next stands right below");
+    }
+
+    [Test]
+    public void What_is_said_meanwhile_stands_above_what_runs()
+    {
+        using var view = OnScreen(out var terminal);
+        view.Started(_image);
+        terminal.ErrorLine("Interrupted");
+        terminal.Line("two\nlines");
+        Assert.That(_screen.Rows, Is.EqualTo(new[] { "Interrupted", "two", "lines", "  image.app@db-1: creating … 0 s", "1 running, 0 ended, 0 s" }));
+    }
+
+    [Test]
+    public void An_apply_that_breaks_off_leaves_nothing_drawn()
+    {
+        using (var view = OnScreen(out _))
+        {
+            view.Started(_image);
+            Assert.That(_screen.Rows, Is.Not.Empty);
+        }
+
+        _time.Advance(5);
+        Assert.That(_screen.Rows, Is.Empty);
+    }
+
+    [Test]
+    public void What_does_not_fit_the_screen_is_cut_off_so_that_it_can_be_drawn_anew()
+    {
+        _size = (20, 5);
+        using var view = OnScreen(out _);
+        foreach (var i in Enumerable.Range(1, 30))
+        {
+            view.Started(Change($"t{i}", ResourceAction.Delete));
+        }
+
+        _time.Advance(1);
+        Assert.That(_screen.Rows, Is.EqualTo(new[] { "  t1.app@db-1: del…", "  t2.app@db-1: del…", "  t3.app@db-1: del…", "  t4.app@db-1: del…" }), "narrower and lower than the screen");
+
+        _size = (0, 0);
+        _time.Advance(1);
+        Assert.That(_screen.Rows, Has.Length.EqualTo(14).And.Some.EqualTo("  and 18 more").And.Some.EqualTo("30 running, 0 ended, 2 s"), "a terminal that does not know its size");
+    }
+
+    [Test]
+    public void Neither_a_secret_nor_a_control_character_gets_through()
+    {
+        var terminal = new Terminal(_screen, _screen, color: true, () => _size);
+        terminal.MaskWith(text => text.Replace("hunter2", "(secret)", StringComparison.Ordinal));
+        terminal.Region(["password hunter2", "a\e[2Jb\nc"]);
+        terminal.Line("hunter2\e[1A");
+        Assert.That(_screen.Rows, Is.EqualTo(new[] { "(secret)\uFFFD[1A", "password (secret)", "a\uFFFD[2Jb c" }));
+    }
+
+    [Test]
+    public void Where_there_is_no_screen_lines_say_what_begins_ends_and_still_runs_after_ten_seconds()
+    {
+        using var view = new ApplyView(new Terminal(_screen, _screen, color: false), json: false, _time);
+        view.Started(_image);
+        _time.Advance(8);
+        view.Started(_container);
+        _time.Advance(13);
+        view.Done(_container, TimeSpan.FromSeconds(13));
+        _time.Advance(9);
+        Assert.That(_screen.ToString(), Does.Not.Contain('\e').And.Not.Contain('\r'), "nothing but text");
+        Assert.That(_screen.Rows, Is.EqualTo(new[]
+        {
+            "image.app@db-1: creating …", "container.app@db-1: replacing …", "image.app@db-1: still creating, 10 s", "image.app@db-1: still creating, 20 s",
+            "container.app@db-1: still replacing, 12 s", "container.app@db-1: done in 13.0 s", "image.app@db-1: still creating, 30 s",
+        }));
+    }
+
+    [Test]
+    public void Json_events_come_as_lines_on_a_screen_too()
+    {
+        using var view = new ApplyView(new Terminal(_screen, _screen, color: false, () => _size), json: true, _time);
+        view.Started(_image);
+        _time.Advance(10);
+        view.Done(_image, TimeSpan.FromSeconds(10));
+        view.Result(new ApplyResult([_image], [], []));
+        Assert.That(
+            _screen.Rows.Select(line => JsonDocument.Parse(line).RootElement).Select(line => line.TryGetProperty("event", out var word) ? word.GetString() : line.GetProperty("kind").GetString()),
+            Is.EqualTo(new[] { "started", "running", "done", "apply_result" }));
+    }
+
+    private ApplyView OnScreen(out Terminal terminal)
+    {
+        terminal = new Terminal(_screen, _screen, color: false, () => _size);
+        return new ApplyView(terminal, json: false, _time);
+    }
+
+    private static PlannedChange Change(string type, ResourceAction action)
+    {
+        var address = new Address(type, "app", "db-1");
+        return new PlannedChange(address, action, Cause.New, new Resource(address, AttributeSet.Empty), [], []);
+    }
+}
