@@ -9,19 +9,13 @@ namespace KeyBuzz.Reconciler.Tests.Applying;
 
 /// <summary>The order in which members of a quorum group are disrupted. The group is a fake: what is tested is who gets a turn, whatever the group runs.</summary>
 [TestFixture]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 internal sealed class RolloutTests
 {
     private static readonly Resource s_group = new(new Address("group", "pg", "pg"), AttributeSet.Empty);
 
     private readonly ConcurrentQueue<string> _disrupted = new();
     private readonly ConcurrentDictionary<string, string?> _outcomes = new(StringComparer.Ordinal);
-
-    [SetUp]
-    public void Forget()
-    {
-        _disrupted.Clear();
-        _outcomes.Clear();
-    }
 
     [Test]
     public async Task Members_are_disrupted_one_after_another_in_the_order_of_the_policy()
