@@ -269,13 +269,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
         ProviderBench.Output($"chown -R 999:999 {_folder}/{member.Name} && chmod 755 {_folder} {_folder}/{member.Name} && chmod 600 {_folder}/{member.Name}/patroni.yml");
     }
 
-    private sealed record Tunnel(int Port) : ITunnel
+    private sealed class Tunnel(int port) : ITunnel
     {
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        public int Port => port;
 
-        public override bool Equals(object obj)
-        {
-            return Equals(obj as Tunnel);
-        }
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }
