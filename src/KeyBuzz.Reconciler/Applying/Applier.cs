@@ -282,7 +282,7 @@ public sealed class Applier
         {
             var observation = await applier._fleet.ObserveAsync(change.Resource, abort).ConfigureAwait(false);
             var differs = Differences(change, observation);
-            return differs is null ? null : $"now that its volume is mounted, {differs}; run plan again";
+            return differs is null ? null : $"looked at again, {differs}; run plan again";
         }
 
         private async Task<string?> ChangeAsync(PlannedChange change)

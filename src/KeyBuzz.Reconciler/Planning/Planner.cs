@@ -120,20 +120,15 @@ public sealed class Planner
         var desired = _providers.Get(address.Type).Desired(node.Resource);
         if (node.Volume is { } volume && !work.IsMounted(volume))
         {
-            if (record is null || record.Pending)
-            {
-                AddCreate(work, node, record, desired, "what lies under it is looked at again once its volume is mounted");
-            }
-            else
-            {
-                work.Add(new PlannedChange(address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], [])
-                {
-                    Deferred = true,
-                    Record = record,
-                    Note = $"{volume} is not mounted; looked at again once it is",
-                });
-            }
+            AddLater(work, node, record, desired, "its volume is mounted", $"{volume} is not mounted; looked at again once it is");
+            return;
+        }
 
+        // What lives in a group that is still to be brought about, for example a role while nobody leads after an interrupted first apply.
+        if (work.Observe(address) is Observation.Unknown && _providers.Get(address.Type) is IGroupResourceProvider
+            && node.Requires.FirstOrDefault(required => work.Changes.GetValueOrDefault(required)?.Action.Counts() == true) is { Host: not null } pending)
+        {
+            AddLater(work, node, record, desired, $"{pending} is as wanted", $"looked at again once {pending} is as wanted");
             return;
         }
 
@@ -152,6 +147,19 @@ public sealed class Planner
                 PlanPresent(work, node, record, desired, present);
                 break;
         }
+    }
+
+    // What cannot be told before something else has changed: made, where no record says that it was; otherwise looked at again then.
+    private void AddLater(
+        Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string when, string note)
+    {
+        if (record is null || record.Pending)
+        {
+            AddCreate(work, node, record, desired, $"it is looked at again once {when}");
+            return;
+        }
+
+        work.Add(new PlannedChange(node.Resource.Address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Deferred = true, Record = record, Note = note });
     }
 
     private void AddCreate(Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -65,6 +67,55 @@ public sealed class GroupPlanTests
         var plan = Run(null, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")), options: new PlanOptions { Destroy = true });
 
         Assert.That(plan.Changes.Single().Disrupts, Is.EqualTo("pg"));
+    }
+
+    [Test]
+    public void What_cannot_be_told_while_its_group_is_still_to_be_brought_about_is_made_or_looked_at_again_once_it_is()
+    {
+        var cluster = new Resource(s_address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B")));
+        var role = new Resource(new Address("inhabitant", "app", "pg"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "A"))) { Requires = [s_address] };
+        var recorded = new ResourceRecord(role.Address, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty.Add("value", "=A"), role.Spec, role.Requires, PreventDestroy: false);
+
+        var first = Run([cluster, role], [Record(("value", "=A"))]);
+        var later = Run([cluster, role], [Record(("value", "=A")), recorded]);
+        var settled = Run([cluster, role], [Record(("value", "=B")), recorded], "B");
+
+        Assert.That(first.HasErrors, Is.False);
+        Assert.That(first.Changes.Single(change => change.Address == role.Address).Action, Is.EqualTo(ResourceAction.Create));
+        var looked = later.Changes.Single(change => change.Address == role.Address);
+        Assert.That((looked.Action, looked.Deferred, looked.Note), Is.EqualTo((ResourceAction.NoOp, true, $"looked at again once {s_address} is as wanted")));
+        Assert.That(settled.HasErrors, Is.True, "where the group has nothing to change it is an error that nobody answers");
+
+        static Plan Run(Resource[] resources, ResourceRecord[] records, string actual = "A")
+        {
+            var providers = new ProviderRegistry([new FakeProvider(), new Inhabitant()]);
+            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
+                ResourceGraph.Build(resources, providers),
+                records.ToImmutableDictionary(record => record.Address),
+                ImmutableDictionary<Address, Observation>.Empty.Add(s_address, Present(("value", actual))).Add(resources[1].Address, new Observation.Unknown("no leader answers")),
+                ImmutableSortedDictionary<string, string>.Empty,
+                new PlanOptions()));
+        }
+    }
+
+    // Something that lives in a group, like a role in a cluster; a fake because the plan is the same for any such type.
+    private sealed class Inhabitant : IGroupResourceProvider
+    {
+        public ResourceSchema Schema { get; } = new("inhabitant", "Lives in a group.", [new AttributeDefinition("value", AttributeKind.String, "A value.")]);
+
+        public bool HoldsData(Resource resource) => true;
+
+        public IEnumerable<Diagnostic> Validate(Resource resource) => [];
+
+        public ResourceLinks Links(Resource resource) => ResourceLinks.None;
+
+        public IEnumerable<Read> Reads(Resource resource) => [];
+
+        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None.Add("value", new(resource.Spec.String("value")));
+
+        public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) => throw new NotSupportedException("the planner does not observe");
+
+        public Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken) => throw new NotSupportedException("the planner does not change");
     }
 
     private static Resource Resource(params (string Name, string Value)[] values) =>
