@@ -53,6 +53,9 @@ public sealed class ContainerProvider : IHostResourceProvider
             [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()])
         {
             Ports = [.. resource.Spec.List("ports")],
+
+            // Its process may read them at once: what it mounts has to be filled before it starts.
+            UsedDirectories = [.. spec.Mounts.Select(mount => mount.Source)],
         };
     }
 

@@ -7,6 +7,8 @@ namespace KeyBuzz.Reconciler.Graph;
 /// <summary>The resources and the edges between them. Every algorithm here is linear in nodes and edges, and none recurses.</summary>
 public sealed class ResourceGraph
 {
+    private static readonly Comparer<(string Path, Address Address)> s_byPath = Comparer<(string Path, Address Address)>.Create((one, other) => string.CompareOrdinal(one.Path, other.Path));
+
     private readonly ImmutableDictionary<Address, Node> _nodes;
 
     private ResourceGraph(ImmutableDictionary<Address, Node> nodes, ImmutableArray<Address> order)
@@ -42,6 +44,7 @@ public sealed class ResourceGraph
         var offers = new Dictionary<(string Host, string Token), Address>();
         var volumes = new Dictionary<string, List<(string MountPoint, Address Address)>>();
         var links = new Dictionary<Address, ResourceLinks>();
+        var managed = new Dictionary<string, List<(string Path, Address Address)>>();
         foreach (var resource in all.Values)
         {
             var link = providers.Get(resource.Address.Type).Links(resource);
@@ -49,6 +52,16 @@ public sealed class ResourceGraph
             foreach (var token in link.Provides)
             {
                 offers.TryAdd((resource.Address.Host, token), resource.Address);
+            }
+
+            if (!link.ManagedPaths.IsEmpty)
+            {
+                if (!managed.TryGetValue(resource.Address.Host, out var paths))
+                {
+                    managed[resource.Address.Host] = paths = [];
+                }
+
+                paths.AddRange(link.ManagedPaths.Select(path => (path, resource.Address)));
             }
 
             if (link.MountPoint is { } mountPoint)
@@ -60,6 +73,11 @@ public sealed class ResourceGraph
 
                 list.Add((mountPoint, resource.Address));
             }
+        }
+
+        foreach (var paths in managed.Values)
+        {
+            paths.Sort(s_byPath);
         }
 
         var diagnostics = new List<Diagnostic>();
@@ -90,7 +108,10 @@ public sealed class ResourceGraph
                 requires.Add(over);
             }
 
-            nodes[resource.Address] = new Node(resource, [.. requires], [.. resource.After.Where(all.ContainsKey)], volume);
+            // Who says the contrary is taken at his word.
+            var below = Below(managed, resource.Address, links[resource.Address].UsedDirectories)
+                .Where(address => !all[address].Requires.Contains(resource.Address) && !all[address].After.Contains(resource.Address));
+            nodes[resource.Address] = new Node(resource, [.. requires], [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()], volume);
         }
 
         if (diagnostics.Count > 0)
@@ -154,6 +175,26 @@ public sealed class ResourceGraph
             }
 
             need = need[..slash];
+        }
+    }
+
+    private static IEnumerable<Address> Below(Dictionary<string, List<(string Path, Address Address)>> managed, Address user, ImmutableArray<string> directories)
+    {
+        if (directories.IsEmpty || !managed.TryGetValue(user.Host, out var paths))
+        {
+            yield break;
+        }
+
+        foreach (var prefix in directories.Select(directory => directory.TrimEnd('/') + "/"))
+        {
+            var found = paths.BinarySearch((prefix, user), s_byPath);
+            for (var i = found < 0 ? ~found : found; i < paths.Count && paths[i].Path.StartsWith(prefix, StringComparison.Ordinal); i++)
+            {
+                if (paths[i].Address != user)
+                {
+                    yield return paths[i].Address;
+                }
+            }
         }
     }
 

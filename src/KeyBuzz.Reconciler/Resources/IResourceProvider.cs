@@ -96,6 +96,9 @@ public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArr
 
     /// <summary>Paths that the resource manages, for the check that two do not manage the same.</summary>
     public ImmutableArray<string> ManagedPaths { get; init; } = [];
+
+    /// <summary>Directories whose content it uses, as a container does what it mounts: whatever manages a path below one of them comes first.</summary>
+    public ImmutableArray<string> UsedDirectories { get; init; } = [];
 }
 
 /// <summary>What is to be done with a resource.</summary>
