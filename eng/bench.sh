@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # The no-op plan of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
 # key exchange. Prints medians, the ratio of walls, and the CPU of both. Needs the lab up; applies lab/cluster.yaml first. ROUNDS=15 by default.
+# KBR_LAB names another lab than the first (lab/README.md).
+# shellcheck source-path=SCRIPTDIR/../lab
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. lab/lib.sh
 rounds=${ROUNDS:-15}
-file=lab/cluster.yaml
+file=$HERE/cluster.yaml
 aot=artifacts/publish/kbr/release_linux-x64/kbr
 jit=artifacts/bin/kbr/release/kbr
 [ -x $aot ] || eng/publish.sh
@@ -14,15 +17,13 @@ $jit apply --auto-approve -c $file >/dev/null
 
 probes=$(mktemp -d)
 trap 'rm -rf "$probes"' EXIT
-hosts=(db-master-01 db-slave-01 db-slave-02 haproxy-01 haproxy-02)
-declare -A octet=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [haproxy-01]=11 [haproxy-02]=12)
-for host in "${hosts[@]}"; do $jit plan --print-probe "$host" -c $file >"$probes/$host.sh"; done
+for host in "${HOSTS[@]}"; do $jit plan --print-probe "$host" -c $file >"$probes/$host.sh"; done
 cat >"$probes/floor" <<EOF
 #!/bin/bash
 pids=()
-for pair in $(for host in "${hosts[@]}"; do printf '%s:%s ' "$host" "${octet[$host]}"; done); do
-    ssh -F none -i lab/.state/id_ed25519 -o UserKnownHostsFile=lab/.state/known_hosts -o KexAlgorithms=curve25519-sha256 -o BatchMode=yes \
-        root@127.0.77.\${pair#*:} sh -s <"$probes/\${pair%:*}.sh" >"$probes/\${pair%:*}.out" & pids+=(\$!)
+for pair in $(for host in "${HOSTS[@]}"; do printf '%s:%s ' "$host" "${OCTET[$host]}"; done); do
+    ssh -F none -i $STATE/id_ed25519 -o UserKnownHostsFile=$STATE/known_hosts -o KexAlgorithms=curve25519-sha256 -o BatchMode=yes \
+        root@$PUBLISHED.\${pair#*:} sh -s <"$probes/\${pair%:*}.sh" >"$probes/\${pair%:*}.out" & pids+=(\$!)
 done
 for pid in \${pids[@]}; do wait \$pid; done
 EOF
