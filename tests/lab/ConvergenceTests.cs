@@ -136,7 +136,7 @@ public sealed class ConvergenceTests
 
         // Emptied by its operator it is taken again; what lay on it is found missing once it is mounted.
         var again = _workspace.Kbr("apply", "--auto-approve");
-        Assert.That(again.Output, Does.Contain($"directory.app-data@{host}: now that its volume is mounted, it is not there; run plan again"));
+        Assert.That(again.Output, Does.Contain($"directory.app-data@{host}: looked at again, it is not there; run plan again"));
         _workspace.Apply();
         _workspace.AssertNothingToDo();
     }
