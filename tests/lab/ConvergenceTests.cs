@@ -123,7 +123,9 @@ public sealed class ConvergenceTests
     public void A_device_formatted_by_hand_is_refused_and_named()
     {
         const string host = "haproxy-02";
-        Lab.OnHost(host, "systemctl stop kbr-app.service; umount /opt/keybuzz/data; for i in $(seq 50); do wipefs -aq /dev/sdb 2>/dev/null && break; sleep 0.2; done; mkfs.ext4 -q /dev/sdb");
+
+        // A service with a mount namespace of its own, such as the one that tells the time, holds the device for half a minute more.
+        Lab.OnHost(host, "systemctl stop kbr-app.service; umount /opt/keybuzz/data; for i in $(seq 300); do wipefs -aq /dev/sdb 2>/dev/null && break; sleep 0.2; done; mkfs.ext4 -q /dev/sdb");
         var refused = _workspace.Kbr("apply", "--auto-approve", "--target", $"*@{host}");
         var found = Lab.OnHost(host, "blkid -p -o value -s TYPE /dev/sdb").Trim();
         Lab.OnHost(host, "wipefs -aq /dev/sdb; dd if=/dev/zero of=/dev/sdb bs=1M count=1 conv=fsync 2>&1; sed -i /keybuzz/d /etc/fstab");
