@@ -73,9 +73,12 @@ if ! wait $labs; then
 fi
 for suite in "${suites[@]}"; do tail -n 1 "$results/up-$suite.log"; done
 
-# Side by side: the lab suites mostly wait for hosts. The unit tests need no lab, but its Docker Engine and its images.
-step "all tests"
-run_tests unit &
+# The unit tests need no lab, but its Docker Engine and its images; they go first, since some look through every process of the machine.
+step "unit and property tests"
+run_tests unit
+
+# Side by side: these mostly wait for hosts.
+step "lab tests"
 for suite in "${suites[@]}"; do KBR_LAB=${lab_of[$suite]} run_tests "$suite" & done
 wait
 
