@@ -13,14 +13,24 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 {
     private const string Members = "members";
     private const string Leader = "leader";
+    private const string Raft = "raft";
     private const string AllRunning = "all running";
+    private const string AllConnected = "all connected";
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("patroni_cluster", "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
     [
-        .. ClusterConnection.Attributes,
+        .. ClusterConnection.Attributes.Select(attribute => attribute.Name != "connect_as" ? attribute : attribute with
+        {
+            FixedBecause = "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml names a role that is not there loses its database",
+        }),
         .. ClusterConnection.RestCredentials,
+        new("version", AttributeKind.Integer, "PostgreSQL's major version.")
+        {
+            FixedBecause = "a data directory belongs to one major version: another server refuses to start on it. kbr does no major upgrade yet; pg_upgrade or a dump into a new cluster does",
+        },
+        new("unit", AttributeKind.String, "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach RAFT's leader, is restarted by it."),
         new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
@@ -42,10 +52,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     public ResourceLinks Links(Resource resource) => new([ClusterConnection.Of(resource).Token], []);
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort);
+    public IEnumerable<Read> Reads(Resource resource) => [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), RaftOf(resource)];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None.Add(Members, new(AllRunning)).Add(Leader, new("one"));
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None.Add(Members, new(AllRunning)).Add(Leader, new("one")).Add(Raft, new(AllConnected));
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -58,9 +68,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         var down = health.Members.Where(member => !member.IsRunning).Select(member => $"{member.Name}: {member.State ?? "not answering"}").ToList();
+        var answering = health.Members.Where(member => member.Answers).ToDictionary(member => member.Name, member => members[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal);
+        var raft = RaftHealth.Judge(answering, []);
         return new Observation.Present(Comparable.None
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
-            .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" })))
+            .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" }))
+            // A member that does not run has its own line above.
+            .Add(Raft, new(raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside")) : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1] : AllConnected)))
         {
             Note = health.IsPaused ? "Patroni is paused: it keeps nothing running and lets nobody take over" : null,
         };
@@ -76,6 +90,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             return;
         }
 
+        await RejoinAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
         var health = await WaitHealthyAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
         if (!health.IsHealthy)
         {
@@ -138,14 +153,19 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
     }
 
-    /// <summary>Waits until the cluster is healthy, or the time of the gate has passed; answers what it was last.</summary>
+    /// <summary>Waits until the cluster is healthy and RAFT connected, or the time of the gate has passed; answers what it was last.</summary>
     internal async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
     {
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
-            var snapshots = await ReadAllAsync(group, [.. Reads(resource)], cancellationToken).ConfigureAwait(false);
+            var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken).ConfigureAwait(false);
             var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
+            if (health.IsHealthy)
+            {
+                health = health with { Problems = await RaftProblemsAsync(resource, new RolloutState([], []), group, cancellationToken).ConfigureAwait(false) };
+            }
+
             if (health.IsHealthy || TimeProvider.System.GetElapsedTime(begun) > GateTimeout(resource))
             {
                 return health;
@@ -176,36 +196,46 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     /// <summary>What is wrong with RAFT by what its members say; empty when nothing is, or Patroni does not use RAFT.</summary>
     internal static async Task<ImmutableArray<string>> RaftProblemsAsync(Resource resource, RolloutState state, IGroupAccess group, CancellationToken cancellationToken)
     {
-        var container = ClusterConnection.Of(resource).Container;
-        var views = new Dictionary<string, RaftStatus>(StringComparer.Ordinal);
-        var trouble = ImmutableArray.CreateBuilder<string>();
-        var asked = group.Members.Where(member => !state.Left.Contains(member.Name)).ToList();
-        var answers = await Task.WhenAll(asked.Select(async member =>
-        {
-            try
-            {
-                return (member.Name, Result: await group.RunAsync(member.Name, RaftStatus.Ask(container), cancellationToken).ConfigureAwait(false));
-            }
-            catch (HostException exception)
-            {
-                return (member.Name, Result: new ScriptResult(255, "", exception.Message));
-            }
-        })).ConfigureAwait(false);
-        foreach (var (name, result) in answers)
-        {
-            if (RaftStatus.Parse(result, out var reason) is { } view)
-            {
-                views[name] = view;
-            }
-            else if (reason is not null)
-            {
-                trouble.Add($"{name}: {reason}");
-            }
-        }
-
+        var asked = group.Members.Select(member => member.Name).Except(state.Left).ToList();
+        var snapshots = await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false);
         var port = resource.Spec.Integer("raft_port") ?? 7000;
         var gone = group.Members.Where(member => state.Left.Contains(member.Name)).Select(member => $"{member.Address}:{port}").ToList();
-        return trouble.Count > 0 ? trouble.ToImmutable() : RaftStatus.Problems(views, gone);
+        var raft = RaftHealth.Judge(snapshots.Where(pair => asked.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(resource)), StringComparer.Ordinal), gone);
+        return [.. asked.Where(name => !snapshots.ContainsKey(name)).Select(name => $"{name}: RAFT could not be asked: the host could not be read"), .. raft.Problems];
+    }
+
+    private static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
+
+    // Patroni takes RAFT's password and partners only when it starts: one that was started with others stays outside, whatever its file says by now. A member that
+    // cannot reach RAFT's leader would be worse off afterwards: it streams now, and would not start.
+    private static async Task RejoinAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        if (resource.Spec.OptionalString("unit") is not { } unit)
+        {
+            return;
+        }
+
+        var snapshots = await ReadAllAsync(group, [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), RaftOf(resource)], cancellationToken).ConfigureAwait(false);
+        var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
+        var answering = health.Members.Where(member => member.Answers).Select(member => member.Name).ToList();
+        var raft = RaftHealth.Judge(answering.ToDictionary(name => name, name => snapshots[name].Get(RaftOf(resource)), StringComparer.Ordinal), []);
+        if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
+        {
+            return;
+        }
+
+        var port = new PortRead(leader.Address, (int)(resource.Spec.Integer("raft_port") ?? 7000));
+        foreach (var name in raft.Outside.Where(name => name != health.Leader))
+        {
+            if ((await group.ReadAsync(name, [port], cancellationToken).ConfigureAwait(false)).Get(port) == PortState.Answered)
+            {
+                var result = await group.RunAsync(name, new Script($"systemctl restart {Script.Quote(unit)}\n") { Deadline = TimeSpan.FromMinutes(3) }, cancellationToken).ConfigureAwait(false);
+                if (result.ExitCode != 0)
+                {
+                    throw new ChangeFailedException($"{name} is outside RAFT, and {unit} could not be restarted there: {result.Error.Trim()}");
+                }
+            }
+        }
     }
 
     private static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected) =>

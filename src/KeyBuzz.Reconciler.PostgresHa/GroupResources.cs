@@ -11,7 +11,7 @@ internal sealed class GroupResources(PostgresTopology topology, RoleVerifier ver
     {
         var cluster = Make(
             "patroni_cluster", topology.Scope, "members",
-            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("raft_port", (long)topology.Ports.Raft), ("bootstrap_host", topology.FirstLeader),
+            ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), ("raft_port", (long)topology.Ports.Raft), ("bootstrap_host", topology.FirstLeader),
             ("data_directory", topology.Directories.DataDirectory), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
             ("preferred_leader", topology.PreferredLeader)) with
         { After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))] };

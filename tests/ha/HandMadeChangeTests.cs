@@ -24,6 +24,9 @@ public sealed class HandMadeChangeTests
             "r = u.Request('http://127.0.0.1:8008/config', method='PATCH', data=json.dumps({'maximum_lag_on_failover': 77}).encode(), headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()})\nu.urlopen(r)\nP",
             "patroni_config.keybuzz-pg@keybuzz-pg update drift maximum_lag_on_failover");
         yield return Case("patroni.yml", OnReplica, "echo '# by hand' >> $(find /opt/keybuzz -name patroni.yml)", "config_file.patroni@HOST update drift content");
+        yield return Case("RAFT's password on one member, which was started with it", OnReplica,
+            "sed -i 's/canary-raft-[A-Za-z0-9]*/another/' $(find /opt/keybuzz -name patroni.yml) && systemctl restart patroni.service && for i in $(seq 60); do curl -s -m 2 http://127.0.0.1:8008/patroni | grep -q running && break; sleep 1; done",
+            "config_file.patroni@HOST update drift content", "patroni_cluster.keybuzz-pg@keybuzz-pg update drift *");
         yield return Case("haproxy.cfg", "haproxy-01", "echo '# by hand' >> $(find /opt/keybuzz -name haproxy.cfg)", "config_file.haproxy@HOST update drift content");
         yield return Case("pgbouncer.ini", "haproxy-02", "echo ';; by hand' >> $(find /opt/keybuzz -name pgbouncer.ini)", "config_file.pgbouncer@HOST update drift content");
         yield return Case("userlist.txt", "haproxy-02", "echo '\"mallory\" \"x\"' >> $(find /opt/keybuzz -name userlist.txt)", "config_file.pgbouncer-users@HOST update drift content");

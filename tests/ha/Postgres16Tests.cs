@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 public sealed class Postgres16Tests
 {
     [Test]
-    public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do()
+    public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do_also_when_the_first_apply_was_killed_on_the_way()
     {
         Lab.Command("reset");
         using var workspace = Ha.Open();
@@ -18,6 +18,15 @@ public sealed class Postgres16Tests
             .Replace("  version: 17", "  version: 16")
             .Replace("  extensions: [vector]\n", "");
         Assert.That(workspace.Yaml, Does.Contain("version: 16").And.Not.Contain("vector"));
+
+        // Killed when the first member has begun to make its data directory.
+        using (var apply = workspace.Start("apply", "--auto-approve"))
+        {
+            Lab.Until(() => apply.HasExited || Lab.OnHost("db-master-01", "find /opt/keybuzz -name PG_VERSION 2>/dev/null || true").Trim().Length > 0, TimeSpan.FromSeconds(120), "the bootstrap");
+            Assert.That(apply.HasExited, Is.False, "it ended before it could be killed");
+            apply.Kill();
+            apply.WaitForExit();
+        }
 
         workspace.Apply();
 

@@ -56,6 +56,52 @@ public sealed class StatusTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
+    [Test]
+    public void A_replica_that_was_cut_off_from_the_other_members_is_named_as_lost_by_RAFT_while_the_ways_in_go_on()
+    {
+        var host = Ha.Members.First(member => member != Ha.Leader());
+        Lab.Command("cut", host, "--peers");
+        try
+        {
+            Lab.Until(() => Line(HaSetUp.Workspace.Kbr("status"), "quorum").StartsWith("NOT OK", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "RAFT losing the member");
+
+            var status = HaSetUp.Workspace.Kbr("status");
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(Line(status, "quorum"), Does.Match($"connected to 1 of 2 partners; {host}: RAFT's leader \\S+ is not connected to it"));
+            Assert.That(Line(status, "sql through load balancer"), Does.StartWith("ok"));
+        }
+        finally
+        {
+            Lab.Command("heal", host);
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    public void A_container_that_was_killed_comes_back_by_itself()
+    {
+        var replica = Ha.Members.First(member => member != Ha.Leader());
+        Lab.Command("kill", replica, "patroni");
+        Lab.Command("kill", "haproxy-01", "haproxy");
+        Lab.Command("kill", "haproxy-01", "pgbouncer");
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [TestCase("POST", "/restart")]
+    [TestCase("POST", "/switchover")]
+    [TestCase("POST", "/reinitialize")]
+    [TestCase("PATCH", "/config")]
+    public void Patronis_REST_API_takes_no_order_from_who_does_not_know_its_password(string method, string path)
+    {
+        var answer = Lab.OnHost("db-slave-01", $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -X {method} -H 'Content-Type: application/json' -d '{{}}' http://127.0.0.1:8008{path}");
+
+        Assert.That(answer, Is.EqualTo("401"));
+    }
+
     private static string Line(Outcome status, string item) =>
         status.Output.Split('\n').FirstOrDefault(line => line.Length > 9 && line[9..].StartsWith(item, StringComparison.Ordinal)) ?? $"there is no line '{item}' in {status.All}";
 }

@@ -5,6 +5,41 @@ namespace KeyBuzz.Reconciler.PostgresHa.Status;
 /// <summary>Goes through the checklist of a running cluster: one probe per host, and SQL through every way in. Changes nothing.</summary>
 public static class StatusCheck
 {
+    /// <summary>How long a cluster that was just changed may take to settle: PgBouncer answers with a failed login of before for up to 15 s (<c>server_login_retry</c>), and
+    /// HAProxy looks again every few seconds.</summary>
+    public static readonly TimeSpan SettlingTime = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last.</summary>
+    /// <param name="topology">The cluster.</param>
+    /// <param name="fleet">The connections of this run.</param>
+    /// <param name="patience">How long it is measured again.</param>
+    /// <param name="waits">Told once, with what does not hold yet, when it has to be waited.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<ClusterStatus> SettleAsync(PostgresTopology topology, Fleet fleet, TimeSpan patience, Action<ClusterStatus> waits, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(waits);
+        var begun = TimeProvider.System.GetTimestamp();
+        var told = false;
+        while (true)
+        {
+            var status = await RunAsync(topology, fleet, cancellationToken).ConfigureAwait(false);
+            if (status.Verdict != StatusVerdict.NotOk || TimeProvider.System.GetElapsedTime(begun) > patience)
+            {
+                return status;
+            }
+
+            if (!told)
+            {
+                waits(status);
+                told = true;
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Measures every item. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
     public static async Task<ClusterStatus> RunAsync(PostgresTopology topology, Fleet fleet, CancellationToken cancellationToken)
     {

@@ -32,13 +32,17 @@ internal sealed partial class StatusJudgement
         yield return Restarts();
     }
 
+    // Patroni says that it reached RAFT also when it only read its own copy of it, so RAFT's leader is asked as well.
     private StatusItem Quorum()
     {
         var bound = TimeSpan.FromSeconds(_topology.Times.LoopWait + _topology.Times.RetryTimeout + 1); // a second is lost in rounding
         var late = Health.Members.Where(member => member.DcsAge is null || member.DcsAge > bound).ToList();
         var ages = string.Join(", ", Health.Members.Select(member => $"{member.Name} {(member.DcsAge is { } age ? $"{age.TotalSeconds:0} s ago" : "never")}"));
-        var text = $"RAFT last reached: {ages} (bound {bound.TotalSeconds - 1:0} s)";
-        return late.Count == 0 ? Item("quorum", _topology.Members, text) : new StatusItem("quorum", StatusVerdict.NotOk, text);
+        var raft = RaftHealth.Judge(Health.Members.Where(member => member.Answers).ToDictionary(
+            member => member.Name, member => _hosts[member.Name].Snapshot!.Get(StatusReads.Raft), StringComparer.Ordinal), []);
+        var view = raft.Leader is null ? "" : $"RAFT is led by {raft.Leader}, connected to {raft.Connected} of {raft.Partners} partners; ";
+        var text = $"{view}{string.Concat(raft.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound {bound.TotalSeconds - 1:0} s)";
+        return late.Count == 0 && raft.Leader is not null && raft.Problems.IsEmpty ? Item("quorum", _topology.Members, text) : new StatusItem("quorum", StatusVerdict.NotOk, text);
     }
 
     private StatusItem Leadership()

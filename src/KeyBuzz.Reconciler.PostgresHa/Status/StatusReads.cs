@@ -10,6 +10,8 @@ internal sealed class StatusReads(PostgresTopology topology)
     public const string Haproxy = PostgresTopology.HaproxyContainer;
     public const string PgBouncer = PostgresTopology.PgBouncerContainer;
 
+    public static RaftRead Raft => new(Patroni);
+
     public HttpRead HaproxyTable => new("127.0.0.1", topology.Haproxy.StatsPort, "/stats;csv");
 
     public static HaproxyCheckRead HaproxyCheck => new(Haproxy, PostgresTopology.HaproxyConfiguration);
@@ -51,7 +53,7 @@ internal sealed class StatusReads(PostgresTopology topology)
         var reads = new HashSet<Read>();
         if (topology.Members.Contains(host))
         {
-            reads.UnionWith([new UnitRead(Patroni + ".service"), new ContainerRead(Patroni), Replication, Available, .. PatroniHealth.Reads(topology.Ports.Rest)]);
+            reads.UnionWith([new UnitRead(Patroni + ".service"), new ContainerRead(Patroni), Raft, Replication, Available, .. PatroniHealth.Reads(topology.Ports.Rest)]);
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));
             if (VectorExtension is { } vector)
             {

@@ -66,6 +66,7 @@ internal sealed class ProbeAnswer
             : new HttpAnswer(0, ""));
         answer.Each(groups.Of<HaproxyCheckRead>(), "k", Tool);
         answer.Each(groups.Of<PoolerRead>(), "o", Tool);
+        answer.Each(groups.Of<RaftRead>(), "a", Tool);
         answer.Queries(groups.Of<SqlRead>());
         answer.Units(groups.Of<UnitRead>());
         answer.Ports(groups.Of<PortRead>());

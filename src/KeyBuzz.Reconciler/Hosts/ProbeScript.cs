@@ -49,7 +49,7 @@ public static class ProbeScript
         RenderClockAndRecords(script, groups);
         RenderHttp(script, groups, nonce);
         RenderSql(script, groups, nonce);
-        RenderTools(script, groups);
+        RenderTools(script, groups, nonce);
 
         if (ports.Count > 0)
         {
@@ -194,7 +194,7 @@ public static class ProbeScript
         }
     }
 
-    private static void RenderTools(StringBuilder script, ReadGroups groups)
+    private static void RenderTools(StringBuilder script, ReadGroups groups, string nonce)
     {
         var checks = groups.Of<HaproxyCheckRead>();
         for (var i = 0; i < checks.Count; i++)
@@ -207,6 +207,12 @@ public static class ProbeScript
         {
             var (container, directory, port, table) = tables[i];
             script.Append(CultureInfo.InvariantCulture, $"timeout 20 docker exec -e PGCONNECT_TIMEOUT=5 {Script.Quote(container)} psql -X -q --csv -h {Script.Quote(directory)} -p {port} -U pgbouncer -d pgbouncer -c 'SHOW {table.ToString().ToUpperInvariant()}' 2>&1; end o{i} $?\n");
+        }
+
+        var rafts = groups.Of<RaftRead>();
+        for (var i = 0; i < rafts.Count; i++)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"timeout 15 docker exec -i {Script.Quote(rafts[i].Container)} python3 - <<'{nonce}_py' 2>&1\n{RaftProgram.Text}\n{nonce}_py\nend a{i} $?\n");
         }
     }
 

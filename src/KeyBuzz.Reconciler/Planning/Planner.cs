@@ -59,6 +59,10 @@ public sealed class Planner
             input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()), _providers, keepDangling: true);
         var selected = Select(input, recorded);
         var work = new Work(input, recorded, selected);
+        if (!input.Options.Destroy)
+        {
+            RefuseFixed(work);
+        }
 
         foreach (var address in input.Graph.Order.Where(selected.Contains))
         {
@@ -91,6 +95,35 @@ public sealed class Planner
         }
 
         return new Plan(Ordered(work), [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]);
+    }
+
+    // What a group was made with, such as its superuser's name: files that say something else must not reach a single member, so nothing is planned on its hosts.
+    private void RefuseFixed(Work work)
+    {
+        var desired = work.Input.Graph.Order.Select(address => work.Input.Graph.Find(address)!.Resource).ToList();
+        foreach (var resource in desired)
+        {
+            if (work.Input.Records.GetValueOrDefault(resource.Address) is not { Pending: false } record)
+            {
+                continue;
+            }
+
+            foreach (var attribute in _providers.Get(resource.Address.Type).Schema.Attributes.Where(attribute => attribute.FixedBecause is not null))
+            {
+                var (was, wanted) = (record.Spec[attribute.Name], resource.Spec[attribute.Name]);
+                if (was is not null && wanted is not null && !was.Equals(wanted))
+                {
+                    work.Diagnostics.Add(Diagnostic.Error(
+                        $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'",
+                        resource.Location,
+                        detail: attribute.FixedBecause,
+                        remedy: $"put '{was}' back",
+                        address: resource.Address.ToString()));
+                    var places = desired.Where(other => other.Group == resource.Address.Host).Select(other => other.Address.Host);
+                    work.Refuse([resource.Address.Host, .. places], $"{attribute.Name} of {resource.Address} cannot change");
+                }
+            }
+        }
     }
 
     private static ImmutableHashSet<Address> Select(PlanInput input, ResourceGraph recorded)
@@ -426,6 +459,8 @@ public sealed class Planner
 
     private sealed class Work(PlanInput input, ResourceGraph recorded, ImmutableHashSet<Address> selected)
     {
+        private readonly Dictionary<string, string> _refused = new(StringComparer.Ordinal);
+
         public PlanInput Input { get; } = input;
 
         public ResourceGraph Recorded { get; } = recorded;
@@ -455,7 +490,7 @@ public sealed class Planner
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {
-            if (Input.HostErrors.TryGetValue(address.Host, out var reason))
+            if (Input.HostErrors.TryGetValue(address.Host, out var reason) || _refused.TryGetValue(address.Host, out reason))
             {
                 return reason;
             }
@@ -469,6 +504,15 @@ public sealed class Planner
             }
 
             return null;
+        }
+
+        /// <summary>Plans nothing of these hosts and groups.</summary>
+        public void Refuse(IEnumerable<string> places, string reason)
+        {
+            foreach (var place in places)
+            {
+                _refused[place] = reason;
+            }
         }
 
         public void Add(PlannedChange change) => Changes[change.Address] = change;

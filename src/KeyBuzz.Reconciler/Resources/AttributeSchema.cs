@@ -67,6 +67,9 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
     /// <summary>Whether the value may hold <c>${secret.NAME}</c>.</summary>
     public bool MayHoldSecret { get; init; }
 
+    /// <summary>Why it stays what it was when the resource was first applied, or null when it may change. A plan with another value is refused, with everything else of its group.</summary>
+    public string? FixedBecause { get; init; }
+
     /// <summary>For <see cref="AttributeKind.Integer"/>: the least value allowed.</summary>
     public long Minimum { get; init; } = long.MinValue;
 }

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -77,7 +78,8 @@ internal static class ApplyCommand
             if (!options.Destroy && session.Cluster.Model<PostgresTopology>() is { } topology)
             {
                 terminal.Line();
-                var health = await StatusCommand.ShowAsync(session, topology, terminal, json, abort).ConfigureAwait(false);
+                var patience = outcome.Succeeded ? StatusCheck.SettlingTime : TimeSpan.Zero;
+                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience, abort).ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }
         }

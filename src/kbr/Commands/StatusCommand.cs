@@ -22,10 +22,21 @@ internal static class StatusCommand
         return command;
     }
 
-    /// <summary>Measures, shows, and answers the exit code.</summary>
-    public static async Task<int> ShowAsync(Session session, PostgresTopology topology, Terminal terminal, bool json, CancellationToken cancellationToken)
+    /// <summary>Measures once, shows, and answers the exit code.</summary>
+    public static async Task<int> ShowAsync(Session session, PostgresTopology topology, Terminal terminal, bool json, CancellationToken cancellationToken) =>
+        Show(session, topology, terminal, json, await StatusCheck.RunAsync(topology, session.Fleet, cancellationToken).ConfigureAwait(false));
+
+    /// <summary>Gives a cluster that was just changed time to settle, shows what was measured last, and answers the exit code.</summary>
+    public static async Task<int> ShowSettledAsync(Session session, PostgresTopology topology, Terminal terminal, bool json, TimeSpan patience, CancellationToken cancellationToken)
     {
-        var status = await StatusCheck.RunAsync(topology, session.Fleet, cancellationToken).ConfigureAwait(false);
+        var status = await StatusCheck.SettleAsync(topology, session.Fleet, patience, now => terminal.ErrorLine(
+            $"Not settled yet ({string.Join(", ", now.Items.Where(item => item.Verdict == StatusVerdict.NotOk).Select(item => item.Name))}); measured again for up to {patience.TotalSeconds:0} s …",
+            Terminal.Tone.Plain), cancellationToken).ConfigureAwait(false);
+        return Show(session, topology, terminal, json, status);
+    }
+
+    private static int Show(Session session, PostgresTopology topology, Terminal terminal, bool json, ClusterStatus status)
+    {
         if (json)
         {
             terminal.Line(StatusView.Document(session.Cluster.Name, topology.Scope, status));

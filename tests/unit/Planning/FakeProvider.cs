@@ -13,6 +13,7 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
         new AttributeDefinition("value", AttributeKind.String, "In place."),
         new AttributeDefinition("kind", AttributeKind.String, "Replaces.") { Effect = ChangeEffect.Replace },
         new AttributeDefinition("place", AttributeKind.Path, "Where it is."),
+        new AttributeDefinition("made_with", AttributeKind.String, "Stays what it was.") { FixedBecause = "it was made with it" },
         new AttributeDefinition("text", AttributeKind.Text, "A text.") { MayHoldSecret = true },
     ]);
 
@@ -29,7 +30,7 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
     public IEnumerable<Read> Reads(Resource resource) => [];
 
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        resource.Spec.Names.Where(name => name != "place").ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
+        resource.Spec.Names.Where(name => name is not ("place" or "made_with")).ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
 
     public Observation Observe(Resource resource, Snapshot snapshot) => throw new NotSupportedException("the planner does not observe");
 

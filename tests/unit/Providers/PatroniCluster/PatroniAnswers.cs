@@ -24,10 +24,19 @@ internal static class PatroniAnswers
          "dcs_last_seen": 1795410419, "database_system_identifier": "7711228701456285717", "patroni": {"version": "4.0.7", "scope": "pg", "name": "{{name}}"} }
         """;
 
+    /// <summary>RAFT as a member sees it that is connected to all it knows but the lost; db-1 leads it.</summary>
+    public static ToolAnswer Raft(string name, params string[] lost) => new(0, $$"""
+        {"self": "{{Address(name)}}", "leader": "{{Address("db-1")}}", "has_quorum": true, "state": 2{{string.Concat(Names.Where(other => other != name)
+            .Select(other => $", \"partner_node_status_server_{Address(other)}\": {(lost.Contains(other) ? 0 : 2)}"))}}}
+        """);
+
+    /// <summary>A member's address in RAFT.</summary>
+    public static string Address(string name) => $"10.0.0.{name[^1]}:7000";
+
     /// <summary>db-1 leads, the others stream; a body given for a member takes the place of its own, an empty one means that nothing answers.</summary>
     public static Dictionary<string, Snapshot> Healthy(params (string Name, string Body)[] changed) => Names.ToDictionary(
         name => name,
-        name => Snapshot(changed.FirstOrDefault(pair => pair.Name == name).Body ?? (name == "db-1" ? Leader(name) : Replica(name))));
+        name => Snapshot(changed.FirstOrDefault(pair => pair.Name == name).Body ?? (name == "db-1" ? Leader(name) : Replica(name)), (new RaftRead("patroni"), Raft(name))));
 
     public static Snapshot Snapshot(string body, params (Read Read, object? Answer)[] more)
     {

@@ -192,6 +192,11 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
             case ContainerRead:
                 var inspected = ProviderBench.Shell($"docker inspect --format '{{{{json .}}}}' {machine}");
                 return inspected.ExitCode == 0 ? new DockerAnswer(200, inspected.Output) : new DockerAnswer(404, "{}");
+            case RaftRead:
+                Read raft = new RaftRead(machine);
+                var script = ProbeScript.Render([raft], "nonce");
+                Scripts.Add(script);
+                return ProbeScript.Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output)).Get(new RaftRead(machine));
             case ClockRead:
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);
             case StatRead stat:

@@ -11,8 +11,6 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class PatroniClusterProviderTests
 {
     private const string Data = "/opt/data";
-    private const string Connected = """{"self": "10.0.0.1:7000", "leader": "10.0.0.1:7000", "has_quorum": true, "partner_node_status_server_10.0.0.2:7000": 2, "partner_node_status_server_10.0.0.3:7000": 2}""";
-    private const string HalfConnected = """{"self": "10.0.0.1:7000", "leader": "10.0.0.1:7000", "has_quorum": true, "partner_node_status_server_10.0.0.2:7000": 2, "partner_node_status_server_10.0.0.3:7000": 0}""";
 
     private readonly PatroniClusterProvider _provider = new();
 
@@ -39,6 +37,24 @@ internal sealed class PatroniClusterProviderTests
     {
         Assert.That(Observed(Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal)))).Note, Does.Contain("paused"));
         Assert.That(_provider.Observe(Resource(), Healthy(("db-1", ""), ("db-2", ""), ("db-3", ""))), Is.InstanceOf<Observation.Absent>());
+    }
+
+    [Test]
+    public void A_member_that_RAFT_lost_is_named_although_it_says_that_it_streams()
+    {
+        Assert.That(_provider.Desired(Resource())["raft"].Value, Is.EqualTo("all connected"));
+        Assert.That(Raft(Healthy()), Is.EqualTo("all connected"));
+
+        var cut = Healthy();
+        cut["db-1"] = cut["db-1"].With(ProviderBench.Snapshot((new RaftRead("patroni"), PatroniAnswers.Raft("db-1", "db-3"))));
+        Assert.That(Raft(cut), Is.EqualTo("db-3: outside"));
+
+        var otherPassword = Healthy();
+        otherPassword["db-2"] = otherPassword["db-2"].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
+        Assert.That(Raft(otherPassword), Is.EqualTo("db-2: outside"));
+        Assert.That(Raft(Healthy(("db-3", ""))), Is.EqualTo("all connected"), "that it does not run is said once");
+
+        string Raft(Dictionary<string, Snapshot> answers) => ((Observation.Present)_provider.Observe(Resource(), answers)).Attributes["raft"].Value;
     }
 
     [Test]
@@ -73,7 +89,7 @@ internal sealed class PatroniClusterProviderTests
         var starting = Replica("db-3").Replace("\"running\"", "\"starting\"", StringComparison.Ordinal);
         Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), ["db-1", "db-2"]), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"));
         Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), []), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"), "the last gate is shut");
-        Assert.That(await NextAsync(Group(Healthy(), raft: HalfConnected), ["db-2"]), Is.EqualTo("wait RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000"));
+        Assert.That(await NextAsync(Group(Healthy(), lost: "db-3"), ["db-2"]), Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it"));
     }
 
     [Test]
@@ -91,7 +107,7 @@ internal sealed class PatroniClusterProviderTests
     {
         Assert.That(await NextAsync(Group(Healthy()), ["db-2", "db-3"], leaving: ["db-2", "db-3"]), Does.StartWith("stop db-2 and db-3 would leave 1 of 3 members, and 2 are needed"));
         Assert.That(await NextAsync(Group(Healthy()), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"));
-        Assert.That(await NextAsync(Group(Healthy(("db-3", "")), raft: HalfConnected), [], leaving: ["db-3"]), Is.EqualTo("go "));
+        Assert.That(await NextAsync(Group(Healthy(("db-3", "")), lost: "db-3"), [], leaving: ["db-3"]), Is.EqualTo("go "));
     }
 
     private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null) =>
@@ -111,24 +127,22 @@ internal sealed class PatroniClusterProviderTests
 
     private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
 
-    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string raft = Connected) => new(
+    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null) => new(
         Names.Except(unreachable ?? []).ToDictionary(
             name => name,
             name => (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(ProviderBench.Snapshot(
+                (new RaftRead("patroni"), stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
                 (new ContainerRead("patroni"), new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
-                (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))),
-        raft);
+                (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))));
 
-    private sealed class FakeGroup(Dictionary<string, Snapshot> snapshots, string raft) : IGroupAccess
+    private sealed class FakeGroup(Dictionary<string, Snapshot> snapshots) : IGroupAccess
     {
         public ImmutableArray<Host> Members { get; } = [.. Names.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             snapshots.TryGetValue(host, out var snapshot) ? Task.FromResult(snapshot) : throw new HostException(host, "it could not be reached");
 
-        // Only the first member leads RAFT; the others follow it.
-        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) =>
-            Task.FromResult(new ScriptResult(0, host == "db-1" ? raft : raft.Replace("\"self\": \"10.0.0.1", $"\"self\": \"10.0.0.{host[^1]}", StringComparison.Ordinal), ""));
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => throw new NotSupportedException();
 
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => throw new NotSupportedException();
     }

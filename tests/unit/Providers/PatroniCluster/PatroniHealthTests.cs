@@ -107,25 +107,33 @@ internal sealed class PatroniHealthTests
             {"version": "0.3.14", "self": "10.0.0.120:7000", "state": 2, "leader": "10.0.0.120:7000", "has_quorum": true, "partner_nodes_count": 2,
              "partner_node_status_server_10.0.0.121:7000": 2, "partner_node_status_server_10.0.0.122:7000": 0, "log_len": 3, "uptime": 7}
             """;
-        var leading = RaftStatus.Parse(new ScriptResult(0, status, ""), out var trouble)!;
+        var leading = RaftStatus.Parse(new ToolAnswer(0, "DeprecationWarning: something\n" + status.ReplaceLineEndings(" ")), out var trouble)!;
         Assert.That(trouble, Is.Null);
         Assert.That(leading.Partners.Select(pair => (pair.Key, pair.Value)), Is.EqualTo(new[] { ("10.0.0.121:7000", true), ("10.0.0.122:7000", false) }));
-        var following = leading with { Self = "10.0.0.121:7000", Partners = leading.Partners.SetItem("10.0.0.120:7000", false) };
-        Dictionary<string, RaftStatus> views = new() { ["db-1"] = leading, ["db-2"] = following };
-        Assert.That(RaftStatus.Problems(views, []), Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.122:7000" }));
-        Assert.That(RaftStatus.Problems(views, ["10.0.0.122:7000"]), Is.Empty, "it was taken down for good");
-        views["db-1"] = leading with { HasQuorum = false };
-        Assert.That(RaftStatus.Problems(views, []), Is.EqualTo(new[] { "RAFT has no leader with a quorum" }));
-        Assert.That(RaftStatus.Problems(new Dictionary<string, RaftStatus>(), []), Is.Empty, "another store");
+
+        Dictionary<string, ToolAnswer> answers = new() { ["db-1"] = PatroniAnswers.Raft("db-1", "db-3"), ["db-2"] = PatroniAnswers.Raft("db-2", "db-1") };
+        var raft = RaftHealth.Judge(answers, []);
+        Assert.That((raft.Leader, raft.Connected, raft.Partners), Is.EqualTo(("db-1", 1, 2)));
+        Assert.That(raft.Problems, Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000" }));
+        Assert.That(raft.Outside, Is.Empty, "it was not asked");
+        Assert.That(RaftHealth.Judge(answers, ["10.0.0.3:7000"]).Problems, Is.Empty, "it was taken down for good");
+
+        answers["db-3"] = PatroniAnswers.Raft("db-3");
+        Assert.That(RaftHealth.Judge(answers, []).Problems, Is.EqualTo(new[] { "db-3: RAFT's leader db-1 is not connected to it" }));
+        Assert.That(RaftHealth.Judge(answers, []).Outside, Is.EqualTo(new[] { "db-3" }));
+
+        answers["db-1"] = answers["db-1"] with { Output = answers["db-1"].Output.Replace("\"has_quorum\": true", "\"has_quorum\": false", StringComparison.Ordinal) };
+        Assert.That(RaftHealth.Judge(answers, []).Problems, Is.EqualTo(new[] { "RAFT has no leader with a quorum" }));
+        Assert.That(RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-1"] = new(0, "null") }, []).Problems, Is.Empty, "another store");
     }
 
-    [TestCase(0, "null", "", null)]
-    [TestCase(0, "{\"self\": \"x", "", "RAFT could not be asked: {\"self\": \"x")]
-    [TestCase(1, "", "Traceback …\npysyncobj.utility.UtilityException: connection lost\n", "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost")]
-    [TestCase(124, "", "", "RAFT could not be asked (exit status 124)")]
-    public void Raft_that_is_not_used_and_raft_that_does_not_answer_are_told_apart(int exit, string output, string error, string? reason)
+    [TestCase(0, "null", null)]
+    [TestCase(0, "{\"self\": \"x", "RAFT could not be asked: {\"self\": \"x")]
+    [TestCase(1, "Traceback …\npysyncobj.utility.UtilityException: connection lost\n", "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost")]
+    [TestCase(124, "", "RAFT could not be asked (exit status 124)")]
+    public void Raft_that_is_not_used_and_raft_that_does_not_answer_are_told_apart(int exit, string output, string? reason)
     {
-        Assert.That(RaftStatus.Parse(new ScriptResult(exit, output, error), out var trouble), Is.Null);
+        Assert.That(RaftStatus.Parse(new ToolAnswer(exit, output), out var trouble), Is.Null);
         Assert.That(trouble, Is.EqualTo(reason));
     }
 }

@@ -46,14 +46,15 @@ internal sealed class RealClusterTests
         Assert.That(health.Members.Where(member => !member.Leads).Select(member => member.Replication), Is.EqualTo(new[] { "streaming", "streaming" }));
         Assert.That(health.Members.Select(member => member.DcsAge), Has.All.LessThan(TimeSpan.FromSeconds(10)));
 
-        var result = await _bench.RunAsync("m1", RaftStatus.Ask(PatroniBench.Container), CancellationToken.None);
-        var raft = RaftStatus.Parse(result, out var trouble);
-        Assert.That(trouble, Is.Null, result.Error);
+        var read = new RaftRead(PatroniBench.Container);
+        var answer = (await _bench.ReadAsync("m1", [read], CancellationToken.None)).Get(read);
+        var raft = RaftStatus.Parse(answer, out var trouble);
+        Assert.That(trouble, Is.Null, answer.Output);
         Assert.That(raft!.HasQuorum);
         Assert.That(raft.Self, Is.EqualTo($"{_bench.MachineOf("m1")}:7000"));
         Assert.That(raft.Partners, Has.Count.EqualTo(2));
         Assert.That(_bench.Scripts, Has.None.Contains(PatroniBench.RaftPassword));
-        Assert.That(result.Output, Does.Not.Contain(PatroniBench.RaftPassword));
+        Assert.That(answer.Output, Does.Not.Contain(PatroniBench.RaftPassword));
     }
 
     [Test]

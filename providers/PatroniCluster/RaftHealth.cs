@@ -1,0 +1,58 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link between them for a minute after
+/// a cut. Pure.</summary>
+/// <param name="Leader">The member that leads RAFT with a quorum; null when none does, two say so, or Patroni uses another store. PostgreSQL's leader need not be the same.</param>
+/// <param name="Connected">How many partners RAFT's leader is connected to.</param>
+/// <param name="Partners">How many partners it has.</param>
+/// <param name="Outside">The members that answered and that RAFT's leader is not connected to, or that do not let themselves be asked, in the order of their names.</param>
+/// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
+public sealed record RaftHealth(string? Leader, int Connected, int Partners, ImmutableArray<string> Outside, ImmutableArray<string> Problems)
+{
+    /// <summary>Judges what the members said.</summary>
+    /// <param name="answers">What each member that was asked said.</param>
+    /// <param name="gone">Addresses (<c>10.0.0.121:7000</c>) of members that were taken down for good and still count.</param>
+    public static RaftHealth Judge(IReadOnlyDictionary<string, ToolAnswer> answers, IReadOnlyCollection<string> gone)
+    {
+        ArgumentNullException.ThrowIfNull(answers);
+        ArgumentNullException.ThrowIfNull(gone);
+        var views = new SortedDictionary<string, RaftStatus>(StringComparer.Ordinal);
+        var silent = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (name, answer) in answers)
+        {
+            if (RaftStatus.Parse(answer, out var trouble) is { } view)
+            {
+                views[name] = view;
+            }
+            else if (trouble is not null)
+            {
+                silent[name] = trouble;
+            }
+        }
+
+        if (views.Count + silent.Count == 0)
+        {
+            return new RaftHealth(null, 0, 0, [], []);
+        }
+
+        var problems = silent.Select(pair => $"{pair.Key}: {pair.Value}").ToList();
+        var leading = views.Where(pair => pair.Value.Leader == pair.Value.Self && pair.Value.HasQuorum).ToList();
+        if (leading is not [var (leader, its)])
+        {
+            problems.Add(leading.Count == 0 ? "RAFT has no leader with a quorum" : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT");
+            return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. problems]);
+        }
+
+        var missing = its.Partners.Where(partner => !partner.Value && !gone.Contains(partner.Key)).Select(partner => partner.Key).ToList();
+        var names = views.ToDictionary(pair => pair.Value.Self, pair => pair.Key, StringComparer.Ordinal);
+        problems.AddRange(missing.Select(address => names.TryGetValue(address, out var name)
+            ? $"{name}: RAFT's leader {leader} is not connected to it"
+            : $"RAFT: {leader}, which leads it, is not connected to {address}"));
+        return new RaftHealth(
+            leader, its.Partners.Count(partner => partner.Value), its.Partners.Count,
+            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)], [.. problems]);
+    }
+}

@@ -1,0 +1,29 @@
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>The Python program that answers a <see cref="RaftRead"/>, run by the Python that Patroni itself needs.</summary>
+internal static class RaftProgram
+{
+    // The password stays in the container: it is read from the file that Patroni was started with.
+    public const string Text = """
+        import json, sys
+        import yaml
+        from pysyncobj.utility import TcpUtility
+
+        path = "/etc/patroni/patroni.yml"
+        with open("/proc/1/cmdline", "rb") as cmdline:
+            for word in cmdline.read().decode(errors="replace").split("\0"):
+                if word.endswith((".yml", ".yaml")):
+                    path = word
+        with open(path) as file:
+            raft = (yaml.safe_load(file) or {}).get("raft")
+        if not raft:
+            print("null")
+            sys.exit()
+        port = str(raft.get("bind_addr") or raft["self_addr"]).rsplit(":", 1)[1]
+        password = raft.get("password")
+        status = TcpUtility(None if password is None else str(password), 5).executeCommand("127.0.0.1:" + port, ["status"])
+        if not status:
+            sys.exit("RAFT does not answer on port " + port)
+        print(json.dumps({str(key): value if isinstance(value, (bool, int)) else None if value is None else str(value) for key, value in status.items()}))
+        """;
+}
