@@ -58,12 +58,12 @@ public sealed class Planner
         var recorded = ResourceGraph.Build(
             input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()), _providers, keepDangling: true);
         var selected = Select(input, recorded);
-        var work = new Work(input, recorded, selected);
         if (!input.Options.Destroy)
         {
-            RefuseFixed(work);
+            RefuseFixed(input);
         }
 
+        var work = new Work(input, recorded, selected);
         foreach (var address in input.Graph.Order.Where(selected.Contains))
         {
             if (!input.Options.Destroy)
@@ -97,13 +97,13 @@ public sealed class Planner
         return new Plan(Ordered(work), [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]);
     }
 
-    // What a group was made with, such as its superuser's name: files that say something else must not reach a single member, so nothing is planned on its hosts.
-    private void RefuseFixed(Work work)
+    // What a cluster was made with, such as its superuser's name: files that say something else must not reach a single host.
+    private void RefuseFixed(PlanInput input)
     {
-        var desired = work.Input.Graph.Order.Select(address => work.Input.Graph.Find(address)!.Resource).ToList();
-        foreach (var resource in desired)
+        var refused = ImmutableArray.CreateBuilder<Diagnostic>();
+        foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
         {
-            if (work.Input.Records.GetValueOrDefault(resource.Address) is not { Pending: false } record)
+            if (input.Records.GetValueOrDefault(resource.Address) is not { Pending: false } record)
             {
                 continue;
             }
@@ -113,16 +113,19 @@ public sealed class Planner
                 var (was, wanted) = (record.Spec[attribute.Name], resource.Spec[attribute.Name]);
                 if (was is not null && wanted is not null && !was.Equals(wanted))
                 {
-                    work.Diagnostics.Add(Diagnostic.Error(
-                        $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'",
+                    refused.Add(Diagnostic.Error(
+                        $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'; nothing is planned",
                         resource.Location,
                         detail: attribute.FixedBecause,
                         remedy: $"put '{was}' back",
                         address: resource.Address.ToString()));
-                    var places = desired.Where(other => other.Group == resource.Address.Host).Select(other => other.Address.Host);
-                    work.Refuse([resource.Address.Host, .. places], $"{attribute.Name} of {resource.Address} cannot change");
                 }
             }
+        }
+
+        if (refused.Count > 0)
+        {
+            throw new DiagnosticException(refused.ToImmutable());
         }
     }
 
@@ -279,7 +282,9 @@ public sealed class Planner
                 _ when wantedPrint == last => Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
-            differences.Add(new AttributeDifference(name, found, wanted, cause, schema.EffectOf(name)));
+            // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
+            var shown = found is not null && !secret && last is not null && Fingerprint.IsSecret(last) ? new AttributeValue(SecretText.Mask) : found;
+            differences.Add(new AttributeDifference(name, shown, wanted, cause, schema.EffectOf(name)));
         }
 
         // What was applied, is not wanted any more and is still there is taken away.
@@ -459,8 +464,6 @@ public sealed class Planner
 
     private sealed class Work(PlanInput input, ResourceGraph recorded, ImmutableHashSet<Address> selected)
     {
-        private readonly Dictionary<string, string> _refused = new(StringComparer.Ordinal);
-
         public PlanInput Input { get; } = input;
 
         public ResourceGraph Recorded { get; } = recorded;
@@ -490,7 +493,7 @@ public sealed class Planner
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {
-            if (Input.HostErrors.TryGetValue(address.Host, out var reason) || _refused.TryGetValue(address.Host, out reason))
+            if (Input.HostErrors.TryGetValue(address.Host, out var reason))
             {
                 return reason;
             }
@@ -504,15 +507,6 @@ public sealed class Planner
             }
 
             return null;
-        }
-
-        /// <summary>Plans nothing of these hosts and groups.</summary>
-        public void Refuse(IEnumerable<string> places, string reason)
-        {
-            foreach (var place in places)
-            {
-                _refused[place] = reason;
-            }
         }
 
         public void Add(PlannedChange change) => Changes[change.Address] = change;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.RegularExpressions;
 using DiffPlex;
 using DiffPlex.Chunkers;
 using KeyBuzz.Reconciler.Resources;
@@ -6,8 +7,9 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its position; on the
-/// other side a line that pairs with such a line is masked the same way where its other characters agree, and hidden where they do not.</summary>
-public static class TextDifference
+/// other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line of the other side is hidden unless it is
+/// recognised as harmless: what stands on a host may be an old secret, or somebody else's.</summary>
+public static partial class TextDifference
 {
     private const int ContextLines = 3;
     private const string HiddenLine = "(secret line differs)";
@@ -101,9 +103,41 @@ public static class TextDifference
             }
         }
 
-        var known = secret.Parts.Any(part => part.IsSecret && part.Value.Length > 0 && old.Text.Contains(part.Value, StringComparison.Ordinal));
-        return beside || known ? HiddenLine : old.Text;
+        return beside || !IsHarmless(old.Text, secret) ? HiddenLine : old.Text;
     }
+
+    // Harmless is a line that holds no secret of now, begins with a word that no secret line begins with, and says nothing of passwords, unless it begins with a word that lines
+    // without a secret begin with. A line that begins with no plain word, such as the "name" "password" of a user list, tells nothing and is hidden.
+    private static bool IsHarmless(string line, SecretText desired)
+    {
+        if (line.Trim().Length == 0)
+        {
+            return true;
+        }
+
+        var word = FirstWord().Match(line).Value;
+        var secretWords = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        var plainWords = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        foreach (var one in Split(desired))
+        {
+            (one.HasSecret ? secretWords : plainWords).Add(FirstWord().Match(one.Text).Value);
+        }
+
+        return word.Length > 0
+            && !secretWords.Contains(word)
+            && !desired.Parts.Any(part => part.IsSecret && part.Value.Length > 0 && line.Contains(part.Value, StringComparison.Ordinal))
+            && (plainWords.Contains(word) ? !Hash().IsMatch(line) : !AboutSecrets().IsMatch(line));
+    }
+
+    // Up to where a value may begin. A quotation mark begins no plain word.
+    [GeneratedRegex("""(?<=^\s*)[^\s:="'][^\s:=]*""")]
+    private static partial Regex FirstWord();
+
+    [GeneratedRegex(@"SCRAM-SHA-256\$|\bmd5[0-9a-f]{32}\b", RegexOptions.IgnoreCase)]
+    private static partial Regex Hash();
+
+    [GeneratedRegex("pass|secret|token|key|auth|credential|scram|md5", RegexOptions.IgnoreCase)]
+    private static partial Regex AboutSecrets();
 
     // Cuts the parts at line ends, keeping apart what is secret in each line.
     private static ImmutableArray<Line> Split(SecretText text)

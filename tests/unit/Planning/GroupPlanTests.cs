@@ -62,35 +62,18 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_a_group_was_made_with_stays_and_nothing_is_planned_on_its_hosts_until_it_is_put_back()
+    public void What_a_group_was_made_with_stays_and_nothing_is_planned_until_it_is_put_back()
     {
         var group = Resource(("value", "A"), ("made_with", "boss"));
-        var member = new Resource(new Address("thing", "container", "db-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B"))) { Group = "pg" };
-        var besides = new Resource(new Address("thing", "file", "db-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B").Add("place", "/file")));
-        var elsewhere = new Resource(new Address("thing", "file", "lb-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B")));
         var record = Record(("value", "=A")) with { Spec = new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("made_with", "kb_admin")) };
 
-        var refused = Run(record);
-        var same = Run(record with { Spec = group.Spec });
-        var begun = Run(record with { Pending = true });
+        var refusal = Assert.Throws<DiagnosticException>(() => Run(group, record, Present(("value", "A"))))!.Diagnostics.Single();
 
-        Assert.That(refused.Diagnostics.Single().Summary, Is.EqualTo($"{s_address}: made_with was applied as 'kb_admin' and cannot become 'boss'"));
-        Assert.That(refused.Changes.Select(change => change.Address), Is.EqualTo(new[] { elsewhere.Address }));
-        Assert.That(refused.Blocked.Select(blocked => blocked.Address), Is.EquivalentTo(new[] { group.Address, member.Address, besides.Address }));
-        Assert.That(same.HasErrors, Is.False);
-        Assert.That(begun.HasErrors, Is.False, "the first apply was interrupted: nothing is made with it yet");
-
-        Plan Run(ResourceRecord of)
-        {
-            var providers = new ProviderRegistry([new FakeProvider()]);
-            Resource[] all = [group, member, besides, elsewhere];
-            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
-                ResourceGraph.Build(all, providers),
-                ImmutableDictionary<Address, ResourceRecord>.Empty.Add(s_address, of),
-                all.ToImmutableDictionary(resource => resource.Address, resource => resource == group ? Present(("value", "A")) : (Observation)new Observation.Absent()),
-                ImmutableSortedDictionary<string, string>.Empty,
-                new PlanOptions()));
-        }
+        Assert.That(refusal.Summary, Is.EqualTo($"{s_address}: made_with was applied as 'kb_admin' and cannot become 'boss'; nothing is planned"));
+        Assert.That(refusal.Remedy, Is.EqualTo("put 'kb_admin' back"));
+        Assert.That(Run(group, record with { Spec = group.Spec }, Present(("value", "A"))).HasErrors, Is.False);
+        Assert.That(Run(group, record with { Pending = true }, Present(("value", "A"))).HasErrors, Is.False, "the first apply was interrupted: nothing is made with it yet");
+        Assert.That(Run(group, record, Present(("value", "A")), options: new PlanOptions { Destroy = true }).HasErrors, Is.False);
     }
 
     [Test]

@@ -38,6 +38,25 @@ public sealed class TextDifferenceTests
         Assert.That(string.Join('\n', lines), Does.Not.Contain("new-one"));
     }
 
+    [TestCase("\"kb_admin\" \"SCRAM-SHA-256$4096:c2FsdA==$a:b\"", TestName = "A_user_that_left_a_list_of_users_is_hidden_with_its_verifier")]
+    [TestCase("\"mallory\" \"word\"", TestName = "A_user_added_to_a_list_of_users_by_hand_is_hidden_with_its_password")]
+    [TestCase("  password: old-one", TestName = "A_secret_that_moved_is_hidden")]
+    [TestCase("; password was old-one", TestName = "A_secret_in_a_comment_is_hidden")]
+    [TestCase("api_token = old-one", TestName = "What_is_called_a_secret_is_hidden")]
+    [TestCase("a = SCRAM-SHA-256$4096:c2FsdA==$a:b", TestName = "A_verifier_is_hidden_wherever_it_stands")]
+    public void Lines_that_may_hold_a_secret_are_hidden_wherever_they_stand(string line)
+    {
+        var users = AttributeValue.OfText(new SecretText([new("a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n\"kb_app\" \"", false), new("verifier", true), new("\"\npassword = ", false), new("new-one", true), new("\n", false)]));
+        var lines = TextDifference.Lines(AttributeValue.OfText(line + "\na = 1\nb = 1\nc = 1\nd = 1\ne = 1\n\"kb_app\" \"verifier\"\npassword = new-one\n"), users);
+        Assert.That(lines.Skip(1).First(), Is.EqualTo("-(secret line differs)"));
+    }
+
+    [TestCase("# by hand")]
+    [TestCase("a = 2")]
+    [TestCase("  limit: 5MB")]
+    public void Harmless_lines_of_a_text_with_secrets_are_shown(string line) =>
+        Assert.That(TextDifference.Lines(AttributeValue.OfText(line + "\na = 1\npassword = new-one\nb = 2\n"), Wanted("new-one")), Does.Contain("-" + line));
+
     [Test]
     public void A_new_text_is_shown_whole_with_its_secrets_masked()
     {
