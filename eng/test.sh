@@ -73,13 +73,14 @@ if ! wait $labs; then
 fi
 for suite in "${suites[@]}"; do tail -n 1 "$results/up-$suite.log"; done
 
-# The unit tests need no lab, but its Docker Engine and its images; they go first, since some look through every process of the machine.
-step "unit and property tests"
-run_tests unit
-
-# Side by side: these mostly wait for hosts.
-step "lab tests"
-for suite in "${suites[@]}"; do KBR_LAB=${lab_of[$suite]} run_tests "$suite" & done
+# Side by side, since lab suites mostly wait for hosts. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look
+# through every process of the machine.
+step "tests: unit, then lab; ha beside them"
+in_turn=(unit lab)
+beside=()
+for suite in "${suites[@]}"; do [[ $suite == lab ]] || beside+=("$suite"); done
+for suite in "${beside[@]}"; do KBR_LAB=${lab_of[$suite]} run_tests "$suite" & done
+for suite in "${in_turn[@]}"; do KBR_LAB=${lab_of[$suite]-} run_tests "$suite"; done
 wait
 
 step "done; all logs are in ${results#"$PWD"/}"

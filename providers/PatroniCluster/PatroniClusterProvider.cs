@@ -219,22 +219,34 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
         var answering = health.Members.Where(member => member.Answers).Select(member => member.Name).ToList();
         var raft = RaftHealth.Judge(answering.ToDictionary(name => name, name => snapshots[name].Get(RaftOf(resource)), StringComparer.Ordinal), []);
-        if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
+        foreach (var name in await StrayedAsync().ConfigureAwait(false))
         {
-            return;
+            var result = await group.RunAsync(name, new Script($"systemctl restart {Script.Quote(unit)}\n") { Deadline = TimeSpan.FromMinutes(3) }, cancellationToken).ConfigureAwait(false);
+            if (result.ExitCode != 0)
+            {
+                throw new ChangeFailedException($"{name} is outside RAFT, and {unit} could not be restarted there: {result.Error.Trim()}");
+            }
         }
 
-        var port = new PortRead(leader.Address, (int)(resource.Spec.Integer("raft_port") ?? 7000));
-        foreach (var name in raft.Outside.Where(name => name != health.Leader))
+        async Task<IReadOnlyList<string>> StrayedAsync()
         {
-            if ((await group.ReadAsync(name, [port], cancellationToken).ConfigureAwait(false)).Get(port) == PortState.Answered)
+            // Where nobody leads, those that do not take part in RAFT at all have nothing to lose.
+            if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
             {
-                var result = await group.RunAsync(name, new Script($"systemctl restart {Script.Quote(unit)}\n") { Deadline = TimeSpan.FromMinutes(3) }, cancellationToken).ConfigureAwait(false);
-                if (result.ExitCode != 0)
+                return health.Leaders.IsEmpty ? raft.Mute : [];
+            }
+
+            var port = new PortRead(leader.Address, (int)(resource.Spec.Integer("raft_port") ?? 7000));
+            var strayed = new List<string>();
+            foreach (var name in raft.Outside.Where(name => name != health.Leader))
+            {
+                if ((await group.ReadAsync(name, [port], cancellationToken).ConfigureAwait(false)).Get(port) == PortState.Answered)
                 {
-                    throw new ChangeFailedException($"{name} is outside RAFT, and {unit} could not be restarted there: {result.Error.Trim()}");
+                    strayed.Add(name);
                 }
             }
+
+            return strayed;
         }
     }
 

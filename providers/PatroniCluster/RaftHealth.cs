@@ -9,8 +9,9 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="Connected">How many partners RAFT's leader is connected to.</param>
 /// <param name="Partners">How many partners it has.</param>
 /// <param name="Outside">The members that answered and that RAFT's leader is not connected to, or that do not let themselves be asked, in the order of their names.</param>
+/// <param name="Mute">Those of them that do not let themselves be asked, as when their thread that keeps RAFT going has died.</param>
 /// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
-public sealed record RaftHealth(string? Leader, int Connected, int Partners, ImmutableArray<string> Outside, ImmutableArray<string> Problems)
+public sealed record RaftHealth(string? Leader, int Connected, int Partners, ImmutableArray<string> Outside, ImmutableArray<string> Mute, ImmutableArray<string> Problems)
 {
     /// <summary>Judges what the members said.</summary>
     /// <param name="answers">What each member that was asked said.</param>
@@ -35,7 +36,7 @@ public sealed record RaftHealth(string? Leader, int Connected, int Partners, Imm
 
         if (views.Count + silent.Count == 0)
         {
-            return new RaftHealth(null, 0, 0, [], []);
+            return new RaftHealth(null, 0, 0, [], [], []);
         }
 
         var problems = silent.Select(pair => $"{pair.Key}: {pair.Value}").ToList();
@@ -43,7 +44,7 @@ public sealed record RaftHealth(string? Leader, int Connected, int Partners, Imm
         if (leading is not [var (leader, its)])
         {
             problems.Add(leading.Count == 0 ? "RAFT has no leader with a quorum" : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT");
-            return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. problems]);
+            return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. silent.Keys], [.. problems]);
         }
 
         var missing = its.Partners.Where(partner => !partner.Value && !gone.Contains(partner.Key)).Select(partner => partner.Key).ToList();
@@ -53,6 +54,6 @@ public sealed record RaftHealth(string? Leader, int Connected, int Partners, Imm
             : $"RAFT: {leader}, which leads it, is not connected to {address}"));
         return new RaftHealth(
             leader, its.Partners.Count(partner => partner.Value), its.Partners.Count,
-            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)], [.. problems]);
+            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)], [.. silent.Keys], [.. problems]);
     }
 }

@@ -41,11 +41,16 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
             ("validate", CheckImage()), ("reload", $"docker kill --signal HUP {PostgresTopology.PatroniContainer}"), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}")) with
         { Requires = [image.Address] };
         yield return file;
+        var guard = factory.Make(
+            "config_file", "patroni-raft-guard", member.Name, at,
+            ("path", $"{directories.Configuration}/{RaftGuard.FileName}"), ("content", SecretText.Plain(RaftGuard.Module)), ("owner", owner), ("group", group), ("mode", "0600"));
+        yield return guard;
         var unit = Unit(PostgresTopology.PatroniContainer);
         var container = factory.Make(
             "container", PostgresTopology.PatroniContainer, member.Name, at,
             ("image", topology.Image),
             ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
+            ("environment", ResourceFactory.Map(("PYTHONPATH", "/etc/patroni"))),
             ("user", $"{owner}:{group}"),
             ("mounts", ResourceFactory.List(
                 $"{directories.Configuration}:/etc/patroni:ro", Same(directories.Data), Same(directories.Raft), Same(directories.Archive))),
@@ -56,8 +61,9 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
             ("log_options", LogRotation()),
             // Patroni reads these only when it starts, so another value has to be another container.
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
-                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword.Reveal()))))) with
-        { Requires = [file.Address], Group = topology.Scope };
+                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword.Reveal(),
+                RaftGuard.Module))))) with
+        { Requires = [file.Address, guard.Address], Group = topology.Scope };
         yield return container;
         yield return factory.Make(
             "systemd_unit", PostgresTopology.PatroniContainer, member.Name, at,

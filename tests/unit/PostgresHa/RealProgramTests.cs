@@ -61,6 +61,31 @@ internal sealed class RealProgramTests : BlueprintFixture
     }
 
     [Test]
+    public void Patroni_is_stopped_so_that_its_unit_starts_it_again_when_the_thread_that_keeps_RAFT_going_dies()
+    {
+        Place(Load(OnLoopback), "db-1");
+        File.WriteAllText($"{Folder}/patroni/program.py", """
+            import signal, sys, threading
+            done = threading.Event()
+            signal.signal(signal.SIGTERM, lambda *_: (print("asked to stop"), done.set()))
+            def somebody_else(): raise AssertionError
+            def _autoTickThread(): raise AssertionError
+            other = threading.Thread(target=somebody_else)
+            other.start()
+            other.join()
+            print("goes on" if not done.is_set() else "stopped too early")
+            threading.Thread(target=_autoTickThread).start()
+            sys.exit(0 if done.wait(20) else 1)
+            """);
+
+        var said = ProviderBench.Shell(
+            $"docker run --rm --network none --user 999:999 -e PYTHONPATH=/etc/patroni -v {Folder}/patroni:/etc/patroni:ro {Image("patroni")} python3 /etc/patroni/program.py");
+
+        Assert.That((said.ExitCode, said.Output), Is.EqualTo((0, "goes on\nasked to stop\n")), said.Error);
+        Assert.That(said.Error, Does.Contain("AssertionError"), "what killed it is still told");
+    }
+
+    [Test]
     public void Patroni_finds_its_file_valid()
     {
         Environment["POSTGRES_SUPERPASS"] = "it's: \"#1\" {x} \\";
