@@ -64,7 +64,7 @@ internal sealed class RealProgramTests : BlueprintFixture
     public void Patroni_is_stopped_so_that_its_unit_starts_it_again_when_the_thread_that_keeps_RAFT_going_dies()
     {
         Place(Load(OnLoopback), "db-1");
-        File.WriteAllText($"{Folder}/patroni/program.py", """
+        System.IO.File.WriteAllText($"{Folder}/patroni/program.py", """
             import signal, sys, threading
             done = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: (print("asked to stop"), done.set()))

@@ -24,7 +24,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Assert.That(On("db-slave-01"), Is.EquivalentTo(new[]
             {
                 "directory.base", "volume.postgres", "directory.postgres-data", "directory.postgres-raft", "directory.postgres-archive", "directory.patroni",
-                "image.patroni", "config_file.patroni", "container.patroni", "systemd_unit.patroni",
+                "image.patroni", "config_file.patroni", "config_file.patroni-raft-guard", "container.patroni", "systemd_unit.patroni",
             }));
             Assert.That(On("haproxy-02"), Is.EquivalentTo(new[]
             {
