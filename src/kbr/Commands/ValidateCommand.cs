@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -22,6 +23,11 @@ internal static class ValidateCommand
             {
                 DiagnosticView.Show(terminal, cluster.Warnings);
                 terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
+                if (cluster.Model<PostgresTopology>() is { Times: var times })
+                {
+                    terminal.Line(
+                        $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s (dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})");
+                }
             }
 
             return Task.FromResult(ExitCode.Done);

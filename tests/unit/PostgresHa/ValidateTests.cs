@@ -1,0 +1,28 @@
+using System.Diagnostics;
+
+namespace KeyBuzz.Reconciler.Tests.PostgresHa;
+
+/// <summary>What <c>kbr validate</c> prints of a file without a fault.</summary>
+[TestFixture]
+internal sealed class ValidateTests : BlueprintFixture
+{
+    [Test]
+    public void A_valid_file_is_said_to_be_one_and_the_longest_gap_of_a_failover_is_printed()
+    {
+        System.IO.File.WriteAllText(File, Minimal + "  dynamic: { ttl: 25, loop_wait: 5, retry_timeout: 10 }\n");
+
+        using var kbr = new Process();
+        kbr.StartInfo = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "kbr"), ["validate", "-c", File]) { RedirectStandardOutput = true, WorkingDirectory = Folder };
+        foreach (var (name, value) in Environment)
+        {
+            kbr.StartInfo.Environment[name] = value;
+        }
+
+        kbr.Start();
+        var output = kbr.StandardOutput.ReadToEnd();
+
+        Assert.That(kbr.WaitForExit(TimeSpan.FromSeconds(60)) && kbr.ExitCode == 0, output);
+        Assert.That(output, Does.Contain("is valid: 5 hosts, "));
+        Assert.That(output, Does.Contain("When the leader dies without a word, writes stop for at most 28 s (dynamic: ttl 25, loop_wait 5, retry_timeout 10)"));
+    }
+}
