@@ -91,7 +91,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         await RejoinAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
-        var health = await WaitHealthyAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
+        var health = await WaitHealthyAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
         if (!health.IsHealthy)
         {
             throw new ChangeFailedException(
@@ -105,7 +105,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         while (Preferred(change.Resource, health, nobody) is not null && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
             && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait)
         {
-            health = await WaitHealthyAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
+            health = await WaitHealthyAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -153,26 +153,29 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
     }
 
-    /// <summary>Waits until the cluster is healthy and RAFT connected, or the time of the gate has passed; answers what it was last.</summary>
-    internal async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed; answers what it was last.</summary>
+    internal static async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, TimeSpan patience, CancellationToken cancellationToken)
     {
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
-            var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken).ConfigureAwait(false);
-            var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
-            if (health.IsHealthy)
-            {
-                health = health with { Problems = await RaftProblemsAsync(resource, new RolloutState([], []), group, cancellationToken).ConfigureAwait(false) };
-            }
-
-            if (health.IsHealthy || TimeProvider.System.GetElapsedTime(begun) > GateTimeout(resource))
+            var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
+            if (health.IsHealthy || TimeProvider.System.GetElapsedTime(begun) > patience)
             {
                 return health;
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Looks once. Where the members' Patroni have nothing to complain about, RAFT's own view is asked too, and what is wrong with that is among the problems.</summary>
+    internal static async Task<PatroniHealth> LookAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken).ConfigureAwait(false);
+        var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
+        return !health.IsHealthy ? health
+            : health with { Problems = await RaftProblemsAsync(resource, new RolloutState([], []), group, cancellationToken).ConfigureAwait(false) };
     }
 
     /// <summary>Reads from every member that can be reached.</summary>

@@ -25,6 +25,8 @@ var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on yo
     ApplyCommand.CreateApply(context),
     ApplyCommand.CreateDestroy(context),
     StatusCommand.Create(context),
+    SwitchoverCommand.Create(context),
+    DrillCommand.Create(context),
     InitCommand.Create(context),
     VersionCommand.Create(context),
 };

@@ -46,6 +46,12 @@ public sealed class StatusTests
             var plan = HaSetUp.Workspace.Kbr("plan");
             Assert.That(plan.ExitCode, Is.EqualTo(1), plan.All);
             Assert.That(plan.All, Does.Contain(host).And.Contain("Plan: 0 to create"));
+            foreach (var command in (string[][])[["switchover"], ["drill", "--kind", "kill"]])
+            {
+                var refused = HaSetUp.Workspace.Kbr([.. command, "--auto-approve"]);
+                Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
+                Assert.That(refused.Error, Does.Contain("keybuzz-pg is not healthy").And.Contain(host));
+            }
         }
         finally
         {

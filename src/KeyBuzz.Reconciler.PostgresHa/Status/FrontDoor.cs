@@ -58,19 +58,7 @@ internal static class FrontDoor
 
     private static async Task<ServerAnswer> AskAsync(PostgresTopology topology, int port, CancellationToken cancellationToken)
     {
-        var settings = new NpgsqlConnectionStringBuilder
-        {
-            Host = "127.0.0.1",
-            Port = port,
-            Username = topology.Application.Name,
-            Password = topology.Application.Password.Reveal(),
-            Database = topology.ApplicationDatabase.Name,
-            SslMode = SslMode.Disable, // PgBouncer and HAProxy have no certificate; the way to the host is SSH
-            Pooling = false,
-            Timeout = TimeoutSeconds,
-            CommandTimeout = TimeoutSeconds,
-            ApplicationName = "kbr status",
-        };
+        var settings = ApplicationLogin.Settings(topology, port, "kbr status", TimeoutSeconds, TimeoutSeconds);
         await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).Build();
         await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using var command = connection.CreateCommand();

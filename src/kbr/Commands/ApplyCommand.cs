@@ -64,7 +64,7 @@ internal static class ApplyCommand
         {
             if (plan.HasChanges && !approved)
             {
-                Ask(terminal, word, json);
+                Approval.Ask(terminal, word, json);
             }
 
             using var view = new ApplyView(terminal, json, TimeProvider.System);
@@ -101,27 +101,11 @@ internal static class ApplyCommand
                 PlanCommand.Show(terminal, session, current, json);
                 if (current.HasChanges && !approved)
                 {
-                    Ask(terminal, word, json);
+                    Approval.Ask(terminal, word, json);
                 }
             }
 
             return current;
-        }
-    }
-
-    private static void Ask(Terminal terminal, string word, bool json)
-    {
-        if (json || Console.IsInputRedirected)
-        {
-            throw new DiagnosticException(Diagnostic.Error($"{word} needs an answer, and there is nobody to ask", remedy: "look at the plan, then pass --auto-approve"));
-        }
-
-        terminal.Line();
-        terminal.Line($"Do you want to {word} this? Only 'yes' is taken for yes.");
-        Console.Out.Write("  Answer: ");
-        if (Console.ReadLine()?.Trim() != "yes")
-        {
-            throw new DiagnosticException(Diagnostic.Error($"{word} was declined; nothing was changed"));
         }
     }
 }

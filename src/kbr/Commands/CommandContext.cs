@@ -15,6 +15,7 @@ internal static class ExitCode
     public const int Done = 0;
     public const int Error = 1;
     public const int Changes = 2;
+    public const int Lost = 2;
 }
 
 /// <summary>What a command runs with: its options, its terminal, and the parts it is composed of.</summary>

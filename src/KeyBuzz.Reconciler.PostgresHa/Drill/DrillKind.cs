@@ -1,0 +1,50 @@
+namespace KeyBuzz.Reconciler.PostgresHa.Drill;
+
+/// <summary>How a drill takes the lead from the member that has it.</summary>
+public enum DrillKind
+{
+    /// <summary>It hands over, by Patroni's REST API. Nothing breaks.</summary>
+    Switchover,
+
+    /// <summary>Its unit is stopped, and started again after the drill.</summary>
+    Stop,
+
+    /// <summary>Its container gets SIGKILL; systemd starts it again.</summary>
+    Kill,
+
+    /// <summary>RAFT, PostgreSQL and REST packets between it and the other members are dropped; the proxies still reach it.</summary>
+    CutPeers,
+
+    /// <summary>All its packets but those of SSH are dropped.</summary>
+    Cut,
+}
+
+/// <summary>What is said of each kind, in one place.</summary>
+public static class DrillKinds
+{
+    /// <summary>All kinds, the gentlest first.</summary>
+    public static IReadOnlyList<DrillKind> All { get; } = Enum.GetValues<DrillKind>();
+
+    /// <summary>The word on the command line.</summary>
+    public static string Word(this DrillKind kind) => kind switch
+    {
+        DrillKind.CutPeers => "cut-peers",
+        _ => kind.ToString().ToLowerInvariant(),
+    };
+
+    /// <summary>What is done to a leader of that name, as a sentence's end.</summary>
+    public static string Deed(this DrillKind kind, string leader) => kind switch
+    {
+        DrillKind.Switchover => $"{leader} hands the lead over",
+        DrillKind.Stop => $"PostgreSQL and Patroni are stopped on {leader}, the leader",
+        DrillKind.Kill => $"the container of {leader}, the leader, is killed",
+        DrillKind.CutPeers => $"{leader}, the leader, is cut off from the other members",
+        _ => $"{leader}, the leader, is cut off from everything but SSH",
+    };
+
+    /// <summary>Whether the fault lasts until somebody ends it.</summary>
+    public static bool Lasts(this DrillKind kind) => kind is DrillKind.Stop or DrillKind.CutPeers or DrillKind.Cut;
+
+    /// <summary>Whether another member has to lead afterwards. A killed one may be back before its lease has run out.</summary>
+    public static bool MovesTheLead(this DrillKind kind) => kind is not DrillKind.Kill;
+}

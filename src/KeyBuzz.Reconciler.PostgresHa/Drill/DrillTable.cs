@@ -1,0 +1,118 @@
+using System.Collections.Immutable;
+using System.Net.Sockets;
+using KeyBuzz.Reconciler.Diagnostics;
+using Npgsql;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Drill;
+
+/// <summary>The table that a drill writes to, in a schema of its own in the application's database.</summary>
+/// <param name="topology">The cluster.</param>
+/// <param name="port">The port on this machine that leads to the leader.</param>
+internal sealed class DrillTable(PostgresTopology topology, int port)
+{
+    /// <summary>The table, with its schema.</summary>
+    public const string Name = DrillRun.Schema + ".rows";
+
+    // Says whose it is: a schema of that name without it is somebody else's.
+    private const string Mark = "kbr drill: rows of a running drill; kbr drops this schema";
+    private const int TimeoutSeconds = 10;
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Makes it. What an earlier drill left, because its kbr was killed, is dropped first. Throws <see cref="DiagnosticException"/>.</summary>
+    public async Task CreateAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var owner = await QueryAsync($"SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = '{DrillRun.Schema}'", row => row.GetString(0), cancellationToken).ConfigureAwait(false);
+            if (owner is [var mark] && mark != Mark)
+            {
+                throw new DiagnosticException(Diagnostic.Error(
+                    $"the database {topology.ApplicationDatabase.Name} has a schema {DrillRun.Schema} that kbr did not make", remedy: "rename it; the drill writes its rows to a schema of that name and drops it in the end"));
+            }
+
+            await ExecuteAsync(
+                $"""
+                DROP SCHEMA IF EXISTS {DrillRun.Schema} CASCADE;
+                CREATE SCHEMA {DrillRun.Schema};
+                COMMENT ON SCHEMA {DrillRun.Schema} IS '{Mark}';
+                CREATE TABLE {Name} (way text, number bigint, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (way, number));
+                """,
+                cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (IsSqlFailure(exception))
+        {
+            throw new DiagnosticException(Diagnostic.Error(
+                $"the drill cannot make its table in {topology.ApplicationDatabase.Name} through {topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}: {Said(exception)}",
+                remedy: "kbr status says whether SQL gets through; nothing was done to the cluster"));
+        }
+    }
+
+    /// <summary>The numbers that are in it, by way; null when it cannot be read within that time.</summary>
+    public async Task<ImmutableDictionary<string, ImmutableHashSet<long>>?> ReadAsync(TimeSpan patience, CancellationToken cancellationToken)
+    {
+        var rows = new List<(string Way, long Number)>();
+        return await TryAsync(
+            async token => rows = await QueryAsync($"SELECT way, number FROM {Name}", row => (row.GetString(0), row.GetInt64(1)), token).ConfigureAwait(false),
+            patience, cancellationToken).ConfigureAwait(false)
+            ? rows.GroupBy(row => row.Way).ToImmutableDictionary(way => way.Key, way => way.Select(row => row.Number).ToImmutableHashSet(), StringComparer.Ordinal)
+            : null;
+    }
+
+    /// <summary>Drops it; answers whether that went through in that time.</summary>
+    public Task<bool> DropAsync(TimeSpan patience, CancellationToken cancellationToken) =>
+        TryAsync(token => ExecuteAsync($"SET client_min_messages = 'warning'; DROP SCHEMA IF EXISTS {DrillRun.Schema} CASCADE", token), patience, cancellationToken);
+
+    /// <summary>Whether SQL failed, and not this program.</summary>
+    public static bool IsSqlFailure(Exception exception) => exception is NpgsqlException or SocketException or TimeoutException or IOException;
+
+    /// <summary>What a failure says, without what was sent.</summary>
+    public static string Said(Exception exception) => exception is PostgresException refused ? refused.MessageText : exception.Message;
+
+    private static async Task<bool> TryAsync(Func<CancellationToken, Task> work, TimeSpan patience, CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                await work(cancellationToken).ConfigureAwait(false);
+                return true;
+            }
+            catch (Exception exception) when (IsSqlFailure(exception))
+            {
+                if (TimeProvider.System.GetElapsedTime(begun) > patience)
+                {
+                    return false;
+                }
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task ExecuteAsync(string sql, CancellationToken cancellationToken)
+    {
+        await using var source = Source();
+        await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await using var command = new NpgsqlCommand($"SET lock_timeout = '5s'; {sql}", connection);
+        await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<List<T>> QueryAsync<T>(string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken)
+    {
+        await using var source = Source();
+        await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+        List<T> rows = [];
+        while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+        {
+            rows.Add(row(reader));
+        }
+
+        return rows;
+    }
+
+    private NpgsqlDataSource Source() => new NpgsqlSlimDataSourceBuilder(ApplicationLogin.Settings(topology, port, "kbr drill", TimeoutSeconds, TimeoutSeconds).ConnectionString)
+        .ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
+}

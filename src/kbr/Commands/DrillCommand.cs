@@ -1,0 +1,106 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Drill;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr drill</c>: takes the lead from the leader, and measures what that means for those who write.</summary>
+internal static class DrillCommand
+{
+    private const int ShortestTimeout = 10;
+
+    // A connection through a tunnel occupies threads of the pool, which grows by one or two a second: the writers must not wait for that, or it would be measured.
+    private const int Threads = 40;
+
+    public static Command Create(CommandContext context)
+    {
+        var kind = new Option<string>("--kind") { Description = $"What is done to the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.", DefaultValueFactory = _ => DrillKind.Switchover.Word() };
+        kind.AcceptOnlyFromAmong([.. DrillKinds.All.Select(each => each.Word())]);
+        var svg = new Option<string>("--svg") { Description = "Also draw the timeline, to this file." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var timeout = new Option<int>("--timeout") { Description = "Seconds that the service, and after that the cluster, may take to come back.", DefaultValueFactory = _ => 120 };
+        timeout.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < ShortestTimeout)
+            {
+                result.AddError($"--timeout must be at least {ShortestTimeout}");
+            }
+        });
+        var command = new Command(
+            "drill", "Take the lead from the leader while writing through the load balancer, and measure it. Exit 0 passed, 2 acknowledged writes were lost, 1 not done, not measured or not back in time.") { kind, svg, approve, timeout };
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
+        {
+            var json = parsed.GetValue(context.Options.Json);
+            var what = DrillKinds.All.First(each => each.Word() == parsed.GetValue(kind));
+            var picture = parsed.GetValue(svg);
+            if (picture is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(picture))))
+            {
+                throw new DiagnosticException(Diagnostic.Error($"--svg: there is no directory {Path.GetDirectoryName(Path.GetFullPath(picture))}"));
+            }
+
+            await using var session = context.Open(parsed, terminal);
+            var topology = SwitchoverCommand.Topology(session, "drill");
+            var choice = await SwitchoverCommand.ChooseAsync(session, topology, null, stop).ConfigureAwait(false);
+            if (!json)
+            {
+                DrillView.ShowPlan(terminal, topology, what, choice.Leader);
+            }
+
+            if (!parsed.GetValue(approve))
+            {
+                Approval.Ask(terminal, "drill", json);
+            }
+
+            // The proxies too: what is measured is the fault, and not somebody's apply. They were not read yet, so they are connected to here.
+            await session.Fleet.ReadAsync(topology.Proxies, _ => [], stop).ConfigureAwait(false);
+            await using var group = await SwitchoverCommand.LockAsync(session, topology, topology.Proxies, "drill", stop).ConfigureAwait(false);
+            var cluster = SwitchoverCommand.Running(session, topology, group);
+            await SwitchoverCommand.CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
+
+            ThreadPool.SetMinThreads(Threads, Threads);
+
+            // Beside JSON, what a person reads goes to standard error.
+            Action<string> say = json ? text => terminal.ErrorLine(text) : text => terminal.Line(text);
+            var run = new DrillRun(topology, cluster, group, session.Fleet.Connections[topology.Proxies[0].Name], say);
+            var report = await run.RunAsync(what, choice, TimeSpan.FromSeconds(parsed.GetValue(timeout)), stop).ConfigureAwait(false);
+            if (json)
+            {
+                terminal.Line(DrillView.Document(session.Cluster.Name, report));
+            }
+            else
+            {
+                terminal.Line();
+                DrillView.Show(terminal, report);
+            }
+
+            if (picture is not null)
+            {
+                Write(picture, DrillPicture.Of(report));
+            }
+
+            return report.Outcome switch
+            {
+                DrillOutcome.Passed => ExitCode.Done,
+                DrillOutcome.Lost => ExitCode.Lost,
+                _ => ExitCode.Error,
+            };
+        }));
+        return command;
+    }
+
+    private static void Write(string path, string text)
+    {
+        var beside = path + ".new";
+        try
+        {
+            File.WriteAllText(beside, text);
+            File.Move(beside, path, overwrite: true);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new DiagnosticException(Diagnostic.Error($"the picture could not be written to {path}: {exception.Message}", remedy: "the drill itself is over, and its report stands above"));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.Diagnostics;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Switchover;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr switchover</c>: moves the lead to another member, while all is well.</summary>
+internal static class SwitchoverCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var to = new Option<string>("--to") { Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var command = new Command("switchover", "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again.") { to, approve };
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
+        {
+            var json = parsed.GetValue(context.Options.Json);
+            await using var session = context.Open(parsed, terminal);
+            var topology = Topology(session, "switchover");
+            var choice = await ChooseAsync(session, topology, parsed.GetValue(to), stop).ConfigureAwait(false);
+            if (!json)
+            {
+                terminal.Line($"{topology.Scope}: {choice.Leader} → {choice.Candidate}", Terminal.Tone.Changed);
+                terminal.Line("Writes stop for about 3 s, and sessions on the leader end; applications have to connect again.");
+            }
+
+            if (!parsed.GetValue(approve))
+            {
+                Approval.Ask(terminal, "switchover", json);
+            }
+
+            await using var group = await LockAsync(session, topology, [], "switchover", stop).ConfigureAwait(false);
+            var cluster = Running(session, topology, group);
+            await CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
+            var begun = Stopwatch.GetTimestamp();
+            await HandOverAsync(cluster, choice, stop).ConfigureAwait(false);
+            var handedOver = Stopwatch.GetElapsedTime(begun);
+            var health = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
+            if (!health.IsHealthy || health.Leader != choice.Candidate)
+            {
+                throw new DiagnosticException(Diagnostic.Error(
+                    health.IsHealthy ? $"{health.Leader} leads, and not {choice.Candidate}"
+                        : $"{choice.Candidate} took over, and {topology.Scope} is not healthy after {topology.Health.GateTimeout.TotalSeconds:0} s: {string.Join("; ", health.Problems)}",
+                    remedy: "kbr status says how the cluster is"));
+            }
+
+            SwitchoverView.Show(terminal, json, topology.Scope, choice, handedOver, Stopwatch.GetElapsedTime(begun));
+            return ExitCode.Done;
+        }));
+        return command;
+    }
+
+    /// <summary>The PostgreSQL cluster of the file. Throws <see cref="DiagnosticException"/> when it has none.</summary>
+    public static PostgresTopology Topology(Session session, string word) => session.Cluster.Model<PostgresTopology>()
+        ?? throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, and only that has a {word}"));
+
+    /// <summary>Looks at the members without a lock and chooses. Throws <see cref="DiagnosticException"/> with the reason when nobody can take over.</summary>
+    public static async Task<SwitchoverChoice> ChooseAsync(Session session, PostgresTopology topology, string? to, CancellationToken cancellationToken)
+    {
+        var answers = await session.Fleet.ReadAsync(topology.Members, _ => PatroniHealth.Reads(topology.Ports.Rest), cancellationToken).ConfigureAwait(false);
+        var health = PatroniHealth.Judge(
+            topology.Ports.Rest,
+            answers.Where(pair => pair.Value.Snapshot is not null).ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal),
+            topology.Members.Select(member => member.Name),
+            topology.Health.MaxLag);
+        return SwitchoverChoice.Of(topology.Scope, health, to, topology.PreferredLeader, topology.Health.MaxLag);
+    }
+
+    /// <summary>Takes the locks of all members, and of others that must not change meanwhile.</summary>
+    public static Task<LockedGroup> LockAsync(Session session, PostgresTopology topology, IEnumerable<Host> others, string word, CancellationToken cancellationToken) => LockedGroup.TakeAsync(
+        session.Fleet, topology.Members, others,
+        new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow), cancellationToken);
+
+    /// <summary>The cluster behind its locks.</summary>
+    public static RunningCluster Running(Session session, PostgresTopology topology, LockedGroup group) =>
+        new(session.Cluster.Resources.First(resource => resource.Address.Type == "patroni_cluster" && resource.Address.Host == topology.Scope), group);
+
+    /// <summary>Makes sure, now that the locks are held and RAFT can be asked, that what was chosen still holds.</summary>
+    public static async Task CheckAgainAsync(PostgresTopology topology, RunningCluster cluster, SwitchoverChoice choice, CancellationToken cancellationToken)
+    {
+        var health = await cluster.LookAsync(cancellationToken).ConfigureAwait(false);
+        var again = SwitchoverChoice.Of(topology.Scope, health, health.Leader == choice.Candidate ? null : choice.Candidate, null, topology.Health.MaxLag);
+        if (again != choice)
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{again.Leader} leads {topology.Scope} now, and no longer {choice.Leader}; nothing was done", remedy: "run it again"));
+        }
+    }
+
+    private static async Task HandOverAsync(RunningCluster cluster, SwitchoverChoice choice, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await cluster.SwitchoverAsync(choice.Leader, choice.Candidate, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ChangeFailedException exception)
+        {
+            throw new DiagnosticException(Diagnostic.Error(exception.Message, remedy: "kbr status says who leads now"));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using System.Text.Json;
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>The lead is moved, and taken away, under writers of kbr's own.</summary>
+[TestFixture]
+[DependsOnFixture(typeof(RebootTests), AllowFailure = true)]
+public sealed class DrillTests
+{
+    [Test]
+    public void A_switchover_moves_the_lead_to_the_member_that_was_named_and_refuses_who_leads_already()
+    {
+        var leader = Ha.Leader();
+        var target = Ha.Members.Last(member => member != leader);
+
+        var outcome = HaSetUp.Workspace.Kbr("switchover", "--to", target, "--auto-approve", "--json");
+
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
+        using var document = JsonDocument.Parse(outcome.Output);
+        Assert.That((document.RootElement.GetProperty("from").GetString(), document.RootElement.GetProperty("to").GetString()), Is.EqualTo((leader, target)));
+        Assert.That(Ha.Leader(), Is.EqualTo(target));
+        var again = HaSetUp.Workspace.Kbr("switchover", "--to", target, "--auto-approve");
+        Assert.That(again.ExitCode, Is.EqualTo(1), again.All);
+        Assert.That(again.Error, Does.Contain($"{target} cannot take over: it leads already"));
+        Ha.AssertHealthy(HaSetUp.Workspace);
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_switchover_moves_the_lead_to_the_member_that_was_named_and_refuses_who_leads_already), AllowFailure = true)]
+    public void A_drill_by_switchover_loses_no_acknowledged_write_and_leaves_nothing_behind()
+    {
+        var leader = Ha.Leader();
+
+        var outcome = HaSetUp.Workspace.Kbr("drill", "--auto-approve");
+
+        TestContext.Progress.WriteLine(outcome.Output);
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
+        Assert.That(outcome.Output, Does.Contain($"{leader} before, {Ha.Leader()} after").And.Contain("Passed: "));
+        Assert.That(Ha.Leader(), Is.Not.EqualTo(leader));
+        AssertNothingLeft();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_drill_by_switchover_loses_no_acknowledged_write_and_leaves_nothing_behind), AllowFailure = true)]
+    public void When_kbr_is_killed_in_a_drill_the_host_undoes_the_fault_by_itself()
+    {
+        var leader = Ha.Leader();
+        using var drill = HaSetUp.Workspace.Start("drill", "--kind", "cut-peers", "--timeout", "15", "--auto-approve");
+        Lab.Until(() => drill.HasExited || Rules(leader).Length > 0, TimeSpan.FromSeconds(60), "the cut");
+        Assert.That(drill.HasExited, Is.False, drill.HasExited ? Lab.Finish(drill).All : "");
+
+        drill.Kill();
+        drill.WaitForExit();
+
+        Assert.That(Rules(leader), Is.Not.Empty, "the cut is still there");
+        Assert.That(Lab.OnHost(leader, "systemctl is-active kbr-drill.timer").Trim(), Is.EqualTo("active"));
+        Lab.Until(() => Rules(leader).Length == 0, TimeSpan.FromSeconds(60), "the timer on the host");
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
+        Assert.That(Ha.Members.SelectMany(Units), Is.Empty);
+    }
+
+    [Test]
+    [DependsOnTest(nameof(When_kbr_is_killed_in_a_drill_the_host_undoes_the_fault_by_itself), AllowFailure = true)]
+    public void A_drill_by_kill_reports_the_gap_each_way_draws_it_and_drops_what_a_killed_drill_left()
+    {
+        var leader = Ha.Leader();
+        var before = Ha.Started(leader);
+        var picture = Path.Combine(HaSetUp.Workspace.Directory, "drill.svg");
+
+        var outcome = HaSetUp.Workspace.Kbr("drill", "--kind", "kill", "--auto-approve", "--json", "--svg", picture);
+
+        TestContext.Progress.WriteLine(outcome.Output);
+        using var document = JsonDocument.Parse(outcome.Output);
+        var report = document.RootElement;
+        var ways = report.GetProperty("ways").EnumerateArray().ToList();
+        var lost = ways.Sum(way => way.GetProperty("lost").GetInt32());
+        Assert.That(outcome.ExitCode, Is.EqualTo(lost == 0 ? 0 : 2), outcome.All);
+        Assert.That(lost, Is.LessThan(5), "at most what no replica had received yet");
+        Assert.That(report.GetProperty("leader_before").GetString(), Is.EqualTo(leader));
+        Assert.That(Ha.Started(leader), Is.Not.EqualTo(before), "it was killed");
+        foreach (var way in ways)
+        {
+            Assert.That(way.GetProperty("longest_gap_seconds").GetDouble(), Is.InRange(0.5, 60), way.ToString());
+            Assert.That(way.GetProperty("acknowledged").GetInt32(), Is.GreaterThan(20), way.ToString());
+        }
+
+        Assert.That(File.ReadAllText(picture), Does.StartWith("<svg ").And.EndWith("</svg>\n"));
+        AssertNothingLeft();
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    private static void AssertNothingLeft()
+    {
+        Assert.That(Ha.Members.SelectMany(Units), Is.Empty);
+        Assert.That(Ha.Members.SelectMany(Rules), Is.Empty);
+        Assert.That(Ha.Sql(Ha.Leader(), "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'kbr%'"), Is.Empty);
+        // PgBouncer's own connections keep the name of their last client.
+        Assert.That(Ha.Sql(Ha.Leader(), "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'kbr drill%' AND application_name <> 'kbr drill pooled'"), Is.Empty);
+    }
+
+    private static string[] Units(string host) => Lines(host, "systemctl list-units --all --no-legend 'kbr-drill*'");
+
+    private static string[] Rules(string host) => Lines(host, "{ iptables -S; ip6tables -S; nft list tables; } 2>/dev/null | grep -i kbr_drill || true");
+
+    private static string[] Lines(string host, string command) => Lab.OnHost(host, command).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+}
