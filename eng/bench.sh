@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The no-op plan of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
+# The no-op plan, and drift, of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
 # key exchange. Prints medians, the ratio of walls, and the CPU of both. Needs the lab up; applies lab/cluster.yaml first. ROUNDS=15 by default.
 # KBR_LAB names another lab than the first (lab/README.md).
 # shellcheck source-path=SCRIPTDIR/../lab
@@ -29,7 +29,7 @@ for pid in \${pids[@]}; do wait \$pid; done
 EOF
 chmod +x "$probes/floor"
 
-# Rounds alternate, so that whatever else the machine does hits all three alike.
+# Rounds alternate, so that whatever else the machine does hits all of them alike.
 python3 - "$rounds" "$probes/floor" "$aot" "$jit" "$file" <<'EOF'
 import os, statistics, subprocess, sys, time
 rounds, floor, aot, jit, file = int(sys.argv[1]), *sys.argv[2:6]
@@ -39,7 +39,7 @@ def run(command):
     wall, after = time.monotonic() - start, os.times()
     return wall, after.children_user + after.children_system - before.children_user - before.children_system
 plan = ["plan", "--detailed-exitcode", "-c", file]
-subjects = {"floor (ssh)": [floor], "kbr plan, Native AOT": [aot, *plan], "kbr plan, JIT": [jit, *plan]}
+subjects = {"floor (ssh)": [floor], "kbr plan, Native AOT": [aot, *plan], "kbr drift, Native AOT": [aot, "drift", "-c", file], "kbr plan, JIT": [jit, *plan]}
 taken = {name: [] for name in subjects}
 for number in range(rounds + 1):
     for name, command in subjects.items():

@@ -14,19 +14,24 @@ services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
 services.AddSingleton<CommonOptions>();
 services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
 services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings));
+services.AddSingleton<Func<SshSettings, IReaderSource>>(_ => settings => new HostConnections(new SshConnector(settings)));
 services.AddSingleton<CommandContext>();
+services.AddSingleton<SessionContext>();
+services.AddSingleton<ReadOnlyContext>();
 await using var container = services.BuildServiceProvider();
 var context = container.GetRequiredService<CommandContext>();
+var session = container.GetRequiredService<SessionContext>();
 
 var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on your hosts, and makes it so.")
 {
     ValidateCommand.Create(context),
-    PlanCommand.Create(context),
-    ApplyCommand.CreateApply(context),
-    ApplyCommand.CreateDestroy(context),
-    StatusCommand.Create(context),
-    SwitchoverCommand.Create(context),
-    DrillCommand.Create(context),
+    PlanCommand.Create(session),
+    ApplyCommand.CreateApply(session),
+    ApplyCommand.CreateDestroy(session),
+    DriftCommand.Create(container.GetRequiredService<ReadOnlyContext>()),
+    StatusCommand.Create(session),
+    SwitchoverCommand.Create(session),
+    DrillCommand.Create(session),
     InitCommand.Create(context),
     VersionCommand.Create(context),
 };

@@ -6,19 +6,6 @@ namespace KeyBuzz.Reconciler.LabTests;
 [TestFixture]
 public sealed class ConvergenceTests
 {
-    // Whatever kbr manages or could write to: content, owner, mode, times and inode of every file, mounts, devices, containers, images, units.
-    private const string Everything =
-        """
-        paths='/opt /etc /root /home /usr/local /var/lib/kbr /var/tmp /var/spool /run/kbr'
-        find $paths -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' 2>/dev/null | sort
-        find /opt /etc/systemd /etc/fstab /var/lib/kbr /run/kbr -type f -exec sha256sum {} + 2>/dev/null | sort -k 2
-        cut -d ' ' -f 3- /proc/self/mountinfo | sort
-        blkid -p /dev/sdb
-        docker ps -aq --no-trunc | sort | xargs -r docker inspect -f '{{.Id}} {{.Name}} {{.Created}} {{.State.Status}} {{.State.StartedAt}} {{.RestartCount}} {{.HostConfig.RestartPolicy.Name}}'
-        docker images -a --no-trunc --digests --format '{{.ID}} {{.Repository}}:{{.Tag}} {{.Digest}}' | sort
-        systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,InvocationID,ActiveEnterTimestamp,MainPID,NRestarts kbr-app.service docker.service ssh.service chrony.service opt-keybuzz-data.mount
-        """;
-
     private Workspace _workspace;
     private string[] _compared;
 
@@ -55,13 +42,13 @@ public sealed class ConvergenceTests
     public void After_an_apply_the_plan_is_empty_and_a_second_apply_opens_no_writer_and_touches_nothing()
     {
         _workspace.AssertNothingToDo();
-        var before = OnAllHosts(Everything);
+        var before = HostState.Read();
         var again = _workspace.Apply("--verbose");
         Assert.Multiple(() =>
         {
             Assert.That(again.Error, Does.Contain("writers opened: 0"));
             Assert.That(again.Error.Split("1 connection, 1 probe scripts"), Has.Length.EqualTo(6), "one connection and one script per host");
-            Assert.That(OnAllHosts(Everything), Is.EqualTo(before));
+            Assert.That(HostState.Read(), Is.EqualTo(before));
         });
     }
 
@@ -79,22 +66,15 @@ public sealed class ConvergenceTests
         ]);
         _workspace.Yaml = yaml.Replace("limit = 100", "limit = 101", StringComparison.Ordinal).Replace("path: /opt/keybuzz/spare", "path: /opt/keybuzz/other", StringComparison.Ordinal)
             .Replace("shm_size: 32MiB", "shm_size: 48MiB", StringComparison.Ordinal);
-        var before = OnAllHosts(Everything);
+        var before = HostState.Read();
         foreach (var arguments in (string[][])[["plan", "--detailed-exitcode"], ["plan", "--json", "--adopt", "*"], ["plan", "--destroy", "--delete-data"], ["plan", "--verbose", "--target", "container.*"]])
         {
             var plan = _workspace.Kbr(arguments);
             Assert.That(plan.ExitCode, Is.EqualTo(arguments.Contains("--detailed-exitcode") ? 2 : 0), plan.All);
         }
 
-        var after = OnAllHosts(Everything);
         _workspace.Yaml = yaml;
-        Assert.Multiple(() =>
-        {
-            for (var i = 0; i < Lab.Hosts.Length; i++)
-            {
-                Assert.That(after[i].Split('\n'), Is.EqualTo(before[i].Split('\n')), Lab.Hosts[i]);
-            }
-        });
+        HostState.AssertUnchangedSince(before);
         _workspace.Apply();
         _workspace.AssertNothingToDo();
     }
@@ -107,6 +87,15 @@ public sealed class ConvergenceTests
         var plan = _workspace.Plan().Select(line => line.Contains(" create drift ", StringComparison.Ordinal) ? line[..line.LastIndexOf(' ')] : line).Order(StringComparer.Ordinal);
         var expected = changes.SelectMany(change => change.Expected).Order(StringComparer.Ordinal).ToArray();
         Assert.That(plan, Is.EqualTo(expected));
+
+        // Drift tells the same by the records alone, and the secrets add nothing to that here.
+        var drifted = changes.SelectMany(change => change.Drifted).Order(StringComparer.Ordinal).ToArray();
+        Assert.That(_workspace.Drift(), Is.EqualTo(drifted));
+        using (var without = _workspace.WithoutSecrets())
+        {
+            Assert.That(without.Drift(), Is.EqualTo(drifted));
+        }
+
         Assert.That(_workspace.Made(), Is.EqualTo(expected.Select(line => line.Split(' ')[0])), "what was changed by hand and nothing else");
         _workspace.AssertNothingToDo();
     }

@@ -119,6 +119,13 @@ internal sealed class Workspace : IDisposable
         Yaml = File.ReadAllText(Path.Combine(Lab.Folder, file));
     }
 
+    private Workspace(Workspace other)
+    {
+        Directory = System.IO.Directory.CreateTempSubdirectory("kbr-lab-").FullName;
+        File.CreateSymbolicLink(Path.Combine(Directory, ".state"), Path.Combine(Lab.Folder, ".state"));
+        Yaml = other.Yaml;
+    }
+
     public string Directory { get; }
 
     /// <summary>The cluster file's text.</summary>
@@ -188,6 +195,21 @@ internal sealed class Workspace : IDisposable
             $"{change.GetProperty("address")} {change.GetProperty("action")} {change.GetProperty("cause")} " +
             string.Join(',', change.GetProperty("differences").EnumerateArray().Select(difference => difference.GetProperty("attribute").GetString())))];
     }
+
+    /// <summary>The drift as "address changed attribute,attribute" or "address deleted", a line per resource; what is ignored is left out.</summary>
+    public string[] Drift(params string[] arguments)
+    {
+        var outcome = Kbr(["drift", "--json", .. arguments]);
+        using var document = JsonDocument.Parse(outcome.Output);
+        string[] lines = [.. document.RootElement.GetProperty("resources").EnumerateArray().Where(one => one.GetProperty("ignored").ValueKind == JsonValueKind.Null).Select(one =>
+            $"{one.GetProperty("address")} {one.GetProperty("change")} {string.Join(',', one.GetProperty("attributes").EnumerateArray().Select(each => each.GetProperty("attribute").GetString()))}".TrimEnd())
+            .Order(StringComparer.Ordinal)];
+        Assert.That(outcome.ExitCode, Is.EqualTo(lines.Length == 0 ? 0 : 2), outcome.All);
+        return lines;
+    }
+
+    /// <summary>The same cluster file in a directory that has no secrets, as on a machine that is only to look for drift.</summary>
+    public Workspace WithoutSecrets() => new(this);
 
     public void Dispose() => System.IO.Directory.Delete(Directory, recursive: true);
 }

@@ -1,7 +1,11 @@
 using System.Reflection;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests;
@@ -42,6 +46,53 @@ public sealed class ArchitectureTests
         var types = Engine.GetTypes().Where(type => type.Namespace == "KeyBuzz.Reconciler.Planning");
         var fields = types.SelectMany(type => type.GetFields(BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public));
         Assert.That(fields.Select(field => field.FieldType.Namespace), Has.None.EqualTo("KeyBuzz.Reconciler.Hosts").And.None.EqualTo("System.IO"));
+    }
+
+    [Test]
+    public void Drift_holds_no_type_that_can_change_a_host()
+    {
+        Type[] changing = [typeof(IHostWriter), typeof(IHostConnection), typeof(IHostConnector), typeof(IGroupAccess), typeof(ITunnel), typeof(Fleet), typeof(Applier)];
+        var drift = WithinReach("DriftSession", "DriftCommand", "ReadOnlyContext");
+        Assert.Multiple(() =>
+        {
+            Assert.That(drift, Does.Contain(typeof(IHostReader)));
+            Assert.That(drift.Intersect(changing), Is.Empty);
+            Assert.That(WithinReach("Session"), Is.SupersetOf(new[] { typeof(IHostWriter), typeof(IHostConnection), typeof(Fleet) }), "what holds them is seen to");
+        });
+    }
+
+    // What commands hold and are made of, and what that hands out; of ours only.
+    private static HashSet<Type> WithinReach(params string[] commands)
+    {
+        const BindingFlags Own = BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly;
+        var reached = new HashSet<Type>();
+        var open = new Stack<Type>(commands.Select(name => typeof(Terminal).Assembly.GetType("KeyBuzz.Reconciler.Cli.Commands." + name, throwOnError: true)!));
+        while (open.TryPop(out var type))
+        {
+            foreach (var part in type.HasElementType ? [type.GetElementType()!] : type.GenericTypeArguments)
+            {
+                open.Push(part);
+            }
+
+            if (!IsOurs(type.Assembly.GetName().Name!) || !reached.Add(type))
+            {
+                continue;
+            }
+
+            var next = type.GetFields(Own).Select(field => field.FieldType)
+                .Concat(type.GetConstructors(Own).SelectMany(constructor => constructor.GetParameters()).Select(parameter => parameter.ParameterType))
+                .Concat(type.GetMethods(Own).Where(method => method.IsPublic).Select(method => method.ReturnType))
+                .Concat(type.GetNestedTypes(Own))
+                .Concat(type.GetInterfaces())
+                .Append(type.BaseType)
+                .OfType<Type>();
+            foreach (var one in next)
+            {
+                open.Push(one);
+            }
+        }
+
+        return reached;
     }
 
     private static bool IsOurs(string name) => name.StartsWith("KeyBuzz.", StringComparison.Ordinal) || name == "kbr";

@@ -32,6 +32,9 @@ public sealed record Cluster(
     /// <summary>What the blueprints read their sections as, one typed record each.</summary>
     public ImmutableArray<object> Models { get; init; } = [];
 
+    /// <summary>What <c>kbr drift</c> shows and does not count.</summary>
+    public ImmutableArray<IgnoreRule> IgnoredDrift { get; init; } = [];
+
     /// <summary>The record of that type that a blueprint read its section as; null when the file has no such section.</summary>
     public T? Model<T>() where T : class => Models.OfType<T>().FirstOrDefault();
 

@@ -17,15 +17,20 @@ public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names
 /// <summary>Reads and validates cluster.yaml.</summary>
 public static class ClusterLoader
 {
-    private static readonly string[] s_keys = ["version", "cluster", "ssh", "hosts", "secrets", "preconditions", "resources"];
+    private static readonly string[] s_keys = ["version", "cluster", "ssh", "hosts", "secrets", "preconditions", "resources", "drift"];
 
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
     /// <param name="providers">The resource types there are.</param>
     /// <param name="environment">The environment variables.</param>
     /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
+    /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must not be compared or applied.</param>
     public static Cluster Load(
-        string file, IReadOnlyCollection<IResourceProvider> providers, IReadOnlyDictionary<string, string> environment, IReadOnlyCollection<IBlueprint>? blueprints = null)
+        string file,
+        IReadOnlyCollection<IResourceProvider> providers,
+        IReadOnlyDictionary<string, string> environment,
+        IReadOnlyCollection<IBlueprint>? blueprints = null,
+        bool secretsOptional = false)
     {
         blueprints ??= [];
         var findings = new Findings();
@@ -39,9 +44,10 @@ public static class ClusterLoader
         var name = ReadName(root);
         var hosts = HostTable.Read(root.Find("hosts"), start, findings);
         var ssh = ReadSsh(SectionReader.Of(root.Find("ssh"), "'ssh'", findings), directory, environment, findings);
-        var secrets = ReadSecrets(SectionReader.Of(root.Find("secrets"), "'secrets'", findings), directory, environment, start, findings);
+        var secrets = ReadSecrets(SectionReader.Of(root.Find("secrets"), "'secrets'", findings), directory, environment, start, findings, secretsOptional);
         secrets.MarkPlain(blueprints.SelectMany(blueprint => blueprint.PlainNames));
         var preconditions = new PreconditionSection(hosts, findings).Read(root.Find("preconditions"));
+        var ignored = DriftSection.Read(SectionReader.Of(root.Find("drift"), "'drift'", findings), findings);
 
         var expanded = Expand(root, blueprints, new BlueprintContext(name, hosts, secrets, providers, findings));
         ImmutableArray<Resource> made = [.. expanded.SelectMany(one => one.Expansion.Resources)];
@@ -61,6 +67,7 @@ public static class ClusterLoader
         {
             Groups = [.. expanded.SelectMany(one => one.Expansion.Groups)],
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
+            IgnoredDrift = ignored,
         };
     }
 
@@ -212,11 +219,11 @@ public static class ClusterLoader
             : Path.Combine(directory, text);
 
     private static SecretSource ReadSecrets(
-        SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment, SourceLocation start, Findings findings)
+        SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment, SourceLocation start, Findings findings, bool optional)
     {
         section?.Allow("file", "required");
         var file = section?.Word("file", "a local path");
-        var secrets = new SecretSource(directory, file?.Value ?? SecretSource.DefaultFile, environment, findings);
+        var secrets = new SecretSource(directory, file?.Value ?? SecretSource.DefaultFile, environment, findings, optional);
         foreach (var word in section?.Words("required", "a list of names") ?? [])
         {
             secrets.Require(word.Value, word.At, findings);

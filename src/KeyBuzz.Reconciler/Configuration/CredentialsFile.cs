@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
@@ -107,34 +108,22 @@ public sealed class CredentialsFile
 
     private static void WriteBeside(string target, byte[] existing, byte[] appended)
     {
+        const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         var directory = Path.GetDirectoryName(target)!;
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
         if (OperatingSystem.IsWindows())
         {
             Directory.CreateDirectory(directory);
         }
         else
         {
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
         }
 
-        var beside = Path.Combine(directory, $".{Path.GetFileName(target)}.{Guid.NewGuid():n}");
-        try
+        LocalFile.Replace(target, stream =>
         {
-            using (var stream = new FileStream(beside, options))
-            {
-                stream.Write(existing);
-                stream.Write(appended);
-                stream.Flush(flushToDisk: true);
-            }
-
-            File.Move(beside, target, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(beside);
-        }
+            stream.Write(existing);
+            stream.Write(appended);
+        }, OwnerOnly);
     }
 
     private static CredentialsFile Parse(SourceText source, Findings findings)

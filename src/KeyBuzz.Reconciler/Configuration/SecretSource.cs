@@ -9,16 +9,26 @@ public sealed class SecretSource
     public const string DefaultFile = "credentials/postgres.env";
     private const string Remedy = "kbr init --credentials";
 
+    // Never compared and never shown; it only lets what is made of secrets be made.
+    private const string StandIn = "no-value-known";
+
     private readonly IReadOnlyDictionary<string, string> _environment;
     private readonly ImmutableSortedDictionary<string, string> _file;
     private readonly string? _absent;
+    private readonly bool _optional;
     private readonly SortedDictionary<string, string> _used = new(StringComparer.Ordinal);
     private readonly HashSet<string> _required = new(StringComparer.Ordinal);
     private ImmutableHashSet<string> _plain = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
 
-    public SecretSource(string directory, string file, IReadOnlyDictionary<string, string> environment, Findings findings)
+    /// <param name="directory">The folder that the file's name starts from.</param>
+    /// <param name="file">The credentials file.</param>
+    /// <param name="environment">The environment variables.</param>
+    /// <param name="findings">Where to note what is wrong with the file.</param>
+    /// <param name="optional">Whether a secret that has no value gets a stand-in instead of an error; for commands that only compare, and leave secrets out then.</param>
+    public SecretSource(string directory, string file, IReadOnlyDictionary<string, string> environment, Findings findings, bool optional = false)
     {
         _environment = environment;
+        _optional = optional;
         _file = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
         var path = Path.Combine(directory, file);
         if (!File.Exists(path))
@@ -71,7 +81,7 @@ public sealed class SecretSource
     /// <summary>Notes a secret that must be there whether or not a text uses it.</summary>
     public void Require(string name, SourceLocation at, Findings findings)
     {
-        if (_required.Add(name) && Find(name) is null)
+        if (_required.Add(name) && Find(name) is null && !_optional)
         {
             findings.Error(
                 name == Secrets.KeyName ? $"secret {name} has no value; fingerprints of secrets are made under it" : $"secret {name} has no value",
@@ -100,6 +110,11 @@ public sealed class SecretSource
             }
 
             return value;
+        }
+
+        if (_optional)
+        {
+            return StandIn;
         }
 
         if (!_required.Contains(name))

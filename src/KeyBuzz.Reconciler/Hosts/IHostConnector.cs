@@ -7,6 +7,13 @@ public interface IHostConnector
     Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken);
 }
 
+/// <summary>Where readers come from. Closing it closes all of them.</summary>
+public interface IReaderSource : IAsyncDisposable
+{
+    /// <summary>Opens the one connection of this run to the host, and reads through it. Throws <see cref="HostException"/>.</summary>
+    Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken);
+}
+
 /// <summary>One connection to one host.</summary>
 public interface IHostConnection : IAsyncDisposable
 {

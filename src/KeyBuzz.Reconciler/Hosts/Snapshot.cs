@@ -15,6 +15,9 @@ public sealed class Snapshot
         ? (T)answer!
         : throw new KeyNotFoundException($"not read: {read}");
 
+    /// <summary>Whether that read was asked.</summary>
+    public bool Has(Read read) => _answers.ContainsKey(read);
+
     /// <summary>These answers and, over them, those of another snapshot.</summary>
     public Snapshot With(Snapshot newer) => new(_answers.SetItems(newer._answers));
 }

@@ -23,32 +23,34 @@ public sealed record Survey(
 
     /// <summary>The hosts that each group's records were found on, also of groups that the configuration has no more.</summary>
     public ImmutableDictionary<string, ImmutableArray<string>> RecordedGroups { get; init; } = ImmutableDictionary<string, ImmutableArray<string>>.Empty;
+
+    /// <summary>What the answers of the hosts say of a resource that was read, or is like one that was but for its secrets; null when no host that could say so was read.</summary>
+    public Func<Resource, Observation?> Observe { get; init; } = _ => null;
 }
 
-/// <summary>Holds the one connection per host of a run, and reads through them. It hands out no writer by itself.</summary>
-public sealed class Fleet : IAsyncDisposable
+/// <summary>Reads from the hosts of a run, all in parallel. It holds nothing that can write.</summary>
+public class FleetReader : IAsyncDisposable
 {
     private readonly Cluster _cluster;
     private readonly ProviderRegistry _providers;
     private readonly IPreconditionChecks _preconditions;
-    private readonly IHostConnector _connector;
+    private readonly IReaderSource _source;
     private readonly int _parallelism;
-    private readonly ConcurrentDictionary<string, IHostConnection> _connections = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, IHostReader> _readers = new(StringComparer.Ordinal);
     private ImmutableDictionary<Address, long> _serials = ImmutableDictionary<Address, long>.Empty;
-    private int _writers;
 
-    /// <summary>Takes what a survey needs; opens nothing yet.</summary>
-    public Fleet(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IHostConnector connector, int parallelism)
+    /// <summary>Takes what a survey needs; opens nothing yet. Closes the source with itself.</summary>
+    public FleetReader(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IReaderSource source, int parallelism)
     {
         _cluster = cluster;
         _providers = providers;
         _preconditions = preconditions;
-        _connector = connector;
+        _source = source;
         _parallelism = parallelism;
     }
 
-    /// <summary>The connections that are open, by host.</summary>
-    public IReadOnlyDictionary<string, IHostConnection> Connections => _connections;
+    /// <summary>The readers that are open, by host.</summary>
+    public IReadOnlyDictionary<string, IHostReader> Readers => _readers;
 
     /// <summary>The reads of the first probe of a host, as every command makes it.</summary>
     public IReadOnlyCollection<Read> ProbeReads(string host, bool checkPreconditions)
@@ -75,14 +77,33 @@ public sealed class Fleet : IAsyncDisposable
     /// <param name="hosts">The hosts to look at.</param>
     /// <param name="checkPreconditions">Whether preconditions are read and judged.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public async Task<Survey> SurveyAsync(IEnumerable<Host> hosts, bool checkPreconditions, CancellationToken cancellationToken)
+    public Task<Survey> SurveyAsync(IEnumerable<Host> hosts, bool checkPreconditions, CancellationToken cancellationToken)
+    {
+        var configured = _cluster.Resources.Select(resource => resource.Address).ToHashSet();
+        return SurveyAsync(hosts, checkPreconditions, record => configured.Contains(record.Address) ? null : record.ToResource(), cancellationToken);
+    }
+
+    /// <summary>The same, but what is recorded is read as it was last applied and not as it is configured now; preconditions are left aside. A second script
+    /// goes only to hosts where that asks for other things. <see cref="Survey.Observe"/> then answers for the resources that were handed out.</summary>
+    /// <param name="hosts">The hosts to look at.</param>
+    /// <param name="applied">The resource that a record speaks of.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public Task<Survey> SurveyAppliedAsync(IEnumerable<Host> hosts, Func<ResourceRecord, Resource> applied, CancellationToken cancellationToken) =>
+        SurveyAsync(hosts, checkPreconditions: false, applied, cancellationToken);
+
+    private async Task<Survey> SurveyAsync(
+        IEnumerable<Host> hosts, bool checkPreconditions, Func<ResourceRecord, Resource?> recorded, CancellationToken cancellationToken)
     {
         var parts = new ConcurrentBag<HostPart>();
-        await Parallel.ForEachAsync(
-            hosts,
-            new ParallelOptions { MaxDegreeOfParallelism = _parallelism, CancellationToken = cancellationToken },
-            async (host, token) => parts.Add(await SurveyHostAsync(host, checkPreconditions, token).ConfigureAwait(false))).ConfigureAwait(false);
-        var survey = Join([.. parts]);
+        await OnEachAsync(hosts, async (host, token) => parts.Add(await SurveyHostAsync(host, checkPreconditions, token).ConfigureAwait(false)), cancellationToken).ConfigureAwait(false);
+
+        // What else is to be read is known once the records are: those of a group are kept on every member, and the newest copy counts on all of them.
+        var known = Records.Of([.. parts], this);
+        var more = known.Newest.Values.Select(recorded).OfType<Resource>().ToList();
+        var complete = new ConcurrentBag<HostPart>();
+        await OnEachAsync(parts, async (part, token) => complete.Add(await ReadMoreAsync(part, known, more, token).ConfigureAwait(false)), cancellationToken).ConfigureAwait(false);
+
+        var survey = Join([.. complete], more);
         RecordedGroups = survey.RecordedGroups;
         _serials = survey.Records.Values.Where(record => record.Serial > 0).ToImmutableDictionary(record => record.Address, record => record.Serial);
         return survey;
@@ -99,44 +120,37 @@ public sealed class Fleet : IAsyncDisposable
         IEnumerable<Host> hosts, Func<Host, IReadOnlyCollection<Read>> reads, CancellationToken cancellationToken)
     {
         var answers = new ConcurrentDictionary<string, (Snapshot?, string?)>(StringComparer.Ordinal);
-        await Parallel.ForEachAsync(
+        await OnEachAsync(
             hosts,
-            new ParallelOptions { MaxDegreeOfParallelism = _parallelism, CancellationToken = cancellationToken },
             async (host, token) =>
             {
                 try
                 {
-                    var connection = await ConnectAsync(host, token).ConfigureAwait(false);
-                    answers[host.Name] = (await connection.Reader.ReadAsync(reads(host), token).ConfigureAwait(false), null);
+                    var reader = await ReaderAsync(host, token).ConfigureAwait(false);
+                    answers[host.Name] = (await reader.ReadAsync(reads(host), token).ConfigureAwait(false), null);
                 }
                 catch (HostException exception)
                 {
                     answers[host.Name] = (null, exception.Message);
                 }
-            }).ConfigureAwait(false);
+            },
+            cancellationToken).ConfigureAwait(false);
         return answers;
     }
 
-    private async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
+    private async Task<IHostReader> ReaderAsync(Host host, CancellationToken cancellationToken)
     {
-        if (!_connections.TryGetValue(host.Name, out var connection))
+        if (!_readers.TryGetValue(host.Name, out var reader))
         {
-            connection = await _connector.ConnectAsync(host, cancellationToken).ConfigureAwait(false);
-            _connections[host.Name] = connection;
+            reader = await _source.OpenAsync(host, cancellationToken).ConfigureAwait(false);
+            _readers[host.Name] = reader;
         }
 
-        return connection;
+        return reader;
     }
 
-    /// <summary>How many writers were opened; a run that changes nothing opens none.</summary>
-    public int WriterCount => _writers;
-
-    /// <summary>Takes the lock of a host that was surveyed and opens its writer.</summary>
-    public Task<IHostWriter> OpenWriterAsync(string host, LockHolder holder, int parallelism, CancellationToken cancellationToken)
-    {
-        Interlocked.Increment(ref _writers);
-        return _connections[host].OpenWriterAsync(holder, parallelism, cancellationToken);
-    }
+    private Task OnEachAsync<T>(IEnumerable<T> items, Func<T, CancellationToken, ValueTask> body, CancellationToken cancellationToken) =>
+        Parallel.ForEachAsync(items, new ParallelOptions { MaxDegreeOfParallelism = _parallelism, CancellationToken = cancellationToken }, body);
 
     /// <summary>Reads one resource again.</summary>
     public async Task<Observation> ObserveAsync(Resource resource, CancellationToken cancellationToken)
@@ -144,15 +158,15 @@ public sealed class Fleet : IAsyncDisposable
         var reads = _providers.Get(resource.Address.Type).Reads(resource).ToHashSet();
         if (_providers.Get(resource.Address.Type) is IHostResourceProvider provider)
         {
-            return provider.Observe(resource, await _connections[resource.Address.Host].Reader.ReadAsync(reads, cancellationToken).ConfigureAwait(false));
+            return provider.Observe(resource, await _readers[resource.Address.Host].ReadAsync(reads, cancellationToken).ConfigureAwait(false));
         }
 
         var snapshots = new ConcurrentDictionary<string, Snapshot>(StringComparer.Ordinal);
-        await Task.WhenAll(_cluster.HostsOf(resource.Address.Host).Where(_connections.ContainsKey).Select(async host =>
+        await Task.WhenAll(_cluster.HostsOf(resource.Address.Host).Where(_readers.ContainsKey).Select(async host =>
         {
             try
             {
-                snapshots[host] = await _connections[host].Reader.ReadAsync(reads, cancellationToken).ConfigureAwait(false);
+                snapshots[host] = await _readers[host].ReadAsync(reads, cancellationToken).ConfigureAwait(false);
             }
             catch (HostException)
             {
@@ -165,8 +179,9 @@ public sealed class Fleet : IAsyncDisposable
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
     {
-        await Task.WhenAll(_connections.Values.Select(connection => connection.DisposeAsync().AsTask())).ConfigureAwait(false);
-        _connections.Clear();
+        await _source.DisposeAsync().ConfigureAwait(false);
+        _readers.Clear();
+        GC.SuppressFinalize(this);
     }
 
     private IEnumerable<Precondition> Preconditions(string host) =>
@@ -180,86 +195,101 @@ public sealed class Fleet : IAsyncDisposable
     }
 
     // What one host contributes to a survey. Error is the reason why it may not be planned for; Snapshot is null when it could not be read.
-    private sealed record HostPart(string Host, string? Error, Snapshot? Snapshot, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics);
+    private sealed record HostPart(Host Host, string? Error, Snapshot? Snapshot, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics);
 
-    private Survey Join(IReadOnlyList<HostPart> parts)
+    // The records of all hosts: of a group's the newest copy, and on which hosts there is a copy.
+    private sealed record Records(Dictionary<Address, ResourceRecord> Newest, Dictionary<Address, List<(string Host, long Serial)>> Copies, ImmutableDictionary<string, ImmutableArray<string>> Groups)
     {
-        var records = new Dictionary<Address, ResourceRecord>();
-        var copies = new Dictionary<Address, List<(string Host, long Serial)>>();
-        foreach (var (part, record) in parts.SelectMany(part => part.Records.Select(record => (part, record))))
+        public static Records Of(IEnumerable<HostPart> parts, FleetReader fleet)
         {
-            var group = IsOfGroup(record.Address);
-            if (group)
+            var newest = new Dictionary<Address, ResourceRecord>();
+            var copies = new Dictionary<Address, List<(string Host, long Serial)>>();
+            foreach (var (part, record) in parts.SelectMany(part => part.Records.Select(record => (part, record))))
             {
-                copies.TryAdd(record.Address, []);
-                copies[record.Address].Add((part.Host, record.Serial));
+                var group = fleet._providers.Find(record.Address.Type) is IGroupResourceProvider;
+                if (group)
+                {
+                    copies.TryAdd(record.Address, []);
+                    copies[record.Address].Add((part.Host.Name, record.Serial));
+                }
+
+                if (!group || !newest.TryGetValue(record.Address, out var other) || other.Serial < record.Serial)
+                {
+                    newest[record.Address] = record;
+                }
             }
 
-            if (!group || !records.TryGetValue(record.Address, out var other) || other.Serial < record.Serial)
-            {
-                records[record.Address] = record;
-            }
+            var groups = copies.GroupBy(pair => pair.Key.Host).ToImmutableDictionary(
+                group => group.Key, group => group.SelectMany(pair => pair.Value).Select(copy => copy.Host).Distinct().Order(StringComparer.Ordinal).ToImmutableArray(), StringComparer.Ordinal);
+            return new Records(newest, copies, groups);
         }
+    }
 
-        var snapshots = parts.Where(part => part.Snapshot is not null).ToDictionary(part => part.Host, part => part.Snapshot!, StringComparer.Ordinal);
-        var recordedGroups = copies.GroupBy(pair => pair.Key.Host).ToImmutableDictionary(
-            group => group.Key, group => group.SelectMany(pair => pair.Value).Select(copy => copy.Host).Distinct().Order(StringComparer.Ordinal).ToImmutableArray(), StringComparer.Ordinal);
-        var desired = _cluster.Resources.Select(resource => resource.Address).ToHashSet();
+    // The hosts that a resource of a group is read from.
+    private ImmutableArray<string> MembersOf(string group, Records records) =>
+        _cluster.Groups.Any(known => known.Name == group) ? _cluster.HostsOf(group) : records.Groups.GetValueOrDefault(group, []);
+
+    private Survey Join(IReadOnlyCollection<HostPart> parts, IEnumerable<Resource> more)
+    {
+        var records = Records.Of(parts, this);
+        var snapshots = parts.Where(part => part.Snapshot is not null).ToDictionary(part => part.Host.Name, part => part.Snapshot!, StringComparer.Ordinal);
         var observations = ImmutableDictionary.CreateBuilder<Address, Observation>();
-        foreach (var resource in _cluster.Resources.Concat(records.Values.Where(record => !desired.Contains(record.Address)).Select(record => record.ToResource())))
+        foreach (var resource in _cluster.Resources.Concat(more))
         {
-            switch (_providers.Get(resource.Address.Type))
+            if (Observe(resource) is { } observation)
             {
-                case IHostResourceProvider provider when snapshots.TryGetValue(resource.Address.Host, out var snapshot):
-                    observations[resource.Address] = provider.Observe(resource, snapshot);
-                    break;
-                case IGroupResourceProvider provider:
-                    var members = _cluster.Groups.Any(group => group.Name == resource.Address.Host)
-                        ? _cluster.HostsOf(resource.Address.Host)
-                        : recordedGroups.GetValueOrDefault(resource.Address.Host, []);
-                    var answers = members.Where(snapshots.ContainsKey).ToDictionary(host => host, host => snapshots[host], StringComparer.Ordinal);
-                    if (answers.Count > 0)
-                    {
-                        observations[resource.Address] = provider.Observe(resource, answers);
-                    }
-
-                    break;
+                observations[resource.Address] = observation;
             }
         }
 
-        var uneven = copies.Where(pair => pair.Value.Select(copy => copy.Serial).Distinct().Count() > 1
+        var uneven = records.Copies.Where(pair => pair.Value.Select(copy => copy.Serial).Distinct().Count() > 1
             || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
         return new Survey(
-            records.ToImmutableDictionary(),
+            records.Newest.ToImmutableDictionary(),
             observations.ToImmutable(),
-            parts.Where(part => part.Error is not null).ToImmutableSortedDictionary(part => part.Host, part => part.Error!, StringComparer.Ordinal),
+            parts.Where(part => part.Error is not null).ToImmutableSortedDictionary(part => part.Host.Name, part => part.Error!, StringComparer.Ordinal),
             [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)])
         {
             UnevenRecords = uneven.Select(pair => pair.Key).ToImmutableHashSet(),
-            RecordedGroups = recordedGroups,
+            RecordedGroups = records.Groups,
+            Observe = Observe,
         };
-    }
 
-    private bool IsOfGroup(Address address) => _providers.Find(address.Type) is IGroupResourceProvider;
+        // The last one counts: a resource that was read as it was applied, over one that was read as it is configured.
+        Observation? Observe(Resource resource)
+        {
+            switch (_providers.Get(resource.Address.Type))
+            {
+                case IHostResourceProvider provider:
+                    return snapshots.TryGetValue(resource.Address.Host, out var snapshot) ? provider.Observe(resource, snapshot) : null;
+                case IGroupResourceProvider provider:
+                    var answers = MembersOf(resource.Address.Host, records).Where(snapshots.ContainsKey).ToDictionary(host => host, host => snapshots[host], StringComparer.Ordinal);
+                    return answers.Count > 0 ? provider.Observe(resource, answers) : null;
+                default:
+                    return null;
+            }
+        }
+    }
 
     private async Task<HostPart> SurveyHostAsync(Host host, bool checkPreconditions, CancellationToken cancellationToken)
     {
         try
         {
-            var connection = await ConnectAsync(host, cancellationToken).ConfigureAwait(false);
-            return await ReadHostAsync(connection, checkPreconditions, cancellationToken).ConfigureAwait(false);
+            var reader = await ReaderAsync(host, cancellationToken).ConfigureAwait(false);
+            return await ReadHostAsync(host, reader, checkPreconditions, cancellationToken).ConfigureAwait(false);
         }
         catch (HostException exception)
         {
-            var reason = exception.Remedy is null ? exception.Message : $"{exception.Message}; {exception.Remedy}";
-            return new HostPart(host.Name, reason, null, [], []);
+            return Failed(host, exception);
         }
     }
 
-    private async Task<HostPart> ReadHostAsync(IHostConnection connection, bool checkPreconditions, CancellationToken cancellationToken)
+    private static HostPart Failed(Host host, HostException exception) =>
+        new(host, exception.Remedy is null ? exception.Message : $"{exception.Message}; {exception.Remedy}", null, [], []);
+
+    private async Task<HostPart> ReadHostAsync(Host host, IHostReader reader, bool checkPreconditions, CancellationToken cancellationToken)
     {
-        var host = connection.Host.Name;
-        var snapshot = await connection.Reader.ReadAsync(ProbeReads(host, checkPreconditions), cancellationToken).ConfigureAwait(false);
+        var snapshot = await reader.ReadAsync(ProbeReads(host.Name, checkPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
         string? error = null;
         var records = ImmutableArray.CreateBuilder<ResourceRecord>();
@@ -277,12 +307,12 @@ public sealed class Fleet : IAsyncDisposable
 
         if (checkPreconditions)
         {
-            foreach (var precondition in Preconditions(host))
+            foreach (var precondition in Preconditions(host.Name))
             {
                 if (_preconditions.Evaluate(precondition, snapshot) is { } finding)
                 {
                     var severity = precondition.Level == PreconditionLevel.Error ? Severity.Error : Severity.Warning;
-                    diagnostics.Add(finding with { Severity = severity, Host = host, Location = finding.Location ?? precondition.Location });
+                    diagnostics.Add(finding with { Severity = severity, Host = host.Name, Location = finding.Location ?? precondition.Location });
                     if (severity == Severity.Error)
                     {
                         error = "a precondition does not hold";
@@ -291,14 +321,29 @@ public sealed class Fleet : IAsyncDisposable
             }
         }
 
-        var desired = Concerning(host).Select(resource => resource.Address).ToHashSet();
-        var wanted = records.Where(record => !desired.Contains(record.Address)).Select(record => record.ToResource())
-            .SelectMany(orphan => _providers.Get(orphan.Address.Type).Reads(orphan)).ToHashSet();
-        if (wanted.Count > 0)
+        return new HostPart(host, error, snapshot, records.ToImmutable(), diagnostics.ToImmutable());
+    }
+
+    // Asks a host what only the records made known.
+    private async Task<HostPart> ReadMoreAsync(HostPart part, Records records, IEnumerable<Resource> more, CancellationToken cancellationToken)
+    {
+        if (part.Snapshot is not { } snapshot)
         {
-            snapshot = snapshot.With(await connection.Reader.ReadAsync(wanted, cancellationToken).ConfigureAwait(false));
+            return part;
         }
 
-        return new HostPart(host, error, snapshot, records.ToImmutable(), diagnostics.ToImmutable());
+        var wanted = more
+            .Where(resource => resource.Address.Host == part.Host.Name || MembersOf(resource.Address.Host, records).Contains(part.Host.Name))
+            .SelectMany(resource => _providers.Get(resource.Address.Type).Reads(resource))
+            .Where(read => !snapshot.Has(read))
+            .ToHashSet();
+        try
+        {
+            return wanted.Count == 0 ? part : part with { Snapshot = snapshot.With(await _readers[part.Host.Name].ReadAsync(wanted, cancellationToken).ConfigureAwait(false)) };
+        }
+        catch (HostException exception)
+        {
+            return Failed(part.Host, exception);
+        }
     }
 }

@@ -262,8 +262,7 @@ public sealed class Planner
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
-            var secret = wanted.Secret is not null;
-            var wantedPrint = _fingerprint.Of(address, name, wanted, secret);
+            var wantedPrint = _fingerprint.Of(address, name, wanted, wanted.Secret is not null);
             var last = record?.Fingerprints.GetValueOrDefault(name);
             if (found?.Value == wanted.Value)
             {
@@ -271,19 +270,17 @@ public sealed class Planner
                 continue;
             }
 
-            // A value that was recorded keyed is compared keyed, also when cluster.yaml holds no secret there any more.
-            var foundPrint = found is null ? null : _fingerprint.Of(address, name, found, secret || (last is not null && Fingerprint.IsSecret(last)));
             var cause = record switch
             {
                 null when present.Ours => Cause.New,
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
-                _ when last is null || foundPrint == last => Cause.ConfigurationChanged,
+                _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) => Cause.ConfigurationChanged,
                 _ when wantedPrint == last => Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
             // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
-            var shown = found is not null && !secret && last is not null && Fingerprint.IsSecret(last) ? new AttributeValue(SecretText.Mask) : found;
+            var shown = found is not null && wanted.Secret is null && last is not null && Fingerprint.IsSecret(last) ? new AttributeValue(SecretText.Mask) : found;
             differences.Add(new AttributeDifference(name, shown, wanted, cause, schema.EffectOf(name)));
         }
 
@@ -369,7 +366,7 @@ public sealed class Planner
         };
         var differences = action == ResourceAction.Delete && observation is Observation.Present present
             ? present.Attributes
-                .Where(pair => record.Fingerprints.TryGetValue(pair.Key, out var last) && _fingerprint.Of(address, pair.Key, pair.Value, Fingerprint.IsSecret(last)) != last)
+                .Where(pair => record.Fingerprints.TryGetValue(pair.Key, out var last) && !_fingerprint.Matches(last, address, pair.Key, pair.Value))
                 .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
                 .ToImmutableArray()
             : [];
@@ -477,12 +474,7 @@ public sealed class Planner
         public Observation Observe(Address address) =>
             Input.Observations.GetValueOrDefault(address) ?? new Observation.Unknown("it was not read");
 
-        public bool IsMounted(Address volume) => Observe(volume) switch
-        {
-            Observation.Present present => present.Attributes.GetValueOrDefault("mounted")?.Value == "true",
-            Observation.Unknown => true,
-            _ => false,
-        };
+        public bool IsMounted(Address volume) => Observe(volume).IsMounted;
 
         /// <summary>Whether all that runs the members of a group is taken down: what lives in the group goes with them.</summary>
         public bool IsTakenDown(string group)

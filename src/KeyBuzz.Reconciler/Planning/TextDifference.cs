@@ -17,21 +17,32 @@ public static partial class TextDifference
     /// <summary>The lines of the diff, each with its leading <c>' '</c>, <c>-</c> or <c>+</c>, under <c>@@</c> headers.</summary>
     /// <param name="before">The text on the host; null for none.</param>
     /// <param name="after">The desired text; null for none.</param>
-    public static IReadOnlyList<string> Lines(AttributeValue? before, AttributeValue? after)
+    public static IReadOnlyList<string> Lines(AttributeValue? before, AttributeValue? after) => (before, after) switch
     {
-        var secret = after?.Secret ?? before?.Secret;
-        var newLines = Split(after?.Secret ?? SecretText.Plain(after?.Value ?? ""));
-        var oldText = before?.Value ?? "";
-        var oldLines = before?.Secret is { } marked ? Split(marked) : Split(SecretText.Plain(oldText));
-        if (before is null || after is null)
-        {
-            var sign = before is null ? '+' : '-';
-            var whole = before is null ? newLines : oldLines;
-            var end = whole[^1].Text.Length == 0 ? whole.Length - 1 : whole.Length;
-            return [.. whole.Take(end).Select(line => sign + line.Masked)];
-        }
+        (null, null) => [],
+        (null, { } made) => Whole('+', made),
+        ({ } gone, null) => Whole('-', gone),
+        ({ } host, { } stated) => Compare(host, stated, hostFirst: true),
+    };
 
-        var blocks = Differ.Instance.CreateDiffs(oldText, after.Value, ignoreWhiteSpace: false, ignoreCase: false, LineChunker.Instance).DiffBlocks;
+    /// <summary>The same the other way round: what became on the host of a text that was applied.</summary>
+    /// <param name="applied">The text that was applied.</param>
+    /// <param name="actual">The text on the host.</param>
+    public static IReadOnlyList<string> Since(AttributeValue applied, AttributeValue actual) => Compare(actual, applied, hostFirst: false);
+
+    private static string[] Whole(char sign, AttributeValue value)
+    {
+        var lines = Split(value);
+        return [.. lines.Take(lines[^1].Text.Length == 0 ? lines.Length - 1 : lines.Length).Select(line => sign + line.Masked)];
+    }
+
+    // Only the stated text knows its secrets, so the host's is masked by it, whichever of the two is shown first.
+    private static List<string> Compare(AttributeValue host, AttributeValue stated, bool hostFirst)
+    {
+        var secret = stated.Secret ?? host.Secret;
+        var newLines = Split(stated);
+        var oldLines = Split(host);
+        var blocks = Differ.Instance.CreateDiffs(host.Value, stated.Value, ignoreWhiteSpace: false, ignoreCase: false, LineChunker.Instance).DiffBlocks;
         var lines = new List<string>();
         var index = 0;
         while (index < blocks.Count)
@@ -47,7 +58,8 @@ public static partial class TextDifference
             var startNew = Math.Max(0, blocks[index].InsertStartB - ContextLines);
             var endOld = Math.Min(oldLines.Length, blocks[last].DeleteStartA + blocks[last].DeleteCountA + ContextLines);
             var endNew = Math.Min(newLines.Length, blocks[last].InsertStartB + blocks[last].InsertCountB + ContextLines);
-            lines.Add($"@@ -{startOld + 1},{endOld - startOld} +{startNew + 1},{endNew - startNew} @@");
+            var (onHost, asStated) = ($"{startOld + 1},{endOld - startOld}", $"{startNew + 1},{endNew - startNew}");
+            lines.Add(hostFirst ? $"@@ -{onHost} +{asStated} @@" : $"@@ -{asStated} +{onHost} @@");
             var at = startNew;
             for (; index <= last; index++)
             {
@@ -58,14 +70,19 @@ public static partial class TextDifference
                 }
 
                 var wanted = newLines.AsSpan().Slice(block.InsertStartB, block.InsertCountB);
-                for (var old = block.DeleteStartA; old < block.DeleteStartA + block.DeleteCountA; old++)
+                if (!hostFirst)
                 {
-                    lines.Add("-" + MaskOld(oldLines[old], wanted, secret));
+                    Add('-', wanted);
                 }
 
-                foreach (var line in wanted)
+                for (var old = block.DeleteStartA; old < block.DeleteStartA + block.DeleteCountA; old++)
                 {
-                    lines.Add("+" + line.Masked);
+                    lines.Add((hostFirst ? "-" : "+") + MaskOld(oldLines[old], wanted, secret));
+                }
+
+                if (hostFirst)
+                {
+                    Add('+', wanted);
                 }
 
                 at = block.InsertStartB + block.InsertCountB;
@@ -78,7 +95,17 @@ public static partial class TextDifference
         }
 
         return lines;
+
+        void Add(char sign, ReadOnlySpan<Line> added)
+        {
+            foreach (var line in added)
+            {
+                lines.Add(sign + line.Masked);
+            }
+        }
     }
+
+    private static ImmutableArray<Line> Split(AttributeValue value) => Split(value.Secret ?? SecretText.Plain(value.Value));
 
     private static string MaskOld(Line old, ReadOnlySpan<Line> wanted, SecretText? secret)
     {

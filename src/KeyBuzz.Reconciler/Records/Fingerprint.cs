@@ -28,6 +28,10 @@ public sealed class Fingerprint
             : "=" + value.Value;
     }
 
+    /// <summary>Whether a value is the one that was recorded. One that was recorded keyed is compared keyed, and only such a one.</summary>
+    public bool Matches(string recorded, Address address, string attribute, AttributeValue value) =>
+        Of(address, attribute, IsSecret(recorded) ? value : value with { Secret = null }, IsSecret(recorded)) == recorded;
+
     /// <summary>Whether a recorded fingerprint is of a secret.</summary>
     public static bool IsSecret(string fingerprint) => fingerprint.StartsWith("hmac-sha256:", StringComparison.Ordinal);
 }

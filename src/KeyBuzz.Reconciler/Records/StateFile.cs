@@ -14,30 +14,23 @@ public static class StateFile
     {
         var (lineage, serial) = Previous(path);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        var beside = path + ".new";
-        using (var file = new FileStream(beside, FileMode.Create, FileAccess.Write))
+        LocalFile.Replace(path, file =>
         {
-            using (var json = new Utf8JsonWriter(file, new JsonWriterOptions { Indented = true }))
+            using var json = new Utf8JsonWriter(file, new JsonWriterOptions { Indented = true });
+            json.WriteStartObject();
+            json.WriteNumber("format_version", FormatVersion);
+            json.WriteString("cluster", cluster);
+            json.WriteString("lineage", lineage);
+            json.WriteNumber("serial", serial + 1);
+            json.WriteStartArray("records");
+            foreach (var record in records.OrderBy(record => record.Address))
             {
-                json.WriteStartObject();
-                json.WriteNumber("format_version", FormatVersion);
-                json.WriteString("cluster", cluster);
-                json.WriteString("lineage", lineage);
-                json.WriteNumber("serial", serial + 1);
-                json.WriteStartArray("records");
-                foreach (var record in records.OrderBy(record => record.Address))
-                {
-                    json.WriteRawValue(RecordJson.Write(record, cluster));
-                }
-
-                json.WriteEndArray();
-                json.WriteEndObject();
+                json.WriteRawValue(RecordJson.Write(record, cluster));
             }
 
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(beside, path, overwrite: true);
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
     }
 
     private static (Guid Lineage, long Serial) Previous(string path)

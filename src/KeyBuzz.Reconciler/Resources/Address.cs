@@ -56,6 +56,9 @@ public sealed class AddressPattern
     /// <summary>Whether the address is meant.</summary>
     public bool Matches(Address address) => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob, address.ToString(), ignoreCase: false);
 
+    /// <summary>Whether an address on that host, or of that group, could be meant.</summary>
+    public bool MatchesHost(string host) => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob.AsSpan(_glob.LastIndexOf('@') + 1), host, ignoreCase: false);
+
     /// <inheritdoc />
     public override string ToString() => _glob;
 }

@@ -7,6 +7,14 @@ public abstract record Observation
 {
     private Observation() { }
 
+    /// <summary>Of a volume: whether what lies under it can be told. One that is unknown itself does not stand in the way of asking.</summary>
+    public bool IsMounted => this switch
+    {
+        Present present => present.Attributes.GetValueOrDefault("mounted")?.Value == "true",
+        Unknown => true,
+        _ => false,
+    };
+
     /// <summary>It is not there.</summary>
     /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
     public sealed record Absent(string? Note = null) : Observation;

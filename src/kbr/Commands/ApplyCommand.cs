@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr apply</c> and <c>kbr destroy</c>: show the plan, ask, and make it true.</summary>
 internal static class ApplyCommand
 {
-    public static Command CreateApply(CommandContext context)
+    public static Command CreateApply(SessionContext context)
     {
         var approve = AutoApprove();
         var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
@@ -28,7 +28,7 @@ internal static class ApplyCommand
         return command;
     }
 
-    public static Command CreateDestroy(CommandContext context)
+    public static Command CreateDestroy(SessionContext context)
     {
         var approve = AutoApprove();
         var deleteData = new Option<bool>("--delete-data") { Description = "Delete data too: volumes, data directories. Needs --confirm." };
@@ -53,7 +53,7 @@ internal static class ApplyCommand
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
     private static async Task<int> RunAsync(
-        CommandContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort)
+        SessionContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort)
     {
         var json = parsed.GetValue(context.Options.Json);
         await using var session = context.Open(parsed, terminal);

@@ -18,9 +18,8 @@ internal static class ExitCode
     public const int Lost = 2;
 }
 
-/// <summary>What a command runs with: its options, its terminal, and the parts it is composed of.</summary>
-internal sealed class CommandContext(
-    ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, IPreconditionChecks preconditions, Func<SshSettings, IHostConnector> connect, CommonOptions options)
+/// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
+internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options)
 {
     public ProviderRegistry Providers => providers;
 
@@ -38,17 +37,11 @@ internal sealed class CommandContext(
         return new Terminal(Console.Out, Console.Error, color, drawn ? () => (Console.WindowWidth, Console.WindowHeight) : null);
     }
 
-    public Cluster Load(ParseResult parsed, Terminal terminal)
+    public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(parsed.GetValue(options.File)!, providers.All, EnvironmentVariables(), Blueprints);
+        var cluster = ClusterLoader.Load(parsed.GetValue(options.File)!, providers.All, EnvironmentVariables(), Blueprints, secretsOptional);
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
-    }
-
-    public Session Open(ParseResult parsed, Terminal terminal)
-    {
-        var cluster = Load(parsed, terminal);
-        return new Session(cluster, providers, preconditions, connect(cluster.Ssh), parsed.GetValue(options.Parallelism));
     }
 
     /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1. The first Ctrl-C or SIGTERM cancels <c>stop</c>, the second <c>abort</c>.</summary>
@@ -112,4 +105,25 @@ internal sealed class CommandContext(
 
     private static Dictionary<string, string> EnvironmentVariables() =>
         Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
+}
+
+/// <summary>What a command runs with that changes hosts, or may be about to.</summary>
+internal sealed class SessionContext(
+    ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, IPreconditionChecks preconditions, Func<SshSettings, IHostConnector> connect, CommonOptions options)
+    : CommandContext(providers, blueprints, options)
+{
+    public Session Open(ParseResult parsed, Terminal terminal)
+    {
+        var cluster = Load(parsed, terminal);
+        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.GetValue(Options.Parallelism));
+    }
+}
+
+/// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
+internal sealed class ReadOnlyContext(
+    ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, IPreconditionChecks preconditions, Func<SshSettings, IReaderSource> readers, CommonOptions options)
+    : CommandContext(providers, blueprints, options)
+{
+    public DriftSession Open(ParseResult parsed, Cluster cluster) =>
+        new(cluster, Providers, new FleetReader(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.GetValue(Options.Parallelism)));
 }

@@ -14,7 +14,7 @@ internal static class DrillCommand
     // A connection through a tunnel occupies threads of the pool, which grows by one or two a second: the writers must not wait for that, or it would be measured.
     private const int Threads = 40;
 
-    public static Command Create(CommandContext context)
+    public static Command Create(SessionContext context)
     {
         var kind = new Option<string>("--kind") { Description = $"What is done to the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.", DefaultValueFactory = _ => DrillKind.Switchover.Word() };
         kind.AcceptOnlyFromAmong([.. DrillKinds.All.Select(each => each.Word())]);

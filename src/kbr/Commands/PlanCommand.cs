@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr plan</c>: shows what differs; changes nothing.</summary>
 internal static class PlanCommand
 {
-    public static Command Create(CommandContext context)
+    public static Command Create(SessionContext context)
     {
         var detailed = new Option<bool>("--detailed-exitcode") { Description = "Exit 2 when there are changes." };
         var destroy = new Option<bool>("--destroy") { Description = "Plan a destroy." };

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.IO.Enumeration;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
@@ -83,8 +82,6 @@ internal sealed class Session : IAsyncDisposable
         var needed = Graph.WithRequirements(Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address))))
             .SelectMany(address => Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : []))
             .ToHashSet(StringComparer.Ordinal);
-        return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => NamesHost(target.ToString(), host.Name)));
+        return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => target.MatchesHost(host.Name)));
     }
-
-    private static bool NamesHost(string glob, string host) => FileSystemName.MatchesSimpleExpression(glob.AsSpan(glob.LastIndexOf('@') + 1), host, ignoreCase: false);
 }

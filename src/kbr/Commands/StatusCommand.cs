@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr status</c>: the checklist of a healthy cluster, measured.</summary>
 internal static class StatusCommand
 {
-    public static Command Create(CommandContext context)
+    public static Command Create(SessionContext context)
     {
         var command = new Command("status", "Measure whether the cluster is healthy, item by item. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable.");
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>

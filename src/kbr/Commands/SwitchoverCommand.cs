@@ -14,7 +14,7 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr switchover</c>: moves the lead to another member, while all is well.</summary>
 internal static class SwitchoverCommand
 {
-    public static Command Create(CommandContext context)
+    public static Command Create(SessionContext context)
     {
         var to = new Option<string>("--to") { Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };

@@ -123,7 +123,7 @@ internal static class JsonView
         json.WriteEndObject();
     }
 
-    private static void WriteDiagnostics(Utf8JsonWriter json, IEnumerable<Diagnostic> diagnostics)
+    public static void WriteDiagnostics(Utf8JsonWriter json, IEnumerable<Diagnostic> diagnostics)
     {
         json.WriteStartArray("diagnostics");
         foreach (var diagnostic in diagnostics)

@@ -85,7 +85,7 @@ internal static class PlanView
             terminal.Line($"      {difference.Name}:{cause}{effect}");
             foreach (var line in TextDifference.Lines(difference.Before, difference.After))
             {
-                terminal.Line("        " + line, line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain });
+                terminal.Line("        " + line, ToneOf(line));
             }
 
             return;
@@ -99,6 +99,9 @@ internal static class PlanView
         };
         terminal.Line($"      {difference.Name}: {text}{cause}{effect}");
     }
+
+    /// <summary>The colour of a line of a diff.</summary>
+    public static Terminal.Tone ToneOf(string line) => line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain };
 
     public static string Shown(AttributeValue value, AttributeValue? counterpart = null) =>
         value.Secret is not null || counterpart?.Secret is not null ? SecretText.Mask : value.Value.Length == 0 ? "\"\"" : value.Value.Replace("\n", ", ", StringComparison.Ordinal);

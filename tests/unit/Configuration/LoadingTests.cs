@@ -196,4 +196,45 @@ internal sealed class LoadingTests : LoaderFixture
         Assert.That(needed.Path, Is.EqualTo(Path.Combine(Folder, "my.env")));
         Assert.That(needed.Names, Is.EqualTo(new[] { "FROM_FILE", "KBR_KEY", "LISTED", "USED" }));
     }
+
+    [Test]
+    public void Where_secrets_may_be_missing_everything_else_is_whole_and_what_stands_in_for_them_is_no_secret()
+    {
+        Environment.Clear();
+        Put("cluster.yaml", Header + """
+            secrets: { required: [LISTED] }
+            resources:
+              - { type: config_file, name: a, host: db-1, path: /etc/app/a, content: "user = app, password = ${secret.USED}" }
+
+            """);
+
+        var cluster = ClusterLoader.Load(File, FakeProvider.All, Environment, secretsOptional: true);
+
+        Assert.That(cluster.Resources.Single().Spec.Text("content")!.ToString(), Is.EqualTo("user = app, password = (secret)"));
+        Assert.That(cluster.Secrets.Names, Is.Empty);
+        Assert.That(Errors(System.IO.File.ReadAllText(File)), Has.Count.EqualTo(3), "otherwise each is an error");
+    }
+
+    [Test]
+    public void What_drift_ignores_is_read_with_its_reason_and_its_place()
+    {
+        var rules = Load(Header + """
+            drift:
+              ignore:
+                - { address: "config_file.*@db-1", attribute: mode, reason: a scanner sets it }
+                - address: directory.spare
+                  reason: on its way out
+
+            """).IgnoredDrift;
+
+        Assert.That(rules.Select(rule => $"{rule} {rule.Reason} {rule.Location!.Line}"), Is.EqualTo(new[] { "config_file.*@db-1:mode a scanner sets it 9", "directory.spare@* on its way out 10" }));
+    }
+
+    [TestCase("drift: { ignore: [{ address: a.b }] }", "7:19: an entry of 'drift.ignore' has no 'reason' ['reason' is a sentence: whoever reads the report wants to know why this is no matter]")]
+    [TestCase("drift: { ignore: [{ address: a.b, reason: }] }", "7:43: 'reason' must be a sentence: whoever reads the report wants to know why this is no matter, not nothing")]
+    [TestCase("drift: { ignore: [{ reason: x }] }", "7:19: an entry of 'drift.ignore' has no 'address' ['address' is an address such as config_file.app@db-1, or a glob]")]
+    [TestCase("drift: { ignore: [{ address: 'a.b:c', reason: x }] }", "7:30: 'a.b:c' is no address [addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own]")]
+    [TestCase("drift: { ignore: a.b }", "7:18: 'ignore' must be a list, not 'a.b' [an entry has 'address', 'reason' and, for one attribute only, 'attribute']")]
+    [TestCase("drift: { ignroe: [] }", "7:10: unknown key 'ignroe' in 'drift' (did you mean 'ignore'?)")]
+    public void What_drift_is_to_ignore_has_to_be_said_in_full(string line, string error) => Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
 }

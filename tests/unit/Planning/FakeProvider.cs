@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Tests.Planning;
 
 /// <summary>A resource type with one value in place, one that replaces, and a text; a fake because the planner's table is about any type.</summary>
-internal sealed class FakeProvider(string type = "thing", bool holdsData = false) : IHostResourceProvider
+internal sealed class FakeProvider(string type = "thing", bool holdsData = false, params AttributeDefinition[] attributes) : IHostResourceProvider
 {
     public ResourceSchema Schema { get; } = new(type, "A thing.",
     [
@@ -15,6 +15,7 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
         new AttributeDefinition("place", AttributeKind.Path, "Where it is."),
         new AttributeDefinition("made_with", AttributeKind.String, "Stays what it was.") { FixedBecause = "it was made with it" },
         new AttributeDefinition("text", AttributeKind.Text, "A text.") { MayHoldSecret = true },
+        .. attributes,
     ]);
 
     public bool HoldsData(Resource resource) => holdsData;

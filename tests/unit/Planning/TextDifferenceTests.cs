@@ -62,4 +62,12 @@ public sealed class TextDifferenceTests
     {
         Assert.That(TextDifference.Lines(null, Wanted("new-one")), Is.EqualTo(new[] { "+a = 1", "+password = (secret)", "+b = 2" }));
     }
+
+    [Test]
+    public void What_became_of_an_applied_text_is_shown_the_other_way_round_and_masked_all_the_same()
+    {
+        var lines = TextDifference.Since(Wanted("new-one"), AttributeValue.OfText("a = 1\npass: new-one\nmore\n"));
+        Assert.That(lines, Is.EqualTo(new[] { "@@ -1,4 +1,4 @@", " a = 1", "-password = (secret)", "-b = 2", "+(secret line differs)", "+(secret line differs)", " " }));
+        Assert.That(TextDifference.Since(Wanted("new-one"), AttributeValue.OfText("a = 1\npassword = new-one\nb = 2\n")), Is.Empty);
+    }
 }

@@ -1,9 +1,12 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers.Role;
+using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
@@ -393,6 +396,43 @@ internal sealed partial class RenderingTests : BlueprintFixture
         Assert.That(cluster.Warnings, Is.Empty);
         Assert.That(cluster.Model<PostgresTopology>()!.Version, Is.EqualTo(version));
         Assert.That(Find(cluster, "extension.vector@keybuzz-pg").Spec.String("database"), Is.EqualTo("keybuzz"));
+    }
+
+    [Test]
+    public void Without_secrets_the_section_stands_for_the_same_resources()
+    {
+        var whole = Load(With("extensions: [vector]"));
+        var without = ClusterLoader.Load(File, RealProviders, new Dictionary<string, string>(), [new PostgresBlueprint()], secretsOptional: true);
+
+        Assert.That(without.Resources.Select(resource => resource.Address), Is.EqualTo(whole.Resources.Select(resource => resource.Address)));
+        Assert.That(without.Warnings, Is.Empty);
+    }
+
+    // Drift goes by records alone: what they say has to be enough to read a resource and to tell what was applied.
+    [Test]
+    public void As_recorded_every_resource_is_read_and_compared_as_it_is_configured()
+    {
+        var cluster = Load(With("extensions: [vector]"));
+        var providers = new ProviderRegistry(RealProviders);
+        var fingerprint = new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!);
+        Assert.Multiple(() =>
+        {
+            foreach (var resource in cluster.Resources)
+            {
+                var provider = providers.Get(resource.Address.Type);
+                var desired = provider.Desired(resource);
+                var prints = desired.ToImmutableSortedDictionary(pair => pair.Key, pair => fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null), StringComparer.Ordinal);
+                var json = RecordJson.Write(new ResourceRecord(resource.Address, true, false, prints, resource.Spec, resource.Requires, false) { Group = resource.Group }, cluster.Name);
+                var record = RecordJson.Read(json, cluster.Name, providers);
+                var recorded = record.ToResource();
+                Assert.That(provider.Reads(recorded), Is.EquivalentTo(provider.Reads(resource)), $"{resource.Address} is read alike");
+                var applied = provider.Desired(recorded);
+                Assert.That(
+                    applied.Where(pair => !Fingerprint.IsSecret(prints[pair.Key])), Is.EqualTo(desired.Where(pair => !Fingerprint.IsSecret(prints[pair.Key]))), $"{resource.Address} is known but for its secrets");
+                var complete = new DriftFinder(providers, ResourceGraph.Build(cluster.Resources, providers), cluster.Secrets.Find(Secrets.KeyName)).Applied(record);
+                Assert.That(provider.Desired(complete).Select(pair => (pair.Key, pair.Value.Value)), Is.EqualTo(desired.Select(pair => (pair.Key, pair.Value.Value))), $"{resource.Address} is whole with the secrets");
+            }
+        });
     }
 
     private static string Repository([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../.."));

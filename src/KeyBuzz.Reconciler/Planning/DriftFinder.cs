@@ -1,0 +1,366 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Planning;
+
+/// <summary>Everything that drift is found from.</summary>
+/// <param name="Records">What was last applied.</param>
+/// <param name="Observe">What the hosts hold of a resource as <see cref="DriftFinder.Applied"/> hands it out; null when it was not read.</param>
+/// <param name="HostErrors">Hosts that could not be read, with the reason.</param>
+/// <param name="Hosts">The hosts that were looked at.</param>
+/// <param name="Targets">Only these; empty for all.</param>
+/// <param name="Ignored">What is shown and not counted.</param>
+public sealed record DriftInput(
+    ImmutableDictionary<Address, ResourceRecord> Records,
+    Func<Resource, Observation?> Observe,
+    ImmutableSortedDictionary<string, string> HostErrors,
+    ImmutableArray<string> Hosts,
+    ImmutableArray<AddressPattern> Targets,
+    ImmutableArray<IgnoreRule> Ignored);
+
+/// <summary>Compares what was last applied with what the hosts hold. What is configured now has no part in it, but for the values of secrets, which records do not
+/// have: so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
+public sealed class DriftFinder
+{
+    private readonly ProviderRegistry _providers;
+    private readonly ResourceGraph _configured;
+    private readonly Fingerprint _fingerprint;
+    private readonly bool _hasKey;
+
+    /// <summary>Takes what it compares with.</summary>
+    /// <param name="providers">The resource types.</param>
+    /// <param name="configured">The resources as they are configured now.</param>
+    /// <param name="key">The key of fingerprints; null where it is not known: then secrets are not compared.</param>
+    public DriftFinder(ProviderRegistry providers, ResourceGraph configured, string? key)
+    {
+        _providers = providers;
+        _configured = configured;
+        _fingerprint = new Fingerprint(key ?? "");
+        _hasKey = key is not null;
+    }
+
+    /// <summary>The resource as it was last applied. Its secrets, which a record masks, are taken from what is configured where the fingerprints say that they
+    /// are still the same.</summary>
+    public Resource Applied(ResourceRecord record)
+    {
+        var resource = record.ToResource();
+        if (!_hasKey || _configured.Find(record.Address)?.Resource is not { } configured)
+        {
+            return resource;
+        }
+
+        var desired = _providers.Get(record.Address.Type).Desired(configured);
+        if (record.Fingerprints.Any(pair => Fingerprint.IsSecret(pair.Value) && !(desired.TryGetValue(pair.Key, out var value) && Matches(record, pair.Key, value))))
+        {
+            return resource;
+        }
+
+        var spec = resource.Spec.Names.Where(name => IsMasked(resource.Spec[name]) && configured.Spec[name] is SecretText secret && secret.ToString() == resource.Spec[name]!.ToString())
+            .Aggregate(resource.Spec, (spec, name) => spec.With(name, configured.Spec[name]!));
+        return resource with { Spec = spec };
+    }
+
+    /// <summary>Finds what was changed on the hosts.</summary>
+    public Drift Find(DriftInput input)
+    {
+        var views = input.Records.Values.Where(record => IsTarget(input, record.Address)).ToDictionary(record => record.Address, record => View(input, record));
+        var graph = ResourceGraph.Build(input.Records.Values.Select(record => record.ToResource()), _providers, keepDangling: true);
+        var work = new Work(input);
+        var keyed = _hasKey;
+        if (keyed && !IsRightKey(views.Values))
+        {
+            keyed = false;
+            work.Diagnostics.Add(Diagnostic.Warning(
+                $"{Secrets.KeyName} is not the one that the fingerprints of secrets in the records were made under; secrets are not compared",
+                remedy: "use the key of the last apply, or none at all"));
+        }
+
+        foreach (var address in graph.Order.Where(views.ContainsKey))
+        {
+            Judge(work, graph.Find(address)!, views[address], keyed);
+        }
+
+        var unrecorded = _configured.Order.Where(address => IsTarget(input, address) && !input.Records.ContainsKey(address)).ToList();
+        CheckRecords(work, unrecorded);
+        CheckPatterns(work);
+        foreach (var (host, reason) in input.HostErrors)
+        {
+            work.Diagnostics.Add(Diagnostic.Error($"{host}: {reason}", host: host));
+        }
+
+        // Without the secrets the names of roles and databases may be others than were applied, so what is missing cannot be told.
+        return new Drift([.. work.Compared], [.. work.Drifted.Values], [.. work.Uncompared], _hasKey ? [.. unrecorded] : [], [.. work.Diagnostics]);
+    }
+
+    // A record, the resource as it was applied, and what is there of it.
+    private sealed record AppliedView(ResourceRecord Record, Resource Resource, Observation? Observation);
+
+    private sealed class Work(DriftInput input)
+    {
+        public DriftInput Input { get; } = input;
+
+        public List<Address> Compared { get; } = [];
+
+        public Dictionary<Address, DriftedResource> Drifted { get; } = [];
+
+        public List<Uncompared> Uncompared { get; } = [];
+
+        public List<Diagnostic> Diagnostics { get; } = [];
+
+        /// <summary>Something that cannot be told because of something else that drifted is accounted for by that, as long as that counts.</summary>
+        public void CannotTell(Address address, Address because, string reason) =>
+            CannotTell(address, $"{because} {reason}", isError: !Drifted.TryGetValue(because, out var drift) || drift.IsIgnored);
+
+        public void CannotTell(Address address, string reason, bool isError)
+        {
+            Uncompared.Add(new Uncompared(address, null, reason, isError));
+            if (isError)
+            {
+                Diagnostics.Add(Diagnostic.Error($"{address}: {reason}", host: address.Host, address: address.ToString()));
+            }
+        }
+    }
+
+    private static bool IsTarget(DriftInput input, Address address) => input.Targets.IsEmpty || input.Targets.Any(target => target.Matches(address));
+
+    private AppliedView View(DriftInput input, ResourceRecord record)
+    {
+        var resource = Applied(record);
+        var observation = input.Observe(resource);
+
+        // A text that proves to be the applied one has the secrets that the record lacks; what depends on the whole text, as what a process has loaded, is judged by that.
+        var proved = (observation as Observation.Present)?.Attributes
+            .Where(pair => pair.Value.IsText && resource.Spec[pair.Key] is SecretText text && IsMasked(text) && !text.HasSecret && IsAsApplied(record, text, pair.Key, pair.Value))
+            .ToList() ?? [];
+        if (proved.Count > 0)
+        {
+            var complete = resource with { Spec = proved.Aggregate(resource.Spec, (spec, pair) => spec.With(pair.Key, SecretText.Plain(pair.Value.Value))) };
+            observation = input.Observe(complete);
+        }
+
+        return new AppliedView(record, resource, observation);
+    }
+
+    private bool IsAsApplied(ResourceRecord record, SecretText masked, string name, AttributeValue actual) =>
+        record.Fingerprints.TryGetValue(name, out var last) && Fingerprint.IsSecret(last)
+        && (_hasKey ? Matches(record, name, actual) : new SecretTemplate(masked.ToString()).Fits(actual.Value));
+
+    private bool Matches(ResourceRecord record, string name, AttributeValue value) => _fingerprint.Matches(record.Fingerprints[name], record.Address, name, value);
+
+    // A key under which no fingerprint comes out, neither of what is there nor of what is configured, is another one.
+    private bool IsRightKey(IEnumerable<AppliedView> views)
+    {
+        var any = false;
+        foreach (var view in views)
+        {
+            var secret = view.Record.Fingerprints.Where(pair => Fingerprint.IsSecret(pair.Value)).Select(pair => pair.Key).ToList();
+            if (secret.Count == 0)
+            {
+                continue;
+            }
+
+            any = true;
+            var actual = (view.Observation as Observation.Present)?.Attributes ?? Comparable.None;
+            var desired = _configured.Find(view.Record.Address)?.Resource is { } configured ? _providers.Get(view.Record.Address.Type).Desired(configured) : Comparable.None;
+            if (secret.Any(name => (actual.TryGetValue(name, out var there) && Matches(view.Record, name, there)) || (desired.TryGetValue(name, out var wanted) && Matches(view.Record, name, wanted))))
+            {
+                return true;
+            }
+        }
+
+        return !any;
+    }
+
+    private void Judge(Work work, ResourceGraph.Node node, AppliedView view, bool keyed)
+    {
+        var address = view.Record.Address;
+        if (work.Input.HostErrors.TryGetValue(address.Host, out var reason))
+        {
+            // Said once, for the host.
+            work.Uncompared.Add(new Uncompared(address, null, reason, IsError: true));
+            return;
+        }
+
+        if (view.Record.Pending)
+        {
+            work.CannotTell(address, "an apply was interrupted while it made this, so there is no record to compare with; apply again", isError: true);
+            return;
+        }
+
+        if (node.Volume is { } volume && work.Input.Records.GetValueOrDefault(volume) is { } under && work.Input.Observe(Applied(under)) is { IsMounted: false })
+        {
+            work.CannotTell(address, volume, "is not mounted");
+            return;
+        }
+
+        // What lives in a group that was changed itself cannot be told from outside, for example a role while nobody leads.
+        var because = _providers.Get(address.Type) is IGroupResourceProvider ? node.Requires.Where(work.Drifted.ContainsKey).Select(required => (Address?)required).FirstOrDefault() : null;
+        switch (view.Observation)
+        {
+            case null:
+                work.CannotTell(address, "it was not read", isError: true);
+                break;
+            case Observation.Unknown unknown when because is { } cause:
+                work.CannotTell(address, cause, $"has drifted: {unknown.Reason}");
+                break;
+            case Observation.Absent when because is { } cause && work.Drifted[cause].Deleted:
+                work.CannotTell(address, cause, "is not there");
+                break;
+            case Observation.Unknown unknown:
+                work.CannotTell(address, unknown.Reason, isError: true);
+                break;
+            case Observation.Absent absent:
+                work.Compared.Add(address);
+                Add(work, address, [], absent.Note);
+                break;
+            case Observation.Present present:
+                work.Compared.Add(address);
+                var changed = Changed(work, view, present, keyed);
+                if (!changed.IsEmpty)
+                {
+                    Add(work, address, changed, present.Note);
+                }
+
+                break;
+        }
+    }
+
+    private ImmutableArray<DriftedAttribute> Changed(Work work, AppliedView view, Observation.Present present, bool keyed)
+    {
+        var address = view.Record.Address;
+        var applied = _providers.Get(address.Type).Desired(view.Resource);
+        var changed = ImmutableArray.CreateBuilder<DriftedAttribute>();
+        foreach (var (name, last) in view.Record.Fingerprints)
+        {
+            var actual = present.Attributes.GetValueOrDefault(name);
+            var known = applied.GetValueOrDefault(name);
+            if (known is not null && !Matches(view.Record, name, known))
+            {
+                known = null;
+            }
+
+            if (!Fingerprint.IsSecret(last))
+            {
+                if (actual is null || !Matches(view.Record, name, actual))
+                {
+                    changed.Add(new DriftedAttribute(name, known ?? (last.StartsWith('=') ? new AttributeValue(last[1..]) : null), actual, Ignoring(work, address, name)));
+                }
+
+                continue;
+            }
+
+            var template = actual is { IsText: true } && view.Resource.Spec[name] is SecretText text ? new SecretTemplate(text.ToString()) : null;
+            switch (CompareSecret(view.Record, name, actual, known, template, keyed))
+            {
+                case SecretVerdict.Changed:
+                    changed.Add(Shown(name, actual, known, template, Ignoring(work, address, name)));
+                    break;
+                case SecretVerdict.Unknown:
+                    var why = keyed
+                        ? "its secret is another one now, or has no value here, so what is on the host can be compared again after the next apply"
+                        : template is null ? $"it is secret, and compared only with {Secrets.KeyName}" : $"its secrets are compared only with {Secrets.KeyName}";
+                    work.Uncompared.Add(new Uncompared(address, name, why, IsError: false));
+                    break;
+            }
+        }
+
+        return changed.ToImmutable();
+    }
+
+    private enum SecretVerdict
+    {
+        Same,
+        Changed,
+        Unknown,
+    }
+
+    private SecretVerdict CompareSecret(ResourceRecord record, string name, AttributeValue? actual, AttributeValue? known, SecretTemplate? template, bool keyed)
+    {
+        if (keyed && actual is not null && Matches(record, name, actual))
+        {
+            return SecretVerdict.Same;
+        }
+
+        // A text is compared by its characters. Of what only proves a secret, such as the verifier of a password, several are right, and without the secret nobody can tell.
+        if (keyed)
+        {
+            return template is not null || known is not null ? SecretVerdict.Changed : SecretVerdict.Unknown;
+        }
+
+        return template is { IsOpaque: false } && !template.Fits(actual!.Value) ? SecretVerdict.Changed : SecretVerdict.Unknown;
+    }
+
+    private static DriftedAttribute Shown(string name, AttributeValue? actual, AttributeValue? known, SecretTemplate? template, IgnoreRule? ignored)
+    {
+        if (template is null)
+        {
+            var hidden = new AttributeValue(SecretText.Mask);
+            return new DriftedAttribute(name, hidden, actual is null ? null : hidden, ignored);
+        }
+
+        // With its secrets known a text is masked by them; without, what may hold one stays hidden.
+        return known?.Secret is not null ? new DriftedAttribute(name, known, actual, ignored) : new DriftedAttribute(name, template.Masked, template.Redact(actual!.Value), ignored);
+    }
+
+    private void Add(Work work, Address address, ImmutableArray<DriftedAttribute> attributes, string? note) =>
+        work.Drifted.Add(address, new DriftedResource(address, attributes, Ignoring(work, address, null)) { Note = note, Location = _configured.Find(address)?.Resource.Location });
+
+    private static IgnoreRule? Ignoring(Work work, Address address, string? attribute) =>
+        work.Input.Ignored.FirstOrDefault(rule => rule.Address.Matches(address) && rule.Covers(attribute));
+
+    // A host that should have records and has none may have been made anew: never "no drift".
+    private static void CheckRecords(Work work, List<Address> unrecorded)
+    {
+        const string Remedy = "apply first; a host that was made anew shows in kbr plan";
+        var input = work.Input;
+        var without = unrecorded.Select(address => address.Host).Distinct()
+            .Where(host => input.Hosts.Contains(host) && !input.HostErrors.ContainsKey(host) && input.Records.Keys.All(address => address.Host != host)).Order(StringComparer.Ordinal).ToList();
+        foreach (var host in without)
+        {
+            work.Diagnostics.Add(Diagnostic.Error($"{host}: there is no record of anything applied there, so there is nothing to compare with", remedy: Remedy, host: host));
+        }
+
+        if (input.Records.IsEmpty && without.Count == 0 && input.HostErrors.IsEmpty)
+        {
+            work.Diagnostics.Add(Diagnostic.Error("there is no record of anything applied, so there is nothing to compare with", remedy: Remedy));
+        }
+
+        foreach (var target in input.Targets.Where(target => !input.Records.Keys.Any(target.Matches) && input.HostErrors.IsEmpty))
+        {
+            work.Diagnostics.Add(unrecorded.Exists(target.Matches)
+                ? Diagnostic.Error($"there is no record of '{target}', so there is nothing to compare with", remedy: Remedy)
+                : Diagnostic.Error($"no resource matches '{target}'", remedy: "addresses look like type.name@host; `*` stands for anything"));
+        }
+    }
+
+    // A rule that is about nothing hides nothing, but whoever wrote it thinks that it does.
+    private void CheckPatterns(Work work)
+    {
+        var records = work.Input.Records;
+        foreach (var rule in work.Input.Ignored)
+        {
+            var matched = records.Values.Where(record => rule.Address.Matches(record.Address)).ToList();
+            var problem = matched.Count == 0 && !_configured.Order.Any(rule.Address.Matches) ? $"no resource matches '{rule.Address}', which drift is to ignore"
+                : matched.Count > 0 && rule.Attribute is not null && !matched.Exists(record => record.Pending || record.Fingerprints.Keys.Any(rule.Covers))
+                    ? $"no resource that matches '{rule.Address}' has an attribute '{rule.Attribute}', which drift is to ignore"
+                : null;
+
+            // A host that could not be read may have it.
+            if (problem is not null && work.Input.HostErrors.IsEmpty && work.Input.Targets.IsEmpty)
+            {
+                work.Diagnostics.Add(Diagnostic.Warning(problem, rule.Location, remedy: "correct it, or drop it"));
+            }
+        }
+    }
+
+    private static bool IsMasked(object? value) => value switch
+    {
+        SecretText text => text.ToString().Contains(SecretText.Mask, StringComparison.Ordinal),
+        string text => text.Contains(SecretText.Mask, StringComparison.Ordinal),
+        _ => false,
+    };
+}

@@ -1,0 +1,64 @@
+using System.Globalization;
+using System.Text;
+using KeyBuzz.Reconciler.Diagnostics;
+
+namespace KeyBuzz.Reconciler.Cli.Views;
+
+/// <summary>Drift in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/), for the textfile collector of node_exporter:
+/// no time stamps on samples, but one that says when the file was made.</summary>
+public static class DriftMetrics
+{
+    /// <summary>The metrics.</summary>
+    public static string Render(DriftReport report)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        var text = new StringBuilder();
+        var cluster = ("cluster", report.Cluster);
+        Metric("kbr_drift_last_run_timestamp_seconds", "When kbr drift wrote this, in seconds since 1970.");
+        Sample("kbr_drift_last_run_timestamp_seconds", report.At.ToUnixTimeSeconds(), cluster);
+        Metric("kbr_drift_exit_code", "0 no drift, 2 drift, 1 not known for sure.");
+        Sample("kbr_drift_exit_code", report.ExitCode, cluster);
+        Metric("kbr_drift_errors", "Errors of the run, such as hosts that could not be read.");
+        Sample("kbr_drift_errors", report.Diagnostics.Count(diagnostic => diagnostic.Severity == Severity.Error), cluster);
+        Metric("kbr_drift_resources", "Resources by what was found: unchanged, changed, deleted, ignored (changed or deleted, and not counted), uncompared.");
+        foreach (var (state, count) in (ReadOnlySpan<(string, int)>)
+        [
+            ("unchanged", report.Compared.Length - report.Findings.Length),
+            ("changed", report.ChangedCount),
+            ("deleted", report.DeletedCount),
+            ("ignored", report.IgnoredCount),
+            ("uncompared", report.Uncompared.Count(one => one.Attribute is null)),
+        ])
+        {
+            Sample("kbr_drift_resources", count, cluster, ("state", state));
+        }
+
+        if (!report.Findings.IsEmpty)
+        {
+            Metric("kbr_drift_resource", "1 for each resource that was changed or deleted on its host since it was applied.");
+            foreach (var finding in report.Findings)
+            {
+                Sample(
+                    "kbr_drift_resource", 1, cluster, ("host", finding.Address.Host), ("address", finding.Address.ToString()), ("change", finding.Change), ("ignored", finding.Counts ? "false" : "true"));
+            }
+        }
+
+        return text.ToString();
+
+        void Metric(string name, string help) => text.Append("# HELP ").Append(name).Append(' ').Append(help).Append("\n# TYPE ").Append(name).Append(" gauge\n");
+
+        void Sample(string name, long value, params ReadOnlySpan<(string Name, string Value)> labels)
+        {
+            text.Append(name);
+            for (var i = 0; i < labels.Length; i++)
+            {
+                text.Append(i == 0 ? '{' : ',').Append(labels[i].Name).Append("=\"").Append(Escaped(labels[i].Value)).Append('"');
+            }
+
+            text.Append("} ").Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
+        }
+    }
+
+    private static string Escaped(string value) =>
+        value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+}
