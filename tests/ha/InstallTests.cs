@@ -31,6 +31,14 @@ public sealed class InstallTests
     }
 
     [Test]
+    public void There_is_no_drift_right_after_also_for_who_has_no_secrets()
+    {
+        Assert.That(HaSetUp.Workspace.Drift(), Is.Empty);
+        using var without = HaSetUp.Workspace.WithoutSecrets();
+        Assert.That(without.Drift(), Is.Empty);
+    }
+
+    [Test]
     public void Applications_reach_the_leader_through_the_load_balancer_and_the_vector_extension_answers_on_replicas()
     {
         var status = HaSetUp.Workspace.Kbr("status", "--json");

@@ -1,11 +1,7 @@
 namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>One thing changed by hand on a host, and what the plan has to say of it and of nothing else: "address action cause attribute".</summary>
-internal sealed record HandMadeChange(string Host, string Command, params string[] Expected)
-{
-    /// <summary>The same as drift: "address changed attribute", or "address deleted".</summary>
-    public IEnumerable<string> Drifted => Expected.Select(line => line.Split(' ')).Select(words => words is [var address, "create", ..] ? $"{address} deleted" : $"{words[0]} changed {words[3]}");
-}
+internal sealed record HandMadeChange(string Host, string Command, params string[] Expected);
 
 /// <summary>The resources of every-attribute.yaml changed by hand, one attribute at a time, until all have been.</summary>
 /// <remarks>

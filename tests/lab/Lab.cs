@@ -208,6 +208,9 @@ internal sealed class Workspace : IDisposable
         return lines;
     }
 
+    /// <summary>What drift says of a thing of which the plan says "address action cause attribute".</summary>
+    public static string AsDrift(string planned) => planned.Split(' ') is var words && words[1] == "create" ? $"{words[0]} deleted" : $"{words[0]} changed {words[3]}";
+
     /// <summary>The same cluster file in a directory that has no secrets, as on a machine that is only to look for drift.</summary>
     public Workspace WithoutSecrets() => new(this);
 

@@ -5,6 +5,8 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <summary>Drift for a person, grouped by host as a plan is; and the same as a JSON document.</summary>
 public static class DriftView
 {
+    private const int ManyOnAHost = 3;
+
     /// <summary>Shows it.</summary>
     public static void Show(Terminal terminal, DriftReport report)
     {
@@ -31,7 +33,8 @@ public static class DriftView
 
         if (!report.NotApplied.IsEmpty)
         {
-            terminal.Line($"  not applied yet, so not compared: {string.Join(", ", report.NotApplied)}", Terminal.Tone.Faint);
+            var hosts = report.NotApplied.GroupBy(address => address.Host).Select(host => host.Count() > ManyOnAHost ? $"{host.Key}, {host.Count()} resources" : string.Join(", ", host));
+            terminal.Line($"  not applied yet, so not compared: {string.Join("; ", hosts)}", Terminal.Tone.Faint);
         }
 
         terminal.Line($"Drift: {report.Summary}", Terminal.Tone.Bold);
