@@ -10,6 +10,8 @@ internal static class Ha
     public const string Scope = "keybuzz-pg";
     public const string Superuser = "kb_admin";
     public const string Database = "keybuzz";
+    public const string Application = "kb_app";
+    public const string ApplicationPassword = "canary-app-Xw8rM2";
 
     public static readonly string[] Members = ["db-master-01", "db-slave-01", "db-slave-02"];
     public static readonly string[] Proxies = ["haproxy-01", "haproxy-02"];
@@ -17,7 +19,7 @@ internal static class Ha
     // Every secret has a value of its own that can be looked for.
     private static readonly string s_secrets = string.Join('\n',
         "POSTGRES_SUPERUSER=kb_admin", "POSTGRES_SUPERPASS=canary-super-Zq7xW4", "POSTGRES_REPL_USER=kb_repl", "POSTGRES_REPL_PASS=canary-repl-Kp3vT9",
-        "POSTGRES_APP_USER=kb_app", "POSTGRES_APP_PASS=canary-app-Xw8rM2", "POSTGRES_DB=keybuzz", "PATRONI_CLUSTER_NAME=keybuzz-pg",
+        "POSTGRES_APP_USER=" + Application, "POSTGRES_APP_PASS=" + ApplicationPassword, "POSTGRES_DB=keybuzz", "PATRONI_CLUSTER_NAME=keybuzz-pg",
         "PATRONI_REST_USER=kbr_rest", "PATRONI_REST_PASS=canary-rest-Vb5nQ1", "PATRONI_RAFT_PASS=canary-raft-Hj6dL3",
         "PGBOUNCER_STATS_USER=kbr_stats", "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7", "KBR_KEY=canary-key-Ps2gB8") + "\n";
 
