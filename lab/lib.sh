@@ -337,7 +337,7 @@ start_host() { # HOST [DEVICE...]
 
 # Writes its configuration from $STATE/lb.env (lab/balancer) or lab/lb.env.
 render_balancer() {
-  local INTERVAL COUNT file=$LAB/lb.env port host
+  local INTERVAL COUNT TARGETS="${LB_HOSTS[*]}" file=$LAB/lb.env port host
   [[ ! -f $STATE/lb.env ]] || file=$STATE/lb.env
   # shellcheck source=lb.env
   . "$file"
@@ -358,7 +358,7 @@ defaults
 CFG
     for port in 5432 6432; do
       printf 'listen l%s\n  bind *:%s\n' "$port" "$port"
-      for host in "${LB_HOSTS[@]}"; do echo "  server $host $PRIVATE.${OCTET[$host]}:$port check"; done
+      for host in $TARGETS; do echo "  server $host $PRIVATE.${OCTET[$host]}:$port check"; done
     done
   } >"$STATE/lb/haproxy.cfg.part"
   mv "$STATE/lb/haproxy.cfg.part" "$STATE/lb/haproxy.cfg"

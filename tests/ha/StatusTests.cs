@@ -97,6 +97,27 @@ public sealed class StatusTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
+    [Test]
+    public void A_load_balancer_that_was_pointed_at_a_member_is_named_while_the_proxies_go_on()
+    {
+        Lab.Command("balancer", "targets", Ha.Leader());
+        try
+        {
+            Lab.Until(() => Line(HaSetUp.Workspace.Kbr("status"), "sql through load balancer").StartsWith("NOT OK", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "the balancer's new target");
+
+            var status = HaSetUp.Workspace.Kbr("status");
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(Line(status, "sql through load balancer"), Does.Contain("no pg_hba.conf entry for host").And.Contain(".10\""), "a member lets nobody in who did not come through a proxy");
+            Assert.That(Line(status, "sql through HAProxy"), Does.StartWith("ok"));
+        }
+        finally
+        {
+            Lab.Command("balancer", "default");
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
     [TestCase("POST", "/restart")]
     [TestCase("POST", "/switchover")]
     [TestCase("POST", "/reinitialize")]

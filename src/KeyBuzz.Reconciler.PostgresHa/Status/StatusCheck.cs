@@ -5,13 +5,10 @@ namespace KeyBuzz.Reconciler.PostgresHa.Status;
 /// <summary>Goes through the checklist of a running cluster: one probe per host, and SQL through every way in. Changes nothing.</summary>
 public static class StatusCheck
 {
-    /// <summary>How long a cluster that was just changed may take to settle: PgBouncer answers with a failed login of before for up to 15 s (<c>server_login_retry</c>), and
-    /// HAProxy looks again every few seconds.</summary>
-    public static readonly TimeSpan SettlingTime = TimeSpan.FromSeconds(30);
-
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last.</summary>
+    /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a change PgBouncer answers with a failed login of
+    /// before for up to 15 s (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of Patroni's.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="patience">How long it is measured again.</param>

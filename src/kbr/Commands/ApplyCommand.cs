@@ -4,7 +4,6 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
-using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -78,7 +77,7 @@ internal static class ApplyCommand
             if (!options.Destroy && session.Cluster.Model<PostgresTopology>() is { } topology)
             {
                 terminal.Line();
-                var patience = outcome.Succeeded ? StatusCheck.SettlingTime : TimeSpan.Zero;
+                var patience = outcome.Succeeded ? topology.Health.GateTimeout : TimeSpan.Zero;
                 var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience, abort).ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }
