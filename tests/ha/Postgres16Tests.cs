@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 public sealed class Postgres16Tests
 {
     [Test]
-    public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do_also_when_the_first_apply_was_killed_on_the_way()
+    public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do_also_when_applies_were_killed_on_the_way()
     {
         Lab.Command("reset");
         using var workspace = Ha.Open();
@@ -18,6 +18,16 @@ public sealed class Postgres16Tests
             .Replace("  version: 17", "  version: 16")
             .Replace("  extensions: [vector]\n", "");
         Assert.That(workspace.Yaml, Does.Contain("version: 16").And.Not.Contain("vector"));
+
+        // Killed at four steps of a seed, each time further on; eng/kill-sweep.sh ha does so at every step. The plan after each is true: changes, and no error.
+        var random = new Random(20261126);
+        foreach (var moment in (string[])["before:{0}", "after:{0}", "during:{0}:100", "after:{0}"])
+        {
+            var point = string.Format(System.Globalization.CultureInfo.InvariantCulture, moment, Lab.Hosts.Length + random.Next(1, 16));
+            workspace.Killed(point, "apply", "--auto-approve");
+            var plan = workspace.Kbr("plan", "--detailed-exitcode");
+            Assert.That(plan.ExitCode, Is.EqualTo(2), $"after the kill {point}: {plan.All}");
+        }
 
         // Killed when the first member has begun to make its data directory.
         using (var apply = workspace.Start("apply", "--auto-approve"))

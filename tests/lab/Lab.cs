@@ -99,7 +99,7 @@ internal sealed class Workspace : IDisposable
     public const string KeyCanary = "canary-Kp3vT9-fingerprint-key";
 
     // What was built with these tests; or what KBR_TOOL names, as eng/test.sh does the Native AOT build, which is what users run.
-    private static readonly string Tool = Environment.GetEnvironmentVariable("KBR_TOOL") is { Length: > 0 } tool
+    public static readonly string Tool = Environment.GetEnvironmentVariable("KBR_TOOL") is { Length: > 0 } tool
         ? Path.GetFullPath(tool, Lab.Root)
         : Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../kbr", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "kbr"));
 
@@ -153,6 +153,16 @@ internal sealed class Workspace : IDisposable
     }
 
     public Process Start(params string[] arguments) => Lab.Start(Directory, Tool, arguments);
+
+    /// <summary>Runs kbr and has it killed at that remote step, as eng/kill-sweep.sh does: <c>before:STEP</c>, <c>during:STEP:MILLISECONDS</c> or <c>after:STEP</c>.</summary>
+    public void Killed(string point, params string[] arguments)
+    {
+        // By env, since the point is for this one run only.
+        using var process = Lab.Start(Directory, "env", ["KBR_KILL=" + point, Tool, .. arguments]);
+        var outcome = Lab.Finish(process);
+        Assert.That(outcome.ExitCode, Is.EqualTo(137), $"killed {point}: {outcome.All}");
+        Assert.That(outcome.Error, Does.Contain("killed ").And.Contain("remote step "));
+    }
 
     /// <summary>Runs kbr; whatever it prints must be free of secrets.</summary>
     public Outcome Kbr(params string[] arguments)

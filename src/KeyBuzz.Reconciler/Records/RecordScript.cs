@@ -17,6 +17,8 @@ public static class RecordScript
             (
             umask 077
             mkdir -p {Script.Quote(Directory(cluster))}
+            # On a full disk too nothing half-written stays.
+            trap {Script.Quote($"rm -f {Script.Quote(path + ".new")}")} EXIT
             cat > {Script.Quote(path + ".new")} <<'KBR_RECORD_END'
             {RecordJson.Write(record, cluster)}
             KBR_RECORD_END

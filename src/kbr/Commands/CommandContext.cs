@@ -1,6 +1,7 @@
 using System.Collections;
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Cli.Steps;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
@@ -115,7 +116,8 @@ internal sealed class SessionContext(
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
-        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.GetValue(Options.Parallelism));
+        var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
+        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.GetValue(Options.Parallelism));
     }
 }
 

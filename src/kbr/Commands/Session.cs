@@ -1,5 +1,6 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Steps;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
@@ -15,14 +16,16 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 internal sealed class Session : IAsyncDisposable
 {
     private readonly IPreconditionChecks _preconditions;
+    private readonly RemoteSteps _steps;
 
-    public Session(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IHostConnector connector, int parallelism)
+    public Session(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IHostConnector connector, RemoteSteps steps, int parallelism)
     {
         _preconditions = preconditions;
+        _steps = steps;
         Cluster = cluster;
         Providers = providers;
         Graph = ResourceGraph.Build(cluster.Resources, providers);
-        Fleet = new Fleet(cluster, providers, _preconditions, connector, parallelism);
+        Fleet = new Fleet(cluster, providers, _preconditions, new CountedConnector(connector, steps), parallelism);
         Planner = new Planner(providers, new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!));
         Parallelism = parallelism;
     }
@@ -66,6 +69,7 @@ internal sealed class Session : IAsyncDisposable
         }
 
         terminal.ErrorLine($"writers opened: {Fleet.WriterCount}", Terminal.Tone.Faint);
+        terminal.ErrorLine($"remote steps: {_steps.Count}", Terminal.Tone.Faint);
     }
 
     public ValueTask DisposeAsync() => Fleet.DisposeAsync();

@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Kills kbr (SIGKILL) before, during and after its remote steps (locks taken, scripts run, tunnels opened; `kbr --verbose` counts them), and proves each time that the next plan is true,
+# that the next apply makes exactly what that plan says, that a third run changes nothing, and that nothing is left: no process, no held lock, no temporary file.
+#
+#   eng/kill-sweep.sh raw [POINTS]   create, update and destroy of every raw type (lab/cluster.yaml), on four hosts side by side. All points, or so many on each host, by SEED
+#   eng/kill-sweep.sh ha             the whole PostgreSQL install, on empty hosts, killed after one step of progress again and again until nothing is left to do
+#
+# On the lab that KBR_LAB names, which has to be up; both take down what they find there. KBR_TOOL names another kbr than ./kbr. HOSTS names fewer hosts.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+root=$PWD
+lab=lab${KBR_LAB:+/$KBR_LAB}
+kbr=${KBR_TOOL:-$root/kbr}
+seed=${SEED:-20261125}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+on() { "$root/lab/ssh" "$@"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; cat "$here/last" "$here/last.err" 2>/dev/null | tail -n 60 | sed 's/^/    /' >&2; exit 1; }
+
+workspace() { # FILE CREDENTIALS
+    here=$(mktemp -d "$out/workspace.XXXXXX")
+    ln -s "$root/$lab/.state" "$here/.state"
+    cp "$root/$lab/$1" "$here/cluster.yaml"
+    mkdir "$here/credentials"
+    (umask 077 && printf '%s\n' APP_PASS=sweep KBR_KEY=sweep >"$here/credentials/$2")
+}
+
+# The addresses that a plan would change, or that an apply has changed, sorted.
+planned() { python3 -c '
+import json, sys
+document = json.loads(open(sys.argv[1]).readline())
+print("\n".join(sorted(c["address"] for c in document["changes"] if c["action"] in ("create", "update", "replace", "delete"))))' "$1"; }
+made() { python3 -c '
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+print("\n".join(sorted(e["address"] for e in lines if e["kind"] == "apply_event" and e["event"] == "done" and e["action"] in ("create", "update", "replace", "delete"))))' "$1"; }
+
+run() { # ARGUMENTS: answers its exit code; what it says is in $here/last
+    (cd "$here" && timeout --kill-after=10 900 "$kbr" "$@" "${target[@]}" >last 2>last.err)
+}
+
+# Runs one apply or destroy that is killed at that point; true when it was. What it left working on the hosts has two minutes to end by itself.
+killed() { # POINT COMMAND...
+    local point=$1 status host
+    shift
+    (exec 2>/dev/null; cd "$here" && KBR_KILL=$point timeout --kill-after=10 900 "$kbr" "$@" "${target[@]}" >last 2>last.err)
+    status=$?
+    ((status == 137)) || { ((status == 0)) || fail "$point: $* ended with $status"; return 1; }
+    for host in "${hosts[@]}"; do
+        on "$host" 'mkdir -p /run/kbr && flock -w 120 /run/kbr/lock flock -w 120 /run/kbr/work true' || fail "$point: $host: a process of the killed run is still there"
+    done
+}
+
+# Whatever was interrupted: true plan, convergence, nothing left to do.
+converges() { # POINT PLAN-OPTIONS COMMAND...
+    local point=$1 options status
+    read -ra options <<<"$2"
+    shift 2
+    run plan --json --detailed-exitcode "${options[@]}"
+    status=$?
+    ((status == 0 || status == 2)) || fail "$point: the plan after it ended with $status"
+    planned "$here/last" >"$here/planned" || fail "$point: the plan after it is no JSON"
+    run "$@" --json || fail "$point: the next $1 failed"
+    made "$here/last" >"$here/made" 2>/dev/null || : >"$here/made"
+    cmp -s "$here/planned" "$here/made" || fail "$point: planned $(tr '\n' ' ' <"$here/planned"), made $(tr '\n' ' ' <"$here/made")"
+    run plan --detailed-exitcode "${options[@]}" || fail "$point: the third run still changes something"
+}
+
+clean() { # POINT
+    local host left
+    for host in "${hosts[@]}"; do
+        left=$(on "$host" '
+            find /opt /etc/systemd/system /var/lib/kbr /var/tmp /run/kbr -name ".kbr*" -o -name "*.new" -o -name "kbr-upload*" -o -name lock.json 2>/dev/null
+            docker ps -a --format "{{.Names}}" | grep "kbr-old"
+            flock -n /run/kbr/lock true || echo a held lock
+            flock -n /run/kbr/work true || echo a process')
+        [[ -z $left ]] || fail "$1: left on $host: $left"
+    done
+}
+
+# One point of a phase. Counts what was reached.
+point() { # PHASE POINT PLAN-OPTIONS COMMAND...
+    local phase=$1 at=$2 options=$3
+    shift 3
+    if killed "$at" "$@"; then
+        converges "$phase $at" "$options" "$@"
+        clean "$phase $at"
+        echo "$phase $at" >>"$here/reached"
+        echo "${hosts[*]}: $phase killed $at: converged"
+    else
+        echo "${hosts[*]}: $phase $at: there is no such step"
+    fi
+}
+
+steps() { # COMMAND...: how many remote steps it takes; does it
+    run "$@" --verbose || fail "$1"
+    sed -n 's/^remote steps: //p' "$here/last.err"
+}
+
+raw_on() { # HOST POINTS-FILE-INDEX
+    local host=$1 share=$2 shares=$3 change=0 create update destroy n phase at
+    workspace cluster.yaml postgres.env
+    hosts=("$host") target=(--target "*@$host" --parallelism 1) data=(--delete-data --confirm lab)
+    : >"$here/reached"
+    sed -i 's|^\( *\)mount_point: .*|&\n\1mount_options: noatime,nosuid|' "$here/cluster.yaml"
+    run destroy --auto-approve "${data[@]}" || fail "the hosts could not be emptied"
+    other() {
+        change=$((change + 1))
+        # Another file, another container, another unit, another mode, another mount option.
+        sed -i -e "s/limit = [0-9]*/limit = $((100 + change))/" -e "s/APP_HOST: .*/APP_HOST: n$change }/" -e "s/^\( *Description=\).*/\1change $change/" \
+            -e "/name: app-data/,/mode:/s/mode: .*/mode: \"07$((change % 2 * 5))0\"/" -e "s/mount_options: .*/mount_options: noatime,$( ((change % 2)) && echo nodev || echo nosuid)/" "$here/cluster.yaml"
+    }
+    create=$(steps apply --auto-approve) || exit 1
+    other
+    update=$(steps apply --auto-approve) || exit 1
+    destroy=$(steps destroy --auto-approve "${data[@]}") || exit 1
+    echo "$host: create $create, update $update, destroy $destroy remote steps"
+    # Every point, dealt to the hosts in turn; or some of them by the seed.
+    for ((n = 1; n <= create || n <= update || n <= destroy; n++)); do
+        for at in "before:$n" "during:$n:$(((n * 37 + seed) % 400))" "after:$n"; do echo "$at"; done
+    done >"$here/points"
+    if [[ -n $some ]]; then
+        awk -v s="$((seed + share))" 'BEGIN { srand(s) } { print rand(), $0 }' "$here/points" | sort -n | head -n "$some" | cut -d' ' -f2 >"$here/mine"
+    else
+        awk -v s="$share" -v of="$shares" '(NR - 1) % of == s' "$here/points" >"$here/mine"
+    fi
+    while read -r at <&3; do
+        n=${at#*:} n=${n%%:*}
+        if ((n <= create)); then point create "$at" "" apply --auto-approve; else run apply --auto-approve || fail apply; fi
+        if ((n <= update)); then other; point update "$at" "" apply --auto-approve; fi
+        if ((n <= destroy)); then point destroy "$at" "--destroy --delete-data" destroy --auto-approve "${data[@]}"; else run destroy --auto-approve "${data[@]}" || fail destroy; fi
+        [[ -z $(on "$host" 'ls -d /opt/keybuzz /var/lib/kbr 2>/dev/null; docker ps -aq; grep keybuzz /etc/fstab /proc/mounts') ]] || fail "$at: something is left after destroy"
+    done 3<"$here/mine"
+    cp "$here/reached" "$out/reached.$host"
+}
+
+raw() {
+    local some=${1-} all pids=() status=0 i pid
+    read -ra all <<<"${HOSTS:-db-slave-01 db-slave-02 haproxy-01 haproxy-02}"
+    for i in "${!all[@]}"; do
+        (raw_on "${all[i]}" "$i" "${#all[@]}") &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || status=1; done
+    cat "$out"/reached.* >"$out/all" 2>/dev/null
+    ((status == 0)) || { echo "kill sweep: FAILED (seed $seed)"; return 1; }
+    echo "kill sweep: $(wc -l <"$out/all") kill points tried, $(wc -l <"$out/all") converged ($(cut -d' ' -f1 "$out/all" | sort | uniq -c | awk '{ printf "%s%s %s", sep, $2, $1; sep = ", " }'); seed $seed)"
+}
+
+ha() {
+    local locks=5 ahead=1 kills=0 before after
+    workspace cluster-ha.yaml ha.env
+    hosts=(db-master-01 db-slave-01 db-slave-02 haproxy-01 haproxy-02) target=(--parallelism 1) data=()
+    run init --credentials || fail "the credentials"
+    run plan --json --detailed-exitcode || (($? == 2)) || fail "the first plan"
+    before=$(planned "$here/last" | wc -l)
+    while ((before > 0)); do
+        # Every apply gets a step further than the last one that was killed, and where that step brought nothing about, one more.
+        killed "after:$((locks + ahead))" apply --auto-approve || break
+        kills=$((kills + 1))
+        run plan --json --detailed-exitcode || (($? == 2)) || fail "kill $kills: the plan after it"
+        after=$(planned "$here/last" | wc -l)
+        echo "kill $kills, after step $((locks + ahead)): $after changes are left"
+        if ((after < before)); then ahead=1; else ahead=$((ahead + 1)); fi
+        before=$after
+    done
+    converges "the last kill" "" apply --auto-approve
+    run status || fail "the cluster is not healthy"
+    clean "the last kill"
+    echo "kill sweep: $kills kill points tried, $kills converged (the whole PostgreSQL install)"
+}
+
+case ${1-} in
+raw) raw "${2-}" ;;
+ha) ha ;;
+*) sed -n '2,10p' "$0"; exit 1 ;;
+esac
