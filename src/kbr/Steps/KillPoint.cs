@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Cli.Steps;
 
 /// <summary>When, seen from one remote step, kbr is to be killed.</summary>
-internal enum KillMoment
+public enum KillMoment
 {
     /// <summary>Before it is begun.</summary>
     Before,
@@ -20,7 +20,7 @@ internal enum KillMoment
 /// <param name="Moment">When.</param>
 /// <param name="Step">The number of the step, from 1.</param>
 /// <param name="Wait">How long after the beginning, for <see cref="KillMoment.During"/>.</param>
-internal sealed record KillPoint(KillMoment Moment, int Step, TimeSpan Wait)
+public sealed record KillPoint(KillMoment Moment, int Step, TimeSpan Wait)
 {
     /// <summary>The environment variable that names it.</summary>
     public const string Variable = "KBR_KILL";

@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace KeyBuzz.Reconciler.Cli.Steps;
 
 /// <summary>Numbers what a run does to hosts beyond reading: each lock taken, each script run and each tunnel opened is a step.</summary>
-internal sealed class RemoteSteps
+public sealed class RemoteSteps
 {
     private readonly Action<string> _end;
     private int _count;
