@@ -24,16 +24,16 @@ public sealed class InterruptionTests
     [Test]
     public void Killed_before_during_and_after_remote_steps_the_plan_is_true_the_next_apply_converges_and_nothing_is_left()
     {
-        // A slice of eng/kill-sweep.sh, which knows what has to hold after each kill: two points on each of four hosts, in create, update and destroy. Without a number it tries all.
-        var start = new ProcessStartInfo(Path.Combine(Lab.Root, "eng/kill-sweep.sh"), ["raw", "2"]) { WorkingDirectory = Lab.Root, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        // A slice of eng/kill-sweep.sh, which knows what has to hold after each kill: a point on each of four hosts, in create, update and destroy. Without a number it tries all.
+        var start = new ProcessStartInfo(Path.Combine(Lab.Root, "eng/kill-sweep.sh"), ["raw", "1"]) { WorkingDirectory = Lab.Root, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         start.Environment["KBR_TOOL"] = Workspace.Tool;
         using var sweep = Process.Start(start)!;
         sweep.StandardInput.Close();
-        var outcome = Lab.Finish(sweep);
+        var outcome = Lab.Finish(sweep, TimeSpan.FromMinutes(15));
         TestContext.Progress.WriteLine(outcome.Output);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         var result = System.Text.RegularExpressions.Regex.Match(outcome.Output, @"kill sweep: (\d+) kill points tried, (\d+) converged");
-        Assert.That(int.Parse(result.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture), Is.GreaterThanOrEqualTo(12), outcome.All);
+        Assert.That(int.Parse(result.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture), Is.GreaterThanOrEqualTo(8), outcome.All);
     }
 
     [Test]

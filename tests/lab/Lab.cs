@@ -44,14 +44,15 @@ internal static class Lab
     }
 
     /// <summary>Waits for the end of a program.</summary>
-    public static Outcome Finish(Process process)
+    public static Outcome Finish(Process process, TimeSpan? patience = null)
     {
+        var deadline = patience ?? Deadline;
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(Deadline))
+        if (!process.WaitForExit(deadline))
         {
             process.Kill(entireProcessTree: true);
-            Assert.Fail($"{process.StartInfo.FileName} {string.Join(' ', process.StartInfo.ArgumentList)} took longer than {Deadline}");
+            Assert.Fail($"{process.StartInfo.FileName} {string.Join(' ', process.StartInfo.ArgumentList)} took longer than {deadline}");
         }
 
         return new Outcome(process.ExitCode, output.Result, error.Result);
