@@ -37,9 +37,13 @@ CGROUPS=kbr-lab$SUFFIX                           # above the cgroups of what run
 
 DB_HOSTS=(db-master-01 db-slave-01 db-slave-02)
 LB_HOSTS=(haproxy-01 haproxy-02)
+# Two database hosts more, from the first `KBR_LAB_SPARES=1 lab/up` until lab/down.
+SPARE_HOSTS=(db-slave-03 db-slave-04)
+SPARES=$OWN/spares
+[[ -z ${KBR_LAB_SPARES:-} && ! -e $SPARES ]] || DB_HOSTS+=("${SPARE_HOSTS[@]}")
 HOSTS=("${DB_HOSTS[@]}" "${LB_HOSTS[@]}")
 INFRA=(kbr-registry kbr-time lb-haproxy)
-declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [haproxy-01]=11 [haproxy-02]=12)
+declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [db-slave-03]=123 [db-slave-04]=124 [haproxy-01]=11 [haproxy-02]=12)
 
 # Pinned tags of what is pushed to the registry; `lab/up` warns when Debian has moved on.
 declare -A TAG=([patroni]=17-4.0.7 [patroni16]=16.14-4.0.7 [haproxy]=3.0.11 [pgbouncer]=1.24.1)
@@ -54,6 +58,8 @@ disks() {
     db-master-01) echo "sdb 8G ${NUMBER}0"; echo "sdc 1G ${NUMBER}1" ;;
     db-slave-01)  echo "sdb 8G ${NUMBER}2"; echo "sdc 1G ${NUMBER}3" ;;
     db-slave-02)  echo "sdb 8G ${NUMBER}4"; echo "sdc 1G ${NUMBER}5" ;;
+    db-slave-03)  echo "sdb 8G ${NUMBER}8" ;;
+    db-slave-04)  echo "sdb 8G ${NUMBER}9" ;;
     haproxy-01)   echo "sdb 1G ${NUMBER}6" ;;
     haproxy-02)   echo "sdb 1G ${NUMBER}7" ;;
   esac

@@ -16,6 +16,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private const string Raft = "raft";
     private const string AllRunning = "all running";
     private const string AllConnected = "all connected";
+    private static readonly TimeSpan s_joins = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
@@ -32,6 +33,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         },
         new("unit", AttributeKind.String, "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach RAFT's leader, is restarted by it."),
         new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
+        new(RaftMembership.Attribute, AttributeKind.StringList, "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others are removed from RAFT once they are stopped; when left out, nobody is."),
+        new(RaftMembership.OtherHostsAttribute, AttributeKind.StringMap, "Hosts that are no members, by the address they would have in RAFT."),
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
@@ -55,7 +58,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     public IEnumerable<Read> Reads(Resource resource) => [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), RaftOf(resource)];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None.Add(Members, new(AllRunning)).Add(Leader, new("one")).Add(Raft, new(AllConnected));
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
+        .Add(Members, new(AllRunning)).Add(Leader, new("one")).Add(Raft, new(AllConnected))
+        .AddRange(RaftMembership.Of(resource) is { } membership ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))] : []);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -70,12 +75,17 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var down = health.Members.Where(member => !member.IsRunning).Select(member => $"{member.Name}: {member.State ?? "not answering"}").ToList();
         var answering = health.Members.Where(member => member.Answers).ToDictionary(member => member.Name, member => members[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal);
         var raft = RaftHealth.Judge(answering, []);
+        var membership = RaftMembership.Of(resource);
         return new Observation.Present(Comparable.None
+            .AddRange(membership is null ? []
+                // While nobody leads RAFT it cannot be told; that has its own line.
+                : [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(raft.Counted.IsEmpty ? membership.Wanted : raft.Counted.Keys)))])
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
             .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" }))
             // A member that does not run has its own line above.
             .Add(Raft, new(raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside")) : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1] : AllConnected)))
         {
+            Outsiders = [.. membership?.Outsiders(raft) ?? []],
             Note = health.IsPaused ? "Patroni is paused: it keeps nothing running and lets nobody take over" : null,
         };
     }
@@ -91,7 +101,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         await RejoinAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
-        var health = await WaitHealthyAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
+        var (health, lost) = await WaitAsync(change.Resource, group, GateTimeout(change.Resource), giveUp: true, cancellationToken).ConfigureAwait(false);
+        if (lost is not null)
+        {
+            throw new ChangeFailedException(
+                $"{change.Resource.Address.Host} cannot become healthy: {lost}. The others are as well as they can be; bring it back, or take it out of the members, and apply again");
+        }
+
         if (!health.IsHealthy)
         {
             throw new ChangeFailedException(
@@ -142,31 +158,91 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
             case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
                 var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
+                if (!trouble.IsEmpty && await ChangeRaftAsync(group, access, access.Members, mayAdd: false, cancellationToken).ConfigureAwait(false) is { } forgetting)
+                {
+                    return new RolloutTurn.Wait(forgetting);
+                }
+
                 return !trouble.IsEmpty ? new RolloutTurn.Wait(string.Join("; ", trouble))
                     : state.ToCome.IsEmpty && Preferred(group, view.Health, state) is { } preferred
                         ? await HandOverAsync(group, connection, state, view.Health.Leader!, preferred, access, new RolloutTurn.Wait($"{view.Health.Leader} hands over to {preferred}, the preferred leader"), cancellationToken).ConfigureAwait(false)
                     : go;
             case RolloutTurn.Wait wait when view.HasToHandOver(state) is { } leader:
                 return await HandOverAsync(group, connection, state, leader, view.Candidate(state, leader)!, access, wait, cancellationToken).ConfigureAwait(false);
+            // Nothing that is still to come brings these back.
+            case RolloutTurn.Wait when await LostAsync(group, view.Health, access, state.ToCome, cancellationToken).ConfigureAwait(false) is { } lost:
+                return new RolloutTurn.Stop(lost + "; nobody else is disrupted meanwhile");
             case var turn:
                 return turn;
         }
     }
 
+    /// <inheritdoc />
+    public async Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(group);
+        ArgumentNullException.ThrowIfNull(access);
+        if (RaftMembership.Of(group) is not { } membership || access.Members.FirstOrDefault(member => member.Name == host) is not { } left
+            || membership.Wanted.Contains(RaftMembership.AddressOf(left, membership.Port)))
+        {
+            // It comes back.
+            return;
+        }
+
+        // It fails where RAFT has just elected another leader, because the member that was stopped led it: until it succeeds, then.
+        var begun = TimeProvider.System.GetTimestamp();
+        ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
+        while (await ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken).ConfigureAwait(false) is { } pending)
+        {
+            if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(group))
+            {
+                throw new ChangeFailedException($"{host} is stopped, and RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. The next apply tries again");
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed; answers what it was last.</summary>
-    internal static async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, TimeSpan patience, CancellationToken cancellationToken)
+    internal static async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, TimeSpan patience, CancellationToken cancellationToken) =>
+        (await WaitAsync(resource, group, patience, giveUp: false, cancellationToken).ConfigureAwait(false)).Health;
+
+    // Answers too what it will never become healthy for, when it is to give up then.
+    private static async Task<(PatroniHealth Health, string? Lost)> WaitAsync(Resource resource, IGroupAccess group, TimeSpan patience, bool giveUp, CancellationToken cancellationToken)
     {
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
             var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
-            if (health.IsHealthy || TimeProvider.System.GetElapsedTime(begun) > patience)
+            var lost = giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
+            if (giveUp && !health.IsHealthy && (lost is not null || health.Members.All(member => member.IsRunning)))
             {
-                return health;
+                // A member makes itself counted when it starts; it is helped where that failed.
+                var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
+                lost = await ChangeRaftAsync(resource, group, [], mayAdd, cancellationToken).ConfigureAwait(false) is null ? lost : null;
+            }
+
+            if (health.IsHealthy || lost is not null || TimeProvider.System.GetElapsedTime(begun) > patience)
+            {
+                return (health, lost);
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    // What stands in the way for good: members that are down and that nothing in this run starts. Null when waiting may help.
+    private static async Task<string?> LostAsync(Resource resource, PatroniHealth health, IGroupAccess group, ImmutableSortedSet<string> coming, CancellationToken cancellationToken)
+    {
+        var down = health.Members.Where(member => !member.Answers && !coming.Contains(member.Name)).Select(member => member.Name).ToList();
+        if (down.Count == 0)
+        {
+            return null;
+        }
+
+        var unit = resource.Spec.OptionalString("unit");
+        var answers = await ReadAllAsync(group, unit is null ? [] : [new UnitRead(unit)], cancellationToken).ConfigureAwait(false);
+        return LostMembers.Verdict(health, LostMembers.Of(down, answers, unit));
     }
 
     /// <summary>Looks once. Where the members' Patroni have nothing to complain about, RAFT's own view is asked too, and what is wrong with that is among the problems.</summary>
@@ -201,10 +277,53 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         var asked = group.Members.Select(member => member.Name).Except(state.Left).ToList();
         var snapshots = await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false);
-        var port = resource.Spec.Integer("raft_port") ?? 7000;
-        var gone = group.Members.Where(member => state.Left.Contains(member.Name)).Select(member => $"{member.Address}:{port}").ToList();
+        var gone = group.Members.Where(member => state.Left.Contains(member.Name)).Select(member => RaftMembership.AddressOf(member, RaftMembership.PortOf(resource))).ToList();
         var raft = RaftHealth.Judge(snapshots.Where(pair => asked.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(resource)), StringComparer.Ordinal), gone);
-        return [.. asked.Where(name => !snapshots.ContainsKey(name)).Select(name => $"{name}: RAFT could not be asked: the host could not be read"), .. raft.Problems];
+        return [.. asked.Where(name => !snapshots.ContainsKey(name)).Select(name => $"{name}: RAFT could not be asked: the host could not be read"), .. raft.Problems,
+            .. (RaftMembership.Of(resource)?.Uncounted(raft, group.Members.Where(member => snapshots.ContainsKey(member.Name))) ?? []).Select(member => $"{member.Name}: RAFT does not count it yet")];
+    }
+
+    // One step towards RAFT counting the members and nobody else: whoever does not take part any more is removed, one at a time, by the member that leads RAFT. Answers what is still
+    // to come, or null when there is nothing.
+    private static async Task<string?> ChangeRaftAsync(Resource resource, IGroupAccess group, ImmutableArray<Host> staying, bool mayAdd, CancellationToken cancellationToken)
+    {
+        if (RaftMembership.Of(resource) is not { } membership)
+        {
+            return null;
+        }
+
+        var connection = ClusterConnection.Of(resource);
+        var snapshots = await ReadAllAsync(group, [RaftOf(resource), connection.Rest("/patroni")], cancellationToken).ConfigureAwait(false);
+        var answering = group.Members.Where(member => snapshots.TryGetValue(member.Name, out var snapshot) && snapshot.Get(connection.Rest("/patroni")).Status > 0).ToList();
+        var raft = RaftHealth.Judge(answering.ToDictionary(member => member.Name, member => snapshots[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal), []);
+        if (raft.Leader is null)
+        {
+            return raft.Problems.IsEmpty ? null : "RAFT has no leader with a quorum";
+        }
+
+        var strays = membership.Strays(raft, [.. staying.Select(member => RaftMembership.AddressOf(member, membership.Port))]);
+        var dead = strays.FirstOrDefault(address => !raft.Counted[address]);
+        var uncounted = mayAdd ? membership.Uncounted(raft, answering) : [];
+        var (command, address) = dead is not null ? ("remove", dead) : uncounted.Count > 0 ? ("add", RaftMembership.AddressOf(uncounted[0], membership.Port)) : ("", "");
+        if (command.Length == 0)
+        {
+            return strays.Count == 0 ? null : $"{string.Join(" and ", strays)} still takes part in RAFT";
+        }
+
+        var result = await group.RunAsync(raft.Leader, RaftMembership.Change(connection.Container, command, address), cancellationToken).ConfigureAwait(false);
+        return $"RAFT {(command == "add" ? "counts" : "forgets")} {address}: {result.Output.Trim().Split('\n')[^1]}";
+    }
+
+    // Some of a group's members.
+    private sealed class Part(IGroupAccess whole, ImmutableArray<Host> members) : IGroupAccess
+    {
+        public ImmutableArray<Host> Members => members;
+
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => whole.ReadAsync(host, reads, cancellationToken);
+
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => whole.RunAsync(host, script, cancellationToken);
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => whole.OpenTunnelAsync(host, address, port, cancellationToken);
     }
 
     private static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);

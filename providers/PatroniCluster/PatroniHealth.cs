@@ -47,6 +47,9 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>How many bytes a replica may be behind where nothing else is said.</summary>
     public const long DefaultMaxLag = 1 << 20;
 
+    /// <summary>The problem that is nobody's own.</summary>
+    internal const string NobodyLeads = "no member leads";
+
     // Patroni's own defaults, for while its configuration cannot be read.
     private const long DefaultLoopWait = 10;
     private const long DefaultRetryTimeout = 10;
@@ -86,7 +89,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         var problems = members.SelectMany(member => ProblemsOf(member, restPort, answers.ContainsKey(member.Name), leader, members, DcsBound(answers, restPort), maxLag)).ToList();
         problems.AddRange(leaders switch
         {
-            [] when members.Any(member => member.Answers) => ["no member leads"],
+            [] when members.Any(member => member.Answers) => [NobodyLeads],
             { Count: > 1 } => [$"{string.Join(" and ", leaders)} both take writes"],
             _ => [],
         });

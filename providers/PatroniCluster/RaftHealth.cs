@@ -13,6 +13,9 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
 public sealed record RaftHealth(string? Leader, int Connected, int Partners, ImmutableArray<string> Outside, ImmutableArray<string> Mute, ImmutableArray<string> Problems)
 {
+    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; empty when nobody leads.</summary>
+    public ImmutableSortedDictionary<string, bool> Counted { get; init; } = ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
+
     /// <summary>Judges what the members said.</summary>
     /// <param name="answers">What each member that was asked said.</param>
     /// <param name="gone">Addresses (<c>10.0.0.121:7000</c>) of members that were taken down for good and still count.</param>
@@ -54,6 +57,9 @@ public sealed record RaftHealth(string? Leader, int Connected, int Partners, Imm
             : $"RAFT: {leader}, which leads it, is not connected to {address}"));
         return new RaftHealth(
             leader, its.Partners.Count(partner => partner.Value), its.Partners.Count,
-            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)], [.. silent.Keys], [.. problems]);
+            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)], [.. silent.Keys], [.. problems])
+        {
+            Counted = its.Partners.SetItem(its.Self, true),
+        };
     }
 }

@@ -27,7 +27,10 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
         if (!stopped.IsEmpty)
         {
             var refusal = stopped.Except(state.Leaving).Select(name => BootstrapGuard.Refusal(name, BootstrapHost, HoldsData, Health.Leader)).FirstOrDefault(reason => reason is not null);
-            return refusal is not null ? new RolloutTurn.Stop(refusal) : new RolloutTurn.Go(stopped);
+            return refusal is null ? new RolloutTurn.Go(stopped)
+                // Just after the leader was lost: the others elect one, and the member copies from that.
+                : Health.Members.Count(member => member.IsRunning) > Names.Count / 2 ? new RolloutTurn.Wait(refusal)
+                : new RolloutTurn.Stop(refusal);
         }
 
         // A member that runs and does not serve is perhaps mended by its change; the others have to be well, so that it is the only one.

@@ -136,7 +136,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
 
             return lines.FirstOrDefault(line => !line.IsOurs) is { } foreign
                 ? new Observation.Unknown($"{_fstab} already mounts {foreign.Source} at {mountPoint}; remove that line, or correct mount_point")
-                : new Observation.Absent("the device is empty: it will be formatted");
+                : new Observation.Absent("the device is empty: it will be formatted") { IsBlank = true };
         }
         else if (mount is null && label == Label(resource) && lines.Count == 0)
         {

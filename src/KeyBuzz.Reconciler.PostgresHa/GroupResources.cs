@@ -1,20 +1,25 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>What belongs to the cluster as a whole: the members as a group, the dynamic configuration, roles, databases, extensions.</summary>
-internal sealed class GroupResources(PostgresTopology topology, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
+internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<Host> others, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
 {
     public IEnumerable<Resource> All()
     {
         var cluster = Make(
             "patroni_cluster", topology.Scope, "members",
-            ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), ("raft_port", (long)topology.Ports.Raft), ("bootstrap_host", topology.FirstLeader),
+            ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), ("raft_port", (long)topology.Ports.Raft), ("raft_members", ResourceFactory.List(topology.Members.Select(RaftAddress))), ("other_hosts", ResourceFactory.Map(others.Select(host => (RaftAddress(host), host.Name)))),
+            ("bootstrap_host", topology.FirstLeader),
             ("data_directory", topology.Directories.DataDirectory), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
             ("preferred_leader", topology.PreferredLeader)) with
-        { After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))] };
+        {
+            After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))],
+            AfterRemovalOf = HostResources.FormerMembers(others),
+        };
         yield return cluster;
 
         yield return Make(
@@ -53,6 +58,8 @@ internal sealed class GroupResources(PostgresTopology topology, RoleVerifier ver
             ("role", user.Name), ("password", user.Password), ("verifier", verifier.Of(user)), ("exact", user.Pooled), ("login", true), .. attributes,
         ]) with
     { Requires = [cluster.Address] };
+
+    private string RaftAddress(Host host) => ConfigText.Endpoint(host.Address, topology.Ports.Raft);
 
     private bool HasRole(string name) =>
         name == topology.Superuser.Name || name == topology.Replication.Name || name == topology.Application.Name || topology.Users.Any(user => user.Name == name);

@@ -7,13 +7,16 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>What stands on each host: volume, directories, files, images, containers and units.</summary>
-internal sealed class HostResources(PostgresTopology topology, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
+internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Host> others, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
 {
     // HAProxy waits for its sessions to end, and those of PgBouncer's pools never do; PgBouncer waits for transactions, which do.
     private static readonly TimeSpan s_haproxyStopTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_pgbouncerStopTimeout = TimeSpan.FromSeconds(30);
 
     private const long LeastFiles = 4096;
+
+    /// <summary>What ran a member on a host that is none any more. It is stopped, and RAFT forgets it, before the others and the proxies are told.</summary>
+    public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) => [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
 
     public IEnumerable<Resource> OfMember(Host member)
     {
@@ -39,7 +42,7 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
             "config_file", "patroni", member.Name, at,
             ("path", directories.Configuration + "/patroni.yml"), ("content", PatroniFile.Render(topology, member)), ("owner", owner), ("group", group), ("mode", "0600"),
             ("validate", CheckImage()), ("reload", $"docker kill --signal HUP {PostgresTopology.PatroniContainer}"), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}")) with
-        { Requires = [image.Address] };
+        { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
         yield return file;
         var guard = factory.Make(
             "config_file", "patroni-raft-guard", member.Name, at,
@@ -97,7 +100,7 @@ internal sealed class HostResources(PostgresTopology topology, RoleVerifier veri
             "config_file", "haproxy", proxy.Name, at,
             ("path", directory + "/haproxy.cfg"), ("content", SecretText.Plain(HaproxyFile.Render(topology, proxy))),
             ("validate", HaproxyFile.Check(settings)), ("reload", HaproxyFile.Reload(PostgresTopology.HaproxyContainer)), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
-        { Requires = [image.Address] };
+        { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
         yield return file;
         yield return factory.Make(
             "container", PostgresTopology.HaproxyContainer, proxy.Name, at,

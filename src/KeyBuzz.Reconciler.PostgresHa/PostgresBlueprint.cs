@@ -35,12 +35,13 @@ public sealed class PostgresBlueprint : IBlueprint
 
         var factory = new ResourceFactory(context.Providers);
         var verifier = new RoleVerifier(key, topology.Scope);
-        var hosts = new HostResources(topology, verifier, factory, section);
+        ImmutableArray<Host> others = [.. context.Hosts.All.Where(host => topology.Members.All(member => member.Name != host.Name))];
+        var hosts = new HostResources(topology, others, verifier, factory, section);
         ImmutableArray<Resource> resources =
         [
             .. topology.Members.SelectMany(hosts.OfMember),
             .. topology.Proxies.SelectMany(hosts.OfProxy),
-            .. new GroupResources(topology, verifier, factory, section).All(),
+            .. new GroupResources(topology, others, verifier, factory, section).All(),
         ];
         return new BlueprintExpansion([group], resources, Preconditions(topology, section)) { Model = topology };
     }

@@ -4,7 +4,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Taking down and building again: a member, a host, the whole.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
+[DependsOnFixture(typeof(MembershipTests), AllowFailure = true)]
 public sealed class RebuildTests
 {
     [Test]
@@ -44,6 +44,35 @@ public sealed class RebuildTests
 
     [Test]
     [DependsOnTest(nameof(A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply), AllowFailure = true)]
+    public void Fresh_hosts_in_place_of_the_leaders_and_of_a_proxys_are_a_replica_and_a_way_in_after_one_apply()
+    {
+        var leader = Ha.Leader();
+        Lab.Command("reset", leader, "haproxy-01");
+
+        HaSetUp.Workspace.Apply();
+
+        Assert.That(Ha.Leader(), Is.Not.EqualTo(leader), "another took over");
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+        Ha.AllHave("before_rebuild", 50);
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Fresh_hosts_in_place_of_the_leaders_and_of_a_proxys_are_a_replica_and_a_way_in_after_one_apply), AllowFailure = true)]
+    public void A_new_disk_in_place_of_the_leaders_lost_one_is_filled_from_its_successor_by_one_apply()
+    {
+        var leader = Ha.Leader();
+        Lab.OnHost(leader, "systemctl stop patroni.service && umount /dev/sdb && dd if=/dev/zero of=/dev/sdb bs=1M count=16 conv=fsync 2>/dev/null");
+
+        HaSetUp.Workspace.Apply();
+
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+        Ha.AllHave("before_rebuild", 50);
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_new_disk_in_place_of_the_leaders_lost_one_is_filled_from_its_successor_by_one_apply), AllowFailure = true)]
     public void A_whole_destroy_keeps_the_data_and_an_apply_brings_the_cluster_back_with_its_rows()
     {
         var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve");

@@ -74,6 +74,13 @@ public sealed class Applier
 
             using var walk = new Walk(this, writers, progress, stop, abort);
             var result = await walk.RunAsync(current).ConfigureAwait(false);
+            // Who has left a group keeps no copy of the group's records: it would grow old.
+            foreach (var (group, host) in result.Done.Where(change => change is { Action: ResourceAction.Delete, Disrupts: not null } && _cluster.Groups.Any(known => known.Name == change.Disrupts))
+                .Select(change => (change.Disrupts!, change.Address.Host)).Distinct().Where(pair => !_cluster.HostsOf(pair.Item1).Contains(pair.Host) && writers.ContainsKey(pair.Host)))
+            {
+                await writers[host].RunAsync(RecordScript.RemoveOfGroup(group, _cluster.Name), abort).ConfigureAwait(false);
+            }
+
             foreach (var host in result.Done.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget).SelectMany(change => PlacesOf(change.Address)).Where(writers.ContainsKey).Distinct())
             {
                 await writers[host].RunAsync(RecordScript.RemoveEmptyDirectories(_cluster.Name), abort).ConfigureAwait(false);
@@ -100,9 +107,9 @@ public sealed class Applier
         : _providers.Get(address.Type) is IGroupResourceProvider ? _fleet.RecordedGroups.GetValueOrDefault(address.Host, [])
         : [address.Host];
 
-    private GroupAccess AccessOf(string group, IReadOnlyDictionary<string, IHostWriter> writers)
+    private GroupAccess AccessOf(string group, IReadOnlyDictionary<string, IHostWriter> writers, params IEnumerable<string> leaving)
     {
-        var members = _cluster.HostsOf(group);
+        var members = _cluster.HostsOf(group).Concat(leaving).ToHashSet(StringComparer.Ordinal);
         return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers);
     }
 
@@ -152,7 +159,7 @@ public sealed class Applier
                     // Where the group itself is still to be brought about, that change waits for its health.
                     var gate = !plan.Effective.Any(change => change.Address == standing.Address);
                     rollouts[disrupting.Key] = new Rollout(
-                        standing, (IRollout)applier._providers.Get(standing.Address.Type), applier.AccessOf(disrupting.Key, writers), [.. disrupting], gate, applier._time);
+                        standing, (IRollout)applier._providers.Get(standing.Address.Type), applier.AccessOf(disrupting.Key, writers, disrupting.Select(change => change.Address.Host)), [.. disrupting], gate, applier._time);
                 }
             }
 
@@ -192,7 +199,7 @@ public sealed class Applier
 
                 try
                 {
-                    return stop.IsCancellationRequested ? NotTried(change, "interrupted") : await RunOneAsync(change).ConfigureAwait(false);
+                    return stop.IsCancellationRequested ? NotTried(change, "interrupted") : await RunOneAsync(change, rollout).ConfigureAwait(false);
                 }
                 finally
                 {
@@ -233,7 +240,7 @@ public sealed class Applier
             return reason;
         }
 
-        private async Task<string?> RunOneAsync(PlannedChange change)
+        private async Task<string?> RunOneAsync(PlannedChange change, Rollout? rollout)
         {
             var begun = applier._time.GetTimestamp();
             progress.Started(change);
@@ -241,6 +248,10 @@ public sealed class Applier
             try
             {
                 error = change.Deferred ? await LookAgainAsync(change).ConfigureAwait(false) : await ChangeAsync(change).ConfigureAwait(false);
+                if (error is null && rollout is not null)
+                {
+                    await rollout.EndedAsync(change, abort).ConfigureAwait(false);
+                }
             }
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {

@@ -14,6 +14,13 @@ public interface IRollout
     /// <param name="cancellationToken">Ends the look.</param>
     Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
 
+    /// <summary>What is to be done once a member has been taken down and does not come back, before anybody else is told. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <param name="group">The resource that stands for the group.</param>
+    /// <param name="host">The member.</param>
+    /// <param name="access">The members, those that leave among them.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
+
     /// <summary>How long a gate may stay shut before the roll-out stops.</summary>
     TimeSpan GateTimeout(Resource group);
 }

@@ -17,14 +17,15 @@ public sealed class Rollout
     private readonly TimeProvider _time;
     private readonly bool _gateAfterLast;
     private readonly ImmutableSortedSet<string> _leaving;
+    private readonly Dictionary<string, Address> _last;
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
 
     /// <summary>Takes what it works on; nobody has a turn yet.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="policy">Its policy.</param>
-    /// <param name="access">The group's members.</param>
-    /// <param name="changes">The changes that disrupt a member.</param>
+    /// <param name="access">The group's members, those that leave it among them.</param>
+    /// <param name="changes">The changes that disrupt a member, in the order of the plan.</param>
     /// <param name="gateAfterLast">Whether the group must be healthy again after the last member.</param>
     /// <param name="time">The clock.</param>
     public Rollout(Resource group, IRollout policy, IGroupAccess access, IReadOnlyCollection<PlannedChange> changes, bool gateAfterLast, TimeProvider time)
@@ -37,6 +38,7 @@ public sealed class Rollout
         _doors = changes.Select(change => change.Address.Host).Distinct().ToDictionary(
             host => host, _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
         _arrivals = _doors.Keys.ToDictionary(host => host, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
+        _last = changes.GroupBy(change => change.Address.Host).ToDictionary(host => host.Key, host => host.Last().Address, StringComparer.Ordinal);
         _leaving = changes.GroupBy(change => change.Address.Host)
             .Where(host => host.All(change => change.Action == ResourceAction.Delete))
             .Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal);
@@ -47,6 +49,16 @@ public sealed class Rollout
     {
         _arrivals[host].TrySetResult();
         return _doors[host].Task;
+    }
+
+    /// <summary>Tells the policy when the last change has ended that takes a member down for good. Throws <see cref="ChangeFailedException"/>.</summary>
+    public Task EndedAsync(PlannedChange change, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        var host = change.Address.Host;
+        return _leaving.Contains(host) && _last[host] == change.Address && _leaving.Count < _access.Members.Length
+            ? _policy.LeftAsync(_group, host, _access, cancellationToken)
+            : Task.CompletedTask;
     }
 
     /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out stopped.</summary>

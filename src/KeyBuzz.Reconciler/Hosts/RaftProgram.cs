@@ -1,10 +1,11 @@
 namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>The Python program that answers a <see cref="RaftRead"/>, run by the Python that Patroni itself needs.</summary>
-internal static class RaftProgram
+public static class RaftProgram
 {
-    // The password stays in the container: it is read from the file that Patroni was started with.
-    public const string Text = """
+    /// <summary>Its beginning: <c>utility</c> speaks to RAFT on <c>port</c>; where Patroni uses another store it prints <c>null</c> and ends. The password stays in the container: it is
+    /// read from the file that Patroni was started with.</summary>
+    public const string Connect = """
         import json, sys
         import yaml
         from pysyncobj.utility import TcpUtility
@@ -21,7 +22,13 @@ internal static class RaftProgram
             sys.exit()
         port = str(raft.get("bind_addr") or raft["self_addr"]).rsplit(":", 1)[1]
         password = raft.get("password")
-        status = TcpUtility(None if password is None else str(password), 5).executeCommand("127.0.0.1:" + port, ["status"])
+        utility = TcpUtility(None if password is None else str(password), 5)
+        """;
+
+    /// <summary>The whole.</summary>
+    public const string Text = Connect + """
+
+        status = utility.executeCommand("127.0.0.1:" + port, ["status"])
         if not status:
             sys.exit("RAFT does not answer on port " + port)
         print(json.dumps({str(key): value if isinstance(value, (bool, int)) else None if value is None else str(value) for key, value in status.items()}))

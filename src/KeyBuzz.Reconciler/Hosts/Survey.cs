@@ -242,7 +242,8 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        var uneven = records.Copies.Where(pair => pair.Value.Select(copy => copy.Serial).Distinct().Count() > 1
+        // Who has left the group may still have an old copy.
+        var uneven = records.Copies.Where(pair => pair.Value.Where(copy => MembersOf(pair.Key.Host, records).Contains(copy.Host)).Select(copy => copy.Serial).Distinct().Count() > 1
             || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
         return new Survey(
             records.Newest.ToImmutableDictionary(),

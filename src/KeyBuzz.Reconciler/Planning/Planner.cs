@@ -81,6 +81,7 @@ public sealed class Planner
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
 
+        RefuseOutsiders(work);
         foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
         {
             if (!input.Graph.Order.Any(pattern.Matches) && !recorded.Order.Any(pattern.Matches))
@@ -129,6 +130,43 @@ public sealed class Planner
         }
     }
 
+    // Who takes part in a group and is no member any more has to be stopped before anything else forgets it, such as who sends it requests.
+    private static void RefuseOutsiders(Work work)
+    {
+        if (work.Input.Options.Destroy)
+        {
+            return;
+        }
+
+        var refused = ImmutableArray.CreateBuilder<Diagnostic>();
+        foreach (var resource in work.Input.Graph.Order.Select(address => work.Input.Graph.Find(address)!.Resource))
+        {
+            foreach (var (name, host) in (work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Present)?.Outsiders ?? [])
+            {
+                var isStopped = work.Changes.Values.Any(change => change.Address.Host == host && change.Action == ResourceAction.Delete && change.Resource.Group == resource.Address.Host);
+                if (isStopped)
+                {
+                    continue;
+                }
+
+                var (who, because, remedy) = host is null ? (name, "no host in the configuration has this address", "put it back under 'hosts', though not among the members: kbr then stops it first; or stop it for good by hand")
+                    : work.Input.HostErrors.TryGetValue(host, out var error) ? ($"{host} ({name})", error, "mend that, or stop it for good by hand")
+                    : ($"{host} ({name})", "there is no record of what runs it, or it is no target", "leave --target out; or stop it for good by hand");
+                refused.Add(Diagnostic.Error(
+                    $"{who} is no member of {resource.Address.Host} any more, takes part in it, and cannot be stopped: {because}; nothing is planned",
+                    resource.Location,
+                    detail: "it may lead; those that are told of the new members would not find it any more",
+                    remedy: remedy,
+                    address: resource.Address.ToString()));
+            }
+        }
+
+        if (refused.Count > 0)
+        {
+            throw new DiagnosticException(refused.ToImmutable());
+        }
+    }
+
     private static ImmutableHashSet<Address> Select(PlanInput input, ResourceGraph recorded)
     {
         var all = input.Graph.Order.Concat(recorded.Order).ToImmutableHashSet();
@@ -156,6 +194,13 @@ public sealed class Planner
         var desired = _providers.Get(address.Type).Desired(node.Resource);
         if (node.Volume is { } volume && !work.IsMounted(volume))
         {
+            // A disk that was lost: what was on it is made again, from nothing.
+            if (work.Observe(volume) is Observation.Absent { IsBlank: true })
+            {
+                AddCreate(work, node, record, desired, record is { Pending: false } ? $"{volume} is new and empty" : null);
+                return;
+            }
+
             AddLater(work, node, record, desired, "its volume is mounted", $"{volume} is not mounted; looked at again once it is");
             return;
         }
@@ -412,6 +457,7 @@ public sealed class Planner
             if (!removed.Contains(change.Address) && work.Input.Graph.Find(change.Address) is { } node)
             {
                 before[change.Address].UnionWith(node.Requires.Concat(node.After).Where(required => before.ContainsKey(required) && !removed.Contains(required)));
+                before[change.Address].UnionWith(node.Resource.AfterRemovalOf.Where(removed.Contains));
             }
 
             foreach (var required in work.Recorded.Find(change.Address)?.Requires ?? [])

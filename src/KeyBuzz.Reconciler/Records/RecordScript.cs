@@ -36,6 +36,9 @@ public static class RecordScript
         return $"rm -f {path} {path}.new\n";
     }
 
+    /// <summary>Removes all records of what belongs to a group.</summary>
+    public static Script RemoveOfGroup(string group, string cluster) => new($"rm -f -- {Script.Quote(Directory(cluster))}/*{Script.Quote($"@{group}.json")}\n");
+
     /// <summary>Removes the directories of records as far as they are empty.</summary>
     public static Script RemoveEmptyDirectories(string cluster) => new($"""
         cd /var/lib

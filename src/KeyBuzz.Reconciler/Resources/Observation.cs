@@ -17,7 +17,11 @@ public abstract record Observation
 
     /// <summary>It is not there.</summary>
     /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
-    public sealed record Absent(string? Note = null) : Observation;
+    public sealed record Absent(string? Note = null) : Observation
+    {
+        /// <summary>Of a volume: whether its device holds nothing at all, so that whatever once lay under it is gone.</summary>
+        public bool IsBlank { get; init; }
+    }
 
     /// <summary>It is there, with these values under the same names as the desired ones.</summary>
     /// <param name="Attributes">The values, in canonical form.</param>
@@ -28,9 +32,17 @@ public abstract record Observation
 
         /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was initialised.</summary>
         public bool Ours { get; init; }
+
+        /// <summary>Of a group: who takes part in it now and is none of its members in the configuration.</summary>
+        public ImmutableArray<Outsider> Outsiders { get; init; } = [];
     }
 
     /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
     /// <param name="Reason">Why, for the operator.</param>
     public sealed record Unknown(string Reason) : Observation;
 }
+
+/// <summary>Somebody who takes part in a group and is none of its members in the configuration.</summary>
+/// <param name="Name">By what name the group knows it, such as its address.</param>
+/// <param name="Host">The host of the configuration that it is, or null.</param>
+public sealed record Outsider(string Name, string? Host);

@@ -88,6 +88,9 @@ public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation
     /// <summary>What comes first when both change; no more than an order.</summary>
     public ImmutableArray<Address> After { get; init; } = [];
 
+    /// <summary>What is taken down first, where it still is on a host and the configuration does not have it any more; no more than an order.</summary>
+    public ImmutableArray<Address> AfterRemovalOf { get; init; } = [];
+
     /// <summary>The quorum group whose member it runs, or null: a change that disrupts it counts against that group, one member at a time.</summary>
     public string? Group { get; init; }
 

@@ -122,6 +122,31 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task The_policy_is_told_once_of_each_member_that_is_down_for_good_after_the_last_of_its_changes()
+    {
+        PlannedChange Change(string type, string host, ResourceAction action) => new(new Address(type, "db", host), action, Cause.Removed, s_group, [], []);
+        PlannedChange[] changes =
+        [
+            Change("unit", "b", ResourceAction.Delete), Change("container", "b", ResourceAction.Delete),
+            Change("unit", "c", ResourceAction.Delete), Change("container", "c", ResourceAction.Create),
+        ];
+        var policy = new Policy(_ => new RolloutTurn.Go([]));
+        async Task<string> LeftAsync(params string[] members)
+        {
+            var rollout = new Rollout(s_group, policy, new Group([.. members.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]), changes, gateAfterLast: false, TimeProvider.System);
+            foreach (var change in changes)
+            {
+                await rollout.EndedAsync(change, CancellationToken.None);
+            }
+
+            return string.Join(' ', policy.Left);
+        }
+
+        Assert.That(await LeftAsync("b"), Is.Empty, "the whole group goes: nobody is left to be told");
+        Assert.That(await LeftAsync("a", "b", "c"), Is.EqualTo("b"), "c comes back");
+    }
+
+    [Test]
     public async Task An_interrupted_apply_gives_nobody_a_turn()
     {
         using var stop = new CancellationTokenSource();
@@ -158,6 +183,14 @@ internal sealed class RolloutTests
     private sealed class Policy(Func<RolloutState, RolloutTurn> next) : IRollout
     {
         public ConcurrentQueue<string> States { get; } = new();
+
+        public ConcurrentQueue<string> Left { get; } = new();
+
+        public Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken)
+        {
+            Left.Enqueue(host);
+            return Task.CompletedTask;
+        }
 
         public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -77,6 +77,38 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void Who_takes_part_in_a_group_and_is_no_member_any_more_is_stopped_first_or_nothing_is_planned()
+    {
+        var group = Resource(("value", "A"));
+        var told = new Resource(new Address("thing", "told", "host-1"), group.Spec) { AfterRemovalOf = [new Address("thing", "runs", "host-9")] };
+        var leaving = new ResourceRecord(new Address("thing", "runs", "host-9"), Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Group = "pg" };
+
+        var plan = Plan("host-9", [leaving]);
+        Assert.That(plan.Changes.Single(change => change.Address == leaving.Address).Action, Is.EqualTo(ResourceAction.Delete));
+        Assert.That(plan.Changes.Single(change => change.Address == told.Address).DependsOn, Is.EqualTo(new[] { leaving.Address }), "nobody is told before");
+
+        Assert.That(Refusal(() => Plan(null, [leaving])), Does.StartWith("10.0.0.9:7000 is no member of pg any more, takes part in it, and cannot be stopped: no host in the configuration").And.EndsWith("nothing is planned"));
+        Assert.That(Refusal(() => Plan("host-9", [])), Does.StartWith("host-9 (10.0.0.9:7000) is no member").And.Contain("no record"));
+        Assert.That(Refusal(() => Plan("host-9", [], error: "it could not be reached")), Does.Contain("cannot be stopped: it could not be reached"));
+        Assert.That(Refusal(() => Plan("host-9", [leaving], new PlanOptions { Targets = [new AddressPattern("*@host-1")] })), Does.Contain("it is no target"));
+
+        static string Refusal(Func<Plan> plan) => Assert.Throws<DiagnosticException>(() => plan())!.Diagnostics.Single().Summary;
+
+        Plan Plan(string? outsider, ResourceRecord[] records, PlanOptions? options = null, string? error = null)
+        {
+            var providers = new ProviderRegistry([new FakeProvider()]);
+            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
+                ResourceGraph.Build([group, told], providers),
+                records.ToImmutableDictionary(record => record.Address),
+                ImmutableDictionary<Address, Observation>.Empty
+                    .Add(s_address, Present(("value", "A")) with { Outsiders = [new Outsider("10.0.0.9:7000", outsider)] })
+                    .Add(told.Address, new Observation.Absent()).Add(leaving.Address, Present()),
+                error is null ? ImmutableSortedDictionary<string, string>.Empty : ImmutableSortedDictionary<string, string>.Empty.Add("host-9", error),
+                options ?? new PlanOptions()));
+        }
+    }
+
+    [Test]
     public void What_runs_a_member_disrupts_it_also_when_it_is_destroyed()
     {
         var plan = Run(null, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")), options: new PlanOptions { Destroy = true });

@@ -174,6 +174,26 @@ public sealed class PlanTableTests
     }
 
     [Test]
+    public void What_lay_on_a_disk_that_is_new_and_empty_now_is_made_again_by_the_same_apply()
+    {
+        var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
+        var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
+        ResourceRecord RecordOf(Resource resource) => new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        Plan PlanFor(Observation.Absent found) => Run(
+            [volume, inside], [RecordOf(volume), RecordOf(inside)], new() { [volume.Address] = found, [inside.Address] = new Observation.Absent() }, new PlanOptions());
+
+        var lost = PlanFor(new Observation.Absent { IsBlank = true });
+        var detached = PlanFor(new Observation.Absent());
+
+        Assert.That(lost.Changes.Select(change => (change.Address, change.Action, change.Cause)), Is.EqualTo(new[]
+        {
+            (volume.Address, ResourceAction.Create, Cause.Drift), (inside.Address, ResourceAction.Create, Cause.Drift),
+        }));
+        Assert.That(lost.Changes[1].Note, Is.EqualTo($"deleted on the host; {volume.Address} is new and empty"));
+        Assert.That(detached.Changes[1].Deferred, Is.True, "a disk that holds something has to be mounted first");
+    }
+
+    [Test]
     public void A_resource_that_moves_is_a_replace_that_removes_the_former_one_unless_that_holds_data()
     {
         Resource At(string type, string place) => new(new Address(type, "one", "host-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place)));

@@ -259,6 +259,20 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
+    public void A_host_that_may_have_been_a_member_is_taken_down_before_the_others_and_the_proxies_are_told()
+    {
+        var cluster = Load(Minimal.Replace("  haproxy-01: {", "  spare-01: { role: spare, address: 10.0.0.99 }\n  haproxy-01: {", StringComparison.Ordinal));
+        var group = Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg");
+
+        Assert.That(group.Spec.List("raft_members"), Is.EqualTo(new[] { "10.0.0.120:7000", "10.0.0.121:7000", "10.0.0.122:7000" }));
+        Assert.That(group.Spec.Map("other_hosts")["10.0.0.99:7000"], Is.EqualTo("spare-01"));
+        foreach (var told in new[] { group, Find(cluster, "config_file.patroni@db-slave-01"), Find(cluster, "config_file.haproxy@haproxy-02") })
+        {
+            Assert.That(told.AfterRemovalOf.Select(address => address.ToString()), Does.Contain("container.patroni@spare-01").And.None.Contain("@db-"), told.Address.ToString());
+        }
+    }
+
+    [Test]
     public void HAProxy_checks_for_the_primary_quietly_and_PgBouncer_listens_beside_it()
     {
         var cluster = Load(Minimal);

@@ -59,7 +59,7 @@ internal sealed class VolumeScriptTests
     [Test]
     public void An_empty_device_is_formatted_mounted_and_entered_in_fstab_and_then_is_as_wanted()
     {
-        Assert.That(Observe(), Is.InstanceOf<Observation.Absent>());
+        Assert.That(Observe(), Is.InstanceOf<Observation.Absent>().With.Property("IsBlank").True);
 
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
 
@@ -202,7 +202,7 @@ internal sealed class VolumeScriptTests
         File.WriteAllText($"{MountPoint}/precious", "1");
 
         Succeeds(_provider.Render(ResourceOperation.Delete, _volume));
-        Assert.That(Observe(), Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("not formatted"));
+        Assert.That(Observe(), Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("not formatted").And.Property("IsBlank").False);
         Assert.That(File.ReadAllText(Fstab), Is.EqualTo(ForeignFstab + "\n"));
         Assert.That(System.IO.Directory.Exists(MountPoint), Is.False);
         Assert.That(Tag("TYPE"), Is.EqualTo("xfs"));

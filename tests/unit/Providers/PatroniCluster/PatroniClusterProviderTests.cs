@@ -103,6 +103,43 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
+    public async Task Just_after_the_leader_was_lost_its_successor_is_waited_for_where_the_others_can_elect_one()
+    {
+        var leaderless = Healthy(("db-1", ""));
+        Assert.That(await NextAsync(Group(leaderless, stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]), Does.StartWith("wait db-1 has no data"));
+        Assert.That(await NextAsync(Group(Healthy(("db-1", ""), ("db-3", "")), stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]), Does.StartWith("stop db-1 has no data"));
+    }
+
+    [TestCase(null, "", "stop db-3: the host could not be read; nobody else is disrupted meanwhile")]
+    [TestCase("patroni.service", "failed", "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile")]
+    [TestCase("patroni.service", "inactive", "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile")]
+    [TestCase("patroni.service", "activating", "wait db-3: Patroni does not answer on port 8008")]
+    public async Task A_member_that_nothing_brings_back_is_not_waited_for(string? unit, string state, string turn)
+    {
+        var group = Group(Healthy(("db-3", "")), unreachable: unit is null ? ["db-3"] : [], unit: ("db-3", state));
+        var resource = unit is null ? Resource() : ProviderBench.Resource(_provider, "pg", ("unit", unit));
+
+        Assert.That(await NextAsync(group, ["db-2"], resource: resource), Is.EqualTo(turn));
+
+        if (turn.StartsWith("stop", StringComparison.Ordinal))
+        {
+            var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => _provider.ChangeAsync(new ResourceChange(ResourceOperation.Update, resource, []), group, CancellationToken.None));
+            Assert.That(failure!.Message, Does.Contain(" cannot become healthy: db-3: ").And.Not.Contain("majority"));
+        }
+    }
+
+    [Test]
+    public void Lost_members_are_the_whole_trouble_only_when_nothing_else_is_wrong_that_may_still_pass()
+    {
+        var lost = ImmutableSortedDictionary<string, string>.Empty.Add("db-3", "db-3: gone");
+        Assert.That(LostMembers.Verdict(Judge(Healthy(("db-3", ""))), lost), Is.EqualTo("db-3: gone"));
+        Assert.That(LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-3", ""))), lost), Is.Null, "the other two elect a leader");
+        Assert.That(LostMembers.Verdict(Judge(Healthy(("db-2", ""), ("db-3", ""))), lost), Is.Null, "db-2 may come");
+        Assert.That(LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-2", ""), ("db-3", ""))), lost.Add("db-2", "db-2: gone")), Does.StartWith("db-2: gone; db-3: gone; without them there is no majority"));
+        Assert.That(LostMembers.Verdict(Judge(Healthy()), lost), Is.Null);
+    }
+
+    [Test]
     public async Task Taking_down_more_than_a_majority_can_do_without_is_refused_and_the_one_that_left_is_not_missed()
     {
         Assert.That(await NextAsync(Group(Healthy()), ["db-2", "db-3"], leaving: ["db-2", "db-3"]), Does.StartWith("stop db-2 and db-3 would leave 1 of 3 members, and 2 are needed"));
@@ -110,8 +147,60 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(Healthy(("db-3", "")), lost: "db-3"), [], leaving: ["db-3"]), Is.EqualTo("go "));
     }
 
-    private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null) =>
-        await _provider.NextAsync(Resource(), new RolloutState([.. toCome], [.. leaving ?? []]), group, CancellationToken.None) switch
+    [Test]
+    public void Whom_RAFT_counts_beside_the_members_is_a_difference_and_who_of_them_takes_part_is_an_outsider()
+    {
+        var (present, desired) = (Membership(Healthy(), "db-1", "db-2"), _provider.Desired(MembersOf("db-1", "db-2")));
+        Assert.That(desired["raft_members"].Value, Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000"));
+        Assert.That(present.Attributes["raft_members"].Value, Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000, 10.0.0.3:7000"));
+        Assert.That(present.Outsiders, Is.EqualTo(new[] { new Outsider("10.0.0.3:7000", "db-3") }));
+
+        var stopped = Healthy();
+        stopped["db-1"] = stopped["db-1"].With(ProviderBench.Snapshot((new RaftRead("patroni"), PatroniAnswers.Raft("db-1", "db-3"))));
+        Assert.That(Membership(stopped, "db-1", "db-2").Outsiders, Is.Empty, "it still counts, and takes no part");
+
+        var leaderless = Healthy();
+        leaderless["db-1"] = leaderless["db-1"].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
+        Assert.That(Membership(leaderless, "db-1", "db-2").Attributes["raft_members"].Value, Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000"), "it cannot be told, and 'raft' says so");
+
+        Observation.Present Membership(Dictionary<string, Snapshot> answers, params string[] members) =>
+            (Observation.Present)_provider.Observe(MembersOf(members), answers.Where(pair => members.Contains(pair.Key)).ToDictionary());
+    }
+
+    [Test]
+    public async Task A_member_that_left_for_good_is_removed_from_RAFT_by_the_member_that_leads_it_until_that_succeeds()
+    {
+        var group = Group(Healthy(), stopped: ["db-3"], lost: "db-3");
+        group.Answers.Enqueue(new ScriptResult(1, "FAIL REMOVE 10.0.0.3:7000\n", ""));
+
+        await _provider.LeftAsync(MembersOf("db-1", "db-2"), "db-3", group, CancellationToken.None);
+
+        Assert.That(group.Scripts, Is.EqualTo(new[] { "db-1 remove 10.0.0.3:7000", "db-1 remove 10.0.0.3:7000" }));
+        await _provider.LeftAsync(MembersOf(Names), "db-3", group, CancellationToken.None);
+        Assert.That(group.Scripts, Has.Count.EqualTo(2), "it comes back: a member that was taken down to be built again");
+    }
+
+    [Test]
+    public async Task Who_left_and_still_counts_after_an_interruption_is_removed_before_anybody_is_disrupted()
+    {
+        var group = Group(Healthy(), stopped: ["db-3"], lost: "db-3", members: ["db-1", "db-2"]);
+        var resource = MembersOf("db-1", "db-2");
+
+        Assert.That(await NextAsync(group, ["db-2"], resource: resource), Is.EqualTo("wait RAFT forgets 10.0.0.3:7000: SUCCESS"));
+        Assert.That(await NextAsync(group, ["db-2"], resource: resource), Is.EqualTo("go db-2"));
+        Assert.That(group.Scripts, Is.EqualTo(new[] { "db-1 remove 10.0.0.3:7000" }));
+    }
+
+    [Test]
+    public void The_password_of_RAFT_is_in_no_script() =>
+        Assert.That(RaftMembership.Change("patroni", "remove", "10.0.0.3:7000").Text, Does.Contain("""["remove", "10.0.0.3:7000"]""").And.Contain("raft.get(\"password\")"));
+
+    private Resource MembersOf(params string[] members) => ProviderBench.Resource(
+        _provider, "pg", ("raft_members", (IReadOnlyList<string>)[.. members.Select(Address)]),
+        ("other_hosts", (IReadOnlyDictionary<string, string>)Names.Except(members).ToImmutableSortedDictionary(Address, name => name, StringComparer.Ordinal)));
+
+    private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null, Resource? resource = null) =>
+        await _provider.NextAsync(resource ?? Resource(), new RolloutState([.. toCome], [.. leaving ?? []]), group, CancellationToken.None) switch
         {
             RolloutTurn.Go go => "go " + string.Join(' ', go.Hosts),
             RolloutTurn.Wait wait => "wait " + wait.Reason,
@@ -127,22 +216,41 @@ internal sealed class PatroniClusterProviderTests
 
     private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
 
-    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null) => new(
+    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null) => new(
+        members ?? Names,
         Names.Except(unreachable ?? []).ToDictionary(
             name => name,
             name => (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(ProviderBench.Snapshot(
                 (new RaftRead("patroni"), stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
+                (new UnitRead("patroni.service"), new UnitState(ImmutableDictionary<string, string>.Empty.Add("ActiveState", name == unit.Name ? unit.State ?? "" : "active"))),
                 (new ContainerRead("patroni"), new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
                 (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))));
 
-    private sealed class FakeGroup(Dictionary<string, Snapshot> snapshots) : IGroupAccess
+    // A script that changes RAFT succeeds, unless an answer waits for it, and is then seen in what RAFT's leader says.
+    private sealed class FakeGroup(string[] members, Dictionary<string, Snapshot> snapshots) : IGroupAccess
     {
-        public ImmutableArray<Host> Members { get; } = [.. Names.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
+        public List<string> Scripts { get; } = [];
+
+        public Queue<ScriptResult> Answers { get; } = new();
+
+        public ImmutableArray<Host> Members { get; } = [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             snapshots.TryGetValue(host, out var snapshot) ? Task.FromResult(snapshot) : throw new HostException(host, "it could not be reached");
 
-        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
+        {
+            var words = System.Text.RegularExpressions.Regex.Match(script.Text, """\["(\w+)", "([^"]+)"\]""").Groups;
+            Scripts.Add($"{host} {words[1].Value} {words[2].Value}");
+            if (Answers.TryDequeue(out var answer))
+            {
+                return Task.FromResult(answer);
+            }
+
+            var said = snapshots[host].Get(new RaftRead("patroni")).Output;
+            snapshots[host] = snapshots[host].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(0, said.Replace($", \"partner_node_status_server_{words[2].Value}\": 0", "", StringComparison.Ordinal)))));
+            return Task.FromResult(new ScriptResult(0, "SUCCESS\n", ""));
+        }
 
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
