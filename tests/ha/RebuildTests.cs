@@ -4,7 +4,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Taking down and building again: a member, a host, the whole.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
+[DependsOnFixture(typeof(SoakTests), AllowFailure = true)]
 public sealed class RebuildTests
 {
     [Test]
