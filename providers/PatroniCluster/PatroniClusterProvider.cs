@@ -38,7 +38,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
-        new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out."),
+        new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out. With synchronous replication only if it is the synchronous standby then."),
         new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
     ]);
 
@@ -126,7 +126,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     private static string? Preferred(Resource group, PatroniHealth health, RolloutState state) =>
-        group.Spec.OptionalString("preferred_leader") is { } name && health.Leader is { } leader && leader != name && !state.Leaving.Contains(name) && health.Members.Any(member => member.Name == name && member.IsRunning)
+        group.Spec.OptionalString("preferred_leader") is { } name && health.Leader is { } leader && leader != name && !state.Leaving.Contains(name) && health.Members.Any(member => member.Name == name && member.IsRunning && health.Unfit(member) is null)
             ? name : null;
 
     /// <inheritdoc />

@@ -32,6 +32,9 @@ public sealed record PatroniMember(string Name)
     /// <summary>How long ago it reached the store that elects leaders (with RAFT: a quorum); null when it does not say.</summary>
     public TimeSpan? DcsAge { get; init; }
 
+    /// <summary>Whether it is a synchronous standby: it has every commit that was acknowledged, and only such a one may take over.</summary>
+    public bool IsSynchronous { get; init; }
+
     /// <summary>The parameters that wait for a restart; empty when none do.</summary>
     public ImmutableSortedSet<string> PendingRestart { get; init; } = [];
 
@@ -50,6 +53,12 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>The problem that is nobody's own.</summary>
     internal const string NobodyLeads = "no member leads";
 
+    /// <summary>The key of the dynamic configuration that says whether a commit waits for a standby.</summary>
+    public const string SynchronousKey = "synchronous_mode";
+
+    /// <summary>The key that says whether it does so also where no standby streams.</summary>
+    public const string StrictKey = "synchronous_mode_strict";
+
     // Patroni's own defaults, for while its configuration cannot be read.
     private const long DefaultLoopWait = 10;
     private const long DefaultRetryTimeout = 10;
@@ -65,6 +74,22 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
 
     /// <summary>Whether Patroni has been told to leave everything as it is (maintenance mode).</summary>
     public bool IsPaused { get; init; }
+
+    /// <summary>Whether Patroni's configuration has it that commits wait for a synchronous standby.</summary>
+    public bool IsSynchronous { get; init; }
+
+    /// <summary>Why a member may not take over although it streams, or null: with synchronous replication Patroni lets only a synchronous standby.</summary>
+    public string? Unfit(PatroniMember member)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        if (!IsSynchronous || member.IsSynchronous)
+        {
+            return null;
+        }
+
+        var synchronous = Members.Where(other => other.IsSynchronous).Select(other => other.Name).ToList();
+        return synchronous.Count == 0 ? "there is no synchronous standby" : $"it is not the synchronous standby, {string.Join(" or ", synchronous)} is";
+    }
 
     /// <summary>What each member has to be asked.</summary>
     /// <param name="restPort">The port of Patroni's REST API.</param>
@@ -87,13 +112,19 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             ? Member(name, body, answers[name], position, seenByLeader.GetValueOrDefault(name))
             : new PatroniMember(name)).ToImmutableArray();
         var problems = members.SelectMany(member => ProblemsOf(member, restPort, answers.ContainsKey(member.Name), leader, members, DcsBound(answers, restPort), maxLag)).ToList();
+        var synchronous = IsSynchronousBy(answers, restPort, leader);
+        if (synchronous && leader is not null && members.All(member => !member.IsSynchronous) && members.Any(member => !member.Leads && member is { IsRunning: true, Replication: "streaming" }))
+        {
+            problems.Add($"{leader} has no synchronous standby");
+        }
+
         problems.AddRange(leaders switch
         {
             [] when members.Any(member => member.Answers) => [NobodyLeads],
             { Count: > 1 } => [$"{string.Join(" and ", leaders)} both take writes"],
             _ => [],
         });
-        return new PatroniHealth(members, [.. problems]) { IsPaused = bodies.Values.Any(body => body.Truth("pause") == true) };
+        return new PatroniHealth(members, [.. problems]) { IsPaused = bodies.Values.Any(body => body.Truth("pause") == true), IsSynchronous = synchronous };
     }
 
     private static HttpRead Own(int port) => new("127.0.0.1", port, "/patroni");
@@ -129,6 +160,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             Timeline = body.Number("timeline") ?? listed.Number("timeline"),
             LagBytes = leads || leaderPosition is null || received is null ? null : Math.Max(0, leaderPosition.Value - received.Value),
             DcsAge = seen is null ? null : Positive(snapshot.Get(new ClockRead()).Now - DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seen.Value, 0, uint.MaxValue))),
+            IsSynchronous = !leads && (body.Truth("sync_standby") == true || body.Truth("quorum_standby") == true),
             PendingRestart = Pending(body),
         };
     }
@@ -138,6 +170,11 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     private static ImmutableSortedSet<string> Pending(JsonElement body) => body.Truth("pending_restart") != true ? []
         : body.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons ? [.. reasons.EnumerateObject().Select(reason => reason.Name)]
         : ["(unknown)"];
+
+    // The leader's copy is the newest. Patroni takes "on" and "quorum" for it, too.
+    private static bool IsSynchronousBy(IReadOnlyDictionary<string, Snapshot> answers, int restPort, string? leader) =>
+        answers.OrderBy(pair => pair.Key != leader).Select(pair => Body(pair.Value, Configuration(restPort))).FirstOrDefault(body => body is not null)?.At(SynchronousKey) is { } mode
+        && mode.Plain().ToLowerInvariant() is "true" or "on" or "yes" or "1" or "quorum";
 
     private static TimeSpan DcsBound(IReadOnlyDictionary<string, Snapshot> answers, int restPort)
     {

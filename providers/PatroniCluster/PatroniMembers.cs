@@ -28,9 +28,9 @@ internal sealed class PatroniMembers(IGroupAccess group, ClusterConnection conne
         if (next is null)
         {
             next = leader;
-            if (replicas.Count > 0)
+            if (replicas.Find(name => health.Unfit(health.Members.First(member => member.Name == name)) is null) is { } candidate)
             {
-                await SwitchoverAsync(leader, replicas[0], cancellationToken).ConfigureAwait(false);
+                await SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
                 await HealthyAsync(cancellationToken).ConfigureAwait(false);
             }
         }
@@ -43,7 +43,8 @@ internal sealed class PatroniMembers(IGroupAccess group, ClusterConnection conne
     public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) => CallAsync(
         leader, "/switchover", Json(("leader", leader), ("candidate", candidate)), TimeSpan.FromMinutes(2), $"{leader} could not hand over to {candidate}", cancellationToken);
 
-    private async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
+    /// <summary>Waits until the cluster is healthy. Throws <see cref="ChangeFailedException"/>.</summary>
+    public async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
     {
         var begun = TimeProvider.System.GetTimestamp();
         while (true)

@@ -61,8 +61,8 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
     public string? HasToHandOver(RolloutState state) =>
         Health.IsHealthy && Health.Leader is { } leader && state.ToCome.SetEquals([leader]) && Candidate(state, leader) is not null ? leader : null;
 
-    /// <summary>Who takes over: the replica that is the least behind and stays.</summary>
-    public string? Candidate(RolloutState state, string leader) => Replicas(Names.Where(name => name != leader && !state.Leaving.Contains(name))).FirstOrDefault();
+    /// <summary>Who takes over: the replica that is the least behind and stays, with synchronous replication the synchronous standby.</summary>
+    public string? Candidate(RolloutState state, string leader) => Replicas(Names.Where(name => name != leader && !state.Leaving.Contains(name) && Member(name) is { } member && Health.Unfit(member) is null)).FirstOrDefault();
 
     private PatroniMember? Member(string name) => Health.Members.FirstOrDefault(member => member.Name == name);
 

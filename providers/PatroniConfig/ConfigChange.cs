@@ -45,6 +45,12 @@ internal sealed class ConfigChange
         var lowered = _values.Where(pair => IsLowered(view, pair.Key, pair.Value)).ToList();
         await RunAsync([.. _values.Except(lowered)], leaderFirst: false, cancellationToken).ConfigureAwait(false);
         await RunAsync(lowered, leaderFirst: true, cancellationToken).ConfigureAwait(false);
+
+        // Stored is not yet in force: Patroni first has to choose a standby, and to see that it has caught up.
+        if (_values.GetValueOrDefault(PatroniHealth.SynchronousKey) is { } synchronous && DynamicSettings.Same(synchronous, "true"))
+        {
+            await _members.HealthyAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private async Task RunAsync(List<KeyValuePair<string, string?>> values, bool leaderFirst, CancellationToken cancellationToken)

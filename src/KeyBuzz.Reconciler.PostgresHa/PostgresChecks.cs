@@ -12,6 +12,8 @@ internal static class PostgresChecks
     // PostgreSQL's own default of superuser_reserved_connections.
     private const int ReservedConnections = 3;
 
+    private const string Commit = "postgresql.parameters.synchronous_commit";
+
     // Patroni's and kbr's own sessions, and a person's.
     private const int Headroom = 10;
 
@@ -35,10 +37,37 @@ internal static class PostgresChecks
             findings.Warning("a single member: nothing takes over when it is lost", section.Place("members"), null, "run three or five members");
         }
 
+        Synchronous(topology, section, findings);
         LoadBalancer(topology, section, hosts, findings);
         Ports(topology, section, findings);
         Owners(topology, section, findings);
         Pools(topology, section, findings);
+    }
+
+    private static void Synchronous(PostgresTopology topology, SectionReader section, Findings findings)
+    {
+        if (topology.Synchronous == SynchronousMode.Off)
+        {
+            return;
+        }
+
+        switch (topology.Members.Length)
+        {
+            case 1:
+                findings.Error("'synchronous' with a single member", section.Place("synchronous"), "there is nobody to be the synchronous standby", "run three or five members");
+                break;
+            case 2 when topology.Synchronous == SynchronousMode.Strict:
+                findings.Warning("'synchronous: { strict: true }' with two members", section.Place("synchronous"), "while either is away no write is committed", "run three or five members");
+                break;
+        }
+
+        // What PostgreSQL takes for a commit that does not wait for another server.
+        if (topology.Settings.GetValueOrDefault(Commit) is { } commit && (commit.ToLowerInvariant() is "local" or "off" or "false" or "no" or "0"))
+        {
+            findings.Error(
+                $"with synchronous_commit '{commit}' no commit waits for the synchronous standby", section.Section("parameters").Place("synchronous_commit"), "acknowledged writes could be lost all the same",
+                "remove it, or 'synchronous'; an application can set it for a transaction that may be lost");
+        }
     }
 
     /// <summary>Other resources of the file that would get in the way of a member.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -43,7 +44,6 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         section.Allow(s_keys);
         // Where the members keep who leads. One setting, so that another store can follow.
         section.Choice("store", "raft", ("raft", "raft"));
-        RefuseSynchronous(section);
         var members = Hosts("members");
         var proxies = Hosts("proxies");
         var scope = Scope();
@@ -57,6 +57,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var users = Users([superuser, replication, application]);
         var databases = Databases(application.Name);
         var times = Times();
+        var synchronous = Synchronous();
         var haproxy = Haproxy(balancer);
         var pgbouncer = PgBouncer();
         var topology = new PostgresTopology
@@ -80,7 +81,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Locale = section.Word("locale", "a locale such as C.UTF-8")?.Value ?? "C.UTF-8",
             Networks = Networks(),
             Times = times,
-            Settings = Settings(times),
+            Synchronous = synchronous,
+            Settings = Settings(times, synchronous),
             Superuser = superuser,
             Replication = replication,
             Application = application,
@@ -319,7 +321,18 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return times;
     }
 
-    private ImmutableSortedDictionary<string, string> Settings(FailoverTimes times)
+    // true or false, or { strict }, which means true.
+    private SynchronousMode Synchronous()
+    {
+        if (section.Find("synchronous") is YamlMapping map)
+        {
+            return new SectionReader(map, "'synchronous'", _findings).Allow("strict").Truth("strict") == true ? SynchronousMode.Strict : SynchronousMode.On;
+        }
+
+        return section.Truth("synchronous") == true ? SynchronousMode.On : SynchronousMode.Off;
+    }
+
+    private ImmutableSortedDictionary<string, string> Settings(FailoverTimes times, SynchronousMode synchronous)
     {
         var own = section.Section("dynamic");
         if (!RefuseSynchronous(own))
@@ -332,6 +345,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         settings["loop_wait"] = Text(times.LoopWait);
         settings["retry_timeout"] = Text(times.RetryTimeout);
         settings["maximum_lag_on_failover"] = Text(own.Size("maximum_lag_on_failover", 1L << 20));
+        // Both always, so that either is drift when somebody changes it by hand.
+        settings[PatroniHealth.SynchronousKey] = synchronous == SynchronousMode.Off ? "false" : "true";
+        settings[PatroniHealth.StrictKey] = synchronous == SynchronousMode.Strict ? "true" : "false";
         settings["postgresql.use_pg_rewind"] = "true";
         settings["postgresql.use_slots"] = "true";
         foreach (var key in s_numbers.Where(key => own.Find(key) is not null))
@@ -370,7 +386,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             return false;
         }
 
-        _findings.Error($"'{key.Value}' cannot be set yet", key.At, "synchronous replication is not supported by this version of kbr");
+        _findings.Error(
+            $"'{key.Value}' is not set here", key.At, "kbr sets it from 'synchronous' of the 'postgres' section",
+            key.Value.StartsWith(PatroniHealth.SynchronousKey, StringComparison.Ordinal) ? "write synchronous: true, or synchronous: { strict: true }, in the 'postgres' section" : "remove it: there is one synchronous standby");
         return true;
     }
 

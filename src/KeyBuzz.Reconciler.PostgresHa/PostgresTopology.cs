@@ -88,6 +88,9 @@ public sealed record PostgresTopology
     /// <summary>The times that decide how long a failover takes.</summary>
     public required FailoverTimes Times { get; init; }
 
+    /// <summary>Whether a commit waits for a standby.</summary>
+    public required SynchronousMode Synchronous { get; init; }
+
     /// <summary>Patroni's dynamic configuration by flat key, such as <c>ttl</c> or <c>postgresql.parameters.max_connections</c>.</summary>
     public required ImmutableSortedDictionary<string, string> Settings { get; init; }
 
@@ -160,6 +163,19 @@ public sealed record DataVolume(ImmutableSortedDictionary<string, string> Device
 /// <param name="Archive">For archived WAL.</param>
 /// <param name="Configuration">What holds patroni.yml.</param>
 public sealed record MemberDirectories(string Data, string DataDirectory, string Raft, string Archive, string Configuration);
+
+/// <summary>Whether a commit waits until one standby, which Patroni chooses, has it.</summary>
+public enum SynchronousMode
+{
+    /// <summary>It does not: what no replica has received is lost with the leader.</summary>
+    Off,
+
+    /// <summary>It does while there is a standby that streams; where there is none, the leader goes on alone, and nobody else is elected.</summary>
+    On,
+
+    /// <summary>It does in any case: where no standby streams, no write is committed.</summary>
+    Strict,
+}
 
 /// <summary>Patroni's three times, in seconds.</summary>
 /// <param name="Ttl">How long the leader's lease holds.</param>

@@ -25,7 +25,11 @@ public sealed record DrillWay(string Name, string Address, int Port)
 /// <param name="Sent">When it was sent, on the drill's clock.</param>
 /// <param name="Acknowledged">When its commit was acknowledged; null when it was not, or only with the warning that no synchronous standby has it.</param>
 /// <param name="Server">The address of the member that acknowledged it; null when nobody did.</param>
-public sealed record WriteAttempt(long Number, TimeSpan Sent, TimeSpan? Acknowledged, string? Server);
+public sealed record WriteAttempt(long Number, TimeSpan Sent, TimeSpan? Acknowledged, string? Server)
+{
+    /// <summary>The timeline that member wrote it on: each takeover begins a new one.</summary>
+    public long Timeline { get; init; }
+}
 
 /// <summary>What was written through one way.</summary>
 /// <param name="Way">The way.</param>

@@ -48,9 +48,9 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
                 tunnels.Add(await door.OpenTunnelAsync(way.Address, way.Port, stop).ConfigureAwait(false));
             }
 
-            table = new DrillTable(topology, tunnels[0].Port);
+            table = new DrillTable(topology, () => ApplicationLogin.Settings(topology, tunnels[0].Port, "kbr drill", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds));
             await table.CreateAsync(stop).ConfigureAwait(false);
-            return await MeasureAsync(kind, choice, timeout, [.. ways.Zip(tunnels, (way, tunnel) => new DrillWriter(topology, way, tunnel.Port, () => Now))], table, stop).ConfigureAwait(false);
+            return await MeasureAsync(kind, choice, timeout, [.. ways.Zip(tunnels, (way, tunnel) => new DrillWriter(way, () => ApplicationLogin.Settings(topology, tunnel.Port, "kbr drill " + way.Name, DrillWriter.DeadlineSeconds, 30), () => Now))], table, stop).ConfigureAwait(false);
         }
         finally
         {
@@ -94,6 +94,7 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
                     remedy: "a drill begins only while all is well; nothing was done to the cluster"));
             }
 
+            var synchronous = health.IsSynchronous;
             say($"{kind.Deed(leader)}; {string.Join(" and ", writers.Select(writer => writer.Way.Endpoint))} are written to every 50 ms");
             var fault = DrillFault.Of(kind, topology, leader, timeout + s_slack);
             var begun = Now;
@@ -136,7 +137,7 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
                 Scope = topology.Scope,
                 Leader = leader,
                 Members = topology.Members.ToImmutableSortedDictionary(member => member.Address, member => member.Name, StringComparer.Ordinal),
-                Synchronous = false,
+                Synchronous = synchronous,
                 Begun = begun,
                 Made = made,
                 Undone = kind.Lasts() ? undone : null,

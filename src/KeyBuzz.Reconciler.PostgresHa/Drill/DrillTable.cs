@@ -7,15 +7,17 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 
 /// <summary>The table that a drill writes to, in a schema of its own in the application's database.</summary>
 /// <param name="topology">The cluster.</param>
-/// <param name="port">The port on this machine that leads to the leader.</param>
-internal sealed class DrillTable(PostgresTopology topology, int port)
+/// <param name="login">How to log in where the leader is reached.</param>
+internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectionStringBuilder> login)
 {
     /// <summary>The table, with its schema.</summary>
     public const string Name = DrillRun.Schema + ".rows";
 
     // Says whose it is: a schema of that name without it is somebody else's.
     private const string Mark = "kbr drill: rows of a running drill; kbr drops this schema";
-    private const int TimeoutSeconds = 10;
+    /// <summary>How long a login and a statement may take.</summary>
+    public const int TimeoutSeconds = 10;
+
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Makes it. What an earlier drill left, because its kbr was killed, is dropped first. Throws <see cref="DiagnosticException"/>.</summary>
@@ -113,6 +115,6 @@ internal sealed class DrillTable(PostgresTopology topology, int port)
         return rows;
     }
 
-    private NpgsqlDataSource Source() => new NpgsqlSlimDataSourceBuilder(ApplicationLogin.Settings(topology, port, "kbr drill", TimeoutSeconds, TimeoutSeconds).ConnectionString)
+    private NpgsqlDataSource Source() => new NpgsqlSlimDataSourceBuilder(login().ConnectionString)
         .ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
 }

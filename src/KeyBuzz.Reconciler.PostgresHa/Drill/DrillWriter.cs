@@ -4,13 +4,14 @@ using Npgsql;
 namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 
 /// <summary>Writes numbered rows through one way, one after another, as an application does that connects again when its connection fails.</summary>
-/// <param name="topology">The cluster.</param>
 /// <param name="way">The way.</param>
-/// <param name="port">The port on this machine that leads there.</param>
+/// <param name="login">How it logs in there; asked for each connection, since a password may change meanwhile.</param>
 /// <param name="clock">The drill's clock.</param>
-internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int port, Func<TimeSpan> clock)
+internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuilder> login, Func<TimeSpan> clock)
 {
-    private const int DeadlineSeconds = 2;
+    /// <summary>How long it gives a login, and a write.</summary>
+    public const int DeadlineSeconds = 2;
+
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(DeadlineSeconds);
     private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(50);
 
@@ -33,6 +34,18 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
         }
     }
 
+    /// <summary>The last one that was acknowledged; null before the first.</summary>
+    public WriteAttempt? LastAcknowledged
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _attempts.FindLast(attempt => attempt.Acknowledged is not null);
+            }
+        }
+    }
+
     /// <summary>What the last failure said; empty when there was none.</summary>
     public string Trouble
     {
@@ -48,8 +61,6 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
     /// <summary>Writes until it is told to stop; the last attempt is finished.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(ApplicationLogin.Settings(topology, port, "kbr drill " + way.Name, DeadlineSeconds, 30).ConnectionString)
-            .ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
         using var pace = new PeriodicTimer(s_pace);
         Session? session = null;
         try
@@ -58,7 +69,7 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
             {
                 try
                 {
-                    session ??= await Session.OpenAsync(source).ConfigureAwait(false);
+                    session ??= await Session.OpenAsync(login()).ConfigureAwait(false);
                     await WriteAsync(session, number++).ConfigureAwait(false);
                 }
                 catch (Exception exception) when (DrillTable.IsSqlFailure(exception) || exception is OperationCanceledException)
@@ -94,10 +105,10 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
     private async Task WriteAsync(Session session, long number)
     {
         var sent = clock();
-        string? server = null;
+        (string Server, long Timeline)? by = null;
         try
         {
-            server = await session.InsertAsync(way.Name, number).WaitAsync(s_deadline).ConfigureAwait(false);
+            by = await session.InsertAsync(way.Name, number).WaitAsync(s_deadline).ConfigureAwait(false);
         }
         finally
         {
@@ -105,7 +116,7 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
             var answered = clock();
             lock (_gate)
             {
-                _attempts.Add(server is not null && !session.Warned ? new WriteAttempt(number, sent, answered, server) : new WriteAttempt(number, sent, null, null));
+                _attempts.Add(by is { } one && !session.Warned ? new WriteAttempt(number, sent, answered, one.Server) { Timeline = one.Timeline } : new WriteAttempt(number, sent, null, null));
             }
         }
     }
@@ -113,29 +124,48 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
     /// <summary>One connection. What has failed is left to end by itself: the driver would first try to cancel the statement, through the very way that does not answer.</summary>
     private sealed class Session
     {
+        private readonly NpgsqlDataSource _source;
         private readonly NpgsqlConnection _connection;
 
-        private Session(NpgsqlConnection connection)
+        private Session(NpgsqlDataSource source, NpgsqlConnection connection)
         {
-            _connection = connection;
+            (_source, _connection) = (source, connection);
             _connection.Notice += (_, notice) => Warned |= notice.Notice.InvariantSeverity == "WARNING";
         }
 
         public bool Warned { get; private set; }
 
-        public static async Task<Session> OpenAsync(NpgsqlDataSource source)
+        public static async Task<Session> OpenAsync(NpgsqlConnectionStringBuilder login)
         {
             using var deadline = new CancellationTokenSource(s_deadline);
-            return new Session(await source.OpenConnectionAsync(deadline.Token).ConfigureAwait(false));
+            var source = new NpgsqlSlimDataSourceBuilder(login.ConnectionString).ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
+            try
+            {
+                return new Session(source, await source.OpenConnectionAsync(deadline.Token).ConfigureAwait(false));
+            }
+            catch
+            {
+                await source.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
         }
 
-        public async Task<string> InsertAsync(string name, long number)
+        public async Task<(string Server, long Timeline)> InsertAsync(string name, long number)
         {
             Warned = false;
-            await using var command = new NpgsqlCommand($"INSERT INTO {DrillTable.Name} (way, number) VALUES ($1, $2) RETURNING host(inet_server_addr())", _connection);
+            await using var command = new NpgsqlCommand($"INSERT INTO {DrillTable.Name} (way, number) VALUES ($1, $2) RETURNING host(inet_server_addr()), ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint", _connection);
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = name });
             command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = number });
-            return (string)(await command.ExecuteScalarAsync().ConfigureAwait(false))!;
+            await using var reader = await command.ExecuteReaderAsync().ConfigureAwait(false);
+            await reader.ReadAsync().ConfigureAwait(false);
+            var by = (reader.GetString(0), reader.GetInt64(1));
+
+            // To its end: the row comes before the commit, and what goes wrong with that after the row.
+            while (await reader.NextResultAsync().ConfigureAwait(false))
+            {
+            }
+
+            return by;
         }
 
         public void Abandon() => _ = Task.Run(async () =>
@@ -143,6 +173,7 @@ internal sealed class DrillWriter(PostgresTopology topology, DrillWay way, int p
             try
             {
                 await _connection.DisposeAsync().ConfigureAwait(false);
+                await _source.DisposeAsync().ConfigureAwait(false);
             }
             catch (Exception exception) when (DrillTable.IsSqlFailure(exception) || exception is InvalidOperationException or ObjectDisposedException)
             {

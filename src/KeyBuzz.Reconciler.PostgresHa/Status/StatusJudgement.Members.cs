@@ -27,6 +27,11 @@ internal sealed partial class StatusJudgement
         yield return Quorum();
         yield return Leadership();
         yield return Streaming();
+        if (_topology.Synchronous != SynchronousMode.Off)
+        {
+            yield return Synchronous();
+        }
+
         yield return Timeline();
         yield return Lag();
         yield return Restarts();
@@ -59,6 +64,23 @@ internal sealed partial class StatusJudgement
         var seen = LeaderHost is { } leader && Of(leader) is { } snapshot ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Count(row => row.Text("state") == "streaming") : null;
         var text = $"{streaming} of {wanted} replicas say so, the leader sees {(seen is { } count ? count.ToString(CultureInfo.InvariantCulture) : "none")}";
         return streaming == wanted && seen >= wanted ? Item("streaming", _topology.Members, text) : new StatusItem("streaming", StatusVerdict.NotOk, text);
+    }
+
+    // Patroni's word says who may take over, PostgreSQL's whom a commit really waits for.
+    private StatusItem Synchronous()
+    {
+        var standbys = Health.Members.Where(member => member.IsSynchronous).Select(member => member.Name).ToList();
+        var waitedFor = LeaderHost is { } leader && Of(leader) is { } snapshot
+            ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Where(row => row.Text("sync_state") is "sync" or "quorum").Select(row => row.Text("name")).ToList() : null;
+        var strict = _topology.Synchronous == SynchronousMode.Strict;
+        var trouble = !Health.IsSynchronous ? "wanted, and Patroni's configuration has it off: an acknowledged write can be lost"
+            : standbys.Count == 0 ? $"there is no synchronous standby: {(strict ? "no write is committed" : "commits wait for nobody, and nobody else is elected")}"
+            : waitedFor is null ? $"{string.Join(" and ", standbys)} by Patroni's word; the leader's PostgreSQL does not say"
+            : standbys.Exists(name => !waitedFor.Contains(name)) ? $"{string.Join(" and ", standbys)} by Patroni's word, {(waitedFor.Count == 0 ? "none" : string.Join(" and ", waitedFor))} by PostgreSQL's"
+            : null;
+        return trouble is null
+            ? Item("synchronous", _topology.Members, $"commits wait for {string.Join(" and ", standbys)}{(strict ? ", and without a standby none is made" : "")}")
+            : new StatusItem("synchronous", StatusVerdict.NotOk, trouble);
     }
 
     private StatusItem Timeline()

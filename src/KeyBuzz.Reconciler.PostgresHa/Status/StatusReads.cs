@@ -20,11 +20,11 @@ internal sealed class StatusReads(PostgresTopology topology)
 
     public PoolerRead PoolerConfig => new(PgBouncer, PostgresTopology.PgBouncerSocketDirectory, topology.PgBouncer.Port, PoolerTable.Config);
 
-    /// <summary>How far each replica has replayed what the leader has written; on a replica no rows.</summary>
+    /// <summary>How far each replica has replayed what the leader has written, and which of them a commit waits for; on a replica no rows.</summary>
     public SqlRead Replication => Sql(
         "postgres",
         """
-        SELECT application_name AS name, state,
+        SELECT application_name AS name, state, sync_state,
                CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint END AS lag
         FROM pg_stat_replication WHERE application_name <> 'pg_basebackup'
         """);

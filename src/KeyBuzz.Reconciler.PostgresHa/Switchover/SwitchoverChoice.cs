@@ -53,7 +53,7 @@ public sealed record SwitchoverChoice(string Leader, string Candidate)
         : member.Replication != "streaming" ? $"it does not stream{(health.Leader is { } leader ? $" from {leader}" : "")} ({member.Replication ?? "no replication"})"
         : member.LagBytes is not { } lag ? "how far it is behind cannot be told"
         : lag > maxLag ? string.Create(CultureInfo.InvariantCulture, $"it is {lag} bytes behind, more than {maxLag}")
-        : null;
+        : health.Unfit(member);
 
     private static DiagnosticException Refused(string summary, string remedy) => new(Diagnostic.Error(summary, remedy: remedy));
 }

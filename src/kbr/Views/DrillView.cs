@@ -19,7 +19,9 @@ public static class DrillView
             DrillKind.Switchover => "Writes stop for about 3 s, and sessions on the leader end; nothing breaks.",
             DrillKind.Stop => "Writes stop until another member leads, some seconds, and sessions on the leader end. The unit is started again afterwards.",
             _ => string.Create(CultureInfo.InvariantCulture, $"Writes stop until another member leads, up to {topology.Times.WorstCase.TotalSeconds:0} s, and sessions on the leader end.")
-                + " Replication is asynchronous: writes that are acknowledged and not yet received by a replica are lost, the applications' as well as the drill's.",
+                + (topology.Synchronous == SynchronousMode.Off
+                    ? " Replication is asynchronous: writes that are acknowledged and not yet received by a replica are lost, the applications' as well as the drill's."
+                    : " Replication is synchronous where that was applied: no acknowledged write is lost."),
         });
         if (kind.Lasts())
         {

@@ -293,6 +293,20 @@ internal sealed partial class RenderingTests : BlueprintFixture
         IReadOnlyList<string> Ports(string name) => Find(cluster, $"container.{name}@haproxy-02").Spec.List("ports");
     }
 
+    [TestCase("", "false", "false")]
+    [TestCase("synchronous: false", "false", "false")]
+    [TestCase("synchronous: true", "true", "false")]
+    [TestCase("synchronous: { strict: false }", "true", "false")]
+    [TestCase("synchronous: { strict: true }", "true", "true")]
+    public void Synchronous_replication_is_in_the_dynamic_configuration_in_any_case_and_in_the_bootstrap_section(string line, string mode, string strict)
+    {
+        var cluster = Load(line.Length == 0 ? Minimal : With(line));
+        var settings = Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg").Spec.Map("settings");
+
+        Assert.That((settings["synchronous_mode"], settings["synchronous_mode_strict"]), Is.EqualTo((mode, strict)));
+        Assert.That(Content(cluster, "config_file.patroni@db-master-01"), Does.Contain($"    synchronous_mode: {mode}\n    synchronous_mode_strict: {strict}\n"));
+    }
+
     [Test]
     public void What_the_operator_sets_is_what_the_hosts_get()
     {

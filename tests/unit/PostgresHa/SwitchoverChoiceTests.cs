@@ -41,6 +41,17 @@ internal sealed class SwitchoverChoiceTests
     });
 
     [Test]
+    public void With_synchronous_replication_only_the_synchronous_standby_takes_over() => Assert.Multiple(() =>
+    {
+        var answers = Synchronous(Healthy(("db-3", SyncStandby("db-3"))));
+        Assert.That(Choice(answers), Is.EqualTo("db-1 → db-3"));
+        Assert.That(Choice(answers, preferred: "db-2"), Is.EqualTo("db-1 → db-3"));
+        Assert.That(Choice(answers, to: "db-2"), Is.EqualTo("db-2 cannot take over: it is not the synchronous standby, db-3 is"));
+        Assert.That(Choice(Synchronous(Healthy())), Is.EqualTo("pg is not healthy: db-1 has no synchronous standby"));
+        Assert.That(Choice(Synchronous(Healthy()), to: "db-2"), Is.EqualTo("db-2 cannot take over: there is no synchronous standby"));
+    });
+
+    [Test]
     public void Nobody_takes_over_while_another_member_is_not_well() => Assert.Multiple(() =>
     {
         Assert.That(Choice(Healthy(("db-3", "")), to: "db-2"), Is.EqualTo("pg is not healthy: db-3: Patroni does not answer on port 8008"));

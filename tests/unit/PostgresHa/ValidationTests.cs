@@ -236,10 +236,27 @@ internal sealed class ValidationTests : BlueprintFixture
     [Test]
     public void Letting_everybody_try_passwords_is_refused() => Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 is everybody"));
 
-    [TestCase("dynamic: { synchronous_mode: true }", "'synchronous_mode' cannot be set yet")]
-    [TestCase("synchronous: true", "'synchronous' cannot be set yet")]
     [TestCase("store: etcd", "'store' cannot be 'etcd' [choices are: raft]")]
     public void What_is_not_supported_yet_is_refused_and_not_ignored(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
+
+    [TestCase("dynamic: { synchronous_mode: true }", "'synchronous_mode' is not set here", "write synchronous: true, or synchronous: { strict: true }")]
+    [TestCase("dynamic: { synchronous_node_count: 2 }", "'synchronous_node_count' is not set here", "there is one synchronous standby")]
+    [TestCase("synchronous: yes", "'synchronous' must be true or false", "")]
+    [TestCase("synchronous: { strict: maybe }", "'strict' must be true or false", "")]
+    [TestCase("synchronous: { strct: true }", "strct", "strict")]
+    [TestCase("synchronous: true, parameters: { synchronous_commit: local }", "no commit waits for the synchronous standby", "acknowledged writes could be lost")]
+    [TestCase("synchronous: true, parameters: { synchronous_commit: off }", "no commit waits for the synchronous standby", "acknowledged writes could be lost")]
+    public void Synchronous_replication_that_would_not_be_is_refused(string lines, string message, string more) =>
+        Assert.That(OnlyError(With(string.Join("\n  ", lines.Split(", ")))), Does.Contain(message).And.Contain(more));
+
+    [Test]
+    public void A_synchronous_standby_needs_another_member()
+    {
+        Assert.That(OnlyError(Changed("members: db", "members: db-master-01\n  synchronous: true")), Does.Contain("'synchronous' with a single member").And.Contain("nobody to be the synchronous standby"));
+        Assert.That(
+            Warnings(Changed("members: db", "members: [db-master-01, db-slave-01]\n  synchronous: { strict: true }")),
+            Has.Some.Contains("with two members").And.Some.Contains("while either is away no write is committed"));
+    }
 
     [Test]
     public void A_role_placed_on_a_host_is_refused_with_the_group_it_belongs_to()

@@ -38,6 +38,14 @@ internal static class PatroniAnswers
         name => name,
         name => Snapshot(changed.FirstOrDefault(pair => pair.Name == name).Body ?? (name == "db-1" ? Leader(name) : Replica(name)), (new RaftRead("patroni"), Raft(name))));
 
+    /// <summary>The same under another value of Patroni's synchronous_mode.</summary>
+    public static Dictionary<string, Snapshot> Synchronous(Dictionary<string, Snapshot> answers, string mode = "true") => answers.ToDictionary(
+        pair => pair.Key,
+        pair => pair.Value.With(ProviderBench.Snapshot((new HttpRead("127.0.0.1", Port, "/config"), new HttpAnswer(200, $$"""{"ttl": 20, "loop_wait": 5, "retry_timeout": 5, "synchronous_mode": {{mode}}}""")))));
+
+    /// <summary>A replica that is the synchronous standby.</summary>
+    public static string SyncStandby(string name) => Replica(name).Replace("\"timeline\"", "\"sync_standby\": true, \"timeline\"", StringComparison.Ordinal);
+
     public static Snapshot Snapshot(string body, params (Read Read, object? Answer)[] more)
     {
         var list = string.Join(',', Names.Select(name => $$"""{"name": "{{name}}", "role": "{{(name == "db-1" ? "leader" : "replica")}}", "state": "streaming", "timeline": 1, "lag": 0}"""));

@@ -1,4 +1,7 @@
 using System.Collections.Immutable;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -90,6 +93,42 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), ["db-1", "db-2"]), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"));
         Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), []), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"), "the last gate is shut");
         Assert.That(await NextAsync(Group(Healthy(), lost: "db-3"), ["db-2"]), Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it"));
+    }
+
+    [Test]
+    public async Task With_synchronous_replication_it_waits_for_a_synchronous_standby_and_only_that_one_takes_over()
+    {
+        Assert.That(await NextAsync(Group(Synchronous(Healthy())), ["db-2"]), Is.EqualTo("wait db-1 has no synchronous standby"));
+
+        var answers = Synchronous(Healthy(("db-3", SyncStandby("db-3"))));
+        Assert.That(await NextAsync(Group(answers), ["db-1", "db-2"]), Is.EqualTo("go db-2"));
+        Assert.That(await SwitchoverAsync(answers), Does.Contain("\"candidate\":\"db-3\""));
+        Assert.That(await SwitchoverAsync(Healthy()), Does.Contain("\"candidate\":\"db-2\""));
+    }
+
+    // What is asked of Patroni's REST API when the leader is the last to come.
+    private async Task<string> SwitchoverAsync(Dictionary<string, Snapshot> answers)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var asked = Task.Run(async () =>
+        {
+            using var client = await listener.AcceptTcpClientAsync();
+            await using var stream = client.GetStream();
+            var request = new byte[4096];
+            var read = 0;
+            do
+            {
+                read += await stream.ReadAsync(request.AsMemory(read));
+            }
+            while (request[read - 1] != '}');
+            await stream.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"u8.ToArray());
+            return Encoding.UTF8.GetString(request, 0, read);
+        });
+        var group = Group(answers);
+        group.TunnelPort = ((IPEndPoint)listener.LocalEndpoint).Port;
+        Assert.That(await NextAsync(group, ["db-1"]), Does.StartWith("wait db-1 hands over to"));
+        return await asked.WaitAsync(TimeSpan.FromSeconds(30));
     }
 
     [Test]
@@ -252,6 +291,14 @@ internal sealed class PatroniClusterProviderTests
             return Task.FromResult(new ScriptResult(0, "SUCCESS\n", ""));
         }
 
-        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public int? TunnelPort { get; set; }
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+            Task.FromResult<ITunnel>(new Tunnel(TunnelPort ?? throw new NotSupportedException()));
+
+        private sealed record Tunnel(int Port) : ITunnel
+        {
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
     }
 }

@@ -72,6 +72,35 @@ internal sealed class PatroniHealthTests
     public void An_older_patroni_calls_the_leader_master() =>
         Assert.That(Judge(Healthy(("db-1", Leader("db-1").Replace("primary", "master", StringComparison.Ordinal)))).Problems, Is.Empty);
 
+    [TestCase("true")]
+    [TestCase("\"on\"")]
+    [TestCase("\"quorum\"")]
+    public void With_synchronous_replication_a_cluster_without_a_synchronous_standby_is_not_well(string mode)
+    {
+        var without = Judge(Synchronous(Healthy(), mode));
+        Assert.That((without.IsSynchronous, string.Join("; ", without.Problems)), Is.EqualTo((true, "db-1 has no synchronous standby")));
+
+        var health = Judge(Synchronous(Healthy(("db-3", Replica("db-3").Replace("\"timeline\"", mode == "\"quorum\"" ? "\"quorum_standby\": true, \"timeline\"" : "\"sync_standby\": true, \"timeline\"", StringComparison.Ordinal))), mode));
+        Assert.That(health.Problems, Is.Empty);
+        Assert.That(health.Members.Select(member => member.IsSynchronous), Is.EqualTo(new[] { false, false, true }));
+        Assert.That(health.Members.Select(health.Unfit), Is.EqualTo(new[] { "it is not the synchronous standby, db-3 is", "it is not the synchronous standby, db-3 is", null }));
+    }
+
+    [Test]
+    public void Where_no_replica_streams_a_missing_synchronous_standby_is_not_said_on_top()
+    {
+        var health = Judge(Synchronous(Healthy(("db-2", ""), ("db-3", ""))));
+        Assert.That(health.Problems, Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: Patroni does not answer on port 8008" }));
+    }
+
+    [Test]
+    public void Without_synchronous_replication_every_replica_that_streams_may_take_over()
+    {
+        var health = Judge(Synchronous(Healthy(), "false"));
+        Assert.That(health.IsSynchronous, Is.False);
+        Assert.That(health.Members.Select(health.Unfit), Has.All.Null);
+    }
+
     [Test]
     public void Pending_restarts_and_a_pause_are_seen_and_are_not_unhealthy()
     {
