@@ -35,14 +35,14 @@ public sealed class GraphAndCheckTests : LocalCluster
     [Test]
     public void Preconditions_are_checked_and_nothing_else()
     {
-        Preconditions("disk: { path: /, free: 1MiB }");
+        Preconditions("disk: { level: error, path: /, free: 1MiB }");
         Assert.That(Kbr("check"), Is.EqualTo((0, "db-1\n  ok    disk /\nCheck: 1 hold, 0 do not, 0 warnings\n", "")));
-        Preconditions("disk: { path: /, free: 900TiB }");
+        Preconditions("disk: { level: error, path: /, free: 900TiB }");
         var (exit, output, _) = Kbr("check");
         Assert.That(exit, Is.EqualTo(2), output);
         Assert.That(output, Does.Match(@"^db-1\n  WRONG disk /\n        too little disk space at /: .* free of .*, wanted 900 TiB\n        → free or add disk space\nCheck: 0 hold, 1 do not, 0 warnings\n$"));
         Assert.That(Document("check").GetProperty("verdict").GetString(), Is.EqualTo("not_ok"));
-        Preconditions("disk: { path: /, free: 900TiB, level: warn }");
+        Preconditions("disk: { level: warn, path: /, free: 900TiB }");
         Assert.That(Kbr("check").Exit, Is.Zero, "a warning refuses nothing");
 
         WriteCluster(port: Ssh.SshServer.FreePort());

@@ -48,7 +48,7 @@ public abstract class LocalCluster : IDisposable
     protected void WriteCluster(string mode = "0600", string spare = "spare", string more = "", string top = "", int? port = null, string workers = "4", string? name = null) => Write("cluster.yaml", $$"""
         version: 1
         cluster: {{name ?? Name}}
-        ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}} }
+        ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}}, connect_timeout: 60s }
         hosts:
           db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
         preconditions: { swap: off, docker: off, clock: off }
