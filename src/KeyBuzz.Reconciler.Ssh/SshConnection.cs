@@ -30,6 +30,16 @@ internal sealed class SshConnection : IHostConnection
     public async Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
         await SshWriter.OpenAsync(this, holder, parallelism, cancellationToken).ConfigureAwait(false);
 
+    public async Task<bool> EndLockHolderAsync(int processId, CancellationToken cancellationToken)
+    {
+        // It may have ended meanwhile, and another process may have its number: only one that has the lock open is ended. Polled for five seconds, then killed.
+        var (exit, _, _) = await ExecuteAsync(
+            $"{Root}sh -c 'p={processId}; case $(ls -l /proc/$p/fd 2>/dev/null) in *\"-> /run/kbr/lock\"*) ;; *) exit 3;; esac; kill $p; "
+            + "for i in 1 2 3 4 5 6 7 8 9 10; do [ -d /proc/$p ] || exit 0; sleep 0.5; done; kill -9 $p; sleep 0.5; [ ! -d /proc/$p ]'",
+            null, TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
+        return exit == 0;
+    }
+
     public Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken) =>
         Task.Run<ITunnel>(() => SshTunnel.Open(this, address, port), cancellationToken).WaitAsync(cancellationToken);
 

@@ -264,19 +264,5 @@ internal sealed class SshWriter : IHostWriter
         return Encoding.UTF8.GetString(stream.ToArray());
     }
 
-    private static string Describe(ReadOnlyMemory<byte> json)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(json);
-            var root = document.RootElement;
-            string Text(string name) => root.GetProperty(name).ToString();
-            var since = root.GetProperty("since").GetDateTime().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
-            return $"{Text("command")} by {Text("user")} on {Text("machine")} (pid {Text("pid")}, in {Text("directory")}) since {since} UTC";
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
-        {
-            return "unknown, its description cannot be read";
-        }
-    }
+    private static string Describe(ReadOnlyMemory<byte> json) => LockHolder.Read(json)?.InWords ?? "unknown, its description cannot be read";
 }

@@ -21,17 +21,23 @@ services.AddSingleton<ReadOnlyContext>();
 await using var container = services.BuildServiceProvider();
 var context = container.GetRequiredService<CommandContext>();
 var session = container.GetRequiredService<SessionContext>();
+var reading = container.GetRequiredService<ReadOnlyContext>();
 
 var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on your hosts, and makes it so.")
 {
     ValidateCommand.Create(context),
     PlanCommand.Create(session),
+    ShowCommand.Create(context),
     ApplyCommand.CreateApply(session),
     ApplyCommand.CreateDestroy(session),
-    DriftCommand.Create(container.GetRequiredService<ReadOnlyContext>()),
+    DriftCommand.Create(reading),
+    StateCommand.Create(reading, session),
     StatusCommand.Create(session),
+    CheckCommand.Create(reading),
+    GraphCommand.Create(context),
     SwitchoverCommand.Create(session),
     DrillCommand.Create(session),
+    UnlockCommand.Create(session),
     InitCommand.Create(context),
     VersionCommand.Create(context),
 };

@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.LabTests;
+using KeyBuzz.Reconciler.Tests.Cli;
 
 namespace KeyBuzz.Reconciler.HaTests;
 
@@ -28,6 +29,17 @@ public sealed class StatusTests
         }
 
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
+    [Test]
+    public void What_programs_read_of_the_cluster_is_valid_by_the_schemas()
+    {
+        foreach (var arguments in (string[][])[["status"], ["plan"], ["drift"], ["check"], ["state", "list"], ["graph"]])
+        {
+            var outcome = HaSetUp.Workspace.Kbr([.. arguments, "--json"]);
+            Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
+            Assert.That(JsonSchemas.Problems(outcome.Output), Is.Empty, outcome.Output);
+        }
     }
 
     [Test]

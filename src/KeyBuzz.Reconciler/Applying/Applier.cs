@@ -333,7 +333,8 @@ public sealed class Applier
             var intent = change.Action == ResourceAction.Create && record is not null
                 ? RecordScript.Write(record with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty }, cluster)
                 : "";
-            var outcome = record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster);
+            var outcome = (record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster))
+                + (change.MovedFrom is { } former ? RecordScript.Remove(former, cluster) : "");
             if (provider is IHostResourceProvider local)
             {
                 var script = HostScript(change, local);

@@ -35,6 +35,12 @@ public sealed record Cluster(
     /// <summary>What <c>kbr drift</c> shows and does not count.</summary>
     public ImmutableArray<IgnoreRule> IgnoredDrift { get; init; } = [];
 
+    /// <summary>The resources that got another name.</summary>
+    public ImmutableArray<MovedRule> Moved { get; init; } = [];
+
+    /// <summary>What it was made from, by name: hashes of the local files and of the secrets together.</summary>
+    public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
     /// <summary>The record of that type that a blueprint read its section as; null when the file has no such section.</summary>
     public T? Model<T>() where T : class => Models.OfType<T>().FirstOrDefault();
 

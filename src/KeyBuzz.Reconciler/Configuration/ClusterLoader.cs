@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
@@ -17,7 +19,7 @@ public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names
 /// <summary>Reads and validates cluster.yaml.</summary>
 public static class ClusterLoader
 {
-    private static readonly string[] s_keys = ["version", "cluster", "ssh", "hosts", "secrets", "preconditions", "resources", "drift"];
+    private static readonly string[] s_keys = ["version", "cluster", "ssh", "hosts", "secrets", "preconditions", "resources", "drift", "moved"];
 
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
@@ -52,10 +54,12 @@ public static class ClusterLoader
         var expanded = Expand(root, blueprints, new BlueprintContext(name, hosts, secrets, providers, findings));
         ImmutableArray<Resource> made = [.. expanded.SelectMany(one => one.Expansion.Resources)];
         var interpolation = new Interpolation(source, name, hosts.ByName, secrets, findings);
-        var section = new ResourceSection(hosts, new ResourceBinder(directory, interpolation, findings), providers, made, findings);
+        var binder = new ResourceBinder(directory, interpolation, findings);
+        var section = new ResourceSection(hosts, binder, providers, made, findings);
         var own = section.Read(root.Find("resources"));
         ImmutableArray<Resource> resources = [.. made, .. own];
         new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+        var moved = MovedSection.Read(root.Find("moved"), resources, findings);
         foreach (var finding in expanded.SelectMany(one => one.Blueprint.Check(one.Expansion, own)))
         {
             findings.Add(finding);
@@ -68,7 +72,20 @@ public static class ClusterLoader
             Groups = [.. expanded.SelectMany(one => one.Expansion.Groups)],
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
+            Moved = moved,
+            Sources = Sources(source, binder, secrets),
         };
+    }
+
+    // As hashes: what is held here could be shown by mistake.
+    private static ImmutableSortedDictionary<string, string> Sources(SourceText source, ResourceBinder binder, SecretSource secrets)
+    {
+        var all = secrets.All();
+        var sources = binder.Files.Where(pair => pair.Value is not null).ToImmutableSortedDictionary(pair => pair.Key, pair => Hash(pair.Value!.Text), StringComparer.Ordinal)
+            .SetItem(source.File, Hash(source.Text));
+        return sources.SetItem("the secrets", Hash(string.Join('\n', all.Names.Select(name => $"{name}={all.Find(name)}"))));
+
+        static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
     }
 
     /// <summary>What <c>kbr init --credentials</c> has to make: readable also while the secrets are still missing.</summary>

@@ -16,6 +16,9 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
 
     private readonly Dictionary<string, SourceText?> _files = new(StringComparer.Ordinal);
 
+    /// <summary>The local files that became contents, by the names that the cluster file gives them; null for one that cannot be read.</summary>
+    public IReadOnlyDictionary<string, SourceText?> Files => _files;
+
     /// <summary>The attributes for one host, or null when something is wrong with them (which is then noted).</summary>
     public AttributeSet? Bind(ResourceSchema schema, YamlMapping map, string what, Host host)
     {

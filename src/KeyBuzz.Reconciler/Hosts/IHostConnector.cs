@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text.Json;
+
 namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>Opens connections to hosts.</summary>
@@ -29,6 +32,10 @@ public interface IHostConnection : IAsyncDisposable
     /// <param name="parallelism">How many scripts may run at once on the host.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken);
+
+    /// <summary>Ends a process of the host that holds its lock, and answers whether it is gone; one that does not hold the lock is left alone. What the process started runs on.
+    /// Throws <see cref="HostException"/>.</summary>
+    Task<bool> EndLockHolderAsync(int processId, CancellationToken cancellationToken);
 
     /// <summary>Opens a port on this machine's loopback that leads, through the connection, to a port that the host can reach.
     /// While it is open every user of this machine can connect to it. Throws <see cref="HostException"/>.</summary>
@@ -67,7 +74,28 @@ public interface IHostWriter : IAsyncDisposable
 /// <param name="Directory">The directory it was started in.</param>
 /// <param name="Command">What it does, for example <c>apply</c>.</param>
 /// <param name="Since">When it took the lock, UTC.</param>
-public sealed record LockHolder(string User, string Machine, int ProcessId, string Directory, string Command, DateTimeOffset Since);
+public sealed record LockHolder(string User, string Machine, int ProcessId, string Directory, string Command, DateTimeOffset Since)
+{
+    /// <summary>Reads a description as the lock file has it; null when it cannot be read.</summary>
+    public static LockHolder? Read(ReadOnlyMemory<byte> json)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            var root = document.RootElement;
+            string Text(string name) => root.GetProperty(name).GetString() ?? "";
+            return new LockHolder(Text("user"), Text("machine"), root.GetProperty("pid").GetInt32(), Text("directory"), Text("command"), root.GetProperty("since").GetDateTimeOffset());
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Who, where, since when.</summary>
+    public string InWords => string.Create(
+        CultureInfo.InvariantCulture, $"{Command} by {User} on {Machine} (pid {ProcessId}, in {Directory}) since {Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC");
+}
 
 /// <summary>A host cannot be reached, refused us, or broke off.</summary>
 public class HostException : Exception

@@ -52,6 +52,11 @@ internal sealed class ProbeAnswer
             answer._answers[read] = answer.Mounts();
         }
 
+        foreach (var read in groups.Of<LockRead>())
+        {
+            answer._answers[read] = answer.Lock();
+        }
+
         foreach (var read in groups.Of<ClockRead>())
         {
             answer._answers[read] = answer.Clock();
@@ -105,6 +110,13 @@ internal sealed class ProbeAnswer
         {
             _answers[read] = found.GetValueOrDefault(read.Path);
         }
+    }
+
+    private LockState Lock()
+    {
+        var lines = Lines(Part("lock").Payload).ToLookup(line => line.StartsWith("pid ", StringComparison.Ordinal));
+        return new LockState(
+            [.. lines[true].Select(line => int.Parse(line.AsSpan(4), CultureInfo.InvariantCulture)).Distinct()], LockHolder.Read(Encoding.UTF8.GetBytes(string.Concat(lines[false]))));
     }
 
     private List<MountEntry> Mounts()

@@ -248,6 +248,14 @@ public static class ProbeScript
             script.Append("end clock 0\n");
         }
 
+        if (groups.Of<LockRead>().Count > 0)
+        {
+            // Of those that have the file open, some may only wait; a lock shows where its own description does.
+            script.Append("ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r l; do case $l in /proc/*/fd:) p=${l#/proc/}; p=${p%/fd:};;\n");
+            script.Append("*' -> /run/kbr/lock') f=${l% -> *}; f=${f##* }; case $(cat \"/proc/$p/fdinfo/$f\" 2>/dev/null) in *FLOCK*) echo \"pid $p\";; esac;; esac; done\n");
+            script.Append("cat /run/kbr/lock.json 2>/dev/null; end lock 0\n");
+        }
+
         var records = groups.Of<RecordsRead>();
         for (var i = 0; i < records.Count; i++)
         {

@@ -39,6 +39,14 @@ public sealed record UnitRead(string Name) : Read<UnitState>;
 /// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
 public sealed record PortRead(string Address, int Port) : Read<PortState>;
 
+/// <summary>Who holds the lock of the host, and what its description says. Looks through every process of the host: only for who asks about the lock.</summary>
+public sealed record LockRead : Read<LockState>;
+
+/// <summary>The lock of a host.</summary>
+/// <param name="ProcessIds">The processes that hold it; none when it is free.</param>
+/// <param name="Holder">What its description says; of a lock that is free it was left over. Null when there is none, or none that can be read.</param>
+public sealed record LockState(IReadOnlyList<int> ProcessIds, LockHolder? Holder);
+
 /// <summary>Whether the clock is kept in step (kernel's and timedated's view).</summary>
 public sealed record ClockRead : Read<ClockState>;
 

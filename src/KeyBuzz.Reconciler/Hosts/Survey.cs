@@ -24,6 +24,12 @@ public sealed record Survey(
     /// <summary>The hosts that each group's records were found on, also of groups that the configuration has no more.</summary>
     public ImmutableDictionary<string, ImmutableArray<string>> RecordedGroups { get; init; } = ImmutableDictionary<string, ImmutableArray<string>>.Empty;
 
+    /// <summary>Hosts that could not be read at all.</summary>
+    public ImmutableHashSet<string> Unreachable { get; init; } = [];
+
+    /// <summary>The hosts whose records were all read.</summary>
+    public ImmutableHashSet<string> RecordsRead { get; init; } = [];
+
     /// <summary>What the answers of the hosts say of a resource that was read, or is like one that was but for its secrets; null when no host that could say so was read.</summary>
     public Func<Resource, Observation?> Observe { get; init; } = _ => null;
 }
@@ -138,6 +144,39 @@ public class FleetReader : IAsyncDisposable
         return answers;
     }
 
+    /// <summary>Reads the records of these hosts, and nothing else.</summary>
+    public async Task<RecordsFound> ReadRecordsAsync(IEnumerable<Host> hosts, CancellationToken cancellationToken)
+    {
+        var answers = await ReadAsync(hosts, _ => [new RecordsRead(_cluster.Name)], cancellationToken).ConfigureAwait(false);
+        var copies = ImmutableArray.CreateBuilder<RecordCopy>();
+        var read = ImmutableHashSet.CreateBuilder<string>();
+        var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
+        foreach (var (host, (snapshot, unreachable)) in answers.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            var (records, damaged) = snapshot is null ? ([], null) : RecordsIn(snapshot);
+            copies.AddRange(records.Select(record => new RecordCopy(host, record)));
+            if ((unreachable ?? damaged) is { } error)
+            {
+                diagnostics.Add(Diagnostic.Error($"{host}: {error}", host: host));
+            }
+            else
+            {
+                read.Add(host);
+            }
+        }
+
+        return new RecordsFound(copies.ToImmutable(), read.ToImmutable(), diagnostics.ToImmutable());
+    }
+
+    /// <summary>Reads and judges the preconditions of these hosts, and nothing else.</summary>
+    public async Task<ImmutableArray<HostCheck>> CheckAsync(IEnumerable<Host> hosts, CancellationToken cancellationToken)
+    {
+        var answers = await ReadAsync(hosts, host => [.. Preconditions(host.Name).SelectMany(_preconditions.Reads).Distinct()], cancellationToken).ConfigureAwait(false);
+        return [.. answers.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => new HostCheck(
+            pair.Key, pair.Value.Error,
+            pair.Value.Snapshot is { } snapshot ? [.. Preconditions(pair.Key).Select(one => new CheckedPrecondition(one, _preconditions.Evaluate(one, snapshot)))] : []))];
+    }
+
     private async Task<IHostReader> ReaderAsync(Host host, CancellationToken cancellationToken)
     {
         if (!_readers.TryGetValue(host.Name, out var reader))
@@ -195,7 +234,10 @@ public class FleetReader : IAsyncDisposable
     }
 
     // What one host contributes to a survey. Error is the reason why it may not be planned for; Snapshot is null when it could not be read.
-    private sealed record HostPart(Host Host, string? Error, Snapshot? Snapshot, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics);
+    private sealed record HostPart(Host Host, string? Error, Snapshot? Snapshot, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics)
+    {
+        public bool RecordsAreWhole { get; init; } = true;
+    }
 
     // The records of all hosts: of a group's the newest copy, and on which hosts there is a copy.
     private sealed record Records(Dictionary<Address, ResourceRecord> Newest, Dictionary<Address, List<(string Host, long Serial)>> Copies, ImmutableDictionary<string, ImmutableArray<string>> Groups)
@@ -252,6 +294,8 @@ public class FleetReader : IAsyncDisposable
             [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)])
         {
             UnevenRecords = uneven.Select(pair => pair.Key).ToImmutableHashSet(),
+            Unreachable = [.. parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name)],
+            RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             RecordedGroups = records.Groups,
             Observe = Observe,
         };
@@ -292,20 +336,8 @@ public class FleetReader : IAsyncDisposable
     {
         var snapshot = await reader.ReadAsync(ProbeReads(host.Name, checkPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
-        string? error = null;
-        var records = ImmutableArray.CreateBuilder<ResourceRecord>();
-        foreach (var text in snapshot.Get(new RecordsRead(_cluster.Name)))
-        {
-            try
-            {
-                records.Add(RecordJson.Read(text, _cluster.Name, _providers));
-            }
-            catch (FormatException exception)
-            {
-                error = $"a record in /var/lib/kbr/{_cluster.Name}/records cannot be used: {exception.Message}";
-            }
-        }
-
+        var (records, error) = RecordsIn(snapshot);
+        var whole = error is null;
         if (checkPreconditions)
         {
             foreach (var precondition in Preconditions(host.Name))
@@ -322,7 +354,26 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        return new HostPart(host, error, snapshot, records.ToImmutable(), diagnostics.ToImmutable());
+        return new HostPart(host, error, snapshot, records, diagnostics.ToImmutable()) { RecordsAreWhole = whole };
+    }
+
+    private (ImmutableArray<ResourceRecord> Records, string? Error) RecordsIn(Snapshot snapshot)
+    {
+        string? error = null;
+        var records = ImmutableArray.CreateBuilder<ResourceRecord>();
+        foreach (var text in snapshot.Get(new RecordsRead(_cluster.Name)))
+        {
+            try
+            {
+                records.Add(RecordJson.Read(text, _cluster.Name, _providers));
+            }
+            catch (FormatException exception)
+            {
+                error = $"a record in {RecordScript.Directory(_cluster.Name)} cannot be used: {exception.Message}";
+            }
+        }
+
+        return (records.ToImmutable(), error);
     }
 
     // Asks a host what only the records made known.

@@ -34,6 +34,9 @@ public sealed record PlannedChange(
     /// <summary>For a replace that puts the resource elsewhere (another path, another name): what was there before and is removed first.</summary>
     public Resource? Former { get; init; }
 
+    /// <summary>The address that it was recorded under until now, or null: that record goes with the change.</summary>
+    public Address? MovedFrom { get; init; }
+
     /// <summary>Something the operator should know, or null.</summary>
     public string? Note { get; init; }
 
@@ -74,5 +77,5 @@ public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<
     public bool DoesTheSameAs(Plan other) => Effective.Select(Essence).SequenceEqual(other.Effective.Select(Essence));
 
     private static string Essence(PlannedChange change) =>
-        $"{change.Address}|{change.Action}|{string.Join('|', change.Differences.Select(d => $"{d.Name}\0{d.Before?.Value}\0{d.After?.Value}"))}";
+        $"{change.Address}|{change.Action}|{change.MovedFrom}|{string.Join('|', change.Differences.Select(d => $"{d.Name}\0{d.Before?.Value}\0{d.After?.Value}"))}";
 }

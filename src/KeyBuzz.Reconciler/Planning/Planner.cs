@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Records;
@@ -20,6 +21,9 @@ public sealed record PlanOptions
 
     /// <summary>Whether resources that hold data are deleted and not only forgotten.</summary>
     public bool DeleteData { get; init; }
+
+    /// <summary>With <see cref="Destroy"/>: whether what hosts held that cannot be reached is given up.</summary>
+    public bool ForgetUnreachable { get; init; }
 }
 
 /// <summary>Everything a plan is made of.</summary>
@@ -37,6 +41,15 @@ public sealed record PlanInput(
 {
     /// <summary>Records of a group that are not the same on every member: they are written again.</summary>
     public ImmutableHashSet<Address> UnevenRecords { get; init; } = [];
+
+    /// <summary>Of the hosts with an error those that could not be reached at all.</summary>
+    public ImmutableHashSet<string> Unreachable { get; init; } = [];
+
+    /// <summary>The resources that got another name.</summary>
+    public ImmutableArray<MovedRule> Moved { get; init; } = [];
+
+    /// <summary>What hosts that could not be read held when they last were, in words.</summary>
+    public ImmutableDictionary<string, string> LastKnown { get; init; } = ImmutableDictionary<string, string>.Empty;
 }
 
 /// <summary>Compares desired, actual and last applied. Pure: no I/O, no clock, no randomness.</summary>
@@ -55,6 +68,7 @@ public sealed class Planner
     /// <summary>Makes the plan.</summary>
     public Plan Plan(PlanInput input)
     {
+        input = Renamed(input);
         var recorded = ResourceGraph.Build(
             input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()), _providers, keepDangling: true);
         var selected = Select(input, recorded);
@@ -92,10 +106,36 @@ public sealed class Planner
 
         foreach (var (host, reason) in input.HostErrors)
         {
-            work.Diagnostics.Add(Diagnostic.Error($"{host}: {reason}", host: host));
+            var held = input.LastKnown.GetValueOrDefault(host);
+            work.Diagnostics.Add(input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
+                ? Diagnostic.Warning($"{host}: {reason}; what it held is forgotten, and nothing is done there", detail: held, host: host)
+                : Diagnostic.Error($"{host}: {reason}", detail: held, host: host));
         }
 
         return new Plan(Ordered(work), [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]);
+    }
+
+    // What has another name now is known by it from here on. Not so where it would be another thing that is there already: then the two are what they are.
+    private PlanInput Renamed(PlanInput input)
+    {
+        if (input.Moved.IsEmpty || input.Options.Destroy)
+        {
+            return input;
+        }
+
+        var records = input.Records.ToBuilder();
+        foreach (var record in input.Records.Values.Where(record => input.Graph.Find(record.Address) is null).OrderBy(record => record.Address))
+        {
+            var to = MovedRule.Follow(input.Moved, record.Address);
+            if (to != record.Address && input.Graph.Find(to)?.Resource is { } resource && !records.ContainsKey(to)
+                && !(input.Observations.GetValueOrDefault(to) is Observation.Present && IsElsewhere(record, resource)))
+            {
+                records.Remove(record.Address);
+                records[to] = record.Rename(to, _providers.Get(to.Type).Desired(resource), _fingerprint);
+            }
+        }
+
+        return input with { Records = records.ToImmutable() };
     }
 
     // What a cluster was made with, such as its superuser's name: files that say something else must not reach a single host.
@@ -258,7 +298,7 @@ public sealed class Planner
     private void AddMove(Work work, ResourceGraph.Node node, ResourceRecord record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)
     {
         var provider = _providers.Get(record.Address.Type);
-        var former = record.ToResource();
+        var former = Former(record);
         if (node.Resource.PreventDestroy)
         {
             work.Protect(node.Resource, "replaced");
@@ -278,10 +318,13 @@ public sealed class Planner
     private bool IsElsewhere(ResourceRecord record, Resource desired)
     {
         var provider = _providers.Get(record.Address.Type);
-        var former = provider.Links(record.ToResource());
+        var former = provider.Links(Former(record));
         var wanted = provider.Links(desired);
         return !former.Provides.SequenceEqual(wanted.Provides) || !former.ManagedPaths.SequenceEqual(wanted.ManagedPaths);
     }
+
+    // As it was applied: where nothing else names the thing on the host, its own name does.
+    private static Resource Former(ResourceRecord record) => record.ToResource() with { Address = record.RenamedFrom ?? record.Address };
 
     // Images are left to who uses them until then; files, directories, volumes, units and containers have a place of their own.
     private ImmutableArray<string> Places(Resource resource)
@@ -303,7 +346,7 @@ public sealed class Planner
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
-        var recordIsOld = record is null || record.Pending || work.Input.UnevenRecords.Contains(address);
+        var recordIsOld = record is null || record.Pending || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
@@ -343,7 +386,7 @@ public sealed class Planner
         if (differences.Count == 0)
         {
             var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
-            work.Add(new PlannedChange(address, action, Cause.FoundAsWanted, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next, Note = present.Note });
+            work.Add(new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next, Note = present.Note });
             return;
         }
 
@@ -395,6 +438,12 @@ public sealed class Planner
             return;
         }
 
+        if (!work.Input.Options.Destroy && Heir(work, resource) is { } heir)
+        {
+            work.Add(new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"what it stood for is {heir} now" });
+            return;
+        }
+
         var holdsData = provider.HoldsData(resource);
         var deleteData = holdsData && work.Input.Options.DeleteData;
         var detaches = holdsData && !deleteData && provider is IReleasesOnDestroy;
@@ -416,6 +465,20 @@ public sealed class Planner
                 .ToImmutableArray()
             : [];
         work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData });
+    }
+
+    // The wanted resource that stands for the same thing under another name: taking the thing down would take it from that one.
+    private Address? Heir(Work work, Resource removed)
+    {
+        var wanted = work.Things ??= work.Input.Graph.Order.SelectMany(address => Things(work.Input.Graph.Find(address)!.Resource).Select(thing => (address, thing)))
+            .ToLookup(pair => (pair.address.Type, pair.address.Host, pair.thing), pair => pair.address);
+        return Things(removed).SelectMany(thing => wanted[(removed.Address.Type, removed.Address.Host, thing)]).Where(address => address != removed.Address).Cast<Address?>().FirstOrDefault();
+    }
+
+    private IEnumerable<string> Things(Resource resource)
+    {
+        var links = _providers.Get(resource.Address.Type).Links(resource);
+        return links.Provides.Concat(links.ManagedPaths);
     }
 
     // Without the desired text there is nothing to tell secret parts by, so the whole value stays hidden.
@@ -517,6 +580,9 @@ public sealed class Planner
 
         public List<Diagnostic> Diagnostics { get; } = [];
 
+        /// <summary>The wanted resources by what they stand for; made when it is first asked for.</summary>
+        public ILookup<(string Type, string Host, string Thing), Address>? Things { get; set; }
+
         public Observation Observe(Address address) =>
             Input.Observations.GetValueOrDefault(address) ?? new Observation.Unknown("it was not read");
 
@@ -547,7 +613,12 @@ public sealed class Planner
             return null;
         }
 
-        public void Add(PlannedChange change) => Changes[change.Address] = change;
+        public void Add(PlannedChange change)
+        {
+            // What is looked at again later keeps its old record until then.
+            var from = change.Deferred ? null : Input.Records.GetValueOrDefault(change.Address)?.RenamedFrom;
+            Changes[change.Address] = from is null || change.MovedFrom is not null ? change : change with { MovedFrom = from, Note = Join($"recorded as {from} until now", change.Note) };
+        }
 
         public void Block(Address address, string reason) => Blocked[address] = new BlockedResource(address, reason);
 
@@ -566,7 +637,10 @@ public sealed class Planner
             Diagnostics.Add(Diagnostic.Error(
                 $"{resource.Address} would be {what}, but has lifecycle.prevent_destroy",
                 resource.Location,
-                remedy: "drop prevent_destroy there if you mean it, or leave it out with --target",
+                detail: resource.Location is null ? "it was applied with it, and is not in the configuration any more" : null,
+                remedy: resource.Location is null
+                    ? "put it back without prevent_destroy, apply, and then take it out, if you mean it"
+                    : "drop prevent_destroy there if you mean it, or leave it out with --target",
                 host: resource.Address.Host,
                 address: resource.Address.ToString()));
         }

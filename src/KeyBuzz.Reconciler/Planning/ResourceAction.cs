@@ -83,6 +83,9 @@ public enum Cause
 
     /// <summary>It is recorded, but is not there any more.</summary>
     AlreadyGone,
+
+    /// <summary>It is as wanted, and is recorded under the name that it had before.</summary>
+    Moved,
 }
 
 /// <summary>How a cause is written.</summary>
@@ -99,6 +102,7 @@ public static class Causes
         Cause.Destroyed => "destroy was asked for",
         Cause.FoundAsWanted => "found as wanted",
         Cause.Adopted => "adopted: exists and differs",
+        Cause.Moved => "moved: only its record changes",
         Cause.Interrupted => "an earlier apply was interrupted here",
         _ => "already gone",
     };

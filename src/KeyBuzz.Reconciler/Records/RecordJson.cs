@@ -7,11 +7,11 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>Records as one-line JSON documents, format version 1.</summary>
+/// <summary>Records as one-line JSON documents, of the version of <see cref="RecordFormat"/>.</summary>
 public static class RecordJson
 {
     /// <summary>The version this program writes.</summary>
-    public const int FormatVersion = 1;
+    public static int FormatVersion => RecordFormat.Default.Current;
 
     /// <summary>Writes a record.</summary>
     public static string Write(ResourceRecord record, string cluster)
@@ -69,19 +69,13 @@ public static class RecordJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>Reads a record. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program.</summary>
-    public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers)
+    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program.</summary>
+    public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
     {
         try
         {
-            using var document = JsonDocument.Parse(text);
+            using var document = JsonDocument.Parse((format ?? RecordFormat.Default).Bring(text));
             var root = document.RootElement;
-            var version = root.GetProperty("format_version").GetInt32();
-            if (version > FormatVersion)
-            {
-                throw new FormatException($"it has format version {version}; this kbr reads up to {FormatVersion}: use a newer kbr");
-            }
-
             var owner = root.GetProperty("cluster").GetString();
             if (owner != cluster)
             {

@@ -1,16 +1,26 @@
+using System.Collections.Immutable;
 using System.Text.Json;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The operator's copy of the records, <c>state/CLUSTER.json</c>: a convenience, written whole after each apply; losing it loses nothing.</summary>
+/// <summary>The operator's copy of the records, <c>state/CLUSTER.json</c>: written whole after each apply, and read for what a host held that cannot be read. Losing it loses nothing else.</summary>
 public static class StateFile
 {
     /// <summary>The version this program writes.</summary>
     public const int FormatVersion = 1;
 
-    /// <summary>Writes the copy: beside, synced, renamed. The lineage of an existing copy stays, its serial goes up by one.</summary>
-    public static void Write(string path, string cluster, IEnumerable<ResourceRecord> records)
+    /// <summary>Where the copy of a cluster is: beside the cluster file.</summary>
+    public static string PathOf(Cluster cluster)
+    {
+        ArgumentNullException.ThrowIfNull(cluster);
+        return Path.Combine(cluster.Directory, "state", cluster.Name + ".json");
+    }
+
+    /// <summary>Writes the copy: beside, synced, renamed. The lineage of an existing copy stays, its serial goes up by one. Answers the serial.</summary>
+    public static long Write(string path, string cluster, IEnumerable<ResourceRecord> records)
     {
         var (lineage, serial) = Previous(path);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
@@ -31,6 +41,40 @@ public static class StateFile
             json.WriteEndArray();
             json.WriteEndObject();
         });
+        return serial + 1;
+    }
+
+    /// <summary>Reads the copy; one that is not there says nothing, and one that is damaged says nothing with a warning, since the hosts have the records.
+    /// Throws <see cref="DiagnosticException"/> for one that is newer than this program or of another cluster: writing would do away with it.</summary>
+    public static StateCopy Read(string path, string cluster, ProviderRegistry providers)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            var root = document.RootElement;
+            if (root.GetProperty("format_version").GetInt32() is var version && version > FormatVersion)
+            {
+                throw new DiagnosticException(Diagnostic.Error(
+                    $"{path} has format version {version}; this kbr reads up to {FormatVersion}", remedy: "use a newer kbr, or move the file away: the records are on the hosts"));
+            }
+
+            if (root.GetProperty("cluster").GetString() is var owner && owner != cluster)
+            {
+                throw new DiagnosticException(Diagnostic.Error($"{path} is of the cluster '{owner}', not of '{cluster}'", remedy: "move the file away: the records are on the hosts"));
+            }
+
+            return new StateCopy(
+                root.GetProperty("serial").GetInt64(), [.. root.GetProperty("records").EnumerateArray().Select(record => RecordJson.Read(record.GetRawText(), cluster, providers))], []);
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return new StateCopy(0, [], []);
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        {
+            return new StateCopy(0, [], [Diagnostic.Warning(
+                $"{path} cannot be used", detail: exception.Message, remedy: "it is a copy and is written anew by the next apply, or now by kbr state pull; the records are on the hosts")]);
+        }
     }
 
     private static (Guid Lineage, long Serial) Previous(string path)

@@ -14,9 +14,19 @@ internal static class ApplyCommand
     {
         var approve = AutoApprove();
         var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
-        var command = new Command("apply", "Show the plan, ask, and make it true in dependency order.") { approve, adopt };
+        var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm a saved plan that deletes data." };
+        var saved = new Argument<string?>("PLAN") { Description = "A file of plan --out: does exactly that, without asking, or refuses and names what changed.", Arity = ArgumentArity.ZeroOrOne };
+        var command = new Command("apply", "Show the plan, ask, and make it true in dependency order; or do exactly what a saved plan says.") { saved, approve, adopt, confirm };
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
         {
+            if (parsed.GetValue(saved) is { } name)
+            {
+                PlanFile.RefuseOptions(parsed.GetValue(context.Options.Target), parsed.GetValue(adopt));
+                var file = new PlanFile(name, context.Load(parsed, terminal));
+                var what = file.Read(parsed.GetValue(confirm));
+                return RunAsync(context, parsed, terminal, what.Options, what.Options.Destroy ? "destroy" : "apply", approved: true, stop, abort, (session, plan) => file.Check(what, session, plan));
+            }
+
             var options = new PlanOptions
             {
                 Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)),
@@ -32,7 +42,8 @@ internal static class ApplyCommand
         var approve = AutoApprove();
         var deleteData = new Option<bool>("--delete-data") { Description = "Delete data too: volumes, data directories. Needs --confirm." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm --delete-data." };
-        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.") { approve, deleteData, confirm };
+        var forget = new Option<bool>("--forget-unreachable") { Description = "Give up what hosts held that cannot be reached; else nothing is destroyed while one cannot." };
+        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.") { approve, deleteData, confirm, forget };
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
         {
             var withData = parsed.GetValue(deleteData);
@@ -43,7 +54,7 @@ internal static class ApplyCommand
                     "--delete-data deletes data for good and was not confirmed", remedy: $"repeat it with --confirm {name} if you mean the cluster '{name}'"));
             }
 
-            var options = new PlanOptions { Destroy = true, DeleteData = withData, Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)) };
+            var options = new PlanOptions { Destroy = true, DeleteData = withData, ForgetUnreachable = parsed.GetValue(forget), Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)) };
             return RunAsync(context, parsed, terminal, options, "destroy", parsed.GetValue(approve), stop, abort);
         }));
         return command;
@@ -52,13 +63,22 @@ internal static class ApplyCommand
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
     private static async Task<int> RunAsync(
-        SessionContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort)
+        SessionContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort,
+        Action<Session, Plan>? check = null)
     {
         var json = parsed.GetValue(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
         var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
+        check?.Invoke(session, plan);
         PlanCommand.Show(terminal, session, plan, json);
         var result = ExitCode.Done;
+        if (options is { Destroy: true, ForgetUnreachable: false } && !session.Survey!.Unreachable.IsEmpty)
+        {
+            throw new DiagnosticException(Diagnostic.Error(
+                $"nothing was destroyed: {string.Join(", ", session.Survey.Unreachable.Order(StringComparer.Ordinal))} cannot be reached, and what is there would be left behind unknown",
+                remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"));
+        }
+
         if (plan.Effective.Any())
         {
             if (plan.HasChanges && !approved)
@@ -83,6 +103,11 @@ internal static class ApplyCommand
             }
         }
 
+        else if (options.ForgetUnreachable)
+        {
+            await session.SaveStateAsync(options, abort).ConfigureAwait(false);
+        }
+
         if (parsed.GetValue(context.Options.Verbose))
         {
             session.ShowCost(terminal);
@@ -94,6 +119,7 @@ internal static class ApplyCommand
         async Task<Plan> PlanAgainAsync(CancellationToken token)
         {
             var current = await session.PlanAsync(options, token).ConfigureAwait(false);
+            check?.Invoke(session, current);
             if (!current.DoesTheSameAs(plan))
             {
                 terminal.ErrorLine("The hosts changed while the locks were taken. The plan is now:", Terminal.Tone.Changed);

@@ -119,6 +119,8 @@ internal sealed class SessionContext(
         var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
         return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.GetValue(Options.Parallelism));
     }
+
+    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) => new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.GetValue(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
@@ -127,5 +129,10 @@ internal sealed class ReadOnlyContext(
     : CommandContext(providers, blueprints, options)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, new FleetReader(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.GetValue(Options.Parallelism)));
+        new(cluster, Providers, Fleet(parsed, cluster));
+
+    public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
+
+    public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
+        new(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.GetValue(Options.Parallelism));
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 
@@ -20,7 +21,25 @@ internal static class InitCommand
 
             var needed = ClusterLoader.ReadCredentialsNeeded(parsed.GetValue(context.Options.File)!, context.Blueprints);
             var added = CredentialsFile.Initialize(needed);
-            terminal.Line(added.Count == 0 ? $"{needed.Path}: nothing was missing" : $"{needed.Path}: added {string.Join(", ", added)}");
+            if (parsed.GetValue(context.Options.Json))
+            {
+                terminal.Line(JsonView.Document("init", json =>
+                {
+                    json.WriteString("file", needed.Path);
+                    json.WriteStartArray("added");
+                    foreach (var name in added)
+                    {
+                        json.WriteStringValue(name);
+                    }
+
+                    json.WriteEndArray();
+                }));
+            }
+            else
+            {
+                terminal.Line(added.Count == 0 ? $"{needed.Path}: nothing was missing" : $"{needed.Path}: added {string.Join(", ", added)}");
+            }
+
             return Task.FromResult(ExitCode.Done);
         }));
         return command;

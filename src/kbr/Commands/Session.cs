@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Steps;
@@ -17,6 +18,7 @@ internal sealed class Session : IAsyncDisposable
 {
     private readonly IPreconditionChecks _preconditions;
     private readonly RemoteSteps _steps;
+    private PlanInput? _input;
 
     public Session(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IHostConnector connector, RemoteSteps steps, int parallelism)
     {
@@ -26,7 +28,8 @@ internal sealed class Session : IAsyncDisposable
         Providers = providers;
         Graph = ResourceGraph.Build(cluster.Resources, providers);
         Fleet = new Fleet(cluster, providers, _preconditions, new CountedConnector(connector, steps), parallelism);
-        Planner = new Planner(providers, new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!));
+        Fingerprint = new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!);
+        Planner = new Planner(providers, Fingerprint);
         Parallelism = parallelism;
     }
 
@@ -40,6 +43,8 @@ internal sealed class Session : IAsyncDisposable
 
     public Planner Planner { get; }
 
+    public Fingerprint Fingerprint { get; }
+
     public int Parallelism { get; }
 
     /// <summary>The last survey; null before the first.</summary>
@@ -47,19 +52,47 @@ internal sealed class Session : IAsyncDisposable
 
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
+        var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
         Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy, cancellationToken).ConfigureAwait(false);
-        var plan = Planner.Plan(new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options) { UnevenRecords = Survey.UnevenRecords });
-        return plan with { Diagnostics = [.. Cluster.Warnings, .. Survey.Diagnostics, .. plan.Diagnostics] };
+        _input = new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options)
+        {
+            UnevenRecords = Survey.UnevenRecords,
+            Unreachable = Survey.Unreachable,
+            Moved = Cluster.Moved,
+            LastKnown = Survey.Unreachable.Select(host => KeyValuePair.Create(host, copy.Held(host))).Where(pair => pair.Value is not null).ToImmutableDictionary()!,
+        };
+        var plan = Planner.Plan(_input);
+        return plan with { Diagnostics = [.. Cluster.Warnings, .. copy.Diagnostics, .. Left(copy, options), .. Survey.Diagnostics, .. plan.Diagnostics] };
     }
+
+    /// <summary>What the plan that was made last was made from, as fingerprints for a saved plan.</summary>
+    public PlanBasis BasisOf(Plan plan, byte[] key) => PlanBasis.Of(
+        _input!, plan, Providers, key, Cluster.Sources, Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Ssh}")));
 
     public Applier Applier() => new(Cluster, Providers, Fleet, TimeProvider.System, Parallelism, perHost: 4);
 
-    /// <summary>Writes the operator's copy of the records as they are on the hosts now.</summary>
+    /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it has, unless that was to be forgotten.</summary>
     public async Task SaveStateAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         await PlanAsync(options, cancellationToken).ConfigureAwait(false);
-        StateFile.Write(Path.Combine(Cluster.Directory, "state", Cluster.Name + ".json"), Cluster.Name, Survey!.Records.Values);
+        var path = StateFile.PathOf(Cluster);
+        var kept = StateFile.Read(path, Cluster.Name, Providers).Unread(Cluster, Providers, Survey!.RecordsRead).Where(record =>
+            !Survey.Records.ContainsKey(record.Address)
+            && !(options.ForgetUnreachable && Survey.Unreachable.Contains(record.Address.Host) && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(record.Address)))));
+        StateFile.Write(path, Cluster.Name, [.. Survey.Records.Values, .. kept]);
     }
+
+    // What lies on hosts that the cluster file has no more: nobody looks there.
+    private IEnumerable<Diagnostic> Left(StateCopy copy, PlanOptions options) => copy.Records
+        .Where(record => Providers.Find(record.Address.Type) is IHostResourceProvider && Cluster.Hosts.All(host => host.Name != record.Address.Host))
+        .GroupBy(record => record.Address.Host)
+        .Where(left => options.Targets.IsEmpty)
+        .OrderBy(left => left.Key, StringComparer.Ordinal)
+        .Select(left => Diagnostic.Warning(
+            $"{left.Key} is no host of {Cluster.File} any more, and {left.Count()} {(left.Count() == 1 ? "thing was" : "things were")} left there when it was last read",
+            detail: copy.Held(left.Key),
+            remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to take them down; if the host is gone for good: kbr state rm '*@{left.Key}'",
+            host: left.Key));
 
     public void ShowCost(Terminal terminal)
     {

@@ -8,23 +8,25 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr version</c>: which kbr this is, and on what.</summary>
 internal static class VersionCommand
 {
+    /// <summary>The version of this program.</summary>
+    public static string Version { get; } = typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+
     public static Command Create(CommandContext context)
     {
         var command = new Command("version", "Show the version of kbr. Needs no cluster file.");
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
         {
-            var version = typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
             if (parsed.GetValue(context.Options.Json))
             {
                 terminal.Line(JsonView.Document("version", json =>
                 {
-                    json.WriteString("version", version);
+                    json.WriteString("version", Version);
                     json.WriteString("platform", RuntimeInformation.RuntimeIdentifier);
                 }));
             }
             else
             {
-                terminal.Line($"kbr {version}");
+                terminal.Line($"kbr {Version}");
                 terminal.Line($"on {RuntimeInformation.RuntimeIdentifier}");
             }
 

@@ -93,6 +93,11 @@ internal static class JsonView
             json.WriteString("note", note);
         }
 
+        if (change.MovedFrom is { } from)
+        {
+            json.WriteString("moved_from", from.ToString());
+        }
+
         json.WriteStartArray("differences");
         foreach (var difference in change.Differences)
         {

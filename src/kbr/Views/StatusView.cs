@@ -3,8 +3,9 @@ using KeyBuzz.Reconciler.PostgresHa.Status;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Shows the checklist of a cluster, a line per item.</summary>
-internal static class StatusView
+public static class StatusView
 {
+    /// <summary>For a person.</summary>
     public static void Show(Terminal terminal, string scope, ClusterStatus status)
     {
         var width = status.Items.Max(item => item.Name.Length);
@@ -32,6 +33,7 @@ internal static class StatusView
         string Names(StatusVerdict verdict) => string.Join(", ", status.Items.Where(item => item.Verdict == verdict).Select(item => item.Name));
     }
 
+    /// <summary>As JSON.</summary>
     public static string Document(string cluster, string scope, ClusterStatus status) => JsonView.Document("status", json =>
     {
         json.WriteString("cluster", cluster);

@@ -1,0 +1,28 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Graph;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr graph</c>: the resources and what comes before what. Reaches no host, and needs no secrets.</summary>
+internal static class GraphCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var command = new Command("graph", "Show the resources and their order, for Graphviz (dot) or as JSON. Connects to nothing.");
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
+        {
+            var cluster = context.Load(parsed, terminal, secretsOptional: true);
+            var graph = ResourceGraph.Build(cluster.Resources, context.Providers);
+            var targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target));
+            var shown = graph.WithRequirements(graph.Order.Where(address => targets.IsEmpty || targets.Any(target => target.Matches(address))));
+            foreach (var line in parsed.GetValue(context.Options.Json) ? [GraphView.Document(cluster.Name, graph, shown)] : GraphView.Dot(cluster.Name, graph, shown))
+            {
+                terminal.Line(line);
+            }
+
+            return Task.FromResult(ExitCode.Done);
+        }));
+        return command;
+    }
+}

@@ -1,0 +1,37 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary>A look at the records of all hosts, and at the operator's copy of them. It holds no type that can change a host
+/// (<c>ArchitectureTests.Drift_holds_no_type_that_can_change_a_host</c>).</summary>
+internal sealed class RecordsSession(Cluster cluster, ProviderRegistry providers, FleetReader fleet) : IAsyncDisposable
+{
+    /// <summary>Reads the records of all hosts; of a host that cannot be read, what the operator's copy says.</summary>
+    public async Task<RecordsFound> ReadAsync(CancellationToken cancellationToken)
+    {
+        var copy = StateFile.Read(StateFile.PathOf(cluster), cluster.Name, providers);
+        var found = await fleet.ReadRecordsAsync(cluster.Hosts, cancellationToken).ConfigureAwait(false);
+        return found with
+        {
+            Copies = [.. found.Copies, .. copy.Unread(cluster, providers, found.Hosts).Select(record => new RecordCopy(null, record))],
+            Diagnostics = [.. copy.Diagnostics, .. found.Diagnostics],
+        };
+    }
+
+    /// <summary>Writes what was read into the operator's copy.</summary>
+    /// <param name="found">What was read.</param>
+    /// <param name="without">What is no longer kept where only the copy has it.</param>
+    public (string Path, long Serial, int Count) Pull(RecordsFound found, IEnumerable<Address>? without = null)
+    {
+        var dropped = (without ?? []).ToHashSet();
+        ImmutableArray<ResourceRecord> records = [.. found.ByAddress().Where(one => !one.Hosts.IsEmpty || !dropped.Contains(one.Record.Address)).Select(one => one.Record)];
+        var path = StateFile.PathOf(cluster);
+        return (path, StateFile.Write(path, cluster.Name, records), records.Length);
+    }
+
+    public ValueTask DisposeAsync() => fleet.DisposeAsync();
+}

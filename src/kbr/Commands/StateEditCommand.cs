@@ -1,0 +1,101 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr state rm</c> and <c>kbr state mv</c>: change records on the hosts, under their locks, and nothing else there.</summary>
+internal static class StateEditCommand
+{
+    public static Command CreateRemove(SessionContext context)
+    {
+        var patterns = new Argument<string[]>("ADDRESS") { Description = "The resources (globs) whose records go.", Arity = ArgumentArity.OneOrMore };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.") { patterns, approve };
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
+            context, parsed, terminal, "state rm", parsed.GetValue(approve),
+            (_, found) => [.. CommonOptions.Patterns(parsed.GetValue(patterns)).SelectMany(pattern => found.Matching(pattern)).GroupBy(copy => copy.Record.Address).Select(copies => RecordEdit.Of([.. copies], null))], stop)));
+        return command;
+    }
+
+    public static Command CreateMove(SessionContext context)
+    {
+        var from = new Argument<string>("FROM") { Description = "The address that is recorded." };
+        var to = new Argument<string>("TO") { Description = "The address that it is to have: the same type, on the same host." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve };
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
+            context, parsed, terminal, "state mv", parsed.GetValue(approve), (session, found) => [Move(session, found, AddressOf(parsed.GetValue(from)!), AddressOf(parsed.GetValue(to)!))], stop)));
+        return command;
+    }
+
+    private static Address AddressOf(string text) => Address.TryParse(text, out var address)
+        ? address
+        : throw new DiagnosticException(Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host"));
+
+    private static RecordEdit Move(Session session, RecordsFound found, Address from, Address to)
+    {
+        if (from.Type != to.Type || from.Host != to.Host || from == to)
+        {
+            throw new DiagnosticException(Diagnostic.Error(
+                $"{from} cannot become {to}", remedy: "type and host stay: a record lies on the host it speaks of, and something on another host is another thing"));
+        }
+
+        if (found.Copies.Any(copy => copy.Record.Address == to))
+        {
+            throw new DiagnosticException(Diagnostic.Error($"there is a record of {to} already", remedy: $"kbr state show '{to}' shows it"));
+        }
+
+        var edit = RecordEdit.Of(found.Matching(new AddressPattern(from.ToString())), null);
+        var desired = session.Graph.Find(to) is { } node ? session.Providers.Get(to.Type).Desired(node.Resource) : Comparable.None;
+        return edit with { Becomes = edit.Record.Rename(to, desired, session.Fingerprint) };
+    }
+
+    private static async Task<int> EditAsync(
+        SessionContext context, ParseResult parsed, Terminal terminal, string word, bool approved, Func<Session, RecordsFound, ImmutableArray<RecordEdit>> choose, CancellationToken stop)
+    {
+        var json = parsed.GetValue(context.Options.Json);
+        await using var session = context.Open(parsed, terminal);
+        var records = new RecordsSession(session.Cluster, session.Providers, session.Fleet);
+        var edits = Choose(await records.ReadAsync(stop).ConfigureAwait(false));
+        if (!json)
+        {
+            StateView.ShowEdits(terminal, edits);
+        }
+
+        if (!approved)
+        {
+            Approval.Ask(terminal, word, json);
+        }
+
+        var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);
+        await RecordEditor.RunAsync(session.Cluster.Name, session.Fleet, edits, async () => Choose(await records.ReadAsync(stop).ConfigureAwait(false)), holder, stop).ConfigureAwait(false);
+        records.Pull(await records.ReadAsync(stop).ConfigureAwait(false), without: edits.Select(edit => edit.Record.Address));
+        if (json)
+        {
+            terminal.Line(StateView.EditDocument(session.Cluster.Name, edits));
+        }
+        else
+        {
+            terminal.Line($"{edits.Length} {(edits.Length == 1 ? "record" : "records")} changed; on the hosts nothing else was", Terminal.Tone.Bold);
+        }
+
+        return ExitCode.Done;
+
+        // A record that only the operator's copy has can be changed there where its host is no host of the cluster any more, and not where it will come back.
+        ImmutableArray<RecordEdit> Choose(RecordsFound found)
+        {
+            var chosen = choose(session, found);
+            return chosen.FirstOrDefault(edit => edit.Hosts.IsEmpty && (edit.Becomes is not null || session.Cluster.Hosts.Any(host => host.Name == edit.Record.Address.Host))) is { } lost
+                ? throw new DiagnosticException([
+                    Diagnostic.Error($"the record of {lost.Record.Address} is on a host that cannot be read; nothing was changed", host: lost.Record.Address.Host, address: lost.Record.Address.ToString()),
+                    .. found.Diagnostics])
+                : chosen;
+        }
+    }
+}

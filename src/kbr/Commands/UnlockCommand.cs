@@ -1,0 +1,76 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr unlock</c>: who holds the lock of each host; with <c>--end</c>, ends the shell that does.</summary>
+internal static class UnlockCommand
+{
+    public static Command Create(SessionContext context)
+    {
+        var end = new Option<string[]>("--end") { Description = "End the shell that holds the lock of this host. What it has begun there finishes by itself; kbr's run fails." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var command = new Command("unlock", "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself when its holder ends, also when it was killed.") { end, approve };
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
+        {
+            var json = parsed.GetValue(context.Options.Json);
+            var cluster = context.Load(parsed, terminal, secretsOptional: true);
+            await using var fleet = context.OpenFleet(parsed, cluster);
+            var ended = parsed.GetValue(end) ?? [];
+            if (ended.FirstOrDefault(name => cluster.Hosts.All(host => host.Name != name)) is { } unknown)
+            {
+                throw new DiagnosticException(Diagnostic.Error($"{cluster.File} has no host '{unknown}'"));
+            }
+
+            var targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target));
+            ImmutableArray<Host> hosts = [.. cluster.Hosts.Where(host => ended.Length > 0 ? ended.Contains(host.Name) : targets.IsEmpty || targets.Any(target => target.MatchesHost(host.Name)))];
+            var locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
+            if (locks.Any(one => one.State?.ProcessIds.Count > 0) && ended.Length > 0)
+            {
+                if (!json)
+                {
+                    UnlockView.Show(terminal, locks);
+                }
+
+                if (!parsed.GetValue(approve))
+                {
+                    Approval.Ask(terminal, "unlock --end", json);
+                }
+
+                foreach (var (one, process) in locks.SelectMany(one => (one.State?.ProcessIds ?? []).Select(process => (one, process))))
+                {
+                    await fleet.Connections[one.Host].EndLockHolderAsync(process, stop).ConfigureAwait(false);
+                }
+
+                locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
+            }
+
+            if (json)
+            {
+                terminal.Line(UnlockView.Document(cluster.Name, locks));
+            }
+            else
+            {
+                UnlockView.Show(terminal, locks);
+            }
+
+            return locks.Any(one => one.State is null || (ended.Length > 0 && one.State.ProcessIds.Count > 0)) ? ExitCode.Error : ExitCode.Done;
+        }));
+        return command;
+    }
+
+    private static async Task<ImmutableArray<HostLock>> ReadAsync(Fleet fleet, IEnumerable<Host> hosts, CancellationToken cancellationToken)
+    {
+        var answers = await fleet.ReadAsync(hosts, _ => [new LockRead()], cancellationToken).ConfigureAwait(false);
+        return [.. answers.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => new HostLock(pair.Key, pair.Value.Snapshot?.Get(new LockRead()), pair.Value.Error))];
+    }
+}
+
+/// <summary>The lock of a host as it was found.</summary>
+/// <param name="Host">The host.</param>
+/// <param name="State">Its lock; null when it could not be read.</param>
+/// <param name="Error">Why it could not.</param>
+internal sealed record HostLock(string Host, LockState? State, string? Error);

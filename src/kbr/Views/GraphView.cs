@@ -1,0 +1,75 @@
+using System.Text.Json;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Views;
+
+/// <summary>The graph of resources, in the language of Graphviz and as JSON.</summary>
+internal static class GraphView
+{
+    /// <summary>Arrows point to what comes first, as in Terraform: a whole one where it must exist, a dashed one where it is no more than an order.</summary>
+    public static IEnumerable<string> Dot(string cluster, ResourceGraph graph, IReadOnlySet<Address> shown)
+    {
+        yield return $"digraph {Quote(cluster)} {{";
+        yield return "  rankdir = \"RL\"";
+        yield return "  node [shape = \"box\", fontname = \"sans-serif\"]";
+        foreach (var (number, host) in graph.Order.Where(shown.Contains).GroupBy(address => address.Host).OrderBy(group => group.Key, StringComparer.Ordinal).Index())
+        {
+            yield return $"  subgraph cluster_{number} {{";
+            yield return $"    label = {Quote(host.Key)}";
+            foreach (var address in host)
+            {
+                yield return $"    {Quote(address.ToString())} [label = {Quote($"{address.Type}.{address.Name}")}]";
+            }
+
+            yield return "  }";
+        }
+
+        foreach (var node in graph.Order.Where(shown.Contains).Select(address => graph.Find(address)!))
+        {
+            foreach (var required in node.Requires.Where(shown.Contains))
+            {
+                yield return $"  {Quote(node.Resource.Address.ToString())} -> {Quote(required.ToString())}";
+            }
+
+            foreach (var before in node.After.Where(shown.Contains).Except(node.Requires))
+            {
+                yield return $"  {Quote(node.Resource.Address.ToString())} -> {Quote(before.ToString())} [style = \"dashed\"]";
+            }
+        }
+
+        yield return "}";
+    }
+
+    public static string Document(string cluster, ResourceGraph graph, IReadOnlySet<Address> shown) => JsonView.Document("graph", json =>
+    {
+        json.WriteString("cluster", cluster);
+        json.WriteStartArray("resources");
+        foreach (var node in graph.Order.Where(shown.Contains).Select(address => graph.Find(address)!))
+        {
+            json.WriteStartObject();
+            json.WriteString("address", node.Resource.Address.ToString());
+            json.WriteString("host", node.Resource.Address.Host);
+            json.WriteString("group", node.Resource.Group);
+            json.WriteString("volume", node.Volume?.ToString());
+            Write(json, "requires", node.Requires);
+            Write(json, "after", node.After);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    });
+
+    private static void Write(Utf8JsonWriter json, string name, IEnumerable<Address> addresses)
+    {
+        json.WriteStartArray(name);
+        foreach (var address in addresses)
+        {
+            json.WriteStringValue(address.ToString());
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static string Quote(string text) => "\"" + text.Replace("\"", "\\\"", StringComparison.Ordinal) + "\"";
+}

@@ -1,0 +1,61 @@
+namespace KeyBuzz.Reconciler.Tests.Cli;
+
+/// <summary>kbr graph and kbr check as a user runs them.</summary>
+[TestFixture]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class GraphAndCheckTests : LocalCluster
+{
+    private const string More = "  - { type: directory, name: inner, host: db-1, path: FOLDER/spare/inner, after: config_file.app }";
+
+    [Test]
+    public void The_graph_is_drawn_from_the_file_alone()
+    {
+        WriteCluster(more: More, port: 1);
+        Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
+        Assert.That(Done("graph"), Is.EqualTo($$"""
+            digraph "{{Name}}" {
+              rankdir = "RL"
+              node [shape = "box", fontname = "sans-serif"]
+              subgraph cluster_0 {
+                label = "db-1"
+                "config_file.app@db-1" [label = "config_file.app"]
+                "directory.spare@db-1" [label = "directory.spare"]
+                "directory.inner@db-1" [label = "directory.inner"]
+              }
+              "directory.inner@db-1" -> "directory.spare@db-1"
+              "directory.inner@db-1" -> "config_file.app@db-1" [style = "dashed"]
+            }
+
+            """));
+        Assert.That(Done("graph", "--target", "directory.*"), Does.Not.Contain("config_file"));
+        var inner = Document("graph").GetProperty("resources")[2];
+        Assert.That((inner.GetProperty("address").GetString(), inner.GetProperty("requires")[0].GetString(), inner.GetProperty("after")[0].GetString()), Is.EqualTo(("directory.inner@db-1", "directory.spare@db-1", "config_file.app@db-1")));
+    }
+
+    [Test]
+    public void Preconditions_are_checked_and_nothing_else()
+    {
+        Preconditions("disk: { level: error, path: /, free: 1MiB }");
+        Assert.That(Kbr("check"), Is.EqualTo((0, "db-1\n  ok    disk /\nCheck: 1 hold, 0 do not, 0 warnings\n", "")));
+        Preconditions("disk: { level: error, path: /, free: 900TiB }");
+        var (exit, output, _) = Kbr("check");
+        Assert.That(exit, Is.EqualTo(2), output);
+        Assert.That(output, Does.Match(@"^db-1\n  WRONG disk /\n        too little disk space at /: .* free of .*, wanted 900 TiB\n        → free or add disk space\nCheck: 0 hold, 1 do not, 0 warnings\n$"));
+        Assert.That(Document("check").GetProperty("verdict").GetString(), Is.EqualTo("not_ok"));
+        Preconditions("disk: { level: warn, path: /, free: 900TiB }");
+        Assert.That(Kbr("check").Exit, Is.Zero, "a warning refuses nothing");
+
+        WriteCluster(port: Ssh.SshServer.FreePort());
+        (exit, output, _) = Kbr("check");
+        Assert.That(exit, Is.EqualTo(1), output);
+        Assert.That(output, Does.StartWith("db-1\n  ?     ").And.EndWith("1 host could not be asked\n"));
+        Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False);
+    }
+
+    private void Preconditions(string what)
+    {
+        WriteCluster();
+        var yaml = File.ReadAllText(Path.Combine(Folder, "cluster.yaml"));
+        Write("cluster.yaml", yaml.Replace("clock: off }", $"clock: off, {what} }}", StringComparison.Ordinal));
+    }
+}

@@ -1,0 +1,103 @@
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.PostgresHa.Status;
+
+namespace KeyBuzz.Reconciler.Tests.Cli;
+
+/// <summary>What kbr writes with --json is what docs/schema says.</summary>
+[TestFixture]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed partial class JsonSchemaTests : LocalCluster
+{
+    private readonly HashSet<string> _seen = [];
+
+    [Test]
+    public void What_every_command_writes_is_valid()
+    {
+        Check("version");
+        Check("init", "--credentials");
+        Check("validate");
+        Check("graph");
+        Check("check");
+        Check("plan", "--out", "f.plan");
+        Check("show", "f.plan");
+        Check("apply", "f.plan");
+        Check("state", "list");
+        Check("state", "pull");
+        Check("drift");
+        Check("unlock");
+        WriteCluster(spare: "extra", workers: "5", top: "moved: [{ from: directory.spare, to: directory.extra }]", more: "  - { type: directory, name: new, host: db-1, path: FOLDER/new }");
+        File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
+        Check("drift");
+        Check("plan");
+        Check("apply", "--auto-approve");
+        Check("state", "rm", "directory.new@db-1", "--auto-approve");
+        Write("host/new/file", "in the way\n");
+        Write("cluster.yaml", File.ReadAllText(Path.Combine(Folder, "cluster.yaml")).Replace("/new }", "/new/file }", StringComparison.Ordinal));
+        Check("apply", "--auto-approve");
+        WriteCluster(port: Ssh.SshServer.FreePort());
+        Check("plan");
+        Check("check");
+        Check("state", "list");
+        Check("unlock");
+        WriteCluster();
+        Check("destroy", "--auto-approve");
+        Check("apply");
+        Assert.That(_seen, Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "drill"])), "those of a PostgreSQL cluster have tests of their own");
+    }
+
+    [Test]
+    public void A_document_that_lacks_something_or_has_another_type_is_not_valid()
+    {
+        Done("apply", "--auto-approve");
+        File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
+        foreach (var text in new[] { Kbr("plan", "--json").Output, Kbr("drift", "--json").Output, Kbr("state", "list", "--json").Output, Kbr("unlock", "--json").Output })
+        {
+            Assert.That(JsonSchemas.Problems(text), Is.Empty);
+            foreach (var key in JsonNode.Parse(text)!.AsObject().Select(pair => pair.Key))
+            {
+                var without = JsonNode.Parse(text)!.AsObject();
+                without.Remove(key);
+                if (key != "kind")
+                {
+                    Assert.That(JsonSchemas.Problems(without.ToJsonString()), Is.Not.Empty, $"without {key}");
+                    without[key] = false;
+                    Assert.That(JsonSchemas.Problems(without.ToJsonString()), Is.Not.Empty, $"{key} of another type");
+                }
+            }
+        }
+    }
+
+    [Test]
+    public void A_status_is_valid()
+    {
+        var status = new ClusterStatus([new StatusItem("members", StatusVerdict.Ok, "3 of 3"), new StatusItem("leader", StatusVerdict.NotOk, "none"), new StatusItem("raft", StatusVerdict.Unknown, "not asked")]);
+        Assert.That(JsonSchemas.Problems(StatusView.Document("lab", "pg", status)), Is.Empty);
+    }
+
+    [Test]
+    public void Every_kind_has_a_schema_and_is_in_the_documentation()
+    {
+        var kinds = Directory.GetFiles(Path.Combine(JsonSchemas.Root, "src/kbr"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(file => KindPattern().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value)).Append("saved_plan").Distinct();
+        Assert.That(JsonSchemas.Kinds, Is.EquivalentTo(kinds));
+        var documentation = File.ReadAllText(Path.Combine(JsonSchemas.Root, "docs/json.md"));
+        Assert.That(JsonSchemas.Kinds.Where(kind => !documentation.Contains($"| `{kind}` |", StringComparison.Ordinal)), Is.Empty);
+    }
+
+    private void Check(params string[] arguments)
+    {
+        var (_, output, error) = Kbr([.. arguments, "--json"]);
+        var lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.That(lines, Is.Not.Empty, $"{string.Join(' ', arguments)}: {error}");
+        foreach (var line in lines)
+        {
+            Assert.That(JsonSchemas.Problems(line), Is.Empty, $"{string.Join(' ', arguments)}: {line}");
+            _seen.Add(JsonNode.Parse(line)!["kind"]!.GetValue<string>());
+        }
+    }
+
+    [GeneratedRegex("""(?:JsonView\.|\b)Document\("([a-z_]+)",""")]
+    private static partial Regex KindPattern();
+}

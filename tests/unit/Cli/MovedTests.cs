@@ -1,0 +1,88 @@
+namespace KeyBuzz.Reconciler.Tests.Cli;
+
+/// <summary>Resources that were renamed, dropped, or protected from that.</summary>
+[TestFixture]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class MovedTests : LocalCluster
+{
+    [Test]
+    public void A_new_name_moves_the_record_and_touches_nothing_else()
+    {
+        Done("apply", "--auto-approve");
+        var before = File.GetLastWriteTimeUtc(ConfigFile);
+        Rename("app", "main");
+        WriteMoved("moved: [{ from: directory.spare, to: directory.other }, { from: directory.other, to: directory.extra@* }, { from: config_file.app@db-1, to: config_file.main@db-1 }]", "extra", "main");
+        Assert.That(Done("plan", "--detailed-exitcode"), Is.EqualTo("""
+            db-1
+              = config_file.main@db-1  moved: only its record changes
+                  recorded as config_file.app@db-1 until now
+              = directory.extra@db-1  moved: only its record changes
+                  recorded as directory.spare@db-1 until now
+
+            Plan: 0 to create, 0 to update, 0 to replace, 0 to delete (2 to adopt)
+
+            """));
+        Done("apply", "--auto-approve");
+        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" }));
+        Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
+        Assert.That(Done("plan", "--detailed-exitcode"), Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"), "entries that are done with may stay");
+    }
+
+    [Test]
+    public void What_changed_beside_its_name_is_changed_and_a_name_without_an_entry_takes_nothing_down()
+    {
+        Done("apply", "--auto-approve");
+        WriteMoved("moved: [{ from: config_file.app, to: config_file.main }]", "extra", "main", mode: "0640");
+        var plan = Done("plan");
+        Assert.That(plan, Does.Contain("~ config_file.main@db-1  configuration changed\n      recorded as config_file.app@db-1 until now\n      mode: 0600 → 0640\n"));
+        Assert.That(plan, Does.Contain("# directory.spare@db-1  removed from the configuration\n      what it stood for is directory.extra@db-1 now\n").And.Contain("= directory.extra@db-1  found as wanted"));
+        Done("apply", "--auto-approve");
+        Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
+        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" }));
+    }
+
+    [TestCase("{ from: directory.spare, to: directory.spare2 }", "directory.spare was moved, but is still there")]
+    [TestCase("{ from: directory.old, to: directory.spar }", "there is no resource directory.spar that directory.old could have become")]
+    [TestCase("{ from: directory.old, to: config_file.app }", "directory.old cannot become config_file.app")]
+    [TestCase("{ from: directory.old@db-1, to: directory.spare@db-2 }", "directory.old@db-1 cannot become directory.spare@db-2")]
+    [TestCase("{ from: old, to: directory.spare }", "'old' is no address")]
+    [TestCase("{ from: directory.old }", "an entry of 'moved' has no 'to'")]
+    [TestCase("{ from: directory.a, to: directory.b }, { from: directory.b, to: directory.a }", "the names in 'moved' go round in a circle from directory.a")]
+    public void An_entry_that_cannot_be_is_refused_with_its_line(string entry, string said)
+    {
+        WriteCluster(top: $"moved: [{entry}]");
+        Assert.That(Refused("validate"), Does.Contain("Error: " + said).And.Contain("  at cluster.yaml:7:"));
+    }
+
+    [Test]
+    public void What_was_dropped_goes_after_what_required_it_and_what_is_protected_stays_with_its_line_named()
+    {
+        const string more = """
+              - { type: directory, name: outer, host: db-1, path: FOLDER/outer }
+              - { type: directory, name: inner, host: db-1, path: FOLDER/outer/inner }
+              - { type: directory, name: kept, host: db-1, path: FOLDER/kept, lifecycle: { prevent_destroy: true } }
+            """;
+        WriteCluster(more: more);
+        Done("apply", "--auto-approve");
+        Assert.That(Refused("plan", "--destroy"), Does.Contain("Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  at cluster.yaml:20:"));
+        WriteCluster();
+        Assert.That(Refused("plan"), Does.StartWith("Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  it was applied with it, and is not in the configuration any more\n"));
+
+        WriteCluster(more: more.Split('\n')[2]);
+        var events = Done("apply", "--auto-approve", "--json").Split('\n').Where(line => line.Contains("\"event\":\"done\"", StringComparison.Ordinal)).Select(line => line.Split("\"address\":\"")[1].Split('"')[0]);
+        Assert.That(events, Is.EqualTo(new[] { "directory.inner@db-1", "directory.outer@db-1" }));
+        Assert.That(Directory.GetDirectories($"{Folder}/host").Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "kept", "spare" }));
+    }
+
+    private void WriteMoved(string moved, string spare, string app, string mode = "0600")
+    {
+        WriteCluster(spare: spare, top: moved, mode: mode);
+        Rename("app", app);
+    }
+
+    private void Rename(string from, string to)
+    {
+        var yaml = File.ReadAllText(Path.Combine(Folder, "cluster.yaml"));
+        Write("cluster.yaml", yaml.Replace($"name: {from}\n", $"name: {to}\n", StringComparison.Ordinal));
+    }
+}

@@ -1,0 +1,139 @@
+using System.Text.Json;
+
+namespace KeyBuzz.Reconciler.Tests.Cli;
+
+/// <summary>plan --out, show and apply of a saved plan, as a user runs them.</summary>
+[TestFixture]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class SavedPlanTests : LocalCluster
+{
+    private string Plan => Path.Combine(Folder, "f.plan");
+
+    [Test]
+    public void What_was_saved_is_shown_as_it_was_and_applied_as_it_was_without_a_question()
+    {
+        var planned = Done("plan", "-out", "f.plan");
+        Assert.That(File.GetUnixFileMode(Plan), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.That(File.ReadAllText(Plan), Does.Not.Contain("canary-"), "it holds no secret");
+        Assert.That(Done("show", "f.plan"), Does.StartWith($"A plan for {Name}, made at ").And.EndWith("\n\n" + planned));
+
+        var shown = Document("show", "f.plan");
+        Assert.That(
+            (shown.GetProperty("kind").GetString(), shown.GetProperty("authenticated").GetBoolean(), shown.GetProperty("plan").GetProperty("changes").GetArrayLength()), Is.EqualTo(("saved_plan", true, 2)));
+
+        Assert.That(Done("apply", "f.plan"), Does.Contain("Apply complete: 2 created"));
+        Assert.That(File.ReadAllText(ConfigFile), Does.Contain(Password));
+        Assert.That(Done("plan", "--detailed-exitcode"), Does.StartWith("Plan: 0 to create"));
+
+        // It was applied: it does not hold a second time.
+        var again = Refused("apply", "f.plan");
+        Assert.That(again, Does.StartWith("Error: f.plan does not hold any more; nothing was changed\n").And.Contain("directory.spare@db-1: it was applied since (its record on db-1 is another); it is there on db-1 now"));
+    }
+
+    [Test]
+    public void What_changed_since_is_named_with_its_host_or_its_file_and_nothing_is_done()
+    {
+        Done("apply", "--auto-approve");
+        Write("more.txt", "one\n");
+        const string more = "  - { type: config_file, name: more, host: db-1, path: FOLDER/more.conf, content_file: more.txt }";
+        WriteCluster(more: more);
+        Done("plan", "--out", "f.plan");
+
+        File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("Error: config_file.app@db-1: mode was changed on db-1\n"));
+        File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+
+        Write("more.txt", "two\n");
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("Error: config_file.more@db-1: content is wanted otherwise (changed since: more.txt)\n  at cluster.yaml:"));
+        Write("more.txt", "one\n");
+
+        WriteCluster(mode: "0640", more: more);
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("Error: config_file.app@db-1: mode is wanted otherwise (changed since: cluster.yaml)\n  at cluster.yaml:"));
+        WriteCluster(more: more + "\n  - { type: directory, name: other, host: db-1, path: FOLDER/other }");
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("directory.other@db-1: it was added to the configuration").And.Contain("it is there").Or.Contain("added"));
+        WriteCluster(more: more);
+
+        WriteSecrets("canary-another-one");
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("config_file.app@db-1: content is wanted otherwise (changed since: the secrets)"));
+        WriteSecrets();
+
+        var record = $"{Records}/config_file.app@db-1.json";
+        var was = File.ReadAllText(record);
+        File.WriteAllText(record, was.Replace("\"created\":true", "\"created\":false", StringComparison.Ordinal));
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("config_file.app@db-1: it was applied since (its record on db-1 is another)"));
+        File.WriteAllText(record, was.Replace("\"applied_at\":\"2", "\"applied_at\":\"1", StringComparison.Ordinal));
+
+        Assert.That(File.Exists($"{Folder}/host/more.conf"), Is.False, "nothing was done until now");
+        WriteCluster(more: "# a remark changes nothing that is wanted\n" + more);
+        Assert.That(Done("apply", "f.plan"), Does.Contain("Apply complete: 1 created"), "neither a remark nor a time is a change");
+    }
+
+    [Test]
+    public void What_is_not_a_whole_plan_of_this_cluster_and_this_kbr_is_refused()
+    {
+        Done("plan", "--out", "f.plan");
+        var was = File.ReadAllText(Plan);
+
+        File.WriteAllText(Plan, was.Replace("\"delete_data\":false", "\"delete_data\":true ", StringComparison.Ordinal));
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is damaged, or was altered, or was made with another KBR_KEY\n"));
+        Assert.That(Refused("show", "f.plan"), Does.StartWith("Error: f.plan is damaged, or was altered"));
+        File.WriteAllText(Plan, was[..(was.Length / 2)]);
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is not a saved plan, or only half of one\n"));
+        File.WriteAllText(Plan, was.Replace("\"format_version\":1", "\"format_version\":2", StringComparison.Ordinal));
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan has format version 2; this kbr reads up to 1\n"));
+        File.WriteAllText(Plan, was);
+
+        WriteCluster(name: "another");
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith($"Error: f.plan is a plan for the cluster '{Name}', not for 'another'\n"));
+        WriteCluster();
+        WriteSecrets(key: "canary-of-another-key");
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("was made with another KBR_KEY"));
+        WriteSecrets();
+        Assert.That(Refused("apply", "f.plan", "--target", "directory.*"), Does.Contain("a saved plan is applied as it is"));
+        Assert.That(Refused("apply", "missing.plan"), Does.StartWith("Error: missing.plan does not exist\n"));
+        Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False, "nothing was done");
+
+        // Whoever has no key sees it, and is told that it cannot be told whose it is.
+        Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
+        Assert.That(Kbr("show", "f.plan").Error, Does.Contain("without KBR_KEY it cannot be told"));
+    }
+
+    [Test]
+    public void A_plan_with_errors_is_not_saved_and_no_other_file_is_ever_replaced()
+    {
+        Assert.That(Refused("plan", "--out", "cluster.yaml"), Does.StartWith("Error: cluster.yaml is not a saved plan"));
+        Done("plan", "--out", "f.plan");
+        Write("host/app.conf", "by hand\n");
+        Assert.That(Refused("plan", "--out", "f.plan"), Does.Contain("exists and was not made by kbr").And.Contain("was not saved to f.plan"));
+        Assert.That(File.Exists(Plan), Is.False, "an older one would be taken for it");
+
+        // What was asked with it is part of it.
+        Done("plan", "--out", "f.plan", "--adopt", "config_file.app", "--target", "config_file.app");
+        Assert.That(Done("show", "f.plan"), Does.Contain(", with --target config_file.app@* --adopt config_file.app@*\n"));
+        Assert.That(Done("apply", "f.plan"), Does.Contain("1 updated"));
+        Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.False);
+    }
+
+    [Test]
+    public void A_saved_destroy_takes_down_and_one_that_deletes_data_wants_the_clusters_name()
+    {
+        WriteCluster(more: "  - { type: directory, name: data, host: db-1, path: FOLDER/data, data: true }");
+        Done("apply", "--auto-approve");
+        Done("plan", "--destroy", "--delete-data", "--out", "f.plan");
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan deletes data for good, and that was not confirmed\n"));
+        Assert.That(Directory.Exists($"{Folder}/host/data"), Is.True);
+        Done("apply", "f.plan", "--confirm", Name);
+        Assert.That(Directory.GetFileSystemEntries($"{Folder}/host"), Is.Empty);
+        Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False);
+    }
+
+    [Test]
+    public void A_plan_of_nothing_is_saved_too_and_changes_nothing()
+    {
+        Done("apply", "--auto-approve");
+        Done("plan", "--out", "f.plan");
+        using var document = JsonDocument.Parse(File.ReadLines(Plan).First());
+        Assert.That(document.RootElement.GetProperty("has_changes").GetBoolean(), Is.False);
+        Assert.That(Done("apply", "f.plan"), Does.StartWith("Plan: 0 to create"));
+    }
+}
