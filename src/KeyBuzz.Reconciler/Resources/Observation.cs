@@ -28,9 +28,15 @@ public abstract record Observation
 
         /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was initialised.</summary>
         public bool Ours { get; init; }
+
+        /// <summary>What the plan may say of how things are at this moment, such as who leads; null for nothing. It is never compared.</summary>
+        public GroupOutlook? Outlook { get; init; }
     }
 
     /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
     /// <param name="Reason">Why, for the operator.</param>
     public sealed record Unknown(string Reason) : Observation;
 }
+
+/// <summary>How a group is at this moment, as its provider sees it: shown, but never compared and never recorded.</summary>
+public abstract record GroupOutlook;
