@@ -9,6 +9,7 @@ using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers.Role;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Providers.Volume;
 using KeyBuzz.Reconciler.Resources;
@@ -33,6 +34,7 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
         services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());
         services.AddSingleton<IResourceProvider>(_ => new ExtensionProvider());
+        services.AddSingleton<IResourceProvider>(_ => new SqlProxiesProvider());
         services.AddSingleton<IPreconditionChecks>(_ => new PreconditionChecks());
     }
 }

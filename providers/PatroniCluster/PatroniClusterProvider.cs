@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -9,7 +10,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may be disrupted. It makes
 /// nothing by itself: containers and units do.</summary>
-public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout
+public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
 {
     private const string Members = "members";
     private const string Leader = "leader";
@@ -87,7 +88,17 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         {
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
             Note = health.IsPaused ? "Patroni is paused: it keeps nothing running and lets nobody take over" : null,
+            Outlook = ClusterOutlook.Of(health),
         };
+    }
+
+    /// <inheritdoc />
+    public RolloutForecast? Foresee(RolloutQuestion question)
+    {
+        ArgumentNullException.ThrowIfNull(question);
+        var now = question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault();
+        return now is null || now.Replicas.Select(replica => replica.Name).Append(now.Leader).OfType<string>().All(question.Leaving.Contains) ? null
+            : now.Foresee(question.Resource.Address, question.ToCome, question.Leaving, question.Resource.Spec.OptionalString("preferred_leader"));
     }
 
     /// <inheritdoc />

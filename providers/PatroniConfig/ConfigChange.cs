@@ -81,7 +81,7 @@ internal sealed class ConfigChange
         }
     }
 
-    private static bool IsLowered(ConfigView view, string key, string? wanted)
+    internal static bool IsLowered(ConfigView view, string key, string? wanted)
     {
         var name = DynamicSettings.ParameterOf(key);
         return name is not null && s_leaderFirstWhenLower.Contains(name)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -9,7 +10,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of PostgreSQL is as wanted when the
 /// store holds it and every member runs with it.</summary>
-public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval
+public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForeseesRollout
 {
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("patroni_config", "The dynamic configuration of a PostgreSQL cluster under Patroni, which all members share.",
@@ -73,7 +74,16 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
         }
 
-        return new Observation.Present(observed) { Note = Note(view, wanted) };
+        return new Observation.Present(observed) { Note = Note(view, wanted), Outlook = ConfigOutlook.Of(view, wanted) };
+    }
+
+    /// <inheritdoc />
+    public RolloutForecast? Foresee(RolloutQuestion question)
+    {
+        ArgumentNullException.ThrowIfNull(question);
+        return question.Change is { Action: ResourceAction.Update or ResourceAction.Create } change
+            ? question.Outlooks.OfType<ConfigOutlook>().FirstOrDefault()?.Foresee(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault())
+            : null;
     }
 
     /// <inheritdoc />

@@ -52,6 +52,23 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
         }
     }
 
+    /// <summary>The proxies as a whole. They come after what is behind them, so that they are rolled out last; where they do not run, they are started all the same.</summary>
+    public Resource Proxies(IEnumerable<Resource> behind) => factory.Make(
+        "sql_proxies", topology.Scope, topology.ProxyGroup, section.Place("proxies"),
+        ("haproxy_container", PostgresTopology.HaproxyContainer), ("pgbouncer_container", PostgresTopology.PgBouncerContainer),
+        ("port", (long)topology.Haproxy.Port), ("stats_port", (long)topology.Haproxy.StatsPort), ("pgbouncer_port", (long)topology.PgBouncer.Port),
+        ("primary_backend", PostgresTopology.HaproxyPrimaryBackend), ("pooled_backend", PostgresTopology.HaproxyPooledBackend),
+        ("balancer_address", topology.LoadBalancer.Address), ("balancer_port", (long)topology.LoadBalancer.Port),
+        ("connect_as", topology.Application.Name), ("connect_password", topology.Application.Password), ("database", topology.ApplicationDatabase.Name),
+        ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
+    {
+        After =
+        [
+            .. topology.Proxies.SelectMany(proxy => new[] { PostgresTopology.HaproxyContainer, PostgresTopology.PgBouncerContainer }.Select(unit => new Address("systemd_unit", unit, proxy.Name))),
+            .. behind.Select(resource => resource.Address),
+        ],
+    };
+
     private Resource Role(PostgresUser user, string key, Resource cluster, params ReadOnlySpan<(string, object?)> attributes) => Make(
         "role", user.Name, key,
         [

@@ -64,6 +64,8 @@ internal static class HaproxyFile
 
             frontend postgres
                 bind {ConfigText.Endpoint(proxy.Address, settings.Port)}
+                # Just after a start every member counts as up until it was checked: until then nobody is sent to a replica.
+                tcp-request connection reject if {Brace($"nbsrv({PostgresTopology.HaproxyPrimaryBackend}) gt 1")}
                 default_backend {PostgresTopology.HaproxyPrimaryBackend}
 
             # Patroni answers 200 on the primary only. Nobody stays on a server that is no longer it.
@@ -80,9 +82,11 @@ internal static class HaproxyFile
 
             backend {PostgresTopology.HaproxyPooledBackend}
                 balance roundrobin
+                # One that has just gone is not up any more only after a check: the second attempt goes to another one.
+                option redispatch
             {Lines(topology.Proxies.Select(other => $"server {other.Name} {ConfigText.Endpoint(other.Address, topology.PgBouncer.Port)} check"))}
 
-            frontend statistics
+            {Reads(topology, proxy)}frontend statistics
                 # On loopback too, where kbr asks.
                 bind {ConfigText.Endpoint(proxy.Address, settings.StatsPort)}
                 bind 127.0.0.1:{settings.StatsPort}
@@ -96,6 +100,26 @@ internal static class HaproxyFile
 
             """);
     }
+
+    private static string Reads(PostgresTopology topology, Host proxy) => topology.Haproxy.ReadPort is not { } port ? "" : string.Create(CultureInfo.InvariantCulture,
+        $"""
+        frontend reads
+            bind {ConfigText.Endpoint(proxy.Address, port)}
+            default_backend {PostgresTopology.HaproxyReadBackend}
+
+        # Patroni answers 200 on a replica that is no further behind. Nobody stays on one that falls behind, or that has begun to lead.
+        backend {PostgresTopology.HaproxyReadBackend}
+            balance leastconn
+            option httpchk
+            http-check send meth OPTIONS uri /replica?lag={topology.Haproxy.ReadMaxLag}
+            http-check expect status 200
+            default-server on-marked-down shutdown-sessions
+        {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
+
+
+        """);
+
+    private static string Brace(string condition) => "{ " + condition + " }";
 
     private static string Lines(IEnumerable<string> lines) => string.Join('\n', lines.Select(line => "    " + line));
 

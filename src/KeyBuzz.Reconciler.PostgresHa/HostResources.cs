@@ -100,7 +100,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             "config_file", "haproxy", proxy.Name, at,
             ("path", directory + "/haproxy.cfg"), ("content", SecretText.Plain(HaproxyFile.Render(topology, proxy))),
             ("validate", HaproxyFile.Check(settings)), ("reload", HaproxyFile.Reload(PostgresTopology.HaproxyContainer)), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
-        { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
+        { Requires = [image.Address], After = SameOnProxyBefore(proxy, "haproxy"), AfterRemovalOf = FormerMembers(others) };
         yield return file;
         yield return factory.Make(
             "container", PostgresTopology.HaproxyContainer, proxy.Name, at,
@@ -113,9 +113,9 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("ulimits", Files((2 * settings.MaxConnections) + 200)),
             ("stop_timeout", (long)s_haproxyStopTimeout.TotalSeconds),
             ("supervised_by", Unit(PostgresTopology.HaproxyContainer)),
-            ("ports", Ports(settings.Port, settings.PooledPort, settings.StatsPort)),
+            ("ports", Ports([settings.Port, settings.PooledPort, settings.StatsPort, .. settings.ReadPort is { } reads ? [reads] : Array.Empty<int>()])),
             ("log_options", LogRotation())) with
-        { Requires = [file.Address] };
+        { Requires = [file.Address], Group = topology.ProxyGroup };
         yield return Supervisor(proxy, PostgresTopology.HaproxyContainer, $"HAProxy of {topology.Scope}", s_haproxyStopTimeout, "haproxy");
     }
 
@@ -146,20 +146,26 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("log_options", LogRotation()),
             // What it binds, it binds when it starts.
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(ConfigText.Endpoint(proxy.Address, settings.Port)))))) with
-        { Requires = [file.Address, users.Address] };
+        { Requires = [file.Address, users.Address], Group = topology.ProxyGroup };
         yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", s_pgbouncerStopTimeout, "pgbouncer");
 
         Resource File(string name, string fileName, SecretText content) => factory.Make(
             "config_file", name, proxy.Name, at,
             ("path", $"{directory}/{fileName}"), ("content", content), ("owner", owner), ("group", group), ("mode", "0600"),
-            ("reload", PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings)), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}"));
+            ("reload", PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings)), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}")) with
+        { After = SameOnProxyBefore(proxy, name) };
     }
 
     private Resource Base(Host host) => factory.Make("directory", "base", host.Name, section.Place("directory"), ("path", topology.BaseDirectory));
 
     private Resource Supervisor(Host host, string container, string description, TimeSpan stopTimeout, string key) => factory.Make(
         "systemd_unit", container, host.Name, section.Place(key),
-        ("container", container), ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null))));
+        ("container", container), ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null)))) with
+    { Group = topology.ProxyGroup };
+
+    // A file that one proxy cannot be reloaded with does not reach the next.
+    private ImmutableArray<Address> SameOnProxyBefore(Host proxy, string name) =>
+        topology.Proxies.IndexOf(proxy) is var at and > 0 ? [new Address("config_file", name, topology.Proxies[at - 1].Name)] : [];
 
     // Before the image's first use: the directories belong to that uid, and the data was made by that major version.
     private string CheckImage()

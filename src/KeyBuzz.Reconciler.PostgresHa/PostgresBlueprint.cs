@@ -25,25 +25,32 @@ public sealed class PostgresBlueprint : IBlueprint
         }
 
         PostgresChecks.Run(topology, section, context.Hosts, context.Findings);
-        var group = new HostGroup(topology.Scope, [.. topology.Members.Select(member => member.Name)]);
+        ImmutableArray<HostGroup> groups =
+        [
+            new(topology.Scope, [.. topology.Members.Select(member => member.Name)]),
+            new(topology.ProxyGroup, [.. topology.Proxies.Select(proxy => proxy.Name)]),
+        ];
         var key = context.Secrets.Use(Secrets.KeyName, section.At, context.Findings);
         if (context.Findings.HasErrors || key is null)
         {
             // Resources made of values that are wrong would only speak of the same mistakes again.
-            return new BlueprintExpansion(context.Hosts.ProblemOfGroup(group.Name) is null ? [group] : [], [], []);
+            return new BlueprintExpansion([.. groups.Where(group => context.Hosts.ProblemOfGroup(group.Name) is null)], [], []);
         }
 
         var factory = new ResourceFactory(context.Providers);
         var verifier = new RoleVerifier(key, topology.Scope);
         ImmutableArray<Host> others = [.. context.Hosts.All.Where(host => topology.Members.All(member => member.Name != host.Name))];
         var hosts = new HostResources(topology, others, verifier, factory, section);
+        var whole = new GroupResources(topology, others, verifier, factory, section);
+        ImmutableArray<Resource> behind = [.. whole.All()];
         ImmutableArray<Resource> resources =
         [
             .. topology.Members.SelectMany(hosts.OfMember),
             .. topology.Proxies.SelectMany(hosts.OfProxy),
-            .. new GroupResources(topology, others, verifier, factory, section).All(),
+            .. behind,
+            whole.Proxies(behind),
         ];
-        return new BlueprintExpansion([group], resources, Preconditions(topology, section)) { Model = topology };
+        return new BlueprintExpansion(groups, resources, Preconditions(topology, section)) { Model = topology };
     }
 
     /// <inheritdoc />

@@ -117,6 +117,7 @@ internal static class PostgresChecks
             (topology.Haproxy.PooledPort, "HAProxy's pooled SQL", section.Section("haproxy").Place("pooled_port")),
             (topology.Haproxy.StatsPort, "HAProxy's statistics", section.Section("haproxy").Place("stats_port")),
             (topology.PgBouncer.Port, "PgBouncer", section.Section("pgbouncer").Place("port")),
+            .. topology.Haproxy.ReadPort is { } reads ? [(reads, "HAProxy's SQL for replicas", section.Section("haproxy").Place("read_port"))] : Array.Empty<(int, string, SourceLocation)>(),
         ];
         (int Port, string Who, SourceLocation At)[] member =
         [

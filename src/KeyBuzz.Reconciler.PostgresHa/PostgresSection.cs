@@ -92,7 +92,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
             RaftPassword = Password(PostgresCredentials.RaftPassword, section.At),
             PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
-            Haproxy = haproxy ?? new HaproxySettings("", 99, 99, 5432, 6432, 8404, 1, default, default, default, 1, 1, default, default, 1, default),
+            Haproxy = haproxy ?? new HaproxySettings("", 99, 99, 5432, 6432, 8404, null, 1, 1, default, default, default, 1, 1, default, default, 1, default),
             PgBouncer = pgbouncer ?? new PgBouncerSettings("", 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Health = Health(),
         };
@@ -529,12 +529,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private HaproxySettings? Haproxy(LoadBalancer? balancer)
     {
         var own = section.Section("haproxy").Allow(
-            "image", "uid", "gid", "port", "pooled_port", "stats_port", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
+            "image", "uid", "gid", "port", "pooled_port", "stats_port", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
             "idle_timeout");
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
             "", own.Integer("uid", 99, 1), own.Integer("gid", 99, 1),
             own.Port("port") ?? balancer?.Port ?? 5432, own.Port("pooled_port") ?? balancer?.PooledPort ?? 6432, own.Port("stats_port") ?? 8404,
+            own.Port("read_port"), own.Size("read_max_lag", 1L << 20),
             own.Integer("max_connections", 2000, 10),
             own.Duration("inter", TimeSpan.FromMilliseconds(500), shortest),
             own.Duration("fastinter", TimeSpan.FromMilliseconds(250), shortest),

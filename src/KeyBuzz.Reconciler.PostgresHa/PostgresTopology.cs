@@ -22,6 +22,9 @@ public sealed record PostgresTopology
     /// <summary>HAProxy's backend of all members, of which one at most is up.</summary>
     public const string HaproxyPrimaryBackend = "primary";
 
+    /// <summary>HAProxy's backend of the replicas that are near enough for reads.</summary>
+    public const string HaproxyReadBackend = "replicas";
+
     /// <summary>HAProxy's backend of all PgBouncers.</summary>
     public const string HaproxyPooledBackend = "pgbouncer";
 
@@ -33,6 +36,9 @@ public sealed record PostgresTopology
 
     /// <summary>The name that Patroni and kbr know the cluster by, and the group that cluster-wide resources are placed on.</summary>
     public required string Scope { get; init; }
+
+    /// <summary>The group that the proxies are.</summary>
+    public string ProxyGroup => Scope + "-proxies";
 
     /// <summary>PostgreSQL's major version.</summary>
     public required int Version { get; init; }
@@ -226,6 +232,8 @@ public sealed record PostgresExtension(string Name, string Database, string? Ver
 /// <param name="Port">Where read-write SQL comes in.</param>
 /// <param name="PooledPort">Where pooled SQL comes in.</param>
 /// <param name="StatsPort">The statistics page.</param>
+/// <param name="ReadPort">Where SQL for replicas comes in; null for nowhere.</param>
+/// <param name="ReadMaxLag">How far a replica may be behind to be read from, in bytes.</param>
 /// <param name="MaxConnections">Connections it takes at one time.</param>
 /// <param name="Inter">Time between two checks of a server that is up.</param>
 /// <param name="FastInter">The same while a server is changing state.</param>
@@ -237,7 +245,7 @@ public sealed record PostgresExtension(string Name, string Database, string? Ver
 /// <param name="Retries">Further attempts to connect.</param>
 /// <param name="IdleTimeout">How long a session may be silent.</param>
 public sealed record HaproxySettings(
-    string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
+    string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, int? ReadPort, long ReadMaxLag, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
     TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout);
 
 /// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
@@ -117,10 +118,14 @@ internal sealed partial class StatusJudgement
             var poolers = rows.Where(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPooledBackend
                 && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")).ToList();
             var poolersUp = poolers.Count(row => row["status"].StartsWith("UP", StringComparison.Ordinal));
-            good &= up.Count == 1 && up[0] == Leader && poolers.Count > 0 && poolersUp == poolers.Count;
+            var reads = rows.Count(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyReadBackend
+                && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
+                && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true);
+            // A cluster of one member has no replica to read from.
+            good &= up.Count == 1 && up[0] == Leader && poolers.Count > 0 && poolersUp == poolers.Count && (_topology.Haproxy.ReadPort is null || reads > 0 || _topology.Members.Length == 1);
             said.Add(answer.Status != 200
                 ? $"{proxy.Name}: its statistics page does not answer on port {_topology.Haproxy.StatsPort}"
-                : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer {poolersUp}/{poolers.Count}");
+                : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer {poolersUp}/{poolers.Count}{(_topology.Haproxy.ReadPort is null ? "" : $", reads from {reads}")}");
         }
 
         return good ? Item("haproxy's view", _topology.Proxies, string.Join("; ", said)) : new StatusItem("haproxy's view", StatusVerdict.NotOk, string.Join("; ", said));

@@ -46,6 +46,7 @@ internal sealed class StatusReads(PostgresTopology topology)
         {
             (host, topology.Haproxy.Port, "HAProxy"), (host, topology.Haproxy.PooledPort, "HAProxy, pooled"), (host, topology.Haproxy.StatsPort, "HAProxy statistics"), (host, topology.PgBouncer.Port, "PgBouncer"),
         }),
+        .. topology.Haproxy.ReadPort is { } reads ? topology.Proxies.Select(host => (host, reads, "HAProxy, reads")) : [],
     ];
 
     public IReadOnlyCollection<Read> For(Host host)

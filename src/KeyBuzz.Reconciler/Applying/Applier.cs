@@ -139,7 +139,8 @@ public sealed class Applier
                 trouble: await pair.Value.RunAsync(
                     async host => (await Task.WhenAll(plan.Changes.Where(change => change.Disrupts == pair.Key && change.Address.Host == host).Select(change => tasks[change.Address])).ConfigureAwait(false))
                         .FirstOrDefault(reason => reason is not null),
-                    stop).ConfigureAwait(false)))).ConfigureAwait(false);
+                    stop,
+                    Task.WhenAll(Before(plan, pair.Key).Select(address => tasks[address]))).ConfigureAwait(false)))).ConfigureAwait(false);
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
             return new ApplyResult(_done, _failed, _notTried)
             {
@@ -156,14 +157,21 @@ public sealed class Applier
                     .FirstOrDefault(resource => resource.Address.Host == disrupting.Key && applier._providers.Get(resource.Address.Type) is IRollout);
                 if (standing is not null)
                 {
-                    // Where the group itself is still to be brought about, that change waits for its health.
-                    var gate = !plan.Effective.Any(change => change.Address == standing.Address);
+                    // Where the group itself is still to be brought about, that change waits for its health; one that is only recorded does not.
+                    var gate = !plan.Effective.Any(change => change.Address == standing.Address && change.Action != ResourceAction.Adopt);
                     rollouts[disrupting.Key] = new Rollout(
                         standing, (IRollout)applier._providers.Get(standing.Address.Type), applier.AccessOf(disrupting.Key, writers, disrupting.Select(change => change.Address.Host)), [.. disrupting], gate, applier._time);
                 }
             }
 
             return rollouts;
+        }
+
+        // What the resource that stands for a group comes after, its own members left out: of two groups the one behind is rolled out before the one in front of it.
+        private IEnumerable<Address> Before(Plan plan, string group)
+        {
+            var own = plan.Changes.Where(change => change.Resource.Group == group).Select(change => change.Address).ToHashSet();
+            return plan.Changes.Where(change => change.Address.Host == group && applier._providers.Get(change.Address.Type) is IRollout).SelectMany(change => change.DependsOn).Where(address => !own.Contains(address));
         }
 
         // Answers null when dependents may go on, otherwise why they may not.

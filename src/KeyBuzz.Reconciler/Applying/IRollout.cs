@@ -32,6 +32,10 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
 {
     /// <summary>The members that have already left.</summary>
     public ImmutableSortedSet<string> Left => Leaving.Except(ToCome);
+
+    /// <summary>Whether changes that the group's resource comes after are still being made, such as the roll-out of the group behind it: what serves is then better left alone.
+    /// A wait meanwhile is not held against the gate's time.</summary>
+    public bool Unsettled { get; init; }
 }
 
 /// <summary>What is to happen next in a roll-out.</summary>

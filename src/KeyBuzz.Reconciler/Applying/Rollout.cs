@@ -64,7 +64,8 @@ public sealed class Rollout
     /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
     /// <param name="stop">Once cancelled, nobody gets a turn any more.</param>
-    public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop)
+    /// <param name="before">Completes when what the group's resource comes after has been changed; null where there is nothing of the kind.</param>
+    public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop, Task? before = null)
     {
         var toCome = _doors.Keys.ToImmutableSortedSet(StringComparer.Ordinal);
         string? trouble = null;
@@ -86,7 +87,7 @@ public sealed class Rollout
 
             while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
             {
-                var (hosts, reason) = await NextAsync(toCome, stop).ConfigureAwait(false);
+                var (hosts, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, stop).ConfigureAwait(false);
                 if (reason is not null)
                 {
                     return trouble = reason;
@@ -113,16 +114,17 @@ public sealed class Rollout
         }
     }
 
-    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(ImmutableSortedSet<string> toCome, CancellationToken stop)
+    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(ImmutableSortedSet<string> toCome, Task before, CancellationToken stop)
     {
         var begun = _time.GetTimestamp();
         var limit = _policy.GateTimeout(_group);
         var waited = "the group's health could not be read";
         while (!stop.IsCancellationRequested)
         {
+            var unsettled = !before.IsCompleted;
             try
             {
-                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving), _access, stop).ConfigureAwait(false))
+                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled }, _access, stop).ConfigureAwait(false))
                 {
                     case RolloutTurn.Go go:
                         return (go.Hosts, null);
@@ -142,7 +144,11 @@ public sealed class Rollout
                 break;
             }
 
-            if (_time.GetElapsedTime(begun) > limit)
+            if (unsettled)
+            {
+                begun = _time.GetTimestamp();
+            }
+            else if (_time.GetElapsedTime(begun) > limit)
             {
                 return ([], $"waited {limit.TotalSeconds:0} s for: {waited}");
             }

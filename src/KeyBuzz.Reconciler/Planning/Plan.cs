@@ -61,6 +61,9 @@ public sealed record BlockedResource(Address Address, string Reason);
 /// <param name="Diagnostics">What was found.</param>
 public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<BlockedResource> Blocked, ImmutableArray<Diagnostic> Diagnostics)
 {
+    /// <summary>How the roll-outs of it would go now.</summary>
+    public ImmutableArray<RolloutForecast> Rollouts { get; init; } = [];
+
     /// <summary>The changes that do something, records included.</summary>
     public IEnumerable<PlannedChange> Effective => Changes.Where(change => change.Action != ResourceAction.NoOp);
 

@@ -112,7 +112,39 @@ public sealed class Planner
                 : Diagnostic.Error($"{host}: {reason}", detail: held, host: host));
         }
 
-        return new Plan(Ordered(work), [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]);
+        var changes = Ordered(work);
+        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]) { Rollouts = Foresee(input, changes) };
+    }
+
+    // What is said of the moment: it is in the plan to be read, and in nothing that plans are compared by.
+    private ImmutableArray<RolloutForecast> Foresee(PlanInput input, ImmutableArray<PlannedChange> changes)
+    {
+        var forecasts = ImmutableArray.CreateBuilder<RolloutForecast>();
+        foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
+        {
+            if (_providers.Get(resource.Address.Type) is not IForeseesRollout foreseeing)
+            {
+                continue;
+            }
+
+            var hosts = changes.Where(change => change.Disrupts == resource.Address.Host).GroupBy(change => change.Address.Host).ToList();
+            var own = changes.FirstOrDefault(change => change.Address == resource.Address);
+            if (hosts.Count == 0 && own?.Action.Counts() != true)
+            {
+                continue;
+            }
+
+            var outlooks = input.Observations.Where(pair => pair.Key.Host == resource.Address.Host).Select(pair => (pair.Value as Observation.Present)?.Outlook).OfType<GroupOutlook>();
+            var question = new RolloutQuestion(
+                resource, own, hosts.Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal),
+                hosts.Where(host => host.All(change => change.Action == ResourceAction.Delete)).Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal), [.. outlooks]);
+            if (foreseeing.Foresee(question) is { } forecast)
+            {
+                forecasts.Add(forecast);
+            }
+        }
+
+        return forecasts.ToImmutable();
     }
 
     // What has another name now is known by it from here on. Not so where it would be another thing that is there already: then the two are what they are.

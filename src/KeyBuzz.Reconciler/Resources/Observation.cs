@@ -35,6 +35,9 @@ public abstract record Observation
 
         /// <summary>Of a group: who takes part in it now and is none of its members in the configuration.</summary>
         public ImmutableArray<Outsider> Outsiders { get; init; } = [];
+
+        /// <summary>What the plan may say of how things are at this moment, such as who leads; null for nothing. It is never compared.</summary>
+        public GroupOutlook? Outlook { get; init; }
     }
 
     /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
@@ -46,3 +49,6 @@ public abstract record Observation
 /// <param name="Name">By what name the group knows it, such as its address.</param>
 /// <param name="Host">The host of the configuration that it is, or null.</param>
 public sealed record Outsider(string Name, string? Host);
+
+/// <summary>How a group is at this moment, as its provider sees it: shown, but never compared and never recorded.</summary>
+public abstract record GroupOutlook;

@@ -47,6 +47,13 @@ internal static class JsonView
         }
 
         json.WriteEndArray();
+        json.WriteStartArray("rollouts");
+        foreach (var rollout in plan.Rollouts)
+        {
+            WriteRollout(json, rollout);
+        }
+
+        json.WriteEndArray();
         json.WriteStartObject("summary");
         foreach (var action in new[] { ResourceAction.Create, ResourceAction.Update, ResourceAction.Replace, ResourceAction.Delete, ResourceAction.Adopt, ResourceAction.Forget })
         {
@@ -65,6 +72,42 @@ internal static class JsonView
         WriteReasons(json, "failed", result.Failed);
         WriteReasons(json, "not_tried", result.NotTried);
     });
+
+    private static void WriteRollout(Utf8JsonWriter json, RolloutForecast rollout)
+    {
+        json.WriteStartObject();
+        json.WriteString("address", rollout.Address.ToString());
+        json.WriteString("summary", rollout.Summary);
+        json.WriteNumber("restarts", rollout.Restarts);
+        json.WriteNumber("switchovers", rollout.Switchovers);
+        if (rollout.WriteGap is { } gap)
+        {
+            json.WriteNumber("write_gap_seconds", gap.TotalSeconds);
+        }
+        else
+        {
+            json.WriteNull("write_gap_seconds");
+        }
+
+        json.WriteStartArray("steps");
+        foreach (var step in rollout.Steps)
+        {
+            json.WriteStartObject();
+            json.WriteString("kind", step.Kind switch { RolloutStepKind.Start => "start", RolloutStepKind.Switchover => "switchover", _ => "restart" });
+            json.WriteStartArray("hosts");
+            foreach (var host in step.Hosts)
+            {
+                json.WriteStringValue(host);
+            }
+
+            json.WriteEndArray();
+            json.WriteString("note", step.Note);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
 
     private static void WriteReasons(Utf8JsonWriter json, string name, IEnumerable<(PlannedChange Change, string Reason)> items)
     {

@@ -30,7 +30,29 @@ internal static class PlanView
             terminal.Line($"  ! {what} not planned: {blocked.Key.Reason}", Terminal.Tone.Removed);
         }
 
+        foreach (var rollout in plan.Rollouts)
+        {
+            ShowRollout(terminal, rollout);
+        }
+
         terminal.Line(Summary(plan), Terminal.Tone.Bold);
+    }
+
+    private static void ShowRollout(Terminal terminal, RolloutForecast rollout)
+    {
+        terminal.Line($"{rollout.Address} as things are now: {rollout.Summary}", Terminal.Tone.Bold);
+        foreach (var (number, step) in rollout.Steps.Index())
+        {
+            var what = step.Kind switch
+            {
+                RolloutStepKind.Start => $"start {string.Join(" and ", step.Hosts)}",
+                RolloutStepKind.Switchover => $"{step.Hosts[0]} hands over to {step.Hosts[^1]}",
+                _ => $"restart {string.Join(" and ", step.Hosts)}",
+            };
+            terminal.Line($"  {number + 1}. {what}{(step.Note.Length > 0 ? $"  ({step.Note})" : "")}");
+        }
+
+        terminal.Line();
     }
 
     public static string Summary(Plan plan)

@@ -157,7 +157,30 @@ internal sealed class RolloutTests
         Assert.That(await rollout.TurnAsync("a"), Does.Contain("interrupted"));
     }
 
-    private async Task<string?> RunAsync(Policy policy, params string[] hosts)
+    [Test]
+    public async Task A_group_in_front_of_another_waits_for_it_without_limit_and_is_told_when_it_has_settled()
+    {
+        var behind = new TaskCompletionSource();
+        var looks = 0;
+        var policy = new Policy(state =>
+        {
+            if (state.Unsettled && ++looks == 4)
+            {
+                behind.SetResult();
+            }
+
+            return state.Unsettled ? new RolloutTurn.Wait("not settled") : new RolloutTurn.Go([state.ToCome[0]]);
+        })
+        { Timeout = TimeSpan.FromSeconds(1) };
+
+        Assert.That(await RunAsync(policy, behind.Task, "a", "b"), Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["a", "b"]));
+        Assert.That(looks, Is.EqualTo(4), "half a second each, longer than the gate's time");
+    }
+
+    private Task<string?> RunAsync(Policy policy, params string[] hosts) => RunAsync(policy, Task.CompletedTask, hosts);
+
+    private async Task<string?> RunAsync(Policy policy, Task before, params string[] hosts)
     {
         var rollout = Make(policy, ResourceAction.Replace, hosts);
         var members = hosts.ToDictionary(host => host, async host =>
@@ -171,7 +194,7 @@ internal sealed class RolloutTests
             _disrupted.Enqueue(host);
             return _outcomes.GetValueOrDefault(host);
         });
-        return await rollout.RunAsync(host => members[host], CancellationToken.None);
+        return await rollout.RunAsync(host => members[host], CancellationToken.None, before);
     }
 
     private static Rollout Make(IRollout policy, ResourceAction action, params string[] hosts)

@@ -22,8 +22,9 @@ internal sealed partial class RenderingTests : BlueprintFixture
         Assert.Multiple(() =>
         {
             Assert.That(cluster.Warnings, Is.Empty);
-            Assert.That(cluster.Groups.Single().Name, Is.EqualTo("keybuzz-pg"));
-            Assert.That(cluster.Groups.Single().Members, Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
+            Assert.That(cluster.Groups.Select(group => group.Name), Is.EqualTo(new[] { "keybuzz-pg", "keybuzz-pg-proxies" }));
+            Assert.That(cluster.Groups[0].Members, Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
+            Assert.That(cluster.Groups[1].Members, Is.EqualTo(new[] { "haproxy-01", "haproxy-02" }));
             Assert.That(On("db-slave-01"), Is.EquivalentTo(new[]
             {
                 "directory.base", "volume.postgres", "directory.postgres-data", "directory.postgres-raft", "directory.postgres-archive", "directory.patroni",
@@ -38,6 +39,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
             {
                 "patroni_cluster.keybuzz-pg", "patroni_config.keybuzz-pg", "role.kb_admin", "role.kb_repl", "role.kb_app", "database.keybuzz",
             }));
+            Assert.That(On("keybuzz-pg-proxies"), Is.EqualTo(new[] { "sql_proxies.keybuzz-pg" }));
         });
 
         string[] On(string place) => [.. cluster.Resources.Where(resource => resource.Address.Host == place).Select(resource => $"{resource.Address.Type}.{resource.Address.Name}")];
@@ -232,9 +234,12 @@ internal sealed partial class RenderingTests : BlueprintFixture
     {
         var groups = Load(Minimal).Resources.Where(resource => resource.Group is not null).ToArray();
 
-        Assert.That(groups.Select(resource => resource.Group).Distinct(), Is.EqualTo(new[] { "keybuzz-pg" }));
         Assert.That(groups.Select(resource => resource.Address.Type).Distinct(), Is.EquivalentTo(new[] { "container", "systemd_unit" }));
-        Assert.That(groups, Has.Length.EqualTo(6));
+        Assert.That(groups.Count(resource => resource.Group == "keybuzz-pg"), Is.EqualTo(6));
+        Assert.That(groups.Where(resource => resource.Group != "keybuzz-pg").Select(resource => $"{resource.Group} {resource.Address}"), Is.EquivalentTo(
+            from host in new[] { "haproxy-01", "haproxy-02" }
+            from what in new[] { "container.haproxy", "systemd_unit.haproxy", "container.pgbouncer", "systemd_unit.pgbouncer" }
+            select $"keybuzz-pg-proxies {what}@{host}"));
     }
 
     [Test]
@@ -242,7 +247,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     {
         var cluster = Load(Minimal);
         var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders));
-        var members = cluster.Groups.Single().Members;
+        var members = cluster.Groups[0].Members;
 
         foreach (var member in members)
         {
@@ -270,6 +275,42 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             Assert.That(told.AfterRemovalOf.Select(address => address.ToString()), Does.Contain("container.patroni@spare-01").And.None.Contain("@db-"), told.Address.ToString());
         }
+    }
+
+    [Test]
+    public void The_proxies_come_after_what_is_behind_them_and_a_file_reaches_them_one_after_the_other()
+    {
+        var cluster = Load(Minimal);
+        var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders));
+
+        Assert.That(
+            After("sql_proxies.keybuzz-pg@keybuzz-pg-proxies"),
+            Is.SupersetOf(new[] { "patroni_cluster.keybuzz-pg@keybuzz-pg", "patroni_config.keybuzz-pg@keybuzz-pg", "role.kb_app@keybuzz-pg", "database.keybuzz@keybuzz-pg", "systemd_unit.haproxy@haproxy-02" }));
+        Assert.That(After("config_file.haproxy@haproxy-02"), Does.Contain("config_file.haproxy@haproxy-01"));
+        Assert.That(After("config_file.pgbouncer-users@haproxy-02"), Does.Contain("config_file.pgbouncer-users@haproxy-01"));
+        Assert.That(After("config_file.haproxy@haproxy-01"), Is.Empty);
+        // What starts them waits for nothing on other hosts: a proxy is brought back whatever state the cluster is in.
+        Assert.That(graph.WithRequirements([Find(cluster, "systemd_unit.haproxy@haproxy-02").Address]).Select(address => address.Host), Has.All.EqualTo("haproxy-02"));
+
+        IEnumerable<string> After(string address) => graph.Find(Find(cluster, address).Address)!.After.Select(each => each.ToString());
+    }
+
+    [Test]
+    public void Reads_have_a_front_end_of_their_own_only_where_it_is_asked_for()
+    {
+        Assert.That(Content(Load(Minimal), "config_file.haproxy@haproxy-01"), Does.Not.Contain("/replica"));
+
+        var cluster = Load(Changed("haproxy: { image:", "haproxy: { read_port: 5433, read_max_lag: 2MiB, image:"));
+        var proxy = Content(cluster, "config_file.haproxy@haproxy-02");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(proxy, Does.Contain("\nfrontend reads\n    bind 10.0.0.12:5433\n    default_backend replicas\n"));
+            Assert.That(proxy, Does.Contain("\nbackend replicas\n    balance leastconn\n    option httpchk\n    http-check send meth OPTIONS uri /replica?lag=2097152\n"));
+            Assert.That(proxy.Split("\nbackend replicas\n")[1], Does.Contain("    server db-master-01 10.0.0.120:5432 check port 8008\n").And.Contain("on-marked-down shutdown-sessions"), "who leads may be a replica tomorrow");
+            Assert.That(proxy, Does.Contain("\n\nfrontend statistics\n"));
+            Assert.That(Find(cluster, "container.haproxy@haproxy-02").Spec.List("ports"), Is.EqualTo(new[] { "tcp/5432", "tcp/6432", "tcp/8404", "tcp/5433" }));
+        });
     }
 
     [Test]

@@ -101,6 +101,13 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.That(error, Does.Contain("PgBouncer and HAProxy's pooled SQL would both listen on port 6432 [they share the host's network]").And.Contain("6433"));
     }
 
+    [Test]
+    public void Reads_on_a_port_that_is_taken_are_refused()
+    {
+        Assert.That(OnlyError(Changed("haproxy: { image:", "haproxy: { read_port: 6433, image:")), Does.Contain("HAProxy's SQL for replicas and PgBouncer would both listen on port 6433"));
+        Assert.That(OnlyError(Changed("haproxy: { image:", "haproxy: { read_port: 5432, image:")), Does.Contain("HAProxy's SQL for replicas and HAProxy's SQL would both listen on port 5432"));
+    }
+
     [TestCase("ports: { rest: 5432 }", "Patroni's REST API and PostgreSQL would both listen on port 5432")]
     [TestCase("ports: { raft: 8008 }", "RAFT and Patroni's REST API would both listen on port 8008")]
     public void Two_of_a_members_listeners_on_one_port_are_refused(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));

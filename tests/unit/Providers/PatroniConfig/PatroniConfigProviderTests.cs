@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Resources;
 
@@ -156,6 +158,30 @@ internal sealed class PatroniConfigProviderTests
         Assert.That(_provider.Validate(Config(("postgresql", "x"), ("postgresql.use_slots", "true"))).Select(finding => finding.Summary), Has.Some.Contains("'postgresql' cannot have a value and also hold"));
         Assert.That(_provider.Validate(Config(("a..b", "x"))).Select(finding => finding.Summary), Has.Some.Contains("empty"));
         Assert.That(_provider.Validate(Config(("postgresql.parameters.pg_stat_statements", "x"), ("postgresql.parameters.pg_stat_statements.max", "1"))), Is.Empty);
+    }
+
+    [Test]
+    public void The_plan_knows_beforehand_whom_a_value_restarts_and_who_goes_first()
+    {
+        const string More = "postgresql.parameters.shared_buffers", Fewer = "postgresql.parameters.max_connections", Reloaded = "postgresql.parameters.work_mem";
+        var config = Config((More, "256MB"), (Fewer, "50"), (Reloaded, "8MB"));
+        string[] rows =
+        [
+            Row("shared_buffers", "16384", "8kB", "integer", context: "postmaster"), Row("max_connections", "100", null, "integer", context: "postmaster"), Row("work_mem", "4096", "kB", "integer"),
+        ];
+        var observed = Observe(config, Store((More, "128MB"), (Fewer, "100"), (Reloaded, "4MB")), Member(config, false, rows), Member(config, true, rows));
+
+        Assert.That(Foreseen(Reloaded), Is.Null);
+        Assert.That(Foreseen(More, Reloaded), Is.EqualTo("2 rolling restarts, 1 switchover, about 3 s without writes: db-2, db-1 db-2, db-1"));
+        Assert.That(Foreseen(Fewer), Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-1, db-2"));
+
+        string? Foreseen(params string[] keys)
+        {
+            var change = new PlannedChange(
+                config.Address, ResourceAction.Update, Cause.ConfigurationChanged, config, [.. keys.Select(key => new AttributeDifference(key, null, null, Cause.ConfigurationChanged, ChangeEffect.InPlace))], []);
+            var forecast = _provider.Foresee(new RolloutQuestion(config, change, [], [], [observed.Outlook!, new ClusterOutlook("db-1", [("db-2", 0)])]));
+            return forecast is null ? null : $"{forecast.Summary}: {string.Join(", ", forecast.Steps.Select(step => string.Join(' ', step.Hosts)))}";
+        }
     }
 
     private static string Value(Observation.Present present, string key) => present.Attributes[key].Value;

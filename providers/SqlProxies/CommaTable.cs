@@ -1,7 +1,7 @@
-namespace KeyBuzz.Reconciler.PostgresHa.Status;
+namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
 /// <summary>CSV with a header, as HAProxy's statistics and psql write it; quoted fields may hold commas, quotes doubled.</summary>
-internal static class CommaTable
+public static class CommaTable
 {
     /// <summary>The rows by column name; none when there is no header.</summary>
     public static IReadOnlyList<IReadOnlyDictionary<string, string>> Read(string text)

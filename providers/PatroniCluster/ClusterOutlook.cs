@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>Who leads and who follows now, and in which steps members would be restarted. Pure.</summary>
+/// <param name="Leader">The leader; null when nobody leads, or two do.</param>
+/// <param name="Replicas">The members that run and do not lead, the least behind first.</param>
+public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name, long? LagBytes)> Replicas) : GroupOutlook
+{
+    // Measured on the lab: 2.2 to 3.3 s.
+    private static readonly TimeSpan s_switchover = TimeSpan.FromSeconds(3);
+
+    /// <summary>What the members themselves say.</summary>
+    public static ClusterOutlook Of(PatroniHealth health)
+    {
+        ArgumentNullException.ThrowIfNull(health);
+        var replicas = health.Members.Where(member => member.IsRunning && !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal);
+        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]);
+    }
+
+    /// <summary>The steps of a roll-out.</summary>
+    /// <param name="address">Whose change it is.</param>
+    /// <param name="toCome">The members to be disrupted.</param>
+    /// <param name="leaving">The members that are taken down for good.</param>
+    /// <param name="preferred">The member that is to lead afterwards, or null.</param>
+    public RolloutForecast? Foresee(Address address, ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving, string? preferred)
+    {
+        ArgumentNullException.ThrowIfNull(toCome);
+        ArgumentNullException.ThrowIfNull(leaving);
+        var serving = toCome.Where(name => name == Leader || Replicas.Any(replica => replica.Name == name)).ToList();
+        if (serving.Count == 0)
+        {
+            return null;
+        }
+
+        var steps = ImmutableArray.CreateBuilder<RolloutStep>();
+        var down = toCome.Except(serving);
+        if (!down.IsEmpty)
+        {
+            steps.Add(new RolloutStep(RolloutStepKind.Start, [.. down], "not running"));
+        }
+
+        steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes))));
+        var leads = Leader;
+        var inPlace = false;
+        if (Leader is not null && toCome.Contains(Leader))
+        {
+            var candidate = Replicas.Select(replica => replica.Name).Concat(down).FirstOrDefault(name => !leaving.Contains(name));
+            if (candidate is not null)
+            {
+                steps.Add(new RolloutStep(RolloutStepKind.Switchover, [Leader, candidate], ""));
+                leads = candidate;
+            }
+
+            inPlace = candidate is null;
+            steps.Add(new RolloutStep(RolloutStepKind.Restart, [Leader], inPlace ? "the leader, in place: nobody can take over" : "the former leader"));
+        }
+
+        if (preferred is not null && leads is not null && preferred != leads && !leaving.Contains(preferred) && (preferred == Leader || toCome.Contains(preferred) || Replicas.Any(replica => replica.Name == preferred)))
+        {
+            steps.Add(new RolloutStep(RolloutStepKind.Switchover, [leads, preferred], "the preferred leader"));
+        }
+
+        return Forecast(address, steps.ToImmutable(), inPlace);
+    }
+
+    /// <summary>The steps where the leader goes first, and stays where it is.</summary>
+    /// <param name="address">Whose change it is.</param>
+    /// <param name="toCome">The members to be disrupted.</param>
+    public RolloutForecast? LeaderFirst(Address address, ImmutableSortedSet<string> toCome)
+    {
+        ArgumentNullException.ThrowIfNull(toCome);
+        var steps = ImmutableArray.CreateBuilder<RolloutStep>();
+        if (Leader is not null && toCome.Contains(Leader))
+        {
+            steps.Add(new RolloutStep(RolloutStepKind.Restart, [Leader], "the leader, in place and first: a standby may not have less than it"));
+        }
+
+        var inPlace = steps.Count > 0;
+        steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes))));
+        return steps.Count == 0 ? null : Forecast(address, steps.ToImmutable(), inPlace);
+    }
+
+    private static RolloutForecast Forecast(Address address, ImmutableArray<RolloutStep> steps, bool inPlace)
+    {
+        var gap = s_switchover * steps.Count(step => step.Kind == RolloutStepKind.Switchover);
+        return inPlace ? new RolloutForecast(address, steps, null, "no writes while the leader restarts")
+            : new RolloutForecast(address, steps, gap, gap == TimeSpan.Zero ? "writes go on" : string.Create(CultureInfo.InvariantCulture, $"about {gap.TotalSeconds:0} s without writes"));
+    }
+
+    private static string Lag(long? bytes) => bytes is null ? "a replica" : string.Create(CultureInfo.InvariantCulture, $"a replica, {bytes} bytes behind");
+}

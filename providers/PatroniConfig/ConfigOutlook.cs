@@ -1,0 +1,42 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>Which members would have to be restarted for which key. Pure.</summary>
+/// <param name="Restarts">The members by key; a key that takes no restart is missing.</param>
+/// <param name="Lowered">The keys of those that go to the leader first.</param>
+internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, ImmutableArray<string>> Restarts, ImmutableSortedSet<string> Lowered) : GroupOutlook
+{
+    public static ConfigOutlook Of(ConfigView view, IReadOnlyDictionary<string, string> wanted)
+    {
+        var restarts = wanted.Select(pair => (pair.Key, Members: Members(view, pair.Key, pair.Value))).Where(pair => !pair.Members.IsEmpty)
+            .ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Members, StringComparer.Ordinal);
+        return new ConfigOutlook(restarts, [.. restarts.Keys.Where(key => ConfigChange.IsLowered(view, key, wanted[key]))]);
+    }
+
+    /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to.</summary>
+    public RolloutForecast? Foresee(PlannedChange change, ClusterOutlook? cluster)
+    {
+        var keys = change.Differences.Select(difference => difference.Name).Where(Restarts.ContainsKey).ToList();
+        if (cluster is null || keys.Count == 0)
+        {
+            return null;
+        }
+
+        var raised = cluster.Foresee(change.Address, MembersOf(keys.Except(Lowered)), [], preferred: null);
+        var lowered = cluster.LeaderFirst(change.Address, MembersOf(keys.Intersect(Lowered)));
+        return raised is null || lowered is null ? raised ?? lowered
+            : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");
+
+        ImmutableSortedSet<string> MembersOf(IEnumerable<string> some) => some.SelectMany(key => Restarts[key]).ToImmutableSortedSet(StringComparer.Ordinal);
+    }
+
+    private static ImmutableArray<string> Members(ConfigView view, string key, string wanted) => view.IsStored(key, wanted)
+        ? [.. view.Pending(key, wanted).Select(member => member.Name)]
+        : DynamicSettings.ParameterOf(key) is { } name
+            ? [.. view.Members.Where(member => member.Parameters.GetValueOrDefault(name) is { Context: "postmaster" } parameter && !parameter.Same(parameter.Setting, wanted)).Select(member => member.Name)]
+            : [];
+}

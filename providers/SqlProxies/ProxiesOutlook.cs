@@ -1,0 +1,32 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.SqlProxies;
+
+/// <summary>Which proxies run anything now. Pure.</summary>
+/// <param name="Running">Their hosts.</param>
+public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupOutlook
+{
+    /// <summary>The steps of a roll-out.</summary>
+    public RolloutForecast? Foresee(RolloutQuestion question)
+    {
+        ArgumentNullException.ThrowIfNull(question);
+        var serving = question.ToCome.Intersect(Running);
+        if (serving.IsEmpty || Running.IsSubsetOf(question.Leaving))
+        {
+            return null;
+        }
+
+        var steps = ImmutableArray.CreateBuilder<RolloutStep>();
+        if (question.ToCome.Except(serving) is { IsEmpty: false } down)
+        {
+            steps.Add(new RolloutStep(RolloutStepKind.Start, [.. down], "not running"));
+        }
+
+        steps.AddRange(serving.Select(host => new RolloutStep(RolloutStepKind.Restart, [host], "")));
+        return new RolloutForecast(
+            question.Resource.Address, steps.ToImmutable(), null,
+            serving.All(host => Running.Union(question.ToCome).Except(question.Leaving).Any(other => other != host)) ? "each cuts the sessions through it, and new ones go through another" : "no connections meanwhile: nothing else is in front of the cluster");
+    }
+}

@@ -1,0 +1,186 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>Images and files change while applications write. What happened when is told by the hosts' own journals and logs, not by kbr.</summary>
+[TestFixture]
+[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
+public sealed class LiveChangeTests
+{
+    [Test]
+    public void A_file_of_both_proxies_changes_without_a_session_cut_or_a_write_that_is_refused()
+    {
+        var before = Ha.Proxies.Select(Running).ToList();
+        Change("  haproxy:\n", "  haproxy:\n    read_port: 5433\n");
+        Change("    max_db_connections: 40", "    max_db_connections: 39");
+        using var direct = TrafficWriter.Start("reload_direct");
+        using var pooled = TrafficWriter.Start("reload_pooled", TrafficWriter.Pooled);
+        using var anew = TrafficWriter.Start("reload_anew", keepsSession: false);
+
+        HaSetUp.Workspace.Apply();
+
+        foreach (var writer in new[] { direct, pooled, anew })
+        {
+            var report = Stop(writer);
+            Assert.That((report.Failed, report.Cut, report.Lost.Count), Is.EqualTo((0, 0, 0)), report.ToString());
+        }
+
+        Assert.That(Ha.Proxies.Select(Running), Is.EqualTo(before), "nothing was restarted");
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_file_of_both_proxies_changes_without_a_session_cut_or_a_write_that_is_refused), AllowFailure = true)]
+    public void Reads_go_to_replicas_only()
+    {
+        var leader = Ha.Leader();
+        var replicas = Ha.Members.Where(member => member != leader).Select(Address).ToList();
+        Lab.Until(() => HaSetUp.Workspace.Kbr("status").Output is var status && Regex.Count(status, "reads from 2") == Ha.Proxies.Length, TimeSpan.FromSeconds(60), "both replicas in both read front ends");
+
+        foreach (var proxy in Ha.Proxies)
+        {
+            var query = $"docker exec -e PGPASSWORD={Ha.ApplicationPassword} patroni psql -X -At -h {Address(proxy)} -p 5433 -U {Ha.Application} -d {Ha.Database} -c \"SELECT pg_is_in_recovery() || ' ' || host(inet_server_addr())\"";
+            var answers = Lab.OnHost(Ha.Members[0], $"for i in 1 2 3 4 5 6 7 8; do {query}; done").Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            Assert.That(answers, Has.Length.EqualTo(8).And.All.StartsWith("true "));
+            Assert.That(answers.Select(answer => answer.Split(' ')[1]), Is.SubsetOf(replicas));
+        }
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Reads_go_to_replicas_only), AllowFailure = true)]
+    public void Another_image_of_the_members_costs_one_gap_and_never_two_members_at_once()
+    {
+        var leader = Ha.Leader();
+        Change(Current("patroni"), LabImage.Derive("patroni", "next", "LABEL kbr.test=next"));
+        var foreseen = Foreseen("patroni_cluster");
+        Assert.That(foreseen.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
+        Assert.That(foreseen.Steps[2], Does.StartWith($"switchover {leader} "));
+        Assert.That(foreseen.Steps[3], Is.EqualTo($"restart {leader}"));
+        Assert.That(
+            HaSetUp.Workspace.Kbr("plan").Output,
+            Does.Contain($"patroni_cluster.{Ha.Scope}@{Ha.Scope} as things are now: {foreseen.Summary}\n  1. restart ").And.Contain($"\n  3. {leader} hands over to ").And.Contain($"\n  4. restart {leader}  (the former leader)\n"));
+        using var direct = TrafficWriter.Start("image_direct");
+        using var pooled = TrafficWriter.Start("image_pooled", TrafficWriter.Pooled);
+        var begun = Now(leader);
+
+        HaSetUp.Workspace.Apply();
+
+        foreach (var writer in new[] { direct, pooled })
+        {
+            var report = Stop(writer);
+            Assert.That(report.Lost, Is.Empty, report.ToString());
+            Assert.That(report.LongestGap, Is.LessThan(TimeSpan.FromSeconds(15)), report.ToString());
+        }
+
+        // From the stop of the unit to the first word of PostgreSQL in the new container.
+        var down = Ha.Members.Select(member => (
+            Member: member,
+            From: Times(member, $"journalctl -u patroni.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' Stopping ' | cut -d' ' -f1").First(),
+            To: Times(member, "docker logs -t patroni 2>&1 | grep -E 'ready to accept (read-only )?connections' | head -n 1 | cut -d' ' -f1 | xargs -I{} date -d {} +%s.%N").First()))
+            .OrderBy(each => each.From).ToList();
+        TestContext.Progress.WriteLine(string.Join("\n", down.Select(each => $"{each.Member} down from {each.From - begun:0.0} to {each.To - begun:0.0} s")));
+        Assert.That(down.Zip(down.Skip(1), (one, next) => next.From > one.To), Has.All.True, "one after another");
+        Assert.That(down[^1].Member, Is.EqualTo(leader), "the leader comes last");
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Another_image_of_the_members_costs_one_gap_and_never_two_members_at_once), AllowFailure = true)]
+    public void Another_image_of_the_proxies_reaches_one_after_the_other_and_both_ways_in_go_on()
+    {
+        Change(Current("haproxy"), LabImage.Derive("haproxy", "next", "LABEL kbr.test=next"));
+        Change(Current("pgbouncer"), LabImage.Derive("pgbouncer", "next", "LABEL kbr.test=next"));
+        Assert.That(Foreseen("sql_proxies").Steps, Is.EqualTo(Ha.Proxies.Select(proxy => $"restart {proxy}")));
+        using var direct = TrafficWriter.Start("proxies_direct");
+        using var pooled = TrafficWriter.Start("proxies_pooled", TrafficWriter.Pooled);
+        var begun = Now(Ha.Proxies[0]);
+
+        HaSetUp.Workspace.Apply();
+
+        foreach (var writer in new[] { direct, pooled })
+        {
+            var report = Stop(writer);
+            Assert.That(report.Lost, Is.Empty, report.ToString());
+            Assert.That(report.LongestGap, Is.LessThan(TimeSpan.FromSeconds(15)), report.ToString());
+            Assert.That(report.Errors, Has.None.Contains("read-only"), "no write reached a replica");
+        }
+
+        var events = Ha.Proxies.Select(proxy => Times(
+            proxy, $"journalctl -u haproxy.service -u pgbouncer.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' (Stopping|Stopped|Started) ' | cut -d' ' -f1")).ToList();
+        TestContext.Progress.WriteLine(string.Join("\n", Ha.Proxies.Zip(events, (proxy, times) => $"{proxy} changed from {times[0] - begun:0.0} to {times[^1] - begun:0.0} s")));
+        Assert.That(events[1][0], Is.GreaterThan(events[0][^1]), "the second is touched after the first runs again");
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Another_image_of_the_proxies_reaches_one_after_the_other_and_both_ways_in_go_on), AllowFailure = true)]
+    public void Images_that_do_not_start_stop_at_the_first_replica_and_the_first_proxy_and_the_cluster_serves()
+    {
+        var good = HaSetUp.Workspace.Yaml;
+        var leader = Ha.Leader();
+        Change(Current("patroni"), LabImage.Derive("patroni", "broken", "LABEL kbr.test=broken", "ENTRYPOINT [\"/bin/false\"]"));
+        Change(Current("haproxy"), LabImage.Derive("haproxy", "broken", "LABEL kbr.test=broken", "ENTRYPOINT [\"/bin/false\"]"));
+        var started = Ha.Members.ToDictionary(member => member, Ha.Started);
+        var second = Running(Ha.Proxies[1]);
+        using var direct = TrafficWriter.Start("broken_direct");
+
+        var outcome = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+
+        Assert.That(outcome.ExitCode, Is.EqualTo(1), outcome.All);
+        Assert.That(outcome.All, Does.Contain($"the roll-out of {Ha.Scope}: ").And.Contain($"the roll-out of {Ha.Scope}-proxies: {Ha.Proxies[0]}: "));
+        Assert.That(Ha.Members.Count(member => Ha.Started(member) != started[member]), Is.EqualTo(1), "one member was tried");
+        Assert.That(Ha.Started(leader), Is.EqualTo(started[leader]), "and not the leader");
+        Assert.That(Running(Ha.Proxies[1]), Is.EqualTo(second), "the second proxy was not touched");
+        var report = Stop(direct);
+        Assert.That(report.Lost, Is.Empty, report.ToString());
+        Assert.That(report.Servers, Has.Count.EqualTo(1), report.ToString());
+
+        HaSetUp.Workspace.Yaml = good;
+        HaSetUp.Workspace.Apply();
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    private static TrafficReport Stop(TrafficWriter writer)
+    {
+        var report = writer.Stop();
+        TestContext.Progress.WriteLine(report);
+        return report;
+    }
+
+    private static void Change(string from, string to)
+    {
+        var yaml = HaSetUp.Workspace.Yaml;
+        Assert.That(yaml, Does.Contain(from));
+        HaSetUp.Workspace.Yaml = yaml.Replace(from, to);
+    }
+
+    // As cluster.yaml names it now.
+    private static string Current(string name) => Regex.Match(HaSetUp.Workspace.Yaml, $@"\S+/kbr/{name}:\S+@sha256:[0-9a-f]+").Value;
+
+    private static (string Summary, string[] Steps) Foreseen(string type)
+    {
+        var plan = HaSetUp.Workspace.Kbr("plan", "--json");
+        using var document = JsonDocument.Parse(plan.Output);
+        var rollout = document.RootElement.GetProperty("rollouts").EnumerateArray().Single(each => each.GetProperty("address").GetString()!.StartsWith(type + ".", StringComparison.Ordinal));
+        return (rollout.GetProperty("summary").GetString(),
+            [.. rollout.GetProperty("steps").EnumerateArray().Select(step => $"{step.GetProperty("kind")} {string.Join(' ', step.GetProperty("hosts").EnumerateArray())}")]);
+    }
+
+    private static string Address(string host) => Regex.Match(HaSetUp.Workspace.Yaml, $@"(?m)^  {host}: .*? address: ([0-9.]+)").Groups[1].Value;
+
+    private static string Running(string proxy) => Lab.OnHost(proxy, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' haproxy pgbouncer");
+
+    private static double Now(string host) => Times(host, "date +%s.%N")[0];
+
+    private static double[] Times(string host, string command)
+    {
+        double[] times = [.. Lab.OnHost(host, command).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
+        Assert.That(times, Is.Not.Empty, $"{host}: {command}");
+        return times;
+    }
+}

@@ -1,0 +1,78 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+/// <summary>What the plan says beforehand of a roll-out.</summary>
+[TestFixture]
+internal sealed class ForeseenRolloutTests
+{
+    private static readonly Address s_cluster = new("patroni_cluster", "pg", "pg");
+    private static readonly ClusterOutlook s_now = new("db-1", [("db-3", 0), ("db-2", 512)]);
+
+    [Test]
+    public void Replicas_go_by_least_lag_then_the_leader_after_a_switchover()
+    {
+        var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [], preferred: null)!;
+
+        Assert.That(Steps(forecast), Is.EqualTo(new[] { "Restart db-3 (a replica, 0 bytes behind)", "Restart db-2 (a replica, 512 bytes behind)", "Switchover db-1 db-3 ()", "Restart db-1 (the former leader)" }));
+        Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
+        Assert.That(forecast.WriteGap, Is.EqualTo(TimeSpan.FromSeconds(3)));
+    }
+
+    [Test]
+    public void A_preferred_leader_costs_a_second_switchover()
+    {
+        var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [], preferred: "db-1")!;
+
+        Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-3 db-1 (the preferred leader)"));
+        Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 2 switchovers, about 6 s without writes"));
+    }
+
+    [Test]
+    public void A_replica_alone_costs_no_write_and_what_does_not_run_is_started_first()
+    {
+        Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [], preferred: null)!.Summary, Is.EqualTo("1 restart, writes go on"));
+        var mended = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), [], preferred: null)!;
+        Assert.That(Steps(mended), Is.EqualTo(new[] { "Start db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
+        Assert.That(new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), [], preferred: null), Is.Null, "nobody serves: nobody is interrupted");
+    }
+
+    [Test]
+    public void A_leader_alone_is_restarted_in_place_and_who_leaves_is_handed_nothing()
+    {
+        Assert.That(new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [], preferred: null)!.Summary, Is.EqualTo("1 restart, no writes while the leader restarts"));
+        Assert.That(Steps(s_now.Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"), preferred: "db-3")!), Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred"));
+    }
+
+    [Test]
+    public void A_value_that_standbys_may_not_have_less_of_goes_to_the_leader_first()
+    {
+        var forecast = s_now.LeaderFirst(s_cluster, Names("db-1", "db-2", "db-3"))!;
+
+        Assert.That(forecast.Steps.SelectMany(step => step.Hosts), Is.EqualTo(new[] { "db-1", "db-3", "db-2" }));
+        Assert.That((forecast.Switchovers, forecast.WriteGap, forecast.Summary), Is.EqualTo((0, (TimeSpan?)null, "3 rolling restarts, no writes while the leader restarts")));
+    }
+
+    [Test]
+    public void Proxies_go_in_turn_and_cut_the_sessions_through_each()
+    {
+        Assert.That(Proxies(["lb-1", "lb-2"], "lb-1", "lb-2")!.Summary, Is.EqualTo("2 rolling restarts, each cuts the sessions through it, and new ones go through another"));
+        Assert.That(Steps(Proxies(["lb-1"], "lb-1", "lb-2")!), Is.EqualTo(new[] { "Start lb-2 (not running)", "Restart lb-1 ()" }));
+        Assert.That(Proxies(["lb-1"], "lb-1")!.Summary, Is.EqualTo("1 restart, no connections meanwhile: nothing else is in front of the cluster"));
+        Assert.That(Proxies([], "lb-1", "lb-2"), Is.Null);
+    }
+
+    private static RolloutForecast? Proxies(string[] running, params string[] toCome)
+    {
+        var address = new Address("sql_proxies", "pg", "pg-proxies");
+        return new ProxiesOutlook(Names(running)).Foresee(new RolloutQuestion(new Resource(address, AttributeSet.Empty), null, Names(toCome), [], []));
+    }
+
+    private static ImmutableSortedSet<string> Names(params string[] names) => names.ToImmutableSortedSet(StringComparer.Ordinal);
+
+    private static string[] Steps(RolloutForecast forecast) => [.. forecast.Steps.Select(step => $"{step.Kind} {string.Join(' ', step.Hosts)} ({step.Note})")];
+}

@@ -1,0 +1,87 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.SqlProxies;
+
+/// <summary>Whose turn it is among the proxies, by how they are.</summary>
+[TestFixture]
+internal sealed class ProxyTurnTests
+{
+    private static readonly ProxyState s_one = new("lb-1", true, true, []);
+    private static readonly ProxyState s_two = new("lb-2", true, true, []);
+
+    [Test]
+    public void Proxies_that_serve_go_one_after_another_in_the_order_of_the_file()
+    {
+        Assert.That(Turn([s_one, s_two], "lb-1", "lb-2"), Is.EqualTo("go lb-1"));
+        Assert.That(Turn([s_one, s_two], "lb-2"), Is.EqualTo("go lb-2"));
+        Assert.That(Turn([s_one, s_two]), Is.EqualTo("go "), "and the last gate is open");
+    }
+
+    [Test]
+    public void The_second_waits_until_the_first_serves_again()
+    {
+        var first = s_one with { Problems = ["lb-1: HAProxy sees no primary"] };
+
+        Assert.That(Turn([first, s_two], "lb-2"), Is.EqualTo("wait lb-1: HAProxy sees no primary"));
+        Assert.That(Turn([first, s_two]), Is.EqualTo("wait lb-1: HAProxy sees no primary"), "and so does the end");
+    }
+
+    [Test]
+    public void Proxies_on_which_nothing_runs_start_together_also_while_what_is_behind_them_is_still_being_made()
+    {
+        ProxyState[] none = [Stopped("lb-1"), Stopped("lb-2")];
+
+        Assert.That(Turn(none, "lb-1", "lb-2"), Is.EqualTo("go lb-1 lb-2"));
+        Assert.That(Turn(none, unsettled: true, "lb-1", "lb-2"), Is.EqualTo("go lb-1 lb-2"));
+    }
+
+    [Test]
+    public void What_does_not_run_is_mended_before_what_serves_is_touched()
+    {
+        Assert.That(Turn([s_one, Stopped("lb-2")], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
+        var half = new ProxyState("lb-2", true, false, ["lb-2: PgBouncer does not run"]);
+        var seesIt = s_one with { Problems = ["lb-1: HAProxy does not see the PgBouncer of lb-2"] };
+        Assert.That(Turn([seesIt, half], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
+    }
+
+    [Test]
+    public void One_that_runs_and_does_not_serve_goes_first_while_the_other_serves()
+    {
+        var ill = s_two with { Problems = ["lb-2: HAProxy sees no primary"] };
+
+        Assert.That(Turn([s_one, ill], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
+        Assert.That(Turn([s_one with { Problems = ["lb-1: HAProxy sees no primary"] }, ill], "lb-1", "lb-2"), Is.EqualTo("wait lb-1: HAProxy sees no primary; lb-2: HAProxy sees no primary"));
+    }
+
+    [Test]
+    public void While_what_is_behind_them_is_being_changed_no_proxy_that_runs_is_touched()
+    {
+        Assert.That(Turn([s_one, s_two], unsettled: true, "lb-1", "lb-2"), Is.EqualTo("wait what is behind the proxies is still being changed"));
+        Assert.That(Turn([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], unsettled: true, "lb-2"), Does.StartWith("wait what is behind"));
+    }
+
+    [Test]
+    public void A_single_proxy_has_its_turn_and_one_that_leaves_is_not_waited_for()
+    {
+        Assert.That(Turn([s_one], "lb-1"), Is.EqualTo("go lb-1"));
+        var leaving = ImmutableSortedSet.Create(StringComparer.Ordinal, "lb-2");
+        Assert.That(Text(ProxyState.Decide([s_one, Stopped("lb-2")], new RolloutState([], leaving))), Is.EqualTo("go "));
+    }
+
+    private static ProxyState Stopped(string name) => new(name, false, false, [$"{name}: HAProxy does not run", $"{name}: PgBouncer does not run"]);
+
+    private static string Turn(ProxyState[] proxies, params string[] toCome) => Turn(proxies, false, toCome);
+
+    private static string Turn(ProxyState[] proxies, bool unsettled, params string[] toCome) =>
+        Text(ProxyState.Decide(proxies, new RolloutState(toCome.ToImmutableSortedSet(StringComparer.Ordinal), []) { Unsettled = unsettled }));
+
+    private static string Text(RolloutTurn turn) => turn switch
+    {
+        RolloutTurn.Go go => "go " + string.Join(' ', go.Hosts),
+        RolloutTurn.Wait wait => "wait " + wait.Reason,
+        RolloutTurn.Stop stop => "stop " + stop.Reason,
+        _ => "",
+    };
+}
