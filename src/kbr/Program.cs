@@ -28,6 +28,7 @@ var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on yo
     PlanCommand.Create(session),
     ApplyCommand.CreateApply(session),
     ApplyCommand.CreateDestroy(session),
+    ApplyCommand.CreateImport(session),
     DriftCommand.Create(container.GetRequiredService<ReadOnlyContext>()),
     StatusCommand.Create(session),
     SwitchoverCommand.Create(session),

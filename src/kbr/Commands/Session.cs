@@ -47,7 +47,7 @@ internal sealed class Session : IAsyncDisposable
 
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
-        Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy, cancellationToken).ConfigureAwait(false);
+        Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy && !options.Import, cancellationToken).ConfigureAwait(false);
         var plan = Planner.Plan(new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options) { UnevenRecords = Survey.UnevenRecords });
         return plan with { Diagnostics = [.. Cluster.Warnings, .. Survey.Diagnostics, .. plan.Diagnostics] };
     }
