@@ -41,7 +41,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var file = factory.Make(
             "config_file", "patroni", member.Name, at,
             ("path", directories.Configuration + "/patroni.yml"), ("content", PatroniFile.Render(topology, member)), ("owner", owner), ("group", group), ("mode", "0600"),
-            ("validate", CheckImage()), ("reload", $"docker kill --signal HUP {PostgresTopology.PatroniContainer}"), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}")) with
+            ("validate", CheckImage()), ("reload", OfOurs(PostgresTopology.PatroniContainer, $"docker kill --signal HUP {PostgresTopology.PatroniContainer}")), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}")) with
         { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
         yield return file;
         var guard = factory.Make(
@@ -99,7 +99,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var file = factory.Make(
             "config_file", "haproxy", proxy.Name, at,
             ("path", directory + "/haproxy.cfg"), ("content", SecretText.Plain(HaproxyFile.Render(topology, proxy))),
-            ("validate", HaproxyFile.Check(settings)), ("reload", HaproxyFile.Reload(PostgresTopology.HaproxyContainer)), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
+            ("validate", HaproxyFile.Check(settings)), ("reload", OfOurs(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
         { Requires = [image.Address], After = SameOnProxyBefore(proxy, "haproxy"), AfterRemovalOf = FormerMembers(others) };
         yield return file;
         yield return factory.Make(
@@ -152,7 +152,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         Resource File(string name, string fileName, SecretText content) => factory.Make(
             "config_file", name, proxy.Name, at,
             ("path", $"{directory}/{fileName}"), ("content", content), ("owner", owner), ("group", group), ("mode", "0600"),
-            ("reload", PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings)), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}")) with
+            ("reload", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}")) with
         { After = SameOnProxyBefore(proxy, name) };
     }
 
@@ -176,6 +176,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
         return $"docker run --rm --pull never --network none --entrypoint sh {topology.Image} -c {Script.Quote(script)}";
     }
+
+    // A container of the same name that somebody else made has another file, and may not survive the signal. It is replaced after this.
+    private static string OfOurs(string container, string reload) =>
+        $"test -z \"$(docker container inspect -f '{{{{index .Config.Labels \"kbr.address\"}}}}' {container})\" || {{ {reload}; }}";
 
     private static string Unit(string container) => container + ".service";
 

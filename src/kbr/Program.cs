@@ -30,6 +30,7 @@ var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on yo
     ShowCommand.Create(context),
     ApplyCommand.CreateApply(session),
     ApplyCommand.CreateDestroy(session),
+    ApplyCommand.CreateImport(session),
     DriftCommand.Create(reading),
     StateCommand.Create(reading, session),
     StatusCommand.Create(session),

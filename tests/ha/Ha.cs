@@ -23,7 +23,7 @@ internal static class Ha
         "PATRONI_REST_USER=kbr_rest", "PATRONI_REST_PASS=canary-rest-Vb5nQ1", "PATRONI_RAFT_PASS=canary-raft-Hj6dL3",
         "PGBOUNCER_STATS_USER=kbr_stats", "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7", "KBR_KEY=canary-key-Ps2gB8") + "\n";
 
-    public static Workspace Open() => new("cluster-ha.yaml", "credentials/ha.env", s_secrets);
+    public static Workspace Open(Func<string, string> secrets = null) => new("cluster-ha.yaml", "credentials/ha.env", secrets?.Invoke(s_secrets) ?? s_secrets);
 
     /// <summary>The member that leads, by Patroni's own word on any member that answers.</summary>
     public static string Leader()
@@ -45,8 +45,8 @@ internal static class Ha
     }
 
     /// <summary>Runs SQL as the superuser inside a member's container.</summary>
-    public static string Sql(string host, string sql, string database = Database) =>
-        Lab.OnHost(host, $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {Superuser} -d {database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL").Trim();
+    public static string Sql(string host, string sql, string database = Database, string superuser = Superuser) =>
+        Lab.OnHost(host, $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL").Trim();
 
     /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes.</summary>
     public static string Started(string host) =>

@@ -382,7 +382,7 @@ public sealed class Applier
         private static ResourceChange ChangeOf(PlannedChange change, ResourceOperation operation) => new(operation, change.Resource, [.. Changed(change)])
         {
             DeleteData = change.DeleteData,
-            Adopt = change.Cause == Cause.Adopted,
+            Adopt = change.Cause == Cause.Adopted || change.Record is { Created: false },
         };
 
         private async Task<string?> OnAllAsync(IEnumerable<string> hosts, string text)

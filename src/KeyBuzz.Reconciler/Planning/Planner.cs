@@ -24,6 +24,9 @@ public sealed record PlanOptions
 
     /// <summary>With <see cref="Destroy"/>: whether what hosts held that cannot be reached is given up.</summary>
     public bool ForgetUnreachable { get; init; }
+
+    /// <summary>Whether what exists and has no record is recorded as it is, and nothing else is done. What differs is then no error any more, but a change of the next plan.</summary>
+    public bool Import { get; init; }
 }
 
 /// <summary>Everything a plan is made of.</summary>
@@ -102,6 +105,11 @@ public sealed class Planner
             {
                 work.Diagnostics.Add(Diagnostic.Error($"no resource matches '{pattern}'", remedy: "addresses look like type.name@host; `*` stands for anything"));
             }
+        }
+
+        if (input.Options.Import)
+        {
+            work.OnlyFound();
         }
 
         foreach (var (host, reason) in input.HostErrors)
@@ -423,6 +431,16 @@ public sealed class Planner
         }
 
         var adopted = work.Input.Options.Adopt.Any(pattern => pattern.Matches(address));
+        if (record is null && work.Input.Options.Import)
+        {
+            work.Add(new PlannedChange(address, ResourceAction.Adopt, Cause.Adopted, node.Resource, differences.ToImmutable(), [])
+            {
+                Record = next with { Fingerprints = AsFound(address, schema, desired, actual) },
+                Note = present.Note,
+            });
+            return;
+        }
+
         if (record is null && !adopted && !present.Ours)
         {
             var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
@@ -430,7 +448,7 @@ public sealed class Planner
                 $"{address} exists and was not made by kbr",
                 node.Resource.Location,
                 detail: $"it differs in {names}",
-                remedy: $"take it over with --adopt '{address}', or remove it by hand",
+                remedy: $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand",
                 host: address.Host,
                 address: address.ToString()));
             work.Block(address, "it exists and was not made by kbr");
@@ -444,6 +462,8 @@ public sealed class Planner
             return;
         }
 
+        // What kbr makes anew is its own from then on.
+        next = next with { Created = next.Created || replace };
         work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = present.Note });
     }
 
@@ -541,6 +561,18 @@ public sealed class Planner
             pair => pair.Key, pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null), StringComparer.Ordinal);
         return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy) { Group = resource.Group };
     }
+
+    // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise a change of the configuration.
+    // A map, such as the environment of somebody else's container, may hold passwords that no credentials file knows.
+    private ImmutableSortedDictionary<string, string> AsFound(
+        Address address, ResourceSchema schema, ImmutableSortedDictionary<string, AttributeValue> desired, ImmutableSortedDictionary<string, AttributeValue> actual) => desired
+        .Where(pair => actual.ContainsKey(pair.Key))
+        .ToImmutableSortedDictionary(
+            pair => pair.Key,
+            pair => _fingerprint.Of(
+                address, pair.Key, actual[pair.Key],
+                pair.Value.Secret is not null || (actual[pair.Key].Value != pair.Value.Value && schema.Attributes.Any(attribute => attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap))),
+            StringComparer.Ordinal);
 
     // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
     private static ImmutableArray<PlannedChange> Ordered(Work work)
@@ -650,6 +682,15 @@ public sealed class Planner
             // What is looked at again later keeps its old record until then.
             var from = change.Deferred ? null : Input.Records.GetValueOrDefault(change.Address)?.RenamedFrom;
             Changes[change.Address] = from is null || change.MovedFrom is not null ? change : change with { MovedFrom = from, Note = Join($"recorded as {from} until now", change.Note) };
+        }
+
+        /// <summary>Leaves only what exists and has no record.</summary>
+        public void OnlyFound()
+        {
+            foreach (var address in Changes.Where(pair => pair.Value.Action != ResourceAction.Adopt || Input.Records.ContainsKey(pair.Key)).Select(pair => pair.Key).ToList())
+            {
+                Changes.Remove(address);
+            }
         }
 
         public void Block(Address address, string reason) => Blocked[address] = new BlockedResource(address, reason);

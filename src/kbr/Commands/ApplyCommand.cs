@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
-/// <summary><c>kbr apply</c> and <c>kbr destroy</c>: show the plan, ask, and make it true.</summary>
+/// <summary><c>kbr apply</c>, <c>kbr destroy</c> and <c>kbr import</c>: show the plan, ask, and make it true.</summary>
 internal static class ApplyCommand
 {
     public static Command CreateApply(SessionContext context)
@@ -60,6 +60,23 @@ internal static class ApplyCommand
         return command;
     }
 
+    public static Command CreateImport(SessionContext context)
+    {
+        var approve = AutoApprove();
+        var addresses = new Argument<string[]>("address") { Description = "Only these (globs); all that exists and has no record when left out.", Arity = ArgumentArity.ZeroOrMore };
+        var command = new Command("import", "Record what exists and was not made by kbr, as it is. What differs from cluster.yaml is shown, and changed by a later apply.") { addresses, approve };
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
+        {
+            var options = new PlanOptions
+            {
+                Import = true,
+                Targets = CommonOptions.Patterns([.. parsed.GetValue(context.Options.Target) ?? [], .. parsed.GetValue(addresses) ?? []]),
+            };
+            return RunAsync(context, parsed, terminal, options, "import", parsed.GetValue(approve), stop, abort);
+        }));
+        return command;
+    }
+
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
     private static async Task<int> RunAsync(
@@ -81,7 +98,7 @@ internal static class ApplyCommand
 
         if (plan.Effective.Any())
         {
-            if (plan.HasChanges && !approved)
+            if (Asks(plan) && !approved)
             {
                 Approval.Ask(terminal, word, json);
             }
@@ -90,11 +107,17 @@ internal static class ApplyCommand
             var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);
             var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, holder, view, stop, abort).ConfigureAwait(false);
             view.Result(outcome);
+            if (options.Import && !json)
+            {
+                var differing = outcome.Done.Count(change => !change.Differences.IsEmpty);
+                terminal.Line($"{outcome.Done.Count} recorded as they are, {differing} of them differ from {session.Cluster.File}: kbr plan shows what apply would change.");
+            }
+
             await session.SaveStateAsync(options, abort).ConfigureAwait(false);
             result = outcome.Succeeded ? ExitCode.Done : ExitCode.Error;
 
             // An apply that leaves an unhealthy cluster behind is not done.
-            if (!options.Destroy && session.Cluster.Model<PostgresTopology>() is { } topology)
+            if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
             {
                 terminal.Line();
                 var patience = outcome.Succeeded ? topology.Health.GateTimeout : TimeSpan.Zero;
@@ -115,6 +138,9 @@ internal static class ApplyCommand
 
         return plan.HasErrors ? ExitCode.Error : result;
 
+        // An import writes nothing but records, and they are what was asked for.
+        bool Asks(Plan planned) => planned.HasChanges || options.Import;
+
         // What a killed run left behind may still have been working when the first plan was made.
         async Task<Plan> PlanAgainAsync(CancellationToken token)
         {
@@ -124,7 +150,7 @@ internal static class ApplyCommand
             {
                 terminal.ErrorLine("The hosts changed while the locks were taken. The plan is now:", Terminal.Tone.Changed);
                 PlanCommand.Show(terminal, session, current, json);
-                if (current.HasChanges && !approved)
+                if (Asks(current) && !approved)
                 {
                     Approval.Ask(terminal, word, json);
                 }

@@ -53,7 +53,7 @@ internal sealed class Session : IAsyncDisposable
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
-        Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy, cancellationToken).ConfigureAwait(false);
+        Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy && !options.Import, cancellationToken).ConfigureAwait(false);
         _input = new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options)
         {
             UnevenRecords = Survey.UnevenRecords,

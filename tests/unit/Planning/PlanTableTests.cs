@@ -129,6 +129,38 @@ public sealed class PlanTableTests
     }
 
     [Test]
+    public void An_import_records_what_exists_as_it_is_and_from_then_on_it_is_compared_like_anything_else()
+    {
+        var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
+        Gen.Select(values, Gen.Bool).Sample(
+            (three, isSecret) =>
+            {
+                var (wanted, found, other) = (three[0], three[1], three[2]);
+                var import = Run([Desired(wanted, isSecret)], [], new() { [Thing] = Observed(found) }, new PlanOptions { Import = true });
+                var change = import.Changes.Single();
+                Cause? After(string desired, string actual) =>
+                    Run([Desired(desired, isSecret)], [change.Record!], new() { [Thing] = Observed(actual) }, new PlanOptions()) is { HasErrors: false } plan ? plan.Effective.SingleOrDefault()?.Cause : Cause.Removed;
+                return change is { Action: ResourceAction.Adopt, Cause: Cause.Adopted, Record.Created: false } && change.Differences.Length == 1 && !import.HasErrors && !import.HasChanges
+                    && After(wanted, found) == Cause.ConfigurationChanged && After(wanted, other) == Cause.ConfigurationChangedAndDrift && After(found, found) is null && After(found, other) == Cause.Drift;
+            },
+            iter: 300);
+    }
+
+    [Test]
+    public void An_import_makes_nothing_changes_nothing_and_leaves_alone_what_has_a_record()
+    {
+        var record = Run([Desired("x", false)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions()).Changes.Single().Record!;
+        var import = new PlanOptions { Import = true };
+        Assert.Multiple(() =>
+        {
+            Assert.That(Run([Desired("x", false)], [], new() { [Thing] = new Observation.Absent() }, import).Changes, Is.Empty);
+            Assert.That(Run([Desired("y", false)], [record], new() { [Thing] = Observed("x") }, import).Changes, Is.Empty);
+            Assert.That(Run([], [record], new() { [Thing] = Observed("x") }, import).Changes, Is.Empty);
+            Assert.That(Run([Desired("x", false)], [], new() { [Thing] = new Observation.Unknown("asleep") }, import).HasErrors, Is.True);
+        });
+    }
+
+    [Test]
     public void An_interrupted_creation_is_taken_up_again_and_not_taken_for_somebody_elses()
     {
         var record = new ResourceRecord(Thing, Created: true, Pending: true, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);

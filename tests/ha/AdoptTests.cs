@@ -1,0 +1,82 @@
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>A cluster that was installed by hand as the runbook does (lab/runbook), adopted as docs/adopting.md says: what is to be typed on the members is taken from there.</summary>
+[TestFixture]
+[DependsOnFixture(typeof(Postgres16Tests), AllowFailure = true)]
+public sealed class AdoptTests
+{
+    private const string Guide = "docs/adopting.md";
+
+    [Test]
+    public void A_cluster_installed_by_hand_is_adopted_with_all_rows_and_losing_all_records_is_mended_by_an_import()
+    {
+        Lab.Command("reset");
+        // One superuser and one replication user, by the names that the runbook used.
+        using var workspace = Ha.Open(secrets => secrets.Replace("POSTGRES_SUPERUSER=kb_admin", "POSTGRES_SUPERUSER=postgres").Replace("POSTGRES_REPL_USER=kb_repl", "POSTGRES_REPL_USER=replicator"));
+        var byHand = Lab.Run(Lab.Root, "env", "POSTGRES_SUPERPASS=canary-super-Zq7xW4", "POSTGRES_REPL_PASS=canary-repl-Kp3vT9", "POSTGRES_APP_PASS=canary-app-Xw8rM2", Path.Combine(Lab.Root, "lab/runbook"));
+        Assert.That(byHand.ExitCode, Is.Zero, byHand.All);
+        var redis = Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis");
+
+        // An empty database is not made beside the old one, whatever may be taken over.
+        var plan = workspace.Kbr("plan", "--adopt", "*");
+        Assert.Multiple(() =>
+        {
+            Assert.That(plan.ExitCode, Is.EqualTo(1));
+            Assert.That(plan.All, Does.Contain("db-master-01: /opt/keybuzz/postgres/data is a PostgreSQL data directory itself").And.Not.Contain("container.patroni@db-slave-01  adopted"));
+        });
+
+        // 1. Recorded as it is.
+        var import = workspace.Kbr("import", "--auto-approve");
+        Assert.That(import.ExitCode, Is.Zero, import.All);
+        Assert.That(import.Output, Does.Contain("= container.patroni@db-slave-01  adopted: exists and differs").And.Contain("= role.postgres@keybuzz-pg").And.Contain("= container.haproxy@haproxy-02"));
+        Assert.That(Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis"), Is.EqualTo(redis));
+
+        // 2. Passwords as SCRAM, while all runs.
+        var roles = workspace.Kbr("apply", "--auto-approve", "--target", "role.*");
+        Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*) FROM pg_authid WHERE rolname IN ('postgres', 'replicator', 'kb_app') AND rolpassword LIKE 'SCRAM%'", "postgres", "postgres"), Is.EqualTo("3"), roles.All);
+
+        // 3. and 4.: the way in is closed, the members stopped, their data renamed.
+        var leader = Ha.Leader();
+        var closed = System.Diagnostics.Stopwatch.StartNew();
+        foreach (var host in Ha.Proxies)
+        {
+            Lab.OnHost(host, Steps("on each proxy"));
+        }
+
+        foreach (var host in Ha.Members.Where(member => member != leader).Append(leader))
+        {
+            Lab.OnHost(host, Steps("on each member"));
+        }
+
+        // 5. Converged.
+        workspace.Apply();
+        TestContext.Progress.WriteLine($"from closing the way in to the end of the apply: {closed.Elapsed.TotalSeconds:0} s");
+
+        Ha.AssertHealthy(workspace);
+        workspace.AssertNothingToDo();
+        Assert.Multiple(() =>
+        {
+            Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*), sum(id) FROM orders", superuser: "postgres"), Is.EqualTo("1000|500500"));
+            Assert.That(Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis"), Is.EqualTo(redis), "another module's container");
+            Assert.That(Lab.OnHost("db-master-01", "ls -d /opt/keybuzz/postgres/raft.before-kbr /etc/patroni/patroni.yml").Trim().Split('\n'), Has.Length.EqualTo(2), "nothing of the old installation is deleted");
+        });
+
+        // All records lost, and the operator's copy.
+        Lab.OnHosts(Lab.Hosts.Select(host => (host, "rm -rf /var/lib/kbr")));
+        Directory.Delete(Path.Combine(workspace.Directory, "state"), recursive: true);
+        Assert.That(workspace.Plan(), Is.Not.Empty.And.All.Match(" adopt found_as_wanted $"));
+        var again = workspace.Kbr("import", "--auto-approve");
+        Assert.That(again.ExitCode, Is.Zero, again.All);
+        workspace.AssertNothingToDo();
+    }
+
+    // The commands of the guide under that heading.
+    private static string Steps(string where)
+    {
+        var block = System.Text.RegularExpressions.Regex.Match(File.ReadAllText(Path.Combine(Lab.Root, Guide)), $@"```sh\n# {where}, as root\n(.*?)```", System.Text.RegularExpressions.RegexOptions.Singleline);
+        Assert.That(block.Success, Is.True, $"{Guide} says what to do {where}");
+        return "set -e\n" + block.Groups[1].Value;
+    }
+}
