@@ -13,7 +13,8 @@ public sealed class UnlockTests : LocalCluster
     public void Who_holds_the_lock_is_shown_and_ended_only_when_asked()
     {
         using var holder = Process.Start(new ProcessStartInfo(
-            "sh", ["-c", $"mkdir -p -m 0700 /run/kbr; exec 9>>/run/kbr/lock; flock -w 120 9 || exit 1; echo '{Description}' >/run/kbr/lock.json; echo ready; exec sleep 600"]) { RedirectStandardOutput = true })!;
+            "sh", ["-c", $"mkdir -p -m 0700 /run/kbr; exec 9>>/run/kbr/lock; flock -w 120 9 || exit 1; echo '{Description}' >/run/kbr/lock.json; echo ready; exec sleep 600"])
+        { RedirectStandardOutput = true })!;
         try
         {
             Assert.That(holder.StandardOutput.ReadLine(), Is.EqualTo("ready"));
