@@ -5,7 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Members are added and removed while the others go on.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
+[DependsOnFixture(typeof(SoakTests), AllowFailure = true)]
 public sealed class MembershipTests
 {
     private static readonly string[] s_new = ["db-slave-03", "db-slave-04"];

@@ -5,7 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Synchronous replication: turned on and off while the cluster runs, and what it is for.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
+[DependsOnFixture(typeof(LiveChangeTests), AllowFailure = true)]
 public sealed class SynchronousTests
 {
     private const string Version = "\n  version: 17\n";
