@@ -10,14 +10,12 @@ begun=$SECONDS
 step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# The suites that need a lab run side by side, each on a lab of its own (lab/README.md); empty is the first lab.
-declare -A lab_of=([lab]='' [ha]=b)
-suites=()
+# The suites that need a lab run side by side, each on a lab of its own (lab/README.md); empty is the first lab. Those of tests/ha have a cluster each: "live" is a category of its fixtures.
+declare -A lab_of=([lab]='' [ha]=b [live]=c) project_of=([lab]=tests/lab [ha]=tests/ha [live]=tests/ha) filter_of=([ha]='TestCategory!=live' [live]='TestCategory=live')
+suites=(lab ha live)
 for project in tests/*/*.csproj; do
-    suite=$(basename "$(dirname "$project")")
-    [[ $suite != unit ]] || continue
-    [[ -v lab_of[$suite] ]] || failed "tests/$suite" "has no lab: name one in eng/test.sh"
-    suites+=("$suite")
+    folder=$(dirname "$project")
+    [[ $folder == tests/unit || " ${project_of[*]} " == *" $folder "* ]] || failed "$folder" "has no lab: name one in eng/test.sh"
 done
 
 step "installing what the tests need"
@@ -49,9 +47,9 @@ dotnet format KeyBuzz.Reconciler.sln --no-restore --verify-no-changes >"$results
 
 run_tests() { # SUITE
     local log=$results/tests-$1.log status
-    timeout --kill-after=30 2700 dotnet test "tests/$1" -c Release --no-build --nologo --logger "trx;LogFileName=$results/$1.trx" >"$log" 2>&1
+    timeout --kill-after=30 2700 dotnet test "${project_of[$1]-tests/$1}" -c Release --no-build --nologo ${filter_of[$1]+--filter "${filter_of[$1]}"} --logger "trx;LogFileName=$results/$1.trx" >"$log" 2>&1
     status=$?
-    step "tests/$1: $(grep -E '^(Passed|Failed)! ' "$log" || echo "no results, dotnet test ended with status $status")"
+    step "tests: $1: $(grep -E '^(Passed|Failed)! ' "$log" || echo "no results, dotnet test ended with status $status")"
     [[ -s $results/$1.trx ]] || tail -n 60 "$log"
 }
 
@@ -75,7 +73,7 @@ for suite in "${suites[@]}"; do tail -n 1 "$results/up-$suite.log"; done
 
 # Side by side, since lab suites mostly wait for hosts. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look
 # through every process of the machine.
-step "tests: unit, then lab; ha beside them"
+step "tests: unit, then lab; ha and live beside them"
 in_turn=(unit lab)
 beside=()
 for suite in "${suites[@]}"; do [[ $suite == lab ]] || beside+=("$suite"); done

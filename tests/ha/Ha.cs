@@ -7,6 +7,9 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>The cluster under test, as an operator sees it: kbr, and the hosts' own commands over ssh.</summary>
 internal static class Ha
 {
+    /// <summary>The category of the fixtures that have a lab and a cluster of their own in eng/test.sh, beside the others: changes and faults while applications write.</summary>
+    public const string Live = "live";
+
     public const string Scope = "keybuzz-pg";
     public const string Superuser = "kb_admin";
     public const string Database = "keybuzz";

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Images and files change while applications write. What happened when is told by the hosts' own journals and logs, not by kbr.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
+[Category(Ha.Live)]
 public sealed class LiveChangeTests
 {
     [Test]

@@ -5,6 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Members are added and removed while the others go on.</summary>
 [TestFixture]
+[Category(Ha.Live)]
 [DependsOnFixture(typeof(SoakTests), AllowFailure = true)]
 public sealed class MembershipTests
 {
