@@ -34,7 +34,7 @@ internal sealed class SshConnection : IHostConnection
     {
         // It may have ended meanwhile, and another process may have its number: only one that has the lock open is ended. Polled for five seconds, then killed.
         var (exit, _, _) = await ExecuteAsync(
-            $"{Root}sh -c 'p={processId}; case $(ls -l /proc/$p/fd 2>/dev/null) in *\"-> /run/kbr/lock\"*) ;; *) exit 3;; esac; kill $p; "
+            $"{Root}sh -c 'p={processId}; case \" $(stat -L -c %d:%i /proc/$p/fd/* 2>/dev/null | tr \"\\012\" \" \")\" in *\" $(stat -L -c %d:%i /run/kbr/lock) \"*) ;; *) exit 3;; esac; kill $p; "
             + "for i in 1 2 3 4 5 6 7 8 9 10; do [ -d /proc/$p ] || exit 0; sleep 0.5; done; kill -9 $p; sleep 0.5; [ ! -d /proc/$p ]'",
             null, TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
         return exit == 0;

@@ -250,9 +250,9 @@ public static class ProbeScript
 
         if (groups.Of<LockRead>().Count > 0)
         {
-            // Of those that have the file open, some may only wait; a lock shows where its own description does.
-            script.Append("ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r l; do case $l in /proc/*/fd:) p=${l#/proc/}; p=${p%/fd:};;\n");
-            script.Append("*' -> /run/kbr/lock') f=${l% -> *}; f=${f##* }; case $(cat \"/proc/$p/fdinfo/$f\" 2>/dev/null) in *FLOCK*) echo \"pid $p\";; esac;; esac; done\n");
+            // Of those that have the file open, some may only wait: who holds it has a line of it in fdinfo. A container has a file of that name of its own.
+            script.Append("k=$(stat -L -c %d:%i /run/kbr/lock 2>/dev/null); ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r l; do case $l in /proc/*/fd:) p=${l#/proc/}; p=${p%/fd:};;\n");
+            script.Append("*' -> /run/kbr/lock') f=${l% -> *}; f=${f##* }; case $(stat -L -c %d:%i \"/proc/$p/fd/$f\" 2>/dev/null):$(cat \"/proc/$p/fdinfo/$f\" 2>/dev/null) in \"$k\":*FLOCK*) echo \"pid $p\";; esac;; esac; done\n");
             script.Append("cat /run/kbr/lock.json 2>/dev/null; end lock 0\n");
         }
 
