@@ -40,7 +40,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
     public async Task<SoakHistory> RunAsync(int seed, bool synchronous, ImmutableArray<SoakStep> steps, TimeSpan time, CancellationToken stop)
     {
         log("the cluster is brought to where the soak begins");
-        await lab.MustAsync("apply", "--auto-approve").ConfigureAwait(false);
+        await lab.ApplyAsync().ConfigureAwait(false);
         if (await GateAsync().ConfigureAwait(false) is { } trouble)
         {
             throw new SoakException("the soak does not begin: " + trouble);
@@ -125,7 +125,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
                 return ("password", "the application's password is changed", async () =>
                 {
                     lab.ChangePassword(Guid.NewGuid().ToString("N"));
-                    await lab.MustAsync("apply", "--auto-approve").ConfigureAwait(false);
+                    await lab.ApplyAsync().ConfigureAwait(false);
                     lab.Settled();
                 }
                 );
@@ -187,7 +187,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
     private async Task ApplyAsync(Func<string, string> edit)
     {
         lab.Edit(edit);
-        await lab.MustAsync("apply", "--auto-approve").ConfigureAwait(false);
+        await lab.ApplyAsync().ConfigureAwait(false);
         lab.Settled();
     }
 
