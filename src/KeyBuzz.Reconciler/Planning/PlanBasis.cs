@@ -108,7 +108,7 @@ public sealed record PlanBasis(
         string[] all = [.. Steps.Keys, .. now.Steps.Keys, .. Desired.Keys, .. now.Desired.Keys, .. Observed.Keys, .. now.Observed.Keys, .. Records.Keys, .. now.Records.Keys];
         foreach (var name in all.Distinct().Order(StringComparer.Ordinal))
         {
-            Address.TryParse(name, out var address);
+            var address = Address.TryParse(name, out var parsed) ? parsed : default;
             var reasons = new List<string>();
             var wanted = Difference(Desired, now.Desired, name, "it was added to the configuration", "it was taken out of the configuration", names => $"{names} is wanted otherwise");
             if (wanted is not null)
