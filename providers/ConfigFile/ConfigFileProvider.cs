@@ -29,7 +29,9 @@ public sealed class ConfigFileProvider : IHostResourceProvider
         new("mode", AttributeKind.Mode, "Its permissions.") { Default = "0644" },
         new("validate", AttributeKind.String, "A shell command that must accept the new file, whose path is in $file, before it takes the old one's place."),
         new("reload", AttributeKind.String, "A shell command that makes the running process load the new file."),
-        new("reload_confirm", AttributeKind.String, "A shell command that succeeds once the process has loaded it; tried for 30 seconds."),
+        new("reload_confirm", AttributeKind.String, "A shell command that succeeds once the process has loaded it; tried until confirm_timeout."),
+        new("confirm_input", AttributeKind.Text, "What reload_confirm reads from its standard input, such as a password to log in with; empty when left out.") { MayHoldSecret = true },
+        new("confirm_timeout", AttributeKind.Integer, "Seconds that reload_confirm is tried for.") { Default = 30L, Minimum = 1 },
         new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
     ]);
 
@@ -54,6 +56,11 @@ public sealed class ConfigFileProvider : IHostResourceProvider
         if (spec.Has("reload_confirm") && !spec.Has("reload"))
         {
             yield return Error(resource, "reload_confirm has nothing to confirm without reload");
+        }
+
+        if (spec.Has("confirm_input") && !spec.Has("reload_confirm"))
+        {
+            yield return Error(resource, "confirm_input has no reload_confirm to read it");
         }
 
         if (spec.OptionalString("path") is { } path && (path.EndsWith('/') || path.Any(char.IsControl)))
@@ -161,7 +168,8 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             body.Append(RenderReload(resource, process));
         }
 
-        return new Script(body.Append(")\n").ToString());
+        var script = new Script(body.Append(")\n").ToString());
+        return script with { Deadline = script.Deadline + TimeSpan.FromSeconds(spec.Integer("confirm_timeout") ?? 30) };
     }
 
     private string RenderReload(Resource resource, ProcessReference process)
@@ -178,19 +186,25 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                     echo "$path is in place, but {{process}} could not be made to load it" >&2
                     exit 1
                 fi
-            {{(confirm is null ? "" : RenderConfirm(confirm, process))}}
+            {{(confirm is null ? "" : RenderConfirm(confirm, resource.Spec.Text("confirm_input")?.Reveal() ?? "", resource.Spec.Integer("confirm_timeout") ?? 30, process))}}
             {{Marker(resource).RenderWrite()}}
             fi
 
             """;
     }
 
-    private static string RenderConfirm(string command, ProcessReference process) =>
+    // The input travels as base64 in a here-document, as the content does: it is on no command line.
+    private static string RenderConfirm(string command, string input, long seconds, ProcessReference process) =>
         $$"""
-        end=$(($(date +%s) + 30))
-        until said=$(timeout 10 sh -c {{Script.Quote(command)}} </dev/null 2>&1); do
+        confirm() {
+            base64 -d <<'KBR_INPUT' | timeout 20 sh -c {{Script.Quote(command)}} 2>&1
+        {{Convert.ToBase64String(Encoding.UTF8.GetBytes(input), Base64FormattingOptions.InsertLineBreaks).Replace("\r", "", StringComparison.Ordinal)}}
+        KBR_INPUT
+        }
+        end=$(($(date +%s) + {{seconds}}))
+        until said=$(confirm); do
             if [ "$(date +%s)" -ge "$end" ]; then
-                echo "$path is in place, but {{process}} did not confirm within 30 s that it has loaded it: $said" >&2
+                echo "$path is in place, but {{process}} did not confirm within {{seconds}} s that it has loaded it: $said" >&2
                 exit 1
             fi
             sleep 0.2

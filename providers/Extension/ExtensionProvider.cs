@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -14,6 +15,9 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private const string SchemaName = "schema";
     private const string Available = "available";
     private const string Everywhere = "on every member";
+    private const string Image = "image";
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("extension", "An extension in a database of a PostgreSQL cluster.",
@@ -21,6 +25,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         new("extension", AttributeKind.String, "Its name; the resource's name when left out."),
         new("database", AttributeKind.String, "The database it is installed in.") { Required = true },
         new(Version, AttributeKind.String, "Its version; any when left out."),
+        new(Image, AttributeKind.String, "The image of the members: where no version is given, the extension is updated to the one that comes with this image."),
         new(SchemaName, AttributeKind.String, "The schema its objects are in; public, or what the extension itself demands, when left out."),
         .. ClusterConnection.Attributes,
     ]);
@@ -61,7 +66,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             }
         }
 
-        return desired;
+        return Follows(resource) is { } image ? desired.Add(Version, new(Of(image))) : desired;
     }
 
     /// <inheritdoc />
@@ -95,9 +100,17 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         var observed = Comparable.None
             .Add(Available, new(WithoutFiles(resource, answer, wanted ?? version) ?? Everywhere))
             .Add("installed", AttributeValue.Of(true));
+        var newer = answer.Row.Text("default_version");
+        var image = Follows(resource);
         if (wanted is not null)
         {
             observed = observed.Add(Version, new(version));
+        }
+        else if (image is not null)
+        {
+            // An image that is still to come is what the members are compared with first; then whether the extension has followed.
+            var other = members.Values.Select(member => JsonAnswer.Parse(member.Get(connection.ContainerRead).Json)?.At("Config")?.Text("Image")).FirstOrDefault(found => found is not null && found != image);
+            observed = observed.Add(Version, new(other is not null ? Of(other) : newer != version && answer.Row.Texts("updatable").Contains(version) ? version : Of(image)));
         }
 
         if (resource.Spec.Has(SchemaName))
@@ -105,10 +118,9 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             observed = observed.Add(SchemaName, new(found.Text(SchemaName) ?? ""));
         }
 
-        var newer = answer.Row.Text("default_version");
         return new Observation.Present(observed)
         {
-            Note = wanted is null && newer is not null && newer != version ? $"{NameOf(resource)} {version} is installed, the image has {newer}" : null,
+            Note = wanted is null && newer is not null && newer != version && (image is null || observed[Version].Value == Of(image)) ? $"{NameOf(resource)} {version} is installed, the image has {newer}" : null,
         };
     }
 
@@ -148,6 +160,13 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             statements.Add(SqlStatement.RunWhere($"ALTER EXTENSION {extension} UPDATE TO {SqlText.Literal(version)}", $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(NameOf(resource))} AND extversion <> {SqlText.Literal(version)})"));
         }
 
+        else if (Follows(resource) is not null)
+        {
+            statements.Add(SqlStatement.RunWhere(
+                $"ALTER EXTENSION {extension} UPDATE",
+                $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_available_extensions a ON a.name = e.extname JOIN LATERAL pg_catalog.pg_extension_update_paths(a.name) p ON p.source = e.extversion AND p.target = a.default_version AND p.path IS NOT NULL WHERE e.extname = {SqlText.Literal(NameOf(resource))})"));
+        }
+
         if (schema is not null)
         {
             statements.Add(SqlStatement.RunWhere(
@@ -158,25 +177,30 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         return statements;
     }
 
+    // After a roll-out the last member is perhaps just starting: it is waited for, because whoever lacks the version would break when it takes over.
     private static async Task CheckAvailableAsync(Resource resource, ClusterConnection connection, IGroupAccess group, CancellationToken cancellationToken)
     {
         var read = AvailableQuery(resource, connection);
-        var snapshots = new Dictionary<string, Snapshot>(StringComparer.Ordinal);
-        foreach (var member in group.Members)
+        var begun = TimeProvider.System.GetTimestamp();
+        while (true)
         {
-            try
+            // Who cannot be reached now is asked by the next plan.
+            var snapshots = await PatroniClusterProvider.ReadAllAsync(group, [read, connection.ContainerRead], cancellationToken).ConfigureAwait(false);
+            var answer = LeaderAnswer.Of(connection, read, snapshots);
+            var silent = snapshots.Keys.Except(answer.Rows.Keys).Order(StringComparer.Ordinal).ToList();
+            var missing = silent.Count > 0 ? $"whether {NameOf(resource)} is available on {string.Join(", ", silent)} could not be asked"
+                : WithoutFiles(resource, answer, resource.Spec.OptionalString(Version) ?? (answer.Leader is null ? null : answer.Row.Text("default_version")));
+            if (missing is null)
             {
-                snapshots[member.Name] = await group.ReadAsync(member.Name, [read, connection.ContainerRead], cancellationToken).ConfigureAwait(false);
+                return;
             }
-            catch (HostException)
-            {
-                // Who cannot be asked now is asked by the next plan.
-            }
-        }
 
-        if (WithoutFiles(resource, LeaderAnswer.Of(connection, read, snapshots), resource.Spec.OptionalString(Version)) is { } missing)
-        {
-            throw new ChangeFailedException($"{missing}: a member without it would break when it takes over. Put an image that has it on every member first");
+            if (silent.Count == 0 || TimeProvider.System.GetElapsedTime(begun) > s_patience)
+            {
+                throw new ChangeFailedException($"{missing}: a member without it would break when it takes over. Put an image that has it on every member first");
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -187,13 +211,19 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         return without.Count == 0 ? null : $"{NameOf(resource)}{(version is null ? "" : " " + version)} is not available on {string.Join(", ", without)}";
     }
 
+    // The image whose version is wanted, where none is given.
+    private static string? Follows(Resource resource) => resource.Spec.Has(Version) ? null : resource.Spec.OptionalString(Image);
+
+    private static string Of(string image) => "that of " + image;
+
     private static string NameOf(Resource resource) => resource.Spec.OptionalString("extension") ?? resource.Address.Name;
 
     private static SqlRead AvailableQuery(Resource resource, ClusterConnection connection) => connection.Sql(
         $"""
         SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_database WHERE datname = {SqlText.Literal(resource.Spec.String("database"))}) AS database_exists,
           ARRAY(SELECT version FROM pg_available_extension_versions WHERE name = {SqlText.Literal(NameOf(resource))}) AS versions,
-          (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(NameOf(resource))}) AS default_version
+          (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(NameOf(resource))}) AS default_version,
+          ARRAY(SELECT p.source FROM pg_available_extensions a, LATERAL pg_extension_update_paths(a.name) p WHERE a.name = {SqlText.Literal(NameOf(resource))} AND p.target = a.default_version AND p.path IS NOT NULL) AS updatable
         """);
 
     private static SqlRead InstalledQuery(Resource resource, ClusterConnection connection) => connection.Sql(

@@ -17,8 +17,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private const string Raft = "raft";
     private const string AllRunning = "all running";
     private const string AllConnected = "all connected";
+    private const string RaftPassword = "raft_password";
+    private const string EverybodyHasIt = "the wanted one on every member";
     private static readonly TimeSpan s_joins = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+
+    /// <summary>The label of a member's container that says which RAFT password it was started with, without giving it away.</summary>
+    public const string PasswordLabel = "kbr.raft-password";
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("patroni_cluster", "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
@@ -36,6 +42,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
         new(RaftMembership.Attribute, AttributeKind.StringList, "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others are removed from RAFT once they are stopped; when left out, nobody is."),
         new(RaftMembership.OtherHostsAttribute, AttributeKind.StringMap, "Hosts that are no members, by the address they would have in RAFT."),
+        new(RaftPassword, AttributeKind.String, $"What stands for RAFT's password in the label {PasswordLabel} of the members' containers; members with another one are stopped and started together."),
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
@@ -56,12 +63,17 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     public ResourceLinks Links(Resource resource) => new([ClusterConnection.Of(resource).Token], []);
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), RaftOf(resource)];
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var connection = ClusterConnection.Of(resource);
+        return [.. PatroniHealth.Reads(connection.RestPort), RaftOf(resource), connection.ContainerRead];
+    }
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
         .Add(Members, new(AllRunning)).Add(Leader, new("one")).Add(Raft, new(AllConnected))
-        .AddRange(RaftMembership.Of(resource) is { } membership ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))] : []);
+        .AddRange(RaftMembership.Of(resource) is { } membership ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))] : [])
+        .AddRange(resource.Spec.Has(RaftPassword) ? [KeyValuePair.Create(RaftPassword, new AttributeValue(EverybodyHasIt))] : []);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -77,17 +89,25 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var answering = health.Members.Where(member => member.Answers).ToDictionary(member => member.Name, member => members[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal);
         var raft = RaftHealth.Judge(answering, []);
         var membership = RaftMembership.Of(resource);
-        return new Observation.Present(Comparable.None
+        var other = members.Where(member => HasWantedPassword(resource, member.Value) == false).Select(member => member.Key).Order(StringComparer.Ordinal).ToList();
+        List<string> notes = health.IsPaused ? ["Patroni is paused: it keeps nothing running and lets nobody take over"] : [];
+        if (other.Count > 0)
+        {
+            notes.Add("members with different RAFT passwords do not hear each other, so all of them are stopped and started together: every session ends, and there are about 15 s without writes");
+        }
+
+        var observed = Comparable.None
             .AddRange(membership is null ? []
                 // While nobody leads RAFT it cannot be told; that has its own line.
                 : [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(raft.Counted.IsEmpty ? membership.Wanted : raft.Counted.Keys)))])
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
             .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" }))
             // A member that does not run has its own line above.
-            .Add(Raft, new(raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside")) : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1] : AllConnected)))
+            .Add(Raft, new(raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside")) : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1] : AllConnected));
+        return new Observation.Present(!resource.Spec.Has(RaftPassword) ? observed : observed.Add(RaftPassword, new(other.Count == 0 ? EverybodyHasIt : $"another one on {string.Join(", ", other)}")))
         {
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
-            Note = health.IsPaused ? "Patroni is paused: it keeps nothing running and lets nobody take over" : null,
+            Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = ClusterOutlook.Of(health),
         };
     }
@@ -163,9 +183,19 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             Judge(group, snapshots, names.Except(state.Left)),
             names.Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false).ToHashSet(StringComparer.Ordinal),
             names.ToDictionary(name => name, name => DataMark(group) is { } read && snapshots.TryGetValue(name, out var snapshot) ? snapshot.Get(read) is not null : (bool?)null, StringComparer.Ordinal),
-            group.Spec.OptionalString("bootstrap_host"));
+            group.Spec.OptionalString("bootstrap_host"))
+        {
+            WithPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true).ToHashSet(StringComparer.Ordinal),
+            WithOtherPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false).ToHashSet(StringComparer.Ordinal),
+        };
         switch (view.Decide(state))
         {
+            // The old and the new password do not hear each other: who has begun has to go on, whatever RAFT says.
+            case RolloutTurn.Go go when view.ChangesPassword(state) && !go.Hosts.All(view.Stopped.Contains):
+                var objections = view.IsHalfway ? [] : await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
+                return !objections.IsEmpty ? new RolloutTurn.Wait(string.Join("; ", objections))
+                    : view.Health.Leader is { } last ? await TogetherAsync(connection, last, view.Health.Members.Count(member => !member.Leads && member.Replication == "streaming"), go, access, cancellationToken).ConfigureAwait(false)
+                    : go;
             // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
             case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
                 var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
@@ -337,6 +367,49 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => whole.OpenTunnelAsync(host, address, port, cancellationToken);
     }
 
+    // Null where the container does not say, as when it was made before there was such a label.
+    private static bool? HasWantedPassword(Resource resource, Snapshot member) =>
+        resource.Spec.OptionalString(RaftPassword) is { } wanted && JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(PasswordLabel) is { } found
+            ? found == wanted : null;
+
+    // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it. Nothing of it stays: the setting is
+    // taken out of the file as soon as the running server has it, and that server is about to be stopped.
+    private static async Task<RolloutTurn> TogetherAsync(ClusterConnection connection, string leader, int replicas, RolloutTurn.Go go, IGroupAccess access, CancellationToken cancellationToken)
+    {
+        if (replicas == 0)
+        {
+            return go;
+        }
+
+        var session = new LeaderSession(access, connection);
+        var reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
+        var reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
+        var read = connection.Sql($"SELECT {LeaderAnswer.InRecovery}, (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')) AS waited_for");
+        try
+        {
+            await session.RunOnAsync(leader, [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = 'ANY {replicas} (*)'"), reload], cancellationToken).ConfigureAwait(false);
+            var begun = TimeProvider.System.GetTimestamp();
+            while (TimeProvider.System.GetElapsedTime(begun) < s_patience)
+            {
+                var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
+                if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Number("waited_for") >= replicas)
+                {
+                    await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
+                    return go;
+                }
+
+                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            }
+
+            await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
+            return new RolloutTurn.Wait($"{leader} does not see all of its {replicas} replicas stream; RAFT's password is changed when they have everything");
+        }
+        catch (NotNowException exception)
+        {
+            return new RolloutTurn.Wait(exception.Message);
+        }
+    }
+
     private static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
 
     // Patroni takes RAFT's password and partners only when it starts: one that was started with others stays outside, whatever its file says by now. A member that
@@ -400,7 +473,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         try
         {
-            await new PatroniMembers(access, connection, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
+            await new PatroniMembers(group, access, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
             return wait;
         }
         catch (ChangeFailedException exception)

@@ -7,15 +7,16 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>Restarts PostgreSQL on members and hands the lead over, by Patroni's REST API, and only while the cluster is healthy.</summary>
+/// <param name="resource">A resource of the cluster: how its members are reached, and how far one may be behind.</param>
 /// <param name="group">The members.</param>
-/// <param name="connection">How they are reached.</param>
 /// <param name="patience">How long the cluster may take to be healthy.</param>
-internal sealed class PatroniMembers(IGroupAccess group, ClusterConnection connection, TimeSpan patience)
+internal sealed class PatroniMembers(Resource resource, IGroupAccess group, TimeSpan patience)
 {
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
-    /// <summary>Restarts PostgreSQL on the next of the members, and returns when the cluster is healthy again. Replicas come first, the least behind before the others; the leader comes
-    /// last, after it has handed over, or first and in place where that is asked for. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Takes the next step towards members that run with what is stored, and returns when the cluster is healthy again. A step is the restart of a replica, the least behind before
+    /// the others; then the leader hands over, and is a replica by the next step, which Patroni has started anew already; or the restart of the leader, where it is alone, or
+    /// has to be first. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="members">The members that have to be restarted.</param>
     /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
     /// <param name="cancellationToken">Ends it.</param>
@@ -27,12 +28,14 @@ internal sealed class PatroniMembers(IGroupAccess group, ClusterConnection conne
         var next = leaderFirst ? leader : replicas.FirstOrDefault(members.Contains);
         if (next is null)
         {
-            next = leader;
             if (replicas.Find(name => health.Unfit(health.Members.First(member => member.Name == name)) is null) is { } candidate)
             {
                 await SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
                 await HealthyAsync(cancellationToken).ConfigureAwait(false);
+                return;
             }
+
+            next = leader;
         }
 
         await CallAsync(next, "/restart", Json(), TimeSpan.FromMinutes(5), $"PostgreSQL on {next} could not be restarted", cancellationToken).ConfigureAwait(false);
@@ -43,33 +46,19 @@ internal sealed class PatroniMembers(IGroupAccess group, ClusterConnection conne
     public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) => CallAsync(
         leader, "/switchover", Json(("leader", leader), ("candidate", candidate)), TimeSpan.FromMinutes(2), $"{leader} could not hand over to {candidate}", cancellationToken);
 
-    /// <summary>Waits until the cluster is healthy. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Waits until the cluster is healthy by Patroni and by RAFT: <c>/cluster</c> says "streaming" long before RAFT has connected again. Throws <see cref="ChangeFailedException"/>.</summary>
     public async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
-        {
-            var snapshots = await PatroniClusterProvider.ReadAllAsync(group, PatroniHealth.Reads(connection.RestPort), cancellationToken).ConfigureAwait(false);
-            var health = PatroniHealth.Judge(connection.RestPort, snapshots, group.Members.Select(member => member.Name), PatroniHealth.DefaultMaxLag);
-            if (health.IsHealthy)
-            {
-                return health;
-            }
-
-            if (TimeProvider.System.GetElapsedTime(begun) > patience)
-            {
-                throw new ChangeFailedException($"nobody is restarted while {connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}");
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-        }
+        var health = await PatroniClusterProvider.WaitHealthyAsync(resource, group, patience, cancellationToken).ConfigureAwait(false);
+        return health.IsHealthy ? health
+            : throw new ChangeFailedException($"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}");
     }
 
     private async Task CallAsync(string host, string path, byte[] body, TimeSpan timeout, string failure, CancellationToken cancellationToken)
     {
         try
         {
-            var answer = await new PatroniRest(group, connection).SendAsync(host, HttpMethod.Post, path, body, timeout, cancellationToken).ConfigureAwait(false);
+            var answer = await new PatroniRest(group, _connection).SendAsync(host, HttpMethod.Post, path, body, timeout, cancellationToken).ConfigureAwait(false);
             if (answer.Status is not (200 or 202))
             {
                 throw new ChangeFailedException($"{failure}: Patroni answers {answer.Status}: {answer.Body.Trim()}");

@@ -11,6 +11,18 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="BootstrapHost">The member that may initialise the cluster, or null.</param>
 internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth Health, IReadOnlySet<string> Stopped, IReadOnlyDictionary<string, bool?> HoldsData, string? BootstrapHost)
 {
+    /// <summary>Members whose container was started with the RAFT password that is wanted.</summary>
+    public IReadOnlySet<string> WithPassword { get; init; } = ImmutableHashSet<string>.Empty;
+
+    /// <summary>Members whose container was started with another one: they and the others do not hear each other.</summary>
+    public IReadOnlySet<string> WithOtherPassword { get; init; } = ImmutableHashSet<string>.Empty;
+
+    /// <summary>Whether RAFT's password is being changed: those who have another are stopped and started together, because one after another they would lose the quorum.</summary>
+    public bool ChangesPassword(RolloutState state) => state.Leaving.IsEmpty && state.ToCome.Any(WithOtherPassword.Contains);
+
+    /// <summary>Whether a change of RAFT's password was cut off on its way: some member has the new one already.</summary>
+    public bool IsHalfway => WithPassword.Any(name => !Stopped.Contains(name));
+
     /// <summary>Whether a member does not serve: to disrupt it costs nothing.</summary>
     public bool IsDown(string name) => Stopped.Contains(name) || Member(name) is not { IsRunning: true };
 
@@ -31,6 +43,12 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
                 // Just after the leader was lost: the others elect one, and the member copies from that.
                 : Health.Members.Count(member => member.IsRunning) > Names.Count / 2 ? new RolloutTurn.Wait(refusal)
                 : new RolloutTurn.Stop(refusal);
+        }
+
+        if (ChangesPassword(state))
+        {
+            return Health.IsHealthy || IsHalfway ? new RolloutTurn.Go([.. state.ToCome.Where(WithOtherPassword.Contains)])
+                : new RolloutTurn.Wait($"RAFT's password is changed on all members together, and only of a healthy cluster: {string.Join("; ", Health.Problems)}");
         }
 
         // A member that runs and does not serve is perhaps mended by its change; the others have to be well, so that it is the only one.

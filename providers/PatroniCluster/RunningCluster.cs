@@ -1,4 +1,3 @@
-using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -17,5 +16,5 @@ public sealed class RunningCluster(Resource resource, IGroupAccess group)
 
     /// <summary>Hands the lead over through Patroni's REST API, which answers when the candidate leads. Throws <see cref="ChangeFailedException"/>.</summary>
     public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) =>
-        new PatroniMembers(group, ClusterConnection.Of(resource), TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken);
+        new PatroniMembers(resource, group, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken);
 }

@@ -11,10 +11,6 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// in turn the members that have to be.</summary>
 internal sealed class ConfigChange
 {
-    // A standby must not have them lower than the leader, so a decrease goes the other way round (PostgreSQL, "Administrator's Overview" of hot standby).
-    private static readonly ImmutableHashSet<string> s_leaderFirstWhenLower =
-        ["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
-
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_loop = TimeSpan.FromSeconds(15);
 
@@ -32,19 +28,20 @@ internal sealed class ConfigChange
         _group = group;
         _connection = ClusterConnection.Of(change.Resource);
         _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
-        _members = new PatroniMembers(group, _connection, _patience);
+        _members = new PatroniMembers(change.Resource, group, _patience);
         _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key, key => settings.GetValueOrDefault(key), StringComparer.Ordinal);
-        _keys = [.. _values.Keys.Concat(s_leaderFirstWhenLower.Select(name => DynamicSettings.Parameters + name))];
+        _keys = [.. _values.Keys.Concat(ConfigRound.NotLowerThanLeader.Select(name => DynamicSettings.Parameters + name))];
     }
 
     /// <summary>Makes it so. Throws <see cref="ChangeFailedException"/>.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
-        var lowered = _values.Where(pair => IsLowered(view, pair.Key, pair.Value)).ToList();
-        await RunAsync([.. _values.Except(lowered)], leaderFirst: false, cancellationToken).ConfigureAwait(false);
-        await RunAsync(lowered, leaderFirst: true, cancellationToken).ConfigureAwait(false);
+        foreach (var round in ConfigRound.Of(_values, ConfigRound.Running(view)))
+        {
+            await RunAsync([.. round.Values], round.LeaderFirst, cancellationToken).ConfigureAwait(false);
+        }
 
         // Stored is not yet in force: Patroni first has to choose a standby, and to see that it has caught up.
         if (_values.GetValueOrDefault(PatroniHealth.SynchronousKey) is { } synchronous && DynamicSettings.Same(synchronous, "true"))
@@ -79,15 +76,6 @@ internal sealed class ConfigChange
 
             await _members.RestartNextAsync(waiting, leaderFirst && view.Members.Any(member => !member.InRecovery && waiting.Contains(member.Name)), cancellationToken).ConfigureAwait(false);
         }
-    }
-
-    internal static bool IsLowered(ConfigView view, string key, string? wanted)
-    {
-        var name = DynamicSettings.ParameterOf(key);
-        return name is not null && s_leaderFirstWhenLower.Contains(name)
-            && view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters.GetValueOrDefault(name) is { } now
-            && ParameterValue.Number(now.Setting, now.Unit) is { } current
-            && (wanted is null || ParameterValue.Number(wanted, now.Unit) < current);
     }
 
     private async Task<ConfigView> ReadAsync(CancellationToken cancellationToken)

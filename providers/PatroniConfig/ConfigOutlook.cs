@@ -14,7 +14,7 @@ internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, Immutable
     {
         var restarts = wanted.Select(pair => (pair.Key, Members: Members(view, pair.Key, pair.Value))).Where(pair => !pair.Members.IsEmpty)
             .ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Members, StringComparer.Ordinal);
-        return new ConfigOutlook(restarts, [.. restarts.Keys.Where(key => ConfigChange.IsLowered(view, key, wanted[key]))]);
+        return new ConfigOutlook(restarts, [.. ConfigRound.Of(restarts.Keys.ToImmutableSortedDictionary(key => key, key => (string?)wanted[key], StringComparer.Ordinal), ConfigRound.Running(view)).Where(round => round.LeaderFirst).SelectMany(round => round.Values.Keys)]);
     }
 
     /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to.</summary>

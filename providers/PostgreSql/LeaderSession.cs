@@ -30,6 +30,8 @@ internal sealed class LeaderSession
         "SET search_path = public",
     ];
 
+    // invalid_password; also of a role that is not there.
+    private const string WrongPassword = "28P01";
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
@@ -98,6 +100,25 @@ internal sealed class LeaderSession
         await RunOnSocketAsync(host, statements, cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Logs in on one member over TCP. Answers what PostgreSQL says when the password is wrong; null when it gets in, or something else is in the way.</summary>
+    public async Task<string?> LogInAsync(string host, CancellationToken cancellationToken)
+    {
+        var refusal = (string?)null;
+        try
+        {
+            if (await OpenAsync(host, _connection.Password ?? "", cancellationToken, said => refusal = said.Code == WrongPassword ? said.Message : null).ConfigureAwait(false) is { } session)
+            {
+                await session.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception exception) when (exception is NotNowException or ChangeFailedException or HostException)
+        {
+            return null;
+        }
+
+        return refusal;
+    }
+
     private async Task<string> FindLeaderAsync(CancellationToken cancellationToken)
     {
         var read = _connection.Rest("/primary");
@@ -125,7 +146,7 @@ internal sealed class LeaderSession
     }
 
     // Null when this way is closed; the socket may still be open.
-    private async Task<TcpSession?> OpenAsync(string host, string password, CancellationToken cancellationToken)
+    private async Task<TcpSession?> OpenAsync(string host, string password, CancellationToken cancellationToken, Action<SqlFailure>? refused = null)
     {
         var tunnel = await _group.OpenTunnelAsync(host, "127.0.0.1", _connection.PostgresPort, cancellationToken).ConfigureAwait(false);
         var settings = new NpgsqlConnectionStringBuilder
@@ -157,6 +178,9 @@ internal sealed class LeaderSession
                 // Class 28 is the password, the role or pg_hba: the socket may let in whom TCP does not.
                 case PostgresException { SqlState: var state } refusal when !state.StartsWith("28", StringComparison.Ordinal):
                     throw SqlFailure.Of(refusal).On(host);
+                case PostgresException refusal:
+                    refused?.Invoke(SqlFailure.Of(refusal));
+                    return null;
                 case NpgsqlException or SocketException or IOException or TimeoutException:
                     return null;
                 default:

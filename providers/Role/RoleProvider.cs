@@ -13,6 +13,10 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     private const string Password = "password";
     private const string MemberOf = "member_of";
     private const string ConnectionLimit = "connection_limit";
+    private const string SetRole = "set_role";
+
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_replay = TimeSpan.FromSeconds(60);
 
     // Truths of CREATE ROLE by attribute.
     private static readonly (string Name, string On, string Off)[] s_options =
@@ -38,6 +42,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         new("createrole", AttributeKind.Boolean, "Whether it may make roles.") { Default = false },
         new(ConnectionLimit, AttributeKind.Integer, "How many connections it may have at once; -1 for any number.") { Default = -1L, Minimum = -1 },
         new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared when left out."),
+        new(SetRole, AttributeKind.String, "The role that its sessions act as from their beginning (ALTER ROLE … SET role), so that what they make is owned by that one; it must be a member of it."),
         new("bootstrap", AttributeKind.Boolean, "Whether Patroni makes it when it initialises the cluster; then it goes only with the cluster.") { Default = false },
         .. ClusterConnection.Attributes,
     ]);
@@ -59,7 +64,8 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
             ?? (spec.Text("verifier") is { } verifier && !ScramVerifier.IsVerifier(verifier.Reveal()) ? "'verifier' is no SCRAM-SHA-256 verifier" : null)
             ?? (spec.Text("verifier") is { } other && spec.Text(Password) is { } wanted && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal()) ? "'verifier' was not made of 'password'" : null)
             ?? (spec.Boolean("exact") && spec.Text("verifier") is null ? "'exact' needs a 'verifier' to be exact about" : null)
-            ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null);
+            ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null)
+            ?? (spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts) ? $"'{SetRole}' is a role that '{name}' is not a member of" : null);
         if (problem is not null)
         {
             yield return Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
@@ -90,6 +96,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
             desired = desired.Add(MemberOf, AttributeValue.Of((IReadOnlyList<string>)[.. groups.Distinct().Order(StringComparer.Ordinal)]));
         }
 
+        if (spec.OptionalString(SetRole) is { } acts)
+        {
+            desired = desired.Add(SetRole, new(acts));
+        }
+
         return WantedPassword(spec) is { } password ? desired.Add(Password, password) : desired;
     }
 
@@ -118,6 +129,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
             observed = observed.Add(MemberOf, AttributeValue.Of((IReadOnlyList<string>)[.. groups.Order(StringComparer.Ordinal)]));
         }
 
+        if (found.Text(SetRole) is { } acts)
+        {
+            observed = observed.Add(SetRole, new(acts));
+        }
+
         if (WantedPassword(spec) is { } wanted)
         {
             observed = observed.Add(Password, IsAsWanted(spec, stored) ? wanted : stored.Length == 0 ? new AttributeValue("") : Secret(stored));
@@ -133,8 +149,47 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(change);
-        var session = new LeaderSession(group, ClusterConnection.Of(change.Resource));
-        await session.RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
+        ArgumentNullException.ThrowIfNull(group);
+        var connection = ClusterConnection.Of(change.Resource);
+        await new LeaderSession(group, connection).RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
+        var spec = change.Resource.Spec;
+        if (change.Operation != ResourceOperation.Delete && change.Changed.Contains(Password) && spec.Boolean("login") && spec.Text(Password) is { } password)
+        {
+            await ProveAsync(connection with { Superuser = NameOf(change.Resource), Password = password.Reveal() }, group, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // A new password counts on a member when it has replayed the change: whoever logs in there, above all another member of the cluster, must find it.
+    private static async Task ProveAsync(ClusterConnection login, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        var session = new LeaderSession(group, login);
+        var begun = TimeProvider.System.GetTimestamp();
+        var open = group.Members.Select(member => member.Name).ToList();
+        while (true)
+        {
+            Dictionary<string, string> refused = new(StringComparer.Ordinal);
+            foreach (var member in open)
+            {
+                // Who does not answer has nothing to be proven now, and takes the password with the rest when it comes back.
+                if (await session.LogInAsync(member, cancellationToken).ConfigureAwait(false) is { } refusal)
+                {
+                    refused[member] = refusal;
+                }
+            }
+
+            open = [.. refused.Keys];
+            if (open.Count == 0)
+            {
+                return;
+            }
+
+            if (TimeProvider.System.GetElapsedTime(begun) > s_replay)
+            {
+                throw new ChangeFailedException($"the password of {login.Superuser} was set, but after {s_replay.TotalSeconds:0} s it does not open {string.Join("; ", refused.Select(pair => $"{pair.Key}: {pair.Value}"))}");
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     internal static IReadOnlyList<SqlStatement> Statements(ResourceChange change)
@@ -166,8 +221,14 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
             SqlStatement.RunWhere($"CREATE ROLE {role} NOLOGIN", "NOT " + exists),
             SqlStatement.Run($"ALTER ROLE {role} {options} CONNECTION LIMIT {spec.Integer(ConnectionLimit) ?? -1}{password}"),
             .. memberships,
+            .. ActsAs(change, role),
         ];
     }
+
+    private static IEnumerable<SqlStatement> ActsAs(ResourceChange change, string role) =>
+        change.Resource.Spec.OptionalString(SetRole) is { } acts ? [SqlStatement.Run($"ALTER ROLE {role} SET role = {SqlText.Literal(acts)}")]
+        : change.Changed.Contains(SetRole) ? [SqlStatement.Run($"ALTER ROLE {role} RESET role")]
+        : [];
 
     private static string NameOf(Resource resource) => resource.Spec.OptionalString("role") ?? resource.Address.Name;
 
@@ -192,7 +253,8 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(r) FROM (
           SELECT rolcanlogin AS login, rolsuper AS superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
                  rolconnlimit AS connection_limit, rolpassword AS password,
-                 ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of
+                 ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of,
+                 (SELECT substr(s, 6) FROM pg_db_role_setting d, unnest(d.setconfig) s WHERE d.setrole = a.oid AND d.setdatabase = 0 AND s LIKE 'role=%') AS set_role
           FROM pg_authid a WHERE a.rolname = {SqlText.Literal(NameOf(resource))}) r) AS found
         """);
 }

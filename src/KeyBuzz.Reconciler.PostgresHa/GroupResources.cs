@@ -13,7 +13,7 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
         var cluster = Make(
             "patroni_cluster", topology.Scope, "members",
             ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), ("raft_port", (long)topology.Ports.Raft), ("raft_members", ResourceFactory.List(topology.Members.Select(RaftAddress))), ("other_hosts", ResourceFactory.Map(others.Select(host => (RaftAddress(host), host.Name)))),
-            ("bootstrap_host", topology.FirstLeader),
+            ("raft_password", verifier.RaftPassword(topology)), ("bootstrap_host", topology.FirstLeader),
             ("data_directory", topology.Directories.DataDirectory), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
             ("preferred_leader", topology.PreferredLeader)) with
         {
@@ -24,7 +24,7 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
 
         yield return Make(
             "patroni_config", topology.Scope, "dynamic",
-            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
+            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), ("raft_port", (long)topology.Ports.Raft), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
         { Requires = [cluster.Address] };
 
         // Patroni makes these two by itself, with the first leader.
@@ -33,7 +33,9 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
         yield return Role(topology.Application, "application", cluster);
         foreach (var user in topology.Users)
         {
-            yield return Role(user, "users", cluster);
+            // What a second login makes is the first one's, so that it does not matter which of them an application uses.
+            yield return user.ActsAs is not { } first ? Role(user, "users", cluster) : Role(user, "users", cluster, ("member_of", ResourceFactory.List(first)), ("set_role", first)) with
+            { Requires = [cluster.Address, InGroup("role", first)] };
         }
 
         foreach (var database in topology.Databases)
@@ -47,7 +49,7 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
         {
             // The same extension may be in several databases; in the application's it has its plain name.
             var name = extension.Database == topology.ApplicationDatabase.Name ? extension.Name : $"{extension.Name}.{extension.Database}";
-            yield return Make("extension", name, "extensions", ("extension", extension.Name), ("database", extension.Database), ("version", extension.Version)) with
+            yield return Make("extension", name, "extensions", ("extension", extension.Name), ("database", extension.Database), ("version", extension.Version), ("image", topology.Image)) with
             { Requires = [cluster.Address, InGroup("database", extension.Database)] };
         }
     }

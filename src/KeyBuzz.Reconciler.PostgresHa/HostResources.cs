@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -38,10 +39,12 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
 
         var image = factory.Make("image", "patroni", member.Name, section.Place("image"), ("reference", topology.Image));
         yield return image;
+        var (text, tag) = PatroniFile.Render(topology, verifier, member);
         var file = factory.Make(
             "config_file", "patroni", member.Name, at,
-            ("path", directories.Configuration + "/patroni.yml"), ("content", PatroniFile.Render(topology, member)), ("owner", owner), ("group", group), ("mode", "0600"),
-            ("validate", CheckImage()), ("reload", OfOurs(PostgresTopology.PatroniContainer, $"docker kill --signal HUP {PostgresTopology.PatroniContainer}")), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}")) with
+            ("path", directories.Configuration + "/patroni.yml"), ("content", text), ("owner", owner), ("group", group), ("mode", "0600"),
+            ("validate", CheckImage()), ("reload", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Command)), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
+            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(topology, tag))), ("confirm_timeout", PatroniReload.Timeout(topology))) with
         { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
         yield return file;
         var guard = factory.Make(
@@ -65,7 +68,9 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             // Patroni reads these only when it starts, so another value has to be another container.
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
                 topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword.Reveal(),
-                RaftGuard.Module))))) with
+                RaftGuard.Module)),
+                // By it a roll-out knows who hears whom.
+                (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))))) with
         { Requires = [file.Address, guard.Address], Group = topology.Scope };
         yield return container;
         yield return factory.Make(
@@ -129,7 +134,11 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         yield return factory.Make("directory", "pgbouncer", proxy.Name, at, ("path", directory), ("owner", owner), ("group", group), ("mode", "0700"));
         yield return factory.Make("image", "pgbouncer", proxy.Name, at, ("reference", settings.Image));
         var file = File("pgbouncer", "pgbouncer.ini", SecretText.Plain(PgBouncerFiles.Render(topology, proxy)));
-        var users = File("pgbouncer-users", "userlist.txt", PgBouncerFiles.RenderUserList(topology, verifier));
+        // PostgreSQL has a new password first: the other way round PgBouncer could open no connection for those who are there already.
+        var users = File(
+            "pgbouncer-users", "userlist.txt", PgBouncerFiles.RenderUserList(topology, verifier),
+            ("reload_confirm", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Confirm(PostgresTopology.PgBouncerContainer, proxy, settings))), ("confirm_input", PgBouncerFiles.Logins(topology)));
+        users = users with { After = [.. users.After, .. topology.PooledUsers.Select(user => new Address("role", user.Name, topology.Scope))] };
         yield return file;
         yield return users;
         yield return factory.Make(
@@ -149,10 +158,12 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         { Requires = [file.Address, users.Address], Group = topology.ProxyGroup };
         yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", s_pgbouncerStopTimeout, "pgbouncer");
 
-        Resource File(string name, string fileName, SecretText content) => factory.Make(
+        Resource File(string name, string fileName, SecretText content, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
             "config_file", name, proxy.Name, at,
-            ("path", $"{directory}/{fileName}"), ("content", content), ("owner", owner), ("group", group), ("mode", "0600"),
-            ("reload", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}")) with
+            [
+                ("path", $"{directory}/{fileName}"), ("content", content), ("owner", owner), ("group", group), ("mode", "0600"),
+                ("reload", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}"), .. attributes,
+            ]) with
         { After = SameOnProxyBefore(proxy, name) };
     }
 

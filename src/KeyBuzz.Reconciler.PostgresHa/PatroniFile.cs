@@ -19,7 +19,16 @@ internal static class PatroniFile
 
     private const string Map = "kbr";
 
-    public static SecretText Render(PostgresTopology topology, Host member) => ConfigText.Of(
+    /// <summary>The file, and what stands for it in the tag <see cref="PatroniReload.Tag"/>, by which Patroni says that it has loaded it.</summary>
+    public static (SecretText Text, string Tag) Render(PostgresTopology topology, RoleVerifier verifier, Host member)
+    {
+        var text = Text(topology, member);
+        var tag = verifier.Fingerprint("patroni.yml", text.Reveal());
+        return (ConfigText.Of($"{text}  {PatroniReload.Tag}: {Quoted(tag)}\n"), tag);
+    }
+
+    // Its last section is the tags.
+    private static SecretText Text(PostgresTopology topology, Host member) => ConfigText.Of(
         $"""
         # Written by kbr for {member.Name}; a change by hand is drift.
         scope: {topology.Scope}

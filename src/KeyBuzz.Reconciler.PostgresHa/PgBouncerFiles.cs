@@ -18,6 +18,30 @@ internal static class PgBouncerFiles
         CultureInfo.InvariantCulture,
         $"docker exec {container} psql -X -q -h {PostgresTopology.PgBouncerSocketDirectory} -p {settings.Port} -U pgbouncer -d pgbouncer -c RELOAD");
 
+    // In the container, a user after the other. PgBouncer can open a server connection for a user only with what a client proved to it, so that after a change of
+    // password somebody has to log in with the new one once. A refusal counts; that PostgreSQL cannot be reached is no matter of the users.
+    private const string Login = """
+        refused=0
+        while IFS= read -r user && IFS= read -r database && IFS= read -r PGPASSWORD; do
+            export PGPASSWORD
+            case $database in pgbouncer) query='SHOW VERSION' ;; *) query='SELECT 1' ;; esac
+            said=$(PGCONNECT_TIMEOUT=4 psql -X -q -A -t -w -h "$0" -p "$1" -U "$user" -d "$database" -c "$query" 2>&1 </dev/null) && continue
+            case $said in *authentication*|*password*|*SASL*|*SCRAM*|*'no such user'*) echo "$user: $said" >&2; refused=1 ;; esac
+        done
+        exit $refused
+        """;
+
+    /// <summary>Succeeds once the users of <see cref="Logins"/>, read from standard input, can log in; run on the host.</summary>
+    public static string Confirm(string container, Host proxy, PgBouncerSettings settings) => string.Create(
+        CultureInfo.InvariantCulture, $"docker exec -i {container} sh -c {Script.Quote(Login)} {proxy.Address} {settings.Port}");
+
+    /// <summary>Who logs in: a user, a database and the password in a line each.</summary>
+    public static SecretText Logins(PostgresTopology topology) => ConfigText.Join(
+    [
+        .. topology.PooledUsers.Select(user => ConfigText.Of($"{user.Name}\n{topology.ApplicationDatabase.Name}\n{user.Password}\n")),
+        ConfigText.Of($"{topology.PoolerStatistics.Name}\npgbouncer\n{topology.PoolerStatistics.Password}\n"),
+    ]);
+
     public static string Render(PostgresTopology topology, Host proxy)
     {
         var settings = topology.PgBouncer;

@@ -54,7 +54,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var superuser = User("superuser", PostgresCredentials.Superuser, PostgresCredentials.SuperuserPassword) with { Pooled = true };
         var replication = User("replication", PostgresCredentials.Replication, PostgresCredentials.ReplicationPassword);
         var application = User("application", PostgresCredentials.Application, PostgresCredentials.ApplicationPassword) with { Pooled = true };
-        var users = Users([superuser, replication, application]);
+        var users = Users([superuser, replication, application], RotateWith(section.Find("application") as YamlMapping is { } map ? new SectionReader(map, "'application'", _findings) : null, application));
         var databases = Databases(application.Name);
         var times = Times();
         var synchronous = Synchronous();
@@ -429,7 +429,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             return new PostgresUser(Name(word, word?.Value ?? fallback, word?.At ?? section.At, "user"), Password(password, word?.At ?? section.At));
         }
 
-        var own = new SectionReader(map, $"'{key}'", _findings).Allow("name", "password");
+        // The superuser and the replication user are the cluster's own: it changes their passwords by itself.
+        var own = new SectionReader(map, $"'{key}'", _findings).Allow(key == "application" ? ["name", "password", "rotate_with"] : ["name", "password"]);
         var given = own.Word("name", "a user's name");
         return new PostgresUser(
             Name(given, given?.Value ?? fallback, own.Place("name"), "user"),
@@ -439,7 +440,31 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private PostgresUser Credentials(CredentialNeeded name, string password) =>
         new(Name(null, context.Secrets.Plain(name.Name) ?? name.Value!, section.At, "user"), Password(password, section.At));
 
-    private ImmutableArray<PostgresUser> Users(PostgresUser[] known)
+    // The second of two logins in turn.
+    private (PostgresUser User, SourceLocation At)? RotateWith(SectionReader? own, PostgresUser first)
+    {
+        const string key = "rotate_with";
+        if (own?.Find(key) is null)
+        {
+            return null;
+        }
+
+        var second = own.Section(key).Allow("name", "password");
+        if (second.Word("name", "the name of a second login", required: true) is not { } word)
+        {
+            return null;
+        }
+
+        var user = new PostgresUser(Name(word, word.Value, word.At, "user"), SecretOf(second, "password")) { Pooled = first.Pooled, ActsAs = first.Name };
+        if (user.Password.Reveal() is { Length: > 0 } password && password == first.Password.Reveal())
+        {
+            _findings.Error($"'{user.Name}' and '{first.Name}' have the same password", second.Place("password"), "the one that is not in use is the one to be changed", "give each a secret of its own");
+        }
+
+        return (user, word.At);
+    }
+
+    private ImmutableArray<PostgresUser> Users(PostgresUser[] known, (PostgresUser User, SourceLocation At)? ofApplication)
     {
         var users = ImmutableArray.CreateBuilder<PostgresUser>();
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -450,11 +475,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         foreach (var own in Items("users", "a user"))
         {
-            own.Allow("name", "password", "pooled");
+            own.Allow("name", "password", "pooled", "rotate_with");
             var word = own.Word("name", "a user's name", required: true);
             if (word is not null && names.Add(Name(word, word.Value, word.At, "user")))
             {
                 users.Add(new PostgresUser(word.Value, SecretOf(own, "password")) { Pooled = own.Truth("pooled") ?? true });
+                Second(RotateWith(own, users[^1]));
             }
             else if (word is not null)
             {
@@ -462,7 +488,20 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
         }
 
+        Second(ofApplication);
         return users.ToImmutable();
+
+        void Second((PostgresUser User, SourceLocation At)? login)
+        {
+            if (login is var (user, at) && names.Add(user.Name))
+            {
+                users.Add(user);
+            }
+            else if (login is { } twice)
+            {
+                _findings.Error($"the user '{twice.User.Name}' is there already", twice.At, "a second login is a role of its own", "give it another name");
+            }
+        }
     }
 
     private ImmutableArray<PostgresDatabase> Databases(string owner)

@@ -109,7 +109,7 @@ public sealed record PostgresTopology
     /// <summary>The application's user.</summary>
     public required PostgresUser Application { get; init; }
 
-    /// <summary>Users beside these.</summary>
+    /// <summary>Users beside these, second logins among them.</summary>
     public required ImmutableArray<PostgresUser> Users { get; init; }
 
     /// <summary>The databases, the application's first.</summary>
@@ -212,6 +212,9 @@ public sealed record PostgresUser(string Name, SecretText Password)
 {
     /// <summary>Whether the user may connect through PgBouncer.</summary>
     public bool Pooled { get; init; }
+
+    /// <summary>For the second of two logins that are used in turn: the first one, which it acts as. Null for a user of its own.</summary>
+    public string? ActsAs { get; init; }
 }
 
 /// <summary>A database.</summary>

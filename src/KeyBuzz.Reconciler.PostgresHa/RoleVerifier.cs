@@ -29,6 +29,9 @@ internal sealed class RoleVerifier(string key, string scope)
         return _made[user] = new SecretText([new SecretText.Part(ScramVerifier.Make(password, salt), true)]);
     }
 
+    /// <summary>What stands for RAFT's password where anybody may read it.</summary>
+    public string RaftPassword(PostgresTopology topology) => Fingerprint("raft.password", topology.Scope, topology.RaftPassword.Reveal());
+
     /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the same.</summary>
     public string Fingerprint(params ReadOnlySpan<string> settings) =>
         Convert.ToHexStringLower(HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes("settings\n" + string.Join('\n', settings!))))[..32];

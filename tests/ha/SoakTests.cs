@@ -5,7 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>A short soak of a fixed seed; a long one is <c>eng/soak.sh</c>.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
+[DependsOnFixture(typeof(PasswordTests), AllowFailure = true)]
 public sealed class SoakTests
 {
     private static readonly string Tool = Path.GetFullPath(Path.Combine(

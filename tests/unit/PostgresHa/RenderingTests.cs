@@ -201,6 +201,73 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
+    public void Whose_RAFT_password_is_whose_can_be_told_without_the_password()
+    {
+        var before = Load(Minimal);
+        Environment["PATRONI_RAFT_PASS"] = "canary-number-two";
+        var after = Load(Minimal);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(Label(before, "db-slave-01"), Is.EqualTo(Label(before, "db-master-01")).And.EqualTo(Find(before, "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("raft_password")));
+            Assert.That(Label(after, "db-slave-01"), Is.Not.EqualTo(Label(before, "db-slave-01")).And.Not.Contains("canary"));
+        });
+
+        static string Label(Cluster cluster, string host) => Find(cluster, $"container.patroni@{host}").Spec.Map("labels")["kbr.raft-password"];
+    }
+
+    [Test]
+    public void Patroni_confirms_that_it_has_loaded_this_very_file_and_no_other()
+    {
+        var before = Load(Minimal);
+        Environment["POSTGRES_REPL_PASS"] = "canary-number-two";
+        var after = Load(Minimal);
+
+        Assert.That(Tag(after), Is.Not.EqualTo(Tag(before)));
+        foreach (var cluster in new[] { before, after })
+        {
+            var file = Find(cluster, "config_file.patroni@db-slave-01").Spec;
+            Assert.That(file.String("reload_confirm"), Does.EndWith($" 8008 kbr_file {Tag(cluster)}").And.Not.Contain("canary"));
+            Assert.That(file.Integer("confirm_timeout"), Is.EqualTo(120), "60 s and three loops of 10 s that wait for the store for 10 s each");
+        }
+
+        static string Tag(Cluster cluster) => System.Text.RegularExpressions.Regex.Match(Content(cluster, "config_file.patroni@db-slave-01"), @"\n  nosync: false\n  kbr_file: '([0-9a-f]{32})'\n$").Groups[1].Value;
+    }
+
+    [Test]
+    public void A_pooled_password_reaches_PostgreSQL_before_the_userlists_and_is_then_logged_in_with()
+    {
+        var cluster = Load(With("users: [{ name: reporting, password: \"${secret.POSTGRES_REPL_PASS}\", pooled: false }]"));
+        var users = Find(cluster, "config_file.pgbouncer-users@haproxy-02");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(users.After.Select(address => address.ToString()), Is.EquivalentTo(new[] { "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
+            Assert.That(users.Spec.Text("confirm_input")!.Reveal(), Is.EqualTo("kb_admin\nkeybuzz\ncanary-of-the-superuser\nkb_app\nkeybuzz\ncanary-of-the-application\npgbouncer_stats\npgbouncer\ncanary-of-the-statistics\n"));
+            Assert.That(users.Spec.Text("confirm_input")!.ToString(), Does.Not.Contain("canary"));
+            Assert.That(users.Spec.String("reload_confirm"), Does.EndWith(" 10.0.0.12 6433").And.Not.Contain("canary"));
+        });
+    }
+
+    [Test]
+    public void A_second_login_is_a_member_of_the_first_acts_as_it_and_is_pooled_as_it()
+    {
+        var cluster = Load(With(
+            "application: { rotate_with: { name: kb_app_b, password: \"${secret.POSTGRES_REPL_PASS}\" } }",
+            "users: [{ name: billing, password: \"${secret.PATRONI_REST_PASS}\", pooled: false, rotate_with: { name: billing_b, password: \"${secret.KBR_KEY}\" } }]"));
+
+        foreach (var (second, first) in new[] { ("kb_app_b", "kb_app"), ("billing_b", "billing") })
+        {
+            var role = Find(cluster, $"role.{second}@keybuzz-pg");
+            Assert.That((role.Spec.List("member_of").Single(), role.Spec.String("set_role"), role.Spec.Boolean("login")), Is.EqualTo((first, first, true)));
+            Assert.That(role.Requires.Select(address => address.ToString()), Does.Contain($"role.{first}@keybuzz-pg"));
+        }
+
+        var users = Content(cluster, "config_file.pgbouncer-users@haproxy-01");
+        Assert.That(users, Does.Contain("\"kb_app_b\" ").And.Not.Contain("billing"));
+    }
+
+    [Test]
     public void A_new_member_changes_the_others_files_and_restarts_none_of_them()
     {
         var three = Load(Minimal);

@@ -227,6 +227,9 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [TestCase("users: [{ name: a, password: \"${secret.KBR_KEY}\" }, { name: a, password: \"${secret.KBR_KEY}\" }]", "the user 'a' is there already")]
     [TestCase("users: [{ name: kb_app, password: \"${secret.KBR_KEY}\" }]", "the user 'kb_app' is there already")]
+    [TestCase("users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: a, password: \"${secret.POSTGRES_APP_PASS}\" } }]", "the user 'a' is there already")]
+    [TestCase("users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }]", "'b' and 'a' have the same password")]
+    [TestCase("superuser: { rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }", "unknown key 'rotate_with' in 'superuser'")]
     [TestCase("databases: [keybuzz]", "the database 'keybuzz' is there already")]
     [TestCase("extensions: [vector, vector]", "the extension 'vector' is there already in keybuzz")]
     public void What_is_there_twice_is_refused(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));

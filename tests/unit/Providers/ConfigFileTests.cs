@@ -200,6 +200,23 @@ public sealed class ConfigFileTests
     }
 
     [Test]
+    public void What_confirms_the_reload_is_told_its_secret_on_its_standard_input_and_gives_up_in_time()
+    {
+        using var tools = new FakeDocker(_directory, "c0ffee2026-11-23T11:00:00.123456789Z");
+        var input = new SecretText([new SecretText.Part("bob\n", false), new SecretText.Part("s3cr3t'$x \\ y", true)]);
+        var file = File("a", [.. LoadedByApp("true"), ("reload_confirm", $"cat > {PathOf("told")}"), ("confirm_input", input)]);
+        var result = Apply(file);
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        Assert.That(System.IO.File.ReadAllText(PathOf("told")), Is.EqualTo(input.Reveal()));
+        Assert.That(_provider.Render(new ResourceChange(ResourceOperation.Create, file, [])).Text, Does.Not.Contain("s3cr3t"), "on no command line");
+
+        var refused = Apply(File("b", [.. LoadedByApp("true"), ("reload_confirm", "echo not yet; exit 1"), ("confirm_timeout", 1L)]));
+        Assert.That(refused.ExitCode, Is.Not.Zero);
+        Assert.That(refused.Error, Does.Contain("container app did not confirm within 1 s that it has loaded it: not yet"));
+        Assert.That(_provider.Validate(File("a", [.. LoadedByApp("true"), ("confirm_input", input)])).Single().Summary, Is.EqualTo("confirm_input has no reload_confirm to read it"));
+    }
+
+    [Test]
     public void A_process_that_does_not_run_is_not_reloaded()
     {
         using var tools = new FakeDocker(_directory, "");

@@ -39,6 +39,26 @@ internal sealed class ExtensionProviderTests
         Assert.That(observed.Attributes, Is.EqualTo(_provider.Desired(Extension())));
     }
 
+    [TestCase("0.7.0", "old", "old", "that of old", Description = "the image is still to come")]
+    [TestCase("0.7.0", "new", "old", "that of old", Description = "not on the last member yet")]
+    [TestCase("0.7.0", "new", "new", "0.7.0", Description = "the extension has still to follow")]
+    [TestCase("0.8.0", "new", "new", "that of new")]
+    [TestCase("0.9.0", "new", "new", "that of new", Description = "there is no way back")]
+    public void Without_a_version_of_its_own_it_follows_the_members_image_once_all_have_it(string installed, string leaders, string replicas, string version)
+    {
+        const string Available = Both + """, "updatable": ["0.7.0"] """;
+        var extension = Extension(("image", "new"));
+        Assert.That(_provider.Desired(extension)["version"].Value, Is.EqualTo("that of new"));
+        var found = $$""" "found": {"version": "{{installed}}", "schema": "public"} """;
+        var observed = (Observation.Present)_provider.Observe(extension, Of(leaders, Answers(true, Available, found)), Of(replicas, Answers(false, Available, found)));
+        Assert.That(observed.Attributes["version"].Value, Is.EqualTo(version));
+        Assert.That(observed.Note, Is.EqualTo(installed == "0.9.0" ? "vector 0.9.0 is installed, the image has 0.8.0" : null));
+        Assert.That(_provider.Desired(Extension(("image", "new"), ("version", "0.7.0")))["version"].Value, Is.EqualTo("0.7.0"), "a version of its own counts");
+
+        static Func<Read, object> Of(string image, Func<Read, object> member) => read => read is ContainerRead
+            ? new DockerAnswer(200, $$"""{"State": {"Running": true}, "Config": {"Image": "{{image}}"} }""") : member(read);
+    }
+
     [Test]
     public void It_is_absent_without_its_database_and_where_it_is_not_installed_and_missing_files_are_noted()
     {

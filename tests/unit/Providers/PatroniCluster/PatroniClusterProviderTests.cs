@@ -238,13 +238,55 @@ internal sealed class PatroniClusterProviderTests
         _provider, "pg", ("raft_members", (IReadOnlyList<string>)[.. members.Select(Address)]),
         ("other_hosts", (IReadOnlyDictionary<string, string>)Names.Except(members).ToImmutableSortedDictionary(Address, name => name, StringComparer.Ordinal)));
 
+    [Test]
+    public void Members_with_another_RAFT_password_are_named_and_the_window_is_announced()
+    {
+        var cluster = WithPassword("new");
+        Assert.That(_provider.Desired(cluster)["raft_password"].Value, Is.EqualTo("the wanted one on every member"));
+        var observed = (Observation.Present)_provider.Observe(cluster, Labelled([("db-1", "old"), ("db-2", "new"), ("db-3", "old")]));
+        Assert.That(observed.Attributes["raft_password"].Value, Is.EqualTo("another one on db-1, db-3"));
+        Assert.That(observed.Note, Does.Contain("all of them are stopped and started together").And.Contain("about 15 s without writes"));
+        var settled = (Observation.Present)_provider.Observe(cluster, Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", null)]));
+        Assert.That((settled.Attributes["raft_password"].Value, settled.Note), Is.EqualTo(("the wanted one on every member", (string?)null)), "a container that does not say counts as right");
+    }
+
+    [Test]
+    public async Task With_another_RAFT_password_all_go_together_once_the_cluster_is_healthy_and_who_is_left_over_follows_at_once()
+    {
+        (string, string?)[] old = [("db-1", "old"), ("db-2", "old"), ("db-3", "old")];
+        var group = Group(Labelled(old), labelled: true);
+        Assert.That(await NextAsync(group, Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"));
+        Assert.That(group.Sql, Is.EqualTo(new[] { "db-1: SET synchronous_standby_names = 'ANY 2 (*)'", "db-1: RESET synchronous_standby_names" }), "every acknowledged row is on all of them, and nothing stays");
+
+        Assert.That(await NextAsync(Group(Labelled(old), labelled: true, lost: "db-3"), Names, resource: WithPassword("new")), Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it"));
+        var dead = Labelled(old, ("db-3", ""));
+        Assert.That(await NextAsync(Group(dead, labelled: true), Names, resource: WithPassword("new")), Does.StartWith("wait RAFT's password is changed on all members together, and only of a healthy cluster: db-3"));
+
+        var halfway = Labelled([("db-1", "old"), ("db-2", "old"), ("db-3", "new")], ("db-3", ""));
+        Assert.That(await NextAsync(Group(halfway, labelled: true, lost: "db-3"), ["db-1", "db-2"], resource: WithPassword("new")), Is.EqualTo("go db-1 db-2"), "cut off on the way");
+        Assert.That(await NextAsync(Group(Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", "new")]), labelled: true), ["db-1", "db-2"], resource: WithPassword("new")), Is.EqualTo("go db-2"), "another change of theirs goes one by one");
+    }
+
+    private Resource WithPassword(string password) => Resource() is var resource ? resource with { Spec = resource.Spec.With("raft_password", password) } : resource;
+
+    private static Dictionary<string, Snapshot> Labelled((string Name, string? Password)[] labels, params (string Name, string Body)[] changed) => labels.ToDictionary(
+        pair => pair.Name,
+        pair =>
+        {
+            var found = pair.Password is null ? "null" : $$"""{"kbr.raft-password": "{{pair.Password}}"}""";
+            return Healthy(changed)[pair.Name].With(ProviderBench.Snapshot((new ContainerRead("patroni"), new DockerAnswer(200, $$"""{"State": {"Running": true}, "Config": {"Labels": {{found}} } }"""))));
+        });
+
     private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null, Resource? resource = null) =>
-        await _provider.NextAsync(resource ?? Resource(), new RolloutState([.. toCome], [.. leaving ?? []]), group, CancellationToken.None) switch
+        Shown(await _provider.NextAsync(resource ?? Resource(), new RolloutState([.. toCome], [.. leaving ?? []]), group, CancellationToken.None));
+
+    private static string Shown(RolloutTurn turn) =>
+        turn switch
         {
             RolloutTurn.Go go => "go " + string.Join(' ', go.Hosts),
             RolloutTurn.Wait wait => "wait " + wait.Reason,
             RolloutTurn.Stop stop => "stop " + stop.Reason,
-            var other => other.ToString(),
+            _ => throw new AssertionException("no such turn"),
         };
 
     private (string Members, string Leader, string? Note) Observed(Dictionary<string, Snapshot> answers)
@@ -255,14 +297,14 @@ internal sealed class PatroniClusterProviderTests
 
     private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
 
-    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null) => new(
+    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null, bool labelled = false) => new(
         members ?? Names,
         Names.Except(unreachable ?? []).ToDictionary(
             name => name,
             name => (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(ProviderBench.Snapshot(
                 (new RaftRead("patroni"), stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
                 (new UnitRead("patroni.service"), new UnitState(ImmutableDictionary<string, string>.Empty.Add("ActiveState", name == unit.Name ? unit.State ?? "" : "active"))),
-                (new ContainerRead("patroni"), new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
+                (new ContainerRead("patroni"), labelled ? answers![name].Get(new ContainerRead("patroni")) : new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
                 (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))));
 
     // A script that changes RAFT succeeds, unless an answer waits for it, and is then seen in what RAFT's leader says.
@@ -274,11 +316,22 @@ internal sealed class PatroniClusterProviderTests
 
         public ImmutableArray<Host> Members { get; } = [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
+        /// <summary>What was set and reset, as <c>host: statement</c>.</summary>
+        public List<string> Sql { get; } = [];
+
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
-            snapshots.TryGetValue(host, out var snapshot) ? Task.FromResult(snapshot) : throw new HostException(host, "it could not be reached");
+            !snapshots.TryGetValue(host, out var snapshot) ? throw new HostException(host, "it could not be reached")
+            : Task.FromResult(snapshot.With(ProviderBench.Snapshot([.. reads.OfType<SqlRead>().Select(read => ((Read)read, (object?)new SqlAnswer("""[{"in_recovery": false, "waited_for": 2}]""", "")))])));
 
         public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
         {
+            var statements = script.Text.Split('\n').Where(line => line.StartsWith("ALTER SYSTEM ", StringComparison.Ordinal)).Select(line => $"{host}: {line["ALTER SYSTEM ".Length..].TrimEnd(';')}").ToList();
+            if (statements.Count > 0)
+            {
+                Sql.AddRange(statements);
+                return Task.FromResult(new ScriptResult(0, "", ""));
+            }
+
             var words = System.Text.RegularExpressions.Regex.Match(script.Text, """\["(\w+)", "([^"]+)"\]""").Groups;
             Scripts.Add($"{host} {words[1].Value} {words[2].Value}");
             if (Answers.TryDequeue(out var answer))

@@ -144,6 +144,66 @@ internal sealed class RealClusterTests
     }
 
     [Test]
+    public async Task A_new_password_is_proven_on_every_member()
+    {
+        var role = Group(_roles, "kb_proven", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("first"))]);
+        await ChangeAsync(_roles, role, ResourceOperation.Create);
+        var leader = await _bench.LeaderAsync();
+        var replica = _bench.Members.First(member => member.Name != leader).Name;
+        Delay("SET recovery_min_apply_delay = '4s'");
+        try
+        {
+            await ChangeAsync(_roles, role with { Spec = role.Spec.With("password", PatroniBench.Secret("second")) }, ResourceOperation.Update, "password");
+            foreach (var member in _bench.Members)
+            {
+                Assert.That(
+                    ProviderBench.Output($"docker exec -e PGPASSWORD=second {_bench.MachineOf(member.Name)} psql -X -A -t -w -h 127.0.0.1 -U kb_proven -d postgres -c 'SELECT current_user'").Trim(), Is.EqualTo("kb_proven"), member.Name);
+            }
+        }
+        finally
+        {
+            Delay("RESET recovery_min_apply_delay");
+        }
+
+        await ChangeAsync(_roles, role, ResourceOperation.Delete);
+
+        // A replica that gets everything some seconds later.
+        void Delay(string setting)
+        {
+            _bench.Sql(replica, "ALTER SYSTEM " + setting);
+            _bench.Sql(replica, "SELECT pg_reload_conf()");
+        }
+    }
+
+    [Test]
+    public async Task Two_logins_in_turn_make_what_belongs_to_the_first()
+    {
+        var first = Group(_roles, "billing", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("one"))]);
+        var second = Group(_roles, "billing_b", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("two")), ("member_of", (IReadOnlyList<string>)["billing"]), ("set_role", "billing")]);
+        await ChangeAsync(_roles, first, ResourceOperation.Create);
+        await ChangeAsync(_roles, second, ResourceOperation.Create);
+        await IsAsWantedAsync(_roles, second);
+        await LeaderSqlAsync("CREATE SCHEMA billing AUTHORIZATION billing");
+
+        var leader = await _bench.LeaderAsync();
+        var made = ProviderBench.Output(
+            $"docker exec -e PGPASSWORD=two {_bench.MachineOf(leader)} psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -U billing_b -d postgres -c 'CREATE TABLE billing.bills (i int)' -c 'SELECT session_user, current_user, tableowner FROM pg_tables WHERE tablename = $$bills$$'");
+        Assert.That(made.Trim(), Is.EqualTo("billing_b|billing|billing"));
+
+        await LeaderSqlAsync("ALTER ROLE billing_b RESET role");
+        var drifted = await AttributesAsync(_roles, second);
+        Assert.That(Differing(_roles, second, drifted), Is.EqualTo(new[] { "set_role" }));
+        await ChangeAsync(_roles, second, ResourceOperation.Update, "set_role");
+        await IsAsWantedAsync(_roles, second);
+        var apart = second with { Spec = Group(_roles, "billing_b", PatroniBench.Connection).Spec };
+        await ChangeAsync(_roles, apart, ResourceOperation.Update, "set_role");
+        Assert.That(await AttributesAsync(_roles, apart), Does.Not.ContainKey("set_role"));
+        await LeaderSqlAsync("DROP SCHEMA billing CASCADE");
+        await ChangeAsync(_roles, second, ResourceOperation.Delete);
+        await ChangeAsync(_roles, first, ResourceOperation.Delete);
+    }
+
+    [Test]
     public async Task Passwords_are_hashed_as_postgresql_hashes_them_whatever_characters_they_have()
     {
         string[] passwords =

@@ -108,6 +108,25 @@ internal sealed class PatroniConfigProviderTests
         Assert.That(Observe(config, Store((key, "50")), byPostgres).Note, Is.EqualTo("members are restarted one at a time for postgresql.parameters.max_connections"));
     }
 
+    // What the leader runs with is max_connections 100 and max_worker_processes 8; each round as its keys and where it begins.
+    [TestCase("max_connections=110 work_mem=8MB", "max_connections work_mem: standbys first")]
+    [TestCase("max_connections=90 work_mem=8MB", "max_connections work_mem: leader first")]
+    [TestCase("max_connections=110 max_worker_processes=4 shared_buffers=1GB", "max_connections shared_buffers: standbys first | max_worker_processes: leader first")]
+    [TestCase("max_connections=100 shared_buffers=1GB", "max_connections shared_buffers: standbys first")]
+    [TestCase("max_connections=", "max_connections: leader first")]
+    [TestCase("wal_level=logical", "wal_level: standbys first")]
+    public void An_increase_reaches_standbys_first_a_decrease_the_leader_and_all_that_can_goes_together(string wanted, string rounds)
+    {
+        var values = wanted.Split(' ').Select(word => word.Split('=')).ToImmutableSortedDictionary(
+            pair => "postgresql.parameters." + pair[0], pair => pair[1].Length == 0 ? null : pair[1], StringComparer.Ordinal);
+        var running = new Dictionary<string, (string, string?)> { ["max_connections"] = ("100", null), ["max_worker_processes"] = ("8", null) };
+
+        var found = ConfigRound.Of(values, running).Select(round =>
+            string.Join(' ', round.Values.Keys.Select(key => key["postgresql.parameters.".Length..])) + (round.LeaderFirst ? ": leader first" : ": standbys first"));
+
+        Assert.That(string.Join(" | ", found), Is.EqualTo(rounds));
+    }
+
     [Test]
     public void Keys_of_others_are_seen_and_noted_and_lists_stay_whole()
     {

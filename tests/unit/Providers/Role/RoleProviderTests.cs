@@ -67,6 +67,17 @@ internal sealed class RoleProviderTests
     }
 
     [Test]
+    public void A_second_login_acts_as_the_first_from_its_sessions_beginning()
+    {
+        var role = Role(("member_of", (IReadOnlyList<string>)["billing"]), ("set_role", "billing"));
+        Assert.That(_provider.Validate(role), Is.Empty);
+        Assert.That(_provider.Validate(Role(("set_role", "billing"))).Single().Summary, Is.EqualTo("'set_role' is a role that 'kb_app' is not a member of"));
+        Assert.That(_provider.Desired(role)["set_role"].Value, Is.EqualTo("billing"));
+        Assert.That(Present(role, null, """ "login": true, "member_of": ["billing"], "set_role": "billing" """)["set_role"].Value, Is.EqualTo("billing"));
+        Assert.That(Present(role, null), Does.Not.ContainKey("set_role"));
+    }
+
+    [Test]
     public void A_role_that_is_not_there_is_absent_when_the_leader_says_so() =>
         Assert.That(_provider.Observe(Role(), Member(true, "\"found\": null"), Member(false, "\"found\": {\"login\": true}")), Is.EqualTo(new Observation.Absent()));
 
