@@ -190,11 +190,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         };
         switch (view.Decide(state))
         {
-            // The old and the new password do not hear each other: who has begun has to go on, whatever RAFT says.
+            // RAFT cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a quorum lately is part of its health.
             case RolloutTurn.Go go when view.ChangesPassword(state) && !go.Hosts.All(view.Stopped.Contains):
-                var objections = view.IsHalfway ? [] : await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
-                return !objections.IsEmpty ? new RolloutTurn.Wait(string.Join("; ", objections))
-                    : view.Health.Leader is { } last ? await TogetherAsync(connection, last, view.Health.Members.Count(member => !member.Leads && member.Replication == "streaming"), go, access, cancellationToken).ConfigureAwait(false)
+                return view.Health.Leader is { } last ? await TogetherAsync(connection, last, view.Health.Members.Count(member => !member.Leads && member.Replication == "streaming"), go, access, cancellationToken).ConfigureAwait(false)
                     : go;
             // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
             case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):

@@ -7,14 +7,15 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Which members would have to be restarted for which key. Pure.</summary>
 /// <param name="Restarts">The members by key; a key that takes no restart is missing.</param>
-/// <param name="Lowered">The keys of those that go to the leader first.</param>
-internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, ImmutableArray<string>> Restarts, ImmutableSortedSet<string> Lowered) : GroupOutlook
+/// <param name="Lowered">The keys of those that have to reach the leader first.</param>
+/// <param name="Raised">The keys of those that have to reach the standbys first.</param>
+internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, ImmutableArray<string>> Restarts, ImmutableSortedSet<string> Lowered, ImmutableSortedSet<string> Raised) : GroupOutlook
 {
     public static ConfigOutlook Of(ConfigView view, IReadOnlyDictionary<string, string> wanted)
     {
         var restarts = wanted.Select(pair => (pair.Key, Members: Members(view, pair.Key, pair.Value))).Where(pair => !pair.Members.IsEmpty)
             .ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Members, StringComparer.Ordinal);
-        return new ConfigOutlook(restarts, [.. ConfigRound.Of(restarts.Keys.ToImmutableSortedDictionary(key => key, key => (string?)wanted[key], StringComparer.Ordinal), ConfigRound.Running(view)).Where(round => round.LeaderFirst).SelectMany(round => round.Values.Keys)]);
+        return new ConfigOutlook(restarts, [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) < 0)], [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) > 0)]);
     }
 
     /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to.</summary>
@@ -26,8 +27,10 @@ internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, Immutable
             return null;
         }
 
-        var raised = cluster.Foresee(change.Address, MembersOf(keys.Except(Lowered)), [], preferred: null);
-        var lowered = cluster.LeaderFirst(change.Address, MembersOf(keys.Intersect(Lowered)));
+        // As ConfigRound has it: what has no order of its own goes with the others.
+        var leaderFirst = keys.Exists(Lowered.Contains) && !keys.Exists(Raised.Contains) ? keys : [.. keys.Intersect(Lowered)];
+        var raised = cluster.Foresee(change.Address, MembersOf(keys.Except(leaderFirst)), [], preferred: null);
+        var lowered = cluster.LeaderFirst(change.Address, MembersOf(leaderFirst));
         return raised is null || lowered is null ? raised ?? lowered
             : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");
 

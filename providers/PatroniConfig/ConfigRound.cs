@@ -30,6 +30,9 @@ public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Valu
     internal static IReadOnlyDictionary<string, (string Setting, string? Unit)> Running(ConfigView view) =>
         (view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters ?? new Dictionary<string, Parameter>()).ToDictionary(pair => pair.Key, pair => (pair.Value.Setting, pair.Value.Unit), StringComparer.Ordinal);
 
+    /// <summary>Whether it is a parameter that the leader has to have lower before the standbys (below zero), or they before it (above zero); zero for anything else.</summary>
+    internal static int Direction(ConfigView view, string key, string? wanted) => Direction(key, wanted, Running(view));
+
     // Below zero where the leader runs with more than is wanted, above zero where it runs with less.
     private static int Direction(string key, string? wanted, IReadOnlyDictionary<string, (string Setting, string? Unit)> leader) =>
         DynamicSettings.ParameterOf(key) is not { } name || !NotLowerThanLeader.Contains(name) || !leader.TryGetValue(name, out var now) || ParameterValue.Number(now.Setting, now.Unit) is not { } current ? 0

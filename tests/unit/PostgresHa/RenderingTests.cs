@@ -227,7 +227,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         foreach (var cluster in new[] { before, after })
         {
             var file = Find(cluster, "config_file.patroni@db-slave-01").Spec;
-            Assert.That(file.String("reload_confirm"), Does.EndWith($" 8008 kbr_file {Tag(cluster)}").And.Not.Contain("canary"));
+            Assert.That(file.String("reload_confirm"), Does.EndWith($" 8008 kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
             Assert.That(file.Integer("confirm_timeout"), Is.EqualTo(120), "60 s and three loops of 10 s that wait for the store for 10 s each");
         }
 
@@ -242,10 +242,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(users.After.Select(address => address.ToString()), Is.EquivalentTo(new[] { "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
+            Assert.That(users.After.Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
             Assert.That(users.Spec.Text("confirm_input")!.Reveal(), Is.EqualTo("kb_admin\nkeybuzz\ncanary-of-the-superuser\nkb_app\nkeybuzz\ncanary-of-the-application\npgbouncer_stats\npgbouncer\ncanary-of-the-statistics\n"));
             Assert.That(users.Spec.Text("confirm_input")!.ToString(), Does.Not.Contain("canary"));
-            Assert.That(users.Spec.String("reload_confirm"), Does.EndWith(" 10.0.0.12 6433").And.Not.Contain("canary"));
+            Assert.That(users.Spec.String("reload_confirm"), Does.EndWith(" 10.0.0.12 6433; }").And.Not.Contain("canary"));
         });
     }
 
