@@ -6,6 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Parameters of PostgreSQL are changed while an application writes. Who was down when is read from the hosts' own logs, not from kbr's words.</summary>
 [TestFixture]
+[Category(Ha.Live)]
 [DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
 public sealed class ParameterTests
 {

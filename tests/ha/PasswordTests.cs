@@ -5,6 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Each password is changed in the credentials file and by one apply, while sessions are open and an application writes. The last change brings back what there was.</summary>
 [TestFixture]
+[Category(Ha.Live)]
 [DependsOnFixture(typeof(ParameterTests), AllowFailure = true)]
 public sealed class PasswordTests
 {
