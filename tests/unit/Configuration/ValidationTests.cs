@@ -30,7 +30,7 @@ internal sealed class ValidationTests : LoaderFixture
             "12:5: directory 'b' has no 'path' [Where.]",
             "15:5: unknown key 'pth' in directory 'b' (did you mean 'path'?)",
             "16:11: 'mode' must be permissions in octal such as 0640, not '999'",
-            "17:1: unknown key 'colour' in the cluster [keys are: cluster, drift, hosts, preconditions, resources, secrets, ssh, version]",
+            "17:1: unknown key 'colour' in the cluster [keys are: cluster, drift, hosts, moved, preconditions, resources, secrets, ssh, version]",
         }));
         Assert.That(failure.Diagnostics[0].Location!.LineText, Is.EqualTo("  - type: directry"));
         Assert.That(failure.Diagnostics[0].Location!.File, Is.EqualTo(File));
@@ -39,7 +39,7 @@ internal sealed class ValidationTests : LoaderFixture
     // Whole files.
     [TestCase("", "1:1: FILE is empty ('kbr init' writes an example)")]
     [TestCase("# nothing\n", "1:1: FILE is empty ('kbr init' writes an example)")]
-    [TestCase("- a\n", "1:1: FILE must be a map with the keys version, cluster, ssh, hosts, secrets, preconditions, resources, drift, not a list")]
+    [TestCase("- a\n", "1:1: FILE must be a map with the keys version, cluster, ssh, hosts, secrets, preconditions, resources, drift, moved, not a list")]
     [TestCase("version: 1\nhosts:\n\tdb-1: {}\n", "3:1: a tab is used for indentation (indent with spaces)")]
     [TestCase("version: 1\ncluster: [a\nhosts: {}\n", "not valid YAML")]
     [TestCase("version: 1\ncluster: &a lab\n", "2:10: anchors are not supported")]
