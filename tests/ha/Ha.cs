@@ -78,13 +78,8 @@ internal static class Ha
         return outcome.ExitCode == 0 && long.TryParse(outcome.Output.Trim(), CultureInfo.InvariantCulture, out var rows) ? rows : -1;
     }
 
-    /// <summary>Asserts that every line of the checklist holds.</summary>
-    public static void AssertHealthy(Workspace workspace)
-    {
-        var status = workspace.Kbr("status");
-        Assert.That(status.ExitCode, Is.Zero, status.All);
-        Assert.That(status.Output, Does.Contain($"{Scope} is healthy."));
-    }
+    /// <summary>Asserts that every line of the checklist holds, at the latest once PgBouncer has forgotten a login that failed while the lead moved (15 s).</summary>
+    public static void AssertHealthy(Workspace workspace) => UntilHealthy(workspace, TimeSpan.FromSeconds(60));
 
     /// <summary>Waits until the cluster is whole again without kbr's doing.</summary>
     public static void UntilHealthy(Workspace workspace, TimeSpan deadline)
@@ -98,6 +93,6 @@ internal static class Ha
                 return status.ExitCode == 0;
             },
             deadline,
-            $"a healthy cluster: {last}");
+            () => $"a healthy cluster: {last}");
     }
 }

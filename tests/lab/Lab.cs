@@ -78,13 +78,16 @@ internal static class Lab
     }
 
     /// <summary>Waits until something holds, looking ten times a second.</summary>
-    public static void Until(Func<bool> condition, TimeSpan deadline, string what)
+    public static void Until(Func<bool> condition, TimeSpan deadline, string what) => Until(condition, deadline, () => what);
+
+    /// <summary>The same, where what is waited for can be said better at the end.</summary>
+    public static void Until(Func<bool> condition, TimeSpan deadline, Func<string> what)
     {
         var clock = Stopwatch.StartNew();
         using var pause = new ManualResetEventSlim();
         while (!condition())
         {
-            Assert.That(clock.Elapsed, Is.LessThan(deadline), $"waited for {what}");
+            Assert.That(clock.Elapsed, Is.LessThan(deadline), () => $"waited for {what()}");
             pause.Wait(TimeSpan.FromMilliseconds(100));
         }
     }
