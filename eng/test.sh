@@ -47,7 +47,7 @@ dotnet format KeyBuzz.Reconciler.sln --no-restore --verify-no-changes >"$results
 
 run_tests() { # SUITE
     local log=$results/tests-$1.log status
-    timeout --kill-after=30 2700 dotnet test "${project_of[$1]-tests/$1}" -c Release --no-build --nologo ${filter_of[$1]+--filter "${filter_of[$1]}"} --logger "trx;LogFileName=$results/$1.trx" >"$log" 2>&1
+    timeout --kill-after=30 4200 dotnet test "${project_of[$1]-tests/$1}" -c Release --no-build --nologo ${filter_of[$1]+--filter "${filter_of[$1]}"} --logger "trx;LogFileName=$results/$1.trx" >"$log" 2>&1
     status=$?
     step "tests: $1: $(grep -E '^(Passed|Failed)! ' "$log" || echo "no results, dotnet test ended with status $status")"
     [[ -s $results/$1.trx ]] || tail -n 60 "$log"
