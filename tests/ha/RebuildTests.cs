@@ -53,7 +53,7 @@ public sealed class RebuildTests
 
         Assert.That(Ha.Leader(), Is.Not.EqualTo(leader), "another took over");
         Ha.AssertHealthy(HaSetUp.Workspace);
-        HaSetUp.Workspace.AssertNothingToDo();
+        AssertNothingButRecordsIsLeft();
         Ha.AllHave("before_rebuild", 50);
     }
 
@@ -67,7 +67,7 @@ public sealed class RebuildTests
         HaSetUp.Workspace.Apply();
 
         Ha.AssertHealthy(HaSetUp.Workspace);
-        HaSetUp.Workspace.AssertNothingToDo();
+        AssertNothingButRecordsIsLeft();
         Ha.AllHave("before_rebuild", 50);
     }
 
@@ -107,5 +107,14 @@ public sealed class RebuildTests
         {
             Assert.That(Lab.OnHost(member, "blkid -p /dev/sdb || echo empty").Trim(), Is.EqualTo("empty"), member);
         }
+    }
+
+    // What belongs to the whole could not be looked at while nobody led: its records reach the host made anew with the next apply, which does nothing else.
+    private static void AssertNothingButRecordsIsLeft()
+    {
+        var plan = HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode");
+        Assert.That(plan.ExitCode, Is.Zero, plan.All);
+        HaSetUp.Workspace.Apply();
+        HaSetUp.Workspace.AssertNothingToDo();
     }
 }
