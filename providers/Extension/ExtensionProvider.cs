@@ -159,7 +159,6 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         {
             statements.Add(SqlStatement.RunWhere($"ALTER EXTENSION {extension} UPDATE TO {SqlText.Literal(version)}", $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(NameOf(resource))} AND extversion <> {SqlText.Literal(version)})"));
         }
-
         else if (Follows(resource) is not null)
         {
             statements.Add(SqlStatement.RunWhere(
