@@ -109,6 +109,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = ClusterOutlook.Of(health),
+            // It makes nothing by itself: whose the containers and units are is asked of these.
+            Ours = true,
         };
     }
 

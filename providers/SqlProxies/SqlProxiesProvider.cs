@@ -54,7 +54,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     {
         ArgumentNullException.ThrowIfNull(members);
         return members.Values.Any(member => Reads(resource).OfType<ContainerRead>().Any(read => member.Get(read).Status == 200))
-            ? new Observation.Present(Comparable.None) { Outlook = new ProxiesOutlook([.. members.Where(member => Reads(resource).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read)))).Select(member => member.Key)]) }
+            ? new Observation.Present(Comparable.None) { Ours = true, Outlook = new ProxiesOutlook([.. members.Where(member => Reads(resource).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read)))).Select(member => member.Key)]) }
             : new Observation.Absent();
     }
 

@@ -30,7 +30,8 @@ public abstract record Observation
         /// <summary>Something the plan should say, or null; for example what else is there and is kept.</summary>
         public string? Note { get; init; }
 
-        /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was initialised.</summary>
+        /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was initialised,
+        /// or a group that makes nothing by itself.</summary>
         public bool Ours { get; init; }
 
         /// <summary>Of a group: who takes part in it now and is none of its members in the configuration.</summary>

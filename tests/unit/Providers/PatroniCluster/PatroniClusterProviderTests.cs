@@ -36,6 +36,14 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
+    public void A_cluster_that_an_interrupted_apply_left_without_a_record_is_planned_on_since_its_containers_have_owners_of_their_own()
+    {
+        var begun = Healthy(("db-1", Replica("db-1")), ("db-2", ""));
+        Assert.That(Observed(begun).Leader, Is.EqualTo("none"));
+        Assert.That(((Observation.Present)_provider.Observe(Resource(), begun)).Ours);
+    }
+
+    [Test]
     public void A_pause_is_noted_and_silence_everywhere_is_absence()
     {
         Assert.That(Observed(Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal)))).Note, Does.Contain("paused"));
