@@ -5,9 +5,14 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Directory;
 
-/// <summary>A directory with its owner, group and mode. What is in it is not looked at and never changed.</summary>
+/// <summary>A directory with its owner, group and mode. What is in it is not looked at and never changed; what must not be in it takes the whole directory out of the way, under another name.</summary>
 public sealed class DirectoryProvider : IHostResourceProvider
 {
+    private const string Holds = "holds";
+
+    // Longer than a PostgreSQL with a full cache takes to write it down.
+    private static readonly TimeSpan s_stopTimeout = TimeSpan.FromMinutes(2);
+
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("directory", "A directory with owner, group and mode; its content is left alone.",
     [
@@ -16,7 +21,13 @@ public sealed class DirectoryProvider : IHostResourceProvider
         new("group", AttributeKind.String, "Group, a name or a number.") { Default = "root" },
         new("mode", AttributeKind.Mode, "Permissions in octal.") { Default = "0755" },
         new("data", AttributeKind.Boolean, "Whether it holds data: then destroy leaves it unless deleting data is asked for.") { Default = false },
-    ]);
+        new("set_aside_with", AttributeKind.String, "The name of an entry that must not be in it, such as PG_VERSION where data directories are to be in it and it is to be none. With that entry it is renamed to PATH.before-kbr, and an empty one takes its place."),
+        new("used_by", AttributeKind.String, "The container that is stopped before the directory is renamed."),
+        new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
+    ])
+    {
+        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Holds, ChangeEffect.Disruptive),
+    };
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => resource.Spec.Boolean("data");
@@ -32,14 +43,15 @@ public sealed class DirectoryProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => [Stat(resource)];
+    public IEnumerable<Read> Reads(Resource resource) => Unwanted(resource) is { } unwanted ? [Stat(resource), unwanted] : [Stat(resource)];
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
         .Add("path", new(resource.Spec.String("path")))
         .Add("owner", new(resource.Spec.String("owner")))
         .Add("group", new(resource.Spec.String("group")))
-        .Add("mode", new(resource.Spec.String("mode")));
+        .Add("mode", new(resource.Spec.String("mode")))
+        .AddRange(Unwanted(resource) is null ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))]);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
@@ -55,11 +67,16 @@ public sealed class DirectoryProvider : IHostResourceProvider
             return new Observation.Unknown($"{path} is a {stat.Kind}, not a directory; move it away or correct the path");
         }
 
+        var isUnwanted = Unwanted(resource) is { } unwanted && snapshot.Get(unwanted) is not null;
         return new Observation.Present(Comparable.None
+            .AddRange(Unwanted(resource) is null ? [] : [KeyValuePair.Create(Holds, new AttributeValue(isUnwanted ? resource.Spec.String("set_aside_with") : Without(resource)))])
             .Add("path", new(path))
             .Add("owner", new(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User)))
             .Add("group", new(SameForm(resource.Spec.String("group"), stat.Gid, stat.Group)))
-            .Add("mode", new(stat.Mode)));
+            .Add("mode", new(stat.Mode)))
+        {
+            Note = isUnwanted ? $"what is there is kept as {path}{DirectoryScripts.AsideSuffix}, and an empty directory takes its place" : null,
+        };
     }
 
     /// <inheritdoc />
@@ -75,11 +92,16 @@ public sealed class DirectoryProvider : IHostResourceProvider
             owner={Script.Quote($"{spec.String("owner")}:{spec.String("group")}")}
             mode={Script.Quote(spec.String("mode"))}
             delete_data={(change.DeleteData && HoldsData(change.Resource) ? "yes" : "no")}
+            unwanted={Script.Quote(spec.OptionalString("set_aside_with") ?? "")}
+            container={Script.Quote(spec.OptionalString("used_by") ?? "")}
+            unit={Script.Quote(spec.OptionalString("supervised_by") ?? "")}
+            stop_timeout={(int)s_stopTimeout.TotalSeconds}
             {DirectoryScripts.Start}
             """;
         return change.Operation switch
         {
             ResourceOperation.Create => new Script(head + DirectoryScripts.Create),
+            ResourceOperation.Update when change.Changed.Contains(Holds) => new Script(head + DirectoryScripts.SetAside + DirectoryScripts.Update) { Deadline = s_stopTimeout + TimeSpan.FromMinutes(10) },
             ResourceOperation.Update => new Script(head + DirectoryScripts.Update),
             ResourceOperation.Delete => new Script(head + DirectoryScripts.Delete) { Deadline = TimeSpan.FromMinutes(30) },
             _ => throw new InvalidOperationException("a directory is never replaced: another path is another directory"),
@@ -87,6 +109,10 @@ public sealed class DirectoryProvider : IHostResourceProvider
     }
 
     private static StatRead Stat(Resource resource) => new(resource.Spec.String("path"));
+
+    private static StatRead? Unwanted(Resource resource) => resource.Spec.OptionalString("set_aside_with") is { } name ? new StatRead($"{resource.Spec.String("path")}/{name}") : null;
+
+    private static string Without(Resource resource) => $"no {resource.Spec.String("set_aside_with")}";
 
     // A number is compared with the number, a name with the name; an owner without a name still shows as its number.
     private static string SameForm(string desired, int id, string name)

@@ -3,6 +3,9 @@ namespace KeyBuzz.Reconciler.Providers.Directory;
 /// <summary>The shell of <see cref="DirectoryProvider"/>.</summary>
 internal static class DirectoryScripts
 {
+    /// <summary>What the name of a directory that was set aside ends with; a number follows where that name is taken.</summary>
+    public const string AsideSuffix = ".before-kbr";
+
     public const string Start = """
         fail() { printf '%s\n' "$*" >&2; exit 1; }
 
@@ -23,6 +26,37 @@ internal static class DirectoryScripts
             mv -T -- "$fresh" "$path"
         fi
         sync -- "$path" "$parent"
+
+        """;
+
+    // Cut off between the two renames, the path is missing and is made by the next run; what was there has its other name already.
+    public const string SetAside = """
+        if [ -e "$path/$unwanted" ]; then
+            while read -r _ _ _ _ mounted _; do
+                case $mounted in
+                    "$path" | "$path"/*) fail "a file system is mounted at $mounted: it cannot be renamed" ;;
+                esac
+            done </proc/self/mountinfo
+            # What is kept needs its room beside what is made anew.
+            needed=$(du -sk --one-file-system -- "$path" | cut -f1)
+            free=$(df -k --output=avail -- "$path" | tail -n 1 | tr -d ' ')
+            [ "$free" -gt $((needed + needed / 10)) ] || fail "$path holds $needed KiB, which are kept and made anew, and $free KiB are free: make room first"
+            aside=$path.before-kbr
+            number=1
+            while [ -e "$aside" ]; do
+                number=$((number + 1))
+                aside=$path.before-kbr.$number
+            done
+            if [ -n "$unit" ] && systemctl is-active --quiet -- "$unit"; then systemctl stop -- "$unit"; fi
+            if [ -n "$container" ] && [ "$(docker container inspect -f '{{.State.Running}}' "$container" 2>/dev/null)" = true ]; then docker stop -t "$stop_timeout" "$container" >/dev/null; fi
+            if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
+            mkdir -m 0700 -- "$fresh"
+            chown -- "$owner" "$fresh"
+            chmod -- "$mode" "$fresh"
+            mv -T -- "$path" "$aside"
+            mv -T -- "$fresh" "$path"
+            sync -- "$path" "$parent"
+        fi
 
         """;
 

@@ -18,6 +18,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private const string AllRunning = "all running";
     private const string AllConnected = "all connected";
     private const string RaftPassword = "raft_password";
+    private const string FormerData = "former_data_directory";
     private const string EverybodyHasIt = "the wanted one on every member";
     private static readonly TimeSpan s_joins = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
@@ -25,6 +26,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
     /// <summary>The label of a member's container that says which RAFT password it was started with, without giving it away.</summary>
     public const string PasswordLabel = "kbr.raft-password";
+
+    /// <summary>What that label says where RAFT has none.</summary>
+    public const string NoPassword = "none";
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("patroni_cluster", "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
@@ -45,6 +49,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         new(RaftPassword, AttributeKind.String, $"What stands for RAFT's password in the label {PasswordLabel} of the members' containers; members with another one are stopped and started together."),
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
+        new(FormerData, AttributeKind.Path, "Where a member may have its data that was installed by hand. It is set aside in that member's turn, and only while another member leads."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
         new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out. With synchronous replication only if it is the synchronous standby then."),
         new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
@@ -173,20 +178,25 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         ArgumentNullException.ThrowIfNull(access);
         var connection = ClusterConnection.Of(group);
         List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
-        if (DataMark(group) is { } mark)
+        List<StatRead> marks = [.. new[] { DataMark(group), FormerMark(group) }.OfType<StatRead>()];
+        reads.AddRange(marks);
+        var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
+        if (snapshots.Values.Any(snapshot => IsRunningUnmarked(group, snapshot)))
         {
-            reads.Add(mark);
+            // A container that kbr did not make does not say what password its RAFT has; that member does.
+            var raft = await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
+            snapshots = snapshots.ToDictionary(pair => pair.Key, pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value, StringComparer.Ordinal);
         }
 
-        var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         var names = access.Members.Select(member => member.Name).ToList();
         var view = new RolloutView(
             names,
             Judge(group, snapshots, names.Except(state.Left)),
             names.Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false).ToHashSet(StringComparer.Ordinal),
-            names.ToDictionary(name => name, name => DataMark(group) is { } read && snapshots.TryGetValue(name, out var snapshot) ? snapshot.Get(read) is not null : (bool?)null, StringComparer.Ordinal),
+            names.ToDictionary(name => name, name => marks.Count > 0 && snapshots.TryGetValue(name, out var snapshot) ? marks.Exists(mark => snapshot.Get(mark) is not null) : (bool?)null, StringComparer.Ordinal),
             group.Spec.OptionalString("bootstrap_host"))
         {
+            WithFormerData = FormerMark(group) is not { } former ? [] : names.Where(name => snapshots.TryGetValue(name, out var snapshot) && snapshot.Get(former) is not null).ToImmutableSortedSet(StringComparer.Ordinal),
             WithPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true).ToHashSet(StringComparer.Ordinal),
             WithOtherPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false).ToHashSet(StringComparer.Ordinal),
         };
@@ -367,10 +377,17 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => whole.OpenTunnelAsync(host, address, port, cancellationToken);
     }
 
-    // Null where the container does not say, as when it was made before there was such a label.
+    // Null where neither the container says it nor the member, as when it was made before there was such a label.
     private static bool? HasWantedPassword(Resource resource, Snapshot member) =>
-        resource.Spec.OptionalString(RaftPassword) is { } wanted && JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(PasswordLabel) is { } found
-            ? found == wanted : null;
+        resource.Spec.OptionalString(RaftPassword) is not { } wanted ? null
+        : PasswordMark(resource, member) is { } found ? found == wanted
+        : member.Has(RaftOf(resource)) && RaftStatus.Parse(member.Get(RaftOf(resource)), out _)?.HasPassword is { } has && (!has || wanted == NoPassword) ? has == (wanted != NoPassword)
+        : null;
+
+    private static string? PasswordMark(Resource resource, Snapshot member) => JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(PasswordLabel);
+
+    private static bool IsRunningUnmarked(Resource resource, Snapshot member) =>
+        resource.Spec.Has(RaftPassword) && ClusterConnection.Of(resource).Runs(member) == true && PasswordMark(resource, member) is null;
 
     // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it. Nothing of it stays: the setting is
     // taken out of the file as soon as the running server has it, and that server is about to be stopped.
@@ -460,6 +477,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag);
 
     // The file that every data directory of PostgreSQL has.
+    private static StatRead? FormerMark(Resource resource) => resource.Spec.OptionalString(FormerData) is { } path ? new StatRead(path + "/PG_VERSION") : null;
+
     private static StatRead? DataMark(Resource resource) => resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
 
     private static async Task<RolloutTurn> HandOverAsync(

@@ -15,6 +15,9 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
 {
     private const string PartnerPrefix = "partner_node_status_server_";
 
+    /// <summary>Whether the member's RAFT has a password; null where that was not told.</summary>
+    public bool? HasPassword { get; init; }
+
     /// <summary>What a member answered to a <see cref="RaftRead"/>. Null where Patroni does not use RAFT, with <paramref name="trouble"/> null, or where there is no
     /// answer, with the reason there.</summary>
     public static RaftStatus? Parse(ToolAnswer answer, out string? trouble)
@@ -32,7 +35,7 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
         {
             var partners = status.EnumerateObject().Where(property => property.Name.StartsWith(PartnerPrefix, StringComparison.Ordinal)).ToImmutableSortedDictionary(
                 property => property.Name[PartnerPrefix.Length..], property => property.Value.ValueKind == JsonValueKind.Number && property.Value.TryGetInt32(out var state) && state == 2, StringComparer.Ordinal);
-            return new RaftStatus(self, status.Text("leader"), status.Truth("has_quorum") == true, partners);
+            return new RaftStatus(self, status.Text("leader"), status.Truth("has_quorum") == true, partners) { HasPassword = status.Truth("kbr_password") };
         }
 
         trouble = said.Length == 0 ? $"RAFT could not be asked (exit status {answer.ExitCode})" : "RAFT could not be asked: " + last;

@@ -17,6 +17,9 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
     /// <summary>Members whose container was started with another one: they and the others do not hear each other.</summary>
     public IReadOnlySet<string> WithOtherPassword { get; init; } = ImmutableHashSet<string>.Empty;
 
+    /// <summary>Members whose data lies where an installation by hand had it: it is set aside in their turn, and they copy it from the leader.</summary>
+    public ImmutableSortedSet<string> WithFormerData { get; init; } = [];
+
     /// <summary>Whether RAFT's password is being changed: those who have another are stopped and started together, because one after another they would lose the quorum.</summary>
     public bool ChangesPassword(RolloutState state) => state.Leaving.IsEmpty && state.ToCome.Any(WithOtherPassword.Contains);
 
@@ -32,6 +35,21 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
         if (Breaks(state) is { } broken)
         {
             return new RolloutTurn.Stop(broken);
+        }
+
+        // Set aside everywhere, the data would be nowhere: one that leads keeps it until another one has it.
+        var former = state.ToCome.Except(state.Leaving).Intersect(WithFormerData);
+        if (!former.IsEmpty && ChangesPassword(state))
+        {
+            return new RolloutTurn.Stop(
+                $"{string.Join(" and ", former)} would be stopped together for another RAFT password, and each has to copy its data from a member that leads. "
+                + "Write 'raft_password: false' under 'postgres' until all of them have; RAFT gets its password by a later apply");
+        }
+
+        if (!former.IsEmpty && Health.Leader is null)
+        {
+            var reason = $"{string.Join(" and ", former)}: the data is to be set aside and copied from the leader, and nobody leads";
+            return Health.Members.Count(member => member.IsRunning) > Names.Count / 2 ? new RolloutTurn.Wait(reason) : new RolloutTurn.Stop(reason + ". Start PostgreSQL as it was first");
         }
 
         // With RAFT nobody can be elected before a majority runs: whoever is stopped starts together.
@@ -72,6 +90,7 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
         var replica = Replicas(state.ToCome).FirstOrDefault();
         return replica is not null ? new RolloutTurn.Go([replica])
             : Candidate(state, Health.Leader!) is { } candidate ? new RolloutTurn.Wait($"{Health.Leader} hands over to {candidate}")
+            : former.Contains(Health.Leader!) ? new RolloutTurn.Stop($"{Health.Leader} leads, nobody can take over from it, and its data is to be set aside and copied from another one")
             : new RolloutTurn.Go([Health.Leader!]);
     }
 

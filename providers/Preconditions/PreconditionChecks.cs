@@ -12,7 +12,7 @@ public sealed class PreconditionChecks : IPreconditionChecks
     /// <summary>All kinds.</summary>
     public PreconditionChecks()
     {
-        PreconditionCheck[] checks = [new SwapOff(), new DockerRunning(), new ResolversConfigured(), new ClockInStep(), new EnoughDisk(), new OnXfs(), new PortReachable(), new NoDatabaseAt()];
+        PreconditionCheck[] checks = [new SwapOff(), new DockerRunning(), new ResolversConfigured(), new ClockInStep(), new EnoughDisk(), new OnXfs(), new PortReachable()];
         _checks = checks.ToDictionary(check => check.Kind, StringComparer.Ordinal);
         Kinds = [.. checks.Select(check => check.Kind)];
     }

@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -112,32 +113,45 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     private static async Task<IReadOnlyList<ProxyState>> LookAsync(Resource group, ImmutableSortedSet<string> left, IGroupAccess access, CancellationToken cancellationToken)
     {
         var asked = access.Members.Where(member => !left.Contains(member.Name)).ToList();
-        return await Task.WhenAll(asked.Select(async proxy =>
+        PortRead Pooler(Host proxy) => new(proxy.Address, Port(group, "pgbouncer_port"));
+        var answers = await Task.WhenAll(asked.Select(async proxy =>
         {
-            var pooler = new PortRead(proxy.Address, Port(group, "pgbouncer_port"));
-            Snapshot snapshot;
             try
             {
-                snapshot = await access.ReadAsync(
-                    proxy.Name, [Container(group, "haproxy_container"), Container(group, "pgbouncer_container"), Statistics(group), pooler], cancellationToken).ConfigureAwait(false);
+                Read[] reads = [Container(group, "haproxy_container"), Container(group, "pgbouncer_container"), Statistics(group), Pooler(proxy)];
+                return (Proxy: proxy, Snapshot: (Snapshot?)await access.ReadAsync(proxy.Name, reads, cancellationToken).ConfigureAwait(false), Trouble: "");
             }
             catch (HostException exception)
             {
-                return new ProxyState(proxy.Name, true, true, [$"{proxy.Name}: the host could not be read: {exception.Message}"]);
+                return (proxy, null, $"{proxy.Name}: the host could not be read: {exception.Message}");
             }
+        })).ConfigureAwait(false);
+
+        // What somebody installed by hand has statistics and ports of its own: it serves if SQL through it does. To the others it is as if it had left.
+        var foreign = answers.Where(answer => answer.Snapshot is not null && new[] { "haproxy_container", "pgbouncer_container" }.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name)))))
+            .Select(answer => answer.Proxy.Name).ToImmutableSortedSet(StringComparer.Ordinal);
+        return await Task.WhenAll(answers.Select(async answer =>
+        {
+            if (answer is not { Proxy: var proxy, Snapshot: { } snapshot })
+            {
+                return new ProxyState(answer.Proxy.Name, true, true, [answer.Trouble]);
+            }
+
+            var pooler = Pooler(proxy);
+            var isForeign = foreign.Contains(proxy.Name);
 
             var problems = new List<string>();
             var haproxy = Runs(snapshot.Get(Container(group, "haproxy_container")));
-            problems.AddRange(haproxy ? HaproxyProblems(group, proxy.Name, snapshot.Get(Statistics(group)), left) : [$"{proxy.Name}: HAProxy does not run"]);
+            problems.AddRange(haproxy ? isForeign ? [] : HaproxyProblems(group, proxy.Name, snapshot.Get(Statistics(group)), left.Union(foreign)) : [$"{proxy.Name}: HAProxy does not run"]);
             var pgbouncer = Runs(snapshot.Get(Container(group, "pgbouncer_container")));
-            if (!pgbouncer || snapshot.Get(pooler) != PortState.Answered)
+            if (!pgbouncer || (!isForeign && snapshot.Get(pooler) != PortState.Answered))
             {
                 problems.Add($"{proxy.Name}: PgBouncer {(pgbouncer ? $"does not answer on port {pooler.Port}" : "does not run")}");
             }
 
             if (problems.Count == 0 && Login(group) is { } login)
             {
-                foreach (var (what, port) in new[] { ("HAProxy", Port(group, "port")), ("PgBouncer", pooler.Port) })
+                foreach (var (what, port) in new[] { ("HAProxy", Port(group, "port")), ("PgBouncer", pooler.Port) }.Take(isForeign ? 1 : 2))
                 {
                     var (inRecovery, _, trouble) = await login.AskAsync(access, proxy.Name, proxy.Address, port, cancellationToken).ConfigureAwait(false);
                     if (inRecovery != false)
@@ -206,6 +220,9 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     private static HttpRead Statistics(Resource group) => new("127.0.0.1", Port(group, "stats_port"), "/stats;csv");
 
     private static int Port(Resource group, string attribute) => (int)(group.Spec.Integer(attribute) ?? 0);
+
+    private static bool IsForeign(DockerAnswer answer) =>
+        answer.Status == 200 && JsonAnswer.Parse(answer.Json)?.At("Config", "Labels")?.Text(ContainerComparison.AddressLabel) is null;
 
     // An engine that does not answer says nothing: then the ports do.
     private static bool Runs(DockerAnswer answer) => answer.Status switch

@@ -25,15 +25,13 @@ internal static class VolumeScripts
         # Refuses a device that any process, in whatever mount namespace, still has mounted.
         not_in_use() {
             set +f
-            for info in /proc/[0-9]*/mountinfo; do
-                # A process may end while it is looked at.
-                case $(cat -- "$info" 2>/dev/null || :) in
-                    *" $number "*)
-                        process=${info#/proc/}
-                        process=${process%/mountinfo}
-                        fail "$device is still mounted in the view of process $process ($(cat "/proc/$process/comm" 2>/dev/null || echo gone)): stop it first" ;;
-                esac
-            done
+            # A process may end while it is looked at.
+            info=$(grep -lFs -- " $number " /proc/[0-9]*/mountinfo | head -n 1)
+            if [ -n "$info" ]; then
+                process=${info#/proc/}
+                process=${process%/mountinfo}
+                fail "$device is still mounted in the view of process $process ($(cat "/proc/$process/comm" 2>/dev/null || echo gone)): stop it first"
+            fi
             for holder in "/sys/dev/block/$number/holders"/*; do
                 [ ! -e "$holder" ] || fail "$device is in use by ${holder##*/}"
             done
@@ -198,14 +196,8 @@ internal static class VolumeScripts
             if ! message=$(umount -- "$mount_point" 2>&1); then
                 set +f
                 users=
-                for process in /proc/[0-9]*; do
-                    for link in "$process/cwd" "$process/root" "$process/exe" "$process"/fd/*; do
-                        case $(readlink -- "$link" 2>/dev/null || :) in
-                            "$mount_point"|"$mount_point"/*)
-                                users="$users ${process#/proc/} ($(cat "$process/comm" 2>/dev/null || echo gone))"
-                                break ;;
-                        esac
-                    done
+                for process in $(find /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd -maxdepth 1 \( -lname "$mount_point" -o -lname "$mount_point/*" \) 2>/dev/null | cut -d/ -f3 | sort -un); do
+                    users="$users $process ($(cat "/proc/$process/comm" 2>/dev/null || echo gone))"
                 done
                 fail "$mount_point cannot be unmounted: ${message}; used by${users:- no process that can be seen here: look for containers or mounts below it}"
             fi

@@ -31,7 +31,6 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             "volume", "postgres", member.Name, section.Place("volume"),
             ("device", volume.Devices[member.Name]), ("mount_point", volume.MountPoint), ("mount_options", volume.MountOptions)) with
         { PreventDestroy = volume.PreventDestroy };
-        yield return Data("postgres-data", directories.Data, "0700");
         yield return Data("postgres-raft", directories.Raft, "0700");
         yield return Data("postgres-archive", directories.Archive, "0750");
         yield return factory.Make(
@@ -52,6 +51,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("path", $"{directories.Configuration}/{RaftGuard.FileName}"), ("content", SecretText.Plain(RaftGuard.Module)), ("owner", owner), ("group", group), ("mode", "0600"));
         yield return guard;
         var unit = Unit(PostgresTopology.PatroniContainer);
+        // An installation by hand often has its data at the root of what the container mounts, where Patroni cannot rename it: the member makes it anew in its turn, from the leader. Its turn
+        // begins when all that it needs is there.
+        yield return Data("postgres-data", directories.Data, "0700", ("set_aside_with", "PG_VERSION"), ("used_by", PostgresTopology.PatroniContainer), ("supervised_by", unit)) with
+        { Group = topology.Scope, After = [image.Address, file.Address, guard.Address] };
         var container = factory.Make(
             "container", PostgresTopology.PatroniContainer, member.Name, at,
             ("image", topology.Image),
@@ -67,7 +70,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("log_options", LogRotation()),
             // Patroni reads these only when it starts, so another value has to be another container.
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
-                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword.Reveal(),
+                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword?.Reveal() ?? "",
                 RaftGuard.Module)),
                 // By it a roll-out knows who hears whom.
                 (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))))) with
@@ -80,8 +83,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
                 $"PostgreSQL and Patroni of {topology.Scope}", PostgresTopology.PatroniContainer, topology.StopTimeout, volume.MountPoint)))) with
         { Group = topology.Scope };
 
-        Resource Data(string name, string path, string mode) => factory.Make(
-            "directory", name, member.Name, section.Place("directories"), ("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true));
+        Resource Data(string name, string path, string mode, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
+            "directory", name, member.Name, section.Place("directories"), [("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true), .. attributes]);
     }
 
     public IEnumerable<Resource> OfProxy(Host proxy)

@@ -45,8 +45,7 @@ internal static class PatroniFile
         raft:
           data_dir: {Quoted(topology.Directories.Raft)}
           self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
-          partner_addrs:{Partners(topology, member)}
-          password: {ConfigText.Quoted(topology.RaftPassword)}
+          partner_addrs:{Partners(topology, member)}{RaftPassword(topology)}
         {Bootstrap(topology, member)}
         postgresql:
           listen: {Quoted($"{member.Address},127.0.0.1:{topology.Ports.Postgres}")}
@@ -80,6 +79,8 @@ internal static class PatroniFile
           nosync: false
 
         """);
+
+    private static SecretText RaftPassword(PostgresTopology topology) => topology.RaftPassword is not { } password ? SecretText.Plain("") : ConfigText.Of($"\n  password: {ConfigText.Quoted(password)}");
 
     // Only one member may make the database when there is none: otherwise it is a race who does.
     private static SecretText Bootstrap(PostgresTopology topology, Host member) => member.Name != topology.FirstLeader ? SecretText.Plain("") : ConfigText.Of(

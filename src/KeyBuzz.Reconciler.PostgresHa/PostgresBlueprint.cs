@@ -71,7 +71,8 @@ public sealed class PostgresBlueprint : IBlueprint
         ];
         // One that names another secret for its password does not need this one.
         var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null).Select(user => user.Password).ToArray();
-        foreach (var password in PostgresCredentials.Passwords.Except(elsewhere))
+        string[] unused = section.Truth(PostgresSection.RaftPasswordKey) == false ? [PostgresCredentials.RaftPassword] : [];
+        foreach (var password in PostgresCredentials.Passwords.Except(elsewhere).Except(unused))
         {
             yield return new CredentialNeeded(password);
         }
@@ -84,11 +85,6 @@ public sealed class PostgresBlueprint : IBlueprint
         foreach (var member in topology.Members)
         {
             preconditions.Add(new Precondition("clock", PreconditionLevel.Error, member.Name, AttributeSet.Empty, section.Place("members")));
-
-            // A hand-made installation often has its data at the root of what the container mounts: an empty database would be made below it.
-            preconditions.Add(new Precondition(
-                "no_database_at", PreconditionLevel.Error, member.Name,
-                AttributeSet.Empty.With("path", topology.Directories.Data).With("data_directory", topology.Directories.DataDirectory), section.Place("directories")));
             foreach (var peer in topology.Members.Where(peer => peer.Name != member.Name))
             {
                 preconditions.AddRange(Reach(member, peer, topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft));

@@ -37,6 +37,13 @@ internal static class PostgresChecks
             findings.Warning("a single member: nothing takes over when it is lost", section.Place("members"), null, "run three or five members");
         }
 
+        if (topology.RaftPassword is null)
+        {
+            findings.Warning(
+                "RAFT has no password", section.Place(PostgresSection.RaftPasswordKey), $"whoever reaches port {topology.Ports.Raft} of a member can say who leads",
+                "leave it so only while a cluster that was installed without one is adopted (docs/adopting.md)");
+        }
+
         Synchronous(topology, section, findings);
         LoadBalancer(topology, section, hosts, findings);
         Ports(topology, section, findings);

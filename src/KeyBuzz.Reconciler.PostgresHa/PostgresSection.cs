@@ -11,10 +11,13 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>Reads the <c>postgres</c> section: fills in the defaults and notes what is wrong with each value by itself.</summary>
 internal sealed class PostgresSection(SectionReader section, BlueprintContext context)
 {
+    /// <summary>The key that says whether RAFT has a password.</summary>
+    public const string RaftPasswordKey = "raft_password";
+
     private static readonly string[] s_keys =
     [
         "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
-        "first_leader", "preferred_leader", "store", "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
+        "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health",
     ];
 
@@ -90,7 +93,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Databases = databases,
             Extensions = Extensions(databases),
             Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
-            RaftPassword = Password(PostgresCredentials.RaftPassword, section.At),
+            RaftPassword = section.Truth(RaftPasswordKey) == false ? null : Password(PostgresCredentials.RaftPassword, section.At),
             PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
             Haproxy = haproxy ?? new HaproxySettings("", 99, 99, 5432, 6432, 8404, null, 1, 1, default, default, default, 1, 1, default, default, 1, default),
             PgBouncer = pgbouncer ?? new PgBouncerSettings("", 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),

@@ -121,8 +121,8 @@ public sealed record PostgresTopology
     /// <summary>Who may call the unsafe parts of Patroni's REST API.</summary>
     public required PostgresUser Rest { get; init; }
 
-    /// <summary>What RAFT members prove to each other.</summary>
-    public required SecretText RaftPassword { get; init; }
+    /// <summary>What RAFT members prove to each other; null for nothing.</summary>
+    public required SecretText? RaftPassword { get; init; }
 
     /// <summary>Who may ask PgBouncer for its statistics.</summary>
     public required PostgresUser PoolerStatistics { get; init; }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 
@@ -30,7 +31,8 @@ internal sealed class RoleVerifier(string key, string scope)
     }
 
     /// <summary>What stands for RAFT's password where anybody may read it.</summary>
-    public string RaftPassword(PostgresTopology topology) => Fingerprint("raft.password", topology.Scope, topology.RaftPassword.Reveal());
+    public string RaftPassword(PostgresTopology topology) =>
+        topology.RaftPassword is { } password ? Fingerprint("raft.password", topology.Scope, password.Reveal()) : PatroniClusterProvider.NoPassword;
 
     /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the same.</summary>
     public string Fingerprint(params ReadOnlySpan<string> settings) =>

@@ -31,6 +31,7 @@ public static class RaftProgram
         status = utility.executeCommand("127.0.0.1:" + port, ["status"])
         if not status:
             sys.exit("RAFT does not answer on port " + port)
+        status["kbr_password"] = password is not None
         print(json.dumps({str(key): value if isinstance(value, (bool, int)) else None if value is None else str(value) for key, value in status.items()}))
         """;
 }

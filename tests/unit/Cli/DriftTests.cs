@@ -186,7 +186,7 @@ public sealed class DriftTests : IDisposable
     private (int Exit, string Output, string Error) Kbr(params string[] arguments)
     {
         using var process = new Process();
-        process.StartInfo = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "kbr"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = _folder };
+        process.StartInfo = new ProcessStartInfo(KbrProgram.Path, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = _folder };
         process.Start();
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();

@@ -79,7 +79,7 @@ public abstract class LocalCluster : IDisposable
     protected (int Exit, string Output, string Error) Kbr(params string[] arguments)
     {
         using var process = new Process();
-        process.StartInfo = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "kbr"), arguments)
+        process.StartInfo = new ProcessStartInfo(KbrProgram.Path, arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

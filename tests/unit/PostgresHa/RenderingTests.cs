@@ -301,8 +301,8 @@ internal sealed partial class RenderingTests : BlueprintFixture
     {
         var groups = Load(Minimal).Resources.Where(resource => resource.Group is not null).ToArray();
 
-        Assert.That(groups.Select(resource => resource.Address.Type).Distinct(), Is.EquivalentTo(new[] { "container", "systemd_unit" }));
-        Assert.That(groups.Count(resource => resource.Group == "keybuzz-pg"), Is.EqualTo(6));
+        Assert.That(groups.Select(resource => resource.Address.Type).Distinct(), Is.EquivalentTo(new[] { "directory", "container", "systemd_unit" }), "the directory where its data is set aside");
+        Assert.That(groups.Count(resource => resource.Group == "keybuzz-pg"), Is.EqualTo(9));
         Assert.That(groups.Where(resource => resource.Group != "keybuzz-pg").Select(resource => $"{resource.Group} {resource.Address}"), Is.EquivalentTo(
             from host in new[] { "haproxy-01", "haproxy-02" }
             from what in new[] { "container.haproxy", "systemd_unit.haproxy", "container.pgbouncer", "systemd_unit.pgbouncer" }

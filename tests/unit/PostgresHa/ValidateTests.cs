@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using KeyBuzz.Reconciler.Tests.Cli;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
@@ -12,7 +13,7 @@ internal sealed class ValidateTests : BlueprintFixture
         System.IO.File.WriteAllText(File, Minimal + "  dynamic: { ttl: 25, loop_wait: 5, retry_timeout: 10 }\n");
 
         using var kbr = new Process();
-        kbr.StartInfo = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "kbr"), ["validate", "-c", File]) { RedirectStandardOutput = true, WorkingDirectory = Folder };
+        kbr.StartInfo = new ProcessStartInfo(KbrProgram.Path, ["validate", "-c", File]) { RedirectStandardOutput = true, WorkingDirectory = Folder };
         foreach (var (name, value) in Environment)
         {
             kbr.StartInfo.Environment[name] = value;

@@ -148,6 +148,46 @@ internal sealed class DirectoryProviderTests
         Assert.That(System.IO.Directory.Exists($"{_folder}/d"), Is.False);
     }
 
+    [Test]
+    public void What_holds_the_entry_that_must_not_be_there_is_kept_under_another_name_and_an_empty_directory_takes_its_place()
+    {
+        OnlyAsRootWith("chown");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("owner", "999"), ("mode", "0700"), ("set_aside_with", "PG_VERSION"));
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        SetAside();
+        Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EqualTo(new[] { $"{_folder}/d" }), "without that entry nothing is moved");
+        File.WriteAllText($"{_folder}/d/PG_VERSION", "first");
+        SetAside();
+        File.WriteAllText($"{_folder}/d/PG_VERSION", "second");
+        SetAside();
+        SetAside();
+        Assert.Multiple(() =>
+        {
+            Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EquivalentTo(new[] { $"{_folder}/d", $"{_folder}/d.before-kbr", $"{_folder}/d.before-kbr.2" }));
+            Assert.That(System.IO.Directory.GetFileSystemEntries($"{_folder}/d"), Is.Empty);
+            Assert.That((File.ReadAllText($"{_folder}/d.before-kbr/PG_VERSION"), File.ReadAllText($"{_folder}/d.before-kbr.2/PG_VERSION")), Is.EqualTo(("first", "second")));
+            Assert.That(Stat(resource), Is.EqualTo("999 0 700 directory"));
+        });
+
+        void SetAside() => Succeeds(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"])));
+    }
+
+    [Test]
+    public void An_entry_that_must_not_be_in_it_is_shown_and_to_take_it_away_disrupts_who_uses_it()
+    {
+        var resource = Resource(_provider, "d", ("path", "/d"), ("set_aside_with", "PG_VERSION"));
+        var stat = new FileStat("directory", 0, 0, "root", "root", "0755", default);
+        var with = (Observation.Present)_provider.Observe(resource, Snapshot((new StatRead("/d"), stat), (new StatRead("/d/PG_VERSION"), stat)));
+        var without = (Observation.Present)_provider.Observe(resource, Snapshot((new StatRead("/d"), stat), (new StatRead("/d/PG_VERSION"), null)));
+        Assert.Multiple(() =>
+        {
+            Assert.That(with.Attributes["holds"].Value, Is.EqualTo("PG_VERSION"));
+            Assert.That(with.Note, Does.Contain("/d.before-kbr"));
+            Assert.That(_provider.Schema.EffectOf("holds"), Is.EqualTo(ChangeEffect.Disruptive));
+            Assert.That((without.Attributes, without.Note), Is.EqualTo((_provider.Desired(resource), (string?)null)));
+        });
+    }
+
     private Observation Observe(Resource resource, FileStat? stat) => _provider.Observe(resource, Snapshot((new StatRead(resource.Spec.String("path")), stat)));
 
     private static string Stat(Resource resource) => Output($"stat -c '%u %g %a %F' {Script.Quote(resource.Spec.String("path"))}");

@@ -23,7 +23,6 @@ internal sealed class PreconditionChecksTests
         yield return Case("clock", new ClockState(true, "kernel", default));
         yield return Case("disk", new DiskSpace(100, 50, "ext4"), ("path", "/opt"), ("free", 50L));
         yield return Case("xfs", new DiskSpace(100, 50, "xfs"), ("path", "/opt"));
-        yield return Case("no_database_at", null, ("path", "/opt/data"), ("data_directory", "/opt/data/pgdata"));
         yield return Case("ports", PortState.Answered, ("address", "10.0.0.1"), ("port", 8008L));
         yield return Case("ports", PortState.Refused, ("address", "10.0.0.1"), ("port", 8008L), ("must_answer", false));
         yield return Case("ports", PortState.Answered, ("address", "10.0.0.1"), ("port", 8008L), ("must_answer", true));
@@ -42,7 +41,6 @@ internal sealed class PreconditionChecksTests
         yield return Case("disk", new DiskSpace(1L << 40, 1L << 30, "ext4"), "1 GiB free of 1 TiB, wanted 10 GiB", ("path", "/opt"), ("free", 10L << 30));
         yield return Case("disk", null, "no /nowhere", ("path", "/nowhere"), ("free", 1L));
         yield return Case("xfs", new DiskSpace(1, 1, "ext4"), "on ext4", ("path", "/opt"));
-        yield return Case("no_database_at", new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default), "/opt/data/PG_VERSION is there", ("path", "/opt/data"), ("data_directory", "/opt/data/pgdata"));
         yield return Case("ports", PortState.Silent, "neither", ("address", "10.0.0.1"), ("port", 8008L), ("peer", "db-2"));
         yield return Case("ports", PortState.Refused, "refuses the connection", ("address", "10.0.0.1"), ("port", 8008L), ("peer", "db-2"), ("must_answer", true));
     }

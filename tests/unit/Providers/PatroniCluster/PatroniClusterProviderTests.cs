@@ -14,6 +14,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class PatroniClusterProviderTests
 {
     private const string Data = "/opt/data";
+    private const string Former = "/opt/former";
 
     private readonly PatroniClusterProvider _provider = new();
 
@@ -275,6 +276,30 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", "new")]), labelled: true), ["db-1", "db-2"], resource: WithPassword("new")), Is.EqualTo("go db-2"), "another change of theirs goes one by one");
     }
 
+    [Test]
+    public async Task A_member_whose_data_is_set_aside_goes_only_while_another_one_leads()
+    {
+        var adopted = Resource() with { Spec = Resource().Spec.With("former_data_directory", Former) };
+        Assert.That(await NextAsync(Group(former: Names), Names, resource: adopted), Is.EqualTo("go db-2"), "replicas first");
+        Assert.That(await NextAsync(Group(stopped: Names, former: Names), Names, resource: adopted), Does.StartWith("stop db-1 and db-2 and db-3: the data is to be set aside").And.Contain("nobody leads. Start PostgreSQL as it was first"));
+        Assert.That(await NextAsync(Group(Healthy(("db-1", Replica("db-1"))), former: ["db-3"]), ["db-3"], resource: adopted), Does.StartWith("wait db-3: the data is to be set aside"), "an election is on");
+        Assert.That(await NextAsync(Group(stopped: Names, former: ["db-2", "db-3"]), ["db-1"], resource: adopted), Does.StartWith("stop db-1 has no data, db-2 and db-3 have"), "also by itself");
+        Assert.That(await NextAsync(Group(members: ["db-1"], former: ["db-1"]), ["db-1"], resource: adopted), Does.StartWith("stop db-1 leads, nobody can take over from it"));
+    }
+
+    [Test]
+    public async Task Members_without_a_RAFT_password_that_somebody_else_made_are_told_from_those_with_one()
+    {
+        var open = Names.ToDictionary(name => name, name => Healthy()[name].With(ProviderBench.Snapshot(
+            (new RaftRead("patroni"), new ToolAnswer(0, Raft(name).Output.TrimEnd().TrimEnd('}') + ", \"kbr_password\": false}")), (new ContainerRead("patroni"), new DockerAnswer(200, """{"State": {"Running": true}, "Config": {"Labels": {}}}""")))));
+        Assert.That(((Observation.Present)_provider.Observe(WithPassword("new"), open)).Attributes["raft_password"].Value, Is.EqualTo("another one on db-1, db-2, db-3"));
+        Assert.That(((Observation.Present)_provider.Observe(WithPassword("none"), open)).Attributes["raft_password"].Value, Is.EqualTo("the wanted one on every member"));
+        Assert.That(await NextAsync(Group(open, labelled: true, open: true), Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"));
+        Assert.That(await NextAsync(Group(open, labelled: true, open: true), Names, resource: WithPassword("none")), Is.EqualTo("go db-2"), "one after another");
+        var adopted = WithPassword("new") with { Spec = WithPassword("new").Spec.With("former_data_directory", Former) };
+        Assert.That(await NextAsync(Group(open, labelled: true, open: true, former: Names), Names, resource: adopted), Does.StartWith("stop db-1 and db-2 and db-3 would be stopped together").And.Contain("'raft_password: false'"));
+    }
+
     private Resource WithPassword(string password) => Resource() is var resource ? resource with { Spec = resource.Spec.With("raft_password", password) } : resource;
 
     private static Dictionary<string, Snapshot> Labelled((string Name, string? Password)[] labels, params (string Name, string Body)[] changed) => labels.ToDictionary(
@@ -305,14 +330,15 @@ internal sealed class PatroniClusterProviderTests
 
     private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
 
-    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null, bool labelled = false) => new(
+    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null, bool labelled = false, bool open = false, string[]? former = null) => new(
         members ?? Names,
         Names.Except(unreachable ?? []).ToDictionary(
             name => name,
             name => (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(ProviderBench.Snapshot(
-                (new RaftRead("patroni"), stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
+                (new RaftRead("patroni"), open ? answers![name].Get(new RaftRead("patroni")) : stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
                 (new UnitRead("patroni.service"), new UnitState(ImmutableDictionary<string, string>.Empty.Add("ActiveState", name == unit.Name ? unit.State ?? "" : "active"))),
                 (new ContainerRead("patroni"), labelled ? answers![name].Get(new ContainerRead("patroni")) : new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
+                (new StatRead($"{Former}/PG_VERSION"), former?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null),
                 (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))));
 
     // A script that changes RAFT succeeds, unless an answer waits for it, and is then seen in what RAFT's leader says.
