@@ -10,9 +10,12 @@ begun=$SECONDS
 step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# The suites that need a lab run side by side, each on a lab of its own (lab/README.md); empty is the first lab. Those of tests/ha have a cluster each: "live" is a category of its fixtures.
-declare -A lab_of=([lab]='' [ha]=b [live]=c) project_of=([lab]=tests/lab [ha]=tests/ha [live]=tests/ha) filter_of=([ha]='TestCategory!=live' [live]='TestCategory=live')
-suites=(lab ha live)
+# The suites that need a lab run side by side, each on a lab of its own (lab/README.md); empty is the first lab. "live" and "fresh-hosts" are categories of the fixtures of tests/ha; the latter
+# make the hosts anew and so can have the first lab after its own suite.
+declare -A lab_of=([lab]='' [fresh-hosts]='' [ha]=b [live]=c) project_of=([lab]=tests/lab [fresh-hosts]=tests/ha [ha]=tests/ha [live]=tests/ha)
+declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=fresh-hosts' [live]='TestCategory=live' [fresh-hosts]='TestCategory=fresh-hosts')
+suites=(lab fresh-hosts ha live)
+labs=('' b c)
 for project in tests/*/*.csproj; do
     folder=$(dirname "$project")
     [[ $folder == tests/unit || " ${project_of[*]} " == *" $folder "* ]] || failed "$folder" "has no lab: name one in eng/test.sh"
@@ -29,16 +32,16 @@ fi
 command -v dotnet >/dev/null || failed "the .NET SDK of global.json is needed on PATH"
 
 bring_up() {
-    local suite pid pids=() status=0
-    for suite in "${suites[@]}"; do
-        KBR_LAB=${lab_of[$suite]} timeout --kill-after=30 1200 lab/up --new >>"$results/up-$suite.log" 2>&1 & pids+=($!)
+    local lab pid pids=() status=0
+    for lab in "${labs[@]}"; do
+        KBR_LAB=$lab timeout --kill-after=30 1200 lab/up --new >>"$results/up-lab$lab.log" 2>&1 & pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid" || status=1; done
     return $status
 }
 # The labs come up beside the build; both together are quicker than one after the other even on two cores.
 bring_up &
-labs=$!
+coming_up=$!
 
 step "restore, build, format"
 dotnet restore KeyBuzz.Reconciler.sln --locked-mode >"$results/restore.log" 2>&1 || failed restore
@@ -60,23 +63,22 @@ artifacts/publish/kbr/release_linux-x64/kbr --version >/dev/null || failed publi
 export KBR_TOOL=$PWD/artifacts/publish/kbr/release_linux-x64/kbr   # the lab tests run what users run
 
 step "waiting for the lab"
-if ! wait $labs; then
+if ! wait $coming_up; then
     step "it did not come up; once more from nothing"
-    for suite in "${suites[@]}"; do tail -n 25 "$results/up-$suite.log"; done
-    for suite in "${suites[@]}"; do KBR_LAB=${lab_of[$suite]} timeout --kill-after=30 300 lab/down --all >>"$results/up-$suite.log" 2>&1; done
+    for lab in "${labs[@]}"; do tail -n 25 "$results/up-lab$lab.log"; done
+    for lab in "${labs[@]}"; do KBR_LAB=$lab timeout --kill-after=30 300 lab/down --all >>"$results/up-lab$lab.log" 2>&1; done
     if ! bring_up; then
-        for suite in "${suites[@]}"; do tail -n 60 "$results/up-$suite.log"; done
+        for lab in "${labs[@]}"; do tail -n 60 "$results/up-lab$lab.log"; done
         failed "lab/up"
     fi
 fi
-for suite in "${suites[@]}"; do tail -n 1 "$results/up-$suite.log"; done
+for lab in "${labs[@]}"; do tail -n 1 "$results/up-lab$lab.log"; done
 
 # Side by side, since lab suites mostly wait for hosts. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look
 # through every process of the machine.
-step "tests: unit, then lab; ha and live beside them"
-in_turn=(unit lab)
-beside=()
-for suite in "${suites[@]}"; do [[ $suite == lab ]] || beside+=("$suite"); done
+in_turn=(unit lab fresh-hosts)
+beside=(ha live)
+step "tests: ${in_turn[*]}, one after another; ${beside[*]} beside them"
 for suite in "${beside[@]}"; do KBR_LAB=${lab_of[$suite]} run_tests "$suite" & done
 for suite in "${in_turn[@]}"; do KBR_LAB=${lab_of[$suite]-} run_tests "$suite"; done
 wait

@@ -252,12 +252,7 @@ internal sealed class SshWriter : IHostWriter
         using (var json = new Utf8JsonWriter(stream))
         {
             json.WriteStartObject();
-            json.WriteString("user", holder.User);
-            json.WriteString("machine", holder.Machine);
-            json.WriteNumber("pid", holder.ProcessId);
-            json.WriteString("directory", holder.Directory);
-            json.WriteString("command", holder.Command);
-            json.WriteString("since", holder.Since.UtcDateTime);
+            holder.WriteTo(json);
             json.WriteEndObject();
         }
 

@@ -10,6 +10,9 @@ internal static class Ha
     /// <summary>The category of the fixtures that have a lab and a cluster of their own in eng/test.sh, beside the others: changes and faults while applications write.</summary>
     public const string Live = "live";
 
+    /// <summary>The category of the fixtures that begin with hosts made anew, and so need no cluster that <see cref="HaSetUp"/> installs: their namespace is another one than its.</summary>
+    public const string FreshHosts = "fresh-hosts";
+
     public const string Scope = "keybuzz-pg";
     public const string Superuser = "kb_admin";
     public const string Database = "keybuzz";

@@ -43,6 +43,7 @@ internal sealed class TrafficWriter : IDisposable
     private readonly int _port;
     private readonly bool _keepsSession;
     private readonly string _user;
+    private readonly string _superuser;
     private readonly TimeSpan _patience;
     private readonly CancellationTokenSource _stop = new();
     private readonly Stopwatch _clock = Stopwatch.StartNew();
@@ -55,8 +56,9 @@ internal sealed class TrafficWriter : IDisposable
     private int _cut;
     private string _password;
 
-    private TrafficWriter(string table, int port, bool keepsSession, string user, string password, TimeSpan patience)
+    private TrafficWriter(string table, int port, bool keepsSession, string user, string password, TimeSpan patience, string superuser)
     {
+        _superuser = superuser;
         _patience = patience;
         _table = table;
         _port = port;
@@ -73,11 +75,12 @@ internal sealed class TrafficWriter : IDisposable
     /// <param name="user">The user.</param>
     /// <param name="password">The password.</param>
     /// <param name="patience">How long a login or an insert may take before it counts as failed; 2 s when left out. Longer where a slow machine must not look like a failure.</param>
+    /// <param name="superuser">Who makes the table and reads it in the end.</param>
     public static TrafficWriter Start(
-        string table, int port = Direct, bool keepsSession = true, string user = Ha.Application, string password = Ha.ApplicationPassword, TimeSpan? patience = null)
+        string table, int port = Direct, bool keepsSession = true, string user = Ha.Application, string password = Ha.ApplicationPassword, TimeSpan? patience = null, string superuser = Ha.Superuser)
     {
-        Ha.Sql(Ha.Leader(), $"SET client_min_messages = warning; DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (number bigint PRIMARY KEY); GRANT ALL ON {table} TO {user}");
-        var writer = new TrafficWriter(table, port, keepsSession, user, password, patience ?? TimeSpan.FromSeconds(2));
+        Ha.Sql(Ha.Leader(), $"SET client_min_messages = warning; DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (number bigint PRIMARY KEY); GRANT ALL ON {table} TO {user}", superuser: superuser);
+        var writer = new TrafficWriter(table, port, keepsSession, user, password, patience ?? TimeSpan.FromSeconds(2), superuser);
         writer.UntilAcknowledged(1, TimeSpan.FromSeconds(60));
         return writer;
     }
@@ -103,7 +106,7 @@ internal sealed class TrafficWriter : IDisposable
         UntilAcknowledged(5, TimeSpan.FromSeconds(90));
         _stop.Cancel();
         _work.GetAwaiter().GetResult();
-        var there = Ha.Sql(Ha.Leader(), $"SELECT number FROM {_table}").Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => long.Parse(line, CultureInfo.InvariantCulture)).ToHashSet();
+        var there = Ha.Sql(Ha.Leader(), $"SELECT number FROM {_table}", superuser: _superuser).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => long.Parse(line, CultureInfo.InvariantCulture)).ToHashSet();
         var gaps = _acknowledged.Zip(_acknowledged.Skip(1), (one, next) => next.At - one.At).ToList();
         return new TrafficReport(
             _acknowledged.Count, _failed, _cut, gaps.Max(), [.. gaps.Where(gap => gap > Noticed)], [.. _acknowledged.Select(row => row.Number).Where(number => !there.Contains(number))], [.. _servers], Errors());

@@ -92,6 +92,18 @@ public sealed record LockHolder(string User, string Machine, int ProcessId, stri
         }
     }
 
+    /// <summary>Writes the description's properties into the object that is open.</summary>
+    public void WriteTo(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("user", User);
+        json.WriteString("machine", Machine);
+        json.WriteNumber("pid", ProcessId);
+        json.WriteString("directory", Directory);
+        json.WriteString("command", Command);
+        json.WriteString("since", Since.UtcDateTime);
+    }
+
     /// <summary>Who, where, since when.</summary>
     public string InWords => string.Create(
         CultureInfo.InvariantCulture, $"{Command} by {User} on {Machine} (pid {ProcessId}, in {Directory}) since {Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC");

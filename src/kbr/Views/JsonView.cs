@@ -71,6 +71,16 @@ internal static class JsonView
         json.WriteNumber("done", result.Done.Count);
         WriteReasons(json, "failed", result.Failed);
         WriteReasons(json, "not_tried", result.NotTried);
+        json.WriteStartArray("stopped_rollouts");
+        foreach (var (group, reason) in result.StoppedRollouts)
+        {
+            json.WriteStartObject();
+            json.WriteString("group", group);
+            json.WriteString("reason", reason);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     });
 
     private static void WriteRollout(Utf8JsonWriter json, RolloutForecast rollout)

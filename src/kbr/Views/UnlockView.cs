@@ -41,12 +41,7 @@ internal static class UnlockView
             if (one.State?.Holder is { } holder)
             {
                 json.WriteStartObject("holder");
-                json.WriteString("user", holder.User);
-                json.WriteString("machine", holder.Machine);
-                json.WriteNumber("pid", holder.ProcessId);
-                json.WriteString("directory", holder.Directory);
-                json.WriteString("command", holder.Command);
-                json.WriteString("since", holder.Since.UtcDateTime);
+                holder.WriteTo(json);
                 json.WriteEndObject();
             }
             else

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Views;
@@ -119,7 +120,10 @@ public sealed class ApplyViewTests : IDisposable
         view.Started(_image);
         _time.Advance(10);
         view.Done(_image, TimeSpan.FromSeconds(10));
-        view.Result(new ApplyResult([_image], [], []));
+        view.Result(new ApplyResult([_image], [], []) { StoppedRollouts = ImmutableSortedDictionary<string, string>.Empty.Add("pg", "waited 120 s for: db-2: streams nothing") });
+        var stopped = JsonDocument.Parse(_screen.Rows[^1]).RootElement.GetProperty("stopped_rollouts")[0];
+        Assert.That((stopped.GetProperty("group").GetString(), stopped.GetProperty("reason").GetString()), Is.EqualTo(("pg", "waited 120 s for: db-2: streams nothing")));
+        Assert.That(JsonSchemas.Problems(_screen.Rows[^1]), Is.Empty);
         Assert.That(
             _screen.Rows.Select(line => JsonDocument.Parse(line).RootElement).Select(line => line.TryGetProperty("event", out var word) ? word.GetString() : line.GetProperty("kind").GetString()),
             Is.EqualTo(new[] { "started", "running", "done", "apply_result" }));

@@ -1,10 +1,11 @@
+using KeyBuzz.Reconciler.HaTests;
 using KeyBuzz.Reconciler.LabTests;
 
-namespace KeyBuzz.Reconciler.HaTests;
+namespace KeyBuzz.Reconciler.FreshHosts;
 
 /// <summary>A cluster that was installed by hand as the runbook does (lab/runbook), adopted as docs/adopting.md says: what is to be typed on the members is taken from there.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(Postgres16Tests), AllowFailure = true)]
+[Category(Ha.FreshHosts)]
 public sealed class AdoptTests
 {
     private const string Guide = "docs/adopting.md";
@@ -12,6 +13,7 @@ public sealed class AdoptTests
     [Test]
     public void A_cluster_installed_by_hand_is_adopted_with_all_rows_and_losing_all_records_is_mended_by_an_import()
     {
+        Lab.Command("up");
         Lab.Command("reset");
         // One superuser and one replication user, by the names that the runbook used.
         using var workspace = Ha.Open(secrets => secrets.Replace("POSTGRES_SUPERUSER=kb_admin", "POSTGRES_SUPERUSER=postgres").Replace("POSTGRES_REPL_USER=kb_repl", "POSTGRES_REPL_USER=replicator"));
@@ -19,13 +21,12 @@ public sealed class AdoptTests
         Assert.That(byHand.ExitCode, Is.Zero, byHand.All);
         var redis = Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis");
 
-        // An empty database is not made beside the old one, whatever may be taken over.
-        var plan = workspace.Kbr("plan", "--adopt", "*");
-        Assert.Multiple(() =>
-        {
-            Assert.That(plan.ExitCode, Is.EqualTo(1));
-            Assert.That(plan.All, Does.Contain("db-master-01: /opt/keybuzz/postgres/data is a PostgreSQL data directory itself").And.Not.Contain("container.patroni@db-slave-01  adopted"));
-        });
+        workspace.Yaml = workspace.Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n");
+
+        // Nothing that somebody else made is changed without a word.
+        var plan = workspace.Kbr("plan");
+        Assert.That(plan.ExitCode, Is.EqualTo(1));
+        Assert.That(plan.All, Does.Contain("volume.postgres@db-slave-01 exists and was not made by kbr").And.Contain("container.patroni@db-slave-01 not planned").And.Contain("role.postgres@keybuzz-pg exists and was not made by kbr"));
 
         // 1. Recorded as it is.
         var import = workspace.Kbr("import", "--auto-approve");
@@ -37,31 +38,44 @@ public sealed class AdoptTests
         var roles = workspace.Kbr("apply", "--auto-approve", "--target", "role.*");
         Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*) FROM pg_authid WHERE rolname IN ('postgres', 'replicator', 'kb_app') AND rolpassword LIKE 'SCRAM%'", "postgres", "postgres"), Is.EqualTo("3"), roles.All);
 
-        // 3. and 4.: the way in is closed, the members stopped, their data renamed.
-        var leader = Ha.Leader();
-        var closed = System.Diagnostics.Stopwatch.StartNew();
-        foreach (var host in Ha.Proxies)
-        {
-            Lab.OnHost(host, Steps("on each proxy"));
-        }
-
-        foreach (var host in Ha.Members.Where(member => member != leader).Append(leader))
+        // 3. The old unit goes.
+        foreach (var host in Ha.Members)
         {
             Lab.OnHost(host, Steps("on each member"));
         }
 
-        // 5. Converged.
-        workspace.Apply();
-        TestContext.Progress.WriteLine($"from closing the way in to the end of the apply: {closed.Elapsed.TotalSeconds:0} s");
+        // 4. Converged, while applications write.
+        var foreseen = workspace.Kbr("plan");
+        Assert.That(foreseen.ExitCode, Is.Zero, foreseen.All);
+        Assert.That(foreseen.Output, Does.Contain("holds: PG_VERSION").And.Contain("/opt/keybuzz/postgres/data.before-kbr").And.Contain("3 rolling restarts, 1 switchover"));
+        TrafficReport report;
+        using (var direct = TrafficWriter.Start("while_adopted", superuser: "postgres"))
+        {
+            workspace.Apply();
+            report = direct.Stop();
+        }
 
+        TestContext.Progress.WriteLine($"adopted under a writer: {report}");
         Ha.AssertHealthy(workspace);
         workspace.AssertNothingToDo();
         Assert.Multiple(() =>
         {
+            Assert.That(report.Lost, Is.Empty, report.ToString());
+            Assert.That(report.LongestGap, Is.LessThan(TimeSpan.FromSeconds(20)), report.ToString());
             Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*), sum(id) FROM orders", superuser: "postgres"), Is.EqualTo("1000|500500"));
             Assert.That(Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis"), Is.EqualTo(redis), "another module's container");
-            Assert.That(Lab.OnHost("db-master-01", "ls -d /opt/keybuzz/postgres/raft.before-kbr /etc/patroni/patroni.yml").Trim().Split('\n'), Has.Length.EqualTo(2), "nothing of the old installation is deleted");
+            foreach (var host in Ha.Members)
+            {
+                Assert.That(Lab.OnHost(host, "ls -d /opt/keybuzz/postgres/data.before-kbr/PG_VERSION /opt/keybuzz/postgres/data/pgdata/PG_VERSION /etc/patroni/patroni.yml").Trim().Split('\n'), Has.Length.EqualTo(3), $"{host}: nothing of the old installation is deleted");
+            }
         });
+
+        // 5. RAFT's password, of all members together.
+        workspace.Yaml = workspace.Yaml.Replace("  raft_password: false\n", "");
+        Assert.That(workspace.Kbr("plan").Output, Does.Contain("all of them are stopped and started together"));
+        workspace.Apply();
+        Ha.AssertHealthy(workspace);
+        workspace.AssertNothingToDo();
 
         // All records lost, and the operator's copy.
         Lab.OnHosts(Lab.Hosts.Select(host => (host, "rm -rf /var/lib/kbr")));

@@ -1,15 +1,17 @@
+using KeyBuzz.Reconciler.HaTests;
 using KeyBuzz.Reconciler.LabTests;
 
-namespace KeyBuzz.Reconciler.HaTests;
+namespace KeyBuzz.Reconciler.FreshHosts;
 
 /// <summary>The second lane: PostgreSQL 16, which no Debian suite has, so without pgvector (lab/README.md).</summary>
 [TestFixture]
-[DependsOnFixture(typeof(RebuildTests), AllowFailure = true)]
+[Category(Ha.FreshHosts)]
 public sealed class Postgres16Tests
 {
     [Test]
     public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do_also_when_applies_were_killed_on_the_way()
     {
+        Lab.Command("up");
         Lab.Command("reset");
         using var workspace = Ha.Open();
         var images = File.ReadAllLines(Path.Combine(Lab.Folder, ".state/images.env")).Where(line => line.Contains('=')).Select(line => line.Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
