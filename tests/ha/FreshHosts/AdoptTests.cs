@@ -55,7 +55,7 @@ public sealed class AdoptTests
             report = direct.Stop();
         }
 
-        TestContext.Progress.WriteLine($"adopted under a writer: {report}");
+        TestContext.Out.WriteLine($"adopted under a writer: {report}");
         Ha.AssertHealthy(workspace);
         workspace.AssertNothingToDo();
         Assert.Multiple(() =>
