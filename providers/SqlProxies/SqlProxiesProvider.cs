@@ -12,6 +12,8 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 /// <summary>The hosts with HAProxy and PgBouncer as a whole: in which turn they may be disrupted. It makes nothing by itself: containers and units do.</summary>
 public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
 {
+    private static readonly string[] s_containers = ["haproxy_container", "pgbouncer_container"];
+
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
@@ -118,7 +120,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         {
             try
             {
-                Read[] reads = [Container(group, "haproxy_container"), Container(group, "pgbouncer_container"), Statistics(group), Pooler(proxy)];
+                Read[] reads = [.. s_containers.Select(name => Container(group, name)), Statistics(group), Pooler(proxy)];
                 return (Proxy: proxy, Snapshot: (Snapshot?)await access.ReadAsync(proxy.Name, reads, cancellationToken).ConfigureAwait(false), Trouble: "");
             }
             catch (HostException exception)
@@ -128,7 +130,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         })).ConfigureAwait(false);
 
         // What somebody installed by hand has statistics and ports of its own: it serves if SQL through it does. To the others it is as if it had left.
-        var foreign = answers.Where(answer => answer.Snapshot is not null && new[] { "haproxy_container", "pgbouncer_container" }.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name)))))
+        var foreign = answers.Where(answer => answer.Snapshot is not null && s_containers.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name)))))
             .Select(answer => answer.Proxy.Name).ToImmutableSortedSet(StringComparer.Ordinal);
         return await Task.WhenAll(answers.Select(async answer =>
         {

@@ -34,7 +34,7 @@ public sealed class DrillTests
 
         var outcome = HaSetUp.Workspace.Kbr("drill", "--auto-approve");
 
-        TestContext.Progress.WriteLine(outcome.Output);
+        TestContext.Out.WriteLine(outcome.Output);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         Assert.That(outcome.Output, Does.Contain($"{leader} before, {Ha.Leader()} after").And.Contain("Passed: "));
         Assert.That(Ha.Leader(), Is.Not.EqualTo(leader));
@@ -70,7 +70,7 @@ public sealed class DrillTests
 
         var outcome = HaSetUp.Workspace.Kbr("drill", "--kind", "kill", "--auto-approve", "--json", "--svg", picture);
 
-        TestContext.Progress.WriteLine(outcome.Output);
+        TestContext.Out.WriteLine(outcome.Output);
         using var document = JsonDocument.Parse(outcome.Output);
         var report = document.RootElement;
         var ways = report.GetProperty("ways").EnumerateArray().ToList();

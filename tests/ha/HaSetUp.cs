@@ -24,7 +24,7 @@ public sealed class HaSetUp
         var clock = Stopwatch.StartNew();
         var outcome = Workspace.Kbr("apply", "--auto-approve");
         FirstApply = (outcome, clock.Elapsed);
-        TestContext.Progress.WriteLine($"the first apply took {clock.Elapsed.TotalSeconds:0.0} s");
+        TestContext.Out.WriteLine($"the first apply took {clock.Elapsed.TotalSeconds:0.0} s");
     }
 
     [OneTimeTearDown]

@@ -83,7 +83,7 @@ public sealed class LiveChangeTests
             From: Times(member, $"journalctl -u patroni.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' Stopping ' | cut -d' ' -f1").First(),
             To: Times(member, "docker logs -t patroni 2>&1 | grep -E 'ready to accept (read-only )?connections' | head -n 1 | cut -d' ' -f1 | xargs -I{} date -d {} +%s.%N").First()))
             .OrderBy(each => each.From).ToList();
-        TestContext.Progress.WriteLine(string.Join("\n", down.Select(each => $"{each.Member} down from {each.From - begun:0.0} to {each.To - begun:0.0} s")));
+        TestContext.Out.WriteLine(string.Join("\n", down.Select(each => $"{each.Member} down from {each.From - begun:0.0} to {each.To - begun:0.0} s")));
         Assert.That(down.Zip(down.Skip(1), (one, next) => next.From > one.To), Has.All.True, "one after another");
         Assert.That(down[^1].Member, Is.EqualTo(leader), "the leader comes last");
         HaSetUp.Workspace.AssertNothingToDo();
@@ -112,7 +112,7 @@ public sealed class LiveChangeTests
 
         var events = Ha.Proxies.Select(proxy => Times(
             proxy, $"journalctl -u haproxy.service -u pgbouncer.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' (Stopping|Stopped|Started) ' | cut -d' ' -f1")).ToList();
-        TestContext.Progress.WriteLine(string.Join("\n", Ha.Proxies.Zip(events, (proxy, times) => $"{proxy} changed from {times[0] - begun:0.0} to {times[^1] - begun:0.0} s")));
+        TestContext.Out.WriteLine(string.Join("\n", Ha.Proxies.Zip(events, (proxy, times) => $"{proxy} changed from {times[0] - begun:0.0} to {times[^1] - begun:0.0} s")));
         Assert.That(events[1][0], Is.GreaterThan(events[0][^1]), "the second is touched after the first runs again");
         Ha.AssertHealthy(HaSetUp.Workspace);
         HaSetUp.Workspace.AssertNothingToDo();
@@ -150,7 +150,7 @@ public sealed class LiveChangeTests
     private static TrafficReport Stop(TrafficWriter writer)
     {
         var report = writer.Stop();
-        TestContext.Progress.WriteLine(report);
+        TestContext.Out.WriteLine(report);
         return report;
     }
 

@@ -22,7 +22,7 @@ public sealed class ParameterTests
         Assert.That(HaSetUp.Workspace.Made(), Is.EqualTo(new[] { "config_file.patroni@db-master-01", "patroni_config.keybuzz-pg@keybuzz-pg" }));
 
         var report = writer.Stop();
-        TestContext.Progress.WriteLine($"work_mem: {report}");
+        TestContext.Out.WriteLine($"work_mem: {report}");
         sessions.AssertOpen();
         Assert.That(report.Lost, Is.Empty);
         Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "nobody was restarted");
@@ -50,7 +50,7 @@ public sealed class ParameterTests
 
         var report = writer.Stop();
         var downtimes = Downtimes(since);
-        TestContext.Progress.WriteLine($"max_connections raised: {report}\n{string.Join('\n', downtimes)}");
+        TestContext.Out.WriteLine($"max_connections raised: {report}\n{string.Join('\n', downtimes)}");
         Assert.That(report.Lost, Is.Empty);
         AssertOneAtATime(downtimes);
         var members = downtimes.Select(down => down.Member).ToArray();
@@ -75,7 +75,7 @@ public sealed class ParameterTests
 
         var report = writer.Stop();
         var downtimes = Downtimes(since);
-        TestContext.Progress.WriteLine($"max_connections lowered: {report}\n{string.Join('\n', downtimes)}");
+        TestContext.Out.WriteLine($"max_connections lowered: {report}\n{string.Join('\n', downtimes)}");
         Assert.That(report.Lost, Is.Empty);
         AssertOneAtATime(downtimes);
         Assert.That(downtimes[0].Member, Is.EqualTo(leader), "it came first");

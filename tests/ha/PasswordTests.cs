@@ -90,7 +90,7 @@ public sealed class PasswordTests
         HaSetUp.Workspace.Apply();
 
         var report = writer.Stop();
-        TestContext.Progress.WriteLine($"RAFT's password: {report}");
+        TestContext.Out.WriteLine($"RAFT's password: {report}");
         Assert.That(report.Lost, Is.Empty);
         Assert.That(Ha.Members.Select(Ha.Started).Zip(before).All(pair => pair.First != pair.Second), "all were started anew");
         Assert.That(Ha.Members.Select(member => Ha.Sql(member, "SHOW synchronous_standby_names")), Is.All.Empty, "nothing of the window is left");
@@ -114,7 +114,7 @@ public sealed class PasswordTests
 
         writer.Password = Value("POSTGRES_APP_PASS");
         var report = writer.Stop();
-        TestContext.Progress.WriteLine($"{name}: {report}");
+        TestContext.Out.WriteLine($"{name}: {report}");
         sessions.AssertOpen();
         Assert.That(report.Lost, Is.Empty);
         Assert.That(report.Errors, Has.None.Contains("password").And.None.Contains("authentication"));

@@ -33,7 +33,7 @@ public sealed class SoakTests
             Assert.Fail($"the soak took longer than {Deadline}: {error.Result}");
         }
 
-        TestContext.Progress.WriteLine(error.Result + output.Result);
+        TestContext.Out.WriteLine(error.Result + output.Result);
         Assert.That(soak.ExitCode, Is.Zero, error.Result + output.Result);
         Assert.That(output.Result, Does.Contain(", synchronous: ").And.Contain(" 0 of them missing; ").And.Contain("; 0 times two members acknowledged at one time").And.EndWith("Passed.\n"));
     }

@@ -32,7 +32,7 @@ public sealed class SynchronousTests
 
         var drill = HaSetUp.Workspace.Kbr("drill", "--kind", "cut-peers", "--auto-approve", "--json");
 
-        TestContext.Progress.WriteLine(drill.Output);
+        TestContext.Out.WriteLine(drill.Output);
         Assert.That(drill.ExitCode, Is.Zero, drill.All);
         using var report = JsonDocument.Parse(drill.Output);
         Assert.That(report.RootElement.GetProperty("synchronous").GetBoolean(), Is.True);

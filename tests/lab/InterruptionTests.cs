@@ -30,7 +30,7 @@ public sealed class InterruptionTests
         using var sweep = Process.Start(start)!;
         sweep.StandardInput.Close();
         var outcome = Lab.Finish(sweep, TimeSpan.FromMinutes(15));
-        TestContext.Progress.WriteLine(outcome.Output);
+        TestContext.Out.WriteLine(outcome.Output);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         var result = System.Text.RegularExpressions.Regex.Match(outcome.Output, @"kill sweep: (\d+) kill points tried, (\d+) converged");
         Assert.That(int.Parse(result.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture), Is.GreaterThanOrEqualTo(8), outcome.All);
