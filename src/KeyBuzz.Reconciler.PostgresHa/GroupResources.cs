@@ -22,11 +22,21 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
         };
         yield return cluster;
 
-        yield return Make(
+        var config = Make(
             "patroni_config", topology.Scope, "dynamic",
             ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), ("raft_port", (long)topology.Ports.Raft), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
         { Requires = [cluster.Address] };
+        yield return config;
 
+        // What is changed by SQL comes after what may restart the leader.
+        foreach (var resource in BySql(cluster))
+        {
+            yield return resource with { After = [.. resource.After, config.Address] };
+        }
+    }
+
+    private IEnumerable<Resource> BySql(Resource cluster)
+    {
         // Patroni makes these two by itself, with the first leader.
         yield return Role(topology.Superuser, "superuser", cluster, ("superuser", true), ("bootstrap", true));
         yield return Role(topology.Replication, "replication", cluster, ("replication", true), ("bootstrap", true));

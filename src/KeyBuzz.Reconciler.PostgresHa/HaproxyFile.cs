@@ -74,6 +74,8 @@ internal static class HaproxyFile
                 http-check send meth OPTIONS uri /primary
                 http-check expect status 200
                 default-server on-marked-down shutdown-sessions
+                # There is nobody else to try. A session that waits to try again while its server is marked down is never ended by HAProxy 3.0.
+                retries 0
             {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
 
             frontend pooled
@@ -114,6 +116,7 @@ internal static class HaproxyFile
             http-check send meth OPTIONS uri /replica?lag={topology.Haproxy.ReadMaxLag}
             http-check expect status 200
             default-server on-marked-down shutdown-sessions
+            retries 0
         {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
 
 

@@ -39,6 +39,7 @@ internal sealed class SshWriter : IHostWriter
         try
         {
             var end = RemoteShell.NewNonce();
+            // The description goes with the shell, also when kbr is killed: its input ends then.
             var answer = await shell.EvaluateAsync(
                 $$"""
                 if ! mkdir -p /run/kbr || ! chmod 0700 /run/kbr; then (exit 1)
@@ -52,6 +53,7 @@ internal sealed class SshWriter : IHostWriter
                 flock -s 8 && { rm -f {{UploadPrefix}}* || true; } && cat >/run/kbr/lock.new <<'{{end}}' && mv -f /run/kbr/lock.new /run/kbr/lock.json
                 {{Write(holder)}}
                 {{end}}
+                trap 'rm -f /run/kbr/lock.json' EXIT
                 fi; fi; fi
                 """,
                 TimeSpan.FromSeconds(90), cancellationToken).ConfigureAwait(false);

@@ -38,6 +38,11 @@ public sealed class DrillTests
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         Assert.That(outcome.Output, Does.Contain($"{leader} before, {Ha.Leader()} after").And.Contain("Passed: "));
         Assert.That(Ha.Leader(), Is.Not.EqualTo(leader));
+        foreach (var proxy in Ha.Proxies)
+        {
+            Lab.Until(() => Lab.OnHost(proxy, "ss -Htn state close-wait '( sport = :5432 )'").Trim().Length == 0, TimeSpan.FromSeconds(20), $"HAProxy of {proxy} to end what its clients have ended");
+        }
+
         AssertNothingLeft();
     }
 

@@ -297,6 +297,14 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
+    public void What_is_changed_by_SQL_comes_after_parameters_that_may_restart_the_leader()
+    {
+        var bySql = Load(Minimal).Resources.Where(resource => resource.Address.Type is "role" or "database" or "extension").ToArray();
+        Assert.That(bySql, Has.Length.GreaterThan(3));
+        Assert.That(bySql.Select(resource => resource.After), Has.All.Contains(new Address("patroni_config", "keybuzz-pg", "keybuzz-pg")));
+    }
+
+    [Test]
     public void A_change_that_stops_a_member_counts_against_its_group_and_a_change_of_its_file_does_not()
     {
         var groups = Load(Minimal).Resources.Where(resource => resource.Group is not null).ToArray();
@@ -388,7 +396,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(proxy, Does.Contain("http-check send meth OPTIONS uri /primary").And.Contain("default-server on-marked-down shutdown-sessions"));
+            Assert.That(proxy, Does.Contain("http-check send meth OPTIONS uri /primary").And.Contain("default-server on-marked-down shutdown-sessions").And.Contain("retries 0"));
             Assert.That(proxy, Does.Contain("default-server inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1\n").And.Contain("timeout connect 1s\n").And.Contain("timeout client 86400s\n"));
             Assert.That(proxy, Does.Contain("    server db-slave-02 10.0.0.122:5432 check port 8008\n"));
             Assert.That(proxy, Does.Contain("bind 10.0.0.12:6432\n").And.Contain("server haproxy-01 10.0.0.11:6433 check\n").And.Contain("server haproxy-02 10.0.0.12:6433 check\n"));
