@@ -81,11 +81,6 @@ public sealed class Applier
                 await writers[host].RunAsync(RecordScript.RemoveOfGroup(group, _cluster.Name), abort).ConfigureAwait(false);
             }
 
-            foreach (var host in result.Done.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget).SelectMany(change => PlacesOf(change.Address)).Where(writers.ContainsKey).Distinct())
-            {
-                await writers[host].RunAsync(RecordScript.RemoveEmptyDirectories(_cluster.Name), abort).ConfigureAwait(false);
-            }
-
             return result;
         }
         finally

@@ -53,7 +53,7 @@ public static class RecordEditor
                 // The new one first: cut off between the two, both are there, and neither the thing nor what is known of it is lost.
                 var text = string.Concat(now.Where(edit => edit.Hosts.Contains(host)).Select(edit =>
                     (edit.Becomes is null ? "" : RecordScript.Write(edit.Becomes, cluster)) + RecordScript.Remove(edit.Record.Address, cluster)));
-                var result = await writer.RunAsync(new Script(text + RecordScript.RemoveEmptyDirectories(cluster).Text), CancellationToken.None).ConfigureAwait(false);
+                var result = await writer.RunAsync(new Script(text), CancellationToken.None).ConfigureAwait(false);
                 if (result.ExitCode != 0)
                 {
                     throw new DiagnosticException(Diagnostic.Error($"{host}: the records cannot be written", detail: result.Error.Trim(), host: host));

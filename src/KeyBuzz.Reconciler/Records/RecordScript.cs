@@ -17,6 +17,8 @@ public static class RecordScript
             (
             umask 077
             mkdir -p {Script.Quote(Directory(cluster))}
+            # A script beside this one may just have removed the last record, and the directory with it.
+            true 2>/dev/null >{Script.Quote(path + ".new")} || mkdir -p {Script.Quote(Directory(cluster))}
             # On a full disk too nothing half-written stays.
             trap {Script.Quote($"rm -f {Script.Quote(path + ".new")}")} EXIT
             cat > {Script.Quote(path + ".new")} <<'KBR_RECORD_END'
@@ -29,24 +31,19 @@ public static class RecordScript
             """;
     }
 
-    /// <summary>Removes a record.</summary>
+    /// <summary>Removes a record, and with the last one the directories, so that an interrupted destroy leaves no empty ones that nobody takes away.</summary>
     public static string Remove(Address address, string cluster)
     {
         var path = Script.Quote(PathOf(address, cluster));
-        return $"rm -f {path} {path}.new\n";
+        return $"rm -f {path} {path}.new\n" + RemoveEmptyDirectories(cluster);
     }
 
     /// <summary>Removes all records of what belongs to a group.</summary>
-    public static Script RemoveOfGroup(string group, string cluster) => new($"rm -f -- {Script.Quote(Directory(cluster))}/*{Script.Quote($"@{group}.json")}\n");
+    public static Script RemoveOfGroup(string group, string cluster) =>
+        new($"rm -f -- {Script.Quote(Directory(cluster))}/*{Script.Quote($"@{group}.json")}\n" + RemoveEmptyDirectories(cluster));
 
-    /// <summary>Removes the directories of records as far as they are empty.</summary>
-    public static Script RemoveEmptyDirectories(string cluster) => new($"""
-        cd /var/lib
-        if [ -d {Script.Quote($"kbr/{cluster}/records")} ]; then
-          rmdir -p --ignore-fail-on-non-empty {Script.Quote($"kbr/{cluster}/records")}
-        fi
-
-        """);
+    // As far as they are empty; another script may do the same.
+    private static string RemoveEmptyDirectories(string cluster) => $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";
 
     private static string PathOf(Address address, string cluster) =>
         $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal)}.json";
