@@ -224,6 +224,8 @@ seed_file() { [[ -s $OWN/seed ]] || die "no seed: run lab/up"; echo "$STORE/${PR
 fresh_docker_root() { # HOST
   unmount "$OWN/docker/$1"
   mkdir -p "$OWN/docker/$1"
+  # Another file each time: one that is still mounted in somebody's view would come back with all it holds.
+  rm -f "$STORE/$PREFIX$1.img"
   cp --reflink=always "$(seed_file)" "$STORE/$PREFIX$1.img"
   mount_docker_root "$1"
 }

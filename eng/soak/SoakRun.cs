@@ -18,6 +18,9 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(200);
 
+    // Between two looks of kbr status, which asks every host.
+    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
+
     private readonly long _started = Stopwatch.GetTimestamp();
     private ImmutableArray<DrillWriter> _writers = [];
 
@@ -248,7 +251,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
                 return string.Create(CultureInfo.InvariantCulture, $"not healthy after {s_gate.TotalSeconds:0} s: {(wrong.Count > 0 ? string.Join("; ", wrong) : status.Said)}");
             }
 
-            await Task.Delay(s_poll).ConfigureAwait(false);
+            await Task.Delay(s_pause).ConfigureAwait(false);
         }
 
         if (!_writers.IsEmpty)

@@ -264,6 +264,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
+            var asked = TimeProvider.System.GetTimestamp();
             var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
             var lost = giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
             if (giveUp && !health.IsHealthy && (lost is not null || health.Members.All(member => member.IsRunning)))
@@ -278,7 +279,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 return (health, lost);
             }
 
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            // To ask RAFT starts a program on every member; a machine that is slow at that is not asked all the time.
+            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken).ConfigureAwait(false);
         }
     }
 

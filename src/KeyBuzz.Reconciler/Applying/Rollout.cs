@@ -122,6 +122,7 @@ public sealed class Rollout
         while (!stop.IsCancellationRequested)
         {
             var unsettled = !before.IsCompleted;
+            var asked = _time.GetTimestamp();
             try
             {
                 switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled }, _access, stop).ConfigureAwait(false))
@@ -153,7 +154,8 @@ public sealed class Rollout
                 return ([], $"waited {limit.TotalSeconds:0} s for: {waited}");
             }
 
-            await Task.Delay(s_poll, _time, CancellationToken.None).ConfigureAwait(false);
+            // Hosts that are slow to answer are not asked all the time.
+            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, _time.GetElapsedTime(asked).Ticks)), _time, CancellationToken.None).ConfigureAwait(false);
         }
 
         return ([], "interrupted");

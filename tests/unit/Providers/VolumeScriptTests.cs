@@ -341,7 +341,7 @@ internal sealed class VolumeScriptTests
 
     private string Tag(string name) => Output($"blkid -p -o value -s {name} {_device} || :");
 
-    private string Checksum() => Output($"sync; sha256sum <{_device}");
+    private string Checksum() => Output($"sync {_device}; sha256sum <{_device}");
 
     /// <summary>Answers the provider's reads on this machine.</summary>
     private Observation Observe()
