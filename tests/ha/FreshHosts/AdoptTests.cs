@@ -21,7 +21,7 @@ public sealed class AdoptTests
         Assert.That(byHand.ExitCode, Is.Zero, byHand.All);
         var redis = Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis");
 
-        workspace.Yaml = workspace.Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n");
+        workspace.Yaml = workspace.Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n").Replace("    shared_buffers: 64MB\n", "    shared_buffers: 128MB\n");
 
         // Nothing that somebody else made is changed without a word.
         var plan = workspace.Kbr("plan");
@@ -61,6 +61,7 @@ public sealed class AdoptTests
         Assert.Multiple(() =>
         {
             Assert.That(report.Lost, Is.Empty, report.ToString());
+            Assert.That(report.Servers, Has.Count.EqualTo(2), $"one switchover: {report}");
             Assert.That(report.LongestGap, Is.LessThan(TimeSpan.FromSeconds(20)), report.ToString());
             Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*), sum(id) FROM orders", superuser: "postgres"), Is.EqualTo("1000|500500"));
             Assert.That(Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis"), Is.EqualTo(redis), "another module's container");

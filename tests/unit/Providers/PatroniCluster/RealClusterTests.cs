@@ -260,6 +260,25 @@ internal sealed class RealClusterTests
     }
 
     [Test]
+    public async Task An_extension_that_is_older_than_the_files_of_all_members_is_updated_to_theirs()
+    {
+        // One of PostgreSQL's own that comes with the scripts of several versions, as pgvector does after a change of the image.
+        var extension = Group(_extensions, "pg_trgm", [.. PatroniBench.Connection, ("database", "postgres"), ("image", "another")]);
+        var leader = await _bench.LeaderAsync();
+        _bench.Sql(leader, "CREATE EXTENSION pg_trgm VERSION '1.3'", "postgres");
+        var running = (await AttributesAsync(_extensions, extension))["version"].Value;
+        Assert.That(running, Does.StartWith("that of "), "the members have another image: it is still to come");
+        extension = extension with { Spec = extension.Spec.With("image", running["that of ".Length..]) };
+        Assert.That((await AttributesAsync(_extensions, extension))["version"].Value, Is.EqualTo("1.3"));
+
+        await ChangeAsync(_extensions, extension, ResourceOperation.Update, "version");
+
+        await IsAsWantedAsync(_extensions, extension);
+        Assert.That(_bench.Sql(leader, "SELECT installed_version = default_version AND installed_version <> '1.3' FROM pg_available_extensions WHERE name = 'pg_trgm'", "postgres").Trim(), Is.EqualTo("t"));
+        await ChangeAsync(_extensions, extension, ResourceOperation.Delete);
+    }
+
+    [Test]
     public async Task An_extension_without_files_on_a_member_is_refused_and_names_the_member()
     {
         var extension = Group(_extensions, "vector", [.. PatroniBench.Connection, ("database", "postgres"), ("version", "0.0.1")]);
