@@ -173,6 +173,28 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
+    public void Without_room_for_what_is_kept_and_made_anew_nothing_is_moved()
+    {
+        OnlyAsRootWith("mount");
+        Output($"mount -t tmpfs -o size=2m none {_folder}");
+        try
+        {
+            var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("set_aside_with", "PG_VERSION"));
+            Succeeds(_provider.Render(ResourceOperation.Create, resource));
+            File.WriteAllText($"{_folder}/d/PG_VERSION", new string('1', 1200000));
+
+            Assert.That(Fails(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"]))), Does.Contain("make room first"));
+
+            Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EqualTo(new[] { $"{_folder}/d" }));
+            Assert.That(File.Exists($"{_folder}/d/PG_VERSION"));
+        }
+        finally
+        {
+            Shell($"umount {_folder}");
+        }
+    }
+
+    [Test]
     public void An_entry_that_must_not_be_in_it_is_shown_and_to_take_it_away_disrupts_who_uses_it()
     {
         var resource = Resource(_provider, "d", ("path", "/d"), ("set_aside_with", "PG_VERSION"));
