@@ -10,30 +10,59 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="Replicas">The members that run and do not lead, the least behind first.</param>
 public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name, long? LagBytes)> Replicas) : GroupOutlook
 {
+    /// <summary>The member that is to lead after a roll-out; null when any may.</summary>
+    public string? Preferred { get; init; }
+
+    private const string InPlace = "the leader, in place: nobody can take over";
+
     // Measured on the lab: 2.2 to 3.3 s.
     private static readonly TimeSpan s_switchover = TimeSpan.FromSeconds(3);
 
     /// <summary>What the members themselves say.</summary>
-    public static ClusterOutlook Of(PatroniHealth health)
+    /// <param name="health">What they say.</param>
+    /// <param name="preferred">The member that is to lead after a roll-out, or null.</param>
+    public static ClusterOutlook Of(PatroniHealth health, string? preferred)
     {
         ArgumentNullException.ThrowIfNull(health);
         var replicas = health.Members.Where(member => member.IsRunning && !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal);
-        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]);
+        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]) { Preferred = preferred };
     }
 
-    /// <summary>The steps of a roll-out.</summary>
-    /// <param name="address">Whose change it is.</param>
+    /// <summary>How it will be after a roll-out: who was restarted catches up meanwhile, so how far anybody is behind is not known.</summary>
     /// <param name="toCome">The members to be disrupted.</param>
     /// <param name="leaving">The members that are taken down for good.</param>
-    /// <param name="preferred">The member that is to lead afterwards, or null.</param>
-    public RolloutForecast? Foresee(Address address, ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving, string? preferred)
+    public ClusterOutlook After(ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving)
     {
         ArgumentNullException.ThrowIfNull(toCome);
         ArgumentNullException.ThrowIfNull(leaving);
+        if (toCome.IsEmpty)
+        {
+            return this;
+        }
+
+        var leader = Steps(toCome, leaving).LastOrDefault(step => step.Kind == RolloutStepKind.Switchover)?.Hosts[^1] ?? Leader;
+        var replicas = Replicas.Select(replica => replica.Name).Append(Leader).OfType<string>().Union(toCome).Except(leaving).Where(name => name != leader).Order(StringComparer.Ordinal);
+        return this with { Leader = leader, Replicas = [.. replicas.Select(name => (name, (long?)null))] };
+    }
+
+    /// <summary>The steps of a roll-out; null when it disrupts nobody who serves.</summary>
+    /// <param name="address">Whose change it is.</param>
+    /// <param name="toCome">The members to be disrupted.</param>
+    /// <param name="leaving">The members that are taken down for good.</param>
+    public RolloutForecast? Foresee(Address address, ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving)
+    {
+        ArgumentNullException.ThrowIfNull(toCome);
+        ArgumentNullException.ThrowIfNull(leaving);
+        var steps = Steps(toCome, leaving);
+        return steps.IsEmpty ? null : Forecast(address, steps, inPlace: steps.Any(step => step.Note == InPlace));
+    }
+
+    private ImmutableArray<RolloutStep> Steps(ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving)
+    {
         var serving = toCome.Where(name => name == Leader || Replicas.Any(replica => replica.Name == name)).ToList();
         if (serving.Count == 0)
         {
-            return null;
+            return [];
         }
 
         var steps = ImmutableArray.CreateBuilder<RolloutStep>();
@@ -45,7 +74,6 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
 
         steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes))));
         var leads = Leader;
-        var inPlace = false;
         if (Leader is not null && toCome.Contains(Leader))
         {
             var candidate = Replicas.Select(replica => replica.Name).Concat(down).FirstOrDefault(name => !leaving.Contains(name));
@@ -55,16 +83,15 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
                 leads = candidate;
             }
 
-            inPlace = candidate is null;
-            steps.Add(new RolloutStep(RolloutStepKind.Restart, [Leader], inPlace ? "the leader, in place: nobody can take over" : "the former leader"));
+            steps.Add(new RolloutStep(RolloutStepKind.Restart, [Leader], candidate is null ? InPlace : "the former leader"));
         }
 
-        if (preferred is not null && leads is not null && preferred != leads && !leaving.Contains(preferred) && (preferred == Leader || toCome.Contains(preferred) || Replicas.Any(replica => replica.Name == preferred)))
+        if (Preferred is not null && leads is not null && Preferred != leads && !leaving.Contains(Preferred) && (Preferred == Leader || toCome.Contains(Preferred) || Replicas.Any(replica => replica.Name == Preferred)))
         {
-            steps.Add(new RolloutStep(RolloutStepKind.Switchover, [leads, preferred], "the preferred leader"));
+            steps.Add(new RolloutStep(RolloutStepKind.Switchover, [leads, Preferred], "the preferred leader"));
         }
 
-        return Forecast(address, steps.ToImmutable(), inPlace);
+        return steps.ToImmutable();
     }
 
     /// <summary>The steps where the leader goes first, and stays where it is.</summary>

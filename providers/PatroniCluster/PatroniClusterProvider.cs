@@ -113,7 +113,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         {
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
-            Outlook = ClusterOutlook.Of(health),
+            Outlook = ClusterOutlook.Of(health, resource.Spec.OptionalString("preferred_leader")),
             // It makes nothing by itself: whose the containers and units are is asked of these.
             Ours = true,
         };
@@ -125,7 +125,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         ArgumentNullException.ThrowIfNull(question);
         var now = question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault();
         return now is null || now.Replicas.Select(replica => replica.Name).Append(now.Leader).OfType<string>().All(question.Leaving.Contains) ? null
-            : now.Foresee(question.Resource.Address, question.ToCome, question.Leaving, question.Resource.Spec.OptionalString("preferred_leader"));
+            : now.Foresee(question.Resource.Address, question.ToCome, question.Leaving);
     }
 
     /// <inheritdoc />
@@ -252,6 +252,36 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
+
+        await DropSlotsAsync(group, membership, new Part(access, staying), [.. access.Members], cancellationToken).ConfigureAwait(false);
+    }
+
+    // A slot keeps the write-ahead log for a member that does not come back. Those of who left earlier are among them: a member that was promoted meanwhile makes them anew. Patroni drops by
+    // itself, half an hour later, whatever is left here.
+    private static async Task DropSlotsAsync(Resource group, RaftMembership membership, Part staying, ImmutableArray<Host> all, CancellationToken cancellationToken)
+    {
+        var snapshots = await ReadAllAsync(staying, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
+        var raft = RaftHealth.Judge(snapshots.ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(group)), StringComparer.Ordinal), []);
+        var gone = all.Where(member => RaftMembership.AddressOf(member, membership.Port) is var address && !membership.Wanted.Contains(address) && !raft.Counted.ContainsKey(address));
+        var drop = SqlStatement.Run(
+            "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical' AND NOT active "
+            + $"AND slot_name IN ({string.Join(", ", gone.Select(member => SqlText.Literal(PatroniMembers.SlotOf(member.Name))))})");
+        if (raft.Counted.IsEmpty)
+        {
+            return;
+        }
+
+        await Task.WhenAll(staying.Members.Select(async member =>
+        {
+            try
+            {
+                await new LeaderSession(staying, ClusterConnection.Of(group)).RunOnAsync(member.Name, [drop], cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception exception) when (exception is NotNowException or ChangeFailedException or HostException)
+            {
+                // That member's Patroni does it later.
+            }
+        })).ConfigureAwait(false);
     }
 
     /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed; answers what it was last.</summary>

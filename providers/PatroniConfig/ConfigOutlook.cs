@@ -18,7 +18,9 @@ internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, Immutable
         return new ConfigOutlook(restarts, [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) < 0)], [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) > 0)]);
     }
 
-    /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to.</summary>
+    /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to. The preferred leader is no matter of it.</summary>
+    /// <param name="change">The change.</param>
+    /// <param name="cluster">The members when it is made; null when they are not known.</param>
     public RolloutForecast? Foresee(PlannedChange change, ClusterOutlook? cluster)
     {
         var keys = change.Differences.Select(difference => difference.Name).Where(Restarts.ContainsKey).ToList();
@@ -29,7 +31,7 @@ internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, Immutable
 
         // As ConfigRound has it: what has no order of its own goes with the others.
         var leaderFirst = keys.Exists(Lowered.Contains) && !keys.Exists(Raised.Contains) ? keys : [.. keys.Intersect(Lowered)];
-        var raised = cluster.Foresee(change.Address, MembersOf(keys.Except(leaderFirst)), [], preferred: null);
+        var raised = (cluster with { Preferred = null }).Foresee(change.Address, MembersOf(keys.Except(leaderFirst)), []);
         var lowered = cluster.LeaderFirst(change.Address, MembersOf(leaderFirst));
         return raised is null || lowered is null ? raised ?? lowered
             : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");

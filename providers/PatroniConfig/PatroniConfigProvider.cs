@@ -83,8 +83,9 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     public RolloutForecast? Foresee(RolloutQuestion question)
     {
         ArgumentNullException.ThrowIfNull(question);
+        // It comes after the roll-out of the members, which may leave another leader.
         return question.Change is { Action: ResourceAction.Update or ResourceAction.Create } change
-            ? question.Outlooks.OfType<ConfigOutlook>().FirstOrDefault()?.Foresee(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault())
+            ? question.Outlooks.OfType<ConfigOutlook>().FirstOrDefault()?.Foresee(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault()?.After(question.ToCome, question.Leaving))
             : null;
     }
 

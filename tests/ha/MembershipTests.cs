@@ -107,6 +107,11 @@ public sealed class MembershipTests
             Assert.That(Lab.OnHost(host, "find /opt/keybuzz -name patroni.yml -exec cat {} +"), Does.Not.Match(@"\.12[34]\b"), host);
         }
 
+        foreach (var host in Ha.Members)
+        {
+            Assert.That(Ha.Sql(host, "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'db_slave_03%' OR slot_name LIKE 'db_slave_04%'", "postgres"), Is.Empty, $"{host} keeps no write-ahead log for who left");
+        }
+
         Assert.That(Ha.Proxies.Select(host => Lab.OnHost(host, "find /opt/keybuzz -name haproxy.cfg -exec cat {} +")), Has.None.Contain("db-slave-03").And.None.Contain("db-slave-04"));
     }
 

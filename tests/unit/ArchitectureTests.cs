@@ -7,6 +7,7 @@ using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Tests.Cli;
 
 namespace KeyBuzz.Reconciler.Tests;
 
@@ -58,6 +59,25 @@ public sealed class ArchitectureTests
             Assert.That(drift, Does.Contain(typeof(IHostReader)));
             Assert.That(drift.Intersect(changing), Is.Empty);
             Assert.That(WithinReach("Session"), Is.SupersetOf(new[] { typeof(IHostWriter), typeof(IHostConnection), typeof(Fleet) }), "what holds them is seen to");
+        });
+    }
+
+    // The compiler checks every other rule of .editorconfig, and `dotnet format whitespace` the layout.
+    [Test]
+    public void Usings_are_in_the_formatters_order()
+    {
+        var sources = new[] { "src", "providers", "tests" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(JsonSchemas.Root, folder), "*.cs", SearchOption.AllDirectories)).ToList();
+        Assert.That(sources, Has.Count.GreaterThan(100));
+        Assert.Multiple(() =>
+        {
+            foreach (var source in sources)
+            {
+                var usings = File.ReadLines(source).TakeWhile(line => line.StartsWith("using ", StringComparison.Ordinal)).Select(line => line["using ".Length..].TrimEnd(';')).ToList();
+                Assert.That(
+                    usings,
+                    Is.EqualTo(usings.OrderBy(name => name.StartsWith("static ", StringComparison.Ordinal)).ThenBy(name => name != "System" && !name.StartsWith("System.", StringComparison.Ordinal)).ThenBy(name => name, StringComparer.OrdinalIgnoreCase)),
+                    source);
+            }
         });
     }
 

@@ -70,9 +70,10 @@ internal sealed class ProbeAnswer
             ? new HttpAnswer(code, Encoding.UTF8.GetString(payload.Span))
             : new HttpAnswer(0, ""));
         answer.Each(groups.Of<HaproxyCheckRead>(), "k", Tool);
-        answer.Each(groups.Of<PoolerRead>(), "o", Tool);
-        answer.Each(groups.Of<RaftRead>(), "a", Tool);
-        answer.Queries(groups.Of<SqlRead>());
+        var containers = ProbeScript.ContainersOf(groups);
+        answer.Tools(groups.Of<PoolerRead>(), "o", read => containers.IndexOf(read.Container));
+        answer.Tools(groups.Of<RaftRead>(), "a", read => containers.IndexOf(read.Container));
+        answer.Queries(groups.Of<SqlRead>(), containers);
         answer.Units(groups.Of<UnitRead>());
         answer.Ports(groups.Of<PortRead>());
         return new Snapshot(answer._answers.ToImmutable());
@@ -280,9 +281,23 @@ internal sealed class ProbeAnswer
     private static ToolAnswer Tool(string status, ReadOnlyMemory<byte> payload) =>
         new(int.TryParse(status, CultureInfo.InvariantCulture, out var code) ? code : -1, Encoding.UTF8.GetString(payload.Span));
 
-    private void Queries(IReadOnlyList<SqlRead> reads)
+    // A tool that was not reached has no part of its own: what docker said of the container stands for it.
+    private void Tools<TRead>(IReadOnlyList<TRead> reads, string label, Func<TRead, int> container) where TRead : Read
     {
-        var containers = ProbeScript.ContainersOf(reads);
+        for (var i = 0; i < reads.Count; i++)
+        {
+            var part = Part(string.Create(CultureInfo.InvariantCulture, $"{label}{i}"));
+            if (part.Status.Length == 0)
+            {
+                part = Part(string.Create(CultureInfo.InvariantCulture, $"x{container(reads[i])}"));
+            }
+
+            _answers[reads[i]] = Tool(part.Status, part.Payload);
+        }
+    }
+
+    private void Queries(IReadOnlyList<SqlRead> reads, List<string> containers)
+    {
         for (var i = 0; i < reads.Count; i++)
         {
             var (status, payload) = Part($"q{i}");

@@ -29,18 +29,14 @@ public static class ProbeScript
         var ports = groups.Of<PortRead>();
         if (ports.Count > 0)
         {
-            // curl says that it is connected, and would then wait for its own deadline: it is ended as soon as it has said so.
-            script.Append("port() { { curl -q -s -v -m 2 --noproxy '*' -o /dev/null \"telnet://$2:$3\" 2>&1 </dev/null & echo \"pid $!\"; wait; } | { s=silent; p=\n");
-            script.Append("while read -r l; do case $l in 'pid '*) p=${l#pid };; *'Connected to '*) s=answered;; *'onnection refused'*) s=refused;; esac\n");
-            script.Append("if [ \"$s\" = answered ] && [ -n \"$p\" ]; then kill \"$p\"; break; fi; done; echo \"$1 $s\"; }; }\n");
-            script.Append("{\n");
+            script.Append(CultureInfo.InvariantCulture, $"timeout 2 bash -s <<'{nonce}_ports' 2>/dev/null | {{\n");
+            script.Append("port() { if m=$({ : >\"/dev/tcp/$2/$3\"; } 2>&1); then echo \"$1 answered\"; else case $m in *'onnection refused'*) echo \"$1 refused\";; esac; fi; }\n");
             for (var i = 0; i < ports.Count; i++)
             {
-                var address = ports[i].Address.Contains(':', StringComparison.Ordinal) ? $"[{ports[i].Address}]" : ports[i].Address;
-                script.Append(CultureInfo.InvariantCulture, $"port {i} {Script.Quote(address)} {ports[i].Port} &\n");
+                script.Append(CultureInfo.InvariantCulture, $"port {i} {Script.Quote(ports[i].Address)} {ports[i].Port} &\n");
             }
 
-            script.Append("wait\n} | {\nexec 4<&0 </dev/null\n");
+            script.Append(CultureInfo.InvariantCulture, $"wait\n{nonce}_ports\nexec 4<&0 </dev/null\n");
         }
 
         RenderPaths(script, groups);
@@ -48,8 +44,8 @@ public static class ProbeScript
         RenderUnits(script, groups);
         RenderClockAndRecords(script, groups);
         RenderHttp(script, groups, nonce);
-        RenderSql(script, groups, nonce);
-        RenderTools(script, groups, nonce);
+        RenderContainers(script, groups, nonce);
+        RenderHaproxyChecks(script, groups);
 
         if (ports.Count > 0)
         {
@@ -165,15 +161,28 @@ public static class ProbeScript
     }
 
     // One exec per container, one psql per database in it: an exec costs more than all its queries.
-    private static void RenderSql(StringBuilder script, ReadGroups groups, string nonce)
+    private static void RenderContainers(StringBuilder script, ReadGroups groups, string nonce)
     {
-        var queries = groups.Of<SqlRead>();
-        var containers = ContainersOf(queries);
+        var (queries, rafts, tables) = (groups.Of<SqlRead>(), groups.Of<RaftRead>(), groups.Of<PoolerRead>());
+        var containers = ContainersOf(groups);
         for (var i = 0; i < containers.Count; i++)
         {
-            script.Append(CultureInfo.InvariantCulture, $"timeout 30 docker exec -i {Script.Quote(containers[i])} sh -s <<'{nonce}_sh' 2>&1\n");
+            var container = containers[i];
+            script.Append(CultureInfo.InvariantCulture, $"timeout 40 docker exec -i {Script.Quote(container)} sh -s <<'{nonce}_sh' 2>&1\n");
+            script.Append(CultureInfo.InvariantCulture, $"end() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n");
             script.Append("PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; export PGOPTIONS PGCONNECT_TIMEOUT\n");
-            foreach (var database in queries.Index().Where(query => query.Item.Container == containers[i]).GroupBy(query => (query.Item.User, query.Item.Database, query.Item.Port)))
+            foreach (var (number, _) in rafts.Index().Where(raft => raft.Item.Container == container))
+            {
+                script.Append(CultureInfo.InvariantCulture, $"python3 - <<'{nonce}_py' 2>&1\n{RaftProgram.Text}\n{nonce}_py\nend a{number} $?\n");
+            }
+
+            foreach (var (number, table) in tables.Index().Where(table => table.Item.Container == container))
+            {
+                // PgBouncer's console knows no options.
+                script.Append(CultureInfo.InvariantCulture, $"PGOPTIONS= psql -X -q --csv -h {Script.Quote(table.SocketDirectory)} -p {table.Port} -U pgbouncer -d pgbouncer -c 'SHOW {table.Table.ToString().ToUpperInvariant()}' 2>&1 </dev/null; end o{number} $?\n");
+            }
+
+            foreach (var database in queries.Index().Where(query => query.Item.Container == container).GroupBy(query => (query.Item.User, query.Item.Database, query.Item.Port)))
             {
                 script.Append(CultureInfo.InvariantCulture, $"psql -X -q -A -t -U {Script.Quote(database.Key.User)} -d {Script.Quote(database.Key.Database)} -p {database.Key.Port} 2>&1 <<'{nonce}_sql'\n");
                 foreach (var (number, query) in database)
@@ -187,36 +196,24 @@ public static class ProbeScript
                     script.Append(CultureInfo.InvariantCulture, $"SELECT coalesce(json_agg(kbr_row), '[]'::json) FROM (\n{query.Query}\n) kbr_row;\n\\echo {nonce} q{number} :ERROR\n");
                 }
 
-                script.Append(CultureInfo.InvariantCulture, $"{nonce}_sql\nprintf '\\n%s %s %s\\n' {nonce} p{database.First().Index} $?\n");
+                script.Append(CultureInfo.InvariantCulture, $"{nonce}_sql\nend p{database.First().Index} $?\n");
             }
 
             script.Append(CultureInfo.InvariantCulture, $"{nonce}_sh\nend x{i} $?\n");
         }
     }
 
-    private static void RenderTools(StringBuilder script, ReadGroups groups, string nonce)
+    private static void RenderHaproxyChecks(StringBuilder script, ReadGroups groups)
     {
         var checks = groups.Of<HaproxyCheckRead>();
         for (var i = 0; i < checks.Count; i++)
         {
             script.Append(CultureInfo.InvariantCulture, $"timeout 20 docker exec {Script.Quote(checks[i].Container)} haproxy -c -q -f {Script.Quote(checks[i].Path)} 2>&1; end k{i} $?\n");
         }
-
-        var tables = groups.Of<PoolerRead>();
-        for (var i = 0; i < tables.Count; i++)
-        {
-            var (container, directory, port, table) = tables[i];
-            script.Append(CultureInfo.InvariantCulture, $"timeout 20 docker exec -e PGCONNECT_TIMEOUT=5 {Script.Quote(container)} psql -X -q --csv -h {Script.Quote(directory)} -p {port} -U pgbouncer -d pgbouncer -c 'SHOW {table.ToString().ToUpperInvariant()}' 2>&1; end o{i} $?\n");
-        }
-
-        var rafts = groups.Of<RaftRead>();
-        for (var i = 0; i < rafts.Count; i++)
-        {
-            script.Append(CultureInfo.InvariantCulture, $"timeout 15 docker exec -i {Script.Quote(rafts[i].Container)} python3 - <<'{nonce}_py' 2>&1\n{RaftProgram.Text}\n{nonce}_py\nend a{i} $?\n");
-        }
     }
 
-    internal static List<string> ContainersOf(IReadOnlyList<SqlRead> queries) => [.. queries.Select(query => query.Container).Distinct()];
+    internal static List<string> ContainersOf(ReadGroups groups) =>
+        [.. groups.Of<RaftRead>().Select(raft => raft.Container).Concat(groups.Of<PoolerRead>().Select(table => table.Container)).Concat(groups.Of<SqlRead>().Select(query => query.Container)).Distinct()];
 
     private static void RenderUnits(StringBuilder script, ReadGroups groups)
     {

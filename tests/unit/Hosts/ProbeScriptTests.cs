@@ -164,6 +164,27 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
+    public async Task A_port_that_stays_silent_is_told_from_others_after_two_seconds()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        using var full = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        full.Start(0);
+        var (open, silent) = (new PortRead("127.0.0.1", ((IPEndPoint)listener.LocalEndpoint).Port), new PortRead("127.0.0.1", ((IPEndPoint)full.LocalEndpoint).Port));
+
+        // Nobody accepts: once the queue is full, the kernel drops whatever else arrives.
+        using var first = new TcpClient();
+        await first.ConnectAsync((IPEndPoint)full.LocalEndpoint);
+        var waiting = Enumerable.Range(0, 3).Select(_ => new TcpClient()).ToList();
+        waiting.ForEach(client => _ = client.ConnectAsync((IPEndPoint)full.LocalEndpoint).ContinueWith(connect => connect.Exception, TaskScheduler.Default));
+
+        var snapshot = Run(silent, open);
+
+        Assert.That((snapshot.Get(silent), snapshot.Get(open)), Is.EqualTo((PortState.Silent, PortState.Answered)));
+        waiting.ForEach(client => client.Dispose());
+    }
+
+    [Test]
     public void A_clock_has_a_time_even_when_nobody_can_say_whether_it_is_right()
     {
         var clock = Run(new ClockRead()).Get(new ClockRead());
@@ -230,6 +251,27 @@ public sealed class ProbeScriptTests
         Assert.That(snapshot.Get(new ContainerRead("a")).Json.Trim(), Is.EqualTo("{\"Id\":1}"));
         Assert.That(snapshot.Get(new ContainerRead("b")).Status, Is.EqualTo(404));
         Assert.That(snapshot.Get(new ImageRead("c")), Is.EqualTo(new DockerAnswer(0, "")));
+    }
+
+    [Test]
+    public void Whatever_is_asked_inside_one_container_takes_one_exec()
+    {
+        Read[] reads =
+        [
+            new RaftRead("patroni"), new SqlRead("patroni", "postgres", "postgres", 5432, "SELECT 1"), new SqlRead("patroni", "postgres", "app", 5432, "SELECT 2"),
+            new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Pools), new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Config),
+        ];
+
+        var script = ProbeScript.Render(reads, Nonce);
+
+        Assert.That(script.Split("docker exec ").Skip(1).Select(part => part.Split(' ')[1]), Is.EqualTo(new[] { "'patroni'", "'pgbouncer'" }));
+        var output = $"{{\"leader\": null}}\n\n{Nonce} a0 0\n[{{\"n\":1}}]\n\n{Nonce} q0 false\n\n{Nonce} p0 0\npsql: error: no such database\n\n{Nonce} p1 2\n\n{Nonce} x0 0\n"
+            + $"Error response from daemon: No such container: pgbouncer\n\n{Nonce} x1 1\n\n{Nonce} end 0\n";
+        var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
+        Assert.That(snapshot.Get(new RaftRead("patroni")), Is.EqualTo(new ToolAnswer(0, "{\"leader\": null}\n")));
+        Assert.That(snapshot.Get((SqlRead)reads[1]).Json, Is.EqualTo("[{\"n\":1}]"));
+        Assert.That(snapshot.Get((SqlRead)reads[2]), Is.EqualTo(new SqlAnswer(null, "psql: error: no such database")));
+        Assert.That(reads[3..].Cast<PoolerRead>().Select(read => snapshot.Get(read)), Is.All.EqualTo(new ToolAnswer(1, "Error response from daemon: No such container: pgbouncer\n")), "what docker says stands for who was not reached");
     }
 
     [Test]

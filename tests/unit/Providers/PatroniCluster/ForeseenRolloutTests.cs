@@ -16,7 +16,7 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void Replicas_go_by_least_lag_then_the_leader_after_a_switchover()
     {
-        var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [], preferred: null)!;
+        var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
         Assert.That(Steps(forecast), Is.EqualTo(new[] { "Restart db-3 (a replica, 0 bytes behind)", "Restart db-2 (a replica, 512 bytes behind)", "Switchover db-1 db-3 ()", "Restart db-1 (the former leader)" }));
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
@@ -26,7 +26,7 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_preferred_leader_costs_a_second_switchover()
     {
-        var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [], preferred: "db-1")!;
+        var forecast = (s_now with { Preferred = "db-1" }).Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
         Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-3 db-1 (the preferred leader)"));
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 2 switchovers, about 6 s without writes"));
@@ -35,17 +35,28 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_replica_alone_costs_no_write_and_what_does_not_run_is_started_first()
     {
-        Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [], preferred: null)!.Summary, Is.EqualTo("1 restart, writes go on"));
-        var mended = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), [], preferred: null)!;
+        Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes go on"));
+        var mended = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), [])!;
         Assert.That(Steps(mended), Is.EqualTo(new[] { "Start db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
-        Assert.That(new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), [], preferred: null), Is.Null, "nobody serves: nobody is interrupted");
+        Assert.That(new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), []), Is.Null, "nobody serves: nobody is interrupted");
     }
 
     [Test]
     public void A_leader_alone_is_restarted_in_place_and_who_leaves_is_handed_nothing()
     {
-        Assert.That(new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [], preferred: null)!.Summary, Is.EqualTo("1 restart, no writes while the leader restarts"));
-        Assert.That(Steps(s_now.Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"), preferred: "db-3")!), Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred"));
+        Assert.That(new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [])!.Summary, Is.EqualTo("1 restart, no writes while the leader restarts"));
+        Assert.That(Steps((s_now with { Preferred = "db-3" }).Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"))!), Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred"));
+    }
+
+    [Test]
+    public void After_a_roll_out_whoever_took_over_leads_and_the_others_follow()
+    {
+        var after = s_now.After(Names("db-1", "db-2", "db-3"), []);
+        Assert.That((after.Leader, after.Replicas.Select(replica => replica.Name)), Is.EqualTo(("db-3", new[] { "db-1", "db-2" })));
+        Assert.That((s_now with { Preferred = "db-1" }).After(Names("db-1", "db-2", "db-3"), []).Leader, Is.EqualTo("db-1"), "it hands back");
+        var left = s_now.After(Names("db-1", "db-3"), Names("db-1", "db-3"));
+        Assert.That((left.Leader, left.Replicas.Length), Is.EqualTo(("db-2", 0)));
+        Assert.That(s_now.After([], []), Is.EqualTo(s_now));
     }
 
     [Test]

@@ -193,12 +193,15 @@ internal sealed class PatroniConfigProviderTests
         Assert.That(Foreseen(Reloaded), Is.Null);
         Assert.That(Foreseen(More, Reloaded), Is.EqualTo("2 rolling restarts, 1 switchover, about 3 s without writes: db-2, db-1 db-2, db-1"));
         Assert.That(Foreseen(Fewer), Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-1, db-2"));
+        Assert.That(ForeseenAfter(["db-1", "db-2"], Fewer), Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-2, db-1"), "the roll-out of the members leaves another leader");
 
-        string? Foreseen(params string[] keys)
+        string? Foreseen(params string[] keys) => ForeseenAfter([], keys);
+
+        string? ForeseenAfter(string[] disrupted, params string[] keys)
         {
             var change = new PlannedChange(
                 config.Address, ResourceAction.Update, Cause.ConfigurationChanged, config, [.. keys.Select(key => new AttributeDifference(key, null, null, Cause.ConfigurationChanged, ChangeEffect.InPlace))], []);
-            var forecast = _provider.Foresee(new RolloutQuestion(config, change, [], [], [observed.Outlook!, new ClusterOutlook("db-1", [("db-2", 0)])]));
+            var forecast = _provider.Foresee(new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, new ClusterOutlook("db-1", [("db-2", 0)])]));
             return forecast is null ? null : $"{forecast.Summary}: {string.Join(", ", forecast.Steps.Select(step => string.Join(' ', step.Hosts)))}";
         }
     }
