@@ -58,6 +58,14 @@ internal static class Ha
     public static string Started(string host) =>
         Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim() + " " + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
 
+    /// <summary>RAFT's term as a member sees it: it never goes back.</summary>
+    public static long RaftTerm(string host) => long.Parse(
+        Lab.OnHost(
+            host,
+            "docker exec -i patroni python3 - <<'P'\nimport yaml\nfrom pysyncobj.utility import TcpUtility\nraft = yaml.safe_load(open('/etc/patroni/patroni.yml'))['raft']\n"
+            + "print(TcpUtility(raft['password'], 5).executeCommand('127.0.0.1:7000', ['status'])['raft_term'])\nP"),
+        CultureInfo.InvariantCulture);
+
     public static long Count(string host, string table) => long.Parse(Sql(host, $"SELECT count(*) FROM {table}"), CultureInfo.InvariantCulture);
 
     /// <summary>Makes a table with rows on the leader, and waits until every member has them.</summary>

@@ -27,9 +27,12 @@ public sealed class RebootTests
     [DependsOnTest(nameof(Hosts_rebooted_one_after_another_come_back_by_themselves_with_all_rows), AllowFailure = true)]
     public void Hosts_that_all_lost_power_at_once_come_back_by_themselves_with_all_rows()
     {
+        var term = Ha.RaftTerm(Ha.Leader());
+
         Task.WaitAll([.. Lab.Hosts.Select(host => Task.Run(() => Lab.Command("reboot", "--crash", host)))]);
 
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(180));
+        Assert.That(Ha.RaftTerm(Ha.Leader()), Is.GreaterThan(term), "who comes late cannot be elected with what was before");
         Ha.AllHave("before_reboot", 100);
         HaSetUp.Workspace.AssertNothingToDo();
     }

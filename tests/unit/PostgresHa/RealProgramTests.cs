@@ -1,6 +1,7 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Tests.Cli;
 using KeyBuzz.Reconciler.Tests.Providers;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
@@ -88,6 +89,19 @@ internal sealed class RealProgramTests : BlueprintFixture
 
         Assert.That((said.ExitCode, said.Output), Is.EqualTo((0, "goes on\nasked to stop\n")), said.Error);
         Assert.That(said.Error, Does.Contain("AssertionError"), "what killed it is still told");
+    }
+
+    [Test]
+    public void What_two_members_agreed_on_after_all_started_anew_is_not_overwritten_by_the_third_that_comes_late()
+    {
+        Place(Load(OnLoopback), "db-1");
+
+        var said = ProviderBench.Shell(
+            $"docker run --rm --network none --user 999:999 -e PYTHONPATH=/etc/patroni -v {Folder}/patroni:/etc/patroni:ro -v {Path.Combine(JsonSchemas.Root, "tests/unit/PostgresHa/late_member.py")}:/late_member.py:ro {Image("patroni")} "
+            + "timeout 120 python3 /late_member.py");
+
+        const string Everything = "['afterwards', 'before 0', 'before 1', 'before 2', 'meanwhile']";
+        Assert.That((said.ExitCode, said.Output), Is.EqualTo((0, $"[{Everything}, {Everything}, {Everything}]\n")), said.Error);
     }
 
     [Test]
