@@ -9,7 +9,17 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <summary>Opens SSH connections with a private key, after checking the host's key against known_hosts.</summary>
 public sealed class SshConnector : IHostConnector
 {
+    // SSH.NET occupies threads of the pool with every connection and with whatever comes in through a tunnel. The pool grows beyond its minimum, the number of processors, by one or two
+    // a second only: everybody would wait for that. Threads that are not needed are not made.
+    private const int Threads = 64;
+
     private readonly SshSettings _settings;
+
+    static SshConnector()
+    {
+        ThreadPool.GetMinThreads(out var workers, out var completions);
+        ThreadPool.SetMinThreads(Math.Max(workers, Threads), completions);
+    }
 
     /// <summary>Takes the settings of all connections.</summary>
     public SshConnector(SshSettings settings) => _settings = settings;

@@ -11,9 +11,6 @@ internal static class DrillCommand
 {
     private const int ShortestTimeout = 10;
 
-    // A connection through a tunnel occupies threads of the pool, which grows by one or two a second: the writers must not wait for that, or it would be measured.
-    private const int Threads = 40;
-
     public static Command Create(SessionContext context)
     {
         var kind = new Option<string>("--kind") { Description = $"What is done to the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.", DefaultValueFactory = _ => DrillKind.Switchover.Word() };
@@ -58,8 +55,6 @@ internal static class DrillCommand
             await using var group = await SwitchoverCommand.LockAsync(session, topology, topology.Proxies, "drill", stop).ConfigureAwait(false);
             var cluster = SwitchoverCommand.Running(session, topology, group);
             await SwitchoverCommand.CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
-
-            ThreadPool.SetMinThreads(Threads, Threads);
 
             // Beside JSON, what a person reads goes to standard error.
             Action<string> say = json ? text => terminal.ErrorLine(text) : text => terminal.Line(text);
