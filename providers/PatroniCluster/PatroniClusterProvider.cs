@@ -78,6 +78,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
         .Add(Members, new(AllRunning)).Add(Leader, new("one")).Add(Raft, new(AllConnected))
         .AddRange(RaftMembership.Of(resource) is { } membership ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))] : [])
+        .Add(FormerSlots.Attribute, new(FormerSlots.Settled))
         .AddRange(resource.Spec.Has(RaftPassword) ? [KeyValuePair.Create(RaftPassword, new AttributeValue(EverybodyHasIt))] : []);
 
     /// <inheritdoc />
@@ -105,6 +106,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             .AddRange(membership is null ? []
                 // While nobody leads RAFT it cannot be told; that has its own line.
                 : [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(raft.Counted.IsEmpty ? membership.Wanted : raft.Counted.Keys)))])
+            .Add(FormerSlots.Attribute, new(FormerSlots.Observe(ClusterConnection.Of(resource), answering.Keys.Select(name => members[name]))))
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
             .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" }))
             // A member that does not run has its own line above.
@@ -161,6 +163,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         {
             health = await WaitHealthyAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
         }
+
+        await new FormerSlots(change.Resource, group).DropAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private static string? Preferred(Resource group, PatroniHealth health, RolloutState state) =>
@@ -252,36 +256,6 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
-
-        await DropSlotsAsync(group, membership, new Part(access, staying), [.. access.Members], cancellationToken).ConfigureAwait(false);
-    }
-
-    // A slot keeps the write-ahead log for a member that does not come back. Those of who left earlier are among them: a member that was promoted meanwhile makes them anew. Patroni drops by
-    // itself, half an hour later, whatever is left here.
-    private static async Task DropSlotsAsync(Resource group, RaftMembership membership, Part staying, ImmutableArray<Host> all, CancellationToken cancellationToken)
-    {
-        var snapshots = await ReadAllAsync(staying, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
-        var raft = RaftHealth.Judge(snapshots.ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(group)), StringComparer.Ordinal), []);
-        var gone = all.Where(member => RaftMembership.AddressOf(member, membership.Port) is var address && !membership.Wanted.Contains(address) && !raft.Counted.ContainsKey(address));
-        var drop = SqlStatement.Run(
-            "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical' AND NOT active "
-            + $"AND slot_name IN ({string.Join(", ", gone.Select(member => SqlText.Literal(PatroniMembers.SlotOf(member.Name))))})");
-        if (raft.Counted.IsEmpty)
-        {
-            return;
-        }
-
-        await Task.WhenAll(staying.Members.Select(async member =>
-        {
-            try
-            {
-                await new LeaderSession(staying, ClusterConnection.Of(group)).RunOnAsync(member.Name, [drop], cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception exception) when (exception is NotNowException or ChangeFailedException or HostException)
-            {
-                // That member's Patroni does it later.
-            }
-        })).ConfigureAwait(false);
     }
 
     /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed; answers what it was last.</summary>

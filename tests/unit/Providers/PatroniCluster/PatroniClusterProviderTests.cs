@@ -224,9 +224,24 @@ internal sealed class PatroniClusterProviderTests
         await _provider.LeftAsync(MembersOf("db-1", "db-2"), "db-3", group, CancellationToken.None);
 
         Assert.That(group.Scripts, Is.EqualTo(new[] { "db-1 remove 10.0.0.3:7000", "db-1 remove 10.0.0.3:7000" }));
-        Assert.That(group.Sql, Is.EquivalentTo(new[] { "db-1: drops db_3", "db-2: drops db_3" }), "its slots keep no write-ahead log any more");
         await _provider.LeftAsync(MembersOf(Names), "db-3", group, CancellationToken.None);
         Assert.That(group.Scripts, Has.Count.EqualTo(2), "it comes back: a member that was taken down to be built again");
+    }
+
+    [Test]
+    public void An_apply_that_was_cut_off_while_it_had_slots_dropped_is_finished_by_the_next()
+    {
+        var resource = MembersOf("db-1", "db-2");
+        var answers = Healthy().Where(pair => pair.Key != "db-3").ToDictionary();
+        Assert.That(_provider.Desired(resource)["former_slots"].Value, Is.EqualTo("settled"));
+        Assert.That(Slots(), Is.EqualTo("settled"));
+        var config = new HttpRead("127.0.0.1", 8008, "/config");
+        answers["db-1"] = answers["db-1"].With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": 1}"""))));
+        Assert.That(Slots(), Is.EqualTo("settled"), "a number is somebody's own");
+        answers["db-1"] = answers["db-1"].With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": "1s"}"""))));
+        Assert.That(Slots(), Is.EqualTo("being dropped: member_slots_ttl is 1s"));
+
+        string Slots() => ((Observation.Present)_provider.Observe(resource, answers)).Attributes["former_slots"].Value;
     }
 
     [Test]
@@ -351,7 +366,7 @@ internal sealed class PatroniClusterProviderTests
 
         public ImmutableArray<Host> Members { get; } = [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
-        /// <summary>What was set, reset and dropped, as <c>host: statement</c>.</summary>
+        /// <summary>What was set and reset, as <c>host: statement</c>.</summary>
         public List<string> Sql { get; } = [];
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
@@ -364,12 +379,6 @@ internal sealed class PatroniClusterProviderTests
             if (statements.Count > 0)
             {
                 Sql.AddRange(statements);
-                return Task.FromResult(new ScriptResult(0, "", ""));
-            }
-
-            if (System.Text.RegularExpressions.Regex.Match(script.Text, @"pg_drop_replication_slot\(slot_name\).*NOT active AND slot_name IN \('(\w+)'\);\n") is { Success: true } slots)
-            {
-                Sql.Add($"{host}: drops {slots.Groups[1].Value}");
                 return Task.FromResult(new ScriptResult(0, "", ""));
             }
 
