@@ -21,6 +21,7 @@ public static class StatusCheck
         var told = false;
         while (true)
         {
+            var asked = TimeProvider.System.GetTimestamp();
             var status = await RunAsync(topology, fleet, cancellationToken).ConfigureAwait(false);
             if (status.Verdict != StatusVerdict.NotOk || TimeProvider.System.GetElapsedTime(begun) > patience)
             {
@@ -33,7 +34,8 @@ public static class StatusCheck
                 told = true;
             }
 
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            // A cluster that is slow to answer is not asked all the time.
+            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken).ConfigureAwait(false);
         }
     }
 
