@@ -11,8 +11,8 @@ step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
 # The suites that need a lab run side by side, each on a lab of its own (lab/README.md); empty is the first lab. "live" and "fresh-hosts" are categories of the fixtures of tests/ha; the latter
-# make the hosts anew and so can have the first lab after its own suite.
-declare -A lab_of=([lab]='' [fresh-hosts]='' [ha]=b [live]=c) project_of=([lab]=tests/lab [fresh-hosts]=tests/ha [ha]=tests/ha [live]=tests/ha)
+# make the hosts anew and so can have a lab after another suite.
+declare -A lab_of=([lab]='' [ha]=b [fresh-hosts]=b [live]=c) project_of=([lab]=tests/lab [fresh-hosts]=tests/ha [ha]=tests/ha [live]=tests/ha)
 declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=fresh-hosts' [live]='TestCategory=live' [fresh-hosts]='TestCategory=fresh-hosts')
 suites=(lab fresh-hosts ha live)
 labs=('' b c)
@@ -78,14 +78,14 @@ if ! wait $coming_up; then
 fi
 for lab in "${labs[@]}"; do tail -n 1 "$results/up-lab$lab.log"; done
 
-# Side by side, since lab suites mostly wait for hosts. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look
-# through every process of the machine.
-in_turn=(unit lab fresh-hosts)
-beside=(ha live)
-step "tests: ${in_turn[*]}, one after another; ${beside[*]} beside them"
+# Side by side, in lanes that take about as long. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look through every
+# process of the machine.
+lanes=("unit lab" "ha fresh-hosts" "live")
+step "tests, side by side: ${lanes[*]/%/;}"
 running=()
-for suite in "${beside[@]}"; do KBR_LAB=${lab_of[$suite]} run_tests "$suite" & running+=($!); done
-for suite in "${in_turn[@]}"; do KBR_LAB=${lab_of[$suite]-} run_tests "$suite"; done
+for lane in "${lanes[@]}"; do
+    for suite in $lane; do KBR_LAB=${lab_of[$suite]-} run_tests "$suite"; done & running+=($!)
+done
 wait "${running[@]}"
 wait $formatting || failed format
 

@@ -101,7 +101,6 @@ public sealed class SynchronousTests
 
         Lab.Until(() => Ha.Sql(Ha.Leader(), "SHOW synchronous_standby_names", "postgres").Length == 0, TimeSpan.FromSeconds(60), "commits that wait for nobody");
         HaSetUp.Workspace.AssertNothingToDo();
-        Ha.AssertHealthy(HaSetUp.Workspace);
     }
 
     // As somebody does it who knows Patroni's REST API and its password.

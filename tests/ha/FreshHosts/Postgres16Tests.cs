@@ -45,7 +45,6 @@ public sealed class Postgres16Tests
 
         workspace.Apply();
 
-        Ha.AssertHealthy(workspace);
         workspace.AssertNothingToDo();
         Assert.That(Ha.Sql(Ha.Leader(), "SHOW server_version"), Does.StartWith("16."));
     }
