@@ -271,10 +271,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             var asked = TimeProvider.System.GetTimestamp();
             var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
             var lost = giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
-            if (giveUp && !health.IsHealthy && (lost is not null || health.Members.All(member => member.IsRunning)))
+            // A member makes itself counted when it starts; it is helped where that failed. Until it is counted it sees no leader, and has no database to run.
+            var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
+            if (giveUp && !health.IsHealthy && (lost is not null || mayAdd || health.Members.All(member => member.IsRunning)))
             {
-                // A member makes itself counted when it starts; it is helped where that failed.
-                var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
                 lost = await ChangeRaftAsync(resource, group, [], mayAdd, cancellationToken).ConfigureAwait(false) is null ? lost : null;
             }
 
