@@ -13,7 +13,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
 public sealed record RaftHealth(string? Leader, int Connected, int Partners, ImmutableArray<string> Outside, ImmutableArray<string> Mute, ImmutableArray<string> Problems)
 {
-    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; empty when nobody leads.</summary>
+    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; where it was not asked itself, by one that follows it. Empty when nobody leads.</summary>
     public ImmutableSortedDictionary<string, bool> Counted { get; init; } = ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
 
     /// <summary>Judges what the members said.</summary>
@@ -47,7 +47,12 @@ public sealed record RaftHealth(string? Leader, int Connected, int Partners, Imm
         if (leading is not [var (leader, its)])
         {
             problems.Add(leading.Count == 0 ? "RAFT has no leader with a quorum" : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT");
-            return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. silent.Keys], [.. problems]);
+            // Whoever leads it is none of those that were asked: a former member, for example, whose host is not in the file any more. They know whom RAFT counts as well.
+            var follower = leading.Count > 0 || silent.Count > 0 ? null : views.Values.FirstOrDefault(view => view.HasQuorum && view.Leader is not null);
+            return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. silent.Keys], [.. problems])
+            {
+                Counted = follower is null ? ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal) : follower.Partners.SetItem(follower.Self, true),
+            };
         }
 
         var missing = its.Partners.Where(partner => !partner.Value && !gone.Contains(partner.Key)).Select(partner => partner.Key).ToList();

@@ -211,6 +211,10 @@ internal sealed class PatroniClusterProviderTests
         leaderless["db-1"] = leaderless["db-1"].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
         Assert.That(Membership(leaderless, "db-1", "db-2").Attributes["raft_members"].Value, Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000"), "it cannot be told, and 'raft' says so");
 
+        var ledByIt = Healthy().ToDictionary(pair => pair.Key, pair => pair.Value.With(ProviderBench.Snapshot(
+            (new RaftRead("patroni"), new ToolAnswer(0, PatroniAnswers.Raft(pair.Key).Output.Replace("\"leader\": \"10.0.0.1:7000\"", "\"leader\": \"10.0.0.3:7000\"", StringComparison.Ordinal))))));
+        Assert.That(Membership(ledByIt, "db-1", "db-2").Outsiders, Is.EqualTo(new[] { new Outsider("10.0.0.3:7000", "db-3") }), "also where it leads RAFT itself");
+
         Observation.Present Membership(Dictionary<string, Snapshot> answers, params string[] members) =>
             (Observation.Present)_provider.Observe(MembersOf(members), answers.Where(pair => members.Contains(pair.Key)).ToDictionary());
     }
