@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
@@ -35,7 +36,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
         members.Any(member => JsonAnswer.Parse(member.Get(connection.Rest("/config")).Body)?.Text(Key) == ForNow) ? $"being dropped: {Key} is {ForNow}" : Settled;
 
     /// <summary>Has those dropped that are left of hosts that are no members, and puts the time back. That they are gone is not certain: where they are not after a while Patroni does
-    /// it later. Throws <see cref="ChangeFailedException"/> when the time could not be put back.</summary>
+    /// it later. Throws <see cref="ChangeFailedException"/> when the time could not be shortened or put back.</summary>
     public async Task DropAsync(CancellationToken cancellationToken)
     {
         var config = _connection.Rest("/config");
@@ -47,9 +48,9 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
             return;
         }
 
+        await StoreAsync($"\"{ForNow}\"", cancellationToken).ConfigureAwait(false);
         try
         {
-            await StoreAsync($"\"{ForNow}\"", cancellationToken).ConfigureAwait(false);
             var begun = TimeProvider.System.GetTimestamp();
             while (await AnyLeftAsync(cancellationToken).ConfigureAwait(false) && TimeProvider.System.GetElapsedTime(begun) < s_rounds)
             {
@@ -65,7 +66,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
     private async Task<bool> AnyLeftAsync(CancellationToken cancellationToken)
     {
-        var names = resource.Spec.Map(RaftMembership.OtherHostsAttribute).Values.Select(name => SqlText.Literal(PatroniMembers.SlotOf(name))).ToList();
+        var names = resource.Spec.Map(RaftMembership.OtherHostsAttribute).Values.Select(name => SqlText.Literal(SlotOf(name))).ToList();
         if (names.Count == 0)
         {
             return false;
@@ -99,6 +100,16 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
             }
         }
 
-        throw new ChangeFailedException($"{Key} could not be set to {value} in the dynamic configuration: {trouble}. The next apply tries again");
+        throw new ChangeFailedException($"{Key} could not be set to {value} in the dynamic configuration: {trouble}. Where it is {ForNow}, the next apply puts it back; slots of former members that are left go when Patroni drops them");
+    }
+
+    // As Patroni names it: slot_name_from_member_name in patroni/dcs/__init__.py.
+    private static string SlotOf(string member)
+    {
+        var name = string.Concat(member.ToLowerInvariant().Select(letter =>
+            char.IsAsciiLetterOrDigit(letter) || letter == '_' ? letter.ToString()
+            : letter is '-' or '.' ? "_"
+            : string.Create(CultureInfo.InvariantCulture, $"u{(int)letter:D4}")));
+        return name[..Math.Min(name.Length, SqlText.LongestName)];
     }
 }

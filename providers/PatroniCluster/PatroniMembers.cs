@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -53,16 +52,6 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
         var health = await PatroniClusterProvider.WaitHealthyAsync(resource, group, patience, cancellationToken).ConfigureAwait(false);
         return health.IsHealthy ? health
             : throw new ChangeFailedException($"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}");
-    }
-
-    /// <summary>The replication slot of a member, as Patroni names it (<c>slot_name_from_member_name</c> in patroni/dcs/__init__.py).</summary>
-    public static string SlotOf(string member)
-    {
-        var name = string.Concat(member.ToLowerInvariant().Select(letter =>
-            char.IsAsciiLetterOrDigit(letter) || letter == '_' ? letter.ToString()
-            : letter is '-' or '.' ? "_"
-            : string.Create(CultureInfo.InvariantCulture, $"u{(int)letter:D4}")));
-        return name[..Math.Min(name.Length, SqlText.LongestName)];
     }
 
     private async Task CallAsync(string host, string path, byte[] body, TimeSpan timeout, string failure, CancellationToken cancellationToken)

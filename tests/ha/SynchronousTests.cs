@@ -73,7 +73,7 @@ public sealed class SynchronousTests
         }
         finally
         {
-            Lab.OnHost(leader, "iptables -D INPUT -p tcp --dport 5432 ! -i lo -j REJECT --reject-with tcp-reset 2>/dev/null || true");
+            Lab.OnHost(leader, "rule='INPUT -p tcp --dport 5432 ! -i lo -j REJECT --reject-with tcp-reset'; if iptables -C $rule 2>/dev/null; then iptables -D $rule; fi");
         }
 
         Assert.That(Ha.Leader(), Is.EqualTo(leader));
