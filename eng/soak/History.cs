@@ -20,11 +20,20 @@ public sealed record SoakEvent(int Number, string Kind, string What, TimeSpan Be
 /// <param name="Ended">When the writers ended.</param>
 public sealed record SoakHistory(int Seed, bool Synchronous, ImmutableArray<WayMeasurement> Ways, ImmutableArray<SoakEvent> Events, TimeSpan Ended);
 
-/// <summary>An event and the longest time without an acknowledged write, by way, that began or ended in it.</summary>
+/// <summary>The times without an acknowledged write on one way that began or ended in an event.</summary>
+/// <param name="Longest">The longest one.</param>
+/// <param name="Noticed">How many were longer than <see cref="Noticeable"/>.</param>
+public sealed record WayGaps(TimeSpan Longest, int Noticed)
+{
+    /// <summary>What an application's user notices. A writer writes every 50 ms, and a busy machine makes it wait for some of a second now and then.</summary>
+    public static TimeSpan Noticeable { get; } = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>An event and the times without an acknowledged write that it cost.</summary>
 /// <param name="Event">The event.</param>
-/// <param name="Gaps">The longest one of each way, in the order of the ways.</param>
+/// <param name="Gaps">Those of each way, in the order of the ways.</param>
 /// <param name="Lost">How many of the rows that were acknowledged during it are missing.</param>
-public sealed record EventVerdict(SoakEvent Event, ImmutableArray<TimeSpan> Gaps, int Lost);
+public sealed record EventVerdict(SoakEvent Event, ImmutableArray<WayGaps> Gaps, int Lost);
 
 /// <summary>What the history of a soak says, in the manner of Jepsen: not what the cluster says of itself, but what it answered and what is there in the end. Pure.</summary>
 public sealed record HistoryVerdict
@@ -89,15 +98,16 @@ public sealed record HistoryVerdict
     // From its beginning to the beginning of the next one: a gap belongs to the event in which it begins, and what was never acknowledged again is a gap to the end.
     private static EventVerdict Judge(SoakHistory history, SoakEvent one, TimeSpan until, IReadOnlyList<WriteAttempt> missing) => new(
         one,
-        [.. history.Ways.Select(way => Longest([.. way.Attempts.Select(attempt => attempt.Acknowledged).OfType<TimeSpan>().Order()], one.Begun, until, history.Ended))],
+        [.. history.Ways.Select(way => GapsOf([.. way.Attempts.Select(attempt => attempt.Acknowledged).OfType<TimeSpan>().Order()], one.Begun, until, history.Ended))],
         missing.Count(attempt => attempt.Acknowledged >= one.Begun && attempt.Acknowledged < until));
 
-    private static TimeSpan Longest(IReadOnlyList<TimeSpan> times, TimeSpan begun, TimeSpan until, TimeSpan ended)
+    private static WayGaps GapsOf(IReadOnlyList<TimeSpan> times, TimeSpan begun, TimeSpan until, TimeSpan ended)
     {
         // The last acknowledgement before the event begins the first gap in it.
         var first = times.Where(at => at <= begun).DefaultIfEmpty(begun).Last();
         IEnumerable<TimeSpan> marks = [first, .. times.Where(at => at > begun), ended];
-        return marks.Zip(marks.Skip(1)).Where(pair => pair.First < until).Select(pair => pair.Second - pair.First).DefaultIfEmpty(TimeSpan.Zero).Max();
+        var gaps = marks.Zip(marks.Skip(1)).Where(pair => pair.First < until).Select(pair => pair.Second - pair.First).ToList();
+        return new WayGaps(gaps.DefaultIfEmpty(TimeSpan.Zero).Max(), gaps.Count(gap => gap > WayGaps.Noticeable));
     }
 
     // A takeover begins a new timeline, so that one timeline has one writer, and nobody goes on with an older one once a newer one has acknowledged: a write that was sent later than

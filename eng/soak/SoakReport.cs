@@ -31,21 +31,22 @@ public static class SoakReport
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
     }
 
-    /// <summary>The gaps by kind of event, as a table in Markdown; each cell has the events of that kind in their order.</summary>
+    /// <summary>The gaps by kind of event, as a table in Markdown; each cell has the events of that kind in their order; of the gaps over a second, those of the way that had more.</summary>
     public static string Markdown(HistoryVerdict verdict)
     {
         ArgumentNullException.ThrowIfNull(verdict);
         var text = new StringBuilder();
-        text.Append("| event | ").AppendJoin(" | ", verdict.History.Ways.Select(way => way.Way.Name + ", s")).Append(" | healthy again after, s | lost |\n| --- |");
-        text.Insert(text.Length, " --- |", verdict.History.Ways.Length + 2).Append('\n');
+        text.Append("| event | ").AppendJoin(" | ", verdict.History.Ways.Select(way => way.Way.Name + ", s")).Append(" | gaps over 1 s | healthy again after, s | lost |\n| --- |");
+        text.Insert(text.Length, " --- |", verdict.History.Ways.Length + 3).Append('\n');
         foreach (var kind in verdict.Events.GroupBy(one => one.Event.Kind).OrderBy(group => group.Key, StringComparer.Ordinal))
         {
             text.Append("| ").Append(kind.Key).Append(" | ");
             for (var way = 0; way < verdict.History.Ways.Length; way++)
             {
-                text.AppendJoin(" / ", kind.Select(one => Seconds(one.Gaps[way]))).Append(" | ");
+                text.AppendJoin(" / ", kind.Select(one => Seconds(one.Gaps[way].Longest))).Append(" | ");
             }
 
+            text.AppendJoin(" / ", kind.Select(one => one.Gaps.Max(gaps => gaps.Noticed).ToString(CultureInfo.InvariantCulture))).Append(" | ");
             text.AppendJoin(" / ", kind.Select(one => one.Event.Healthy is { } at ? Seconds(at - one.Event.Begun) : "never")).Append(" | ");
             text.AppendJoin(" / ", kind.Select(one => one.Lost.ToString(CultureInfo.InvariantCulture))).Append(" |\n");
         }
@@ -83,9 +84,16 @@ public static class SoakReport
                 Number("begun_seconds", one.Event.Begun);
                 Number("healthy_seconds", one.Event.Healthy);
                 json.WriteStartObject("gap_seconds");
-                foreach (var (way, gap) in verdict.History.Ways.Zip(one.Gaps))
+                foreach (var (way, gaps) in verdict.History.Ways.Zip(one.Gaps))
                 {
-                    Number(way.Way.Name, gap);
+                    Number(way.Way.Name, gaps.Longest);
+                }
+
+                json.WriteEndObject();
+                json.WriteStartObject("gaps_over_1s");
+                foreach (var (way, gaps) in verdict.History.Ways.Zip(one.Gaps))
+                {
+                    json.WriteNumber(way.Way.Name, gaps.Noticed);
                 }
 
                 json.WriteEndObject();

@@ -65,15 +65,15 @@ public sealed class HistoryVerdictTests
     });
 
     [Test]
-    public void Each_event_has_the_longest_gap_that_begins_in_it_and_the_rows_lost_in_it()
+    public void Each_event_has_the_longest_gap_that_begins_in_it_how_many_were_over_a_second_and_the_rows_lost_in_it()
     {
         var verdict = Of(
             [Acked(1, 1, A, 1), Acked(2, 9, A, 1), Acked(3, 14, A, 1), Acked(4, 21, A, 1), Acked(5, 22, A, 1), Acked(6, 50, B, 2), Acked(7, 75, B, 2), Acked(8, 99, B, 2)], present: [1, 2, 3, 5, 6, 7, 8], synchronous: false,
             events: [new SoakEvent(1, "one", "one", At(10), At(18), null), new SoakEvent(2, "two", "two", At(20), At(55), null)]);
 
-        Assert.That(verdict.Events.Select(one => (one.Event.Kind, one.Gaps.Single().TotalSeconds, one.Lost)), Is.EqualTo(new[] { ("one", 7.0, 0), ("two", 28.0, 1) }));
+        Assert.That(verdict.Events.Select(one => (one.Event.Kind, one.Gaps.Single().Longest.TotalSeconds, one.Gaps.Single().Noticed, one.Lost)), Is.EqualTo(new[] { ("one", 7.0, 2, 0), ("two", 28.0, 4, 1) }));
         var never = Of([Acked(1, 1, A, 1)], present: [1], events: [new SoakEvent(1, "one", "one", At(10), At(18), null)]);
-        Assert.That(never.Events.Single().Gaps.Single().TotalSeconds, Is.EqualTo(99), "nothing was acknowledged any more");
+        Assert.That(never.Events.Single().Gaps.Single().Longest.TotalSeconds, Is.EqualTo(99), "nothing was acknowledged any more");
     }
 
     [Test]
@@ -96,11 +96,12 @@ public sealed class HistoryVerdictTests
             [Acked(1, 1, A, 1), Acked(2, 12, A, 1), Acked(3, 25, A, 1)], present: [1, 3],
             events: [new SoakEvent(1, "cut", "db-1 is cut off", At(2), At(14), null), new SoakEvent(2, "cut", "db-1 is cut off", At(15), At(26), null)]);
 
-        Assert.That(SoakReport.Markdown(verdict), Is.EqualTo("| event | direct, s | healthy again after, s | lost |\n| --- | --- | --- | --- |\n| cut | 13.0 / 75.0 | 12.0 / 11.0 | 1 / 0 |\n"));
+        Assert.That(SoakReport.Markdown(verdict), Is.EqualTo("| event | direct, s | gaps over 1 s | healthy again after, s | lost |\n| --- | --- | --- | --- | --- |\n| cut | 13.0 / 75.0 | 2 / 2 | 12.0 / 11.0 | 1 / 0 |\n"));
         Assert.That(SoakReport.Text(verdict), Does.Contain("3 rows acknowledged, 1 of them missing").And.Contain("FAILED: 1 acknowledged rows are missing").And.Contain("missing: direct 2").And.EndWith("Failed.\n"));
         using var json = System.Text.Json.JsonDocument.Parse(SoakReport.Json(verdict));
         Assert.That(json.RootElement.GetProperty("passed").GetBoolean(), Is.False);
         Assert.That(json.RootElement.GetProperty("events")[0].GetProperty("gap_seconds").GetProperty("direct").GetDouble(), Is.EqualTo(13));
+        Assert.That(json.RootElement.GetProperty("events")[0].GetProperty("gaps_over_1s").GetProperty("direct").GetInt32(), Is.EqualTo(2));
     }
 
     private static TimeSpan At(double seconds) => TimeSpan.FromSeconds(seconds);
