@@ -33,6 +33,7 @@ public sealed class ContainerProvider : IHostResourceProvider
         new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.") { Default = "local", Effect = ChangeEffect.Replace },
         new("log_options", AttributeKind.StringMap, "Options of the log driver, for example max-size.") { Effect = ChangeEffect.Replace },
         new("ports", AttributeKind.StringList, "What it listens on in the host's network, for example tcp/5432; checked against other containers of the host."),
+        new("validate", AttributeKind.String, "A shell command that must succeed before the container is made and before the former one is stopped."),
         new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.") { Default = false, Effect = ChangeEffect.Replace },
         new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
     ]);

@@ -24,6 +24,11 @@ internal sealed class ContainerScript(ContainerSpec spec)
             fi
 
             """);
+        if (spec.Validate is not null)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"( {spec.Validate} ) </dev/null >&2 || {{ echo \"the container {spec.Name} is not made: its validate command failed\" >&2; exit 1; }}\n");
+        }
+
         foreach (var mount in spec.Mounts)
         {
             script.Append(

@@ -13,6 +13,9 @@ internal sealed record ContainerSpec
 
     public required string Image { get; init; }
 
+    /// <summary>A shell command that must succeed before anything is touched. Null for none.</summary>
+    public string? Validate { get; init; }
+
     /// <summary>Null for the image's own.</summary>
     public ImmutableArray<string>? Command { get; init; }
 
@@ -62,6 +65,7 @@ internal sealed record ContainerSpec
             Address = resource.Address,
             Name = NameOf(resource),
             Image = spec.String("image"),
+            Validate = spec.OptionalString("validate"),
             Command = spec.List("command") is { Count: > 0 } command ? [.. command] : null,
             Entrypoint = spec.List("entrypoint") is { Count: > 0 } entrypoint ? [.. entrypoint] : null,
             Environment = spec.Map("environment"),

@@ -13,6 +13,9 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
     /// <summary>The member that is to lead after a roll-out; null when any may.</summary>
     public string? Preferred { get; init; }
 
+    /// <summary>Whether Patroni is paused, and so no roll-out is begun.</summary>
+    public bool IsPaused { get; init; }
+
     // Measured on the lab: 2.2 to 3.3 s.
     private static readonly TimeSpan s_switchover = TimeSpan.FromSeconds(3);
 
@@ -23,7 +26,7 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
     {
         ArgumentNullException.ThrowIfNull(health);
         var replicas = health.Members.Where(member => member.IsRunning && !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal);
-        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]) { Preferred = preferred };
+        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]) { Preferred = preferred, IsPaused = health.IsPaused };
     }
 
     /// <summary>How it will be after a roll-out: who was restarted catches up meanwhile, so how far anybody is behind is not known.</summary>
@@ -52,7 +55,9 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         ArgumentNullException.ThrowIfNull(toCome);
         ArgumentNullException.ThrowIfNull(leaving);
         var steps = Steps(toCome, leaving);
-        return steps.IsEmpty ? null : Forecast(address, steps, inPlace: Leader is not null && toCome.Contains(Leader) && steps.All(step => step.Kind != RolloutStepKind.Switchover));
+        return steps.IsEmpty ? null
+            : IsPaused ? new RolloutForecast(address, steps, TimeSpan.Zero, "refused while Patroni is paused")
+            : Forecast(address, steps, inPlace: Leader is not null && toCome.Contains(Leader) && steps.All(step => step.Kind != RolloutStepKind.Switchover));
     }
 
     private ImmutableArray<RolloutStep> Steps(ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving)

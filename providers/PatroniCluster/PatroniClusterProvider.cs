@@ -18,6 +18,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private const string AllRunning = "all running";
     private const string AllConnected = "all connected";
     private const string RaftPassword = "raft_password";
+    private const string MountPoint = "mount_point";
     private const string FormerData = "former_data_directory";
     private const string EverybodyHasIt = "the wanted one on every member";
     private static readonly TimeSpan s_joins = TimeSpan.FromSeconds(15);
@@ -33,9 +34,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("patroni_cluster", "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
     [
-        .. ClusterConnection.Attributes.Select(attribute => attribute.Name != "connect_as" ? attribute : attribute with
+        .. ClusterConnection.Attributes.Select(attribute => attribute with
         {
-            FixedBecause = "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml names a role that is not there loses its database",
+            FixedBecause = attribute.Name switch
+            {
+                "connect_as" => "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml names a role that is not there loses its database",
+                "postgres_port" => "PostgreSQL takes a port only when it starts, and the proxies would look for it on another one meanwhile",
+                _ => attribute.FixedBecause,
+            },
         }),
         .. ClusterConnection.RestCredentials,
         new("version", AttributeKind.Integer, "PostgreSQL's major version.")
@@ -43,12 +49,17 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             FixedBecause = "a data directory belongs to one major version: another server refuses to start on it. kbr does no major upgrade yet; pg_upgrade or a dump into a new cluster does",
         },
         new("unit", AttributeKind.String, "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach RAFT's leader, is restarted by it."),
-        new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
+        new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.")
+        {
+            Default = 7000L, Minimum = 1, FixedBecause = "RAFT knows its members by address and port: on another port they are other members, which the present ones do not count",
+        },
         new(RaftMembership.Attribute, AttributeKind.StringList, "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others are removed from RAFT once they are stopped; when left out, nobody is."),
         new(RaftMembership.OtherHostsAttribute, AttributeKind.StringMap, "Hosts that are no members, by the address they would have in RAFT."),
         new(RaftPassword, AttributeKind.String, $"What stands for RAFT's password in the label {PasswordLabel} of the members' containers; members with another one are stopped and started together."),
         new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
+        new(MountPoint, AttributeKind.Path, "What that directory lies on. While it is not mounted on a host, it cannot be told whether there is data."),
+        .. ReplicationPassword.Attributes,
         new(FormerData, AttributeKind.Path, "Where a member may have its data that was installed by hand. It is set aside in that member's turn, and only while another member leads."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
         new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out. With synchronous replication only if it is the synchronous standby then."),
@@ -140,7 +151,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             return;
         }
 
-        await RejoinAsync(change.Resource, group, cancellationToken).ConfigureAwait(false);
+        await StrayedMembers.RejoinAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
         var (health, lost) = await WaitAsync(change.Resource, group, GateTimeout(change.Resource), giveUp: true, cancellationToken).ConfigureAwait(false);
         if (lost is not null)
         {
@@ -152,6 +163,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         {
             throw new ChangeFailedException(
                 $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", health.Problems)}. "
+                + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
                 + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}");
         }
 
@@ -184,6 +196,11 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
         List<StatRead> marks = [.. new[] { DataMark(group), FormerMark(group) }.OfType<StatRead>()];
         reads.AddRange(marks);
+        if (group.Spec.Has(MountPoint))
+        {
+            reads.Add(new MountsRead());
+        }
+
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => IsRunningUnmarked(group, snapshot)))
         {
@@ -197,18 +214,24 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             names,
             Judge(group, snapshots, names.Except(state.Left)),
             names.Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false).ToHashSet(StringComparer.Ordinal),
-            names.ToDictionary(name => name, name => marks.Count > 0 && snapshots.TryGetValue(name, out var snapshot) ? marks.Exists(mark => snapshot.Get(mark) is not null) : (bool?)null, StringComparer.Ordinal),
+            names.ToDictionary(name => name, name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null, StringComparer.Ordinal),
             group.Spec.OptionalString("bootstrap_host"))
         {
             WithFormerData = FormerMark(group) is not { } former ? [] : names.Where(name => snapshots.TryGetValue(name, out var snapshot) && snapshot.Get(former) is not null).ToImmutableSortedSet(StringComparer.Ordinal),
             WithPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true).ToHashSet(StringComparer.Ordinal),
             WithOtherPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false).ToHashSet(StringComparer.Ordinal),
         };
-        switch (view.Decide(state))
+        var decided = view.Decide(state);
+        if (decided is RolloutTurn.Go { Hosts.IsEmpty: false } && view.Health.Leader is { } writer && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet)
+        {
+            return notYet;
+        }
+
+        switch (decided)
         {
             // RAFT cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a quorum lately is part of its health.
             case RolloutTurn.Go go when view.ChangesPassword(state) && !go.Hosts.All(view.Stopped.Contains):
-                return view.Health.Leader is { } last ? await TogetherAsync(connection, last, view.Health.Members.Count(member => !member.Leads && member.Replication == "streaming"), go, access, cancellationToken).ConfigureAwait(false)
+                return view.Health.Leader is { } last ? await TogetherAsync(connection, last, [.. view.Health.Members.Where(member => !member.Leads && member.Replication == "streaming").Select(member => member.Name)], go, access, cancellationToken).ConfigureAwait(false)
                     : go;
             // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
             case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
@@ -222,13 +245,19 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                     : state.ToCome.IsEmpty && Preferred(group, view.Health, state) is { } preferred
                         ? await HandOverAsync(group, connection, state, view.Health.Leader!, preferred, access, new RolloutTurn.Wait($"{view.Health.Leader} hands over to {preferred}, the preferred leader"), cancellationToken).ConfigureAwait(false)
                     : go;
+            // It costs nobody anything if the others can do without it: none of them is on its way back into RAFT.
+            case RolloutTurn.Go { Hosts: [var next] } when view.MayBeLate([next], state):
+                var others = await RaftProblemsAsync(group, new RolloutState(state.ToCome.Remove(next), state.Leaving.Add(next)), access, cancellationToken).ConfigureAwait(false);
+                return others.IsEmpty ? decided : new RolloutTurn.Wait(string.Join("; ", others));
             case RolloutTurn.Wait wait when view.HasToHandOver(state) is { } leader:
                 return await HandOverAsync(group, connection, state, leader, view.Candidate(state, leader)!, access, wait, cancellationToken).ConfigureAwait(false);
             // Nothing that is still to come brings these back.
             case RolloutTurn.Wait when await LostAsync(group, view.Health, access, state.ToCome, cancellationToken).ConfigureAwait(false) is { } lost:
                 return new RolloutTurn.Stop(lost + "; nobody else is disrupted meanwhile");
-            case var turn:
-                return turn;
+            case RolloutTurn.Wait wait:
+                return wait with { Progress = await CopiedAsync(connection, view.Health, access, cancellationToken).ConfigureAwait(false) };
+            default:
+                return decided;
         }
     }
 
@@ -258,7 +287,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
     }
 
-    /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed; answers what it was last.</summary>
+    /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed in which no member got on with copying its data; answers what it was last.</summary>
     internal static async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, TimeSpan patience, CancellationToken cancellationToken) =>
         (await WaitAsync(resource, group, patience, giveUp: false, cancellationToken).ConfigureAwait(false)).Health;
 
@@ -266,10 +295,17 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private static async Task<(PatroniHealth Health, string? Lost)> WaitAsync(Resource resource, IGroupAccess group, TimeSpan patience, bool giveUp, CancellationToken cancellationToken)
     {
         var begun = TimeProvider.System.GetTimestamp();
+        var waited = begun;
+        var copied = 0L;
         while (true)
         {
             var asked = TimeProvider.System.GetTimestamp();
             var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
+            if (await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false) is var now && now > copied)
+            {
+                (copied, waited) = (now, asked);
+            }
+
             var lost = giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
             // A member makes itself counted when it starts; it is helped where that failed. Until it is counted it sees no leader, and has no database to run.
             var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
@@ -278,13 +314,33 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 lost = await ChangeRaftAsync(resource, group, [], mayAdd, cancellationToken).ConfigureAwait(false) is null ? lost : null;
             }
 
-            if (health.IsHealthy || lost is not null || TimeProvider.System.GetElapsedTime(begun) > patience)
+            if (health.IsHealthy || lost is not null || TimeProvider.System.GetElapsedTime(waited) > patience)
             {
                 return (health, lost);
             }
 
             // To ask RAFT starts a program on every member; a machine that is slow at that is not asked all the time.
             await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // How many bytes the members that copy their data from the leader have been sent; 0 where none does. A copy of a large database takes longer than any gate should.
+    private static async Task<long> CopiedAsync(ClusterConnection connection, PatroniHealth health, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        if (health.Leader is not { } leader || health.Members.All(member => member.IsRunning))
+        {
+            return 0;
+        }
+
+        var read = connection.Sql("SELECT coalesce(sum(backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup");
+        try
+        {
+            var answer = (await group.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
+            return JsonAnswer.Rows(answer.Json) is [var row, ..] ? row.Number("streamed") ?? 0 : 0;
+        }
+        catch (HostException)
+        {
+            return 0;
         }
     }
 
@@ -397,9 +453,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
     // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it. Nothing of it stays: the setting is
     // taken out of the file as soon as the running server has it, and that server is about to be stopped.
-    private static async Task<RolloutTurn> TogetherAsync(ClusterConnection connection, string leader, int replicas, RolloutTurn.Go go, IGroupAccess access, CancellationToken cancellationToken)
+    private static async Task<RolloutTurn> TogetherAsync(ClusterConnection connection, string leader, ImmutableArray<string> replicas, RolloutTurn.Go go, IGroupAccess access, CancellationToken cancellationToken)
     {
-        if (replicas == 0)
+        if (replicas.IsEmpty)
         {
             return go;
         }
@@ -407,80 +463,68 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var session = new LeaderSession(access, connection);
         var reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
         var reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
-        var read = connection.Sql($"SELECT {LeaderAnswer.InRecovery}, (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')) AS waited_for");
+        var all = $"ANY {replicas.Length} ({string.Join(", ", replicas.Select(SqlText.Identifier))})";
+        var inForce = false;
         try
         {
-            await session.RunOnAsync(leader, [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = 'ANY {replicas} (*)'"), reload], cancellationToken).ConfigureAwait(false);
+            await session.RunOnAsync(leader, [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), reload], cancellationToken).ConfigureAwait(false);
             var begun = TimeProvider.System.GetTimestamp();
+            var acknowledged = "0/0";
             while (TimeProvider.System.GetElapsedTime(begun) < s_patience)
             {
+                var read = connection.Sql(
+                    $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
+                    + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= {SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for");
                 var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
-                if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Number("waited_for") >= replicas)
+                if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Number("waited_for") >= replicas.Length && row.Text("flushed") is { } flushed)
                 {
-                    await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
-                    return go;
+                    if (inForce)
+                    {
+                        await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
+                        return go;
+                    }
+
+                    // What was acknowledged before commits waited for all of them, they must have as well.
+                    (inForce, acknowledged) = (true, flushed);
+                    continue;
                 }
 
                 await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
             }
 
             await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
-            return new RolloutTurn.Wait($"{leader} does not see all of its {replicas} replicas stream; RAFT's password is changed when they have everything");
+            return new RolloutTurn.Wait($"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything");
         }
-        catch (NotNowException exception)
+        catch (Exception exception) when (exception is NotNowException or HostException or ChangeFailedException or OperationCanceledException)
         {
+            try
+            {
+                await session.RunOnAsync(leader, [reset, reload], CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (Exception again) when (again is NotNowException or HostException or ChangeFailedException)
+            {
+                // The same is in the way; this is tried again from the beginning.
+            }
+
+            if (exception is not NotNowException)
+            {
+                throw;
+            }
+
             return new RolloutTurn.Wait(exception.Message);
         }
     }
 
-    private static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
+    internal static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
 
-    // Patroni takes RAFT's password and partners only when it starts: one that was started with others stays outside, whatever its file says by now. A member that
-    // cannot reach RAFT's leader would be worse off afterwards: it streams now, and would not start.
-    private static async Task RejoinAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
-    {
-        if (resource.Spec.OptionalString("unit") is not { } unit)
-        {
-            return;
-        }
-
-        var snapshots = await ReadAllAsync(group, [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), RaftOf(resource)], cancellationToken).ConfigureAwait(false);
-        var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
-        var answering = health.Members.Where(member => member.Answers).Select(member => member.Name).ToList();
-        var raft = RaftHealth.Judge(answering.ToDictionary(name => name, name => snapshots[name].Get(RaftOf(resource)), StringComparer.Ordinal), []);
-        foreach (var name in await StrayedAsync().ConfigureAwait(false))
-        {
-            var result = await group.RunAsync(name, new Script($"systemctl restart {Script.Quote(unit)}\n") { Deadline = TimeSpan.FromMinutes(3) }, cancellationToken).ConfigureAwait(false);
-            if (result.ExitCode != 0)
-            {
-                throw new ChangeFailedException($"{name} is outside RAFT, and {unit} could not be restarted there: {result.Error.Trim()}");
-            }
-        }
-
-        async Task<IReadOnlyList<string>> StrayedAsync()
-        {
-            // Where nobody leads, those that do not take part in RAFT at all have nothing to lose.
-            if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
-            {
-                return health.Leaders.IsEmpty ? raft.Mute : [];
-            }
-
-            var port = new PortRead(leader.Address, (int)(resource.Spec.Integer("raft_port") ?? 7000));
-            var strayed = new List<string>();
-            foreach (var name in raft.Outside.Where(name => name != health.Leader))
-            {
-                if ((await group.ReadAsync(name, [port], cancellationToken).ConfigureAwait(false)).Get(port) == PortState.Answered)
-                {
-                    strayed.Add(name);
-                }
-            }
-
-            return strayed;
-        }
-    }
-
-    private static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected) =>
+    internal static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected) =>
         PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag);
+
+    // Null where it cannot be told: what would have the data is not there.
+    private static bool? HoldsData(Resource resource, Snapshot member, List<StatRead> marks) =>
+        marks.Exists(mark => member.Get(mark) is not null) ? true
+        : marks.Count == 0 || (resource.Spec.OptionalString(MountPoint) is { } at && member.Get(new MountsRead()).All(mount => mount.MountPoint != at)) ? null
+        : false;
 
     // The file that every data directory of PostgreSQL has.
     private static StatRead? FormerMark(Resource resource) => resource.Spec.OptionalString(FormerData) is { } path ? new StatRead(path + "/PG_VERSION") : null;

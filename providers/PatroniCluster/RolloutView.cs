@@ -11,6 +11,9 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="BootstrapHost">The member that may initialise the cluster, or null.</param>
 internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth Health, IReadOnlySet<string> Stopped, IReadOnlyDictionary<string, bool?> HoldsData, string? BootstrapHost)
 {
+    // Longer than an answer that is late, or a server too busy for Patroni's own question.
+    private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(15);
+
     /// <summary>Members whose container was started with the RAFT password that is wanted.</summary>
     public IReadOnlySet<string> WithPassword { get; init; } = ImmutableHashSet<string>.Empty;
 
@@ -29,12 +32,21 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
     /// <summary>Whether a member does not serve: to disrupt it costs nothing.</summary>
     public bool IsDown(string name) => Stopped.Contains(name) || Member(name) is not { IsRunning: true };
 
+    /// <summary>Whether one who does not serve by this look may be well by the next: the leader that was slow to answer, for example, looks like a cluster without one.</summary>
+    public bool MayBeLate(IEnumerable<string> down, RolloutState state) => state.Waited < s_silence
+        && down.Any(name => !Stopped.Contains(name) && Member(name) is not { State: "start failed" or "crashed" or "stopped" });
+
     /// <summary>Whose turn it is.</summary>
     public RolloutTurn Decide(RolloutState state)
     {
         if (Breaks(state) is { } broken)
         {
             return new RolloutTurn.Stop(broken);
+        }
+
+        if (Health.IsPaused && !state.ToCome.IsSubsetOf(state.Leaving))
+        {
+            return new RolloutTurn.Stop("Patroni is paused, so that it would start nothing again and let nobody take over; end the pause ('patronictl resume'), and apply again");
         }
 
         // Set aside everywhere, the data would be nowhere: one that leads keeps it until another one has it.
@@ -74,7 +86,9 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
         var others = Health.Problems.Where(problem => !down.Any(name => problem.StartsWith(name + ":", StringComparison.Ordinal))).ToList();
         if (down.Count > 0)
         {
-            return Health.Leader is not null && others.Count > 0 ? new RolloutTurn.Wait(string.Join("; ", others)) : new RolloutTurn.Go([down[0]]);
+            return Health.Leader is null && MayBeLate(down, state) ? new RolloutTurn.Wait(string.Join("; ", Health.Problems))
+                : Health.Leader is not null && others.Count > 0 ? new RolloutTurn.Wait(string.Join("; ", others))
+                : new RolloutTurn.Go([down[0]]);
         }
 
         if (!Health.IsHealthy)

@@ -108,7 +108,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         var proxies = await LookAsync(group, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
         // Who serves is taken away only while the load balancer sends sessions to another one: it may find out later than kbr that a proxy is back.
-        return turn is RolloutTurn.Go { Hosts: [var next] } && proxies.Any(proxy => proxy.Name == next && proxy.Problems.IsEmpty)
+        return turn is RolloutTurn.Go { Hosts: [var next] } && ProxyState.HandsOver(proxies, state, next)
             && await BalancerTroubleAsync(group, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble ? new RolloutTurn.Wait(trouble) : turn;
     }
 

@@ -14,7 +14,8 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
             "patroni_cluster", topology.Scope, "members",
             ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), ("raft_port", (long)topology.Ports.Raft), ("raft_members", ResourceFactory.List(topology.Members.Select(RaftAddress))), ("other_hosts", ResourceFactory.Map(others.Select(host => (RaftAddress(host), host.Name)))),
             ("raft_password", verifier.RaftPassword(topology)), ("bootstrap_host", topology.FirstLeader),
-            ("data_directory", topology.Directories.DataDirectory), ("former_data_directory", topology.Directories.Data), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
+            ("mount_point", topology.Volume.MountPoint), ("data_directory", topology.Directories.DataDirectory),
+            ("replication_role", topology.Replication.Name), ("replication_password", topology.Replication.Password), ("replication_verifier", verifier.Of(topology.Replication)), ("former_data_directory", topology.Directories.Data), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
             ("preferred_leader", topology.PreferredLeader)) with
         {
             After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))],

@@ -58,6 +58,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var container = factory.Make(
             "container", PostgresTopology.PatroniContainer, member.Name, at,
             ("image", topology.Image),
+            ("validate", CheckImage()),
             ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
             ("environment", ResourceFactory.Map(("PYTHONPATH", "/etc/patroni"))),
             ("user", $"{owner}:{group}"),
@@ -181,7 +182,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
     private ImmutableArray<Address> SameOnProxyBefore(Host proxy, string name) =>
         topology.Proxies.IndexOf(proxy) is var at and > 0 ? [new Address("config_file", name, topology.Proxies[at - 1].Name)] : [];
 
-    // Before the image's first use: the directories belong to that uid, and the data was made by that major version.
+    // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before data is set aside, with the container whenever
+    // the image is another.
     private string CheckImage()
     {
         var script =

@@ -21,7 +21,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         "haproxy", "pgbouncer", "health",
     ];
 
-    // The SPEC's, which are the runbook's.
+    // The runbook's.
     private static readonly (string Name, string Value)[] s_parameters =
     [
         ("hot_standby", "on"), ("max_connections", "100"), ("max_replication_slots", "10"), ("max_wal_senders", "10"), ("shared_buffers", "256MB"), ("wal_level", "replica"),

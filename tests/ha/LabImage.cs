@@ -11,8 +11,7 @@ internal static class LabImage
     /// <param name="lines">What its Dockerfile says after FROM.</param>
     public static string Derive(string name, string tag, params string[] lines)
     {
-        var known = File.ReadLines(Path.Combine(Lab.Folder, ".state/images.env")).Single(line => line.StartsWith($"KBR_{name.ToUpperInvariant()}_TAG=", StringComparison.Ordinal)).Split('=')[1];
-        var inside = known.Split('/')[0];
+        var inside = Lab.Images()[name.ToUpperInvariant()].Split('/')[0];
         // The registry under the address that this machine reaches it by, which its Docker trusts.
         var outside = System.Text.RegularExpressions.Regex.Replace(inside, @"^10\.(\d+)\.0\.", "127.0.$1.");
         var reference = $"{outside}/kbr/{name}:{tag}";

@@ -145,6 +145,25 @@ public sealed class LiveChangeTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
+    [Test]
+    [DependsOnTest(nameof(Images_that_do_not_start_stop_at_the_first_replica_and_the_first_proxy_and_the_cluster_serves), AllowFailure = true)]
+    public void An_image_of_another_major_version_is_refused_before_any_member_is_stopped()
+    {
+        var good = HaSetUp.Workspace.Yaml;
+        Change(Current("patroni"), Lab.Images()["PATRONI16"]);
+        var started = Ha.Members.Select(Ha.Started).ToList();
+
+        var outcome = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+
+        Assert.That(outcome.ExitCode, Is.EqualTo(1), outcome.All);
+        Assert.That(outcome.All, Does.Contain("the image has postgres (PostgreSQL) 16.14, and cluster.yaml says version 17"));
+        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(started));
+
+        HaSetUp.Workspace.Yaml = good;
+        HaSetUp.Workspace.Apply();
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
     private static TrafficReport Stop(TrafficWriter writer)
     {
         var report = writer.Stop();

@@ -58,6 +58,14 @@ internal static class Lab
         return new Outcome(process.ExitCode, output.Result, error.Result);
     }
 
+    /// <summary>The images of the lab's registry as cluster.yaml names them, by tag and digest (<c>PATRONI16</c>), and their ids (<c>PATRONI16_ID</c>).</summary>
+    public static IReadOnlyDictionary<string, string> Images()
+    {
+        var lines = File.ReadLines(Path.Combine(Folder, ".state/images.env")).Where(line => line.StartsWith("KBR_", StringComparison.Ordinal))
+            .Select(line => line["KBR_".Length..].Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
+        return lines.ToDictionary(pair => pair.Key, pair => lines.TryGetValue(pair.Key + "_TAG", out var tag) ? tag + pair.Value[pair.Value.IndexOf('@', StringComparison.Ordinal)..] : pair.Value);
+    }
+
     /// <summary>Runs a command on a host by hand, over ssh, and answers what it printed; fails the test when it fails.</summary>
     public static string OnHost(string host, string command)
     {
@@ -150,14 +158,9 @@ internal sealed class Workspace : IDisposable
     public void TakeResources(string file)
     {
         var resources = File.ReadAllText(Path.Combine(Lab.Root, "tests/lab", file));
-        var images = File.ReadLines(Path.Combine(Lab.Folder, ".state/images.env"))
-            .Where(line => line.StartsWith("KBR_", StringComparison.Ordinal))
-            .Select(line => line["KBR_".Length..].Split('=', 2))
-            .ToDictionary(pair => pair[0], pair => pair[1]);
-        foreach (var (name, value) in images)
+        foreach (var (name, value) in Lab.Images())
         {
-            var reference = images.TryGetValue(name + "_TAG", out var tag) ? tag + value[value.IndexOf('@', StringComparison.Ordinal)..] : value;
-            resources = resources.Replace($"{{{name}}}", reference, StringComparison.Ordinal);
+            resources = resources.Replace($"{{{name}}}", value, StringComparison.Ordinal);
         }
 
         Yaml = Yaml[..Yaml.IndexOf("\nresources:", StringComparison.Ordinal)] + "\n" + resources;

@@ -60,9 +60,10 @@ public sealed record DrillFault(Script Make, Script Undo)
         { Deadline = deadline },
         new Script(
             $"""
+            # The timer goes when there is nothing left for it to do: it may fire meanwhile, and do the same.
+            ({undo})
             systemctl stop {Unit}.timer {Unit}.service 2>/dev/null || true
             systemctl reset-failed {Unit}.service 2>/dev/null || true
-            {undo}
             if systemctl --quiet is-active {Unit}.timer {Unit}.service; then
                 echo "the timer {Unit} cannot be stopped" >&2
                 exit 1

@@ -185,7 +185,7 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
         try
         {
             var result = await group.RunAsync(leader, fault.Undo, CancellationToken.None).ConfigureAwait(false);
-            trouble = result.ExitCode == 0 ? "" : result.Error.Trim().Split('\n')[^1];
+            trouble = result.ExitCode == 0 ? "" : result.Error.Trim() is { Length: > 0 } said ? said.Split('\n')[^1] : $"exit status {result.ExitCode}";
         }
         catch (HostException exception)
         {

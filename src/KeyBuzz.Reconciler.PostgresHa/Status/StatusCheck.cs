@@ -8,7 +8,7 @@ public static class StatusCheck
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a change PgBouncer answers with a failed login of
-    /// before for up to 15 s (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of Patroni's.</summary>
+    /// before for about a second (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of Patroni's.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="patience">How long it is measured again.</param>

@@ -15,7 +15,7 @@ public enum StatusVerdict
     Unknown,
 }
 
-/// <summary>One line of the checklist of SPEC.md, "What healthy means".</summary>
+/// <summary>One line of the runbook's checklist (docs/runbook.md).</summary>
 /// <param name="Name">What is looked at, for example <c>lag</c>.</param>
 /// <param name="Verdict">How it stands.</param>
 /// <param name="Measured">What was measured, for the operator.</param>

@@ -36,6 +36,9 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
     /// <summary>Whether changes that the group's resource comes after are still being made, such as the roll-out of the group behind it: what serves is then better left alone.
     /// A wait meanwhile is not held against the gate's time.</summary>
     public bool Unsettled { get; init; }
+
+    /// <summary>How long this gate has been shut by now; zero at the first look.</summary>
+    public TimeSpan Waited { get; init; }
 }
 
 /// <summary>What is to happen next in a roll-out.</summary>
@@ -49,7 +52,11 @@ public abstract record RolloutTurn
 
     /// <summary>Nobody yet.</summary>
     /// <param name="Reason">What is waited for.</param>
-    public sealed record Wait(string Reason) : RolloutTurn;
+    public sealed record Wait(string Reason) : RolloutTurn
+    {
+        /// <summary>How far what is waited for has come, such as the bytes of a copy. While it grows, the gate's time does not run.</summary>
+        public long Progress { get; init; }
+    }
 
     /// <summary>Nobody any more.</summary>
     /// <param name="Reason">Why, for the operator.</param>

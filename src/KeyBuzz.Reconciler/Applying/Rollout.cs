@@ -119,13 +119,15 @@ public sealed class Rollout
         var begun = _time.GetTimestamp();
         var limit = _policy.GateTimeout(_group);
         var waited = "the group's health could not be read";
+        var progress = 0L;
         while (!stop.IsCancellationRequested)
         {
             var unsettled = !before.IsCompleted;
+            var getsOn = false;
             var asked = _time.GetTimestamp();
             try
             {
-                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled }, _access, stop).ConfigureAwait(false))
+                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled, Waited = _time.GetElapsedTime(begun) }, _access, stop).ConfigureAwait(false))
                 {
                     case RolloutTurn.Go go:
                         return (go.Hosts, null);
@@ -133,6 +135,8 @@ public sealed class Rollout
                         return ([], refused.Reason);
                     case RolloutTurn.Wait wait:
                         waited = wait.Reason;
+                        getsOn = wait.Progress > progress;
+                        progress = Math.Max(progress, wait.Progress);
                         break;
                 }
             }
@@ -145,7 +149,7 @@ public sealed class Rollout
                 break;
             }
 
-            if (unsettled)
+            if (unsettled || getsOn)
             {
                 begun = _time.GetTimestamp();
             }

@@ -14,9 +14,7 @@ public sealed class Postgres16Tests
         Lab.Command("up");
         Lab.Command("reset");
         using var workspace = Ha.Open();
-        var images = File.ReadAllLines(Path.Combine(Lab.Folder, ".state/images.env")).Where(line => line.Contains('=')).Select(line => line.Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
-        var digest = images["KBR_PATRONI16"].Split('@')[1];
-        workspace.Yaml = System.Text.RegularExpressions.Regex.Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {images["KBR_PATRONI16_TAG"]}@{digest}")
+        workspace.Yaml = System.Text.RegularExpressions.Regex.Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {Lab.Images()["PATRONI16"]}")
             .Replace("  version: 17", "  version: 16")
             .Replace("  extensions: [vector]\n", "");
         Assert.That(workspace.Yaml, Does.Contain("version: 16").And.Not.Contain("vector"));

@@ -54,6 +54,24 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task While_what_is_waited_for_gets_on_the_gates_time_does_not_run_and_it_is_told_how_long_it_has_stood_still()
+    {
+        var looks = 0;
+        var waited = new List<TimeSpan>();
+        var policy = new Policy(state =>
+        {
+            waited.Add(state.Waited);
+            return new RolloutTurn.Wait("b copies its data") { Progress = Math.Min(++looks, 4) };
+        })
+        { Timeout = TimeSpan.FromSeconds(1) };
+
+        Assert.That(await RunAsync(policy, "a", "b"), Is.EqualTo("waited 1 s for: b copies its data"));
+        Assert.That(looks, Is.GreaterThan(5), "half a second each: longer than the gate's time while it grew");
+        Assert.That(waited.Take(5), Has.All.LessThan(TimeSpan.FromSeconds(1)));
+        Assert.That(waited[^1], Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(1)));
+    }
+
+    [Test]
     public async Task A_gate_that_opens_late_lets_the_next_member_go_on()
     {
         var looks = 0;

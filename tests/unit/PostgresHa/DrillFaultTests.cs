@@ -59,12 +59,16 @@ internal sealed class DrillFaultTests : BlueprintFixture
     [Test]
     public void A_switchover_is_no_fault() => Assert.That(DrillFault.Of(DrillKind.Switchover, Topology(Minimal), Leader, TimeSpan.FromSeconds(70)), Is.Null);
 
+    [Test]
+    public void What_could_not_be_undone_from_here_is_left_to_the_timer() => Assert.That(
+        Play(DrillKind.Stop, "neither", "make", "clear", "no start", "undo", "log"), Is.EqualTo(new[] { "made 0", "undone 1", "systemctl start patroni.service" }));
+
     // Plays the steps and answers what they print.
     private string[] Play(DrillKind kind, string filter, params string[] steps)
     {
         ProviderBench.OnlyAsRootWith("unshare", "nsenter", "ip", "python3", "iptables", "nft");
         var fault = DrillFault.Of(kind, Topology(Minimal), Leader, TimeSpan.FromSeconds(70))!;
-        Program("systemctl", "echo \"systemctl $*\" >>\"$work/log\"; case $* in *is-active*) exit 3;; esac");
+        Program("systemctl", "echo \"systemctl $*\" >>\"$work/log\"; case $* in *is-active*) exit 3;; start*) [ ! -e \"$work/no-start\" ];; esac");
         Program("docker", "echo \"docker $*\" >>\"$work/log\"");
         Program("systemd-run", """
             [ ! -e "$work/no-timer" ] || exit 1
@@ -127,13 +131,14 @@ internal sealed class DrillFaultTests : BlueprintFixture
                 said) cat "$work/said" ;;
                 log) cat "$work/log" ;;
                 clear) : >"$work/log" ;;
+                "no start") : >"$work/no-start" ;;
                 "no timer") : >"$work/no-timer" ;;
                 "no ssh") ;;
                 esac
             done
             """);
         var ssh = steps.Contains("no ssh") ? "env -u SSH_CONNECTION" : "env SSH_CONNECTION='192.0.2.1 40000 10.0.0.120 22'";
-        var result = ProviderBench.Shell($"work={Folder}; rm -f $work/ready $work/no-timer; export work; {ssh} unshare --net --pid --fork --mount-proc sh {Folder}/play {string.Join(' ', steps.Select(Script.Quote))}");
+        var result = ProviderBench.Shell($"work={Folder}; rm -f $work/ready $work/no-timer $work/no-start; export work; {ssh} unshare --net --pid --fork --mount-proc sh {Folder}/play {string.Join(' ', steps.Select(Script.Quote))}");
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 

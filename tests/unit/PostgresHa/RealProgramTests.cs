@@ -56,9 +56,12 @@ internal sealed class RealProgramTests : BlueprintFixture
     [TestCase("version: 17", "uid: 101", "the image runs PostgreSQL as 999:999, and cluster.yaml says uid 101 and gid 999")]
     public void An_image_with_another_major_version_or_uid_is_found_out_before_its_first_use(string version, string uid, string? complaint)
     {
-        var file = Find(Changed("version: 16", $"{version}\n  {uid}"), "config_file.patroni@db-slave-01");
+        var cluster = Load(Changed("version: 16", $"{version}\n  {uid}"));
+        var file = Find(cluster, "config_file.patroni@db-slave-01");
 
         var result = Check(file, "");
+
+        Assert.That(Find(cluster, "container.patroni@db-slave-01").Spec.String("validate"), Is.EqualTo(file.Spec.String("validate")), "also where only the image changes");
 
         Assert.That(result.ExitCode == 0, Is.EqualTo(complaint is null), result.Error);
         Assert.That(result.Error, complaint is null ? Is.Empty : Does.Contain(complaint));

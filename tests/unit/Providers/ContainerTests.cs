@@ -155,6 +155,13 @@ public sealed class ContainerTests
         Assert.That(text, Does.Contain("was not made by this resource"));
     }
 
+    [Test]
+    public void What_must_succeed_before_it_is_replaced_is_run_before_the_former_one_is_stopped()
+    {
+        var text = _provider.Render(new ResourceChange(ResourceOperation.Replace, Container(("validate", "is-it-right")), [])).Text;
+        Assert.That(text.IndexOf("( is-it-right )", StringComparison.Ordinal), Is.InRange(1, text.IndexOf("\n    stop \"$name\"", StringComparison.Ordinal)));
+    }
+
     [TestCase("restart", "docker update", "&& settled; then")]
     [TestCase("leftover", "docker rm -f", "docker update")]
     [TestCase("running", "&& settled; then", "docker update")]

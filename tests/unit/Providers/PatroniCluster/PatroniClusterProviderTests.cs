@@ -5,6 +5,7 @@ using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 
@@ -151,6 +152,59 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
+    public async Task Who_does_not_answer_at_one_look_is_not_taken_for_down_while_nobody_is_seen_to_lead_or_others_are_not_back_in_RAFT()
+    {
+        var late = Healthy(("db-1", ""));
+        Assert.That(await NextAsync(Group(late), Names), Does.StartWith("wait db-1: Patroni does not answer"), "it may lead");
+        Assert.That(await NextAsync(Group(Healthy(("db-1", Leader("db-1").Replace("\"running\"", "\"unknown\"", StringComparison.Ordinal)))), Names), Does.StartWith("wait db-1: PostgreSQL is not running (unknown)"));
+        var starting = Replica("db-3").Replace("\"running\"", "\"starting\"", StringComparison.Ordinal);
+        Assert.That(await NextAsync(Group(Healthy(("db-1", ""), ("db-3", starting))), ["db-1"]), Does.StartWith("wait db-1: Patroni does not answer"));
+        Assert.That(await NextAsync(Group(Healthy(("db-2", "")), lost: "db-3"), ["db-2"]), Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it"));
+        Assert.That(await NextAsync(Group(Healthy(("db-2", "")), lost: "db-2"), ["db-2"]), Is.EqualTo("go db-2"), "the others can do without it");
+
+        var longAgo = TimeSpan.FromSeconds(20);
+        Assert.That(await NextAsync(Group(late), Names, waited: longAgo), Is.EqualTo("go db-1"), "perhaps its change mends it");
+        var broken = Replica("db-1").Replace("\"running\"", "\"start failed\"", StringComparison.Ordinal);
+        Assert.That(await NextAsync(Group(Healthy(("db-1", broken))), ["db-1"]), Is.EqualTo("go db-1"), "it does not come by itself");
+    }
+
+    [Test]
+    public async Task While_Patroni_is_paused_nobody_is_disrupted_and_the_plan_says_so()
+    {
+        var paused = Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal)));
+        Assert.That(await NextAsync(Group(paused), Names), Does.StartWith("stop Patroni is paused").And.Contain("patronictl resume"));
+        Assert.That(await NextAsync(Group(paused, stopped: ["db-3"]), ["db-3"]), Does.StartWith("stop Patroni is paused"), "it would not be started");
+        Assert.That(await NextAsync(Group(paused), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"), "it does not come back anyway");
+        Assert.That(ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, [.. Names], [])!.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, refused while Patroni is paused"));
+    }
+
+    [Test]
+    public async Task A_member_whose_volume_is_not_mounted_may_have_the_data()
+    {
+        var resource = Resource() with { Spec = Resource().Spec.With("mount_point", "/opt") };
+        Assert.That(await NextAsync(Group(stopped: Names, mounted: Names), ["db-1", "db-2"], resource: resource), Is.EqualTo("go db-1 db-2"), "empty");
+        Assert.That(
+            await NextAsync(Group(stopped: Names, mounted: ["db-1", "db-2"]), ["db-1", "db-2"], resource: resource),
+            Does.StartWith("stop db-1 has no data, no leader is visible, and it cannot be told whether db-3 has any").And.Contain("mount their volumes"));
+    }
+
+    [Test]
+    public async Task A_new_replication_password_is_set_before_the_first_member_is_started_that_uses_it()
+    {
+        var verifier = ScramVerifier.Make("new", new byte[16]);
+        var resource = Resource() with { Spec = Resource().Spec.With("replication_role", "kb_repl").With("replication_password", Secret("new")).With("replication_verifier", Secret(verifier)) };
+        var group = Group(Healthy(), stored: ScramVerifier.Make("old", new byte[16]));
+        Assert.That(await NextAsync(group, Names, resource: resource), Is.EqualTo("go db-2"));
+        Assert.That(group.Sql, Is.EqualTo(new[] { $"db-1: ROLE \"kb_repl\" PASSWORD '{verifier}'" }));
+
+        var settled = Group(Healthy(), stored: ScramVerifier.Make("new", new byte[16] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 }));
+        Assert.That(await NextAsync(settled, Names, resource: resource), Is.EqualTo("go db-2"));
+        Assert.That(settled.Sql, Is.Empty, "any verifier of it will do");
+    }
+
+    private static SecretText Secret(string value) => new([new SecretText.Part(value, true)]);
+
+    [Test]
     public async Task Just_after_the_leader_was_lost_its_successor_is_waited_for_where_the_others_can_elect_one()
     {
         var leaderless = Healthy(("db-1", ""));
@@ -285,7 +339,7 @@ internal sealed class PatroniClusterProviderTests
         (string, string?)[] old = [("db-1", "old"), ("db-2", "old"), ("db-3", "old")];
         var group = Group(Labelled(old), labelled: true);
         Assert.That(await NextAsync(group, Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"));
-        Assert.That(group.Sql, Is.EqualTo(new[] { "db-1: SET synchronous_standby_names = 'ANY 2 (*)'", "db-1: RESET synchronous_standby_names" }), "every acknowledged row is on all of them, and nothing stays");
+        Assert.That(group.Sql, Is.EqualTo(new[] { "db-1: SET synchronous_standby_names = 'ANY 2 (\"db-2\", \"db-3\")'", "db-1: RESET synchronous_standby_names" }), "every acknowledged row is on all of them, and nothing stays");
 
         Assert.That(await NextAsync(Group(Labelled(old), labelled: true, lost: "db-3"), Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"), "RAFT cannot be asked: the file has the new password");
         var dead = Labelled(old, ("db-3", ""));
@@ -330,8 +384,8 @@ internal sealed class PatroniClusterProviderTests
             return Healthy(changed)[pair.Name].With(ProviderBench.Snapshot((new ContainerRead("patroni"), new DockerAnswer(200, $$"""{"State": {"Running": true}, "Config": {"Labels": {{found}} } }"""))));
         });
 
-    private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null, Resource? resource = null) =>
-        Shown(await _provider.NextAsync(resource ?? Resource(), new RolloutState([.. toCome], [.. leaving ?? []]), group, CancellationToken.None));
+    private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null, Resource? resource = null, TimeSpan waited = default) =>
+        Shown(await _provider.NextAsync(resource ?? Resource(), new RolloutState([.. toCome], [.. leaving ?? []]) { Waited = waited }, group, CancellationToken.None));
 
     private static string Shown(RolloutTurn turn) =>
         turn switch
@@ -350,7 +404,7 @@ internal sealed class PatroniClusterProviderTests
 
     private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
 
-    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null, bool labelled = false, bool open = false, string[]? former = null) => new(
+    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null, bool labelled = false, bool open = false, string[]? former = null, string[]? mounted = null, string? stored = null) => new(
         members ?? Names,
         Names.Except(unreachable ?? []).ToDictionary(
             name => name,
@@ -358,13 +412,18 @@ internal sealed class PatroniClusterProviderTests
                 (new RaftRead("patroni"), open ? answers![name].Get(new RaftRead("patroni")) : stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
                 (new UnitRead("patroni.service"), new UnitState(ImmutableDictionary<string, string>.Empty.Add("ActiveState", name == unit.Name ? unit.State ?? "" : "active"))),
                 (new ContainerRead("patroni"), labelled ? answers![name].Get(new ContainerRead("patroni")) : new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
+                (new MountsRead(), (IReadOnlyList<MountEntry>)(mounted?.Contains(name) == true ? [new MountEntry("/opt", "/dev/sdb", "8:16", "xfs", "rw")] : [])),
                 (new StatRead($"{Former}/PG_VERSION"), former?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null),
-                (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))));
+                (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))))
+    { Stored = stored };
 
     // A script that changes RAFT succeeds, unless an answer waits for it, and is then seen in what RAFT's leader says.
     private sealed class FakeGroup(string[] members, Dictionary<string, Snapshot> snapshots) : IGroupAccess
     {
         public List<string> Scripts { get; } = [];
+
+        /// <summary>The verifier that PostgreSQL has of any role.</summary>
+        public string? Stored { get; init; }
 
         public Queue<ScriptResult> Answers { get; } = new();
 
@@ -375,11 +434,11 @@ internal sealed class PatroniClusterProviderTests
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             !snapshots.TryGetValue(host, out var snapshot) ? throw new HostException(host, "it could not be reached")
-            : Task.FromResult(snapshot.With(ProviderBench.Snapshot([.. reads.OfType<SqlRead>().Select(read => ((Read)read, (object?)new SqlAnswer("""[{"in_recovery": false, "waited_for": 2}]""", "")))])));
+            : Task.FromResult(snapshot.With(ProviderBench.Snapshot([.. reads.OfType<SqlRead>().Select(read => ((Read)read, (object?)new SqlAnswer($$"""[{"in_recovery": false, "waited_for": 2, "flushed": "0/3000060", "stored": "{{Stored}}"}]""", "")))])));
 
         public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
         {
-            var statements = script.Text.Split('\n').Where(line => line.StartsWith("ALTER SYSTEM ", StringComparison.Ordinal)).Select(line => $"{host}: {line["ALTER SYSTEM ".Length..].TrimEnd(';')}").ToList();
+            var statements = script.Text.Split('\n').Where(line => line.StartsWith("ALTER ", StringComparison.Ordinal)).Select(line => $"{host}: {line["ALTER ".Length..].Replace("SYSTEM ", "", StringComparison.Ordinal).TrimEnd(';')}").ToList();
             if (statements.Count > 0)
             {
                 Sql.AddRange(statements);

@@ -56,6 +56,17 @@ internal sealed class ProxyTurnTests
     }
 
     [Test]
+    public void Sessions_have_to_come_by_another_one_also_before_one_goes_that_looked_ill_unless_nothing_runs_on_it_or_nobody_else_serves()
+    {
+        var ill = s_two with { Problems = ["lb-2: SQL through PgBouncer on port 6433 does not work"] };
+        RolloutState state = new(["lb-2"], []);
+        Assert.That(ProxyState.HandsOver([s_one, s_two], state, "lb-2"));
+        Assert.That(ProxyState.HandsOver([s_one, ill], state, "lb-2"));
+        Assert.That(ProxyState.HandsOver([s_one, Stopped("lb-2")], state, "lb-2"), Is.False);
+        Assert.That(ProxyState.HandsOver([Stopped("lb-1"), ill], state, "lb-2"), Is.False);
+    }
+
+    [Test]
     public void While_what_is_behind_them_is_being_changed_no_proxy_that_runs_is_touched()
     {
         Assert.That(Turn([s_one, s_two], unsettled: true, "lb-1", "lb-2"), Is.EqualTo("wait what is behind the proxies is still being changed"));
