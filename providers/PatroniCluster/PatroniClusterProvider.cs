@@ -452,7 +452,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         resource.Spec.Has(RaftPassword) && ClusterConnection.Of(resource).Runs(member) == true && PasswordMark(resource, member) is null;
 
     // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it. Nothing of it stays: the setting is
-    // taken out of the file as soon as the running server has it, and that server is about to be stopped.
+    // taken out of the file as soon as the running server has it, and that server is about to be stopped. What a run leaves that is killed in between, patroni_config finds.
     private static async Task<RolloutTurn> TogetherAsync(ClusterConnection connection, string leader, ImmutableArray<string> replicas, RolloutTurn.Go go, IGroupAccess access, CancellationToken cancellationToken)
     {
         if (replicas.IsEmpty)

@@ -141,8 +141,8 @@ internal sealed class ConfigChange
     {
         var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
         var overridden = values.Where(pair => pair.Value is not null)
-            .SelectMany(pair => view.Overridden(pair.Key, pair.Value!).Select(host => (host, name: DynamicSettings.ParameterOf(pair.Key)!)))
-            .ToLookup(pair => pair.host, pair => pair.name);
+            .SelectMany(pair => view.Overridden(pair.Key, pair.Value!))
+            .ToLookup(found => found.Member, found => found.Parameter);
         foreach (var member in overridden)
         {
             var statements = member.Select(name => SqlStatement.Run($"ALTER SYSTEM RESET {string.Join('.', name.Split('.').Select(SqlText.Identifier))}"))

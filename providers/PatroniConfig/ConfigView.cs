@@ -30,6 +30,9 @@ internal sealed record MemberSettings(
 /// <param name="Silent">Why the others do not, a sentence each.</param>
 internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stored, ImmutableArray<MemberSettings> Members, ImmutableArray<string> Silent)
 {
+    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed RAFT's password, it goes before that: commits wait for whom it names.</summary>
+    private const string SynchronousStandbys = "synchronous_standby_names";
+
     /// <summary>What each member has to be asked.</summary>
     public static ImmutableArray<Read> Reads(ClusterConnection connection, IEnumerable<string> keys) =>
         [connection.ContainerRead, connection.Rest("/config"), connection.Rest("/patroni"), Query(connection, keys)];
@@ -76,7 +79,7 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
 
         if (DynamicSettings.ParameterOf(key) is not { } name)
         {
-            return wanted;
+            return string.Join(", ", Overridden(key, wanted).Select(found => $"{found.Parameter} on {found.Member} (ALTER SYSTEM)").Prepend(wanted));
         }
 
         var trouble = Members.Select(member => Deviation(member, name, wanted)).Where(text => text is not null).ToList();
@@ -94,9 +97,11 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { IsOfSession: false } parameter
             && !parameter.Same(parameter.Setting, wanted) && !IsAltered(member, parameter, wanted) && member.Awaits(parameter))];
 
-    /// <summary>The members on which somebody's ALTER SYSTEM stands in the way of a key.</summary>
-    public IReadOnlyList<string> Overridden(string key, string wanted) => DynamicSettings.ParameterOf(key) is not { } name ? []
-        : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { } parameter && IsAltered(member, parameter, wanted)).Select(member => member.Name)];
+    /// <summary>Where an ALTER SYSTEM stands in the way of a key: the members, and the parameter.</summary>
+    public IReadOnlyList<(string Member, string Parameter)> Overridden(string key, string wanted) =>
+        key == PatroniHealth.SynchronousKey ? [.. Members.Where(member => member.Altered.ContainsKey(SynchronousStandbys)).Select(member => (member.Name, SynchronousStandbys))]
+        : DynamicSettings.ParameterOf(key) is not { } name ? []
+        : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { } parameter && IsAltered(member, parameter, wanted)).Select(member => (member.Name, name))];
 
     /// <summary>The parameter on whichever member knows it.</summary>
     public Parameter? Any(string name) => Members.Select(member => member.Parameters.GetValueOrDefault(name)).FirstOrDefault(parameter => parameter is not null);

@@ -113,7 +113,8 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
         }
 
         var names = wanted.Keys.Select(DynamicSettings.ParameterOf).ToHashSet(StringComparer.Ordinal);
-        var altered = view.Members.SelectMany(member => member.Altered.Keys.Where(name => !names.Contains(name)).Select(name => $"{name} on {member.Name}")).ToList();
+        var takenBack = wanted.SelectMany(pair => view.Overridden(pair.Key, pair.Value)).Select(found => found.Parameter).ToHashSet(StringComparer.Ordinal);
+        var altered = view.Members.SelectMany(member => member.Altered.Keys.Where(name => !names.Contains(name) && !takenBack.Contains(name)).Select(name => $"{name} on {member.Name}")).ToList();
         if (altered.Count > 0)
         {
             parts.Add($"set with ALTER SYSTEM and not declared: {string.Join(", ", altered)}");

@@ -22,6 +22,8 @@ internal static class Ha
     public static readonly string[] Members = ["db-master-01", "db-slave-01", "db-slave-02"];
     public static readonly string[] Proxies = ["haproxy-01", "haproxy-02"];
 
+    private const string CredentialsFile = "credentials/ha.env";
+
     // Every secret has a value of its own that can be looked for.
     private static readonly string s_secrets = string.Join('\n',
         "POSTGRES_SUPERUSER=kb_admin", "POSTGRES_SUPERPASS=canary-super-Zq7xW4", "POSTGRES_REPL_USER=kb_repl", "POSTGRES_REPL_PASS=canary-repl-Kp3vT9",
@@ -29,7 +31,14 @@ internal static class Ha
         "PATRONI_REST_USER=kbr_rest", "PATRONI_REST_PASS=canary-rest-Vb5nQ1", "PATRONI_RAFT_PASS=canary-raft-Hj6dL3",
         "PGBOUNCER_STATS_USER=kbr_stats", "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7", "KBR_KEY=canary-key-Ps2gB8") + "\n";
 
-    public static Workspace Open(Func<string, string> secrets = null) => new("cluster-ha.yaml", "credentials/ha.env", secrets?.Invoke(s_secrets) ?? s_secrets);
+    public static Workspace Open(Func<string, string> secrets = null) => new("cluster-ha.yaml", CredentialsFile, secrets?.Invoke(s_secrets) ?? s_secrets);
+
+    /// <summary>The credentials file of the cluster under test.</summary>
+    public static string Credentials
+    {
+        get => File.ReadAllText(Path.Combine(HaSetUp.Workspace.Directory, CredentialsFile));
+        set => File.WriteAllText(Path.Combine(HaSetUp.Workspace.Directory, CredentialsFile), value);
+    }
 
     /// <summary>The member that leads, by Patroni's own word on any member that answers.</summary>
     public static string Leader() =>

@@ -57,6 +57,8 @@ public sealed class LiveChangeTests
     {
         var leader = Ha.Leader();
         Change(Current("patroni"), LabImage.Derive("patroni", "next", "LABEL kbr.test=next"));
+        // A replica that starts anew logs in with the new one.
+        Ha.Credentials = Ha.Credentials.Replace("POSTGRES_REPL_PASS=canary-repl-Kp3vT9", "POSTGRES_REPL_PASS=canary-repl-second");
         var foreseen = Foreseen("patroni_cluster");
         Assert.That(foreseen.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
         Assert.That(foreseen.Steps[2], Does.StartWith($"switchover {leader} "));

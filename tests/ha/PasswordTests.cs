@@ -9,12 +9,6 @@ namespace KeyBuzz.Reconciler.HaTests;
 [DependsOnFixture(typeof(ParameterTests), AllowFailure = true)]
 public sealed class PasswordTests
 {
-    private static string Credentials
-    {
-        get => File.ReadAllText(Path.Combine(HaSetUp.Workspace.Directory, "credentials/ha.env"));
-        set => File.WriteAllText(Path.Combine(HaSetUp.Workspace.Directory, "credentials/ha.env"), value);
-    }
-
     [Test]
     public void The_applications_password()
     {
@@ -77,14 +71,14 @@ public sealed class PasswordTests
             proxy, $"docker exec -e PGPASSWORD={password} pgbouncer psql -X -A -t -w -h $(sed -n 's/^listen_addr = //p' /opt/keybuzz/pgbouncer/pgbouncer.ini) -p 6433 -U kbr_stats -d pgbouncer -c 'SHOW VERSION' 2>&1 || true");
     }
 
-    // The last, because all start anew.
+    // The last, because all start anew. The replication user's with it: nobody who starts could stream if it came later.
     [Test]
     [DependsOnTest(nameof(The_password_of_the_poolers_statistics), AllowFailure = true)]
     public void RAFTs_password_in_one_window_that_the_plan_announces_and_without_a_lost_row()
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
         using var writer = TrafficWriter.Start("rekeyed", password: Value("POSTGRES_APP_PASS"));
-        Credentials = Credentials.Replace("PATRONI_RAFT_PASS=canary-raft-Hj6dL3", "PATRONI_RAFT_PASS=canary-raft-new");
+        Ha.Credentials = Ha.Credentials.Replace("PATRONI_RAFT_PASS=canary-raft-Hj6dL3", "PATRONI_RAFT_PASS=canary-raft-new").Replace("POSTGRES_REPL_PASS=canary-repl:new", "POSTGRES_REPL_PASS=canary-repl-last");
         Assert.That(HaSetUp.Workspace.Kbr("plan").Output, Does.Contain("all of them are stopped and started together").And.Contain("about 15 s without writes"));
 
         HaSetUp.Workspace.Apply();
@@ -99,7 +93,7 @@ public sealed class PasswordTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
-    private static string Value(string name) => Regex.Match(Credentials, $"(?m)^{name}=(.*)$").Groups[1].Value;
+    private static string Value(string name) => Regex.Match(Ha.Credentials, $"(?m)^{name}=(.*)$").Groups[1].Value;
 
     // Changes it under open sessions of a user, who may be the one whose password it is, and under a writer.
     private static void Rotate(string name, string user, string password, string wanted)
@@ -107,7 +101,7 @@ public sealed class PasswordTests
         var before = Ha.Members.Select(Ha.Started).ToList();
         using var sessions = new OpenSessions(user, password);
         using var writer = TrafficWriter.Start("rotated", TrafficWriter.Pooled, password: Value("POSTGRES_APP_PASS"));
-        Credentials = Regex.Replace(Credentials, $"(?m)^{name}=.*$", $"{name}={wanted}");
+        Ha.Credentials = Regex.Replace(Ha.Credentials, $"(?m)^{name}=.*$", $"{name}={wanted}");
 
         HaSetUp.Workspace.Apply();
 

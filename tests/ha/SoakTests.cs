@@ -16,10 +16,8 @@ public sealed class SoakTests
 
     private string _secrets = "";
 
-    private static string Credentials => Path.Combine(HaSetUp.Workspace.Directory, "credentials/ha.env");
-
     [SetUp]
-    public void Remember() => _secrets = File.ReadAllText(Credentials);
+    public void Remember() => _secrets = Ha.Credentials;
 
     [Test]
     public void Through_changes_and_faults_no_acknowledged_row_is_lost_and_never_do_two_members_acknowledge()
@@ -42,7 +40,7 @@ public sealed class SoakTests
     [TearDown]
     public void Take_back_what_was_changed()
     {
-        File.WriteAllText(Credentials, _secrets);
+        Ha.Credentials = _secrets;
         HaSetUp.Workspace.Kbr("apply", "--auto-approve");
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(180));
         HaSetUp.Workspace.AssertNothingToDo();

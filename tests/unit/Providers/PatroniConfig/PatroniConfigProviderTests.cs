@@ -94,6 +94,16 @@ internal sealed class PatroniConfigProviderTests
     }
 
     [Test]
+    public void Whom_commits_wait_for_by_ALTER_SYSTEM_stands_in_the_way_of_the_synchronous_mode_and_is_taken_back()
+    {
+        var config = Config(("synchronous_mode", "false"));
+        var left = Observe(config, """{"synchronous_mode": false}""", Member(config, false, [], altered: [("synchronous_standby_names", "ANY 2 (*)")]), Member(config, true, []));
+        Assert.That(Value(left, "synchronous_mode"), Is.EqualTo("false, synchronous_standby_names on db-1 (ALTER SYSTEM)"));
+        Assert.That(left.Note, Is.Null);
+        Assert.That(Value(Observe(config, """{"synchronous_mode": false}""", Member(config, false, [])), "synchronous_mode"), Is.EqualTo("false"));
+    }
+
+    [Test]
     public void Members_that_wait_for_a_restart_are_named()
     {
         const string key = "postgresql.parameters.max_connections";
