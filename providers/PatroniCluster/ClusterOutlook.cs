@@ -56,7 +56,7 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         ArgumentNullException.ThrowIfNull(leaving);
         var steps = Steps(toCome, leaving);
         return steps.IsEmpty ? null
-            : IsPaused ? new RolloutForecast(address, steps, TimeSpan.Zero, "refused while Patroni is paused")
+            : IsPaused && !toCome.IsSubsetOf(leaving) ? Refused(address, steps)
             : Forecast(address, steps, inPlace: Leader is not null && toCome.Contains(Leader) && steps.All(step => step.Kind != RolloutStepKind.Switchover));
     }
 
@@ -111,8 +111,10 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
 
         var inPlace = steps.Count > 0;
         steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes))));
-        return steps.Count == 0 ? null : Forecast(address, steps.ToImmutable(), inPlace);
+        return steps.Count == 0 ? null : IsPaused ? Refused(address, steps.ToImmutable()) : Forecast(address, steps.ToImmutable(), inPlace);
     }
+
+    private static RolloutForecast Refused(Address address, ImmutableArray<RolloutStep> steps) => new(address, steps, TimeSpan.Zero, "refused while Patroni is paused");
 
     private static RolloutForecast Forecast(Address address, ImmutableArray<RolloutStep> steps, bool inPlace)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Net;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -21,6 +22,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private const string MountPoint = "mount_point";
     private const string FormerData = "former_data_directory";
     private const string EverybodyHasIt = "the wanted one on every member";
+    // Longer than an answer that is late, or a server too busy for Patroni's own question.
+    private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_joins = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
@@ -180,7 +183,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     private static string? Preferred(Resource group, PatroniHealth health, RolloutState state) =>
-        group.Spec.OptionalString("preferred_leader") is { } name && health.Leader is { } leader && leader != name && !state.Leaving.Contains(name) && health.Members.Any(member => member.Name == name && member.IsRunning && health.Unfit(member) is null)
+        !health.IsPaused && group.Spec.OptionalString("preferred_leader") is { } name && health.Leader is { } leader && leader != name && !state.Leaving.Contains(name) && health.Members.Any(member => member.Name == name && member.IsRunning && health.Unfit(member) is null)
             ? name : null;
 
     /// <inheritdoc />
@@ -217,12 +220,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             names.ToDictionary(name => name, name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null, StringComparer.Ordinal),
             group.Spec.OptionalString("bootstrap_host"))
         {
+            Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(group).Ticks / 2)),
             WithFormerData = FormerMark(group) is not { } former ? [] : names.Where(name => snapshots.TryGetValue(name, out var snapshot) && snapshot.Get(former) is not null).ToImmutableSortedSet(StringComparer.Ordinal),
             WithPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true).ToHashSet(StringComparer.Ordinal),
             WithOtherPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false).ToHashSet(StringComparer.Ordinal),
         };
         var decided = view.Decide(state);
-        if (decided is RolloutTurn.Go { Hosts.IsEmpty: false } && view.Health.Leader is { } writer && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet)
+        if (decided is not RolloutTurn.Stop && !state.ToCome.IsEmpty && view.Health.Leader is { } writer && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet)
         {
             return notYet;
         }
@@ -296,14 +300,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         var begun = TimeProvider.System.GetTimestamp();
         var waited = begun;
-        var copied = 0L;
+        var copy = new Headway();
         while (true)
         {
             var asked = TimeProvider.System.GetTimestamp();
             var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
-            if (await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false) is var now && now > copied)
+            if (copy.Makes(await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)))
             {
-                (copied, waited) = (now, asked);
+                waited = asked;
             }
 
             var lost = giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
@@ -327,12 +331,16 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     // How many bytes the members that copy their data from the leader have been sent; 0 where none does. A copy of a large database takes longer than any gate should.
     private static async Task<long> CopiedAsync(ClusterConnection connection, PatroniHealth health, IGroupAccess group, CancellationToken cancellationToken)
     {
-        if (health.Leader is not { } leader || health.Members.All(member => member.IsRunning))
+        var copying = group.Members.Where(host => health.Members.Any(member => member.Name == host.Name && !member.IsRunning) && IPAddress.TryParse(host.Address, out _)).ToList();
+        if (health.Leader is not { } leader || copying.Count == 0)
         {
             return 0;
         }
 
-        var read = connection.Sql("SELECT coalesce(sum(backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup");
+        // Somebody's own backup is none of theirs.
+        var read = connection.Sql(
+            "SELECT coalesce(sum(p.backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup p JOIN pg_stat_replication r USING (pid) "
+            + $"WHERE r.client_addr IN ({string.Join(", ", copying.Select(host => SqlText.Literal(host.Address) + "::inet"))})");
         try
         {
             var answer = (await group.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);

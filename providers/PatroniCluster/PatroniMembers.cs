@@ -23,6 +23,11 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
     public async Task RestartNextAsync(IReadOnlyCollection<string> members, bool leaderFirst, CancellationToken cancellationToken)
     {
         var health = await HealthyAsync(cancellationToken).ConfigureAwait(false);
+        if (health.IsPaused)
+        {
+            throw new ChangeFailedException($"{string.Join(" and ", members)} wait for a restart: {RolloutView.Paused}");
+        }
+
         var leader = health.Leader!;
         var replicas = health.Members.Where(member => !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal).Select(member => member.Name).ToList();
         var next = leaderFirst ? leader : replicas.FirstOrDefault(members.Contains);

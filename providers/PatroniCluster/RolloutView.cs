@@ -11,8 +11,8 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="BootstrapHost">The member that may initialise the cluster, or null.</param>
 internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth Health, IReadOnlySet<string> Stopped, IReadOnlyDictionary<string, bool?> HoldsData, string? BootstrapHost)
 {
-    // Longer than an answer that is late, or a server too busy for Patroni's own question.
-    private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(15);
+    /// <summary>How long one who does not serve may only be late.</summary>
+    public required TimeSpan Silence { get; init; }
 
     /// <summary>Members whose container was started with the RAFT password that is wanted.</summary>
     public IReadOnlySet<string> WithPassword { get; init; } = ImmutableHashSet<string>.Empty;
@@ -32,8 +32,11 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
     /// <summary>Whether a member does not serve: to disrupt it costs nothing.</summary>
     public bool IsDown(string name) => Stopped.Contains(name) || Member(name) is not { IsRunning: true };
 
+    /// <summary>Why nobody is restarted while Patroni is paused.</summary>
+    internal const string Paused = "Patroni is paused, so that it would start nothing again and let nobody take over; end the pause ('patronictl resume'), and apply again";
+
     /// <summary>Whether one who does not serve by this look may be well by the next: the leader that was slow to answer, for example, looks like a cluster without one.</summary>
-    public bool MayBeLate(IEnumerable<string> down, RolloutState state) => state.Waited < s_silence
+    public bool MayBeLate(IEnumerable<string> down, RolloutState state) => state.Waited < Silence
         && down.Any(name => !Stopped.Contains(name) && Member(name) is not { State: "start failed" or "crashed" or "stopped" });
 
     /// <summary>Whose turn it is.</summary>
@@ -46,7 +49,7 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
 
         if (Health.IsPaused && !state.ToCome.IsSubsetOf(state.Leaving))
         {
-            return new RolloutTurn.Stop("Patroni is paused, so that it would start nothing again and let nobody take over; end the pause ('patronictl resume'), and apply again");
+            return new RolloutTurn.Stop(Paused);
         }
 
         // Set aside everywhere, the data would be nowhere: one that leads keeps it until another one has it.

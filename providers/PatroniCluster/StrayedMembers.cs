@@ -24,10 +24,11 @@ internal static class StrayedMembers
         }
 
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (await StrayedAsync(resource, group, cancellationToken).ConfigureAwait(false) is { } strayed && strayed.Except(seen).FirstOrDefault() is { } name)
+        while ((await LookAsync(resource, group, cancellationToken).ConfigureAwait(false)).Strayed is var strayed && strayed.Except(seen).FirstOrDefault() is { } name)
         {
             seen.Add(name);
-            if (!await StaysOutsideAsync(name, s_reconnects).ConfigureAwait(false))
+            // A link that was cut is made again by itself, and one look may have met a machine that was too slow to answer.
+            if (await UntilAsync(look => !look.Strayed.Contains(name), s_reconnects).ConfigureAwait(false))
             {
                 continue;
             }
@@ -38,32 +39,31 @@ internal static class StrayedMembers
                 throw new ChangeFailedException($"{name} is outside RAFT, and {unit} could not be restarted there: {result.Error.Trim()}");
             }
 
-            if (strayed.Count > 1 && await StaysOutsideAsync(name, patience).ConfigureAwait(false))
+            if (strayed.Count > 1 && !await UntilAsync(look => look.Answering.Contains(name) && !look.Strayed.Contains(name), patience).ConfigureAwait(false))
             {
                 throw new ChangeFailedException($"{name} is outside RAFT, also {patience.TotalSeconds:0} s after {unit} was restarted there; see 'docker logs {ClusterConnection.Of(resource).Container}' on it");
             }
         }
 
-        // A link that was cut is made again by itself, and one look may have met a machine that was too slow to answer.
-        async Task<bool> StaysOutsideAsync(string name, TimeSpan limit)
+        async Task<bool> UntilAsync(Func<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed), bool> condition, TimeSpan limit)
         {
             var begun = TimeProvider.System.GetTimestamp();
-            while ((await StrayedAsync(resource, group, cancellationToken).ConfigureAwait(false)).Contains(name))
+            while (!condition(await LookAsync(resource, group, cancellationToken).ConfigureAwait(false)))
             {
                 if (TimeProvider.System.GetElapsedTime(begun) > limit)
                 {
-                    return true;
+                    return false;
                 }
 
                 await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
             }
 
-            return false;
+            return true;
         }
     }
 
-    // Who is to be restarted to take part in RAFT again. A member that cannot reach RAFT's leader would be worse off afterwards: it streams now, and would not start.
-    private static async Task<IReadOnlyList<string>> StrayedAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    // Whose Patroni answers, and who of them is to be restarted to take part in RAFT again. A member that cannot reach RAFT's leader would be worse off afterwards: it streams now, and would not start.
+    private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
     {
         var snapshots = await PatroniClusterProvider.ReadAllAsync(group, [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), PatroniClusterProvider.RaftOf(resource)], cancellationToken).ConfigureAwait(false);
         var health = PatroniClusterProvider.Judge(resource, snapshots, group.Members.Select(member => member.Name));
@@ -72,7 +72,7 @@ internal static class StrayedMembers
         // Where nobody leads, those that do not take part in RAFT at all have nothing to lose.
         if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
         {
-            return health.Leaders.IsEmpty && !health.IsPaused ? raft.Mute : [];
+            return (answering, health.Leaders.IsEmpty && !health.IsPaused ? raft.Mute : []);
         }
 
         var port = new PortRead(leader.Address, RaftMembership.PortOf(resource));
@@ -85,6 +85,6 @@ internal static class StrayedMembers
             }
         }
 
-        return strayed;
+        return (answering, strayed);
     }
 }

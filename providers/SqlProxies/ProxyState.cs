@@ -16,7 +16,7 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
 
     private bool IsWhole => Problems.IsEmpty;
 
-    /// <summary>Whether sessions have to come by another proxy before this one is taken away: something runs on it, though one look may have found it ill, and the others serve. Pure.</summary>
+    /// <summary>Whether sessions have to come by another proxy before this one is taken away: its HAProxy runs, though one look may have found it ill, and the others serve. Pure.</summary>
     /// <param name="proxies">The proxies.</param>
     /// <param name="state">Who has still to be disrupted.</param>
     /// <param name="next">The one whose turn it is.</param>
@@ -24,7 +24,7 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
     {
         ArgumentNullException.ThrowIfNull(proxies);
         ArgumentNullException.ThrowIfNull(state);
-        return proxies.Where(proxy => !state.Left.Contains(proxy.Name)).All(proxy => proxy.Name == next ? !proxy.IsDown : proxy.IsWhole);
+        return proxies.Where(proxy => !state.Left.Contains(proxy.Name)).All(proxy => proxy.Name == next ? proxy.HaproxyRuns : proxy.IsWhole);
     }
 
     /// <summary>Whose turn it is. Pure.</summary>

@@ -26,13 +26,13 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
         var config = Make(
             "patroni_config", topology.Scope, "dynamic",
             ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), ("raft_port", (long)topology.Ports.Raft), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
-        { Requires = [cluster.Address] };
+        { Requires = [cluster.Address], After = [InGroup("role", topology.Replication.Name)] };
         yield return config;
 
-        // What is changed by SQL comes after what may restart the leader.
+        // What is changed by SQL comes after what may restart the leader; but for the password that a member logs in with when it is restarted.
         foreach (var resource in BySql(cluster))
         {
-            yield return resource with { After = [.. resource.After, config.Address] };
+            yield return config.After.Contains(resource.Address) ? resource : resource with { After = [.. resource.After, config.Address] };
         }
     }
 

@@ -119,7 +119,7 @@ public sealed class Rollout
         var begun = _time.GetTimestamp();
         var limit = _policy.GateTimeout(_group);
         var waited = "the group's health could not be read";
-        var progress = 0L;
+        var headway = new Headway();
         while (!stop.IsCancellationRequested)
         {
             var unsettled = !before.IsCompleted;
@@ -135,8 +135,7 @@ public sealed class Rollout
                         return ([], refused.Reason);
                     case RolloutTurn.Wait wait:
                         waited = wait.Reason;
-                        getsOn = wait.Progress > progress;
-                        progress = Math.Max(progress, wait.Progress);
+                        getsOn = headway.Makes(wait.Progress);
                         break;
                 }
             }

@@ -198,7 +198,7 @@ public sealed class Planner
                         $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'; nothing is planned",
                         resource.Location,
                         detail: attribute.FixedBecause,
-                        remedy: $"put '{was}' back",
+                        remedy: $"put '{was}' back; where it was never so, and only recorded by an import, 'kbr state rm {resource.Address}' and import again",
                         address: resource.Address.ToString()));
                 }
             }

@@ -297,11 +297,15 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void What_is_changed_by_SQL_comes_after_parameters_that_may_restart_the_leader()
+    public void What_is_changed_by_SQL_comes_after_parameters_that_may_restart_the_leader_but_for_the_role_that_a_restarted_member_logs_in_as()
     {
-        var bySql = Load(Minimal).Resources.Where(resource => resource.Address.Type is "role" or "database" or "extension").ToArray();
-        Assert.That(bySql, Has.Length.GreaterThan(3));
-        Assert.That(bySql.Select(resource => resource.After), Has.All.Contains(new Address("patroni_config", "keybuzz-pg", "keybuzz-pg")));
+        var resources = Load(Minimal).Resources;
+        var config = new Address("patroni_config", "keybuzz-pg", "keybuzz-pg");
+        var bySql = resources.Where(resource => resource.Address.Type is "role" or "database" or "extension").ToLookup(resource => resource.Address.Name == "kb_repl");
+        Assert.That(bySql[false].ToArray(), Has.Length.GreaterThan(2));
+        Assert.That(bySql[false].Select(resource => resource.After), Has.All.Contains(config));
+        Assert.That(bySql[true].Single().After, Is.Empty);
+        Assert.That(resources.Single(resource => resource.Address == config).After, Is.EqualTo(new[] { bySql[true].Single().Address }));
     }
 
     [Test]

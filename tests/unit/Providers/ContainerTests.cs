@@ -159,7 +159,7 @@ public sealed class ContainerTests
     public void What_must_succeed_before_it_is_replaced_is_run_before_the_former_one_is_stopped()
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Replace, Container(("validate", "is-it-right")), [])).Text;
-        Assert.That(text.IndexOf("( is-it-right )", StringComparison.Ordinal), Is.InRange(1, text.IndexOf("\n    stop \"$name\"", StringComparison.Ordinal)));
+        Assert.That(text.IndexOf("sh -c 'is-it-right'", StringComparison.Ordinal), Is.InRange(1, text.IndexOf("\n    stop \"$name\"", StringComparison.Ordinal)));
     }
 
     [TestCase("restart", "docker update", "&& settled; then")]

@@ -164,6 +164,8 @@ internal sealed class PatroniClusterProviderTests
 
         var longAgo = TimeSpan.FromSeconds(20);
         Assert.That(await NextAsync(Group(late), Names, waited: longAgo), Is.EqualTo("go db-1"), "perhaps its change mends it");
+        var shortGate = ProviderBench.Resource(_provider, "pg", ("gate_timeout", 10L));
+        Assert.That(await NextAsync(Group(late), Names, resource: shortGate, waited: TimeSpan.FromSeconds(6)), Is.EqualTo("go db-1"), "before the gate's time is over");
         var broken = Replica("db-1").Replace("\"running\"", "\"start failed\"", StringComparison.Ordinal);
         Assert.That(await NextAsync(Group(Healthy(("db-1", broken))), ["db-1"]), Is.EqualTo("go db-1"), "it does not come by itself");
     }
@@ -176,6 +178,8 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(paused, stopped: ["db-3"]), ["db-3"]), Does.StartWith("stop Patroni is paused"), "it would not be started");
         Assert.That(await NextAsync(Group(paused), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"), "it does not come back anyway");
         Assert.That(ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, [.. Names], [])!.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, refused while Patroni is paused"));
+        Assert.That(ClusterOutlook.Of(Judge(paused), null).LeaderFirst(Resource().Address, ["db-1"])!.Summary, Is.EqualTo("1 restart, refused while Patroni is paused"));
+        Assert.That(ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, ["db-3"], ["db-3"])!.Summary, Does.Not.Contain("refused"));
     }
 
     [Test]
@@ -196,6 +200,11 @@ internal sealed class PatroniClusterProviderTests
         var group = Group(Healthy(), stored: ScramVerifier.Make("old", new byte[16]));
         Assert.That(await NextAsync(group, Names, resource: resource), Is.EqualTo("go db-2"));
         Assert.That(group.Sql, Is.EqualTo(new[] { $"db-1: ROLE \"kb_repl\" PASSWORD '{verifier}'" }));
+
+        var refused = Replica("db-2").Replace("\"replication_state\": \"streaming\",", "", StringComparison.Ordinal);
+        var stuck = Group(Healthy(("db-2", refused)), stored: ScramVerifier.Make("old", new byte[16]));
+        Assert.That(await NextAsync(stuck, ["db-3"], resource: resource), Does.StartWith("wait db-2: it does not stream"));
+        Assert.That(stuck.Sql, Has.Count.EqualTo(1), "also where a replica waits for it");
 
         var settled = Group(Healthy(), stored: ScramVerifier.Make("new", new byte[16] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 }));
         Assert.That(await NextAsync(settled, Names, resource: resource), Is.EqualTo("go db-2"));

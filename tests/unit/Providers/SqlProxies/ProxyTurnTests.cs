@@ -56,13 +56,14 @@ internal sealed class ProxyTurnTests
     }
 
     [Test]
-    public void Sessions_have_to_come_by_another_one_also_before_one_goes_that_looked_ill_unless_nothing_runs_on_it_or_nobody_else_serves()
+    public void Sessions_have_to_come_by_another_one_also_before_one_goes_that_looked_ill_unless_its_HAProxy_does_not_run_or_nobody_else_serves()
     {
         var ill = s_two with { Problems = ["lb-2: SQL through PgBouncer on port 6433 does not work"] };
         RolloutState state = new(["lb-2"], []);
         Assert.That(ProxyState.HandsOver([s_one, s_two], state, "lb-2"));
         Assert.That(ProxyState.HandsOver([s_one, ill], state, "lb-2"));
         Assert.That(ProxyState.HandsOver([s_one, Stopped("lb-2")], state, "lb-2"), Is.False);
+        Assert.That(ProxyState.HandsOver([s_one, new ProxyState("lb-2", false, true, ["lb-2: HAProxy does not run"])], state, "lb-2"), Is.False, "nobody comes by it");
         Assert.That(ProxyState.HandsOver([Stopped("lb-1"), ill], state, "lb-2"), Is.False);
     }
 
