@@ -121,7 +121,19 @@ internal static class ContainerComparison
             .Select(pair => pair.Key)]);
 
     private static ImmutableSortedDictionary<string, string> Variables(JsonElement config) =>
-        List(config, "Env").Select(line => line.Split('=', 2)).ToImmutableSortedDictionary(pair => pair[0], pair => pair.Length > 1 ? pair[1] : "", StringComparer.Ordinal);
+        ByName(List(config, "Env").Select(line => line.Split('=', 2)).Select(pair => (pair[0], pair.Length > 1 ? pair[1] : "")));
+
+    // Docker keeps what it was told twice; the last one counts.
+    private static ImmutableSortedDictionary<string, string> ByName(IEnumerable<(string Name, string Value)> pairs)
+    {
+        var values = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var (name, value) in pairs)
+        {
+            values[name] = value;
+        }
+
+        return values.ToImmutable();
+    }
 
     // A volume that only the image asked for belongs to the image.
     private static IEnumerable<string> Mounts(JsonElement container, JsonElement? image)
@@ -147,10 +159,7 @@ internal static class ContainerComparison
     }
 
     private static ImmutableSortedDictionary<string, string> Ulimits(JsonElement host) =>
-        Items(host, "Ulimits").ToImmutableSortedDictionary(
-            limit => Text(limit, "Name"),
-            limit => string.Create(CultureInfo.InvariantCulture, $"{Number(limit, "Soft")}:{Number(limit, "Hard")}"),
-            StringComparer.Ordinal);
+        ByName(Items(host, "Ulimits").Select(limit => (Text(limit, "Name"), string.Create(CultureInfo.InvariantCulture, $"{Number(limit, "Soft")}:{Number(limit, "Hard")}"))));
 
     // The engine adds the options of its own configuration: only those asked for are compared.
     private static ImmutableSortedDictionary<string, string> LogOptions(ContainerSpec spec, JsonElement host)

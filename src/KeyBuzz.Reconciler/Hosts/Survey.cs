@@ -303,6 +303,19 @@ public class FleetReader : IAsyncDisposable
         // The last one counts: a resource that was read as it was applied, over one that was read as it is configured.
         Observation? Observe(Resource resource)
         {
+            try
+            {
+                return Judge(resource);
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                // What a provider did not foresee in a host's answer is an error of that resource; all others are planned.
+                return new Observation.Unknown($"internal error: what was read of it was not understood: {exception.Message}");
+            }
+        }
+
+        Observation? Judge(Resource resource)
+        {
             switch (_providers.Get(resource.Address.Type))
             {
                 case IHostResourceProvider provider:

@@ -58,6 +58,7 @@ public sealed class ContainerTests
     [TestCase("\"A=1\"", "\"A=2\"", "environment=A=2")]
     [TestCase("\"A=1\"", "\"A=1\",\"B=2\"", "environment=A=1\nB=2")]
     [TestCase("\"LANG=C\"", "\"LANG=fr\"", "environment=A=1\nLANG=fr")]
+    [TestCase("\"A=1\"", "\"A=1\",\"A=2\"", "environment=A=2")]
     [TestCase("[\"sleep\",\"inf\"]", "[\"sleep\",\"9\"]", "command=sleep\n9")]
     [TestCase("[\"/init\"]", "[\"/other\"]", "entrypoint=/other")]
     [TestCase("\"User\":\"app\"", "\"User\":\"root\"", "user=root")]
@@ -80,6 +81,10 @@ public sealed class ContainerTests
         var json = ContainerJson.Replace(field, changed, StringComparison.Ordinal);
         Assert.That(Differences(Container(), Observe(Container(), json)), Is.EqualTo(new[] { expected }));
     }
+
+    [Test]
+    public void A_variable_that_is_there_twice_has_its_last_value() =>
+        Assert.That(Differences(Container(), Observe(Container(), ContainerJson.Replace("\"A=1\"", "\"A=2\",\"A=1\"", StringComparison.Ordinal))), Is.Empty);
 
     [Test]
     public void Another_image_is_one_difference_though_its_defaults_differ_too()
