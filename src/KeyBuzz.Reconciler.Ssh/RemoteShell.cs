@@ -42,6 +42,12 @@ internal sealed class RemoteShell : IAsyncDisposable
 
     public static async Task<RemoteShell> OpenAsync(SshConnection connection, CancellationToken cancellationToken)
     {
+        // On a connection that is gone the library does not give back the session it counts for each try, and with too many of them the next one waits for ever.
+        if (!connection.Client.IsConnected)
+        {
+            throw connection.Broken(null);
+        }
+
         try
         {
             var shell = await Task.Run(

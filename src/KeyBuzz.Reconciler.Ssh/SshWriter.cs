@@ -20,7 +20,9 @@ internal sealed class SshWriter : IHostWriter
 
     private readonly SshConnection _connection;
     private readonly RemoteShell _lockShell;
-    private readonly Channel<RemoteShell> _idle = Channel.CreateUnbounded<RemoteShell>();
+
+    // A null among the shells stands for one that could not be opened: whoever waits is to try for itself, or it would wait for a shell that never comes.
+    private readonly Channel<RemoteShell?> _idle = Channel.CreateUnbounded<RemoteShell?>();
     private readonly List<RemoteShell> _workers = [];
     private readonly Lock _gate = new();
     private int _limit;
@@ -147,17 +149,20 @@ internal sealed class SshWriter : IHostWriter
                 return shell;
             }
 
-            lock (_gate)
+            if (shell is not null)
             {
-                _workers.Remove(shell);
-                _opened--;
-            }
+                lock (_gate)
+                {
+                    _workers.Remove(shell);
+                    _opened--;
+                }
 
-            await shell.DisposeAsync().ConfigureAwait(false);
+                await shell.DisposeAsync().ConfigureAwait(false);
+            }
         }
     }
 
-    // Answers null when no more shells may be opened, and there is one to wait for.
+    // Answers null when no more shells may be opened, and there is one to wait for: in use, or about to be opened by somebody who hands on a null should that fail.
     private async Task<RemoteShell?> TryOpenAsync(CancellationToken cancellationToken)
     {
         lock (_gate)
@@ -187,6 +192,7 @@ internal sealed class SshWriter : IHostWriter
                 }
             }
 
+            _idle.Writer.TryWrite(null);
             throw;
         }
     }

@@ -204,6 +204,45 @@ public sealed class SshConnectorTests
         Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
     }
 
+    // What waited for a shell of a connection that was gone waited for ever: there were fewer shells than scripts, and each that failed to open woke nobody.
+    [Test]
+    public async Task When_a_connection_is_cut_scripts_that_wait_for_a_shell_fail_too()
+    {
+        var (started, go) = (Path.Combine(_server.Directory, "cut-started-"), Path.Combine(_server.Directory, "cut-go"));
+        await using var connection = await ConnectAsync(_server.Relayed);
+        await using var writer = await connection.OpenWriterAsync(Holder, 4, CancellationToken.None);
+        var running = Enumerable.Range(0, 16).Select(i => writer.RunAsync(
+            new Script($"touch {started}{i}; while [ ! -e {go} ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(60) }, CancellationToken.None)).ToList();
+        Wait.Until(() => Directory.GetFiles(_server.Directory, "cut-started-*").Length == 4, "four scripts to start");
+
+        _server.Cut();
+
+        Assert.That(await ErrorsAsync(running), Has.Exactly(16).Contains("broke off"));
+        Assert.That(await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo later"), CancellationToken.None))), Has.Exactly(16).Contains("broke off"));
+        await File.WriteAllTextAsync(go, "");
+    }
+
+    [Test]
+    public async Task When_no_shell_can_be_opened_all_scripts_fail_and_once_one_can_be_the_next_one_runs()
+    {
+        const string work = "/run/kbr/work";
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 4, CancellationToken.None);
+        File.Move(work, work + ".test");
+        try
+        {
+            // Opened for nobody else, it is locked: no shell can have its share.
+            await using var locked = new FileStream(work, FileMode.CreateNew, FileAccess.Write, FileShare.None);
+            Assert.That(await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo never"), CancellationToken.None))), Has.Exactly(16).Contains("cannot be locked"));
+        }
+        finally
+        {
+            File.Move(work + ".test", work, overwrite: true);
+        }
+
+        Assert.That((await writer.RunAsync(new Script("echo next"), CancellationToken.None)).Output, Is.EqualTo("next\n"));
+    }
+
     [Test]
     public async Task A_changed_host_key_is_refused_also_when_new_ones_are_accepted()
     {
@@ -269,6 +308,19 @@ public sealed class SshConnectorTests
     private Task<IHostConnection> ConnectAsync(Host? host = null) => host is null
         ? new SshConnector(_server.Settings).ConnectAsync(_server.Host, CancellationToken.None)
         : new SshConnector(_server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_relay"), HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(host, CancellationToken.None);
+
+    // What each says that fails; one that does not even end fails the test.
+    private static Task<string[]> ErrorsAsync(IEnumerable<Task<ScriptResult>> scripts) => Task.WhenAll(scripts.Select(async script =>
+    {
+        try
+        {
+            return $"it ran: {await script}";
+        }
+        catch (HostException exception)
+        {
+            return exception.Message;
+        }
+    })).WaitAsync(TimeSpan.FromSeconds(60));
 
     private static async Task<IHostWriter> OpenWhenFreeAsync(IHostConnection connection)
     {
