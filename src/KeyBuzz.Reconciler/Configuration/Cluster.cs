@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Encodings.Web;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
@@ -76,13 +77,21 @@ public sealed class Secrets
     public const string KeyName = "KBR_KEY";
 
     private readonly ImmutableSortedDictionary<string, string> _values;
-    private readonly ImmutableHashSet<string> _plain;
+    private readonly ImmutableArray<string> _masked;
 
     /// <summary>Takes the values by name.</summary>
     public Secrets(ImmutableSortedDictionary<string, string> values) : this(values, []) { }
 
     /// <summary>Takes the values by name, and the names whose values are no secrets.</summary>
-    public Secrets(ImmutableSortedDictionary<string, string> values, ImmutableHashSet<string> plain) => (_values, _plain) = (values, plain);
+    public Secrets(ImmutableSortedDictionary<string, string> values, ImmutableHashSet<string> plain)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        _values = values;
+
+        // As it is, and as Utf8JsonWriter writes it, who escapes + & ' " < > \ and all beyond ASCII. The longest first: one secret may be part of another.
+        _masked = [.. values.Where(pair => pair.Value.Length >= 4 && !plain.Contains(pair.Key)).SelectMany(pair => (string[])[pair.Value, JavaScriptEncoder.Default.Encode(pair.Value)])
+            .Distinct().OrderByDescending(value => value.Length)];
+    }
 
     /// <summary>The names that have a value.</summary>
     public IEnumerable<string> Names => _values.Keys;
@@ -90,10 +99,10 @@ public sealed class Secrets
     /// <summary>The value of that name, or null.</summary>
     public string? Find(string name) => _values.GetValueOrDefault(name);
 
-    /// <summary>Replaces every secret value of at least four characters in a text that a person or a file will see.</summary>
+    /// <summary>Replaces every secret value of at least four characters in a text that a person or a file will see, which may be JSON.</summary>
     public string Mask(string text)
     {
-        foreach (var value in _values.Where(pair => pair.Value.Length >= 4 && !_plain.Contains(pair.Key)).Select(pair => pair.Value).OrderByDescending(value => value.Length))
+        foreach (var value in _masked)
         {
             text = text.Replace(value, SecretText.Mask, StringComparison.Ordinal);
         }

@@ -127,6 +127,25 @@ public sealed class SavedPlanTests : LocalCluster
         Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False);
     }
 
+    // Kbr, by which all of these run it, fails for a secret in what is printed.
+    [Test]
+    public void A_secret_of_characters_that_json_escapes_is_masked_in_plans_diagnostics_and_saved_plans()
+    {
+        const string odd = "canary-+2024&\"prod<é";
+        WriteSecrets($"'{odd}'");
+        WriteCluster(more: $"  - {{ type: directory, name: odd, host: db-1, path: 'FOLDER/{odd}' }}");
+
+        var paths = Document("plan", "--out", "f.plan").GetProperty("changes").EnumerateArray()
+            .SelectMany(change => change.GetProperty("differences").EnumerateArray()).Where(difference => difference.GetProperty("attribute").GetString() == "path").Select(difference => difference.GetProperty("after").GetString());
+        Assert.That(paths, Has.One.EqualTo($"{Folder}/host/(secret)"));
+        Assert.That(File.ReadAllText(Plan), Does.Not.Contain("canary-").And.Contain("/host/(secret)"));
+        Assert.That(Document("show", "f.plan").GetProperty("plan").GetProperty("changes").GetArrayLength(), Is.EqualTo(3));
+
+        Write("host/" + odd, "in the way");
+        Assert.That(
+            Document("plan").GetProperty("diagnostics").EnumerateArray().Select(diagnostic => diagnostic.GetProperty("summary").GetString()), Has.One.Contains("/host/(secret) is a regular file, not a directory"));
+    }
+
     [Test]
     public void A_plan_of_nothing_is_saved_too_and_changes_nothing()
     {
