@@ -149,23 +149,28 @@ public class FleetReader : IAsyncDisposable
     {
         var answers = await ReadAsync(hosts, _ => [new RecordsRead(_cluster.Name)], cancellationToken).ConfigureAwait(false);
         var copies = ImmutableArray.CreateBuilder<RecordCopy>();
+        var strays = ImmutableArray.CreateBuilder<RecordCopy>();
         var read = ImmutableHashSet.CreateBuilder<string>();
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
         foreach (var (host, (snapshot, unreachable)) in answers.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
-            var (records, damaged) = snapshot is null ? ([], null) : RecordsIn(snapshot);
-            copies.AddRange(records.Select(record => new RecordCopy(host, record)));
-            if ((unreachable ?? damaged) is { } error)
-            {
-                diagnostics.Add(Diagnostic.Error($"{host}: {error}", host: host));
-            }
-            else
+            var (own, others, damaged) = snapshot is null ? ([], [], null) : RecordsIn(host, snapshot);
+            copies.AddRange(own.Select(record => new RecordCopy(host, record)));
+            strays.AddRange(others.Select(record => new RecordCopy(host, record)));
+            var unusable = unreachable ?? damaged;
+            if (unusable is null)
             {
                 read.Add(host);
             }
+
+            if ((unusable ?? NotOf(host, others)) is { } error)
+            {
+                diagnostics.Add(Diagnostic.Error($"{host}: {error}", host: host));
+            }
         }
 
-        return new RecordsFound(copies.ToImmutable(), read.ToImmutable(), diagnostics.ToImmutable());
+        // Of two that are as new the first counts, and that is the one on the host it speaks of.
+        return new RecordsFound([.. copies, .. strays], read.ToImmutable(), diagnostics.ToImmutable());
     }
 
     /// <summary>Reads and judges the preconditions of these hosts, and nothing else.</summary>
@@ -246,7 +251,8 @@ public class FleetReader : IAsyncDisposable
         {
             var newest = new Dictionary<Address, ResourceRecord>();
             var copies = new Dictionary<Address, List<(string Host, long Serial)>>();
-            foreach (var (part, record) in parts.SelectMany(part => part.Records.Select(record => (part, record))))
+            // In the order of their names: of two copies that are as new the same one counts every time.
+            foreach (var (part, record) in parts.OrderBy(part => part.Host.Name, StringComparer.Ordinal).SelectMany(part => part.Records.Select(record => (part, record))))
             {
                 var group = fleet._providers.Find(record.Address.Type) is IGroupResourceProvider;
                 if (group)
@@ -349,8 +355,8 @@ public class FleetReader : IAsyncDisposable
     {
         var snapshot = await reader.ReadAsync(ProbeReads(host.Name, checkPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
-        var (records, error) = RecordsIn(snapshot);
-        var whole = error is null;
+        var (records, others, damaged) = RecordsIn(host.Name, snapshot);
+        var error = damaged ?? NotOf(host.Name, others);
         if (checkPreconditions)
         {
             foreach (var precondition in Preconditions(host.Name))
@@ -367,18 +373,21 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        return new HostPart(host, error, snapshot, records, diagnostics.ToImmutable()) { RecordsAreWhole = whole };
+        return new HostPart(host, error, snapshot, records, diagnostics.ToImmutable()) { RecordsAreWhole = damaged is null };
     }
 
-    private (ImmutableArray<ResourceRecord> Records, string? Error) RecordsIn(Snapshot snapshot)
+    // A host's own records, with those of its groups; those that speak of another host; and why one cannot be used.
+    private (ImmutableArray<ResourceRecord> Own, ImmutableArray<ResourceRecord> Others, string? Damaged) RecordsIn(string host, Snapshot snapshot)
     {
         string? error = null;
-        var records = ImmutableArray.CreateBuilder<ResourceRecord>();
+        var own = ImmutableArray.CreateBuilder<ResourceRecord>();
+        var others = ImmutableArray.CreateBuilder<ResourceRecord>();
         foreach (var text in snapshot.Get(new RecordsRead(_cluster.Name)))
         {
             try
             {
-                records.Add(RecordJson.Read(text, _cluster.Name, _providers));
+                var record = RecordJson.Read(text, _cluster.Name, _providers);
+                (record.Address.Host != host && _providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
             }
             catch (FormatException exception)
             {
@@ -386,7 +395,23 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        return (records.ToImmutable(), error);
+        return (own.ToImmutable(), others.ToImmutable(), error);
+    }
+
+    // Records go with the disk: into a host that was made from a copy of another, and along with one that got another name. What they speak of is not what is there, or is not called that any more.
+    private string? NotOf(string host, ImmutableArray<ResourceRecord> others)
+    {
+        var directory = RecordScript.Directory(_cluster.Name);
+        var said = others.GroupBy(record => record.Address.Host).OrderBy(group => group.Key, StringComparer.Ordinal).Select(group =>
+        {
+            var other = group.Key;
+            var first = group.Min(record => record.Address);
+            return (group.Count() == 1 ? $"{directory} holds a record of {other}, {first}; " : $"{directory} holds {group.Count()} records of {other}, such as {first}; ")
+                + (_cluster.Hosts.Any(known => known.Name == other)
+                    ? $"if {host} was made from a copy of {other}, move that directory away on {host}; kbr state rm would remove the records on {other}, too"
+                    : $"if {other} is called {host} now: kbr state mv '*@{other}' '*@{host}', or kbr state rm '*@{other}' to adopt anew what is there; if {host} was made from a copy of it, move that directory away on {host}");
+        }).ToList();
+        return said.Count == 0 ? null : string.Join("; ", said);
     }
 
     // Asks a host what only the records made known.

@@ -25,12 +25,12 @@ internal static class StateEditCommand
 
     public static Command CreateMove(SessionContext context)
     {
-        var from = new Argument<string>("FROM") { Description = "The address that is recorded." };
-        var to = new Argument<string>("TO") { Description = "The address that it is to have: the same type, on the same host." };
+        var from = new Argument<string>("FROM") { Description = "The address that is recorded; '*@OLD' for all records of a host that got another name." };
+        var to = new Argument<string>("TO") { Description = "The address that it is to have: the same type, on the same host; '*@NEW' for a host's new name." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
         var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve };
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
-            context, parsed, terminal, "state mv", parsed.GetValue(approve), (session, found) => [Move(session, found, AddressOf(parsed.GetValue(from)!), AddressOf(parsed.GetValue(to)!))], stop)));
+            context, parsed, terminal, "state mv", parsed.GetValue(approve), (session, found) => Moves(session, found, parsed.GetValue(from)!, parsed.GetValue(to)!), stop)));
         return command;
     }
 
@@ -38,9 +38,19 @@ internal static class StateEditCommand
         ? address
         : throw new DiagnosticException(Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host"));
 
+    private static ImmutableArray<RecordEdit> Moves(Session session, RecordsFound found, string from, string to) => HostOf(from) is { } && HostOf(to) is { } host
+        ? [.. found.Matching(new AddressPattern(from)).Select(copy => copy.Record.Address).Distinct().Order().Select(address => Move(session, found, address, address with { Host = host }))]
+        : [Move(session, found, AddressOf(from), AddressOf(to))];
+
+    // Of '*@HOST', which stands for all that is on it.
+    private static string? HostOf(string text) => text.StartsWith("*@", StringComparison.Ordinal) && text.AsSpan(2).IndexOfAny('*', '?') < 0 ? text[2..] : null;
+
     private static RecordEdit Move(Session session, RecordsFound found, Address from, Address to)
     {
-        if (from.Type != to.Type || from.Host != to.Host || from == to)
+        // A host that got another name has its records already, and nobody else does. Those of a host that is there are its own, also in a copy of its disk.
+        ImmutableArray<string> places = [.. found.Copies.Where(copy => copy.Record.Address == from).Select(copy => copy.Place).OfType<string>()];
+        var isRenamed = places is [var only] && only == to.Host && session.Providers.Find(from.Type) is IHostResourceProvider && session.Cluster.Hosts.All(host => host.Name != from.Host);
+        if (from.Type != to.Type || (from.Host != to.Host && !isRenamed) || from == to)
         {
             throw new DiagnosticException(Diagnostic.Error(
                 $"{from} cannot become {to}", remedy: "type and host stay: a record lies on the host it speaks of, and something on another host is another thing"));
@@ -53,7 +63,8 @@ internal static class StateEditCommand
 
         var edit = RecordEdit.Of(found.Matching(new AddressPattern(from.ToString())), null);
         var desired = session.Graph.Find(to) is { } node ? session.Providers.Get(to.Type).Desired(node.Resource) : Comparable.None;
-        return edit with { Becomes = edit.Record.Rename(to, desired, session.Fingerprint) };
+        var requires = edit.Record.Requires.Select(required => required.Host == from.Host ? required with { Host = to.Host } : required);
+        return edit with { Becomes = edit.Record.Rename(to, desired, session.Fingerprint) with { Requires = [.. requires] } };
     }
 
     private static async Task<int> EditAsync(

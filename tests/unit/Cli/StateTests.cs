@@ -83,6 +83,57 @@ public sealed class StateTests : LocalCluster
     }
 
     [Test]
+    public void A_host_that_got_another_name_is_refused_until_its_records_are_given_it_and_then_nothing_is_left_to_do()
+    {
+        Done("apply", "--auto-approve");
+        var before = File.GetLastWriteTimeUtc(ConfigFile);
+        RenameHost();
+        Assert.That(Refused("apply", "--auto-approve"), Does.Contain(
+            $"Error: db-2: {Records} holds 2 records of db-1, such as config_file.app@db-1; if db-1 is called db-2 now: kbr state mv '*@db-1' '*@db-2', or kbr state rm '*@db-1' to adopt anew what is there; if "));
+        var (exit, output, error) = Kbr("state", "list");
+        Assert.That(exit, Is.EqualTo(1), output + error);
+        Assert.That(output, Does.Match(@"\ndirectory\.spare@db-1  made by kbr, 2.*UTC  on db-2\n2 records\n$"), "they can be read, to be mended");
+        Assert.That(error, Does.StartWith($"Error: db-2: {Records} holds 2 records of db-1"));
+
+        Assert.That(Refused("state", "mv", "*@db-1", "*@db-3", "--auto-approve"), Does.StartWith("Error: config_file.app@db-1 cannot become config_file.app@db-3\n"), "they lie on db-2");
+        Assert.That(Done("state", "mv", "*@db-1", "*@db-2", "--auto-approve"), Does.Contain("2 records changed; on the hosts nothing else was"));
+        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.app@db-2.json", "directory.spare@db-2.json" }));
+        var (planned, plan, warned) = Kbr("plan", "--detailed-exitcode");
+        Assert.That((planned, plan, warned), Is.EqualTo((0, "Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n", "")), "the fingerprint of its secret holds, too");
+        Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
+        Done("destroy", "--auto-approve");
+        Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.False, "it is still known to be made by kbr");
+    }
+
+    [Test]
+    public void The_records_of_a_hosts_former_name_can_be_removed_and_what_is_there_is_adopted()
+    {
+        Done("apply", "--auto-approve");
+        RenameHost();
+        Done("state", "rm", "*@db-1", "--auto-approve");
+        var (exit, output, error) = Kbr("plan");
+        Assert.That((exit, error), Is.EqualTo((0, "")), output);
+        Assert.That(output, Does.Contain("= directory.spare@db-2  found as wanted").And.Contain("(2 to adopt)"));
+    }
+
+    [Test]
+    public void A_host_that_has_the_records_of_another_host_of_the_cluster_is_refused_and_the_directory_is_to_be_moved_away()
+    {
+        Done("apply", "--auto-approve");
+        AddHost();
+        var record = File.ReadAllText($"{Records}/directory.spare@db-1.json");
+        var copied = $"{Records}/directory.spare@db-2.json";
+        File.WriteAllText(copied, record.Replace("@db-1", "@db-2", StringComparison.Ordinal));
+        Assert.That(Refused("apply", "--auto-approve", "--target", "*@db-1"), Does.StartWith(
+            $"Error: db-1: {Records} holds a record of db-2, directory.spare@db-2; if db-1 was made from a copy of db-2, move that directory away on db-1; kbr state rm would remove the records on db-2, too\n"));
+        Assert.That(Kbr("drift", "--target", "*@db-1").Error, Does.Contain($"db-1: {Records} holds a record of db-2"));
+        Assert.That(Refused("state", "mv", "directory.spare@db-2", "directory.spare@db-1", "--auto-approve"), Does.StartWith("Error: directory.spare@db-2 cannot become directory.spare@db-1\n"));
+        Assert.That(File.Exists(copied), Is.True, "it is left as it is");
+        Directory.Move(Records, Records + "-of-db-2");
+        Assert.That(Done("plan", "--target", "*@db-1"), Does.Contain("(2 to adopt)"));
+    }
+
+    [Test]
     public void Records_that_are_damaged_newer_or_of_another_cluster_are_refused_and_nothing_is_done_on_that_host()
     {
         Done("apply", "--auto-approve");
@@ -101,4 +152,11 @@ public sealed class StateTests : LocalCluster
             Assert.That(File.ReadAllText(record), Is.EqualTo(text), "it is left as it is");
         }
     }
+
+    private void RenameHost() => Edit(yaml => yaml.Replace("db-1", "db-2", StringComparison.Ordinal));
+
+    // Another host, where nothing listens.
+    private void AddHost() => Edit(yaml => yaml.Replace("hosts:\n", $"hosts:\n  db-2: {{ role: db, address: 127.0.0.2, ssh: {{ port: {Ssh.SshServer.FreePort()} }} }}\n", StringComparison.Ordinal));
+
+    private void Edit(Func<string, string> change) => Write("cluster.yaml", change(File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))));
 }

@@ -2,23 +2,70 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Hosts;
 
-/// <summary>What the answers of all hosts become together; hosts that answer nothing, because it is about what is made of the answers.</summary>
+/// <summary>What the answers and records of all hosts become together.</summary>
+[TestFixture]
 public sealed class SurveyTests
 {
+    private static readonly Address s_thing = new("thing", "one", "original");
+    private static readonly Address s_inhabitant = new("inhabitant", "app", "pg");
+    private static readonly ProviderRegistry s_providers = new([new Thing(), new Inhabitant()]);
+
+    [Test]
+    public async Task What_a_clone_has_of_another_host_counts_for_nothing_and_the_clone_is_refused([Values] bool cloneFirst)
+    {
+        string[] order = cloneFirst ? ["clone", "original"] : ["original", "clone"];
+        var removed = Record(s_thing with { Name = "removed" }, created: true);
+        await using var fleet = Fleet(new() { ["clone"] = [Record(s_thing, created: true), removed, Record(s_inhabitant, serial: 1)], ["original"] = [Record(s_thing, created: false), Record(s_inhabitant, serial: 2)] });
+
+        var survey = await fleet.SurveyAsync(Hosts(order), checkPreconditions: false, CancellationToken.None);
+        var found = await fleet.ReadRecordsAsync(Hosts("clone", "original"), CancellationToken.None);
+
+        const string said = "/var/lib/kbr/lab/records holds 2 records of original, such as thing.one@original; if clone was made from a copy of original, move that directory away on clone; ";
+        Assert.Multiple(() =>
+        {
+            Assert.That(survey.HostErrors.Keys, Is.EqualTo(new[] { "clone" }));
+            Assert.That(survey.HostErrors["clone"], Does.StartWith(said));
+            Assert.That(survey.Records.Keys, Is.EquivalentTo(new[] { s_thing, s_inhabitant }), "what was removed on the original does not come back");
+            Assert.That(survey.Records[s_thing].Created, Is.False, "that of the host it speaks of");
+            Assert.That(survey.Records[s_inhabitant].Serial, Is.EqualTo(2));
+            Assert.That(found.Diagnostics.Single().Summary, Does.StartWith("clone: " + said));
+            Assert.That(found.ByAddress().Select(one => (one.Record.Address.Name, one.Record.Created, string.Join(' ', one.Hosts))), Is.EqualTo(new[]
+            {
+                ("one", false, "clone original"), ("removed", true, "clone"), ("app", true, "clone original"),
+            }), "kbr state can name them, and takes the right one for the newest");
+        });
+    }
+
+    [Test]
+    public async Task Of_a_groups_records_the_newest_counts_and_of_two_that_are_as_new_the_same_every_time([Values] bool turned)
+    {
+        string[] order = turned ? ["b", "a", "c"] : ["c", "a", "b"];
+        await using var newest = Fleet(new() { ["a"] = [Record(s_inhabitant, serial: 3)], ["b"] = [Record(s_inhabitant, serial: 4, created: false)], ["c"] = [Record(s_inhabitant, serial: 1)] });
+        await using var tie = Fleet(new() { ["a"] = [Record(s_inhabitant, serial: 4)], ["b"] = [Record(s_inhabitant, serial: 4, created: false)], ["c"] = [Record(s_inhabitant, serial: 4, created: false)] });
+
+        var one = await newest.SurveyAsync(Hosts(order), checkPreconditions: false, CancellationToken.None);
+        var other = await tie.SurveyAsync(Hosts(order), checkPreconditions: false, CancellationToken.None);
+
+        Assert.That((one.Records[s_inhabitant].Serial, one.Records[s_inhabitant].Created), Is.EqualTo((4L, false)));
+        Assert.That(other.Records[s_inhabitant].Created, Is.True);
+        Assert.That(one.HostErrors.Concat(other.HostErrors), Is.Empty, "a group's records lie on every member");
+    }
+
     [Test]
     public async Task An_answer_that_is_not_understood_is_an_error_of_its_resource_and_all_others_are_observed()
     {
         // The one provider of these fakes throws when it is to observe, the other finds nothing there.
         var providers = new ProviderRegistry([new Planning.FakeProvider(), .. Configuration.FakeProvider.All]);
-        Host[] hosts = [HostNamed("db-1"), HostNamed("db-2")];
+        var hosts = Hosts("db-1", "db-2");
         Resource[] resources = [new(new("thing", "odd", "db-1"), AttributeSet.Empty), new(new("directory", "a", "db-1"), Path("/a")), new(new("directory", "b", "db-2"), Path("/b"))];
         var cluster = new Cluster(
-            "lab", "cluster.yaml", "/", [.. hosts], new SshSettings("", "", default, false, default), [], [.. resources], new Secrets(ImmutableSortedDictionary<string, string>.Empty), []);
-        await using var fleet = new FleetReader(cluster, providers, new NoChecks(), new NothingRead(), 4);
+            "lab", "cluster.yaml", "/", hosts, new SshSettings("", "", default, false, default), [], [.. resources], new Secrets(ImmutableSortedDictionary<string, string>.Empty), []);
+        await using var fleet = new FleetReader(cluster, providers, new NoChecks(), new Source(new() { ["db-1"] = [], ["db-2"] = [] }), parallelism: 4);
 
         var survey = await fleet.SurveyAsync(hosts, checkPreconditions: false, CancellationToken.None);
 
@@ -32,9 +79,36 @@ public sealed class SurveyTests
         Assert.That(survey.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
     }
 
-    private static Host HostNamed(string name) => new(name, "db", "127.0.0.1", new SshEndpoint("127.0.0.1", 22, "root", Sudo: false));
-
     private static AttributeSet Path(string path) => new(ImmutableDictionary<string, object>.Empty.Add("path", path));
+
+    private static ResourceRecord Record(Address address, long serial = 0, bool created = true) =>
+        new(address, created, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Serial = serial };
+
+    private static ImmutableArray<Host> Hosts(params string[] names) => [.. names.Select(name => new Host(name, "db", "127.0.0.1", new SshEndpoint("127.0.0.1", 22, "root", Sudo: false)))];
+
+    // One at a time, so that the order is that of the hosts.
+    private static FleetReader Fleet(Dictionary<string, ResourceRecord[]> records)
+    {
+        var secrets = new Secrets(ImmutableSortedDictionary<string, string>.Empty);
+        var cluster = new Cluster("lab", "cluster.yaml", "/", Hosts([.. records.Keys]), new SshSettings("", "", default, false, default), [], [], secrets, []);
+        return new FleetReader(cluster, s_providers, new NoChecks(), new Source(records), parallelism: 1);
+    }
+
+    // Hosts that hold nothing but records; a fake because which records count is decided by what is read, not by how.
+    private sealed class Source(Dictionary<string, ResourceRecord[]> records) : IReaderSource
+    {
+        public Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken) => Task.FromResult<IHostReader>(new Reader(records[host.Name]));
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+
+    private sealed class Reader(ResourceRecord[] records) : IHostReader
+    {
+        public int ScriptCount => 1;
+
+        public Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => Task.FromResult(new Snapshot(
+            ImmutableDictionary<Read, object?>.Empty.Add(new RecordsRead("lab"), (IReadOnlyList<string>)[.. records.Select(record => RecordJson.Write(record, "lab"))])));
+    }
 
     private sealed class NoChecks : IPreconditionChecks
     {
@@ -45,15 +119,32 @@ public sealed class SurveyTests
         public Diagnostic? Evaluate(Precondition precondition, Snapshot snapshot) => null;
     }
 
-    private sealed class NothingRead : IReaderSource, IHostReader
+    private abstract class Nothing(string type) : IResourceProvider
     {
-        public int ScriptCount => 0;
+        public ResourceSchema Schema { get; } = new(type, "Nothing that could be read.", []);
 
-        public Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken) => Task.FromResult<IHostReader>(this);
+        public bool HoldsData(Resource resource) => false;
 
-        public Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
-            Task.FromResult(new Snapshot(reads.OfType<RecordsRead>().ToImmutableDictionary(Read (read) => read, object? (_) => Array.Empty<string>())));
+        public IEnumerable<Diagnostic> Validate(Resource resource) => [];
 
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        public ResourceLinks Links(Resource resource) => ResourceLinks.None;
+
+        public IEnumerable<Read> Reads(Resource resource) => [];
+
+        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None;
+    }
+
+    private sealed class Thing() : Nothing("thing"), IHostResourceProvider
+    {
+        public Observation Observe(Resource resource, Snapshot snapshot) => new Observation.Absent();
+
+        public Script Render(ResourceChange change) => throw new NotSupportedException("a survey does not render");
+    }
+
+    private sealed class Inhabitant() : Nothing("inhabitant"), IGroupResourceProvider
+    {
+        public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) => new Observation.Absent();
+
+        public Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken) => throw new NotSupportedException("a survey does not change");
     }
 }
