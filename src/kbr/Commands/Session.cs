@@ -107,7 +107,7 @@ internal sealed class Session : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Fleet.DisposeAsync();
 
-    // With targets only the hosts that they and what they need are on are looked at.
+    // With targets only the hosts that they and what they need are on are looked at; for a destroy, what needs them, because it goes first.
     private IEnumerable<Host> Hosts(PlanOptions options)
     {
         if (options.Targets.IsEmpty)
@@ -116,7 +116,8 @@ internal sealed class Session : IAsyncDisposable
         }
 
         // A member of a group is not disrupted without a look at the others.
-        var needed = Graph.WithRequirements(Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address))))
+        var matched = Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address)));
+        var needed = (options.Destroy ? Graph.WithDependents(matched) : Graph.WithRequirements(matched))
             .SelectMany(address => Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : []))
             .ToHashSet(StringComparer.Ordinal);
         return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => target.MatchesHost(host.Name)));

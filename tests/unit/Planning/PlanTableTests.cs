@@ -273,6 +273,19 @@ public sealed class PlanTableTests
         Assert.That(plan.Changes.Select(change => change.Address), Is.EqualTo(new[] { second.Address, Thing }));
     }
 
+    [Test]
+    public void A_destroy_of_a_target_takes_down_first_what_requires_it_on_another_host()
+    {
+        var first = Desired("x", false);
+        var second = new Resource(new Address("thing", "app", "host-2"), first.Spec) { Requires = [Thing] };
+        var beside = new Resource(new Address("thing", "other", "host-2"), first.Spec);
+        Resource[] all = [first, second, beside];
+        var records = Run(all, [], all.ToDictionary(one => one.Address, _ => (Observation)new Observation.Absent()), new PlanOptions()).Changes.Select(change => change.Record!).ToList();
+        var there = all.ToDictionary(one => one.Address, _ => Observed("x"));
+        var plan = Run(all, records, there, new PlanOptions { Destroy = true, Targets = [new AddressPattern(Thing.ToString())] });
+        Assert.That(plan.Changes.Select(change => change.Address), Is.EqualTo(new[] { second.Address, Thing }));
+    }
+
     private static string? Value(Side side, string[] three) => side switch
     {
         Side.A => three[0],
