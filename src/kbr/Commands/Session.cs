@@ -53,7 +53,10 @@ internal sealed class Session : IAsyncDisposable
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
-        Survey = await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Destroy && !options.Import, cancellationToken).ConfigureAwait(false);
+        // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
+        Survey = options.Destroy
+            ? await Fleet.SurveyAppliedAsync(Hosts(options), new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied, cancellationToken).ConfigureAwait(false)
+            : await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken).ConfigureAwait(false);
         _input = new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options)
         {
             UnevenRecords = Survey.UnevenRecords,

@@ -41,6 +41,15 @@ public sealed class MovedTests : LocalCluster
         Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" }));
     }
 
+    [Test]
+    public void A_destroy_takes_down_what_was_applied_where_it_was_applied_whatever_the_file_says_by_now()
+    {
+        Done("apply", "--auto-approve");
+        Move("other.conf");
+        Assert.That(Done("destroy", "--auto-approve"), Does.Contain("- config_file.app@db-1  destroy was asked for\n").And.Not.Contain("already gone"));
+        Assert.That(File.Exists(ConfigFile), Is.False);
+    }
+
     [TestCase("{ from: directory.spare, to: directory.spare2 }", "directory.spare was moved, but is still there")]
     [TestCase("{ from: directory.old, to: directory.spar }", "there is no resource directory.spar that directory.old could have become")]
     [TestCase("{ from: directory.old, to: config_file.app }", "directory.old cannot become config_file.app")]
@@ -78,6 +87,12 @@ public sealed class MovedTests : LocalCluster
     {
         WriteCluster(spare: spare, top: moved, mode: mode);
         Rename("app", app);
+    }
+
+    private void Move(string path)
+    {
+        var yaml = File.ReadAllText(Path.Combine(Folder, "cluster.yaml"));
+        Write("cluster.yaml", yaml.Replace($"path: {ConfigFile}\n", $"path: {Folder}/host/{path}\n", StringComparison.Ordinal));
     }
 
     private void Rename(string from, string to)
