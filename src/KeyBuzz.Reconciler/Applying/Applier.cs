@@ -323,7 +323,7 @@ public sealed class Applier
         // Makes the change and writes its record.
         private async Task<string?> MakeAsync(PlannedChange change)
         {
-            // The record of a creation is begun before it: were it cut off, the half-made thing is known to be ours.
+            // The record of a creation is begun before it, also where that is at another place than before: were it cut off, the half-made thing is known to be ours.
             var cluster = applier._cluster.Name;
             var record = change.Record is null ? null : change.Record with { AppliedAt = applier._time.GetUtcNow() };
             var hosts = applier.PlacesOf(change.Address).Where(writers.ContainsKey).ToList();
@@ -333,15 +333,15 @@ public sealed class Applier
                 record = record with { Serial = applier._fleet.SerialOf(change.Address) + 1 };
             }
 
-            var intent = change.Action == ResourceAction.Create && record is not null
+            var intent = (change.Action == ResourceAction.Create || change.Former is not null) && record is not null
                 ? RecordScript.Write(record with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty }, cluster)
                 : "";
             var outcome = (record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster))
                 + (change.MovedFrom is { } former ? RecordScript.Remove(former, cluster) : "");
             if (provider is IHostResourceProvider local)
             {
-                var script = HostScript(change, local);
-                return await RunAsync(change.Address.Host, script with { Text = $"{intent}(\n{script.Text}\n)\n{outcome}" }).ConfigureAwait(false);
+                var script = HostScript(change, local, intent);
+                return await RunAsync(change.Address.Host, script with { Text = script.Text + outcome }).ConfigureAwait(false);
             }
 
             if (intent.Length > 0 && await OnAllAsync(hosts, intent).ConfigureAwait(false) is { } early)
@@ -357,17 +357,20 @@ public sealed class Applier
             return await OnAllAsync(hosts, outcome).ConfigureAwait(false);
         }
 
-        private Script HostScript(PlannedChange change, IHostResourceProvider provider)
+        private Script HostScript(PlannedChange change, IHostResourceProvider provider, string intent)
         {
-            var script = new Script(":"); // adopting and forgetting touch the record only
-            if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
+            if (change.Action is ResourceAction.Adopt or ResourceAction.Forget)
             {
-                script = provider.Render(ChangeOf(change, change.Former is null ? Operation(change) : ResourceOperation.Create));
-                if (change.Former is { } former)
-                {
-                    var removal = provider.Render(new ResourceChange(ResourceOperation.Delete, former, []));
-                    script = script with { Text = $"(\n{removal.Text}\n)\n{script.Text}", Deadline = removal.Deadline + script.Deadline };
-                }
+                return new Script(""); // these touch the record only
+            }
+
+            var script = provider.Render(ChangeOf(change, change.Former is null ? Operation(change) : ResourceOperation.Create));
+            script = script with { Text = $"{intent}(\n{script.Text}\n)\n" };
+            if (change.Former is { } former)
+            {
+                // Before the record of the new one is begun: until then the record is the only one that knows of the former one.
+                var removal = provider.Render(new ResourceChange(ResourceOperation.Delete, former, []));
+                script = script with { Text = $"(\n{removal.Text}\n)\n{script.Text}", Deadline = removal.Deadline + script.Deadline };
             }
 
             // Local files are named as cluster.yaml names them: from its own folder.

@@ -355,12 +355,18 @@ public sealed class Planner
         });
     }
 
-    private bool IsElsewhere(ResourceRecord record, Resource desired)
+    private bool IsElsewhere(ResourceRecord record, Resource desired) => IsAnotherThing(record, desired) || !LinksOf(Former(record)).ManagedPaths.SequenceEqual(LinksOf(desired).ManagedPaths);
+
+    // By what it stands for and not by its paths: a unit that gets content of its own gets a file, and is the same unit.
+    private bool IsAnotherThing(ResourceRecord record, Resource desired) => !LinksOf(Former(record)).Provides.SequenceEqual(LinksOf(desired).Provides);
+
+    private ResourceLinks LinksOf(Resource resource) => _providers.Get(resource.Address.Type).Links(resource);
+
+    // Where it is on the host, or what it is called there.
+    private string PlaceOf(Resource resource)
     {
-        var provider = _providers.Get(record.Address.Type);
-        var former = provider.Links(Former(record));
-        var wanted = provider.Links(desired);
-        return !former.Provides.SequenceEqual(wanted.Provides) || !former.ManagedPaths.SequenceEqual(wanted.ManagedPaths);
+        var links = LinksOf(resource);
+        return string.Join(", ", links.ManagedPaths.IsEmpty ? links.Provides : links.ManagedPaths);
     }
 
     // As it was applied: where nothing else names the thing on the host, its own name does.
@@ -369,7 +375,7 @@ public sealed class Planner
     // Images are left to who uses them until then; files, directories, volumes, units and containers have a place of their own.
     private ImmutableArray<string> Places(Resource resource)
     {
-        var links = _providers.Get(resource.Address.Type).Links(resource);
+        var links = LinksOf(resource);
         return [.. links.ManagedPaths, .. links.Provides.Where(token => token.StartsWith("container:", StringComparison.Ordinal))];
     }
 
@@ -386,6 +392,15 @@ public sealed class Planner
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
+        // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one is left alone.
+        var former = record is not null && IsAnotherThing(record, node.Resource) ? PlaceOf(Former(record)) : null;
+        var note = present.Note;
+        if (former is not null)
+        {
+            record = null;
+            note = Join($"{former}, where it was until now, is left as it is and is no longer kbr's", note);
+        }
+
         var recordIsOld = record is null || record.Pending || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
         {
@@ -426,7 +441,7 @@ public sealed class Planner
         if (differences.Count == 0)
         {
             var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
-            work.Add(new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next, Note = present.Note });
+            work.Add(new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next, Note = note });
             return;
         }
 
@@ -436,7 +451,7 @@ public sealed class Planner
             work.Add(new PlannedChange(address, ResourceAction.Adopt, Cause.Adopted, node.Resource, differences.ToImmutable(), [])
             {
                 Record = next with { Fingerprints = AsFound(address, schema, desired, actual) },
-                Note = present.Note,
+                Note = note,
             });
             return;
         }
@@ -445,10 +460,12 @@ public sealed class Planner
         {
             var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
             work.Diagnostics.Add(Diagnostic.Error(
-                $"{address} exists and was not made by kbr",
+                former is null ? $"{address} exists and was not made by kbr" : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not made by kbr",
                 node.Resource.Location,
                 detail: $"it differs in {names}",
-                remedy: $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand",
+                remedy: former is null
+                    ? $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand"
+                    : $"put {former} back; or move away what is there; or take it over with --adopt '{address}', which leaves {former} as it is and gives it up",
                 host: address.Host,
                 address: address.ToString()));
             work.Block(address, "it exists and was not made by kbr");
@@ -464,7 +481,7 @@ public sealed class Planner
 
         // What kbr makes anew is its own from then on.
         next = next with { Created = next.Created || replace };
-        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = present.Note });
+        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = note });
     }
 
     private void PlanRemoval(Work work, ResourceRecord record, Cause cause)
@@ -529,7 +546,7 @@ public sealed class Planner
 
     private IEnumerable<string> Things(Resource resource)
     {
-        var links = _providers.Get(resource.Address.Type).Links(resource);
+        var links = LinksOf(resource);
         return links.Provides.Concat(links.ManagedPaths);
     }
 

@@ -42,6 +42,38 @@ public sealed class MovedTests : LocalCluster
     }
 
     [Test]
+    public void A_file_that_is_to_be_where_another_one_is_does_not_take_that_over_unless_asked()
+    {
+        Done("apply", "--auto-approve");
+        File.WriteAllText($"{Folder}/host/other.conf", "by hand");
+        Move("other.conf");
+
+        Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"Error: config_file.app@db-1 was applied at {ConfigFile}; {Folder}/host/other.conf exists and was not made by kbr\n"));
+        Assert.That(File.ReadAllText($"{Folder}/host/other.conf"), Is.EqualTo("by hand"));
+        Assert.That(Done("apply", "--auto-approve", "--adopt", "config_file.app@db-1"), Does.Contain($"{ConfigFile}, where it was until now, is left as it is and is no longer kbr's"));
+        Done("destroy", "--auto-approve");
+        Assert.That((File.Exists($"{Folder}/host/other.conf"), File.Exists(ConfigFile)), Is.EqualTo((true, true)));
+    }
+
+    [Test]
+    public void A_move_that_was_cut_off_is_taken_up_again_and_not_taken_for_somebody_elses()
+    {
+        Done("apply", "--auto-approve");
+        Move("new/app.conf");
+        Assert.That(Kbr("apply", "--auto-approve").Exit, Is.EqualTo(1), "there is no such directory yet");
+        Assert.That(File.ReadAllText($"{Records}/config_file.app@db-1.json"), Does.Contain("\"pending\":true").And.Contain("/host/new/app.conf"));
+        Assert.That(File.Exists(ConfigFile), Is.False);
+
+        // As if it had been cut off a little later.
+        Directory.CreateDirectory($"{Folder}/host/new");
+        File.WriteAllText($"{Folder}/host/new/app.conf", "half");
+        Assert.That(Done("plan"), Does.Contain("~ config_file.app@db-1  an earlier apply was interrupted here\n"));
+        Done("apply", "--auto-approve");
+        Done("destroy", "--auto-approve");
+        Assert.That(File.Exists($"{Folder}/host/new/app.conf"), Is.False, "it is kbr's");
+    }
+
+    [Test]
     public void A_destroy_takes_down_what_was_applied_where_it_was_applied_whatever_the_file_says_by_now()
     {
         Done("apply", "--auto-approve");

@@ -241,6 +241,37 @@ public sealed class PlanTableTests
         });
     }
 
+    [TestCase("entry")]
+    [TestCase("data")]
+    public void What_is_at_another_path_already_is_not_taken_for_what_was_applied_at_the_former_one(string type)
+    {
+        var address = new Address(type, "one", "host-1");
+        Resource At(string place) => new(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place).Add("value", "wanted")));
+        ResourceRecord RecordOf(string place, bool pending = false) => new(
+            address, Created: true, pending, pending ? ImmutableSortedDictionary<string, string>.Empty : ImmutableSortedDictionary<string, string>.Empty.Add("value", "=wanted"), At(place).Spec, [], false);
+        Plan Planned(ResourceRecord record, string found, params AddressPattern[] adopt) => Run(
+            [At("/new")], [record], new() { [address] = new Observation.Present(Comparable.None.Add("value", new AttributeValue(found))) }, new PlanOptions { Adopt = [.. adopt] });
+
+        var refused = Planned(RecordOf("/old"), "by hand");
+        var adopted = Planned(RecordOf("/old"), "by hand", new AddressPattern("*")).Changes.Single();
+        var same = Planned(RecordOf("/old"), "wanted").Changes.Single();
+        var interrupted = Planned(RecordOf("/new", pending: true), "half").Changes.Single();
+        var destroyed = Run([At("/new")], [adopted.Record!], new() { [address] = new Observation.Present(Comparable.None) }, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single();
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(refused.Changes, Is.Empty);
+            Assert.That(refused.Diagnostics.Single().Summary, Is.EqualTo($"{address} was applied at /old; /new exists and was not made by kbr"));
+            Assert.That(refused.Diagnostics.Single().Remedy, Is.EqualTo($"put /old back; or move away what is there; or take it over with --adopt '{address}', which leaves /old as it is and gives it up"));
+            Assert.That((adopted.Action, adopted.Cause, adopted.Record!.Created), Is.EqualTo((ResourceAction.Update, Cause.Adopted, false)));
+            Assert.That(adopted.Note, Is.EqualTo("/old, where it was until now, is left as it is and is no longer kbr's"));
+            Assert.That((same.Action, same.Record!.Created, same.Note), Is.EqualTo((ResourceAction.Adopt, false, adopted.Note)));
+            Assert.That((interrupted.Action, interrupted.Cause, interrupted.Record!.Created), Is.EqualTo((ResourceAction.Update, Cause.Interrupted, true)), "its creation was begun at the new place");
+            Assert.That(Planned(RecordOf("/other", pending: true), "by hand").HasErrors, Is.True, "its creation was begun elsewhere");
+            Assert.That(destroyed.Action, Is.EqualTo(ResourceAction.Forget), "what was there before kbr is never deleted");
+        });
+    }
+
     [Test]
     public void What_requires_something_unknown_is_not_planned_and_other_hosts_are()
     {
