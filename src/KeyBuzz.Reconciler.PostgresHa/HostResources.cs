@@ -84,8 +84,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
                 $"PostgreSQL and Patroni of {topology.Scope}", PostgresTopology.PatroniContainer, topology.StopTimeout, volume.MountPoint)))) with
         { Group = topology.Scope };
 
+        // Who protects the volume means what lies on it, and the volume requires nothing of that.
         Resource Data(string name, string path, string mode, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
-            "directory", name, member.Name, section.Place("directories"), [("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true), .. attributes]);
+            "directory", name, member.Name, section.Place(volume.PreventDestroy ? "volume" : "directories"), [("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true), .. attributes]) with
+        { PreventDestroy = volume.PreventDestroy };
     }
 
     public IEnumerable<Resource> OfProxy(Host proxy)

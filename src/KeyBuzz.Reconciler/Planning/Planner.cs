@@ -98,6 +98,7 @@ public sealed class Planner
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
 
+        KeepWhatIsStoodOn(work);
         RefuseOutsiders(work);
         foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
         {
@@ -391,7 +392,6 @@ public sealed class Planner
         var actual = present.Attributes;
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
-        var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
         // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one is left alone.
         var former = record is not null && IsAnotherThing(record, node.Resource) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
@@ -401,6 +401,7 @@ public sealed class Planner
             note = Join($"{former}, where it was until now, is left as it is and is no longer kbr's", note);
         }
 
+        var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
         var recordIsOld = record is null || record.Pending || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
         {
@@ -500,10 +501,9 @@ public sealed class Planner
             return;
         }
 
-        var configured = work.Input.Graph.Find(address)?.Resource;
-        if (configured?.PreventDestroy ?? record.PreventDestroy)
+        if (work.IsProtected(record))
         {
-            work.Protect(configured ?? resource, "deleted");
+            work.Protect(work.Input.Graph.Find(address)?.Resource ?? resource, "deleted");
             return;
         }
 
@@ -534,6 +534,36 @@ public sealed class Planner
                 .ToImmutableArray()
             : [];
         work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData });
+    }
+
+    // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to delete it, too.
+    private void KeepWhatIsStoodOn(Work work)
+    {
+        var open = new Queue<(Address Address, Address Keeper)>(work.Blocked.Keys.Order().Select(address => (address, address)));
+        var seen = work.Blocked.Keys.ToHashSet();
+        while (open.TryDequeue(out var next))
+        {
+            foreach (var below in StandsOn(work, next.Address).Where(seen.Add))
+            {
+                if (work.Changes.GetValueOrDefault(below)?.Action == ResourceAction.Delete)
+                {
+                    work.Changes.Remove(below);
+                    work.Block(below, $"{next.Keeper} stands on it and stays");
+                }
+
+                open.Enqueue((below, next.Keeper));
+            }
+        }
+    }
+
+    // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without protection that cannot be told, because nobody leads any more,
+    // keeps no cluster from being taken down.
+    private IEnumerable<Address> StandsOn(Work work, Address address)
+    {
+        var required = work.Recorded.Find(address)?.Requires ?? [];
+        return work.Input.Records.TryGetValue(address, out var own) && work.IsProtected(own) && _providers.Get(address.Type) is IGroupResourceProvider && work.IsTakenDown(address.Host)
+            ? required.Concat(work.Input.Records.Values.Where(record => record.Group == address.Host).Select(record => record.Address).Order())
+            : required;
     }
 
     // The wanted resource that stands for the same thing under another name: taking the thing down would take it from that one.
@@ -720,6 +750,9 @@ public sealed class Planner
                 Diagnostics.Add(Diagnostic.Error($"{address}: {reason}", resource.Location, host: address.Host, address: address.ToString()));
             }
         }
+
+        /// <summary>Whether it may not be taken down: as it is configured now; what is configured no more, as it was applied.</summary>
+        public bool IsProtected(ResourceRecord record) => Input.Graph.Find(record.Address)?.Resource.PreventDestroy ?? record.PreventDestroy;
 
         public void Protect(Resource resource, string what)
         {

@@ -117,6 +117,32 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void What_is_protected_in_a_group_keeps_its_last_members_and_what_cannot_be_told_keeps_none()
+    {
+        var member = new ResourceRecord(new Address("thing", "runs", "host-1"), Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Group = "pg" };
+        var database = new ResourceRecord(new Address("inhabitant", "app", "pg"), Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: true);
+        var second = member with { Address = new Address("thing", "runs", "host-2") };
+        Plan Destroyed(bool isProtected, Observation found, params AddressPattern[] targets)
+        {
+            var providers = new ProviderRegistry([new FakeProvider(), new Inhabitant()]);
+            ResourceRecord[] records = [member, second, database with { PreventDestroy = isProtected }];
+            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
+                ResourceGraph.Build([], providers),
+                records.ToImmutableDictionary(record => record.Address),
+                ImmutableDictionary<Address, Observation>.Empty.Add(member.Address, Present()).Add(second.Address, Present()).Add(database.Address, found),
+                ImmutableSortedDictionary<string, string>.Empty,
+                new PlanOptions { Destroy = true, DeleteData = true, Targets = [.. targets] }));
+        }
+
+        var kept = Destroyed(true, Present(("value", "A")));
+        Assert.That(kept.Effective, Is.Empty);
+        Assert.That(kept.Blocked.Single(blocked => blocked.Address == member.Address).Reason, Is.EqualTo("inhabitant.app@pg stands on it and stays"));
+        Assert.That(Destroyed(true, new Observation.Unknown("nobody leads")).Effective, Is.Empty);
+        Assert.That(Destroyed(false, new Observation.Unknown("nobody leads")).Effective.Select(change => change.Address), Is.EqualTo(new[] { member.Address, second.Address }));
+        Assert.That(Destroyed(true, Present(("value", "A")), new AddressPattern("*@host-1"), new AddressPattern("*@pg")).Effective.Select(change => change.Address), Is.EqualTo(new[] { member.Address }), "the other member stays");
+    }
+
+    [Test]
     public void What_cannot_be_told_while_its_group_is_still_to_be_brought_about_is_made_or_looked_at_again_once_it_is()
     {
         var cluster = new Resource(s_address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B")));

@@ -273,6 +273,30 @@ public sealed class PlanTableTests
     }
 
     [Test]
+    public void What_is_protected_or_cannot_be_told_keeps_what_it_stands_on_and_nothing_else()
+    {
+        Address Data(string name) => new("data", name, "host-1");
+        ResourceRecord RecordOf(string name, string? on = null, bool created = true, bool isProtected = false) => new(
+            Data(name), created, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, on is null ? [] : [Data(on)], isProtected);
+        Plan Destroyed(bool isProtected, Observation found) => Run(
+            [],
+            [RecordOf("app"), RecordOf("adopted", "app", created: false), RecordOf("db", "adopted", isProtected: isProtected), RecordOf("cache", "app"), RecordOf("other")],
+            new() { [Data("app")] = Observed("x"), [Data("adopted")] = Observed("x"), [Data("db")] = found, [Data("cache")] = Observed("x"), [Data("other")] = Observed("x") },
+            new PlanOptions { Destroy = true, DeleteData = true });
+        IEnumerable<Address> Deleted(Plan plan) => plan.Changes.Where(change => change.Action == ResourceAction.Delete).Select(change => change.Address);
+
+        foreach (var plan in new[] { Destroyed(true, Observed("x")), Destroyed(false, new Observation.Unknown("asleep")) })
+        {
+            Assert.That(Deleted(plan), Is.EqualTo(new[] { Data("cache"), Data("other") }));
+            Assert.That(plan.Blocked.Select(blocked => blocked.Address), Is.EqualTo(new[] { Data("app"), Data("db") }));
+            Assert.That(plan.Blocked[0].Reason, Is.EqualTo("data.db@host-1 stands on it and stays"));
+            Assert.That(plan.Diagnostics, Has.Length.EqualTo(1), "one error, of what stays");
+        }
+
+        Assert.That(Deleted(Destroyed(false, Observed("x"))), Is.EquivalentTo(new[] { Data("db"), Data("cache"), Data("app"), Data("other") }));
+    }
+
+    [Test]
     public void What_requires_something_unknown_is_not_planned_and_other_hosts_are()
     {
         var first = Desired("x", false);

@@ -467,6 +467,17 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
+    public void Who_protects_the_volume_protects_the_data_directories_on_it()
+    {
+        string[] directories = ["postgres-data", "postgres-raft", "postgres-archive"];
+        var isProtected = Changed("{ device: /dev/sdb }", "{ device: /dev/sdb, prevent_destroy: true }");
+
+        Assert.That(directories.Select(name => Find(isProtected, $"directory.{name}@db-slave-01").PreventDestroy), Has.All.True);
+        Assert.That(directories.Select(name => Find(Load(Minimal), $"directory.{name}@db-slave-01").PreventDestroy), Has.All.False);
+        Assert.That(Find(isProtected, "directory.patroni@db-slave-01").PreventDestroy, Is.False, "it holds no data");
+    }
+
+    [Test]
     public void A_password_with_quotes_and_colons_is_one_YAML_string()
     {
         Environment["POSTGRES_SUPERPASS"] = "it's: \"#1\" {x} \\";
