@@ -26,7 +26,7 @@ internal sealed class ContainerScript(ContainerSpec spec)
             """);
         if (spec.Validate is not null)
         {
-            script.Append(CultureInfo.InvariantCulture, $"sh -c {Quote(spec.Validate)} </dev/null >&2 || {{ echo \"the container {spec.Name} is not made: its validate command failed\" >&2; exit 1; }}\n");
+            script.Append(CultureInfo.InvariantCulture, $"said=$(sh -c {Quote(spec.Validate)} 2>&1 </dev/null) || {{ echo \"the container {spec.Name} is not made: ${{said:-its validate command failed}}\" >&2; exit 1; }}\n");
         }
 
         foreach (var mount in spec.Mounts)

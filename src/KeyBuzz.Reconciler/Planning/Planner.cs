@@ -398,7 +398,7 @@ public sealed class Planner
         if (former is not null)
         {
             record = null;
-            note = Join($"{former}, where it was until now, is left as it is and is no longer kbr's", note);
+            note = Join($"{former}, which it was until now, is left as it is and is no longer kbr's", note);
         }
 
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();

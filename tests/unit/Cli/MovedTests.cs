@@ -50,7 +50,7 @@ public sealed class MovedTests : LocalCluster
 
         Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"Error: config_file.app@db-1 was applied at {ConfigFile}; {Folder}/host/other.conf exists and was not made by kbr\n"));
         Assert.That(File.ReadAllText($"{Folder}/host/other.conf"), Is.EqualTo("by hand"));
-        Assert.That(Done("apply", "--auto-approve", "--adopt", "config_file.app@db-1"), Does.Contain($"{ConfigFile}, where it was until now, is left as it is and is no longer kbr's"));
+        Assert.That(Done("apply", "--auto-approve", "--adopt", "config_file.app@db-1"), Does.Contain($"{ConfigFile}, which it was until now, is left as it is and is no longer kbr's"));
         Done("destroy", "--auto-approve");
         Assert.That((File.Exists($"{Folder}/host/other.conf"), File.Exists(ConfigFile)), Is.EqualTo((true, true)));
     }

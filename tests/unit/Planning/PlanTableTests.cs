@@ -264,7 +264,7 @@ public sealed class PlanTableTests
             Assert.That(refused.Diagnostics.Single().Summary, Is.EqualTo($"{address} was applied at /old; /new exists and was not made by kbr"));
             Assert.That(refused.Diagnostics.Single().Remedy, Is.EqualTo($"put /old back; or move away what is there; or take it over with --adopt '{address}', which leaves /old as it is and gives it up"));
             Assert.That((adopted.Action, adopted.Cause, adopted.Record!.Created), Is.EqualTo((ResourceAction.Update, Cause.Adopted, false)));
-            Assert.That(adopted.Note, Is.EqualTo("/old, where it was until now, is left as it is and is no longer kbr's"));
+            Assert.That(adopted.Note, Is.EqualTo("/old, which it was until now, is left as it is and is no longer kbr's"));
             Assert.That((same.Action, same.Record!.Created, same.Note), Is.EqualTo((ResourceAction.Adopt, false, adopted.Note)));
             Assert.That((interrupted.Action, interrupted.Cause, interrupted.Record!.Created), Is.EqualTo((ResourceAction.Update, Cause.Interrupted, true)), "its creation was begun at the new place");
             Assert.That(Planned(RecordOf("/other", pending: true), "by hand").HasErrors, Is.True, "its creation was begun elsewhere");
