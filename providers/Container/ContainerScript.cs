@@ -8,6 +8,8 @@ namespace KeyBuzz.Reconciler.Providers.Container;
 /// <summary>Renders the shell that makes, changes and removes a container.</summary>
 internal sealed class ContainerScript(ContainerSpec spec)
 {
+    private const int Starts = 5;
+
     /// <summary>How long the container may take to stop.</summary>
     public TimeSpan StopTimeout => TimeSpan.FromSeconds(spec.StopTimeout);
 
@@ -182,6 +184,8 @@ internal sealed class ContainerScript(ContainerSpec spec)
             end=$(($(date +%s) + 60))
             seen=
             times=0
+            began=
+            ended=0
             while [ "$(date +%s)" -lt "$end" ]; do
                 now=$(docker container inspect -f '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.StartedAt}}' "$name") || return 1
                 case $now in
@@ -192,6 +196,9 @@ internal sealed class ContainerScript(ContainerSpec spec)
                 "exited "* | "dead "*)
                     # With nobody to start it again there is nothing to wait for.
                     if [ -z "$supervised" ] && [ {{{Quote(spec.Restart)}}} = no ]; then return 1; fi
+                    # Each time it was started is one: what has ended so often does not stay.
+                    if [ "${now##* }" != "$began" ]; then began=${now##* } ended=$((ended + 1)); fi
+                    if [ "$ended" -ge {{{Starts}}} ]; then return 1; fi
                     seen=
                     ;;
                 *) seen= ;;
