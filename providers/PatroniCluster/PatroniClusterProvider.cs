@@ -110,7 +110,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var raft = RaftHealth.Judge(answering, []);
         var membership = RaftMembership.Of(resource);
         var other = members.Where(member => HasWantedPassword(resource, member.Value) == false).Select(member => member.Key).Order(StringComparer.Ordinal).ToList();
-        List<string> notes = health.IsPaused ? ["Patroni is paused: it keeps nothing running and lets nobody take over"] : [];
+        List<string> notes = [];
         if (other.Count > 0)
         {
             notes.Add("members with different RAFT passwords do not hear each other, so all of them are stopped and started together: every session ends, and there are about 15 s without writes");
@@ -130,6 +130,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = ClusterOutlook.Of(health, resource.Spec.OptionalString("preferred_leader")),
+            Foreign = health.IsPaused ? [new ForeignSetting("pause", "Patroni keeps nothing running and lets nobody take over", "end it with patronictl resume", IsTrouble: true)] : [],
             // It makes nothing by itself: whose the containers and units are is asked of these.
             Ours = true,
         };
@@ -164,8 +165,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         if (!health.IsHealthy)
         {
+            var said = await StartFailure.QuoteAsync(group, ClusterConnection.Of(change.Resource), StartFailure.Members(health), cancellationToken).ConfigureAwait(false);
             throw new ChangeFailedException(
                 $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", health.Problems)}. "
+                + (said.Length == 0 ? "" : said + ". ")
                 + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
                 + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}");
         }
@@ -258,6 +261,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             // Nothing that is still to come brings these back.
             case RolloutTurn.Wait when await LostAsync(group, view.Health, access, state.ToCome, cancellationToken).ConfigureAwait(false) is { } lost:
                 return new RolloutTurn.Stop(lost + "; nobody else is disrupted meanwhile");
+            case RolloutTurn.Wait wait when StartFailure.Members(view.Health).Any():
+                var said = await StartFailure.QuoteAsync(access, connection, StartFailure.Members(view.Health), cancellationToken).ConfigureAwait(false);
+                return said.Length == 0 ? wait : new RolloutTurn.Wait($"{wait.Reason}; {said}");
             case RolloutTurn.Wait wait:
                 return wait with { Progress = await CopiedAsync(connection, view.Health, access, cancellationToken).ConfigureAwait(false) };
             default:

@@ -43,7 +43,17 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
             next = leader;
         }
 
-        await CallAsync(next, "/restart", Json(), TimeSpan.FromMinutes(5), $"PostgreSQL on {next} could not be restarted", cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await CallAsync(next, "/restart", Json(), TimeSpan.FromMinutes(5), $"PostgreSQL on {next} could not be restarted", cancellationToken).ConfigureAwait(false);
+        }
+        catch (ChangeFailedException exception)
+        {
+            var said = await StartFailure.QuoteAsync(group, _connection, [next], cancellationToken).ConfigureAwait(false);
+            throw said.Length == 0 ? exception : new ChangeFailedException(
+                $"{exception.Message}. {said}. Nobody else was restarted; take back what it does not start with, and apply again", exception);
+        }
+
         await HealthyAsync(cancellationToken).ConfigureAwait(false);
     }
 
@@ -55,8 +65,14 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
     public async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
     {
         var health = await PatroniClusterProvider.WaitHealthyAsync(resource, group, patience, cancellationToken).ConfigureAwait(false);
-        return health.IsHealthy ? health
-            : throw new ChangeFailedException($"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}");
+        if (health.IsHealthy)
+        {
+            return health;
+        }
+
+        var said = await StartFailure.QuoteAsync(group, _connection, StartFailure.Members(health), cancellationToken).ConfigureAwait(false);
+        throw new ChangeFailedException(
+            $"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}{(said.Length == 0 ? "" : $". {said}")}");
     }
 
     private async Task CallAsync(string host, string path, byte[] body, TimeSpan timeout, string failure, CancellationToken cancellationToken)

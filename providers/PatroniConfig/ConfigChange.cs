@@ -14,6 +14,7 @@ internal sealed class ConfigChange
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_loop = TimeSpan.FromSeconds(15);
 
+    private readonly Resource _resource;
     private readonly IGroupAccess _group;
     private readonly ClusterConnection _connection;
     private readonly PatroniMembers _members;
@@ -25,6 +26,7 @@ internal sealed class ConfigChange
     public ConfigChange(ResourceChange change, IGroupAccess group)
     {
         var settings = change.Resource.Spec.Map("settings");
+        _resource = change.Resource;
         _group = group;
         _connection = ClusterConnection.Of(change.Resource);
         _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
@@ -38,6 +40,7 @@ internal sealed class ConfigChange
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
+        await RefuseAsync(view, cancellationToken).ConfigureAwait(false);
         foreach (var round in ConfigRound.Of(_values, ConfigRound.Running(view)))
         {
             await RunAsync([.. round.Values], round.LeaderFirst, cancellationToken).ConfigureAwait(false);
@@ -48,6 +51,77 @@ internal sealed class ConfigChange
         {
             await _members.HealthyAsync(cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Stores what is wanted where a member's PostgreSQL does not run: it may be what is stored that keeps it from starting, and Patroni starts it again with what it finds then. A running
+    /// member reloads, and is restarted by nobody. Throws <see cref="ChangeFailedException"/>.</summary>
+    public async Task StoreAheadAsync(CancellationToken cancellationToken)
+    {
+        var snapshots = await PatroniClusterProvider.ReadAllAsync(_group, [.. PatroniHealth.Reads(_connection.RestPort), .. ConfigView.Reads(_connection, _keys)], cancellationToken).ConfigureAwait(false);
+        var health = PatroniClusterProvider.Judge(_resource, snapshots, _group.Members.Select(member => member.Name));
+        if (!StartFailure.Members(health).Any() || ConfigView.Of(_connection, _keys, snapshots) is not { } view || Different(view, _values) is not { Count: > 0 } different)
+        {
+            return;
+        }
+
+        await RefuseAsync(view, cancellationToken).ConfigureAwait(false);
+        var trouble = "";
+        foreach (var member in health.Members.Where(member => member.Answers).OrderByDescending(member => member.Leads).ThenByDescending(member => member.IsRunning))
+        {
+            try
+            {
+                if (await PatchAsync(member.Name, different, cancellationToken).ConfigureAwait(false) is not { } refused)
+                {
+                    return;
+                }
+
+                trouble = refused;
+            }
+            catch (NotNowException exception)
+            {
+                trouble = exception.Message;
+            }
+        }
+
+        throw new ChangeFailedException(trouble);
+    }
+
+    // What PostgreSQL would not start with is never stored.
+    private async Task RefuseAsync(ConfigView view, CancellationToken cancellationToken)
+    {
+        if (Different(view, _values).Any(pair => pair.Value is not null && DynamicSettings.ParameterOf(pair.Key) is not null)
+            && await StartCheck.RefusalAsync(_group, _connection, Wanted(), ImmutableDictionary<string, ImmutableSortedDictionary<string, string>>.Empty, cancellationToken).ConfigureAwait(false) is { } refusal)
+        {
+            throw new ChangeFailedException($"{refusal}; nothing was stored, and nobody is restarted");
+        }
+    }
+
+    // What somebody else set counts at a start, too.
+    private async Task RefuseRestartAsync(ConfigView view, CancellationToken cancellationToken)
+    {
+        var stored = view.Stored.Where(pair => DynamicSettings.ParameterOf(pair.Key) is not null).Select(pair => KeyValuePair.Create(DynamicSettings.ParameterOf(pair.Key)!, pair.Value)).ToList();
+        var also = view.Members.ToDictionary(
+            member => member.Name,
+            member => stored.Concat(member.Altered).GroupBy(pair => pair.Key, StringComparer.Ordinal).ToImmutableSortedDictionary(same => same.Key, same => same.Last().Value, StringComparer.Ordinal),
+            StringComparer.Ordinal);
+        if (await StartCheck.RefusalAsync(_group, _connection, Wanted(), also, cancellationToken).ConfigureAwait(false) is { } refusal)
+        {
+            throw new ChangeFailedException($"{refusal}; nobody is restarted. What {_resource.Address} does not declare is taken out by hand: patronictl edit-config, or ALTER SYSTEM RESET");
+        }
+    }
+
+    // Also what was there before: one value may be wrong only beside another.
+    private Dictionary<string, string?> Wanted() => _resource.Spec.Map("settings").ToDictionary(pair => pair.Key, pair => (string?)pair.Value, StringComparer.Ordinal);
+
+    private static List<KeyValuePair<string, string?>> Different(ConfigView view, IEnumerable<KeyValuePair<string, string?>> values) =>
+        [.. values.Where(pair => pair.Value is null ? view.Stored.ContainsKey(pair.Key) : !view.IsStored(pair.Key, pair.Value))];
+
+    // Null when it was taken, otherwise what Patroni says.
+    private async Task<string?> PatchAsync(string member, IEnumerable<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    {
+        var answer = await new PatroniRest(_group, _connection)
+            .SendAsync(member, HttpMethod.Patch, "/config", DynamicSettings.Patch(values), TimeSpan.FromSeconds(20), cancellationToken).ConfigureAwait(false);
+        return answer.Status == 200 ? null : $"{member}: Patroni answers {answer.Status} to the new configuration: {Plain(answer.Body)}";
     }
 
     private async Task RunAsync(List<KeyValuePair<string, string?>> values, bool leaderFirst, CancellationToken cancellationToken)
@@ -66,6 +140,11 @@ internal sealed class ConfigChange
             if (waiting.Count == 0)
             {
                 return;
+            }
+
+            if (restarts == 0)
+            {
+                await RefuseRestartAsync(view, cancellationToken).ConfigureAwait(false);
             }
 
             // On a lowered value a standby may have to be restarted again, once it has seen that the leader has it.
@@ -104,7 +183,7 @@ internal sealed class ConfigChange
         while (true)
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
-            var different = values.Where(pair => pair.Value is null ? view.Stored.ContainsKey(pair.Key) : !view.IsStored(pair.Key, pair.Value)).ToList();
+            var different = Different(view, values);
             if (different.Count == 0)
             {
                 return;
@@ -114,14 +193,12 @@ internal sealed class ConfigChange
             try
             {
                 var target = view.Members.FirstOrDefault(member => !member.InRecovery)?.Name ?? view.Members[0].Name;
-                var answer = await new PatroniRest(_group, _connection)
-                    .SendAsync(target, HttpMethod.Patch, "/config", DynamicSettings.Patch(different), TimeSpan.FromSeconds(20), cancellationToken).ConfigureAwait(false);
-                if (answer.Status == 200)
+                if (await PatchAsync(target, different, cancellationToken).ConfigureAwait(false) is not { } refused)
                 {
                     return;
                 }
 
-                trouble = $"{target}: Patroni answers {answer.Status} to the new configuration: {Plain(answer.Body)}";
+                trouble = refused;
             }
             catch (NotNowException exception)
             {

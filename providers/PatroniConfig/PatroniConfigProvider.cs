@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of PostgreSQL is as wanted when the
 /// store holds it and every member runs with it.</summary>
-public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForeseesRollout
+public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForeseesRollout, IChangesAhead
 {
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("patroni_config", "The dynamic configuration of a PostgreSQL cluster under Patroni, which all members share.",
@@ -50,7 +50,8 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     public ResourceLinks Links(Resource resource) => new(["patroni-config:" + resource.Address.Host], [ClusterConnection.Of(resource).Token]);
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => ConfigView.Reads(ClusterConnection.Of(resource), resource.Spec.Map("settings").Keys);
+    public IEnumerable<Read> Reads(Resource resource) =>
+        [.. ConfigView.Reads(ClusterConnection.Of(resource), resource.Spec.Map("settings").Keys), ForeignSettings.Read(ClusterConnection.Of(resource))];
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
@@ -60,12 +61,15 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
         var wanted = resource.Spec.Map("settings");
-        if (ConfigView.Of(ClusterConnection.Of(resource), wanted.Keys, members) is not { } view)
+        var connection = ClusterConnection.Of(resource);
+        if (ConfigView.Of(connection, wanted.Keys, members) is not { } view)
         {
             return new Observation.Absent();
         }
 
-        if (view.Members.IsEmpty)
+        // Where no PostgreSQL runs, what is stored may be what keeps it from starting: as far as the store goes, it can be told.
+        var isStored = wanted.All(pair => view.IsStored(pair.Key, pair.Value)) && view.Stored.Keys.All(wanted.ContainsKey);
+        if (view.Members.IsEmpty && isStored)
         {
             return new Observation.Unknown($"no member's PostgreSQL answers: {string.Join("; ", view.Silent)}");
         }
@@ -76,7 +80,12 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
         }
 
-        return new Observation.Present(observed) { Note = Note(view, wanted), Outlook = ConfigOutlook.Of(view, wanted) };
+        return new Observation.Present(observed)
+        {
+            Note = Note(view, wanted),
+            Outlook = ConfigOutlook.Of(view, wanted),
+            Foreign = ForeignSettings.Find(connection, view, wanted, members),
+        };
     }
 
     /// <inheritdoc />
@@ -97,29 +106,18 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
         return change.Operation == ResourceOperation.Delete ? Task.CompletedTask : new ConfigChange(change, group).RunAsync(cancellationToken);
     }
 
+    /// <inheritdoc />
+    public Task ChangeAheadAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(group);
+        return new ConfigChange(change, group).StoreAheadAsync(cancellationToken);
+    }
+
     private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> wanted)
     {
-        List<string> parts = [];
-        var restart = wanted.Where(pair => !view.IsStored(pair.Key, pair.Value) && DynamicSettings.ParameterOf(pair.Key) is { } name && view.Any(name) is { Context: "postmaster" }).Select(pair => pair.Key).ToList();
-        if (restart.Count > 0)
-        {
-            parts.Add($"members are restarted one at a time for {string.Join(", ", restart)}");
-        }
-
-        var foreign = view.Stored.Keys.Where(key => !wanted.ContainsKey(key)).ToList();
-        if (foreign.Count > 0)
-        {
-            parts.Add($"not declared, kept unless kbr set it: {string.Join(", ", foreign)}");
-        }
-
-        var names = wanted.Keys.Select(DynamicSettings.ParameterOf).ToHashSet(StringComparer.Ordinal);
-        var takenBack = wanted.SelectMany(pair => view.Overridden(pair.Key, pair.Value)).Select(found => found.Parameter).ToHashSet(StringComparer.Ordinal);
-        var altered = view.Members.SelectMany(member => member.Altered.Keys.Where(name => !names.Contains(name) && !takenBack.Contains(name)).Select(name => $"{name} on {member.Name}")).ToList();
-        if (altered.Count > 0)
-        {
-            parts.Add($"set with ALTER SYSTEM and not declared: {string.Join(", ", altered)}");
-        }
-
-        return parts.Count == 0 ? null : string.Join("; ", parts);
+        var restart = wanted.Where(pair => !view.IsStored(pair.Key, pair.Value) && DynamicSettings.ParameterOf(pair.Key) is { } name && view.Any(name) is { Context: "postmaster" })
+            .Select(pair => pair.Key).ToList();
+        return restart.Count == 0 ? null : $"members are restarted one at a time for {string.Join(", ", restart)}";
     }
 }

@@ -69,6 +69,22 @@ internal static class Ha
     public static string Sql(string host, string sql, string database = Database, string superuser = Superuser) =>
         Lab.OnHost(host, $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL").Trim();
 
+    /// <summary>Whether a member's PostgreSQL answers.</summary>
+    public static bool Answers(string host) =>
+        Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), host, $"docker exec patroni psql -X -A -t -U {Superuser} -d postgres -c 'SELECT 1'").ExitCode == 0;
+
+    /// <summary>Patroni's dynamic configuration, as the first member that answers has it.</summary>
+    public static string Configuration() => Members
+        .Select(member => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://127.0.0.1:8008/config").Output)
+        .FirstOrDefault(answer => answer.StartsWith('{')) ?? "";
+
+    /// <summary>Changes it past kbr, as <c>patronictl edit-config</c> does.</summary>
+    public static void Configure(string json) => Lab.OnHost(
+        Members[0],
+        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']['authentication']\n"
+        + $"r = u.Request('http://127.0.0.1:8008/config', method='PATCH', data='''{json}'''.encode(),"
+        + " headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()})\nu.urlopen(r)\nP");
+
     /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes.</summary>
     public static string Started(string host) =>
         Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim() + " " + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");

@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
@@ -10,11 +11,13 @@ public static class StatusCheck
     /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a change PgBouncer answers with a failed login of
     /// before for about a second (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of Patroni's.</summary>
     /// <param name="topology">The cluster.</param>
+    /// <param name="configuration">Its dynamic configuration as it is declared.</param>
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="patience">How long it is measured again.</param>
     /// <param name="waits">Told once, with what does not hold yet, when it has to be waited.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public static async Task<ClusterStatus> SettleAsync(PostgresTopology topology, Fleet fleet, TimeSpan patience, Action<ClusterStatus> waits, CancellationToken cancellationToken)
+    public static async Task<ClusterStatus> SettleAsync(
+        PostgresTopology topology, Resource configuration, Fleet fleet, TimeSpan patience, Action<ClusterStatus> waits, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(waits);
         var begun = TimeProvider.System.GetTimestamp();
@@ -22,7 +25,7 @@ public static class StatusCheck
         while (true)
         {
             var asked = TimeProvider.System.GetTimestamp();
-            var status = await RunAsync(topology, fleet, cancellationToken).ConfigureAwait(false);
+            var status = await RunAsync(topology, configuration, fleet, cancellationToken).ConfigureAwait(false);
             if (status.Verdict != StatusVerdict.NotOk || TimeProvider.System.GetElapsedTime(begun) > patience)
             {
                 return status;
@@ -40,9 +43,9 @@ public static class StatusCheck
     }
 
     /// <summary>Measures every item. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
-    public static async Task<ClusterStatus> RunAsync(PostgresTopology topology, Fleet fleet, CancellationToken cancellationToken)
+    public static async Task<ClusterStatus> RunAsync(PostgresTopology topology, Resource configuration, Fleet fleet, CancellationToken cancellationToken)
     {
-        var reads = new StatusReads(topology);
+        var reads = new StatusReads(topology, configuration);
         var hosts = await fleet.ReadAsync(topology.Members.Concat(topology.Proxies), reads.For, cancellationToken).ConfigureAwait(false);
         var doors = await FrontDoor.KnockAsync(topology, fleet.Connections, cancellationToken).ConfigureAwait(false);
         return new StatusJudgement(topology, reads, hosts, doors).Judge();

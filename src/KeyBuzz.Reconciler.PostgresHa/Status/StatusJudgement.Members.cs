@@ -2,6 +2,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
@@ -34,7 +35,7 @@ internal sealed partial class StatusJudgement
 
         yield return Timeline();
         yield return Lag();
-        yield return Restarts();
+        yield return Parameters();
     }
 
     // Patroni says that it reached RAFT also when it only read its own copy of it, so RAFT's leader is asked as well.
@@ -104,11 +105,28 @@ internal sealed partial class StatusJudgement
         ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Where(row => row.Text("name") == member).Select(row => row.Number("lag")).FirstOrDefault()
         : null;
 
-    private StatusItem Restarts()
+    // As plan and drift have it; what a member waits for a restart for is among it.
+    private StatusItem Parameters()
     {
-        var waiting = Health.Members.Where(member => !member.PendingRestart.IsEmpty).Select(member => $"{member.Name}: {string.Join(", ", member.PendingRestart)}").ToList();
-        return waiting.Count == 0
-            ? Item("parameters", _topology.Members, "none waits for a restart")
-            : new StatusItem("parameters", StatusVerdict.NotOk, $"wait for a restart: {string.Join("; ", waiting)}");
+        var members = _topology.Members.Where(host => Of(host) is not null).ToDictionary(host => host.Name, host => Of(host)!, StringComparer.Ordinal);
+        if (members.Count == 0)
+        {
+            return Item("parameters", _topology.Members, "");
+        }
+
+        var (declared, found) = _reads.Configuration(members);
+        if (found is not Observation.Present present)
+        {
+            return new StatusItem("parameters", StatusVerdict.NotOk, found is Observation.Unknown unknown ? unknown.Reason : "no member's Patroni tells the dynamic configuration");
+        }
+
+        var troubles = declared.Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
+            .Select(pair => $"{pair.Key} is {present.Attributes.GetValueOrDefault(pair.Key)?.Value ?? "not set"} and not {pair.Value.Value}")
+            .Concat(present.Foreign.Where(setting => setting.IsTrouble).Select(setting => $"{setting.Shown}; not declared")).ToList();
+        var others = string.Join(", ", present.Foreign.Where(setting => !setting.IsTrouble).Select(setting => $"{setting.Name} = {setting.Value}"));
+        var kept = others.Length == 0 ? "" : $"; set by others and left as it is: {others}";
+        return troubles.Count == 0
+            ? Item("parameters", _topology.Members, $"as declared, and no member waits for a restart{kept}")
+            : new StatusItem("parameters", StatusVerdict.NotOk, string.Join("; ", troubles) + kept);
     }
 }

@@ -1,11 +1,16 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
 /// <summary>What is read from the hosts for the checklist: one script per host.</summary>
-internal sealed class StatusReads(PostgresTopology topology)
+internal sealed class StatusReads(PostgresTopology topology, Resource configuration)
 {
+    private static readonly PatroniConfigProvider s_configuration = new();
+
     public const string Patroni = PostgresTopology.PatroniContainer;
     public const string Haproxy = PostgresTopology.HaproxyContainer;
     public const string PgBouncer = PostgresTopology.PgBouncerContainer;
@@ -33,6 +38,10 @@ internal sealed class StatusReads(PostgresTopology topology)
 
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
 
+    /// <summary>The dynamic configuration on the members, judged as a plan judges it: what is declared, and what is there.</summary>
+    public (ImmutableSortedDictionary<string, AttributeValue> Declared, Observation Found) Configuration(IReadOnlyDictionary<string, Snapshot> members) =>
+        (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
+
     /// <summary>A distance between two vectors, computed where it is asked.</summary>
     public SqlRead Vector(string database) => Sql(database, "SELECT pg_is_in_recovery() AS in_recovery, ('[1,2,3]'::vector <-> '[3,2,1]'::vector)::float8 AS distance");
 
@@ -54,7 +63,7 @@ internal sealed class StatusReads(PostgresTopology topology)
         var reads = new HashSet<Read>();
         if (topology.Members.Contains(host))
         {
-            reads.UnionWith([new UnitRead(Patroni + ".service"), new ContainerRead(Patroni), Raft, Replication, Available, .. PatroniHealth.Reads(topology.Ports.Rest)]);
+            reads.UnionWith([new UnitRead(Patroni + ".service"), new ContainerRead(Patroni), Raft, Replication, Available, .. PatroniHealth.Reads(topology.Ports.Rest), .. s_configuration.Reads(configuration)]);
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));
             if (VectorExtension is { } vector)
             {

@@ -114,6 +114,7 @@ public sealed class Applier
         private readonly List<PlannedChange> _done = [];
         private readonly List<(PlannedChange Change, string Reason)> _failed = [];
         private readonly List<(PlannedChange Change, string Reason)> _notTried = [];
+        private readonly Dictionary<Address, string> _refused = [];
         private readonly Dictionary<string, SemaphoreSlim> _slots = writers.Keys.ToDictionary(host => host, _ => new SemaphoreSlim(applier._perHost), StringComparer.Ordinal);
         private readonly SemaphoreSlim _all = new(applier._parallelism);
 
@@ -122,6 +123,11 @@ public sealed class Applier
         {
             var tasks = new Dictionary<Address, Task<string?>>();
             var rollouts = Rollouts(plan);
+            foreach (var change in plan.Changes)
+            {
+                await AheadAsync(change).ConfigureAwait(false);
+            }
+
             foreach (var change in plan.Changes)
             {
                 var before = change.DependsOn.Select(address => (address, task: tasks[address])).ToList();
@@ -141,6 +147,35 @@ public sealed class Applier
             {
                 StoppedRollouts = gates.Where(gate => gate.trouble is not null).ToImmutableSortedDictionary(gate => gate.group, gate => gate.trouble!, StringComparer.Ordinal),
             };
+        }
+
+        // What a group may need before any gate of it opens; a gate of this very run among them.
+        private async Task AheadAsync(PlannedChange change)
+        {
+            if (change.Action != ResourceAction.Update || stop.IsCancellationRequested || applier._providers.Get(change.Address.Type) is not IChangesAhead provider)
+            {
+                return;
+            }
+
+            try
+            {
+                var hosts = applier.PlacesOf(change.Address).Where(writers.ContainsKey);
+                if (IntentScript(change) is { Length: > 0 } intent && await OnAllAsync(hosts, intent).ConfigureAwait(false) is { } error)
+                {
+                    _refused[change.Address] = error;
+                    return;
+                }
+
+                await provider.ChangeAheadAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort).ConfigureAwait(false);
+            }
+            catch (ChangeFailedException exception)
+            {
+                _refused[change.Address] = exception.Message;
+            }
+            catch (Exception exception) when (exception is HostException or OperationCanceledException)
+            {
+                // Its own turn finds the same, if it is still so.
+            }
         }
 
         private Dictionary<string, Rollout> Rollouts(Plan plan)
@@ -172,6 +207,12 @@ public sealed class Applier
         // Answers null when dependents may go on, otherwise why they may not.
         private async Task<string?> StepAsync(PlannedChange change, List<(Address Address, Task<string?> Task)> before, Rollout? rollout)
         {
+            if (_refused.TryGetValue(change.Address, out var refusal))
+            {
+                progress.Started(change);
+                return Failed(change, TimeSpan.Zero, refusal);
+            }
+
             foreach (var (address, task) in before)
             {
                 if (await task.ConfigureAwait(false) is not null)
@@ -273,14 +314,7 @@ public sealed class Applier
             var elapsed = applier._time.GetElapsedTime(begun);
             if (error is not null)
             {
-                error = applier._cluster.Secrets.Mask(error);
-                lock (_gate)
-                {
-                    _failed.Add((change, error));
-                }
-
-                progress.Failed(change, elapsed, error);
-                return error;
+                return Failed(change, elapsed, error);
             }
 
             lock (_gate)
@@ -290,6 +324,18 @@ public sealed class Applier
 
             progress.Done(change, elapsed);
             return null;
+        }
+
+        private string Failed(PlannedChange change, TimeSpan elapsed, string error)
+        {
+            error = applier._cluster.Secrets.Mask(error);
+            lock (_gate)
+            {
+                _failed.Add((change, error));
+            }
+
+            progress.Failed(change, elapsed, error);
+            return error;
         }
 
         private async Task<string?> LookAgainAsync(PlannedChange change)
@@ -330,12 +376,12 @@ public sealed class Applier
             var provider = applier._providers.Get(change.Address.Type);
             if (provider is IGroupResourceProvider && record is not null)
             {
-                record = record with { Serial = applier._fleet.SerialOf(change.Address) + 1 };
+                record = record with { Serial = applier._fleet.SerialOf(change.Address) + (change.Intent is null ? 1 : 2) };
             }
 
             var intent = (change.Action == ResourceAction.Create || change.Former is not null) && record is not null
                 ? RecordScript.Write(record with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty }, cluster)
-                : "";
+                : IntentScript(change);
             var outcome = (record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster))
                 + (change.MovedFrom is { } former ? RecordScript.Remove(former, cluster) : "");
             if (provider is IHostResourceProvider local)
@@ -356,6 +402,10 @@ public sealed class Applier
 
             return await OnAllAsync(hosts, outcome).ConfigureAwait(false);
         }
+
+        private string IntentScript(PlannedChange change) => change.Intent is { } intent
+            ? RecordScript.Write(intent with { Serial = applier._fleet.SerialOf(change.Address) + 1 }, applier._cluster.Name)
+            : "";
 
         private Script HostScript(PlannedChange change, IHostResourceProvider provider, string intent)
         {

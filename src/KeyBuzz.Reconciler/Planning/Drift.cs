@@ -10,7 +10,11 @@ namespace KeyBuzz.Reconciler.Planning;
 /// <param name="Applied">What was applied; null when the record does not say it.</param>
 /// <param name="Actual">What the host holds; null for nothing.</param>
 /// <param name="IgnoredBy">The rule by which it is not counted, or null.</param>
-public sealed record DriftedAttribute(string Name, AttributeValue? Applied, AttributeValue? Actual, IgnoreRule? IgnoredBy);
+public sealed record DriftedAttribute(string Name, AttributeValue? Applied, AttributeValue? Actual, IgnoreRule? IgnoredBy)
+{
+    /// <summary>Whether kbr never applied it: somebody else set it, and an apply leaves it.</summary>
+    public bool IsForeign { get; init; }
+}
 
 /// <summary>A resource that was changed on its hosts since it was applied.</summary>
 /// <param name="Address">The resource.</param>

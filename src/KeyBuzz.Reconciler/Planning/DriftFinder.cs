@@ -115,12 +115,12 @@ public sealed class DriftFinder
         public void CannotTell(Address address, Address because, string reason) =>
             CannotTell(address, $"{because} {reason}", isError: !Drifted.TryGetValue(because, out var drift) || drift.IsIgnored);
 
-        public void CannotTell(Address address, string reason, bool isError)
+        public void CannotTell(Address address, string reason, bool isError, string? attribute = null)
         {
-            Uncompared.Add(new Uncompared(address, null, reason, isError));
+            Uncompared.Add(new Uncompared(address, attribute, reason, isError));
             if (isError)
             {
-                Diagnostics.Add(Diagnostic.Error($"{address}: {reason}", host: address.Host, address: address.ToString()));
+                Diagnostics.Add(Diagnostic.Error($"{address}: {(attribute is null ? "" : attribute + ": ")}{reason}", host: address.Host, address: address.ToString()));
             }
         }
     }
@@ -219,14 +219,33 @@ public sealed class DriftFinder
                 break;
             case Observation.Present present:
                 work.Compared.Add(address);
-                var changed = Changed(work, view, present, keyed);
+                var changed = Changed(work, view, present, keyed).AddRange(Foreign(work, view, present));
+                var cutOff = view.Record.Intended.Where(name => changed.Any(attribute => attribute.Name == name)).ToList();
                 if (!changed.IsEmpty)
                 {
-                    Add(work, address, changed, present.Note);
+                    var remedies = present.Foreign.Where(setting => changed.Any(attribute => attribute.IsForeign && attribute.Name == setting.Name)).Select(setting => setting.Remedy).Distinct().ToList();
+                    Add(work, address, changed, cutOff.Count > 0 ? $"an apply that set {string.Join(", ", cutOff)} was interrupted, or failed"
+                        : remedies.Count > 0 ? $"an apply leaves what is not declared: {string.Join("; ", remedies)}"
+                        : present.Note);
+                }
+
+                // What it was to become was not recorded as applied: there is nothing to compare with.
+                foreach (var name in view.Record.Intended.Where(name => !view.Record.Fingerprints.ContainsKey(name)))
+                {
+                    work.CannotTell(address, "an apply that set it was interrupted, or failed; apply again", isError: true, name);
                 }
 
                 break;
         }
+    }
+
+    // What does no harm is only told, as the plan tells it.
+    private static IEnumerable<DriftedAttribute> Foreign(Work work, AppliedView view, Observation.Present present)
+    {
+        var address = view.Record.Address;
+        var foreign = present.Foreign.Where(setting => !view.Record.Owned.Contains(setting.Name)).ToList();
+        work.Diagnostics.AddRange(ForeignNotices.Of(address, [.. foreign.Where(setting => !setting.IsTrouble)], null));
+        return foreign.Where(setting => setting.IsTrouble).Select(setting => new DriftedAttribute(setting.Name, null, new(setting.Value), Ignoring(work, address, setting.Name)) { IsForeign = true });
     }
 
     private ImmutableArray<DriftedAttribute> Changed(Work work, AppliedView view, Observation.Present present, bool keyed)
@@ -345,7 +364,8 @@ public sealed class DriftFinder
         {
             var matched = records.Values.Where(record => rule.Address.Matches(record.Address)).ToList();
             var problem = matched.Count == 0 && !_configured.Order.Any(rule.Address.Matches) ? $"no resource matches '{rule.Address}', which drift is to ignore"
-                : matched.Count > 0 && rule.Attribute is not null && !matched.Exists(record => record.Pending || record.Fingerprints.Keys.Any(rule.Covers))
+                : matched.Count > 0 && rule.Attribute is not null && !matched.Exists(record => record.Pending || record.Fingerprints.Keys.Any(rule.Covers)
+                        || (work.Drifted.TryGetValue(record.Address, out var drifted) && drifted.Attributes.Any(attribute => rule.Covers(attribute.Name))))
                     ? $"no resource that matches '{rule.Address}' has an attribute '{rule.Attribute}', which drift is to ignore"
                 : null;
 

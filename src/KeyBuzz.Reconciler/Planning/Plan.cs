@@ -31,6 +31,10 @@ public sealed record PlannedChange(
     /// <summary>The record to be written with the change; null when it is removed.</summary>
     public ResourceRecord? Record { get; init; }
 
+    /// <summary>The record to be written before the change is begun, by which what the change sets is known as kbr's even if it is cut off or fails; null where the pending record of a
+    /// creation says so, or the change and its record are one script.</summary>
+    public ResourceRecord? Intent { get; init; }
+
     /// <summary>For a replace that puts the resource elsewhere (another path, another name): what was there before and is removed first.</summary>
     public Resource? Former { get; init; }
 

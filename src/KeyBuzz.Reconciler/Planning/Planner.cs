@@ -402,7 +402,7 @@ public sealed class Planner
         }
 
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
-        var recordIsOld = record is null || record.Pending || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
+        var recordIsOld = record is null || record.Pending || !record.Intended.IsEmpty || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
@@ -419,6 +419,7 @@ public sealed class Planner
                 null when present.Ours => Cause.New,
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
+                _ when record.Intended.Contains(name) => Cause.Interrupted,
                 _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) => Cause.ConfigurationChanged,
                 _ when wantedPrint == last => Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
@@ -428,16 +429,19 @@ public sealed class Planner
             differences.Add(new AttributeDifference(name, shown, wanted, cause, schema.EffectOf(name)));
         }
 
-        // What was applied, is not wanted any more and is still there is taken away.
-        foreach (var (name, last) in record?.Fingerprints ?? ImmutableSortedDictionary<string, string>.Empty)
+        // What was applied, or was about to be, is not wanted any more and is still there is taken away.
+        foreach (var name in record?.Owned ?? [])
         {
             if (!desired.ContainsKey(name) && actual.TryGetValue(name, out var left))
             {
-                var shown = Fingerprint.IsSecret(last) ? new AttributeValue(SecretText.Mask) : left;
-                differences.Add(new AttributeDifference(name, shown, null, Cause.ConfigurationChanged, schema.EffectOf(name)));
+                var secret = record!.Fingerprints.TryGetValue(name, out var last) ? Fingerprint.IsSecret(last) : schema.Find(name) is { MayHoldSecret: true };
+                var cause = record.Intended.Contains(name) ? Cause.Interrupted : Cause.ConfigurationChanged;
+                differences.Add(new AttributeDifference(name, secret ? new AttributeValue(SecretText.Mask) : left, null, cause, schema.EffectOf(name)));
             }
         }
 
+        // What is taken away with this very change is kbr's own.
+        work.Diagnostics.AddRange(ForeignNotices.Of(address, [.. present.Foreign.Where(setting => differences.All(difference => difference.Name != setting.Name))], node.Resource.Location));
         var next = Record(node, desired, created: record?.Created ?? present.Ours);
         if (differences.Count == 0)
         {
@@ -482,7 +486,25 @@ public sealed class Planner
 
         // What kbr makes anew is its own from then on.
         next = next with { Created = next.Created || replace };
-        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = note });
+        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), [])
+        {
+            Record = next,
+            Intent = Intent(record, next, differences),
+            Note = note,
+        });
+    }
+
+    // What belongs to a group is changed by several steps on several hosts, and recorded after them.
+    private ResourceRecord? Intent(ResourceRecord? record, ResourceRecord next, IEnumerable<AttributeDifference> differences)
+    {
+        var names = differences.Where(difference => difference.After is not null).Select(difference => difference.Name).ToList();
+        if (names.Count == 0 || _providers.Get(next.Address.Type) is not IGroupResourceProvider)
+        {
+            return null;
+        }
+
+        var known = record ?? next with { Fingerprints = ImmutableSortedDictionary<string, string>.Empty };
+        return known with { Intended = known.Intended.Union(names) };
     }
 
     private void PlanRemoval(Work work, ResourceRecord record, Cause cause)
@@ -598,7 +620,9 @@ public sealed class Planner
     private static Cause Overall(IEnumerable<AttributeDifference> differences)
     {
         var causes = differences.Select(difference => difference.Cause).Distinct().ToList();
-        return causes.Count == 1 ? causes[0] : Cause.ConfigurationChangedAndDrift;
+        return causes.Count == 1 ? causes[0]
+            : causes.TrueForAll(cause => cause is Cause.Interrupted or Cause.ConfigurationChanged) ? Cause.Interrupted
+            : Cause.ConfigurationChangedAndDrift;
     }
 
     private ResourceRecord Record(ResourceGraph.Node node, ImmutableSortedDictionary<string, AttributeValue> desired, bool created)

@@ -22,13 +22,8 @@ public static partial class TextDifference
         (null, null) => [],
         (null, { } made) => Whole('+', made),
         ({ } gone, null) => Whole('-', gone),
-        ({ } host, { } stated) => Compare(host, stated, hostFirst: true),
+        ({ } host, { } stated) => Compare(host, stated),
     };
-
-    /// <summary>The same the other way round: what became on the host of a text that was applied.</summary>
-    /// <param name="applied">The text that was applied.</param>
-    /// <param name="actual">The text on the host.</param>
-    public static IReadOnlyList<string> Since(AttributeValue applied, AttributeValue actual) => Compare(actual, applied, hostFirst: false);
 
     private static string[] Whole(char sign, AttributeValue value)
     {
@@ -36,8 +31,8 @@ public static partial class TextDifference
         return [.. lines.Take(lines[^1].Text.Length == 0 ? lines.Length - 1 : lines.Length).Select(line => sign + line.Masked)];
     }
 
-    // Only the stated text knows its secrets, so the host's is masked by it, whichever of the two is shown first.
-    private static List<string> Compare(AttributeValue host, AttributeValue stated, bool hostFirst)
+    // Only the stated text knows its secrets, so the host's is masked by it.
+    private static List<string> Compare(AttributeValue host, AttributeValue stated)
     {
         var secret = stated.Secret ?? host.Secret;
         var newLines = Split(stated);
@@ -59,7 +54,7 @@ public static partial class TextDifference
             var endOld = Math.Min(oldLines.Length, blocks[last].DeleteStartA + blocks[last].DeleteCountA + ContextLines);
             var endNew = Math.Min(newLines.Length, blocks[last].InsertStartB + blocks[last].InsertCountB + ContextLines);
             var (onHost, asStated) = ($"{startOld + 1},{endOld - startOld}", $"{startNew + 1},{endNew - startNew}");
-            lines.Add(hostFirst ? $"@@ -{onHost} +{asStated} @@" : $"@@ -{asStated} +{onHost} @@");
+            lines.Add($"@@ -{onHost} +{asStated} @@");
             var at = startNew;
             for (; index <= last; index++)
             {
@@ -70,19 +65,14 @@ public static partial class TextDifference
                 }
 
                 var wanted = newLines.AsSpan().Slice(block.InsertStartB, block.InsertCountB);
-                if (!hostFirst)
-                {
-                    Add('-', wanted);
-                }
-
                 for (var old = block.DeleteStartA; old < block.DeleteStartA + block.DeleteCountA; old++)
                 {
-                    lines.Add((hostFirst ? "-" : "+") + MaskOld(oldLines[old], wanted, secret));
+                    lines.Add("-" + MaskOld(oldLines[old], wanted, secret));
                 }
 
-                if (hostFirst)
+                foreach (var line in wanted)
                 {
-                    Add('+', wanted);
+                    lines.Add("+" + line.Masked);
                 }
 
                 at = block.InsertStartB + block.InsertCountB;
@@ -95,14 +85,6 @@ public static partial class TextDifference
         }
 
         return lines;
-
-        void Add(char sign, ReadOnlySpan<Line> added)
-        {
-            foreach (var line in added)
-            {
-                lines.Add(sign + line.Masked);
-            }
-        }
     }
 
     private static ImmutableArray<Line> Split(AttributeValue value) => Split(value.Secret ?? SecretText.Plain(value.Value));

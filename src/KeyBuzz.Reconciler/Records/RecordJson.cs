@@ -55,6 +55,17 @@ public static class RecordJson
             }
 
             json.WriteEndObject();
+            if (!record.Intended.IsEmpty)
+            {
+                json.WriteStartArray("intended");
+                foreach (var name in record.Intended)
+                {
+                    json.WriteStringValue(name);
+                }
+
+                json.WriteEndArray();
+            }
+
             json.WriteStartObject("spec");
             foreach (var name in record.Spec.Names.Order(StringComparer.Ordinal))
             {
@@ -108,6 +119,7 @@ public static class RecordJson
             {
                 AppliedAt = root.TryGetProperty("applied_at", out var at) ? at.GetDateTimeOffset() : null,
                 Group = root.TryGetProperty("group", out var group) ? group.GetString() : null,
+                Intended = root.TryGetProperty("intended", out var intended) ? [.. intended.EnumerateArray().Select(name => name.GetString()!)] : [],
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
         }

@@ -29,6 +29,12 @@ public sealed record ResourceRecord(
     /// <summary>For what belongs to a group: how often it was written. Of the copies on the members the highest counts.</summary>
     public long Serial { get; init; }
 
+    /// <summary>The attributes that an apply was about to set and has not been seen to: they are kbr's from then on, whatever became of it.</summary>
+    public ImmutableSortedSet<string> Intended { get; init; } = [];
+
+    /// <summary>The attributes that kbr has set, or was about to.</summary>
+    public IEnumerable<string> Owned => Fingerprints.Keys.Concat(Intended.Where(name => !Fingerprints.ContainsKey(name)));
+
     /// <summary>The address it was recorded under before <see cref="Rename"/>, or null.</summary>
     public Address? RenamedFrom { get; init; }
 

@@ -61,6 +61,14 @@ public interface IForgottenOnRemoval
     bool IsForgotten(Resource resource);
 }
 
+/// <summary>A type of a group whose change has a part that disturbs nobody, and without which the group may never become healthy, so that no gate would open for it. That part goes before
+/// everything else of an apply.</summary>
+public interface IChangesAhead
+{
+    /// <summary>Makes that part, idempotently, where the group needs it; the rest of the change comes in its turn. Throws <see cref="ChangeFailedException"/> with what to tell the operator.</summary>
+    Task ChangeAheadAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
+}
+
 /// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
 public sealed class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
 

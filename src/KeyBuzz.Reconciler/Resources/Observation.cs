@@ -37,6 +37,9 @@ public abstract record Observation
         /// <summary>Of a group: who takes part in it now and is none of its members in the configuration.</summary>
         public ImmutableArray<Outsider> Outsiders { get; init; } = [];
 
+        /// <summary>What somebody else set on it. Plan, drift and status tell of it alike, and an apply leaves it.</summary>
+        public ImmutableArray<ForeignSetting> Foreign { get; init; } = [];
+
         /// <summary>What the plan may say of how things are at this moment, such as who leads; null for nothing. It is never compared.</summary>
         public GroupOutlook? Outlook { get; init; }
     }
@@ -44,6 +47,17 @@ public abstract record Observation
     /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
     /// <param name="Reason">Why, for the operator.</param>
     public sealed record Unknown(string Reason) : Observation;
+}
+
+/// <summary>Something that somebody else set on a resource, and that the configuration does not declare.</summary>
+/// <param name="Name">What was set.</param>
+/// <param name="Value">Its value, and what became of it.</param>
+/// <param name="Remedy">What the operator may do about it.</param>
+/// <param name="IsTrouble">Whether the resource is not well because of it, as where something waits for a restart: that is drift.</param>
+public sealed record ForeignSetting(string Name, string Value, string Remedy, bool IsTrouble)
+{
+    /// <summary>What it is and what it became, in one line.</summary>
+    public string Shown => $"{Name}: {Value}";
 }
 
 /// <summary>Somebody who takes part in a group and is none of its members in the configuration.</summary>

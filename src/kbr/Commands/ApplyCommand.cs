@@ -77,6 +77,9 @@ internal static class ApplyCommand
         return command;
     }
 
+    // How long PgBouncer answers with a login that failed before.
+    private static readonly TimeSpan s_settles = TimeSpan.FromSeconds(15);
+
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
     private static async Task<int> RunAsync(
@@ -115,17 +118,13 @@ internal static class ApplyCommand
 
             await session.SaveStateAsync(options, abort).ConfigureAwait(false);
             result = outcome.Succeeded ? ExitCode.Done : ExitCode.Error;
-
-            // An apply that leaves an unhealthy cluster behind is not done.
-            if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
-            {
-                terminal.Line();
-                var patience = outcome.Succeeded ? topology.Health.GateTimeout : TimeSpan.Zero;
-                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience, abort).ConfigureAwait(false);
-                result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
-            }
+            await JudgeAsync(outcome.Succeeded ? null : TimeSpan.Zero).ConfigureAwait(false);
         }
-
+        else if (!plan.HasErrors && options is { Destroy: false, Import: false, Targets.IsEmpty: true })
+        {
+            // Nothing was changed, so there is little to wait for.
+            await JudgeAsync(s_settles).ConfigureAwait(false);
+        }
         else if (options.ForgetUnreachable)
         {
             await session.SaveStateAsync(options, abort).ConfigureAwait(false);
@@ -137,6 +136,17 @@ internal static class ApplyCommand
         }
 
         return plan.HasErrors ? ExitCode.Error : result;
+
+        // An apply that leaves an unhealthy cluster behind is not done, whether or not it had something to change.
+        async Task JudgeAsync(TimeSpan? patience)
+        {
+            if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
+            {
+                terminal.Line();
+                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, abort).ConfigureAwait(false);
+                result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
+            }
+        }
 
         // An import writes nothing but records, and they are what was asked for.
         bool Asks(Plan planned) => planned.HasChanges || options.Import;

@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -24,16 +25,19 @@ internal static class StatusCommand
 
     /// <summary>Measures once, shows, and answers the exit code.</summary>
     public static async Task<int> ShowAsync(Session session, PostgresTopology topology, Terminal terminal, bool json, CancellationToken cancellationToken) =>
-        Show(session, topology, terminal, json, await StatusCheck.RunAsync(topology, session.Fleet, cancellationToken).ConfigureAwait(false));
+        Show(session, topology, terminal, json, await StatusCheck.RunAsync(topology, Configuration(session, topology), session.Fleet, cancellationToken).ConfigureAwait(false));
 
     /// <summary>Gives a cluster that was just changed time to settle, shows what was measured last, and answers the exit code.</summary>
     public static async Task<int> ShowSettledAsync(Session session, PostgresTopology topology, Terminal terminal, bool json, TimeSpan patience, CancellationToken cancellationToken)
     {
-        var status = await StatusCheck.SettleAsync(topology, session.Fleet, patience, now => terminal.ErrorLine(
+        var status = await StatusCheck.SettleAsync(topology, Configuration(session, topology), session.Fleet, patience, now => terminal.ErrorLine(
             $"Not settled yet ({string.Join(", ", now.Items.Where(item => item.Verdict == StatusVerdict.NotOk).Select(item => item.Name))}); measured again for up to {patience.TotalSeconds:0} s …",
             Terminal.Tone.Plain), cancellationToken).ConfigureAwait(false);
         return Show(session, topology, terminal, json, status);
     }
+
+    private static Resource Configuration(Session session, PostgresTopology topology) =>
+        session.Cluster.Resources.First(resource => resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope);
 
     private static int Show(Session session, PostgresTopology topology, Terminal terminal, bool json, ClusterStatus status)
     {

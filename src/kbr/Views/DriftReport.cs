@@ -44,7 +44,7 @@ public sealed record DriftReport(
     /// <param name="Attribute">Its name.</param>
     /// <param name="Applied">What was applied, in one line; null for a text.</param>
     /// <param name="Actual">What is there, in one line; null for a text.</param>
-    /// <param name="Diff">For a text, the lines of a unified diff from what was applied to what is there; empty otherwise.</param>
+    /// <param name="Diff">For a text, the lines of a unified diff from what is there to what was applied, as a plan shows it; empty otherwise.</param>
     /// <param name="Ignored">Why it is not counted; null when it is.</param>
     public sealed record Detail(string Attribute, string? Applied, string? Actual, ImmutableArray<string> Diff, string? Ignored);
 
@@ -113,12 +113,12 @@ public sealed record DriftReport(
             if (attribute is { Applied: { IsText: true } applied, Actual: { IsText: true } actual })
             {
                 // Where nothing but a secret differs there is nothing to be seen.
-                ImmutableArray<string> diff = [.. TextDifference.Since(applied, actual).Select(mask)];
+                ImmutableArray<string> diff = [.. TextDifference.Lines(actual, applied).Select(mask)];
                 return diff.IsEmpty ? Line(SecretText.Mask, SecretText.Mask) : new Detail(attribute.Name, null, null, diff, attribute.IgnoredBy?.Reason);
             }
 
             return Line(
-                attribute.Applied switch { null => "(not recorded)", { IsText: true } => "a text", var value => mask(PlanView.Shown(value)) },
+                attribute.Applied switch { null => attribute.IsForeign ? "(not declared)" : "(not recorded)", { IsText: true } => "a text", var value => mask(PlanView.Shown(value)) },
                 attribute.Actual switch { null => "nothing", { IsText: true } => "another text", var value => mask(PlanView.Shown(value, attribute.Applied)) });
 
             Detail Line(string before, string after) => new(attribute.Name, before, after, [], attribute.IgnoredBy?.Reason);

@@ -143,7 +143,7 @@ public static class DriftView
             var ignored = detail.Ignored == finding.Ignored ? "" : Ignored(detail.Ignored);
             if (detail.Diff.IsEmpty)
             {
-                terminal.Line($"      {detail.Attribute}: {detail.Applied} → {detail.Actual}{ignored}");
+                terminal.Line($"      {detail.Attribute}: {detail.Actual} → {detail.Applied}{ignored}");
                 continue;
             }
 

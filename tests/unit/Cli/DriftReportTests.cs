@@ -52,16 +52,16 @@ public sealed partial class DriftReportTests
             "      content:",
             "        @@ -1,3 +1,3 @@",
             "         one",
-            "        -two",
-            "        +```\uFFFD & <two>",
+            "        -```\uFFFD & <two>",
+            "        +two",
             "         ",
-            "      mode: 0644 → 0|600",
-            "      owner: root → nothing  (ignored: ticket 7 | <b>)",
+            "      mode: 0|600 → 0644",
+            "      owner: nothing → root  (ignored: ticket 7 | <b>)",
             "  - directory.spare@db-1  deleted on the host",
             "",
             "db-2",
             "  ~ container.app@db-2  changed on the host  (ignored: ticket 7 | <b>)",
-            "      restart: no → always",
+            "      restart: always → no",
             "",
             "  ? not compared: role.app@pg: nobody leads",
             "  ? not compared: password of image.app@db-1: no key",
@@ -102,7 +102,7 @@ public sealed partial class DriftReportTests
                 root.GetProperty("resources").EnumerateArray().Select(one => $"{one.GetProperty("address")} {one.GetProperty("change")} {one.GetProperty("ignored")}"),
                 Is.EqualTo(new[] { $"{s_file} changed ", $"{s_gone} deleted ", $"{s_known} changed ticket 7 | <b>" }));
             var attributes = root.GetProperty("resources")[0].GetProperty("attributes");
-            Assert.That(attributes[0].GetProperty("diff")[2].GetString(), Is.EqualTo("-two"));
+            Assert.That(attributes[0].GetProperty("diff")[3].GetString(), Is.EqualTo("+two"));
             Assert.That((attributes[1].GetProperty("applied").GetString(), attributes[1].GetProperty("actual").GetString()), Is.EqualTo(("0644", "0|600")));
             Assert.That(root.GetProperty("not_compared").GetArrayLength(), Is.EqualTo(2));
         });
@@ -127,7 +127,7 @@ public sealed partial class DriftReportTests
 
             Assert.That(cases.Values.Select(one => one.Attribute("classname")?.Value), Has.None.Null);
             Assert.That(cases[s_file.ToString()].Element("failure")!.Attribute("message")!.Value, Is.EqualTo("changed on the host: content, mode"));
-            Assert.That(cases[s_file.ToString()].Element("failure")!.Value, Does.Contain("+```\uFFFD & <two>").And.Contain("owner: root → nothing (ignored: ticket 7 | <b>)"));
+            Assert.That(cases[s_file.ToString()].Element("failure")!.Value, Does.Contain("-```\uFFFD & <two>").And.Contain("owner: nothing → root (ignored: ticket 7 | <b>)"));
             Assert.That(cases[s_gone.ToString()].Element("failure")!.Attribute("message")!.Value, Is.EqualTo("deleted on the host"));
             Assert.That(cases[s_known.ToString()].Element("skipped")!.Attribute("message")!.Value, Does.EndWith("ignored: ticket 7 | <b>"));
             Assert.That(cases[s_role.ToString()].Element("skipped"), Is.Not.Null);
@@ -183,7 +183,7 @@ public sealed partial class DriftReportTests
             Assert.That(rows, Has.Count.EqualTo(2 + 5));
             Assert.That(rows.Select(row => Bar().Count(row)), Has.All.EqualTo(6), "every row has five cells");
             Assert.That(text, Does.Contain("| `config_file.app@db-1` | changed | `mode` | `0644` | `0\\|600` |").And.Contain("ignored: ticket 7 \\| \\<b\\>"));
-            Assert.That(text, Does.Contain("````diff\n@@ -1,3 +1,3 @@\n one\n-two\n+```"), "the fence is longer than what stands in it");
+            Assert.That(text, Does.Contain("````diff\n@@ -1,3 +1,3 @@\n one\n-```"), "the fence is longer than what stands in it");
             Assert.That(DriftMarkdown.Render(s_none), Does.StartWith("## lab: no drift\n"));
             Assert.That(DriftMarkdown.Render(s_error), Does.StartWith("## lab: not known for sure\n").And.Contain("- **Error**: db-2: no route"));
         });

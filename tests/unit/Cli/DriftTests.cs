@@ -46,7 +46,7 @@ public sealed class DriftTests : IDisposable
         Assert.That(Kbr("drift"), Is.EqualTo((2, """
             db-1
               ~ config_file.app@db-1  changed on the host
-                  mode: 0600 → 0400
+                  mode: 0400 → 0600
 
               not applied yet, so not compared: directory.new@db-1
             Drift: 1 changed, 0 deleted; 2 compared
@@ -66,7 +66,7 @@ public sealed class DriftTests : IDisposable
         File.AppendAllText(ConfigFile, $"backup = {Password}\n");
         (exit, output, _) = Kbr("drift");
         Assert.That(exit, Is.EqualTo(2), output);
-        Assert.That(output, Does.Contain("+(line not shown: it may hold a secret)").And.Not.Contain(Password));
+        Assert.That(output, Does.Contain("-(line not shown: it may hold a secret)").And.Not.Contain(Password));
     }
 
     [Test]
@@ -87,7 +87,7 @@ public sealed class DriftTests : IDisposable
     {
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
         var (exit, output, _) = Kbr("drift", "--ignore", "config_file.*:mode");
-        Assert.That((exit, output), Is.EqualTo((0, "db-1\n  ~ config_file.app@db-1  changed on the host  (ignored: --ignore)\n      mode: 0600 → 0400\n\nDrift: 0 changed, 0 deleted, 1 ignored; 2 compared\n")));
+        Assert.That((exit, output), Is.EqualTo((0, "db-1\n  ~ config_file.app@db-1  changed on the host  (ignored: --ignore)\n      mode: 0400 → 0600\n\nDrift: 0 changed, 0 deleted, 1 ignored; 2 compared\n")));
 
         WriteCluster(more: "\ndrift: { ignore: [{ address: config_file.app@db-1, attribute: mode, reason: a scanner }, { address: container.gone, reason: it was there }] }");
         (exit, output, var error) = Kbr("drift");

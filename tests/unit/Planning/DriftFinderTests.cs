@@ -54,6 +54,33 @@ public sealed class DriftFinderTests
     }
 
     [Test]
+    public void What_an_apply_left_behind_that_failed_is_an_error_and_not_drift()
+    {
+        var record = Record(Thing(s_one, ("value", "A"))) with { Intended = ["kind"] };
+
+        var drift = Find([], [record], new() { [s_one] = There(("value", "A"), ("kind", "left")) });
+
+        Assert.That((drift.HasDrift, drift.HasErrors), Is.EqualTo((false, true)));
+        Assert.That(drift.Uncompared.Select(one => (one.Attribute, one.Reason)), Is.EqualTo(new[] { ("kind", "an apply that set it was interrupted, or failed; apply again") }));
+        var changed = Find([], [record with { Intended = ["value"] }], new() { [s_one] = There(("value", "B")) });
+        Assert.That(changed.Resources.Single().Note, Is.EqualTo("an apply that set value was interrupted, or failed"));
+    }
+
+    [Test]
+    public void What_others_set_is_drift_where_the_resource_is_not_well_because_of_it_and_else_only_told()
+    {
+        var record = Record(Thing(s_one, ("value", "A")));
+        var harmless = new ForeignSetting("kind", "x", "declare it", IsTrouble: false);
+
+        var told = Find([], [record], new() { [s_one] = There(("value", "A")) with { Foreign = [harmless] } });
+        Assert.That((told.HasDrift, told.HasErrors), Is.EqualTo((false, false)));
+        Assert.That(told.Diagnostics.Select(one => one.Summary), Is.EqualTo(new[] { $"{s_one}: set by others, and left as it is: kind" }));
+
+        var found = Find([], [record], new() { [s_one] = There(("value", "A")) with { Foreign = [harmless with { IsTrouble = true }] } }).Resources.Single().Attributes.Single();
+        Assert.That((found.Name, found.Actual!.Value, found.IsForeign), Is.EqualTo(("kind", "x", true)));
+    }
+
+    [Test]
     public void What_was_applied_and_what_is_there_are_both_named()
     {
         var record = Record(Thing(s_one, ("value", "A"), ("kind", "K")));
@@ -223,7 +250,7 @@ public sealed class DriftFinderTests
         Assert.That(Of($"a = 1\npassword = {Password}\nb = 2\n").HasDrift, Is.False);
         var drift = Of($"a = 1\n# it was {Password}\npassword = {Password}\nb = 2\n");
         Assert.That(drift.HasDrift, Is.True);
-        Assert.That(Shown(drift), Does.Contain("+(line not shown: it may hold a secret)").And.Not.Contain(Password));
+        Assert.That(Shown(drift), Does.Contain("-(line not shown: it may hold a secret)").And.Not.Contain(Password));
     }
 
     [Test]
@@ -293,7 +320,7 @@ public sealed class DriftFinderTests
     private static string[] Errors(Drift drift) => [.. drift.Diagnostics.Where(one => one.Severity == Severity.Error).Select(one => one.Summary)];
 
     private static string Shown(Drift drift) => string.Join('\n', drift.Resources.SelectMany(resource => resource.Attributes).SelectMany(attribute =>
-        attribute is { Applied: { IsText: true } applied, Actual: { IsText: true } actual } ? TextDifference.Since(applied, actual) : [$"{attribute.Name}: {attribute.Applied?.Value} → {attribute.Actual?.Value}"]));
+        attribute is { Applied: { IsText: true } applied, Actual: { IsText: true } actual } ? TextDifference.Lines(actual, applied) : [$"{attribute.Name}: {attribute.Actual?.Value} → {attribute.Applied?.Value}"]));
 
     // As it comes back from a host: through JSON, its secrets masked.
     private static ResourceRecord Record(Resource resource)

@@ -25,6 +25,61 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void What_an_apply_was_about_to_set_is_taken_away_when_it_is_not_declared_any_more()
+    {
+        var record = Record(("value", "=A")) with { Intended = ["kind"] };
+
+        var difference = Run(Resource(("value", "A")), record, Present(("value", "A"), ("kind", "left"))).Changes.Single().Differences.Single();
+        Assert.That((difference.Name, difference.Before!.Value, difference.After, difference.Cause), Is.EqualTo(("kind", "left", (AttributeValue?)null, Cause.Interrupted)));
+
+        var settled = Run(Resource(("value", "A")), record, Present(("value", "A"))).Changes.Single();
+        Assert.That((settled.Action, settled.Record!.Intended), Is.EqualTo((ResourceAction.Adopt, ImmutableSortedSet<string>.Empty)), "it never came to be: only the record is written");
+    }
+
+    [Test]
+    public void A_change_names_what_it_sets_in_a_record_that_is_written_before_it()
+    {
+        var address = s_address with { Type = "inhabitant" };
+        var last = Record(("value", "=A"), ("text", "=T")) with { Address = address };
+
+        var change = Run(address, [("value", "B"), ("kind", "new")], last, ("value", "A"), ("text", "T"));
+        Assert.That(change.Intent!.Intended, Is.EqualTo(new[] { "kind", "value" }));
+        Assert.That(change.Intent.Fingerprints, Is.EqualTo(last.Fingerprints), "what was applied is still known, so that it is taken away");
+        Assert.That(change.Record!.Intended, Is.Empty);
+
+        Assert.That(Run(address, [("value", "A")], last, ("value", "A"), ("text", "T")).Intent, Is.Null, "it sets nothing");
+
+        var retried = Run(address, [("value", "B")], change.Intent, ("value", "A"), ("kind", "new"), ("text", "T"));
+        Assert.That(retried.Cause, Is.EqualTo(Cause.Interrupted));
+        Assert.That(retried.Differences.Select(difference => $"{difference.Name}={difference.After?.Value}"), Is.EqualTo(new[] { "value=B", "text=", "kind=" }));
+
+        static PlannedChange Run(Address address, (string, string)[] desired, ResourceRecord record, params (string, string)[] actual)
+        {
+            var providers = new ProviderRegistry([new Inhabitant()]);
+            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
+                ResourceGraph.Build([Resource(desired) with { Address = address }], providers),
+                ImmutableDictionary<Address, ResourceRecord>.Empty.Add(address, record),
+                ImmutableDictionary<Address, Observation>.Empty.Add(address, Present(actual)),
+                ImmutableSortedDictionary<string, string>.Empty,
+                new PlanOptions())).Changes.Single();
+        }
+    }
+
+    [Test]
+    public void What_others_set_is_told_and_left()
+    {
+        var foreign = Present(("value", "A"), ("kind", "x")) with { Foreign = [new ForeignSetting("kind", "x", "declare it", IsTrouble: true)] };
+
+        var plan = Run(Resource(("value", "A")), Record(("value", "=A")), foreign);
+        Assert.That(plan.Effective, Is.Empty);
+        Assert.That(plan.Diagnostics.Select(one => (one.Severity, one.Summary, one.Detail, one.Remedy)), Is.EqualTo(new[]
+        {
+            (Severity.Warning, $"{s_address}: set by others, and left as it is: kind", "kind: x", "declare it"),
+        }));
+        Assert.That(Run(Resource(("value", "A")), Record(("value", "=A"), ("kind", "=x")), foreign).Diagnostics, Is.Empty, "it is kbr's own, and goes");
+    }
+
+    [Test]
     public void A_value_that_kbr_never_applied_is_left_alone()
     {
         Assert.That(Run(Resource(("value", "A")), Record(("value", "=A")), Present(("value", "A"), ("text", "foreign"))).Effective, Is.Empty);
@@ -184,7 +239,8 @@ public sealed class GroupPlanTests
 
         public IEnumerable<Read> Reads(Resource resource) => [];
 
-        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None.Add("value", new(resource.Spec.String("value")));
+        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+            resource.Spec.Names.ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
 
         public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) => throw new NotSupportedException("the planner does not observe");
 

@@ -47,6 +47,15 @@ public sealed class RecordFormatTests
     }
 
     [Test]
+    public void What_an_apply_was_about_to_set_is_in_the_record_and_a_record_without_it_stays_as_it_was()
+    {
+        var text = RecordJson.Write(Record with { Intended = ["kind", "value"] }, "lab");
+
+        Assert.That(RecordJson.Read(text, "lab", Providers).Intended, Is.EqualTo(new[] { "kind", "value" }));
+        Assert.That(RecordJson.Write(Record, "lab"), Does.Not.Contain("intended"), "an older kbr reads and writes it as before");
+    }
+
+    [Test]
     public void A_record_of_an_older_version_is_read_as_one_of_the_current()
     {
         var format = new RecordFormat(1, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty.Add(0, record =>

@@ -46,9 +46,10 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public void A_pause_is_noted_and_silence_everywhere_is_absence()
+    public void A_pause_is_told_as_set_by_others_and_silence_everywhere_is_absence()
     {
-        Assert.That(Observed(Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal)))).Note, Does.Contain("paused"));
+        var paused = (Observation.Present)_provider.Observe(Resource(), Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal))));
+        Assert.That(paused.Foreign.Select(one => (one.Name, one.IsTrouble)), Is.EqualTo(new[] { ("pause", true) }));
         Assert.That(_provider.Observe(Resource(), Healthy(("db-1", ""), ("db-2", ""), ("db-3", ""))), Is.InstanceOf<Observation.Absent>());
     }
 

@@ -149,7 +149,13 @@ internal sealed class PatroniConfigProviderTests
         {
             "failsafe_mode=true", """ignore_slots=[{"name": "x"}]""", "postgresql.parameters.pg_stat_statements.track=all", """postgresql.pg_hba=["local all all peer"]""", "ttl=30",
         }));
-        Assert.That(observed.Note, Does.Contain("failsafe_mode, ignore_slots, postgresql.parameters.pg_stat_statements.track, postgresql.pg_hba").And.Contain("work_mem on db-1"));
+        Assert.That(observed.Note, Is.Null);
+        Assert.That(observed.Foreign.Select(setting => setting.Shown), Is.EqualTo(new[]
+        {
+            "failsafe_mode: true", """ignore_slots: [{"name": "x"}]""", "postgresql.parameters.pg_stat_statements.track: all", """postgresql.pg_hba: ["local all all peer"]""",
+            "postgresql.auto.conf.work_mem: 64MB on db-1 (ALTER SYSTEM)",
+        }));
+        Assert.That(observed.Foreign.Select(setting => setting.IsTrouble), Is.All.False);
     }
 
     [Test]
@@ -160,6 +166,8 @@ internal sealed class PatroniConfigProviderTests
         Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Absent>());
         members["db-1"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 30}"""), "{}", new SqlAnswer(null, "psql: no server\nmore"));
         Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").EqualTo("no member's PostgreSQL answers: db-1: psql: no server"));
+        members["db-1"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 20}"""), "{}", new SqlAnswer(null, "psql: no server\nmore"));
+        Assert.That(((Observation.Present)_provider.Observe(config, members)).Attributes["ttl"].Value, Is.EqualTo("20"), "what is stored may be what keeps PostgreSQL from starting");
         foreach (var broken in new[] { "[{\"in_recovery\": fal", "[]", "{}", "[{\"in_recovery\": \"maybe\"}]", "[{\"in_recovery\": true, \"settings\": 5, \"altered\": [1, {\"name\": 2}]}]" })
         {
             members["db-1"] = Snapshot(config, new HttpAnswer(200, "{\"ttl\": 3"), "nonsense", new SqlAnswer(broken, ""));

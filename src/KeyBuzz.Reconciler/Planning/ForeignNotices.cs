@@ -1,0 +1,27 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Planning;
+
+/// <summary>How plan and drift tell of what somebody else set: in the same words.</summary>
+internal static class ForeignNotices
+{
+    /// <summary>One warning for a resource; none where there is nothing to tell.</summary>
+    /// <param name="address">The resource.</param>
+    /// <param name="foreign">What was found.</param>
+    /// <param name="location">Where the configuration speaks of the resource, or null.</param>
+    public static IEnumerable<Diagnostic> Of(Address address, ImmutableArray<ForeignSetting> foreign, SourceLocation? location)
+    {
+        if (!foreign.IsEmpty)
+        {
+            yield return Diagnostic.Warning(
+                $"{address}: set by others, and left as it is: {string.Join(", ", foreign.Select(setting => setting.Name))}",
+                location,
+                detail: string.Join("; ", foreign.Select(setting => setting.Shown)),
+                remedy: string.Join("; ", foreign.Select(setting => setting.Remedy).Distinct()),
+                host: address.Host,
+                address: address.ToString());
+        }
+    }
+}
