@@ -122,7 +122,11 @@ public sealed class Planner
         }
 
         var changes = Ordered(work);
-        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]) { Rollouts = Foresee(input, changes) };
+        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
+        {
+            Rollouts = Foresee(input, changes),
+            HostErrors = input.HostErrors,
+        };
     }
 
     // What is said of the moment: it is in the plan to be read, and in nothing that plans are compared by.
