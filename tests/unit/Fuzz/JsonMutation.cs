@@ -47,7 +47,7 @@ internal static class JsonMutation
         {
             case JsonObject map:
                 var key = dice.Any(map.Select(pair => pair.Key).ToList());
-                switch (dice.Below(20))
+                switch (dice.Below(40))
                 {
                     case 0:
                         map.Remove(key);
@@ -66,7 +66,7 @@ internal static class JsonMutation
                 break;
             case JsonArray list:
                 var index = dice.Below(list.Count);
-                switch (dice.Below(12))
+                switch (dice.Below(24))
                 {
                     case 0:
                         list.RemoveAt(index);
@@ -89,7 +89,7 @@ internal static class JsonMutation
     private static JsonNode? Near(Dice dice, JsonNode? node) => node?.GetValueKind() switch
     {
         JsonValueKind.String => Neighbours.Of(dice, node.GetValue<string>()),
-        JsonValueKind.True => dice.OneIn(3),
+        JsonValueKind.True => !dice.OneIn(3),
         JsonValueKind.False => dice.OneIn(3),
         JsonValueKind.Number => Number(dice, node.ToJsonString()),
         _ => node?.DeepClone(),

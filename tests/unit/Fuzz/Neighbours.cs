@@ -23,7 +23,7 @@ internal static class Neighbours
 
         if (long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number))
         {
-            return (dice.Below(4) switch { 0 => number + 1, 1 => Math.Max(1, number - 1), 2 => number * 2 % 60_000, _ => number }).ToString(CultureInfo.InvariantCulture);
+            return (dice.Below(6) switch { 0 => number + 1, 1 => Math.Max(1, number - 1), 2 => number * 2 % 60_000, _ => number }).ToString(CultureInfo.InvariantCulture);
         }
 
         if (value is "true" or "false" or "on" or "off" or "yes" or "no")
@@ -39,8 +39,8 @@ internal static class Neighbours
 
         var end = value.Length - value.Reverse().TakeWhile(char.IsAsciiDigit).Count();
         return end is > 0 && end < value.Length && value.Length - end < 9
-            ? value[..end] + (long.Parse(value[end..], CultureInfo.InvariantCulture) + dice.Below(2)).ToString(CultureInfo.InvariantCulture).PadLeft(value.Length - end, '0')
-            : dice.Below(6) switch { 0 => value + "a", 1 => value + "-1", 2 => value + ".x", _ => value };
+            ? value[..end] + (long.Parse(value[end..], CultureInfo.InvariantCulture) + (dice.OneIn(6) ? 1 : 0)).ToString(CultureInfo.InvariantCulture).PadLeft(value.Length - end, '0')
+            : dice.Below(24) switch { 0 => value + "a", 1 => value + "-1", 2 => value + ".x", _ => value };
     }
 
     /// <summary>One that may be anything.</summary>
@@ -57,5 +57,5 @@ internal static class Neighbours
     };
 
     /// <summary>Mostly a near one.</summary>
-    public static string Of(Dice dice, string value) => dice.OneIn(8) ? Far(dice, value) : Near(dice, value);
+    public static string Of(Dice dice, string value) => dice.OneIn(12) ? Far(dice, value) : Near(dice, value);
 }

@@ -38,7 +38,13 @@ internal static class YamlMutation
     private static void Edit(Dice dice, YamlNode root)
     {
         var nodes = Within(root, 0).ToList();
-        if (!dice.OneIn(7))
+        if (dice.OneIn(3))
+        {
+            Rewrite(dice, nodes);
+            return;
+        }
+
+        if (!dice.OneIn(8))
         {
             // Most of a file is values; keys and structure stay.
             if (nodes.OfType<YamlScalarNode>().Where(scalar => !IsKey(nodes, scalar)).ToList() is { Count: > 0 } scalars)
@@ -71,7 +77,7 @@ internal static class YamlMutation
                 break;
             case 4 when lists.Count > 0:
                 var list = dice.Any(lists);
-                list.Children.Add(dice.Any(list.Children));
+                list.Children.Add(dice.Any(list.Children.ToList()));
                 break;
             case 5 when lists.Count > 0:
                 var shorter = dice.Any(lists);
@@ -86,6 +92,37 @@ internal static class YamlMutation
                 break;
             default:
                 chosen.Children[new YamlScalarNode(Neighbours.Far(dice, key.ToString()))] = value;
+                break;
+        }
+    }
+
+    // The same file in another writing: keys in another order, other quotes, flow for block, an alias for a value that stands twice.
+    private static void Rewrite(Dice dice, List<YamlNode> nodes)
+    {
+        switch (dice.Any(nodes))
+        {
+            case YamlMappingNode map:
+                foreach (var pair in map.Children.ToList().OrderBy(_ => dice.Below(1000)))
+                {
+                    map.Children.Remove(pair.Key);
+                    map.Children[pair.Key] = pair.Value;
+                }
+
+                map.Style = dice.OneIn(2) ? YamlDotNet.Core.Events.MappingStyle.Flow : YamlDotNet.Core.Events.MappingStyle.Block;
+                break;
+            case YamlSequenceNode list:
+                list.Style = dice.OneIn(2) ? YamlDotNet.Core.Events.SequenceStyle.Flow : YamlDotNet.Core.Events.SequenceStyle.Block;
+                break;
+            case YamlScalarNode { Value: { Length: > 0 } text } scalar when !IsKey(nodes, scalar) && !char.IsAsciiDigit(text[0]) && text is not ("true" or "false" or "on" or "off" or "null" or "~"):
+                scalar.Style = dice.OneIn(2) ? ScalarStyle.DoubleQuoted : ScalarStyle.SingleQuoted;
+                var (twin, key) = nodes.OfType<YamlMappingNode>().SelectMany(map => map.Children.Select(pair => (map, pair)))
+                    .Where(one => one.pair.Value is YamlScalarNode other && other.Value == text && !ReferenceEquals(other, scalar)).Select(one => (one.map, one.pair.Key)).FirstOrDefault();
+                if (twin is not null && dice.OneIn(2))
+                {
+                    scalar.Anchor = new AnchorName("t" + dice.Below(100_000));
+                    twin.Children[key] = scalar;
+                }
+
                 break;
         }
     }
