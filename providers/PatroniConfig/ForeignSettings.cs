@@ -15,11 +15,12 @@ internal static class ForeignSettings
     // What patroni_cluster tells.
     private const string Pause = "pause";
 
-    /// <summary>What each member has to be asked beyond <see cref="ConfigView.Reads"/>: the file is read as it is now, so that a line counts here before any reload.</summary>
+    /// <summary>What each member has to be asked beyond <see cref="ConfigView.Reads"/>: the files are read as they are now, so that a line counts here before any reload. The column
+    /// <c>pending_restart</c> of pg_settings is not asked: PostgreSQL leaves it set where a line was taken out again.</summary>
     public static SqlRead Read(ClusterConnection connection) => connection.Sql(
         $"""
         SELECT {LeaderAnswer.InRecovery},
-          (SELECT json_agg(lower(name)) FROM pg_settings WHERE pending_restart) AS pending,
+          (SELECT json_agg(lower(name)) FROM pg_file_settings WHERE error IS NOT NULL AND name IS NOT NULL AND sourcefile NOT LIKE '%/{AutoFile}') AS pending,
           (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, lower(name) AS name, setting, applied, error FROM pg_file_settings WHERE sourcefile LIKE '%/{AutoFile}') f) AS altered
         """);
 
