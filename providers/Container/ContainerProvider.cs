@@ -10,6 +10,7 @@ public sealed class ContainerProvider : IHostResourceProvider
 {
     internal const string Running = "running";
     internal const string Leftover = "leftover";
+    internal const string Privileged = "privileged";
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("container", "A container of Docker Engine.",
@@ -29,14 +30,19 @@ public sealed class ContainerProvider : IHostResourceProvider
         new("supervised_by", AttributeKind.String, "The systemd unit that starts and stops it, for example patroni.service."),
         new("labels", AttributeKind.StringMap, "Labels beside the image's own.") { Effect = ChangeEffect.Replace },
         new("ulimits", AttributeKind.StringMap, "Limits by name, soft:hard or one number for both.") { Effect = ChangeEffect.Replace },
-        new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own.") { Effect = ChangeEffect.Replace },
+        new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own; beside none with cap_drop: [ALL].") { Effect = ChangeEffect.Replace },
+        new("cap_drop", AttributeKind.StringList, "Capabilities of Docker's own that it does not get; ALL for none.") { Effect = ChangeEffect.Replace },
+        new("security_opt", AttributeKind.StringList, "Security options, for example no-new-privileges.") { Effect = ChangeEffect.Replace },
         new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.") { Default = "local", Effect = ChangeEffect.Replace },
         new("log_options", AttributeKind.StringMap, "Options of the log driver, for example max-size.") { Effect = ChangeEffect.Replace },
         new("ports", AttributeKind.StringList, "What it listens on in the host's network, for example tcp/5432; checked against other containers of the host."),
         new("validate", AttributeKind.String, "A shell command that must succeed before the container is made and before the former one is stopped."),
         new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.") { Default = false, Effect = ChangeEffect.Replace },
         new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
-    ]);
+    ])
+    {
+        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Privileged, ChangeEffect.Replace),
+    };
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;

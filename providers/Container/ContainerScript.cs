@@ -234,6 +234,16 @@ internal sealed class ContainerScript(ContainerSpec spec)
             Add("--cap-add", capability);
         }
 
+        foreach (var capability in spec.CapDrop)
+        {
+            Add("--cap-drop", capability);
+        }
+
+        foreach (var option in spec.SecurityOpt)
+        {
+            Add("--security-opt", option);
+        }
+
         foreach (var mount in spec.Mounts)
         {
             // Unlike -v it fails on a missing source, where -v would make an empty directory on the wrong disk.

@@ -77,11 +77,22 @@ internal static class HandMadeChanges
             Created(Lb2, "systemd_unit.kbr-app", "rm /etc/systemd/system/kbr-app.service"),
             Created(Lb2, "config_file.app", "rm /opt/keybuzz/app/app.conf"),
         ],
+        [
+            App(Db1, "cap_drop", ".HostConfig.CapDrop = null"),
+            App(Db2, "security_opt", """.HostConfig.SecurityOpt = ["seccomp=unconfined"]"""),
+            // One that is listed beside it is none of it.
+            Update(Db3, "systemd_unit.kbr-app", "drop_ins",
+                "d=/etc/systemd/system/kbr-app.service.d; mkdir $d; printf '[Service]\\nEnvironment=A=1\\n' | tee $d/x.conf >$d/allowed.conf; systemctl daemon-reload; systemctl restart kbr-app"),
+            Update(Lb1, "systemd_unit.kbr-app", "fragment",
+                "mkdir -p /etc/systemd/system.control; cp /etc/systemd/system/kbr-app.service /etc/systemd/system.control/; systemctl daemon-reload; systemctl restart kbr-app"),
+            new(Lb2, "ln -sf /dev/null /etc/systemd/system/kbr-app.service; systemctl daemon-reload", $"systemd_unit.kbr-app@{Lb2} update drift enabled,fragment"),
+        ],
     ];
 
     /// <summary>Attributes that are compared and have no row above, each with the reason.</summary>
     public static readonly IReadOnlyDictionary<string, string> NotByThemselves = new Dictionary<string, string>
     {
+        ["container.privileged"] = "the lab's hosts cannot start a privileged container: ContainerTests.One_field_that_changed_is_one_difference",
         ["directory.path"] = "another path is another directory: what is left is a directory that is gone, or something else at its place",
         ["image.digest"] = "an image is looked up by its digest: another one is an image that is gone",
         ["volume.file_system"] = "another file system on the device is refused, never mended: A_device_formatted_by_hand_is_refused_and_named",

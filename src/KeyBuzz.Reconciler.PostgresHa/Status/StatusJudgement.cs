@@ -71,12 +71,13 @@ internal sealed partial class StatusJudgement
         return troubles.Count == 0 ? Item(name, All, counts) : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles)}");
     }
 
-    private static string? UnitTrouble(Snapshot host, string name)
+    private string? UnitTrouble(Snapshot host, string name)
     {
         var unit = host.Get(new UnitRead(name + ".service"));
         var state = unit["ActiveState"];
         return unit["LoadState"] == "not-found" || unit.Properties.Count == 0 ? "does not exist"
             : state != "active" ? $"is {state} ({unit["Result"]})"
+            : HostResources.UnitOf(name, _topology.DropIns).Trouble(unit) is { } trouble ? $"is active but {trouble}"
             : unit["UnitFileState"] != "enabled" ? $"is active but {unit["UnitFileState"]}: it will not start at boot"
             : null;
     }

@@ -257,12 +257,27 @@ internal sealed class ProbeAnswer
             }
         }
 
+        var files = Lines(Part("unitfiles").Payload);
         foreach (var read in reads)
         {
-            var properties = byName.GetValueOrDefault(read.Name) ?? byName.GetValueOrDefault(read.Name + ".service");
-            _answers[read] = new UnitState(properties ?? ImmutableDictionary<string, string>.Empty);
+            var properties = byName.GetValueOrDefault(read.Name) ?? byName.GetValueOrDefault(read.Name + ".service") ?? ImmutableDictionary<string, string>.Empty;
+            // One that is loaded and whose file is gone still counts.
+            var loaded = properties.GetValueOrDefault("DropInPaths", "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            _answers[read] = new UnitState(properties)
+            {
+                DropIns = [.. files.Concat(loaded).Where(path => IsDropIn(path, read.Name)).Distinct().Order(StringComparer.Ordinal)],
+                StartedWith = [.. files.Where(path => path.EndsWith("/" + read.Name, StringComparison.Ordinal)).Select(Target).Distinct().Order(StringComparer.Ordinal)],
+            };
         }
     }
+
+    private static bool IsDropIn(string path, string unit) =>
+        path.Contains($"/{unit}.d/", StringComparison.Ordinal)
+        && (path.StartsWith("/etc/systemd/", StringComparison.Ordinal)
+            || (path.StartsWith("/run/systemd/", StringComparison.Ordinal) && !path.StartsWith("/run/systemd/generator", StringComparison.Ordinal)));
+
+    // /etc/systemd/system/multi-user.target.wants/patroni.service
+    private static string Target(string link) => Path.GetFileNameWithoutExtension(Path.GetFileName(Path.GetDirectoryName(link)!));
 
     private void Ports(IReadOnlyList<PortRead> reads)
     {

@@ -12,7 +12,7 @@ public static class ProbeScript
     internal const int LargestFile = 8 * 1024 * 1024;
 
     private const string UnitProperties =
-        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,Result,Type";
+        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,DropInPaths,Result,Type";
 
     /// <summary>The script that answers the reads.</summary>
     /// <param name="reads">The reads.</param>
@@ -230,6 +230,21 @@ public static class ProbeScript
         }
 
         script.Append(" 2>/dev/null; end units $?\n");
+
+        // From the disk: systemd lists a drop-in only once it has loaded it.
+        script.Append("for u in");
+        foreach (var unit in units)
+        {
+            script.Append(' ').Append(Script.Quote(unit.Name));
+        }
+
+        script.Append(
+            """
+            ; do for f in /etc/systemd/system/*.wants/"$u" /etc/systemd/system/*.requires/"$u" /etc/systemd/system/"$u".d/*.conf /etc/systemd/system.control/"$u".d/*.conf \
+            /run/systemd/system/"$u".d/*.conf /run/systemd/system.control/"$u".d/*.conf /run/systemd/transient/"$u".d/*.conf
+            do if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\n' "$f"; fi; done; done; end unitfiles 0
+
+            """);
     }
 
     private static void RenderClockAndRecords(StringBuilder script, ReadGroups groups)

@@ -232,6 +232,19 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
+    public void The_drop_ins_of_a_unit_are_those_that_somebody_put_on_the_host_loaded_or_not()
+    {
+        var output = $"Id=a.service\nNames=a.service\nDropInPaths=/usr/lib/systemd/system/service.d/vendor.conf /run/systemd/generator/a.service.d/g.conf /run/systemd/transient/a.service.d/t.conf\n\n{Nonce} units 0\n"
+            + "/etc/systemd/system/multi-user.target.wants/a.service\n/etc/systemd/system/a.service.d/not yet loaded.conf\n/etc/systemd/system/b.service.d/x.conf\n"
+            + $"\n{Nonce} unitfiles 0\n\n{Nonce} end 0\n";
+
+        var unit = ProbeScript.Parse([new UnitRead("a.service")], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new UnitRead("a.service"));
+
+        Assert.That(unit.DropIns, Is.EqualTo(new[] { "/etc/systemd/system/a.service.d/not yet loaded.conf", "/run/systemd/transient/a.service.d/t.conf" }));
+        Assert.That(unit.StartedWith, Is.EqualTo(new[] { "multi-user.target" }));
+    }
+
+    [Test]
     public void One_curl_asks_for_every_container_and_image()
     {
         var script = ProbeScript.Render([new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")], Nonce);

@@ -19,7 +19,7 @@ public sealed class ContainerTests
          "Config":{"Image":"registry.example/tiny:1@sha256:00000000000000000000000000000000000000000000000000000000000000aa","Hostname":"h1","User":"app",
            "Env":["A=1","PATH=/usr/bin","LANG=C"],"Cmd":["sleep","inf"],"Entrypoint":["/init"],"StopTimeout":60,"Labels":{"maintainer":"x","kbr.address":"container.app@h1"}},
          "HostConfig":{"NetworkMode":"host","ShmSize":67108864,"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"Ulimits":[{"Name":"nofile","Soft":1024,"Hard":2048}],
-           "CapAdd":["CAP_NET_ADMIN"],"LogConfig":{"Type":"local","Config":{"max-size":"10m","compress":"true"}},"ReadonlyRootfs":false,"Tmpfs":{"/run":"size=1m"}},
+           "CapAdd":["CAP_NET_ADMIN"],"CapDrop":["ALL"],"SecurityOpt":["no-new-privileges:true"],"Privileged":false,"LogConfig":{"Type":"local","Config":{"max-size":"10m","compress":"true"}},"ReadonlyRootfs":false,"Tmpfs":{"/run":"size=1m"}},
          "Mounts":[{"Type":"bind","Source":"/etc/app","Destination":"/cfg","RW":false},{"Type":"bind","Source":"/data","Destination":"/data","RW":true},{"Type":"volume","Name":"f00","Destination":"/var/lib/app","RW":true}]}
         """;
 
@@ -33,6 +33,8 @@ public sealed class ContainerTests
             .With("mounts", new[] { "/data/:/data", "/etc/app:/cfg:ro" })
             .With("ulimits", ImmutableDictionary<string, string>.Empty.Add("nofile", "1024:2048"))
             .With("cap_add", new[] { "net_admin" })
+            .With("cap_drop", new[] { "all" })
+            .With("security_opt", new[] { "no-new-privileges" })
             .With("log_options", ImmutableDictionary<string, string>.Empty.Add("max-size", "10m"))
             .With("tmpfs", new[] { "/run:size=1m" });
         return new Resource(new Address("container", "app", "h1"), values.Aggregate(set, (all, pair) => all.With(pair.Name, pair.Value)));
@@ -70,6 +72,9 @@ public sealed class ContainerTests
     [TestCase("\"Name\":\"no\"", "\"Name\":\"always\"", "restart=always")]
     [TestCase("\"Soft\":1024", "\"Soft\":1", "ulimits=nofile=1:2048")]
     [TestCase("[\"CAP_NET_ADMIN\"]", "null", "cap_add=")]
+    [TestCase("\"CapDrop\":[\"ALL\"]", "\"CapDrop\":null", "cap_drop=")]
+    [TestCase("[\"no-new-privileges:true\"]", "[\"seccomp=unconfined\"]", "security_opt=seccomp=unconfined")]
+    [TestCase("\"Privileged\":false", "\"Privileged\":true", "privileged=true")]
     [TestCase("\"Type\":\"local\"", "\"Type\":\"json-file\"", "log_driver=json-file")]
     [TestCase("\"10m\"", "\"1g\"", "log_options=max-size=1g")]
     [TestCase("\"ReadonlyRootfs\":false", "\"ReadonlyRootfs\":true", "read_only=true")]
@@ -137,6 +142,9 @@ public sealed class ContainerTests
     [TestCase("mounts", "/da,ta:/data")]
     [TestCase("ports", "5432")]
     [TestCase("ports", "tcp/0")]
+    [TestCase("cap_drop", "NET_ADMIN")]
+    [TestCase("cap_drop", "net-raw")]
+    [TestCase("security_opt", "no_new_privileges")]
     public void A_wrong_list_is_refused(string attribute, string value) => Assert.That(_provider.Validate(Container((attribute, new[] { value }))), Has.Exactly(1).Items);
 
     [Test]
