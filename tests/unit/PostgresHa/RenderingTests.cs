@@ -136,7 +136,13 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [Test]
     public void Names_from_the_credentials_file_are_shown_and_passwords_are_masked()
     {
-        System.IO.File.WriteAllText(Path.Combine(Folder, "my.env"), "POSTGRES_DB=keybuzz\nPOSTGRES_APP_PASS=canary-of-the-application\n");
+        var file = Path.Combine(Folder, "my.env");
+        System.IO.File.WriteAllText(file, "POSTGRES_DB=keybuzz\nPOSTGRES_APP_PASS=canary-of-the-application\n");
+        if (!OperatingSystem.IsWindows())
+        {
+            System.IO.File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+
         Environment.Remove("POSTGRES_APP_PASS");
 
         var secrets = Load(Minimal + "secrets: { file: my.env }\n").Secrets;
