@@ -224,7 +224,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         }
         else if (state || rewritten || change.Changed.Contains(Loaded))
         {
-            body.Append(RenderRun(resource, content is not null, state));
+            body.Append(RenderRun(resource, content is not null, state || rewritten));
         }
 
         return body.ToString();

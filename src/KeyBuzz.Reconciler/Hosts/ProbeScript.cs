@@ -14,6 +14,8 @@ public static class ProbeScript
     private const string UnitProperties =
         "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,Result,Type";
 
+    private const string ServiceProperties = "Id,LoadState,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecReload,ExecStop,ExecStopPost";
+
     /// <summary>The script that answers the reads.</summary>
     /// <param name="reads">The reads.</param>
     /// <param name="nonce">A fresh random word of letters and digits.</param>
@@ -42,6 +44,7 @@ public static class ProbeScript
         RenderPaths(script, groups);
         RenderDocker(script, groups, nonce);
         RenderUnits(script, groups);
+        RenderServices(script, groups);
         RenderClockAndRecords(script, groups);
         RenderHttp(script, groups, nonce);
         RenderContainers(script, groups, nonce);
@@ -230,6 +233,24 @@ public static class ProbeScript
         }
 
         script.Append(" 2>/dev/null; end units $?\n");
+    }
+
+    // A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells.
+    private static void RenderServices(StringBuilder script, ReadGroups groups)
+    {
+        if (groups.Of<ServicesRead>().Count == 0)
+        {
+            return;
+        }
+
+        script.Append(CultureInfo.InvariantCulture, $"systemctl show --no-pager -p {ServiceProperties} -- '*.service' 2>/dev/null; end services $?\n");
+        script.Append(
+            """
+            for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)
+            u=; while IFS= read -r l; do case $l in *.service) u=${l##*/}; break;; esac; done 2>/dev/null <"$p/cgroup"
+            if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done; end clients 0
+
+            """);
     }
 
     private static void RenderClockAndRecords(StringBuilder script, ReadGroups groups)
