@@ -132,7 +132,7 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
 
         private static string FileName(string path) => path[(path.LastIndexOf('/') + 1)..].Trim('"', '\'');
 
-        private static string Unquoted(string word) => word.Trim('"', '\'');
+        private static string Unquoted(string word) => word.Trim('"', '\'', ';');
     }
 }
 
