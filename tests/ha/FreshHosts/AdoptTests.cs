@@ -27,7 +27,7 @@ public sealed class AdoptTests
         Assert.That(byHand.ExitCode, Is.Zero, byHand.All);
         var redis = Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis");
         // A unit that stops and starts the container for a job of its own is no supervisor that kbr may take away.
-        Lab.OnHost("db-slave-02", "printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\nExecStartPost=/usr/bin/docker start patroni\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/cold-backup.service; systemctl daemon-reload; systemctl enable --quiet cold-backup");
+        Lab.OnHost("haproxy-01", "printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\nExecStartPost=/usr/bin/docker start pgbouncer\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/cold-backup.service; systemctl daemon-reload; systemctl enable --quiet cold-backup");
 
         workspace.Yaml = workspace.Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n").Replace("    shared_buffers: 64MB\n", "    shared_buffers: 128MB\n");
 
@@ -35,8 +35,8 @@ public sealed class AdoptTests
         var plan = workspace.Kbr("plan");
         Assert.That(plan.ExitCode, Is.EqualTo(1));
         Assert.That(plan.All, Does.Contain("volume.postgres@db-slave-01 exists and was not made by kbr").And.Contain("container.patroni@db-slave-01 not planned").And.Contain("role.postgres@keybuzz-pg exists and was not made by kbr"));
-        Assert.That(plan.All, Does.Contain("cold-backup.service starts the container patroni and does something else, too (it runs /bin/true)"));
-        Lab.OnHost("db-slave-02", "systemctl disable --quiet cold-backup; rm /etc/systemd/system/cold-backup.service; systemctl daemon-reload");
+        Assert.That(plan.All, Does.Contain("cold-backup.service starts the container pgbouncer and does something else, too (it runs /bin/true)"));
+        Lab.OnHost("haproxy-01", "systemctl disable --quiet cold-backup; rm /etc/systemd/system/cold-backup.service; systemctl daemon-reload");
 
         // 1. Recorded as it is.
         var import = workspace.Kbr("import", "--auto-approve");
