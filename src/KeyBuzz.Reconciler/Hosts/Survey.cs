@@ -291,16 +291,19 @@ public class FleetReader : IAsyncDisposable
         }
 
         // Who has left the group may still have an old copy.
+        var unreachable = parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name).ToImmutableHashSet();
         var uneven = records.Copies.Where(pair => pair.Value.Where(copy => MembersOf(pair.Key.Host, records).Contains(copy.Host)).Select(copy => copy.Serial).Distinct().Count() > 1
             || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
         return new Survey(
             records.Newest.ToImmutableDictionary(),
             observations.ToImmutable(),
             parts.Where(part => part.Error is not null).ToImmutableSortedDictionary(part => part.Host.Name, part => part.Error!, StringComparer.Ordinal),
-            [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)])
+            PeerFindings.Fold(
+                [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)],
+                unreachable))
         {
             UnevenRecords = uneven.Select(pair => pair.Key).ToImmutableHashSet(),
-            Unreachable = [.. parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name)],
+            Unreachable = unreachable,
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             RecordedGroups = records.Groups,
             Observe = Observe,

@@ -90,12 +90,8 @@ internal static class ApplyCommand
         check?.Invoke(session, plan);
         PlanCommand.Show(terminal, session, plan, json);
         var result = ExitCode.Done;
-        if (options is { Destroy: true, ForgetUnreachable: false } && !session.Survey!.Unreachable.IsEmpty)
-        {
-            throw new DiagnosticException(Diagnostic.Error(
-                $"nothing was destroyed: {string.Join(", ", session.Survey.Unreachable.Order(StringComparer.Ordinal))} cannot be reached, and what is there would be left behind unknown",
-                remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"));
-        }
+        var givenUp = options.ForgetUnreachable ? session.Survey!.Unreachable : [];
+        RefuseUnreachable(session, options, givenUp);
 
         if (plan.Effective.Any())
         {
@@ -106,8 +102,8 @@ internal static class ApplyCommand
 
             using var view = new ApplyView(terminal, json, TimeProvider.System);
             var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);
-            var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, holder, view, stop, abort).ConfigureAwait(false);
-            view.Result(outcome);
+            var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, Accept, holder, view, stop, abort).ConfigureAwait(false);
+            view.Result(outcome, word);
             if (options.Import && !json)
             {
                 var differing = outcome.Done.Count(change => !change.Differences.IsEmpty);
@@ -115,7 +111,7 @@ internal static class ApplyCommand
             }
 
             await session.SaveStateAsync(options, abort).ConfigureAwait(false);
-            result = outcome.Succeeded ? ExitCode.Done : ExitCode.Error;
+            result = outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
 
             // An apply that leaves an unhealthy cluster behind is not done.
             if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
@@ -151,6 +147,12 @@ internal static class ApplyCommand
         {
             var current = await session.PlanAsync(options, token).ConfigureAwait(false);
             check?.Invoke(session, current);
+            RefuseUnreachable(session, options, givenUp);
+            return current;
+        }
+
+        void Accept(Plan current)
+        {
             if (!current.DoesTheSameAs(plan))
             {
                 terminal.ErrorLine("The hosts changed while the locks were taken. The plan is now:", Terminal.Tone.Changed);
@@ -160,8 +162,22 @@ internal static class ApplyCommand
                     Approval.Ask(terminal, word, json);
                 }
             }
+            else if (current.Errors.Except(plan.Errors).ToList() is { Count: > 0 } errors)
+            {
+                CommandContext.Show(terminal, errors, json);
+            }
+        }
+    }
 
-            return current;
+    // What is on a host that cannot be reached would be left behind unknown. Of hosts that were given up, those count that could not be reached when that was decided.
+    private static void RefuseUnreachable(Session session, PlanOptions options, IReadOnlySet<string> givenUp)
+    {
+        if (options.Destroy && session.Survey!.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
+        {
+            throw new DiagnosticException(Diagnostic.Error(
+                $"nothing was destroyed: {string.Join(", ", lost.Order(StringComparer.Ordinal))} cannot be reached, and what is there would be left behind unknown",
+                detail: string.Join("\n  ", lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {session.Survey.HostErrors[host]}")),
+                remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"));
         }
     }
 }

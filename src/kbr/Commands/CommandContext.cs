@@ -92,7 +92,14 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
     private int Fail(ParseResult parsed, Terminal terminal, IReadOnlyList<Diagnostic> diagnostics)
     {
-        if (parsed.GetValue(options.Json))
+        Show(terminal, diagnostics, parsed.GetValue(options.Json));
+        return ExitCode.Error;
+    }
+
+    /// <summary>Shows what was found, for a person or as a JSON document.</summary>
+    public static void Show(Terminal terminal, IReadOnlyList<Diagnostic> diagnostics, bool json)
+    {
+        if (json)
         {
             terminal.Line(JsonView.DiagnosticsDocument(diagnostics));
         }
@@ -100,8 +107,6 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         {
             DiagnosticView.Show(terminal, diagnostics);
         }
-
-        return ExitCode.Error;
     }
 
     private static Dictionary<string, string> EnvironmentVariables() =>

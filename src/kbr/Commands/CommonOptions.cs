@@ -7,7 +7,10 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary>The options that every command takes.</summary>
 internal sealed class CommonOptions
 {
-    public Option<string> File { get; } = new("--file", "-c") { Description = "The cluster file.", DefaultValueFactory = _ => "cluster.yaml", Recursive = true };
+    /// <summary>The cluster file where none is named.</summary>
+    public const string DefaultFile = "cluster.yaml";
+
+    public Option<string> File { get; } = new("--file", "-c") { Description = "The cluster file.", DefaultValueFactory = _ => DefaultFile, Recursive = true };
 
     public Option<string[]> Target { get; } = new("--target") { Description = "Only these addresses (globs) and what they need.", Recursive = true };
 

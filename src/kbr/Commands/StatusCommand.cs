@@ -50,13 +50,14 @@ internal static class StatusCommand
 
     private static int Show(Session session, PostgresTopology topology, Terminal terminal, bool json, ClusterStatus status, string? subject = null)
     {
+        var next = CopyableCommand.Of(session.Cluster.File, "plan");
         if (json)
         {
-            terminal.Line(StatusView.Document(session.Cluster.Name, topology.Scope, status));
+            terminal.Line(StatusView.Document(session.Cluster.Name, topology.Scope, status, next));
         }
         else
         {
-            StatusView.Show(terminal, subject ?? topology.Scope, status);
+            StatusView.Show(terminal, subject ?? topology.Scope, status, next);
         }
 
         return status.Verdict switch

@@ -26,8 +26,11 @@ internal static class PlanView
 
         foreach (var blocked in plan.Blocked.GroupBy(blocked => (blocked.Address.Host, blocked.Reason)))
         {
+            // What is wrong with a host is said once, below.
+            var isSaid = plan.Diagnostics.Any(diagnostic => diagnostic.Summary == $"{blocked.Key.Host}: {blocked.Key.Reason}");
+            var reason = isSaid ? "" : $": {blocked.Key.Reason}";
             var what = blocked.Count() == 1 ? blocked.First().Address.ToString() : $"{blocked.Key.Host}, {blocked.Count()} resources,";
-            terminal.Line($"  ! {what} not planned: {blocked.Key.Reason}", Terminal.Tone.Removed);
+            terminal.Line($"  ! {what} not planned{reason}", Terminal.Tone.Removed);
         }
 
         foreach (var rollout in plan.Rollouts)
@@ -46,6 +49,7 @@ internal static class PlanView
             var what = step.Kind switch
             {
                 RolloutStepKind.Start => $"start {string.Join(" and ", step.Hosts)}",
+                RolloutStepKind.Remove => $"stop and remove {string.Join(" and ", step.Hosts)}",
                 RolloutStepKind.Switchover => $"{step.Hosts[0]} hands over to {step.Hosts[^1]}",
                 _ => $"restart {string.Join(" and ", step.Hosts)}",
             };
