@@ -15,7 +15,7 @@ public sealed class AdoptTests
         "bash -c 'a=$(hostname -I | tr \" \" \"\\n\" | grep ^10.); while :; do s=0; p=0; (: <>/dev/tcp/$a/5432) 2>/dev/null && s=1; (: <>/dev/tcp/$a/6432) 2>/dev/null && p=1; echo $(date +%s.%N) $s $p; sleep 0.2; done'";
 
     [Test]
-    public void A_cluster_whose_units_run_its_containers_is_adopted_with_all_rows_and_losing_all_records_is_mended_by_an_import()
+    public void A_cluster_installed_by_hand_is_adopted_with_all_rows_and_losing_all_records_is_mended_by_an_import()
     {
         Lab.Command("up");
         Lab.Command("reset");
@@ -120,7 +120,7 @@ public sealed class AdoptTests
 
         // The data directory that kbr made is kbr's, the volume it was made on is not, and the plan says so of each.
         var taken = workspace.Kbr("plan", "--destroy", "--delete-data", "--target", $"*@{replica}").Output;
-        Assert.That(taken, Does.Contain($"- directory.postgres-data@{replica}  destroyed  DATA IS DELETED").And.Match($@"directory\.postgres-raft@{replica}  (?!.*DATA).*\n *it was adopted, not made by kbr: released, not deleted"));
+        Assert.That(taken, Does.Contain($"- directory.postgres-data@{replica}  destroy was asked for  DATA IS DELETED").And.Match($@"directory\.postgres-raft@{replica}  (?!.*DATA).*\n *it was adopted, not made by kbr: released, not deleted"));
 
         // All records lost, and the operator's copy.
         Lab.OnHosts(Lab.Hosts.Select(host => (host, "rm -rf /var/lib/kbr")));
