@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
@@ -43,10 +44,19 @@ internal static class ContainerComparison
             values = values.Add("hostname", new(hostname));
         }
 
-        return spec.SupervisedBy is null ? values.Add(ContainerProvider.Running, AttributeValue.Of(true)) : values;
+        return spec.SupervisedBy is null
+            ? values.Add(ContainerProvider.Running, AttributeValue.Of(true))
+            : values.Add(ForeignUnits.Attribute, new(ForeignUnits.None));
     }
 
-    public static ImmutableSortedDictionary<string, AttributeValue> Observed(ContainerSpec spec, string containerJson, DockerAnswer image, bool leftover)
+    /// <summary>Whether kbr made the container.</summary>
+    public static bool IsOurs(string containerJson)
+    {
+        using var document = JsonDocument.Parse(containerJson);
+        return Map(document.RootElement.GetProperty("Config"), "Labels").ContainsKey(AddressLabel);
+    }
+
+    public static ImmutableSortedDictionary<string, AttributeValue> Observed(ContainerSpec spec, string containerJson, DockerAnswer image, bool leftover, ForeignUnits? units)
     {
         using var containerDocument = JsonDocument.Parse(containerJson);
         using var imageDocument = image.Status == 200 ? JsonDocument.Parse(image.Json) : null;
@@ -106,7 +116,7 @@ internal static class ContainerComparison
 
         return spec.SupervisedBy is null
             ? values.Add(ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
-            : values;
+            : values.Add(ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
     }
 
     private static string ImageName(ContainerSpec spec, JsonElement container, bool sameImage, int imageStatus)

@@ -258,7 +258,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         }
         else if (state || rewritten || overlaid || change.Changed.Contains(Loaded))
         {
-            body.Append(RenderRun(resource, content is not null, state));
+            body.Append(RenderRun(resource, content is not null, state || rewritten));
         }
 
         return body.ToString();

@@ -245,6 +245,26 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
+    public void Services_come_with_their_commands_and_the_container_clients_that_run_in_them()
+    {
+        const string Output =
+            "ExecStart={ path=/usr/bin/docker ; argv[]=/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b ; ignore_errors=no ; start_time=[n/a] ; pid=7 ; code=(null) ; status=0/0 }\n"
+            + "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; start_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n"
+            + "Id=app-docker.service\nLoadState=loaded\n\nId=gone.service\nLoadState=not-found\n\n"
+            + Nonce + " services 0\ngone.service /usr/bin/docker start -a app \n\n" + Nonce + " clients 0\n\n" + Nonce + " end 0\n";
+        Read[] reads = [new ServicesRead()];
+
+        var services = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(Output)).Get(new ServicesRead());
+
+        Assert.That(services.Select(service => $"{service.Name} {service.LoadState}"), Is.EqualTo(new[] { "app-docker.service loaded", "gone.service not-found" }));
+        Assert.That(services[0].Commands, Is.EqualTo(new[]
+        {
+            new ServiceCommand("ExecStart", "/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b"), new ServiceCommand("ExecStop", "/usr/bin/docker stop app"),
+        }));
+        Assert.That(services[1].Clients, Is.EqualTo(new[] { "/usr/bin/docker start -a app" }));
+    }
+
+    [Test]
     public void One_curl_asks_for_every_container_and_image()
     {
         var script = ProbeScript.Render([new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")], Nonce);
