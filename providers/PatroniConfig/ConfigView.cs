@@ -153,9 +153,13 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         var body = JsonAnswer.Parse(answer.Body);
         return body is not { ValueKind: JsonValueKind.Object } own || own.Truth("pending_restart") != true ? []
             : own.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons
-                ? reasons.EnumerateObject().Select(reason => reason.Name.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal)
+                ? reasons.EnumerateObject().Where(reason => !IsSettled(reason.Value)).Select(reason => reason.Name.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal)
                 : ["(unknown)"];
     }
+
+    // PostgreSQL, and Patroni after it, goes on asking for a restart where a line was written and taken out again: it would change nothing.
+    private static bool IsSettled(JsonElement reason) =>
+        reason.ValueKind == JsonValueKind.Object && reason.Text("old_value") is { } before && before == reason.Text("new_value");
 
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
     {

@@ -4,6 +4,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -77,8 +79,8 @@ internal static class ApplyCommand
         return command;
     }
 
-    // How long PgBouncer answers with a login that failed before.
-    private static readonly TimeSpan s_settles = TimeSpan.FromSeconds(15);
+    // PgBouncer answers for about a second with a login that failed before.
+    private static readonly TimeSpan s_settles = TimeSpan.FromSeconds(5);
 
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
@@ -114,12 +116,15 @@ internal static class ApplyCommand
 
             var saved = await SaveStateAsync(session, options, terminal, json, abort).ConfigureAwait(false);
             result = saved && outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
-            await JudgeAsync(outcome.Succeeded ? null : TimeSpan.Zero).ConfigureAwait(false);
+            // With --target the rest is for another apply to make.
+            await JudgeAsync(
+                outcome.Succeeded ? null : TimeSpan.Zero,
+                options.Targets.IsEmpty ? [] : outcome.Done.Where(change => change.Action is not (ResourceAction.Adopt or ResourceAction.Forget)).Select(change => change.Address)).ConfigureAwait(false);
         }
         else if (!plan.HasErrors && options is { Destroy: false, Import: false, Targets.IsEmpty: true })
         {
             // Nothing was changed, so there is little to wait for.
-            await JudgeAsync(s_settles).ConfigureAwait(false);
+            await JudgeAsync(s_settles, []).ConfigureAwait(false);
         }
         else if (options.ForgetUnreachable)
         {
@@ -134,12 +139,13 @@ internal static class ApplyCommand
         return plan.HasErrors ? ExitCode.Error : result;
 
         // An apply that leaves an unhealthy cluster behind is not done, whether or not it had something to change.
-        async Task JudgeAsync(TimeSpan? patience)
+        async Task JudgeAsync(TimeSpan? patience, IEnumerable<Address> changed)
         {
             if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
             {
                 terminal.Line();
-                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, abort).ConfigureAwait(false);
+                var scope = options.Targets.IsEmpty ? null : new StatusScope(topology, changed);
+                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, scope, abort).ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }
         }
