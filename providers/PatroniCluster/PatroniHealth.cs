@@ -127,11 +127,11 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         return new PatroniHealth(members, [.. problems]) { IsPaused = bodies.Values.Any(body => body.Truth("pause") == true), IsSynchronous = synchronous };
     }
 
-    private static HttpRead Own(int port) => new("127.0.0.1", port, "/patroni");
+    private static HttpRead Own(int port) => new(HttpRead.OwnAddress, port, "/patroni");
 
-    private static HttpRead Cluster(int port) => new("127.0.0.1", port, "/cluster");
+    private static HttpRead Cluster(int port) => new(HttpRead.OwnAddress, port, "/cluster");
 
-    private static HttpRead Configuration(int port) => new("127.0.0.1", port, "/config");
+    private static HttpRead Configuration(int port) => new(HttpRead.OwnAddress, port, "/config");
 
     private static JsonElement? Body(Snapshot snapshot, HttpRead read)
     {

@@ -55,7 +55,7 @@ internal sealed record ClusterConnection(
     public string Token => "patroni:" + Scope;
 
     /// <summary>A GET of the member's own Patroni.</summary>
-    public HttpRead Rest(string path) => new("127.0.0.1", RestPort, path);
+    public HttpRead Rest(string path) => new(HttpRead.OwnAddress, RestPort, path);
 
     /// <summary>A SELECT on the member's own PostgreSQL.</summary>
     public SqlRead Sql(string query, string database = "postgres") => new(Container, Superuser, database, PostgresPort, query);

@@ -43,7 +43,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             "config_file", "patroni", member.Name, at,
             ("path", directories.Configuration + "/patroni.yml"), ("content", text), ("owner", owner), ("group", group), ("mode", "0600"),
             ("validate", CheckImage()), ("reload", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Command)), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
-            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(topology, tag))), ("confirm_timeout", PatroniReload.Timeout(topology))) with
+            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))), ("confirm_timeout", PatroniReload.Timeout(topology))) with
         { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
         yield return file;
         var guard = factory.Make(
@@ -72,7 +72,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             // Patroni reads these only when it starts, so another value has to be another container.
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
                 topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword?.Reveal() ?? "",
-                RaftGuard.Module)),
+                "bind_addr " + ConfigText.Endpoint(member.Address, topology.Ports.Raft), RaftGuard.Module)),
                 // By it a roll-out knows who hears whom.
                 (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))))) with
         { Requires = [file.Address, guard.Address], Group = topology.Scope };
@@ -109,7 +109,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         yield return image;
         var file = factory.Make(
             "config_file", "haproxy", proxy.Name, at,
-            ("path", directory + "/haproxy.cfg"), ("content", SecretText.Plain(HaproxyFile.Render(topology, proxy))),
+            ("path", directory + "/haproxy.cfg"), ("content", HaproxyFile.Render(topology, proxy)),
+            // With a password in it, it is HAProxy's alone.
+            ("owner", settings.StatisticsLogin is null ? null : Text(settings.Uid)), ("group", settings.StatisticsLogin is null ? null : Text(settings.Gid)),
+            ("mode", settings.StatisticsLogin is null ? null : "0600"),
             ("validate", HaproxyFile.Check(settings)), ("reload", OfOurs(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
         { Requires = [image.Address], After = SameOnProxyBefore(proxy, "haproxy"), AfterRemovalOf = FormerMembers(others) };
         yield return file;

@@ -35,8 +35,8 @@ internal static class PatroniFile
         name: {member.Name}
 
         restapi:
-          # On loopback too, where kbr asks.
-          listen: 0.0.0.0:{topology.Ports.Rest}
+          # It takes one address: that where HAProxy and the other members ask, and kbr on the member itself.
+          listen: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
           connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
           authentication:
             username: {Quoted(topology.Rest.Name)}
@@ -45,6 +45,8 @@ internal static class PatroniFile
         raft:
           data_dir: {Quoted(topology.Directories.Raft)}
           self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
+          # Left out, it is every address.
+          bind_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
           partner_addrs:{Partners(topology, member)}{RaftPassword(topology)}
         {Bootstrap(topology, member)}
         postgresql:
@@ -132,6 +134,12 @@ internal static class PatroniFile
             yield return $"host replication {replication} {Single(member.Address)} scram-sha-256";
             // pg_rewind connects as the superuser.
             yield return $"host all {superuser} {Single(member.Address)} scram-sha-256";
+        }
+
+        if (topology.SuperuserLogin == SuperuserLogin.Members)
+        {
+            // The first line that fits decides: the members have theirs above.
+            yield return $"host all {superuser} all reject";
         }
 
         foreach (var place in topology.Proxies.Select(proxy => Single(proxy.Address)).Concat(topology.Networks))

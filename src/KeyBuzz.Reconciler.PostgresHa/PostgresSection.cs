@@ -17,7 +17,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private static readonly string[] s_keys =
     [
         "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
-        "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
+        "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health",
     ];
 
@@ -87,6 +87,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Synchronous = synchronous,
             Settings = Settings(times, synchronous),
             Superuser = superuser,
+            SuperuserLogin = section.Choice("superuser_login", SuperuserLogin.Proxies, ("proxies", SuperuserLogin.Proxies), ("members", SuperuserLogin.Members)),
             Replication = replication,
             Application = application,
             Users = users,
@@ -571,7 +572,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private HaproxySettings? Haproxy(LoadBalancer? balancer)
     {
         var own = section.Section("haproxy").Allow(
-            "image", "uid", "gid", "port", "pooled_port", "stats_port", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
+            "image", "uid", "gid", "port", "pooled_port", "stats_port", "stats_login", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
             "idle_timeout");
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
@@ -586,8 +587,26 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             own.Duration("connect_timeout", TimeSpan.FromSeconds(1), shortest),
             own.Duration("check_timeout", TimeSpan.FromSeconds(2), shortest),
             own.Integer("retries", 1),
-            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)));
+            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)))
+        { StatisticsLogin = StatisticsLogin(own) };
         return Image(own) is { } image ? settings with { Image = image } : null;
+    }
+
+    private PostgresUser? StatisticsLogin(SectionReader haproxy)
+    {
+        if (haproxy.Find("stats_login") is null)
+        {
+            return null;
+        }
+
+        var own = haproxy.Section("stats_login").Allow("name", "password");
+        var name = own.Word("name", "a user's name", required: true);
+        if (name is not null && !(name.Value.Length is > 0 and <= 63 && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')))
+        {
+            _findings.Error($"'{name.Value}' cannot be the name of a login to the statistics", name.At, "letters, digits, '-', '_' and '.' only");
+        }
+
+        return new PostgresUser(name?.Value ?? "", SecretOf(own, "password"));
     }
 
     private PgBouncerSettings? PgBouncer()

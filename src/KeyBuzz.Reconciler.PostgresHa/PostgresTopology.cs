@@ -103,6 +103,9 @@ public sealed record PostgresTopology
     /// <summary>The superuser, made by initdb.</summary>
     public required PostgresUser Superuser { get; init; }
 
+    /// <summary>From where the superuser may log in.</summary>
+    public SuperuserLogin SuperuserLogin { get; init; }
+
     /// <summary>The user that replicas stream as, made by Patroni.</summary>
     public required PostgresUser Replication { get; init; }
 
@@ -140,7 +143,8 @@ public sealed record PostgresTopology
     public PostgresDatabase ApplicationDatabase => Databases[0];
 
     /// <summary>The users that may connect through PgBouncer; each has one and the same verifier there and in PostgreSQL.</summary>
-    public IEnumerable<PostgresUser> PooledUsers => [Superuser, Application, .. Users.Where(user => user.Pooled)];
+    public IEnumerable<PostgresUser> PooledUsers =>
+        [.. SuperuserLogin == SuperuserLogin.Proxies ? [Superuser] : Array.Empty<PostgresUser>(), Application, .. Users.Where(user => user.Pooled)];
 }
 
 /// <summary>The address that applications connect to, in front of the proxies.</summary>
@@ -148,6 +152,16 @@ public sealed record PostgresTopology
 /// <param name="Port">Read-write SQL.</param>
 /// <param name="PooledPort">The same through PgBouncer.</param>
 public sealed record LoadBalancer(string Address, int Port, int PooledPort);
+
+/// <summary>From where the superuser may log in.</summary>
+public enum SuperuserLogin
+{
+    /// <summary>As everybody: through the load balancer, the proxies and PgBouncer, and from the networks that may log in directly. The runbook's checks do.</summary>
+    Proxies,
+
+    /// <summary>From the members only: Patroni, pg_rewind and kbr.</summary>
+    Members,
+}
 
 /// <summary>The ports on the members.</summary>
 /// <param name="Postgres">PostgreSQL.</param>
@@ -249,7 +263,11 @@ public sealed record PostgresExtension(string Name, string Database, string? Ver
 /// <param name="IdleTimeout">How long a session may be silent.</param>
 public sealed record HaproxySettings(
     string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, int? ReadPort, long ReadMaxLag, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
-    TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout);
+    TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout)
+{
+    /// <summary>Who may see the statistics from other machines; null for everybody.</summary>
+    public PostgresUser? StatisticsLogin { get; init; }
+}
 
 /// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>
 /// <param name="Image">Its image.</param>

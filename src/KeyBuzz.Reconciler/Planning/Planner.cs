@@ -353,6 +353,7 @@ public sealed class Planner
             Action = stays ? ResourceAction.Create : ResourceAction.Replace,
             Cause = Cause.ConfigurationChanged,
             Former = stays ? null : former,
+            Place = stays ? null : PlaceOf(former),
         });
     }
 
@@ -482,7 +483,11 @@ public sealed class Planner
 
         // What kbr makes anew is its own from then on.
         next = next with { Created = next.Created || replace };
-        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = note });
+        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), [])
+        {
+            Record = next,
+            Note = note,
+        });
     }
 
     private void PlanRemoval(Work work, ResourceRecord record, Cause cause)
@@ -533,7 +538,7 @@ public sealed class Planner
                 .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
                 .ToImmutableArray()
             : [];
-        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData });
+        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData, Place = action == ResourceAction.Delete ? PlaceOf(resource) : null });
     }
 
     // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to delete it, too.

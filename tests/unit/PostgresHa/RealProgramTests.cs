@@ -39,14 +39,18 @@ internal sealed class RealProgramTests : BlueprintFixture
         var file = Find(Load(Minimal), "config_file.haproxy@haproxy-01");
         var content = file.Spec.Text("content")!.Reveal();
         var reads = Content(Load(Changed("haproxy: { image:", "haproxy: { read_port: 5433, image:")), "config_file.haproxy@haproxy-01");
+        Environment["STATS_PASS"] = "it's a #\"$x\\ password";
+        var login = Content(Load(Changed("haproxy: { image:", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, image:")), "config_file.haproxy@haproxy-01");
 
         var good = Check(file, content);
+        var withLogin = Check(file, login);
         var withReads = Check(file, reads);
         var broken = Check(file, content.Replace("mode tcp", "mode tpc", StringComparison.Ordinal));
 
         Assert.That(good.ExitCode, Is.Zero, good.Error);
         Assert.That(good.Error, Does.Not.Contain("WARNING").And.Not.Contain("ALERT"));
         Assert.That((withReads.ExitCode, withReads.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withReads.Error);
+        Assert.That((withLogin.ExitCode, withLogin.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withLogin.Error);
         Assert.That(broken.ExitCode, Is.Not.Zero);
         Assert.That(broken.Error, Does.Contain("tpc"));
     }

@@ -113,6 +113,55 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
+    public void Patroni_and_RAFT_listen_on_the_members_own_address_only()
+    {
+        var patroni = Content(Load(Minimal), "config_file.patroni@db-slave-01");
+
+        Assert.That(patroni, Does.Contain("  listen: '10.0.0.121:8008'\n").And.Contain("  bind_addr: '10.0.0.121:7000'\n").And.Not.Contain("0.0.0.0"));
+    }
+
+    [Test]
+    public void The_superuser_can_be_kept_from_every_way_in_but_the_members_own()
+    {
+        var closed = Load(With("superuser_login: members", "networks: [10.9.0.0/24]"));
+        var rules = Rule().Matches(Content(closed, "config_file.patroni@db-slave-01")).Select(match => match.Groups[1].Value).ToArray();
+
+        Assert.Multiple(() =>
+        {
+            var reject = Array.IndexOf(rules, "host all kb_admin all reject");
+            Assert.That(reject, Is.Positive);
+            Assert.That(rules.Skip(reject + 1), Is.EqualTo(new[]
+            {
+                "host all all 10.0.0.11/32 scram-sha-256", "host all all 10.0.0.12/32 scram-sha-256", "host all all 10.9.0.0/24 scram-sha-256",
+            }), "the first line that fits decides");
+            Assert.That(rules.Take(reject), Has.Member("host all all 127.0.0.1/32 scram-sha-256").And.Member("host all kb_admin 10.0.0.120/32 scram-sha-256"), "kbr and pg_rewind");
+            Assert.That(Content(closed, "config_file.pgbouncer-users@haproxy-01"), Does.Contain("\"kb_app\"").And.Not.Contain("kb_admin"));
+            Assert.That(Find(closed, "config_file.pgbouncer-users@haproxy-01").Spec.Text("confirm_input")!.Reveal(), Does.Not.Contain("kb_admin"));
+            Assert.That(OnlyError(With("superuser_login: nobody")), Does.Contain("superuser_login"));
+        });
+    }
+
+    [Test]
+    public void The_statistics_can_have_a_login_which_loopback_does_not_need()
+    {
+        Environment["STATS_PASS"] = "canary's stats";
+        var open = Find(Load(Minimal), "config_file.haproxy@haproxy-01");
+        var closed = Find(Load(Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, ", StringComparison.Ordinal)), "config_file.haproxy@haproxy-01");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(open.Spec.Text("content")!.Reveal(), Does.Not.Contain("userlist"));
+            Assert.That(open.Spec.String("mode"), Is.EqualTo("0644"));
+            Assert.That(closed.Spec.Text("content")!.Reveal(), Does.EndWith(
+                "    http-request auth realm statistics unless { dst 127.0.0.1 } or { http_auth(statistics) }\n\nuserlist statistics\n    user ops insecure-password 'canary'\\''s stats'\n"));
+            Assert.That(closed.Spec.Text("content")!.ToString(), Does.Not.Contain("canary"));
+            Assert.That((closed.Spec.String("owner"), closed.Spec.String("mode")), Is.EqualTo(("99", "0600")));
+            Assert.That(
+                OnlyError(Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: hunter2 }, ", StringComparison.Ordinal)), Does.Contain("'password' must be ${secret.NAME}").And.Not.Contain("hunter2 ["));
+        });
+    }
+
+    [Test]
     public void The_names_in_the_credentials_file_are_used_everywhere()
     {
         Environment["POSTGRES_SUPERUSER"] = "boss";
@@ -227,7 +276,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         foreach (var cluster in new[] { before, after })
         {
             var file = Find(cluster, "config_file.patroni@db-slave-01").Spec;
-            Assert.That(file.String("reload_confirm"), Does.EndWith($" 8008 kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
+            Assert.That(file.String("reload_confirm"), Does.EndWith($" kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
             Assert.That(file.Integer("confirm_timeout"), Is.EqualTo(120), "60 s and three loops of 10 s that wait for the store for 10 s each");
         }
 
@@ -440,7 +489,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(patroni, Does.Contain("scope: orders\n").And.Contain("self_addr: '10.0.0.120:7001'").And.Contain("listen: 0.0.0.0:8009").And.Contain("'10.0.0.120,127.0.0.1:5433'"));
+            Assert.That(patroni, Does.Contain("scope: orders\n").And.Contain("self_addr: '10.0.0.120:7001'").And.Contain("listen: '10.0.0.120:8009'").And.Contain("bind_addr: '10.0.0.120:7001'").And.Contain("'10.0.0.120,127.0.0.1:5433'"));
             Assert.That(patroni, Does.Contain("'host all all 10.1.0.0/16 scram-sha-256'").And.Contain("        auto_explain.log_min_duration: '1s'\n").And.Contain("    failsafe_mode: true\n"));
             Assert.That(
                 (settings["ttl"], settings["maximum_lag_on_failover"], settings["failsafe_mode"], settings["postgresql.parameters.max_connections"], settings["postgresql.parameters.jit"], settings["postgresql.parameters.wal_level"]),
