@@ -28,7 +28,7 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
         var tunnel = await group.OpenTunnelAsync(host, address, connection.RestPort, cancellationToken).ConfigureAwait(false);
         await using (tunnel.ConfigureAwait(false))
         {
-            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false }) 
+            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false })
             {
                 Timeout = Timeout.InfiniteTimeSpan,
                 MaxResponseContentBufferSize = LargestAnswer,
