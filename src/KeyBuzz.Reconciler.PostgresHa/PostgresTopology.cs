@@ -31,6 +31,9 @@ public sealed record PostgresTopology
     /// <summary>Where HAProxy has its admin socket, inside its container.</summary>
     public const string HaproxyAdminSocket = "/run/haproxy/admin.sock";
 
+    /// <summary>Where PostgreSQL has its unix socket, inside its container.</summary>
+    public const string PostgresSocketDirectory = "/var/run/postgresql";
+
     /// <summary>Where PgBouncer has its unix socket, inside its container; its own user is let in there as <c>pgbouncer</c>, the administrator, without a password.</summary>
     public const string PgBouncerSocketDirectory = "/run/pgbouncer";
 
@@ -66,6 +69,12 @@ public sealed record PostgresTopology
 
     /// <summary>The size of /dev/shm in the members' containers, in bytes.</summary>
     public required long SharedMemory { get; init; }
+
+    /// <summary>Whether the root file system of the members' containers is read-only; those of the proxies always are.</summary>
+    public required bool ReadOnly { get; init; }
+
+    /// <summary>Drop-ins of the units of this section that may be on the hosts.</summary>
+    public required ImmutableArray<string> DropIns { get; init; }
 
     /// <summary>How long PostgreSQL is given to stop.</summary>
     public required TimeSpan StopTimeout { get; init; }
@@ -267,6 +276,21 @@ public sealed record HaproxySettings(
 {
     /// <summary>Who may see the statistics from other machines; null for everybody.</summary>
     public PostgresUser? StatisticsLogin { get; init; }
+
+    /// <summary>Whether sessions are ended when their server is marked down, on the ways in to the primary.</summary>
+    public bool EndsSessions { get; init; } = true;
+
+    /// <summary>The same on the way in to the replicas.</summary>
+    public bool EndsReads { get; init; } = true;
+
+    /// <summary>How long a client may be silent, where that is another time than <see cref="IdleTimeout"/>.</summary>
+    public TimeSpan? ClientTimeout { get; init; }
+
+    /// <summary>How long a server may be silent, where that is another time than <see cref="IdleTimeout"/>.</summary>
+    public TimeSpan? ServerTimeout { get; init; }
+
+    /// <summary>Further timeouts, by HAProxy's own name for each.</summary>
+    public ImmutableSortedDictionary<string, TimeSpan> Timeouts { get; init; } = ImmutableSortedDictionary.Create<string, TimeSpan>(StringComparer.Ordinal);
 }
 
 /// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>
@@ -284,7 +308,11 @@ public sealed record HaproxySettings(
 /// <param name="MaxUserConnections">Server connections for each user.</param>
 public sealed record PgBouncerSettings(
     string Image, long Uid, long Gid, int Port, string PoolMode, long MaxClientConnections, long DefaultPoolSize, long MinPoolSize, long ReservePoolSize, long ReservePoolTimeout,
-    long MaxDatabaseConnections, long MaxUserConnections);
+    long MaxDatabaseConnections, long MaxUserConnections)
+{
+    /// <summary>Further settings of PgBouncer's file by name; they go before what kbr sets by default.</summary>
+    public ImmutableSortedDictionary<string, string> Settings { get; init; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+}
 
 /// <summary>What counts as healthy.</summary>
 /// <param name="MaxLag">How far a replica may be behind, in bytes.</param>

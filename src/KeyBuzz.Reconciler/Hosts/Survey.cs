@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Text.Json;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Records;
@@ -293,6 +294,7 @@ public class FleetReader : IAsyncDisposable
         }
 
         // Who has left the group may still have an old copy.
+        var unreachable = parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name).ToImmutableHashSet();
         var uneven = records.Copies.Where(pair => pair.Value.Where(copy => MembersOf(pair.Key.Host, records).Contains(copy.Host)).Select(copy => copy.Serial).Distinct().Count() > 1
             || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
         // One record that is written again mends the directory that holds them all.
@@ -301,10 +303,12 @@ public class FleetReader : IAsyncDisposable
             records.Newest.ToImmutableDictionary(),
             observations.ToImmutable(),
             parts.Where(part => part.Error is not null).ToImmutableSortedDictionary(part => part.Host.Name, part => part.Error!, StringComparer.Ordinal),
-            [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)])
+            PeerFindings.Fold(
+                [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)],
+                unreachable))
         {
             UnevenRecords = [.. uneven.Select(pair => pair.Key), .. mending],
-            Unreachable = [.. parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name)],
+            Unreachable = unreachable,
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             RecordedGroups = records.Groups,
             Observe = Observe,
@@ -316,6 +320,11 @@ public class FleetReader : IAsyncDisposable
             try
             {
                 return Judge(resource);
+            }
+            catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or OverflowException)
+            {
+                // A number where a text should be, or a key that is missing: another program answered than the one that was asked.
+                return new Observation.Unknown($"the host's answer was not understood: {exception.Message}");
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
             {
@@ -408,15 +417,25 @@ public class FleetReader : IAsyncDisposable
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
                 }
 
+                Understand(record);
                 (record.Address.Host != host && _providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
             }
-            catch (FormatException exception)
+            catch (Exception exception) when (exception is FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
             {
                 error ??= $"the record {file.At.Path} cannot be used: {exception.Message}";
             }
         }
 
         return (own.ToImmutable(), others.ToImmutable(), error);
+    }
+
+    // A record that its own type cannot ask about or compare is damaged, and makes its host an error instead of the run.
+    private void Understand(ResourceRecord record)
+    {
+        var (provider, resource) = (_providers.Get(record.Address.Type), record.ToResource());
+        _ = provider.Reads(resource).ToHashSet();
+        _ = provider.Links(resource);
+        _ = provider.Desired(resource);
     }
 
     // Records go with the disk: into a host that was made from a copy of another, and along with one that got another name. What they speak of is not what is there, or is not called that any more.

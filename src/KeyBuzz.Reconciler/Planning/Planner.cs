@@ -51,6 +51,9 @@ public sealed record PlanInput(
     /// <summary>The resources that got another name.</summary>
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
 
+    /// <summary>Hosts whose error has a finding of its own beside the plan, such as a precondition that does not hold.</summary>
+    public ImmutableHashSet<string> Explained { get; init; } = [];
+
     /// <summary>What hosts that could not be read held when they last were, in words.</summary>
     public ImmutableDictionary<string, string> LastKnown { get; init; } = ImmutableDictionary<string, string>.Empty;
 }
@@ -113,7 +116,7 @@ public sealed class Planner
             work.OnlyFound();
         }
 
-        foreach (var (host, reason) in input.HostErrors)
+        foreach (var (host, reason) in input.HostErrors.Where(pair => !input.Explained.Contains(pair.Key)))
         {
             var held = input.LastKnown.GetValueOrDefault(host);
             work.Diagnostics.Add(input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
@@ -122,7 +125,11 @@ public sealed class Planner
         }
 
         var changes = Ordered(work);
-        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]) { Rollouts = Foresee(input, changes) };
+        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
+        {
+            Rollouts = Foresee(input, changes),
+            HostErrors = input.HostErrors,
+        };
     }
 
     // What is said of the moment: it is in the plan to be read, and in nothing that plans are compared by.
@@ -302,8 +309,18 @@ public sealed class Planner
             case Observation.Absent absent when record is { Pending: false } && IsElsewhere(record, node.Resource):
                 AddMove(work, node, record, desired, absent.Note);
                 break;
+            case Observation.Absent { Foreign.IsEmpty: false } absent when record is null && !work.Input.Options.Adopt.Any(pattern => pattern.Matches(address)):
+                work.Diagnostics.Add(Diagnostic.Error(
+                    $"{address} is not there, and would be made by something that is not kbr's",
+                    node.Resource.Location,
+                    detail: string.Join(", ", absent.Foreign.Select(pair => $"{pair.Key}: {Shown(pair.Value)}")),
+                    remedy: $"take it over with --adopt '{address}', or remove by hand what makes it",
+                    host: address.Host,
+                    address: address.ToString()));
+                work.Block(address, "something that is not kbr's would make it");
+                break;
             case Observation.Absent absent:
-                AddCreate(work, node, record, desired, absent.Note);
+                AddCreate(work, node, record, desired, absent.Note, absent.Foreign);
                 break;
             case Observation.Present present:
                 PlanPresent(work, node, record, desired, present);
@@ -324,13 +341,16 @@ public sealed class Planner
         work.Add(new PlannedChange(node.Resource.Address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Deferred = true, Record = record, Note = note });
     }
 
-    private void AddCreate(Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)
+    private void AddCreate(
+        Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note,
+        ImmutableSortedDictionary<string, AttributeValue>? foreign = null)
     {
         var cause = record switch { null => Cause.New, { Pending: true } => Cause.Interrupted, _ => Cause.Drift };
-        var differences = desired.Select(pair => new AttributeDifference(pair.Key, null, pair.Value, cause, ChangeEffect.InPlace));
+        var differences = desired.Select(pair => new AttributeDifference(pair.Key, foreign?.GetValueOrDefault(pair.Key), pair.Value, cause, ChangeEffect.InPlace));
         work.Add(new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
         {
-            Record = Record(node, desired, created: record?.Created ?? true),
+            // What kbr makes anew is its own, whoever made the former one.
+            Record = Record(node, desired, created: record is not { Pending: true, Created: false }),
             Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
         });
     }
@@ -402,6 +422,13 @@ public sealed class Planner
             note = Join($"{former}, which it was until now, is left as it is and is no longer kbr's", note);
         }
 
+        // A group that a member joins differs because of that, and not because anybody changed it.
+        var joining = work.NewMembersOf(address);
+        if (joining.Length > 0)
+        {
+            note = Join($"{string.Join(" and ", joining)} {(joining.Length == 1 ? "joins" : "join")}", note);
+        }
+
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
         var recordIsOld = record is null || record.Pending || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
@@ -421,7 +448,7 @@ public sealed class Planner
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
                 _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) => Cause.ConfigurationChanged,
-                _ when wantedPrint == last => Cause.Drift,
+                _ when wantedPrint == last => joining.Length > 0 ? Cause.New : Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
             // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
@@ -482,12 +509,8 @@ public sealed class Planner
         }
 
         // What kbr makes anew is its own from then on.
-        next = next with { Created = next.Created || replace };
-        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), [])
-        {
-            Record = next,
-            Note = note,
-        });
+        next = next with { Created = next.Created || replace || differences.Any(difference => schema.MadeAnewFor.Contains(difference.Name)) };
+        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = note });
     }
 
     private void PlanRemoval(Work work, ResourceRecord record, Cause cause)
@@ -538,7 +561,7 @@ public sealed class Planner
                 .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
                 .ToImmutableArray()
             : [];
-        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData, Place = action == ResourceAction.Delete ? PlaceOf(resource) : null });
+        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData && action == ResourceAction.Delete, Place = action == ResourceAction.Delete ? PlaceOf(resource) : null });
     }
 
     // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to delete it, too.
@@ -710,6 +733,11 @@ public sealed class Planner
             var members = Input.Records.Values.Where(record => record.Group == group).ToList();
             return Input.Options.Destroy && members.Count > 0 && members.TrueForAll(record => selected.Contains(record.Address));
         }
+
+        /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record either.</summary>
+        public string[] NewMembersOf(Address group) =>
+            [.. Changes.Values.Where(change => change is { Action: ResourceAction.Create, Cause: Cause.New } && change.Resource.Group == group.Host)
+                .Select(change => change.Address.Host).Distinct().Order(StringComparer.Ordinal)];
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {
