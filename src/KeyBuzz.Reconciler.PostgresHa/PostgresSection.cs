@@ -16,7 +16,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private static readonly string[] s_keys =
     [
-        "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
+        "version", "scope", "namespace", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
         "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health",
     ];
@@ -66,6 +66,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var topology = new PostgresTopology
         {
             Scope = scope,
+            Namespace = Namespace(),
             Version = (int)section.Integer("version", 16, 13, 99),
             Members = members,
             Proxies = proxies,
@@ -115,6 +116,22 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return scope;
+    }
+
+    private string Namespace()
+    {
+        if (section.Word("namespace", "a path such as /db/, as patroni.yml has it under 'namespace'") is not { } word)
+        {
+            return ClusterIdentity.DefaultNamespace;
+        }
+
+        if (!word.Value.All(character => char.IsAsciiLetterOrDigit(character) || character is '/' or '.' or '_' or '-'))
+        {
+            _findings.Error(
+                $"'{word.Value}' cannot be the namespace of the cluster", word.At, "letters, digits, '.', '_', '-' and '/' can stand in it", "write it as patroni.yml has it under 'namespace', such as /db/");
+        }
+
+        return ClusterIdentity.Normal(word.Value);
     }
 
     private ImmutableArray<Host> Hosts(string key)
