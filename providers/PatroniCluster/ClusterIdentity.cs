@@ -54,7 +54,7 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
             $"take {stranger.Name} out of 'postgres.members', or stop by hand what runs there")
         : null;
 
-    private IdentityProblem? Other(ImmutableArray<MemberIdentity> members, string key, string wanted, Func<MemberIdentity, string?> of)
+    private static IdentityProblem? Other(ImmutableArray<MemberIdentity> members, string key, string wanted, Func<MemberIdentity, string?> of)
     {
         var told = members.Where(member => of(member) is not null).ToList();
         var others = told.Where(member => of(member) != wanted).ToList();
@@ -86,7 +86,7 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
         (member.TakesWrites ? ", a primary" : member.SystemIdentifier is not null ? ", a replica" : $", in {member.Held.Keys.FirstOrDefault()}, not running")
         + (member.Namespace is { } found ? $", in namespace {found}" : "");
 
-    private static string Names(IReadOnlyList<string> names) => names.Count < 3 ? string.Join(" and ", names) : $"{string.Join(", ", names.SkipLast(1))} and {names[^1]}";
+    private static string Names(List<string> names) => names.Count < 3 ? string.Join(" and ", names) : $"{string.Join(", ", names.SkipLast(1))} and {names[^1]}";
 }
 
 /// <summary>Why members must not be touched.</summary>

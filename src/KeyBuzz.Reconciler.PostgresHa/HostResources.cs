@@ -107,7 +107,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
 
     private IEnumerable<Address> Members =>
     [
-        .. topology.Members.SelectMany(member => new[] { "container", "systemd_unit" }.Select(type => new Address(type, PostgresTopology.PatroniContainer, member.Name))),
+        .. topology.Members.Select(member => new Address("container", PostgresTopology.PatroniContainer, member.Name)),
+        .. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name)),
     ];
 
     private IEnumerable<Resource> Haproxy(Host proxy)
