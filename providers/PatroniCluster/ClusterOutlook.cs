@@ -73,12 +73,13 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
 
         var steps = ImmutableArray.CreateBuilder<RolloutStep>();
         var down = toCome.Except(serving).Except(Primaries);
-        if (!down.IsEmpty)
+        if (down.Except(leaving) is { IsEmpty: false } started)
         {
-            steps.Add(new RolloutStep(RolloutStepKind.Start, [.. down], "not running"));
+            steps.Add(new RolloutStep(RolloutStepKind.Start, [.. started], "not running"));
         }
 
-        steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes))));
+        steps.AddRange(down.Intersect(leaving).Select(name => new RolloutStep(RolloutStepKind.Remove, [name], "not running")));
+        steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(KindOf(replica.Name, leaving), [replica.Name], Lag(replica.LagBytes))));
         var leads = Leader;
         if (Leader is not null && toCome.Contains(Leader))
         {
@@ -89,7 +90,8 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
                 leads = candidate;
             }
 
-            steps.Add(new RolloutStep(RolloutStepKind.Restart, [Leader], candidate is null ? "the leader, in place: nobody can take over" : "the former leader"));
+            var note = candidate is null ? "the leader, in place: nobody can take over" : "the former leader";
+            steps.Add(new RolloutStep(KindOf(Leader, leaving), [Leader], note));
         }
 
         if (Preferred is not null && leads is not null && Preferred != leads && !leaving.Contains(Preferred) && (Preferred == Leader || toCome.Contains(Preferred) || Replicas.Any(replica => replica.Name == Preferred)))
@@ -99,6 +101,9 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
 
         return steps.ToImmutable();
     }
+
+    private static RolloutStepKind KindOf(string member, ImmutableSortedSet<string> leaving) =>
+        leaving.Contains(member) ? RolloutStepKind.Remove : RolloutStepKind.Restart;
 
     /// <summary>The steps where the leader goes first, and stays where it is.</summary>
     /// <param name="address">Whose change it is.</param>
@@ -123,7 +128,7 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
     {
         var gap = s_switchover * steps.Count(step => step.Kind == RolloutStepKind.Switchover);
         return inPlace ? new RolloutForecast(address, steps, null, "no writes while the leader restarts")
-            : new RolloutForecast(address, steps, gap, gap == TimeSpan.Zero ? "writes go on" : string.Create(CultureInfo.InvariantCulture, $"about {gap.TotalSeconds:0} s without writes"));
+            : new RolloutForecast(address, steps, gap, gap == TimeSpan.Zero ? "writes continue" : string.Create(CultureInfo.InvariantCulture, $"about {gap.TotalSeconds:0} s without writes"));
     }
 
     private static string Lag(long? bytes) => bytes is null ? "a replica" : string.Create(CultureInfo.InvariantCulture, $"a replica, {bytes} bytes behind");

@@ -33,7 +33,10 @@ public sealed class PreconditionChecks : IPreconditionChecks
         }
 
         var severity = precondition.Level == PreconditionLevel.Warn ? Severity.Warning : Severity.Error;
-        return new Diagnostic(severity, $"{precondition.Host}: {finding.Summary}", finding.Found, finding.Remedy, precondition.Location, precondition.Host);
+        return new Diagnostic(severity, $"{precondition.Host}: {finding.Summary}", finding.Found, finding.Remedy, precondition.Location, precondition.Host)
+        {
+            Peer = precondition.Settings.OptionalString("peer"),
+        };
     }
 
     private PreconditionCheck Find(Precondition precondition) => _checks.TryGetValue(precondition.Kind, out var check)

@@ -56,9 +56,9 @@ internal static class HaproxyFile
                 srvtcpka-cnt 6
                 timeout connect {Time(settings.ConnectTimeout)}
                 timeout check {Time(settings.CheckTimeout)}
-                timeout client {Time(settings.IdleTimeout)}
-                timeout server {Time(settings.IdleTimeout)}
-                retries {settings.Retries}
+                timeout client {Time(settings.ClientTimeout ?? settings.IdleTimeout)}
+                timeout server {Time(settings.ServerTimeout ?? settings.IdleTimeout)}
+            {Timeouts(settings)}    retries {settings.Retries}
                 load-server-state-from-file global
                 default-server inter {Time(settings.Inter)} fastinter {Time(settings.FastInter)} downinter {Time(settings.DownInter)} fall {settings.Fall} rise {settings.Rise}
 
@@ -68,13 +68,12 @@ internal static class HaproxyFile
                 tcp-request connection reject if {Brace($"nbsrv({PostgresTopology.HaproxyPrimaryBackend}) gt 1")}
                 default_backend {PostgresTopology.HaproxyPrimaryBackend}
 
-            # Patroni answers 200 on the primary only. Nobody stays on a server that is no longer it.
+            # Patroni answers 200 on the primary only. {(settings.EndsSessions ? "Nobody stays on a server that is no longer it." : Kept)}
             backend {PostgresTopology.HaproxyPrimaryBackend}
                 option httpchk
                 http-check send meth OPTIONS uri /primary
                 http-check expect status 200
-                default-server on-marked-down shutdown-sessions
-                # There is nobody else to try. A session that waits to try again while its server is marked down is never ended by HAProxy 3.0.
+            {MarkedDown(settings.EndsSessions)}    # There is nobody else to try. A session that waits to try again while its server is marked down is never ended by HAProxy 3.0.
                 retries 0
             {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
 
@@ -109,18 +108,23 @@ internal static class HaproxyFile
             bind {ConfigText.Endpoint(proxy.Address, port)}
             default_backend {PostgresTopology.HaproxyReadBackend}
 
-        # Patroni answers 200 on a replica that is no further behind. Nobody stays on one that falls behind, or that has begun to lead.
+        # Patroni answers 200 on a replica that is no further behind. {(topology.Haproxy.EndsReads ? "Nobody stays on one that falls behind, or that has begun to lead." : Kept)}
         backend {PostgresTopology.HaproxyReadBackend}
             balance leastconn
             option httpchk
             http-check send meth OPTIONS uri /replica?lag={topology.Haproxy.ReadMaxLag}
             http-check expect status 200
-            default-server on-marked-down shutdown-sessions
-            retries 0
+        {MarkedDown(topology.Haproxy.EndsReads)}    retries 0
         {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
 
 
         """);
+
+    private const string Kept = "Sessions stay on a server that is marked down.";
+
+    private static string MarkedDown(bool endsSessions) => endsSessions ? "    default-server on-marked-down shutdown-sessions\n" : "";
+
+    private static string Timeouts(HaproxySettings settings) => string.Concat(settings.Timeouts.Select(timeout => $"    timeout {timeout.Key} {Time(timeout.Value)}\n"));
 
     private static string Brace(string condition) => "{ " + condition + " }";
 

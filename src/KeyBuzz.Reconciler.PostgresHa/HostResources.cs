@@ -150,8 +150,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var owner = Text(settings.Uid);
         var group = Text(settings.Gid);
         yield return factory.Make("directory", "pgbouncer", proxy.Name, at, ("path", directory), ("owner", owner), ("group", group), ("mode", "0700"));
-        yield return factory.Make("image", "pgbouncer", proxy.Name, at, ("reference", settings.Image));
-        var file = File("pgbouncer", "pgbouncer.ini", SecretText.Plain(PgBouncerFiles.Render(topology, proxy)));
+        var image = factory.Make("image", "pgbouncer", proxy.Name, at, ("reference", settings.Image));
+        yield return image;
+        var file = File("pgbouncer", "pgbouncer.ini", SecretText.Plain(PgBouncerFiles.Render(topology, proxy)), ("validate", PgBouncerFiles.Check(settings))) with
+        { Requires = [image.Address] };
         // PostgreSQL has a new password first: the other way round PgBouncer could open no connection for those who are there already.
         var users = File(
             "pgbouncer-users", "userlist.txt", PgBouncerFiles.RenderUserList(topology, verifier),
@@ -172,7 +174,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("ports", Ports(settings.Port)),
             ("log_options", LogRotation()),
             // What it binds, it binds when it starts.
-            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(ConfigText.Endpoint(proxy.Address, settings.Port)))))) with
+            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
+                [ConfigText.Endpoint(proxy.Address, settings.Port), .. settings.Settings.Where(pair => PgBouncerNames.NeedRestart.Contains(pair.Key)).Select(pair => $"{pair.Key}={pair.Value}")]))))) with
         { Requires = [file.Address, users.Address], Group = topology.ProxyGroup };
         yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", s_pgbouncerStopTimeout, "pgbouncer");
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
@@ -13,7 +14,42 @@ internal static class PgBouncerFiles
     /// <summary>The name of userlist.txt in the container.</summary>
     private const string UserList = "/etc/pgbouncer/userlist.txt";
 
-    /// <summary>The reload, run on the host: over the admin console, which says when it fails.</summary>
+    // What kbr sets unless 'settings' says otherwise.
+    private static readonly (string Comment, string Name, string Value)[] s_defaults =
+    [
+        ("", "max_prepared_statements", "200"),
+        ("; What drivers send at the start and PgBouncer does not track.\n", "ignore_startup_parameters", "extra_float_digits,options"),
+        ("; After a failover the next attempt comes soon.\n", "server_connect_timeout", "5"),
+        ("", "server_login_retry", "1"),
+        ("", "tcp_keepalive", "1"),
+        ("", "tcp_keepidle", "60"),
+        ("", "tcp_keepintvl", "10"),
+        ("", "tcp_keepcnt", "6"),
+        ("", "log_connections", "0"),
+        ("", "log_disconnections", "0"),
+    ];
+
+    // In a container of its own, without the proxy's address: PgBouncer listens on its socket as soon as it has taken the file, and ends where it does not.
+    private const string Try = """
+        sed 's/^listen_addr = .*/listen_addr =/' "$0" >/tmp/pgbouncer.ini || exit 1
+        pgbouncer /tmp/pgbouncer.ini >/dev/null 2>/tmp/said &
+        while kill -0 $! 2>/dev/null; do
+            [ -S "$1" ] && exit 0
+            sleep 0.1
+        done
+        sed -n 's/^.*\] \(ERROR .*\)/PgBouncer says: \1/p' /tmp/said | grep . >&2 || cat /tmp/said >&2
+        exit 1
+        """;
+
+    /// <summary>The check of a new file, on the host: a PgBouncer of its own starts with it. A reload does not tell: PgBouncer 1.24 answers RELOAD with success, and goes on
+    /// with the settings up to the first that it does not take.</summary>
+    public static string Check(PgBouncerSettings settings) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"docker run --rm --pull never --network none --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/etc/pgbouncer,readonly "
+        + $"--tmpfs {PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700 --tmpfs /tmp "
+        + $"--entrypoint timeout {settings.Image} 20 sh -c {Script.Quote(Try)} \"/etc/pgbouncer/$(basename \"$file\")\" {PostgresTopology.PgBouncerSocketDirectory}/.s.PGSQL.{settings.Port}");
+
+    /// <summary>The reload, run on the host, over the admin console. It is only asked for with a file that has passed <see cref="Check"/>.</summary>
     public static string Reload(string container, PgBouncerSettings settings) => string.Create(
         CultureInfo.InvariantCulture,
         $"docker exec {container} psql -X -q -h {PostgresTopology.PgBouncerSocketDirectory} -p {settings.Port} -U pgbouncer -d pgbouncer -c RELOAD");
@@ -66,21 +102,14 @@ internal static class PgBouncerFiles
             reserve_pool_timeout = {settings.ReservePoolTimeout}
             max_db_connections = {settings.MaxDatabaseConnections}
             max_user_connections = {settings.MaxUserConnections}
-            max_prepared_statements = 200
-            ; What drivers send at the start and PgBouncer does not track.
-            ignore_startup_parameters = extra_float_digits,options
-            ; After a failover the next attempt comes soon.
-            server_connect_timeout = 5
-            server_login_retry = 1
-            tcp_keepalive = 1
-            tcp_keepidle = 60
-            tcp_keepintvl = 10
-            tcp_keepcnt = 6
-            log_connections = 0
-            log_disconnections = 0
-
+            {Lines(settings.Settings)}
             """);
     }
+
+    // Those of kbr in their order, each with the declared value where there is one, and then the other declared ones.
+    private static string Lines(ImmutableSortedDictionary<string, string> declared) => string.Concat(
+        s_defaults.Select(line => $"{line.Comment}{line.Name} = {declared.GetValueOrDefault(line.Name, line.Value)}\n")
+            .Concat(declared.Where(pair => s_defaults.All(line => line.Name != pair.Key)).Select(pair => $"{pair.Key} = {pair.Value}\n")));
 
     /// <summary>The users and their verifiers: the same text as in PostgreSQL, since only then PgBouncer can log in with what the client proved.</summary>
     public static SecretText RenderUserList(PostgresTopology topology, RoleVerifier verifier) => ConfigText.Join(

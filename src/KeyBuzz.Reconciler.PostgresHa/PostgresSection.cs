@@ -39,6 +39,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private static readonly string[] s_postgresSwitches =
         ["remove_data_directory_on_diverged_timelines", "remove_data_directory_on_rewind_failure", "use_pg_rewind", "use_slots"];
 
+    // HAProxy's further timeouts of sessions over TCP: the key here, and HAProxy's name.
+    private static readonly (string Key, string Name)[] s_haproxyTimeouts =
+        [("queue_timeout", "queue"), ("tunnel_timeout", "tunnel"), ("client_fin_timeout", "client-fin"), ("server_fin_timeout", "server-fin")];
+
     private readonly Findings _findings = context.Findings;
 
     /// <summary>The section, or null when so much is missing that it says nothing.</summary>
@@ -589,7 +593,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         var own = section.Section("haproxy").Allow(
             "image", "uid", "gid", "port", "pooled_port", "stats_port", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
-            "idle_timeout");
+            "idle_timeout", "client_timeout", "server_timeout", "queue_timeout", "tunnel_timeout", "client_fin_timeout", "server_fin_timeout", "on_marked_down", "read_on_marked_down");
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
             "", own.Integer("uid", 99, 1), own.Integer("gid", 99, 1),
@@ -603,21 +607,84 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             own.Duration("connect_timeout", TimeSpan.FromSeconds(1), shortest),
             own.Duration("check_timeout", TimeSpan.FromSeconds(2), shortest),
             own.Integer("retries", 1),
-            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)));
+            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)))
+        {
+            EndsSessions = own.Choice("on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
+            EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
+            ClientTimeout = Given("client_timeout"),
+            ServerTimeout = Given("server_timeout"),
+            Timeouts = s_haproxyTimeouts.Select(timeout => (timeout.Name, Time: Given(timeout.Key))).Where(timeout => timeout.Time is not null)
+                .ToImmutableSortedDictionary(timeout => timeout.Name, timeout => timeout.Time!.Value, StringComparer.Ordinal),
+        };
         return Image(own) is { } image ? settings with { Image = image } : null;
+
+        TimeSpan? Given(string key) => own.Find(key) is null ? null : own.Duration(key, TimeSpan.FromHours(24), TimeSpan.FromSeconds(1));
     }
 
     private PgBouncerSettings? PgBouncer()
     {
         var own = section.Section("pgbouncer").Allow(
             "image", "uid", "gid", "port", "pool_mode", "max_client_conn", "default_pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool_timeout", "max_db_connections",
-            "max_user_connections");
+            "max_user_connections", "settings");
         var settings = new PgBouncerSettings(
             "", own.Integer("uid", 999, 1), own.Integer("gid", 999, 1), own.Port("port") ?? 6433,
             own.Choice("pool_mode", "transaction", ("session", "session"), ("transaction", "transaction"), ("statement", "statement")),
             own.Integer("max_client_conn", 500, 1), own.Integer("default_pool_size", 50, 1), own.Integer("min_pool_size", 10), own.Integer("reserve_pool_size", 5),
-            own.Integer("reserve_pool_timeout", 3), own.Integer("max_db_connections", 100), own.Integer("max_user_connections", 50));
+            own.Integer("reserve_pool_timeout", 3), own.Integer("max_db_connections", 100), own.Integer("max_user_connections", 50))
+        { Settings = PgBouncerFurther(own.Section("settings")) };
         return Image(own) is { } image ? settings with { Image = image } : null;
+    }
+
+    // PgBouncer itself says which values it takes, before the file is used; a name is known here already.
+    private ImmutableSortedDictionary<string, string> PgBouncerFurther(SectionReader own)
+    {
+        var settings = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var (key, value) in own.Map.Entries)
+        {
+            if (PgBouncerNames.Owned.GetValueOrDefault(key.Value) is { } from)
+            {
+                _findings.Error($"'{key.Value}' is not set in pgbouncer.settings", key.At, $"kbr sets it from {from}", "remove it");
+            }
+            else if (key.Value.Length == 0 || !key.Value.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_'))
+            {
+                _findings.Error($"{key.Kind} cannot be the name of a setting of PgBouncer", key.At, "lower-case letters, digits and '_' only, as in SHOW CONFIG");
+            }
+            else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
+            {
+                _findings.Error($"PgBouncer's setting '{key.Value}' must be one line, not {value.Kind}", value.At);
+            }
+            else if (scalar.Value.Contains("${secret.", StringComparison.Ordinal))
+            {
+                _findings.Error($"PgBouncer's setting '{key.Value}' may not hold a secret", scalar.At, "the statistics user reads it with SHOW CONFIG");
+            }
+            else if (IsKnownToPgBouncer(key))
+            {
+                settings[key.Value] = scalar.Value.Trim();
+            }
+        }
+
+        return settings.ToImmutable();
+    }
+
+    // A newer PgBouncer may have settings that are not known here: only what looks like a typo is refused.
+    private bool IsKnownToPgBouncer(YamlScalar key)
+    {
+        if (PgBouncerNames.Known.Contains(key.Value))
+        {
+            return true;
+        }
+
+        var near = NearName.Of(key.Value, [.. PgBouncerNames.Known, .. PgBouncerNames.Owned.Keys]);
+        if (near is not null && NearName.Distance(key.Value, near) <= 2)
+        {
+            _findings.Error($"PgBouncer has no setting '{key.Value}'", key.At, null, $"did you mean '{near}'?");
+            return false;
+        }
+
+        _findings.Warning(
+            $"PgBouncer 1.25 and older have no setting '{key.Value}'", key.At, "PgBouncer looks at its file before it is used, and refuses what it does not know",
+            near is null ? null : $"did you mean '{near}'?");
+        return true;
     }
 
     private HealthBounds Health()

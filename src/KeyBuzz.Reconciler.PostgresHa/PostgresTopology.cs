@@ -252,7 +252,23 @@ public sealed record PostgresExtension(string Name, string Database, string? Ver
 /// <param name="IdleTimeout">How long a session may be silent.</param>
 public sealed record HaproxySettings(
     string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, int? ReadPort, long ReadMaxLag, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
-    TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout);
+    TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout)
+{
+    /// <summary>Whether sessions are ended when their server is marked down, on the ways in to the primary.</summary>
+    public bool EndsSessions { get; init; } = true;
+
+    /// <summary>The same on the way in to the replicas.</summary>
+    public bool EndsReads { get; init; } = true;
+
+    /// <summary>How long a client may be silent, where that is another time than <see cref="IdleTimeout"/>.</summary>
+    public TimeSpan? ClientTimeout { get; init; }
+
+    /// <summary>How long a server may be silent, where that is another time than <see cref="IdleTimeout"/>.</summary>
+    public TimeSpan? ServerTimeout { get; init; }
+
+    /// <summary>Further timeouts, by HAProxy's own name for each.</summary>
+    public ImmutableSortedDictionary<string, TimeSpan> Timeouts { get; init; } = ImmutableSortedDictionary.Create<string, TimeSpan>(StringComparer.Ordinal);
+}
 
 /// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>
 /// <param name="Image">Its image.</param>
@@ -269,7 +285,11 @@ public sealed record HaproxySettings(
 /// <param name="MaxUserConnections">Server connections for each user.</param>
 public sealed record PgBouncerSettings(
     string Image, long Uid, long Gid, int Port, string PoolMode, long MaxClientConnections, long DefaultPoolSize, long MinPoolSize, long ReservePoolSize, long ReservePoolTimeout,
-    long MaxDatabaseConnections, long MaxUserConnections);
+    long MaxDatabaseConnections, long MaxUserConnections)
+{
+    /// <summary>Further settings of PgBouncer's file by name; they go before what kbr sets by default.</summary>
+    public ImmutableSortedDictionary<string, string> Settings { get; init; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+}
 
 /// <summary>What counts as healthy.</summary>
 /// <param name="MaxLag">How far a replica may be behind, in bytes.</param>

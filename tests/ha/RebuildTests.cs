@@ -18,8 +18,12 @@ public sealed class RebuildTests
 
         var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve", "--target", $"*@{host}");
         Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
+        Assert.That(destroyed.Output, Does.Contain($"stop and remove {host}; writes continue").And.Contain("Destroy complete: ").And.Not.Contain("restart"));
         Assert.That(Lab.OnHost(host, "docker ps -aq; systemctl cat patroni.service 2>/dev/null || true"), Is.Empty);
 
+        // It was taken down on purpose: nothing of it is drift.
+        Assert.That(HaSetUp.Workspace.Plan(), Has.Some.StartWith("patroni_cluster.keybuzz-pg@keybuzz-pg update new ").And.None.Contains(" drift "));
+        Assert.That(HaSetUp.Workspace.Kbr("drift").Output, Does.Contain("Drift: 0 changed, 0 deleted"));
         HaSetUp.Workspace.Apply();
 
         HaSetUp.Workspace.AssertNothingToDo();

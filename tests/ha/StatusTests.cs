@@ -51,6 +51,8 @@ public sealed class StatusTests
         {
             var status = HaSetUp.Workspace.Kbr("status");
             Assert.That(status.ExitCode, Is.EqualTo(1), status.All);
+            Assert.That(status.Output, Does.StartWith($"keybuzz-pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: {host} unreachable.\n"));
+            Assert.That(status.Output, Does.Contain("\nNOT OK: quorum, ").And.Contain($"\nNext: bring {host} back, then: kbr plan\n"));
             Assert.That(Line(status, "hosts"), Does.StartWith("unknown").And.Contain(host));
             Assert.That(Line(status, "streaming"), Does.StartWith("NOT OK").And.Contain("1 of 2"));
             Assert.That(Line(status, "sql through HAProxy"), Does.StartWith("ok"));
@@ -58,6 +60,10 @@ public sealed class StatusTests
             var plan = HaSetUp.Workspace.Kbr("plan");
             Assert.That(plan.ExitCode, Is.EqualTo(1), plan.All);
             Assert.That(plan.All, Does.Contain(host).And.Contain("Plan: 0 to create"));
+            Assert.That(plan.Error.Split('\n').Count(line => line.StartsWith("Warning", StringComparison.Ordinal) || line.StartsWith("Error", StringComparison.Ordinal)), Is.EqualTo(1), plan.Error);
+            var drift = HaSetUp.Workspace.Kbr("drift");
+            Assert.That(drift.ExitCode, Is.EqualTo(1), drift.All);
+            Assert.That(drift.Output, Does.Contain($"! not compared: {host}, ").And.Not.Contain("not applied yet"));
             // There is nothing that it could do, and it says so at once rather than wait for the member.
             var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
             Assert.That(apply.ExitCode, Is.EqualTo(1), apply.All);

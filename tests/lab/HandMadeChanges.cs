@@ -72,6 +72,7 @@ internal static class HandMadeChanges
         [
             new(Db1, "systemctl stop kbr-app.service; docker rm -f app", $"container.app@{Db1} create drift", $"systemd_unit.kbr-app@{Db1} update drift active"),
             Update(Db2, "systemd_unit.kbr-app", "content", "echo '# by hand' >> /etc/systemd/system/kbr-app.service"),
+            Update(Db2, "container.app", "foreign_units", ForeignUnit),
             Update(Db3, "systemd_unit.kbr-app", "loaded", "touch /etc/systemd/system/kbr-app.service"),
             Update(Lb1, "systemd_unit.kbr-app", "active", "systemctl stop kbr-app.service"),
             Created(Lb2, "systemd_unit.kbr-app", "rm /etc/systemd/system/kbr-app.service"),
@@ -87,6 +88,10 @@ internal static class HandMadeChanges
         ["volume.file_system"] = "another file system on the device is refused, never mended: A_device_formatted_by_hand_is_refused_and_named",
         ["volume.mounted"] = "only with what uses it stopped: A_stopped_unit_and_its_unmounted_volume_are_shown_as_those_two_and_no_directory_is_created",
     };
+
+    private const string ForeignUnit =
+        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/usr/bin/docker start app\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/app-docker.service; "
+        + "systemctl daemon-reload; systemctl enable -q app-docker.service";
 
     private const string Retag = "docker tag $(docker images -q --filter label=kbr.test=2) kbr-archive/tiny:1";
 

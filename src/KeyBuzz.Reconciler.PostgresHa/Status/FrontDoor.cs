@@ -14,13 +14,17 @@ public sealed record DoorAnswer(string From, string Way, ServerAnswer? Answer, s
 
 /// <summary>What a PostgreSQL server says of a session.</summary>
 /// <param name="InRecovery">Whether it is a replica.</param>
+/// <param name="IsReadOnly">Whether the session cannot write.</param>
 /// <param name="Server">Its own address.</param>
 /// <param name="Client">The address that the session comes from, in its eyes.</param>
-public sealed record ServerAnswer(bool InRecovery, string Server, string Client);
+public sealed record ServerAnswer(bool InRecovery, bool IsReadOnly, string Server, string Client);
 
 /// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over SSH.</summary>
 internal static class FrontDoor
 {
+    /// <summary>What the ways through the load balancer begin with.</summary>
+    public const string LoadBalancer = "load balancer ";
+
     private const int TimeoutSeconds = 10;
 
     public static async Task<IReadOnlyList<DoorAnswer>> KnockAsync(PostgresTopology topology, IReadOnlyDictionary<string, IHostConnection> connections, CancellationToken cancellationToken)
@@ -29,8 +33,8 @@ internal static class FrontDoor
         {
             (proxy, Way: $"HAProxy {proxy.Address}:{topology.Haproxy.Port}", proxy.Address, topology.Haproxy.Port),
             (proxy, Way: $"PgBouncer {proxy.Address}:{topology.PgBouncer.Port}", proxy.Address, topology.PgBouncer.Port),
-            (proxy, Way: $"load balancer {topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}", topology.LoadBalancer.Address, topology.LoadBalancer.Port),
-            (proxy, Way: $"load balancer {topology.LoadBalancer.Address}:{topology.LoadBalancer.PooledPort}", topology.LoadBalancer.Address, Port: topology.LoadBalancer.PooledPort),
+            (proxy, Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}", topology.LoadBalancer.Address, topology.LoadBalancer.Port),
+            (proxy, Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.PooledPort}", topology.LoadBalancer.Address, Port: topology.LoadBalancer.PooledPort),
         });
         return await Task.WhenAll(ways.Select(async way =>
         {
@@ -62,9 +66,9 @@ internal static class FrontDoor
         await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).Build();
         await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT pg_is_in_recovery()::text, coalesce(host(inet_server_addr()), ''), coalesce(host(inet_client_addr()), '')";
+        command.CommandText = "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), coalesce(host(inet_server_addr()), ''), coalesce(host(inet_client_addr()), '')";
         await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-        return new ServerAnswer(reader.GetString(0) == "true", reader.GetString(1), reader.GetString(2));
+        return new ServerAnswer(reader.GetString(0) == "true", reader.GetString(1) == "on", reader.GetString(2), reader.GetString(3));
     }
 }

@@ -58,9 +58,25 @@ public enum StatusTopic
 /// <param name="Host">The host.</param>
 public sealed record StatusPlace(string Service, string Host);
 
+/// <summary>What the checklist comes to, for somebody who has to decide at once.</summary>
+/// <param name="Writes">Whether the application can write through the load balancer.</param>
+/// <param name="WritesNote">Which way does not work, and why; empty where all do.</param>
+/// <param name="Serving">How many members serve: the primary, and the replicas that stream.</param>
+/// <param name="Members">How many there are.</param>
+/// <param name="Unreachable">The hosts that could not be read.</param>
+/// <param name="Causes">Why not everything holds, the unreachable hosts first; empty when all holds.</param>
+public sealed record StatusConclusion(
+    StatusVerdict Writes,
+    string WritesNote,
+    int Serving,
+    int Members,
+    ImmutableArray<string> Unreachable,
+    ImmutableArray<string> Causes);
+
 /// <summary>The whole checklist.</summary>
 /// <param name="Items">Its lines, in the order they are shown.</param>
-public sealed record ClusterStatus(ImmutableArray<StatusItem> Items)
+/// <param name="Conclusion">What they come to.</param>
+public sealed record ClusterStatus(ImmutableArray<StatusItem> Items, StatusConclusion Conclusion)
 {
     /// <summary>How the cluster stands: what could not be measured beats what does not hold.</summary>
     public StatusVerdict Verdict =>

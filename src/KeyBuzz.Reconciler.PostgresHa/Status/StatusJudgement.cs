@@ -42,7 +42,7 @@ internal sealed partial class StatusJudgement
         }
 
         items.AddRange(_doors.GroupBy(door => door.Way.Split(' ')[0] switch { "load" => door.Way, var kind => kind }).Select(group => Door("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.Doors }));
-        return new ClusterStatus(items.ToImmutable());
+        return new ClusterStatus(items.ToImmutable(), Conclude(items));
     }
 
     private IEnumerable<Host> All => _topology.Members.Concat(_topology.Proxies);
@@ -63,21 +63,25 @@ internal sealed partial class StatusJudgement
     // "patroni 3/3, haproxy 2/2, pgbouncer 2/2", or what is wrong where. A host that cannot be read has its own line.
     private StatusItem EachRuns(string name, Func<Snapshot, string, string?> trouble)
     {
-        (string Name, ImmutableArray<Host> Hosts)[] services =
-            [(StatusReads.Patroni, _topology.Members), (StatusReads.Haproxy, _topology.Proxies), (StatusReads.PgBouncer, _topology.Proxies)];
-        var troubles = services.SelectMany(service => service.Hosts
-            .Where(host => Of(host) is not null)
-            .Select(host => (Place: new StatusPlace(service.Name, host.Name), Wrong: trouble(Of(host)!, service.Name)))
-            .Where(one => one.Wrong is not null)).ToList();
-        var counts = string.Join(", ", services.Select(service =>
+        var troubles = TroublesOf(trouble);
+        var counts = string.Join(", ", Services.Select(service =>
             $"{service.Name} {service.Hosts.Count(host => Of(host) is { } snapshot && trouble(snapshot, service.Name) is null)}/{service.Hosts.Length}"));
         return troubles.Count == 0
             ? Item(name, All, counts)
-            : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles.Select(one => $"{one.Place.Service} on {one.Place.Host} {one.Wrong}"))}")
+            : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles.Select(one => one.Text))}")
             {
                 Places = [.. troubles.Select(one => one.Place)],
             };
     }
+
+    private (string Name, ImmutableArray<Host> Hosts)[] Services =>
+        [(StatusReads.Patroni, _topology.Members), (StatusReads.Haproxy, _topology.Proxies), (StatusReads.PgBouncer, _topology.Proxies)];
+
+    private List<(StatusPlace Place, string Text)> TroublesOf(Func<Snapshot, string, string?> trouble) => [.. Services.SelectMany(service => service.Hosts
+        .Where(host => Of(host) is not null)
+        .Select(host => (Place: new StatusPlace(service.Name, host.Name), Wrong: trouble(Of(host)!, service.Name)))
+        .Where(one => one.Wrong is not null)
+        .Select(one => (one.Place, $"{one.Place.Service} on {one.Place.Host} {one.Wrong}")))];
 
     private static string? UnitTrouble(Snapshot host, string name)
     {
@@ -197,13 +201,15 @@ internal sealed partial class StatusJudgement
     private StatusItem Listeners()
     {
         var asked = _topology.Proxies.Where(host => Of(host) is not null).ToList();
+        // A host is named once, with the ports and who asked.
         var wrong = asked.SelectMany(from => _reads.Listeners
             .Select(listener => (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port))))
             .Where(seen => seen.State != PortState.Answered)).ToList();
         return wrong.Count == 0
             ? Item("listeners", _topology.Proxies, $"{_reads.Listeners.Count()} ports answer the proxies")
-            : new StatusItem("listeners", StatusVerdict.NotOk, string.Join("; ", wrong.Select(seen =>
-                $"{seen.listener.What} at {seen.listener.Host.Address}:{seen.listener.Port} {(seen.State == PortState.Refused ? "refuses" : "is silent to")} {seen.from.Name}")))
+            : new StatusItem("listeners", StatusVerdict.NotOk, string.Join("; ", wrong.GroupBy(seen => (seen.listener.Host.Name, seen.State)).Select(group =>
+                $"{group.Key.Name}: {string.Join(", ", group.Select(seen => $"{seen.listener.What} {seen.listener.Host.Address}:{seen.listener.Port}").Distinct())} "
+                + $"{(group.Key.State == PortState.Refused ? "refuses" : "is silent to")} {string.Join(" and ", group.Select(seen => seen.from.Name).Distinct())}")))
             {
                 Places = [.. wrong.Select(seen => new StatusPlace(
                     _topology.Members.Contains(seen.listener.Host) ? StatusReads.Patroni
@@ -249,18 +255,12 @@ internal sealed partial class StatusJudgement
     private StatusItem Door(string name, IReadOnlyList<DoorAnswer> doors)
     {
         var unmeasured = doors.Where(door => !door.Measured).Select(door => $"{door.From}: {door.Trouble}").ToList();
-        var wrong = doors.Where(door => door.Measured).Select(door => door.Answer switch
-        {
-            null => $"from {door.From}: {door.Trouble}",
-            { InRecovery: true } answer => $"from {door.From}: it leads to the replica {NameOf(answer.Server)}",
-            var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) => $"from {door.From}: {NameOf(answer.Server)} sees {answer.Client}, which is no proxy: is a member a target of the load balancer?",
-            _ => null,
-        }).OfType<string>().ToList();
+        var wrong = doors.Where(door => door.Measured).Select(door => DoorTrouble(door) is { } trouble ? $"from {door.From}: {trouble}" : null).OfType<string>().ToList();
 
         // What comes through the load balancer may go through any of them.
         ImmutableArray<StatusPlace> places =
         [
-            .. doors.Where(door => !door.Way.StartsWith("load", StringComparison.Ordinal) && (!door.Measured || door.Answer is null or { InRecovery: true }))
+            .. doors.Where(door => !door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal) && (!door.Measured || DoorTrouble(door) is not null))
                 .Select(door => new StatusPlace(door.Way.StartsWith("HAProxy", StringComparison.Ordinal) ? StatusReads.Haproxy : StatusReads.PgBouncer, door.From)),
         ];
         var servers = string.Join(" and ", doors.Select(door => door.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct());
@@ -268,6 +268,16 @@ internal sealed partial class StatusJudgement
             : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured)) { Places = places }
             : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {doors.Count} of {doors.Count} proxies");
     }
+
+    private string? DoorTrouble(DoorAnswer door) => door.Answer switch
+    {
+        null => door.Trouble,
+        { InRecovery: true } answer => $"it leads to the replica {NameOf(answer.Server)}",
+        { IsReadOnly: true } answer => $"{NameOf(answer.Server)} lets the application read only: default_transaction_read_only is on",
+        var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) =>
+            $"{NameOf(answer.Server)} sees {answer.Client}, which is no proxy: is a member a target of the load balancer?",
+        _ => null,
+    };
 
     private string NameOf(string address) => _topology.Members.FirstOrDefault(member => member.Address == address)?.Name ?? address;
 

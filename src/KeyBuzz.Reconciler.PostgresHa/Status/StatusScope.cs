@@ -14,7 +14,9 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
     public ClusterStatus Of(ClusterStatus status)
     {
         ArgumentNullException.ThrowIfNull(status);
-        return new ClusterStatus([.. status.Items.Where(IsConcerned)]);
+        ImmutableArray<StatusItem> items = [.. status.Items.Where(IsConcerned)];
+        var first = items.FirstOrDefault(item => item.Verdict != StatusVerdict.Ok);
+        return new ClusterStatus(items, status.Conclusion with { Causes = first is null ? [] : [$"{first.Name}: {first.Measured}"] });
     }
 
     private bool IsConcerned(StatusItem item) => item.Topic switch

@@ -36,15 +36,17 @@ public sealed class Applier
         _perHost = perHost;
     }
 
-    /// <summary>Applies the plan. A plan without changes opens no writer.</summary>
+    /// <summary>Applies the plan. A plan without changes opens no writer. What was approved is done, or is in the result with the reason; where something was to be
+    /// removed and cannot be any more, nothing is begun: throws <see cref="DiagnosticException"/>.</summary>
     /// <param name="plan">The plan the operator saw.</param>
-    /// <param name="replan">Surveys and plans again, now that the locks are held; throws when the operator does not accept a plan that differs from the one shown.</param>
+    /// <param name="replan">Surveys and plans again, now that the locks are held.</param>
+    /// <param name="accept">Shown the plan that is carried out; throws when the operator does not accept that it differs from the one shown.</param>
     /// <param name="holder">Who applies.</param>
     /// <param name="progress">Told what happens.</param>
     /// <param name="stop">Once cancelled, what runs is finished and nothing more is begun.</param>
     /// <param name="abort">Once cancelled, what runs is ended too.</param>
     public async Task<ApplyResult> ApplyAsync(
-        Plan plan, Func<CancellationToken, Task<Plan>> replan, LockHolder holder, IApplyProgress progress, CancellationToken stop, CancellationToken abort)
+        Plan plan, Func<CancellationToken, Task<Plan>> replan, Action<Plan> accept, LockHolder holder, IApplyProgress progress, CancellationToken stop, CancellationToken abort)
     {
         if (!plan.Effective.Any())
         {
@@ -63,6 +65,9 @@ public sealed class Applier
             }
 
             var current = await replan(abort).ConfigureAwait(false);
+            var dropped = DroppedChanges.Between(plan, current, address => PlacesOf(address));
+            RefuseDroppedRemovals(current, dropped);
+            accept(current);
             var unlocked = current.Effective.Where(change => Locks(change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host))).Select(change => change.Address.ToString()).ToList();
             if (unlocked.Count > 0)
             {
@@ -73,7 +78,7 @@ public sealed class Applier
             }
 
             using var walk = new Walk(this, writers, progress, stop, abort);
-            var result = await walk.RunAsync(current).ConfigureAwait(false);
+            var result = await walk.RunAsync(current, dropped).ConfigureAwait(false);
             // Who has left a group keeps no copy of the group's records: it would grow old.
             foreach (var (group, host) in result.Done.Where(change => change is { Action: ResourceAction.Delete, Disrupts: not null } && _cluster.Groups.Any(known => known.Name == change.Disrupts))
                 .Select(change => (change.Disrupts!, change.Address.Host)).Distinct().Where(pair => !_cluster.HostsOf(pair.Item1).Contains(pair.Host) && writers.ContainsKey(pair.Host)))
@@ -89,6 +94,24 @@ public sealed class Applier
             {
                 await writer.DisposeAsync().ConfigureAwait(false);
             }
+        }
+    }
+
+    // What is left behind unknown on a host that was lost is to be decided by the operator, and before anything else is removed.
+    private static void RefuseDroppedRemovals(Plan current, ImmutableArray<DroppedChange> dropped)
+    {
+        if (dropped.FirstOrDefault(one => one.Change.Action is ResourceAction.Delete or ResourceAction.Forget) is { } first)
+        {
+            throw new DiagnosticException(
+            [
+                Diagnostic.Error(
+                    $"nothing was changed: {first.Change.Address} was to be removed and cannot be any more",
+                    detail: first.Reason,
+                    remedy: "look at the plan again",
+                    host: first.Change.Address.Host,
+                    address: first.Change.Address.ToString()),
+                .. current.Errors,
+            ]);
         }
     }
 
@@ -120,8 +143,13 @@ public sealed class Applier
         private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         // Each change waits for the changes before it, which come earlier in the plan.
-        public async Task<ApplyResult> RunAsync(Plan plan)
+        public async Task<ApplyResult> RunAsync(Plan plan, ImmutableArray<DroppedChange> dropped)
         {
+            foreach (var (change, reason) in dropped)
+            {
+                NotTried(change, reason);
+            }
+
             var tasks = new Dictionary<Address, Task<string?>>();
             var rollouts = Rollouts(plan);
             foreach (var change in plan.Changes)
@@ -157,6 +185,7 @@ public sealed class Applier
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
             return new ApplyResult(_done, _failed, _notTried)
             {
+                Errors = [.. plan.Errors],
                 StoppedRollouts = gates.Where(gate => gate.trouble is not null).ToImmutableSortedDictionary(gate => gate.group, gate => gate.trouble!, StringComparer.Ordinal),
             };
         }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Planning;
 
 namespace KeyBuzz.Reconciler.Applying;
@@ -28,6 +29,9 @@ public sealed record ApplyResult(IReadOnlyList<PlannedChange> Done, IReadOnlyLis
     /// <summary>Groups whose roll-out stopped, with the reason; the last gate, after the last member, included.</summary>
     public ImmutableSortedDictionary<string, string> StoppedRollouts { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
-    /// <summary>Whether everything was brought about.</summary>
+    /// <summary>Errors of the plan that was carried out: what they speak of was not planned.</summary>
+    public ImmutableArray<Diagnostic> Errors { get; init; } = [];
+
+    /// <summary>Whether everything that was approved was brought about.</summary>
     public bool Succeeded => Failed.Count == 0 && NotTried.Count == 0 && StoppedRollouts.IsEmpty;
 }

@@ -38,6 +38,9 @@ public sealed record Diagnostic(
     string? Host = null,
     string? Address = null)
 {
+    /// <summary>Another host that the finding is about, such as the one whose port is silent; null for none.</summary>
+    public string? Peer { get; init; }
+
     /// <summary>Makes an error.</summary>
     public static Diagnostic Error(string summary, SourceLocation? location = null, string? detail = null, string? remedy = null, string? host = null, string? address = null) =>
         new(Severity.Error, summary, detail, remedy, location, host, address);

@@ -235,7 +235,7 @@ public static class ProbeScript
         script.Append(" 2>/dev/null; end units $?\n");
     }
 
-    // A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells.
+    // With --all, as a glob leaves out what does not run now. A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells.
     private static void RenderServices(StringBuilder script, ReadGroups groups)
     {
         if (groups.Of<ServicesRead>().Count == 0)
@@ -243,7 +243,7 @@ public static class ProbeScript
             return;
         }
 
-        script.Append(CultureInfo.InvariantCulture, $"systemctl show --no-pager -p {ServiceProperties} -- '*.service' 2>/dev/null; end services $?\n");
+        script.Append(CultureInfo.InvariantCulture, $"systemctl show --all --no-pager -p {ServiceProperties} -- '*.service' 2>/dev/null; end services $?\n");
         script.Append(
             """
             for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Text.Json;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Records;
@@ -291,16 +292,19 @@ public class FleetReader : IAsyncDisposable
         }
 
         // Who has left the group may still have an old copy.
+        var unreachable = parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name).ToImmutableHashSet();
         var uneven = records.Copies.Where(pair => pair.Value.Where(copy => MembersOf(pair.Key.Host, records).Contains(copy.Host)).Select(copy => copy.Serial).Distinct().Count() > 1
             || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
         return new Survey(
             records.Newest.ToImmutableDictionary(),
             observations.ToImmutable(),
             parts.Where(part => part.Error is not null).ToImmutableSortedDictionary(part => part.Host.Name, part => part.Error!, StringComparer.Ordinal),
-            [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)])
+            PeerFindings.Fold(
+                [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)],
+                unreachable))
         {
             UnevenRecords = uneven.Select(pair => pair.Key).ToImmutableHashSet(),
-            Unreachable = [.. parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name)],
+            Unreachable = unreachable,
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             RecordedGroups = records.Groups,
             Observe = Observe,
@@ -312,6 +316,11 @@ public class FleetReader : IAsyncDisposable
             try
             {
                 return Judge(resource);
+            }
+            catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or OverflowException)
+            {
+                // A number where a text should be, or a key that is missing: another program answered than the one that was asked.
+                return new Observation.Unknown($"the host's answer was not understood: {exception.Message}");
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
             {

@@ -84,7 +84,10 @@ public sealed class DriftFinder
             Judge(work, graph.Find(address)!, views[address], keyed);
         }
 
-        var unrecorded = _configured.Order.Where(address => IsTarget(input, address) && !input.Records.ContainsKey(address)).ToList();
+        var missing = _configured.Order.Where(address => IsTarget(input, address) && !input.Records.ContainsKey(address)).ToLookup(address => UnreadOf(input, address));
+        work.Uncompared.AddRange(missing.Where(unread => unread.Key is not null)
+            .SelectMany(unread => unread.Select(address => new Uncompared(address, null, input.HostErrors[unread.Key!], IsError: true))));
+        var unrecorded = missing[null].ToList();
         CheckRecords(work, unrecorded);
         CheckPatterns(work);
         foreach (var (host, reason) in input.HostErrors)
@@ -220,7 +223,13 @@ public sealed class DriftFinder
             case Observation.Present present:
                 work.Compared.Add(address);
                 var changed = Changed(work, view, present, keyed);
-                if (!changed.IsEmpty)
+                if (!changed.IsEmpty && MembersWithoutRecord(work.Input, address) is { Length: > 0 } away)
+                {
+                    // Taken down by kbr, or never made: what the group lacks for that is no change by hand.
+                    var why = $"there is no record of the member on {string.Join(" and ", away)}, and without it the group is not as it was applied";
+                    work.Uncompared.AddRange(changed.Select(one => new Uncompared(address, one.Name, why, IsError: false)));
+                }
+                else if (!changed.IsEmpty)
                 {
                     Add(work, address, changed, present.Note);
                 }
@@ -228,6 +237,19 @@ public sealed class DriftFinder
                 break;
         }
     }
+
+    // The host that could not be read and may have the record of a resource; null when all could. Of a group's any member would have it.
+    private string? UnreadOf(DriftInput input, Address address) =>
+        input.HostErrors.ContainsKey(address.Host) ? address.Host
+        : _providers.Get(address.Type) is not IGroupResourceProvider || !_hasKey ? null
+        : _configured.Order.Where(other => _configured.Find(other)!.Resource.Group == address.Host).Select(other => other.Host).Distinct().ToList() is { Count: > 0 } members
+            && members.TrueForAll(input.HostErrors.ContainsKey) ? members[0]
+        : null;
+
+    // The hosts that answer and run a member of the group by the configuration, and not by their records.
+    private string[] MembersWithoutRecord(DriftInput input, Address group) =>
+        [.. _configured.Order.Where(address => _configured.Find(address)!.Resource.Group == group.Host && !input.Records.ContainsKey(address) && !input.HostErrors.ContainsKey(address.Host))
+            .Select(address => address.Host).Distinct().Order(StringComparer.Ordinal)];
 
     private ImmutableArray<DriftedAttribute> Changed(Work work, AppliedView view, Observation.Present present, bool keyed)
     {

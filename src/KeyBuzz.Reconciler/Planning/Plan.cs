@@ -64,6 +64,12 @@ public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<
     /// <summary>How the roll-outs of it would go now.</summary>
     public ImmutableArray<RolloutForecast> Rollouts { get; init; } = [];
 
+    /// <summary>Hosts that could not be read or may not be touched, with the reason.</summary>
+    public ImmutableSortedDictionary<string, string> HostErrors { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>The errors that were found.</summary>
+    public IEnumerable<Diagnostic> Errors => Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error);
+
     /// <summary>The changes that do something, records included.</summary>
     public IEnumerable<PlannedChange> Effective => Changes.Where(change => change.Action != ResourceAction.NoOp);
 
@@ -71,7 +77,7 @@ public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<
     public bool HasChanges => Changes.Any(change => change.Action.Counts());
 
     /// <summary>Whether an error was found.</summary>
-    public bool HasErrors => Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error);
+    public bool HasErrors => Errors.Any();
 
     /// <summary>How many changes have that action.</summary>
     public int Count(ResourceAction action) => Changes.Count(change => change.Action == action);

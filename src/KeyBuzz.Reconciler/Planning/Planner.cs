@@ -51,6 +51,9 @@ public sealed record PlanInput(
     /// <summary>The resources that got another name.</summary>
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
 
+    /// <summary>Hosts whose error has a finding of its own beside the plan, such as a precondition that does not hold.</summary>
+    public ImmutableHashSet<string> Explained { get; init; } = [];
+
     /// <summary>What hosts that could not be read held when they last were, in words.</summary>
     public ImmutableDictionary<string, string> LastKnown { get; init; } = ImmutableDictionary<string, string>.Empty;
 }
@@ -114,7 +117,7 @@ public sealed class Planner
             work.OnlyFound();
         }
 
-        foreach (var (host, reason) in input.HostErrors)
+        foreach (var (host, reason) in input.HostErrors.Where(pair => !input.Explained.Contains(pair.Key)))
         {
             var held = input.LastKnown.GetValueOrDefault(host);
             work.Diagnostics.Add(input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
@@ -123,7 +126,11 @@ public sealed class Planner
         }
 
         var changes = Ordered(work);
-        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics]) { Rollouts = Foresee(input, changes) };
+        return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
+        {
+            Rollouts = Foresee(input, changes),
+            HostErrors = input.HostErrors,
+        };
     }
 
     // What is said of the moment: it is in the plan to be read, and in nothing that plans are compared by.
@@ -432,6 +439,13 @@ public sealed class Planner
             note = Join($"{former}, which it was until now, is left as it is and is no longer kbr's", note);
         }
 
+        // A group that a member joins differs because of that, and not because anybody changed it.
+        var joining = work.NewMembersOf(address);
+        if (joining.Length > 0)
+        {
+            note = Join($"{string.Join(" and ", joining)} {(joining.Length == 1 ? "joins" : "join")}", note);
+        }
+
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
         var recordIsOld = record is null || record.Pending || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
@@ -451,7 +465,7 @@ public sealed class Planner
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
                 _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) => Cause.ConfigurationChanged,
-                _ when wantedPrint == last => Cause.Drift,
+                _ when wantedPrint == last => joining.Length > 0 ? Cause.New : Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
             // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
@@ -736,6 +750,11 @@ public sealed class Planner
             var members = Input.Records.Values.Where(record => record.Group == group).ToList();
             return Input.Options.Destroy && members.Count > 0 && members.TrueForAll(record => selected.Contains(record.Address));
         }
+
+        /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record either.</summary>
+        public string[] NewMembersOf(Address group) =>
+            [.. Changes.Values.Where(change => change is { Action: ResourceAction.Create, Cause: Cause.New } && change.Resource.Group == group.Host)
+                .Select(change => change.Address.Host).Distinct().Order(StringComparer.Ordinal)];
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {

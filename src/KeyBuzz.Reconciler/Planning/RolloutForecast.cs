@@ -14,6 +14,9 @@ public enum RolloutStepKind
 
     /// <summary>The lead is handed over.</summary>
     Switchover,
+
+    /// <summary>A member is stopped and removed for good.</summary>
+    Remove,
 }
 
 /// <summary>A step of a roll-out, as it would go now.</summary>
@@ -36,13 +39,23 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
     /// <summary>How often the lead is handed over.</summary>
     public int Switchovers => Steps.Count(step => step.Kind == RolloutStepKind.Switchover);
 
-    /// <summary>The whole in a line: <c>3 rolling restarts, 1 switchover, about 3 s without writes</c>.</summary>
-    public string Summary => string.Join(", ", new[]
+    /// <summary>The members that are stopped and removed, in their order.</summary>
+    public IEnumerable<string> Removed => Steps.Where(step => step.Kind == RolloutStepKind.Remove).SelectMany(step => step.Hosts);
+
+    /// <summary>The whole in a line: <c>3 rolling restarts, 1 switchover, about 3 s without writes</c>, or <c>stop and remove db-3; writes continue</c>.</summary>
+    public string Summary
     {
-        Restarts switch { 0 => "", 1 => "1 restart", var many => $"{many} rolling restarts" },
-        Switchovers switch { 0 => "", 1 => "1 switchover", var many => $"{many} switchovers" },
-        Cost,
-    }.Where(part => part.Length > 0));
+        get
+        {
+            var steps = string.Join(", ", new[]
+            {
+                Removed.Any() ? $"stop and remove {string.Join(" and ", Removed)}" : "",
+                Restarts switch { 0 => "", 1 => "1 restart", var many => $"{many} rolling restarts" },
+                Switchovers switch { 0 => "", 1 => "1 switchover", var many => $"{many} switchovers" },
+            }.Where(part => part.Length > 0));
+            return string.Join(Removed.Any() ? "; " : ", ", new[] { steps, Cost }.Where(part => part.Length > 0));
+        }
+    }
 }
 
 /// <summary>What is asked of <see cref="IForeseesRollout"/>.</summary>

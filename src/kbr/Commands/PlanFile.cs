@@ -47,7 +47,7 @@ internal sealed class PlanFile
         var saved = new SavedPlan(
             _cluster.Name, VersionCommand.Version, DateTimeOffset.UtcNow, options, plan.HasChanges, session.BasisOf(plan, _key!), document, [.. shown.ToString().TrimEnd('\n').Split('\n')]);
         LocalFile.Replace(_path, stream => stream.Write(saved.Write(_key!)), UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        terminal.ErrorLine($"Saved to {_path}. To do exactly this: kbr apply {_path}", Terminal.Tone.Faint);
+        terminal.ErrorLine($"Saved to {_path}. To do exactly this: {CopyableCommand.Of(_cluster.File, "apply", _path)}", Terminal.Tone.Faint);
     }
 
     /// <summary>Reads the file to show it. Throws <see cref="DiagnosticException"/> when it cannot be used.</summary>

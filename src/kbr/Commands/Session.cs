@@ -62,6 +62,7 @@ internal sealed class Session : IAsyncDisposable
             UnevenRecords = Survey.UnevenRecords,
             Unreachable = Survey.Unreachable,
             Moved = Cluster.Moved,
+            Explained = [.. Survey.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error).Select(diagnostic => diagnostic.Host).OfType<string>()],
             LastKnown = Survey.Unreachable.Select(host => KeyValuePair.Create(host, copy.Held(host))).Where(pair => pair.Value is not null).ToImmutableDictionary()!,
         };
         var plan = Planner.Plan(_input);

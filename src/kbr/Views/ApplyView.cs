@@ -73,8 +73,11 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         Say("not_tried", change, $"{change.Address}: not tried: {reason}", Terminal.Tone.Changed, reason: reason);
 
     /// <summary>Shows how it ended.</summary>
-    public void Result(ApplyResult result)
+    /// <param name="result">How it ended.</param>
+    /// <param name="word">The command: apply, destroy or import.</param>
+    public void Result(ApplyResult result, string word)
     {
+        ArgumentNullException.ThrowIfNull(result);
         if (_json)
         {
             _terminal.Line(JsonView.ResultDocument(result));
@@ -82,25 +85,50 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         }
 
         _terminal.Line();
-        var done = result.Done.Where(change => change.Action.Counts()).GroupBy(change => change.Action).ToDictionary(group => group.Key, group => group.Count());
-        int Count(ResourceAction action) => done.GetValueOrDefault(action);
-        var head = result.Succeeded ? "Apply complete" : "Apply incomplete";
-        _terminal.Line(
-            $"{head}: {Count(ResourceAction.Create)} created, {Count(ResourceAction.Update)} updated, {Count(ResourceAction.Replace)} replaced, {Count(ResourceAction.Delete)} deleted, {result.Failed.Count} failed, {result.NotTried.Count} not tried",
-            Terminal.Tone.Bold);
-        foreach (var (change, reason) in result.Failed)
-        {
-            _terminal.Line($"  failed     {change.Address}: {reason}", Terminal.Tone.Removed);
-        }
-
-        foreach (var (change, reason) in result.NotTried)
-        {
-            _terminal.Line($"  not tried  {change.Address}: {reason}", Terminal.Tone.Changed);
-        }
-
+        _terminal.Line($"{Head(result, word)}: {Counts(result, word)}", Terminal.Tone.Bold);
+        ShowReasons("failed    ", result.Failed, Terminal.Tone.Removed);
+        ShowReasons("not tried ", result.NotTried, Terminal.Tone.Changed);
         foreach (var (group, reason) in result.StoppedRollouts)
         {
             _terminal.Line($"  stopped    the roll-out of {group}: {reason}", Terminal.Tone.Changed);
+        }
+
+        foreach (var error in result.Errors)
+        {
+            _terminal.Line($"  not planned  {error.Summary}", Terminal.Tone.Removed);
+        }
+    }
+
+    private static string Head(ApplyResult result, string word)
+    {
+        var name = word switch { "destroy" => "Destroy", "import" => "Import", _ => "Apply" };
+        return result.Succeeded && result.Errors.IsEmpty ? $"{name} complete" : $"{name} incomplete";
+    }
+
+    // Of what changes records alone only what was asked for is counted, and what the operator has to know is kept.
+    private static string Counts(ApplyResult result, string word)
+    {
+        int Count(ResourceAction action) => result.Done.Count(change => change.Action == action);
+        string[] done = word switch
+        {
+            "destroy" => [$"{Count(ResourceAction.Delete)} deleted", $"{Count(ResourceAction.Forget)} forgotten"],
+            "import" => [$"{Count(ResourceAction.Adopt)} recorded"],
+            _ =>
+            [
+                $"{Count(ResourceAction.Create)} created", $"{Count(ResourceAction.Update)} updated",
+                $"{Count(ResourceAction.Replace)} replaced", $"{Count(ResourceAction.Delete)} deleted",
+            ],
+        };
+        return string.Join(", ", [.. done, $"{result.Failed.Count} failed", $"{result.NotTried.Count} not tried"]);
+    }
+
+    // One reason of many changes on a host is said once.
+    private void ShowReasons(string word, IEnumerable<(PlannedChange Change, string Reason)> items, Terminal.Tone tone)
+    {
+        foreach (var group in items.GroupBy(item => (item.Change.Address.Host, item.Reason)))
+        {
+            var what = group.Count() == 1 ? group.First().Change.Address.ToString() : $"{group.Key.Host}, {group.Count()} resources";
+            _terminal.Line($"  {word} {what}: {group.Key.Reason}", tone);
         }
     }
 

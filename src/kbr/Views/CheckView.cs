@@ -11,6 +11,7 @@ internal static class CheckView
 {
     public static void Show(Terminal terminal, ImmutableArray<HostCheck> checks)
     {
+        var silent = checks.Where(check => check.Error is not null).Select(check => check.Host).ToHashSet(StringComparer.Ordinal);
         foreach (var check in checks)
         {
             terminal.Line(check.Host, Terminal.Tone.Bold);
@@ -22,8 +23,9 @@ internal static class CheckView
             foreach (var one in check.Preconditions)
             {
                 var (word, tone) = one switch { { Finding: null } => ("ok   ", Terminal.Tone.Added), { Refuses: true } => ("WRONG", Terminal.Tone.Removed), _ => ("warn ", Terminal.Tone.Changed) };
-                terminal.Line($"  {word} {Name(one.Precondition)}", tone);
-                if (one.Finding is { } finding)
+                var unasked = one.Finding?.Peer is { } peer && silent.Contains(peer) ? $"  ({peer} could not be asked either)" : "";
+                terminal.Line($"  {word} {Name(one.Precondition)}{unasked}", tone);
+                if (unasked.Length == 0 && one.Finding is { } finding)
                 {
                     terminal.Line($"        {finding.Summary[(finding.Summary.IndexOf(": ", StringComparison.Ordinal) + 2)..]}: {finding.Detail}");
                     terminal.Line($"        → {finding.Remedy}", Terminal.Tone.Faint);

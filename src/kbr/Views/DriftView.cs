@@ -28,7 +28,9 @@ public static class DriftView
             var what = group.Key.Host is null ? string.Join(", ", group.Select(one => $"{one.Attribute} of {one.Address}"))
                 : group.Count() == 1 ? group.First().Address.ToString()
                 : $"{group.Key.Host}, {group.Count()} resources";
-            terminal.Line($"  {(group.Key.IsError ? '!' : '?')} not compared: {what}: {group.Key.Reason}", group.Key.IsError ? Terminal.Tone.Removed : Terminal.Tone.Faint);
+            // What is wrong with a host is said once, below.
+            var reason = group.Key.Host is { } host && report.Diagnostics.Any(one => one.Summary == $"{host}: {group.Key.Reason}") ? "" : $": {group.Key.Reason}";
+            terminal.Line($"  {(group.Key.IsError ? '!' : '?')} not compared: {what}{reason}", group.Key.IsError ? Terminal.Tone.Removed : Terminal.Tone.Faint);
         }
 
         if (!report.NotApplied.IsEmpty)

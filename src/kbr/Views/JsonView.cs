@@ -90,6 +90,7 @@ internal static class JsonView
         json.WriteString("summary", rollout.Summary);
         json.WriteNumber("restarts", rollout.Restarts);
         json.WriteNumber("switchovers", rollout.Switchovers);
+        json.WriteNumber("removals", rollout.Removed.Count());
         if (rollout.WriteGap is { } gap)
         {
             json.WriteNumber("write_gap_seconds", gap.TotalSeconds);
@@ -103,7 +104,13 @@ internal static class JsonView
         foreach (var step in rollout.Steps)
         {
             json.WriteStartObject();
-            json.WriteString("kind", step.Kind switch { RolloutStepKind.Start => "start", RolloutStepKind.Switchover => "switchover", _ => "restart" });
+            json.WriteString("kind", step.Kind switch
+            {
+                RolloutStepKind.Start => "start",
+                RolloutStepKind.Switchover => "switchover",
+                RolloutStepKind.Remove => "remove",
+                _ => "restart",
+            });
             json.WriteStartArray("hosts");
             foreach (var host in step.Hosts)
             {

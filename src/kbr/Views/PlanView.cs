@@ -4,10 +4,13 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>A plan for a person, grouped by host.</summary>
-internal static class PlanView
+public static class PlanView
 {
+    /// <summary>Shows it.</summary>
     public static void Show(Terminal terminal, Plan plan)
     {
+        ArgumentNullException.ThrowIfNull(terminal);
+        ArgumentNullException.ThrowIfNull(plan);
         foreach (var host in plan.Effective.GroupBy(change => change.Address.Host).OrderBy(group => group.Key, StringComparer.Ordinal))
         {
             terminal.Line(host.Key, Terminal.Tone.Bold);
@@ -26,8 +29,11 @@ internal static class PlanView
 
         foreach (var blocked in plan.Blocked.GroupBy(blocked => (blocked.Address.Host, blocked.Reason)))
         {
+            // What is wrong with a host is said once, below.
+            var isSaid = plan.Diagnostics.Any(diagnostic => diagnostic.Summary == $"{blocked.Key.Host}: {blocked.Key.Reason}");
+            var reason = isSaid ? "" : $": {blocked.Key.Reason}";
             var what = blocked.Count() == 1 ? blocked.First().Address.ToString() : $"{blocked.Key.Host}, {blocked.Count()} resources,";
-            terminal.Line($"  ! {what} not planned: {blocked.Key.Reason}", Terminal.Tone.Removed);
+            terminal.Line($"  ! {what} not planned{reason}", Terminal.Tone.Removed);
         }
 
         foreach (var rollout in plan.Rollouts)
@@ -46,6 +52,7 @@ internal static class PlanView
             var what = step.Kind switch
             {
                 RolloutStepKind.Start => $"start {string.Join(" and ", step.Hosts)}",
+                RolloutStepKind.Remove => $"stop and remove {string.Join(" and ", step.Hosts)}",
                 RolloutStepKind.Switchover => $"{step.Hosts[0]} hands over to {step.Hosts[^1]}",
                 _ => $"restart {string.Join(" and ", step.Hosts)}",
             };
@@ -55,8 +62,10 @@ internal static class PlanView
         terminal.Line();
     }
 
+    /// <summary>The sum in a line.</summary>
     public static string Summary(Plan plan)
     {
+        ArgumentNullException.ThrowIfNull(plan);
         var counts = $"{plan.Count(ResourceAction.Create)} to create, {plan.Count(ResourceAction.Update)} to update, {plan.Count(ResourceAction.Replace)} to replace, {plan.Count(ResourceAction.Delete)} to delete";
         var records = (plan.Count(ResourceAction.Adopt), plan.Count(ResourceAction.Forget)) switch
         {
@@ -123,8 +132,9 @@ internal static class PlanView
     }
 
     /// <summary>The colour of a line of a diff.</summary>
-    public static Terminal.Tone ToneOf(string line) => line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain };
+    public static Terminal.Tone ToneOf(string line) => line is null or "" ? Terminal.Tone.Plain : line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain };
 
+    /// <summary>A value in one line, without its secrets.</summary>
     public static string Shown(AttributeValue value, AttributeValue? counterpart = null) =>
         value.Secret is not null || counterpart?.Secret is not null ? SecretText.Mask : value.Value.Length == 0 ? "\"\"" : value.Value.Replace("\n", ", ", StringComparison.Ordinal);
 }

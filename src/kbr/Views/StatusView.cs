@@ -2,12 +2,33 @@ using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Shows the checklist of a cluster, a line per item.</summary>
+/// <summary>Shows the checklist of a cluster: what it comes to, then a line per item.</summary>
 public static class StatusView
 {
     /// <summary>For a person.</summary>
-    public static void Show(Terminal terminal, string scope, ClusterStatus status)
+    /// <param name="terminal">Where.</param>
+    /// <param name="scope">The cluster.</param>
+    /// <param name="status">Its checklist.</param>
+    /// <param name="next">The command that shows what to do about it.</param>
+    public static void Show(Terminal terminal, string scope, ClusterStatus status, string next)
     {
+        ArgumentNullException.ThrowIfNull(terminal);
+        ArgumentNullException.ThrowIfNull(status);
+        terminal.Line(Headline(scope, status), Terminal.Tone.Bold);
+        foreach (var (verdict, word) in new[] { (StatusVerdict.NotOk, "NOT OK"), (StatusVerdict.Unknown, "unknown") })
+        {
+            if (status.Items.Where(item => item.Verdict == verdict).Select(item => item.Name).ToList() is { Count: > 0 } names)
+            {
+                terminal.Line($"{word}: {string.Join(", ", names)}", verdict == StatusVerdict.NotOk ? Terminal.Tone.Removed : Terminal.Tone.Changed);
+            }
+        }
+
+        if (status.Verdict != StatusVerdict.Ok)
+        {
+            terminal.Line($"Next: {Advice(status.Conclusion, next)}");
+        }
+
+        terminal.Line();
         var width = status.Items.Max(item => item.Name.Length);
         foreach (var item in status.Items)
         {
@@ -19,26 +40,28 @@ public static class StatusView
             };
             terminal.Line($"{word}  {item.Name.PadRight(width)}  {item.Measured}", tone);
         }
-
-        terminal.Line();
-        terminal.Line(
-            status.Verdict switch
-            {
-                StatusVerdict.Ok => $"{scope} is healthy.",
-                StatusVerdict.NotOk => $"{scope} is not healthy: {Names(StatusVerdict.NotOk)}.",
-                _ => $"{scope} could not be measured in full: {Names(StatusVerdict.Unknown)}.",
-            },
-            Terminal.Tone.Bold);
-
-        string Names(StatusVerdict verdict) => string.Join(", ", status.Items.Where(item => item.Verdict == verdict).Select(item => item.Name));
     }
 
     /// <summary>As JSON.</summary>
-    public static string Document(string cluster, string scope, ClusterStatus status) => JsonView.Document("status", json =>
+    /// <param name="cluster">The cluster of the file.</param>
+    /// <param name="scope">The cluster.</param>
+    /// <param name="status">Its checklist.</param>
+    /// <param name="next">The command that shows what to do about it.</param>
+    public static string Document(string cluster, string scope, ClusterStatus status, string next) => JsonView.Document("status", json =>
     {
         json.WriteString("cluster", cluster);
         json.WriteString("scope", scope);
         json.WriteString("verdict", Word(status.Verdict));
+        json.WriteStartObject("conclusion");
+        json.WriteString("writes", Word(status.Conclusion.Writes));
+        json.WriteString("writes_note", status.Conclusion.WritesNote);
+        json.WriteNumber("serving", status.Conclusion.Serving);
+        json.WriteNumber("members", status.Conclusion.Members);
+        WriteTexts("unreachable", status.Conclusion.Unreachable);
+        WriteTexts("causes", status.Conclusion.Causes);
+        json.WriteString("text", Headline(scope, status));
+        json.WriteString("next", status.Verdict == StatusVerdict.Ok ? null : next);
+        json.WriteEndObject();
         json.WriteStartArray("items");
         foreach (var item in status.Items)
         {
@@ -50,7 +73,31 @@ public static class StatusView
         }
 
         json.WriteEndArray();
+
+        void WriteTexts(string name, IEnumerable<string> texts)
+        {
+            json.WriteStartArray(name);
+            foreach (var text in texts)
+            {
+                json.WriteStringValue(text);
+            }
+
+            json.WriteEndArray();
+        }
     });
+
+    private static string Headline(string scope, ClusterStatus status)
+    {
+        var (conclusion, health) = (status.Conclusion, status.Items.Any(item => item.Verdict == StatusVerdict.NotOk) ? "is not healthy"
+            : status.Verdict == StatusVerdict.Ok ? "is healthy" : "could not be measured in full");
+        var writes = conclusion.Writes switch { StatusVerdict.Ok => "OK", StatusVerdict.NotOk => "NOT OK", _ => "unknown" };
+        var note = conclusion.WritesNote.Length == 0 ? "" : $" ({conclusion.WritesNote})";
+        var cause = conclusion.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", conclusion.Causes)}.";
+        return $"{scope} {health}. Writes: {writes}{note}. Redundancy: {conclusion.Serving} of {conclusion.Members}.{cause}";
+    }
+
+    private static string Advice(StatusConclusion conclusion, string next) =>
+        conclusion.Unreachable.IsEmpty ? next : $"bring {string.Join(" and ", conclusion.Unreachable)} back, then: {next}";
 
     private static string Word(StatusVerdict verdict) => verdict switch
     {

@@ -15,7 +15,7 @@ public sealed class AdoptTests
         "bash -c 'a=$(hostname -I | tr \" \" \"\\n\" | grep ^10.); while :; do s=0; p=0; (: <>/dev/tcp/$a/5432) 2>/dev/null && s=1; (: <>/dev/tcp/$a/6432) 2>/dev/null && p=1; echo $(date +%s.%N) $s $p; sleep 0.2; done'";
 
     [Test]
-    public void A_cluster_whose_units_run_its_containers_is_adopted_with_all_rows_and_losing_all_records_is_mended_by_an_import()
+    public void A_cluster_installed_by_hand_is_adopted_with_all_rows_and_losing_all_records_is_mended_by_an_import()
     {
         Lab.Command("up");
         Lab.Command("reset");
@@ -27,7 +27,7 @@ public sealed class AdoptTests
         Assert.That(byHand.ExitCode, Is.Zero, byHand.All);
         var redis = Lab.OnHost("haproxy-01", "docker inspect -f '{{.Id}} {{.State.StartedAt}}' redis");
         // A unit that stops and starts the container for a job of its own is no supervisor that kbr may take away.
-        Lab.OnHost("db-slave-02", "printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\nExecStartPost=/usr/bin/docker start patroni\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/cold-backup.service; systemctl daemon-reload; systemctl enable --quiet cold-backup");
+        Lab.OnHost("haproxy-01", "printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\nExecStartPost=/usr/bin/docker start pgbouncer\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/cold-backup.service; systemctl daemon-reload; systemctl enable --quiet cold-backup");
 
         workspace.Yaml = workspace.Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n").Replace("    shared_buffers: 64MB\n", "    shared_buffers: 128MB\n");
 
@@ -35,8 +35,8 @@ public sealed class AdoptTests
         var plan = workspace.Kbr("plan");
         Assert.That(plan.ExitCode, Is.EqualTo(1));
         Assert.That(plan.All, Does.Contain("volume.postgres@db-slave-01 exists and was not made by kbr").And.Contain("container.patroni@db-slave-01 not planned").And.Contain("role.postgres@keybuzz-pg exists and was not made by kbr"));
-        Assert.That(plan.All, Does.Contain("cold-backup.service starts the container patroni and does something else, too (it runs /bin/true)"));
-        Lab.OnHost("db-slave-02", "systemctl disable --quiet cold-backup; rm /etc/systemd/system/cold-backup.service; systemctl daemon-reload");
+        Assert.That(plan.All, Does.Contain("cold-backup.service starts the container pgbouncer and does something else, too (it runs /bin/true)"));
+        Lab.OnHost("haproxy-01", "systemctl disable --quiet cold-backup; rm /etc/systemd/system/cold-backup.service; systemctl daemon-reload");
 
         // 1. Recorded as it is.
         var import = workspace.Kbr("import", "--auto-approve");
@@ -120,7 +120,7 @@ public sealed class AdoptTests
 
         // The data directory that kbr made is kbr's, the volume it was made on is not, and the plan says so of each.
         var taken = workspace.Kbr("plan", "--destroy", "--delete-data", "--target", $"*@{replica}").Output;
-        Assert.That(taken, Does.Contain($"- directory.postgres-data@{replica}  destroyed  DATA IS DELETED").And.Match($@"directory\.postgres-raft@{replica}  (?!.*DATA).*\n *it was adopted, not made by kbr: released, not deleted"));
+        Assert.That(taken, Does.Contain($"- directory.postgres-data@{replica}  destroy was asked for  DATA IS DELETED").And.Match($@"directory\.postgres-raft@{replica}  (?!.*DATA).*\n *it was adopted, not made by kbr: released, not deleted"));
 
         // All records lost, and the operator's copy.
         Lab.OnHosts(Lab.Hosts.Select(host => (host, "rm -rf /var/lib/kbr")));

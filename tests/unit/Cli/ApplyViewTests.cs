@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
 
@@ -120,13 +121,38 @@ public sealed class ApplyViewTests : IDisposable
         view.Started(_image);
         _time.Advance(10);
         view.Done(_image, TimeSpan.FromSeconds(10));
-        view.Result(new ApplyResult([_image], [], []) { StoppedRollouts = ImmutableSortedDictionary<string, string>.Empty.Add("pg", "waited 120 s for: db-2: streams nothing") });
+        view.Result(new ApplyResult([_image], [], []) { StoppedRollouts = ImmutableSortedDictionary<string, string>.Empty.Add("pg", "waited 120 s for: db-2: streams nothing") }, "apply");
         var stopped = JsonDocument.Parse(_screen.Rows[^1]).RootElement.GetProperty("stopped_rollouts")[0];
         Assert.That((stopped.GetProperty("group").GetString(), stopped.GetProperty("reason").GetString()), Is.EqualTo(("pg", "waited 120 s for: db-2: streams nothing")));
         Assert.That(JsonSchemas.Problems(_screen.Rows[^1]), Is.Empty);
         Assert.That(
             _screen.Rows.Select(line => JsonDocument.Parse(line).RootElement).Select(line => line.TryGetProperty("event", out var word) ? word.GetString() : line.GetProperty("kind").GetString()),
             Is.EqualTo(new[] { "started", "running", "done", "apply_result" }));
+    }
+
+    [Test]
+    public void The_end_names_the_command_counts_what_it_did_and_says_one_reason_once()
+    {
+        var gone = Change("file", ResourceAction.Delete);
+        var kept = Change("data", ResourceAction.Forget);
+        Assert.That(End(new ApplyResult([gone, kept], [], []), "destroy"), Is.EqualTo(new[] { "Destroy complete: 1 deleted, 1 forgotten, 0 failed, 0 not tried" }));
+        Assert.That(End(new ApplyResult([Change("file", ResourceAction.Adopt)], [], []), "import"), Is.EqualTo(new[] { "Import complete: 1 recorded, 0 failed, 0 not tried" }));
+        Assert.That(End(new ApplyResult([_image], [], [(gone, "db-1 was lost"), (kept, "db-1 was lost")]), "apply"), Is.EqualTo(new[]
+        {
+            "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 not tried", "  not tried  db-1, 2 resources: db-1 was lost",
+        }));
+        Assert.That(End(new ApplyResult([_image], [], []) { Errors = [Diagnostic.Error("db-2: it is off")] }, "apply"), Is.EqualTo(new[]
+        {
+            "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 0 not tried", "  not planned  db-2: it is off",
+        }), "what could not be planned is not done either");
+    }
+
+    private string[] End(ApplyResult result, string word)
+    {
+        using var text = new StringWriter { NewLine = "\n" };
+        using var view = new ApplyView(new Terminal(text, text, color: false), json: false, _time);
+        view.Result(result, word);
+        return text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     private ApplyView OnScreen(out Terminal terminal)

@@ -72,8 +72,9 @@ public sealed partial class JsonSchemaTests : LocalCluster
     [Test]
     public void A_status_is_valid()
     {
-        var status = new ClusterStatus([new StatusItem("members", StatusVerdict.Ok, "3 of 3"), new StatusItem("leader", StatusVerdict.NotOk, "none"), new StatusItem("raft", StatusVerdict.Unknown, "not asked")]);
-        Assert.That(JsonSchemas.Problems(StatusView.Document("lab", "pg", status)), Is.Empty);
+        var status = new ClusterStatus([new StatusItem("members", StatusVerdict.Ok, "3 of 3"), new StatusItem("leader", StatusVerdict.NotOk, "none"), new StatusItem("raft", StatusVerdict.Unknown, "not asked")],
+            new StatusConclusion(StatusVerdict.NotOk, "nobody leads", 0, 3, ["db-3"], ["db-3 unreachable"]));
+        Assert.That(JsonSchemas.Problems(StatusView.Document("lab", "pg", status, "kbr plan")), Is.Empty);
     }
 
     [Test]

@@ -31,6 +31,8 @@ public abstract class LocalCluster : IDisposable
 
     protected int Port => _server.Port;
 
+    internal SshServer Server => _server;
+
     public virtual void Dispose()
     {
         GC.SuppressFinalize(this);

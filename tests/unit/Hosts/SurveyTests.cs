@@ -79,6 +79,37 @@ public sealed class SurveyTests
         Assert.That(survey.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
     }
 
+    [Test]
+    public async Task What_several_hosts_say_of_another_is_said_once_and_not_at_all_where_that_host_could_not_be_read()
+    {
+        var hosts = Hosts("a", "b", "c", "off");
+        Precondition[] ports = [.. from host in (string[])["a", "b", "c"] from peer in (string[])["off", "c"] where host != peer select Port(host, peer)];
+        var cluster = new Cluster(
+            "lab", "cluster.yaml", "/", hosts, new SshSettings("", "", default, false, default), [.. ports], [], new Secrets(ImmutableSortedDictionary<string, string>.Empty), []);
+        await using var fleet = new FleetReader(cluster, s_providers, new AllSilent(), new Source(new() { ["a"] = [], ["b"] = [], ["c"] = [] }), parallelism: 4);
+
+        var survey = await fleet.SurveyAsync(hosts, checkPreconditions: true, CancellationToken.None);
+
+        Assert.That(survey.Unreachable, Is.EqualTo(new[] { "off" }));
+        Assert.That(survey.Diagnostics.Select(one => $"{one.Summary}; {one.Detail}"), Is.EqualTo(new[] { "a: silent: c; no answer; 1 more like it about c: kbr check shows all" }));
+
+        static Precondition Port(string host, string peer) => new("ports", PreconditionLevel.Warn, host, AttributeSet.Empty.With("peer", peer), null);
+    }
+
+    // Every port is silent to everybody.
+    private sealed class AllSilent : IPreconditionChecks
+    {
+        public IReadOnlyList<string> Kinds => ["ports"];
+
+        public IEnumerable<Read> Reads(Precondition precondition) => [];
+
+        public Diagnostic? Evaluate(Precondition precondition, Snapshot snapshot)
+        {
+            var peer = precondition.Settings.String("peer");
+            return Diagnostic.Warning($"{precondition.Host}: silent: {peer}", detail: "no answer", host: precondition.Host) with { Peer = peer };
+        }
+    }
+
     private static AttributeSet Path(string path) => new(ImmutableDictionary<string, object>.Empty.Add("path", path));
 
     private static ResourceRecord Record(Address address, long serial = 0, bool created = true) =>
@@ -97,7 +128,8 @@ public sealed class SurveyTests
     // Hosts that hold nothing but records; a fake because which records count is decided by what is read, not by how.
     private sealed class Source(Dictionary<string, ResourceRecord[]> records) : IReaderSource
     {
-        public Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken) => Task.FromResult<IHostReader>(new Reader(records[host.Name]));
+        public Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken) => 
+            records.TryGetValue(host.Name, out var held) ? Task.FromResult<IHostReader>(new Reader(held)) : throw new HostException(host.Name, "no route");
 
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }

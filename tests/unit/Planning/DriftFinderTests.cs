@@ -109,6 +109,32 @@ public sealed class DriftFinderTests
     }
 
     [Test]
+    public void What_is_configured_on_a_host_that_could_not_be_read_is_not_compared_and_not_called_unapplied()
+    {
+        var elsewhere = new Address("thing", "one", "host-2");
+        var drift = Find([Text(s_one, "a"), Text(elsewhere, "a")], [Record(Text(elsewhere, "a"))], new() { [elsewhere] = There("a") }, hostErrors: ("host-1", "no route"));
+
+        Assert.That(drift.NotApplied, Is.Empty);
+        Assert.That(drift.Uncompared, Is.EqualTo(new[] { new Uncompared(s_one, null, "no route", IsError: true) }));
+        Assert.That(Errors(drift), Is.EqualTo(new[] { "host-1: no route" }), "said once");
+    }
+
+    [Test]
+    public void A_group_that_kbr_took_a_member_out_of_has_not_drifted_and_one_that_lost_it_otherwise_has()
+    {
+        var group = new Resource(new Address("inhabitant", "pg", "pg"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "whole")));
+        var member = Thing(s_one, ("value", "A")) with { Group = "pg" };
+        var other = Thing(new Address("thing", "two", "host-2"), ("value", "A")) with { Group = "pg" };
+        Drift Of(params ResourceRecord[] records) => Find(
+            [group, member, other], [Record(group), .. records], new() { [group.Address] = There(("value", "host-1 is silent")), [s_one] = There(("value", "A")), [other.Address] = There(("value", "A")) });
+
+        var taken = Of(Record(other));
+        Assert.That(taken.HasDrift, Is.False);
+        Assert.That(taken.Uncompared.Single().Reason, Does.StartWith("there is no record of the member on host-1"));
+        Assert.That(Of(Record(member), Record(other)).Resources.Single().Address, Is.EqualTo(group.Address));
+    }
+
+    [Test]
     public void Under_an_unmounted_volume_the_volume_is_the_drift_and_where_that_is_ignored_nobody_may_take_it_for_none()
     {
         var disk = new Address("disk", "one", "host-1");

@@ -50,6 +50,29 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void A_group_that_a_new_member_joins_differs_because_of_it_and_not_by_drift()
+    {
+        Plan Joined(bool recorded)
+        {
+            var member = new Resource(new Address("thing", "runs", "host-1"), AttributeSet.Empty) { Group = "pg" };
+            var group = Resource(("value", "A")) with { Requires = [member.Address] };
+            var providers = new ProviderRegistry([new FakeProvider()]);
+            var record = new ResourceRecord(member.Address, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Group = "pg" };
+            ResourceRecord[] records = [Record(("value", "=A")), .. recorded ? [record] : (ResourceRecord[])[]];
+            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
+                ResourceGraph.Build([group, member], providers),
+                records.ToImmutableDictionary(one => one.Address),
+                ImmutableDictionary<Address, Observation>.Empty.Add(member.Address, new Observation.Absent()).Add(s_address, Present(("value", "host-1 is silent"))),
+                ImmutableSortedDictionary<string, string>.Empty,
+                new PlanOptions()));
+        }
+
+        var joined = Joined(recorded: false).Changes.Single(change => change.Address == s_address);
+        Assert.That((joined.Action, joined.Cause, joined.Note), Is.EqualTo((ResourceAction.Update, Cause.New, "host-1 joins")));
+        Assert.That(Joined(recorded: true).Changes.Single(change => change.Address == s_address).Cause, Is.EqualTo(Cause.Drift), "one that somebody removed by hand");
+    }
+
+    [Test]
     public void A_change_in_place_disrupts_no_member_and_one_that_restarts_does()
     {
         var inPlace = Run(Resource(("value", "B")) with { Group = "pg" }, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")));

@@ -42,13 +42,29 @@ internal sealed class RealProgramTests : BlueprintFixture
 
         var good = Check(file, content);
         var withReads = Check(file, reads);
+        const string Everything = "read_port: 5433, on_marked_down: none, read_on_marked_down: none, client_timeout: 2h, server_timeout: 2h, queue_timeout: 5s, tunnel_timeout: 4h, client_fin_timeout: 30s, server_fin_timeout: 30s";
+        var withSettings = Check(file, Content(Load(Changed("haproxy: { image:", $"haproxy: {{ {Everything}, image:")), "config_file.haproxy@haproxy-01"));
         var broken = Check(file, content.Replace("mode tcp", "mode tpc", StringComparison.Ordinal));
 
         Assert.That(good.ExitCode, Is.Zero, good.Error);
         Assert.That(good.Error, Does.Not.Contain("WARNING").And.Not.Contain("ALERT"));
+        Assert.That((withSettings.ExitCode, withSettings.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withSettings.Error);
         Assert.That((withReads.ExitCode, withReads.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withReads.Error);
         Assert.That(broken.ExitCode, Is.Not.Zero);
         Assert.That(broken.Error, Does.Contain("tpc"));
+    }
+
+    [TestCase("query_wait_timeout: 60, idle_transaction_timeout: 1.5, track_extra_parameters: search_path", null)]
+    [TestCase("query_wait_timeout: 60s", "PgBouncer says: ERROR invalid value \"60s\" for parameter query_wait_timeout in configuration")]
+    [TestCase("brand_new_thing: 1", "PgBouncer says: ERROR unknown parameter: pgbouncer/brand_new_thing")]
+    public void PgBouncer_itself_says_before_the_file_is_used_whether_it_takes_a_setting(string setting, string? complaint)
+    {
+        var file = Find(Load(Changed("max_db_connections: 40", $"max_db_connections: 40, settings: {{ {setting} }}")), "config_file.pgbouncer@haproxy-01");
+
+        var result = Check(file, file.Spec.Text("content")!.Reveal());
+
+        Assert.That(result.ExitCode == 0, Is.EqualTo(complaint is null), result.Error);
+        Assert.That(result.Error, complaint is null ? Is.Empty : Does.Contain(complaint));
     }
 
     [TestCase("version: 17", "uid: 999", null)]
@@ -227,7 +243,7 @@ internal sealed class RealProgramTests : BlueprintFixture
 
     private static string InLab(string command)
     {
-        foreach (var (name, version) in new[] { ("patroni", "16"), ("haproxy", "3") })
+        foreach (var (name, version) in new[] { ("patroni", "16"), ("haproxy", "3"), ("pgbouncer", "1") })
         {
             command = command.Replace($"registry.example.com/kbr/{name}:{version}{Digest}", Image(name), StringComparison.Ordinal);
         }

@@ -16,7 +16,8 @@ internal sealed class StatusScopeTests : BlueprintFixture
         new("pgbouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Pooler, Places = [new("pgbouncer", "haproxy-01"), new("pgbouncer", "haproxy-02")] },
         new("extension vector", StatusVerdict.Ok, "") { Topic = StatusTopic.Extensions },
         new("sql through PgBouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Doors, Places = [new("pgbouncer", "haproxy-01")] },
-    ]);
+    ],
+    new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], ["patroni on db-slave-01 does not exist"]));
 
     [TestCase("role.kb_app@keybuzz-pg", "hosts, leader", StatusVerdict.Ok)]
     [TestCase("extension.vector@keybuzz-pg", "hosts, leader, extension vector", StatusVerdict.Ok)]
@@ -34,5 +35,6 @@ internal sealed class StatusScopeTests : BlueprintFixture
         var judged = new StatusScope(Topology(Minimal), [address]).Of(Adopting);
         Assert.That(string.Join(", ", judged.Items.Select(item => item.Name)), Is.EqualTo(items));
         Assert.That(judged.Verdict, Is.EqualTo(verdict));
+        Assert.That(judged.Conclusion.Causes.IsEmpty, Is.EqualTo(verdict == StatusVerdict.Ok), "what is not judged is no cause");
     }
 }

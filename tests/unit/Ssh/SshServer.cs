@@ -27,9 +27,9 @@ internal sealed class SshServer : IDisposable
 
         System.IO.Directory.CreateDirectory("/run/sshd");
         Directory = System.IO.Directory.CreateTempSubdirectory("kbr-sshd-").FullName;
-        foreach (var key in (string[])["host", "id"])
+        foreach (var name in (string[])["host", "id"])
         {
-            using var keygen = Process.Start(new ProcessStartInfo("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", Path.Combine(Directory, key)]))!;
+            using var keygen = Process.Start(new ProcessStartInfo("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", Path.Combine(Directory, name)]))!;
             keygen.WaitForExit();
         }
 
@@ -48,9 +48,10 @@ internal sealed class SshServer : IDisposable
         _process = Process.Start(new ProcessStartInfo(program, ["-D", "-e", "-f", Path.Combine(Directory, "config")]) { RedirectStandardError = true })!;
         _process.ErrorDataReceived += (_, _) => { };
         _process.BeginErrorReadLine();
-        File.WriteAllText(KnownHostsFile, $"[127.0.0.1]:{Port} {File.ReadAllText(Path.Combine(Directory, "host.pub"))}");
-        Wait.Until(() => CanConnect(Port), "sshd to listen");
         _front.Start();
+        var key = File.ReadAllText(Path.Combine(Directory, "host.pub"));
+        File.WriteAllText(KnownHostsFile, $"[127.0.0.1]:{Port} {key}[127.0.0.1]:{RelayPort} {key}");
+        Wait.Until(() => CanConnect(Port), "sshd to listen");
         _ = AcceptAsync();
     }
 
@@ -64,7 +65,13 @@ internal sealed class SshServer : IDisposable
     public Host Host => new("db-1", "db", "127.0.0.1", new SshEndpoint("127.0.0.1", Port, "root", Sudo: false));
 
     /// <summary>The server behind a relay that <see cref="Cut"/> cuts.</summary>
-    public Host Relayed => new("db-1", "db", "127.0.0.1", new SshEndpoint("127.0.0.1", ((IPEndPoint)_front.LocalEndpoint).Port, "root", Sudo: false));
+    public Host Relayed => new("db-1", "db", "127.0.0.1", new SshEndpoint("127.0.0.1", RelayPort, "root", Sudo: false));
+
+    /// <summary>The relay's port.</summary>
+    public int RelayPort => ((IPEndPoint)_front.LocalEndpoint).Port;
+
+    /// <summary>Asked before anything is passed on to the server: once it is so, the connections are cut, and new ones are too.</summary>
+    public Func<bool> CutWhen { get; set; } = () => false;
 
     public SshSettings Settings => new(Path.Combine(Directory, "id"), KnownHostsFile, HostKeyChecking.Strict, PreferCurve25519: true, TimeSpan.FromSeconds(20));
 
@@ -126,8 +133,8 @@ internal sealed class SshServer : IDisposable
                     _sockets.AddRange([near, far]);
                 }
 
-                _ = CopyAsync(near, far);
-                _ = CopyAsync(far, near);
+                _ = CopyAsync(near, far, () => CutWhen());
+                _ = CopyAsync(far, near, () => false);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -136,7 +143,7 @@ internal sealed class SshServer : IDisposable
         }
     }
 
-    private static async Task CopyAsync(Socket from, Socket to)
+    private async Task CopyAsync(Socket from, Socket to, Func<bool> cut)
     {
         var buffer = new byte[64 * 1024];
         try
@@ -144,6 +151,12 @@ internal sealed class SshServer : IDisposable
             int count;
             while ((count = await from.ReceiveAsync(buffer)) > 0)
             {
+                if (cut())
+                {
+                    Cut();
+                    return;
+                }
+
                 await to.SendAsync(buffer.AsMemory(0, count));
             }
         }

@@ -35,7 +35,7 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_replica_alone_costs_no_write_and_what_does_not_run_is_started_first()
     {
-        Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes go on"));
+        Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes continue"));
         var mended = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), [])!;
         Assert.That(Steps(mended), Is.EqualTo(new[] { "Start db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
         Assert.That(new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), []), Is.Null, "nobody serves: nobody is interrupted");
@@ -46,6 +46,19 @@ internal sealed class ForeseenRolloutTests
     {
         Assert.That(new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [])!.Summary, Is.EqualTo("1 restart, no writes while the leader restarts"));
         Assert.That(Steps((s_now with { Preferred = "db-3" }).Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"))!), Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred"));
+    }
+
+    [Test]
+    public void A_member_that_leaves_is_stopped_and_removed_and_not_restarted()
+    {
+        var replica = s_now.Foresee(s_cluster, Names("db-2"), Names("db-2"))!;
+        Assert.That(Steps(replica), Is.EqualTo(new[] { "Remove db-2 (a replica, 512 bytes behind)" }));
+        Assert.That((replica.Summary, replica.Restarts, replica.Removed.Count()), Is.EqualTo(("stop and remove db-2; writes continue", 0, 1)));
+        var leader = s_now.Foresee(s_cluster, Names("db-1"), Names("db-1"))!;
+        Assert.That(Steps(leader), Is.EqualTo(new[] { "Switchover db-1 db-3 ()", "Remove db-1 (the former leader)" }));
+        Assert.That(leader.Summary, Is.EqualTo("stop and remove db-1, 1 switchover; about 3 s without writes"));
+        var down = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), Names("db-2"))!;
+        Assert.That(Steps(down), Is.EqualTo(new[] { "Remove db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
     }
 
     [Test]

@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Status;
+
+/// <summary>What the lines come to.</summary>
+internal sealed partial class StatusJudgement
+{
+    private StatusConclusion Conclude(IReadOnlyCollection<StatusItem> items)
+    {
+        ImmutableArray<string> unreachable = [.. All.Where(host => Of(host) is null).Select(host => host.Name)];
+        var (writes, note) = Writes();
+        var serving = (Leader is null ? 0 : 1) + Replicas.Count(member => member.Replication == "streaming");
+        return new StatusConclusion(writes, note, serving, _topology.Members.Length, unreachable, Causes(items, unreachable));
+    }
+
+    // Through the load balancer only: that is where applications are.
+    private (StatusVerdict Verdict, string Note) Writes()
+    {
+        if (_topology.Synchronous == SynchronousMode.Strict && Leader is not null && !Health.Members.Any(member => member.IsSynchronous))
+        {
+            return (StatusVerdict.NotOk, "no synchronous standby, so no write is committed");
+        }
+
+        var ways = _doors.Where(door => door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal)).GroupBy(door => door.Way).ToList();
+        var shut = ways.Where(way => !way.Any(IsWritable)).ToList();
+        return shut.Count == 0 && ways.Count > 0 ? (StatusVerdict.Ok, "")
+            : shut.TrueForAll(way => way.All(door => !door.Measured)) ? (StatusVerdict.Unknown, "no proxy could be asked")
+            : (StatusVerdict.NotOk, string.Join("; ", shut.Select(way => $"{way.Key}: {way.Where(door => door.Measured).Select(DoorTrouble).OfType<string>().FirstOrDefault() ?? "not measured"}")));
+    }
+
+    private static bool IsWritable(DoorAnswer door) => door.Answer is { InRecovery: false, IsReadOnly: false };
+
+    // A host that is off, or a service that does not run, explains the lines that follow from it; where neither is so, the first line that does not hold is said.
+    private ImmutableArray<string> Causes(IReadOnlyCollection<StatusItem> items, ImmutableArray<string> unreachable)
+    {
+        string[] causes =
+        [
+            .. unreachable.Select(host => $"{host} unreachable"),
+            .. TroublesOf(UnitTrouble).Select(one => one.Text),
+            .. Health.IsPaused ? ["Patroni is paused"] : (string[])[],
+        ];
+        var first = items.FirstOrDefault(item => item.Verdict == StatusVerdict.NotOk) ?? items.FirstOrDefault(item => item.Verdict == StatusVerdict.Unknown);
+        return causes.Length > 0 ? [.. causes] : first is null ? [] : [$"{first.Name}: {first.Measured}"];
+    }
+}

@@ -1,0 +1,32 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>What several hosts say about one other host, said once. Pure.</summary>
+internal static class PeerFindings
+{
+    /// <summary>Leaves out the warnings about a host that could not be read, since that is said of the host itself, and makes one warning of several about another host.</summary>
+    /// <param name="findings">What the hosts said.</param>
+    /// <param name="unreachable">The hosts that could not be read.</param>
+    public static ImmutableArray<Diagnostic> Fold(ImmutableArray<Diagnostic> findings, IReadOnlySet<string> unreachable)
+    {
+        var folded = ImmutableArray.CreateBuilder<Diagnostic>();
+        var told = findings.Where(IsOfPeer).GroupBy(finding => finding.Peer!).ToDictionary(group => group.Key, group => group.ToList(), StringComparer.Ordinal);
+        foreach (var finding in findings)
+        {
+            if (!IsOfPeer(finding))
+            {
+                folded.Add(finding);
+            }
+            else if (told[finding.Peer!] is var all && ReferenceEquals(all[0], finding) && !unreachable.Contains(finding.Peer!))
+            {
+                folded.Add(all.Count == 1 ? finding : finding with { Detail = $"{finding.Detail}; {all.Count - 1} more like it about {finding.Peer}: kbr check shows all" });
+            }
+        }
+
+        return folded.ToImmutable();
+    }
+
+    private static bool IsOfPeer(Diagnostic finding) => finding is { Severity: Severity.Warning, Peer: not null };
+}
