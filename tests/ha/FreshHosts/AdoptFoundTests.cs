@@ -97,7 +97,7 @@ public sealed class AdoptFoundTests
 
     private static string Containers() => string.Join(' ', Ha.Members.Select(host => Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()));
 
-    private static string Proxies() => string.Join(' ', Ha.Proxies.Select(host => Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' haproxy pgbouncer; ls /opt/keybuzz 2>/dev/null").Trim()));
+    private static string Proxies() => string.Join(' ', Ha.Proxies.Select(host => Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' haproxy pgbouncer; cksum /opt/keybuzz/haproxy/haproxy.cfg 2>/dev/null || :").Trim()));
 
     // The times at which two members were primaries for certain, by Patroni or by PostgreSQL: each from the end of the first such answer in a row to the beginning of the last.
     private static string[] TwoPrimaries(string[] watches)
