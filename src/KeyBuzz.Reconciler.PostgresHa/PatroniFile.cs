@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -28,7 +29,7 @@ internal static class PatroniFile
     private static SecretText Text(PostgresTopology topology, Host member) => ConfigText.Of(
         $"""
         # Written by kbr for {member.Name}; a change by hand is drift.
-        scope: {topology.Scope}
+        scope: {topology.Scope}{Namespace(topology)}
         name: {member.Name}
 
         restapi:
@@ -78,6 +79,9 @@ internal static class PatroniFile
           nosync: false
 
         """);
+
+    // Patroni's own default is left out, as in files that were written before there was a choice.
+    private static string Namespace(PostgresTopology topology) => topology.Namespace == ClusterIdentity.DefaultNamespace ? "" : $"\nnamespace: {Quoted(topology.Namespace)}";
 
     private static SecretText RaftPassword(PostgresTopology topology) => topology.RaftPassword is not { } password ? SecretText.Plain("") : ConfigText.Of($"\n  password: {ConfigText.Quoted(password)}");
 

@@ -20,8 +20,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private static readonly string[] s_keys =
     [
-        "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
-        "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
+        "version", "scope", "namespace", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout",
+        "directory", "volume", "directories", "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks",
+        "dynamic", "parameters", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health", "drop_ins", ReadOnlyKey,
     ];
 
@@ -74,6 +75,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var topology = new PostgresTopology
         {
             Scope = scope,
+            Namespace = Namespace(),
             Version = (int)section.Integer("version", 16, 13, 99),
             Members = members,
             Proxies = proxies,
@@ -126,6 +128,22 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return scope;
+    }
+
+    private string Namespace()
+    {
+        if (section.Word("namespace", "a path such as /db/, as patroni.yml has it under 'namespace'") is not { } word)
+        {
+            return ClusterIdentity.DefaultNamespace;
+        }
+
+        if (!word.Value.All(character => char.IsAsciiLetterOrDigit(character) || character is '/' or '.' or '_' or '-'))
+        {
+            _findings.Error(
+                $"'{word.Value}' cannot be the namespace of the cluster", word.At, "letters, digits, '.', '_', '-' and '/' can stand in it", "write it as patroni.yml has it under 'namespace', such as /db/");
+        }
+
+        return ClusterIdentity.Normal(word.Value);
     }
 
     private ImmutableArray<Host> Hosts(string key)

@@ -40,6 +40,9 @@ public sealed record PostgresTopology
     /// <summary>The name that Patroni and kbr know the cluster by, and the group that cluster-wide resources are placed on.</summary>
     public required string Scope { get; init; }
 
+    /// <summary>The path in the consensus store that the cluster lies under, as Patroni knows it.</summary>
+    public required string Namespace { get; init; }
+
     /// <summary>The group that the proxies are.</summary>
     public string ProxyGroup => Scope + "-proxies";
 

@@ -85,7 +85,7 @@ public sealed record HaproxyCheckRead(string Container, string Path) : Read<Tool
 /// <param name="Table">What is shown.</param>
 public sealed record PoolerRead(string Container, string SocketDirectory, int Port, PoolerTable Table) : Read<ToolAnswer>;
 
-/// <summary>RAFT as the Patroni in a container sees it: pysyncobj's <c>status</c> as JSON on the last line, or <c>null</c> where Patroni uses another store. The password
+/// <summary>RAFT as the Patroni in a container sees it: Patroni's namespace as JSON on the first line, and pysyncobj's <c>status</c> as JSON on the last line, or <c>null</c> where Patroni uses another store. The password
 /// is read inside the container, from the file that Patroni was started with.</summary>
 /// <param name="Container">The container.</param>
 public sealed record RaftRead(string Container) : Read<ToolAnswer>;

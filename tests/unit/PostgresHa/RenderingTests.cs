@@ -297,7 +297,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(users.After.Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
+            Assert.That(users.After.Where(address => address.Name != "patroni").Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
             Assert.That(users.Spec.Text("confirm_input")!.Reveal(), Is.EqualTo("kb_admin\nkeybuzz\ncanary-of-the-superuser\nkb_app\nkeybuzz\ncanary-of-the-application\npgbouncer_stats\npgbouncer\ncanary-of-the-statistics\n"));
             Assert.That(users.Spec.Text("confirm_input")!.ToString(), Does.Not.Contain("canary"));
             Assert.That(users.Spec.String("reload_confirm"), Does.EndWith(" 10.0.0.12 6433; }").And.Not.Contain("canary"));
@@ -456,7 +456,8 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Is.SupersetOf(new[] { "patroni_cluster.keybuzz-pg@keybuzz-pg", "patroni_config.keybuzz-pg@keybuzz-pg", "role.kb_app@keybuzz-pg", "database.keybuzz@keybuzz-pg", "systemd_unit.haproxy@haproxy-02" }));
         Assert.That(After("config_file.haproxy@haproxy-02"), Does.Contain("config_file.haproxy@haproxy-01"));
         Assert.That(After("config_file.pgbouncer-users@haproxy-02"), Does.Contain("config_file.pgbouncer-users@haproxy-01"));
-        Assert.That(After("config_file.haproxy@haproxy-01"), Is.Empty);
+        Assert.That(After("config_file.haproxy@haproxy-01"), Is.EquivalentTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }.SelectMany(member => new[] { $"container.patroni@{member}", $"systemd_unit.patroni@{member}" })),
+            "where a change of these fails, the file stays as it is");
         // What starts them waits for nothing on other hosts: a proxy is brought back whatever state the cluster is in.
         Assert.That(graph.WithRequirements([Find(cluster, "systemd_unit.haproxy@haproxy-02").Address]).Select(address => address.Host), Has.All.EqualTo("haproxy-02"));
 
@@ -687,4 +688,21 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
     [GeneratedRegex(@"^    - '((?:local|host) [^']*)'$", RegexOptions.Multiline)]
     private static partial Regex Rule();
+
+    [Test]
+    public void A_namespace_is_written_where_it_is_not_Patronis_own()
+    {
+        Assert.That(Text(Load(Minimal)), Does.Contain("scope: keybuzz-pg\nname: db-slave-01\n"));
+        Assert.That(Text(Load(With("namespace: db"))), Does.Contain("scope: keybuzz-pg\nnamespace: '/db/'\nname: db-slave-01\n").Or.Contain("scope: keybuzz-pg\nnamespace: \"/db/\"\nname: db-slave-01\n"));
+        Assert.That(Label(Load(With("namespace: service"))), Is.EqualTo(Label(Load(Minimal))), "what runs is not started anew");
+        Assert.That(Label(Load(With("namespace: db"))), Is.Not.EqualTo(Label(Load(Minimal))));
+        Assert.That(Find(Load(With("namespace: //db")), "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"));
+        Assert.That(Find(Load(With("namespace: db")), "patroni_config.keybuzz-pg@keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"), "its gate judges by it, too");
+        Assert.That(Find(Load(Minimal), "directory.postgres-raft@db-slave-01").After.Single().ToString(), Is.EqualTo("directory.postgres-data@db-slave-01"), "never inside a data directory that runs");
+        Assert.That(OnlyError(With("namespace: 'a b'")), Does.Contain("'a b' cannot be the namespace of the cluster"));
+
+        static string Text(Cluster cluster) => Find(cluster, "config_file.patroni@db-slave-01").Spec.Text("content")!.Reveal();
+
+        static string Label(Cluster cluster) => Find(cluster, "container.patroni@db-slave-01").Spec.Map("labels")["kbr.start-settings"];
+    }
 }

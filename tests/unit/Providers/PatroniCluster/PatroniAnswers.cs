@@ -26,6 +26,7 @@ internal static class PatroniAnswers
 
     /// <summary>RAFT as a member sees it that is connected to all it knows but the lost; db-1 leads it.</summary>
     public static ToolAnswer Raft(string name, params string[] lost) => new(0, $$"""
+        {"kbr_namespace": "/service/"}
         {"self": "{{Address(name)}}", "leader": "{{Address("db-1")}}", "has_quorum": true, "state": 2{{string.Concat(Names.Where(other => other != name)
             .Select(other => $", \"partner_node_status_server_{Address(other)}\": {(lost.Contains(other) ? 0 : 2)}"))}}}
         """);
