@@ -26,17 +26,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         "haproxy", "pgbouncer", "health", "drop_ins", ReadOnlyKey,
     ];
 
+    private const int DefaultVersion = 16;
+
     // The runbook's.
     private static readonly (string Name, string Value)[] s_parameters =
     [
         ("hot_standby", "on"), ("max_connections", "100"), ("max_replication_slots", "10"), ("max_wal_senders", "10"), ("shared_buffers", "256MB"), ("wal_level", "replica"),
-    ];
-
-    // Patroni or kbr gives each of these its value; anything else would be overwritten or break the cluster.
-    private static readonly string[] s_reservedParameters =
-    [
-        "listen_addresses", "port", "cluster_name", "config_file", "hba_file", "ident_file", "data_directory", "external_pid_file", "unix_socket_directories",
-        "primary_conninfo", "primary_slot_name", "promote_trigger_file", "recovery_target_timeline", "standby_mode", "synchronous_standby_names",
     ];
 
     private static readonly string[] s_numbers = ["maximum_lag_on_syncnode", "max_timelines_history", "member_slots_ttl", "primary_start_timeout", "primary_stop_timeout"];
@@ -76,7 +71,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         {
             Scope = scope,
             Namespace = Namespace(),
-            Version = (int)section.Integer("version", 16, 13, 99),
+            Version = (int)section.Integer("version", DefaultVersion, 13, 99),
             Members = members,
             Proxies = proxies,
             LoadBalancer = balancer ?? new LoadBalancer("", 5432, 6432),
@@ -412,11 +407,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             settings["postgresql.parameters." + name] = value;
         }
 
+        // A version that is no number has its own error.
+        var version = section.Find("version") is YamlScalar word && int.TryParse(word.Value, CultureInfo.InvariantCulture, out var number) ? number : DefaultVersion;
+        var parameters = new ParameterSection(version, _findings);
         foreach (var (key, value) in section.Section("parameters").Map.Entries)
         {
-            if (Parameter(key, value) is { } text)
+            if (parameters.Read(key, value) is var (name, text))
             {
-                settings["postgresql.parameters." + key.Value] = text;
+                settings["postgresql.parameters." + name] = text;
             }
         }
 
@@ -434,33 +432,6 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             $"'{key.Value}' is not set here", key.At, "kbr sets it from 'synchronous' of the 'postgres' section",
             key.Value.StartsWith(PatroniHealth.SynchronousKey, StringComparison.Ordinal) ? "write synchronous: true, or synchronous: { strict: true }, in the 'postgres' section" : "remove it: there is one synchronous standby");
         return true;
-    }
-
-    private string? Parameter(YamlScalar key, YamlNode value)
-    {
-        var name = key.Value;
-        if (name.Length == 0 || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '.') || char.IsAsciiDigit(name[0]))
-        {
-            _findings.Error($"{key.Kind} cannot be the name of a parameter", key.At, "lower-case letters, digits, '_' and '.' only, as in pg_settings");
-        }
-        else if (s_reservedParameters.Contains(name))
-        {
-            _findings.Error($"the parameter '{name}' is not yours to set", key.At, "kbr or Patroni gives it its value", "remove it");
-        }
-        else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
-        {
-            _findings.Error($"the parameter '{name}' must be one line, not {value.Kind}", value.At);
-        }
-        else if (scalar.Value.Contains("${secret.", StringComparison.Ordinal))
-        {
-            _findings.Error($"the parameter '{name}' may not hold a secret", scalar.At, "anyone who can log in reads it in pg_settings");
-        }
-        else
-        {
-            return scalar.Value;
-        }
-
-        return null;
     }
 
     // A name by itself, or { name, password }.
