@@ -197,6 +197,8 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 var script = ProbeScript.Render([raft], "nonce");
                 Scripts.Add(script);
                 return ProbeScript.Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output)).Get(new RaftRead(machine));
+            case PortRead port:
+                return ProviderBench.Shell($"docker exec {machine} bash -c ': >/dev/tcp/127.0.0.1/{port.Port}'").ExitCode == 0 ? PortState.Answered : PortState.Refused;
             case ClockRead:
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);
             case StatRead stat:
@@ -232,7 +234,7 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
 
             """;
         var text = $"""
-            scope: pg
+            scope: bench
             name: {member.Name}
             restapi:
               listen: 0.0.0.0:8008

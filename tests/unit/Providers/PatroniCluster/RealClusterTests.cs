@@ -314,7 +314,7 @@ internal sealed class RealClusterTests
         var config = Config(("ttl", "20"), ("postgresql.use_pg_rewind", "true"), ("postgresql.parameters.work_mem", "4096kB"), ("postgresql.parameters.shared_buffers", "32MB"));
         var before = await PresentAsync(_configs, config);
         Assert.That(Differing(_configs, config, before.Attributes), Is.Empty, "4096kB is 4MB");
-        Assert.That(before.Note, Does.Contain("loop_wait").And.Not.Contain("ttl"));
+        Assert.That(before.Foreign.Select(setting => setting.Name), Does.Contain("loop_wait").And.Not.Contain("ttl"));
 
         // A key changed in the store, one set aside by ALTER SYSTEM on a replica.
         var leader = await _bench.LeaderAsync();
@@ -328,7 +328,9 @@ internal sealed class RealClusterTests
         Assert.That(drifted.Attributes["ttl"].Value, Is.EqualTo("33"));
         Assert.That(drifted.Attributes["postgresql.parameters.work_mem"].Value, Is.EqualTo($"64MB on {replica} (ALTER SYSTEM)"));
         Assert.That(drifted.Attributes["failsafe_mode"].Value, Is.EqualTo("true"));
-        Assert.That(drifted.Note, Does.Contain("failsafe_mode").And.Contain($"maintenance_work_mem on {replica}"));
+        Assert.That(
+            drifted.Foreign.Select(setting => setting.Shown),
+            Does.Contain("failsafe_mode: true").And.Contain($"postgresql.auto.conf.maintenance_work_mem: 65MB on {replica} (ALTER SYSTEM)"));
 
         // Mended, and the foreign key that was recorded once is taken away.
         await ChangeAsync(_configs, config, ResourceOperation.Update, "ttl", "postgresql.parameters.work_mem", "failsafe_mode");
