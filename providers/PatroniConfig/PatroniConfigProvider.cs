@@ -106,6 +106,12 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
             parts.Add($"members are restarted one at a time for {string.Join(", ", restart)}");
         }
 
+        var copied = wanted.Where(pair => DynamicSettings.SlotOf(pair.Key) is not null && pair.Value == "logical" && !view.IsStored(pair.Key, pair.Value)).Select(pair => DynamicSettings.SlotOf(pair.Key)).ToList();
+        if (copied.Count > 0)
+        {
+            parts.Add($"Patroni restarts the replicas once, all at the same time, when it copies the new logical slot {string.Join(" and ", copied)} to them");
+        }
+
         var foreign = view.Stored.Keys.Where(key => !wanted.ContainsKey(key)).ToList();
         if (foreign.Count > 0)
         {

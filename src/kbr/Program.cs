@@ -37,6 +37,7 @@ var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on yo
     CheckCommand.Create(reading),
     GraphCommand.Create(context),
     SwitchoverCommand.Create(session),
+    RestartCommand.Create(session),
     DrillCommand.Create(session),
     UnlockCommand.Create(session),
     InitCommand.Create(context),

@@ -45,6 +45,7 @@ public static class RecordScript
     // As far as they are empty; another script may do the same.
     private static string RemoveEmptyDirectories(string cluster) => $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";
 
+    // A name that has escapes already is not escaped again: it would be too long for a file's name.
     private static string PathOf(Address address, string cluster) =>
-        $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal)}.json";
+        $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal)}.json";
 }
