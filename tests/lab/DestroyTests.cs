@@ -23,6 +23,21 @@ public sealed class DestroyTests
     public void Close() => _workspace.Dispose();
 
     [Test]
+    public void A_destroy_that_loses_a_host_under_its_locks_deletes_nothing_on_the_others()
+    {
+        // Its lock is the last that is taken; then every host is looked at again.
+        const string host = "haproxy-02";
+        var before = Lab.OnHosts(Lab.Hosts.Select(each => (each, Listing)));
+        Lab.OnHost(host, "setsid sh -c 'until [ -e /run/kbr/lock.json ]; do sleep 0.02; done; pkill -KILL -f \"^sshd: root\"' >/dev/null 2>&1 &");
+
+        var destroy = _workspace.Kbr("destroy", "--auto-approve");
+
+        Assert.That(destroy.ExitCode, Is.EqualTo(1), destroy.All);
+        Assert.That(destroy.Error, Does.Contain(host));
+        Assert.That(Lab.OnHosts(Lab.Hosts.Select(each => (each, Listing))), Is.EqualTo(before));
+    }
+
+    [Test]
     public void Destroy_leaves_the_hosts_as_before_kbr_with_the_data_kept_and_with_delete_data_an_empty_device()
     {
         const string host = "haproxy-01";

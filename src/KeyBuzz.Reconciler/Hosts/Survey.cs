@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Text.Json;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Records;
@@ -315,6 +316,11 @@ public class FleetReader : IAsyncDisposable
             try
             {
                 return Judge(resource);
+            }
+            catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or OverflowException)
+            {
+                // A number where a text should be, or a key that is missing: another program answered than the one that was asked.
+                return new Observation.Unknown($"the host's answer was not understood: {exception.Message}");
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
             {

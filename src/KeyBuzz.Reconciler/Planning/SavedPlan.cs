@@ -129,7 +129,7 @@ public sealed record SavedPlan(
             var basis = root.GetProperty("basis");
             return new SavedPlan(
                 cluster,
-                root.GetProperty("kbr_version").GetString()!,
+                Word(root.GetProperty("kbr_version")),
                 root.GetProperty("planned_at").GetDateTimeOffset(),
                 new PlanOptions
                 {
@@ -144,9 +144,9 @@ public sealed record SavedPlan(
                     Map(basis.GetProperty("files")), Map(basis.GetProperty("hosts")), Maps(basis.GetProperty("desired")),
                     Map(basis.GetProperty("records")), Maps(basis.GetProperty("observed")), Map(basis.GetProperty("steps"))),
                 root.GetProperty("plan").GetRawText(),
-                [.. root.GetProperty("text").EnumerateArray().Select(one => one.GetString()!)]);
+                [.. root.GetProperty("text").EnumerateArray().Select(Word)]);
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException)
         {
             throw Refused($"{file} is damaged: {exception.Message}", "plan again");
         }
@@ -189,10 +189,12 @@ public sealed record SavedPlan(
         json.WriteEndObject();
     }
 
-    private static ImmutableArray<AddressPattern> Patterns(JsonElement list) => [.. list.EnumerateArray().Select(one => new AddressPattern(one.GetString()!))];
+    private static ImmutableArray<AddressPattern> Patterns(JsonElement list) => [.. list.EnumerateArray().Select(one => new AddressPattern(Word(one)))];
+
+    private static string Word(JsonElement element) => element.GetString() ?? throw new FormatException("a text of it is null");
 
     private static ImmutableSortedDictionary<string, string> Map(JsonElement map) =>
-        map.EnumerateObject().ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Value.GetString()!, StringComparer.Ordinal);
+        map.EnumerateObject().ToImmutableSortedDictionary(pair => pair.Name, pair => Word(pair.Value), StringComparer.Ordinal);
 
     private static ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> Maps(JsonElement maps) =>
         maps.EnumerateObject().ToImmutableSortedDictionary(pair => pair.Name, pair => Map(pair.Value), StringComparer.Ordinal);

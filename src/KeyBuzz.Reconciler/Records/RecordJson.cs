@@ -101,7 +101,7 @@ public static class RecordJson
                 address,
                 root.GetProperty("created").GetBoolean(),
                 root.GetProperty("pending").GetBoolean(),
-                root.GetProperty("fingerprints").EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => p.Value.GetString()!, StringComparer.Ordinal),
+                root.GetProperty("fingerprints").EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
                 new AttributeSet(spec.ToImmutable()),
                 [.. root.GetProperty("requires").EnumerateArray().Select(e => Address.TryParse(e.GetString(), out var required) ? required : throw new FormatException("an edge of it is not an address"))],
                 root.GetProperty("prevent_destroy").GetBoolean())
@@ -111,7 +111,7 @@ public static class RecordJson
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
         {
             throw new FormatException("it is damaged: " + exception.Message, exception);
         }
@@ -156,9 +156,11 @@ public static class RecordJson
     {
         AttributeKind.Boolean => element.GetBoolean(),
         AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
-        AttributeKind.Text => SecretText.Plain(element.GetString()!),
-        AttributeKind.StringList => element.EnumerateArray().Select(item => item.GetString()!).ToImmutableArray() as IReadOnlyList<string>,
-        AttributeKind.StringMap => element.EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => p.Value.GetString()!, StringComparer.Ordinal),
-        _ => element.GetString()!,
+        AttributeKind.Text => SecretText.Plain(Text(element)),
+        AttributeKind.StringList => element.EnumerateArray().Select(Text).ToImmutableArray() as IReadOnlyList<string>,
+        AttributeKind.StringMap => element.EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
+        _ => Text(element),
     };
+
+    private static string Text(JsonElement element) => element.GetString() ?? throw new FormatException("a text of it is null");
 }

@@ -23,7 +23,7 @@ public static class StateFile
     public static long Write(string path, string cluster, IEnumerable<ResourceRecord> records)
     {
         var (lineage, serial) = Previous(path);
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        MakeDirectory(path);
         LocalFile.Replace(path, file =>
         {
             using var json = new Utf8JsonWriter(file, new JsonWriterOptions { Indented = true });
@@ -77,6 +77,23 @@ public static class StateFile
         }
     }
 
+    private static void MakeDirectory(string path)
+    {
+        var directory = Path.GetDirectoryName(path)!;
+        try
+        {
+            Directory.CreateDirectory(directory);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            var target = new FileInfo(directory).LinkTarget is { } link ? $"; it is a link to {link}" : "";
+            throw new DiagnosticException(Diagnostic.Error(
+                $"{path} cannot be written: its directory cannot be made",
+                detail: exception.Message + target,
+                remedy: "make that directory; kbr state pull then brings the copy up to date: the records are on the hosts"));
+        }
+    }
+
     private static (Guid Lineage, long Serial) Previous(string path)
     {
         try
@@ -84,7 +101,7 @@ public static class StateFile
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             return (document.RootElement.GetProperty("lineage").GetGuid(), document.RootElement.GetProperty("serial").GetInt64());
         }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException or JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
         {
             // The hosts hold the records; a copy that is missing or damaged is begun anew.
             return (Guid.NewGuid(), 0);

@@ -16,23 +16,23 @@ internal static class ApplyCommand
         var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm a saved plan that deletes data." };
         var saved = new Argument<string?>("PLAN") { Description = "A file of plan --out: does exactly that, without asking, or refuses and names what changed.", Arity = ArgumentArity.ZeroOrOne };
-        var command = new Command("apply", "Show the plan, ask, and make it true in dependency order; or do exactly what a saved plan says.") { saved, approve, adopt, confirm };
+        var command = new Command("apply", "Show the plan, ask, and make it true in dependency order; or do exactly what a saved plan says.") { saved, approve, adopt, confirm }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
         {
-            if (parsed.GetValue(saved) is { } name)
+            if (parsed.Read(saved) is { } name)
             {
-                PlanFile.RefuseOptions(parsed.GetValue(context.Options.Target), parsed.GetValue(adopt));
+                PlanFile.RefuseOptions(parsed.Read(context.Options.Target), parsed.Read(adopt));
                 var file = new PlanFile(name, context.Load(parsed, terminal));
-                var what = file.Read(parsed.GetValue(confirm));
+                var what = file.Read(parsed.Read(confirm));
                 return RunAsync(context, parsed, terminal, what.Options, what.Options.Destroy ? "destroy" : "apply", approved: true, stop, abort, (session, plan) => file.Check(what, session, plan));
             }
 
             var options = new PlanOptions
             {
-                Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)),
-                Adopt = CommonOptions.Patterns(parsed.GetValue(adopt)),
+                Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
+                Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
             };
-            return RunAsync(context, parsed, terminal, options, "apply", parsed.GetValue(approve), stop, abort);
+            return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort);
         }));
         return command;
     }
@@ -43,19 +43,19 @@ internal static class ApplyCommand
         var deleteData = new Option<bool>("--delete-data") { Description = "Delete data too: volumes, data directories. Needs --confirm." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm --delete-data." };
         var forget = new Option<bool>("--forget-unreachable") { Description = "Give up what hosts held that cannot be reached; else nothing is destroyed while one cannot." };
-        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.") { approve, deleteData, confirm, forget };
+        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.") { approve, deleteData, confirm, forget }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
         {
-            var withData = parsed.GetValue(deleteData);
+            var withData = parsed.Read(deleteData);
             var name = context.Load(parsed, terminal).Name;
-            if (withData && parsed.GetValue(confirm) != name)
+            if (withData && parsed.Read(confirm) != name)
             {
                 throw new DiagnosticException(Diagnostic.Error(
                     "--delete-data deletes data for good and was not confirmed", remedy: $"repeat it with --confirm {name} if you mean the cluster '{name}'"));
             }
 
-            var options = new PlanOptions { Destroy = true, DeleteData = withData, ForgetUnreachable = parsed.GetValue(forget), Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)) };
-            return RunAsync(context, parsed, terminal, options, "destroy", parsed.GetValue(approve), stop, abort);
+            var options = new PlanOptions { Destroy = true, DeleteData = withData, ForgetUnreachable = parsed.Read(forget), Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)) };
+            return RunAsync(context, parsed, terminal, options, "destroy", parsed.Read(approve), stop, abort);
         }));
         return command;
     }
@@ -64,15 +64,15 @@ internal static class ApplyCommand
     {
         var approve = AutoApprove();
         var addresses = new Argument<string[]>("address") { Description = "Only these (globs); all that exists and has no record when left out.", Arity = ArgumentArity.ZeroOrMore };
-        var command = new Command("import", "Record what exists and was not made by kbr, as it is. What differs from cluster.yaml is shown, and changed by a later apply.") { addresses, approve };
+        var command = new Command("import", "Record what exists and was not made by kbr, as it is. What differs from cluster.yaml is shown, and changed by a later apply.") { addresses, approve }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
         {
             var options = new PlanOptions
             {
                 Import = true,
-                Targets = CommonOptions.Patterns([.. parsed.GetValue(context.Options.Target) ?? [], .. parsed.GetValue(addresses) ?? []]),
+                Targets = CommonOptions.Patterns([.. parsed.Read(context.Options.Target) ?? [], .. parsed.Read(addresses) ?? []]),
             };
-            return RunAsync(context, parsed, terminal, options, "import", parsed.GetValue(approve), stop, abort);
+            return RunAsync(context, parsed, terminal, options, "import", parsed.Read(approve), stop, abort);
         }));
         return command;
     }
@@ -83,7 +83,7 @@ internal static class ApplyCommand
         SessionContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort,
         Action<Session, Plan>? check = null)
     {
-        var json = parsed.GetValue(context.Options.Json);
+        var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
         var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
         check?.Invoke(session, plan);
@@ -96,7 +96,7 @@ internal static class ApplyCommand
         {
             if (Asks(plan) && !approved)
             {
-                Approval.Ask(terminal, word, json);
+                Approval.Ask(terminal, word, json, stop);
             }
 
             using var view = new ApplyView(terminal, json, TimeProvider.System);
@@ -109,8 +109,8 @@ internal static class ApplyCommand
                 terminal.Line($"{outcome.Done.Count} recorded as they are, {differing} of them differ from {session.Cluster.File}: kbr plan shows what apply would change.");
             }
 
-            await session.SaveStateAsync(options, abort).ConfigureAwait(false);
-            result = outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
+            var saved = await SaveStateAsync(session, options, terminal, json, abort).ConfigureAwait(false);
+            result = saved && outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
 
             // An apply that leaves an unhealthy cluster behind is not done.
             if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
@@ -124,10 +124,10 @@ internal static class ApplyCommand
 
         else if (options.ForgetUnreachable)
         {
-            await session.SaveStateAsync(options, abort).ConfigureAwait(false);
+            result = await SaveStateAsync(session, options, terminal, json, abort).ConfigureAwait(false) ? result : ExitCode.Error;
         }
 
-        if (parsed.GetValue(context.Options.Verbose))
+        if (parsed.Read(context.Options.Verbose))
         {
             session.ShowCost(terminal);
         }
@@ -154,13 +154,28 @@ internal static class ApplyCommand
                 PlanCommand.Show(terminal, session, current, json);
                 if (Asks(current) && !approved)
                 {
-                    Approval.Ask(terminal, word, json);
+                    Approval.Ask(terminal, word, json, stop);
                 }
             }
             else if (current.Errors.Except(plan.Errors).ToList() is { Count: > 0 } errors)
             {
                 CommandContext.Show(terminal, errors, json);
             }
+        }
+    }
+
+    // The hosts have the records, so an operator's copy that cannot be written is an error at the end, and what follows is still done.
+    private static async Task<bool> SaveStateAsync(Session session, PlanOptions options, Terminal terminal, bool json, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await session.SaveStateAsync(options, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (DiagnosticException exception)
+        {
+            CommandContext.Show(terminal, exception.Diagnostics, json);
+            return false;
         }
     }
 

@@ -10,7 +10,8 @@ internal static class Approval
     /// <param name="terminal">Where.</param>
     /// <param name="word">The command.</param>
     /// <param name="json">Whether the output is JSON.</param>
-    public static void Ask(Terminal terminal, string word, bool json)
+    /// <param name="stop">Once cancelled, as by Ctrl-C, nobody answers any more.</param>
+    public static void Ask(Terminal terminal, string word, bool json, CancellationToken stop)
     {
         if (json || Console.IsInputRedirected)
         {
@@ -18,11 +19,31 @@ internal static class Approval
         }
 
         terminal.Line();
-        terminal.Line("Do you want this? Only 'yes' is taken for yes.");
-        Console.Out.Write("  Answer: ");
-        if (Console.ReadLine()?.Trim() != "yes")
+        terminal.Prompt("Make these changes? Type 'yes' to confirm: ");
+        if (Answer(terminal, word, stop)?.Trim() != "yes")
         {
             throw new DiagnosticException(Diagnostic.Error($"{word} was declined; nothing was changed"));
+        }
+    }
+
+    // A read of the terminal cannot be cancelled, so it is left behind.
+    private static string? Answer(Terminal terminal, string word, CancellationToken stop)
+    {
+        terminal.IsAsking = true;
+        try
+        {
+            var answer = Task.Run(Console.ReadLine, CancellationToken.None);
+            answer.Wait(stop);
+            return answer.Result;
+        }
+        catch (OperationCanceledException)
+        {
+            terminal.Line();
+            throw new DiagnosticException(Diagnostic.Error($"{word} was interrupted before an answer; nothing was changed"));
+        }
+        finally
+        {
+            terminal.IsAsking = false;
         }
     }
 }

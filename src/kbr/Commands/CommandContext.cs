@@ -1,5 +1,6 @@
 using System.Collections;
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using KeyBuzz.Reconciler.Cli.Steps;
 using KeyBuzz.Reconciler.Cli.Views;
@@ -30,8 +31,9 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
     public Terminal Terminal(ParseResult parsed)
     {
-        var screen = !parsed.GetValue(options.Json) && !Console.IsOutputRedirected;
-        var color = screen && !parsed.GetValue(options.NoColor) && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
+        var (json, plain) = (parsed.Read(options.Json), parsed.Read(options.NoColor));
+        var screen = !json && !Console.IsOutputRedirected;
+        var color = screen && !plain && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
 
         // A terminal that says it is dumb cannot move its cursor.
         var drawn = screen && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
@@ -40,15 +42,17 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(parsed.GetValue(options.File)!, providers.All, EnvironmentVariables(), Blueprints, secretsOptional);
+        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, providers.All, EnvironmentVariables(), Blueprints, secretsOptional);
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }
 
-    /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1. The first Ctrl-C or SIGTERM cancels <c>stop</c>, the second <c>abort</c>.</summary>
+    /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1, output that cannot be written too. The first Ctrl-C, SIGTERM or SIGHUP cancels
+    /// <c>stop</c>, the second <c>abort</c>.</summary>
     public async Task<int> RunAsync(ParseResult parsed, Func<Terminal, CancellationToken, CancellationToken, Task<int>> body)
     {
         var terminal = Terminal(parsed);
+        var verbose = parsed.Read(options.Verbose);
         using var stop = new CancellationTokenSource();
         using var abort = new CancellationTokenSource();
         void Signalled(PosixSignalContext context)
@@ -60,15 +64,23 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
                 return;
             }
 
-            terminal.ErrorLine("Interrupted: what runs is finished, nothing more is begun. Once more ends what runs, too.", Views.Terminal.Tone.Changed);
+            if (!terminal.IsAsking)
+            {
+                terminal.ErrorLine("Interrupted: finishing what is running. Press Ctrl-C again to abort it.", Views.Terminal.Tone.Changed);
+            }
+
             stop.Cancel();
         }
 
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Signalled);
+        // A terminal that is closed, or an ssh session that is lost, is no reason to leave a host half changed. Under nohup it is to go on as if nothing had been.
+        using var hangup = IgnoresHangup() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, Signalled);
         try
         {
-            return await body(terminal, stop.Token, abort.Token).ConfigureAwait(false);
+            RefuseForeign(parsed);
+            var exit = await body(terminal, stop.Token, abort.Token).ConfigureAwait(false);
+            return terminal.OutputTrouble is { } trouble ? FailUnwritten(terminal, trouble) : exit;
         }
         catch (DiagnosticException exception)
         {
@@ -85,14 +97,48 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         catch (Exception exception)
         {
             // The edge of the program: what nobody foresaw is still one line, and the whole of it for who asks.
-            var detail = parsed.GetValue(options.Verbose) ? exception.ToString() : null;
+            var detail = verbose ? exception.ToString() : null;
             return Fail(parsed, terminal, [Diagnostic.Error($"internal error: {exception.Message}", detail: detail, remedy: detail is null ? "run again with --verbose and report it" : null)]);
         }
     }
 
+    // What stands before the command is for every command, and some do not take all of it.
+    private static void RefuseForeign(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        if (parsed.RootCommandResult.Children.OfType<OptionResult>().FirstOrDefault(given => !given.Implicit && !command.Options.Contains(given.Option)) is { } foreign)
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{command.Name} takes no {foreign.Option.Name}", remedy: $"kbr {command.Name} --help lists what it takes"));
+        }
+    }
+
+    // The first of the bits of the ignored signals, as the kernel writes them.
+    private static bool IgnoresHangup()
+    {
+        try
+        {
+            var ignored = File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("SigIgn:", StringComparison.Ordinal));
+            return ignored is not null && Convert.ToUInt64(ignored["SigIgn:".Length..].Trim(), 16) % 2 == 1;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or FormatException)
+        {
+            return false;
+        }
+    }
+
+    // As text also of --json, since it is the standard output that cannot be written.
+    private static int FailUnwritten(Terminal terminal, string trouble)
+    {
+        DiagnosticView.Show(terminal, [Diagnostic.Error(
+            $"the output could not be written: {trouble}",
+            detail: "the command itself ran to its end",
+            remedy: "make room where the output goes, or redirect it elsewhere")]);
+        return ExitCode.Error;
+    }
+
     private int Fail(ParseResult parsed, Terminal terminal, IReadOnlyList<Diagnostic> diagnostics)
     {
-        Show(terminal, diagnostics, parsed.GetValue(options.Json));
+        Show(terminal, diagnostics, parsed.Read(options.Json));
         return ExitCode.Error;
     }
 
@@ -122,10 +168,10 @@ internal sealed class SessionContext(
     {
         var cluster = Load(parsed, terminal);
         var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.GetValue(Options.Parallelism));
+        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
     }
 
-    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) => new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.GetValue(Options.Parallelism));
+    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) => new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
@@ -139,5 +185,5 @@ internal sealed class ReadOnlyContext(
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.GetValue(Options.Parallelism));
+        new(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
 }

@@ -9,7 +9,7 @@ internal static class CopyableCommand
     /// <param name="file">The cluster file as the operator named it.</param>
     /// <param name="words">What stands after <c>kbr</c>.</param>
     public static string Of(string file, params IEnumerable<string> words) =>
-        string.Join(' ', [.. new[] { "kbr" }.Concat(words).Select(Quoted), .. file == CommonOptions.DefaultFile ? (string[])[] : ["-c", Quoted(file)]]);
+        string.Join(' ', ["kbr", .. words.Select(Quoted), .. file == CommonOptions.DefaultFile ? (string[])[] : ["-c", Quoted(file)]]);
 
     private static string Quoted(string word) =>
         word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '/' or '-' or '_' or '=' or ':' or ',' or '+' or '@') ? word : Script.Quote(word);

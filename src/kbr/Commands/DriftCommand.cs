@@ -29,7 +29,10 @@ internal static class DriftCommand
         var format = new Option<string>("--format") { Description = $"How the report is written: {string.Join(", ", s_formats.Keys)}." };
         var output = new Option<string>("--out") { Description = "Write the report of --format to this file, at once or not at all, and show the text here." };
         format.AcceptOnlyFromAmong([.. s_formats.Keys]);
-        var command = new Command("drift", "Show what was changed on the hosts since it was applied. Changes nothing. Exit 0 nothing, 2 drift, 1 not known for sure.") { ignore, format, output };
+        var command = new Command("drift", "Show what was changed on the hosts since it was applied. Changes nothing. Exit 0 nothing, 2 drift, 1 not known for sure.")
+        {
+            ignore, format, output,
+        }.With(context.Options.Targeted);
         command.Validators.Add(result =>
         {
             if (result.GetValue(output) is not null && result.GetValue(format) is null)
@@ -43,10 +46,10 @@ internal static class DriftCommand
         });
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
-            var file = parsed.GetValue(output);
-            var written = parsed.GetValue(format) ?? (parsed.GetValue(context.Options.Json) ? Json : Text);
-            var shown = file is null ? written : parsed.GetValue(context.Options.Json) ? Json : Text;
-            var rules = Rules(parsed.GetValue(ignore));
+            var file = parsed.Read(output);
+            var written = parsed.Read(format) ?? (parsed.Read(context.Options.Json) ? Json : Text);
+            var shown = file is null ? written : parsed.Read(context.Options.Json) ? Json : Text;
+            var rules = Rules(parsed.Read(ignore));
             DriftReport report;
             try
             {
@@ -55,7 +58,7 @@ internal static class DriftCommand
             catch (DiagnosticException exception) when (file is not null || shown is not (Text or Json))
             {
                 // Whoever reads the report has to see that there is nothing to go by, and not what was found the last time.
-                report = DriftReport.Failed(parsed.GetValue(context.Options.File)!, exception.Diagnostics, TimeProvider.System.GetUtcNow());
+                report = DriftReport.Failed(parsed.Read(context.Options.File)!, exception.Diagnostics, TimeProvider.System.GetUtcNow());
             }
 
             if (file is not null)
@@ -74,8 +77,8 @@ internal static class DriftCommand
     {
         var cluster = context.Load(parsed, terminal, secretsOptional: true);
         await using var session = context.Open(parsed, cluster);
-        var drift = await session.FindAsync(CommonOptions.Patterns(parsed.GetValue(context.Options.Target)), rules, cancellationToken).ConfigureAwait(false);
-        if (parsed.GetValue(context.Options.Verbose))
+        var drift = await session.FindAsync(CommonOptions.Patterns(parsed.Read(context.Options.Target)), rules, cancellationToken).ConfigureAwait(false);
+        if (parsed.Read(context.Options.Verbose))
         {
             session.ShowCost(terminal);
         }

@@ -17,21 +17,20 @@ internal static class DrillCommand
         kind.AcceptOnlyFromAmong([.. DrillKinds.All.Select(each => each.Word())]);
         var svg = new Option<string>("--svg") { Description = "Also draw the timeline, to this file." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var timeout = new Option<int>("--timeout") { Description = "Seconds that the service, and after that the cluster, may take to come back.", DefaultValueFactory = _ => 120 };
-        timeout.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < ShortestTimeout)
-            {
-                result.AddError($"--timeout must be at least {ShortestTimeout}");
-            }
-        });
+        var timeout = OptionReading.WholeNumber(
+            "--timeout", "Seconds that the service, and after that the cluster, may take to come back.", ShortestTimeout, preset: 120);
         var command = new Command(
-            "drill", "Take the lead from the leader while writing through the load balancer, and measure it. Exit 0 passed, 2 acknowledged writes were lost, 1 not done, not measured or not back in time.") { kind, svg, approve, timeout };
+            "drill", "Take the lead from the leader while writing through the load balancer, and measure it. Exit 0 passed, 2 acknowledged writes were lost, 1 not done, not measured or not back in time.")
+        {
+            kind, svg, approve, timeout,
+        }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
-            var json = parsed.GetValue(context.Options.Json);
-            var what = DrillKinds.All.First(each => each.Word() == parsed.GetValue(kind));
-            var picture = parsed.GetValue(svg);
+            var json = parsed.Read(context.Options.Json);
+            var what = DrillKinds.All.First(each => each.Word() == parsed.Read(kind));
+            var picture = parsed.Read(svg);
+            var approved = parsed.Read(approve);
+            var patience = TimeSpan.FromSeconds(parsed.Read(timeout));
             if (picture is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(picture))))
             {
                 throw new DiagnosticException(Diagnostic.Error($"--svg: there is no directory {Path.GetDirectoryName(Path.GetFullPath(picture))}"));
@@ -45,9 +44,9 @@ internal static class DrillCommand
                 DrillView.ShowPlan(terminal, topology, what, choice.Leader);
             }
 
-            if (!parsed.GetValue(approve))
+            if (!approved)
             {
-                Approval.Ask(terminal, "drill", json);
+                Approval.Ask(terminal, "drill", json, stop);
             }
 
             // The proxies too: what is measured is the fault, and not somebody's apply. They were not read yet, so they are connected to here.
@@ -59,7 +58,7 @@ internal static class DrillCommand
             // Beside JSON, what a person reads goes to standard error.
             Action<string> say = json ? text => terminal.ErrorLine(text) : text => terminal.Line(text);
             var run = new DrillRun(topology, cluster, group, session.Fleet.Connections[topology.Proxies[0].Name], say);
-            var report = await run.RunAsync(what, choice, TimeSpan.FromSeconds(parsed.GetValue(timeout)), stop).ConfigureAwait(false);
+            var report = await run.RunAsync(what, choice, patience, stop).ConfigureAwait(false);
             if (json)
             {
                 terminal.Line(DrillView.Document(session.Cluster.Name, report));

@@ -11,17 +11,17 @@ internal static class InitCommand
     public static Command Create(CommandContext context)
     {
         var credentials = new Option<bool>("--credentials") { Description = "Append missing secrets to the credentials file; existing lines stay byte for byte." };
-        var command = new Command("init", "Prepare what a cluster file needs.") { credentials };
+        var command = new Command("init", "Prepare what a cluster file needs.") { credentials }.With(context.Options.Cluster);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
         {
-            if (!parsed.GetValue(credentials))
+            if (!parsed.Read(credentials))
             {
                 throw new DiagnosticException(Diagnostic.Error("there is nothing to do", remedy: "pass --credentials"));
             }
 
-            var needed = ClusterLoader.ReadCredentialsNeeded(parsed.GetValue(context.Options.File)!, context.Blueprints);
+            var needed = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Blueprints);
             var added = CredentialsFile.Initialize(needed);
-            if (parsed.GetValue(context.Options.Json))
+            if (parsed.Read(context.Options.Json))
             {
                 terminal.Line(JsonView.Document("init", json =>
                 {

@@ -16,35 +16,38 @@ internal static class PlanCommand
         var deleteData = new Option<bool>("--delete-data") { Description = "With --destroy: plan the deletion of data, too." };
         var forget = new Option<bool>("--forget-unreachable") { Description = "With --destroy: plan to give up what hosts held that cannot be reached." };
         var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
-        var output = new Option<string>("--out", "-out") { Description = "Save the plan to this file, for show and apply." };
+        var output = new Option<string>("--out") { Description = "Save the plan to this file, for show and apply." };
         var printProbe = new Option<string>("--print-probe") { Description = "Print the script that probes this host, and stop." };
-        var command = new Command("plan", "Show what differs on the hosts, and what apply would do. Changes nothing.") { detailed, destroy, deleteData, forget, adopt, output, printProbe };
+        var command = new Command("plan", "Show what differs on the hosts, and what apply would do. Changes nothing.")
+        {
+            detailed, destroy, deleteData, forget, adopt, output, printProbe,
+        }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
             await using var session = context.Open(parsed, terminal);
-            if (parsed.GetValue(printProbe) is { } host)
+            if (parsed.Read(printProbe) is { } host)
             {
-                return PrintProbe(session, host);
+                return PrintProbe(terminal, session, host);
             }
 
             var options = new PlanOptions
             {
-                Destroy = parsed.GetValue(destroy),
-                DeleteData = parsed.GetValue(deleteData),
-                ForgetUnreachable = parsed.GetValue(forget),
-                Targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target)),
-                Adopt = CommonOptions.Patterns(parsed.GetValue(adopt)),
+                Destroy = parsed.Read(destroy),
+                DeleteData = parsed.Read(deleteData),
+                ForgetUnreachable = parsed.Read(forget),
+                Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
+                Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
             };
-            var file = parsed.GetValue(output) is { } name ? new PlanFile(name, session.Cluster) : null;
+            var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
             var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
-            Show(terminal, session, plan, parsed.GetValue(context.Options.Json));
+            Show(terminal, session, plan, parsed.Read(context.Options.Json));
             file?.Save(session, options, plan, terminal);
-            if (parsed.GetValue(context.Options.Verbose))
+            if (parsed.Read(context.Options.Verbose))
             {
                 session.ShowCost(terminal);
             }
 
-            return plan.HasErrors ? ExitCode.Error : parsed.GetValue(detailed) && plan.HasChanges ? ExitCode.Changes : ExitCode.Done;
+            return plan.HasErrors ? ExitCode.Error : parsed.Read(detailed) && plan.HasChanges ? ExitCode.Changes : ExitCode.Done;
         }));
         return command;
     }
@@ -61,14 +64,14 @@ internal static class PlanCommand
         DiagnosticView.Show(terminal, plan.Diagnostics);
     }
 
-    private static int PrintProbe(Session session, string host)
+    private static int PrintProbe(Terminal terminal, Session session, string host)
     {
         if (session.Cluster.Hosts.All(known => known.Name != host))
         {
             throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no host '{host}'"));
         }
 
-        Console.Out.Write(ProbeScript.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
+        terminal.Prompt(ProbeScript.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
         return ExitCode.Done;
     }
 }

@@ -20,14 +20,19 @@ internal static class RestartCommand
         var all = new Option<bool>("--all") { Description = "Restart every member, also those that wait for nothing." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
         var command = new Command(
-            Word, "Restart PostgreSQL on the members that wait for it, one at a time: replicas, a switchover, the former leader. Ends with the checklist. Exit 0 done and healthy, 1 anything else.") { all, approve };
+            Word, "Restart PostgreSQL on the members that wait for it, one at a time: replicas, a switchover, the former leader. Ends with the checklist. Exit 0 done and healthy, 1 anything else.")
+        {
+            all, approve,
+        }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, abort) =>
         {
-            var json = parsed.GetValue(context.Options.Json);
+            var json = parsed.Read(context.Options.Json);
+            var everybody = parsed.Read(all);
+            var approved = parsed.Read(approve);
             await using var session = context.Open(parsed, terminal);
             var topology = SwitchoverCommand.Topology(session, Word);
             var config = session.Cluster.Resources.First(resource => resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope);
-            var plan = await PlanAsync(session, topology, config, parsed.GetValue(all), stop).ConfigureAwait(false);
+            var plan = await PlanAsync(session, topology, config, everybody, stop).ConfigureAwait(false);
             if (!json)
             {
                 RestartView.ShowPlan(terminal, topology.Scope, plan);
@@ -37,13 +42,13 @@ internal static class RestartCommand
             var restarted = ImmutableArray<string>.Empty;
             if (!plan.Next.IsEmpty)
             {
-                if (!parsed.GetValue(approve))
+                if (!approved)
                 {
-                    Approval.Ask(terminal, Word, json);
+                    Approval.Ask(terminal, Word, json, stop);
                 }
 
                 await using var group = await SwitchoverCommand.LockAsync(session, topology, [], Word, stop).ConfigureAwait(false);
-                restarted = await RunAsync(new RollingRestart(config, group, topology.Health.GateTimeout), parsed.GetValue(all), name => Tell(terminal, json, name, begun), stop).ConfigureAwait(false);
+                restarted = await RunAsync(new RollingRestart(config, group, topology.Health.GateTimeout), everybody, name => Tell(terminal, json, name, begun), stop).ConfigureAwait(false);
             }
 
             terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, Stopwatch.GetElapsedTime(begun)) : "");

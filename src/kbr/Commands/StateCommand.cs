@@ -9,41 +9,46 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr state list</c>, <c>show</c> and <c>pull</c>: the records as they are on the hosts. They change nothing there, and need no secrets.</summary>
 internal static class StateCommand
 {
-    public static Command Create(ReadOnlyContext context, SessionContext session) => new("state", "The records of what was applied: list, show, rm, mv, pull.")
+    public static Command Create(ReadOnlyContext context, SessionContext session)
     {
-        List(context),
-        Show(context),
-        Pull(context),
-        StateEditCommand.CreateRemove(session),
-        StateEditCommand.CreateMove(session),
-    };
+        var command = new Command("state", "The records of what was applied: list, show, rm, mv, pull.")
+        {
+            List(context),
+            Show(context),
+            Pull(context),
+            StateEditCommand.CreateRemove(session),
+            StateEditCommand.CreateMove(session),
+        };
+        command.SetAction(KbrCommandLine.Help);
+        return command;
+    }
 
     private static Command List(ReadOnlyContext context)
     {
         var patterns = new Argument<string[]>("ADDRESS") { Description = "Only these (globs).", Arity = ArgumentArity.ZeroOrMore };
-        var command = new Command("list", "List what is recorded, from all hosts. Changes nothing.") { patterns };
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => ShowAsync(context, parsed, terminal, CommonOptions.Patterns(parsed.GetValue(patterns)), whole: false, stop)));
+        var command = new Command("list", "List what is recorded, from all hosts. Changes nothing.") { patterns }.With(context.Options.Hosts);
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => ShowAsync(context, parsed, terminal, CommonOptions.Patterns(parsed.Read(patterns)), whole: false, stop)));
         return command;
     }
 
     private static Command Show(ReadOnlyContext context)
     {
         var pattern = new Argument<string>("ADDRESS") { Description = "The resource; a glob shows several." };
-        var command = new Command("show", "Show a record. Secrets are in none. Changes nothing.") { pattern };
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => ShowAsync(context, parsed, terminal, [new AddressPattern(parsed.GetValue(pattern)!)], whole: true, stop)));
+        var command = new Command("show", "Show a record. Secrets are in none. Changes nothing.") { pattern }.With(context.Options.Hosts);
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => ShowAsync(context, parsed, terminal, [new AddressPattern(parsed.Read(pattern)!)], whole: true, stop)));
         return command;
     }
 
     private static Command Pull(ReadOnlyContext context)
     {
-        var command = new Command("pull", "Bring the operator's copy of the records (state/CLUSTER.json) up to date from the hosts. Changes nothing there.");
+        var command = new Command("pull", "Bring the operator's copy of the records (state/CLUSTER.json) up to date from the hosts. Changes nothing there.").With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
             var cluster = context.Load(parsed, terminal, secretsOptional: true);
             await using var session = context.OpenRecords(parsed, cluster);
             var found = await session.ReadAsync(stop).ConfigureAwait(false);
             var (path, serial, count) = session.Pull(found);
-            if (parsed.GetValue(context.Options.Json))
+            if (parsed.Read(context.Options.Json))
             {
                 terminal.Line(StateView.PullDocument(cluster.Name, path, serial, count, found.Diagnostics));
             }
@@ -64,7 +69,7 @@ internal static class StateCommand
         await using var session = context.OpenRecords(parsed, cluster);
         var found = await session.ReadAsync(stop).ConfigureAwait(false);
         var shown = patterns.Count == 0 ? found : found with { Copies = [.. patterns.SelectMany(pattern => found.Matching(pattern)).Distinct()] };
-        if (parsed.GetValue(context.Options.Json))
+        if (parsed.Read(context.Options.Json))
         {
             terminal.Line(StateView.Document(cluster.Name, shown));
         }

@@ -16,10 +16,13 @@ internal static class StateEditCommand
     {
         var patterns = new Argument<string[]>("ADDRESS") { Description = "The resources (globs) whose records go.", Arity = ArgumentArity.OneOrMore };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.") { patterns, approve };
+        var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.") 
+        {
+            patterns, approve,
+        }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
-            context, parsed, terminal, "state rm", parsed.GetValue(approve),
-            (_, found) => [.. CommonOptions.Patterns(parsed.GetValue(patterns)).SelectMany(pattern => found.Matching(pattern)).GroupBy(copy => copy.Record.Address).Select(copies => RecordEdit.Of([.. copies], null))], stop)));
+            context, parsed, terminal, "state rm", parsed.Read(approve),
+            (_, found) => [.. CommonOptions.Patterns(parsed.Read(patterns)).SelectMany(pattern => found.Matching(pattern)).GroupBy(copy => copy.Record.Address).Select(copies => RecordEdit.Of([.. copies], null))], stop)));
         return command;
     }
 
@@ -28,9 +31,9 @@ internal static class StateEditCommand
         var from = new Argument<string>("FROM") { Description = "The address that is recorded; '*@OLD' for all records of a host that got another name." };
         var to = new Argument<string>("TO") { Description = "The address that it is to have: the same type, on the same host; '*@NEW' for a host's new name." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve };
+        var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
-            context, parsed, terminal, "state mv", parsed.GetValue(approve), (session, found) => Moves(session, found, parsed.GetValue(from)!, parsed.GetValue(to)!), stop)));
+            context, parsed, terminal, "state mv", parsed.Read(approve), (session, found) => Moves(session, found, parsed.Read(from)!, parsed.Read(to)!), stop)));
         return command;
     }
 
@@ -70,7 +73,7 @@ internal static class StateEditCommand
     private static async Task<int> EditAsync(
         SessionContext context, ParseResult parsed, Terminal terminal, string word, bool approved, Func<Session, RecordsFound, ImmutableArray<RecordEdit>> choose, CancellationToken stop)
     {
-        var json = parsed.GetValue(context.Options.Json);
+        var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
         var records = new RecordsSession(session.Cluster, session.Providers, session.Fleet);
         var edits = Choose(await records.ReadAsync(stop).ConfigureAwait(false));
@@ -81,7 +84,7 @@ internal static class StateEditCommand
 
         if (!approved)
         {
-            Approval.Ask(terminal, word, json);
+            Approval.Ask(terminal, word, json, stop);
         }
 
         var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);

@@ -11,13 +11,13 @@ internal static class StatusCommand
 {
     public static Command Create(SessionContext context)
     {
-        var command = new Command("status", "Measure whether the cluster is healthy, item by item. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable.");
+        var command = new Command("status", "Measure whether the cluster is healthy, item by item. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable.").With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
             await using var session = context.Open(parsed, terminal);
             var topology = session.Cluster.Model<PostgresTopology>()
                 ?? throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, and only that has a status"));
-            return await ShowAsync(session, topology, terminal, parsed.GetValue(context.Options.Json), stop).ConfigureAwait(false);
+            return await ShowAsync(session, topology, terminal, parsed.Read(context.Options.Json), stop).ConfigureAwait(false);
         }));
         return command;
     }

@@ -18,22 +18,27 @@ internal static class SwitchoverCommand
     {
         var to = new Option<string>("--to") { Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("switchover", "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again.") { to, approve };
+        var command = new Command("switchover", "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again.") 
+        {
+            to, approve,
+        }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
-            var json = parsed.GetValue(context.Options.Json);
+            var json = parsed.Read(context.Options.Json);
+            var candidate = parsed.Read(to);
+            var approved = parsed.Read(approve);
             await using var session = context.Open(parsed, terminal);
             var topology = Topology(session, "switchover");
-            var choice = await ChooseAsync(session, topology, parsed.GetValue(to), stop).ConfigureAwait(false);
+            var choice = await ChooseAsync(session, topology, candidate, stop).ConfigureAwait(false);
             if (!json)
             {
                 terminal.Line($"{topology.Scope}: {choice.Leader} → {choice.Candidate}", Terminal.Tone.Changed);
                 terminal.Line("Writes stop for about 3 s, and sessions on the leader end; applications have to connect again.");
             }
 
-            if (!parsed.GetValue(approve))
+            if (!approved)
             {
-                Approval.Ask(terminal, "switchover", json);
+                Approval.Ask(terminal, "switchover", json, stop);
             }
 
             await using var group = await LockAsync(session, topology, [], "switchover", stop).ConfigureAwait(false);

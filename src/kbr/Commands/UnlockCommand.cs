@@ -13,19 +13,23 @@ internal static class UnlockCommand
     {
         var end = new Option<string[]>("--end") { Description = "End the shell that holds the lock of this host. What it has begun there finishes by itself; kbr's run fails." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("unlock", "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself when its holder ends, also when it was killed.") { end, approve };
+        var command = new Command("unlock", "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself when its holder ends, also when it was killed.") 
+        {
+            end, approve,
+        }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
         {
-            var json = parsed.GetValue(context.Options.Json);
+            var json = parsed.Read(context.Options.Json);
+            var approved = parsed.Read(approve);
+            var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
             var cluster = context.Load(parsed, terminal, secretsOptional: true);
             await using var fleet = context.OpenFleet(parsed, cluster);
-            var ended = parsed.GetValue(end) ?? [];
+            var ended = parsed.Read(end) ?? [];
             if (ended.FirstOrDefault(name => cluster.Hosts.All(host => host.Name != name)) is { } unknown)
             {
                 throw new DiagnosticException(Diagnostic.Error($"{cluster.File} has no host '{unknown}'"));
             }
 
-            var targets = CommonOptions.Patterns(parsed.GetValue(context.Options.Target));
             ImmutableArray<Host> hosts = [.. cluster.Hosts.Where(host => ended.Length > 0 ? ended.Contains(host.Name) : targets.IsEmpty || targets.Any(target => target.MatchesHost(host.Name)))];
             var locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
             if (locks.Any(one => one.State?.ProcessIds.Count > 0) && ended.Length > 0)
@@ -35,9 +39,9 @@ internal static class UnlockCommand
                     UnlockView.Show(terminal, locks);
                 }
 
-                if (!parsed.GetValue(approve))
+                if (!approved)
                 {
-                    Approval.Ask(terminal, "unlock --end", json);
+                    Approval.Ask(terminal, "unlock --end", json, stop);
                 }
 
                 foreach (var (one, process) in locks.SelectMany(one => (one.State?.ProcessIds ?? []).Select(process => (one, process))))

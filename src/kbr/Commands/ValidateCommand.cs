@@ -10,12 +10,12 @@ internal static class ValidateCommand
 {
     public static Command Create(CommandContext context)
     {
-        var command = new Command("validate", "Check the cluster file. Connects to nothing.");
+        var command = new Command("validate", "Check the cluster file. Connects to nothing.").With(context.Options.Cluster);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
         {
             var cluster = context.Load(parsed, terminal);
             ResourceGraph.Build(cluster.Resources, context.Providers);
-            if (parsed.GetValue(context.Options.Json))
+            if (parsed.Read(context.Options.Json))
             {
                 terminal.Line(JsonView.DiagnosticsDocument(cluster.Warnings));
             }

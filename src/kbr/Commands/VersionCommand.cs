@@ -13,10 +13,10 @@ internal static class VersionCommand
 
     public static Command Create(CommandContext context)
     {
-        var command = new Command("version", "Show the version of kbr. Needs no cluster file.");
+        var command = new Command("version", "Show the version of kbr. Needs no cluster file.").With(context.Options.Shown);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
         {
-            if (parsed.GetValue(context.Options.Json))
+            if (parsed.Read(context.Options.Json))
             {
                 terminal.Line(JsonView.Document("version", json =>
                 {

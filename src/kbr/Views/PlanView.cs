@@ -4,10 +4,13 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>A plan for a person, grouped by host.</summary>
-internal static class PlanView
+public static class PlanView
 {
+    /// <summary>Shows it.</summary>
     public static void Show(Terminal terminal, Plan plan)
     {
+        ArgumentNullException.ThrowIfNull(terminal);
+        ArgumentNullException.ThrowIfNull(plan);
         foreach (var host in plan.Effective.GroupBy(change => change.Address.Host).OrderBy(group => group.Key, StringComparer.Ordinal))
         {
             terminal.Line(host.Key, Terminal.Tone.Bold);
@@ -60,8 +63,10 @@ internal static class PlanView
         terminal.Line();
     }
 
+    /// <summary>The sum in a line.</summary>
     public static string Summary(Plan plan)
     {
+        ArgumentNullException.ThrowIfNull(plan);
         var counts = $"{plan.Count(ResourceAction.Create)} to create, {plan.Count(ResourceAction.Update)} to update, {plan.Count(ResourceAction.Replace)} to replace, {plan.Count(ResourceAction.Delete)} to delete";
         var records = (plan.Count(ResourceAction.Adopt), plan.Count(ResourceAction.Forget)) switch
         {
@@ -128,8 +133,9 @@ internal static class PlanView
     }
 
     /// <summary>The colour of a line of a diff.</summary>
-    public static Terminal.Tone ToneOf(string line) => line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain };
+    public static Terminal.Tone ToneOf(string line) => line is null or "" ? Terminal.Tone.Plain : line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain };
 
+    /// <summary>A value in one line, without its secrets.</summary>
     public static string Shown(AttributeValue value, AttributeValue? counterpart = null) =>
         value.Secret is not null || counterpart?.Secret is not null ? SecretText.Mask : value.Value.Length == 0 ? "\"\"" : value.Value.Replace("\n", ", ", StringComparison.Ordinal);
 }

@@ -3,7 +3,7 @@ using System.Text;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Where a person reads: writes whole lines, coloured when asked, and lets no secret through. On a screen it also keeps a region below them that is
-/// drawn anew in place.</summary>
+/// drawn anew in place. Output that cannot be written, such as to a full disk or a terminal that is gone, is remembered and stops nothing: an apply goes on.</summary>
 /// <param name="output">Where lines and the region go.</param>
 /// <param name="error">Where diagnostics go.</param>
 /// <param name="color">Whether lines are coloured.</param>
@@ -37,6 +37,12 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         Bold,
     }
 
+    /// <summary>Why output could not be written; null while all could.</summary>
+    public string? OutputTrouble { get; private set; }
+
+    /// <summary>Whether a question waits for its answer: nothing runs then.</summary>
+    public bool IsAsking { get; set; }
+
     /// <summary>Whether <see cref="Region"/> shows anything.</summary>
     public bool IsScreen => screen is not null;
 
@@ -64,9 +70,31 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
             if (_drawn + lines.Count > 0)
             {
                 _region = [.. lines.Select(line => Printable(_mask(line)).Replace('\n', ' ').Replace('\t', ' '))];
-                output.Write(Erase() + Draw());
-                output.Flush();
+                Put(output, Erase() + Draw());
             }
+        }
+    }
+
+    /// <summary>Writes a text without ending its line.</summary>
+    public void Prompt(string text)
+    {
+        lock (_gate)
+        {
+            Put(output, text);
+        }
+    }
+
+    private void Put(TextWriter writer, string text)
+    {
+        try
+        {
+            writer.Write(text);
+            writer.Flush();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ObjectDisposedException)
+        {
+            // Where even the diagnostics cannot be written there is nobody to tell.
+            OutputTrouble ??= ReferenceEquals(writer, output) ? exception.Message : null;
         }
     }
 
@@ -78,16 +106,13 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         {
             if (_drawn == 0)
             {
-                writer.WriteLine(line);
+                Put(writer, line + writer.NewLine);
                 return;
             }
 
-            output.Write(Erase());
-            output.Flush();
-            writer.WriteLine(line);
-            writer.Flush();
-            output.Write(Draw());
-            output.Flush();
+            Put(output, Erase());
+            Put(writer, line + writer.NewLine);
+            Put(output, Draw());
         }
     }
 

@@ -1,0 +1,62 @@
+using System.CommandLine;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary>How commands read their options: each reads only what it offers.</summary>
+public static class OptionReading
+{
+    /// <summary>Told which option of which command was read; for the test that every option that is offered is read.</summary>
+    public static Action<Command, Option>? Observed { get; set; }
+
+    /// <summary>The value of an option of this command. Throws <see cref="InvalidOperationException"/> when the command does not offer it.</summary>
+    public static T? Read<T>(this ParseResult parsed, Option<T> option)
+    {
+        ArgumentNullException.ThrowIfNull(parsed);
+        var command = parsed.CommandResult.Command;
+        if (!command.Options.Contains(option))
+        {
+            throw new InvalidOperationException($"{command.Name} reads {option.Name} and does not offer it");
+        }
+
+        Observed?.Invoke(command, option);
+        return parsed.GetValue(option);
+    }
+
+    /// <summary>The value of an argument.</summary>
+    public static T? Read<T>(this ParseResult parsed, Argument<T> argument) => parsed.GetValue(argument);
+
+    /// <summary>Lets the command take these options, too.</summary>
+    public static Command With(this Command command, IEnumerable<Option> options)
+    {
+        ArgumentNullException.ThrowIfNull(command);
+        ArgumentNullException.ThrowIfNull(options);
+        foreach (var option in options)
+        {
+            command.Options.Add(option);
+        }
+
+        return command;
+    }
+
+    /// <summary>An option that takes a whole number.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="description">Its sentence in the help.</param>
+    /// <param name="least">The smallest it takes.</param>
+    /// <param name="preset">Its value when it is left out.</param>
+    public static Option<int> WholeNumber(string name, string description, int least, int preset) => new(name)
+    {
+        Description = description,
+        DefaultValueFactory = _ => preset,
+        CustomParser = result =>
+        {
+            var word = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (int.TryParse(word, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var number) && number >= least)
+            {
+                return number;
+            }
+
+            result.AddError($"{name} takes a whole number of at least {least}, not '{word}'");
+            return preset;
+        },
+    };
+}
