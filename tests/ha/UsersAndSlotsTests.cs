@@ -138,7 +138,12 @@ public sealed class UsersAndSlotsTests
 
     private static string Sessions() => Ha.Sql(Ha.Leader(), $"SELECT count(*) FROM pg_stat_activity WHERE usename = '{Weird}'");
 
-    private static void Alter(string member, string statement) => Ha.Sql(member, $"{statement}; SELECT pg_reload_conf()");
+    // Patroni sees what waits for a restart when it reloads.
+    private static void Alter(string member, string statement)
+    {
+        Ha.Sql(member, statement);
+        Lab.OnHost(member, "docker kill --signal HUP patroni");
+    }
 
     private static void Pause(string value) => Lab.OnHost(
         Ha.Members[0], $"curl -s -f -m 10 -u kbr_rest:canary-rest-Vb5nQ1 -X PATCH -H 'Content-Type: application/json' -d '{{\"pause\": {value}}}' http://127.0.0.1:8008/config");
