@@ -159,7 +159,8 @@ wait_booted() { # HOST [SECONDS]
 }
 
 # ---- disks -------------------------------------------------------------------------------------------
-# mount(8) takes any free loop device, also one that was just made for a disk: so one of the two at a time, in all labs (fd 6).
+# Whoever asks for any free loop device, as mount(8) does, may be given one that was just made or let go for a disk. So a disk is held from lab/up to lab/down: a reset empties it
+# where it is, a missing one is an empty file. What has to let go takes the device again under the same lock (fd 6), under which all labs mount.
 
 backing_file() { cat "/sys/block/loop$1/loop/backing_file" 2>/dev/null || true; }
 
@@ -167,7 +168,7 @@ detach_disk() { # LOOP
   local file; file=$(backing_file "$1")
   [[ -n $file ]] || return 0
   if [[ $file != "$OWN"/* ]]; then
-    # Whoever asks for any free loop device may be given this one, and gives it back sooner or later.
+    # Whoever has it gives it back sooner or later.
     wait_for 60 "/dev/loop$1, which holds $file and not a disk of this lab" loop_free "$1"
     return 0
   fi
@@ -178,15 +179,35 @@ loop_free() { [[ -z $(backing_file "$1") ]]; }
 
 attach_disk() { # LOOP FILE
   [[ $(backing_file "$1") == "$2" ]] && return 0
-  detach_disk "$1"
   {
     flock 6
+    detach_disk "$1"
     # LOOP_CTL_ADD makes a loop device of a given number; it fails when there is one already.
     [[ -d /sys/block/loop$1 ]] ||
       perl -e 'open my $c, "+<", "/dev/loop-control" or die "loop-control: $!"; ioctl $c, 0x4C80, $ARGV[0]+0' "$1"
     [[ -b /dev/loop$1 ]] || mknod "/dev/loop$1" b 7 "$1"
     wait_for 60 "/dev/loop$1, which another program has taken" losetup "/dev/loop$1" "$2"
   } 6>"$CACHE/lock.loops"
+}
+
+# Empty, as a new one. The device keeps its file, and what was on it is a hole in that.
+fresh_disk() { # LOOP FILE SIZE
+  if [[ $(backing_file "$1") != "$2" ]]; then
+    rm -f "$2"
+    truncate -s "$3" "$2"
+    attach_disk "$1" "$2"
+    return 0
+  fi
+  truncate -s "$3" "$2"
+  losetup -c "/dev/loop$1"
+  # It is refused while somebody has the device mounted, as the host that was just removed may for a moment.
+  wait_for 20 "/dev/loop$1, which somebody has mounted" blkdiscard "/dev/loop$1"
+}
+
+# There, of size 0: a device that is missing.
+missing_disk() { # LOOP
+  : >"$OWN/disks/missing-$1"
+  attach_disk "$1" "$OWN/disks/missing-$1"
 }
 
 remove_loop() { # LOOP
@@ -294,15 +315,18 @@ host_files() { # HOST
 remove_host() { # HOST
   docker rm -f "$PREFIX$1" >/dev/null 2>&1 || true
   unmount "$OWN/docker/$1"
-  local _ loop; while read -r _ _ loop; do detach_disk "$loop"; done < <(disks "$1")
   clear_cgroups "$1"
+}
+
+detach_disks() { # HOST
+  local _ loop; while read -r _ _ loop; do detach_disk "$loop"; done < <(disks "$1")
 }
 
 # All of this lab that Docker knows, and the disks of its hosts.
 remove_containers() {
   local name pids=()
   for name in "${INFRA[@]}" kbr-seed; do ( docker rm -f "$PREFIX$name" >/dev/null 2>&1 || true ) & pids+=($!); done
-  for name in "${HOSTS[@]}"; do remove_host "$name" & pids+=($!); done
+  for name in "${HOSTS[@]}"; do ( remove_host "$name"; detach_disks "$name" ) & pids+=($!); done
   join "${pids[@]}"
   docker network rm "$NET" >/dev/null 2>&1 || true
 }
@@ -313,9 +337,7 @@ create_host() { # HOST
   remove_host "$host"
   mkdir -p "$OWN/disks"
   while read -r name size loop; do
-    rm -f "$OWN/disks/$host-$name.img"
-    truncate -s "$size" "$OWN/disks/$host-$name.img"
-    attach_disk "$loop" "$OWN/disks/$host-$name.img"
+    fresh_disk "$loop" "$OWN/disks/$host-$name.img" "$size"
     devices+=(--device "/dev/loop$loop:/dev/$name")
   done < <(disks "$host")
   fresh_docker_root "$host"
@@ -334,7 +356,7 @@ start_host() { # HOST [DEVICE...]
   local name _ loop
   mount_store
   while read -r name _ loop; do
-    if [[ " ${*:2} " == *" $name "* ]]; then detach_disk "$loop"
+    if [[ " ${*:2} " == *" $name "* ]]; then missing_disk "$loop"
     else attach_disk "$loop" "$OWN/disks/$1-$name.img"
     fi
   done < <(disks "$1")

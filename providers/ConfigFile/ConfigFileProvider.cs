@@ -63,6 +63,14 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             yield return Error(resource, "confirm_input has no reload_confirm to read it");
         }
 
+        // Root may always read it; whoever else has to gets it by owner or group.
+        if (spec.Text("content") is { HasSecret: true } && spec.OptionalString("mode") is { Length: > 0 } mode && mode[^1] is not ('0' or '1'))
+        {
+            yield return Error(
+                resource, $"mode {mode} lets everyone on the host {(mode[^1] is '2' or '3' ? "change" : "read")} a file that holds a secret",
+                "give mode 0600, or 0640 and the group that reads it");
+        }
+
         if (spec.OptionalString("path") is { } path && (path.EndsWith('/') || path.Any(char.IsControl)))
         {
             yield return Error(resource, $"path '{path}' does not name a file");

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
@@ -30,6 +31,9 @@ internal static class ContainerComparison
             .Add("labels", AttributeValue.Of(spec.Labels))
             .Add("ulimits", AttributeValue.Of(spec.Ulimits))
             .Add("cap_add", Sorted(spec.CapAdd))
+            .Add("cap_drop", Sorted(spec.CapDrop))
+            .Add("security_opt", Sorted(spec.SecurityOpt))
+            .Add(ContainerProvider.Privileged, AttributeValue.Of(false))
             .Add("log_driver", new(spec.LogDriver))
             .Add("log_options", AttributeValue.Of(spec.LogOptions))
             .Add("read_only", AttributeValue.Of(spec.ReadOnly))
@@ -40,10 +44,19 @@ internal static class ContainerComparison
             values = values.Add("hostname", new(hostname));
         }
 
-        return spec.SupervisedBy is null ? values.Add(ContainerProvider.Running, AttributeValue.Of(true)) : values;
+        return spec.SupervisedBy is null
+            ? values.Add(ContainerProvider.Running, AttributeValue.Of(true))
+            : values.Add(ForeignUnits.Attribute, new(ForeignUnits.None));
     }
 
-    public static ImmutableSortedDictionary<string, AttributeValue> Observed(ContainerSpec spec, string containerJson, DockerAnswer image, bool leftover)
+    /// <summary>Whether kbr made the container.</summary>
+    public static bool IsOurs(string containerJson)
+    {
+        using var document = JsonDocument.Parse(containerJson);
+        return Map(document.RootElement.GetProperty("Config"), "Labels").ContainsKey(AddressLabel);
+    }
+
+    public static ImmutableSortedDictionary<string, AttributeValue> Observed(ContainerSpec spec, string containerJson, DockerAnswer image, bool leftover, ForeignUnits? units)
     {
         using var containerDocument = JsonDocument.Parse(containerJson);
         using var imageDocument = image.Status == 200 ? JsonDocument.Parse(image.Json) : null;
@@ -88,6 +101,9 @@ internal static class ContainerComparison
             .Add("labels", AttributeValue.Of(WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)))
             .Add("ulimits", AttributeValue.Of(Ulimits(host)))
             .Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)))
+            .Add("cap_drop", Sorted(List(host, "CapDrop").Select(ContainerSpec.Capability)))
+            .Add("security_opt", Sorted(List(host, "SecurityOpt").Select(ContainerSpec.SecurityOption)))
+            .Add(ContainerProvider.Privileged, AttributeValue.Of(Truth(host, "Privileged")))
             .Add("log_driver", new(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""))
             .Add("log_options", AttributeValue.Of(LogOptions(spec, host)))
             .Add("read_only", AttributeValue.Of(Truth(host, "ReadonlyRootfs")))
@@ -100,7 +116,7 @@ internal static class ContainerComparison
 
         return spec.SupervisedBy is null
             ? values.Add(ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
-            : values;
+            : values.Add(ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
     }
 
     private static string ImageName(ContainerSpec spec, JsonElement container, bool sameImage, int imageStatus)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
@@ -10,6 +11,7 @@ public sealed class ContainerProvider : IHostResourceProvider
 {
     internal const string Running = "running";
     internal const string Leftover = "leftover";
+    internal const string Privileged = "privileged";
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } = new("container", "A container of Docker Engine.",
@@ -29,14 +31,22 @@ public sealed class ContainerProvider : IHostResourceProvider
         new("supervised_by", AttributeKind.String, "The systemd unit that starts and stops it, for example patroni.service."),
         new("labels", AttributeKind.StringMap, "Labels beside the image's own.") { Effect = ChangeEffect.Replace },
         new("ulimits", AttributeKind.StringMap, "Limits by name, soft:hard or one number for both.") { Effect = ChangeEffect.Replace },
-        new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own.") { Effect = ChangeEffect.Replace },
+        new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own; beside none with cap_drop: [ALL].") { Effect = ChangeEffect.Replace },
+        new("cap_drop", AttributeKind.StringList, "Capabilities of Docker's own that it does not get; ALL for none.") { Effect = ChangeEffect.Replace },
+        new("security_opt", AttributeKind.StringList, "Security options, for example no-new-privileges.") { Effect = ChangeEffect.Replace },
         new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.") { Default = "local", Effect = ChangeEffect.Replace },
         new("log_options", AttributeKind.StringMap, "Options of the log driver, for example max-size.") { Effect = ChangeEffect.Replace },
         new("ports", AttributeKind.StringList, "What it listens on in the host's network, for example tcp/5432; checked against other containers of the host."),
         new("validate", AttributeKind.String, "A shell command that must succeed before the container is made and before the former one is stopped."),
         new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.") { Default = false, Effect = ChangeEffect.Replace },
         new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
-    ]);
+    ])
+    {
+        // A unit that is attached to the container may end it when it ends.
+        Computed = ImmutableDictionary<string, ChangeEffect>.Empty
+            .Add(Privileged, ChangeEffect.Replace)
+            .Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
+    };
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -67,6 +77,10 @@ public sealed class ContainerProvider : IHostResourceProvider
         yield return new ContainerRead(spec.Name);
         yield return new ContainerRead(spec.FormerName);
         yield return new ImageRead(spec.Image);
+        if (spec.SupervisedBy is not null)
+        {
+            yield return new ServicesRead();
+        }
     }
 
     /// <inheritdoc />
@@ -78,10 +92,16 @@ public sealed class ContainerProvider : IHostResourceProvider
         var spec = ContainerSpec.Of(resource);
         var container = snapshot.Get(new ContainerRead(spec.Name));
         var former = snapshot.Get(new ContainerRead(spec.FormerName));
+        var units = spec.SupervisedBy is { } own ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), spec.Name, own) : null;
         return container.Status switch
         {
-            200 => new Observation.Present(ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200)),
-            404 => new Observation.Absent(former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null),
+            // Once the container is kbr's own, a unit with other jobs that starts it at times, such as a backup's, is nobody's concern.
+            200 when units?.Problem(spec.Name) is { } problem && !ContainerComparison.IsOurs(container.Json) => new Observation.Unknown(problem),
+            200 => new Observation.Present(ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200, units)) { Note = units?.Note },
+            404 => new Observation.Absent(Join(former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null, units?.Note))
+            {
+                Foreign = units is { Replaceable.IsEmpty: false } ? Comparable.None.Add(ForeignUnits.Attribute, new(units.Value)) : Comparable.None,
+            },
             0 => new Observation.Unknown("Docker Engine does not answer on this host"),
             var status => new Observation.Unknown($"Docker Engine answers {status} when asked for the container {spec.Name}"),
         };
@@ -90,7 +110,7 @@ public sealed class ContainerProvider : IHostResourceProvider
     /// <inheritdoc />
     public Script Render(ResourceChange change)
     {
-        var script = new ContainerScript(ContainerSpec.Of(change.Resource));
+        var script = new ContainerScript(ContainerSpec.Of(change.Resource), change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None));
         var text = change.Operation switch
         {
             ResourceOperation.Delete => script.Delete(),
@@ -100,4 +120,6 @@ public sealed class ContainerProvider : IHostResourceProvider
         };
         return new Script(text) { Deadline = TimeSpan.FromSeconds(180) + (2 * script.StopTimeout) };
     }
+
+    private static string? Join(string? first, string? second) => first is null ? second : second is null ? first : $"{first}; {second}";
 }

@@ -2,12 +2,17 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Supervision;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
 
 /// <summary>Renders the shell that makes, changes and removes a container.</summary>
-internal sealed class ContainerScript(ContainerSpec spec)
+/// <param name="spec">The container as wanted.</param>
+/// <param name="foreignUnits">The units that start the container and are not kbr's, one on each line; empty for none.</param>
+internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits = "")
 {
+    private const string KeptSuffix = ".before-kbr";
+
     private const int Starts = 5;
 
     /// <summary>How long the container may take to stop.</summary>
@@ -51,6 +56,9 @@ internal sealed class ContainerScript(ContainerSpec spec)
         script.Append(
             $$$"""
             ran=
+            if exists "$name" && runs "$name"; then ran=yes; fi
+            set_units_aside
+            find_supervisor
             if exists "$former"; then
                 # A replacement was interrupted: what has the name now is its unproven new container.
                 if [ -z "$supervised" ] || systemctl is-enabled --quiet -- "$unit"; then ran=yes; fi
@@ -60,10 +68,12 @@ internal sealed class ContainerScript(ContainerSpec spec)
                 fi
             elif exists "$name"; then
             {{{(takeOver ? "" : RenderOwnership())}}}
-                if runs "$name" || supervisor_active; then ran=yes; fi
+                if supervisor_active; then ran=yes; fi
                 stop "$name"
-                docker rename "$name" "$former"
+                # One that was made to be removed when it stops is gone; whoever made it is kept instead.
+                if exists "$name"; then docker rename "$name" "$former"; fi
             fi
+            end_units
             fail() {
                 set +e
                 echo "$1" >&2
@@ -82,6 +92,7 @@ internal sealed class ContainerScript(ContainerSpec spec)
                         echo "the former container has its name again and is stopped" >&2
                     fi
                 fi
+                restore_units
                 exit 1
             }
             {{{RenderCreate()}}} >/dev/null || fail "the container $name could not be made"
@@ -91,7 +102,7 @@ internal sealed class ContainerScript(ContainerSpec spec)
         script.Append(spec.SupervisedBy is null
             ? "if start && settled; then :; else fail \"the container $name did not stay up\"; fi\n"
             : "if [ -n \"$ran\" ] && [ -n \"$supervised\" ]; then\n    if start && settled; then :; else fail \"the container $name did not stay up\"; fi\nfi\n");
-        script.Append("if exists \"$former\"; then docker rm -f -- \"$former\" >/dev/null; fi\n)\n");
+        script.Append("drop_former\n)\n");
         return script.ToString();
     }
 
@@ -99,6 +110,12 @@ internal sealed class ContainerScript(ContainerSpec spec)
     public string Update(ImmutableSortedSet<string> changed)
     {
         var script = new StringBuilder("(\n").Append(RenderFunctions());
+        if (changed.Contains(ForeignUnits.Attribute))
+        {
+            // Its end may be the container's, whose own unit starts it again then.
+            script.Append("set_units_aside\nend_units\n");
+        }
+
         if (changed.Contains("restart"))
         {
             script.Append(CultureInfo.InvariantCulture, $"docker update --restart {Quote(spec.Restart)} \"$name\" >/dev/null\n");
@@ -122,7 +139,7 @@ internal sealed class ContainerScript(ContainerSpec spec)
         {
             script.Append(spec.SupervisedBy is null
                 ? "settled || { echo \"the container $name does not stay up, so the former one is kept as $former\" >&2; exit 1; }\n"
-                : "").Append("if exists \"$former\"; then docker rm -f -- \"$former\" >/dev/null; fi\n");
+                : "").Append("drop_former\n");
         }
 
         return script.Append(")\n").ToString();
@@ -146,8 +163,12 @@ internal sealed class ContainerScript(ContainerSpec spec)
         name={{{Quote(spec.Name)}}}
         former={{{Quote(spec.FormerName)}}}
         unit={{{Quote(spec.SupervisedBy ?? "")}}}
-        supervised=
-        if [ -n "$unit" ] && [ "$(systemctl show -p LoadState --value -- "$unit")" = loaded ]; then supervised=yes; fi
+        find_supervisor() {
+            supervised=
+            if [ -n "$unit" ] && [ "$(systemctl show -p LoadState --value -- "$unit")" = loaded ]; then supervised=yes; fi
+        }
+        find_supervisor
+        {{{ForeignUnitScript.Render(foreignUnits, spec.Name)}}}
         # From the list, so that an engine that fails is not taken for a container that is missing.
         exists() {
             found=$(docker container ls -a --format '{{.Names}}') || exit 1
@@ -168,8 +189,34 @@ internal sealed class ContainerScript(ContainerSpec spec)
         }
         # Through the unit first, which would start it again.
         stop() {
+            goes=
+            if runs "$1"; then goes=$(docker container inspect -f '{{.HostConfig.AutoRemove}}' "$1"); fi
             if supervisor_active; then systemctl stop -- "$unit"; fi
-            if runs "$1"; then docker stop -t {{{spec.StopTimeout}}} "$1" >/dev/null; fi
+            if runs "$1"; then docker stop -t {{{spec.StopTimeout}}} "$1" >/dev/null || if exists "$1"; then exit 1; fi; fi
+            # The engine removes it by itself, a moment after it has stopped.
+            if [ "$goes" = true ]; then
+                end=$(($(date +%s) + 30))
+                while exists "$1" && [ "$(date +%s)" -lt "$end" ]; do sleep 0.2; done
+                if exists "$1"; then docker rm -f -- "$1" >/dev/null; fi
+            fi
+        }
+        # What kbr made is removed; what somebody else made is kept, stopped, under another name.
+        drop_former() {
+            if exists "$former"; then
+                if [ -n "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$former")" ]; then
+                    docker rm -f -- "$former" >/dev/null
+                else
+                    kept=$name{{{KeptSuffix}}}
+                    number=1
+                    while exists "$kept"; do
+                        number=$((number + 1))
+                        kept=$name{{{KeptSuffix}}}.$number
+                    done
+                    if runs "$former"; then docker stop -t {{{spec.StopTimeout}}} "$former" >/dev/null; fi
+                    docker update --restart no "$former" >/dev/null
+                    docker rename "$former" "$kept"
+                fi
+            fi
         }
         start() {
             if [ -n "$supervised" ]; then
@@ -232,6 +279,16 @@ internal sealed class ContainerScript(ContainerSpec spec)
         foreach (var capability in spec.CapAdd)
         {
             Add("--cap-add", capability);
+        }
+
+        foreach (var capability in spec.CapDrop)
+        {
+            Add("--cap-drop", capability);
+        }
+
+        foreach (var option in spec.SecurityOpt)
+        {
+            Add("--security-opt", option);
         }
 
         foreach (var mount in spec.Mounts)

@@ -46,6 +46,10 @@ internal sealed record ContainerSpec
 
     public required ImmutableArray<string> CapAdd { get; init; }
 
+    public required ImmutableArray<string> CapDrop { get; init; }
+
+    public required ImmutableArray<string> SecurityOpt { get; init; }
+
     public required string LogDriver { get; init; }
 
     public required IReadOnlyDictionary<string, string> LogOptions { get; init; }
@@ -80,6 +84,8 @@ internal sealed record ContainerSpec
             Labels = spec.Map("labels"),
             Ulimits = spec.Map("ulimits").ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value.Contains(':', StringComparison.Ordinal) ? pair.Value : $"{pair.Value}:{pair.Value}", StringComparer.Ordinal),
             CapAdd = [.. spec.List("cap_add").Select(Capability).Order(StringComparer.Ordinal)],
+            CapDrop = [.. spec.List("cap_drop").Select(Capability).Order(StringComparer.Ordinal)],
+            SecurityOpt = [.. spec.List("security_opt").Select(SecurityOption).Order(StringComparer.Ordinal)],
             LogDriver = spec.OptionalString("log_driver") ?? "local",
             LogOptions = spec.Map("log_options"),
             ReadOnly = spec.Boolean("read_only"),
@@ -92,6 +98,14 @@ internal sealed record ContainerSpec
     {
         var upper = name.ToUpperInvariant();
         return upper.StartsWith("CAP_", StringComparison.Ordinal) ? upper[4..] : upper;
+    }
+
+    /// <summary>Docker takes <c>no-new-privileges</c> with and without its value, and others after a colon or an equals sign.</summary>
+    public static string SecurityOption(string option)
+    {
+        const string NoNewPrivileges = "no-new-privileges";
+        var text = option.Replace(':', '=').ToLowerInvariant();
+        return text is NoNewPrivileges or NoNewPrivileges + "=true" ? NoNewPrivileges : option;
     }
 
     public static IEnumerable<string> Problems(Resource resource)
@@ -126,6 +140,21 @@ internal sealed record ContainerSpec
         foreach (var port in spec.List("ports").Where(port => !IsPort(port)))
         {
             yield return $"port '{port}' is not tcp/NUMBER or udp/NUMBER";
+        }
+
+        foreach (var capability in spec.List("cap_add").Concat(spec.List("cap_drop")).Where(capability => !Capability(capability).All(letter => char.IsAsciiLetterUpper(letter) || letter == '_')))
+        {
+            yield return $"'{capability}' is not a capability such as NET_ADMIN, or ALL";
+        }
+
+        foreach (var both in spec.List("cap_add").Select(Capability).Intersect(spec.List("cap_drop").Select(Capability)))
+        {
+            yield return $"the capability {both} is in cap_add and in cap_drop";
+        }
+
+        foreach (var option in spec.List("security_opt").Where(option => SecurityOption(option) != "no-new-privileges" && !option.Contains('=', StringComparison.Ordinal)))
+        {
+            yield return $"security_opt '{option}' is neither no-new-privileges nor NAME=VALUE";
         }
 
         foreach (var (limit, value) in spec.Map("ulimits"))

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Directory;
@@ -26,7 +27,8 @@ public sealed class DirectoryProvider : IHostResourceProvider
         new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
     ])
     {
-        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Holds, ChangeEffect.Disruptive),
+        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Holds, ChangeEffect.Disruptive).Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
+        MadeAnewFor = ImmutableHashSet.Create(Holds),
     };
 
     /// <inheritdoc />
@@ -43,7 +45,12 @@ public sealed class DirectoryProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => Unwanted(resource) is { } unwanted ? [Stat(resource), unwanted] : [Stat(resource)];
+    public IEnumerable<Read> Reads(Resource resource) =>
+    [
+        Stat(resource),
+        .. Unwanted(resource) is { } unwanted ? [unwanted] : Array.Empty<Read>(),
+        .. IsSupervised(resource) ? [new ServicesRead()] : Array.Empty<Read>(),
+    ];
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
@@ -51,7 +58,8 @@ public sealed class DirectoryProvider : IHostResourceProvider
         .Add("owner", new(resource.Spec.String("owner")))
         .Add("group", new(resource.Spec.String("group")))
         .Add("mode", new(resource.Spec.String("mode")))
-        .AddRange(Unwanted(resource) is null ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))]);
+        .AddRange(Unwanted(resource) is null ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))])
+        .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(ForeignUnits.None))] : []);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
@@ -68,7 +76,12 @@ public sealed class DirectoryProvider : IHostResourceProvider
         }
 
         var isUnwanted = Unwanted(resource) is { } unwanted && snapshot.Get(unwanted) is not null;
+        // Only while there is something to be set aside do they matter here: whoever starts the container would start it on the empty directory.
+        var units = isUnwanted && IsSupervised(resource)
+            ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), resource.Spec.String("used_by"), resource.Spec.String("supervised_by"))
+            : null;
         return new Observation.Present(Comparable.None
+            .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units?.Value ?? ForeignUnits.None))] : [])
             .AddRange(Unwanted(resource) is null ? [] : [KeyValuePair.Create(Holds, new AttributeValue(isUnwanted ? resource.Spec.String("set_aside_with") : Without(resource)))])
             .Add("path", new(path))
             .Add("owner", new(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User)))
@@ -97,6 +110,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             unit={Script.Quote(spec.OptionalString("supervised_by") ?? "")}
             stop_timeout={(int)s_stopTimeout.TotalSeconds}
             {DirectoryScripts.Start}
+            {ForeignUnitScript.Render(change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None), spec.OptionalString("used_by") ?? "")}
             """;
         return change.Operation switch
         {
@@ -111,6 +125,8 @@ public sealed class DirectoryProvider : IHostResourceProvider
     private static StatRead Stat(Resource resource) => new(resource.Spec.String("path"));
 
     private static StatRead? Unwanted(Resource resource) => resource.Spec.OptionalString("set_aside_with") is { } name ? new StatRead($"{resource.Spec.String("path")}/{name}") : null;
+
+    private static bool IsSupervised(Resource resource) => Unwanted(resource) is not null && resource.Spec.Has("used_by") && resource.Spec.Has("supervised_by");
 
     private static string Without(Resource resource) => $"no {resource.Spec.String("set_aside_with")}";
 

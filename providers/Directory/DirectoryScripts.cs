@@ -47,8 +47,10 @@ internal static class DirectoryScripts
                 number=$((number + 1))
                 aside=$path.before-kbr.$number
             done
+            set_units_aside
             if [ -n "$unit" ] && systemctl is-active --quiet -- "$unit"; then systemctl stop -- "$unit"; fi
             if [ -n "$container" ] && [ "$(docker container inspect -f '{{.State.Running}}' "$container" 2>/dev/null)" = true ]; then docker stop -t "$stop_timeout" "$container" >/dev/null; fi
+            end_units
             if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
             mkdir -m 0700 -- "$fresh"
             chown -- "$owner" "$fresh"

@@ -12,6 +12,8 @@ namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 public sealed class SystemdUnitProvider : IHostResourceProvider
 {
     private const string Loaded = "loaded";
+    private const string DropIns = "drop_ins";
+    private const string Fragment = "fragment";
 
     private readonly string _markers;
 
@@ -27,9 +29,10 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
         new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
         new("container", AttributeKind.String, "The container it supervises."),
+        new(DropIns, AttributeKind.StringList, "Drop-ins that may be on the host; any other one of this unit is renamed to PATH.before-kbr.") { Effect = ChangeEffect.Disruptive },
     ])
     {
-        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Loaded, ChangeEffect.Disruptive),
+        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Loaded, ChangeEffect.Disruptive).Add(Fragment, ChangeEffect.Disruptive),
     };
 
     /// <summary>A unit without content is not kbr's own: when it goes from the configuration it stays on the host.</summary>
@@ -44,8 +47,18 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             yield return Error(resource, $"'{unit}' is not a unit name with its suffix, as in patroni.service");
         }
 
+        foreach (var path in resource.Spec.List(DropIns).Where(path => !Definition(resource).CanHave(path)))
+        {
+            yield return Error(resource, $"drop_ins '{path}' is not the path of a drop-in of {unit}", $"give it as in {UnitDefinition.Directory}{unit}.d/limits.conf");
+        }
+
         if (Content(resource) is not { } content)
         {
+            if (resource.Spec.Has(DropIns))
+            {
+                yield return Error(resource, "drop_ins has no content to go with", "drop-ins are compared for units that kbr writes; remove drop_ins");
+            }
+
             yield break;
         }
 
@@ -106,6 +119,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             .Add("active", AttributeValue.Of(resource.Spec.Boolean("active")));
         return Content(resource) is { } content
             ? values.Add("content", AttributeValue.OfText(content)).Add("owner", new("root:root")).Add("mode", new("0644")).Add(Loaded, new(LoadedMarker.Current))
+                .Add(DropIns, Paths(resource.Spec.List(DropIns))).Add(Fragment, new(Path(resource)))
             : values;
     }
 
@@ -119,7 +133,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         }
 
         var values = Comparable.None
-            .Add("enabled", new(Enabled(unit["UnitFileState"])))
+            .Add("enabled", new(Enabled(unit, Content(resource))))
             .Add("active", new(Active(unit["ActiveState"])));
         if (Content(resource) is not { } wanted)
         {
@@ -127,9 +141,22 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         }
 
         var path = Path(resource);
+        var definition = Definition(resource);
+        var remedy = definition.Remedy(unit);
         if (snapshot.Get(new StatRead(path)) is not { } stat)
         {
-            return new Observation.Absent();
+            return new Observation.Absent(remedy);
+        }
+
+        values = values
+            .Add(DropIns, Paths(definition.AllowedDropIns.Concat(definition.ForeignDropIns(unit))))
+            .Add(Fragment, new(definition.Fragment(unit)));
+        if (stat.Kind == "symbolic link" && definition.Fragment(unit) == UnitDefinition.Masked)
+        {
+            // There is no content, owner or mode to differ: that it is masked says it all.
+            return new Observation.Present(values
+                .Add("content", AttributeValue.OfText(wanted)).Add("owner", new("root:root")).Add("mode", new("0644")).Add(Loaded, new(LoadedMarker.Current)))
+            { Note = remedy };
         }
 
         if (!stat.Kind.StartsWith("regular", StringComparison.Ordinal) || snapshot.Get(new FileRead(path)) is not { } content)
@@ -141,7 +168,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             .Add("content", AttributeValue.OfText(content.Text))
             .Add("owner", new($"{stat.User}:{stat.Group}"))
             .Add("mode", new(stat.Mode))
-            .Add(Loaded, new(JudgeLoaded())));
+            .Add(Loaded, new(JudgeLoaded())))
+        { Note = remedy };
 
         string JudgeLoaded()
         {
@@ -178,7 +206,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         var anew = change.Operation != ResourceOperation.Update;
         var content = Content(resource);
         var body = new StringBuilder();
-        var rewritten = content is not null && (anew || change.Changed.Contains("content"));
+        var overlaid = change.Changed.Contains(DropIns) || change.Changed.Contains(Fragment);
+        var rewritten = content is not null && (anew || change.Changed.Contains("content") || change.Changed.Contains(Fragment));
         if (content is null)
         {
             body.Append(
@@ -193,6 +222,11 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         else
         {
             body.Append(new FileSwap(Path(resource)).RenderStart());
+            // A reload of systemd loads drop-ins that it had not seen.
+            if (anew || overlaid || rewritten || change.Changed.Contains(Loaded))
+            {
+                body.Append(RenderSetAside(resource));
+            }
         }
 
         if (rewritten)
@@ -204,7 +238,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             body.Append("chown -- root:root \"$path\"\nchmod -- 0644 \"$path\"\n");
         }
 
-        if (!rewritten && change.Changed.Contains(Loaded))
+        if (!rewritten && (overlaid || change.Changed.Contains(Loaded)))
         {
             body.Append("systemctl daemon-reload\n");
         }
@@ -222,12 +256,48 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         {
             body.Append(state ? RenderStop : "");
         }
-        else if (state || rewritten || change.Changed.Contains(Loaded))
+        else if (state || rewritten || overlaid || change.Changed.Contains(Loaded))
         {
-            body.Append(RenderRun(resource, content is not null, state));
+            body.Append(RenderRun(resource, content is not null, state || rewritten));
         }
 
         return body.ToString();
+    }
+
+    // Whoever started with what is set aside runs by it until it is restarted. The file is dated first, so that a run which is cut off in between leaves a unit that is seen to be older than
+    // its file. A drop-in that came after the start is no reason to restart.
+    private string RenderSetAside(Resource resource)
+    {
+        var allowed = string.Concat(Definition(resource).AllowedDropIns.Select(path => $"        {Script.Quote(path)}) return 0 ;;\n"));
+        return $$"""
+            set_aside() {
+                if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
+                case $1 in
+            {{allowed}}    esac
+                since=$(systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value -- "$unit")
+                if [ -f "$path" ] && [ ! -L "$path" ] && [ -n "$since" ] && [ "$(date -d "${since#* }" +%s)" -ge "$(stat -c %Z -- "$1")" ]; then
+                    {{Marker(resource).RenderRemove().TrimEnd()}}
+                    touch -- "$path"
+                fi
+                kept=$1{{UnitDefinition.AsideSuffix}}
+                number=1
+                while [ -e "$kept" ] || [ -L "$kept" ]; do
+                    number=$((number + 1))
+                    kept=$1{{UnitDefinition.AsideSuffix}}.$number
+                done
+                mv -T -- "$1" "$kept"
+                sync -- "${kept%/*}"
+            }
+            if [ "$(readlink -- "$path")" = /dev/null ]; then rm -f -- "$path"; fi
+            # These directories come before kbr's.
+            for each in /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early; do
+                set_aside "$each/$unit"
+            done
+            for each in /etc/systemd/system /etc/systemd/system.control /run/systemd/system /run/systemd/system.control /run/systemd/transient; do
+                for file in "$each/$unit.d"/*.conf; do set_aside "$file"; done
+            done
+
+            """;
     }
 
     // A file that systemd cannot read is taken back, so that the unit that runs keeps a file it can be restarted from.
@@ -337,6 +407,20 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             """;
     }
 
+    // A unit may start with several others, and be enabled for some of them only.
+    private static string Enabled(UnitState unit, SecretText? content)
+    {
+        var state = Enabled(unit["UnitFileState"]);
+        var missing = state != "true" || content is null ? [] : Installed(content.Reveal()).Where(target => !unit.StartedWith.Contains(target)).ToList();
+        return missing.Count == 0 ? state : $"not with {string.Join(" and ", missing)}";
+    }
+
+    // What has specifiers, such as %i, systemd alone can name.
+    private static IEnumerable<string> Installed(string content) => Lines(content)
+        .Where(line => line.StartsWith("WantedBy=", StringComparison.Ordinal) || line.StartsWith("RequiredBy=", StringComparison.Ordinal))
+        .SelectMany(line => line[(line.IndexOf('=', StringComparison.Ordinal) + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+        .Where(name => !name.Contains('%', StringComparison.Ordinal));
+
     private static string Enabled(string state) => state switch
     {
         "enabled" or "alias" => "true",
@@ -356,7 +440,11 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
 
     private static string Unit(Resource resource) => resource.Spec.OptionalString("unit") ?? resource.Address.Name + ".service";
 
-    private static string Path(Resource resource) => "/etc/systemd/system/" + Unit(resource);
+    private static string Path(Resource resource) => UnitDefinition.Directory + Unit(resource);
+
+    private static UnitDefinition Definition(Resource resource) => new(Unit(resource), [.. resource.Spec.List(DropIns)]);
+
+    private static AttributeValue Paths(IEnumerable<string> paths) => new(string.Join('\n', paths.Distinct().Order(StringComparer.Ordinal)));
 
     private static SecretText? Content(Resource resource) => resource.Spec.Text("content");
 

@@ -25,7 +25,7 @@ internal static class HaproxyFile
 
     /// <summary>The check of a new file, in a container of its own.</summary>
     public static string Check(HaproxySettings settings) =>
-        $"docker run --rm --pull never --network none --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/check,readonly "
+        $"docker run --rm --pull never --network none {HostResources.Confined} --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/check,readonly "
         + $"--entrypoint haproxy {settings.Image} -c -f \"/check/$(basename \"$file\")\"";
 
     public static string Render(PostgresTopology topology, Host proxy)

@@ -3,6 +3,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -15,6 +16,20 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
     private static readonly TimeSpan s_pgbouncerStopTimeout = TimeSpan.FromSeconds(30);
 
     private const long LeastFiles = 4096;
+
+    // None of the three needs a capability: each starts as the user that it runs as, and listens above port 1023.
+    private static readonly IReadOnlyList<string> s_droppedCapabilities = ResourceFactory.List("ALL");
+    private static readonly IReadOnlyList<string> s_securityOptions = ResourceFactory.List("no-new-privileges");
+
+    /// <summary>The containers of this section, each with a unit of its name.</summary>
+    public static ImmutableArray<string> Containers { get; } = [PostgresTopology.PatroniContainer, PostgresTopology.HaproxyContainer, PostgresTopology.PgBouncerContainer];
+
+    /// <summary>The unit of a container, with those of the drop-ins that are its own.</summary>
+    public static UnitDefinition UnitOf(string container, ImmutableArray<string> dropIns)
+    {
+        var unit = new UnitDefinition(Unit(container), []);
+        return unit with { AllowedDropIns = [.. dropIns.Where(unit.CanHave)] };
+    }
 
     /// <summary>What ran a member on a host that is none any more. It is stopped, and RAFT forgets it, before the others and the proxies are told.</summary>
     public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) => [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
@@ -70,6 +85,11 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("ports", Ports(topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft)),
             ("log_options", LogRotation()),
             // Patroni reads these only when it starts, so another value has to be another container.
+            ("read_only", topology.ReadOnly),
+            // Where the image has them, so that they are as writable as they are there without a read-only root.
+            ("tmpfs", ResourceFactory.List("/tmp:mode=1777,size=256m", $"{PostgresTopology.PostgresSocketDirectory}:uid={owner},gid={group},mode=0775")),
+            ("cap_drop", s_droppedCapabilities),
+            ("security_opt", s_securityOptions),
             ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
                 topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword?.Reveal() ?? "",
                 RaftGuard.Module)),
@@ -80,6 +100,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         yield return factory.Make(
             "systemd_unit", PostgresTopology.PatroniContainer, member.Name, at,
             ("container", PostgresTopology.PatroniContainer),
+            ("drop_ins", DropIns(PostgresTopology.PatroniContainer)),
             ("content", SecretText.Plain(ContainerUnit.Render(
                 $"PostgreSQL and Patroni of {topology.Scope}", PostgresTopology.PatroniContainer, topology.StopTimeout, volume.MountPoint)))) with
         { Group = topology.Scope };
@@ -119,7 +140,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("command", HaproxyFile.Command),
             ("user", $"{settings.Uid}:{settings.Gid}"),
             ("mounts", ResourceFactory.List($"{directory}:/usr/local/etc/haproxy:ro")),
+            ("read_only", true),
             ("tmpfs", ResourceFactory.List($"{HaproxyFile.RunDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
+            ("cap_drop", s_droppedCapabilities),
+            ("security_opt", s_securityOptions),
             // A front connection and a server connection each, and the checks.
             ("ulimits", Files((2 * settings.MaxConnections) + 200)),
             ("stop_timeout", (long)s_haproxyStopTimeout.TotalSeconds),
@@ -155,7 +179,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("command", ResourceFactory.List("pgbouncer", PgBouncerFiles.Path)),
             ("user", $"{owner}:{group}"),
             ("mounts", ResourceFactory.List($"{directory}:/etc/pgbouncer:ro")),
+            ("read_only", true),
             ("tmpfs", ResourceFactory.List($"{PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
+            ("cap_drop", s_droppedCapabilities),
+            ("security_opt", s_securityOptions),
             ("ulimits", Files(settings.MaxClientConnections + (settings.MaxDatabaseConnections * topology.Databases.Length) + 200)),
             ("stop_timeout", (long)s_pgbouncerStopTimeout.TotalSeconds),
             ("supervised_by", Unit(PostgresTopology.PgBouncerContainer)),
@@ -180,7 +207,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
 
     private Resource Supervisor(Host host, string container, string description, TimeSpan stopTimeout, string key) => factory.Make(
         "systemd_unit", container, host.Name, section.Place(key),
-        ("container", container), ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null)))) with
+        ("container", container), ("drop_ins", DropIns(container)), ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null)))) with
     { Group = topology.ProxyGroup };
 
     // A file that one proxy cannot be reloaded with does not reach the next.
@@ -195,12 +222,17 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             $"u=$(id -u postgres):$(id -g postgres); v=$(postgres --version); "
             + $"[ \"$u\" = {topology.Uid}:{topology.Gid} ] || {{ echo \"the image runs PostgreSQL as $u, and cluster.yaml says uid {topology.Uid} and gid {topology.Gid}\" >&2; exit 1; }}; "
             + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
-        return $"docker run --rm --pull never --network none --entrypoint sh {topology.Image} -c {Script.Quote(script)}";
+        return $"docker run --rm --pull never --network none {Confined} --entrypoint sh {topology.Image} -c {Script.Quote(script)}";
     }
+
+    /// <summary>The flags by which a container of kbr's own for a moment, such as a check, may do nothing but read.</summary>
+    public const string Confined = "--cap-drop ALL --security-opt no-new-privileges --read-only";
 
     // A container of the same name that somebody else made has another file, and may not survive the signal. It is replaced after this.
     private static string OfOurs(string container, string reload) =>
         $"test -z \"$(docker container inspect -f '{{{{index .Config.Labels \"kbr.address\"}}}}' {container})\" || {{ {reload}; }}";
+
+    private IReadOnlyList<string> DropIns(string container) => ResourceFactory.List(UnitOf(container, topology.DropIns).AllowedDropIns);
 
     private static string Unit(string container) => container + ".service";
 

@@ -11,9 +11,6 @@ internal static class PatroniFile
     /// <summary>Its name in the container.</summary>
     public const string Path = "/etc/patroni/patroni.yml";
 
-    /// <summary>Where PostgreSQL has its unix socket in the image.</summary>
-    private const string SocketDirectory = "/var/run/postgresql";
-
     /// <summary>The user that PostgreSQL runs as in the image; the local socket lets it in as the superuser.</summary>
     private const string SystemUser = "postgres";
 
@@ -61,7 +58,7 @@ internal static class PatroniFile
               username: {Quoted(topology.Replication.Name)}
               password: {ConfigText.Quoted(topology.Replication.Password)}
           parameters:
-            unix_socket_directories: {Quoted(SocketDirectory)}
+            unix_socket_directories: {Quoted(PostgresTopology.PostgresSocketDirectory)}
           pg_hba:{Lines(AccessRules(topology))}
           pg_ident:
             - {Quoted($"{Map} {SystemUser} {InAccessRule(topology.Superuser.Name)}")}

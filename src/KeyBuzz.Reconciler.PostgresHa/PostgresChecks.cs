@@ -44,11 +44,26 @@ internal static class PostgresChecks
                 "leave it so only while a cluster that was installed without one is adopted (docs/adopting.md)");
         }
 
+        Logs(topology, section, findings);
         Synchronous(topology, section, findings);
         LoadBalancer(topology, section, hosts, findings);
         Ports(topology, section, findings);
         Owners(topology, section, findings);
         Pools(topology, section, findings);
+    }
+
+    // PostgreSQL would not start.
+    private static void Logs(PostgresTopology topology, SectionReader section, Findings findings)
+    {
+        const string Parameter = "log_directory";
+        var directories = topology.Directories;
+        if (topology.ReadOnly && topology.Settings.GetValueOrDefault("postgresql.parameters." + Parameter) is ['/', ..] path
+            && !new[] { directories.Data, directories.Archive, "/tmp" }.Any(writable => path == writable || path.StartsWith(writable + "/", StringComparison.Ordinal)))
+        {
+            findings.Error(
+                $"{Parameter} {path} lies in the container, whose root is read-only", section.Section("parameters").Place(Parameter),
+                $"PostgreSQL would not start; what it wrote there was lost with each container", $"give a path under {directories.Archive}, or one without a slash in front, under PGDATA; or '{PostgresSection.ReadOnlyKey}: false'");
+        }
     }
 
     private static void Synchronous(PostgresTopology topology, SectionReader section, Findings findings)

@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -18,11 +19,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     /// <summary>The key that says whether RAFT has a password.</summary>
     public const string RaftPasswordKey = "raft_password";
 
+    /// <summary>Whether the root file system of the members' containers is read-only.</summary>
+    public const string ReadOnlyKey = "read_only";
+
     private static readonly string[] s_keys =
     [
         "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
         "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "slots", "ignore_slots", "superuser", "replication", "application", "database", "users", "databases", "extensions",
-        "haproxy", "pgbouncer", "health",
+        "haproxy", "pgbouncer", "health", "drop_ins", ReadOnlyKey,
     ];
 
     // The runbook's.
@@ -84,6 +88,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Uid = section.Integer("uid", 999, 1),
             Gid = section.Integer("gid", 999, 1),
             SharedMemory = section.Size("shm_size", 1L << 30),
+            ReadOnly = section.Truth(ReadOnlyKey) ?? true,
+            DropIns = DropIns(),
             StopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60)),
             BaseDirectory = directory,
             Volume = volume,
@@ -300,6 +306,18 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return found;
+    }
+
+    private ImmutableArray<string> DropIns()
+    {
+        var words = section.Words("drop_ins", "a list of paths such as /etc/systemd/system/patroni.service.d/limits.conf");
+        foreach (var word in words.Where(word => !HostResources.Containers.Any(container => HostResources.UnitOf(container, [word.Value]).AllowedDropIns.Length > 0)))
+        {
+            _findings.Error(
+                $"'{word.Value}' is not a drop-in of patroni, haproxy or pgbouncer", word.At, null, $"give its path, as in {UnitDefinition.Directory}patroni.service.d/limits.conf");
+        }
+
+        return [.. words.Select(word => word.Value)];
     }
 
     private ImmutableArray<string> Networks()

@@ -31,6 +31,9 @@ public sealed record PostgresTopology
     /// <summary>Where HAProxy has its admin socket, inside its container.</summary>
     public const string HaproxyAdminSocket = "/run/haproxy/admin.sock";
 
+    /// <summary>Where PostgreSQL has its unix socket, inside its container.</summary>
+    public const string PostgresSocketDirectory = "/var/run/postgresql";
+
     /// <summary>Where PgBouncer has its unix socket, inside its container; its own user is let in there as <c>pgbouncer</c>, the administrator, without a password.</summary>
     public const string PgBouncerSocketDirectory = "/run/pgbouncer";
 
@@ -66,6 +69,12 @@ public sealed record PostgresTopology
 
     /// <summary>The size of /dev/shm in the members' containers, in bytes.</summary>
     public required long SharedMemory { get; init; }
+
+    /// <summary>Whether the root file system of the members' containers is read-only; those of the proxies always are.</summary>
+    public required bool ReadOnly { get; init; }
+
+    /// <summary>Drop-ins of the units of this section that may be on the hosts.</summary>
+    public required ImmutableArray<string> DropIns { get; init; }
 
     /// <summary>How long PostgreSQL is given to stop.</summary>
     public required TimeSpan StopTimeout { get; init; }

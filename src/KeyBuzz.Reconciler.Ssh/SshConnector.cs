@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
 using Renci.SshNet;
 using Renci.SshNet.Common;
 
@@ -75,6 +76,11 @@ public sealed class SshConnector : IHostConnector
         var path = _settings.IdentityFile;
         try
         {
+            if (PrivateFile.Problem(path) is { } problem)
+            {
+                throw new HostException(host.Name, $"the private key {path} {problem}", PrivateFile.Remedy(path));
+            }
+
             var certificate = path + "-cert.pub";
             return File.Exists(certificate) ? new PrivateKeyFile(path, null, certificate) : new PrivateKeyFile(path);
         }

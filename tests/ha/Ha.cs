@@ -104,6 +104,9 @@ internal static class Ha
         return outcome.ExitCode == 0 && long.TryParse(outcome.Output.Trim(), CultureInfo.InvariantCulture, out var rows) ? rows : -1;
     }
 
+    /// <summary>Whether a member streams, by Patroni's word.</summary>
+    public static bool IsStreaming(string member) => Known().Any(one => one.Name == member && one.State == "streaming");
+
     /// <summary>Asserts that every line of the checklist holds, at the latest once PgBouncer has forgotten a login that failed while the lead moved (15 s).</summary>
     public static void AssertHealthy(Workspace workspace) => UntilHealthy(workspace, TimeSpan.FromSeconds(60));
 

@@ -30,7 +30,9 @@ public sealed class HandMadeChangeTests
         yield return Case("haproxy.cfg, pgbouncer.ini and userlist.txt", "haproxy-02",
             "echo '# by hand' >> $(find /opt/keybuzz -name haproxy.cfg); echo ';; by hand' >> $(find /opt/keybuzz -name pgbouncer.ini); echo '\"mallory\" \"x\"' >> $(find /opt/keybuzz -name userlist.txt)",
             "config_file.haproxy@HOST update drift content", "config_file.pgbouncer@HOST update drift content", "config_file.pgbouncer-users@HOST update drift content");
-        yield return Case("a unit that was stopped", OnReplica, "systemctl stop patroni.service", "systemd_unit.patroni@HOST update drift active", "patroni_cluster.keybuzz-pg@keybuzz-pg update drift members");
+        yield return Case("a unit that was stopped, and a drop-in that it would start with", OnReplica,
+            "systemctl stop patroni.service; mkdir -p /etc/systemd/system/patroni.service.d; printf '[Service]\\nEnvironment=BY_HAND=1\\n' >/etc/systemd/system/patroni.service.d/x.conf; systemctl daemon-reload",
+            "systemd_unit.patroni@HOST update drift active,drop_ins", "patroni_cluster.keybuzz-pg@keybuzz-pg update drift members");
     }
 
     // What a failed test left changed must not be what the next one finds.

@@ -53,6 +53,19 @@ public sealed class InstallTests
     }
 
     [Test]
+    public void Every_container_runs_without_a_capability_or_new_privileges_on_a_read_only_root()
+    {
+        const string look = "for c in $(docker ps --format '{{.Names}}'); do docker inspect -f '{{.Name}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.ReadonlyRootfs}}' $c; "
+            + "grep -E '^(CapBnd|NoNewPrivs)' /proc/$(docker inspect -f '{{.State.Pid}}' $c)/status; done | tr -s '\\t\\n' '  '";
+        string Confined(string container) => $"/{container} [ALL] [no-new-privileges] true CapBnd: 0000000000000000 NoNewPrivs: 1";
+
+        var said = Lab.OnHosts(Lab.Hosts.Select(host => (host, look)));
+
+        Assert.That(said.Take(3).Select(one => one.Trim()), Is.All.EqualTo(Confined("patroni")));
+        Assert.That(said.Skip(3), Is.All.Contains(Confined("haproxy")).And.All.Contains(Confined("pgbouncer")));
+    }
+
+    [Test]
     public void No_secret_is_in_a_log_a_process_list_a_container_or_a_record_of_any_host()
     {
         // Where they belong: the files that hold them, PostgreSQL's catalogue and RAFT's log under the data volume.

@@ -38,6 +38,27 @@ public sealed class RebootTests
     }
 
     [Test]
+    [DependsOnTest(nameof(Hosts_rebooted_one_after_another_come_back_by_themselves_with_all_rows), AllowFailure = true)]
+    public void An_engine_that_was_stopped_and_started_brings_back_what_runs_on_it_and_with_live_restore_nothing_has_stopped()
+    {
+        var member = Ha.Members.First(one => one != Ha.Leader());
+        const string settings = "/etc/docker/daemon.json";
+        Lab.OnHost(member, $"cp -p {settings} /root/daemon.json; jq '. + {{\"live-restore\": true}}' /root/daemon.json >{settings}; systemctl reload docker");
+        var before = Ha.Started(member);
+
+        // As the upgrade of a package does it.
+        const string upgrade = "systemctl reset-failed docker; systemctl stop docker.socket docker.service 2>&1; systemctl start docker.service; timeout 30 sh -c 'until systemctl is-active --quiet UNIT; do sleep 0.2; done'";
+        Lab.OnHost(member, upgrade.Replace("UNIT", "patroni"));
+        Assert.That(Ha.Started(member), Is.EqualTo(before), "with live-restore the postmaster goes on, and its unit attaches to it again");
+
+        Lab.OnHost(member, $"cp -p /root/daemon.json {settings}; systemctl reload docker");
+        Lab.OnHosts([(member, upgrade.Replace("UNIT", "patroni")), ("haproxy-02", upgrade.Replace("UNIT", "haproxy pgbouncer"))]);
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
+        Assert.That(Ha.Started(member), Is.Not.EqualTo(before));
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
     [DependsOnTest(nameof(Hosts_that_all_lost_power_at_once_come_back_by_themselves_with_all_rows), AllowFailure = true)]
     public void A_member_whose_volume_is_missing_at_boot_starts_no_empty_database_and_the_plan_says_what_is_wrong()
     {

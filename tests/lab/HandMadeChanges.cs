@@ -72,21 +72,37 @@ internal static class HandMadeChanges
         [
             new(Db1, "systemctl stop kbr-app.service; docker rm -f app", $"container.app@{Db1} create drift", $"systemd_unit.kbr-app@{Db1} update drift active"),
             Update(Db2, "systemd_unit.kbr-app", "content", "echo '# by hand' >> /etc/systemd/system/kbr-app.service"),
+            Update(Db2, "container.app", "foreign_units", ForeignUnit),
             Update(Db3, "systemd_unit.kbr-app", "loaded", "touch /etc/systemd/system/kbr-app.service"),
             Update(Lb1, "systemd_unit.kbr-app", "active", "systemctl stop kbr-app.service"),
             Created(Lb2, "systemd_unit.kbr-app", "rm /etc/systemd/system/kbr-app.service"),
             Created(Lb2, "config_file.app", "rm /opt/keybuzz/app/app.conf"),
+        ],
+        [
+            App(Db1, "cap_drop", ".HostConfig.CapDrop = null"),
+            App(Db2, "security_opt", """.HostConfig.SecurityOpt = ["seccomp=unconfined"]"""),
+            // One that is listed beside it is none of it.
+            Update(Db3, "systemd_unit.kbr-app", "drop_ins",
+                "d=/etc/systemd/system/kbr-app.service.d; mkdir $d; printf '[Service]\\nEnvironment=A=1\\n' | tee $d/x.conf >$d/allowed.conf; systemctl daemon-reload; systemctl restart kbr-app"),
+            Update(Lb1, "systemd_unit.kbr-app", "fragment",
+                "mkdir -p /etc/systemd/system.control; cp /etc/systemd/system/kbr-app.service /etc/systemd/system.control/; systemctl daemon-reload; systemctl restart kbr-app"),
+            new(Lb2, "ln -sf /dev/null /etc/systemd/system/kbr-app.service; systemctl daemon-reload", $"systemd_unit.kbr-app@{Lb2} update drift enabled,fragment"),
         ],
     ];
 
     /// <summary>Attributes that are compared and have no row above, each with the reason.</summary>
     public static readonly IReadOnlyDictionary<string, string> NotByThemselves = new Dictionary<string, string>
     {
+        ["container.privileged"] = "the lab's hosts cannot start a privileged container: ContainerTests.One_field_that_changed_is_one_difference",
         ["directory.path"] = "another path is another directory: what is left is a directory that is gone, or something else at its place",
         ["image.digest"] = "an image is looked up by its digest: another one is an image that is gone",
         ["volume.file_system"] = "another file system on the device is refused, never mended: A_device_formatted_by_hand_is_refused_and_named",
         ["volume.mounted"] = "only with what uses it stopped: A_stopped_unit_and_its_unmounted_volume_are_shown_as_those_two_and_no_directory_is_created",
     };
+
+    private const string ForeignUnit =
+        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/usr/bin/docker start app\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/app-docker.service; "
+        + "systemctl daemon-reload; systemctl enable -q app-docker.service";
 
     private const string Retag = "docker tag $(docker images -q --filter label=kbr.test=2) kbr-archive/tiny:1";
 

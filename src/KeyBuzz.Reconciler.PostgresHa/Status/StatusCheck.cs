@@ -12,9 +12,11 @@ public static class StatusCheck
     /// <param name="topology">The cluster.</param>
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="patience">How long it is measured again.</param>
+    /// <param name="scope">What it is judged by; null for the whole checklist.</param>
     /// <param name="waits">Told once, with what does not hold yet, when it has to be waited.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public static async Task<ClusterStatus> SettleAsync(PostgresTopology topology, Fleet fleet, TimeSpan patience, Action<ClusterStatus> waits, CancellationToken cancellationToken)
+    public static async Task<ClusterStatus> SettleAsync(
+        PostgresTopology topology, Fleet fleet, TimeSpan patience, StatusScope? scope, Action<ClusterStatus> waits, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(waits);
         var begun = TimeProvider.System.GetTimestamp();
@@ -22,7 +24,8 @@ public static class StatusCheck
         while (true)
         {
             var asked = TimeProvider.System.GetTimestamp();
-            var status = await RunAsync(topology, fleet, cancellationToken).ConfigureAwait(false);
+            var whole = await RunAsync(topology, fleet, cancellationToken).ConfigureAwait(false);
+            var status = scope?.Of(whole) ?? whole;
             if (status.Verdict != StatusVerdict.NotOk || TimeProvider.System.GetElapsedTime(begun) > patience)
             {
                 return status;

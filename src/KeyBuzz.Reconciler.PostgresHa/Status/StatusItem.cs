@@ -19,7 +19,44 @@ public enum StatusVerdict
 /// <param name="Name">What is looked at, for example <c>lag</c>.</param>
 /// <param name="Verdict">How it stands.</param>
 /// <param name="Measured">What was measured, for the operator.</param>
-public sealed record StatusItem(string Name, StatusVerdict Verdict, string Measured);
+public sealed record StatusItem(string Name, StatusVerdict Verdict, string Measured)
+{
+    /// <summary>What it is about.</summary>
+    public StatusTopic Topic { get; init; }
+
+    /// <summary>Where it does not hold or could not be read; empty where it holds, or where it is the cluster's as a whole.</summary>
+    public ImmutableArray<StatusPlace> Places { get; init; } = [];
+}
+
+/// <summary>What an item of the checklist is about.</summary>
+public enum StatusTopic
+{
+    /// <summary>Patroni and replication, of the cluster as a whole.</summary>
+    Members,
+
+    /// <summary>Whether hosts answer.</summary>
+    Hosts,
+
+    /// <summary>Units, containers and the ports they listen on.</summary>
+    Services,
+
+    /// <summary>HAProxy.</summary>
+    Haproxy,
+
+    /// <summary>PgBouncer.</summary>
+    Pooler,
+
+    /// <summary>Extensions of the databases.</summary>
+    Extensions,
+
+    /// <summary>SQL through the proxies.</summary>
+    Doors,
+}
+
+/// <summary>A service on a host.</summary>
+/// <param name="Service">The service; empty for the host itself.</param>
+/// <param name="Host">The host.</param>
+public sealed record StatusPlace(string Service, string Host);
 
 /// <summary>What the checklist comes to, for somebody who has to decide at once.</summary>
 /// <param name="Writes">Whether the application can write through the load balancer.</param>

@@ -37,7 +37,7 @@ internal sealed partial class StatusJudgement
         string[] causes =
         [
             .. unreachable.Select(host => $"{host} unreachable"),
-            .. TroublesOf(UnitTrouble),
+            .. TroublesOf(UnitTrouble).Select(one => one.Text),
             .. Health.IsPaused ? ["Patroni is paused"] : (string[])[],
         ];
         var first = items.FirstOrDefault(item => item.Verdict == StatusVerdict.NotOk) ?? items.FirstOrDefault(item => item.Verdict == StatusVerdict.Unknown);

@@ -27,21 +27,21 @@ internal sealed partial class StatusJudgement
     public ClusterStatus Judge()
     {
         var items = ImmutableArray.CreateBuilder<StatusItem>();
-        items.Add(Reachable());
-        items.Add(EachRuns("units", (host, name) => UnitTrouble(host, name)));
-        items.Add(EachRuns("containers", (host, name) => ContainerTrouble(host, name)));
-        items.AddRange(Members());
-        items.Add(HaproxyValid());
-        items.Add(HaproxySees());
-        items.Add(Pools());
-        items.Add(Listeners());
-        items.AddRange(_topology.Extensions.Select(Extension));
+        items.Add(Reachable() with { Topic = StatusTopic.Hosts });
+        items.Add(EachRuns("units", (host, name) => UnitTrouble(host, name)) with { Topic = StatusTopic.Services });
+        items.Add(EachRuns("containers", (host, name) => ContainerTrouble(host, name)) with { Topic = StatusTopic.Services });
+        items.AddRange(Members().Select(item => item with { Topic = StatusTopic.Members }));
+        items.Add(HaproxyValid() with { Topic = StatusTopic.Haproxy });
+        items.Add(HaproxySees() with { Topic = StatusTopic.Haproxy });
+        items.Add(Pools() with { Topic = StatusTopic.Pooler });
+        items.Add(Listeners() with { Topic = StatusTopic.Services });
+        items.AddRange(_topology.Extensions.Select(Extension).Select(item => item with { Topic = StatusTopic.Extensions }));
         if (_reads.VectorExtension is { } vector)
         {
-            items.Add(VectorOnReplica(vector));
+            items.Add(VectorOnReplica(vector) with { Topic = StatusTopic.Extensions });
         }
 
-        items.AddRange(_doors.GroupBy(door => door.Way.Split(' ')[0] switch { "load" => door.Way, var kind => kind }).Select(group => Door("sql through " + group.Key, [.. group])));
+        items.AddRange(_doors.GroupBy(door => door.Way.Split(' ')[0] switch { "load" => door.Way, var kind => kind }).Select(group => Door("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.Doors }));
         return new ClusterStatus(items.ToImmutable(), Conclude(items));
     }
 
@@ -51,10 +51,13 @@ internal sealed partial class StatusJudgement
 
     private StatusItem Reachable()
     {
-        var failed = All.Where(host => Of(host) is null).Select(host => $"{host.Name}: {_hosts.GetValueOrDefault(host.Name).Error ?? "not read"}").ToList();
+        var failed = All.Where(host => Of(host) is null).ToList();
         return failed.Count == 0
             ? new StatusItem("hosts", StatusVerdict.Ok, $"{All.Count()} of {All.Count()} answer over SSH")
-            : new StatusItem("hosts", StatusVerdict.Unknown, string.Join("; ", failed));
+            : new StatusItem("hosts", StatusVerdict.Unknown, string.Join("; ", failed.Select(host => $"{host.Name}: {_hosts.GetValueOrDefault(host.Name).Error ?? "not read"}")))
+            {
+                Places = [.. failed.Select(host => new StatusPlace("", host.Name))],
+            };
     }
 
     // "patroni 3/3, haproxy 2/2, pgbouncer 2/2", or what is wrong where. A host that cannot be read has its own line.
@@ -63,23 +66,31 @@ internal sealed partial class StatusJudgement
         var troubles = TroublesOf(trouble);
         var counts = string.Join(", ", Services.Select(service =>
             $"{service.Name} {service.Hosts.Count(host => Of(host) is { } snapshot && trouble(snapshot, service.Name) is null)}/{service.Hosts.Length}"));
-        return troubles.Count == 0 ? Item(name, All, counts) : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles)}");
+        return troubles.Count == 0
+            ? Item(name, All, counts)
+            : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles.Select(one => one.Text))}")
+            {
+                Places = [.. troubles.Select(one => one.Place)],
+            };
     }
 
     private (string Name, ImmutableArray<Host> Hosts)[] Services =>
         [(StatusReads.Patroni, _topology.Members), (StatusReads.Haproxy, _topology.Proxies), (StatusReads.PgBouncer, _topology.Proxies)];
 
-    private List<string> TroublesOf(Func<Snapshot, string, string?> trouble) => [.. Services.SelectMany(service => service.Hosts
+    private List<(StatusPlace Place, string Text)> TroublesOf(Func<Snapshot, string, string?> trouble) => [.. Services.SelectMany(service => service.Hosts
         .Where(host => Of(host) is not null)
-        .Select(host => trouble(Of(host)!, service.Name) is { } wrong ? $"{service.Name} on {host.Name} {wrong}" : null)
-        .OfType<string>())];
+        .Select(host => (Place: new StatusPlace(service.Name, host.Name), Wrong: trouble(Of(host)!, service.Name)))
+        .Where(one => one.Wrong is not null)
+        .Select(one => (one.Place, $"{one.Place.Service} on {one.Place.Host} {one.Wrong}")))];
 
-    private static string? UnitTrouble(Snapshot host, string name)
+    private string? UnitTrouble(Snapshot host, string name)
     {
         var unit = host.Get(new UnitRead(name + ".service"));
         var state = unit["ActiveState"];
+        var trouble = HostResources.UnitOf(name, _topology.DropIns).Trouble(unit);
         return unit["LoadState"] == "not-found" || unit.Properties.Count == 0 ? "does not exist"
-            : state != "active" ? $"is {state} ({unit["Result"]})"
+            : state != "active" ? $"is {state} ({unit["Result"]}){(trouble is null ? "" : $" and {trouble}")}"
+            : trouble is not null ? $"is active but {trouble}"
             : unit["UnitFileState"] != "enabled" ? $"is active but {unit["UnitFileState"]}: it will not start at boot"
             : null;
     }
@@ -100,17 +111,19 @@ internal sealed partial class StatusJudgement
     {
         var wrong = _topology.Proxies.Where(host => Of(host) is not null)
             .Select(host => (host.Name, Answer: Of(host)!.Get(StatusReads.HaproxyCheck)))
-            .Where(pair => pair.Answer.ExitCode != 0)
-            .Select(pair => $"{pair.Name}: {LastLine(pair.Answer.Output)}").ToList();
+            .Where(pair => pair.Answer.ExitCode != 0).ToList();
         return wrong.Count == 0
             ? Item("haproxy configuration", _topology.Proxies, $"valid on {_topology.Proxies.Count(host => Of(host) is not null)} of {_topology.Proxies.Length}, by haproxy -c")
-            : new StatusItem("haproxy configuration", StatusVerdict.NotOk, string.Join("; ", wrong));
+            : new StatusItem("haproxy configuration", StatusVerdict.NotOk, string.Join("; ", wrong.Select(pair => $"{pair.Name}: {LastLine(pair.Answer.Output)}")))
+            {
+                Places = [.. wrong.Select(pair => new StatusPlace(StatusReads.Haproxy, pair.Name))],
+            };
     }
 
     private StatusItem HaproxySees()
     {
         var said = new List<string>();
-        var good = true;
+        var wrong = ImmutableArray.CreateBuilder<StatusPlace>();
         foreach (var proxy in _topology.Proxies.Where(host => Of(host) is not null))
         {
             var answer = Of(proxy)!.Get(_reads.HaproxyTable);
@@ -125,26 +138,32 @@ internal sealed partial class StatusJudgement
                 && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
                 && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true);
             // A cluster of one member has no replica to read from.
-            good &= up.Count == 1 && up[0] == Leader && poolers.Count > 0 && poolersUp == poolers.Count && (_topology.Haproxy.ReadPort is null || reads > 0 || _topology.Members.Length == 1);
+            if (up.Count != 1 || up[0] != Leader || poolers.Count == 0 || poolersUp != poolers.Count || (_topology.Haproxy.ReadPort is not null && reads == 0 && _topology.Members.Length > 1))
+            {
+                wrong.Add(new StatusPlace(StatusReads.Haproxy, proxy.Name));
+            }
+
             said.Add(answer.Status != 200
                 ? $"{proxy.Name}: its statistics page does not answer on port {_topology.Haproxy.StatsPort}"
                 : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer {poolersUp}/{poolers.Count}{(_topology.Haproxy.ReadPort is null ? "" : $", reads from {reads}")}");
         }
 
-        return good ? Item("haproxy's view", _topology.Proxies, string.Join("; ", said)) : new StatusItem("haproxy's view", StatusVerdict.NotOk, string.Join("; ", said));
+        return wrong.Count == 0
+            ? Item("haproxy's view", _topology.Proxies, string.Join("; ", said))
+            : new StatusItem("haproxy's view", StatusVerdict.NotOk, string.Join("; ", said)) { Places = wrong.ToImmutable() };
     }
 
     private StatusItem Pools()
     {
         var said = new List<string>();
-        var good = true;
+        var wrong = ImmutableArray.CreateBuilder<StatusPlace>();
         foreach (var proxy in _topology.Proxies.Where(host => Of(host) is not null))
         {
             var pools = Of(proxy)!.Get(_reads.Pools);
             var config = Of(proxy)!.Get(_reads.PoolerConfig);
             if (pools.ExitCode != 0 || config.ExitCode != 0)
             {
-                good = false;
+                wrong.Add(new StatusPlace(StatusReads.PgBouncer, proxy.Name));
                 said.Add($"{proxy.Name}: {LastLine(pools.ExitCode != 0 ? pools.Output : config.Output)}");
                 continue;
             }
@@ -153,13 +172,19 @@ internal sealed partial class StatusJudgement
             var differs = Wanted().Where(pair => settings.GetValueOrDefault(pair.Key) != pair.Value)
                 .Select(pair => $"{pair.Key} is {settings.GetValueOrDefault(pair.Key, "missing")} and not {pair.Value}").ToList();
             var application = CommaTable.Read(pools.Output).Where(row => row.GetValueOrDefault("database") == _topology.ApplicationDatabase.Name).ToList();
-            good &= differs.Count == 0;
+            if (differs.Count > 0)
+            {
+                wrong.Add(new StatusPlace(StatusReads.PgBouncer, proxy.Name));
+            }
+
             said.Add(differs.Count > 0
                 ? $"{proxy.Name}: {string.Join(", ", differs)}"
                 : $"{proxy.Name}: {settings["pool_mode"]}, {Sum(application, "cl_active")} clients on {Sum(application, "sv_active") + Sum(application, "sv_idle") + Sum(application, "sv_used")} servers, {Sum(application, "cl_waiting")} waiting");
         }
 
-        return good ? Item("pgbouncer", _topology.Proxies, string.Join("; ", said)) : new StatusItem("pgbouncer", StatusVerdict.NotOk, string.Join("; ", said));
+        return wrong.Count == 0
+            ? Item("pgbouncer", _topology.Proxies, string.Join("; ", said))
+            : new StatusItem("pgbouncer", StatusVerdict.NotOk, string.Join("; ", said)) { Places = wrong.ToImmutable() };
     }
 
     private IEnumerable<KeyValuePair<string, string>> Wanted()
@@ -181,13 +206,19 @@ internal sealed partial class StatusJudgement
         // A host is named once, with the ports and who asked.
         var wrong = asked.SelectMany(from => _reads.Listeners
             .Select(listener => (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port))))
-            .Where(seen => seen.State != PortState.Answered))
-            .GroupBy(seen => (seen.listener.Host.Name, seen.State))
-            .Select(group => $"{group.Key.Name}: {string.Join(", ", group.Select(seen => $"{seen.listener.What} {seen.listener.Host.Address}:{seen.listener.Port}").Distinct())} "
-                + $"{(group.Key.State == PortState.Refused ? "refuses" : "is silent to")} {string.Join(" and ", group.Select(seen => seen.from.Name).Distinct())}").ToList();
+            .Where(seen => seen.State != PortState.Answered)).ToList();
         return wrong.Count == 0
             ? Item("listeners", _topology.Proxies, $"{_reads.Listeners.Count()} ports answer the proxies")
-            : new StatusItem("listeners", StatusVerdict.NotOk, string.Join("; ", wrong));
+            : new StatusItem("listeners", StatusVerdict.NotOk, string.Join("; ", wrong.GroupBy(seen => (seen.listener.Host.Name, seen.State)).Select(group =>
+                $"{group.Key.Name}: {string.Join(", ", group.Select(seen => $"{seen.listener.What} {seen.listener.Host.Address}:{seen.listener.Port}").Distinct())} "
+                + $"{(group.Key.State == PortState.Refused ? "refuses" : "is silent to")} {string.Join(" and ", group.Select(seen => seen.from.Name).Distinct())}")))
+            {
+                Places = [.. wrong.Select(seen => new StatusPlace(
+                    _topology.Members.Contains(seen.listener.Host) ? StatusReads.Patroni
+                    : seen.listener.Port == _topology.PgBouncer.Port ? StatusReads.PgBouncer
+                    : StatusReads.Haproxy,
+                    seen.listener.Host.Name)).Distinct()],
+            };
     }
 
     private StatusItem Extension(PostgresExtension extension)
@@ -227,9 +258,16 @@ internal sealed partial class StatusJudgement
     {
         var unmeasured = doors.Where(door => !door.Measured).Select(door => $"{door.From}: {door.Trouble}").ToList();
         var wrong = doors.Where(door => door.Measured).Select(door => DoorTrouble(door) is { } trouble ? $"from {door.From}: {trouble}" : null).OfType<string>().ToList();
+
+        // What comes through the load balancer may go through any of them.
+        ImmutableArray<StatusPlace> places =
+        [
+            .. doors.Where(door => !door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal) && (!door.Measured || DoorTrouble(door) is not null))
+                .Select(door => new StatusPlace(door.Way.StartsWith("HAProxy", StringComparison.Ordinal) ? StatusReads.Haproxy : StatusReads.PgBouncer, door.From)),
+        ];
         var servers = string.Join(" and ", doors.Select(door => door.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct());
-        return wrong.Count > 0 ? new StatusItem(name, StatusVerdict.NotOk, string.Join("; ", wrong))
-            : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured))
+        return wrong.Count > 0 ? new StatusItem(name, StatusVerdict.NotOk, string.Join("; ", wrong)) { Places = places }
+            : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured)) { Places = places }
             : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {doors.Count} of {doors.Count} proxies");
     }
 

@@ -414,6 +414,8 @@ public sealed class Applier
         {
             DeleteData = change.DeleteData,
             Adopt = change.Cause == Cause.Adopted || change.Record is { Created: false },
+            Found = change.Differences.Where(difference => difference.Before is not null)
+                .ToImmutableSortedDictionary(difference => difference.Name, difference => difference.Before!.Value, StringComparer.Ordinal),
         };
 
         private async Task<string?> OnAllAsync(IEnumerable<string> hosts, string text)

@@ -24,10 +24,9 @@ public sealed class CredentialsFile
     {
         var source = SourceText.Read(path, shownAs);
         var findings = new Findings();
-        if (!OperatingSystem.IsWindows()
-            && (File.GetUnixFileMode(path) & (UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite)) != 0)
+        if (PrivateFile.Problem(path) is { } problem)
         {
-            findings.Warning($"{shownAs} can be read by other users", new SourceLocation(shownAs, 1, 1, ""), null, $"chmod 600 {shownAs}");
+            findings.Error($"the credentials file {shownAs} {problem}", new SourceLocation(shownAs, 1, 1, ""), null, PrivateFile.Remedy(shownAs));
         }
 
         return Parse(source, findings);

@@ -75,6 +75,11 @@ internal sealed class ProbeAnswer
         answer.Tools(groups.Of<RaftRead>(), "a", read => containers.IndexOf(read.Container));
         answer.Queries(groups.Of<SqlRead>(), containers);
         answer.Units(groups.Of<UnitRead>());
+        foreach (var read in groups.Of<ServicesRead>())
+        {
+            answer._answers[read] = answer.Services();
+        }
+
         answer.Ports(groups.Of<PortRead>());
         return new Snapshot(answer._answers.ToImmutable());
     }
@@ -257,11 +262,52 @@ internal sealed class ProbeAnswer
             }
         }
 
+        var files = Lines(Part("unitfiles").Payload);
         foreach (var read in reads)
         {
-            var properties = byName.GetValueOrDefault(read.Name) ?? byName.GetValueOrDefault(read.Name + ".service");
-            _answers[read] = new UnitState(properties ?? ImmutableDictionary<string, string>.Empty);
+            var properties = byName.GetValueOrDefault(read.Name) ?? byName.GetValueOrDefault(read.Name + ".service") ?? ImmutableDictionary<string, string>.Empty;
+            // One that is loaded and whose file is gone still counts.
+            var loaded = properties.GetValueOrDefault("DropInPaths", "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            _answers[read] = new UnitState(properties)
+            {
+                DropIns = [.. files.Concat(loaded).Where(path => IsDropIn(path, read.Name)).Distinct().Order(StringComparer.Ordinal)],
+                StartedWith = [.. files.Where(path => path.EndsWith("/" + read.Name, StringComparison.Ordinal)).Select(Target).Distinct().Order(StringComparer.Ordinal)],
+            };
         }
+    }
+
+    private static bool IsDropIn(string path, string unit) =>
+        path.Contains($"/{unit}.d/", StringComparison.Ordinal)
+        && (path.StartsWith("/etc/systemd/", StringComparison.Ordinal)
+            || (path.StartsWith("/run/systemd/", StringComparison.Ordinal) && !path.StartsWith("/run/systemd/generator", StringComparison.Ordinal)));
+
+    // /etc/systemd/system/multi-user.target.wants/patroni.service
+    private static string Target(string link) => Path.GetFileNameWithoutExtension(Path.GetFileName(Path.GetDirectoryName(link)!));
+
+    private List<ServiceState> Services()
+    {
+        var clients = Lines(Part("clients").Payload).Select(line => line.Split(' ', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1].Trim());
+        List<ServiceState> services = [];
+        foreach (var block in Encoding.UTF8.GetString(Part("services").Payload.Span).Split("\n\n"))
+        {
+            var properties = block.Split('\n').Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToList();
+            if (properties.Find(pair => pair[0] == "Id") is { } id)
+            {
+                var commands = properties.Where(pair => pair[0].StartsWith("Exec", StringComparison.Ordinal)).Select(pair => new ServiceCommand(pair[0], Command(pair[1])));
+                services.Add(new ServiceState(id[1], properties.Find(pair => pair[0] == "LoadState")?[1] ?? "", [.. commands], [.. clients[id[1]]]));
+            }
+        }
+
+        return services;
+    }
+
+    // { path=/usr/bin/docker ; argv[]=/usr/bin/docker stop haproxy ; ignore_errors=no ; … }
+    private static string Command(string text)
+    {
+        const string Begin = "argv[]=";
+        var begin = text.IndexOf(Begin, StringComparison.Ordinal);
+        var end = text.LastIndexOf(" ; ignore_errors=", StringComparison.Ordinal);
+        return begin >= 0 && end > begin ? text[(begin + Begin.Length)..end] : text;
     }
 
     private void Ports(IReadOnlyList<PortRead> reads)

@@ -12,7 +12,9 @@ public static class ProbeScript
     internal const int LargestFile = 8 * 1024 * 1024;
 
     private const string UnitProperties =
-        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,Result,Type";
+        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,DropInPaths,Result,Type";
+
+    private const string ServiceProperties = "Id,LoadState,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecReload,ExecStop,ExecStopPost";
 
     /// <summary>The script that answers the reads.</summary>
     /// <param name="reads">The reads.</param>
@@ -42,6 +44,7 @@ public static class ProbeScript
         RenderPaths(script, groups);
         RenderDocker(script, groups, nonce);
         RenderUnits(script, groups);
+        RenderServices(script, groups);
         RenderClockAndRecords(script, groups);
         RenderHttp(script, groups, nonce);
         RenderContainers(script, groups, nonce);
@@ -233,6 +236,39 @@ public static class ProbeScript
         }
 
         script.Append(" 2>/dev/null; end units $?\n");
+
+        // From the disk: systemd lists a drop-in only once it has loaded it.
+        script.Append("for u in");
+        foreach (var unit in units)
+        {
+            script.Append(' ').Append(Script.Quote(unit.Name));
+        }
+
+        script.Append(
+            """
+            ; do for f in /etc/systemd/system/*.wants/"$u" /etc/systemd/system/*.requires/"$u" /etc/systemd/system/"$u".d/*.conf /etc/systemd/system.control/"$u".d/*.conf \
+            /run/systemd/system/"$u".d/*.conf /run/systemd/system.control/"$u".d/*.conf /run/systemd/transient/"$u".d/*.conf
+            do if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\n' "$f"; fi; done; done; end unitfiles 0
+
+            """);
+    }
+
+    // With --all, as a glob leaves out what does not run now. A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells.
+    private static void RenderServices(StringBuilder script, ReadGroups groups)
+    {
+        if (groups.Of<ServicesRead>().Count == 0)
+        {
+            return;
+        }
+
+        script.Append(CultureInfo.InvariantCulture, $"systemctl show --all --no-pager -p {ServiceProperties} -- '*.service' 2>/dev/null; end services $?\n");
+        script.Append(
+            """
+            for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)
+            u=; while IFS= read -r l; do case $l in *.service) u=${l##*/}; break;; esac; done 2>/dev/null <"$p/cgroup"
+            if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done; end clients 0
+
+            """);
     }
 
     private static void RenderClockAndRecords(StringBuilder script, ReadGroups groups)

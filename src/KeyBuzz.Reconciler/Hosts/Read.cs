@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>A question to a host, from a closed set. None of them changes anything, by construction: only <see cref="ProbeScript"/> turns them into shell.</summary>
@@ -33,8 +35,12 @@ public sealed record ContainerRead(string Name) : Read<DockerAnswer>;
 /// <summary>An image by reference, as Docker Engine's API describes it (<c>GET /images/REF/json</c>).</summary>
 public sealed record ImageRead(string Reference) : Read<DockerAnswer>;
 
-/// <summary>Properties of a systemd unit (<c>systemctl show</c>).</summary>
+/// <summary>Properties of a systemd unit (<c>systemctl show</c>), and the files of this host that belong to it beside its own.</summary>
 public sealed record UnitRead(string Name) : Read<UnitState>;
+
+/// <summary>Every service that systemd has loaded, with its commands and the clients of a container engine that run in it. Commands may hold passwords: they are judged
+/// and never shown.</summary>
+public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>;
 
 /// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
 public sealed record PortRead(string Address, int Port) : Read<PortState>;
@@ -155,6 +161,13 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
     /// <summary>A property's value; empty when absent.</summary>
     public string this[string name] => Properties.TryGetValue(name, out var value) ? value : "";
 
+    /// <summary>The drop-ins that somebody put on this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not, sorted. Not those that a package or a generator
+    /// brought, nor those for many units, such as <c>service.d</c>.</summary>
+    public ImmutableArray<string> DropIns { get; init; } = [];
+
+    /// <summary>The units of whose start this one is a part, by a link in <c>/etc/systemd/system</c> (<c>TARGET.wants</c>, <c>TARGET.requires</c>), sorted.</summary>
+    public ImmutableArray<string> StartedWith { get; init; } = [];
+
     /// <summary>When the unit last became active; null when it never did.</summary>
     public DateTimeOffset? ActiveSince => ParseTimestamp(this["ActiveEnterTimestamp"]);
 
@@ -168,6 +181,18 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
             : null;
     }
 }
+
+/// <summary>A service of systemd, as far as it concerns containers.</summary>
+/// <param name="Name">Its name, with its suffix.</param>
+/// <param name="LoadState">As <c>systemctl show</c> says it; <c>not-found</c> of one that runs and whose file is gone.</param>
+/// <param name="Commands">What its file runs.</param>
+/// <param name="Clients">The command lines of container clients that run in it, words separated by spaces.</param>
+public sealed record ServiceState(string Name, string LoadState, ImmutableArray<ServiceCommand> Commands, ImmutableArray<string> Clients);
+
+/// <summary>A command of a service.</summary>
+/// <param name="Kind">The setting, such as <c>ExecStart</c>.</param>
+/// <param name="Line">Its words, separated by spaces.</param>
+public sealed record ServiceCommand(string Kind, string Line);
 
 /// <summary>What a port did.</summary>
 public enum PortState

@@ -396,15 +396,25 @@ public class FleetReader : IAsyncDisposable
             try
             {
                 var record = RecordJson.Read(text, _cluster.Name, _providers);
+                Understand(record);
                 (record.Address.Host != host && _providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
             }
-            catch (FormatException exception)
+            catch (Exception exception) when (exception is FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
             {
                 error = $"a record in {RecordScript.Directory(_cluster.Name)} cannot be used: {exception.Message}";
             }
         }
 
         return (own.ToImmutable(), others.ToImmutable(), error);
+    }
+
+    // A record that its own type cannot ask about or compare is damaged, and makes its host an error instead of the run.
+    private void Understand(ResourceRecord record)
+    {
+        var (provider, resource) = (_providers.Get(record.Address.Type), record.ToResource());
+        _ = provider.Reads(resource).ToHashSet();
+        _ = provider.Links(resource);
+        _ = provider.Desired(resource);
     }
 
     // Records go with the disk: into a host that was made from a copy of another, and along with one that got another name. What they speak of is not what is there, or is not called that any more.

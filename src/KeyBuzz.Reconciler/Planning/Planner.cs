@@ -309,8 +309,18 @@ public sealed class Planner
             case Observation.Absent absent when record is { Pending: false } && IsElsewhere(record, node.Resource):
                 AddMove(work, node, record, desired, absent.Note);
                 break;
+            case Observation.Absent { Foreign.IsEmpty: false } absent when record is null && !work.Input.Options.Adopt.Any(pattern => pattern.Matches(address)):
+                work.Diagnostics.Add(Diagnostic.Error(
+                    $"{address} is not there, and would be made by something that is not kbr's",
+                    node.Resource.Location,
+                    detail: string.Join(", ", absent.Foreign.Select(pair => $"{pair.Key}: {Shown(pair.Value)}")),
+                    remedy: $"take it over with --adopt '{address}', or remove by hand what makes it",
+                    host: address.Host,
+                    address: address.ToString()));
+                work.Block(address, "something that is not kbr's would make it");
+                break;
             case Observation.Absent absent:
-                AddCreate(work, node, record, desired, absent.Note);
+                AddCreate(work, node, record, desired, absent.Note, absent.Foreign);
                 break;
             case Observation.Present present:
                 PlanPresent(work, node, record, desired, present);
@@ -331,13 +341,16 @@ public sealed class Planner
         work.Add(new PlannedChange(node.Resource.Address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Deferred = true, Record = record, Note = note });
     }
 
-    private void AddCreate(Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)
+    private void AddCreate(
+        Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note,
+        ImmutableSortedDictionary<string, AttributeValue>? foreign = null)
     {
         var cause = record switch { null => Cause.New, { Pending: true } => Cause.Interrupted, _ => Cause.Drift };
-        var differences = desired.Select(pair => new AttributeDifference(pair.Key, null, pair.Value, cause, ChangeEffect.InPlace));
+        var differences = desired.Select(pair => new AttributeDifference(pair.Key, foreign?.GetValueOrDefault(pair.Key), pair.Value, cause, ChangeEffect.InPlace));
         work.Add(new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
         {
-            Record = Record(node, desired, created: record?.Created ?? true),
+            // What kbr makes anew is its own, whoever made the former one.
+            Record = Record(node, desired, created: record is not { Pending: true, Created: false }),
             Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
         });
     }
@@ -495,7 +508,7 @@ public sealed class Planner
         }
 
         // What kbr makes anew is its own from then on.
-        next = next with { Created = next.Created || replace };
+        next = next with { Created = next.Created || replace || differences.Any(difference => schema.MadeAnewFor.Contains(difference.Name)) };
         work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), []) { Record = next, Note = note });
     }
 
@@ -551,7 +564,7 @@ public sealed class Planner
                 .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
                 .ToImmutableArray()
             : [];
-        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData });
+        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData && action == ResourceAction.Delete });
     }
 
     // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to delete it, too.

@@ -83,6 +83,9 @@ public sealed record ResourceSchema(string Type, string Description, IReadOnlyLi
     /// <summary>What a change costs of values that are compared but cannot be given, such as what a process has loaded; in place where it is not said.</summary>
     public IReadOnlyDictionary<string, ChangeEffect> Computed { get; init; } = ImmutableDictionary<string, ChangeEffect>.Empty;
 
+    /// <summary>Values in whose change the thing is made anew, though others of it stay: from then on it is kbr's own.</summary>
+    public IReadOnlySet<string> MadeAnewFor { get; init; } = ImmutableHashSet<string>.Empty;
+
     /// <summary>What a change of that attribute costs.</summary>
     public ChangeEffect EffectOf(string name) => Find(name)?.Effect ?? Computed.GetValueOrDefault(name, ChangeEffect.InPlace);
 

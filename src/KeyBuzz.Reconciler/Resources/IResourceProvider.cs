@@ -126,6 +126,9 @@ public sealed record ResourceChange(ResourceOperation Operation, Resource Resour
     /// <summary>Whether the operator asked for data to be deleted and confirmed it.</summary>
     public bool DeleteData { get; init; }
 
+    /// <summary>Of the attributes that differ, the values that the plan found and showed.</summary>
+    public ImmutableSortedDictionary<string, string> Found { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
     /// <summary>Whether the operator named this resource with <c>--adopt</c>: a thing kbr did not make may be taken over.</summary>
     public bool Adopt { get; init; }
 }

@@ -21,6 +21,9 @@ public abstract record Observation
     {
         /// <summary>Of a volume: whether its device holds nothing at all, so that whatever once lay under it is gone.</summary>
         public bool IsBlank { get; init; }
+
+        /// <summary>Attributes that have a value although it is not there, and that somebody else made so: such as whoever would make it again.</summary>
+        public ImmutableSortedDictionary<string, AttributeValue> Foreign { get; init; } = ImmutableSortedDictionary<string, AttributeValue>.Empty;
     }
 
     /// <summary>It is there, with these values under the same names as the desired ones.</summary>

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -117,7 +118,11 @@ internal static class ApplyCommand
             {
                 terminal.Line();
                 var patience = outcome.Succeeded ? topology.Health.GateTimeout : TimeSpan.Zero;
-                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience, abort).ConfigureAwait(false);
+                // With --target the rest is for another apply to make.
+                var scope = options.Targets.IsEmpty
+                    ? null
+                    : new StatusScope(topology, outcome.Done.Where(change => change.Action is not (ResourceAction.Adopt or ResourceAction.Forget)).Select(change => change.Address));
+                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience, scope, abort).ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }
         }

@@ -52,7 +52,7 @@ internal static class RestartCommand
             }
 
             terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, Stopwatch.GetElapsedTime(begun)) : "");
-            return await StatusCommand.ShowSettledAsync(session, topology, terminal, json, topology.Health.GateTimeout, abort).ConfigureAwait(false) == ExitCode.Done
+            return await StatusCommand.ShowSettledAsync(session, topology, terminal, json, topology.Health.GateTimeout, scope: null, abort).ConfigureAwait(false) == ExitCode.Done
                 ? ExitCode.Done : ExitCode.Error;
         }));
         return command;

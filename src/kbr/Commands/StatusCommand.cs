@@ -27,15 +27,28 @@ internal static class StatusCommand
         Show(session, topology, terminal, json, await StatusCheck.RunAsync(topology, session.Fleet, cancellationToken).ConfigureAwait(false));
 
     /// <summary>Gives a cluster that was just changed time to settle, shows what was measured last, and answers the exit code.</summary>
-    public static async Task<int> ShowSettledAsync(Session session, PostgresTopology topology, Terminal terminal, bool json, TimeSpan patience, CancellationToken cancellationToken)
+    /// <param name="session">The hosts of this run.</param>
+    /// <param name="topology">The cluster.</param>
+    /// <param name="terminal">Where it is shown.</param>
+    /// <param name="json">Whether as JSON.</param>
+    /// <param name="patience">How long it is measured again.</param>
+    /// <param name="scope">The part of the checklist that counts; null for all of it.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<int> ShowSettledAsync(
+        Session session, PostgresTopology topology, Terminal terminal, bool json, TimeSpan patience, StatusScope? scope, CancellationToken cancellationToken)
     {
-        var status = await StatusCheck.SettleAsync(topology, session.Fleet, patience, now => terminal.ErrorLine(
+        var status = await StatusCheck.SettleAsync(topology, session.Fleet, patience, scope, now => terminal.ErrorLine(
             $"Not settled yet ({string.Join(", ", now.Items.Where(item => item.Verdict == StatusVerdict.NotOk).Select(item => item.Name))}); measured again for up to {patience.TotalSeconds:0} s …",
             Terminal.Tone.Plain), cancellationToken).ConfigureAwait(false);
-        return Show(session, topology, terminal, json, status);
+        if (scope is not null && !json)
+        {
+            terminal.Line("The part of the checklist that concerns what was changed; kbr status shows all of it:");
+        }
+
+        return Show(session, topology, terminal, json, status, scope is null ? topology.Scope : $"the changed part of {topology.Scope}");
     }
 
-    private static int Show(Session session, PostgresTopology topology, Terminal terminal, bool json, ClusterStatus status)
+    private static int Show(Session session, PostgresTopology topology, Terminal terminal, bool json, ClusterStatus status, string? subject = null)
     {
         var next = CopyableCommand.Of(session.Cluster.File, "plan");
         if (json)
@@ -44,7 +57,7 @@ internal static class StatusCommand
         }
         else
         {
-            StatusView.Show(terminal, topology.Scope, status, next);
+            StatusView.Show(terminal, subject ?? topology.Scope, status, next);
         }
 
         return status.Verdict switch

@@ -49,7 +49,7 @@ internal sealed class CredentialsFileTests : LoaderFixture
 
     [Test]
     [Platform(Exclude = "Win")]
-    public void A_file_that_others_can_read_is_a_warning()
+    public void A_file_that_others_can_read_or_change_is_refused()
     {
         var path = Put("credentials/postgres.env", "A=b\n");
         if (!OperatingSystem.IsWindows())
@@ -57,8 +57,15 @@ internal sealed class CredentialsFileTests : LoaderFixture
             System.IO.File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.GroupRead);
         }
 
-        Assert.That(Shown(Load(Header).Warnings).Single(), Is.EqualTo(
-            "credentials/postgres.env:1:1: credentials/postgres.env can be read by other users (chmod 600 credentials/postgres.env)"));
+        var refused = Assert.Throws<DiagnosticException>(() => Load(Header))!;
+        Assert.That(Shown(refused.Diagnostics), Does.Contain(
+            "credentials/postgres.env:1:1: the credentials file credentials/postgres.env has mode 0440: others can read it (chmod 0600 credentials/postgres.env)"));
+        if (!OperatingSystem.IsWindows())
+        {
+            System.IO.File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.OtherWrite);
+        }
+
+        Assert.That(Shown(Assert.Throws<DiagnosticException>(() => Load(Header))!.Diagnostics), Has.One.Contains("has mode 0402: others can change it"));
     }
 
     [Test]

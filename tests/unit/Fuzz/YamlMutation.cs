@@ -96,7 +96,7 @@ internal static class YamlMutation
         }
     }
 
-    // The same file in another writing: keys in another order, other quotes, flow for block, an alias for a value that stands twice.
+    // The same file in another writing: keys in another order, other quotes, flow for block.
     private static void Rewrite(Dice dice, List<YamlNode> nodes)
     {
         switch (dice.Any(nodes))
@@ -115,14 +115,6 @@ internal static class YamlMutation
                 break;
             case YamlScalarNode { Value: { Length: > 0 } text } scalar when !IsKey(nodes, scalar) && !char.IsAsciiDigit(text[0]) && text is not ("true" or "false" or "on" or "off" or "null" or "~"):
                 scalar.Style = dice.OneIn(2) ? ScalarStyle.DoubleQuoted : ScalarStyle.SingleQuoted;
-                var (twin, key) = nodes.OfType<YamlMappingNode>().SelectMany(map => map.Children.Select(pair => (map, pair)))
-                    .Where(one => one.pair.Value is YamlScalarNode other && other.Value == text && !ReferenceEquals(other, scalar)).Select(one => (one.map, one.pair.Key)).FirstOrDefault();
-                if (twin is not null && dice.OneIn(2))
-                {
-                    scalar.Anchor = new AnchorName("t" + dice.Below(100_000));
-                    twin.Children[key] = scalar;
-                }
-
                 break;
         }
     }

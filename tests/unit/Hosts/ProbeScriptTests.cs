@@ -232,6 +232,39 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
+    public void The_drop_ins_of_a_unit_are_those_that_somebody_put_on_the_host_loaded_or_not()
+    {
+        var output = $"Id=a.service\nNames=a.service\nDropInPaths=/usr/lib/systemd/system/service.d/vendor.conf /run/systemd/generator/a.service.d/g.conf /run/systemd/transient/a.service.d/t.conf\n\n{Nonce} units 0\n"
+            + "/etc/systemd/system/multi-user.target.wants/a.service\n/etc/systemd/system/a.service.d/not yet loaded.conf\n/etc/systemd/system/b.service.d/x.conf\n"
+            + $"\n{Nonce} unitfiles 0\n\n{Nonce} end 0\n";
+
+        var unit = ProbeScript.Parse([new UnitRead("a.service")], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new UnitRead("a.service"));
+
+        Assert.That(unit.DropIns, Is.EqualTo(new[] { "/etc/systemd/system/a.service.d/not yet loaded.conf", "/run/systemd/transient/a.service.d/t.conf" }));
+        Assert.That(unit.StartedWith, Is.EqualTo(new[] { "multi-user.target" }));
+    }
+
+    [Test]
+    public void Services_come_with_their_commands_and_the_container_clients_that_run_in_them()
+    {
+        const string Output =
+            "ExecStart={ path=/usr/bin/docker ; argv[]=/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b ; ignore_errors=no ; start_time=[n/a] ; pid=7 ; code=(null) ; status=0/0 }\n"
+            + "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; start_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n"
+            + "Id=app-docker.service\nLoadState=loaded\n\nId=gone.service\nLoadState=not-found\n\n"
+            + Nonce + " services 0\ngone.service /usr/bin/docker start -a app \n\n" + Nonce + " clients 0\n\n" + Nonce + " end 0\n";
+        Read[] reads = [new ServicesRead()];
+
+        var services = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(Output)).Get(new ServicesRead());
+
+        Assert.That(services.Select(service => $"{service.Name} {service.LoadState}"), Is.EqualTo(new[] { "app-docker.service loaded", "gone.service not-found" }));
+        Assert.That(services[0].Commands, Is.EqualTo(new[]
+        {
+            new ServiceCommand("ExecStart", "/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b"), new ServiceCommand("ExecStop", "/usr/bin/docker stop app"),
+        }));
+        Assert.That(services[1].Clients, Is.EqualTo(new[] { "/usr/bin/docker start -a app" }));
+    }
+
+    [Test]
     public void One_curl_asks_for_every_container_and_image()
     {
         var script = ProbeScript.Render([new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")], Nonce);

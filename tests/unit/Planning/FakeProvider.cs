@@ -16,7 +16,10 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
         new AttributeDefinition("made_with", AttributeKind.String, "Stays what it was.") { FixedBecause = "it was made with it" },
         new AttributeDefinition("text", AttributeKind.Text, "A text.") { MayHoldSecret = true },
         .. attributes,
-    ]);
+    ])
+    {
+        MadeAnewFor = type == "renewed" ? ImmutableHashSet.Create("value") : [],
+    };
 
     public bool HoldsData(Resource resource) => holdsData;
 

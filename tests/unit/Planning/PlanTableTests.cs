@@ -126,6 +126,44 @@ public sealed class PlanTableTests
         var record = new ResourceRecord(Thing, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
         var plan = Run([], [record], new() { [Thing] = Observed("x") }, new PlanOptions { Destroy = true, DeleteData = true });
         Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
+        Assert.That(plan.Changes.Single().DeleteData, Is.False, "nothing is deleted, and nothing says so");
+    }
+
+    [TestCase("data", ResourceAction.Forget)]
+    [TestCase("renewed", ResourceAction.Delete)]
+    public void What_kbr_made_anew_of_an_adopted_thing_is_its_own_from_then_on(string type, ResourceAction destroyed)
+    {
+        var address = new Address(type, "one", "host-1");
+        var adopted = new ResourceRecord(address, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var wanted = new Resource(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "wanted")));
+        PlannedChange Planned(Observation observation) => Run([wanted], [adopted], new() { [address] = observation }, new PlanOptions()).Changes.Single();
+        PlannedChange Destroyed(PlannedChange change) =>
+            Run([], [change.Record!], new() { [address] = Observed("wanted") }, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single();
+
+        var updated = Planned(new Observation.Present(Comparable.None.Add("value", new AttributeValue("by hand"))));
+        Assert.Multiple(() =>
+        {
+            Assert.That((Destroyed(updated).Action, Destroyed(updated).DeleteData), Is.EqualTo((destroyed, destroyed == ResourceAction.Delete)));
+            Assert.That(Destroyed(Planned(new Observation.Absent())).Action, Is.EqualTo(ResourceAction.Delete), "it was gone, and kbr made it");
+        });
+    }
+
+    [Test]
+    public void What_would_come_back_by_somebody_elses_doing_is_made_only_when_it_is_adopted()
+    {
+        var gone = new Observation.Absent { Foreign = Comparable.None.Add("value", new AttributeValue("theirs")) };
+        var recorded = new ResourceRecord(Thing, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var wanted = new Resource(Thing, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "wanted")));
+        Plan Planned(IEnumerable<ResourceRecord> records, params AddressPattern[] adopt) =>
+            Run([wanted], records, new() { [Thing] = gone }, new PlanOptions { Adopt = [.. adopt] });
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(Planned([]).Diagnostics.Single().Summary, Is.EqualTo($"{Thing} is not there, and would be made by something that is not kbr's"));
+            Assert.That(Planned([]).Changes, Is.Empty);
+            Assert.That(Planned([], new AddressPattern("*")).Changes.Single().Differences.Single().Before!.Value, Is.EqualTo("theirs"));
+            Assert.That(Planned([recorded]).Changes.Single().Action, Is.EqualTo(ResourceAction.Create), "it was imported");
+        });
     }
 
     [Test]
@@ -367,7 +405,7 @@ public sealed class PlanTableTests
 
     private static Plan Run(IEnumerable<Resource> desired, IEnumerable<ResourceRecord> records, Dictionary<Address, Observation> observed, PlanOptions options)
     {
-        var providers = new ProviderRegistry([new FakeProvider(), new FakeProvider("data", holdsData: true), new FakeProvider("entry"), new FakeProvider("disk")]);
+        var providers = new ProviderRegistry([new FakeProvider(), new FakeProvider("data", holdsData: true), new FakeProvider("renewed", holdsData: true), new FakeProvider("entry"), new FakeProvider("disk")]);
         var graph = ResourceGraph.Build(desired, providers);
         return new Planner(providers, Fingerprints).Plan(new PlanInput(
             graph, records.ToImmutableDictionary(record => record.Address), observed.ToImmutableDictionary(), ImmutableSortedDictionary<string, string>.Empty, options));

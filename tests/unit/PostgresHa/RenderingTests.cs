@@ -136,7 +136,13 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [Test]
     public void Names_from_the_credentials_file_are_shown_and_passwords_are_masked()
     {
-        System.IO.File.WriteAllText(Path.Combine(Folder, "my.env"), "POSTGRES_DB=keybuzz\nPOSTGRES_APP_PASS=canary-of-the-application\n");
+        var file = Path.Combine(Folder, "my.env");
+        System.IO.File.WriteAllText(file, "POSTGRES_DB=keybuzz\nPOSTGRES_APP_PASS=canary-of-the-application\n");
+        if (!OperatingSystem.IsWindows())
+        {
+            System.IO.File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+
         Environment.Remove("POSTGRES_APP_PASS");
 
         var secrets = Load(Minimal + "secrets: { file: my.env }\n").Secrets;
@@ -294,6 +300,40 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Assert.That(container.Integer("shm_size"), Is.EqualTo(1L << 30));
             Assert.That(container.Map("log_options"), Does.ContainKey("max-size"));
         });
+    }
+
+    [Test]
+    public void A_unit_waits_for_the_engine_and_neither_requires_nor_starts_it_and_does_not_stop_a_container_that_its_client_has_left()
+    {
+        var cluster = Load(Minimal);
+        foreach (var name in new[] { "patroni@db-slave-01", "haproxy@haproxy-01", "pgbouncer@haproxy-01" })
+        {
+            var unit = Content(cluster, "systemd_unit." + name);
+            Assert.That(unit, Does.Not.Contain("Requires=").And.Not.Contain("Wants=docker").And.Not.Contain("BindsTo=").And.Not.Contain("PartOf="), name);
+            Assert.That(unit, Does.Contain("After=docker.service").And.Contain("ExecStartPre=/bin/systemctl is-active --quiet docker.service"), name);
+            Assert.That(unit, Does.Contain("ExecStop=/bin/sh -c 'test -z \"$$MAINPID\" || exec /usr/bin/docker stop "), name);
+        }
+    }
+
+    [Test]
+    public void Every_container_drops_all_capabilities_takes_no_new_privileges_and_has_a_read_only_root()
+    {
+        var containers = Load(Minimal).Resources.Where(resource => resource.Address.Type == "container").Select(resource => resource.Spec).ToList();
+        Assert.That(containers, Has.Count.EqualTo(7));
+        Assert.That(containers.Select(spec => string.Join(',', spec.List("cap_drop"))), Is.All.EqualTo("ALL"));
+        Assert.That(containers.Select(spec => string.Join(',', spec.List("security_opt"))), Is.All.EqualTo("no-new-privileges"));
+        Assert.That(containers.Select(spec => spec.Boolean("read_only")), Is.All.True);
+        Assert.That(Find(Load(With("read_only: false")), "container.patroni@db-slave-01").Spec.Boolean("read_only"), Is.False);
+    }
+
+    [Test]
+    public void A_listed_drop_in_is_allowed_on_its_own_unit_alone()
+    {
+        const string dropIn = "/etc/systemd/system/haproxy.service.d/limits.conf";
+        var cluster = Load(With($"drop_ins: [{dropIn}]"));
+        Assert.That(Find(cluster, "systemd_unit.haproxy@haproxy-01").Spec.List("drop_ins"), Is.EqualTo(new[] { dropIn }));
+        Assert.That(Find(cluster, "systemd_unit.pgbouncer@haproxy-01").Spec.List("drop_ins"), Is.Empty);
+        Assert.That(Find(cluster, "systemd_unit.patroni@db-slave-01").Spec.List("drop_ins"), Is.Empty);
     }
 
     [Test]

@@ -61,6 +61,19 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.That(Warnings(Changed("members: db", "members: db-master-01")).Single(), Does.Contain("nothing takes over when it is lost"));
 
     [Test]
+    public void Logs_in_a_read_only_container_are_refused_with_the_two_ways_out()
+    {
+        Assert.That(OnlyError(With("parameters: { log_directory: /var/log/postgresql }")), Does.Contain("log_directory /var/log/postgresql lies in the container, whose root is read-only").And.Contain("read_only: false"));
+        Assert.That(() => Load(With("parameters: { log_directory: /opt/keybuzz/postgres/archive/log }")), Throws.Nothing);
+        Assert.That(() => Load(With("parameters: { log_directory: log }")), Throws.Nothing);
+        Assert.That(() => Load(With("read_only: false", "parameters: { log_directory: /var/log/postgresql }")), Throws.Nothing);
+    }
+
+    [Test]
+    public void A_drop_in_of_another_unit_is_refused() =>
+        Assert.That(OnlyError(With("drop_ins: [/etc/systemd/system/docker.service.d/x.conf]")), Does.Contain("is not a drop-in of patroni, haproxy or pgbouncer"));
+
+    [Test]
     public void A_member_named_twice_is_refused() =>
         Assert.That(OnlyError(Changed("members: db", "members: [db-master-01, db-slave-01, db-slave-02, db-slave-02]")), Does.Contain("'db-slave-02' is named twice in 'members' [a host runs one Patroni]"));
 
@@ -325,7 +338,7 @@ internal sealed class ValidationTests : BlueprintFixture
     {
         string[] values = ["null", "[]", "{}", "x", "-1", "99999999999999999999", "{ a: { b: [c] } }", "[null, {}]"];
         var keys = Minimal.Split('\n').Where(line => line.StartsWith("  ", StringComparison.Ordinal) && !line.StartsWith("   ", StringComparison.Ordinal) && !line.Contains("role:", StringComparison.Ordinal)).Select(line => line.Trim().Split(':')[0])
-            .Concat(["scope", "ports", "uid", "shm_size", "stop_timeout", "directory", "directories", "first_leader", "locale", "networks", "dynamic", "parameters", "superuser", "application", "database", "users", "databases", "extensions", "health"]);
+            .Concat(["scope", "ports", "uid", "shm_size", "stop_timeout", "directory", "directories", "first_leader", "locale", "networks", "dynamic", "parameters", "superuser", "application", "database", "users", "databases", "extensions", "health", "drop_ins", "read_only"]);
         var refused = 0;
         foreach (var key in keys)
         {

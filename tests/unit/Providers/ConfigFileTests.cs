@@ -36,6 +36,18 @@ public sealed class ConfigFileTests
         return new Resource(new Address("config_file", "app", "h1"), more.Aggregate(spec, (set, pair) => set.With(pair.Name, pair.Value)));
     }
 
+    [TestCase("0600", true)]
+    [TestCase("0640", true)]
+    [TestCase("0644", false)]
+    [TestCase("0602", false)]
+    public void A_secret_may_not_lie_in_a_file_that_everyone_may_read_or_change(string mode, bool allowed)
+    {
+        var secret = new SecretText([new SecretText.Part("password = ", false), new SecretText.Part("canary", true)]);
+        var findings = _provider.Validate(File("", ("content", secret), ("mode", mode))).ToList();
+        Assert.That(findings.Select(one => one.Summary), allowed ? Is.Empty : Has.One.Contains($"mode {mode} lets everyone on the host"));
+        Assert.That(_provider.Validate(File("no secret", ("mode", mode))), Is.Empty);
+    }
+
     private ScriptResult Apply(Resource resource, ResourceOperation operation = ResourceOperation.Create, params string[] changed)
     {
         var script = _provider.Render(new ResourceChange(operation, resource, [.. changed]));

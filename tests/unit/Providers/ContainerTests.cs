@@ -19,7 +19,7 @@ public sealed class ContainerTests
          "Config":{"Image":"registry.example/tiny:1@sha256:00000000000000000000000000000000000000000000000000000000000000aa","Hostname":"h1","User":"app",
            "Env":["A=1","PATH=/usr/bin","LANG=C"],"Cmd":["sleep","inf"],"Entrypoint":["/init"],"StopTimeout":60,"Labels":{"maintainer":"x","kbr.address":"container.app@h1"}},
          "HostConfig":{"NetworkMode":"host","ShmSize":67108864,"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"Ulimits":[{"Name":"nofile","Soft":1024,"Hard":2048}],
-           "CapAdd":["CAP_NET_ADMIN"],"LogConfig":{"Type":"local","Config":{"max-size":"10m","compress":"true"}},"ReadonlyRootfs":false,"Tmpfs":{"/run":"size=1m"}},
+           "CapAdd":["CAP_NET_ADMIN"],"CapDrop":["ALL"],"SecurityOpt":["no-new-privileges:true"],"Privileged":false,"LogConfig":{"Type":"local","Config":{"max-size":"10m","compress":"true"}},"ReadonlyRootfs":false,"Tmpfs":{"/run":"size=1m"}},
          "Mounts":[{"Type":"bind","Source":"/etc/app","Destination":"/cfg","RW":false},{"Type":"bind","Source":"/data","Destination":"/data","RW":true},{"Type":"volume","Name":"f00","Destination":"/var/lib/app","RW":true}]}
         """;
 
@@ -33,14 +33,17 @@ public sealed class ContainerTests
             .With("mounts", new[] { "/data/:/data", "/etc/app:/cfg:ro" })
             .With("ulimits", ImmutableDictionary<string, string>.Empty.Add("nofile", "1024:2048"))
             .With("cap_add", new[] { "net_admin" })
+            .With("cap_drop", new[] { "all" })
+            .With("security_opt", new[] { "no-new-privileges" })
             .With("log_options", ImmutableDictionary<string, string>.Empty.Add("max-size", "10m"))
             .With("tmpfs", new[] { "/run:size=1m" });
         return new Resource(new Address("container", "app", "h1"), values.Aggregate(set, (all, pair) => all.With(pair.Name, pair.Value)));
     }
 
-    private Observation Observe(Resource resource, string json = ContainerJson, int status = 200, int former = 404, DockerAnswer? image = null) => _provider.Observe(resource, new Snapshot(
+    private Observation Observe(Resource resource, string json = ContainerJson, int status = 200, int former = 404, DockerAnswer? image = null, params ServiceState[] services) => _provider.Observe(resource, new Snapshot(
         ImmutableDictionary<Read, object?>.Empty
             .Add(new ContainerRead("app"), new DockerAnswer(status, json))
+            .Add(new ServicesRead(), services)
             .Add(new ContainerRead("app.kbr-old"), new DockerAnswer(former, "{}"))
             .Add(new ImageRead(resource.Spec.String("image")), image ?? new DockerAnswer(200, ImageJson))));
 
@@ -70,6 +73,9 @@ public sealed class ContainerTests
     [TestCase("\"Name\":\"no\"", "\"Name\":\"always\"", "restart=always")]
     [TestCase("\"Soft\":1024", "\"Soft\":1", "ulimits=nofile=1:2048")]
     [TestCase("[\"CAP_NET_ADMIN\"]", "null", "cap_add=")]
+    [TestCase("\"CapDrop\":[\"ALL\"]", "\"CapDrop\":null", "cap_drop=")]
+    [TestCase("[\"no-new-privileges:true\"]", "[\"seccomp=unconfined\"]", "security_opt=seccomp=unconfined")]
+    [TestCase("\"Privileged\":false", "\"Privileged\":true", "privileged=true")]
     [TestCase("\"Type\":\"local\"", "\"Type\":\"json-file\"", "log_driver=json-file")]
     [TestCase("\"10m\"", "\"1g\"", "log_options=max-size=1g")]
     [TestCase("\"ReadonlyRootfs\":false", "\"ReadonlyRootfs\":true", "read_only=true")]
@@ -117,6 +123,80 @@ public sealed class ContainerTests
         Assert.That(Differences(container, Observe(container, ContainerJson.Replace("\"running\"", "\"exited\"", StringComparison.Ordinal))), Is.Empty);
     }
 
+    private const string ByHand = "\"maintainer\":\"x\"";
+
+    private static ServiceState Service(string name, params string[] commands) => new(
+        name, "loaded", [.. commands.Select(command => command.Split('=', 2)).Select(pair => new ServiceCommand(pair[0], pair[1]))], []);
+
+    private string ForeignUnits(params ServiceState[] services)
+    {
+        var container = Container(("supervised_by", "app.service"));
+        var json = ContainerJson.Replace(",\"kbr.address\":\"container.app@h1\"", "", StringComparison.Ordinal);
+        Assert.That(json, Does.Contain(ByHand + "}"), "somebody else's container");
+        return Observe(container, json, services: services) switch
+        {
+            Observation.Present present => present.Attributes["foreign_units"].Value,
+            Observation.Unknown unknown => "refused: " + unknown.Reason,
+            _ => "absent",
+        };
+    }
+
+    [TestCase("ExecStart=/usr/bin/docker run --rm --name app --network host tiny:1 app -x", "ExecStop=/usr/bin/docker stop app")]
+    [TestCase("ExecStart=/usr/bin/docker run -d --name=app tiny:1")]
+    [TestCase("ExecStart=/usr/bin/docker start app")]
+    [TestCase("ExecStart=docker start -a app", "ExecStartPre=/bin/mkdir -p /run/app", "ExecStopPost=/usr/bin/docker rm -f app")]
+    [TestCase("ExecStart=/bin/sh -c docker run --rm --name app tiny:1")]
+    [TestCase("ExecStartPre=/usr/bin/docker pull tiny:1", "ExecStart=/usr/bin/podman run --name app tiny:1")]
+    [TestCase("ExecStart=/usr/bin/docker -H unix:///run/docker.sock restart -t 10 app")]
+    public void A_unit_that_does_nothing_but_run_the_container_is_to_be_set_aside(params string[] commands)
+    {
+        Assert.That(ForeignUnits(Service("app-docker.service", commands), Service("app.service", "ExecStart=/usr/bin/docker start --attach app"), Service("sshd.service", "ExecStart=/usr/sbin/sshd -D")), Is.EqualTo("app-docker.service"));
+        var note = ((Observation.Present)Observe(Container(("supervised_by", "app.service")), services: Service("app-docker.service", commands))).Note;
+        Assert.That(note, Does.Contain("app-docker.service").And.Contain("/etc/systemd/system/app-docker.service.before-kbr/restore"));
+    }
+
+    [TestCase("ExecStart=/usr/bin/docker exec app true")]
+    [TestCase("ExecStart=/usr/bin/docker run --rm --name application tiny:1")]
+    [TestCase("ExecStart=/usr/bin/docker stop app")]
+    [TestCase("ExecStart=/usr/local/bin/app")]
+    [TestCase("ExecStart=/usr/bin/dockerd -H fd://")]
+    public void A_unit_that_does_not_start_the_container_is_nobodys_concern(string command) => Assert.That(ForeignUnits(Service("other.service", command)), Is.Empty);
+
+    [TestCase("it starts the container redis", "ExecStart=/usr/bin/docker start app redis")]
+    [TestCase("it starts the container redis", "ExecStartPre=/usr/bin/docker run -d --name redis redis:7", "ExecStart=/usr/bin/docker start -a app")]
+    [TestCase("it runs /usr/local/bin/backup", "ExecStartPre=/usr/bin/docker stop app", "ExecStart=/usr/local/bin/backup --password hush", "ExecStartPost=/usr/bin/docker start app")]
+    [TestCase("it runs /bin/sh", "ExecStart=/bin/sh -c docker start app; /usr/local/bin/backup")]
+    public void A_unit_with_another_job_is_named_and_left_alone(string job, params string[] commands)
+    {
+        Assert.That(ForeignUnits(Service("stack.service", commands)), Is.EqualTo(
+            $"refused: stack.service starts the container app and does something else, too ({job}): take app out of it, and systemctl daemon-reload"));
+        var ours = (Observation.Present)Observe(Container(("supervised_by", "app.service")), services: Service("stack.service", commands));
+        Assert.That(ours.Attributes["foreign_units"].Value, Is.Empty, "once the container is kbr's, a backup may stop and start it");
+    }
+
+    [Test]
+    public void A_unit_is_found_by_the_client_that_runs_in_it_and_by_its_name_only_when_it_makes_the_container()
+    {
+        const string Client = "/usr/bin/docker run --rm --name app tiny:1";
+        Assert.Multiple(() =>
+        {
+            Assert.That(ForeignUnits(new ServiceState("gone.service", "not-found", [], [Client])), Is.EqualTo("gone.service"), "its file is set aside already");
+            Assert.That(
+                ForeignUnits(new ServiceState("wrapped.service", "loaded", [new("ExecStart", "/opt/start-app")], [Client])),
+                Is.EqualTo("refused: wrapped.service starts the container app and does something else, too (it runs /opt/start-app): take app out of it, and systemctl daemon-reload"));
+            Assert.That(ForeignUnits(Service("app.service", "ExecStart=" + Client)), Is.EqualTo("app.service"));
+            Assert.That(ForeignUnits(Service("off.service", "ExecStart=" + Client) with { LoadState = "masked" }), Is.Empty);
+        });
+    }
+
+    [Test]
+    public void A_container_that_is_gone_and_would_come_back_by_a_foreign_unit_shows_it()
+    {
+        var absent = (Observation.Absent)Observe(Container(("supervised_by", "app.service")), status: 404, services: Service("app-docker.service", "ExecStart=/usr/bin/docker run --rm --name app tiny:1"));
+        Assert.That(absent.Foreign["foreign_units"].Value, Is.EqualTo("app-docker.service"));
+        Assert.That(absent.Note, Does.Contain("app-docker.service"));
+    }
+
     [Test]
     public void What_an_interrupted_replacement_left_shows()
     {
@@ -137,6 +217,9 @@ public sealed class ContainerTests
     [TestCase("mounts", "/da,ta:/data")]
     [TestCase("ports", "5432")]
     [TestCase("ports", "tcp/0")]
+    [TestCase("cap_drop", "NET_ADMIN")]
+    [TestCase("cap_drop", "net-raw")]
+    [TestCase("security_opt", "no_new_privileges")]
     public void A_wrong_list_is_refused(string attribute, string value) => Assert.That(_provider.Validate(Container((attribute, new[] { value }))), Has.Exactly(1).Items);
 
     [Test]
@@ -167,9 +250,9 @@ public sealed class ContainerTests
         Assert.That(text.IndexOf("sh -c 'is-it-right'", StringComparison.Ordinal), Is.InRange(1, text.IndexOf("\n    stop \"$name\"", StringComparison.Ordinal)));
     }
 
-    [TestCase("restart", "docker update", "&& settled; then")]
-    [TestCase("leftover", "docker rm -f", "docker update")]
-    [TestCase("running", "&& settled; then", "docker update")]
+    [TestCase("restart", "docker update --restart 'no'", "&& settled; then")]
+    [TestCase("leftover", "docker rm -f", "docker update --restart 'no'")]
+    [TestCase("running", "&& settled; then", "docker update --restart 'no'")]
     public void An_update_touches_what_changed_only(string changed, string does, string doesNot)
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Update, Container(), [changed])).Text;

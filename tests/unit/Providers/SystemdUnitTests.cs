@@ -21,7 +21,9 @@ public sealed class SystemdUnitTests
 
     private static Resource WithContent(params (string Name, object Value)[] values) => Unit([("content", SecretText.Plain(Content)), .. values]);
 
-    private Observation Observe(Resource resource, (string Name, string Value)[]? properties = null, string? content = Content, string? marker = null, string kind = "regular file")
+    private Observation Observe(
+        Resource resource, (string Name, string Value)[]? properties = null, string? content = Content, string? marker = null, string kind = "regular file",
+        string[]? dropIns = null, string[]? startedWith = null)
     {
         var unit = new Dictionary<string, string>
         {
@@ -29,6 +31,7 @@ public sealed class SystemdUnitTests
             ["ActiveState"] = "active",
             ["UnitFileState"] = "enabled",
             ["NeedDaemonReload"] = "no",
+            ["FragmentPath"] = "/etc/systemd/system/app.service",
             ["ActiveEnterTimestamp"] = "Mon 2026-11-23 12:00:00.123456 UTC",
             ["InvocationID"] = "1d",
         };
@@ -42,7 +45,7 @@ public sealed class SystemdUnitTests
         {
             answers = answers.Add(read, read switch
             {
-                UnitRead => new UnitState(properties is [] ? new Dictionary<string, string>() : unit),
+                UnitRead => new UnitState(properties is [] ? new Dictionary<string, string>() : unit) { DropIns = [.. dropIns ?? []], StartedWith = [.. startedWith ?? ["multi-user.target"]] },
                 StatRead => content is null ? null : new FileStat(kind, 0, 0, "root", "root", "0644", Noon),
                 FileRead file => (file.Path == "/etc/systemd/system/app.service" ? content : marker) is { } text ? new FileContent(Encoding.UTF8.GetBytes(text)) : null,
                 _ => throw new InvalidOperationException(read.ToString()),
@@ -70,8 +73,49 @@ public sealed class SystemdUnitTests
     [TestCase("UnitFileState", "enabled-runtime", "enabled=enabled-runtime")]
     [TestCase("NeedDaemonReload", "yes", "loaded=stale")]
     [TestCase("ActiveEnterTimestamp", "Mon 2026-11-23 11:00:00.123456 UTC", "loaded=stale")]
+    [TestCase("FragmentPath", "/run/systemd/transient/app.service", "fragment=/run/systemd/transient/app.service")]
     public void One_property_that_changed_is_one_difference(string property, string value, string expected) =>
         Assert.That(Differences(WithContent(), Observe(WithContent(), [(property, value)])), Is.EqualTo(new[] { expected }));
+
+    private const string DropIn = "/etc/systemd/system/app.service.d/x.conf";
+
+    [Test]
+    public void A_drop_in_is_one_difference_that_names_its_path_and_what_becomes_of_it()
+    {
+        var observed = Observe(WithContent(), dropIns: [DropIn]);
+        Assert.That(Differences(WithContent(), observed), Is.EqualTo(new[] { "drop_ins=" + DropIn }));
+        Assert.That(((Observation.Present)observed).Note, Is.EqualTo($"apply renames {DropIn} to {DropIn}.before-kbr; to keep it, list it under drop_ins"));
+        Assert.That(_provider.Schema.EffectOf("drop_ins"), Is.EqualTo(ChangeEffect.Disruptive), "it waits for the member's turn");
+    }
+
+    [Test]
+    public void A_drop_in_that_is_listed_may_be_there_and_need_not()
+    {
+        var unit = WithContent(("drop_ins", new[] { DropIn }));
+        Assert.That(Differences(unit, Observe(unit, dropIns: [DropIn])), Is.Empty);
+        Assert.That(Differences(unit, Observe(unit)), Is.Empty);
+        Assert.That(Differences(unit, Observe(unit, dropIns: [DropIn, "/run/systemd/system/app.service.d/y.conf"])), Has.Exactly(1).Contains("y.conf"));
+        Assert.That(_provider.Validate(unit), Is.Empty);
+        Assert.That(_provider.Validate(WithContent(("drop_ins", new[] { "/etc/systemd/system/other.service.d/x.conf" }))), Has.Exactly(1).Items);
+        Assert.That(_provider.Validate(Unit(("drop_ins", new[] { DropIn }))), Has.Exactly(1).Items, "a unit that kbr does not write");
+    }
+
+    [Test]
+    public void A_masked_unit_is_two_differences_and_is_written_again()
+    {
+        var observed = Observe(WithContent(), [("LoadState", "masked"), ("UnitFileState", "masked"), ("FragmentPath", "/dev/null")], kind: "symbolic link");
+        Assert.That(Differences(WithContent(), observed), Is.EqualTo(new[] { "enabled=masked", "fragment=masked" }));
+        Assert.That(_provider.Render(new ResourceChange(ResourceOperation.Update, WithContent(), ["enabled", "fragment"])).Text, Does.Contain("base64").And.Contain("unmask"));
+    }
+
+    [Test]
+    public void A_link_that_is_missing_is_seen_though_another_one_is_there()
+    {
+        var content = Content.Replace("multi-user.target", "multi-user.target other.target", StringComparison.Ordinal);
+        var unit = Unit(("content", SecretText.Plain(content)));
+        Assert.That(Differences(unit, Observe(unit, content: content)), Is.EqualTo(new[] { "enabled=not with other.target" }));
+        Assert.That(Differences(unit, Observe(unit, content: content, startedWith: ["multi-user.target", "other.target"])), Is.Empty);
+    }
 
     [Test]
     public void An_edited_unit_is_one_difference() =>
@@ -114,7 +158,8 @@ public sealed class SystemdUnitTests
     [TestCase("enabled", "reenable", "daemon-reload", "stop", "\"$verb\"")]
     [TestCase("active", "\"$verb\"", "daemon-reload", "enable")]
     [TestCase("loaded", "daemon-reload", "enable", "base64", "verb=start")]
-    [TestCase("mode", "chmod", "daemon-reload", "enable", "\"$verb\"")]
+    [TestCase("mode", "chmod", "daemon-reload", "enable", "\"$verb\"", "before-kbr")]
+    [TestCase("drop_ins", "daemon-reload", "enable", "base64", "verb=start")]
     public void An_update_touches_what_changed_only(string changed, string does, params string[] doesNot)
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Update, WithContent(), [changed])).Text;

@@ -295,6 +295,24 @@ public sealed class SshConnectorTests
     }
 
     [Test]
+    public async Task A_private_key_that_others_can_read_is_refused_with_the_command_that_closes_it()
+    {
+        var key = Path.Combine(_server.Directory, "open");
+        File.Copy(_server.Settings.IdentityFile, key, overwrite: true);
+#pragma warning disable CA1416 // There is no sshd to test with elsewhere.
+        File.SetUnixFileMode(key, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
+#pragma warning restore CA1416
+        var link = key + "-link";
+        File.Delete(link);
+        File.CreateSymbolicLink(link, key);
+
+        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings with { IdentityFile = link }).ConnectAsync(_server.Host, CancellationToken.None)))!;
+
+        Assert.That(error.Message, Does.Contain($"the private key {link} has mode 0640: others can read it"));
+        Assert.That(error.Remedy, Is.EqualTo($"chmod 0600 {link}"));
+    }
+
+    [Test]
     public async Task A_missing_private_key_and_an_unknown_name_are_explained()
     {
         var noKey = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }).ConnectAsync(_server.Host, CancellationToken.None)))!;
