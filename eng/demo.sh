@@ -85,7 +85,7 @@ through_balancer 6432 "SELECT name, inet_server_addr(), pg_is_in_recovery() FROM
 [[ $(wc -l <"$said") == 2 && $(grep -cE "^(near|far)\|$PRIVATE\.12[0-2]\|f$" "$said") == 2 ]] || fails "two rows of the primary were expected"
 holds "both rows, from the primary"
 
-role_is() { on "$1" "curl -s -m 5 -o /dev/null -w '%{http_code}' http://127.0.0.1:8008/$2" | grep -qx 200; }
+role_is() { on "$1" "curl -s -m 5 -o /dev/null -w '%{http_code}' http://\$(hostname):8008/$2" | grep -qx 200; }
 replica=
 for host in "${DB_HOSTS[@]}"; do
   if role_is "$host" replica; then replica=$host; break; fi

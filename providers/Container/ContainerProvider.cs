@@ -96,11 +96,17 @@ public sealed class ContainerProvider : IHostResourceProvider
         return container.Status switch
         {
             // Once the container is kbr's own, a unit with other jobs that starts it at times, such as a backup's, is nobody's concern.
-            200 when units?.Problem(spec.Name) is { } problem && !ContainerComparison.IsOurs(container.Json) => new Observation.Unknown(problem),
-            200 => new Observation.Present(ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200, units)) { Note = units?.Note },
+            200 when units?.Problem(spec.Name) is { } problem
+                && !ContainerComparison.IsOurs(container.Json) => new Observation.Unknown(problem),
+            200 => new Observation.Present(
+                ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200, units))
+            {
+                Note = units?.Note,
+            },
             404 => new Observation.Absent(Join(former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null, units?.Note))
             {
-                Foreign = units is { Replaceable.IsEmpty: false } ? Comparable.None.Add(ForeignUnits.Attribute, new(units.Value)) : Comparable.None,
+                Foreign = units is { Replaceable.IsEmpty: false }
+                    ? Comparable.None.Add(ForeignUnits.Attribute, new(units.Value)) : Comparable.None,
             },
             0 => new Observation.Unknown("Docker Engine does not answer on this host"),
             var status => new Observation.Unknown($"Docker Engine answers {status} when asked for the container {spec.Name}"),
@@ -110,7 +116,8 @@ public sealed class ContainerProvider : IHostResourceProvider
     /// <inheritdoc />
     public Script Render(ResourceChange change)
     {
-        var script = new ContainerScript(ContainerSpec.Of(change.Resource), change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None));
+        var script = new ContainerScript(
+            ContainerSpec.Of(change.Resource), change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None));
         var text = change.Operation switch
         {
             ResourceOperation.Delete => script.Delete(),

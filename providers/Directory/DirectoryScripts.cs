@@ -8,6 +8,26 @@ internal static class DirectoryScripts
 
     public const string Start = """
         fail() { printf '%s\n' "$*" >&2; exit 1; }
+        # What is kept needs its room beside what is made anew.
+        make_room() {
+            needed=$(du -sk --one-file-system -- "$1" | cut -f1)
+            free=$(df -k --output=avail -- "$1" | tail -n 1 | tr -d ' ')
+            [ "$free" -gt $((needed + needed / 10)) ] || fail "$1 holds $needed KiB, which are kept and made anew, and $free KiB are free: make room first"
+        }
+        name_aside() {
+            aside=$path.before-kbr
+            number=1
+            while [ -e "$aside" ]; do
+                number=$((number + 1))
+                aside=$path.before-kbr.$number
+            done
+        }
+        stop_user() {
+            set_units_aside
+            if [ -n "$unit" ] && systemctl is-active --quiet -- "$unit"; then systemctl stop -- "$unit"; fi
+            if [ -n "$container" ] && [ "$(docker container inspect -f '{{.State.Running}}' "$container" 2>/dev/null)" = true ]; then docker stop -t "$stop_timeout" "$container" >/dev/null; fi
+            end_units
+        }
 
         """;
 
@@ -37,20 +57,9 @@ internal static class DirectoryScripts
                     "$path" | "$path"/*) fail "a file system is mounted at $mounted: it cannot be renamed" ;;
                 esac
             done </proc/self/mountinfo
-            # What is kept needs its room beside what is made anew.
-            needed=$(du -sk --one-file-system -- "$path" | cut -f1)
-            free=$(df -k --output=avail -- "$path" | tail -n 1 | tr -d ' ')
-            [ "$free" -gt $((needed + needed / 10)) ] || fail "$path holds $needed KiB, which are kept and made anew, and $free KiB are free: make room first"
-            aside=$path.before-kbr
-            number=1
-            while [ -e "$aside" ]; do
-                number=$((number + 1))
-                aside=$path.before-kbr.$number
-            done
-            set_units_aside
-            if [ -n "$unit" ] && systemctl is-active --quiet -- "$unit"; then systemctl stop -- "$unit"; fi
-            if [ -n "$container" ] && [ "$(docker container inspect -f '{{.State.Running}}' "$container" 2>/dev/null)" = true ]; then docker stop -t "$stop_timeout" "$container" >/dev/null; fi
-            end_units
+            make_room "$path"
+            name_aside
+            stop_user
             if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
             mkdir -m 0700 -- "$fresh"
             chown -- "$owner" "$fresh"
@@ -58,6 +67,36 @@ internal static class DirectoryScripts
             mv -T -- "$path" "$aside"
             mv -T -- "$fresh" "$path"
             sync -- "$path" "$parent"
+        fi
+
+        """;
+
+    // The entry goes last, so that a run that was cut off is known by it and goes on; then the whole appears under its name by one rename.
+    public const string SetRootAside = """
+        if [ -n "$root" ] && { [ -e "$root/$unwanted" ] || [ -d "$root/.kbr-aside" ]; }; then
+            while read -r _ _ _ _ mounted _; do
+                case $mounted in
+                    "$root"/*) fail "a file system is mounted at $mounted: what is in $root cannot be moved" ;;
+                esac
+            done </proc/self/mountinfo
+            if [ ! -d "$root/.kbr-aside" ]; then make_room "$root"; fi
+            name_aside
+            stop_user
+            if [ ! -d "$root/.kbr-aside" ]; then mkdir -m 0700 -- "$root/.kbr-aside"; fi
+            chown -- "$owner" "$root/.kbr-aside"
+            for entry in "$root"/* "$root"/.[!.]* "$root"/..?*; do
+                name=${entry##*/}
+                case $name in
+                    lost+found | .kbr-* | *.before-kbr | *.before-kbr.* | "$unwanted") continue ;;
+                esac
+                case $keeps in
+                    *" $name "*) continue ;;
+                esac
+                if [ -e "$entry" ] || [ -L "$entry" ]; then mv -T -- "$entry" "$root/.kbr-aside/$name"; fi
+            done
+            if [ -e "$root/$unwanted" ]; then mv -T -- "$root/$unwanted" "$root/.kbr-aside/$unwanted"; fi
+            mv -T -- "$root/.kbr-aside" "$aside"
+            sync -- "$root" "$aside"
         fi
 
         """;

@@ -13,6 +13,9 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
     /// <summary>The member that is to lead after a roll-out; null when any may.</summary>
     public string? Preferred { get; init; }
 
+    /// <summary>The members that take writes; one when all is well.</summary>
+    public ImmutableArray<string> Primaries { get; init; } = [];
+
     /// <summary>Whether Patroni is paused, and so no roll-out is begun.</summary>
     public bool IsPaused { get; init; }
 
@@ -26,7 +29,7 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
     {
         ArgumentNullException.ThrowIfNull(health);
         var replicas = health.Members.Where(member => member.IsRunning && !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal);
-        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]) { Preferred = preferred, IsPaused = health.IsPaused };
+        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]) { Preferred = preferred, IsPaused = health.IsPaused, Primaries = health.Leaders };
     }
 
     /// <summary>How it will be after a roll-out: who was restarted catches up meanwhile, so how far anybody is behind is not known.</summary>
@@ -69,7 +72,7 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         }
 
         var steps = ImmutableArray.CreateBuilder<RolloutStep>();
-        var down = toCome.Except(serving);
+        var down = toCome.Except(serving).Except(Primaries);
         if (down.Except(leaving) is { IsEmpty: false } started)
         {
             steps.Add(new RolloutStep(RolloutStepKind.Start, [.. started], "not running"));

@@ -52,6 +52,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             FixedBecause = "a data directory belongs to one major version: another server refuses to start on it. kbr does no major upgrade yet; pg_upgrade or a dump into a new cluster does",
         },
         new("unit", AttributeKind.String, "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach RAFT's leader, is restarted by it."),
+        ClusterIdentity.Definition with { FixedBecause = "members in another namespace do not find the present ones, and would make a second, empty database" },
         new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.")
         {
             Default = 7000L, Minimum = 1, FixedBecause = "RAFT knows its members by address and port: on another port they are other members, which the present ones do not count",
@@ -63,7 +64,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
         new(MountPoint, AttributeKind.Path, "What that directory lies on. While it is not mounted on a host, it cannot be told whether there is data."),
         .. ReplicationPassword.Attributes,
-        new(FormerData, AttributeKind.Path, "Where a member may have its data that was installed by hand. It is set aside in that member's turn, and only while another member leads."),
+        new(FormerData, AttributeKind.Path, $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside in that member's turn, and only while another member leads."),
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
         new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out. With synchronous replication only if it is the synchronous standby then."),
         new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
@@ -85,7 +86,11 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     public IEnumerable<Read> Reads(Resource resource)
     {
         var connection = ClusterConnection.Of(resource);
-        return [.. PatroniHealth.Reads(connection.RestPort), RaftOf(resource), connection.ContainerRead];
+        return
+        [
+            .. PatroniHealth.Reads(connection.RestPort), RaftOf(resource), connection.ContainerRead, connection.PostgresListener,
+            .. DataDirectories(resource).Select(MemberIdentity.ControlFile),
+        ];
     }
 
     /// <inheritdoc />
@@ -100,6 +105,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         ArgumentNullException.ThrowIfNull(members);
         var health = Judge(resource, members, members.Keys);
+        var connection = ClusterConnection.Of(resource);
+        if (IdentityProblemOf(resource, members) is { } mistaken)
+        {
+            return new Observation.Unknown(mistaken.Problem) { Detail = mistaken.Detail, Remedy = mistaken.Remedy };
+        }
+
         if (!health.Members.Any(member => member.Answers))
         {
             return new Observation.Absent();
@@ -128,6 +139,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         return new Observation.Present(!resource.Spec.Has(RaftPassword) ? observed : observed.Add(RaftPassword, new(other.Count == 0 ? EverybodyHasIt : $"another one on {string.Join(", ", other)}")))
         {
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
+            Warnings = members.Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404).ToImmutableSortedDictionary(
+                pair => pair.Key,
+                pair => $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its data; take it out of 'postgres.members' where it is something else",
+                StringComparer.Ordinal),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = ClusterOutlook.Of(health, resource.Spec.OptionalString("preferred_leader")),
             // It makes nothing by itself: whose the containers and units are is asked of these.
@@ -197,13 +212,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         ArgumentNullException.ThrowIfNull(access);
         var connection = ClusterConnection.Of(group);
         List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
-        List<StatRead> marks = [.. new[] { DataMark(group), FormerMark(group) }.OfType<StatRead>()];
+        List<StatRead> marks = [.. new[] { DataMark(group) }.OfType<StatRead>(), .. FormerMarks(group)];
         reads.AddRange(marks);
         if (group.Spec.Has(MountPoint))
         {
             reads.Add(new MountsRead());
         }
 
+        reads.AddRange(DataDirectories(group).Select(MemberIdentity.ControlFile));
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => IsRunningUnmarked(group, snapshot)))
         {
@@ -220,12 +236,18 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             names.ToDictionary(name => name, name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null, StringComparer.Ordinal),
             group.Spec.OptionalString("bootstrap_host"))
         {
+            Mistaken = IdentityProblemOf(group, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(group).Ticks / 2)),
-            WithFormerData = FormerMark(group) is not { } former ? [] : names.Where(name => snapshots.TryGetValue(name, out var snapshot) && snapshot.Get(former) is not null).ToImmutableSortedSet(StringComparer.Ordinal),
+            WithFormerData = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)).ToImmutableSortedSet(StringComparer.Ordinal),
             WithPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true).ToHashSet(StringComparer.Ordinal),
             WithOtherPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false).ToHashSet(StringComparer.Ordinal),
         };
         var decided = view.Decide(state);
+        if (decided is RolloutTurn.Go && await RefuseAsync(group, view, snapshots, state, access, cancellationToken).ConfigureAwait(false) is { } refused)
+        {
+            return refused;
+        }
+
         if (decided is not RolloutTurn.Stop && !state.ToCome.IsEmpty && view.Health.Leader is { } writer && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet)
         {
             return notYet;
@@ -400,7 +422,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var snapshots = await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false);
         var gone = group.Members.Where(member => state.Left.Contains(member.Name)).Select(member => RaftMembership.AddressOf(member, RaftMembership.PortOf(resource))).ToList();
         var raft = RaftHealth.Judge(snapshots.Where(pair => asked.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(resource)), StringComparer.Ordinal), gone);
-        return [.. asked.Where(name => !snapshots.ContainsKey(name)).Select(name => $"{name}: RAFT could not be asked: the host could not be read"), .. raft.Problems,
+        var mistaken = ClusterIdentity.Of(resource).Compare(snapshots.Where(pair => asked.Contains(pair.Key)).Select(pair =>
+            new MemberIdentity(pair.Key) { Namespace = RaftStatus.NamespaceOf(pair.Value.Get(RaftOf(resource))) is { } found ? ClusterIdentity.Normal(found) : null }));
+        return [.. mistaken is null ? [] : new[] { mistaken.Text },
+            .. asked.Where(name => !snapshots.ContainsKey(name)).Select(name => $"{name}: RAFT could not be asked: the host could not be read"), .. raft.Problems,
             .. (RaftMembership.Of(resource)?.Uncounted(raft, group.Members.Where(member => snapshots.ContainsKey(member.Name))) ?? []).Select(member => $"{member.Name}: RAFT does not count it yet")];
     }
 
@@ -525,8 +550,41 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
     internal static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
 
-    internal static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected) =>
-        PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag);
+    /// <summary>The health of the members, and whether they are the cluster that the resource stands for.</summary>
+    internal static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected)
+    {
+        var health = PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag);
+        return ClusterIdentity.Of(resource).Compare(health.Members.Select(member => new MemberIdentity(member.Name) { Scope = member.Scope })) is { } mistaken
+            ? health with { Problems = [mistaken.Text, .. health.Problems] } : health;
+    }
+
+    // Who the members are, by all that was read of them; what they hold on disk, too.
+    private static IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
+        ClusterIdentity.Of(resource).Compare(snapshots.Select(pair => MemberIdentity.Of(pair.Key, ClusterConnection.Of(resource), pair.Value, DataDirectories(resource))));
+
+    // Before anybody is disrupted: in another namespace than the leader's a member would find no leader and make a database of its own. It costs a program on each member, so it is asked last.
+    private static async Task<RolloutTurn?> RefuseAsync(
+        Resource group, RolloutView view, IReadOnlyDictionary<string, Snapshot> snapshots, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+    {
+        if (state.ToCome.IsEmpty || !view.Health.Members.Any(member => member.Answers))
+        {
+            return null;
+        }
+
+        var raft = await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
+        var all = snapshots.ToDictionary(pair => pair.Key, pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value, StringComparer.Ordinal);
+        return IdentityProblemOf(group, all) is { } mistaken ? new RolloutTurn.Stop(mistaken.Text)
+            : view.Health.Leader is { } leader && view.WouldBootstrap(state) is { } member && RaftStatus.NamespaceOf(all[leader].Get(RaftOf(group))) is null
+                ? new RolloutTurn.Wait($"{member} may make a new database, and {leader}, which leads, does not say in which namespace")
+            : null;
+    }
+
+    private static IEnumerable<string> DataDirectories(Resource resource) =>
+        new[] { resource.Spec.OptionalString("data_directory") }.Concat(FormerDirectories(resource)).OfType<string>();
+
+    // Where an installation by hand has its data: at the root of what the container mounts, or of the volume.
+    private static IEnumerable<string> FormerDirectories(Resource resource) =>
+        resource.Spec.OptionalString(FormerData) is { } former ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>() : [];
 
     // Null where it cannot be told: what would have the data is not there.
     private static bool? HoldsData(Resource resource, Snapshot member, List<StatRead> marks) =>
@@ -535,7 +593,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         : false;
 
     // The file that every data directory of PostgreSQL has.
-    private static StatRead? FormerMark(Resource resource) => resource.Spec.OptionalString(FormerData) is { } path ? new StatRead(path + "/PG_VERSION") : null;
+    private static IEnumerable<StatRead> FormerMarks(Resource resource) => FormerDirectories(resource).Select(path => new StatRead(path + "/PG_VERSION"));
 
     private static StatRead? DataMark(Resource resource) => resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
 

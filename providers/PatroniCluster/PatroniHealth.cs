@@ -16,6 +16,12 @@ public sealed record PatroniMember(string Name)
     /// <summary>PostgreSQL's state in Patroni's words: <c>running</c>, <c>starting</c>, <c>start failed</c>, <c>creating replica</c> …; null without an answer.</summary>
     public string? State { get; init; }
 
+    /// <summary>The name of the cluster that it belongs to; null without an answer.</summary>
+    public string? Scope { get; init; }
+
+    /// <summary>The system identifier of its database; null while Patroni does not know it.</summary>
+    public string? SystemIdentifier { get; init; }
+
     /// <summary>Whether it takes writes.</summary>
     public bool Leads { get; init; }
 
@@ -72,6 +78,10 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>The leader, when there is exactly one.</summary>
     public string? Leader => Leaders is [var leader] ? leader : null;
 
+    /// <summary>What several primaries are called, with the databases they hold; null where there is one, or none.</summary>
+    public string? SeveralPrimaries => Leaders.Length < 2 ? null
+        : $"{string.Join(" and ", Members.Where(member => member.Leads).Select(member => $"{member.Name} (system identifier {member.SystemIdentifier ?? "unknown"})"))} both take writes: {Leaders.Length} primaries";
+
     /// <summary>Whether Patroni has been told to leave everything as it is (maintenance mode).</summary>
     public bool IsPaused { get; init; }
 
@@ -118,20 +128,38 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             problems.Add($"{leader} has no synchronous standby");
         }
 
-        problems.AddRange(leaders switch
+        problems.AddRange(Differing(members));
+        if (leaders.Count == 0 && members.Any(member => member.Answers))
         {
-            [] when members.Any(member => member.Answers) => [NobodyLeads],
-            { Count: > 1 } => [$"{string.Join(" and ", leaders)} both take writes"],
-            _ => [],
-        });
+            problems.Add(NobodyLeads);
+        }
+
+        if (new PatroniHealth(members, []).SeveralPrimaries is { } several)
+        {
+            problems.Add(several);
+        }
+
         return new PatroniHealth(members, [.. problems]) { IsPaused = bodies.Values.Any(body => body.Truth("pause") == true), IsSynchronous = synchronous };
     }
 
-    private static HttpRead Own(int port) => new("127.0.0.1", port, "/patroni");
+    // Patroni elects one leader for each scope: two databases under one name are not one cluster, whatever each of them says of itself.
+    private static IEnumerable<string> Differing(ImmutableArray<PatroniMember> members)
+    {
+        foreach (var (what, of) in new (string, Func<PatroniMember, string?>)[] { ("scopes", member => member.Scope), ("databases", member => member.SystemIdentifier) })
+        {
+            var told = members.Where(member => of(member) is not null).ToList();
+            if (told.Select(of).Distinct().Count() > 1)
+            {
+                yield return $"the members have different {what}: {string.Join(", ", told.Select(member => $"{member.Name} {of(member)}"))}";
+            }
+        }
+    }
 
-    private static HttpRead Cluster(int port) => new("127.0.0.1", port, "/cluster");
+    private static HttpRead Own(int port) => new(HttpRead.OwnAddress, port, "/patroni");
 
-    private static HttpRead Configuration(int port) => new("127.0.0.1", port, "/config");
+    private static HttpRead Cluster(int port) => new(HttpRead.OwnAddress, port, "/cluster");
+
+    private static HttpRead Configuration(int port) => new(HttpRead.OwnAddress, port, "/config");
 
     private static JsonElement? Body(Snapshot snapshot, HttpRead read)
     {
@@ -156,6 +184,8 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             Answers = true,
             State = body.Text("state") ?? "unknown",
             Leads = leads,
+            Scope = body.At("patroni")?.Text("scope"),
+            SystemIdentifier = body.Text("database_system_identifier"),
             Replication = body.Text("replication_state"),
             Timeline = body.Number("timeline") ?? listed.Number("timeline"),
             LagBytes = leads || leaderPosition is null || received is null ? null : Math.Max(0, leaderPosition.Value - received.Value),

@@ -9,6 +9,9 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <summary>The unsafe calls of a member's REST API, through the connection of this run.</summary>
 internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connection)
 {
+    // Patroni answers these calls with a line; whatever else listens there does not fill the memory.
+    private const int LargestAnswer = 4 * 1024 * 1024;
+
     /// <summary>Makes one call. Throws <see cref="NotNowException"/> when there is no answer, <see cref="ChangeFailedException"/> when the credentials are refused.</summary>
     /// <param name="host">The member.</param>
     /// <param name="method">PATCH or POST.</param>
@@ -20,10 +23,16 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(timeout);
-        var tunnel = await group.OpenTunnelAsync(host, "127.0.0.1", connection.RestPort, cancellationToken).ConfigureAwait(false);
+        // It listens on the member's own address only.
+        var address = group.Members.First(member => member.Name == host).Address;
+        var tunnel = await group.OpenTunnelAsync(host, address, connection.RestPort, cancellationToken).ConfigureAwait(false);
         await using (tunnel.ConfigureAwait(false))
         {
-            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false }) { Timeout = Timeout.InfiniteTimeSpan };
+            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false })
+            {
+                Timeout = Timeout.InfiniteTimeSpan,
+                MaxResponseContentBufferSize = LargestAnswer,
+            };
             using var request = new HttpRequestMessage(method, new Uri($"http://127.0.0.1:{tunnel.Port}{path}"));
             request.Content = new ReadOnlyMemoryContent(json);
             request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");

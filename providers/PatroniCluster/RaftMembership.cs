@@ -69,7 +69,7 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     public static Script Change(string container, string command, string address) => new($"""
         timeout 30 docker exec -i {Script.Quote(container)} python3 - 2>&1 <<'KBR_RAFT_END'
         {RaftProgram.Connect}
-        answer = utility.executeCommand("127.0.0.1:" + port, ["{command}", "{JsonEncodedText.Encode(address)}"])
+        answer = utility.executeCommand(endpoint, ["{command}", "{JsonEncodedText.Encode(address)}"])
         print(answer)
         sys.exit(0 if str(answer).startswith("SUCCESS") else 1)
         KBR_RAFT_END

@@ -24,7 +24,7 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
     {
         ArgumentNullException.ThrowIfNull(answer);
         trouble = null;
-        var said = answer.Output.Trim();
+        var said = string.Join('\n', answer.Output.Trim().Split('\n').SkipWhile(line => Namespace(line) is not null));
         var last = said.Split('\n')[^1];
         if (answer.ExitCode == 0 && last == "null")
         {
@@ -41,4 +41,13 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
         trouble = said.Length == 0 ? $"RAFT could not be asked (exit status {answer.ExitCode})" : "RAFT could not be asked: " + last;
         return null;
     }
+
+    /// <summary>The namespace of the member's Patroni, as its file spells it; null where that was not told.</summary>
+    public static string? NamespaceOf(ToolAnswer answer)
+    {
+        ArgumentNullException.ThrowIfNull(answer);
+        return answer.Output.Trim().Split('\n').Select(Namespace).FirstOrDefault(found => found is not null);
+    }
+
+    private static string? Namespace(string line) => line.StartsWith('{') && JsonAnswer.Parse(line) is { ValueKind: JsonValueKind.Object } json ? json.Text(RaftProgram.NamespaceKey) : null;
 }

@@ -14,6 +14,9 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
     /// <summary>How long one who does not serve may only be late.</summary>
     public required TimeSpan Silence { get; init; }
 
+    /// <summary>Why the members are not the cluster that is meant; null when they are.</summary>
+    public IdentityProblem? Mistaken { get; init; }
+
     /// <summary>Members whose container was started with the RAFT password that is wanted.</summary>
     public IReadOnlySet<string> WithPassword { get; init; } = ImmutableHashSet<string>.Empty;
 
@@ -47,9 +50,19 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
             return new RolloutTurn.Stop(broken);
         }
 
+        if (Mistaken is not null)
+        {
+            return new RolloutTurn.Stop(Mistaken.Text);
+        }
+
         if (Health.IsPaused && !state.ToCome.IsSubsetOf(state.Leaving))
         {
             return new RolloutTurn.Stop(Paused);
+        }
+
+        if (Health.SeveralPrimaries is { } several)
+        {
+            return new RolloutTurn.Wait(several);
         }
 
         // Set aside everywhere, the data would be nowhere: one that leads keeps it until another one has it.
@@ -110,6 +123,10 @@ internal sealed record RolloutView(IReadOnlyList<string> Names, PatroniHealth He
             : former.Contains(Health.Leader!) ? new RolloutTurn.Stop($"{Health.Leader} leads, nobody can take over from it, and its data is to be set aside and copied from another one")
             : new RolloutTurn.Go([Health.Leader!]);
     }
+
+    /// <summary>The member that would make a database if it found no leader: it alone may, and has no data, or has what it has set aside.</summary>
+    public string? WouldBootstrap(RolloutState state) =>
+        BootstrapHost is { } name && state.ToCome.Contains(name) && !state.Leaving.Contains(name) && (HoldsData.GetValueOrDefault(name) != true || WithFormerData.Contains(name)) ? name : null;
 
     /// <summary>The leader, when it is the only one to come and somebody can take over from it.</summary>
     public string? HasToHandOver(RolloutState state) =>

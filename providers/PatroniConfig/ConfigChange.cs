@@ -172,9 +172,9 @@ internal sealed class ConfigChange
             // A slot may need what a restart is awaited for, as a logical one needs wal_level.
             var open = values.Where(pair => pair.Value is not null && pending[pair.Key].Count == 0 && view.Actual(pair.Key, pair.Value) != pair.Value
                 && (waiting.IsEmpty || DynamicSettings.SlotOf(pair.Key) is null)).ToList();
-            var leaving = values.Any(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun))));
+            var leaving = values.Where(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun)))).Select(pair => pair.Key).ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
-            if (open.Count == 0 && !leaving && left.Count == 0)
+            if (open.Count == 0 && leaving.Count == 0 && left.Count == 0)
             {
                 return (view, waiting);
             }
@@ -188,7 +188,7 @@ internal sealed class ConfigChange
 
                 throw new ChangeFailedException(
                     $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} has what was stored: "
-                    + (open.Count == 0 ? "a key that was taken away is still in use" : string.Join("; ", open.Select(pair => $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"))));
+                    + (open.Count == 0 ? $"{string.Join(", ", leaving)} taken away and still in postgresql.conf; does a member's own patroni.yml set it?" : string.Join("; ", open.Select(pair => $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"))));
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
@@ -202,7 +202,7 @@ internal sealed class ConfigChange
     // for a restart shows only once the member has looked, at the latest after its loop_wait.
     private static bool IsLeaving(MemberSettings member, string key, TimeSpan elapsed) =>
         DynamicSettings.ParameterOf(key) is { } name && member.Parameters.GetValueOrDefault(name) is { } parameter && !member.Awaits(parameter)
-        && (parameter.Source == "configuration file" || (parameter.Source == "command line" && elapsed < s_loop));
+        && (parameter.IsInPatronisFile || (parameter.Source == "command line" && elapsed < s_loop));
 
     private static string Plain(string body) => body.Contains('<', StringComparison.Ordinal) ? "no reason given" : body.Trim() is { Length: > 0 } text ? text[..Math.Min(text.Length, 300)] : "no reason given";
 }

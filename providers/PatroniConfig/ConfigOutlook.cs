@@ -42,6 +42,6 @@ internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, Immutable
     private static ImmutableArray<string> Members(ConfigView view, string key, string wanted) => view.IsStored(key, wanted)
         ? [.. view.Pending(key, wanted).Select(member => member.Name)]
         : DynamicSettings.ParameterOf(key) is { } name
-            ? [.. view.Members.Where(member => member.Parameters.GetValueOrDefault(name) is { Context: "postmaster" } parameter && !parameter.Same(parameter.Setting, wanted)).Select(member => member.Name)]
+            ? [.. view.Members.Where(member => member.Parameters.GetValueOrDefault(name) is { Context: "postmaster" } parameter && !parameter.Has(wanted)).Select(member => member.Name)]
             : [];
 }

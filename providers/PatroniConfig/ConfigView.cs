@@ -110,7 +110,7 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
     /// <summary>The members that have to be restarted for a key to be as wanted.</summary>
     public IReadOnlyList<MemberSettings> Pending(string key, string wanted) => DynamicSettings.ParameterOf(key) is not { } name ? []
         : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { IsOfSession: false } parameter
-            && !parameter.Same(parameter.Setting, wanted) && !IsAltered(member, parameter, wanted) && member.Awaits(parameter))];
+            && !parameter.Has(wanted) && !IsAltered(member, parameter, wanted) && member.Awaits(parameter))];
 
     /// <summary>Where an ALTER SYSTEM stands in the way of a key: the members, and the parameter.</summary>
     public IReadOnlyList<(string Member, string Parameter)> Overridden(string key, string wanted) =>
@@ -151,14 +151,22 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
             return $"{member.Altered[name]} on {member.Name} (ALTER SYSTEM)";
         }
 
-        return parameter.IsOfSession || parameter.Same(parameter.Setting, wanted) || member.Awaits(parameter) ? null : $"{parameter.Shown} on {member.Name} ({parameter.Source})";
+        return parameter.Has(wanted) || member.Awaits(parameter) ? null
+            : parameter.FileError is { } error ? $"{parameter.Shown} on {member.Name} (PostgreSQL refuses {parameter.InFile}: {error})"
+            : $"{parameter.Shown} on {member.Name} ({parameter.Source})";
     }
 
     private static Dictionary<string, Parameter> ParametersOf(JsonElement row) => row.Items("settings")
         .Where(item => item.Text("name") is not null && item.Text("setting") is not null)
         .Select(item => new Parameter(
             item.Text("name")!.ToLowerInvariant(), item.Text("setting")!, item.Text("unit"), item.Text("vartype") ?? "string", item.Text("context") ?? "", item.Text("source") ?? "",
-            item.Truth("pending_restart") == true))
+            item.Truth("pending_restart") == true)
+        {
+            Loaded = item.Text("reset_val"),
+            SourceFile = item.Text("sourcefile"),
+            InFile = item.Text("file_setting"),
+            FileError = item.Text("file_error"),
+        })
         .DistinctBy(parameter => parameter.Name)
         .ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
 
@@ -191,6 +199,13 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
                 : ["(unknown)"];
     }
 
+    // Of a name that stands in several files or lines the last one counts.
+    private const string Settings =
+        """
+        SELECT s.name, s.setting, s.reset_val, s.unit, s.vartype, s.context, s.source, s.sourcefile, s.pending_restart, f.setting AS file_setting, f.error AS file_error
+        FROM pg_settings s LEFT JOIN LATERAL (SELECT setting, error FROM pg_file_settings WHERE lower(name) = lower(s.name) ORDER BY seqno DESC LIMIT 1) f ON true
+        """;
+
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
     {
         var names = keys.Select(DynamicSettings.ParameterOf).OfType<string>().Distinct().Order(StringComparer.Ordinal).Select(SqlText.Literal).ToList();
@@ -204,7 +219,7 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         return connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery},{slots}
-              (SELECT json_agg(s) FROM (SELECT name, setting, unit, vartype, context, source, pending_restart FROM pg_settings WHERE {(names.Count == 0 ? "false" : $"lower(name) IN ({string.Join(", ", names)})")}) s) AS settings,
+              (SELECT json_agg(s) FROM ({Settings} WHERE {(names.Count == 0 ? "false" : $"lower(s.name) IN ({string.Join(", ", names)})")}) s) AS settings,
               (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, name, setting FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf') f) AS altered
             """);
     }

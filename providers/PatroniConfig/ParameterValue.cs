@@ -12,6 +12,28 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <param name="PendingRestart">Whether the file says something else, which counts after a restart.</param>
 internal sealed record Parameter(string Name, string Setting, string? Unit, string Kind, string Context, string Source, bool PendingRestart)
 {
+    /// <summary>The value that the server has loaded, in its own unit; null where it is not told. A session may be shown another one: the archive command as <c>(disabled)</c>,
+    /// keep-alives of a Unix socket as 0.</summary>
+    public string? Loaded { get; init; }
+
+    /// <summary>The value that the configuration files give it, as it is written there; null for none.</summary>
+    public string? InFile { get; init; }
+
+    /// <summary>Why PostgreSQL cannot use what the files say; null when it can.</summary>
+    public string? FileError { get; init; }
+
+    /// <summary>The file that gives it its value; null for none.</summary>
+    public string? SourceFile { get; init; }
+
+    /// <summary>Whether it stands in the file that Patroni writes, and not only in the one that initdb wrote.</summary>
+    public bool IsInPatronisFile => Source == "configuration file" && (SourceFile is null || SourceFile.EndsWith("/postgresql.conf", StringComparison.Ordinal));
+
+    /// <summary>The value that holds for the server: of one that PostgreSQL works out by itself, and of one that the session has for itself, the one in the files.</summary>
+    public string? Effective => IsOfSession ? InFile : Source == "override" && !PendingRestart ? InFile ?? Loaded ?? Setting : Loaded ?? Setting;
+
+    /// <summary>Whether the server has the wanted value; so it is taken where nothing tells.</summary>
+    public bool Has(string wanted) => Effective is not { } value || Same(Rounded(value), Rounded(wanted));
+
     /// <summary>Whether the session that read it has a value of its own, so that it says nothing about the server's.</summary>
     public bool IsOfSession => Source is "client" or "session" or "user" or "database" or "database user";
 
@@ -19,11 +41,15 @@ internal sealed record Parameter(string Name, string Setting, string? Unit, stri
     public bool Same(string left, string right) => ParameterValue.Same(this, left, right);
 
     /// <summary>The value as people write it, with its unit.</summary>
-    public string Shown => Kind is "integer" or "real" && Unit is { } unit ? ParameterValue.Readable(Setting, unit) : Setting;
+    public string Shown => Kind is "integer" or "real" && Unit is { } unit ? ParameterValue.Readable(Effective ?? Setting, unit) : Effective ?? Setting;
+
+    // pg_settings tells six digits of a fraction.
+    private string Rounded(string text) =>
+        Kind == "real" && ParameterValue.Number(text, Unit) is { } number ? number.ToString("G6", CultureInfo.InvariantCulture) : text;
 }
 
 /// <summary>Values of parameters as PostgreSQL understands them (https://www.postgresql.org/docs/current/config-setting.html).</summary>
-internal static class ParameterValue
+public static class ParameterValue
 {
     // Bytes and microseconds.
     private static readonly Dictionary<string, double> s_memory = new(StringComparer.Ordinal) { ["B"] = 1, ["kB"] = 1024, ["MB"] = 1 << 20, ["GB"] = 1 << 30, ["TB"] = 1L << 40 };
@@ -39,13 +65,24 @@ internal static class ParameterValue
     };
 
     /// <summary>Whether two ways to write a value of the parameter mean the same.</summary>
-    public static bool Same(Parameter parameter, string left, string right) => left == right || parameter.Kind switch
+    internal static bool Same(Parameter parameter, string left, string right) => left == right || parameter.Kind switch
     {
         "bool" => Truth(left) is { } truth && truth == Truth(right),
         "integer" => Number(left, parameter.Unit) is { } a && Number(right, parameter.Unit) is { } b && Math.Round(a, MidpointRounding.ToEven).Equals(Math.Round(b, MidpointRounding.ToEven)),
         "real" => Number(left, parameter.Unit) is { } a && Number(right, parameter.Unit) is { } b && Math.Abs(a - b) <= 1e-9 * Math.Max(Math.Abs(a), Math.Abs(b)),
         "enum" => Word(parameter.Name, left) == Word(parameter.Name, right),
-        _ => List(left) == List(right),
+        _ => ParameterText.Same(parameter.Name, left, right),
+    };
+
+    /// <summary>Whether a unit is one of memory.</summary>
+    public static bool IsMemory(string unit) => Factor(unit, s_memory) is not null;
+
+    /// <summary>The word that PostgreSQL takes an undocumented one of an enumeration for; null when it is none.</summary>
+    public static string? Alias(string name, string text) => (name, text.Trim().ToLowerInvariant()) switch
+    {
+        ("wal_level", "archive" or "hot_standby") => "replica",
+        ("client_min_messages" or "log_min_messages" or "log_min_error_statement", "debug") => "debug2",
+        _ => null,
     };
 
     /// <summary>The value as a number in the parameter's own unit; null when it is none.</summary>
@@ -129,10 +166,8 @@ internal static class ParameterValue
     // Many enumerations take on and off in all the spellings of a truth; wal_compression shows the method that "on" stands for.
     private static string Word(string name, string text)
     {
-        var word = text.Trim().ToLowerInvariant();
+        var word = Alias(name, text) ?? text.Trim().ToLowerInvariant();
         word = word is "true" or "yes" or "1" ? "on" : word is "false" or "no" or "0" ? "off" : word;
         return (name, word) is ("wal_compression", "on") ? "pglz" : word;
     }
-
-    private static string List(string text) => string.Join(',', text.Split(',').Select(item => item.Trim()));
 }

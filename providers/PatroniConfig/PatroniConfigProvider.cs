@@ -18,6 +18,7 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
         new("settings", AttributeKind.StringMap, "The values by flat key, for example ttl, or postgresql.parameters.max_connections.") { Required = true },
         .. ClusterConnection.Attributes,
         .. ClusterConnection.RestCredentials,
+        ClusterIdentity.Definition,
         new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
         new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
         new("gate_timeout", AttributeKind.Integer, "Seconds to wait for members to take a value, and for the cluster to be healthy before and after each restart.") { Default = 120L, Minimum = 1 },

@@ -54,8 +54,11 @@ internal sealed record ClusterConnection(
     /// <summary>The token by which a resource says that it needs the cluster to work.</summary>
     public string Token => "patroni:" + Scope;
 
+    /// <summary>PostgreSQL's port on a member, as the member itself sees it.</summary>
+    public PortRead PostgresListener => new("127.0.0.1", PostgresPort);
+
     /// <summary>A GET of the member's own Patroni.</summary>
-    public HttpRead Rest(string path) => new("127.0.0.1", RestPort, path);
+    public HttpRead Rest(string path) => new(HttpRead.OwnAddress, RestPort, path);
 
     /// <summary>A SELECT on the member's own PostgreSQL.</summary>
     public SqlRead Sql(string query, string database = "postgres") => new(Container, Superuser, database, PostgresPort, query);

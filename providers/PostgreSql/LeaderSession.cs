@@ -127,13 +127,18 @@ internal sealed class LeaderSession
             try
             {
                 var snapshot = await _group.ReadAsync(member.Name, [read], cancellationToken).ConfigureAwait(false);
-                return (member.Name, snapshot.Get(read).Status);
+                return (member.Name, snapshot.Get(read).Status, Json: JsonAnswer.Parse(snapshot.Get(read).Body));
             }
             catch (HostException)
             {
-                return (member.Name, Status: 0);
+                return (member.Name, Status: 0, Json: null);
             }
         })).ConfigureAwait(false);
+        if (answers.FirstOrDefault(answer => answer.Json?.At("patroni")?.Text("scope") is { } scope && scope != _connection.Scope) is { Name: not null } other)
+        {
+            throw new ChangeFailedException($"{other.Name} belongs to the cluster {other.Json?.At("patroni")?.Text("scope")}, not to {_connection.Scope}: nothing is changed in it");
+        }
+
         var leaders = answers.Where(answer => answer.Status == 200).Select(answer => answer.Name).ToList();
         return leaders switch
         {

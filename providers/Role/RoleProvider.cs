@@ -76,9 +76,9 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         var problem = SqlText.Problem(name)
             ?? (name.StartsWith("pg_", StringComparison.Ordinal) || name is "public" or "none" ? $"'{name}' is a name that PostgreSQL keeps for itself" : null)
             ?? (spec.Text(Password) is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
-            ?? (spec.Text("verifier") is { } verifier && !ScramVerifier.IsVerifier(verifier.Reveal()) ? "'verifier' is no SCRAM-SHA-256 verifier" : null)
-            ?? (spec.Text("verifier") is { } other && spec.Text(Password) is { } wanted && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal()) ? "'verifier' was not made of 'password'" : null)
-            ?? (spec.Boolean("exact") && spec.Text("verifier") is null ? "'exact' needs a 'verifier' to be exact about" : null)
+            ?? (spec.Text("verifier") is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal()) ? "'verifier' is no SCRAM-SHA-256 verifier" : null)
+            ?? (spec.Text("verifier") is { IsMasked: false } other && spec.Text(Password) is { IsMasked: false } wanted && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal()) ? "'verifier' was not made of 'password'" : null)
+            ?? (spec.Boolean("exact") && !spec.Has("verifier") ? "'exact' needs a 'verifier' to be exact about" : null)
             ?? (spec.Boolean(Absent) && spec.Boolean("bootstrap") ? "a role that the cluster is made with cannot be dropped" : null)
             ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null)
             ?? (spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts) ? $"'{SetRole}' is a role that '{name}' is not a member of" : null);

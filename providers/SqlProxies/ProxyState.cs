@@ -46,10 +46,15 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
 
         // Who is ill is perhaps mended by its change, and goes before who is well. While what is behind moves, nobody can be told from ill by what it reaches.
         var ill = toCome.FirstOrDefault(proxy => proxy.IsHalfDown)
-            ?? toCome.FirstOrDefault(proxy => !state.Unsettled && !proxy.IsWhole && staying.TrueForAll(other => other == proxy || other.IsWhole));
+            ?? toCome.FirstOrDefault(proxy => !state.Unsettled && state.FailedBehind is null && !proxy.IsWhole && staying.TrueForAll(other => other == proxy || other.IsWhole));
         if (ill is not null)
         {
             return new RolloutTurn.Go([ill.Name]);
+        }
+
+        if (state.FailedBehind is { } failed && !state.ToCome.IsEmpty)
+        {
+            return new RolloutTurn.Stop($"what is behind the proxies was not brought about, and they serve as they are: {failed}");
         }
 
         if (state.Unsettled)

@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.Supervision;
 
-/// <summary>The services of a host that start a container, other than the one that kbr has for it: each would start it again, or another one in its place.</summary>
+/// <summary>The services of a host that start a container, other than the one that kbr has for it: each would start it again, or another one in
+/// its place.</summary>
 /// <param name="Replaceable">Those that do nothing else: kbr may set them aside.</param>
 /// <param name="Shared">Those that have other jobs, too: they are left alone.</param>
 internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, ImmutableArray<SharedUnit> Shared)
@@ -20,7 +21,8 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
     // `docker run` makes a container, `docker start` starts one by its name.
     private static readonly ImmutableHashSet<string> s_making = ["run", "create"];
     private static readonly ImmutableHashSet<string> s_starting = ["start", "restart"];
-    private static readonly ImmutableHashSet<string> s_others = ["stop", "kill", "rm", "pull", "wait", "exec", "logs", "inspect", "rename", "update", "login", "cp", "ps", "attach", "unpause", "pause"];
+    private static readonly ImmutableHashSet<string> s_others =
+        ["stop", "kill", "rm", "pull", "wait", "exec", "logs", "inspect", "rename", "update", "login", "cp", "ps", "attach", "unpause", "pause"];
 
     /// <summary>As an attribute's value.</summary>
     public string Value => string.Join('\n', Replaceable);
@@ -41,7 +43,8 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
     {
         var replaceable = ImmutableArray.CreateBuilder<string>();
         var shared = ImmutableArray.CreateBuilder<SharedUnit>();
-        foreach (var service in services.Where(service => service.LoadState != "masked").OrderBy(service => service.Name, StringComparer.Ordinal))
+        foreach (var service in services.Where(service => service.LoadState != "masked")
+            .OrderBy(service => service.Name, StringComparer.Ordinal))
         {
             var jobs = service.Commands.Select(command => Job.Of(command.Line, IsPreparation(command.Kind)))
                 .Concat(service.Clients.Select(line => Job.Of(line, isPreparation: true))).ToList();
@@ -51,7 +54,9 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
                 continue;
             }
 
-            var other = jobs.Select(job => job.Other ?? job.Starts.Where(name => name != container).Select(name => $"it starts the container {name}").FirstOrDefault()).FirstOrDefault(job => job is not null);
+            var other = jobs
+                .Select(job => job.Other ?? job.Starts.Where(name => name != container).Select(name => $"it starts the container {name}").FirstOrDefault())
+                .FirstOrDefault(job => job is not null);
             if (other is null)
             {
                 replaceable.Add(service.Name);
@@ -93,7 +98,8 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
             // A shell may do more than the one command, and what stands before another program is an argument of that.
             var isPlain = at == 0 || (s_shells.Contains(FileName(words[0])) && !line.AsSpan().ContainsAny(";&|\n`"));
             var other = isPlain || isPreparation ? null : $"it runs {words[0]}";
-            var verb = Array.FindIndex(words, at + 1, word => s_making.Contains(word) || s_starting.Contains(word) || s_others.Contains(word));
+            var verb = Array.FindIndex(
+                words, at + 1, word => s_making.Contains(word) || s_starting.Contains(word) || s_others.Contains(word));
             if (verb < 0)
             {
                 return new Job([], false, other ?? (isPreparation ? null : $"it runs {words[0]}"));
@@ -103,11 +109,13 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
             if (s_making.Contains(words[verb]))
             {
                 var name = Name(arguments);
-                return new Job(name is null ? [] : [name], Makes: true, other ?? (name is null && !isPreparation ? "it runs a container without a name" : null));
+                return new Job(
+                    name is null ? [] : [name], Makes: true, other ?? (name is null && !isPreparation ? "it runs a container without a name" : null));
             }
 
             return s_starting.Contains(words[verb])
-                ? new Job([.. arguments.Where(word => word[0] != '-' && !word.All(char.IsAsciiDigit)).Select(Unquoted)], Makes: false, other)
+                ? new Job(
+                    [.. arguments.Where(word => word[0] != '-' && !word.All(char.IsAsciiDigit)).Select(Unquoted)], Makes: false, other)
                 : new Job([], false, other);
         }
 

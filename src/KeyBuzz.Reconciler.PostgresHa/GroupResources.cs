@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -12,7 +13,7 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
     {
         var cluster = Make(
             "patroni_cluster", topology.Scope, "members",
-            ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), ("raft_port", (long)topology.Ports.Raft), ("raft_members", ResourceFactory.List(topology.Members.Select(RaftAddress))), ("other_hosts", ResourceFactory.Map(others.Select(host => (RaftAddress(host), host.Name)))),
+            ("version", (long)topology.Version), ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("unit", PostgresTopology.PatroniContainer + ".service"), (ClusterIdentity.Attribute, topology.Namespace), ("raft_port", (long)topology.Ports.Raft), ("raft_members", ResourceFactory.List(topology.Members.Select(RaftAddress))), ("other_hosts", ResourceFactory.Map(others.Select(host => (RaftAddress(host), host.Name)))),
             ("raft_password", verifier.RaftPassword(topology)), ("bootstrap_host", topology.FirstLeader),
             ("mount_point", topology.Volume.MountPoint), ("data_directory", topology.Directories.DataDirectory),
             ("replication_role", topology.Replication.Name), ("replication_password", topology.Replication.Password), ("replication_verifier", verifier.Of(topology.Replication)), ("former_data_directory", topology.Directories.Data), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
@@ -25,7 +26,7 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
 
         var config = Make(
             "patroni_config", topology.Scope, "dynamic",
-            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), ("raft_port", (long)topology.Ports.Raft), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
+            ("rest_user", topology.Rest.Name), ("rest_password", topology.Rest.Password), ("settings", topology.Settings), (ClusterIdentity.Attribute, topology.Namespace), ("raft_port", (long)topology.Ports.Raft), ("max_lag", topology.Health.MaxLag), ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)) with
         { Requires = [cluster.Address], After = [InGroup("role", topology.Replication.Name)] };
         yield return config;
 

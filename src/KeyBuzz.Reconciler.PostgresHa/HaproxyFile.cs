@@ -1,5 +1,6 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
@@ -28,7 +29,23 @@ internal static class HaproxyFile
         $"docker run --rm --pull never --network none {HostResources.Confined} --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/check,readonly "
         + $"--entrypoint haproxy {settings.Image} -c -f \"/check/$(basename \"$file\")\"";
 
-    public static string Render(PostgresTopology topology, Host proxy)
+    public static SecretText Render(PostgresTopology topology, Host proxy) => ConfigText.Join([SecretText.Plain(Text(topology, proxy)), StatisticsLogin(topology.Haproxy)]);
+
+    // The end of the front end of the statistics. On loopback, where kbr asks, none is wanted.
+    private static SecretText StatisticsLogin(HaproxySettings settings) => settings.StatisticsLogin is not { } login ? SecretText.Plain("") : ConfigText.Of(
+        $"""
+            http-request auth realm statistics unless {Brace("dst 127.0.0.1")} or {Brace("http_auth(statistics)")}
+
+        userlist statistics
+            user {login.Name} insecure-password {Word(login.Password)}
+
+        """);
+
+    // A word of HAProxy's: nothing is special between single quotes, and a quote stands between two of them.
+    private static SecretText Word(SecretText text) =>
+        ConfigText.Of($"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "'\\''", StringComparison.Ordinal) })])}'");
+
+    private static string Text(PostgresTopology topology, Host proxy)
     {
         var settings = topology.Haproxy;
         return string.Create(CultureInfo.InvariantCulture,

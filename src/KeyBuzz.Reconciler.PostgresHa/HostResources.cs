@@ -46,8 +46,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             "volume", "postgres", member.Name, section.Place("volume"),
             ("device", volume.Devices[member.Name]), ("mount_point", volume.MountPoint), ("mount_options", volume.MountOptions)) with
         { PreventDestroy = volume.PreventDestroy };
-        yield return Data("postgres-raft", directories.Raft, "0700");
-        yield return Data("postgres-archive", directories.Archive, "0750");
+        // Not inside of a data directory that is at the root of the volume: it is set aside first.
+        ImmutableArray<Address> data = [new Address("directory", "postgres-data", member.Name)];
+        yield return Data("postgres-raft", directories.Raft, "0700") with { After = data };
+        yield return Data("postgres-archive", directories.Archive, "0750") with { After = data };
         yield return factory.Make(
             "directory", "patroni", member.Name, at, ("path", directories.Configuration), ("owner", owner), ("group", group), ("mode", "0700"));
 
@@ -58,7 +60,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             "config_file", "patroni", member.Name, at,
             ("path", directories.Configuration + "/patroni.yml"), ("content", text), ("owner", owner), ("group", group), ("mode", "0600"),
             ("validate", CheckImage()), ("reload", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Command)), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
-            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(topology, tag))), ("confirm_timeout", PatroniReload.Timeout(topology))) with
+            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))), ("confirm_timeout", PatroniReload.Timeout(topology))) with
         { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
         yield return file;
         var guard = factory.Make(
@@ -68,7 +70,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var unit = Unit(PostgresTopology.PatroniContainer);
         // An installation by hand often has its data at the root of what the container mounts, where Patroni cannot rename it: the member makes it anew in its turn, from the leader. Its turn
         // begins when all that it needs is there.
-        yield return Data("postgres-data", directories.Data, "0700", ("set_aside_with", "PG_VERSION"), ("used_by", PostgresTopology.PatroniContainer), ("supervised_by", unit)) with
+        yield return Data("postgres-data", directories.Data, "0700", ("set_aside_with", "PG_VERSION"), ("set_aside_root", volume.MountPoint),
+            ("set_aside_keeps", ResourceFactory.List(new[] { directories.Raft, directories.Archive }.Select(path => path[(path.LastIndexOf('/') + 1)..]))), ("used_by", PostgresTopology.PatroniContainer), ("supervised_by", unit)) with
         { Group = topology.Scope, After = [image.Address, file.Address, guard.Address] };
         var container = factory.Make(
             "container", PostgresTopology.PatroniContainer, member.Name, at,
@@ -90,9 +93,11 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("tmpfs", ResourceFactory.List("/tmp:mode=1777,size=256m", $"{PostgresTopology.PostgresSocketDirectory}:uid={owner},gid={group},mode=0775")),
             ("cap_drop", s_droppedCapabilities),
             ("security_opt", s_securityOptions),
-            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
-                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory, topology.RaftPassword?.Reveal() ?? "",
-                RaftGuard.Module)),
+            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint([
+                // Patroni's own namespace is left out: what was started before there was a choice has the same settings.
+                .. topology.Namespace == ClusterIdentity.DefaultNamespace ? [] : new[] { topology.Namespace },
+                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory,
+                topology.RaftPassword?.Reveal() ?? "", "bind_addr " + ConfigText.Endpoint(member.Address, topology.Ports.Raft), RaftGuard.Module])),
                 // By it a roll-out knows who hears whom.
                 (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))))) with
         { Requires = [file.Address, guard.Address], Group = topology.Scope };
@@ -116,9 +121,16 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         yield return Base(proxy);
         foreach (var resource in Haproxy(proxy).Concat(PgBouncer(proxy)))
         {
-            yield return resource;
+            // When the members' roll-out has failed, a proxy keeps its files: with them applications still reach whoever serves. What starts it waits for nothing on other hosts.
+            yield return resource.Address.Type == "config_file" ? resource with { After = [.. resource.After, .. Members] } : resource;
         }
     }
+
+    private IEnumerable<Address> Members =>
+    [
+        .. topology.Members.Select(member => new Address("container", PostgresTopology.PatroniContainer, member.Name)),
+        .. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name)),
+    ];
 
     private IEnumerable<Resource> Haproxy(Host proxy)
     {
@@ -130,7 +142,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         yield return image;
         var file = factory.Make(
             "config_file", "haproxy", proxy.Name, at,
-            ("path", directory + "/haproxy.cfg"), ("content", SecretText.Plain(HaproxyFile.Render(topology, proxy))),
+            ("path", directory + "/haproxy.cfg"), ("content", HaproxyFile.Render(topology, proxy)),
+            // With a password in it, it is HAProxy's alone.
+            ("owner", settings.StatisticsLogin is null ? null : Text(settings.Uid)), ("group", settings.StatisticsLogin is null ? null : Text(settings.Gid)),
+            ("mode", settings.StatisticsLogin is null ? null : "0600"),
             ("validate", HaproxyFile.Check(settings)), ("reload", OfOurs(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
         { Requires = [image.Address], After = SameOnProxyBefore(proxy, "haproxy"), AfterRemovalOf = FormerMembers(others) };
         yield return file;

@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -28,12 +29,12 @@ internal static class PatroniFile
     private static SecretText Text(PostgresTopology topology, Host member) => ConfigText.Of(
         $"""
         # Written by kbr for {member.Name}; a change by hand is drift.
-        scope: {topology.Scope}
+        scope: {topology.Scope}{Namespace(topology)}
         name: {member.Name}
 
         restapi:
-          # On loopback too, where kbr asks.
-          listen: 0.0.0.0:{topology.Ports.Rest}
+          # It takes one address: that where HAProxy and the other members ask, and kbr on the member itself.
+          listen: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
           connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
           authentication:
             username: {Quoted(topology.Rest.Name)}
@@ -42,6 +43,8 @@ internal static class PatroniFile
         raft:
           data_dir: {Quoted(topology.Directories.Raft)}
           self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
+          # Left out, it is every address.
+          bind_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
           partner_addrs:{Partners(topology, member)}{RaftPassword(topology)}
         {Bootstrap(topology, member)}
         postgresql:
@@ -76,6 +79,9 @@ internal static class PatroniFile
           nosync: false
 
         """);
+
+    // Patroni's own default is left out, as in files that were written before there was a choice.
+    private static string Namespace(PostgresTopology topology) => topology.Namespace == ClusterIdentity.DefaultNamespace ? "" : $"\nnamespace: {Quoted(topology.Namespace)}";
 
     private static SecretText RaftPassword(PostgresTopology topology) => topology.RaftPassword is not { } password ? SecretText.Plain("") : ConfigText.Of($"\n  password: {ConfigText.Quoted(password)}");
 
@@ -130,6 +136,12 @@ internal static class PatroniFile
             yield return $"host replication {replication} {Single(member.Address)} scram-sha-256";
             // pg_rewind connects as the superuser.
             yield return $"host all {superuser} {Single(member.Address)} scram-sha-256";
+        }
+
+        if (topology.SuperuserLogin == SuperuserLogin.Members)
+        {
+            // The first line that fits decides: the members have theirs above.
+            yield return $"host all {superuser} all reject";
         }
 
         foreach (var place in topology.Proxies.Select(proxy => Single(proxy.Address)).Concat(topology.Networks))

@@ -17,10 +17,10 @@ internal static class PatroniReload
     private const string Module = """
         import base64, json, os, re, sys, yaml
         from urllib import error, request
-        port, tag, loaded = sys.argv[1:]
+        tag, loaded = sys.argv[1:]
         with open("/etc/patroni/patroni.yml") as file:
             config = yaml.safe_load(file)
-        url = "http://127.0.0.1:" + port
+        url = "http://" + config["restapi"]["connect_address"]
         try:
             said = json.load(request.urlopen(url + "/patroni", timeout=5))
         except error.HTTPError as other:
@@ -57,8 +57,8 @@ internal static class PatroniReload
     public static string Command { get; } = $"docker kill --signal HUP {PostgresTopology.PatroniContainer}";
 
     /// <summary>Succeeds once it is done, or where Patroni does not answer at all; on the host.</summary>
-    public static string Confirm(PostgresTopology topology, string loaded) => string.Create(
-        CultureInfo.InvariantCulture, $"docker exec {PostgresTopology.PatroniContainer} python3 -c {Script.Quote(Module)} {topology.Ports.Rest} {Tag} {loaded}");
+    public static string Confirm(string loaded) => string.Create(
+        CultureInfo.InvariantCulture, $"docker exec {PostgresTopology.PatroniContainer} python3 -c {Script.Quote(Module)} {Tag} {loaded}");
 
     /// <summary>How long it may take: the loop under way, which waits for the store at most, and the next one.</summary>
     public static long Timeout(PostgresTopology topology) => 60 + (3 * (topology.Times.LoopWait + topology.Times.RetryTimeout));

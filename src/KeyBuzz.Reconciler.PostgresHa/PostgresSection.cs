@@ -24,22 +24,18 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private static readonly string[] s_keys =
     [
-        "version", "scope", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout", "directory", "volume", "directories",
-        "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks", "dynamic", "parameters", "slots", "ignore_slots", "superuser", "replication", "application", "database", "users", "databases", "extensions",
+        "version", "scope", "namespace", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout",
+        "directory", "volume", "directories", "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks",
+        "dynamic", "parameters", "slots", "ignore_slots", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health", "drop_ins", ReadOnlyKey,
     ];
+
+    private const int DefaultVersion = 16;
 
     // The runbook's.
     private static readonly (string Name, string Value)[] s_parameters =
     [
         ("hot_standby", "on"), ("max_connections", "100"), ("max_replication_slots", "10"), ("max_wal_senders", "10"), ("shared_buffers", "256MB"), ("wal_level", "replica"),
-    ];
-
-    // Patroni or kbr gives each of these its value; anything else would be overwritten or break the cluster.
-    private static readonly string[] s_reservedParameters =
-    [
-        "listen_addresses", "port", "cluster_name", "config_file", "hba_file", "ident_file", "data_directory", "external_pid_file", "unix_socket_directories",
-        "primary_conninfo", "primary_slot_name", "promote_trigger_file", "recovery_target_timeline", "standby_mode", "synchronous_standby_names",
     ];
 
     private static readonly string[] s_numbers = ["maximum_lag_on_syncnode", "max_timelines_history", "member_slots_ttl", "primary_start_timeout", "primary_stop_timeout"];
@@ -79,7 +75,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var topology = new PostgresTopology
         {
             Scope = scope,
-            Version = (int)section.Integer("version", 16, 13, 99),
+            Namespace = Namespace(),
+            Version = (int)section.Integer("version", DefaultVersion, 13, 99),
             Members = members,
             Proxies = proxies,
             LoadBalancer = balancer ?? new LoadBalancer("", 5432, 6432),
@@ -102,6 +99,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Synchronous = synchronous,
             Settings = Settings(times, synchronous, members, databases),
             Superuser = superuser,
+            SuperuserLogin = section.Choice("superuser_login", SuperuserLogin.Proxies, ("proxies", SuperuserLogin.Proxies), ("members", SuperuserLogin.Members)),
             Replication = replication,
             Application = application,
             Users = users,
@@ -131,6 +129,22 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return scope;
+    }
+
+    private string Namespace()
+    {
+        if (section.Word("namespace", "a path such as /db/, as patroni.yml has it under 'namespace'") is not { } word)
+        {
+            return ClusterIdentity.DefaultNamespace;
+        }
+
+        if (!word.Value.All(character => char.IsAsciiLetterOrDigit(character) || character is '/' or '.' or '_' or '-'))
+        {
+            _findings.Error(
+                $"'{word.Value}' cannot be the namespace of the cluster", word.At, "letters, digits, '.', '_', '-' and '/' can stand in it", "write it as patroni.yml has it under 'namespace', such as /db/");
+        }
+
+        return ClusterIdentity.Normal(word.Value);
     }
 
     private ImmutableArray<Host> Hosts(string key)
@@ -400,11 +414,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             settings["postgresql.parameters." + name] = value;
         }
 
+        // A version that is no number has its own error.
+        var version = section.Find("version") is YamlScalar word && int.TryParse(word.Value, CultureInfo.InvariantCulture, out var number) ? number : DefaultVersion;
+        var parameters = new ParameterSection(version, _findings);
         foreach (var (key, value) in section.Section("parameters").Map.Entries)
         {
-            if (Parameter(key, value) is { } text)
+            if (parameters.Read(key, value) is var (name, text))
             {
-                settings["postgresql.parameters." + key.Value] = text;
+                settings["postgresql.parameters." + name] = text;
             }
         }
 
@@ -429,33 +446,6 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             $"'{key.Value}' is not set here", key.At, "kbr sets it from 'synchronous' of the 'postgres' section",
             key.Value.StartsWith(PatroniHealth.SynchronousKey, StringComparison.Ordinal) ? "write synchronous: true, or synchronous: { strict: true }, in the 'postgres' section" : "remove it: there is one synchronous standby");
         return true;
-    }
-
-    private string? Parameter(YamlScalar key, YamlNode value)
-    {
-        var name = key.Value;
-        if (name.Length == 0 || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '.') || char.IsAsciiDigit(name[0]))
-        {
-            _findings.Error($"{key.Kind} cannot be the name of a parameter", key.At, "lower-case letters, digits, '_' and '.' only, as in pg_settings");
-        }
-        else if (s_reservedParameters.Contains(name))
-        {
-            _findings.Error($"the parameter '{name}' is not yours to set", key.At, "kbr or Patroni gives it its value", "remove it");
-        }
-        else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
-        {
-            _findings.Error($"the parameter '{name}' must be one line, not {value.Kind}", value.At);
-        }
-        else if (scalar.Value.Contains("${secret.", StringComparison.Ordinal))
-        {
-            _findings.Error($"the parameter '{name}' may not hold a secret", scalar.At, "anyone who can log in reads it in pg_settings");
-        }
-        else
-        {
-            return scalar.Value;
-        }
-
-        return null;
     }
 
     // A name by itself, or { name, password }.
@@ -614,7 +604,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private HaproxySettings? Haproxy(LoadBalancer? balancer)
     {
         var own = section.Section("haproxy").Allow(
-            "image", "uid", "gid", "port", "pooled_port", "stats_port", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
+            "image", "uid", "gid", "port", "pooled_port", "stats_port", "stats_login", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
             "idle_timeout", "client_timeout", "server_timeout", "queue_timeout", "tunnel_timeout", "client_fin_timeout", "server_fin_timeout", "on_marked_down", "read_on_marked_down");
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
@@ -631,6 +621,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             own.Integer("retries", 1),
             own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)))
         {
+            StatisticsLogin = StatisticsLogin(own),
             EndsSessions = own.Choice("on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             ClientTimeout = Given("client_timeout"),
@@ -641,6 +632,23 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return Image(own) is { } image ? settings with { Image = image } : null;
 
         TimeSpan? Given(string key) => own.Find(key) is null ? null : own.Duration(key, TimeSpan.FromHours(24), TimeSpan.FromSeconds(1));
+    }
+
+    private PostgresUser? StatisticsLogin(SectionReader haproxy)
+    {
+        if (haproxy.Find("stats_login") is null)
+        {
+            return null;
+        }
+
+        var own = haproxy.Section("stats_login").Allow("name", "password");
+        var name = own.Word("name", "a user's name", required: true);
+        if (name is not null && !(name.Value.Length is > 0 and <= 63 && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')))
+        {
+            _findings.Error($"'{name.Value}' cannot be the name of a login to the statistics", name.At, "letters, digits, '-', '_' and '.' only");
+        }
+
+        return new PostgresUser(name?.Value ?? "", SecretOf(own, "password"));
     }
 
     private PgBouncerSettings? PgBouncer()

@@ -40,6 +40,9 @@ public sealed record PostgresTopology
     /// <summary>The name that Patroni and kbr know the cluster by, and the group that cluster-wide resources are placed on.</summary>
     public required string Scope { get; init; }
 
+    /// <summary>The path in the consensus store that the cluster lies under, as Patroni knows it.</summary>
+    public required string Namespace { get; init; }
+
     /// <summary>The group that the proxies are.</summary>
     public string ProxyGroup => Scope + "-proxies";
 
@@ -112,6 +115,9 @@ public sealed record PostgresTopology
     /// <summary>The superuser, made by initdb.</summary>
     public required PostgresUser Superuser { get; init; }
 
+    /// <summary>From where the superuser may log in.</summary>
+    public SuperuserLogin SuperuserLogin { get; init; }
+
     /// <summary>The user that replicas stream as, made by Patroni.</summary>
     public required PostgresUser Replication { get; init; }
 
@@ -152,7 +158,8 @@ public sealed record PostgresTopology
     public PostgresDatabase ApplicationDatabase => Databases[0];
 
     /// <summary>The users that may connect through PgBouncer; each has one and the same verifier there and in PostgreSQL.</summary>
-    public IEnumerable<PostgresUser> PooledUsers => [Superuser, Application, .. Users.Where(user => user.Pooled)];
+    public IEnumerable<PostgresUser> PooledUsers =>
+        [.. SuperuserLogin == SuperuserLogin.Proxies ? [Superuser] : Array.Empty<PostgresUser>(), Application, .. Users.Where(user => user.Pooled)];
 }
 
 /// <summary>The address that applications connect to, in front of the proxies.</summary>
@@ -160,6 +167,16 @@ public sealed record PostgresTopology
 /// <param name="Port">Read-write SQL.</param>
 /// <param name="PooledPort">The same through PgBouncer.</param>
 public sealed record LoadBalancer(string Address, int Port, int PooledPort);
+
+/// <summary>From where the superuser may log in.</summary>
+public enum SuperuserLogin
+{
+    /// <summary>As everybody: through the load balancer, the proxies and PgBouncer, and from the networks that may log in directly. The runbook's checks do.</summary>
+    Proxies,
+
+    /// <summary>From the members only: Patroni, pg_rewind and kbr.</summary>
+    Members,
+}
 
 /// <summary>The ports on the members.</summary>
 /// <param name="Postgres">PostgreSQL.</param>
@@ -267,6 +284,9 @@ public sealed record HaproxySettings(
     string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, int? ReadPort, long ReadMaxLag, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
     TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout)
 {
+    /// <summary>Who may see the statistics from other machines; null for everybody.</summary>
+    public PostgresUser? StatisticsLogin { get; init; }
+
     /// <summary>Whether sessions are ended when their server is marked down, on the ways in to the primary.</summary>
     public bool EndsSessions { get; init; } = true;
 

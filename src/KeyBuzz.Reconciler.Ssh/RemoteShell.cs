@@ -15,12 +15,23 @@ internal sealed class RemoteShell : IAsyncDisposable
     /// <summary>How long timeout(1) waits between asking a script to end and killing it.</summary>
     private static readonly TimeSpan KillAfter = TimeSpan.FromSeconds(5);
 
+    /// <summary>As much as a shell may print before it runs anything, and between two scripts.</summary>
+    private const int MostUnasked = 1024 * 1024;
+
+    /// <summary>As much as may lie unread: nobody reads between two scripts.</summary>
+    private const int MostPending = 32 * 1024 * 1024;
+
+    private const int NotRoot = 77;
+    private const string NotRootMark = "kbr: not root: ";
+
     private readonly SshConnection _connection;
     private readonly SshCommand _command;
     private readonly Task _ended;
     private readonly Stream _input;
     private readonly Channel<byte[]> _output;
     private readonly Channel<byte[]> _error;
+    private long _unread;
+    private volatile bool _flooded;
 
     private RemoteShell(SshConnection connection, SshCommand command, Task ended)
     {
@@ -53,7 +64,8 @@ internal sealed class RemoteShell : IAsyncDisposable
             var shell = await Task.Run(
                 () =>
                 {
-                    var command = connection.Client.CreateCommand($"exec {connection.Root}sh");
+                    // What sudo says is told apart by its words.
+                    var command = connection.Client.CreateCommand(connection.Host.Ssh.Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh");
                     return new RemoteShell(connection, command, command.ExecuteAsync(CancellationToken.None));
                 },
                 cancellationToken).ConfigureAwait(false);
@@ -62,12 +74,12 @@ internal sealed class RemoteShell : IAsyncDisposable
         }
         catch (Exception e) when (SshConnection.IsConnectionFailure(e))
         {
-            throw connection.Broken(e, e.Message);
+            throw connection.TooFewSessions(e) ?? connection.Broken(e, e.Message);
         }
     }
 
-    /// <summary>Runs a script as a child of the shell, in a process group of its own, ended at its deadline or on cancellation.</summary>
-    public async Task<ShellAnswer> RunAsync(string script, TimeSpan deadline, CancellationToken cancellationToken)
+    /// <summary>Runs a script as a child of the shell, in a process group of its own, ended at its deadline, on cancellation, or when it prints more than it may.</summary>
+    public async Task<ShellAnswer> RunAsync(string script, int mostBytes, TimeSpan deadline, CancellationToken cancellationToken)
     {
         var nonce = NewNonce();
 
@@ -75,11 +87,19 @@ internal sealed class RemoteShell : IAsyncDisposable
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"timeout -k {KillAfter.TotalSeconds:0} {Math.Max(deadline.TotalSeconds, 0.1):0.###} sh /dev/fd/3 3<<'{nonce}' </dev/null\n");
         text.Append(CultureInfo.InvariantCulture, $"exec 3<&-; printf '%s group %s\\n' {nonce} \"$PPID\"\n");
+
+        // Who is not root would report what it cannot read as not there. /proc belongs to root, so nothing is started to find out.
+        text.Append(CultureInfo.InvariantCulture, $"[ -O /proc ] || [ \"$(id -u)\" = 0 ] || {{ echo '{NotRootMark}'\"$(id -un)\" >&2; exit {NotRoot}; }}\n");
         text.Append(script).Append('\n');
         text.Append(nonce).Append('\n');
         AppendTrailer(text, nonce);
         var started = Stopwatch.GetTimestamp();
-        var answer = await ExchangeAsync(text.ToString(), nonce, deadline + KillAfter + TimeSpan.FromSeconds(15), cancellationToken).ConfigureAwait(false);
+        var answer = await ExchangeAsync(text.ToString(), nonce, mostBytes, deadline + KillAfter + TimeSpan.FromSeconds(15), cancellationToken).ConfigureAwait(false);
+        if (answer.Exit == NotRoot && answer.ErrorText.StartsWith(NotRootMark, StringComparison.Ordinal))
+        {
+            throw new HostException(_connection.Host.Name, $"kbr has to be root on the host, and is {answer.ErrorText[NotRootMark.Length..].Trim()} there",
+                "set sudo: true for this host, or log in as root");
+        }
 
         // 137 is what remains of timeout(1) when it had to kill.
         return answer.Exit == 137 && Stopwatch.GetElapsedTime(started) >= deadline ? answer with { Exit = 124 } : answer;
@@ -93,7 +113,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         text.Append(CultureInfo.InvariantCulture, $"printf '%s group 0\\n' {nonce}\n");
         text.Append(commands).Append('\n');
         AppendTrailer(text, nonce);
-        return ExchangeAsync(text.ToString(), nonce, deadline, cancellationToken);
+        return ExchangeAsync(text.ToString(), nonce, MostUnasked, deadline, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -120,7 +140,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     private static void AppendTrailer(StringBuilder text, string nonce) =>
         text.Append(CultureInfo.InvariantCulture, $"r=$?; printf '\\n%s %s\\n' {nonce} \"$r\"; printf '\\n%s %s\\n' {nonce} \"$r\" >&2\n");
 
-    private async Task<ShellAnswer> ExchangeAsync(string text, string nonce, TimeSpan deadline, CancellationToken cancellationToken)
+    private async Task<ShellAnswer> ExchangeAsync(string text, string nonce, int mostBytes, TimeSpan deadline, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (Broken || Ended)
@@ -128,13 +148,17 @@ internal sealed class RemoteShell : IAsyncDisposable
             throw _connection.Broken(_ended.Exception?.InnerException);
         }
 
-        var output = new Frame(nonce);
-        var error = new Frame(nonce);
-        var reading = Task.WhenAll(output.ReadAsync(_output.Reader), error.ReadAsync(_error.Reader));
+        var output = new Frame(nonce, MostUnasked, mostBytes);
+        var error = new Frame(nonce, mostBytes, mostBytes);
+        var reading = Task.WhenAll(output.ReadAsync(_output.Reader, Taken), error.ReadAsync(_error.Reader, Taken));
         try
         {
             await SendAsync(text, CancellationToken.None).ConfigureAwait(false);
-            await reading.WaitAsync(deadline, cancellationToken).ConfigureAwait(false);
+            var first = await Task.WhenAny(reading, output.Overflowed, error.Overflowed).WaitAsync(deadline, cancellationToken).ConfigureAwait(false);
+            if (first != reading)
+            {
+                return await EndFloodAsync(output, reading, mostBytes).ConfigureAwait(false);
+            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -155,6 +179,27 @@ internal sealed class RemoteShell : IAsyncDisposable
 
         return new ShellAnswer(output.Exit, output.Payload, error.Payload);
     }
+
+    private async Task<ShellAnswer> EndFloodAsync(Frame output, Task reading, int mostBytes)
+    {
+        if (output.Started.IsCompleted)
+        {
+            await EndScriptAsync(output, reading).ConfigureAwait(false);
+        }
+
+        if (reading.IsCompletedSuccessfully && output.Started.IsCompleted)
+        {
+            return new ShellAnswer(1, default, Encoding.UTF8.GetBytes($"it printed more than {mostBytes >> 20} MiB and was ended: does something in it print without end?"));
+        }
+
+        _flooded = true;
+        Abandon();
+        throw Flooded();
+    }
+
+    private HostException Flooded() => new(
+        _connection.Host.Name, $"what the host answers has no end: the login shell of {_connection.Host.Ssh.User} prints before any command runs",
+        "look at its start-up files there, such as ~/.bashrc and /etc/profile.d");
 
     // As root, sshd refuses to pass on signals: the script's process group is ended by a command of our own.
     private async Task EndScriptAsync(Frame output, Task reading)
@@ -200,10 +245,14 @@ internal sealed class RemoteShell : IAsyncDisposable
         }
 
         var said = Encoding.UTF8.GetString(error.Payload.Span).Trim();
+        if (_flooded)
+        {
+            return Flooded();
+        }
+
         if (_connection.Host.Ssh.Sudo && !output.Started.IsCompleted)
         {
-            return new HostException(_connection.Host.Name, $"sudo does not let user {_connection.Host.Ssh.User} become root without a password: {said}",
-                $"on the host, as root: echo '{_connection.Host.Ssh.User} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/kbr");
+            return ShellRefusal.Of(_connection.Host, said, _command.ExitStatus);
         }
 
         var detail = said.Length > 0 ? said : string.Create(CultureInfo.InvariantCulture, $"exit status {_command.ExitStatus}");
@@ -233,8 +282,17 @@ internal sealed class RemoteShell : IAsyncDisposable
             cancellationToken);
     }
 
-    // The library's streams block their reader: each has a thread of its own, so that the pool's stay free.
-    private static Channel<byte[]> Pump(Stream stream)
+    private void Taken(int count) => Interlocked.Add(ref _unread, -count);
+
+    // A shell that is of no use any more is closed at once: whatever it still prints would fill the memory.
+    private void Abandon()
+    {
+        Broken = true;
+        _ = Task.Run(_command.Dispose);
+    }
+
+    // The library's streams block their reader: each has a thread of its own, so that the pool's stay free. They take whatever comes, so it is always read, and bounded here.
+    private Channel<byte[]> Pump(Stream stream)
     {
         var channel = Channel.CreateUnbounded<byte[]>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
         new Thread(
@@ -246,6 +304,18 @@ internal sealed class RemoteShell : IAsyncDisposable
                     int count;
                     while ((count = stream.Read(buffer, 0, buffer.Length)) > 0)
                     {
+                        if (_flooded)
+                        {
+                            continue;
+                        }
+
+                        if (Interlocked.Add(ref _unread, count) > MostPending)
+                        {
+                            _flooded = true;
+                            Abandon();
+                            continue;
+                        }
+
                         channel.Writer.TryWrite(buffer[..count]);
                     }
                 }
@@ -262,11 +332,15 @@ internal sealed class RemoteShell : IAsyncDisposable
     }
 
     /// <summary>What a script prints to one stream, between a first line <c>NONCE group PGID</c> (standard output only) and a last <c>NONCE EXIT</c>.</summary>
-    private sealed class Frame(string nonce)
+    /// <param name="nonce">The word in those lines.</param>
+    /// <param name="mostBefore">As much as may stand before the first line.</param>
+    /// <param name="mostBytes">As much as may stand between them. Beyond it nothing is kept but what the last line is found by.</param>
+    private sealed class Frame(string nonce, int mostBefore, int mostBytes)
     {
         private readonly byte[] _first = Encoding.ASCII.GetBytes(nonce + " group ");
         private readonly byte[] _last = Encoding.ASCII.GetBytes("\n" + nonce + " ");
         private readonly TaskCompletionSource<int> _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _overflowed = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private byte[] _bytes = new byte[4096];
         private int _length;
         private int _begin;
@@ -279,12 +353,16 @@ internal sealed class RemoteShell : IAsyncDisposable
 
         public Task<int> Started => _started.Task;
 
-        public async Task ReadAsync(ChannelReader<byte[]> chunks)
+        /// <summary>Done once more was printed than may be.</summary>
+        public Task Overflowed => _overflowed.Task;
+
+        public async Task ReadAsync(ChannelReader<byte[]> chunks, Action<int> taken)
         {
             while (await chunks.WaitToReadAsync().ConfigureAwait(false))
             {
                 while (!Complete && chunks.TryRead(out var chunk))
                 {
+                    taken(chunk.Length);
                     Append(chunk);
                 }
 
@@ -310,7 +388,7 @@ internal sealed class RemoteShell : IAsyncDisposable
 
             // What stands before the first line was printed by start-up files or left over by a script before: it is not ours.
             if (!_started.Task.IsCompleted
-                && Find(_first, 0) is ( >= 0, var number, var after))
+                && Find(_first, Math.Max(_begin, from - _first.Length)) is ( >= 0, var number, var after))
             {
                 _started.TrySetResult(number);
                 _begin = from = after;
@@ -321,6 +399,15 @@ internal sealed class RemoteShell : IAsyncDisposable
                 Exit = exit;
                 Payload = _bytes.AsMemory(_begin, at - _begin);
                 Complete = true;
+                return;
+            }
+
+            if (_length - _begin > (_started.Task.IsCompleted ? mostBytes : mostBefore))
+            {
+                _overflowed.TrySetResult();
+                var kept = Math.Min(_length - _begin, 256);
+                _bytes.AsSpan(_length - kept, kept).CopyTo(_bytes);
+                (_begin, _length) = (0, kept);
             }
         }
 

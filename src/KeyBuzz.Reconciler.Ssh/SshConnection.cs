@@ -1,3 +1,4 @@
+using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using Renci.SshNet;
 using Renci.SshNet.Common;
@@ -7,6 +8,8 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <summary>One connection to one host: a shell for reading and, once the lock is taken, shells for writing.</summary>
 internal sealed class SshConnection : IHostConnection
 {
+    private const int MostSaid = 1024 * 1024;
+
     private readonly PrivateKeyFile _key;
     private readonly SshReader _reader;
 
@@ -51,11 +54,13 @@ internal sealed class SshConnection : IHostConnection
         try
         {
             using var exec = Client.CreateCommand(command);
-            await Task.Run(
+            var (said, complained) = await Task.Run(
                 async () =>
                 {
                     // The task stands for the whole life of the command: what breaks it off is seen there.
                     var ended = exec.ExecuteAsync(CancellationToken.None);
+                    var output = ReadAsync(exec.OutputStream);
+                    var errors = ReadAsync(exec.ExtendedOutputStream);
                     if (input is not null)
                     {
                         using var stream = exec.CreateInputStream();
@@ -67,10 +72,13 @@ internal sealed class SshConnection : IHostConnection
                         }
                     }
 
+                    var text = await output.WaitAsync(limit.Token).ConfigureAwait(false);
+                    var error = await errors.WaitAsync(limit.Token).ConfigureAwait(false);
                     await ended.WaitAsync(limit.Token).ConfigureAwait(false);
+                    return (text, error);
                 },
                 CancellationToken.None).WaitAsync(limit.Token).ConfigureAwait(false);
-            return (exec.ExitStatus, exec.Result, exec.Error);
+            return (exec.ExitStatus, said, complained);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
@@ -78,9 +86,39 @@ internal sealed class SshConnection : IHostConnection
         }
         catch (Exception e) when (IsConnectionFailure(e))
         {
-            throw Broken(e);
+            throw TooFewSessions(e) ?? Broken(e);
         }
     }
+
+    /// <summary>The error of a server that lives and opens no more sessions on the connection, or null.</summary>
+    public HostException? TooFewSessions(Exception error) =>
+        Client.IsConnected && error is SshException && error.Message.Contains("open", StringComparison.OrdinalIgnoreCase)
+            ? new HostException(
+                Host.Name, $"sshd there opens too few sessions on one connection (MaxSessions): {error.Message}", "set MaxSessions 10, its default, in /etc/ssh/sshd_config on the host and reload sshd", error)
+            : null;
+
+    // The library keeps whatever comes until it is read: all of it is read, and as much kept as such a command can have to say.
+    private static Task<string> ReadAsync(Stream stream) => Task.Factory.StartNew(
+        () =>
+        {
+            var kept = new MemoryStream();
+            var buffer = new byte[64 * 1024];
+            try
+            {
+                int count;
+                while ((count = stream.Read(buffer, 0, buffer.Length)) > 0)
+                {
+                    kept.Write(buffer, 0, (int)Math.Min(count, MostSaid - kept.Length));
+                }
+            }
+            catch (Exception e) when (IsConnectionFailure(e))
+            {
+                // The same as its end; the command's own task says why.
+            }
+
+            return Encoding.UTF8.GetString(kept.GetBuffer(), 0, (int)kept.Length);
+        },
+        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     public HostException Broken(Exception? inner, string? detail = null) =>
         new(Host.Name, "the connection broke off" + (detail is null ? "" : $": {detail}"), "is the host up? run the command again: what was done is recorded, the rest is planned anew", inner);

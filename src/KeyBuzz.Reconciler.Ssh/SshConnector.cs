@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using Renci.SshNet;
 using Renci.SshNet.Common;
+using Renci.SshNet.Security;
 
 namespace KeyBuzz.Reconciler.Ssh;
 
@@ -55,6 +56,7 @@ public sealed class SshConnector : IHostConnector
         }
         catch (Exception e)
         {
+            var certificate = key.Certificate;
             client.Dispose();
             key.Dispose();
             if (refusal is not null)
@@ -67,8 +69,27 @@ public sealed class SshConnector : IHostConnector
                 throw new OperationCanceledException("cancelled while connecting", e, cancellationToken);
             }
 
-            throw Explain(host, e);
+            throw e is SshAuthenticationException && certificate is not null ? Explain(host, certificate, e) : Explain(host, e);
         }
+    }
+
+    // Whoever has the key signed does not add it: what is wrong with the certificate is what is to be told.
+    private HostException Explain(Host host, Certificate certificate, Exception error)
+    {
+        var path = _settings.IdentityFile + "-cert.pub";
+        var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        string When(ulong seconds) => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
+        var (message, remedy) =
+            certificate.Type == Certificate.CertificateType.Host
+                ? ($"{path} is the certificate of a host and lets no user in", $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n {host.Ssh.User} {_settings.IdentityFile}.pub")
+            : certificate.ValidBeforeUnixSeconds <= (ulong)now
+                ? ($"the certificate {path} expired at {When(certificate.ValidBeforeUnixSeconds)}", $"have {_settings.IdentityFile}.pub signed again, or move {path} away to use the key alone")
+            : certificate.ValidAfterUnixSeconds > (ulong)now
+                ? ($"the certificate {path} is valid from {When(certificate.ValidAfterUnixSeconds)} on only", "is this machine's clock right?")
+            : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(host.Ssh.User)
+                ? ($"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {host.Ssh.User}", $"have it signed for {host.Ssh.User}, or set ssh.user")
+            : ($"{host.Ssh.Hostname} does not take the certificate {path}", "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host");
+        return new HostException(host.Name, message, remedy, error);
     }
 
     private PrivateKeyFile LoadKey(Host host)

@@ -8,6 +8,9 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
+    // The files that are read have 8 MiB at most each; a probe of a whole host has less than one in all.
+    private const int LargestAnswer = 64 * 1024 * 1024;
+
     private readonly SshConnection _connection;
     private readonly SemaphoreSlim _oneAtATime = new(1, 1);
     private RemoteShell? _shell;
@@ -20,7 +23,7 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
     public async Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
     {
         var nonce = RemoteShell.NewNonce();
-        var script = ProbeScript.Render(reads, nonce);
+        var script = ProbeScript.Render(reads, nonce, _connection.Host.Address);
         await _oneAtATime.WaitAsync(cancellationToken).ConfigureAwait(false);
         ShellAnswer answer;
         try
@@ -33,7 +36,7 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
 
             _shell ??= await RemoteShell.OpenAsync(_connection, cancellationToken).ConfigureAwait(false);
             Interlocked.Increment(ref _scriptCount);
-            answer = await _shell.RunAsync(script, Deadline, cancellationToken).ConfigureAwait(false);
+            answer = await _shell.RunAsync(script, LargestAnswer, Deadline, cancellationToken).ConfigureAwait(false);
         }
         finally
         {

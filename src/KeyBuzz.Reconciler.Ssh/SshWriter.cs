@@ -16,6 +16,9 @@ internal sealed class SshWriter : IHostWriter
 
     // sshd allows ten sessions on a connection by default: one reads, one is kept for uploads and for ending scripts.
     private const int MostShells = 6;
+
+    // What a script prints is for a person, or a short answer.
+    private const int LargestOutput = 8 * 1024 * 1024;
     private const string UploadPrefix = "/var/tmp/kbr-upload.";
 
     private readonly SshConnection _connection;
@@ -95,7 +98,7 @@ internal sealed class SshWriter : IHostWriter
             }
 
             text.Append(script.Text);
-            var answer = await shell.RunAsync(text.ToString(), script.Deadline, cancellationToken).ConfigureAwait(false);
+            var answer = await shell.RunAsync(text.ToString(), LargestOutput, script.Deadline, cancellationToken).ConfigureAwait(false);
             return new ScriptResult(answer.Exit, answer.OutputText, answer.ErrorText);
         }
         finally

@@ -49,7 +49,7 @@ internal static class Ha
     {
         foreach (var member in Members)
         {
-            var answer = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://127.0.0.1:8008/cluster").Output;
+            var answer = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://$(hostname):8008/cluster").Output;
             if (answer.StartsWith('{'))
             {
                 using var document = JsonDocument.Parse(answer);
@@ -78,7 +78,7 @@ internal static class Ha
         Lab.OnHost(
             host,
             "docker exec -i patroni python3 - <<'P'\nimport yaml\nfrom pysyncobj.utility import TcpUtility\nraft = yaml.safe_load(open('/etc/patroni/patroni.yml'))['raft']\n"
-            + "print(TcpUtility(raft['password'], 5).executeCommand('127.0.0.1:7000', ['status'])['raft_term'])\nP"),
+            + "print(TcpUtility(raft['password'], 5).executeCommand(raft['self_addr'], ['status'])['raft_term'])\nP"),
         CultureInfo.InvariantCulture);
 
     public static long Count(string host, string table) => long.Parse(Sql(host, $"SELECT count(*) FROM {table}"), CultureInfo.InvariantCulture);

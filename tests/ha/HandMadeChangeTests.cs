@@ -18,14 +18,14 @@ public sealed class HandMadeChangeTests
             "role.kb_app@keybuzz-pg update drift password", "role.kb_admin@keybuzz-pg update drift password", "extension.vector@keybuzz-pg create drift *");
         yield return Case("a role, and a key of the dynamic configuration", OnLeader,
             Psql("REASSIGN OWNED BY kb_app TO kb_admin") + Psql("DROP OWNED BY kb_app", "keybuzz") + Psql("ALTER DATABASE keybuzz OWNER TO kb_admin; DROP ROLE kb_app") +
-            "docker exec -i patroni python3 - <<'P'\nimport yaml, json, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']['authentication']\n" +
-            "r = u.Request('http://127.0.0.1:8008/config', method='PATCH', data=json.dumps({'maximum_lag_on_failover': 77}).encode(), headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()})\nu.urlopen(r)\nP",
+            "docker exec -i patroni python3 - <<'P'\nimport yaml, json, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\n" +
+            "r = u.Request('http://' + c['connect_address'] + '/config', method='PATCH', data=json.dumps({'maximum_lag_on_failover': 77}).encode(), headers={'Authorization': 'Basic ' + base64.b64encode((c['authentication']['username'] + ':' + c['authentication']['password']).encode()).decode()})\nu.urlopen(r)\nP",
             "role.kb_app@keybuzz-pg create drift *", "database.keybuzz@keybuzz-pg update drift owner", "patroni_config.keybuzz-pg@keybuzz-pg update drift maximum_lag_on_failover");
         yield return Case("a parameter by ALTER SYSTEM on one member, its patroni.yml, and a unit that does not start at boot any more", OnReplica,
             Psql("ALTER SYSTEM SET work_mem = '5MB'; SELECT pg_reload_conf()") + "echo '# by hand' >> $(find /opt/keybuzz -name patroni.yml); systemctl disable --quiet patroni.service",
             "patroni_config.keybuzz-pg@keybuzz-pg update drift postgresql.parameters.work_mem", "config_file.patroni@HOST update drift content", "systemd_unit.patroni@HOST update drift enabled");
         yield return Case("RAFT's password on one member, which was started with it", OnReplica,
-            "sed -i 's/canary-raft-[A-Za-z0-9]*/another/' $(find /opt/keybuzz -name patroni.yml) && systemctl restart patroni.service && for i in $(seq 60); do curl -s -m 2 http://127.0.0.1:8008/patroni | grep -q running && break; sleep 1; done",
+            "sed -i 's/canary-raft-[A-Za-z0-9]*/another/' $(find /opt/keybuzz -name patroni.yml) && systemctl restart patroni.service && for i in $(seq 60); do curl -s -m 2 http://$(hostname):8008/patroni | grep -q running && break; sleep 1; done",
             "config_file.patroni@HOST update drift content", "patroni_cluster.keybuzz-pg@keybuzz-pg update drift *");
         yield return Case("haproxy.cfg, pgbouncer.ini and userlist.txt", "haproxy-02",
             "echo '# by hand' >> $(find /opt/keybuzz -name haproxy.cfg); echo ';; by hand' >> $(find /opt/keybuzz -name pgbouncer.ini); echo '\"mallory\" \"x\"' >> $(find /opt/keybuzz -name userlist.txt)",

@@ -52,7 +52,7 @@ public sealed class PasswordTests
         }
 
         static string Patch(string member, string password) => Lab.OnHost(
-            member, $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -u kbr_rest:{password} -X PATCH -H 'Content-Type: application/json' -d '{{\"nothing\": null}}' http://127.0.0.1:8008/config");
+            member, $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -u kbr_rest:{password} -X PATCH -H 'Content-Type: application/json' -d '{{\"nothing\": null}}' http://$(hostname):8008/config");
     }
 
     [Test]

@@ -32,6 +32,18 @@ public sealed class StatusTests
     }
 
     [Test]
+    public void Patroni_and_RAFT_listen_on_the_private_address_only()
+    {
+        foreach (var member in Ha.Members)
+        {
+            var own = Lab.OnHost(member, "hostname -i").Trim().Split(' ')[0];
+            var listening = Lab.OnHost(member, "ss -ltnH").Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(words => words.Length > 3)
+                .Select(words => words[3]).Where(address => address.EndsWith(":8008", StringComparison.Ordinal) || address.EndsWith(":7000", StringComparison.Ordinal));
+            Assert.That(listening, Is.EquivalentTo(new[] { own + ":8008", own + ":7000" }), member);
+        }
+    }
+
+    [Test]
     public void What_programs_read_of_the_cluster_is_valid_by_the_schemas()
     {
         foreach (var arguments in (string[][])[["status"], ["plan"], ["drift"], ["check"], ["state", "list"], ["graph"]])
@@ -146,7 +158,7 @@ public sealed class StatusTests
     [TestCase("PATCH", "/config")]
     public void Patronis_REST_API_takes_no_order_from_who_does_not_know_its_password(string method, string path)
     {
-        var answer = Lab.OnHost("db-slave-01", $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -X {method} -H 'Content-Type: application/json' -d '{{}}' http://127.0.0.1:8008{path}");
+        var answer = Lab.OnHost("db-slave-01", $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -X {method} -H 'Content-Type: application/json' -d '{{}}' http://$(hostname):8008{path}");
 
         Assert.That(answer, Is.EqualTo("401"));
     }

@@ -106,6 +106,6 @@ public sealed class SynchronousTests
     // As somebody does it who knows Patroni's REST API and its password.
     private static void Patch(string json) => Lab.OnHost(
         Ha.Leader(),
-        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']['authentication']\n"
-        + $"r = u.Request('http://127.0.0.1:8008/config', method='PATCH', data='{json}'.encode(), headers={{'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()}})\nu.urlopen(r)\nP");
+        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\n"
+        + $"r = u.Request('http://' + c['connect_address'] + '/config', method='PATCH', data='{json}'.encode(), headers={{'Authorization': 'Basic ' + base64.b64encode((c['authentication']['username'] + ':' + c['authentication']['password']).encode()).decode()}})\nu.urlopen(r)\nP");
 }

@@ -52,9 +52,17 @@ internal sealed partial class StatusJudgement
 
     private StatusItem Leadership()
     {
-        var text = $"{(Health.Leaders.IsEmpty ? "nobody leads" : string.Join(" and ", Health.Leaders) + (Health.Leaders.Length > 1 ? " both lead" : " leads"))}; "
-            + string.Join(", ", Replicas.Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "silent")}")) + (Health.IsPaused ? "; paused" : "");
-        return Leader is not null && !Health.IsPaused && Replicas.All(member => member.IsRunning) ? Item("leader", _topology.Members, text) : new StatusItem("leader", StatusVerdict.NotOk, text);
+        var identity = new ClusterIdentity(_topology.Scope, _topology.Namespace).Compare(Health.Members.Where(member => member.Answers).Select(member => new MemberIdentity(member.Name)
+        {
+            Scope = member.Scope,
+            Namespace = RaftStatus.NamespaceOf(_hosts[member.Name].Snapshot!.Get(StatusReads.Raft)) is { } found ? ClusterIdentity.Normal(found) : null,
+            SystemIdentifier = member.SystemIdentifier,
+            TakesWrites = member.Leads,
+        }));
+        var text = $"{(identity is null ? "" : identity.Text + "; ")}{Health.SeveralPrimaries ?? (Leader is null ? "nobody leads" : Leader + " leads")}; "
+            + string.Join(", ", Replicas.Where(member => !member.Leads).Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "silent")}"))
+            + (Health.IsPaused ? "; paused" : "");
+        return identity is null && Leader is not null && !Health.IsPaused && Replicas.All(member => member.IsRunning) ? Item("leader", _topology.Members, text) : new StatusItem("leader", StatusVerdict.NotOk, text);
     }
 
     private StatusItem Streaming()

@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>The part of the checklist that an apply of some resources can be judged by: what it touched, and not what another apply will make.</summary>
+/// <summary>The part of the checklist that an apply of some resources can be judged by: what it touched, and not what another apply
+/// will make.</summary>
 /// <param name="topology">The cluster.</param>
 /// <param name="touched">What was changed.</param>
 public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> touched)
@@ -22,10 +23,13 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
     private bool IsConcerned(StatusItem item) => item.Topic switch
     {
         StatusTopic.Hosts => item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => address.Host == place.Host)),
-        StatusTopic.Services => item.Places.IsEmpty ? _touched.Any(Runs) : item.Places.Any(place => _touched.Any(address => Runs(address) && IsOf(address, place))),
+        StatusTopic.Services => item.Places.IsEmpty
+            ? _touched.Any(Runs)
+            : item.Places.Any(place => _touched.Any(address => Runs(address) && IsOf(address, place))),
         StatusTopic.Members => _touched.Any(address => address.Host == topology.Scope || IsMember(address)),
         StatusTopic.Extensions => _touched.Any(address => address.Type is "extension" or "database" || (IsMember(address) && Runs(address))),
-        _ => _touched.Any(address => IsProxy(address) && IsAbout(address, item.Topic)) && (item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => IsOf(address, place)))),
+        _ => _touched.Any(address => IsProxy(address) && IsAbout(address, item.Topic))
+            && (item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => IsOf(address, place)))),
     };
 
     private bool IsMember(Address address) => topology.Members.Any(host => host.Name == address.Host);

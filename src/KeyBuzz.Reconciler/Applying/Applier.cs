@@ -139,6 +139,8 @@ public sealed class Applier
         private readonly List<(PlannedChange Change, string Reason)> _notTried = [];
         private readonly Dictionary<string, SemaphoreSlim> _slots = writers.Keys.ToDictionary(host => host, _ => new SemaphoreSlim(applier._perHost), StringComparer.Ordinal);
         private readonly SemaphoreSlim _all = new(applier._parallelism);
+        // What became of each roll-out, by the resource that stands for its group.
+        private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         // Each change waits for the changes before it, which come earlier in the plan.
         public async Task<ApplyResult> RunAsync(Plan plan, ImmutableArray<DroppedChange> dropped)
@@ -157,13 +159,29 @@ public sealed class Applier
                 tasks[change.Address] = Task.Run(() => StepAsync(change, before, rollout), CancellationToken.None);
             }
 
-            var gates = await Task.WhenAll(rollouts.Select(async pair => (
-                group: pair.Key,
-                trouble: await pair.Value.RunAsync(
-                    async host => (await Task.WhenAll(plan.Changes.Where(change => change.Disrupts == pair.Key && change.Address.Host == host).Select(change => tasks[change.Address])).ConfigureAwait(false))
-                        .FirstOrDefault(reason => reason is not null),
-                    stop,
-                    Task.WhenAll(Before(plan, pair.Key).Select(address => tasks[address]))).ConfigureAwait(false)))).ConfigureAwait(false);
+            var ends = rollouts.ToDictionary(pair => pair.Key, _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously));
+            _rollouts.SetResult(rollouts.ToImmutableDictionary(pair => pair.Value.Group, pair => (pair.Value.GatesAfterLast, ends[pair.Key].Task)));
+            var gates = await Task.WhenAll(rollouts.Select(async pair =>
+            {
+                var before = Before(plan, pair.Key).ToList();
+                var behind = rollouts.Where(other => other.Key != pair.Key && before.Contains(other.Value.Group)).Select(other => ends[other.Key].Task).ToList();
+                string? trouble = "interrupted";
+                try
+                {
+                    trouble = await pair.Value.RunAsync(
+                        async host => (await Task.WhenAll(plan.Changes.Where(change => change.Disrupts == pair.Key && change.Address.Host == host).Select(change => tasks[change.Address])).ConfigureAwait(false))
+                            .FirstOrDefault(reason => reason is not null),
+                        stop,
+                        Task.WhenAll([.. before.Select(address => tasks[address]), .. behind]),
+                        () => behind.Where(end => end.IsCompletedSuccessfully).Select(end => end.Result).FirstOrDefault(reason => reason is not null)).ConfigureAwait(false);
+                }
+                finally
+                {
+                    ends[pair.Key].SetResult(trouble);
+                }
+
+                return (group: pair.Key, trouble);
+            })).ConfigureAwait(false);
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
             return new ApplyResult(_done, _failed, _notTried)
             {
@@ -203,10 +221,18 @@ public sealed class Applier
         {
             foreach (var (address, task) in before)
             {
-                if (await task.ConfigureAwait(false) is not null)
+                // What is as wanted is so whatever became of that which merely comes first.
+                if (await task.ConfigureAwait(false) is not null && !(change is { Action: ResourceAction.NoOp, Deferred: false, Record: { } record } && !record.Requires.Contains(address)))
                 {
                     return NotTried(change, $"{address} was not brought about");
                 }
+            }
+
+            // Where a roll-out ends with the health of the whole, that is what comes after the group waits for.
+            var rollouts = await _rollouts.Task.ConfigureAwait(false);
+            if (rollouts.TryGetValue(change.Address, out var own) && own.Gates && await own.Ended.ConfigureAwait(false) is { } trouble)
+            {
+                return NotTried(change, $"the roll-out of {change.Address.Host} stopped: {trouble}");
             }
 
             if (change.Action == ResourceAction.NoOp && !change.Deferred)

@@ -37,6 +37,9 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
     /// A wait meanwhile is not held against the gate's time.</summary>
     public bool Unsettled { get; init; }
 
+    /// <summary>Why the roll-out of a group that the group's resource comes after has stopped; null when it has not. What serves is then left as it is.</summary>
+    public string? FailedBehind { get; init; }
+
     /// <summary>How long this gate has been shut by now; zero at the first look.</summary>
     public TimeSpan Waited { get; init; }
 }

@@ -44,6 +44,12 @@ public sealed class Rollout
             .Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
+    /// <summary>The resource that stands for the group.</summary>
+    public Address Group => _group.Address;
+
+    /// <summary>Whether it ends with the group's health.</summary>
+    public bool GatesAfterLast => _gateAfterLast;
+
     /// <summary>Waits for a member's turn. Answers null when it has come, otherwise why it will not.</summary>
     public Task<string?> TurnAsync(string host)
     {
@@ -65,7 +71,8 @@ public sealed class Rollout
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
     /// <param name="stop">Once cancelled, nobody gets a turn any more.</param>
     /// <param name="before">Completes when what the group's resource comes after has been changed; null where there is nothing of the kind.</param>
-    public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop, Task? before = null)
+    /// <param name="failedBehind">Answers why the roll-out of a group behind this one has stopped, or null; null where there is none.</param>
+    public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop, Task? before = null, Func<string?>? failedBehind = null)
     {
         var toCome = _doors.Keys.ToImmutableSortedSet(StringComparer.Ordinal);
         string? trouble = null;
@@ -87,7 +94,7 @@ public sealed class Rollout
 
             while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
             {
-                var (hosts, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, stop).ConfigureAwait(false);
+                var (hosts, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop).ConfigureAwait(false);
                 if (reason is not null)
                 {
                     return trouble = reason;
@@ -114,7 +121,7 @@ public sealed class Rollout
         }
     }
 
-    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(ImmutableSortedSet<string> toCome, Task before, CancellationToken stop)
+    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(ImmutableSortedSet<string> toCome, Task before, Func<string?> failedBehind, CancellationToken stop)
     {
         var begun = _time.GetTimestamp();
         var limit = _policy.GateTimeout(_group);
@@ -127,7 +134,7 @@ public sealed class Rollout
             var asked = _time.GetTimestamp();
             try
             {
-                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled, Waited = _time.GetElapsedTime(begun) }, _access, stop).ConfigureAwait(false))
+                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled, FailedBehind = failedBehind(), Waited = _time.GetElapsedTime(begun) }, _access, stop).ConfigureAwait(false))
                 {
                     case RolloutTurn.Go go:
                         return (go.Hosts, null);

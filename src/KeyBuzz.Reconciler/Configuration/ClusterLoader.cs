@@ -230,9 +230,10 @@ public static class ClusterLoader
             timeout);
     }
 
+    // Where HOME is not set, as in some CI, the account says where the home is.
     private static string LocalPath(string text, string directory, IReadOnlyDictionary<string, string> environment) =>
-        text.StartsWith("~/", StringComparison.Ordinal) && environment.TryGetValue("HOME", out var home)
-            ? Path.Combine(home, text[2..])
+        text.StartsWith("~/", StringComparison.Ordinal)
+            ? Path.Combine(environment.GetValueOrDefault("HOME") is { Length: > 0 } home ? home : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), text[2..])
             : Path.Combine(directory, text);
 
     private static SecretSource ReadSecrets(

@@ -22,7 +22,7 @@ public sealed class CredentialsFile
     /// <param name="shownAs">Its name as the operator knows it.</param>
     public static CredentialsFile Read(string path, string shownAs)
     {
-        var source = SourceText.Read(path, shownAs);
+        var source = SourceText.Read(path, shownAs, hidden: true);
         var findings = new Findings();
         if (PrivateFile.Problem(path) is { } problem)
         {
@@ -35,7 +35,7 @@ public sealed class CredentialsFile
     /// <summary>Reads the text of such a file.</summary>
     /// <param name="text">The text.</param>
     /// <param name="shownAs">The name of the file as the operator knows it.</param>
-    public static CredentialsFile Parse(string text, string shownAs) => Parse(SourceText.Of(text, shownAs), new Findings());
+    public static CredentialsFile Parse(string text, string shownAs) => Parse(SourceText.Of(text, shownAs, hidden: true), new Findings());
 
     /// <summary>Appends the names that have no value yet, each with a new random one. Every byte that is there stays; the file is replaced
     /// at once or not at all. Returns the names appended.</summary>
@@ -224,7 +224,7 @@ public sealed class CredentialsFile
             }
             else if (quote == '\0' && letter is ';' or '&' or '|' or '<' or '>' or '(' or ')')
             {
-                return $"it holds '{letter}' outside quotes";
+                return "it holds a character that means something to a shell (one of ; & | < > ( and )) outside quotes";
             }
             else
             {

@@ -73,6 +73,11 @@ public static class HostPath
         return null;
     }
 
+    /// <summary>Why an attribute may not have that path, in its one form, or null when it may. A device is under /dev; everything else is where kbr may touch it.</summary>
+    public static string? RefusalOf(string attribute, string path) => attribute == "device"
+        ? path.StartsWith("/dev/", StringComparison.Ordinal) ? null : "a block device under /dev is wanted"
+        : Refusal(path);
+
     /// <summary>Whether a path is a tree or in it.</summary>
     public static bool IsIn(string path, string tree) =>
         path == tree || (path.StartsWith(tree, StringComparison.Ordinal) && path.Length > tree.Length && path[tree.Length] == '/');

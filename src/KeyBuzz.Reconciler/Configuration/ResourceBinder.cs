@@ -137,15 +137,9 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
             return Refuse($"'{attribute.Name}' cannot be '{text}'", scalar.At, problem);
         }
 
-        if (attribute.Name == "device")
-        {
-            return path.StartsWith("/dev/", StringComparison.Ordinal) ? path
-                : Refuse($"'{attribute.Name}' cannot be {path}", scalar.At, "a block device under /dev is wanted");
-        }
-
-        return HostPath.Refusal(path) is { } refusal
-            ? Refuse($"'{attribute.Name}' cannot be {path}: it is outside what kbr may touch", scalar.At, refusal)
-            : path;
+        return HostPath.RefusalOf(attribute.Name, path) is not { } refusal ? path
+            : attribute.Name == "device" ? Refuse($"'{attribute.Name}' cannot be {path}", scalar.At, refusal)
+            : Refuse($"'{attribute.Name}' cannot be {path}: it is outside what kbr may touch", scalar.At, refusal);
     }
 
     private object? List(AttributeDefinition attribute, YamlNode node, Host host)

@@ -10,11 +10,13 @@ internal sealed class SourceText
     public const int MaximumBytes = 8 * 1024 * 1024;
 
     private readonly string[] _lines;
+    private readonly bool _hidden;
 
-    private SourceText(string file, string text)
+    private SourceText(string file, string text, bool hidden)
     {
         File = file;
         Text = text;
+        _hidden = hidden;
         _lines = text.ReplaceLineEndings("\n").Split('\n');
     }
 
@@ -25,10 +27,14 @@ internal sealed class SourceText
     public int LineCount => _lines.Length;
 
     /// <summary>Takes a text that is already in memory.</summary>
-    public static SourceText Of(string text, string shownAs) => new(shownAs, text);
+    public static SourceText Of(string text, string shownAs, bool hidden = false) => new(shownAs, text, hidden);
 
-    /// <summary>Reads a file strictly as UTF-8. What goes wrong is thrown as a diagnostic; <paramref name="askedAt"/> is the line that named the file.</summary>
-    public static SourceText Read(string path, string shownAs, SourceLocation? askedAt = null)
+    /// <summary>Reads a file strictly as UTF-8. What goes wrong is thrown as a diagnostic.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="shownAs">Its name as the operator knows it.</param>
+    /// <param name="askedAt">The line that named the file.</param>
+    /// <param name="hidden">Whether it holds secrets: its places then have no line to show.</param>
+    public static SourceText Read(string path, string shownAs, SourceLocation? askedAt = null, bool hidden = false)
     {
         byte[] bytes;
         try
@@ -67,7 +73,7 @@ internal sealed class SourceText
             content = content[3..];
         }
 
-        var source = new SourceText(shownAs, Encoding.UTF8.GetString(content));
+        var source = new SourceText(shownAs, Encoding.UTF8.GetString(content), hidden);
         source.RefuseOddBytes(content, askedAt);
         return source;
     }
@@ -76,7 +82,7 @@ internal sealed class SourceText
     public SourceLocation At(long line, long column)
     {
         var index = (int)Math.Clamp(line, 1, _lines.Length);
-        return new SourceLocation(File, index, (int)Math.Max(1, column), _lines[index - 1]);
+        return new SourceLocation(File, index, (int)Math.Max(1, column), _hidden ? "" : _lines[index - 1]);
     }
 
     /// <summary>The place of a character.</summary>

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
@@ -46,7 +48,7 @@ internal sealed class ProbeAnswer
         answer.Each(groups.Of<FileRead>(), "f", (status, payload) => status == "0" ? new FileContent(payload) : null);
         answer.Each(groups.Of<BlockDeviceRead>(), "b", Device);
         answer.Each(groups.Of<DiskSpaceRead>(), "s", Space);
-        answer.Each(groups.Of<RecordsRead>(), "r", (_, payload) => (IReadOnlyList<string>)[.. Lines(payload).Where(line => !string.IsNullOrWhiteSpace(line))]);
+        answer.RecordFolders(groups.Of<RecordsRead>());
         foreach (var read in groups.Of<MountsRead>())
         {
             answer._answers[read] = answer.Mounts();
@@ -116,6 +118,41 @@ internal sealed class ProbeAnswer
         {
             _answers[read] = found.GetValueOrDefault(read.Path);
         }
+    }
+
+    private void RecordFolders(IReadOnlyList<RecordsRead> reads)
+    {
+        foreach (var (number, read) in reads.Index())
+        {
+            var directory = RecordScript.Directory(read.Cluster);
+            var paths = Lines(Part("r" + number.ToString(CultureInfo.InvariantCulture)).Payload).Select(line => line.Split('\t', 4)).Where(fields => fields.Length == 4)
+                .Select(fields => new RecordPath(fields[3], fields[0] == "regular empty file" ? "regular file" : fields[0], Number(fields[1]), fields[2].PadLeft(4, '0'))).ToList();
+            var rest = Encoding.UTF8.GetString(Part("rf" + number.ToString(CultureInfo.InvariantCulture)).Payload.Span);
+            var files = ImmutableArray.CreateBuilder<RecordFile>();
+            List<RecordPath> regular = [.. paths.Where(path => path.Kind == "regular file")];
+            foreach (var path in paths.Where(path => path.Path.StartsWith(directory + "/", StringComparison.Ordinal)))
+            {
+                files.Add(new RecordFile(path, path.Kind == "regular file" ? TextOf(regular, path, rest) : ""));
+            }
+
+            _answers[read] = new RecordsFolder([.. paths.Where(path => HostPath.IsIn(directory, path.Path))], files.ToImmutable());
+        }
+    }
+
+    // head writes "==> NAME <==" above each file, with an empty line between two of them.
+    private static string TextOf(List<RecordPath> files, RecordPath file, string said)
+    {
+        var index = files.IndexOf(file);
+        var header = $"==> {file.Path} <==\n";
+        var at = index == 0 ? (said.StartsWith(header, StringComparison.Ordinal) ? 0 : -1) : said.IndexOf("\n" + header, StringComparison.Ordinal) + 1;
+        if (at < 0 || (index > 0 && at == 0))
+        {
+            return "";
+        }
+
+        var begin = at + header.Length;
+        var end = index + 1 < files.Count ? said.IndexOf($"\n==> {files[index + 1].Path} <==\n", begin, StringComparison.Ordinal) : said.Length;
+        return said[begin..(end < 0 ? said.Length : end)].Trim();
     }
 
     private LockState Lock()

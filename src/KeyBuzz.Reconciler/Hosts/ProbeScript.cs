@@ -19,7 +19,8 @@ public static class ProbeScript
     /// <summary>The script that answers the reads.</summary>
     /// <param name="reads">The reads.</param>
     /// <param name="nonce">A fresh random word of letters and digits.</param>
-    public static string Render(IReadOnlyCollection<Read> reads, string nonce)
+    /// <param name="ownAddress">What <see cref="HttpRead.OwnAddress"/> stands for on this host.</param>
+    public static string Render(IReadOnlyCollection<Read> reads, string nonce, string ownAddress = "127.0.0.1")
     {
         var groups = new ReadGroups(reads);
         var script = new StringBuilder();
@@ -46,7 +47,7 @@ public static class ProbeScript
         RenderUnits(script, groups);
         RenderServices(script, groups);
         RenderClockAndRecords(script, groups);
-        RenderHttp(script, groups, nonce);
+        RenderHttp(script, groups, nonce, ownAddress);
         RenderContainers(script, groups, nonce);
         RenderHaproxyChecks(script, groups);
 
@@ -145,7 +146,7 @@ public static class ProbeScript
     private static string Escape(string name) => Uri.EscapeDataString(name)
         .Replace("%2F", "/", StringComparison.Ordinal).Replace("%3A", ":", StringComparison.Ordinal).Replace("%40", "@", StringComparison.Ordinal);
 
-    private static void RenderHttp(StringBuilder script, ReadGroups groups, string nonce)
+    private static void RenderHttp(StringBuilder script, ReadGroups groups, string nonce, string ownAddress)
     {
         var gets = groups.Of<HttpRead>();
         if (gets.Count == 0)
@@ -156,7 +157,8 @@ public static class ProbeScript
         script.Append(CultureInfo.InvariantCulture, $"curl -q -s -m 5 --globoff --noproxy '*' -w '\n{nonce} h%{{urlnum}} %{{http_code}}\n'");
         foreach (var get in gets)
         {
-            var address = get.Address.Contains(':', StringComparison.Ordinal) ? $"[{get.Address}]" : get.Address;
+            var named = get.Address == HttpRead.OwnAddress ? ownAddress : get.Address;
+            var address = named.Contains(':', StringComparison.Ordinal) ? $"[{named}]" : named;
             script.Append(' ').Append(Script.Quote(string.Create(CultureInfo.InvariantCulture, $"http://{address}:{get.Port}{get.Path}")));
         }
 
@@ -295,8 +297,12 @@ public static class ProbeScript
         var records = groups.Of<RecordsRead>();
         for (var i = 0; i < records.Count; i++)
         {
-            // cut and not cat: it ends the last line of a file that has no newline, so two documents never run into one.
-            script.Append(CultureInfo.InvariantCulture, $"set -- {Script.Quote($"/var/lib/kbr/{records[i].Cluster}/records")}/*.json; if [ -e \"$1\" ]; then cut -b 1- -- \"$@\"; fi; end r{i} $?\n");
+            // What is no regular file is named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
+            var (top, own, directory) = ("/var/lib/kbr", $"/var/lib/kbr/{records[i].Cluster}", $"/var/lib/kbr/{records[i].Cluster}/records");
+            script.Append(CultureInfo.InvariantCulture, $"set -- {Script.Quote(directory)}/*.json; [ -e \"$1\" ] || [ -L \"$1\" ] || shift\n");
+            script.Append(CultureInfo.InvariantCulture, $"stat --printf '%F\\t%u\\t%a\\t%n\\n' -- {top} {Script.Quote(own)} {Script.Quote(directory)} \"$@\" 2>/dev/null; end r{i} $?\n");
+            script.Append(CultureInfo.InvariantCulture, $"for f do shift; if [ -f \"$f\" ] && ! [ -L \"$f\" ]; then set -- \"$@\" \"$f\"; fi; done\n");
+            script.Append(CultureInfo.InvariantCulture, $"if [ $# -gt 0 ]; then head -v -c {LargestFile} -- \"$@\" 2>/dev/null; fi; end rf{i} $?\n");
         }
     }
 }

@@ -3,12 +3,14 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>The Python program that answers a <see cref="RaftRead"/>, run by the Python that Patroni itself needs.</summary>
 public static class RaftProgram
 {
-    /// <summary>Its beginning: <c>utility</c> speaks to RAFT on <c>port</c>; where Patroni uses another store it prints <c>null</c> and ends. The password stays in the container: it is
+    /// <summary>What its first line says that begins with this: the namespace of the Patroni in the container, whatever store it uses.</summary>
+    public const string NamespaceKey = "kbr_namespace";
+
+    /// <summary>Its beginning: <c>utility</c> speaks to RAFT at <c>endpoint</c>; where Patroni uses another store it prints <c>null</c> and ends. The password stays in the container: it is
     /// read from the file that Patroni was started with.</summary>
-    public const string Connect = """
-        import json, sys
+    public const string Connect = $$"""
+        import json, os, sys
         import yaml
-        from pysyncobj.utility import TcpUtility
 
         path = "/etc/patroni/patroni.yml"
         with open("/proc/1/cmdline", "rb") as cmdline:
@@ -16,11 +18,16 @@ public static class RaftProgram
                 if word.endswith((".yml", ".yaml")):
                     path = word
         with open(path) as file:
-            raft = (yaml.safe_load(file) or {}).get("raft")
+            settings = yaml.safe_load(file) or {}
+        print(json.dumps({"{{NamespaceKey}}": str(os.environ.get("PATRONI_NAMESPACE") or settings.get("namespace", "service"))}), flush=True)
+        raft = settings.get("raft")
         if not raft:
             print("null")
             sys.exit()
-        port = str(raft.get("bind_addr") or raft["self_addr"]).rsplit(":", 1)[1]
+        from pysyncobj.utility import TcpUtility
+        endpoint = str(raft.get("bind_addr") or raft["self_addr"])
+        if endpoint.rsplit(":", 1)[0] in ("0.0.0.0", "::", "[::]"):
+            endpoint = "127.0.0.1:" + endpoint.rsplit(":", 1)[1]
         password = raft.get("password")
         utility = TcpUtility(None if password is None else str(password), 5)
         """;
@@ -28,9 +35,9 @@ public static class RaftProgram
     /// <summary>The whole.</summary>
     public const string Text = Connect + """
 
-        status = utility.executeCommand("127.0.0.1:" + port, ["status"])
+        status = utility.executeCommand(endpoint, ["status"])
         if not status:
-            sys.exit("RAFT does not answer on port " + port)
+            sys.exit("RAFT does not answer at " + endpoint)
         status["kbr_password"] = password is not None
         print(json.dumps({str(key): value if isinstance(value, (bool, int)) else None if value is None else str(value) for key, value in status.items()}))
         """;

@@ -60,7 +60,11 @@ public sealed record ClockRead : Read<ClockState>;
 /// <param name="Address">The address the service listens on, as the host sees it.</param>
 /// <param name="Port">Its port.</param>
 /// <param name="Path">The path, with its query.</param>
-public sealed record HttpRead(string Address, int Port, string Path) : Read<HttpAnswer>;
+public sealed record HttpRead(string Address, int Port, string Path) : Read<HttpAnswer>
+{
+    /// <summary>In place of an address: the host's own in the cluster's network, for a service that does not listen on loopback.</summary>
+    public const string OwnAddress = "own";
+}
 
 /// <summary>One SELECT by psql on the local socket inside a container, in a read-only transaction, for at most ten seconds.</summary>
 /// <param name="Container">The container.</param>
@@ -81,7 +85,7 @@ public sealed record HaproxyCheckRead(string Container, string Path) : Read<Tool
 /// <param name="Table">What is shown.</param>
 public sealed record PoolerRead(string Container, string SocketDirectory, int Port, PoolerTable Table) : Read<ToolAnswer>;
 
-/// <summary>RAFT as the Patroni in a container sees it: pysyncobj's <c>status</c> as JSON on the last line, or <c>null</c> where Patroni uses another store. The password
+/// <summary>RAFT as the Patroni in a container sees it: Patroni's namespace as JSON on the first line, and pysyncobj's <c>status</c> as JSON on the last line, or <c>null</c> where Patroni uses another store. The password
 /// is read inside the container, from the file that Patroni was started with.</summary>
 /// <param name="Container">The container.</param>
 public sealed record RaftRead(string Container) : Read<ToolAnswer>;
@@ -96,8 +100,29 @@ public enum PoolerTable
     Config,
 }
 
-/// <summary>kbr's records on the host, one JSON document each.</summary>
-public sealed record RecordsRead(string Cluster) : Read<IReadOnlyList<string>>;
+/// <summary>kbr's records on the host, and who may write them.</summary>
+public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>;
+
+/// <summary>Where records are kept on a host, as it was found. Links are not followed.</summary>
+/// <param name="Directories">The directories that exist, from <c>/var/lib/kbr</c> down to that of the records.</param>
+/// <param name="Files">The files in it, in the order of their names.</param>
+public sealed record RecordsFolder(ImmutableArray<RecordPath> Directories, ImmutableArray<RecordFile> Files)
+{
+    /// <summary>No records.</summary>
+    public static readonly RecordsFolder None = new([], []);
+}
+
+/// <summary>What stat(1) says of a place where records are kept.</summary>
+/// <param name="Path">The path.</param>
+/// <param name="Kind">As <c>stat -c %F</c>; an empty file is a regular one.</param>
+/// <param name="Uid">Numeric owner.</param>
+/// <param name="Mode">Four octal digits.</param>
+public sealed record RecordPath(string Path, string Kind, int Uid, string Mode);
+
+/// <summary>A file that holds a record.</summary>
+/// <param name="At">Where it is, and who may write it.</param>
+/// <param name="Text">What it holds; empty for what is no regular file.</param>
+public sealed record RecordFile(RecordPath At, string Text);
 
 /// <summary>What stat(1) says.</summary>
 /// <param name="Kind">As <c>stat -c %F</c>: <c>directory</c>, <c>regular file</c>, <c>symbolic link</c> …</param>

@@ -19,7 +19,7 @@ public sealed record Survey(
     ImmutableSortedDictionary<string, string> HostErrors,
     ImmutableArray<Diagnostic> Diagnostics)
 {
-    /// <summary>Records of a group that are not the same on every member that could be read.</summary>
+    /// <summary>Records that are to be written again: those of a group that are not the same on every member that could be read, and one of a directory that is open to others.</summary>
     public ImmutableHashSet<Address> UnevenRecords { get; init; } = [];
 
     /// <summary>The hosts that each group's records were found on, also of groups that the configuration has no more.</summary>
@@ -243,6 +243,8 @@ public class FleetReader : IAsyncDisposable
     private sealed record HostPart(Host Host, string? Error, Snapshot? Snapshot, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics)
     {
         public bool RecordsAreWhole { get; init; } = true;
+
+        public bool RecordsAreLoose { get; init; }
     }
 
     // The records of all hosts: of a group's the newest copy, and on which hosts there is a copy.
@@ -295,6 +297,8 @@ public class FleetReader : IAsyncDisposable
         var unreachable = parts.Where(part => part.Snapshot is null).Select(part => part.Host.Name).ToImmutableHashSet();
         var uneven = records.Copies.Where(pair => pair.Value.Where(copy => MembersOf(pair.Key.Host, records).Contains(copy.Host)).Select(copy => copy.Serial).Distinct().Count() > 1
             || _cluster.HostsOf(pair.Key.Host).Any(host => snapshots.ContainsKey(host) && pair.Value.All(copy => copy.Host != host)));
+        // One record that is written again mends the directory that holds them all.
+        var mending = parts.Where(part => part.RecordsAreLoose && !part.Records.IsEmpty).Select(part => part.Records.Min(record => record.Address));
         return new Survey(
             records.Newest.ToImmutableDictionary(),
             observations.ToImmutable(),
@@ -303,7 +307,7 @@ public class FleetReader : IAsyncDisposable
                 [.. parts.SelectMany(part => part.Diagnostics).OrderBy(diagnostic => diagnostic.Host, StringComparer.Ordinal).ThenBy(diagnostic => diagnostic.Summary, StringComparer.Ordinal)],
                 unreachable))
         {
-            UnevenRecords = uneven.Select(pair => pair.Key).ToImmutableHashSet(),
+            UnevenRecords = [.. uneven.Select(pair => pair.Key), .. mending],
             Unreachable = unreachable,
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             RecordedGroups = records.Groups,
@@ -366,6 +370,12 @@ public class FleetReader : IAsyncDisposable
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
         var (records, others, damaged) = RecordsIn(host.Name, snapshot);
         var error = damaged ?? NotOf(host.Name, others);
+        var loose = damaged is null ? RecordsTrust.Loose(snapshot.Get(new RecordsRead(_cluster.Name))) : null;
+        if (loose is not null)
+        {
+            diagnostics.Add(Diagnostic.Warning($"{host.Name}: {loose}", detail: "records say what is removed as root; only root may read and write them", remedy: "the next apply sets it", host: host.Name));
+        }
+
         if (checkPreconditions)
         {
             foreach (var precondition in Preconditions(host.Name))
@@ -382,26 +392,37 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        return new HostPart(host, error, snapshot, records, diagnostics.ToImmutable()) { RecordsAreWhole = damaged is null };
+        return new HostPart(host, error, snapshot, records, diagnostics.ToImmutable()) { RecordsAreWhole = damaged is null, RecordsAreLoose = loose is not null };
     }
 
     // A host's own records, with those of its groups; those that speak of another host; and why one cannot be used.
     private (ImmutableArray<ResourceRecord> Own, ImmutableArray<ResourceRecord> Others, string? Damaged) RecordsIn(string host, Snapshot snapshot)
     {
+        var folder = snapshot.Get(new RecordsRead(_cluster.Name));
+        if (RecordsTrust.Refusal(folder) is { } refusal)
+        {
+            return ([], [], refusal);
+        }
+
         string? error = null;
         var own = ImmutableArray.CreateBuilder<ResourceRecord>();
         var others = ImmutableArray.CreateBuilder<ResourceRecord>();
-        foreach (var text in snapshot.Get(new RecordsRead(_cluster.Name)))
+        foreach (var file in folder.Files)
         {
             try
             {
-                var record = RecordJson.Read(text, _cluster.Name, _providers);
+                var record = RecordJson.Read(file.Text, _cluster.Name, _providers);
+                if (RecordScript.PathOf(record.Address, _cluster.Name) is var path && path != file.At.Path)
+                {
+                    throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
+                }
+
                 Understand(record);
                 (record.Address.Host != host && _providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
             }
             catch (Exception exception) when (exception is FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
             {
-                error = $"a record in {RecordScript.Directory(_cluster.Name)} cannot be used: {exception.Message}";
+                error ??= $"the record {file.At.Path} cannot be used: {exception.Message}";
             }
         }
 

@@ -37,6 +37,9 @@ public sealed record PlannedChange(
     /// <summary>The address that it was recorded under until now, or null: that record goes with the change.</summary>
     public Address? MovedFrom { get; init; }
 
+    /// <summary>For what is taken down or given up: where it is on the host, or what it is called there. Null for the others.</summary>
+    public string? Place { get; init; }
+
     /// <summary>Something the operator should know, or null.</summary>
     public string? Note { get; init; }
 
@@ -86,5 +89,5 @@ public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<
     public bool DoesTheSameAs(Plan other) => Effective.Select(Essence).SequenceEqual(other.Effective.Select(Essence));
 
     private static string Essence(PlannedChange change) =>
-        $"{change.Address}|{change.Action}|{change.MovedFrom}|{string.Join('|', change.Differences.Select(d => $"{d.Name}\0{d.Before?.Value}\0{d.After?.Value}"))}";
+        $"{change.Address}|{change.Action}|{change.MovedFrom}|{change.Place}|{string.Join('|', change.Differences.Select(d => $"{d.Name}\0{d.Before?.Value}\0{d.After?.Value}"))}";
 }

@@ -102,6 +102,7 @@ public sealed class Planner
         }
 
         KeepWhatIsStoodOn(work);
+        RefuseAnotherThing(work);
         RefuseOutsiders(work);
         foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
         {
@@ -218,6 +219,22 @@ public sealed class Planner
         }
     }
 
+    // What a group runs is another thing than the configuration means, such as another cluster: whoever went by the configuration would change the wrong one. To take it down as a whole is no mistake.
+    private static void RefuseAnotherThing(Work work)
+    {
+        var refused = work.Input.Graph.Order
+            .Where(address => !work.IsTakenDown(address.Host))
+            .Select(address => (work.Input.Graph.Find(address)!.Resource, Observed: work.Input.Observations.GetValueOrDefault(address) as Observation.Unknown))
+            .Where(pair => pair.Observed?.Remedy is not null)
+            .Select(pair => Diagnostic.Error(
+                pair.Observed!.Reason, pair.Resource.Location, detail: Join("nothing is planned", pair.Observed.Detail), remedy: pair.Observed.Remedy, address: pair.Resource.Address.ToString()))
+            .ToImmutableArray();
+        if (refused.Length > 0)
+        {
+            throw new DiagnosticException(refused);
+        }
+    }
+
     // Who takes part in a group and is no member any more has to be stopped before anything else forgets it, such as who sends it requests.
     private static void RefuseOutsiders(Work work)
     {
@@ -323,6 +340,7 @@ public sealed class Planner
                 AddCreate(work, node, record, desired, absent.Note, absent.Foreign);
                 break;
             case Observation.Present present:
+                work.Diagnostics.AddRange(present.Warnings.Select(pair => Diagnostic.Warning(pair.Value, host: pair.Key, address: address.ToString())));
                 PlanPresent(work, node, record, desired, present);
                 break;
         }
@@ -373,6 +391,7 @@ public sealed class Planner
             Action = stays ? ResourceAction.Create : ResourceAction.Replace,
             Cause = Cause.ConfigurationChanged,
             Former = stays ? null : former,
+            Place = stays ? null : PlaceOf(former),
         });
     }
 
@@ -564,7 +583,7 @@ public sealed class Planner
                 .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
                 .ToImmutableArray()
             : [];
-        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData && action == ResourceAction.Delete });
+        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData && action == ResourceAction.Delete, Place = action == ResourceAction.Delete ? PlaceOf(resource) : null });
     }
 
     // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to delete it, too.

@@ -69,7 +69,8 @@ public static class RecordJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program.</summary>
+    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program, and for one
+    /// that speaks of a resource that cluster.yaml could not declare: what it says is done as root.</summary>
     public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
     {
         try
@@ -87,7 +88,8 @@ public static class RecordJson
                 throw new FormatException("its address is not one");
             }
 
-            var schema = (providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'")).Schema;
+            var provider = providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'");
+            var schema = provider.Schema;
             var spec = ImmutableDictionary.CreateBuilder<string, object>();
             foreach (var property in root.GetProperty("spec").EnumerateObject())
             {
@@ -97,7 +99,7 @@ public static class RecordJson
                 }
             }
 
-            return new ResourceRecord(
+            var record = new ResourceRecord(
                 address,
                 root.GetProperty("created").GetBoolean(),
                 root.GetProperty("pending").GetBoolean(),
@@ -110,6 +112,9 @@ public static class RecordJson
                 Group = root.TryGetProperty("group", out var group) ? group.GetString() : null,
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
+            return RecordRules.Problem(record, provider) is { } problem
+                ? throw new FormatException($"{problem}; look at it, and move it away to adopt anew what is there")
+                : record;
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
         {

@@ -19,12 +19,22 @@ public static class RecordScript
             mkdir -p {Script.Quote(Directory(cluster))}
             # A script beside this one may just have removed the last record, and the directory with it.
             true 2>/dev/null >{Script.Quote(path + ".new")} || mkdir -p {Script.Quote(Directory(cluster))}
+            # Only root may write records: they say what is removed as root.
+            set -- /var/lib/kbr {Script.Quote($"/var/lib/kbr/{cluster}")} {Script.Quote(Directory(cluster))}
+            case $(stat --printf '%F %u %a;' -- "$@") in
+            'directory 0 700;directory 0 700;directory 0 700;') ;;
+            *)  for d do
+                    [ "$(stat -c '%F %u' -- "$d")" = 'directory 0' ] || {"{"} echo "$d is not a directory that belongs to root; no record is written into it" >&2; exit 1; {"}"}
+                done
+                chmod 0700 -- "$@" ;;
+            esac
             # On a full disk too nothing half-written stays.
             trap {Script.Quote($"rm -f {Script.Quote(path + ".new")}")} EXIT
-            cat > {Script.Quote(path + ".new")} <<'KBR_RECORD_END'
+            full() {"{"} echo {Script.Quote($"the record {path} cannot be written; is its file system full? df -h {Directory(cluster)}")} >&2; exit 1; {"}"}
+            cat > {Script.Quote(path + ".new")} <<'KBR_RECORD_END' || full
             {RecordJson.Write(record, cluster)}
             KBR_RECORD_END
-            sync {Script.Quote(path + ".new")}
+            sync {Script.Quote(path + ".new")} || full
             mv -f {Script.Quote(path + ".new")} {Script.Quote(path)}
             )
 
@@ -45,7 +55,7 @@ public static class RecordScript
     // As far as they are empty; another script may do the same.
     private static string RemoveEmptyDirectories(string cluster) => $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";
 
-    // A name that has escapes already is not escaped again: it would be too long for a file's name.
-    private static string PathOf(Address address, string cluster) =>
+    /// <summary>The file that holds the record of an address. A name that has escapes already is not escaped again: it would be too long for a file's name.</summary>
+    public static string PathOf(Address address, string cluster) =>
         $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal)}.json";
 }

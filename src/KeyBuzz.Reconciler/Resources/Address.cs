@@ -10,6 +10,8 @@ namespace KeyBuzz.Reconciler.Resources;
 /// <param name="Host">The host it is on.</param>
 public readonly record struct Address(string Type, string Name, string Host) : IComparable<Address>
 {
+    private const int LongestName = 200;
+
     /// <inheritdoc />
     public override string ToString() => $"{Type}.{Name}@{Host}";
 
@@ -56,6 +58,15 @@ public readonly record struct Address(string Type, string Name, string Host) : I
         address = new Address(text[..dot], text[(dot + 1)..at], text[(at + 1)..]);
         return true;
     }
+
+    /// <summary>Whether it could stand in cluster.yaml, or in what a blueprint makes of it: an address becomes the name of a file as root.</summary>
+    public bool CanBeDeclared =>
+        Name.Length is > 0 and <= LongestName && Name is not ("." or "..") && !Name.Any(letter => char.IsControl(letter) || letter is '/' or '\\')
+        && Type.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_') && IsPlace(Host);
+
+    /// <summary>Whether it can be the name of a host or of a group.</summary>
+    public static bool IsPlace(string name) =>
+        name is { Length: > 0 and <= LongestName } && name[0] is not ('.' or '-') && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
 
     /// <inheritdoc />
     public int CompareTo(Address other)

@@ -37,6 +37,9 @@ public abstract record Observation
         /// or a group that makes nothing by itself.</summary>
         public bool Ours { get; init; }
 
+        /// <summary>What the operator should be warned of, by host; for example a host that is to become a member.</summary>
+        public ImmutableSortedDictionary<string, string> Warnings { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
         /// <summary>Of a group: who takes part in it now and is none of its members in the configuration.</summary>
         public ImmutableArray<Outsider> Outsiders { get; init; } = [];
 
@@ -46,7 +49,14 @@ public abstract record Observation
 
     /// <summary>It cannot be told: the host, the volume under it or the tool to ask is not there.</summary>
     /// <param name="Reason">Why, for the operator.</param>
-    public sealed record Unknown(string Reason) : Observation;
+    public sealed record Unknown(string Reason) : Observation
+    {
+        /// <summary>Set where what is there is another thing than the configuration means, such as another cluster: what to do. Then nothing at all is planned.</summary>
+        public string? Remedy { get; init; }
+
+        /// <summary>The evidence for that; null for none.</summary>
+        public string? Detail { get; init; }
+    }
 }
 
 /// <summary>Somebody who takes part in a group and is none of its members in the configuration.</summary>

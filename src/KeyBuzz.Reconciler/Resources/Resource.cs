@@ -24,6 +24,9 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
     /// <summary>The text with every secret replaced by <see cref="Mask"/>.</summary>
     public override string ToString() => string.Concat(Parts.Select(part => part.IsSecret ? Mask : part.Value));
 
+    /// <summary>Whether it is what a record holds in place of a secret.</summary>
+    public bool IsMasked => Parts is [{ IsSecret: false, Value: Mask }];
+
     /// <summary>A text without secrets.</summary>
     public static SecretText Plain(string value) => new([new Part(value, false)]);
 }

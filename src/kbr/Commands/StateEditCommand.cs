@@ -37,16 +37,16 @@ internal static class StateEditCommand
         return command;
     }
 
-    private static Address AddressOf(string text) => Address.TryParse(text, out var address)
+    private static Address AddressOf(string text) => Address.TryParse(text, out var address) && address.CanBeDeclared
         ? address
-        : throw new DiagnosticException(Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host"));
+        : throw new DiagnosticException(Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host, without '/'"));
 
     private static ImmutableArray<RecordEdit> Moves(Session session, RecordsFound found, string from, string to) => HostOf(from) is { } && HostOf(to) is { } host
         ? [.. found.Matching(new AddressPattern(from)).Select(copy => copy.Record.Address).Distinct().Order().Select(address => Move(session, found, address, address with { Host = host }))]
         : [Move(session, found, AddressOf(from), AddressOf(to))];
 
     // Of '*@HOST', which stands for all that is on it.
-    private static string? HostOf(string text) => text.StartsWith("*@", StringComparison.Ordinal) && text.AsSpan(2).IndexOfAny('*', '?') < 0 ? text[2..] : null;
+    private static string? HostOf(string text) => text.StartsWith("*@", StringComparison.Ordinal) && Address.IsPlace(text[2..]) ? text[2..] : null;
 
     private static RecordEdit Move(Session session, RecordsFound found, Address from, Address to)
     {

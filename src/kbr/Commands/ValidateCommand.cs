@@ -23,8 +23,13 @@ internal static class ValidateCommand
             {
                 DiagnosticView.Show(terminal, cluster.Warnings);
                 terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
-                if (cluster.Model<PostgresTopology>() is { Times: var times })
+                if (cluster.Model<PostgresTopology>() is { Times: var times } topology)
                 {
+                    foreach (var open in OpenAccess.Of(topology))
+                    {
+                        terminal.Line(open);
+                    }
+
                     terminal.Line(
                         $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s (dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})");
                 }

@@ -148,6 +148,11 @@ internal static class JsonView
         json.WriteString("action", change.Action.Word());
         json.WriteString("cause", change.Cause.Word());
         json.WriteBoolean("delete_data", change.DeleteData);
+        if (change.Place is { } place)
+        {
+            json.WriteString("place", place);
+        }
+
         if (change.Note is { } note)
         {
             json.WriteString("note", note);

@@ -89,7 +89,8 @@ public static class PlanView
             _ => Terminal.Tone.Changed,
         };
         var data = change.DeleteData ? "  DATA IS DELETED" : "";
-        terminal.Line($"  {change.Action.Symbol()} {change.Address}  {change.Cause.Sentence()}{data}", tone);
+        var place = change.Place is { } where ? $"  {where}" : "";
+        terminal.Line($"  {change.Action.Symbol()} {change.Address}{place}  {change.Cause.Sentence()}{data}", tone);
         if (change.Note is { } note)
         {
             terminal.Line($"      {note}", Terminal.Tone.Faint);

@@ -204,6 +204,17 @@ internal sealed class RolloutTests
         Assert.That(looks, Is.EqualTo(4), "half a second each, longer than the gate's time");
     }
 
+    [Test]
+    public async Task The_policy_is_told_when_the_roll_out_of_a_group_behind_it_has_stopped()
+    {
+        var policy = new Policy(state => state.FailedBehind is { } reason ? new RolloutTurn.Stop(reason) : new RolloutTurn.Go([state.ToCome[0]]));
+        var rollout = Make(policy, ResourceAction.Replace, "a", "b");
+        var turns = new[] { "a", "b" }.ToDictionary(host => host, host => rollout.TurnAsync(host));
+
+        Assert.That(await rollout.RunAsync(host => turns[host], CancellationToken.None, Task.CompletedTask, () => "the members stopped"), Is.EqualTo("the members stopped"));
+        Assert.That(await turns["b"], Is.EqualTo("the roll-out of pg stopped: the members stopped"));
+    }
+
     private Task<string?> RunAsync(Policy policy, params string[] hosts) => RunAsync(policy, Task.CompletedTask, hosts);
 
     private async Task<string?> RunAsync(Policy policy, Task before, params string[] hosts)

@@ -78,7 +78,7 @@ public sealed class MovedTests : LocalCluster
     {
         Done("apply", "--auto-approve");
         Move("other.conf");
-        Assert.That(Done("destroy", "--auto-approve"), Does.Contain("- config_file.app@db-1  destroy was asked for\n").And.Not.Contain("already gone"));
+        Assert.That(Done("destroy", "--auto-approve"), Does.Contain($"- config_file.app@db-1  {ConfigFile}  destroy was asked for\n").And.Not.Contain("already gone"));
         Assert.That(File.Exists(ConfigFile), Is.False);
     }
 

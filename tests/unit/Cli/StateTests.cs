@@ -147,7 +147,7 @@ public sealed class StateTests : LocalCluster
         })
         {
             File.WriteAllText(record, text);
-            Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"Error: db-1: a record in {Records} cannot be used: {reason}"));
+            Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"Error: db-1: the record {record} cannot be used: {reason}"));
             Assert.That(Kbr("state", "list").Error, Does.Contain(reason));
             Assert.That(File.ReadAllText(record), Is.EqualTo(text), "it is left as it is");
         }

@@ -33,13 +33,27 @@ internal sealed class CredentialsFileTests : LoaderFixture
     [TestCase("1A=canary", "not a line NAME=value")]
     [TestCase("A=canary b", "the value of A cannot be read: it holds a space outside quotes")]
     [TestCase("A='canary", "the value of A cannot be read: its quote is not closed")]
-    [TestCase("A=canary;b", "the value of A cannot be read: it holds ';' outside quotes")]
+    [TestCase("A=canary;b", "the value of A cannot be read: it holds a character that means something to a shell (one of ; & | < > ( and )) outside quotes")]
     [TestCase("A=canary\\", "the value of A cannot be read: it ends in a backslash")]
     public void A_line_that_cannot_be_read_is_named_and_never_shown(string line, string expected)
     {
         var finding = CredentialsFile.Parse("B=1\n" + line + "\n", "x.env").Findings.Single();
 
         Assert.That((finding.Severity, finding.Summary, finding.Location!.ToString()), Is.EqualTo((Severity.Error, expected, "x.env:2:1")));
+        Assert.That(finding.ToString(), Does.Not.Contain("canary"));
+    }
+
+    [TestCase("A=canary-\u00e9", "x.env is not UTF-8 text: byte 0xe9")]
+    [TestCase("A=canary-\u0007b", "x.env holds the control character 0x07")]
+    [TestCase("A='canary-\u001b[31m'", "x.env holds the control character 0x1b")]
+    public void A_line_that_is_no_text_is_named_and_never_shown(string line, string expected)
+    {
+        var path = Put("x.env", "");
+        System.IO.File.WriteAllBytes(path, Encoding.Latin1.GetBytes("B=1\n" + line + "\nC=canary\n"));
+
+        var finding = Assert.Throws<DiagnosticException>(() => CredentialsFile.Read(path, "x.env"))!.Diagnostics.Single();
+
+        Assert.That((finding.Summary, finding.Location!.Line), Is.EqualTo((expected, 2)));
         Assert.That(finding.ToString(), Does.Not.Contain("canary"));
     }
 

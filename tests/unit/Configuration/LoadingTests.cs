@@ -237,4 +237,12 @@ internal sealed class LoadingTests : LoaderFixture
     [TestCase("drift: { ignore: a.b }", "7:18: 'ignore' must be a list, not 'a.b' [an entry has 'address', 'reason' and, for one attribute only, 'attribute']")]
     [TestCase("drift: { ignroe: [] }", "7:10: unknown key 'ignroe' in 'drift' (did you mean 'ignore'?)")]
     public void What_drift_is_to_ignore_has_to_be_said_in_full(string line, string error) => Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
+
+    [Test]
+    public void Without_HOME_the_account_says_where_the_key_is()
+    {
+        Assert.That(Environment, Does.Not.ContainKey("HOME"));
+        Assert.That(
+            Load(Header).Ssh.IdentityFile, Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519")));
+    }
 }

@@ -83,6 +83,7 @@ internal static class HostAnswers
         PoolerRead pooler => new ToolAnswer(0, change(pooler.Table == PoolerTable.Pools ? Pools : PoolerConfig)),
         RaftRead => new ToolAnswer(0, change(Raft)),
         RecordsRead => records,
+        ServicesRead => (IReadOnlyList<ServiceState>)[],
         _ => throw new NotSupportedException($"no answer to {read}"),
     };
 }

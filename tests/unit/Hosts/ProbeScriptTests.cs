@@ -215,7 +215,7 @@ public sealed class ProbeScriptTests
     {
         var read = new RecordsRead("no such cluster");
 
-        Assert.That(Run(read).Get(read), Is.Empty);
+        Assert.That(Run(read).Get(read).Files, Is.Empty);
     }
 
     [Test]

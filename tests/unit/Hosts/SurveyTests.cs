@@ -139,7 +139,8 @@ public sealed class SurveyTests
         public int ScriptCount => 1;
 
         public Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => Task.FromResult(new Snapshot(
-            ImmutableDictionary<Read, object?>.Empty.Add(new RecordsRead("lab"), (IReadOnlyList<string>)[.. records.Select(record => RecordJson.Write(record, "lab"))])));
+            ImmutableDictionary<Read, object?>.Empty.Add(new RecordsRead("lab"), new RecordsFolder([], [.. records.Select(record =>
+                new RecordFile(new RecordPath(RecordScript.PathOf(record.Address, "lab"), "regular file", 0, "0600"), RecordJson.Write(record, "lab")))]))));
     }
 
     private sealed class NoChecks : IPreconditionChecks

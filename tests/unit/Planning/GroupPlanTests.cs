@@ -100,6 +100,21 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void A_group_that_is_another_thing_than_the_file_means_refuses_the_whole_plan_and_also_an_import()
+    {
+        var mistaken = new Observation.Unknown("host-1 is in another cluster") { Detail = "it has a leader of its own", Remedy = "set the name" };
+        foreach (var options in new[] { new PlanOptions(), new PlanOptions { Import = true }, new PlanOptions { Targets = [new AddressPattern("nothing.*@host-1")] } })
+        {
+            var refusal = Assert.Throws<DiagnosticException>(() => Run(Resource(("value", "A")), null, mistaken, options: options))!.Diagnostics.Single();
+            Assert.That((refusal.Summary, refusal.Detail, refusal.Remedy), Is.EqualTo(("host-1 is in another cluster", "nothing is planned; it has a leader of its own", "set the name")));
+        }
+
+        Assert.That(Run(Resource(("value", "A")), null, mistaken with { Remedy = null }).Changes, Is.Empty, "what cannot be told is an error of its own, and the rest is planned");
+        var warned = Run(Resource(("value", "A")), null, Present(("value", "A")) with { Warnings = ImmutableSortedDictionary<string, string>.Empty.Add("host-1", "host-1 is new") });
+        Assert.That(warned.Diagnostics.Single(diagnostic => diagnostic.Summary == "host-1 is new").Host, Is.EqualTo("host-1"));
+    }
+
+    [Test]
     public void Who_takes_part_in_a_group_and_is_no_member_any_more_is_stopped_first_or_nothing_is_planned()
     {
         var group = Resource(("value", "A"));
@@ -248,7 +263,7 @@ public sealed class GroupPlanTests
     private static Observation.Present Present(params (string Name, string Value)[] values) =>
         new(values.ToImmutableSortedDictionary(pair => pair.Name, pair => new AttributeValue(pair.Value), StringComparer.Ordinal));
 
-    private static Plan Run(Resource? desired, ResourceRecord? record, Observation.Present observed, bool uneven = false, PlanOptions? options = null)
+    private static Plan Run(Resource? desired, ResourceRecord? record, Observation observed, bool uneven = false, PlanOptions? options = null)
     {
         var providers = new ProviderRegistry([new FakeProvider()]);
         var graph = ResourceGraph.Build(desired is null ? [] : [desired], providers);

@@ -39,8 +39,11 @@ internal sealed class RealProgramTests : BlueprintFixture
         var file = Find(Load(Minimal), "config_file.haproxy@haproxy-01");
         var content = file.Spec.Text("content")!.Reveal();
         var reads = Content(Load(Changed("haproxy: { image:", "haproxy: { read_port: 5433, image:")), "config_file.haproxy@haproxy-01");
+        Environment["STATS_PASS"] = "it's a #\"$x\\ password";
+        var login = Content(Load(Changed("haproxy: { image:", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, image:")), "config_file.haproxy@haproxy-01");
 
         var good = Check(file, content);
+        var withLogin = Check(file, login);
         var withReads = Check(file, reads);
         const string Everything = "read_port: 5433, on_marked_down: none, read_on_marked_down: none, client_timeout: 2h, server_timeout: 2h, queue_timeout: 5s, tunnel_timeout: 4h, client_fin_timeout: 30s, server_fin_timeout: 30s";
         var withSettings = Check(file, Content(Load(Changed("haproxy: { image:", $"haproxy: {{ {Everything}, image:")), "config_file.haproxy@haproxy-01"));
@@ -50,6 +53,7 @@ internal sealed class RealProgramTests : BlueprintFixture
         Assert.That(good.Error, Does.Not.Contain("WARNING").And.Not.Contain("ALERT"));
         Assert.That((withSettings.ExitCode, withSettings.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withSettings.Error);
         Assert.That((withReads.ExitCode, withReads.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withReads.Error);
+        Assert.That((withLogin.ExitCode, withLogin.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withLogin.Error);
         Assert.That(broken.ExitCode, Is.Not.Zero);
         Assert.That(broken.Error, Does.Contain("tpc"));
     }

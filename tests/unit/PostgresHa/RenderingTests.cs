@@ -113,6 +113,55 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
+    public void Patroni_and_RAFT_listen_on_the_members_own_address_only()
+    {
+        var patroni = Content(Load(Minimal), "config_file.patroni@db-slave-01");
+
+        Assert.That(patroni, Does.Contain("  listen: '10.0.0.121:8008'\n").And.Contain("  bind_addr: '10.0.0.121:7000'\n").And.Not.Contain("0.0.0.0"));
+    }
+
+    [Test]
+    public void The_superuser_can_be_kept_from_every_way_in_but_the_members_own()
+    {
+        var closed = Load(With("superuser_login: members", "networks: [10.9.0.0/24]"));
+        var rules = Rule().Matches(Content(closed, "config_file.patroni@db-slave-01")).Select(match => match.Groups[1].Value).ToArray();
+
+        Assert.Multiple(() =>
+        {
+            var reject = Array.IndexOf(rules, "host all kb_admin all reject");
+            Assert.That(reject, Is.Positive);
+            Assert.That(rules.Skip(reject + 1), Is.EqualTo(new[]
+            {
+                "host all all 10.0.0.11/32 scram-sha-256", "host all all 10.0.0.12/32 scram-sha-256", "host all all 10.9.0.0/24 scram-sha-256",
+            }), "the first line that fits decides");
+            Assert.That(rules.Take(reject), Has.Member("host all all 127.0.0.1/32 scram-sha-256").And.Member("host all kb_admin 10.0.0.120/32 scram-sha-256"), "kbr and pg_rewind");
+            Assert.That(Content(closed, "config_file.pgbouncer-users@haproxy-01"), Does.Contain("\"kb_app\"").And.Not.Contain("kb_admin"));
+            Assert.That(Find(closed, "config_file.pgbouncer-users@haproxy-01").Spec.Text("confirm_input")!.Reveal(), Does.Not.Contain("kb_admin"));
+            Assert.That(OnlyError(With("superuser_login: nobody")), Does.Contain("superuser_login"));
+        });
+    }
+
+    [Test]
+    public void The_statistics_can_have_a_login_which_loopback_does_not_need()
+    {
+        Environment["STATS_PASS"] = "canary's stats";
+        var open = Find(Load(Minimal), "config_file.haproxy@haproxy-01");
+        var closed = Find(Load(Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, ", StringComparison.Ordinal)), "config_file.haproxy@haproxy-01");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(open.Spec.Text("content")!.Reveal(), Does.Not.Contain("userlist"));
+            Assert.That(open.Spec.String("mode"), Is.EqualTo("0644"));
+            Assert.That(closed.Spec.Text("content")!.Reveal(), Does.EndWith(
+                "    http-request auth realm statistics unless { dst 127.0.0.1 } or { http_auth(statistics) }\n\nuserlist statistics\n    user ops insecure-password 'canary'\\''s stats'\n"));
+            Assert.That(closed.Spec.Text("content")!.ToString(), Does.Not.Contain("canary"));
+            Assert.That((closed.Spec.String("owner"), closed.Spec.String("mode")), Is.EqualTo(("99", "0600")));
+            Assert.That(
+                OnlyError(Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: hunter2 }, ", StringComparison.Ordinal)), Does.Contain("'password' must be ${secret.NAME}").And.Not.Contain("hunter2 ["));
+        });
+    }
+
+    [Test]
     public void The_names_in_the_credentials_file_are_used_everywhere()
     {
         Environment["POSTGRES_SUPERUSER"] = "boss";
@@ -233,7 +282,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         foreach (var cluster in new[] { before, after })
         {
             var file = Find(cluster, "config_file.patroni@db-slave-01").Spec;
-            Assert.That(file.String("reload_confirm"), Does.EndWith($" 8008 kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
+            Assert.That(file.String("reload_confirm"), Does.EndWith($" kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
             Assert.That(file.Integer("confirm_timeout"), Is.EqualTo(120), "60 s and three loops of 10 s that wait for the store for 10 s each");
         }
 
@@ -248,7 +297,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(users.After.Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
+            Assert.That(users.After.Where(address => address.Name != "patroni").Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
             Assert.That(users.Spec.Text("confirm_input")!.Reveal(), Is.EqualTo("kb_admin\nkeybuzz\ncanary-of-the-superuser\nkb_app\nkeybuzz\ncanary-of-the-application\npgbouncer_stats\npgbouncer\ncanary-of-the-statistics\n"));
             Assert.That(users.Spec.Text("confirm_input")!.ToString(), Does.Not.Contain("canary"));
             Assert.That(users.Spec.String("reload_confirm"), Does.EndWith(" 10.0.0.12 6433; }").And.Not.Contain("canary"));
@@ -407,7 +456,8 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Is.SupersetOf(new[] { "patroni_cluster.keybuzz-pg@keybuzz-pg", "patroni_config.keybuzz-pg@keybuzz-pg", "role.kb_app@keybuzz-pg", "database.keybuzz@keybuzz-pg", "systemd_unit.haproxy@haproxy-02" }));
         Assert.That(After("config_file.haproxy@haproxy-02"), Does.Contain("config_file.haproxy@haproxy-01"));
         Assert.That(After("config_file.pgbouncer-users@haproxy-02"), Does.Contain("config_file.pgbouncer-users@haproxy-01"));
-        Assert.That(After("config_file.haproxy@haproxy-01"), Is.Empty);
+        Assert.That(After("config_file.haproxy@haproxy-01"), Is.EquivalentTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }.SelectMany(member => new[] { $"container.patroni@{member}", $"systemd_unit.patroni@{member}" })),
+            "where a change of these fails, the file stays as it is");
         // What starts them waits for nothing on other hosts: a proxy is brought back whatever state the cluster is in.
         Assert.That(graph.WithRequirements([Find(cluster, "systemd_unit.haproxy@haproxy-02").Address]).Select(address => address.Host), Has.All.EqualTo("haproxy-02"));
 
@@ -480,7 +530,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(patroni, Does.Contain("scope: orders\n").And.Contain("self_addr: '10.0.0.120:7001'").And.Contain("listen: 0.0.0.0:8009").And.Contain("'10.0.0.120,127.0.0.1:5433'"));
+            Assert.That(patroni, Does.Contain("scope: orders\n").And.Contain("self_addr: '10.0.0.120:7001'").And.Contain("listen: '10.0.0.120:8009'").And.Contain("bind_addr: '10.0.0.120:7001'").And.Contain("'10.0.0.120,127.0.0.1:5433'"));
             Assert.That(patroni, Does.Contain("'host all all 10.1.0.0/16 scram-sha-256'").And.Contain("        auto_explain.log_min_duration: '1s'\n").And.Contain("    failsafe_mode: true\n"));
             Assert.That(
                 (settings["ttl"], settings["maximum_lag_on_failover"], settings["failsafe_mode"], settings["postgresql.parameters.max_connections"], settings["postgresql.parameters.jit"], settings["postgresql.parameters.wal_level"]),
@@ -638,4 +688,21 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
     [GeneratedRegex(@"^    - '((?:local|host) [^']*)'$", RegexOptions.Multiline)]
     private static partial Regex Rule();
+
+    [Test]
+    public void A_namespace_is_written_where_it_is_not_Patronis_own()
+    {
+        Assert.That(Text(Load(Minimal)), Does.Contain("scope: keybuzz-pg\nname: db-slave-01\n"));
+        Assert.That(Text(Load(With("namespace: db"))), Does.Contain("scope: keybuzz-pg\nnamespace: '/db/'\nname: db-slave-01\n").Or.Contain("scope: keybuzz-pg\nnamespace: \"/db/\"\nname: db-slave-01\n"));
+        Assert.That(Label(Load(With("namespace: service"))), Is.EqualTo(Label(Load(Minimal))), "what runs is not started anew");
+        Assert.That(Label(Load(With("namespace: db"))), Is.Not.EqualTo(Label(Load(Minimal))));
+        Assert.That(Find(Load(With("namespace: //db")), "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"));
+        Assert.That(Find(Load(With("namespace: db")), "patroni_config.keybuzz-pg@keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"), "its gate judges by it, too");
+        Assert.That(Find(Load(Minimal), "directory.postgres-raft@db-slave-01").After.Single().ToString(), Is.EqualTo("directory.postgres-data@db-slave-01"), "never inside a data directory that runs");
+        Assert.That(OnlyError(With("namespace: 'a b'")), Does.Contain("'a b' cannot be the namespace of the cluster"));
+
+        static string Text(Cluster cluster) => Find(cluster, "config_file.patroni@db-slave-01").Spec.Text("content")!.Reveal();
+
+        static string Label(Cluster cluster) => Find(cluster, "container.patroni@db-slave-01").Spec.Map("labels")["kbr.start-settings"];
+    }
 }

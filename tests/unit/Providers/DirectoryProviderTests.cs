@@ -173,6 +173,35 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
+    public void What_is_at_the_root_of_a_volume_is_moved_below_it_and_a_run_that_was_cut_off_goes_on()
+    {
+        OnlyAsRootWith("chown");
+        var resource = Resource(
+            _provider, "d", ("path", $"{_folder}/data"), ("owner", "999"), ("mode", "0700"), ("set_aside_with", "PG_VERSION"), ("set_aside_root", _folder), ("set_aside_keeps", (IReadOnlyList<string>)["raft"]));
+        Shell($"cd {_folder}; mkdir base raft lost+found .kbr-aside; echo 17 >PG_VERSION; echo x >.hidden; echo y >.kbr-aside/moved-before; ln -s /nowhere pg_wal");
+        var stat = new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default);
+        var seen = (Observation.Present)_provider.Observe(
+            resource, Snapshot((new StatRead($"{_folder}/data"), null), (new StatRead($"{_folder}/data/PG_VERSION"), null), (new StatRead($"{_folder}/PG_VERSION"), stat)));
+        Assert.That((seen.Attributes["holds"].Value, seen.Attributes.ContainsKey("owner")), Is.EqualTo(($"{_folder}/PG_VERSION", false)));
+        Assert.That(seen.Note, Is.EqualTo($"what is in {_folder} is kept as {_folder}/data.before-kbr, and an empty directory is made beside it"));
+
+        Succeeds(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"])));
+        AssertMoved();
+
+        // Cut off between the last entry and the rename: nothing tells any more that there is something to do but what is left over.
+        Shell($"cd {_folder}; rmdir data; mv data.before-kbr .kbr-aside");
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        AssertMoved();
+
+        void AssertMoved()
+        {
+            Assert.That(System.IO.Directory.GetFileSystemEntries(_folder).Select(Path.GetFileName), Is.EquivalentTo(new[] { "data", "data.before-kbr", "raft", "lost+found" }));
+            Assert.That(System.IO.Directory.GetFileSystemEntries($"{_folder}/data.before-kbr").Select(Path.GetFileName), Is.EquivalentTo(new[] { "PG_VERSION", "base", ".hidden", "pg_wal", "moved-before" }));
+            Assert.That(Stat(resource), Is.EqualTo("999 0 700 directory"));
+        }
+    }
+
+    [Test]
     public void Without_room_for_what_is_kept_and_made_anew_nothing_is_moved()
     {
         OnlyAsRootWith("mount");

@@ -21,7 +21,8 @@ internal static class ProviderBench
             set[key] = value;
         }
 
-        return new Resource(new Address(provider.Schema.Type, name, "db-1"), new AttributeSet(set.ToImmutable()));
+        // What members answer in tests is of the scope pg.
+        return new Resource(new Address(provider.Schema.Type, name, provider is IGroupResourceProvider ? "pg" : "db-1"), new AttributeSet(set.ToImmutable()));
     }
 
     public static Snapshot Snapshot(params (Read Read, object? Answer)[] answers) =>

@@ -12,7 +12,8 @@ internal sealed class SshServer : IDisposable
     private readonly TcpListener _front = new(IPAddress.Loopback, 0);
     private readonly List<Socket> _sockets = [];
 
-    public SshServer()
+    /// <param name="settings">Further lines of sshd_config.</param>
+    public SshServer(params string[] settings)
     {
         const string program = "/usr/sbin/sshd";
         if (!File.Exists(program))
@@ -43,6 +44,7 @@ internal sealed class SshServer : IDisposable
             StrictModes no
             UsePAM no
             PermitRootLogin prohibit-password
+            {string.Join('\n', settings)}
 
             """);
         _process = Process.Start(new ProcessStartInfo(program, ["-D", "-e", "-f", Path.Combine(Directory, "config")]) { RedirectStandardError = true })!;

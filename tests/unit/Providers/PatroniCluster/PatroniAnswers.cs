@@ -26,6 +26,7 @@ internal static class PatroniAnswers
 
     /// <summary>RAFT as a member sees it that is connected to all it knows but the lost; db-1 leads it.</summary>
     public static ToolAnswer Raft(string name, params string[] lost) => new(0, $$"""
+        {"kbr_namespace": "/service/"}
         {"self": "{{Address(name)}}", "leader": "{{Address("db-1")}}", "has_quorum": true, "state": 2{{string.Concat(Names.Where(other => other != name)
             .Select(other => $", \"partner_node_status_server_{Address(other)}\": {(lost.Contains(other) ? 0 : 2)}"))}}}
         """);
@@ -41,7 +42,7 @@ internal static class PatroniAnswers
     /// <summary>The same under another value of Patroni's synchronous_mode.</summary>
     public static Dictionary<string, Snapshot> Synchronous(Dictionary<string, Snapshot> answers, string mode = "true") => answers.ToDictionary(
         pair => pair.Key,
-        pair => pair.Value.With(ProviderBench.Snapshot((new HttpRead("127.0.0.1", Port, "/config"), new HttpAnswer(200, $$"""{"ttl": 20, "loop_wait": 5, "retry_timeout": 5, "synchronous_mode": {{mode}}}""")))));
+        pair => pair.Value.With(ProviderBench.Snapshot((new HttpRead(HttpRead.OwnAddress, Port, "/config"), new HttpAnswer(200, $$"""{"ttl": 20, "loop_wait": 5, "retry_timeout": 5, "synchronous_mode": {{mode}}}""")))));
 
     /// <summary>A replica that is the synchronous standby.</summary>
     public static string SyncStandby(string name) => Replica(name).Replace("\"timeline\"", "\"sync_standby\": true, \"timeline\"", StringComparison.Ordinal);
@@ -52,9 +53,9 @@ internal static class PatroniAnswers
         var cluster = $$"""{"members": [{{list}}], "scope": "pg"}""";
         var answers = new Dictionary<Read, object?>
         {
-            [new HttpRead("127.0.0.1", Port, "/patroni")] = new HttpAnswer(body.Length > 0 ? 200 : 0, body),
-            [new HttpRead("127.0.0.1", Port, "/cluster")] = new HttpAnswer(body.Length > 0 ? 200 : 0, cluster),
-            [new HttpRead("127.0.0.1", Port, "/config")] = new HttpAnswer(200, """{"ttl": 20, "loop_wait": 5, "retry_timeout": 5}"""),
+            [new HttpRead(HttpRead.OwnAddress, Port, "/patroni")] = new HttpAnswer(body.Length > 0 ? 200 : 0, body),
+            [new HttpRead(HttpRead.OwnAddress, Port, "/cluster")] = new HttpAnswer(body.Length > 0 ? 200 : 0, cluster),
+            [new HttpRead(HttpRead.OwnAddress, Port, "/config")] = new HttpAnswer(200, """{"ttl": 20, "loop_wait": 5, "retry_timeout": 5}"""),
             [new ClockRead()] = new ClockState(true, "chrony", DateTimeOffset.FromUnixTimeSeconds(Now)),
         };
         foreach (var (read, answer) in more)

@@ -302,7 +302,7 @@ internal sealed class PatroniClusterProviderTests
         var answers = Healthy().Where(pair => pair.Key != "db-3").ToDictionary();
         Assert.That(_provider.Desired(resource)["former_slots"].Value, Is.EqualTo("settled"));
         Assert.That(Slots(), Is.EqualTo("settled"));
-        var config = new HttpRead("127.0.0.1", 8008, "/config");
+        var config = new HttpRead(HttpRead.OwnAddress, 8008, "/config");
         answers["db-1"] = answers["db-1"].With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": 1}"""))));
         Assert.That(Slots(), Is.EqualTo("settled"), "a number is somebody's own");
         answers["db-1"] = answers["db-1"].With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": "1s"}"""))));

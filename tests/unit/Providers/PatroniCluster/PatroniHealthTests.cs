@@ -55,7 +55,7 @@ internal sealed class PatroniHealthTests
         Assert.That(none.Problems, Does.Contain("no member leads"));
         Assert.That(none.Leader, Is.Null);
         var two = Judge(Healthy(("db-3", Leader("db-3"))));
-        Assert.That(two.Problems, Does.Contain("db-1 and db-3 both take writes"));
+        Assert.That(two.Problems, Does.Contain("db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) both take writes: 2 primaries"));
         Assert.That(two.Leader, Is.Null);
         Assert.That(two.Leaders, Is.EqualTo(new[] { "db-1", "db-3" }));
     }

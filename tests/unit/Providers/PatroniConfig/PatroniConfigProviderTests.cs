@@ -52,12 +52,50 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("wal_compression", "pglz", null, "enum", "on", true)]
     [TestCase("shared_preload_libraries", "a, b", null, "string", "a,b", true)]
     [TestCase("application_name", "A", null, "string", "a", false)]
+    [TestCase("log_line_prefix", "%m,%p", null, "string", "%m, %p", false)]
+    [TestCase("datestyle", "ISO, MDY", null, "string", "iso, mdy", true)]
+    [TestCase("datestyle", "ISO, MDY", null, "string", "iso", true)]
+    [TestCase("datestyle", "ISO, MDY", null, "string", "us", true)]
+    [TestCase("datestyle", "German, DMY", null, "string", "german", true)]
+    [TestCase("datestyle", "ISO, MDY", null, "string", "iso, dmy", false)]
+    [TestCase("log_timezone", "UTC", null, "string", "utc", true)]
+    [TestCase("log_timezone", "UTC", null, "string", "Europe/Paris", false)]
+    [TestCase("client_encoding", "UTF8", null, "string", "utf-8", true)]
+    [TestCase("log_destination", "stderr,csvlog", null, "string", "stderr, CSVLOG", true)]
+    [TestCase("wal_level", "replica", null, "enum", "hot_standby", true)]
+    [TestCase("log_min_messages", "debug2", null, "enum", "debug", true)]
+    [TestCase("track_io_timing", "on", null, "bool", "t", true)]
+    [TestCase("cpu_tuple_cost", "0.0123457", null, "real", "0.01234567", true)]
     public void A_parameter_is_as_wanted_when_postgresql_means_the_same(string name, string setting, string? unit, string kind, string wanted, bool same)
     {
         var key = "postgresql.parameters." + name;
         var config = Config((key, wanted));
         var observed = Observe(config, Store((key, wanted)), Member(config, false, [Row(name, setting, unit, kind)]), Member(config, true, [Row(name, setting, unit, kind)]));
         Assert.That(observed.Attributes[key].Value == wanted, Is.EqualTo(same));
+    }
+
+    // What a session is shown, what the server has loaded, what the file says, and the source; what is wanted; whether it is there.
+    [TestCase("archive_command", "(disabled)", "cp %p /a/%f", "cp %p /a/%f", "configuration file", "cp %p /a/%f", true)]
+    [TestCase("tcp_keepalives_idle", "0", "60", "60", "configuration file", "60", true)]
+    [TestCase("tcp_keepalives_idle", "0", "0", "60", "configuration file", "60", false)]
+    [TestCase("wal_buffers", "512", "512", "-1", "override", "-1", true)]
+    [TestCase("work_mem", "1", "1", "32768", "user", "32768", true)]
+    [TestCase("work_mem", "1", "1", "16384", "user", "32768", false)]
+    public void What_the_server_has_loaded_counts_and_not_what_a_session_is_shown(string name, string shown, string loaded, string inFile, string source, string wanted, bool same)
+    {
+        var key = "postgresql.parameters." + name;
+        var config = Config((key, wanted));
+        var row = Row(name, shown, null, name == "archive_command" ? "string" : "integer", source).TrimEnd('}') + $$""", "reset_val": "{{loaded}}", "file_setting": "{{inFile}}"}""";
+        Assert.That(Value(Observe(config, Store((key, wanted)), Member(config, false, [row])), key) == wanted, Is.EqualTo(same));
+    }
+
+    [Test]
+    public void A_value_that_the_file_has_and_PostgreSQL_refuses_is_named_with_its_reason()
+    {
+        const string key = "postgresql.parameters.log_timezone";
+        var config = Config((key, "Nowhere"));
+        var row = Row("log_timezone", "UTC", null, "string").TrimEnd('}') + """, "reset_val": "UTC", "file_setting": "Nowhere", "file_error": "setting could not be applied"}""";
+        Assert.That(Value(Observe(config, Store((key, "Nowhere")), Member(config, false, [row])), key), Is.EqualTo("UTC on db-1 (PostgreSQL refuses Nowhere: setting could not be applied)"));
     }
 
     [TestCase("true", "on", true)]

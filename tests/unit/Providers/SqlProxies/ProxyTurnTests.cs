@@ -75,6 +75,15 @@ internal sealed class ProxyTurnTests
     }
 
     [Test]
+    public void When_the_roll_out_behind_them_stopped_proxies_that_serve_stay_and_those_that_do_not_are_started()
+    {
+        var state = new RolloutState(["lb-1", "lb-2"], []) { FailedBehind = "db-2: make room first" };
+        Assert.That(Text(ProxyState.Decide([s_one, s_two], state)), Is.EqualTo("stop what is behind the proxies was not brought about, and they serve as they are: db-2: make room first"));
+        Assert.That(Text(ProxyState.Decide([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], state)), Does.StartWith("stop"));
+        Assert.That(Text(ProxyState.Decide([s_one, Stopped("lb-2")], state)), Is.EqualTo("go lb-2"));
+    }
+
+    [Test]
     public void A_single_proxy_has_its_turn_and_one_that_leaves_is_not_waited_for()
     {
         Assert.That(Turn([s_one], "lb-1"), Is.EqualTo("go lb-1"));

@@ -1,0 +1,66 @@
+using System.Collections.Frozen;
+using System.Globalization;
+using System.Text;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>The parameters that PostgreSQL of one version has, in its own words: parameters-VERSION.tsv, made by eng/parameter-tables.sh from pg_settings of a real server.</summary>
+public sealed class ParameterCatalog
+{
+    // Files of versions that were looked at.
+    private static readonly FrozenDictionary<int, Lazy<ParameterCatalog>> s_versions =
+        new[] { 16, 17 }.ToFrozenDictionary(version => version, version => new Lazy<ParameterCatalog>(() => Load(version)));
+
+    // Names that PostgreSQL still takes for another one, or had in earlier versions.
+    private static readonly FrozenDictionary<string, string> s_former = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase)
+    {
+        ["sort_mem"] = "work_mem",
+        ["vacuum_mem"] = "maintenance_work_mem",
+        ["force_parallel_mode"] = "debug_parallel_query",
+        ["wal_keep_segments"] = "wal_keep_size",
+        ["checkpoint_segments"] = "max_wal_size",
+        ["min_parallel_relation_size"] = "min_parallel_table_scan_size",
+        ["promote_trigger_file"] = "pg_ctl promote",
+        ["vacuum_defer_cleanup_age"] = "hot_standby_feedback",
+        ["replacement_sort_tuples"] = "work_mem",
+        ["old_snapshot_threshold"] = "idle_in_transaction_session_timeout",
+        ["stats_temp_directory"] = "stats_fetch_consistency",
+        ["operator_precedence_warning"] = "",
+        ["default_with_oids"] = "",
+        ["db_user_namespace"] = "",
+        ["trace_recovery_messages"] = "log_min_messages",
+    }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
+
+    private readonly FrozenDictionary<string, ParameterDefinition> _definitions;
+
+    private ParameterCatalog(IEnumerable<ParameterDefinition> definitions) =>
+        _definitions = definitions.ToFrozenDictionary(definition => definition.Name, StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>All names, as pg_settings spells them.</summary>
+    public IEnumerable<string> Names => _definitions.Values.Select(definition => definition.Name);
+
+    /// <summary>The catalog of a version; null when there is none, and the running server has the word.</summary>
+    public static ParameterCatalog? Of(int version) => s_versions.GetValueOrDefault(version)?.Value;
+
+    /// <summary>The parameter of that name in any case; null when PostgreSQL has none.</summary>
+    public ParameterDefinition? Find(string name) => _definitions.GetValueOrDefault(name);
+
+    /// <summary>The name that a parameter of an earlier version has now, empty when nothing came after it; null when it never was one.</summary>
+    public static string? Successor(string name) => s_former.GetValueOrDefault(name);
+
+    private static ParameterCatalog Load(int version)
+    {
+        var file = string.Create(CultureInfo.InvariantCulture, $"parameters-{version}.tsv");
+        using var stream = typeof(ParameterCatalog).Assembly.GetManifestResourceStream(file)!;
+        using var reader = new StreamReader(stream, Encoding.UTF8);
+        return new ParameterCatalog(reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line[0] != '#').Select(Definition));
+    }
+
+    private static ParameterDefinition Definition(string line)
+    {
+        var cells = line.Split('\t').Select(cell => cell == "-" ? null : cell).ToArray();
+        return new ParameterDefinition(cells[0]!, cells[1]!, cells[2], cells[3]!, Number(cells[4]), Number(cells[5]), cells[6]?.Split(',') ?? []);
+    }
+
+    private static double? Number(string? text) => text is null ? null : double.Parse(text, CultureInfo.InvariantCulture);
+}

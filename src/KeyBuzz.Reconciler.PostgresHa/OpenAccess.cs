@@ -1,0 +1,30 @@
+namespace KeyBuzz.Reconciler.PostgresHa;
+
+/// <summary>What the section leaves open on the cluster's network by choice, and the setting that closes it (docs/security.md).</summary>
+public static class OpenAccess
+{
+    /// <summary>One line for each.</summary>
+    public static IEnumerable<string> Of(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        if (topology.SuperuserLogin == SuperuserLogin.Proxies)
+        {
+            yield return $"Open: superuser {topology.Superuser.Name} logs in through the load balancer, on {topology.LoadBalancer.Port} and {topology.LoadBalancer.PooledPort} (superuser_login: members closes it)";
+        }
+
+        if (topology.Haproxy.StatisticsLogin is null)
+        {
+            yield return $"Open: HAProxy's statistics, without a login, on port {topology.Haproxy.StatsPort} of each proxy (haproxy.stats_login sets one)";
+        }
+
+        if (!topology.Networks.IsEmpty)
+        {
+            yield return $"Open: {string.Join(", ", topology.Networks)} log in to PostgreSQL directly, past the proxies (networks)";
+        }
+
+        if (topology.RaftPassword is null)
+        {
+            yield return $"Open: RAFT, without a password, on port {topology.Ports.Raft} of each member (raft_password: false)";
+        }
+    }
+}
