@@ -232,7 +232,7 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
 
             """;
         var text = $"""
-            scope: bench
+            scope: pg
             name: {member.Name}
             restapi:
               listen: 0.0.0.0:8008
