@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
@@ -66,7 +65,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
     private async Task<bool> AnyLeftAsync(CancellationToken cancellationToken)
     {
-        var names = resource.Spec.Map(RaftMembership.OtherHostsAttribute).Values.Select(name => SqlText.Literal(SlotOf(name))).ToList();
+        var names = resource.Spec.Map(RaftMembership.OtherHostsAttribute).Values.Select(name => SqlText.Literal(MemberSlot.NameOf(name))).ToList();
         if (names.Count == 0)
         {
             return false;
@@ -101,15 +100,5 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
         }
 
         throw new ChangeFailedException($"{Key} could not be set to {value} in the dynamic configuration: {trouble}. Where it is {ForNow}, the next apply puts it back; slots of former members that are left go when Patroni drops them");
-    }
-
-    // As Patroni names it: slot_name_from_member_name in patroni/dcs/__init__.py.
-    private static string SlotOf(string member)
-    {
-        var name = string.Concat(member.ToLowerInvariant().Select(letter =>
-            char.IsAsciiLetterOrDigit(letter) || letter == '_' ? letter.ToString()
-            : letter is '-' or '.' ? "_"
-            : string.Create(CultureInfo.InvariantCulture, $"u{(int)letter:D4}")));
-        return name[..Math.Min(name.Length, SqlText.LongestName)];
     }
 }

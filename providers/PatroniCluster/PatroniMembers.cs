@@ -16,11 +16,11 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
 
     /// <summary>Takes the next step towards members that run with what is stored, and returns when the cluster is healthy again. A step is the restart of a replica, the least behind before
     /// the others; then the leader hands over, and is a replica by the next step, which Patroni has started anew already; or the restart of the leader, where it is alone, or
-    /// has to be first. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// has to be first. Answers whose PostgreSQL was started anew. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="members">The members that have to be restarted.</param>
     /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public async Task RestartNextAsync(IReadOnlyCollection<string> members, bool leaderFirst, CancellationToken cancellationToken)
+    public async Task<string> RestartNextAsync(IReadOnlyCollection<string> members, bool leaderFirst, CancellationToken cancellationToken)
     {
         var health = await HealthyAsync(cancellationToken).ConfigureAwait(false);
         if (health.IsPaused)
@@ -37,7 +37,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
             {
                 await SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
                 await HealthyAsync(cancellationToken).ConfigureAwait(false);
-                return;
+                return leader;
             }
 
             next = leader;
@@ -55,6 +55,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
         }
 
         await HealthyAsync(cancellationToken).ConfigureAwait(false);
+        return next;
     }
 
     /// <summary>Hands the lead over. Throws <see cref="ChangeFailedException"/>.</summary>

@@ -246,15 +246,23 @@ internal sealed class ConfigChange
             var waiting = pending.Values.SelectMany(members => members).Select(member => member.Name)
                 .Concat(values.Where(pair => pair.Value is null).SelectMany(pair => view.Members.Where(member => IsAwaited(member, pair.Key)).Select(member => member.Name)))
                 .ToImmutableSortedSet(StringComparer.Ordinal);
-            var open = values.Where(pair => pair.Value is not null && pending[pair.Key].Count == 0 && view.Actual(pair.Key, pair.Value) != pair.Value).ToList();
+            // A slot may need what a restart is awaited for, as a logical one needs wal_level.
+            var open = values.Where(pair => pair.Value is not null && pending[pair.Key].Count == 0 && view.Actual(pair.Key, pair.Value) != pair.Value
+                && (waiting.IsEmpty || DynamicSettings.SlotOf(pair.Key) is null)).ToList();
             var leaving = values.Where(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun)))).Select(pair => pair.Key).ToList();
-            if (open.Count == 0 && leaving.Count == 0)
+            var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
+            if (open.Count == 0 && leaving.Count == 0 && left.Count == 0)
             {
                 return (view, waiting);
             }
 
             if (TimeProvider.System.GetElapsedTime(begun) > _patience)
             {
+                if (open.Count == 0 && left.Count > 0)
+                {
+                    throw new ChangeFailedException(string.Join("; ", left.Select(pair => $"{view.Left(pair.Key)}: the slot {DynamicSettings.SlotOf(pair.Key)} is in use; Patroni drops it once its consumer is stopped")));
+                }
+
                 throw new ChangeFailedException(
                     $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} has what was stored: "
                     + (open.Count == 0 ? $"{string.Join(", ", leaving)} taken away and still in postgresql.conf; does a member's own patroni.yml set it?" : string.Join("; ", open.Select(pair => $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"))));

@@ -19,6 +19,12 @@ internal sealed record MemberSettings(
     IReadOnlyDictionary<string, string> Altered,
     IReadOnlySet<string> PatroniPending)
 {
+    /// <summary>The replication slots on it by name, each with its type, and the database of a logical one.</summary>
+    public IReadOnlyDictionary<string, (string Type, string? Database)> Slots { get; init; } = ImmutableDictionary<string, (string, string?)>.Empty;
+
+    /// <summary>The databases on it.</summary>
+    public IReadOnlySet<string> Databases { get; init; } = ImmutableHashSet<string>.Empty;
+
     /// <summary>Whether a restart is what it takes for the parameter to be as the files say.</summary>
     public bool Awaits(Parameter parameter) => parameter.PendingRestart
         || PatroniPending.Contains(parameter.Name) || (parameter.Context == "postmaster" && PatroniPending.Contains("(unknown)"));
@@ -48,7 +54,11 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
             var answer = snapshot.Get(read);
             if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Truth("in_recovery") is { } inRecovery)
             {
-                members.Add(new MemberSettings(host, inRecovery, ParametersOf(row), AlteredOf(row), PendingOf(snapshot.Get(connection.Rest("/patroni")))));
+                members.Add(new MemberSettings(host, inRecovery, ParametersOf(row), AlteredOf(row), PendingOf(snapshot.Get(connection.Rest("/patroni"))))
+                {
+                    Slots = SlotsOf(row),
+                    Databases = row.Texts("databases").ToImmutableHashSet(StringComparer.Ordinal),
+                });
             }
             else
             {
@@ -77,6 +87,11 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
             return Stored.GetValueOrDefault(key);
         }
 
+        if (DynamicSettings.SlotOf(key) is { } slot)
+        {
+            return Missing(slot, wanted) is { } member ? $"{wanted}, not on {member}" : wanted;
+        }
+
         if (DynamicSettings.ParameterOf(key) is not { } name)
         {
             return string.Join(", ", Overridden(key, wanted).Select(found => $"{found.Parameter} on {found.Member} (ALTER SYSTEM)").Prepend(wanted));
@@ -102,6 +117,20 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         key == PatroniHealth.SynchronousKey ? [.. Members.Where(member => member.Altered.ContainsKey(SynchronousStandbys)).Select(member => (member.Name, SynchronousStandbys))]
         : DynamicSettings.ParameterOf(key) is not { } name ? []
         : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { } parameter && IsAltered(member, parameter, wanted)).Select(member => (member.Name, name))];
+
+    /// <summary>The leader, where it still has a slot that nobody declares any more.</summary>
+    public string? Left(string key) =>
+        DynamicSettings.SlotOf(key) is { } slot && Members.FirstOrDefault(member => !member.InRecovery) is { } leader && leader.Slots.ContainsKey(slot) ? leader.Name : null;
+
+    // The leader, where it lacks the slot. One in a database that is still to be made comes with that one.
+    private string? Missing(string slot, string type)
+    {
+        var database = Stored.GetValueOrDefault($"{DynamicSettings.Slots}{slot}.database");
+        return Members.FirstOrDefault(member => !member.InRecovery) is { } leader && (database is null || leader.Databases.Contains(database))
+            && !(leader.Slots.TryGetValue(slot, out var found) && found.Type == type && (database is null || found.Database == database))
+            ? leader.Name
+            : null;
+    }
 
     /// <summary>The parameter on whichever member knows it.</summary>
     public Parameter? Any(string name) => Members.Select(member => member.Parameters.GetValueOrDefault(name)).FirstOrDefault(parameter => parameter is not null);
@@ -141,6 +170,11 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         .DistinctBy(parameter => parameter.Name)
         .ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
 
+    private static Dictionary<string, (string Type, string? Database)> SlotsOf(JsonElement row) => row.Items("slots")
+        .Where(item => item.Text("name") is not null)
+        .DistinctBy(item => item.Text("name"))
+        .ToDictionary(item => item.Text("name")!, item => (item.Text("type") ?? "", item.Text("database")), StringComparer.Ordinal);
+
     // The last line of the file counts.
     private static Dictionary<string, string> AlteredOf(JsonElement row)
     {
@@ -179,9 +213,16 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
     {
         var names = keys.Select(DynamicSettings.ParameterOf).OfType<string>().Distinct().Order(StringComparer.Ordinal).Select(SqlText.Literal).ToList();
+        // Only where a slot is declared: the others are nobody's matter here.
+        var slots = !keys.Any(key => key.StartsWith(DynamicSettings.Slots, StringComparison.Ordinal)) ? "" :
+            """
+
+              (SELECT json_agg(s) FROM (SELECT slot_name AS name, slot_type AS type, database FROM pg_replication_slots WHERE NOT temporary) s) AS slots,
+              ARRAY(SELECT datname::text FROM pg_database) AS databases,
+            """;
         return connection.Sql(
             $"""
-            SELECT {LeaderAnswer.InRecovery},
+            SELECT {LeaderAnswer.InRecovery},{slots}
               (SELECT json_agg(s) FROM ({Settings} WHERE {(names.Count == 0 ? "false" : $"lower(s.name) IN ({string.Join(", ", names)})")}) s) AS settings,
               (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, name, setting FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf') f) AS altered
             """);

@@ -13,6 +13,15 @@ internal static class DynamicSettings
     /// <summary>What comes before the name of a parameter of PostgreSQL.</summary>
     public const string Parameters = "postgresql.parameters.";
 
+    /// <summary>What comes before the name of a permanent replication slot.</summary>
+    public const string Slots = "slots.";
+
+    private const string SlotType = ".type";
+
+    /// <summary>The slot's name, for the key that says of which type it is; null for every other key. A slot is there as long as this key is.</summary>
+    public static string? SlotOf(string key) =>
+        key.StartsWith(Slots, StringComparison.Ordinal) && key.EndsWith(SlotType, StringComparison.Ordinal) && key.Length > Slots.Length + SlotType.Length ? key[Slots.Length..^SlotType.Length] : null;
+
     /// <summary>The parameter's name in lower case, or null for a key of Patroni's own.</summary>
     public static string? ParameterOf(string key) => key.StartsWith(Parameters, StringComparison.Ordinal) ? key[Parameters.Length..].ToLowerInvariant() : null;
 
@@ -48,7 +57,10 @@ internal static class DynamicSettings
         var root = new Node();
         foreach (var (key, value) in values)
         {
-            var path = ParameterOf(key) is null ? key.Split('.') : [.. Parameters.TrimEnd('.').Split('.'), key[Parameters.Length..]];
+            // Patroni makes a physical slot of one without a type: it is taken away as a whole.
+            var path = ParameterOf(key) is not null ? [.. Parameters.TrimEnd('.').Split('.'), key[Parameters.Length..]]
+                : value is null && SlotOf(key) is { } slot ? ["slots", slot]
+                : key.Split('.');
             var node = path.Aggregate(root, (parent, name) => parent.Child(name));
             node.IsLeaf = true;
             node.Value = value;
@@ -65,7 +77,8 @@ internal static class DynamicSettings
 
     /// <summary>Whether two values of a key of Patroni's own mean the same.</summary>
     public static bool Same(string left, string right) =>
-        left == right || (Word(left) is { } truth && truth == Word(right));
+        left == right || (Word(left) is { } truth && truth == Word(right))
+        || (left.StartsWith('[') && JsonAnswer.Parse(left) is { } list && JsonAnswer.Parse(right) is { } other && JsonElement.DeepEquals(list, other));
 
     private static bool? Word(string text) => text.ToLowerInvariant() switch { "true" or "on" or "yes" => true, "false" or "off" or "no" => false, _ => null };
 

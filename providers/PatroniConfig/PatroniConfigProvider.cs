@@ -117,8 +117,23 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
 
     private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> wanted)
     {
-        var restart = wanted.Where(pair => !view.IsStored(pair.Key, pair.Value) && DynamicSettings.ParameterOf(pair.Key) is { } name && view.Any(name) is { Context: "postmaster" })
+        List<string> parts = [];
+        var restart = wanted
+            .Where(pair => !view.IsStored(pair.Key, pair.Value) && DynamicSettings.ParameterOf(pair.Key) is { } name && view.Any(name) is { Context: "postmaster" })
             .Select(pair => pair.Key).ToList();
-        return restart.Count == 0 ? null : $"members are restarted one at a time for {string.Join(", ", restart)}";
+        if (restart.Count > 0)
+        {
+            parts.Add($"members are restarted one at a time for {string.Join(", ", restart)}");
+        }
+
+        var copied = wanted
+            .Where(pair => DynamicSettings.SlotOf(pair.Key) is not null && pair.Value == "logical" && !view.IsStored(pair.Key, pair.Value))
+            .Select(pair => DynamicSettings.SlotOf(pair.Key)).ToList();
+        if (copied.Count > 0)
+        {
+            parts.Add($"Patroni restarts the replicas once, all at the same time, when it copies the new logical slot {string.Join(" and ", copied)} to them");
+        }
+
+        return parts.Count == 0 ? null : string.Join("; ", parts);
     }
 }

@@ -8,12 +8,17 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Role;
 
 /// <summary>A role of a PostgreSQL cluster, with its password as a SCRAM verifier.</summary>
-public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
+public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, IRetiresOnRemoval
 {
     private const string Password = "password";
     private const string MemberOf = "member_of";
     private const string ConnectionLimit = "connection_limit";
     private const string SetRole = "set_role";
+    private const string Login = "login";
+    private const string Absent = "absent";
+
+    // dependent_objects_still_exist.
+    private const string OwnsSomething = "2BP01";
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_replay = TimeSpan.FromSeconds(60);
@@ -21,7 +26,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     // Truths of CREATE ROLE by attribute.
     private static readonly (string Name, string On, string Off)[] s_options =
     [
-        ("login", "LOGIN", "NOLOGIN"),
+        (Login, "LOGIN", "NOLOGIN"),
         ("superuser", "SUPERUSER", "NOSUPERUSER"),
         ("replication", "REPLICATION", "NOREPLICATION"),
         ("createdb", "CREATEDB", "NOCREATEDB"),
@@ -35,7 +40,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         new(Password, AttributeKind.String, "Its password; what PostgreSQL holds must prove it.") { MayHoldSecret = true },
         new("verifier", AttributeKind.String, "The SCRAM verifier that PostgreSQL is given; one with a salt of its own is made when left out.") { MayHoldSecret = true },
         new("exact", AttributeKind.Boolean, "Whether PostgreSQL must hold that very verifier, as PgBouncer needs it, or may hold any that proves the password.") { Default = false },
-        new("login", AttributeKind.Boolean, "Whether it may log in.") { Default = true },
+        new(Login, AttributeKind.Boolean, "Whether it may log in.") { Default = true },
         new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
         new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
         new("createdb", AttributeKind.Boolean, "Whether it may make databases.") { Default = false },
@@ -44,6 +49,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared when left out."),
         new(SetRole, AttributeKind.String, "The role that its sessions act as from their beginning (ALTER ROLE … SET role), so that what they make is owned by that one; it must be a member of it."),
         new("bootstrap", AttributeKind.Boolean, "Whether Patroni makes it when it initialises the cluster; then it goes only with the cluster.") { Default = false },
+        new(Absent, AttributeKind.Boolean, "Whether it is to be dropped. PostgreSQL drops only a role that owns nothing.") { Default = false },
         .. ClusterConnection.Attributes,
     ]);
 
@@ -51,7 +57,16 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     public bool HoldsData(Resource resource) => true;
 
     /// <inheritdoc />
-    public bool IsForgotten(Resource resource) => resource.Spec.Boolean("bootstrap");
+    public bool IsForgotten(Resource resource) => resource.Spec.Boolean("bootstrap") || resource.Spec.Boolean(Absent);
+
+    /// <inheritdoc />
+    public string? Retirement(Resource resource, Observation.Present observed)
+    {
+        ArgumentNullException.ThrowIfNull(observed);
+        return observed.Attributes.GetValueOrDefault(Login)?.Value == AttributeValue.Of(true).Value
+            ? "login is taken away and its sessions are ended; the role and what it owns stay (drop: true drops it)"
+            : null;
+    }
 
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource)
@@ -64,6 +79,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
             ?? (spec.Text("verifier") is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal()) ? "'verifier' is no SCRAM-SHA-256 verifier" : null)
             ?? (spec.Text("verifier") is { IsMasked: false } other && spec.Text(Password) is { IsMasked: false } wanted && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal()) ? "'verifier' was not made of 'password'" : null)
             ?? (spec.Boolean("exact") && !spec.Has("verifier") ? "'exact' needs a 'verifier' to be exact about" : null)
+            ?? (spec.Boolean(Absent) && spec.Boolean("bootstrap") ? "a role that the cluster is made with cannot be dropped" : null)
             ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null)
             ?? (spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts) ? $"'{SetRole}' is a role that '{name}' is not a member of" : null);
         if (problem is not null)
@@ -88,6 +104,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
         var spec = resource.Spec;
+        if (spec.Boolean(Absent))
+        {
+            return Comparable.None.Add(Absent, AttributeValue.Of(true));
+        }
+
         var desired = Comparable.None
             .Add(ConnectionLimit, AttributeValue.Of(spec.Integer(ConnectionLimit) ?? -1))
             .AddRange(Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(spec.Boolean(option.Name)))));
@@ -114,12 +135,23 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
             return instead;
         }
 
+        var spec = resource.Spec;
+        if (spec.Boolean(Absent))
+        {
+            // Nothing is taken over here: whoever made it, it is named as one that is not to be.
+            var isThere = answer.Row.At("found") is not null;
+            return new Observation.Present(Comparable.None.Add(Absent, AttributeValue.Of(!isThere)))
+            {
+                Ours = true,
+                Note = isThere ? "the role is dropped; PostgreSQL refuses it while the role owns anything" : null,
+            };
+        }
+
         if (answer.Row.At("found") is not { } found)
         {
             return new Observation.Absent();
         }
 
-        var spec = resource.Spec;
         var stored = found.Text(Password) ?? "";
         var observed = Comparable.None
             .Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? -1))
@@ -151,11 +183,84 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
         var connection = ClusterConnection.Of(change.Resource);
-        await new LeaderSession(group, connection).RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
         var spec = change.Resource.Spec;
+        if (change.Operation == ResourceOperation.Delete ? !change.DeleteData : spec.Boolean(Absent))
+        {
+            await RetireAsync(change.Resource, connection, group, cancellationToken).ConfigureAwait(false);
+            if (!spec.Boolean(Absent))
+            {
+                return;
+            }
+        }
+
+        try
+        {
+            await new LeaderSession(group, connection).RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
+        }
+        catch (ChangeFailedException exception) when (exception.Message.Contains(OwnsSomething, StringComparison.Ordinal))
+        {
+            throw new ChangeFailedException(
+                $"{exception.Message}. Its login is taken away, and it is not dropped. In each database named there: REASSIGN OWNED BY {SqlText.Identifier(NameOf(change.Resource))} TO …; "
+                + $"DROP OWNED BY {SqlText.Identifier(NameOf(change.Resource))}; then apply again",
+                exception);
+        }
+
+        if (spec.Boolean(Absent))
+        {
+            return;
+        }
+
         if (change.Operation != ResourceOperation.Delete && change.Changed.Contains(Password) && spec.Boolean("login") && spec.Text(Password) is { } password)
         {
             await ProveAsync(connection with { Superuser = NameOf(change.Resource), Password = password.Reveal() }, group, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // A member lets nobody in any more once it has replayed the change: only then are its sessions the last ones.
+    private static async Task RetireAsync(Resource resource, ClusterConnection connection, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        var name = SqlText.Literal(NameOf(resource));
+        var session = new LeaderSession(group, connection);
+        await session.RunAsync(
+            [SqlStatement.RunWhere($"ALTER ROLE {SqlText.Identifier(NameOf(resource))} NOLOGIN", $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin)")],
+            cancellationToken).ConfigureAwait(false);
+        var query = connection.Sql($"SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin) AS open");
+        var begun = TimeProvider.System.GetTimestamp();
+        var members = group.Members.Select(member => member.Name).ToList();
+        while (members.Count > 0)
+        {
+            var answers = await PatroniCluster.PatroniClusterProvider.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
+            var closed = members.Where(member => answers.TryGetValue(member, out var answer) && JsonAnswer.Rows(answer.Get(query).Json) is [var row, ..] && row.Truth("open") == false).ToList();
+            foreach (var member in closed)
+            {
+                await EndSessionsAsync(session, member, name, cancellationToken).ConfigureAwait(false);
+                members.Remove(member);
+            }
+
+            if (members.Count > 0 && TimeProvider.System.GetElapsedTime(begun) > s_replay)
+            {
+                throw new ChangeFailedException(
+                    $"{NameOf(resource)} may not log in any more, but {string.Join(" and ", members)} did not say so within {s_replay.TotalSeconds:0} s; its sessions there may go on. Apply again when they answer");
+            }
+
+            if (members.Count > 0)
+            {
+                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private static async Task EndSessionsAsync(LeaderSession session, string member, string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await session.RunOnAsync(
+                member, [SqlStatement.Run($"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = {name} AND pid <> pg_catalog.pg_backend_pid()")],
+                cancellationToken).ConfigureAwait(false);
+        }
+        catch (NotNowException exception)
+        {
+            throw new ChangeFailedException($"{exception.Message}; the role may not log in any more, but its sessions there may go on", exception);
         }
     }
 
@@ -198,7 +303,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval
         var spec = resource.Spec;
         var role = SqlText.Identifier(NameOf(resource));
         var exists = $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {SqlText.Literal(NameOf(resource))})";
-        if (change.Operation == ResourceOperation.Delete)
+        if (change.Operation == ResourceOperation.Delete || spec.Boolean(Absent))
         {
             return [SqlStatement.Run($"DROP ROLE IF EXISTS {role}")];
         }

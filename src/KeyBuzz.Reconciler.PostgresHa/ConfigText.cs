@@ -18,6 +18,9 @@ internal static class ConfigText
     /// <summary>A secret in single quotes; what stands between them stays secret.</summary>
     public static SecretText Quoted(SecretText text) => Of($"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "''", StringComparison.Ordinal) })])}'");
 
+    /// <summary>A name in double quotes, as pg_hba.conf and userlist.txt read it: a quote in it is doubled.</summary>
+    public static string InQuotes(string name) => "\"" + name.Replace("\"", "\"\"", StringComparison.Ordinal) + "\"";
+
     /// <summary>Texts one after another.</summary>
     public static SecretText Join(IEnumerable<SecretText> texts)
     {

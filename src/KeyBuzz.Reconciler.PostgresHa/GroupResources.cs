@@ -57,6 +57,13 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
             { Requires = [cluster.Address, .. owner] };
         }
 
+        // A database that it owned has another owner by then.
+        foreach (var name in topology.DroppedUsers)
+        {
+            yield return Make("role", name, "users", ("role", name), ("absent", true)) with
+            { Requires = [cluster.Address], After = [.. topology.Databases.Select(database => InGroup("database", database.Name))] };
+        }
+
         foreach (var extension in topology.Extensions)
         {
             // The same extension may be in several databases; in the application's it has its plain name.
@@ -95,10 +102,10 @@ internal sealed class GroupResources(PostgresTopology topology, ImmutableArray<H
     private bool HasRole(string name) =>
         name == topology.Superuser.Name || name == topology.Replication.Name || name == topology.Application.Name || topology.Users.Any(user => user.Name == name);
 
-    private Address InGroup(string type, string name) => new(type, name, topology.Scope);
+    private Address InGroup(string type, string name) => new(type, Address.NameOf(name), topology.Scope);
 
     private Resource Make(string type, string name, string key, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
-        type, name, topology.Scope, section.Place(key),
+        type, Address.NameOf(name), topology.Scope, section.Place(key),
         [
             ("container", PostgresTopology.PatroniContainer), ("connect_as", topology.Superuser.Name), ("connect_password", topology.Superuser.Password),
             ("postgres_port", (long)topology.Ports.Postgres), ("rest_port", (long)topology.Ports.Rest), .. attributes,

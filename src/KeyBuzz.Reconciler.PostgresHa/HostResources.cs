@@ -185,7 +185,7 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var users = File(
             "pgbouncer-users", "userlist.txt", PgBouncerFiles.RenderUserList(topology, verifier),
             ("reload_confirm", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Confirm(PostgresTopology.PgBouncerContainer, proxy, settings))), ("confirm_input", PgBouncerFiles.Logins(topology)));
-        users = users with { After = [.. users.After, .. topology.PooledUsers.Select(user => new Address("role", user.Name, topology.Scope))] };
+        users = users with { After = [.. users.After, .. topology.PooledUsers.Select(user => new Address("role", Address.NameOf(user.Name), topology.Scope))] };
         yield return file;
         yield return users;
         yield return factory.Make(

@@ -64,7 +64,7 @@ internal static class PatroniFile
             unix_socket_directories: {Quoted(PostgresTopology.PostgresSocketDirectory)}
           pg_hba:{Lines(AccessRules(topology))}
           pg_ident:
-            - {Quoted($"{Map} {SystemUser} {topology.Superuser.Name}")}
+            - {Quoted($"{Map} {SystemUser} {InAccessRule(topology.Superuser.Name)}")}
           basebackup:
             - max-rate: 100M
             - checkpoint: fast
@@ -103,7 +103,8 @@ internal static class PatroniFile
     {
         const string Postgres = "postgresql.";
         const string Parameters = Postgres + "parameters.";
-        var top = topology.Settings.Where(pair => !pair.Key.StartsWith(Postgres, StringComparison.Ordinal)).Select(pair => $"\n    {pair.Key}: {Scalar(pair.Value)}");
+        // A slot comes with the dynamic configuration, when the database it may be in can follow.
+        var top = topology.Settings.Where(pair => !pair.Key.StartsWith(Postgres, StringComparison.Ordinal) && !pair.Key.StartsWith("slots.", StringComparison.Ordinal) && pair.Key != "ignore_slots").Select(pair => $"\n    {pair.Key}: {Scalar(pair.Value)}");
         var postgres = topology.Settings
             .Where(pair => pair.Key.StartsWith(Postgres, StringComparison.Ordinal) && !pair.Key.StartsWith(Parameters, StringComparison.Ordinal))
             .Select(pair => $"\n      {pair.Key[Postgres.Length..]}: {Scalar(pair.Value)}");
@@ -125,8 +126,8 @@ internal static class PatroniFile
     // set up to do so by mistake is not let in.
     private static IEnumerable<string> AccessRules(PostgresTopology topology)
     {
-        var superuser = topology.Superuser.Name;
-        var replication = topology.Replication.Name;
+        var superuser = InAccessRule(topology.Superuser.Name);
+        var replication = InAccessRule(topology.Replication.Name);
         yield return $"local all all peer map={Map}";
         yield return "host all all 127.0.0.1/32 scram-sha-256";
         yield return $"host replication {replication} 127.0.0.1/32 scram-sha-256";
@@ -148,6 +149,12 @@ internal static class PatroniFile
             yield return $"host all all {place} scram-sha-256";
         }
     }
+
+    // In quotes a word such as all is a name like others.
+    private static string InAccessRule(string name) =>
+        name is not ("all" or "replication" or "sameuser" or "samerole" or "samegroup") && name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '-')
+            ? name
+            : ConfigText.InQuotes(name);
 
     private static string Single(string address) => address + (address.Contains(':', StringComparison.Ordinal) ? "/128" : "/32");
 

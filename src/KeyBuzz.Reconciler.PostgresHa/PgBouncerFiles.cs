@@ -59,9 +59,11 @@ internal static class PgBouncerFiles
     private const string Login = """
         refused=0
         while IFS= read -r user && IFS= read -r database && IFS= read -r PGPASSWORD; do
-            export PGPASSWORD
+            PGUSER=$user
+            PGDATABASE=$database
+            export PGPASSWORD PGUSER PGDATABASE
             case $database in pgbouncer) query='SHOW VERSION' ;; *) query='SELECT 1' ;; esac
-            said=$(PGCONNECT_TIMEOUT=4 psql -X -q -A -t -w -h "$0" -p "$1" -U "$user" -d "$database" -c "$query" 2>&1 </dev/null) && continue
+            said=$(PGCONNECT_TIMEOUT=4 psql -X -q -A -t -w -h "$0" -p "$1" -c "$query" 2>&1 </dev/null) && continue
             case $said in *authentication*|*password*|*SASL*|*SCRAM*|*'no such user'*) echo "$user: $said" >&2; refused=1 ;; esac
         done
         exit $refused
@@ -85,7 +87,7 @@ internal static class PgBouncerFiles
             $"""
             ; Written by kbr for {proxy.Name}; a change by hand is drift.
             [databases]
-            {string.Join('\n', topology.Databases.Select(database => Database(topology, database)))}
+            {string.Join('\n', topology.Databases.Where(database => database.Pooled).Select(database => Database(topology, database)))}
 
             [pgbouncer]
             listen_addr = {proxy.Address}
@@ -113,7 +115,7 @@ internal static class PgBouncerFiles
 
     /// <summary>The users and their verifiers: the same text as in PostgreSQL, since only then PgBouncer can log in with what the client proved.</summary>
     public static SecretText RenderUserList(PostgresTopology topology, RoleVerifier verifier) => ConfigText.Join(
-        topology.PooledUsers.Append(topology.PoolerStatistics).OrderBy(user => user.Name, StringComparer.Ordinal).Select(user => ConfigText.Of($"\"{user.Name}\" \"{verifier.Of(user)}\"\n")));
+        topology.PooledUsers.Append(topology.PoolerStatistics).OrderBy(user => user.Name, StringComparer.Ordinal).Select(user => ConfigText.Of($"{ConfigText.InQuotes(user.Name)} \"{verifier.Of(user)}\"\n")));
 
     private static string Database(PostgresTopology topology, PostgresDatabase database) =>
         $"{database.Name} = host={topology.LoadBalancer.Address} port={topology.LoadBalancer.Port} dbname={database.Name}";

@@ -182,9 +182,10 @@ internal static class PostgresChecks
 
         var settings = topology.PgBouncer;
         var users = topology.PooledUsers.Count();
+        var databases = topology.Databases.Count(database => database.Pooled);
         var ofUser = Bounded(settings.DefaultPoolSize + settings.ReservePoolSize, settings.MaxUserConnections);
         var ofDatabase = Bounded(users * ofUser, settings.MaxDatabaseConnections);
-        var ofPooler = Math.Min(topology.Databases.Length * ofDatabase, settings.MaxUserConnections == 0 ? long.MaxValue : users * settings.MaxUserConnections);
+        var ofPooler = Math.Min(databases * ofDatabase, settings.MaxUserConnections == 0 ? long.MaxValue : users * settings.MaxUserConnections);
         var sum = topology.Proxies.Length * ofPooler;
         var room = most - ReservedConnections - Headroom;
         if (sum > room)
@@ -195,7 +196,7 @@ internal static class PostgresChecks
                 string.Create(
                     CultureInfo.InvariantCulture,
                     $"{topology.Proxies.Length} PgBouncers × {ofPooler}; max_connections {most} less {ReservedConnections} reserved for superusers and {Headroom} for Patroni, kbr and people"),
-                string.Create(CultureInfo.InvariantCulture, $"lower pgbouncer.max_db_connections to {Math.Max(1, room / topology.Proxies.Length / topology.Databases.Length)}, or raise parameters.max_connections to {sum + ReservedConnections + Headroom}"));
+                string.Create(CultureInfo.InvariantCulture, $"lower pgbouncer.max_db_connections to {Math.Max(1, room / topology.Proxies.Length / databases)}, or raise parameters.max_connections to {sum + ReservedConnections + Headroom}"));
         }
 
         // Zero is PgBouncer's word for no bound.

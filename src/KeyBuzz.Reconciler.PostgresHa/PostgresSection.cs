@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -12,6 +13,9 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>Reads the <c>postgres</c> section: fills in the defaults and notes what is wrong with each value by itself.</summary>
 internal sealed class PostgresSection(SectionReader section, BlueprintContext context)
 {
+    // NAMEDATALEN - 1: PostgreSQL silently cuts longer ones.
+    private const int LongestName = 63;
+
     /// <summary>The key that says whether RAFT has a password.</summary>
     public const string RaftPasswordKey = "raft_password";
 
@@ -22,7 +26,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     [
         "version", "scope", "namespace", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout",
         "directory", "volume", "directories", "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks",
-        "dynamic", "parameters", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
+        "dynamic", "parameters", "slots", "ignore_slots", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
         "haproxy", "pgbouncer", "health", "drop_ins", ReadOnlyKey,
     ];
 
@@ -61,7 +65,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var superuser = User("superuser", PostgresCredentials.Superuser, PostgresCredentials.SuperuserPassword) with { Pooled = true };
         var replication = User("replication", PostgresCredentials.Replication, PostgresCredentials.ReplicationPassword);
         var application = User("application", PostgresCredentials.Application, PostgresCredentials.ApplicationPassword) with { Pooled = true };
-        var users = Users([superuser, replication, application], RotateWith(section.Find("application") as YamlMapping is { } map ? new SectionReader(map, "'application'", _findings) : null, application));
+        var dropped = ImmutableArray.CreateBuilder<string>();
+        var users = Users(dropped, [superuser, replication, application], RotateWith(section.Find("application") as YamlMapping is { } map ? new SectionReader(map, "'application'", _findings) : null, application));
         var databases = Databases(application.Name);
         var times = Times();
         var synchronous = Synchronous();
@@ -92,12 +97,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Networks = Networks(),
             Times = times,
             Synchronous = synchronous,
-            Settings = Settings(times, synchronous),
+            Settings = Settings(times, synchronous, members, databases),
             Superuser = superuser,
             SuperuserLogin = section.Choice("superuser_login", SuperuserLogin.Proxies, ("proxies", SuperuserLogin.Proxies), ("members", SuperuserLogin.Members)),
             Replication = replication,
             Application = application,
             Users = users,
+            DroppedUsers = dropped.ToImmutable(),
             Databases = databases,
             Extensions = Extensions(databases),
             Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
@@ -371,7 +377,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return section.Truth("synchronous") == true ? SynchronousMode.On : SynchronousMode.Off;
     }
 
-    private ImmutableSortedDictionary<string, string> Settings(FailoverTimes times, SynchronousMode synchronous)
+    private ImmutableSortedDictionary<string, string> Settings(
+        FailoverTimes times, SynchronousMode synchronous, ImmutableArray<Host> members, ImmutableArray<PostgresDatabase> databases)
     {
         var own = section.Section("dynamic");
         if (!RefuseSynchronous(own))
@@ -418,6 +425,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
         }
 
+        var slots = new SlotSettings(_findings);
+        settings.AddRange(slots.Permanent(Items("slots", "a slot"), settings.ToImmutable(), members, databases));
+        if (slots.Ignored(Items("ignore_slots", "an entry of 'ignore_slots'")) is { } ignored)
+        {
+            settings["ignore_slots"] = ignored;
+        }
+
         return settings.ToImmutable();
     }
 
@@ -453,7 +467,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     }
 
     private PostgresUser Credentials(CredentialNeeded name, string password) =>
-        new(Name(null, context.Secrets.Plain(name.Name) ?? name.Value!, section.At, "user"), Password(password, section.At));
+        new(PlainName(context.Secrets.Plain(name.Name) ?? name.Value!, section.At), Password(password, section.At));
 
     // The second of two logins in turn.
     private (PostgresUser User, SourceLocation At)? RotateWith(SectionReader? own, PostgresUser first)
@@ -479,7 +493,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return (user, word.At);
     }
 
-    private ImmutableArray<PostgresUser> Users(PostgresUser[] known, (PostgresUser User, SourceLocation At)? ofApplication)
+    private ImmutableArray<PostgresUser> Users(ImmutableArray<string>.Builder dropped, PostgresUser[] known, (PostgresUser User, SourceLocation At)? ofApplication)
     {
         var users = ImmutableArray.CreateBuilder<PostgresUser>();
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -490,9 +504,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         foreach (var own in Items("users", "a user"))
         {
-            own.Allow("name", "password", "pooled", "rotate_with");
+            var isDropped = own.Truth("drop") == true;
+            own.Allow(isDropped ? ["name", "drop"] : ["name", "password", "pooled", "rotate_with", "drop"]);
             var word = own.Word("name", "a user's name", required: true);
-            if (word is not null && names.Add(Name(word, word.Value, word.At, "user")))
+            if (isDropped && word is not null && names.Add(Name(word, word.Value, word.At, "user")))
+            {
+                dropped.Add(word.Value);
+            }
+            else if (word is not null && names.Add(Name(word, word.Value, word.At, "user")))
             {
                 users.Add(new PostgresUser(word.Value, SecretOf(own, "password")) { Pooled = own.Truth("pooled") ?? true });
                 Second(RotateWith(own, users[^1]));
@@ -523,10 +542,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         var databases = ImmutableArray.CreateBuilder<PostgresDatabase>();
         var word = section.Word("database", "the application's database");
-        databases.Add(new PostgresDatabase(Name(word, word?.Value ?? context.Secrets.Plain(PostgresCredentials.Database.Name) ?? PostgresCredentials.Database.Value!, section.Place("database"), "database"), owner));
+        var first = Name(word, word?.Value ?? context.Secrets.Plain(PostgresCredentials.Database.Name) ?? PostgresCredentials.Database.Value!, section.Place("database"), "database");
+        Pooled(null, first, section.Place("database"));
+        databases.Add(new PostgresDatabase(first, owner));
         foreach (var own in Items("databases", "a database"))
         {
-            own.Allow("name", "owner");
+            own.Allow("name", "owner", "pooled");
             if (own.Word("name", "a database's name", required: true) is not { } name)
             {
                 continue;
@@ -538,7 +559,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 continue;
             }
 
-            databases.Add(new PostgresDatabase(Name(name, name.Value, name.At, "database"), own.Word("owner", "a user's name")?.Value ?? owner));
+            databases.Add(new PostgresDatabase(Name(name, name.Value, name.At, "database"), own.Word("owner", "a user's name")?.Value ?? owner) { Pooled = Pooled(own, name.Value, name.At) });
         }
 
         return databases.ToImmutable();
@@ -729,17 +750,53 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
     }
 
+    // What PostgreSQL takes in double quotes, but for what means something else to it or to PgBouncer.
     private string Name(YamlScalar? word, string name, SourceLocation at, string what)
     {
-        // Names that need no quotes in SQL, pg_hba, userlist and addresses of resources.
-        if (name.Length is 0 or > 63 || !(char.IsAsciiLetterLower(name[0]) || name[0] == '_') || name.StartsWith("pg_", StringComparison.Ordinal)
-            || name is "pgbouncer" or "all" or "public" or "none" or "template0" or "template1" || (what == "database" && name == "replication")
-            || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '-'))
+        if (NameProblem(name, what) is { } problem)
         {
             _findings.Error(
-                $"'{name}' cannot be the name of a {what}", at,
-                "at most 63 lower-case letters, digits, '_' and '-', not starting with a digit or 'pg_', and no word that PostgreSQL or PgBouncer uses itself",
-                word is null ? "give the name here, or another value in the credentials file" : null);
+                $"'{name}' cannot be the name of a {what}", at, problem, word is null ? "give the name here, or another value in the credentials file" : null);
+        }
+
+        return name;
+    }
+
+    private static string? NameProblem(string name, string what) =>
+        name.Length == 0 ? "a name may not be empty"
+        : Encoding.UTF8.GetByteCount(name) > LongestName ? $"PostgreSQL takes at most {LongestName} bytes of it"
+        : name.Any(char.IsControl) ? "PgBouncer's files are made of lines, so a name has no control characters"
+        : name == "pgbouncer" ? "PgBouncer has a database and a user of that name itself"
+        : what == "database" ? name is "template0" or "template1" ? "PostgreSQL comes with a database of that name" : null
+        : name.StartsWith("pg_", StringComparison.Ordinal) ? "PostgreSQL keeps names that begin with 'pg_' for its own roles"
+        : name is "public" or "none" ? "PostgreSQL keeps that word for itself"
+        : name[0] == '/' ? "PostgreSQL reads it as a regular expression in pg_hba.conf"
+        : null;
+
+    // PgBouncer's file has no quotes for the name of a database.
+    private bool Pooled(SectionReader? own, string name, SourceLocation at)
+    {
+        if (own?.Truth("pooled") == false)
+        {
+            return false;
+        }
+
+        if (name.Length > 0 && !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-' or '.'))
+        {
+            _findings.Error(
+                $"PgBouncer cannot take a database called '{name}'", at, "its file has letters of ASCII, digits, '_', '-' and '.' for a database",
+                own is null ? "give the application's database another name" : "give it another name, or write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it");
+        }
+
+        return true;
+    }
+
+    // A user of PgBouncer's console or of Patroni's REST API: part of a list there, or of a header.
+    private string PlainName(string name, SourceLocation at)
+    {
+        if (name.Length is 0 or > LongestName || name == "pgbouncer" || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-' or '.'))
+        {
+            _findings.Error($"'{name}' cannot be the name of a user", at, "here letters of ASCII, digits, '_', '-' and '.' only", "give another value in the credentials file");
         }
 
         return name;

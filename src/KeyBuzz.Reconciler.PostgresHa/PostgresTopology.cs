@@ -127,6 +127,9 @@ public sealed record PostgresTopology
     /// <summary>Users beside these, second logins among them.</summary>
     public required ImmutableArray<PostgresUser> Users { get; init; }
 
+    /// <summary>Names of users that are to be dropped.</summary>
+    public ImmutableArray<string> DroppedUsers { get; init; } = [];
+
     /// <summary>The databases, the application's first.</summary>
     public required ImmutableArray<PostgresDatabase> Databases { get; init; }
 
@@ -246,7 +249,11 @@ public sealed record PostgresUser(string Name, SecretText Password)
 /// <summary>A database.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Owner">The role that owns it.</param>
-public sealed record PostgresDatabase(string Name, string Owner);
+public sealed record PostgresDatabase(string Name, string Owner)
+{
+    /// <summary>Whether it can be reached through PgBouncer.</summary>
+    public bool Pooled { get; init; } = true;
+}
 
 /// <summary>An extension in a database.</summary>
 /// <param name="Name">Its name, for example <c>vector</c>.</param>

@@ -415,11 +415,15 @@ public sealed class Applier
             var observation = await applier._fleet.ObserveAsync(change.Resource, abort).ConfigureAwait(false);
             if (change.Action == ResourceAction.Delete)
             {
-                return observation is Observation.Present ? "it is still there after it was removed" : null;
+                return observation is Observation.Present left && !IsRetired(change, left) ? "it is still there after it was removed" : null;
             }
 
             return Differences(change, observation) is { } differs ? $"the change was made, but {differs}" : null;
         }
+
+        // What was put out of use is meant to be still there.
+        private bool IsRetired(PlannedChange change, Observation.Present left) =>
+            !change.DeleteData && applier._providers.Get(change.Address.Type) is IRetiresOnRemoval retiring && retiring.Retirement(change.Resource, left) is null;
 
         // Makes the change and writes its record.
         private async Task<string?> MakeAsync(PlannedChange change)

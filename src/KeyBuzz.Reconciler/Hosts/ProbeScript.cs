@@ -189,7 +189,10 @@ public static class ProbeScript
 
             foreach (var database in queries.Index().Where(query => query.Item.Container == container).GroupBy(query => (query.Item.User, query.Item.Database, query.Item.Port)))
             {
-                script.Append(CultureInfo.InvariantCulture, $"psql -X -q -A -t -U {Script.Quote(database.Key.User)} -d {Script.Quote(database.Key.Database)} -p {database.Key.Port} 2>&1 <<'{nonce}_sql'\n");
+                // What -d is given may also be read as a connection string.
+                script.Append(
+                    CultureInfo.InvariantCulture,
+                    $"PGDATABASE={Script.Quote(database.Key.Database)} psql -X -q -A -t -U {Script.Quote(database.Key.User)} -p {database.Key.Port} 2>&1 <<'{nonce}_sql'\n");
                 foreach (var (number, query) in database)
                 {
                     if (query.Query.Contains(';', StringComparison.Ordinal))

@@ -584,11 +584,15 @@ public sealed class Planner
         var holdsData = provider.HoldsData(resource);
         var deleteData = holdsData && work.Input.Options.DeleteData;
         var detaches = holdsData && !deleteData && provider is IReleasesOnDestroy;
+        var retirement = holdsData && !deleteData && !work.Input.Options.Destroy && observation is Observation.Present used && provider is IRetiresOnRemoval retiring
+            ? retiring.Retirement(resource, used)
+            : null;
         var (action, why, note) = observation switch
         {
             _ when nothingOfItsOwn => (ResourceAction.Forget, cause, (string?)null),
             Observation.Absent when !deleteData || provider is IGroupResourceProvider => (ResourceAction.Forget, Cause.AlreadyGone, null),
             _ when deleteData && provider is IGroupResourceProvider && work.IsTakenDown(address.Host) => (ResourceAction.Forget, cause, "it goes with the data of the members"),
+            _ when retirement is not null => (ResourceAction.Delete, cause, retirement),
             _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
             null => (ResourceAction.Forget, cause, "its volume is not mounted"),
             _ when detaches => (ResourceAction.Delete, cause, "detached; its data is kept"),

@@ -55,7 +55,7 @@ public static class RecordScript
     // As far as they are empty; another script may do the same.
     private static string RemoveEmptyDirectories(string cluster) => $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";
 
-    /// <summary>The file that holds the record of an address.</summary>
+    /// <summary>The file that holds the record of an address. A name that has escapes already is not escaped again: it would be too long for a file's name.</summary>
     public static string PathOf(Address address, string cluster) =>
-        $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal)}.json";
+        $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal)}.json";
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Text;
 
 namespace KeyBuzz.Reconciler.Resources;
 
@@ -12,6 +14,30 @@ public readonly record struct Address(string Type, string Name, string Host) : I
 
     /// <inheritdoc />
     public override string ToString() => $"{Type}.{Name}@{Host}";
+
+    /// <summary>A name for the thing that is called so elsewhere, such as a database: letters, digits, <c>-</c>, <c>_</c> and <c>.</c> stand for themselves, and every other
+    /// character for the bytes of its UTF-8 as <c>%20</c>. So an address can be read again, and written in a shell as it is.</summary>
+    public static string NameOf(string called)
+    {
+        ArgumentNullException.ThrowIfNull(called);
+        var name = new StringBuilder(called.Length);
+        Span<byte> bytes = stackalloc byte[4];
+        foreach (var letter in called.EnumerateRunes())
+        {
+            if (Rune.IsLetterOrDigit(letter) || letter.Value is '-' or '_' or '.')
+            {
+                name.Append(letter);
+                continue;
+            }
+
+            foreach (var part in bytes[..letter.EncodeToUtf8(bytes)])
+            {
+                name.Append(CultureInfo.InvariantCulture, $"%{part:X2}");
+            }
+        }
+
+        return name.ToString();
+    }
 
     /// <summary>Reads <c>type.name@host</c>.</summary>
     public static bool TryParse([NotNullWhen(true)] string? text, out Address address)

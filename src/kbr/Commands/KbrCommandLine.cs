@@ -50,6 +50,7 @@ public static class KbrCommandLine
             CheckCommand.Create(reading),
             GraphCommand.Create(context),
             SwitchoverCommand.Create(session),
+            RestartCommand.Create(session),
             DrillCommand.Create(session),
             UnlockCommand.Create(session),
             InitCommand.Create(context),

@@ -44,7 +44,8 @@ public static class PlanView
         terminal.Line(Summary(plan), Terminal.Tone.Bold);
     }
 
-    private static void ShowRollout(Terminal terminal, RolloutForecast rollout)
+    /// <summary>The steps of a roll-out.</summary>
+    public static void ShowRollout(Terminal terminal, RolloutForecast rollout)
     {
         terminal.Line($"{rollout.Address} as things are now: {rollout.Summary}", Terminal.Tone.Bold);
         foreach (var (number, step) in rollout.Steps.Index())

@@ -135,7 +135,7 @@ public sealed class CommandLineTests : LocalCluster
             [
                 ["validate"], ["plan", "--out", $"{Folder}/f.plan"], ["show", $"{Folder}/f.plan"], ["apply", $"{Folder}/f.plan"], ["apply", "--auto-approve"], ["destroy", "--auto-approve"], ["destroy", "--delete-data"], ["import"], ["drift"],
                 ["state", "list"], ["state", "show", "*"], ["state", "pull"], ["state", "rm", "*"], ["state", "mv", "directory.spare@db-1", "directory.other@db-1"],
-                ["status"], ["check"], ["graph"], ["switchover"], ["drill"], ["unlock"], ["init", "--credentials"], ["version"],
+                ["status"], ["check"], ["graph"], ["switchover"], ["restart"], ["drill"], ["unlock"], ["init", "--credentials"], ["version"],
             ])
             {
                 string[] file = words[0] == "version" ? [] : ["-c", $"{Folder}/cluster.yaml"];

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
@@ -44,7 +45,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
         WriteCluster();
         Check("destroy", "--auto-approve");
         Check("apply");
-        Assert.That(_seen, Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "drill"])), "those of a PostgreSQL cluster have tests of their own");
+        Assert.That(_seen, Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill"])), "those of a PostgreSQL cluster have tests of their own");
     }
 
     [Test]
@@ -75,6 +76,13 @@ public sealed partial class JsonSchemaTests : LocalCluster
         var status = new ClusterStatus([new StatusItem("members", StatusVerdict.Ok, "3 of 3"), new StatusItem("leader", StatusVerdict.NotOk, "none"), new StatusItem("raft", StatusVerdict.Unknown, "not asked")],
             new StatusConclusion(StatusVerdict.NotOk, "nobody leads", 0, 3, ["db-3"], ["db-3 unreachable"]));
         Assert.That(JsonSchemas.Problems(StatusView.Document("lab", "pg", status, "kbr plan")), Is.Empty);
+    }
+
+    [Test]
+    public void A_restart_is_valid()
+    {
+        var waiting = System.Collections.Immutable.ImmutableSortedDictionary<string, System.Collections.Immutable.ImmutableSortedSet<string>>.Empty.Add("db-2", ["max_connections"]);
+        Assert.That(JsonSchemas.Problems(RestartView.Document("pg", new RestartPlan(waiting, ["db-2"], false, null), ["db-2"], TimeSpan.FromSeconds(7))), Is.Empty);
     }
 
     [Test]

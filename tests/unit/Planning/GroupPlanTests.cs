@@ -264,9 +264,34 @@ public sealed class GroupPlanTests
         }
     }
 
-    // Something that lives in a group, like a role in a cluster; a fake because the plan is the same for any such type.
-    private sealed class Inhabitant : IGroupResourceProvider
+    [Test]
+    public void What_is_put_out_of_use_when_it_leaves_the_configuration_is_a_change_and_only_its_record_goes_where_it_is_so_already()
     {
+        var address = new Address("inhabitant", "app", "pg");
+        var record = new ResourceRecord(address, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty.Add("value", "=used"), AttributeSet.Empty, [], PreventDestroy: false);
+        PlannedChange Removed(string value, PlanOptions options, bool created = true)
+        {
+            var providers = new ProviderRegistry([new Inhabitant()]);
+            var input = new PlanInput(
+                ResourceGraph.Build([], providers), ImmutableDictionary<Address, ResourceRecord>.Empty.Add(address, record with { Created = created }),
+                ImmutableDictionary<Address, Observation>.Empty.Add(address, Present(("value", value))), ImmutableSortedDictionary<string, string>.Empty, options);
+            return new Planner(providers, s_fingerprints).Plan(input).Changes.Single();
+        }
+
+        var used = Removed("used", new PlanOptions());
+        Assert.That((used.Action, used.DeleteData, used.Note), Is.EqualTo((ResourceAction.Delete, false, "it is put out of use")));
+        Assert.That(Removed("used", new PlanOptions(), created: false).Action, Is.EqualTo(ResourceAction.Delete), "also what was adopted");
+        var unused = Removed("unused", new PlanOptions());
+        Assert.That((unused.Action, unused.Note), Is.EqualTo((ResourceAction.Forget, "its data is kept")));
+        Assert.That(Removed("used", new PlanOptions { Destroy = true }).Action, Is.EqualTo(ResourceAction.Forget), "a destroy takes down what it lives in");
+        Assert.That(Removed("used", new PlanOptions { Destroy = true, DeleteData = true }).DeleteData, Is.True);
+    }
+
+    // Something that lives in a group, like a role in a cluster; a fake because the plan is the same for any such type.
+    private sealed class Inhabitant : IGroupResourceProvider, IRetiresOnRemoval
+    {
+        public string? Retirement(Resource resource, Observation.Present observed) => observed.Attributes["value"].Value == "used" ? "it is put out of use" : null;
+
         public ResourceSchema Schema { get; } = new("inhabitant", "Lives in a group.", [new AttributeDefinition("value", AttributeKind.String, "A value.")]);
 
         public bool HoldsData(Resource resource) => true;

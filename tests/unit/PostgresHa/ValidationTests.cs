@@ -219,12 +219,15 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.That(OnlyError(Minimal), Does.Contain("secret POSTGRES_APP_PASS holds a control character"));
     }
 
-    [TestCase("superuser: Boss")]
-    [TestCase("superuser: pg_boss")]
-    [TestCase("application: pgbouncer")]
-    [TestCase("database: \"my db\"")]
-    [TestCase("database: replication")]
-    public void A_name_that_needs_quoting_or_means_something_else_is_refused(string line) => Assert.That(OnlyError(With(line)), Does.Contain("cannot be the name of a"));
+    [TestCase("superuser: pg_boss", "'pg_boss' cannot be the name of a user [PostgreSQL keeps names that begin with 'pg_' for its own roles]")]
+    [TestCase("superuser: public", "PostgreSQL keeps that word for itself")]
+    [TestCase("superuser: /boss", "PostgreSQL reads it as a regular expression in pg_hba.conf")]
+    [TestCase("application: pgbouncer", "PgBouncer has a database and a user of that name itself")]
+    [TestCase("application: ööööööööööööööööööööööööööööööööö", "PostgreSQL takes at most 63 bytes of it")]
+    [TestCase("database: template1", "PostgreSQL comes with a database of that name")]
+    [TestCase("database: \"my db\"", "PgBouncer cannot take a database called 'my db' [its file has letters of ASCII, digits, '_', '-' and '.' for a database]")]
+    [TestCase("databases: [größe]", "write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it")]
+    public void A_name_that_PostgreSQL_or_PgBouncer_cannot_take_is_refused_and_it_says_which(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [Test]
     public void One_user_in_two_parts_is_refused() =>

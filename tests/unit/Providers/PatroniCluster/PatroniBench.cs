@@ -203,6 +203,13 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);
             case StatRead stat:
                 return ProviderBench.Shell($"docker exec {machine} test -e {Script.Quote(stat.Path)}").ExitCode == 0 ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null;
+            case PortRead port:
+                return ProviderBench.Shell($"docker exec {machine} timeout 2 bash -c ': </dev/tcp/{port.Address}/{port.Port}'").ExitCode switch
+                {
+                    0 => PortState.Answered,
+                    124 => PortState.Silent,
+                    _ => PortState.Refused,
+                };
             default:
                 throw new NotSupportedException(read.ToString());
         }

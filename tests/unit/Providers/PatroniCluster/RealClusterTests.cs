@@ -435,7 +435,7 @@ internal sealed class RealClusterTests
     }
 
     private Task ChangeAsync(IGroupResourceProvider provider, Resource resource, ResourceOperation operation, params string[] changed) =>
-        provider.ChangeAsync(new ResourceChange(operation, resource, changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys]), _bench, CancellationToken.None);
+        provider.ChangeAsync(new ResourceChange(operation, resource, changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys]) { DeleteData = operation == ResourceOperation.Delete }, _bench, CancellationToken.None);
 
     private static string[] Differing(IGroupResourceProvider provider, Resource resource, ImmutableSortedDictionary<string, AttributeValue> actual) =>
         [.. provider.Desired(resource).Where(pair => actual.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value).Select(pair => pair.Key)];

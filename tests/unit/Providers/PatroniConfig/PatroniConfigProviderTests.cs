@@ -262,6 +262,80 @@ internal sealed class PatroniConfigProviderTests
         }
     }
 
+    // A slot in the store; what the leader has; the databases there are; what is observed.
+    [TestCase("logical", "app", """[{"name": "s", "type": "logical", "database": "app"}]""", "logical")]
+    [TestCase("logical", "app", "null", "logical, not on db-1")]
+    [TestCase("logical", "app", """[{"name": "s", "type": "physical"}]""", "logical, not on db-1")]
+    [TestCase("logical", "to_come", "null", "logical")]
+    [TestCase("physical", null, """[{"name": "s", "type": "physical"}]""", "physical")]
+    [TestCase("physical", null, """[{"name": "other", "type": "physical"}]""", "physical, not on db-1")]
+    public void A_slot_is_as_wanted_when_the_store_and_the_leader_have_it_as_soon_as_its_database_is_there(string type, string? database, string slots, string observed)
+    {
+        var config = Config([("slots.s.type", type), .. database is null ? [] : new[] { ("slots.s.database", database) }]);
+        var leader = $$"""[{"in_recovery": false, "settings": null, "altered": null, "slots": {{slots}}, "databases": ["app", "postgres"]}]""";
+        var replica = """[{"in_recovery": true, "settings": null, "altered": null, "slots": null, "databases": ["app"]}]""";
+        var stored = "{\"slots\": {\"s\": {\"type\": \"" + type + "\"" + (database is null ? "" : ", \"database\": \"" + database + "\"") + "}}}";
+
+        var found = Observe(config, stored, store => Snapshot(config, new HttpAnswer(200, store), "{}", new SqlAnswer(leader, "")), store => Snapshot(config, new HttpAnswer(200, store), "{}", new SqlAnswer(replica, "")));
+
+        Assert.That(Value(found, "slots.s.type"), Is.EqualTo(observed));
+    }
+
+    [Test]
+    public void A_list_is_the_same_however_it_is_spaced_and_in_whatever_order_its_maps_are()
+    {
+        var config = Config(("ignore_slots", """[{"name":"x","type":"logical"}]"""));
+
+        Assert.That(Value(Observe(config, """{"ignore_slots": [{"type": "logical", "name": "x"}]}""", Member(config, false, [])), "ignore_slots"), Is.EqualTo("""[{"name":"x","type":"logical"}]"""));
+        Assert.That(Value(Observe(config, """{"ignore_slots": [{"name": "y"}]}""", Member(config, false, [])), "ignore_slots"), Is.EqualTo("""[{"name": "y"}]"""));
+    }
+
+    // What waits on which member, what is stored, what the leader (db-1) runs with; who comes next.
+    [TestCase("db-1,db-2,db-3: shared_buffers", "", "db-1 db-2 db-3: standbys first", "3 rolling restarts, 1 switchover, about 3 s without writes")]
+    [TestCase("db-1,db-2,db-3: max_connections", "max_connections=110", "db-1 db-2 db-3: standbys first", "3 rolling restarts, 1 switchover, about 3 s without writes")]
+    [TestCase("db-1,db-2,db-3: max_connections", "max_connections=90", "db-1 db-2 db-3: leader first", "3 rolling restarts, no writes while the leader restarts")]
+    [TestCase("db-2,db-3: max_connections", "max_connections=100", "db-2 db-3: standbys first", "2 rolling restarts, writes continue")]
+    [TestCase("db-2: (unknown)", "", "db-2: standbys first", "1 restart, writes continue")]
+    [TestCase("", "", "", "")]
+    public void Who_waits_for_a_restart_comes_in_the_order_of_a_change_of_parameters(string pending, string stored, string next, string summary)
+    {
+        var plan = RestartOf(pending, stored);
+
+        Assert.That(plan.Next.IsEmpty ? "" : string.Join(' ', plan.Next) + (plan.LeaderFirst ? ": leader first" : ": standbys first"), Is.EqualTo(next));
+        Assert.That(plan.Forecast?.Summary ?? "", Is.EqualTo(summary));
+    }
+
+    [Test]
+    public void All_members_are_restarted_where_that_is_asked_for_and_a_lowered_value_still_reaches_the_leader_first()
+    {
+        Assert.That(RestartOf("", "", "db-1", "db-2", "db-3").Forecast!.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
+        var lowered = RestartOf("db-1: max_connections", "max_connections=90", "db-1", "db-2", "db-3");
+        Assert.That((lowered.LeaderFirst, lowered.Next.Count, lowered.Forecast!.Steps[0].Hosts[0]), Is.EqualTo((true, 3, "db-1")));
+    }
+
+    private RestartPlan RestartOf(string pending, string stored, params string[] others)
+    {
+        var waiting = pending.Length == 0 ? [] : pending.Split(": ")[0].Split(',');
+        var name = pending.Split(": ")[^1];
+        var config = Config(("ttl", "30"));
+        var health = new PatroniHealth(
+            [.. new[] { "db-1", "db-2", "db-3" }.Select(member => new PatroniMember(member) { Answers = true, State = "running", Leads = member == "db-1", Replication = member == "db-1" ? null : "streaming", LagBytes = member == "db-1" ? null : 0, PendingRestart = waiting.Contains(member) ? [name] : [] })],
+            []);
+        var row = $$"""[{"in_recovery": false, "settings": [{{Row("max_connections", "100", null, "integer", context: "postmaster")}}], "altered": null}]""";
+        var store = new HttpAnswer(200, stored.Length == 0 ? "{}" : Store(("postgresql.parameters." + stored.Split('=')[0], stored.Split('=')[1])));
+        var answers = new Dictionary<string, Snapshot>
+        {
+            ["db-1"] = ProviderBench.Snapshot([.. RestartPlan.Reads(config).Where(read => read is SqlRead or HttpRead { Path: "/config" or "/patroni" } or ContainerRead).Distinct().Select(read => (read, (object?)(read switch
+            {
+                SqlRead => new SqlAnswer(row, ""),
+                HttpRead { Path: "/config" } => store,
+                HttpRead => new HttpAnswer(200, "{}"),
+                _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
+            })))]),
+        };
+        return RestartPlan.Of(config, health, answers, others);
+    }
+
     private static string Value(Observation.Present present, string key) => present.Attributes[key].Value;
 
     private Observation.Present Observe(Resource config, string stored, params Func<string, Snapshot>[] members) =>

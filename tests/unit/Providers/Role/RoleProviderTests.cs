@@ -67,6 +67,25 @@ internal sealed class RoleProviderTests
     }
 
     [Test]
+    public void A_role_that_leaves_the_configuration_loses_its_login_and_one_without_login_nothing()
+    {
+        var role = Role();
+        Assert.That(_provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": true """))), Does.StartWith("login is taken away and its sessions are ended"));
+        Assert.That(_provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": false """))), Is.Null);
+    }
+
+    [Test]
+    public void A_role_that_is_to_be_dropped_is_so_when_it_is_not_there_and_needs_no_adoption()
+    {
+        var role = Role(("absent", true));
+        var there = (Observation.Present)_provider.Observe(role, Found(null));
+        Assert.That(_provider.Desired(role)["absent"].Value, Is.EqualTo("true"));
+        Assert.That((there.Attributes["absent"].Value, there.Ours), Is.EqualTo(("false", true)));
+        Assert.That(_provider.IsForgotten(role), Is.True);
+        Assert.That(_provider.Validate(Role(("absent", true), ("bootstrap", true))).Single().Summary, Is.EqualTo("a role that the cluster is made with cannot be dropped"));
+    }
+
+    [Test]
     public void A_second_login_acts_as_the_first_from_its_sessions_beginning()
     {
         var role = Role(("member_of", (IReadOnlyList<string>)["billing"]), ("set_role", "billing"));

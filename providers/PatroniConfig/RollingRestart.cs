@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>Restarts PostgreSQL on members in turn, as a change of parameters does, until none waits for it any more.</summary>
+/// <param name="config">The <c>patroni_config</c> of the cluster.</param>
+/// <param name="group">Its members, whose locks are held.</param>
+/// <param name="patience">How long the cluster may take to be healthy before and after each step.</param>
+public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan patience)
+{
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
+    // Patroni says in its loop, of ten seconds as a rule, that nothing waits any more.
+    private static readonly TimeSpan s_told = TimeSpan.FromSeconds(20);
+
+    /// <summary>Restarts them. Answers whose PostgreSQL was started anew, in that order. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <param name="all">Whether those are restarted too that wait for nothing.</param>
+    /// <param name="restarted">Told after each step who was restarted.</param>
+    /// <param name="cancellationToken">Ends it between two steps.</param>
+    public async Task<ImmutableArray<string>> RunAsync(bool all, Action<string> restarted, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(restarted);
+        var members = new PatroniMembers(config, group, patience);
+        var done = ImmutableArray.CreateBuilder<string>();
+        while (true)
+        {
+            var plan = await LookAsync(all ? group.Members.Select(member => member.Name).Except(done) : [], cancellationToken).ConfigureAwait(false);
+            if (plan.Next.IsEmpty)
+            {
+                return done.ToImmutable();
+            }
+
+            // On a lowered value a standby may have to be restarted again, once it has seen that the leader has it.
+            if (done.Count >= 3 * group.Members.Length)
+            {
+                throw new ChangeFailedException($"{string.Join(" and ", plan.Waiting.Keys)} still wait for a restart after {done.Count} of them; see pending_restart_reason in Patroni's /patroni there");
+            }
+
+            var name = await members.RestartNextAsync(plan.Next, plan.LeaderFirst, cancellationToken).ConfigureAwait(false);
+            done.Add(name);
+            restarted(name);
+            await ToldAsync(name, plan.Waiting.GetValueOrDefault(name) ?? [], cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<RestartPlan> LookAsync(IEnumerable<string> others, CancellationToken cancellationToken)
+    {
+        var answers = await PatroniClusterProvider.ReadAllAsync(group, RestartPlan.Reads(config), cancellationToken).ConfigureAwait(false);
+        return RestartPlan.Of(config, PatroniClusterProvider.Judge(config, answers, group.Members.Select(member => member.Name)), answers, others);
+    }
+
+    private async Task ToldAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (!before.IsEmpty && TimeProvider.System.GetElapsedTime(begun) < s_told)
+        {
+            var now = (await LookAsync([], cancellationToken).ConfigureAwait(false)).Waiting.GetValueOrDefault(member) ?? [];
+            if (!now.SetEquals(before))
+            {
+                return;
+            }
+
+            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+        }
+    }
+}
