@@ -20,15 +20,14 @@ public sealed class ParameterCatalog
         ["wal_keep_segments"] = "wal_keep_size",
         ["checkpoint_segments"] = "max_wal_size",
         ["min_parallel_relation_size"] = "min_parallel_table_scan_size",
-        ["promote_trigger_file"] = "pg_ctl promote",
         ["vacuum_defer_cleanup_age"] = "hot_standby_feedback",
-        ["replacement_sort_tuples"] = "work_mem",
-        ["old_snapshot_threshold"] = "idle_in_transaction_session_timeout",
-        ["stats_temp_directory"] = "stats_fetch_consistency",
+        ["replacement_sort_tuples"] = "",
+        ["old_snapshot_threshold"] = "",
+        ["stats_temp_directory"] = "",
         ["operator_precedence_warning"] = "",
         ["default_with_oids"] = "",
         ["db_user_namespace"] = "",
-        ["trace_recovery_messages"] = "log_min_messages",
+        ["trace_recovery_messages"] = "",
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     private readonly FrozenDictionary<string, ParameterDefinition> _definitions;

@@ -28,11 +28,11 @@ internal sealed record Parameter(string Name, string Setting, string? Unit, stri
     /// <summary>Whether it stands in the file that Patroni writes, and not only in the one that initdb wrote.</summary>
     public bool IsInPatronisFile => Source == "configuration file" && (SourceFile is null || SourceFile.EndsWith("/postgresql.conf", StringComparison.Ordinal));
 
-    /// <summary>The value that holds for the server: of one that PostgreSQL works out by itself, and of one that the session has for itself, the one in the files.</summary>
-    public string? Effective => IsOfSession ? InFile : Source == "override" && !PendingRestart ? InFile ?? Loaded ?? Setting : Loaded ?? Setting;
+    /// <summary>The value that holds for the server: where the session has one for itself, the one in the files.</summary>
+    public string? Effective => IsOfSession ? InFile : Loaded ?? Setting;
 
     /// <summary>Whether the server has the wanted value; so it is taken where nothing tells.</summary>
-    public bool Has(string wanted) => Effective is not { } value || Same(Rounded(value), Rounded(wanted));
+    public bool Has(string wanted) => Effective is not { } value || Same(Rounded(value), Rounded(wanted)) || IsWorkedOut(wanted);
 
     /// <summary>Whether the session that read it has a value of its own, so that it says nothing about the server's.</summary>
     public bool IsOfSession => Source is "client" or "session" or "user" or "database" or "database user";
@@ -42,6 +42,10 @@ internal sealed record Parameter(string Name, string Setting, string? Unit, stri
 
     /// <summary>The value as people write it, with its unit.</summary>
     public string Shown => Kind is "integer" or "real" && Unit is { } unit ? ParameterValue.Readable(Effective ?? Setting, unit) : Effective ?? Setting;
+
+    // PostgreSQL works these out at its start, and shows what came of it as its own choice. A value of the files' is shown as theirs.
+    private bool IsWorkedOut(string wanted) => Source is "default" or "override" && (Name, ParameterValue.Number(wanted, Unit)) is
+        ("wal_buffers", -1d) or ("commit_timestamp_buffers" or "subtransaction_buffers" or "transaction_buffers", 0d);
 
     // pg_settings tells six digits of a fraction.
     private string Rounded(string text) =>

@@ -79,6 +79,11 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("tcp_keepalives_idle", "0", "60", "60", "configuration file", "60", true)]
     [TestCase("tcp_keepalives_idle", "0", "0", "60", "configuration file", "60", false)]
     [TestCase("wal_buffers", "512", "512", "-1", "override", "-1", true)]
+    [TestCase("wal_buffers", "256", "256", "-1", "default", "-1", true)]
+    [TestCase("wal_buffers", "512", "512", "-1", "configuration file", "-1", false)]
+    [TestCase("wal_buffers", "256", "256", "512", "default", "512", false)]
+    [TestCase("transaction_buffers", "32", "32", "0", "override", "0", true)]
+    [TestCase("archive_mode", "0", "0", "1", "default", "1", false)]
     [TestCase("work_mem", "1", "1", "32768", "user", "32768", true)]
     [TestCase("work_mem", "1", "1", "16384", "user", "32768", false)]
     public void What_the_server_has_loaded_counts_and_not_what_a_session_is_shown(string name, string shown, string loaded, string inFile, string source, string wanted, bool same)
