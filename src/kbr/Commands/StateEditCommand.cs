@@ -16,7 +16,7 @@ internal static class StateEditCommand
     {
         var patterns = new Argument<string[]>("ADDRESS") { Description = "The resources (globs) whose records go.", Arity = ArgumentArity.OneOrMore };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.") 
+        var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.")
         {
             patterns, approve,
         }.With(context.Options.Hosts);

@@ -18,7 +18,7 @@ internal static class SwitchoverCommand
     {
         var to = new Option<string>("--to") { Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("switchover", "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again.") 
+        var command = new Command("switchover", "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again.")
         {
             to, approve,
         }.With(context.Options.Hosts);

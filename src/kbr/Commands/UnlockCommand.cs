@@ -13,7 +13,7 @@ internal static class UnlockCommand
     {
         var end = new Option<string[]>("--end") { Description = "End the shell that holds the lock of this host. What it has begun there finishes by itself; kbr's run fails." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("unlock", "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself when its holder ends, also when it was killed.") 
+        var command = new Command("unlock", "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself when its holder ends, also when it was killed.")
         {
             end, approve,
         }.With(context.Options.Targeted);

@@ -85,7 +85,10 @@ public sealed class CommandLineTests : LocalCluster
         // A terminal of its own, whose Ctrl-C the kernel turns into the signal.
         using var process = Process.Start(new ProcessStartInfo("script", ["-qec", $"{KbrProgram.Path} apply --no-color", "/dev/null"])
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, WorkingDirectory = Folder, Environment = { ["TERM"] = "dumb" },
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            WorkingDirectory = Folder,
+            Environment = { ["TERM"] = "dumb" },
         })!;
         var said = Read(process, "Type 'yes' to confirm: ");
         process.StandardInput.Write('\x03');

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Fuzz;
 
@@ -82,8 +84,15 @@ internal static class HostAnswers
         HaproxyCheckRead => new ToolAnswer(0, "Configuration file is valid\n"),
         PoolerRead pooler => new ToolAnswer(0, change(pooler.Table == PoolerTable.Pools ? Pools : PoolerConfig)),
         RaftRead => new ToolAnswer(0, change(Raft)),
-        RecordsRead => records,
+        RecordsRead folder => new RecordsFolder([], [.. records.Select(text => new RecordFile(new RecordPath(PathOf(text, folder.Cluster), "regular file", 0, "0600"), text))]),
         ServicesRead => (IReadOnlyList<ServiceState>)[],
         _ => throw new NotSupportedException($"no answer to {read}"),
     };
+
+    // A record that names no address any more is where one of that name would be.
+    private static string PathOf(string text, string cluster)
+    {
+        var match = System.Text.RegularExpressions.Regex.Match(text, "\"address\":\\s*\"([^\"]*)\"");
+        return Address.TryParse(match.Groups[1].Value, out var address) ? RecordScript.PathOf(address, cluster) : $"{RecordScript.Directory(cluster)}/unreadable.json";
+    }
 }

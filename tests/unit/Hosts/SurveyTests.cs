@@ -128,7 +128,7 @@ public sealed class SurveyTests
     // Hosts that hold nothing but records; a fake because which records count is decided by what is read, not by how.
     private sealed class Source(Dictionary<string, ResourceRecord[]> records) : IReaderSource
     {
-        public Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken) => 
+        public Task<IHostReader> OpenAsync(Host host, CancellationToken cancellationToken) =>
             records.TryGetValue(host.Name, out var held) ? Task.FromResult<IHostReader>(new Reader(held)) : throw new HostException(host.Name, "no route");
 
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;

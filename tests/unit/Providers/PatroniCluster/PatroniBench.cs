@@ -197,8 +197,6 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 var script = ProbeScript.Render([raft], "nonce");
                 Scripts.Add(script);
                 return ProbeScript.Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output)).Get(new RaftRead(machine));
-            case PortRead port:
-                return ProviderBench.Shell($"docker exec {machine} bash -c ': >/dev/tcp/127.0.0.1/{port.Port}'").ExitCode == 0 ? PortState.Answered : PortState.Refused;
             case ClockRead:
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);
             case StatRead stat:
