@@ -75,14 +75,14 @@ internal static class Ha
 
     /// <summary>Patroni's dynamic configuration, as the first member that answers has it.</summary>
     public static string Configuration() => Members
-        .Select(member => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://127.0.0.1:8008/config").Output)
+        .Select(member => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://$(hostname):8008/config").Output)
         .FirstOrDefault(answer => answer.StartsWith('{')) ?? "";
 
     /// <summary>Changes it past kbr, as <c>patronictl edit-config</c> does.</summary>
     public static void Configure(string json) => Lab.OnHost(
         Members[0],
-        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']['authentication']\n"
-        + $"r = u.Request('http://127.0.0.1:8008/config', method='PATCH', data='''{json}'''.encode(),"
+        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nrest = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\nc = rest['authentication']\n"
+        + $"r = u.Request('http://' + rest['connect_address'] + '/config', method='PATCH', data='''{json}'''.encode(),"
         + " headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()})\nu.urlopen(r)\nP");
 
     /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes.</summary>

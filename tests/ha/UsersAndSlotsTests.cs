@@ -146,5 +146,5 @@ public sealed class UsersAndSlotsTests
     }
 
     private static void Pause(string value) => Lab.OnHost(
-        Ha.Members[0], $"curl -s -f -m 10 -u kbr_rest:canary-rest-Vb5nQ1 -X PATCH -H 'Content-Type: application/json' -d '{{\"pause\": {value}}}' http://127.0.0.1:8008/config");
+        Ha.Members[0], $"curl -s -f -m 10 -u kbr_rest:canary-rest-Vb5nQ1 -X PATCH -H 'Content-Type: application/json' -d '{{\"pause\": {value}}}' http://$(hostname):8008/config");
 }

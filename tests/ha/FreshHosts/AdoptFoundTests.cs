@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 public sealed class AdoptFoundTests
 {
     // Whether a member is a primary by Patroni and by PostgreSQL itself: "begun ended HTTP-status t|f".
-    private const string Watch = "while :; do a=$(date +%s.%N); c=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://127.0.0.1:8008/primary); "
+    private const string Watch = "while :; do a=$(date +%s.%N); c=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://$(hostname):8008/primary); "
         + "r=$(timeout 3 docker exec patroni psql -X -A -t -U kb_admin -d postgres -c 'SELECT pg_is_in_recovery()' 2>/dev/null); echo $a $(date +%s.%N) $c ${r:-none}; sleep 0.3; done";
 
     [Test]
@@ -84,7 +84,7 @@ public sealed class AdoptFoundTests
             Assert.That(TwoPrimaries([.. answers.Select(answer => answer.Result)]), Is.Empty, "moments at which two members were primaries");
             Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*), sum(id) FROM orders"), Is.EqualTo("1000|500500"));
             Assert.That(Ha.Sql(Ha.Leader(), "SHOW max_connections"), Is.EqualTo("200"));
-            Assert.That(Ha.Members.Select(member => Lab.OnHost(member, "curl -s http://127.0.0.1:8008/patroni | grep -o '\"database_system_identifier\": \"[0-9]*\"'")).Distinct().Count(), Is.EqualTo(1));
+            Assert.That(Ha.Members.Select(member => Lab.OnHost(member, "curl -s http://$(hostname):8008/patroni | grep -o '\"database_system_identifier\": \"[0-9]*\"'")).Distinct().Count(), Is.EqualTo(1));
             foreach (var host in Ha.Members)
             {
                 Assert.That(
