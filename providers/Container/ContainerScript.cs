@@ -78,9 +78,7 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits = 
                 set +e
                 echo "$1" >&2
                 if exists "$name"; then
-                    docker container inspect -f '{{.State.Error}}' "$name" >&2
-                    echo "the last it said:" >&2
-                    docker logs --tail 20 -- "$name" >&2 2>&1 || :
+                    quote_last_words
                     stop "$name"
                     docker rm -f -- "$name" >/dev/null
                 fi
@@ -127,8 +125,8 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits = 
                 """
                 if [ "$(state "$name")" = paused ]; then docker unpause "$name" >/dev/null; fi
                 if start && settled; then :; else
-                    echo "the container $name did not stay up; the last it said:" >&2
-                    docker logs --tail 20 -- "$name" >&2 2>&1 || :
+                    echo "the container $name did not stay up" >&2
+                    quote_last_words
                     exit 1
                 fi
 
@@ -199,6 +197,13 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits = 
                 while exists "$1" && [ "$(date +%s)" -lt "$end" ]; do sleep 0.2; done
                 if exists "$1"; then docker rm -f -- "$1" >/dev/null; fi
             fi
+        }
+        # Why the engine could not start it, and the end of its log, each where there is one.
+        quote_last_words() {
+            words=$(docker container inspect -f '{{.State.Error}}' "$name") || words=
+            if [ -n "$words" ]; then printf '%s\n' "$words" >&2; fi
+            words=$(docker logs --tail 20 -- "$name" 2>&1) || words=
+            if [ -n "$words" ]; then printf 'its log ends with:\n%s\n' "$words" >&2; else echo "its log is empty" >&2; fi
         }
         # What kbr made is removed; what somebody else made is kept, stopped, under another name.
         drop_former() {

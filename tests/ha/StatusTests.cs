@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.LabTests;
 using KeyBuzz.Reconciler.Tests.Cli;
 
@@ -164,5 +165,5 @@ public sealed class StatusTests
     }
 
     private static string Line(Outcome status, string item) =>
-        status.Output.Split('\n').FirstOrDefault(line => line.Length > 9 && line[9..].StartsWith(item, StringComparison.Ordinal)) ?? $"there is no line '{item}' in {status.All}";
+        status.Output.Split('\n').FirstOrDefault(line => Regex.IsMatch(line, $"^(ok|NOT OK|unknown) +{Regex.Escape(item)} ")) ?? $"there is no line '{item}' in {status.All}";
 }

@@ -179,6 +179,7 @@ public sealed class Rollout
         }
 
         var results = await Task.WhenAll(hosts.Select(async host => (host, reason: await ended(host).ConfigureAwait(false)))).ConfigureAwait(false);
-        return results.FirstOrDefault(result => result.reason is not null) is { host: { } failed, reason: { } reason } ? $"{failed}: {reason}" : null;
+        // The whole of it stands with the change that failed; this is said of every host to come.
+        return results.FirstOrDefault(result => result.reason is not null) is { host: { } failed, reason: { } reason } ? $"{failed}: {reason.Split('\n')[0]}" : null;
     }
 }
