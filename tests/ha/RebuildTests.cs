@@ -36,7 +36,11 @@ public sealed class RebuildTests
     public void A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply()
     {
         var host = Ha.Members.First(member => member != Ha.Leader());
+        // The kernel counts how often a loop device was given a file: between detach and attach another program of the machine could take it.
+        const string Attached = "cat /sys/dev/block/$((0x$(stat -Lc %t /dev/sdb))):$((0x$(stat -Lc %T /dev/sdb)))/diskseq";
+        var attached = Lab.OnHost(host, Attached);
         Lab.Command("reset", host);
+        Assert.That(Lab.OnHost(host, Attached), Is.EqualTo(attached), "the lab never let go of the host's disk");
 
         HaSetUp.Workspace.Apply();
 
