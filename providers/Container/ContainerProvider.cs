@@ -117,7 +117,7 @@ public sealed class ContainerProvider : IHostResourceProvider
     public Script Render(ResourceChange change)
     {
         var script = new ContainerScript(
-            ContainerSpec.Of(change.Resource), change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None));
+            ContainerSpec.Of(change.Resource), change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None), change.Adopt);
         var text = change.Operation switch
         {
             ResourceOperation.Delete => script.Delete(),

@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.Providers.Container;
 /// <summary>Renders the shell that makes, changes and removes a container.</summary>
 /// <param name="spec">The container as wanted.</param>
 /// <param name="foreignUnits">The units that start the container and are not kbr's, one on each line; empty for none.</param>
-internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits = "")
+/// <param name="adopts">Whether the container belonged to somebody else before kbr: then it is kept. One that was put in the place of kbr's own is drift, and removed.</param>
+internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, bool adopts)
 {
     private const string KeptSuffix = ".before-kbr";
 
@@ -205,10 +206,10 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits = 
             words=$(docker logs --tail 20 -- "$name" 2>&1) || words=
             if [ -n "$words" ]; then printf 'its log ends with:\n%s\n' "$words" >&2; else echo "its log is empty" >&2; fi
         }
-        # What kbr made is removed; what somebody else made is kept, stopped, under another name.
+        # What kbr made is removed, and what was put in its place; what was there before kbr is kept, stopped, under another name.
         drop_former() {
             if exists "$former"; then
-                if [ -n "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$former")" ]; then
+                if {{{(adopts ? "false" : "true")}}} || [ -n "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$former")" ]; then
                     docker rm -f -- "$former" >/dev/null
                 else
                     kept=$name{{{KeptSuffix}}}

@@ -4,7 +4,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Taking down and building again: a member, a host, the whole.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
+[DependsOnFixture(typeof(UsersAndSlotsTests), AllowFailure = true)]
 public sealed class RebuildTests
 {
     [Test]

@@ -6,6 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Users and databases whose names have to be quoted, the login of a user that is taken out, permanent slots, and a restart that was left pending.</summary>
 [TestFixture]
+[DependsOnFixture(typeof(DrillTests), AllowFailure = true)]
 public sealed class UsersAndSlotsTests
 {
     private const string Weird = "weird \"quoted\"";
@@ -84,7 +85,7 @@ public sealed class UsersAndSlotsTests
         // Taken out without the word it only loses its login.
         Declare("");
         var plan = HaSetUp.Workspace.Kbr("plan");
-        Assert.That(plan.Output, Does.Contain("- role.Mein-Benutzer@keybuzz-pg  removed from the configuration\n      login is taken away and its sessions are ended"));
+        Assert.That(plan.Output, Does.Contain("- role.Mein-Benutzer@keybuzz-pg  role:Mein-Benutzer  removed from the configuration\n      login is taken away and its sessions are ended"));
         HaSetUp.Workspace.Apply();
         HaSetUp.Workspace.AssertNothingToDo();
         Assert.That(LogIn("Mein-Benutzer", "app.v2", 5432), Does.Contain("is not permitted to log in"));
