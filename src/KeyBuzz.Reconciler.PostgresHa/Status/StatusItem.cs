@@ -34,6 +34,9 @@ public enum StatusTopic
     /// <summary>Patroni and replication, of the cluster as a whole.</summary>
     Members,
 
+    /// <summary>Patroni's dynamic configuration, with PostgreSQL's parameters and the synchronous mode.</summary>
+    Configuration,
+
     /// <summary>Whether hosts answer.</summary>
     Hosts,
 

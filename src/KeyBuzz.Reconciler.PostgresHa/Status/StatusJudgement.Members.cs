@@ -30,12 +30,12 @@ internal sealed partial class StatusJudgement
         yield return Streaming();
         if (_topology.Synchronous != SynchronousMode.Off)
         {
-            yield return Synchronous();
+            yield return Synchronous() with { Topic = StatusTopic.Configuration };
         }
 
         yield return Timeline();
         yield return Lag();
-        yield return Parameters();
+        yield return Parameters() with { Topic = StatusTopic.Configuration };
     }
 
     // Patroni says that it reached RAFT also when it only read its own copy of it, so RAFT's leader is asked as well.

@@ -30,7 +30,7 @@ internal sealed partial class StatusJudgement
         items.Add(Reachable() with { Topic = StatusTopic.Hosts });
         items.Add(EachRuns("units", (host, name) => UnitTrouble(host, name)) with { Topic = StatusTopic.Services });
         items.Add(EachRuns("containers", (host, name) => ContainerTrouble(host, name)) with { Topic = StatusTopic.Services });
-        items.AddRange(Members().Select(item => item with { Topic = StatusTopic.Members }));
+        items.AddRange(Members());
         items.Add(HaproxyValid() with { Topic = StatusTopic.Haproxy });
         items.Add(HaproxySees() with { Topic = StatusTopic.Haproxy });
         items.Add(Pools() with { Topic = StatusTopic.Pooler });

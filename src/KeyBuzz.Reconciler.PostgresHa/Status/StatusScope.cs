@@ -27,6 +27,7 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
             ? _touched.Any(Runs)
             : item.Places.Any(place => _touched.Any(address => Runs(address) && IsOf(address, place))),
         StatusTopic.Members => _touched.Any(address => address.Host == topology.Scope || IsMember(address)),
+        StatusTopic.Configuration => _touched.Any(address => address.Type == "patroni_config"),
         StatusTopic.Extensions => _touched.Any(address => address.Type is "extension" or "database" || (IsMember(address) && Runs(address))),
         _ => _touched.Any(address => IsProxy(address) && IsAbout(address, item.Topic))
             && (item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => IsOf(address, place)))),

@@ -12,6 +12,7 @@ internal sealed class StatusScopeTests : BlueprintFixture
         new("hosts", StatusVerdict.Ok, "") { Topic = StatusTopic.Hosts },
         new("units", StatusVerdict.NotOk, "") { Topic = StatusTopic.Services, Places = [new("patroni", "db-slave-01"), new("haproxy", "haproxy-01"), new("haproxy", "haproxy-02")] },
         new("leader", StatusVerdict.Ok, "") { Topic = StatusTopic.Members },
+        new("parameters", StatusVerdict.NotOk, "") { Topic = StatusTopic.Configuration },
         new("haproxy's view", StatusVerdict.NotOk, "") { Topic = StatusTopic.Haproxy, Places = [new("haproxy", "haproxy-02")] },
         new("pgbouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Pooler, Places = [new("pgbouncer", "haproxy-01"), new("pgbouncer", "haproxy-02")] },
         new("extension vector", StatusVerdict.Ok, "") { Topic = StatusTopic.Extensions },
@@ -21,6 +22,7 @@ internal sealed class StatusScopeTests : BlueprintFixture
 
     [TestCase("role.kb_app@keybuzz-pg", "hosts, leader", StatusVerdict.Ok)]
     [TestCase("extension.vector@keybuzz-pg", "hosts, leader, extension vector", StatusVerdict.Ok)]
+    [TestCase("patroni_config.keybuzz-pg@keybuzz-pg", "hosts, leader, parameters", StatusVerdict.NotOk)]
     [TestCase("config_file.patroni@db-slave-01", "hosts, leader", StatusVerdict.Ok)]
     [TestCase("systemd_unit.patroni@db-slave-01", "hosts, units, leader, extension vector", StatusVerdict.NotOk)]
     [TestCase("systemd_unit.patroni@db-slave-02", "hosts, leader, extension vector", StatusVerdict.Ok)]
