@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 
@@ -28,7 +29,18 @@ public sealed class ParameterCatalog
         ["default_with_oids"] = "",
         ["db_user_namespace"] = "",
         ["trace_recovery_messages"] = "",
+        ["vacuum_cleanup_index_scale_factor"] = "",
+        ["sql_inheritance"] = "",
+        ["ssl_renegotiation_limit"] = "",
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
+
+    // New in PostgreSQL 18 (its release notes, E.4.3), which has no catalog yet.
+    private static readonly FrozenSet<string> s_newIn18 = new[]
+    {
+        "autovacuum_vacuum_max_threshold", "autovacuum_worker_slots", "enable_distinct_reordering", "enable_self_join_elimination", "extension_control_path", "file_copy_method",
+        "idle_replication_slot_timeout", "io_max_combine_limit", "io_max_concurrency", "io_method", "io_workers", "log_lock_failures", "max_active_replication_origins",
+        "md5_password_warnings", "oauth_validator_libraries", "ssl_groups", "ssl_tls13_ciphers", "track_cost_delay_timing", "vacuum_max_eager_freeze_failure_rate", "vacuum_truncate",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     private readonly FrozenDictionary<string, ParameterDefinition> _definitions;
 
@@ -46,6 +58,13 @@ public sealed class ParameterCatalog
 
     /// <summary>The name that a parameter of an earlier version has now, empty when nothing came after it; null when it never was one.</summary>
     public static string? Successor(string name) => s_former.GetValueOrDefault(name);
+
+    /// <summary>Extensions whose parameters are often written with '_' in place of the dot.</summary>
+    public static ImmutableArray<string> Extensions { get; } = ["auto_explain", "pg_hint_plan", "pg_stat_statements", "pgaudit"];
+
+    /// <summary>The first version that is known to have the parameter; null when none is.</summary>
+    public static int? FirstVersion(string name) =>
+        s_versions.Keys.Order().Where(version => Of(version)!.Find(name) is not null).Cast<int?>().FirstOrDefault() ?? (s_newIn18.Contains(name) ? 18 : null);
 
     private static ParameterCatalog Load(int version)
     {

@@ -52,7 +52,8 @@ internal sealed class ParameterSection(int version, Findings findings)
         }
         else if (s_reserved.TryGetValue(name, out var why))
         {
-            findings.Error($"the parameter '{name}' is not yours to set", key.At, why, "remove it");
+            var instead = name switch { "synchronous_standby_names" => "; synchronous does it", "port" => "; ports.postgres sets it", _ => "" };
+            findings.Error($"the parameter '{name}' is not yours to set", key.At, why, "remove it" + instead);
         }
         else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
         {
@@ -80,7 +81,7 @@ internal sealed class ParameterSection(int version, Findings findings)
 
         if (_catalog.Find(name) is not { } definition)
         {
-            Unknown(name, key);
+            Unknown(name, key, scalar);
             return null;
         }
 
@@ -105,16 +106,29 @@ internal sealed class ParameterSection(int version, Findings findings)
         return definition.Spelled(scalar.Value);
     }
 
-    private void Unknown(string name, YamlScalar key)
+    private void Unknown(string name, YamlScalar key, YamlScalar value)
     {
         var summary = string.Create(CultureInfo.InvariantCulture, $"PostgreSQL {version} has no parameter '{key.Value}'");
         if (ParameterCatalog.Successor(name) is { } successor)
         {
-            findings.Error(summary, key.At, "an earlier version had it", successor.Length == 0 ? "remove it" : $"remove it; see {successor}");
-            return;
+            // Patroni reads the number of 16 MB segments so, too.
+            var remedy = name == "wal_keep_segments" && int.TryParse(value.Value, CultureInfo.InvariantCulture, out var segments)
+                ? string.Create(CultureInfo.InvariantCulture, $"set wal_keep_size: {segments * 16L}MB")
+                : successor.Length == 0 ? "remove it" : $"remove it; see {successor}";
+            findings.Error(summary, key.At, "an earlier version had it", remedy);
         }
-
-        findings.Unknown(summary, key.At, name, _catalog!.Names, "parameters are");
+        else if (ParameterCatalog.FirstVersion(name) is { } first)
+        {
+            findings.Error(summary, key.At, string.Create(CultureInfo.InvariantCulture, $"PostgreSQL {first} is the first that has it"), "remove it");
+        }
+        else if (ParameterCatalog.Extensions.FirstOrDefault(extension => name.StartsWith(extension + "_", StringComparison.Ordinal)) is { } extension)
+        {
+            findings.Error(summary, key.At, $"the parameters of {extension} have a dot in their names", $"did you mean '{extension}.{name[(extension.Length + 1)..]}'?");
+        }
+        else
+        {
+            findings.Unknown(summary, key.At, name, _catalog!.Names, "parameters are");
+        }
     }
 
     private static string? ByPatroni(string name, ParameterDefinition definition, string text) => name switch

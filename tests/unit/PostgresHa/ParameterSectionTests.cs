@@ -7,8 +7,11 @@ namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 internal sealed class ParameterSectionTests : BlueprintFixture
 {
     [TestCase("shared_bufers: 1GB", "PostgreSQL 16 has no parameter 'shared_bufers' (did you mean 'shared_buffers'?)")]
-    [TestCase("wal_keep_segments: 8", "an earlier version had it")]
-    [TestCase("allow_alter_system: off", "PostgreSQL 16 has no parameter 'allow_alter_system'")]
+    [TestCase("wal_keep_segments: 8", "[an earlier version had it] (set wal_keep_size: 128MB)")]
+    [TestCase("io_method: worker", "[PostgreSQL 18 is the first that has it]")]
+    [TestCase("auto_explain_log_timing: on", "(did you mean 'auto_explain.log_timing'?)")]
+    [TestCase("synchronous_standby_names: '*'", "(remove it; synchronous does it)")]
+    [TestCase("allow_alter_system: off", "PostgreSQL 16 has no parameter 'allow_alter_system' [PostgreSQL 17 is the first that has it]")]
     [TestCase("server_version: 16", "cannot be set")]
     [TestCase("block_size: 8192", "cannot be set")]
     [TestCase("work_mem: 4mb", "PostgreSQL does not take '4mb' for 'work_mem' [it is no number with a unit that fits kB] (units are B, kB, MB, GB and TB, spelled so)")]
