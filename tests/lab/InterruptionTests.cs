@@ -181,7 +181,8 @@ public sealed class InterruptionTests
     [Test]
     public void After_Ctrl_C_what_runs_is_finished_nothing_more_is_begun_and_the_next_apply_goes_on()
     {
-        using var apply = _workspace.Start("apply", "--auto-approve", "--target", Target);
+        // Where this whole run was started in the background, a shell has SIGINT ignored, and kbr would keep to that.
+        using var apply = Lab.Start(_workspace.Directory, "env", "--default-signal=INT", Workspace.Tool, "apply", "--auto-approve", "--target", Target);
         // At its first step: on a quiet machine the last one has begun some seconds later.
         while (apply.StandardOutput.ReadLine() is { } line && !line.EndsWith(": creating …", StringComparison.Ordinal))
         {

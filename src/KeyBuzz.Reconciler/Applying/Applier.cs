@@ -489,7 +489,7 @@ public sealed class Applier
         private static ResourceChange ChangeOf(PlannedChange change, ResourceOperation operation) => new(operation, change.Resource, [.. Changed(change)])
         {
             DeleteData = change.DeleteData,
-            Adopt = change.Cause == Cause.Adopted || change.Record is { Created: false },
+            Adopt = change.Adopts || change.Cause == Cause.Adopted || change.Record is { Created: false },
             Found = change.Differences.Where(difference => difference.Before is not null)
                 .ToImmutableSortedDictionary(difference => difference.Name, difference => difference.Before!.Value, StringComparer.Ordinal),
         };

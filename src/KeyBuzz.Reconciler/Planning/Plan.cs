@@ -35,6 +35,9 @@ public sealed record PlannedChange(
     /// creation says so, or the change and its record are one script.</summary>
     public ResourceRecord? Intent { get; init; }
 
+    /// <summary>Whether what is changed was not made by kbr, also where kbr makes it anew.</summary>
+    public bool Adopts { get; init; }
+
     /// <summary>For a replace that puts the resource elsewhere (another path, another name): what was there before and is removed first.</summary>
     public Resource? Former { get; init; }
 

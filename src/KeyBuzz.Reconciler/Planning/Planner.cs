@@ -530,12 +530,14 @@ public sealed class Planner
             return;
         }
 
+        var adopts = !next.Created;
         // What kbr makes anew is its own from then on.
         next = next with { Created = next.Created || replace || differences.Any(difference => schema.MadeAnewFor.Contains(difference.Name)) };
         work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), [])
         {
             Record = next,
             Intent = Intent(record, next, differences),
+            Adopts = adopts,
             Note = note,
         });
     }

@@ -137,6 +137,6 @@ public sealed record ResourceChange(ResourceOperation Operation, Resource Resour
     /// <summary>Of the attributes that differ, the values that the plan found and showed.</summary>
     public ImmutableSortedDictionary<string, string> Found { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
-    /// <summary>Whether the operator named this resource with <c>--adopt</c>: a thing kbr did not make may be taken over.</summary>
+    /// <summary>Whether kbr takes over what somebody else made: named with <c>--adopt</c>, or recorded by an import.</summary>
     public bool Adopt { get; init; }
 }

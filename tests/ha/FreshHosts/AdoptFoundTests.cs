@@ -50,8 +50,8 @@ public sealed class AdoptFoundTests
         Assert.That(foreseen.ExitCode, Is.Zero, foreseen.All);
         Assert.That(foreseen.Output, Does.Contain("what is in /opt/keybuzz/postgres/data is kept as /opt/keybuzz/postgres/data/data.before-kbr").And.Contain("3 rolling restarts, 1 switchover"));
 
-        // A volume without room stops the roll-out in the middle: what is behind the members stays as it is.
-        Lab.OnHost("db-slave-02", "fallocate -l $(($(df --output=avail -B1 /opt/keybuzz/postgres/data | tail -n 1) - 20000000)) /opt/keybuzz/postgres/data/lost+found.fill");
+        // A volume without room for a second copy of what is in it stops the roll-out in the middle: what is behind the members stays as it is.
+        Lab.OnHost("db-slave-02", "fallocate -l $(($(df --output=avail -B1 /opt/keybuzz/postgres/data | tail -n 1) * 6 / 10)) /opt/keybuzz/postgres/data/lost+found.fill");
         var proxies = Proxies();
         var watches = Ha.Members.Select(member => Lab.Start(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, Watch)).ToList();
         var answers = watches.Select(watch => watch.StandardOutput.ReadToEndAsync()).ToList();

@@ -143,6 +143,7 @@ public sealed class PlanTableTests
         var updated = Planned(new Observation.Present(Comparable.None.Add("value", new AttributeValue("by hand"))));
         Assert.Multiple(() =>
         {
+            Assert.That(updated.Adopts, Is.True, "also where it is made anew");
             Assert.That((Destroyed(updated).Action, Destroyed(updated).DeleteData), Is.EqualTo((destroyed, destroyed == ResourceAction.Delete)));
             Assert.That(Destroyed(Planned(new Observation.Absent())).Action, Is.EqualTo(ResourceAction.Delete), "it was gone, and kbr made it");
         });
