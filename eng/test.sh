@@ -63,7 +63,7 @@ run_tests() { # SUITE
 }
 
 # Layout only, which needs no compilation: the build has checked the style of the code already. It is waited for at the end.
-dotnet format whitespace --folder . --exclude artifacts/ --verify-no-changes >"$results/format.log" 2>&1 &
+{ dotnet tool restore && dotnet csharpier check .; } >"$results/format.log" 2>&1 &
 formatting=$!
 
 step "waiting for the lab"

@@ -18,14 +18,21 @@ public sealed record SoakEvent(int Number, string Kind, string What, TimeSpan Be
 /// <param name="Ways">What was written, and what is there in the end.</param>
 /// <param name="Events">What was done.</param>
 /// <param name="Ended">When the writers ended.</param>
-public sealed record SoakHistory(int Seed, bool Synchronous, ImmutableArray<WayMeasurement> Ways, ImmutableArray<SoakEvent> Events, TimeSpan Ended);
+public sealed record SoakHistory(
+    int Seed,
+    bool Synchronous,
+    ImmutableArray<WayMeasurement> Ways,
+    ImmutableArray<SoakEvent> Events,
+    TimeSpan Ended
+);
 
 /// <summary>The times without an acknowledged write on one way that began or ended in an event.</summary>
 /// <param name="Longest">The longest one.</param>
 /// <param name="Noticed">How many were longer than <see cref="Noticeable"/>.</param>
 public sealed record WayGaps(TimeSpan Longest, int Noticed)
 {
-    /// <summary>What an application's user notices. A writer writes every 50 ms, and a busy machine makes it wait for some of a second now and then.</summary>
+    /// <summary>What an application's user notices. A writer writes every 50 ms, and a busy machine makes it wait for some of a second now
+    /// and then.</summary>
     public static TimeSpan Noticeable { get; } = TimeSpan.FromSeconds(1);
 }
 
@@ -35,7 +42,8 @@ public sealed record WayGaps(TimeSpan Longest, int Noticed)
 /// <param name="Lost">How many of the rows that were acknowledged during it are missing.</param>
 public sealed record EventVerdict(SoakEvent Event, ImmutableArray<WayGaps> Gaps, int Lost);
 
-/// <summary>What the history of a soak says, in the manner of Jepsen: not what the cluster says of itself, but what it answered and what is there in the end. Pure.</summary>
+/// <summary>What the history of a soak says, in the manner of Jepsen: not what the cluster says of itself, but what it answered and what is
+/// there in the end. Pure.</summary>
 public sealed record HistoryVerdict
 {
     /// <summary>What it was made of.</summary>
@@ -62,7 +70,8 @@ public sealed record HistoryVerdict
     /// <summary>The events with their gaps.</summary>
     public required ImmutableArray<EventVerdict> Events { get; init; }
 
-    /// <summary>Why the soak failed, a sentence each; empty when it passed. Lost rows fail it only where commits wait for a standby.</summary>
+    /// <summary>Why the soak failed, a sentence each; empty when it passed. Lost rows fail it only where commits wait for a
+    /// standby.</summary>
     public required ImmutableArray<string> Failures { get; init; }
 
     /// <summary>Judges a history.</summary>
@@ -73,12 +82,30 @@ public sealed record HistoryVerdict
         var acknowledged = attempts.Where(pair => pair.Attempt.Acknowledged is not null).ToList();
         var missing = acknowledged.Where(pair => pair.Way.Present is { } present && !present.Contains(pair.Attempt.Number)).ToList();
         var two = TwoLeadersOf([.. acknowledged.Select(pair => pair.Attempt)]).ToImmutableArray();
-        var foreign = history.Ways.Where(way => way.Present is not null)
-            .SelectMany(way => way.Present!.Except(way.Attempts.Select(attempt => attempt.Number)).Order().Select(number => $"{way.Way.Name} {number}")).ToImmutableArray();
-        var failures = history.Events.Where(one => one.Trouble is not null).Select(one => $"event {one.Number}, {one.What}: {one.Trouble}")
-            .Concat(history.Ways.Where(way => way.Present is null).Select(way => $"the rows written through {way.Way.Name} could not be read back"))
-            .Concat(history.Ways.Where(way => way.Attempts.All(attempt => attempt.Acknowledged is null)).Select(way => $"no write through {way.Way.Name} was ever acknowledged"))
-            .Concat(history.Synchronous && missing.Count > 0 ? [$"{missing.Count} acknowledged rows are missing, although commits wait for a standby"] : [])
+        var foreign = history
+            .Ways.Where(way => way.Present is not null)
+            .SelectMany(way =>
+                way.Present!.Except(way.Attempts.Select(attempt => attempt.Number)).Order().Select(number => $"{way.Way.Name} {number}")
+            )
+            .ToImmutableArray();
+        var failures = history
+            .Events.Where(one => one.Trouble is not null)
+            .Select(one => $"event {one.Number}, {one.What}: {one.Trouble}")
+            .Concat(
+                history
+                    .Ways.Where(way => way.Present is null)
+                    .Select(way => $"the rows written through {way.Way.Name} could not be read back")
+            )
+            .Concat(
+                history
+                    .Ways.Where(way => way.Attempts.All(attempt => attempt.Acknowledged is null))
+                    .Select(way => $"no write through {way.Way.Name} was ever acknowledged")
+            )
+            .Concat(
+                history.Synchronous && missing.Count > 0
+                    ? [$"{missing.Count} acknowledged rows are missing, although commits wait for a standby"]
+                    : []
+            )
             .Concat(two)
             .Concat(foreign.IsEmpty ? [] : [$"{foreign.Length} rows are there that nobody sent"]);
         return new HistoryVerdict
@@ -86,20 +113,45 @@ public sealed record HistoryVerdict
             History = history,
             Acknowledged = acknowledged.Count,
             Unknown = attempts.Count - acknowledged.Count,
-            UnknownThere = attempts.Count(pair => pair.Attempt.Acknowledged is null && pair.Way.Present?.Contains(pair.Attempt.Number) == true),
+            UnknownThere = attempts.Count(pair =>
+                pair.Attempt.Acknowledged is null && pair.Way.Present?.Contains(pair.Attempt.Number) == true
+            ),
             Lost = [.. missing.Select(pair => $"{pair.Way.Way.Name} {pair.Attempt.Number}")],
             TwoLeaders = two,
             Foreign = foreign,
-            Events = [.. history.Events.Select((one, index) => Judge(history, one, index + 1 < history.Events.Length ? history.Events[index + 1].Begun : history.Ended, [.. missing.Select(pair => pair.Attempt)]))],
+            Events =
+            [
+                .. history.Events.Select(
+                    (one, index) =>
+                        Judge(
+                            history,
+                            one,
+                            index + 1 < history.Events.Length ? history.Events[index + 1].Begun : history.Ended,
+                            [.. missing.Select(pair => pair.Attempt)]
+                        )
+                ),
+            ],
             Failures = [.. failures],
         };
     }
 
-    // From its beginning to the beginning of the next one: a gap belongs to the event in which it begins, and what was never acknowledged again is a gap to the end.
-    private static EventVerdict Judge(SoakHistory history, SoakEvent one, TimeSpan until, IReadOnlyList<WriteAttempt> missing) => new(
-        one,
-        [.. history.Ways.Select(way => GapsOf([.. way.Attempts.Select(attempt => attempt.Acknowledged).OfType<TimeSpan>().Order()], one.Begun, until, history.Ended))],
-        missing.Count(attempt => attempt.Acknowledged >= one.Begun && attempt.Acknowledged < until));
+    // From its beginning to the beginning of the next one: a gap belongs to the event in which it begins, and what was never acknowledged
+    // again is a gap to the end.
+    private static EventVerdict Judge(SoakHistory history, SoakEvent one, TimeSpan until, IReadOnlyList<WriteAttempt> missing) =>
+        new(
+            one,
+            [
+                .. history.Ways.Select(way =>
+                    GapsOf(
+                        [.. way.Attempts.Select(attempt => attempt.Acknowledged).OfType<TimeSpan>().Order()],
+                        one.Begun,
+                        until,
+                        history.Ended
+                    )
+                ),
+            ],
+            missing.Count(attempt => attempt.Acknowledged >= one.Begun && attempt.Acknowledged < until)
+        );
 
     private static WayGaps GapsOf(IReadOnlyList<TimeSpan> times, TimeSpan begun, TimeSpan until, TimeSpan ended)
     {
@@ -110,12 +162,23 @@ public sealed record HistoryVerdict
         return new WayGaps(gaps.DefaultIfEmpty(TimeSpan.Zero).Max(), gaps.Count(gap => gap > WayGaps.Noticeable));
     }
 
-    // A takeover begins a new timeline, so that one timeline has one writer, and nobody goes on with an older one once a newer one has acknowledged: a write that was sent later than
+    // A takeover begins a new timeline, so that one timeline has one writer, and nobody goes on with an older one once a newer one has
+    // acknowledged: a write that was sent later than
     // that and answered from the older one means that two members took writes at one time.
     private static IEnumerable<string> TwoLeadersOf(ImmutableArray<WriteAttempt> acknowledged)
     {
-        var timelines = acknowledged.GroupBy(attempt => attempt.Timeline).OrderBy(group => group.Key)
-            .Select(group => (Timeline: group.Key, Servers: group.Select(attempt => attempt.Server).Distinct().Order(StringComparer.Ordinal).ToList(), Begun: group.Min(attempt => attempt.Acknowledged!.Value), Attempts: group.ToList())).ToList();
+        var timelines = acknowledged
+            .GroupBy(attempt => attempt.Timeline)
+            .OrderBy(group => group.Key)
+            .Select(group =>
+                (
+                    Timeline: group.Key,
+                    Servers: group.Select(attempt => attempt.Server).Distinct().Order(StringComparer.Ordinal).ToList(),
+                    Begun: group.Min(attempt => attempt.Acknowledged!.Value),
+                    Attempts: group.ToList()
+                )
+            )
+            .ToList();
         foreach (var timeline in timelines.Where(timeline => timeline.Servers.Count > 1))
         {
             yield return $"{string.Join(" and ", timeline.Servers)} both acknowledged writes on timeline {timeline.Timeline}";
@@ -128,7 +191,8 @@ public sealed record HistoryVerdict
                 var late = older.Attempts.Count(attempt => attempt.Sent > newer.Begun);
                 if (late > 0)
                 {
-                    yield return $"{string.Join(" and ", older.Servers)} acknowledged {late} writes on timeline {older.Timeline} after {string.Join(" and ", newer.Servers)} had begun to on timeline {newer.Timeline}";
+                    yield return $"{string.Join(" and ", older.Servers)} acknowledged {late} writes on timeline {older.Timeline} after "
+                        + $"{string.Join(" and ", newer.Servers)} had begun to on timeline {newer.Timeline}";
                 }
             }
         }

@@ -14,7 +14,8 @@ namespace KeyBuzz.Reconciler.Soak;
 internal sealed record Outcome(int ExitCode, string Output)
 {
     /// <summary>Its last lines, as a sentence's end.</summary>
-    public string Said => string.Join("; ", Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(4));
+    public string Said =>
+        string.Join("; ", Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(4));
 }
 
 /// <summary>What goes wrong with the cluster or the lab, and ends the soak.</summary>
@@ -33,29 +34,38 @@ internal sealed partial class SoakLab
     private volatile PostgresTopology _before;
     private int _logins;
 
-    /// <summary>Takes a lab's cluster file. What the soak changes it writes to a copy beside it, and a new password to the credentials file, since the cluster has it then.</summary>
+    /// <summary>Takes a lab's cluster file. What the soak changes it writes to a copy beside it, and a new password to the credentials
+    /// file, since the cluster has it then.</summary>
     public SoakLab(string file, bool synchronous, Action<string> log)
     {
         _log = log;
         _root = FindRoot();
-        _tool = Environment.GetEnvironmentVariable("KBR_TOOL") is { Length: > 0 } tool ? Path.GetFullPath(tool) : Path.Combine(_root, "kbr");
+        _tool = Environment.GetEnvironmentVariable("KBR_TOOL") is { Length: > 0 } tool
+            ? Path.GetFullPath(tool)
+            : Path.Combine(_root, "kbr");
         _file = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(file))!, "cluster-soak.yaml");
         var yaml = SynchronousLine().Replace(File.ReadAllText(file), "");
-        File.WriteAllText(_file, synchronous ? yaml.Replace("\npostgres:\n", "\npostgres:\n  synchronous: true\n", StringComparison.Ordinal) : yaml);
+        File.WriteAllText(
+            _file,
+            synchronous ? yaml.Replace("\npostgres:\n", "\npostgres:\n  synchronous: true\n", StringComparison.Ordinal) : yaml
+        );
         _before = _topology = Load().Model;
     }
 
     /// <summary>The cluster as it is configured now.</summary>
     public PostgresTopology Topology => _topology;
 
-    /// <summary>A login as the application, by the load balancer's ports on this machine: no host is needed for it that may be down. While a password changes, both are tried in turn, as
+    /// <summary>A login as the application, by the load balancer's ports on this machine: no host is needed for it that may be down. While
+    /// a password changes, both are tried in turn, as
     /// instances of an application do that were and were not given the new one.</summary>
     public NpgsqlConnectionStringBuilder Login(int port, string name, int connectSeconds, int commandSeconds)
     {
         var topology = (Interlocked.Increment(ref _logins) & 1) == 0 ? _topology : _before;
         var login = ApplicationLogin.Settings(topology, port, name, connectSeconds, commandSeconds);
         var published = topology.Members[0].Ssh.Hostname;
-        login.Host = published[..(published.LastIndexOf('.') + 1)] + topology.LoadBalancer.Address[(topology.LoadBalancer.Address.LastIndexOf('.') + 1)..];
+        login.Host =
+            published[..(published.LastIndexOf('.') + 1)]
+            + topology.LoadBalancer.Address[(topology.LoadBalancer.Address.LastIndexOf('.') + 1)..];
         return login;
     }
 
@@ -104,7 +114,8 @@ internal sealed partial class SoakLab
         }
     }
 
-    /// <summary>Applies. Where all was done and only the checklist after it does not hold yet, that is for the gate to say, which waits longer.</summary>
+    /// <summary>Applies. Where all was done and only the checklist after it does not hold yet, that is for the gate to say, which waits
+    /// longer.</summary>
     public async Task ApplyAsync()
     {
         var outcome = await KbrAsync("apply", "--auto-approve").ConfigureAwait(false);
@@ -137,7 +148,13 @@ internal sealed partial class SoakLab
 
     private async Task<Outcome> RunAsync(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = Path.GetDirectoryName(_file)!, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = Path.GetDirectoryName(_file)!,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+        };
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
         var said = new StringBuilder();
@@ -161,7 +178,9 @@ internal sealed partial class SoakLab
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            throw new SoakException($"{Path.GetFileName(program)} {string.Join(' ', arguments)} took longer than {s_deadline.TotalMinutes} minutes");
+            throw new SoakException(
+                $"{Path.GetFileName(program)} {string.Join(' ', arguments)} took longer than {s_deadline.TotalMinutes} minutes"
+            );
         }
 
         lock (said)
@@ -175,10 +194,16 @@ internal sealed partial class SoakLab
         var services = new ServiceCollection();
         Registration.AddProviders(services);
         using var container = services.BuildServiceProvider();
-        var environment = Environment.GetEnvironmentVariables().Keys.Cast<string>().ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name) ?? "", StringComparer.Ordinal);
+        var environment = Environment
+            .GetEnvironmentVariables()
+            .Keys.Cast<string>()
+            .ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name) ?? "", StringComparer.Ordinal);
         var cluster = ClusterLoader.Load(_file, [.. container.GetServices<IResourceProvider>()], environment, [new PostgresBlueprint()]);
         var credentials = CredentialsLine().Match(File.ReadAllText(_file)).Groups[1].Value.Trim();
-        return (cluster.Model<PostgresTopology>() ?? throw new SoakException($"{_file} has no 'postgres' section"), Path.Combine(Path.GetDirectoryName(_file)!, credentials));
+        return (
+            cluster.Model<PostgresTopology>() ?? throw new SoakException($"{_file} has no 'postgres' section"),
+            Path.Combine(Path.GetDirectoryName(_file)!, credentials)
+        );
     }
 
     private static string FindRoot()
@@ -186,7 +211,8 @@ internal sealed partial class SoakLab
         var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "KeyBuzz.Reconciler.sln")))
         {
-            folder = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(folder)) ?? throw new SoakException("the soak runs from a checkout");
+            folder = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(folder))
+                ?? throw new SoakException("the soak runs from a checkout");
         }
 
         return folder;

@@ -13,8 +13,12 @@ public static class SoakReport
         ArgumentNullException.ThrowIfNull(verdict);
         var history = verdict.History;
         var text = new StringBuilder();
-        Line($"seed {history.Seed}, {(history.Synchronous ? "synchronous" : "asynchronous")}: {history.Events.Length} events in {history.Ended.TotalMinutes:0.0} minutes");
-        Line($"{verdict.Acknowledged} rows acknowledged, {verdict.Lost.Length} of them missing; {verdict.Unknown} sent and not acknowledged, {verdict.UnknownThere} of them there; {verdict.TwoLeaders.Length} times two members acknowledged at one time");
+        Line(
+            $"seed {history.Seed}, {(history.Synchronous ? "synchronous" : "asynchronous")}: {history.Events.Length} events in {history.Ended.TotalMinutes:0.0} minutes"
+        );
+        Line(
+            $"{verdict.Acknowledged} rows acknowledged, {verdict.Lost.Length} of them missing; {verdict.Unknown} sent and not acknowledged, {verdict.UnknownThere} of them there; {verdict.TwoLeaders.Length} times two members acknowledged at one time"
+        );
         foreach (var failure in verdict.Failures)
         {
             Line($"FAILED: {failure}");
@@ -31,12 +35,15 @@ public static class SoakReport
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
     }
 
-    /// <summary>The gaps by kind of event, as a table in Markdown; each cell has the events of that kind in their order; of the gaps over a second, those of the way that had more.</summary>
+    /// <summary>The gaps by kind of event, as a table in Markdown; each cell has the events of that kind in their order; of the gaps over a
+    /// second, those of the way that had more.</summary>
     public static string Markdown(HistoryVerdict verdict)
     {
         ArgumentNullException.ThrowIfNull(verdict);
         var text = new StringBuilder();
-        text.Append("| event | ").AppendJoin(" | ", verdict.History.Ways.Select(way => way.Way.Name + ", s")).Append(" | gaps over 1 s | healthy again after, s | lost |\n| --- |");
+        text.Append("| event | ")
+            .AppendJoin(" | ", verdict.History.Ways.Select(way => way.Way.Name + ", s"))
+            .Append(" | gaps over 1 s | healthy again after, s | lost |\n| --- |");
         text.Insert(text.Length, " --- |", verdict.History.Ways.Length + 3).Append('\n');
         foreach (var kind in verdict.Events.GroupBy(one => one.Event.Kind).OrderBy(group => group.Key, StringComparer.Ordinal))
         {
@@ -46,7 +53,8 @@ public static class SoakReport
                 text.AppendJoin(" / ", kind.Select(one => Seconds(one.Gaps[way].Longest))).Append(" | ");
             }
 
-            text.AppendJoin(" / ", kind.Select(one => one.Gaps.Max(gaps => gaps.Noticed).ToString(CultureInfo.InvariantCulture))).Append(" | ");
+            text.AppendJoin(" / ", kind.Select(one => one.Gaps.Max(gaps => gaps.Noticed).ToString(CultureInfo.InvariantCulture)))
+                .Append(" | ");
             text.AppendJoin(" / ", kind.Select(one => one.Event.Healthy is { } at ? Seconds(at - one.Event.Begun) : "never")).Append(" | ");
             text.AppendJoin(" / ", kind.Select(one => one.Lost.ToString(CultureInfo.InvariantCulture))).Append(" |\n");
         }
@@ -141,8 +149,12 @@ public static class SoakReport
         {
             foreach (var attempt in way.Attempts)
             {
-                text.Append(string.Create(CultureInfo.InvariantCulture,
-                    $"{way.Way.Name}\t{attempt.Number}\t{attempt.Sent.TotalSeconds:0.000}\t{attempt.Acknowledged?.TotalSeconds:0.000}\t{attempt.Server}\t{attempt.Timeline}\t{way.Present?.Contains(attempt.Number)}\n"));
+                text.Append(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{way.Way.Name}\t{attempt.Number}\t{attempt.Sent.TotalSeconds:0.000}\t{attempt.Acknowledged?.TotalSeconds:0.000}\t{attempt.Server}\t{attempt.Timeline}\t{way.Present?.Contains(attempt.Number)}\n"
+                    )
+                );
             }
         }
 

@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.PostgresHa.Drill;
 
 namespace KeyBuzz.Reconciler.Soak;
 
-/// <summary>Writes through both front ends while it does what the plan says, one step after another; between two steps the cluster must be healthy by <c>kbr status</c>.</summary>
+/// <summary>Writes through both front ends while it does what the plan says, one step after another; between two steps the cluster must be
+/// healthy by <c>kbr status</c>.</summary>
 /// <param name="lab">The lab.</param>
 /// <param name="image">Another image for the members, or null.</param>
 /// <param name="log">Told what happens.</param>
@@ -30,7 +31,14 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
     private TimeSpan Now => Stopwatch.GetElapsedTime(_started);
 
     // Who acknowledged last leads: between steps the cluster is healthy, and both writers write.
-    private Host Leader => lab.Topology.Members.First(member => member.Address == (_writers.Select(writer => writer.LastAcknowledged).MaxBy(attempt => attempt?.Acknowledged)?.Server ?? throw new SoakException("no write was acknowledged yet")));
+    private Host Leader =>
+        lab.Topology.Members.First(member =>
+            member.Address
+            == (
+                _writers.Select(writer => writer.LastAcknowledged).MaxBy(attempt => attempt?.Acknowledged)?.Server
+                ?? throw new SoakException("no write was acknowledged yet")
+            )
+        );
 
     private IReadOnlyList<Host> Replicas => [.. lab.Topology.Members.Where(member => member != Leader)];
 
@@ -40,7 +48,13 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
     /// <param name="steps">What to do.</param>
     /// <param name="time">After that time no further step is begun.</param>
     /// <param name="stop">Once cancelled, neither is one.</param>
-    public async Task<SoakHistory> RunAsync(int seed, bool synchronous, ImmutableArray<SoakStep> steps, TimeSpan time, CancellationToken stop)
+    public async Task<SoakHistory> RunAsync(
+        int seed,
+        bool synchronous,
+        ImmutableArray<SoakStep> steps,
+        TimeSpan time,
+        CancellationToken stop
+    )
     {
         log("the cluster is brought to where the soak begins");
         await lab.ApplyAsync().ConfigureAwait(false);
@@ -49,9 +63,20 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             throw new SoakException("the soak does not begin: " + trouble);
         }
 
-        var table = new DrillTable(lab.Topology, () => lab.Login(lab.Topology.LoadBalancer.Port, "kbr soak", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds));
+        var table = new DrillTable(lab.Topology, () =>
+            lab.Login(lab.Topology.LoadBalancer.Port, "kbr soak", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds)
+        );
         await table.CreateAsync(CancellationToken.None).ConfigureAwait(false);
-        _writers = [.. DrillWay.Of(lab.Topology).Select(way => new DrillWriter(way, () => lab.Login(way.Port, "kbr soak " + way.Name, DrillWriter.DeadlineSeconds, 30), () => Now))];
+        _writers =
+        [
+            .. DrillWay
+                .Of(lab.Topology)
+                .Select(way => new DrillWriter(
+                    way,
+                    () => lab.Login(way.Port, "kbr soak " + way.Name, DrillWriter.DeadlineSeconds, 30),
+                    () => Now
+                )),
+        ];
         using var ended = new CancellationTokenSource();
         var writing = Task.WhenAll(_writers.Select(writer => writer.RunAsync(ended.Token)));
         var events = ImmutableArray.CreateBuilder<SoakEvent>();
@@ -85,7 +110,18 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         }
 
         return new SoakHistory(
-            seed, synchronous, [.. _writers.Select(writer => new WayMeasurement(writer.Way, writer.Attempts, rows is null ? null : rows.GetValueOrDefault(writer.Way.Name, [])))], events.ToImmutable(), end);
+            seed,
+            synchronous,
+            [
+                .. _writers.Select(writer => new WayMeasurement(
+                    writer.Way,
+                    writer.Attempts,
+                    rows is null ? null : rows.GetValueOrDefault(writer.Way.Name, [])
+                )),
+            ],
+            events.ToImmutable(),
+            end
+        );
     }
 
     private async Task<SoakEvent> StepAsync(int number, SoakStep step)
@@ -96,7 +132,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         try
         {
             (kind, what, var act) = Describe(step);
-            log(string.Create(CultureInfo.InvariantCulture, $"{begun.TotalSeconds,7:0.0} s  {number,2}  {what}"));
+            log(string.Create(CultureInfo.InvariantCulture, $"{begun.TotalSeconds, 7:0.0} s  {number, 2}  {what}"));
             await act().ConfigureAwait(false);
             trouble = await GateAsync().ConfigureAwait(false);
         }
@@ -105,7 +141,13 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             trouble = exception.Message;
         }
 
-        log(string.Create(CultureInfo.InvariantCulture, $"{Now.TotalSeconds,7:0.0} s      {(trouble is null ? $"healthy after {(Now - begun).TotalSeconds:0.0} s" : "FAILED: " + trouble)}"));
+        log(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Now.TotalSeconds, 7:0.0} s      "
+                    + $"{(trouble is null ? $"healthy after {(Now - begun).TotalSeconds:0.0} s" : "FAILED: " + trouble)}"
+            )
+        );
         return new SoakEvent(number, kind, what, begun, trouble is null ? Now : null, trouble);
     }
 
@@ -117,73 +159,106 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         switch (step.Kind)
         {
             case SoakKind.WorkMem:
-                return ("work_mem", "work_mem is changed", () => ApplyAsync(yaml => WorkMem().Replace(yaml, match => $"work_mem: {(match.Groups[1].Value == "8" ? 12 : 8)}MB")));
+                return ("work_mem", "work_mem is changed", () =>
+                    ApplyAsync(yaml => WorkMem().Replace(yaml, match => $"work_mem: {(match.Groups[1].Value == "8" ? 12 : 8)}MB"))
+                );
             case SoakKind.MaxConnections:
-                return ("max_connections", "max_connections is changed", () => ApplyAsync(yaml => MaxConnections().Match(yaml) is { Success: true } match
-                    ? yaml.Replace(match.Value, "", StringComparison.Ordinal) : yaml.Replace("\n  parameters:\n", "\n  parameters:\n    max_connections: 120\n", StringComparison.Ordinal)));
+                return ("max_connections", "max_connections is changed", () =>
+                    ApplyAsync(yaml =>
+                        MaxConnections().Match(yaml) is { Success: true } match
+                            ? yaml.Replace(match.Value, "", StringComparison.Ordinal)
+                            : yaml.Replace("\n  parameters:\n", "\n  parameters:\n    max_connections: 120\n", StringComparison.Ordinal)
+                    )
+                );
             case SoakKind.Image:
                 var now = lab.Topology.Image;
-                return ("image", "the members' image is changed", () => ApplyAsync(yaml => yaml.Replace($"  image: {now}\n", $"  image: {(now == image ? _firstImage : image)}\n", StringComparison.Ordinal)));
+                return ("image", "the members' image is changed", () =>
+                    ApplyAsync(yaml =>
+                        yaml.Replace($"  image: {now}\n", $"  image: {(now == image ? _firstImage : image)}\n", StringComparison.Ordinal)
+                    )
+                );
             case SoakKind.Password:
                 return ("password", "the application's password is changed", async () =>
                 {
                     lab.ChangePassword(Guid.NewGuid().ToString("N"));
                     await lab.ApplyAsync().ConfigureAwait(false);
                     lab.Settled();
-                }
-                );
+                });
             case SoakKind.Switchover:
                 return ("switchover", $"{Leader.Name} hands the lead over", () => lab.MustAsync("switchover", "--auto-approve"));
             case SoakKind.KillPostmaster:
-                return ("kill -9 of the postmaster", $"the postmaster of {Leader.Name}, the leader, is killed", () => FaultAsync(() => KillPostmasterAsync(Leader)));
+                return ("kill -9 of the postmaster", $"the postmaster of {Leader.Name}, the leader, is killed", () =>
+                    FaultAsync(() => KillPostmasterAsync(Leader))
+                );
             case SoakKind.KillContainer:
-                return ($"container kill ({role})", $"the container of {member.Name}, a {role}, is killed", () => FaultAsync(() => lab.LabAsync("kill", member.Name, "patroni")));
+                return ($"container kill ({role})", $"the container of {member.Name}, a {role}, is killed", () =>
+                    FaultAsync(() => lab.LabAsync("kill", member.Name, "patroni"))
+                );
             case SoakKind.Cut:
                 return ($"cut ({role})", $"{member.Name}, a {role}, is cut off from everything", () => CutAsync(member, step, []));
             case SoakKind.CutPeers:
-                return ($"cut from its peers ({role})", $"{member.Name}, a {role}, is cut off from the other members", () => CutAsync(member, step, ["--peers"]));
+                return ($"cut from its peers ({role})", $"{member.Name}, a {role}, is cut off from the other members", () =>
+                    CutAsync(member, step, ["--peers"])
+                );
             case SoakKind.Reboot:
                 string[] how = step.Variant % 2 == 0 ? [] : ["--crash"];
-                return ($"{(how.Length == 0 ? "reboot" : "power loss")} ({role})", $"{member.Name}, a {role}, {(how.Length == 0 ? "is rebooted" : "loses its power and boots")}", () => FaultAsync(() => lab.LabAsync("reboot", [.. how, member.Name])));
+                return (
+                    $"{(how.Length == 0 ? "reboot" : "power loss")} ({role})",
+                    $"{member.Name}, a {role}, {(how.Length == 0 ? "is rebooted" : "loses its power and boots")}",
+                    () => FaultAsync(() => lab.LabAsync("reboot", [.. how, member.Name]))
+                );
             case SoakKind.ProxyDown:
                 return ("proxy host down", $"{proxy.Name} is turned off for {step.Seconds} s", async () =>
                 {
                     await lab.LabAsync("off", proxy.Name).ConfigureAwait(false);
                     await Task.Delay(TimeSpan.FromSeconds(step.Seconds)).ConfigureAwait(false);
                     await lab.LabAsync("on", proxy.Name).ConfigureAwait(false);
-                }
-                );
+                });
             case SoakKind.KillPooler:
-                return ("PgBouncer kill", $"the PgBouncer of {proxy.Name} is killed", () => FaultAsync(() => lab.LabAsync("kill", proxy.Name, "pgbouncer")));
+                return ("PgBouncer kill", $"the PgBouncer of {proxy.Name} is killed", () =>
+                    FaultAsync(() => lab.LabAsync("kill", proxy.Name, "pgbouncer"))
+                );
             default:
                 return TwoFaults(step.Variant % 3, proxy);
         }
     }
 
     // Never two members of three: where the first fault takes a member out of RAFT, the second one does not.
-    private (string Kind, string What, Func<Task> Act) TwoFaults(int pair, Host proxy) => pair switch
-    {
-        0 => ("two: postmaster, PgBouncer", $"the postmaster of {Leader.Name}, the leader, is killed, and the PgBouncer of {proxy.Name}", () => FaultAsync(async () =>
+    private (string Kind, string What, Func<Task> Act) TwoFaults(int pair, Host proxy) =>
+        pair switch
         {
-            await KillPostmasterAsync(Leader).ConfigureAwait(false);
-            await lab.LabAsync("kill", proxy.Name, "pgbouncer").ConfigureAwait(false);
-        })),
-        1 => ("two: container, next postmaster", $"the container of {Leader.Name}, the leader, is killed, then the postmaster of whoever leads next", async () =>
-        {
-            await FaultAsync(() => lab.LabAsync("kill", Leader.Name, "patroni")).ConfigureAwait(false);
-            await FaultAsync(() => KillPostmasterAsync(Leader)).ConfigureAwait(false);
-        }
-        ),
-        _ => ("two: cut, HAProxy", $"{Leader.Name}, the leader, is cut off from everything, then the HAProxy of {proxy.Name} is killed", async () =>
-        {
-            var cut = Leader;
-            await lab.LabAsync("cut", cut.Name).ConfigureAwait(false);
-            await BackAsync(Now, cut.Address).ConfigureAwait(false);
-            await FaultAsync(() => lab.LabAsync("kill", proxy.Name, "haproxy")).ConfigureAwait(false);
-            await lab.LabAsync("heal", cut.Name).ConfigureAwait(false);
-        }
-        ),
-    };
+            0 => (
+                "two: postmaster, PgBouncer",
+                $"the postmaster of {Leader.Name}, the leader, is killed, and the PgBouncer of {proxy.Name}",
+                () =>
+                    FaultAsync(async () =>
+                    {
+                        await KillPostmasterAsync(Leader).ConfigureAwait(false);
+                        await lab.LabAsync("kill", proxy.Name, "pgbouncer").ConfigureAwait(false);
+                    })
+            ),
+            1 => (
+                "two: container, next postmaster",
+                $"the container of {Leader.Name}, the leader, is killed, then the postmaster of whoever leads next",
+                async () =>
+                {
+                    await FaultAsync(() => lab.LabAsync("kill", Leader.Name, "patroni")).ConfigureAwait(false);
+                    await FaultAsync(() => KillPostmasterAsync(Leader)).ConfigureAwait(false);
+                }
+            ),
+            _ => (
+                "two: cut, HAProxy",
+                $"{Leader.Name}, the leader, is cut off from everything, then the HAProxy of {proxy.Name} is killed",
+                async () =>
+                {
+                    var cut = Leader;
+                    await lab.LabAsync("cut", cut.Name).ConfigureAwait(false);
+                    await BackAsync(Now, cut.Address).ConfigureAwait(false);
+                    await FaultAsync(() => lab.LabAsync("kill", proxy.Name, "haproxy")).ConfigureAwait(false);
+                    await lab.LabAsync("heal", cut.Name).ConfigureAwait(false);
+                }
+            ),
+        };
 
     private readonly string _firstImage = lab.Topology.Image;
 
@@ -194,7 +269,12 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         lab.Settled();
     }
 
-    private Task KillPostmasterAsync(Host member) => lab.LabAsync("ssh", member.Name, $"docker exec patroni sh -c 'kill -9 $(head -n 1 {lab.Topology.Directories.DataDirectory}/postmaster.pid)'");
+    private Task KillPostmasterAsync(Host member) =>
+        lab.LabAsync(
+            "ssh",
+            member.Name,
+            $"docker exec patroni sh -c 'kill -9 $(head -n 1 {lab.Topology.Directories.DataDirectory}/postmaster.pid)'"
+        );
 
     private async Task FaultAsync(Func<Task> fault)
     {
@@ -226,7 +306,13 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         {
             if (Now - begun > s_back)
             {
-                throw new SoakException(string.Create(CultureInfo.InvariantCulture, $"writes are not acknowledged again after {s_back.TotalSeconds:0} s: {string.Join("; ", _writers.Select(writer => $"{writer.Way.Name}: {writer.Trouble}"))}"));
+                throw new SoakException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"writes are not acknowledged again after {s_back.TotalSeconds:0} s: "
+                            + $"{string.Join("; ", _writers.Select(writer => $"{writer.Way.Name}: {writer.Trouble}"))}"
+                    )
+                );
             }
 
             await Task.Delay(s_poll).ConfigureAwait(false);
@@ -247,8 +333,17 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
 
             if (Now - begun > s_gate)
             {
-                var wrong = status.Output.Split('\n').Where(line => line.StartsWith("NOT OK", StringComparison.Ordinal) || line.StartsWith("unknown", StringComparison.Ordinal)).Select(line => Spaces().Replace(line, " ").Trim()).ToList();
-                return string.Create(CultureInfo.InvariantCulture, $"not healthy after {s_gate.TotalSeconds:0} s: {(wrong.Count > 0 ? string.Join("; ", wrong) : status.Said)}");
+                var wrong = status
+                    .Output.Split('\n')
+                    .Where(line =>
+                        line.StartsWith("NOT OK", StringComparison.Ordinal) || line.StartsWith("unknown", StringComparison.Ordinal)
+                    )
+                    .Select(line => Spaces().Replace(line, " ").Trim())
+                    .ToList();
+                return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"not healthy after {s_gate.TotalSeconds:0} s: {(wrong.Count > 0 ? string.Join("; ", wrong) : status.Said)}"
+                );
             }
 
             await Task.Delay(s_pause).ConfigureAwait(false);

@@ -20,20 +20,43 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public ConfigFileProvider(string markers = LoadedMarker.DefaultDirectory) => _markers = markers;
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("config_file", "A file with its content, owner and mode; replaced at once, never written in place.",
-    [
-        new("path", AttributeKind.Path, "Where the file is.") { Required = true, Effect = ChangeEffect.Replace },
-        new("content", AttributeKind.Text, "What it holds; content_file takes it from a local file.") { Required = true, MayHoldSecret = true },
-        new("owner", AttributeKind.String, "User name or number that owns it.") { Default = "root" },
-        new("group", AttributeKind.String, "Group name or number that owns it.") { Default = "root" },
-        new("mode", AttributeKind.Mode, "Its permissions.") { Default = "0644" },
-        new("validate", AttributeKind.String, "A shell command that must accept the new file, whose path is in $file, before it takes the old one's place."),
-        new("reload", AttributeKind.String, "A shell command that makes the running process load the new file."),
-        new("reload_confirm", AttributeKind.String, "A shell command that succeeds once the process has loaded it; tried until confirm_timeout."),
-        new("confirm_input", AttributeKind.Text, "What reload_confirm reads from its standard input, such as a password to log in with; empty when left out.") { MayHoldSecret = true },
-        new("confirm_timeout", AttributeKind.Integer, "Seconds that reload_confirm is tried for.") { Default = 30L, Minimum = 1 },
-        new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "config_file",
+            "A file with its content, owner and mode; replaced at once, never written in place.",
+            [
+                new("path", AttributeKind.Path, "Where the file is.") { Required = true, Effect = ChangeEffect.Replace },
+                new("content", AttributeKind.Text, "What it holds; content_file takes it from a local file.")
+                {
+                    Required = true,
+                    MayHoldSecret = true,
+                },
+                new("owner", AttributeKind.String, "User name or number that owns it.") { Default = "root" },
+                new("group", AttributeKind.String, "Group name or number that owns it.") { Default = "root" },
+                new("mode", AttributeKind.Mode, "Its permissions.") { Default = "0644" },
+                new(
+                    "validate",
+                    AttributeKind.String,
+                    "A shell command that must accept the new file, whose path is in $file, before it takes the old one's place."
+                ),
+                new("reload", AttributeKind.String, "A shell command that makes the running process load the new file."),
+                new(
+                    "reload_confirm",
+                    AttributeKind.String,
+                    "A shell command that succeeds once the process has loaded it; tried until confirm_timeout."
+                ),
+                new(
+                    "confirm_input",
+                    AttributeKind.Text,
+                    "What reload_confirm reads from its standard input, such as a password to log in with; empty when left out."
+                )
+                {
+                    MayHoldSecret = true,
+                },
+                new("confirm_timeout", AttributeKind.Integer, "Seconds that reload_confirm is tried for.") { Default = 30L, Minimum = 1 },
+                new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -50,7 +73,11 @@ public sealed class ConfigFileProvider : IHostResourceProvider
 
         if (spec.Has("reload") != (loadedBy is not null))
         {
-            yield return Error(resource, "reload and loaded_by go together", "loaded_by says which process has the file loaded, reload how it is made to load it again; give both or neither");
+            yield return Error(
+                resource,
+                "reload and loaded_by go together",
+                "loaded_by says which process has the file loaded, reload how it is made to load it again; give both or neither"
+            );
         }
 
         if (spec.Has("reload_confirm") && !spec.Has("reload"))
@@ -64,11 +91,17 @@ public sealed class ConfigFileProvider : IHostResourceProvider
         }
 
         // Root may always read it; whoever else has to gets it by owner or group.
-        if (spec.Text("content") is { HasSecret: true } && spec.OptionalString("mode") is { Length: > 0 } mode && mode[^1] is not ('0' or '1'))
+        if (
+            spec.Text("content") is { HasSecret: true }
+            && spec.OptionalString("mode") is { Length: > 0 } mode
+            && mode[^1] is not ('0' or '1')
+        )
         {
             yield return Error(
-                resource, $"mode {mode} lets everyone on the host {(mode[^1] is '2' or '3' ? "change" : "read")} a file that holds a secret",
-                "give mode 0600, or 0640 and the group that reads it");
+                resource,
+                $"mode {mode} lets everyone on the host {(mode[^1] is '2' or '3' ? "change" : "read")} a file that holds a secret",
+                "give mode 0600, or 0640 and the group that reads it"
+            );
         }
 
         if (spec.OptionalString("path") is { } path && (path.EndsWith('/') || path.Any(char.IsControl)))
@@ -99,8 +132,8 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
-        var values = Comparable.None
-            .Add("content", AttributeValue.OfText(Content(resource)))
+        var values = Comparable
+            .None.Add("content", AttributeValue.OfText(Content(resource)))
             .Add("owner", new(resource.Spec.String("owner")))
             .Add("group", new(resource.Spec.String("group")))
             .Add("mode", new(resource.Spec.String("mode")));
@@ -127,8 +160,8 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             return new Observation.Unknown($"{path} cannot be read, or is larger than 8 MiB");
         }
 
-        var values = Comparable.None
-            .Add("content", AttributeValue.OfText(content.Text))
+        var values = Comparable
+            .None.Add("content", AttributeValue.OfText(content.Text))
             .Add("owner", new(Principal(resource.Spec.String("owner"), stat.Uid, stat.User)))
             .Add("group", new(Principal(resource.Spec.String("group"), stat.Gid, stat.Group)))
             .Add("mode", new(stat.Mode));
@@ -143,7 +176,8 @@ public sealed class ConfigFileProvider : IHostResourceProvider
         }
 
         // Another content is going to be replaced and then loaded anyway: that is one difference, not two.
-        var loaded = content.Text == Content(resource).Reveal() ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
+        var loaded =
+            content.Text == Content(resource).Reveal() ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
         return new Observation.Present(values.Add(Loaded, new(loaded)));
     }
 
@@ -162,12 +196,23 @@ public sealed class ConfigFileProvider : IHostResourceProvider
         var anew = change.Operation != ResourceOperation.Update || change.Changed.Contains("content");
         if (anew)
         {
-            body.Append(swap.RenderWrite(Content(resource).Reveal(), spec.String("owner"), spec.String("group"), spec.String("mode"), spec.OptionalString("validate")));
+            body.Append(
+                swap.RenderWrite(
+                    Content(resource).Reveal(),
+                    spec.String("owner"),
+                    spec.String("group"),
+                    spec.String("mode"),
+                    spec.OptionalString("validate")
+                )
+            );
         }
         else if (change.Changed.Contains("owner") || change.Changed.Contains("group") || change.Changed.Contains("mode"))
         {
             // chown drops set-id bits, so the mode is set after it either way.
-            body.Append(CultureInfo.InvariantCulture, $"chown -- {Script.Quote(spec.String("owner") + ":" + spec.String("group"))} \"$path\"\n");
+            body.Append(
+                CultureInfo.InvariantCulture,
+                $"chown -- {Script.Quote(spec.String("owner") + ":" + spec.String("group"))} \"$path\"\n"
+            );
             body.Append(CultureInfo.InvariantCulture, $"chmod -- {spec.String("mode")} \"$path\"\n");
         }
 
@@ -183,8 +228,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     private string RenderReload(Resource resource, ProcessReference process)
     {
         var confirm = resource.Spec.OptionalString("reload_confirm");
-        return
-            $$"""
+        return $$"""
             umask 077
             {{process.RenderInstance()}}
             if [ -n "$instance" ]; then
@@ -194,7 +238,16 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                     echo "$path is in place, but {{process}} could not be made to load it" >&2
                     exit 1
                 fi
-            {{(confirm is null ? "" : RenderConfirm(confirm, resource.Spec.Text("confirm_input")?.Reveal() ?? "", resource.Spec.Integer("confirm_timeout") ?? 30, process))}}
+            {{(
+                confirm is null
+                    ? ""
+                    : RenderConfirm(
+                        confirm,
+                        resource.Spec.Text("confirm_input")?.Reveal() ?? "",
+                        resource.Spec.Integer("confirm_timeout") ?? 30,
+                        process
+                    )
+            )}}
             {{Marker(resource).RenderWrite()}}
             fi
 
@@ -204,20 +257,24 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     // The input travels as base64 in a here-document, as the content does: it is on no command line.
     private static string RenderConfirm(string command, string input, long seconds, ProcessReference process) =>
         $$"""
-        confirm() {
-            base64 -d <<'KBR_INPUT' | timeout 20 sh -c {{Script.Quote(command)}} 2>&1
-        {{Convert.ToBase64String(Encoding.UTF8.GetBytes(input), Base64FormattingOptions.InsertLineBreaks).Replace("\r", "", StringComparison.Ordinal)}}
-        KBR_INPUT
-        }
-        end=$(($(date +%s) + {{seconds}}))
-        until said=$(confirm); do
-            if [ "$(date +%s)" -ge "$end" ]; then
-                echo "$path is in place, but {{process}} did not confirm within {{seconds}} s that it has loaded it: $said" >&2
-                exit 1
-            fi
-            sleep 0.2
-        done
-        """;
+            confirm() {
+                base64 -d <<'KBR_INPUT' | timeout 20 sh -c {{Script.Quote(command)}} 2>&1
+            {{Convert.ToBase64String(Encoding.UTF8.GetBytes(input), Base64FormattingOptions.InsertLineBreaks).Replace(
+                "\r",
+                "",
+                StringComparison.Ordinal
+            )}}
+            KBR_INPUT
+            }
+            end=$(($(date +%s) + {{seconds}}))
+            until said=$(confirm); do
+                if [ "$(date +%s)" -ge "$end" ]; then
+                    echo "$path is in place, but {{process}} did not confirm within {{seconds}} s that it has loaded it: $said" >&2
+                    exit 1
+                fi
+                sleep 0.2
+            done
+            """;
 
     // A number asked for is compared with the number, a name with the name.
     private static string Principal(string wanted, int id, string name) =>

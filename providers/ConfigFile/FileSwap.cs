@@ -14,22 +14,26 @@ public sealed record FileSwap(string Path)
     /// <summary>Shell that sets <c>$path</c> and <c>$dir</c> and removes what a run that was killed left beside the file.</summary>
     public string RenderStart() =>
         $"""
-        path={Script.Quote(Path)}
-        dir={Script.Quote(Directory)}
-        rm -f -- "$dir"/.kbr.{Script.Quote(Base)}.??????
+            path={Script.Quote(Path)}
+            dir={Script.Quote(Directory)}
+            rm -f -- "$dir"/.kbr.{Script.Quote(Base)}.??????
 
-        """;
+            """;
 
-    /// <summary>Shell that writes the content to a new file beside, runs the check with its path in <c>$file</c>, and renames it to <c>$path</c>.
+    /// <summary>Shell that writes the content to a new file beside, runs the check with its path in <c>$file</c>, and renames it to
+    /// <c>$path</c>.
     /// To be run in a subshell after <see cref="RenderStart"/>: it leaves a trap.</summary>
-    /// <param name="content">The content; travels as base64 in a here-document, so any byte survives and nothing is on a command line.</param>
+    /// <param name="content">The content; travels as base64 in a here-document, so any byte survives and nothing is on a command
+    /// line.</param>
     /// <param name="owner">User name or number.</param>
     /// <param name="group">Group name or number.</param>
     /// <param name="mode">Four octal digits.</param>
     /// <param name="check">A command that must succeed before the rename, or null.</param>
     public string RenderWrite(string content, string owner, string group, string mode, string? check)
     {
-        var encoded = Convert.ToBase64String(Encoding.UTF8.GetBytes(content), Base64FormattingOptions.InsertLineBreaks).Replace("\r", "", StringComparison.Ordinal);
+        var encoded = Convert
+            .ToBase64String(Encoding.UTF8.GetBytes(content), Base64FormattingOptions.InsertLineBreaks)
+            .Replace("\r", "", StringComparison.Ordinal);
         var script = new StringBuilder(
             $$"""
             if [ ! -d "$dir" ]; then
@@ -49,7 +53,8 @@ public sealed record FileSwap(string Path)
             chown -- {{Script.Quote(owner + ":" + group)}} "$file"
             chmod -- {{mode}} "$file"
 
-            """);
+            """
+        );
         if (check is not null)
         {
             script.Append(
@@ -60,7 +65,8 @@ public sealed record FileSwap(string Path)
                     exit 1
                 fi
 
-                """);
+                """
+            );
         }
 
         // A file that was renamed but not yet touched is dated ahead: should the run die there, a process started meanwhile is taken to be
@@ -73,7 +79,8 @@ public sealed record FileSwap(string Path)
             touch -c -- "$path"
             sync -- "$dir"
 
-            """);
+            """
+        );
         return script.ToString();
     }
 }

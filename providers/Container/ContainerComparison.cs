@@ -17,8 +17,8 @@ internal static class ContainerComparison
 
     public static ImmutableSortedDictionary<string, AttributeValue> Desired(ContainerSpec spec)
     {
-        var values = Comparable.None
-            .Add("image", new(spec.Image))
+        var values = Comparable
+            .None.Add("image", new(spec.Image))
             .Add("command", Lines(spec.Command ?? []))
             .Add("entrypoint", Lines(spec.Entrypoint ?? []))
             .Add("environment", AttributeValue.Of(spec.Environment))
@@ -56,7 +56,13 @@ internal static class ContainerComparison
         return Map(document.RootElement.GetProperty("Config"), "Labels").ContainsKey(AddressLabel);
     }
 
-    public static ImmutableSortedDictionary<string, AttributeValue> Observed(ContainerSpec spec, string containerJson, DockerAnswer image, bool leftover, ForeignUnits? units)
+    public static ImmutableSortedDictionary<string, AttributeValue> Observed(
+        ContainerSpec spec,
+        string containerJson,
+        DockerAnswer image,
+        bool leftover,
+        ForeignUnits? units
+    )
     {
         using var containerDocument = JsonDocument.Parse(containerJson);
         using var imageDocument = image.Status == 200 ? JsonDocument.Parse(image.Json) : null;
@@ -64,13 +70,18 @@ internal static class ContainerComparison
         var config = container.GetProperty("Config");
         var host = container.GetProperty("HostConfig");
 
-        // What the image gives can be told apart only when the container was made from the image that is wanted; from another one it will be replaced anyway.
+        // What the image gives can be told apart only when the container was made from the image that is wanted; from another one it will
+        // be replaced anyway.
         var sameImage = imageDocument is not null && Text(imageDocument.RootElement, "Id") == Text(container, "Image");
         JsonElement? own = sameImage ? Member(imageDocument!.RootElement, "Config") : null;
 
         var entrypoint = List(config, "Entrypoint");
         var command = List(config, "Cmd");
-        if (spec.Entrypoint is { } wanted && wanted.Length <= entrypoint.Length + command.Length && entrypoint.AddRange(command).Take(wanted.Length).SequenceEqual(wanted))
+        if (
+            spec.Entrypoint is { } wanted
+            && wanted.Length <= entrypoint.Length + command.Length
+            && entrypoint.AddRange(command).Take(wanted.Length).SequenceEqual(wanted)
+        )
         {
             // docker create takes one word as entry point and the rest as the command.
             (command, entrypoint) = ([.. entrypoint.AddRange(command).Skip(wanted.Length)], wanted);
@@ -87,18 +98,26 @@ internal static class ContainerComparison
         }
 
         var user = Text(config, "User");
-        var values = Comparable.None
-            .Add("image", new(ImageName(spec, container, sameImage, image.Status)))
+        var values = Comparable
+            .None.Add("image", new(ImageName(spec, container, sameImage, image.Status)))
             .Add("command", Lines(command))
             .Add("entrypoint", Lines(entrypoint))
-            .Add("environment", AttributeValue.Of(WithoutImages(Variables(config), own is null ? null : Variables(own.Value), spec.Environment)))
+            .Add(
+                "environment",
+                AttributeValue.Of(WithoutImages(Variables(config), own is null ? null : Variables(own.Value), spec.Environment))
+            )
             .Add("mounts", Sorted(Mounts(container, own)))
             .Add("network", new(Text(host, "NetworkMode") is "default" ? "bridge" : Text(host, "NetworkMode")))
             .Add("user", new(spec.User is null && (own is null || user == Text(own.Value, "User")) ? "" : user))
             .Add("shm_size", AttributeValue.Of(Number(host, "ShmSize") ?? 0))
             .Add("stop_timeout", AttributeValue.Of(Number(config, "StopTimeout") ?? 10))
             .Add("restart", new(Member(host, "RestartPolicy") is { } policy && Text(policy, "Name") is { Length: > 0 } name ? name : "no"))
-            .Add("labels", AttributeValue.Of(WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)))
+            .Add(
+                "labels",
+                AttributeValue.Of(
+                    WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)
+                )
+            )
             .Add("ulimits", AttributeValue.Of(Ulimits(host)))
             .Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)))
             .Add("cap_drop", Sorted(List(host, "CapDrop").Select(ContainerSpec.Capability)))
@@ -131,10 +150,17 @@ internal static class ContainerComparison
     }
 
     private static ImmutableSortedDictionary<string, string> WithoutImages(
-        ImmutableSortedDictionary<string, string> values, ImmutableSortedDictionary<string, string>? images, IReadOnlyDictionary<string, string> wanted) =>
-        values.RemoveRange([.. values
-            .Where(pair => !wanted.ContainsKey(pair.Key) && (images is null || (images.TryGetValue(pair.Key, out var own) && own == pair.Value)))
-            .Select(pair => pair.Key)]);
+        ImmutableSortedDictionary<string, string> values,
+        ImmutableSortedDictionary<string, string>? images,
+        IReadOnlyDictionary<string, string> wanted
+    ) =>
+        values.RemoveRange([
+            .. values
+                .Where(pair =>
+                    !wanted.ContainsKey(pair.Key) && (images is null || (images.TryGetValue(pair.Key, out var own) && own == pair.Value))
+                )
+                .Select(pair => pair.Key),
+        ]);
 
     private static ImmutableSortedDictionary<string, string> Variables(JsonElement config) =>
         ByName(List(config, "Env").Select(line => line.Split('=', 2)).Select(pair => (pair[0], pair.Length > 1 ? pair[1] : "")));
@@ -154,9 +180,10 @@ internal static class ContainerComparison
     // A volume that only the image asked for belongs to the image.
     private static IEnumerable<string> Mounts(JsonElement container, JsonElement? image)
     {
-        var declared = image is { } config && Member(config, "Volumes") is { ValueKind: JsonValueKind.Object } volumes
-            ? volumes.EnumerateObject().Select(volume => volume.Name).ToHashSet(StringComparer.Ordinal)
-            : [];
+        var declared =
+            image is { } config && Member(config, "Volumes") is { ValueKind: JsonValueKind.Object } volumes
+                ? volumes.EnumerateObject().Select(volume => volume.Name).ToHashSet(StringComparer.Ordinal)
+                : [];
         foreach (var mount in Items(container, "Mounts"))
         {
             var target = Text(mount, "Destination");
@@ -175,7 +202,12 @@ internal static class ContainerComparison
     }
 
     private static ImmutableSortedDictionary<string, string> Ulimits(JsonElement host) =>
-        ByName(Items(host, "Ulimits").Select(limit => (Text(limit, "Name"), string.Create(CultureInfo.InvariantCulture, $"{Number(limit, "Soft")}:{Number(limit, "Hard")}"))));
+        ByName(
+            Items(host, "Ulimits")
+                .Select(limit =>
+                    (Text(limit, "Name"), string.Create(CultureInfo.InvariantCulture, $"{Number(limit, "Soft")}:{Number(limit, "Hard")}"))
+                )
+        );
 
     // The engine adds the options of its own configuration: only those asked for are compared.
     private static ImmutableSortedDictionary<string, string> LogOptions(ContainerSpec spec, JsonElement host)
@@ -189,7 +221,9 @@ internal static class ContainerComparison
     private static AttributeValue Sorted(IEnumerable<string> words) => new(string.Join('\n', words.Order(StringComparer.Ordinal)));
 
     private static JsonElement? Member(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null
+            ? value
+            : null;
 
     private static string Text(JsonElement element, string name) => Member(element, name)?.GetString() ?? "";
 
@@ -197,13 +231,15 @@ internal static class ContainerComparison
 
     private static bool Truth(JsonElement element, string name) => Member(element, name)?.GetBoolean() ?? false;
 
-    private static JsonElement.ArrayEnumerator Items(JsonElement element, string name) => Member(element, name)?.EnumerateArray() ?? default;
+    private static JsonElement.ArrayEnumerator Items(JsonElement element, string name) =>
+        Member(element, name)?.EnumerateArray() ?? default;
 
     private static ImmutableArray<string> List(JsonElement? element, string name) =>
         element is { } parent ? [.. Items(parent, name).Select(item => item.GetString() ?? "")] : [];
 
     private static ImmutableSortedDictionary<string, string> Map(JsonElement element, string name) =>
         Member(element, name) is { } map
-            ? map.EnumerateObject().ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Value.GetString() ?? "", StringComparer.Ordinal)
+            ? map.EnumerateObject()
+                .ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Value.GetString() ?? "", StringComparer.Ordinal)
             : ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 }

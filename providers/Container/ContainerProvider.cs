@@ -14,46 +14,116 @@ public sealed class ContainerProvider : IHostResourceProvider
     internal const string Privileged = "privileged";
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("container", "A container of Docker Engine.",
-    [
-        new("container_name", AttributeKind.String, "Its name; the resource's name when left out.") { Effect = ChangeEffect.Replace },
-        new("image", AttributeKind.String, "The image, by tag and digest, or by the tag of an image resource loaded from an archive.") { Required = true, Effect = ChangeEffect.Replace },
-        new("command", AttributeKind.StringList, "The command; the image's own when left out.") { Effect = ChangeEffect.Replace },
-        new("entrypoint", AttributeKind.StringList, "The entry point; the image's own when left out.") { Effect = ChangeEffect.Replace },
-        new("environment", AttributeKind.StringMap, "Variables beside the image's own; anyone who may inspect the container reads them, so no secrets.") { Effect = ChangeEffect.Replace },
-        new("mounts", AttributeKind.StringList, "Directories of the host: source:target, or source:target:ro.") { Effect = ChangeEffect.Replace },
-        new("network", AttributeKind.String, "The network it joins.") { Default = "host", Effect = ChangeEffect.Replace },
-        new("user", AttributeKind.String, "The user it runs as; the image's own when left out.") { Effect = ChangeEffect.Replace },
-        new("hostname", AttributeKind.String, "Its host name; Docker's choice when left out.") { Effect = ChangeEffect.Replace },
-        new("shm_size", AttributeKind.Size, "The size of /dev/shm.") { Default = 64L << 20, Effect = ChangeEffect.Replace },
-        new("stop_timeout", AttributeKind.Integer, "Seconds it is given to stop before it is killed.") { Default = 60L, Minimum = 1, Effect = ChangeEffect.Replace },
-        new("restart", AttributeKind.String, "Docker's restart policy; no when a unit supervises it.") { Default = "no", Choices = ["no", "always", "unless-stopped", "on-failure"] },
-        new("supervised_by", AttributeKind.String, "The systemd unit that starts and stops it, for example patroni.service."),
-        new("labels", AttributeKind.StringMap, "Labels beside the image's own.") { Effect = ChangeEffect.Replace },
-        new("ulimits", AttributeKind.StringMap, "Limits by name, soft:hard or one number for both.") { Effect = ChangeEffect.Replace },
-        new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own; beside none with cap_drop: [ALL].") { Effect = ChangeEffect.Replace },
-        new("cap_drop", AttributeKind.StringList, "Capabilities of Docker's own that it does not get; ALL for none.") { Effect = ChangeEffect.Replace },
-        new("security_opt", AttributeKind.StringList, "Security options, for example no-new-privileges.") { Effect = ChangeEffect.Replace },
-        new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.") { Default = "local", Effect = ChangeEffect.Replace },
-        new("log_options", AttributeKind.StringMap, "Options of the log driver, for example max-size.") { Effect = ChangeEffect.Replace },
-        new("ports", AttributeKind.StringList, "What it listens on in the host's network, for example tcp/5432; checked against other containers of the host."),
-        new("validate", AttributeKind.String, "A shell command that must succeed before the container is made and before the former one is stopped."),
-        new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.") { Default = false, Effect = ChangeEffect.Replace },
-        new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
-    ])
-    {
-        // A unit that is attached to the container may end it when it ends.
-        Computed = ImmutableDictionary<string, ChangeEffect>.Empty
-            .Add(Privileged, ChangeEffect.Replace)
-            .Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
-    };
+    public ResourceSchema Schema { get; } =
+        new(
+            "container",
+            "A container of Docker Engine.",
+            [
+                new("container_name", AttributeKind.String, "Its name; the resource's name when left out.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new(
+                    "image",
+                    AttributeKind.String,
+                    "The image, by tag and digest, or by the tag of an image resource loaded from an archive."
+                )
+                {
+                    Required = true,
+                    Effect = ChangeEffect.Replace,
+                },
+                new("command", AttributeKind.StringList, "The command; the image's own when left out.") { Effect = ChangeEffect.Replace },
+                new("entrypoint", AttributeKind.StringList, "The entry point; the image's own when left out.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new(
+                    "environment",
+                    AttributeKind.StringMap,
+                    "Variables beside the image's own; anyone who may inspect the container reads them, so no secrets."
+                )
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("mounts", AttributeKind.StringList, "Directories of the host: source:target, or source:target:ro.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("network", AttributeKind.String, "The network it joins.") { Default = "host", Effect = ChangeEffect.Replace },
+                new("user", AttributeKind.String, "The user it runs as; the image's own when left out.") { Effect = ChangeEffect.Replace },
+                new("hostname", AttributeKind.String, "Its host name; Docker's choice when left out.") { Effect = ChangeEffect.Replace },
+                new("shm_size", AttributeKind.Size, "The size of /dev/shm.") { Default = 64L << 20, Effect = ChangeEffect.Replace },
+                new("stop_timeout", AttributeKind.Integer, "Seconds it is given to stop before it is killed.")
+                {
+                    Default = 60L,
+                    Minimum = 1,
+                    Effect = ChangeEffect.Replace,
+                },
+                new("restart", AttributeKind.String, "Docker's restart policy; no when a unit supervises it.")
+                {
+                    Default = "no",
+                    Choices = ["no", "always", "unless-stopped", "on-failure"],
+                },
+                new("supervised_by", AttributeKind.String, "The systemd unit that starts and stops it, for example patroni.service."),
+                new("labels", AttributeKind.StringMap, "Labels beside the image's own.") { Effect = ChangeEffect.Replace },
+                new("ulimits", AttributeKind.StringMap, "Limits by name, soft:hard or one number for both.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own; beside none with cap_drop: [ALL].")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("cap_drop", AttributeKind.StringList, "Capabilities of Docker's own that it does not get; ALL for none.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("security_opt", AttributeKind.StringList, "Security options, for example no-new-privileges.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.")
+                {
+                    Default = "local",
+                    Effect = ChangeEffect.Replace,
+                },
+                new("log_options", AttributeKind.StringMap, "Options of the log driver, for example max-size.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new(
+                    "ports",
+                    AttributeKind.StringList,
+                    "What it listens on in the host's network, for example tcp/5432; checked against other containers of the host."
+                ),
+                new(
+                    "validate",
+                    AttributeKind.String,
+                    "A shell command that must succeed before the container is made and before the former one is stopped."
+                ),
+                new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.")
+                {
+                    Default = false,
+                    Effect = ChangeEffect.Replace,
+                },
+                new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
+            ]
+        )
+        {
+            // A unit that is attached to the container may end it when it ends.
+            Computed = ImmutableDictionary<string, ChangeEffect>
+                .Empty.Add(Privileged, ChangeEffect.Replace)
+                .Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
+        };
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
 
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource) =>
-        ContainerSpec.Problems(resource).Select(problem => Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString()));
+        ContainerSpec
+            .Problems(resource)
+            .Select(problem => Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString()));
 
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource)
@@ -61,7 +131,8 @@ public sealed class ContainerProvider : IHostResourceProvider
         var spec = ContainerSpec.Of(resource);
         return new ResourceLinks(
             ["container:" + spec.Name],
-            [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()])
+            [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()]
+        )
         {
             Ports = [.. resource.Spec.List("ports")],
 
@@ -84,7 +155,8 @@ public sealed class ContainerProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => ContainerComparison.Desired(ContainerSpec.Of(resource));
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        ContainerComparison.Desired(ContainerSpec.Of(resource));
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
@@ -96,17 +168,25 @@ public sealed class ContainerProvider : IHostResourceProvider
         return container.Status switch
         {
             // Once the container is kbr's own, a unit with other jobs that starts it at times, such as a backup's, is nobody's concern.
-            200 when units?.Problem(spec.Name) is { } problem
-                && !ContainerComparison.IsOurs(container.Json) => new Observation.Unknown(problem),
+            200 when units?.Problem(spec.Name) is { } problem && !ContainerComparison.IsOurs(container.Json) => new Observation.Unknown(
+                problem
+            ),
             200 => new Observation.Present(
-                ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200, units))
+                ContainerComparison.Observed(spec, container.Json, snapshot.Get(new ImageRead(spec.Image)), former.Status == 200, units)
+            )
             {
                 Note = units?.Note,
             },
-            404 => new Observation.Absent(Join(former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null, units?.Note))
+            404 => new Observation.Absent(
+                Join(
+                    former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null,
+                    units?.Note
+                )
+            )
             {
                 Foreign = units is { Replaceable.IsEmpty: false }
-                    ? Comparable.None.Add(ForeignUnits.Attribute, new(units.Value)) : Comparable.None,
+                    ? Comparable.None.Add(ForeignUnits.Attribute, new(units.Value))
+                    : Comparable.None,
             },
             0 => new Observation.Unknown("Docker Engine does not answer on this host"),
             var status => new Observation.Unknown($"Docker Engine answers {status} when asked for the container {spec.Name}"),
@@ -117,7 +197,10 @@ public sealed class ContainerProvider : IHostResourceProvider
     public Script Render(ResourceChange change)
     {
         var script = new ContainerScript(
-            ContainerSpec.Of(change.Resource), change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None), change.Adopt);
+            ContainerSpec.Of(change.Resource),
+            change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None),
+            change.Adopt
+        );
         var text = change.Operation switch
         {
             ResourceOperation.Delete => script.Delete(),
@@ -128,5 +211,8 @@ public sealed class ContainerProvider : IHostResourceProvider
         return new Script(text) { Deadline = TimeSpan.FromSeconds(180) + (2 * script.StopTimeout) };
     }
 
-    private static string? Join(string? first, string? second) => first is null ? second : second is null ? first : $"{first}; {second}";
+    private static string? Join(string? first, string? second) =>
+        first is null ? second
+        : second is null ? first
+        : $"{first}; {second}";
 }

@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.Providers.Container;
 /// <summary>Renders the shell that makes, changes and removes a container.</summary>
 /// <param name="spec">The container as wanted.</param>
 /// <param name="foreignUnits">The units that start the container and are not kbr's, one on each line; empty for none.</param>
-/// <param name="adopts">Whether the container belonged to somebody else before kbr: then it is kept. One that was put in the place of kbr's own is drift, and removed.</param>
+/// <param name="adopts">Whether the container belonged to somebody else before kbr: then it is kept. One that was put in the place of kbr's
+/// own is drift, and removed.</param>
 internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, bool adopts)
 {
     private const string KeptSuffix = ".before-kbr";
@@ -19,7 +20,8 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
     /// <summary>How long the container may take to stop.</summary>
     public TimeSpan StopTimeout => TimeSpan.FromSeconds(spec.StopTimeout);
 
-    /// <summary>Makes the container in place of whatever has its name. The old one is kept, renamed and stopped, until the new one has settled, and comes back when it does not.</summary>
+    /// <summary>Makes the container in place of whatever has its name. The old one is kept, renamed and stopped, until the new one has
+    /// settled, and comes back when it does not.</summary>
     /// <param name="takeOver">Whether a container of that name which this resource did not make may be taken down.</param>
     public string Put(bool takeOver)
     {
@@ -31,10 +33,15 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                 exit 1
             fi
 
-            """);
+            """
+        );
         if (spec.Validate is not null)
         {
-            script.Append(CultureInfo.InvariantCulture, $"said=$(sh -c {Quote(spec.Validate)} 2>&1 </dev/null) || {{ echo \"the container {spec.Name} is not made: ${{said:-its validate command failed}}\" >&2; exit 1; }}\n");
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"said=$(sh -c {Quote(spec.Validate)} 2>&1 </dev/null) || {{ echo \"the container {spec.Name} is not "
+                    + $"made: ${{said:-its validate command failed}}\" >&2; exit 1; }}\n"
+            );
         }
 
         foreach (var mount in spec.Mounts)
@@ -51,7 +58,8 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                     exit 1
                 fi
 
-                """);
+                """
+            );
         }
 
         script.Append(
@@ -96,11 +104,15 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
             }
             {{{RenderCreate()}}} >/dev/null || fail "the container $name could not be made"
 
-            """);
+            """
+        );
         // The unit starts its container by itself; here only when it had it running before.
-        script.Append(spec.SupervisedBy is null
-            ? "if start && settled; then :; else fail \"the container $name did not stay up\"; fi\n"
-            : "if [ -n \"$ran\" ] && [ -n \"$supervised\" ]; then\n    if start && settled; then :; else fail \"the container $name did not stay up\"; fi\nfi\n");
+        script.Append(
+            spec.SupervisedBy is null
+                ? "if start && settled; then :; else fail \"the container $name did not stay up\"; fi\n"
+                : "if [ -n \"$ran\" ] && [ -n \"$supervised\" ]; then\n    if start && settled; then :; else fail "
+                    + "\"the container $name did not stay up\"; fi\nfi\n"
+        );
         script.Append("drop_former\n)\n");
         return script.ToString();
     }
@@ -131,149 +143,171 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                     exit 1
                 fi
 
-                """);
+                """
+            );
         }
 
         if (changed.Contains(ContainerProvider.Leftover))
         {
-            script.Append(spec.SupervisedBy is null
-                ? "settled || { echo \"the container $name does not stay up, so the former one is kept as $former\" >&2; exit 1; }\n"
-                : "").Append("drop_former\n");
+            script
+                .Append(
+                    spec.SupervisedBy is null
+                        ? "settled || { echo \"the container $name does not stay up, so the former one is kept as $former\" "
+                            + ">&2; exit 1; }\n"
+                        : ""
+                )
+                .Append("drop_former\n");
         }
 
         return script.Append(")\n").ToString();
     }
 
     /// <summary>Stops and removes the container and what an interrupted replacement left.</summary>
-    public string Delete() => "(\n" + RenderFunctions() +
-        """
-        for each in "$name" "$former"; do
-            if exists "$each"; then
-                stop "$each"
-                docker rm -f -- "$each" >/dev/null
-            fi
-        done
-        )
+    public string Delete() =>
+        "(\n"
+        + RenderFunctions()
+        + """
+            for each in "$name" "$former"; do
+                if exists "$each"; then
+                    stop "$each"
+                    docker rm -f -- "$each" >/dev/null
+                fi
+            done
+            )
 
-        """;
+            """;
 
     private string RenderFunctions() =>
         $$$"""
-        name={{{Quote(spec.Name)}}}
-        former={{{Quote(spec.FormerName)}}}
-        unit={{{Quote(spec.SupervisedBy ?? "")}}}
-        find_supervisor() {
-            supervised=
-            if [ -n "$unit" ] && [ "$(systemctl show -p LoadState --value -- "$unit")" = loaded ]; then supervised=yes; fi
-        }
-        find_supervisor
-        {{{ForeignUnitScript.Render(foreignUnits, spec.Name)}}}
-        # From the list, so that an engine that fails is not taken for a container that is missing.
-        exists() {
-            found=$(docker container ls -a --format '{{.Names}}') || exit 1
-            case "
-        $found
-        " in
-            *"
-        $1
-        "*) return 0 ;;
-            esac
-            return 1
-        }
-        state() (docker container inspect -f '{{.State.Status}}' "$1")
-        runs() { case $(state "$1") in running | paused | restarting) return 0 ;; *) return 1 ;; esac; }
-        supervisor_active() {
-            [ -n "$supervised" ] || return 1
-            case $(systemctl show -p ActiveState --value -- "$unit") in inactive | failed) return 1 ;; *) return 0 ;; esac
-        }
-        # Through the unit first, which would start it again.
-        stop() {
-            goes=
-            if runs "$1"; then goes=$(docker container inspect -f '{{.HostConfig.AutoRemove}}' "$1"); fi
-            if supervisor_active; then systemctl stop -- "$unit"; fi
-            if runs "$1"; then docker stop -t {{{spec.StopTimeout}}} "$1" >/dev/null || if exists "$1"; then exit 1; fi; fi
-            # The engine removes it by itself, a moment after it has stopped.
-            if [ "$goes" = true ]; then
-                end=$(($(date +%s) + 30))
-                while exists "$1" && [ "$(date +%s)" -lt "$end" ]; do sleep 0.2; done
-                if exists "$1"; then docker rm -f -- "$1" >/dev/null; fi
-            fi
-        }
-        # Why the engine could not start it, and the end of its log, each where there is one.
-        quote_last_words() {
-            words=$(docker container inspect -f '{{.State.Error}}' "$name") || words=
-            if [ -n "$words" ]; then printf '%s\n' "$words" >&2; fi
-            words=$(docker logs --tail 20 -- "$name" 2>&1) || words=
-            if [ -n "$words" ]; then printf 'its log ends with:\n%s\n' "$words" >&2; else echo "its log is empty" >&2; fi
-        }
-        # What kbr made is removed, and what was put in its place; what was there before kbr is kept, stopped, under another name.
-        drop_former() {
-            if exists "$former"; then
-                if {{{(adopts ? "false" : "true")}}} || [ -n "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$former")" ]; then
-                    docker rm -f -- "$former" >/dev/null
-                else
-                    kept=$name{{{KeptSuffix}}}
-                    number=1
-                    while exists "$kept"; do
-                        number=$((number + 1))
-                        kept=$name{{{KeptSuffix}}}.$number
-                    done
-                    if runs "$former"; then docker stop -t {{{spec.StopTimeout}}} "$former" >/dev/null; fi
-                    docker update --restart no "$former" >/dev/null
-                    docker rename "$former" "$kept"
-                fi
-            fi
-        }
-        start() {
-            if [ -n "$supervised" ]; then
-                systemctl reset-failed -- "$unit" 2>/dev/null || :
-                systemctl start -- "$unit" >&2
-            else
-                docker start "$name" >/dev/null
-            fi
-        }
-        # Runs, is healthy where the image has a check, and stays so in one and the same run for a second.
-        settled() {
-            end=$(($(date +%s) + 60))
-            seen=
-            times=0
-            began=
-            ended=0
-            while [ "$(date +%s)" -lt "$end" ]; do
-                now=$(docker container inspect -f '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.StartedAt}}' "$name") || return 1
-                case $now in
-                "running none "* | "running healthy "*)
-                    if [ "$now" = "$seen" ]; then times=$((times + 1)); else seen=$now times=0; fi
-                    if [ "$times" -ge 5 ]; then return 0; fi
-                    ;;
-                "exited "* | "dead "*)
-                    # With nobody to start it again there is nothing to wait for.
-                    if [ -z "$supervised" ] && [ {{{Quote(spec.Restart)}}} = no ]; then return 1; fi
-                    # Each time it was started is one: what has ended so often does not stay.
-                    if [ "${now##* }" != "$began" ]; then began=${now##* } ended=$((ended + 1)); fi
-                    if [ "$ended" -ge {{{Starts}}} ]; then return 1; fi
-                    seen=
-                    ;;
-                *) seen= ;;
+            name={{{Quote(spec.Name)}}}
+            former={{{Quote(spec.FormerName)}}}
+            unit={{{Quote(spec.SupervisedBy ?? "")}}}
+            find_supervisor() {
+                supervised=
+                if [ -n "$unit" ] && [ "$(systemctl show -p LoadState --value -- "$unit")" = loaded ]; then supervised=yes; fi
+            }
+            find_supervisor
+            {{{ForeignUnitScript.Render(foreignUnits, spec.Name)}}}
+            # From the list, so that an engine that fails is not taken for a container that is missing.
+            exists() {
+                found=$(docker container ls -a --format '{{.Names}}') || exit 1
+                case "
+            $found
+            " in
+                *"
+            $1
+            "*) return 0 ;;
                 esac
-                sleep 0.2
-            done
-            return 1
-        }
+                return 1
+            }
+            state() (docker container inspect -f '{{.State.Status}}' "$1")
+            runs() { case $(state "$1") in running | paused | restarting) return 0 ;; *) return 1 ;; esac; }
+            supervisor_active() {
+                [ -n "$supervised" ] || return 1
+                case $(systemctl show -p ActiveState --value -- "$unit") in inactive | failed) return 1 ;; *) return 0 ;; esac
+            }
+            # Through the unit first, which would start it again.
+            stop() {
+                goes=
+                if runs "$1"; then goes=$(docker container inspect -f '{{.HostConfig.AutoRemove}}' "$1"); fi
+                if supervisor_active; then systemctl stop -- "$unit"; fi
+                if runs "$1"; then docker stop -t {{{spec.StopTimeout}}} "$1" >/dev/null || if exists "$1"; then exit 1; fi; fi
+                # The engine removes it by itself, a moment after it has stopped.
+                if [ "$goes" = true ]; then
+                    end=$(($(date +%s) + 30))
+                    while exists "$1" && [ "$(date +%s)" -lt "$end" ]; do sleep 0.2; done
+                    if exists "$1"; then docker rm -f -- "$1" >/dev/null; fi
+                fi
+            }
+            # Why the engine could not start it, and the end of its log, each where there is one.
+            quote_last_words() {
+                words=$(docker container inspect -f '{{.State.Error}}' "$name") || words=
+                if [ -n "$words" ]; then printf '%s\n' "$words" >&2; fi
+                words=$(docker logs --tail 20 -- "$name" 2>&1) || words=
+                if [ -n "$words" ]; then printf 'its log ends with:\n%s\n' "$words" >&2; else echo "its log is empty" >&2; fi
+            }
+            # What kbr made is removed, and what was put in its place; what was there before kbr is kept, stopped, under another name.
+            drop_former() {
+                if exists "$former"; then
+                    if {{{(
+                adopts ? "false" : "true"
+            )}}} || [ -n "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$former")" ]; then
+                        docker rm -f -- "$former" >/dev/null
+                    else
+                        kept=$name{{{KeptSuffix}}}
+                        number=1
+                        while exists "$kept"; do
+                            number=$((number + 1))
+                            kept=$name{{{KeptSuffix}}}.$number
+                        done
+                        if runs "$former"; then docker stop -t {{{spec.StopTimeout}}} "$former" >/dev/null; fi
+                        docker update --restart no "$former" >/dev/null
+                        docker rename "$former" "$kept"
+                    fi
+                fi
+            }
+            start() {
+                if [ -n "$supervised" ]; then
+                    systemctl reset-failed -- "$unit" 2>/dev/null || :
+                    systemctl start -- "$unit" >&2
+                else
+                    docker start "$name" >/dev/null
+                fi
+            }
+            # Runs, is healthy where the image has a check, and stays so in one and the same run for a second.
+            settled() {
+                end=$(($(date +%s) + 60))
+                seen=
+                times=0
+                began=
+                ended=0
+                while [ "$(date +%s)" -lt "$end" ]; do
+                    now=$(docker container inspect -f '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.StartedAt}}' "$name") || return 1
+                    case $now in
+                    "running none "* | "running healthy "*)
+                        if [ "$now" = "$seen" ]; then times=$((times + 1)); else seen=$now times=0; fi
+                        if [ "$times" -ge 5 ]; then return 0; fi
+                        ;;
+                    "exited "* | "dead "*)
+                        # With nobody to start it again there is nothing to wait for.
+                        if [ -z "$supervised" ] && [ {{{Quote(spec.Restart)}}} = no ]; then return 1; fi
+                        # Each time it was started is one: what has ended so often does not stay.
+                        if [ "${now##* }" != "$began" ]; then began=${now##* } ended=$((ended + 1)); fi
+                        if [ "$ended" -ge {{{Starts}}} ]; then return 1; fi
+                        seen=
+                        ;;
+                    *) seen= ;;
+                    esac
+                    sleep 0.2
+                done
+                return 1
+            }
 
-        """;
+            """;
 
     private string RenderOwnership() =>
         $$$"""
-            if [ "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$name")" != {{{Quote(spec.Address.ToString())}}} ]; then
-                echo "there is a container $name that was not made by this resource; adopt it with --adopt {{{spec.Address}}}" >&2
-                exit 1
-            fi
-        """;
+                if [ "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$name")" != {{{Quote(
+                spec.Address.ToString()
+            )}}} ]; then
+                    echo "there is a container $name that was not made by this resource; adopt it with --adopt {{{spec.Address}}}" >&2
+                    exit 1
+                fi
+            """;
 
     private string RenderCreate()
     {
-        var words = new List<string> { "--name", spec.Name, "--label", $"{ContainerComparison.AddressLabel}={spec.Address}", "--pull", "never", "--network", spec.Network };
+        var words = new List<string>
+        {
+            "--name",
+            spec.Name,
+            "--label",
+            $"{ContainerComparison.AddressLabel}={spec.Address}",
+            "--pull",
+            "never",
+            "--network",
+            spec.Network,
+        };
         Add("--restart", spec.Restart);
         Add("--stop-timeout", spec.StopTimeout.ToString(CultureInfo.InvariantCulture));
         Add("--shm-size", spec.ShmSize.ToString(CultureInfo.InvariantCulture));

@@ -74,7 +74,10 @@ internal sealed record ContainerSpec
             Entrypoint = spec.List("entrypoint") is { Count: > 0 } entrypoint ? [.. entrypoint] : null,
             Environment = spec.Map("environment"),
             Mounts = [.. spec.List("mounts").Select(text => BindMount.TryParse(text, out var mount) ? mount : null).OfType<BindMount>()],
-            Network = spec.OptionalString("network") is { } network && network != "default" ? network : spec.Has("network") ? "bridge" : "host",
+            Network =
+                spec.OptionalString("network") is { } network && network != "default" ? network
+                : spec.Has("network") ? "bridge"
+                : "host",
             User = spec.OptionalString("user"),
             Hostname = spec.OptionalString("hostname"),
             ShmSize = spec.Integer("shm_size") ?? 64L << 20,
@@ -82,7 +85,12 @@ internal sealed record ContainerSpec
             Restart = spec.OptionalString("restart") ?? "no",
             SupervisedBy = spec.OptionalString("supervised_by"),
             Labels = spec.Map("labels"),
-            Ulimits = spec.Map("ulimits").ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value.Contains(':', StringComparison.Ordinal) ? pair.Value : $"{pair.Value}:{pair.Value}", StringComparer.Ordinal),
+            Ulimits = spec.Map("ulimits")
+                .ToImmutableSortedDictionary(
+                    pair => pair.Key,
+                    pair => pair.Value.Contains(':', StringComparison.Ordinal) ? pair.Value : $"{pair.Value}:{pair.Value}",
+                    StringComparer.Ordinal
+                ),
             CapAdd = [.. spec.List("cap_add").Select(Capability).Order(StringComparer.Ordinal)],
             CapDrop = [.. spec.List("cap_drop").Select(Capability).Order(StringComparer.Ordinal)],
             SecurityOpt = [.. spec.List("security_opt").Select(SecurityOption).Order(StringComparer.Ordinal)],
@@ -112,7 +120,11 @@ internal sealed record ContainerSpec
     {
         var spec = resource.Spec;
         var name = NameOf(resource);
-        if (name.Length < 2 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-'))
+        if (
+            name.Length < 2
+            || !char.IsAsciiLetterOrDigit(name[0])
+            || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-')
+        )
         {
             yield return $"'{name}' is not a container name";
         }
@@ -127,14 +139,20 @@ internal sealed record ContainerSpec
             yield return $"mount '{mount}' is not source:target or source:target:ro with absolute paths of directories";
         }
 
-        foreach (var twice in spec.List("mounts").Where(mount => BindMount.TryParse(mount, out _)).GroupBy(mount => mount.Split(':')[1].TrimEnd('/')).Where(group => group.Count() > 1))
+        foreach (
+            var twice in spec.List("mounts")
+                .Where(mount => BindMount.TryParse(mount, out _))
+                .GroupBy(mount => mount.Split(':')[1].TrimEnd('/'))
+                .Where(group => group.Count() > 1)
+        )
         {
             yield return $"two mounts have the target {twice.Key}";
         }
 
         if (spec.Has("supervised_by") && spec.OptionalString("restart") is { } restart && restart != "no")
         {
-            yield return $"restart is '{restart}' but the unit {spec.String("supervised_by")} supervises the container: two supervisors would fight, so restart must be 'no'";
+            yield return $"restart is '{restart}' but the unit {spec.String("supervised_by")} supervises the container: two "
+                + $"supervisors would fight, so restart must be 'no'";
         }
 
         foreach (var port in spec.List("ports").Where(port => !IsPort(port)))
@@ -142,7 +160,11 @@ internal sealed record ContainerSpec
             yield return $"port '{port}' is not tcp/NUMBER or udp/NUMBER";
         }
 
-        foreach (var capability in spec.List("cap_add").Concat(spec.List("cap_drop")).Where(capability => !Capability(capability).All(letter => char.IsAsciiLetterUpper(letter) || letter == '_')))
+        foreach (
+            var capability in spec.List("cap_add")
+                .Concat(spec.List("cap_drop"))
+                .Where(capability => !Capability(capability).All(letter => char.IsAsciiLetterUpper(letter) || letter == '_'))
+        )
         {
             yield return $"'{capability}' is not a capability such as NET_ADMIN, or ALL";
         }
@@ -152,27 +174,39 @@ internal sealed record ContainerSpec
             yield return $"the capability {both} is in cap_add and in cap_drop";
         }
 
-        foreach (var option in spec.List("security_opt").Where(option => SecurityOption(option) != "no-new-privileges" && !option.Contains('=', StringComparison.Ordinal)))
+        foreach (
+            var option in spec.List("security_opt")
+                .Where(option => SecurityOption(option) != "no-new-privileges" && !option.Contains('=', StringComparison.Ordinal))
+        )
         {
             yield return $"security_opt '{option}' is neither no-new-privileges nor NAME=VALUE";
         }
 
         foreach (var (limit, value) in spec.Map("ulimits"))
         {
-            if (value.Split(':') is not ({ Length: 1 or 2 } numbers) || !numbers.All(number => long.TryParse(number, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)))
+            if (
+                value.Split(':') is not ({ Length: 1 or 2 } numbers)
+                || !numbers.All(number => long.TryParse(number, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _))
+            )
             {
                 yield return $"ulimit {limit} '{value}' is not soft:hard";
             }
         }
 
-        foreach (var key in spec.Map("environment").Keys.Concat(spec.Map("labels").Keys).Where(key => key.Length == 0 || key.Contains('=', StringComparison.Ordinal)))
+        foreach (
+            var key in spec.Map("environment")
+                .Keys.Concat(spec.Map("labels").Keys)
+                .Where(key => key.Length == 0 || key.Contains('=', StringComparison.Ordinal))
+        )
         {
             yield return $"'{key}' cannot be the name of a variable or label";
         }
     }
 
     private static bool IsPort(string text) =>
-        text.Split('/') is ["tcp" or "udp", var number] && ushort.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0;
+        text.Split('/') is ["tcp" or "udp", var number]
+        && ushort.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+        && port > 0;
 
     private static string NameOf(Resource resource) => resource.Spec.OptionalString("container_name") ?? resource.Address.Name;
 }

@@ -13,13 +13,17 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     private const string Encoding = "encoding";
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("database", "A database of a PostgreSQL cluster.",
-    [
-        new("database", AttributeKind.String, "Its name; the resource's name when left out."),
-        new(Owner, AttributeKind.String, "The role that owns it.") { Required = true },
-        new(Encoding, AttributeKind.String, "Its character set; fixed when it is made.") { Default = "UTF8" },
-        .. ClusterConnection.Attributes,
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "database",
+            "A database of a PostgreSQL cluster.",
+            [
+                new("database", AttributeKind.String, "Its name; the resource's name when left out."),
+                new(Owner, AttributeKind.String, "The role that owns it.") { Required = true },
+                new(Encoding, AttributeKind.String, "Its character set; fixed when it is made.") { Default = "UTF8" },
+                .. ClusterConnection.Attributes,
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => true;
@@ -50,9 +54,8 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
-        .Add(Owner, new(resource.Spec.String(Owner)))
-        .Add(Encoding, new(EncodingOf(resource)));
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        Comparable.None.Add(Owner, new(resource.Spec.String(Owner))).Add(Encoding, new(EncodingOf(resource)));
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -60,9 +63,13 @@ public sealed class DatabaseProvider : IGroupResourceProvider
         var connection = ClusterConnection.Of(resource);
         var answer = LeaderAnswer.Of(connection, Query(resource, connection), members);
         return answer.Instead
-            ?? (answer.Row.At("found") is { } found
-                ? new Observation.Present(Comparable.None.Add(Owner, new(found.Text(Owner) ?? "")).Add(Encoding, new(found.Text(Encoding) ?? "")))
-                : new Observation.Absent());
+            ?? (
+                answer.Row.At("found") is { } found
+                    ? new Observation.Present(
+                        Comparable.None.Add(Owner, new(found.Text(Owner) ?? "")).Add(Encoding, new(found.Text(Encoding) ?? ""))
+                    )
+                    : new Observation.Absent()
+            );
     }
 
     /// <inheritdoc />
@@ -72,7 +79,9 @@ public sealed class DatabaseProvider : IGroupResourceProvider
         if (change.Operation == ResourceOperation.Update && change.Changed.Contains(Encoding))
         {
             throw new ChangeFailedException(
-                $"the encoding of database {NameOf(change.Resource)} was fixed when it was made; take a dump, drop it and restore into a new one, or correct 'encoding'");
+                $"the encoding of database {NameOf(change.Resource)} was fixed when it was made; take a dump, drop it "
+                    + $"and restore into a new one, or correct 'encoding'"
+            );
         }
 
         var session = new LeaderSession(group, ClusterConnection.Of(change.Resource), timeout: TimeSpan.FromMinutes(5));
@@ -94,7 +103,8 @@ public sealed class DatabaseProvider : IGroupResourceProvider
         [
             SqlStatement.RunWhere(
                 $"CREATE DATABASE {database} OWNER {owner} ENCODING {SqlText.Literal(EncodingOf(resource))} TEMPLATE template0",
-                $"NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {SqlText.Literal(NameOf(resource))})"),
+                $"NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {SqlText.Literal(NameOf(resource))})"
+            ),
             SqlStatement.Run($"ALTER DATABASE {database} OWNER TO {owner}"),
         ];
     }
@@ -102,15 +112,20 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     private static string NameOf(Resource resource) => resource.Spec.OptionalString("database") ?? resource.Address.Name;
 
     // As pg_encoding_to_char writes the usual one; others are taken as PostgreSQL lists them.
-    private static string EncodingOf(Resource resource) => resource.Spec.String(Encoding).ToUpperInvariant() switch
-    {
-        "UTF-8" or "UTF8" or "UNICODE" => "UTF8",
-        var name => name,
-    };
+    private static string EncodingOf(Resource resource) =>
+        resource.Spec.String(Encoding).ToUpperInvariant() switch
+        {
+            "UTF-8" or "UTF8" or "UNICODE" => "UTF8",
+            var name => name,
+        };
 
-    private static SqlRead Query(Resource resource, ClusterConnection connection) => connection.Sql(
-        $"""
-        SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(d) FROM (
-          SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = {SqlText.Literal(NameOf(resource))}) d) AS found
-        """);
+    private static SqlRead Query(Resource resource, ClusterConnection connection) =>
+        connection.Sql(
+            $"""
+            SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(d) FROM (
+              SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = {SqlText.Literal(
+                NameOf(resource)
+            )}) d) AS found
+            """
+        );
 }

@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Directory;
 
-/// <summary>A directory with its owner, group and mode. What is in it is not looked at and never changed; what must not be in it takes the whole directory out of the way, under another name.</summary>
+/// <summary>A directory with its owner, group and mode. What is in it is not looked at and never changed; what must not be in it takes the
+/// whole directory out of the way, under another name.</summary>
 public sealed class DirectoryProvider : IHostResourceProvider
 {
     private const string Holds = "holds";
@@ -17,23 +18,47 @@ public sealed class DirectoryProvider : IHostResourceProvider
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromMinutes(2);
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("directory", "A directory with owner, group and mode; its content is left alone.",
-    [
-        new("path", AttributeKind.Path, "Where it is; its parent must exist or be declared.") { Required = true, Effect = ChangeEffect.Replace },
-        new("owner", AttributeKind.String, "Owner, a name or a number.") { Default = "root" },
-        new("group", AttributeKind.String, "Group, a name or a number.") { Default = "root" },
-        new("mode", AttributeKind.Mode, "Permissions in octal.") { Default = "0755" },
-        new("data", AttributeKind.Boolean, "Whether it holds data: then destroy leaves it unless deleting data is asked for.") { Default = false },
-        new("set_aside_with", AttributeKind.String, "The name of an entry that must not be in it, such as PG_VERSION where data directories are to be in it and it is to be none. With that entry it is renamed to PATH.before-kbr, and an empty one takes its place."),
-        new(Root, AttributeKind.Path, "A directory above it that may have that entry instead, such as a volume that is mounted at a data directory. With that entry all that is in it is moved to PATH.before-kbr."),
-        new(Keeps, AttributeKind.StringList, "The names of entries of that directory which stay where they are."),
-        new("used_by", AttributeKind.String, "The container that is stopped before the directory is renamed."),
-        new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
-    ])
-    {
-        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Holds, ChangeEffect.Disruptive).Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
-        MadeAnewFor = ImmutableHashSet.Create(Holds),
-    };
+    public ResourceSchema Schema { get; } =
+        new(
+            "directory",
+            "A directory with owner, group and mode; its content is left alone.",
+            [
+                new("path", AttributeKind.Path, "Where it is; its parent must exist or be declared.")
+                {
+                    Required = true,
+                    Effect = ChangeEffect.Replace,
+                },
+                new("owner", AttributeKind.String, "Owner, a name or a number.") { Default = "root" },
+                new("group", AttributeKind.String, "Group, a name or a number.") { Default = "root" },
+                new("mode", AttributeKind.Mode, "Permissions in octal.") { Default = "0755" },
+                new("data", AttributeKind.Boolean, "Whether it holds data: then destroy leaves it unless deleting data is asked for.")
+                {
+                    Default = false,
+                },
+                new(
+                    "set_aside_with",
+                    AttributeKind.String,
+                    "The name of an entry that must not be in it, such as PG_VERSION where data directories are to be in "
+                        + "it and it is to be none. With that entry it is renamed to PATH.before-kbr, and an empty one takes "
+                        + "its place."
+                ),
+                new(
+                    Root,
+                    AttributeKind.Path,
+                    "A directory above it that may have that entry instead, such as a volume that is mounted at a data "
+                        + "directory. With that entry all that is in it is moved to PATH.before-kbr."
+                ),
+                new(Keeps, AttributeKind.StringList, "The names of entries of that directory which stay where they are."),
+                new("used_by", AttributeKind.String, "The container that is stopped before the directory is renamed."),
+                new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
+            ]
+        )
+        {
+            Computed = ImmutableDictionary<string, ChangeEffect>
+                .Empty.Add(Holds, ChangeEffect.Disruptive)
+                .Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
+            MadeAnewFor = ImmutableHashSet.Create(Holds),
+        };
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => resource.Spec.Boolean("data");
@@ -50,20 +75,17 @@ public sealed class DirectoryProvider : IHostResourceProvider
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource) =>
-    [
-        Stat(resource),
-        .. Unwanted(resource),
-        .. IsSupervised(resource) ? [new ServicesRead()] : Array.Empty<Read>(),
-    ];
+        [Stat(resource), .. Unwanted(resource), .. IsSupervised(resource) ? [new ServicesRead()] : Array.Empty<Read>()];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
-        .Add("path", new(resource.Spec.String("path")))
-        .Add("owner", new(resource.Spec.String("owner")))
-        .Add("group", new(resource.Spec.String("group")))
-        .Add("mode", new(resource.Spec.String("mode")))
-        .AddRange(Unwanted(resource).IsEmpty ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))])
-        .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(ForeignUnits.None))] : []);
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        Comparable
+            .None.Add("path", new(resource.Spec.String("path")))
+            .Add("owner", new(resource.Spec.String("owner")))
+            .Add("group", new(resource.Spec.String("group")))
+            .Add("mode", new(resource.Spec.String("mode")))
+            .AddRange(Unwanted(resource).IsEmpty ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))])
+            .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(ForeignUnits.None))] : []);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
@@ -82,25 +104,44 @@ public sealed class DirectoryProvider : IHostResourceProvider
         }
 
         var isUnwanted = found is not null;
-        // Only while there is something to be set aside do they matter here: whoever starts the container would start it on the empty directory.
-        var units = isUnwanted && IsSupervised(resource)
-            ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), resource.Spec.String("used_by"), resource.Spec.String("supervised_by"))
-            : null;
-        return new Observation.Present(Comparable.None
-            .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units?.Value ?? ForeignUnits.None))] : [])
-            .AddRange(Unwanted(resource).IsEmpty ? [] : [KeyValuePair.Create(Holds, new AttributeValue(found is null ? Without(resource) : Entry(resource, found)))])
-            .Add("path", new(path))
-            // Where it is to come out of a directory above, it is not there yet.
-            .AddRange(stat is null ? [] :
-            [
-                KeyValuePair.Create("owner", new AttributeValue(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User))),
-                KeyValuePair.Create("group", new AttributeValue(SameForm(resource.Spec.String("group"), stat.Gid, stat.Group))),
-                KeyValuePair.Create("mode", new AttributeValue(stat.Mode)),
-            ]))
+        // Only while there is something to be set aside do they matter here: whoever starts the container would start it on the empty
+        // directory.
+        var units =
+            isUnwanted && IsSupervised(resource)
+                ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), resource.Spec.String("used_by"), resource.Spec.String("supervised_by"))
+                : null;
+        return new Observation.Present(
+            Comparable
+                .None.AddRange(
+                    IsSupervised(resource)
+                        ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units?.Value ?? ForeignUnits.None))]
+                        : []
+                )
+                .AddRange(
+                    Unwanted(resource).IsEmpty
+                        ? []
+                        : [KeyValuePair.Create(Holds, new AttributeValue(found is null ? Without(resource) : Entry(resource, found)))]
+                )
+                .Add("path", new(path))
+                // Where it is to come out of a directory above, it is not there yet.
+                .AddRange(
+                    stat is null
+                        ? []
+                        :
+                        [
+                            KeyValuePair.Create("owner", new AttributeValue(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User))),
+                            KeyValuePair.Create("group", new AttributeValue(SameForm(resource.Spec.String("group"), stat.Gid, stat.Group))),
+                            KeyValuePair.Create("mode", new AttributeValue(stat.Mode)),
+                        ]
+                )
+        )
         {
-            Note = found is null ? null
-                : IsWithin(resource, found) ? $"what is there is kept as {path}{DirectoryScripts.AsideSuffix}, and an empty directory takes its place"
-                : $"what is in {PathRules.Parent(found.Path)} is kept as {path}{DirectoryScripts.AsideSuffix}, and an empty directory is made beside it",
+            Note =
+                found is null ? null
+                : IsWithin(resource, found)
+                    ? $"what is there is kept as {path}{DirectoryScripts.AsideSuffix}, and an empty directory takes its place"
+                : $"what is in {PathRules.Parent(found.Path)} is kept as {path}{DirectoryScripts.AsideSuffix}, and an "
+                    + $"empty directory is made beside it",
         };
     }
 
@@ -124,13 +165,21 @@ public sealed class DirectoryProvider : IHostResourceProvider
             keeps={Script.Quote($" {string.Join(' ', spec.Has(Keeps) ? spec.List(Keeps) : [])} ")}
             stop_timeout={(int)s_stopTimeout.TotalSeconds}
             {DirectoryScripts.Start}
-            {ForeignUnitScript.Render(change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None), spec.OptionalString("used_by") ?? "")}
+            {ForeignUnitScript.Render(
+                change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None),
+                spec.OptionalString("used_by") ?? ""
+            )}
             """;
         return change.Operation switch
         {
             // Cut off after the entry was moved out of a directory above, that is gone on with.
             ResourceOperation.Create => new Script(head + DirectoryScripts.SetRootAside + DirectoryScripts.Create),
-            ResourceOperation.Update when change.Changed.Contains(Holds) => new Script(head + DirectoryScripts.SetAside + DirectoryScripts.SetRootAside + DirectoryScripts.Create) { Deadline = s_stopTimeout + TimeSpan.FromMinutes(10) },
+            ResourceOperation.Update when change.Changed.Contains(Holds) => new Script(
+                head + DirectoryScripts.SetAside + DirectoryScripts.SetRootAside + DirectoryScripts.Create
+            )
+            {
+                Deadline = s_stopTimeout + TimeSpan.FromMinutes(10),
+            },
             ResourceOperation.Update => new Script(head + DirectoryScripts.Update),
             ResourceOperation.Delete => new Script(head + DirectoryScripts.Delete) { Deadline = TimeSpan.FromMinutes(30) },
             _ => throw new InvalidOperationException("a directory is never replaced: another path is another directory"),
@@ -140,14 +189,23 @@ public sealed class DirectoryProvider : IHostResourceProvider
     private static StatRead Stat(Resource resource) => new(resource.Spec.String("path"));
 
     // The entry that must not be there, in the directory itself and at the root above it.
-    private static ImmutableArray<StatRead> Unwanted(Resource resource) => resource.Spec.OptionalString("set_aside_with") is not { } name ? []
-        : [.. new[] { resource.Spec.String("path"), resource.Spec.OptionalString(Root) }.OfType<string>().Select(path => new StatRead($"{path}/{name}"))];
+    private static ImmutableArray<StatRead> Unwanted(Resource resource) =>
+        resource.Spec.OptionalString("set_aside_with") is not { } name
+            ? []
+            :
+            [
+                .. new[] { resource.Spec.String("path"), resource.Spec.OptionalString(Root) }
+                    .OfType<string>()
+                    .Select(path => new StatRead($"{path}/{name}")),
+            ];
 
-    private static bool IsSupervised(Resource resource) => !Unwanted(resource).IsEmpty && resource.Spec.Has("used_by") && resource.Spec.Has("supervised_by");
+    private static bool IsSupervised(Resource resource) =>
+        !Unwanted(resource).IsEmpty && resource.Spec.Has("used_by") && resource.Spec.Has("supervised_by");
 
     private static bool IsWithin(Resource resource, StatRead entry) => PathRules.Parent(entry.Path) == resource.Spec.String("path");
 
-    private static string Entry(Resource resource, StatRead entry) => IsWithin(resource, entry) ? resource.Spec.String("set_aside_with") : entry.Path;
+    private static string Entry(Resource resource, StatRead entry) =>
+        IsWithin(resource, entry) ? resource.Spec.String("set_aside_with") : entry.Path;
 
     private static string Without(Resource resource) => $"no {resource.Spec.String("set_aside_with")}";
 

@@ -30,7 +30,8 @@ internal static class PathRules
                 resource.Location,
                 remedy: $"write {attribute} from / down, without '.', '..', doubled or trailing slashes",
                 host: resource.Address.Host,
-                address: resource.Address.ToString());
+                address: resource.Address.ToString()
+            );
         }
     }
 }

@@ -8,7 +8,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Extension;
 
-/// <summary>An extension installed in a database of a PostgreSQL cluster, and its files on every member, without which a replica breaks when it takes over.</summary>
+/// <summary>An extension installed in a database of a PostgreSQL cluster, and its files on every member, without which a replica breaks
+/// when it takes over.</summary>
 public sealed class ExtensionProvider : IGroupResourceProvider
 {
     private const string Version = "version";
@@ -20,22 +21,40 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("extension", "An extension in a database of a PostgreSQL cluster.",
-    [
-        new("extension", AttributeKind.String, "Its name; the resource's name when left out."),
-        new("database", AttributeKind.String, "The database it is installed in.") { Required = true },
-        new(Version, AttributeKind.String, "Its version; any when left out."),
-        new(Image, AttributeKind.String, "The image of the members: where no version is given, the extension is updated to the one that comes with this image."),
-        new(SchemaName, AttributeKind.String, "The schema its objects are in; public, or what the extension itself demands, when left out."),
-        .. ClusterConnection.Attributes,
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "extension",
+            "An extension in a database of a PostgreSQL cluster.",
+            [
+                new("extension", AttributeKind.String, "Its name; the resource's name when left out."),
+                new("database", AttributeKind.String, "The database it is installed in.") { Required = true },
+                new(Version, AttributeKind.String, "Its version; any when left out."),
+                new(
+                    Image,
+                    AttributeKind.String,
+                    "The image of the members: where no version is given, the extension is updated to the one that comes with this image."
+                ),
+                new(
+                    SchemaName,
+                    AttributeKind.String,
+                    "The schema its objects are in; public, or what the extension itself demands, when left out."
+                ),
+                .. ClusterConnection.Attributes,
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => true;
 
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource) =>
-        from name in new[] { NameOf(resource), resource.Spec.String("database"), resource.Spec.OptionalString(Version), resource.Spec.OptionalString(SchemaName) }
+        from name in new[]
+        {
+            NameOf(resource),
+            resource.Spec.String("database"),
+            resource.Spec.OptionalString(Version),
+            resource.Spec.OptionalString(SchemaName),
+        }
         where name is not null
         let problem = SqlText.Problem(name)
         where problem is not null
@@ -43,7 +62,10 @@ public sealed class ExtensionProvider : IGroupResourceProvider
 
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource) =>
-        new([$"extension:{resource.Spec.String("database")}/{NameOf(resource)}"], [ClusterConnection.Of(resource).Token, "database:" + resource.Spec.String("database")]);
+        new(
+            [$"extension:{resource.Spec.String("database")}/{NameOf(resource)}"],
+            [ClusterConnection.Of(resource).Token, "database:" + resource.Spec.String("database")]
+        );
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource)
@@ -88,7 +110,10 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         var installed = members[answer.Leader!].Get(InstalledQuery(resource, connection));
         if (JsonAnswer.Rows(installed.Json) is not [var row, ..])
         {
-            return new Observation.Unknown($"{answer.Leader}: the database {resource.Spec.String("database")} does not answer: {(installed.Error.Length > 0 ? installed.Error : "its answer broke off")}");
+            return new Observation.Unknown(
+                $"{answer.Leader}: the database {resource.Spec.String("database")} does not answer: "
+                    + $"{(installed.Error.Length > 0 ? installed.Error : "its answer broke off")}"
+            );
         }
 
         if (row.At("found") is not { } found)
@@ -97,8 +122,8 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         }
 
         var version = found.Text(Version) ?? "";
-        var observed = Comparable.None
-            .Add(Available, new(WithoutFiles(resource, answer, wanted ?? version) ?? Everywhere))
+        var observed = Comparable
+            .None.Add(Available, new(WithoutFiles(resource, answer, wanted ?? version) ?? Everywhere))
             .Add("installed", AttributeValue.Of(true));
         var newer = answer.Row.Text("default_version");
         var image = Follows(resource);
@@ -109,8 +134,17 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         else if (image is not null)
         {
             // An image that is still to come is what the members are compared with first; then whether the extension has followed.
-            var other = members.Values.Select(member => JsonAnswer.Parse(member.Get(connection.ContainerRead).Json)?.At("Config")?.Text("Image")).FirstOrDefault(found => found is not null && found != image);
-            observed = observed.Add(Version, new(other is not null ? Of(other) : newer != version && answer.Row.Texts("updatable").Contains(version) ? version : Of(image)));
+            var other = members
+                .Values.Select(member => JsonAnswer.Parse(member.Get(connection.ContainerRead).Json)?.At("Config")?.Text("Image"))
+                .FirstOrDefault(found => found is not null && found != image);
+            observed = observed.Add(
+                Version,
+                new(
+                    other is not null ? Of(other)
+                    : newer != version && answer.Row.Texts("updatable").Contains(version) ? version
+                    : Of(image)
+                )
+            );
         }
 
         if (resource.Spec.Has(SchemaName))
@@ -120,7 +154,10 @@ public sealed class ExtensionProvider : IGroupResourceProvider
 
         return new Observation.Present(observed)
         {
-            Note = wanted is null && newer is not null && newer != version && (image is null || observed[Version].Value == Of(image)) ? $"{NameOf(resource)} {version} is installed, the image has {newer}" : null,
+            Note =
+                wanted is null && newer is not null && newer != version && (image is null || observed[Version].Value == Of(image))
+                    ? $"{NameOf(resource)} {version} is installed, the image has {newer}"
+                    : null,
         };
     }
 
@@ -152,43 +189,79 @@ public sealed class ExtensionProvider : IGroupResourceProvider
 
         var version = resource.Spec.OptionalString(Version);
         var schema = resource.Spec.OptionalString(SchemaName);
-        var create = $"CREATE EXTENSION IF NOT EXISTS {extension}" + (schema is null ? "" : $" SCHEMA {SqlText.Identifier(schema)}") + (version is null ? "" : $" VERSION {SqlText.Literal(version)}");
-        List<SqlStatement> statements = schema is null ? [] : [SqlStatement.Run($"CREATE SCHEMA IF NOT EXISTS {SqlText.Identifier(schema)}")];
+        var create =
+            $"CREATE EXTENSION IF NOT EXISTS {extension}"
+            + (schema is null ? "" : $" SCHEMA {SqlText.Identifier(schema)}")
+            + (version is null ? "" : $" VERSION {SqlText.Literal(version)}");
+        List<SqlStatement> statements = schema is null
+            ? []
+            : [SqlStatement.Run($"CREATE SCHEMA IF NOT EXISTS {SqlText.Identifier(schema)}")];
         statements.Add(SqlStatement.Run(create));
         if (version is not null)
         {
-            statements.Add(SqlStatement.RunWhere($"ALTER EXTENSION {extension} UPDATE TO {SqlText.Literal(version)}", $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(NameOf(resource))} AND extversion <> {SqlText.Literal(version)})"));
+            statements.Add(
+                SqlStatement.RunWhere(
+                    $"ALTER EXTENSION {extension} UPDATE TO {SqlText.Literal(version)}",
+                    $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(NameOf(resource))} AND "
+                        + $"extversion <> {SqlText.Literal(version)})"
+                )
+            );
         }
         else if (Follows(resource) is not null)
         {
-            statements.Add(SqlStatement.RunWhere(
-                $"ALTER EXTENSION {extension} UPDATE",
-                $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_available_extensions a ON a.name = e.extname JOIN LATERAL pg_catalog.pg_extension_update_paths(a.name) p ON p.source = e.extversion AND p.target = a.default_version AND p.path IS NOT NULL WHERE e.extname = {SqlText.Literal(NameOf(resource))})"));
+            statements.Add(
+                SqlStatement.RunWhere(
+                    $"ALTER EXTENSION {extension} UPDATE",
+                    $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_available_extensions a ON a.name = "
+                        + $"e.extname JOIN LATERAL pg_catalog.pg_extension_update_paths(a.name) p ON p.source = e.extversion "
+                        + $"AND p.target = a.default_version AND p.path IS NOT NULL WHERE e.extname = "
+                        + $"{SqlText.Literal(NameOf(resource))})"
+                )
+            );
         }
 
         if (schema is not null)
         {
-            statements.Add(SqlStatement.RunWhere(
-                $"ALTER EXTENSION {extension} SET SCHEMA {SqlText.Identifier(schema)}",
-                $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE extname = {SqlText.Literal(NameOf(resource))} AND nspname <> {SqlText.Literal(schema)})"));
+            statements.Add(
+                SqlStatement.RunWhere(
+                    $"ALTER EXTENSION {extension} SET SCHEMA {SqlText.Identifier(schema)}",
+                    $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = "
+                        + $"e.extnamespace WHERE extname = {SqlText.Literal(NameOf(resource))} AND nspname <> "
+                        + $"{SqlText.Literal(schema)})"
+                )
+            );
         }
 
         return statements;
     }
 
-    // After a roll-out the last member is perhaps just starting: it is waited for, because whoever lacks the version would break when it takes over.
-    private static async Task CheckAvailableAsync(Resource resource, ClusterConnection connection, IGroupAccess group, CancellationToken cancellationToken)
+    // After a roll-out the last member is perhaps just starting: it is waited for, because whoever lacks the version would break when it
+    // takes over.
+    private static async Task CheckAvailableAsync(
+        Resource resource,
+        ClusterConnection connection,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
     {
         var read = AvailableQuery(resource, connection);
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
             // Who cannot be reached now is asked by the next plan.
-            var snapshots = await PatroniClusterProvider.ReadAllAsync(group, [read, connection.ContainerRead], cancellationToken).ConfigureAwait(false);
+            var snapshots = await PatroniClusterProvider
+                .ReadAllAsync(group, [read, connection.ContainerRead], cancellationToken)
+                .ConfigureAwait(false);
             var answer = LeaderAnswer.Of(connection, read, snapshots);
             var silent = snapshots.Keys.Except(answer.Rows.Keys).Order(StringComparer.Ordinal).ToList();
-            var missing = silent.Count > 0 ? $"whether {NameOf(resource)} is available on {string.Join(", ", silent)} could not be asked"
-                : WithoutFiles(resource, answer, resource.Spec.OptionalString(Version) ?? (answer.Leader is null ? null : answer.Row.Text("default_version")));
+            var missing =
+                silent.Count > 0
+                    ? $"whether {NameOf(resource)} is available on {string.Join(", ", silent)} could not be asked"
+                    : WithoutFiles(
+                        resource,
+                        answer,
+                        resource.Spec.OptionalString(Version) ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))
+                    );
             if (missing is null)
             {
                 return;
@@ -196,7 +269,9 @@ public sealed class ExtensionProvider : IGroupResourceProvider
 
             if (silent.Count == 0 || TimeProvider.System.GetElapsedTime(begun) > s_patience)
             {
-                throw new ChangeFailedException($"{missing}: a member without it would break when it takes over. Put an image that has it on every member first");
+                throw new ChangeFailedException(
+                    $"{missing}: a member without it would break when it takes over. Put an image that has it on every member first"
+                );
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
@@ -206,8 +281,13 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     // Names the members that have no files of that version, or of any when it is null; null when all have.
     private static string? WithoutFiles(Resource resource, LeaderAnswer answer, string? version)
     {
-        var without = answer.Rows.Where(pair => !pair.Value.Texts("versions").Any(found => version is null || found == version)).Select(pair => pair.Key).ToList();
-        return without.Count == 0 ? null : $"{NameOf(resource)}{(version is null ? "" : " " + version)} is not available on {string.Join(", ", without)}";
+        var without = answer
+            .Rows.Where(pair => !pair.Value.Texts("versions").Any(found => version is null || found == version))
+            .Select(pair => pair.Key)
+            .ToList();
+        return without.Count == 0
+            ? null
+            : $"{NameOf(resource)}{(version is null ? "" : " " + version)} is not available on {string.Join(", ", without)}";
     }
 
     // The image whose version is wanted, where none is given.
@@ -217,18 +297,28 @@ public sealed class ExtensionProvider : IGroupResourceProvider
 
     private static string NameOf(Resource resource) => resource.Spec.OptionalString("extension") ?? resource.Address.Name;
 
-    private static SqlRead AvailableQuery(Resource resource, ClusterConnection connection) => connection.Sql(
-        $"""
-        SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_database WHERE datname = {SqlText.Literal(resource.Spec.String("database"))}) AS database_exists,
-          ARRAY(SELECT version FROM pg_available_extension_versions WHERE name = {SqlText.Literal(NameOf(resource))}) AS versions,
-          (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(NameOf(resource))}) AS default_version,
-          ARRAY(SELECT p.source FROM pg_available_extensions a, LATERAL pg_extension_update_paths(a.name) p WHERE a.name = {SqlText.Literal(NameOf(resource))} AND p.target = a.default_version AND p.path IS NOT NULL) AS updatable
-        """);
+    private static SqlRead AvailableQuery(Resource resource, ClusterConnection connection) =>
+        connection.Sql(
+            $"""
+            SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_database WHERE datname = {SqlText.Literal(
+                resource.Spec.String("database")
+            )}) AS database_exists,
+              ARRAY(SELECT version FROM pg_available_extension_versions WHERE name = {SqlText.Literal(NameOf(resource))}) AS versions,
+              (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(NameOf(resource))}) AS default_version,
+              ARRAY(SELECT p.source FROM pg_available_extensions a, LATERAL pg_extension_update_paths(a.name) p WHERE a.name = {SqlText.Literal(
+                NameOf(resource)
+            )} AND p.target = a.default_version AND p.path IS NOT NULL) AS updatable
+            """
+        );
 
-    private static SqlRead InstalledQuery(Resource resource, ClusterConnection connection) => connection.Sql(
-        $"""
-        SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(x) FROM (
-          SELECT extversion AS version, nspname AS schema FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = {SqlText.Literal(NameOf(resource))}) x) AS found
-        """,
-        resource.Spec.String("database"));
+    private static SqlRead InstalledQuery(Resource resource, ClusterConnection connection) =>
+        connection.Sql(
+            $"""
+            SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(x) FROM (
+              SELECT extversion AS version, nspname AS schema FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = {SqlText.Literal(
+                NameOf(resource)
+            )}) x) AS found
+            """,
+            resource.Spec.String("database")
+        );
 }

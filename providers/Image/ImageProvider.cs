@@ -12,13 +12,21 @@ public sealed class ImageProvider : IHostResourceProvider
     private static readonly TimeSpan TransferDeadline = TimeSpan.FromMinutes(15);
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("image", "A container image, pulled by digest or loaded from an archive.",
-    [
-        new("reference", AttributeKind.String, "NAME:TAG@sha256:DIGEST to pull; NAME:TAG with an archive.") { Required = true },
-        new("archive", AttributeKind.String, "A file made by 'docker save', on the operator's machine; sent and loaded instead of pulling."),
-        new("image_id", AttributeKind.String, "The id (sha256:...) the image must have."),
-        new("labels", AttributeKind.StringMap, "Labels the image must have; with an archive they tell one build from another."),
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "image",
+            "A container image, pulled by digest or loaded from an archive.",
+            [
+                new("reference", AttributeKind.String, "NAME:TAG@sha256:DIGEST to pull; NAME:TAG with an archive.") { Required = true },
+                new(
+                    "archive",
+                    AttributeKind.String,
+                    "A file made by 'docker save', on the operator's machine; sent and loaded instead of pulling."
+                ),
+                new("image_id", AttributeKind.String, "The id (sha256:...) the image must have."),
+                new("labels", AttributeKind.StringMap, "Labels the image must have; with an archive they tell one build from another."),
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -39,24 +47,40 @@ public sealed class ImageProvider : IHostResourceProvider
 
         if (tag is null or "latest")
         {
-            yield return Problem(resource, $"'{text}' names no fixed tag", "name the tag of a version; 'latest' means another image tomorrow");
+            yield return Problem(
+                resource,
+                $"'{text}' names no fixed tag",
+                "name the tag of a version; 'latest' means another image tomorrow"
+            );
         }
 
         if (resource.Spec.Has("archive"))
         {
             if (digest is not null)
             {
-                yield return Problem(resource, $"'{text}' has a digest, but an image from an archive has none", "write NAME:TAG, and labels or image_id to know the image by");
+                yield return Problem(
+                    resource,
+                    $"'{text}' has a digest, but an image from an archive has none",
+                    "write NAME:TAG, and labels or image_id to know the image by"
+                );
             }
 
             if (resource.Spec.Map("labels").Count == 0 && !resource.Spec.Has("image_id"))
             {
-                yield return Problem(resource, "nothing tells one build in the archive from another", "give labels that the image was built with, or its image_id");
+                yield return Problem(
+                    resource,
+                    "nothing tells one build in the archive from another",
+                    "give labels that the image was built with, or its image_id"
+                );
             }
         }
         else if (digest is null)
         {
-            yield return Problem(resource, $"'{text}' is not pinned by digest", "add '@sha256:...', as 'docker image inspect' shows it under RepoDigests; or name an archive to load");
+            yield return Problem(
+                resource,
+                $"'{text}' is not pinned by digest",
+                "add '@sha256:...', as 'docker image inspect' shows it under RepoDigests; or name an archive to load"
+            );
         }
     }
 
@@ -192,8 +216,10 @@ public sealed class ImageProvider : IHostResourceProvider
             : [];
 
     private static string? Label(JsonElement image, string name) =>
-        image.TryGetProperty("Config", out var config) && config.ValueKind == JsonValueKind.Object
-        && config.TryGetProperty("Labels", out var labels) && labels.ValueKind == JsonValueKind.Object
+        image.TryGetProperty("Config", out var config)
+        && config.ValueKind == JsonValueKind.Object
+        && config.TryGetProperty("Labels", out var labels)
+        && labels.ValueKind == JsonValueKind.Object
         && labels.TryGetProperty(name, out var value)
             ? value.GetString()
             : null;

@@ -6,8 +6,10 @@ public static class BootstrapGuard
     /// <summary>Why a member may not be started now, or null when it may.</summary>
     /// <param name="member">The member to start.</param>
     /// <param name="bootstrapHost">The member whose patroni.yml has the <c>bootstrap</c> section; null for none.</param>
-    /// <param name="holdsData">Whether each member's data directory holds a PostgreSQL; null where that could not be read, or its volume is not mounted.</param>
-    /// <param name="leader">A leader that is visible now, or null: the member would copy from it. That it is of the cluster which the member would join is told before
+    /// <param name="holdsData">Whether each member's data directory holds a PostgreSQL; null where that could not be read, or its volume is
+    /// not mounted.</param>
+    /// <param name="leader">A leader that is visible now, or null: the member would copy from it. That it is of the cluster which the
+    /// member would join is told before
     /// (<see cref="ClusterIdentity"/>).</param>
     public static string? Refusal(string member, string? bootstrapHost, IReadOnlyDictionary<string, bool?> holdsData, string? leader)
     {
@@ -17,14 +19,22 @@ public static class BootstrapGuard
             return null;
         }
 
-        var holders = holdsData.Where(pair => pair.Key != member && pair.Value == true).Select(pair => pair.Key).Order(StringComparer.Ordinal).ToList();
+        var holders = holdsData
+            .Where(pair => pair.Key != member && pair.Value == true)
+            .Select(pair => pair.Key)
+            .Order(StringComparer.Ordinal)
+            .ToList();
         var unread = holdsData.Where(pair => pair.Value is null).Select(pair => pair.Key).Order(StringComparer.Ordinal).ToList();
         return holders.Count > 0
-            ? $"{member} has no data, {string.Join(" and ", holders)} {(holders.Count == 1 ? "has" : "have")}, and no leader is visible: started now, {member} would initialise an empty cluster. "
-                + $"Start {string.Join(" and ", holders)} first until one of them leads; or, if that data is really to be given up, remove it by hand"
+                ? $"{member} has no data, {string.Join(" and ", holders)} {(holders.Count == 1 ? "has" : "have")}, and "
+                    + $"no leader is visible: started now, {member} would initialise an empty cluster. "
+                    + $"Start {string.Join(" and ", holders)} first until one of them leads; or, if that data is really to "
+                    + $"be given up, remove it by hand"
             : unread.Count > 0
-                ? $"{member} has no data, no leader is visible, and it cannot be told whether {string.Join(" and ", unread)} {(unread.Count == 1 ? "has" : "have")} any: started now, {member} might initialise an "
+                ? $"{member} has no data, no leader is visible, and it cannot be told whether "
+                    + $"{string.Join(" and ", unread)} {(unread.Count == 1 ? "has" : "have")} any: started now, {member} "
+                    + $"might initialise an "
                     + "empty cluster beside it. Make them reachable and mount their volumes first"
-                : null;
+            : null;
     }
 }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>What tells one cluster under Patroni from another: members that differ in either elect a leader of their own, also where they share the consensus store. Pure.</summary>
+/// <summary>What tells one cluster under Patroni from another: members that differ in either elect a leader of their own, also where they
+/// share the consensus store. Pure.</summary>
 /// <param name="Scope">Patroni's name of the cluster.</param>
 /// <param name="Namespace">The path in the consensus store that it lies under, as <see cref="Normal"/> spells it.</param>
 public sealed record ClusterIdentity(string Scope, string Namespace)
@@ -17,10 +18,15 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
     public const string DefaultNamespace = "/service/";
 
     /// <summary>The attribute of the namespace, for every type whose gate is the cluster's health.</summary>
-    internal static AttributeDefinition Definition { get; } = new(Attribute, AttributeKind.String, "The path in the consensus store that the cluster lies under: Patroni's own setting 'namespace'.")
-    {
-        Default = DefaultNamespace,
-    };
+    internal static AttributeDefinition Definition { get; } =
+        new(
+            Attribute,
+            AttributeKind.String,
+            "The path in the consensus store that the cluster lies under: Patroni's own setting 'namespace'."
+        )
+        {
+            Default = DefaultNamespace,
+        };
 
     /// <summary>The identity that a resource of the cluster wants.</summary>
     public static ClusterIdentity Of(Resource resource)
@@ -47,14 +53,21 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
             ?? Other(all, Attribute, Namespace, member => member.Namespace);
     }
 
-    private static IdentityProblem? Strangers(ImmutableArray<MemberIdentity> members) => members.FirstOrDefault(member => member.Stranger is not null) is { } stranger
-        ? new IdentityProblem(
-            $"{stranger.Name} is named as a member, and {stranger.Stranger}",
-            "kbr would start Patroni beside it",
-            $"take {stranger.Name} out of 'postgres.members', or stop by hand what runs there")
-        : null;
+    private static IdentityProblem? Strangers(ImmutableArray<MemberIdentity> members) =>
+        members.FirstOrDefault(member => member.Stranger is not null) is { } stranger
+            ? new IdentityProblem(
+                $"{stranger.Name} is named as a member, and {stranger.Stranger}",
+                "kbr would start Patroni beside it",
+                $"take {stranger.Name} out of 'postgres.members', or stop by hand what runs there"
+            )
+            : null;
 
-    private static IdentityProblem? Other(ImmutableArray<MemberIdentity> members, string key, string wanted, Func<MemberIdentity, string?> of)
+    private static IdentityProblem? Other(
+        ImmutableArray<MemberIdentity> members,
+        string key,
+        string wanted,
+        Func<MemberIdentity, string?> of
+    )
     {
         var told = members.Where(member => of(member) is not null).ToList();
         var others = told.Where(member => of(member) != wanted).ToList();
@@ -67,26 +80,43 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
         var same = others.Where(member => of(member) == found).Select(member => member.Name).ToList();
         return new IdentityProblem(
             $"{Names(same)} {(same.Count == 1 ? "is" : "are")} in Patroni's {key} {found}, not in {wanted}",
-            $"members that differ in it do not find each other: one that is started with {key} {wanted} would make a second, empty database",
+            $"members that differ in it do not find each other: one that is started with {key} {wanted} would "
+                + $"make a second, empty database",
             same.Count == told.Count
                 ? $"set postgres.{key}: {found}"
-                : $"take {Names(same)} out of 'postgres.members' where {(same.Count == 1 ? "it belongs" : "they belong")} to another cluster; set postgres.{key}: {found} where all of them should");
+                : $"take {Names(same)} out of 'postgres.members' where "
+                    + $"{(same.Count == 1 ? "it belongs" : "they belong")} to another cluster; set postgres.{key}: {found} "
+                    + $"where all of them should"
+        );
     }
 
     private IdentityProblem? Databases(ImmutableArray<MemberIdentity> members)
     {
-        var holders = members.Select(member => (Member: member, Identifier: member.SystemIdentifier ?? member.Held.Values.FirstOrDefault())).Where(pair => pair.Identifier is not null).ToList();
-        return holders.Select(pair => pair.Identifier).Distinct().Count() < 2 ? null : new IdentityProblem(
-            $"the members of {Scope} hold different databases",
-            string.Join("; ", holders.Select(pair => $"{pair.Member.Name}: system identifier {pair.Identifier}{Described(pair.Member)}")),
-            "find out which of them is yours; stop the members with the other one by hand and move their data directories away");
+        var holders = members
+            .Select(member => (Member: member, Identifier: member.SystemIdentifier ?? member.Held.Values.FirstOrDefault()))
+            .Where(pair => pair.Identifier is not null)
+            .ToList();
+        return holders.Select(pair => pair.Identifier).Distinct().Count() < 2
+            ? null
+            : new IdentityProblem(
+                $"the members of {Scope} hold different databases",
+                string.Join(
+                    "; ",
+                    holders.Select(pair => $"{pair.Member.Name}: system identifier {pair.Identifier}{Described(pair.Member)}")
+                ),
+                "find out which of them is yours; stop the members with the other one by hand and move their data directories away"
+            );
     }
 
     private static string Described(MemberIdentity member) =>
-        (member.TakesWrites ? ", a primary" : member.SystemIdentifier is not null ? ", a replica" : $", in {member.Held.Keys.FirstOrDefault()}, not running")
-        + (member.Namespace is { } found ? $", in namespace {found}" : "");
+        (
+            member.TakesWrites ? ", a primary"
+            : member.SystemIdentifier is not null ? ", a replica"
+            : $", in {member.Held.Keys.FirstOrDefault()}, not running"
+        ) + (member.Namespace is { } found ? $", in namespace {found}" : "");
 
-    private static string Names(List<string> names) => names.Count < 3 ? string.Join(" and ", names) : $"{string.Join(", ", names.SkipLast(1))} and {names[^1]}";
+    private static string Names(List<string> names) =>
+        names.Count < 3 ? string.Join(" and ", names) : $"{string.Join(", ", names.SkipLast(1))} and {names[^1]}";
 }
 
 /// <summary>Why members must not be touched.</summary>
@@ -134,29 +164,39 @@ public sealed record MemberIdentity(string Name)
     /// <param name="dataDirectories">Where it may have data.</param>
     internal static MemberIdentity Of(string name, ClusterConnection connection, Snapshot snapshot, IEnumerable<string> dataDirectories)
     {
-        var member = PatroniHealth.Judge(connection.RestPort, ImmutableDictionary<string, Snapshot>.Empty.Add(name, snapshot), [name], long.MaxValue).Members[0];
+        var member = PatroniHealth
+            .Judge(connection.RestPort, ImmutableDictionary<string, Snapshot>.Empty.Add(name, snapshot), [name], long.MaxValue)
+            .Members[0];
         var raft = new RaftRead(connection.Container);
         return new MemberIdentity(name)
         {
             Scope = member.Scope,
-            Namespace = member.Answers && snapshot.Has(raft) && RaftStatus.NamespaceOf(snapshot.Get(raft)) is { } found ? ClusterIdentity.Normal(found) : null,
+            Namespace =
+                member.Answers && snapshot.Has(raft) && RaftStatus.NamespaceOf(snapshot.Get(raft)) is { } found
+                    ? ClusterIdentity.Normal(found)
+                    : null,
             SystemIdentifier = member.SystemIdentifier,
             TakesWrites = member.Leads,
-            Held = dataDirectories.Select(path => (path, identifier: snapshot.Has(ControlFile(path)) ? Identifier(snapshot.Get(ControlFile(path))) : null))
-                .Where(pair => pair.identifier is not null).ToImmutableSortedDictionary(pair => pair.path, pair => pair.identifier!, StringComparer.Ordinal),
+            Held = dataDirectories
+                .Select(path => (path, identifier: snapshot.Has(ControlFile(path)) ? Identifier(snapshot.Get(ControlFile(path))) : null))
+                .Where(pair => pair.identifier is not null)
+                .ToImmutableSortedDictionary(pair => pair.path, pair => pair.identifier!, StringComparer.Ordinal),
             Stranger = StrangerOf(connection, member, snapshot),
         };
     }
 
-    private static string? Identifier(FileContent? file) => file is null || file.Bytes.Length < IdentifierBytes ? null
-        : BitConverter.ToUInt64(file.Bytes.Span[..IdentifierBytes]).ToString(System.Globalization.CultureInfo.InvariantCulture);
+    private static string? Identifier(FileContent? file) =>
+        file is null || file.Bytes.Length < IdentifierBytes
+            ? null
+            : BitConverter.ToUInt64(file.Bytes.Span[..IdentifierBytes]).ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     private static string? StrangerOf(ClusterConnection connection, PatroniMember member, Snapshot snapshot)
     {
         var port = connection.PostgresListener;
         return !snapshot.Has(connection.ContainerRead) || snapshot.Get(connection.ContainerRead).Status != 404 ? null
             : member.Answers ? $"its Patroni does not run in the container '{connection.Container}'"
-            : snapshot.Has(port) && snapshot.Get(port) == PortState.Answered ? $"port {connection.PostgresPort} there is taken by a server that is not under Patroni"
+            : snapshot.Has(port) && snapshot.Get(port) == PortState.Answered
+                ? $"port {connection.PostgresPort} there is taken by a server that is not under Patroni"
             : null;
     }
 }

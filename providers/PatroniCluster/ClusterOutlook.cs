@@ -28,11 +28,20 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
     public static ClusterOutlook Of(PatroniHealth health, string? preferred)
     {
         ArgumentNullException.ThrowIfNull(health);
-        var replicas = health.Members.Where(member => member.IsRunning && !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal);
-        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))]) { Preferred = preferred, IsPaused = health.IsPaused, Primaries = health.Leaders };
+        var replicas = health
+            .Members.Where(member => member.IsRunning && !member.Leads)
+            .OrderBy(member => member.LagBytes ?? long.MaxValue)
+            .ThenBy(member => member.Name, StringComparer.Ordinal);
+        return new ClusterOutlook(health.Leader, [.. replicas.Select(member => (member.Name, member.LagBytes))])
+        {
+            Preferred = preferred,
+            IsPaused = health.IsPaused,
+            Primaries = health.Leaders,
+        };
     }
 
-    /// <summary>How it will be after a roll-out: who was restarted catches up meanwhile, so how far anybody is behind is not known.</summary>
+    /// <summary>How it will be after a roll-out: who was restarted catches up meanwhile, so how far anybody is behind is not
+    /// known.</summary>
     /// <param name="toCome">The members to be disrupted.</param>
     /// <param name="leaving">The members that are taken down for good.</param>
     public ClusterOutlook After(ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving)
@@ -45,7 +54,14 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         }
 
         var leader = Steps(toCome, leaving).LastOrDefault(step => step.Kind == RolloutStepKind.Switchover)?.Hosts[^1] ?? Leader;
-        var replicas = Replicas.Select(replica => replica.Name).Append(Leader).OfType<string>().Union(toCome).Except(leaving).Where(name => name != leader).Order(StringComparer.Ordinal);
+        var replicas = Replicas
+            .Select(replica => replica.Name)
+            .Append(Leader)
+            .OfType<string>()
+            .Union(toCome)
+            .Except(leaving)
+            .Where(name => name != leader)
+            .Order(StringComparer.Ordinal);
         return this with { Leader = leader, Replicas = [.. replicas.Select(name => (name, (long?)null))] };
     }
 
@@ -60,7 +76,11 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         var steps = Steps(toCome, leaving);
         return steps.IsEmpty ? null
             : IsPaused && !toCome.IsSubsetOf(leaving) ? Refused(address, steps)
-            : Forecast(address, steps, inPlace: Leader is not null && toCome.Contains(Leader) && steps.All(step => step.Kind != RolloutStepKind.Switchover));
+            : Forecast(
+                address,
+                steps,
+                inPlace: Leader is not null && toCome.Contains(Leader) && steps.All(step => step.Kind != RolloutStepKind.Switchover)
+            );
     }
 
     private ImmutableArray<RolloutStep> Steps(ImmutableSortedSet<string> toCome, ImmutableSortedSet<string> leaving)
@@ -79,7 +99,11 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         }
 
         steps.AddRange(down.Intersect(leaving).Select(name => new RolloutStep(RolloutStepKind.Remove, [name], "not running")));
-        steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(KindOf(replica.Name, leaving), [replica.Name], Lag(replica.LagBytes))));
+        steps.AddRange(
+            Replicas
+                .Where(replica => toCome.Contains(replica.Name))
+                .Select(replica => new RolloutStep(KindOf(replica.Name, leaving), [replica.Name], Lag(replica.LagBytes)))
+        );
         var leads = Leader;
         if (Leader is not null && toCome.Contains(Leader))
         {
@@ -94,7 +118,13 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
             steps.Add(new RolloutStep(KindOf(Leader, leaving), [Leader], note));
         }
 
-        if (Preferred is not null && leads is not null && Preferred != leads && !leaving.Contains(Preferred) && (Preferred == Leader || toCome.Contains(Preferred) || Replicas.Any(replica => replica.Name == Preferred)))
+        if (
+            Preferred is not null
+            && leads is not null
+            && Preferred != leads
+            && !leaving.Contains(Preferred)
+            && (Preferred == Leader || toCome.Contains(Preferred) || Replicas.Any(replica => replica.Name == Preferred))
+        )
         {
             steps.Add(new RolloutStep(RolloutStepKind.Switchover, [leads, Preferred], "the preferred leader"));
         }
@@ -114,22 +144,40 @@ public sealed record ClusterOutlook(string? Leader, ImmutableArray<(string Name,
         var steps = ImmutableArray.CreateBuilder<RolloutStep>();
         if (Leader is not null && toCome.Contains(Leader))
         {
-            steps.Add(new RolloutStep(RolloutStepKind.Restart, [Leader], "the leader, in place and first: a standby may not have less than it"));
+            steps.Add(
+                new RolloutStep(RolloutStepKind.Restart, [Leader], "the leader, in place and first: a standby may not have less than it")
+            );
         }
 
         var inPlace = steps.Count > 0;
-        steps.AddRange(Replicas.Where(replica => toCome.Contains(replica.Name)).Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes))));
-        return steps.Count == 0 ? null : IsPaused ? Refused(address, steps.ToImmutable()) : Forecast(address, steps.ToImmutable(), inPlace);
+        steps.AddRange(
+            Replicas
+                .Where(replica => toCome.Contains(replica.Name))
+                .Select(replica => new RolloutStep(RolloutStepKind.Restart, [replica.Name], Lag(replica.LagBytes)))
+        );
+        return steps.Count == 0 ? null
+            : IsPaused ? Refused(address, steps.ToImmutable())
+            : Forecast(address, steps.ToImmutable(), inPlace);
     }
 
-    private static RolloutForecast Refused(Address address, ImmutableArray<RolloutStep> steps) => new(address, steps, TimeSpan.Zero, "refused while Patroni is paused");
+    private static RolloutForecast Refused(Address address, ImmutableArray<RolloutStep> steps) =>
+        new(address, steps, TimeSpan.Zero, "refused while Patroni is paused");
 
     private static RolloutForecast Forecast(Address address, ImmutableArray<RolloutStep> steps, bool inPlace)
     {
         var gap = s_switchover * steps.Count(step => step.Kind == RolloutStepKind.Switchover);
-        return inPlace ? new RolloutForecast(address, steps, null, "no writes while the leader restarts")
-            : new RolloutForecast(address, steps, gap, gap == TimeSpan.Zero ? "writes continue" : string.Create(CultureInfo.InvariantCulture, $"about {gap.TotalSeconds:0} s without writes"));
+        return inPlace
+            ? new RolloutForecast(address, steps, null, "no writes while the leader restarts")
+            : new RolloutForecast(
+                address,
+                steps,
+                gap,
+                gap == TimeSpan.Zero
+                    ? "writes continue"
+                    : string.Create(CultureInfo.InvariantCulture, $"about {gap.TotalSeconds:0} s without writes")
+            );
     }
 
-    private static string Lag(long? bytes) => bytes is null ? "a replica" : string.Create(CultureInfo.InvariantCulture, $"a replica, {bytes} bytes behind");
+    private static string Lag(long? bytes) =>
+        bytes is null ? "a replica" : string.Create(CultureInfo.InvariantCulture, $"a replica, {bytes} bytes behind");
 }

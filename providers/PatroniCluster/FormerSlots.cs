@@ -6,8 +6,10 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The replication slots of members that left. They keep the write-ahead log on every member for who does not come back. Patroni makes anew what somebody else drops, and drops them
-/// itself <c>member_slots_ttl</c> (30 minutes) after it last saw the member: so that time is shortened for a moment. One second spares the slots of whoever is a member, since it
+/// <summary>The replication slots of members that left. They keep the write-ahead log on every member for who does not come back. Patroni
+/// makes anew what somebody else drops, and drops them
+/// itself <c>member_slots_ttl</c> (30 minutes) after it last saw the member: so that time is shortened for a moment. One second spares the
+/// slots of whoever is a member, since it
 /// sees those in every round; 0 would not.</summary>
 /// <param name="resource">The resource that stands for the cluster.</param>
 /// <param name="group">The members.</param>
@@ -32,15 +34,22 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
     /// <summary>The value of <see cref="Attribute"/> by what the members say.</summary>
     public static string Observe(ClusterConnection connection, IEnumerable<Snapshot> members) =>
-        members.Any(member => JsonAnswer.Parse(member.Get(connection.Rest("/config")).Body)?.Text(Key) == ForNow) ? $"being dropped: {Key} is {ForNow}" : Settled;
+        members.Any(member => JsonAnswer.Parse(member.Get(connection.Rest("/config")).Body)?.Text(Key) == ForNow)
+            ? $"being dropped: {Key} is {ForNow}"
+            : Settled;
 
-    /// <summary>Has those dropped that are left of hosts that are no members, and puts the time back. That they are gone is not certain: where they are not after a while Patroni does
+    /// <summary>Has those dropped that are left of hosts that are no members, and puts the time back. That they are gone is not certain:
+    /// where they are not after a while Patroni does
     /// it later. Throws <see cref="ChangeFailedException"/> when the time could not be shortened or put back.</summary>
     public async Task DropAsync(CancellationToken cancellationToken)
     {
         var config = _connection.Rest("/config");
         var answers = await PatroniClusterProvider.ReadAllAsync(group, [config], cancellationToken).ConfigureAwait(false);
-        var former = answers.Values.Select(answer => JsonAnswer.Parse(answer.Get(config).Body)).FirstOrDefault(json => json is not null)?.At(Key)?.GetRawText();
+        var former = answers
+            .Values.Select(answer => JsonAnswer.Parse(answer.Get(config).Body))
+            .FirstOrDefault(json => json is not null)
+            ?.At(Key)
+            ?.GetRawText();
         var cutOff = former == $"\"{ForNow}\"";
         if (!cutOff && !await AnyLeftAsync(cancellationToken).ConfigureAwait(false))
         {
@@ -65,13 +74,19 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
     private async Task<bool> AnyLeftAsync(CancellationToken cancellationToken)
     {
-        var names = resource.Spec.Map(RaftMembership.OtherHostsAttribute).Values.Select(name => SqlText.Literal(MemberSlot.NameOf(name))).ToList();
+        var names = resource
+            .Spec.Map(RaftMembership.OtherHostsAttribute)
+            .Values.Select(name => SqlText.Literal(MemberSlot.NameOf(name)))
+            .ToList();
         if (names.Count == 0)
         {
             return false;
         }
 
-        var read = _connection.Sql($"SELECT slot_name FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical' AND NOT active AND slot_name IN ({string.Join(", ", names)})");
+        var read = _connection.Sql(
+            $"SELECT slot_name FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical' AND NOT active "
+                + $"AND slot_name IN ({string.Join(", ", names)})"
+        );
         var answers = await PatroniClusterProvider.ReadAllAsync(group, [read], cancellationToken).ConfigureAwait(false);
         return answers.Values.Any(answer => JsonAnswer.Rows(answer.Get(read).Json) is { Count: > 0 });
     }
@@ -85,7 +100,9 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
         {
             try
             {
-                var answer = await new PatroniRest(group, _connection).SendAsync(member.Name, HttpMethod.Patch, "/config", body, s_call, cancellationToken).ConfigureAwait(false);
+                var answer = await new PatroniRest(group, _connection)
+                    .SendAsync(member.Name, HttpMethod.Patch, "/config", body, s_call, cancellationToken)
+                    .ConfigureAwait(false);
                 if (answer.Status == 200)
                 {
                     return;
@@ -99,6 +116,9 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
             }
         }
 
-        throw new ChangeFailedException($"{Key} could not be set to {value} in the dynamic configuration: {trouble}. Where it is {ForNow}, the next apply puts it back; slots of former members that are left go when Patroni drops them");
+        throw new ChangeFailedException(
+            $"{Key} could not be set to {value} in the dynamic configuration: {trouble}. Where it is {ForNow}, "
+                + $"the next apply puts it back; slots of former members that are left go when Patroni drops them"
+        );
     }
 }

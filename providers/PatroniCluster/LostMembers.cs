@@ -8,9 +8,14 @@ public static class LostMembers
 {
     /// <summary>Who is lost, and why in words.</summary>
     /// <param name="names">The members that this run does not start.</param>
-    /// <param name="answers">What the hosts said, <see cref="UnitRead"/> of the unit among it; one that could not be read is missing.</param>
+    /// <param name="answers">What the hosts said, <see cref="UnitRead"/> of the unit among it; one that could not be read is
+    /// missing.</param>
     /// <param name="unit">The unit that runs Patroni; null when that is not known.</param>
-    public static ImmutableSortedDictionary<string, string> Of(IEnumerable<string> names, IReadOnlyDictionary<string, Snapshot> answers, string? unit)
+    public static ImmutableSortedDictionary<string, string> Of(
+        IEnumerable<string> names,
+        IReadOnlyDictionary<string, Snapshot> answers,
+        string? unit
+    )
     {
         ArgumentNullException.ThrowIfNull(names);
         ArgumentNullException.ThrowIfNull(answers);
@@ -38,8 +43,13 @@ public static class LostMembers
         ArgumentNullException.ThrowIfNull(lost);
         var majority = (health.Members.Length / 2) + 1;
         var electing = health.Members.Count(member => !lost.ContainsKey(member.Name)) >= majority;
-        var forGood = health.Problems.All(problem => lost.Keys.Any(name => problem.StartsWith(name + ":", StringComparison.Ordinal)) || (problem == PatroniHealth.NobodyLeads && !electing));
-        return lost.IsEmpty || health.IsHealthy || !forGood ? null
-            : string.Join("; ", lost.Values) + (electing ? "" : $"; without {(lost.Count == 1 ? "it" : "them")} there is no majority that could elect a leader");
+        var forGood = health.Problems.All(problem =>
+            lost.Keys.Any(name => problem.StartsWith(name + ":", StringComparison.Ordinal))
+            || (problem == PatroniHealth.NobodyLeads && !electing)
+        );
+        return lost.IsEmpty || health.IsHealthy || !forGood
+            ? null
+            : string.Join("; ", lost.Values)
+                + (electing ? "" : $"; without {(lost.Count == 1 ? "it" : "them")} there is no majority that could elect a leader");
     }
 }

@@ -10,10 +10,15 @@ public static class MemberSlot
     public static string NameOf(string member)
     {
         ArgumentNullException.ThrowIfNull(member);
-        var name = string.Concat(member.ToLowerInvariant().Select(letter =>
-            char.IsAsciiLetterOrDigit(letter) || letter == '_' ? letter.ToString()
-            : letter is '-' or '.' ? "_"
-            : string.Create(CultureInfo.InvariantCulture, $"u{(int)letter:D4}")));
+        var name = string.Concat(
+            member
+                .ToLowerInvariant()
+                .Select(letter =>
+                    char.IsAsciiLetterOrDigit(letter) || letter == '_' ? letter.ToString()
+                    : letter is '-' or '.' ? "_"
+                    : string.Create(CultureInfo.InvariantCulture, $"u{(int)letter:D4}")
+                )
+        );
         return name[..Math.Min(name.Length, SqlText.LongestName)];
     }
 }

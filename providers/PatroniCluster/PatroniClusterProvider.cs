@@ -9,7 +9,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may be disrupted. It makes
+/// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may
+/// be disrupted. It makes
 /// nothing by itself: containers and units do.</summary>
 public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
 {
@@ -22,6 +23,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private const string MountPoint = "mount_point";
     private const string FormerData = "former_data_directory";
     private const string EverybodyHasIt = "the wanted one on every member";
+
     // Longer than an answer that is late, or a server too busy for Patroni's own question.
     private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_joins = TimeSpan.FromSeconds(15);
@@ -35,40 +37,106 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     public const string NoPassword = "none";
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("patroni_cluster", "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
-    [
-        .. ClusterConnection.Attributes.Select(attribute => attribute with
-        {
-            FixedBecause = attribute.Name switch
-            {
-                "connect_as" => "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml names a role that is not there loses its database",
-                "postgres_port" => "PostgreSQL takes a port only when it starts, and the proxies would look for it on another one meanwhile",
-                _ => attribute.FixedBecause,
-            },
-        }),
-        .. ClusterConnection.RestCredentials,
-        new("version", AttributeKind.Integer, "PostgreSQL's major version.")
-        {
-            FixedBecause = "a data directory belongs to one major version: another server refuses to start on it. kbr does no major upgrade yet; pg_upgrade or a dump into a new cluster does",
-        },
-        new("unit", AttributeKind.String, "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach RAFT's leader, is restarted by it."),
-        ClusterIdentity.Definition with { FixedBecause = "members in another namespace do not find the present ones, and would make a second, empty database" },
-        new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.")
-        {
-            Default = 7000L, Minimum = 1, FixedBecause = "RAFT knows its members by address and port: on another port they are other members, which the present ones do not count",
-        },
-        new(RaftMembership.Attribute, AttributeKind.StringList, "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others are removed from RAFT once they are stopped; when left out, nobody is."),
-        new(RaftMembership.OtherHostsAttribute, AttributeKind.StringMap, "Hosts that are no members, by the address they would have in RAFT."),
-        new(RaftPassword, AttributeKind.String, $"What stands for RAFT's password in the label {PasswordLabel} of the members' containers; members with another one are stopped and started together."),
-        new("bootstrap_host", AttributeKind.String, "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."),
-        new("data_directory", AttributeKind.Path, "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."),
-        new(MountPoint, AttributeKind.Path, "What that directory lies on. While it is not mounted on a host, it cannot be told whether there is data."),
-        .. ReplicationPassword.Attributes,
-        new(FormerData, AttributeKind.Path, $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside in that member's turn, and only while another member leads."),
-        new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
-        new("preferred_leader", AttributeKind.String, "The member that leads after an apply that started or restarted members; any when left out. With synchronous replication only if it is the synchronous standby then."),
-        new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.") { Default = 120L, Minimum = 1 },
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "patroni_cluster",
+            "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
+            [
+                .. ClusterConnection.Attributes.Select(attribute =>
+                    attribute with
+                    {
+                        FixedBecause = attribute.Name switch
+                        {
+                            "connect_as" =>
+                                "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml "
+                                    + "names a role that is not there loses its database",
+                            "postgres_port" =>
+                                "PostgreSQL takes a port only when it starts, and the proxies would look for it on another one meanwhile",
+                            _ => attribute.FixedBecause,
+                        },
+                    }
+                ),
+                .. ClusterConnection.RestCredentials,
+                new("version", AttributeKind.Integer, "PostgreSQL's major version.")
+                {
+                    FixedBecause =
+                        "a data directory belongs to one major version: another server refuses to start on it. kbr does no "
+                        + "major upgrade yet; pg_upgrade or a dump into a new cluster does",
+                },
+                new(
+                    "unit",
+                    AttributeKind.String,
+                    "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach "
+                        + "RAFT's leader, is restarted by it."
+                ),
+                ClusterIdentity.Definition with
+                {
+                    FixedBecause = "members in another namespace do not find the present ones, and would make a second, empty database",
+                },
+                new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.")
+                {
+                    Default = 7000L,
+                    Minimum = 1,
+                    FixedBecause =
+                        "RAFT knows its members by address and port: on another port they are other members, which the "
+                        + "present ones do not count",
+                },
+                new(
+                    RaftMembership.Attribute,
+                    AttributeKind.StringList,
+                    "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others "
+                        + "are removed from RAFT once they are stopped; when left out, nobody is."
+                ),
+                new(
+                    RaftMembership.OtherHostsAttribute,
+                    AttributeKind.StringMap,
+                    "Hosts that are no members, by the address they would have in RAFT."
+                ),
+                new(
+                    RaftPassword,
+                    AttributeKind.String,
+                    $"What stands for RAFT's password in the label {PasswordLabel} of the members' containers; members "
+                        + $"with another one are stopped and started together."
+                ),
+                new(
+                    "bootstrap_host",
+                    AttributeKind.String,
+                    "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."
+                ),
+                new(
+                    "data_directory",
+                    AttributeKind.Path,
+                    "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."
+                ),
+                new(
+                    MountPoint,
+                    AttributeKind.Path,
+                    "What that directory lies on. While it is not mounted on a host, it cannot be told whether there is data."
+                ),
+                .. ReplicationPassword.Attributes,
+                new(
+                    FormerData,
+                    AttributeKind.Path,
+                    $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside "
+                        + $"in that member's turn, and only while another member leads."
+                ),
+                new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.")
+                {
+                    Default = PatroniHealth.DefaultMaxLag,
+                },
+                new(
+                    "preferred_leader",
+                    AttributeKind.String,
+                    "The member that leads after an apply that started or restarted members; any when left out. With "
+                        + "synchronous replication only if it is the synchronous standby then."
+                ),
+                new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.")
+                {
+                    Default = 120L,
+                    Minimum = 1,
+                },
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -88,17 +156,27 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var connection = ClusterConnection.Of(resource);
         return
         [
-            .. PatroniHealth.Reads(connection.RestPort), RaftOf(resource), connection.ContainerRead, connection.PostgresListener,
+            .. PatroniHealth.Reads(connection.RestPort),
+            RaftOf(resource),
+            connection.ContainerRead,
+            connection.PostgresListener,
             .. DataDirectories(resource).Select(MemberIdentity.ControlFile),
         ];
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
-        .Add(Members, new(AllRunning)).Add(Leader, new("one")).Add(Raft, new(AllConnected))
-        .AddRange(RaftMembership.Of(resource) is { } membership ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))] : [])
-        .Add(FormerSlots.Attribute, new(FormerSlots.Settled))
-        .AddRange(resource.Spec.Has(RaftPassword) ? [KeyValuePair.Create(RaftPassword, new AttributeValue(EverybodyHasIt))] : []);
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        Comparable
+            .None.Add(Members, new(AllRunning))
+            .Add(Leader, new("one"))
+            .Add(Raft, new(AllConnected))
+            .AddRange(
+                RaftMembership.Of(resource) is { } membership
+                    ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))]
+                    : []
+            )
+            .Add(FormerSlots.Attribute, new(FormerSlots.Settled))
+            .AddRange(resource.Spec.Has(RaftPassword) ? [KeyValuePair.Create(RaftPassword, new AttributeValue(EverybodyHasIt))] : []);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -116,36 +194,97 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             return new Observation.Absent();
         }
 
-        var down = health.Members.Where(member => !member.IsRunning).Select(member => $"{member.Name}: {member.State ?? "not answering"}").ToList();
-        var answering = health.Members.Where(member => member.Answers).ToDictionary(member => member.Name, member => members[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal);
+        var down = health
+            .Members.Where(member => !member.IsRunning)
+            .Select(member => $"{member.Name}: {member.State ?? "not answering"}")
+            .ToList();
+        var answering = health
+            .Members.Where(member => member.Answers)
+            .ToDictionary(member => member.Name, member => members[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal);
         var raft = RaftHealth.Judge(answering, []);
         var membership = RaftMembership.Of(resource);
-        var other = members.Where(member => HasWantedPassword(resource, member.Value) == false).Select(member => member.Key).Order(StringComparer.Ordinal).ToList();
+        var other = members
+            .Where(member => HasWantedPassword(resource, member.Value) == false)
+            .Select(member => member.Key)
+            .Order(StringComparer.Ordinal)
+            .ToList();
         List<string> notes = [];
         if (other.Count > 0)
         {
-            notes.Add("members with different RAFT passwords do not hear each other, so all of them are stopped and started together: every session ends, and there are about 15 s without writes");
+            notes.Add(
+                "members with different RAFT passwords do not hear each other, so all of them are stopped and "
+                    + "started together: every session ends, and there are about 15 s without writes"
+            );
         }
 
-        var observed = Comparable.None
-            .AddRange(membership is null ? []
-                // While nobody leads RAFT it cannot be told; that has its own line.
-                : [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(raft.Counted.IsEmpty ? membership.Wanted : raft.Counted.Keys)))])
-            .Add(FormerSlots.Attribute, new(FormerSlots.Observe(ClusterConnection.Of(resource), answering.Keys.Select(name => members[name]))))
+        var observed = Comparable
+            .None.AddRange(
+                membership is null
+                    ? []
+                    // While nobody leads RAFT it cannot be told; that has its own line.
+                    :
+                    [
+                        KeyValuePair.Create(
+                            RaftMembership.Attribute,
+                            new AttributeValue(RaftMembership.Text(raft.Counted.IsEmpty ? membership.Wanted : raft.Counted.Keys))
+                        ),
+                    ]
+            )
+            .Add(
+                FormerSlots.Attribute,
+                new(FormerSlots.Observe(ClusterConnection.Of(resource), answering.Keys.Select(name => members[name])))
+            )
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
-            .Add(Leader, new(health.Leaders.Length switch { 0 => "none", 1 => "one", 2 => "two", _ => "more than two" }))
+            .Add(
+                Leader,
+                new(
+                    health.Leaders.Length switch
+                    {
+                        0 => "none",
+                        1 => "one",
+                        2 => "two",
+                        _ => "more than two",
+                    }
+                )
+            )
             // A member that does not run has its own line above.
-            .Add(Raft, new(raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside")) : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1] : AllConnected));
-        return new Observation.Present(!resource.Spec.Has(RaftPassword) ? observed : observed.Add(RaftPassword, new(other.Count == 0 ? EverybodyHasIt : $"another one on {string.Join(", ", other)}")))
+            .Add(
+                Raft,
+                new(
+                    raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside"))
+                    : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1]
+                    : AllConnected
+                )
+            );
+        return new Observation.Present(
+            !resource.Spec.Has(RaftPassword)
+                ? observed
+                : observed.Add(RaftPassword, new(other.Count == 0 ? EverybodyHasIt : $"another one on {string.Join(", ", other)}"))
+        )
         {
             Outsiders = [.. membership?.Outsiders(raft) ?? []],
-            Warnings = members.Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404).ToImmutableSortedDictionary(
-                pair => pair.Key,
-                pair => $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its data; take it out of 'postgres.members' where it is something else",
-                StringComparer.Ordinal),
+            Warnings = members
+                .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
+                .ToImmutableSortedDictionary(
+                    pair => pair.Key,
+                    pair =>
+                        $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its "
+                        + $"data; take it out of 'postgres.members' where it is something else",
+                    StringComparer.Ordinal
+                ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = ClusterOutlook.Of(health, resource.Spec.OptionalString("preferred_leader")),
-            Foreign = health.IsPaused ? [new ForeignSetting("pause", "Patroni keeps nothing running and lets nobody take over", "end it with patronictl resume", IsTrouble: true)] : [],
+            Foreign = health.IsPaused
+                ?
+                [
+                    new ForeignSetting(
+                        "pause",
+                        "Patroni keeps nothing running and lets nobody take over",
+                        "end it with patronictl resume",
+                        IsTrouble: true
+                    ),
+                ]
+                : [],
             // It makes nothing by itself: whose the containers and units are is asked of these.
             Ours = true,
         };
@@ -156,7 +295,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         ArgumentNullException.ThrowIfNull(question);
         var now = question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault();
-        return now is null || now.Replicas.Select(replica => replica.Name).Append(now.Leader).OfType<string>().All(question.Leaving.Contains) ? null
+        return
+            now is null || now.Replicas.Select(replica => replica.Name).Append(now.Leader).OfType<string>().All(question.Leaving.Contains)
+            ? null
             : now.Foresee(question.Resource.Address, question.ToCome, question.Leaving);
     }
 
@@ -171,28 +312,39 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         await StrayedMembers.RejoinAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
-        var (health, lost) = await WaitAsync(change.Resource, group, GateTimeout(change.Resource), giveUp: true, cancellationToken).ConfigureAwait(false);
+        var (health, lost) = await WaitAsync(change.Resource, group, GateTimeout(change.Resource), giveUp: true, cancellationToken)
+            .ConfigureAwait(false);
         if (lost is not null)
         {
             throw new ChangeFailedException(
-                $"{change.Resource.Address.Host} cannot become healthy: {lost}. The others are as well as they can be; bring it back, or take it out of the members, and apply again");
+                $"{change.Resource.Address.Host} cannot become healthy: {lost}. The others are as well as they can "
+                    + $"be; bring it back, or take it out of the members, and apply again"
+            );
         }
 
         if (!health.IsHealthy)
         {
-            var said = await StartFailure.QuoteAsync(group, ClusterConnection.Of(change.Resource), StartFailure.Members(health), cancellationToken).ConfigureAwait(false);
+            var said = await StartFailure
+                .QuoteAsync(group, ClusterConnection.Of(change.Resource), StartFailure.Members(health), cancellationToken)
+                .ConfigureAwait(false);
             throw new ChangeFailedException(
-                $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", health.Problems)}. "
-                + (said.Length == 0 ? "" : said + ". ")
-                + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
-                + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}");
+                $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} "
+                    + $"s: {string.Join("; ", health.Problems)}. "
+                    + (said.Length == 0 ? "" : said + ". ")
+                    + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
+                    + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}"
+            );
         }
 
-        // Who leads is no matter of the plan: it may change any day. Here the members were just started, and the switchover is part of that.
+        // Who leads is no matter of the plan: it may change any day. Here the members were just started, and the switchover is part of
+        // that.
         var nobody = new RolloutState([], []);
         var begun = TimeProvider.System.GetTimestamp();
-        while (Preferred(change.Resource, health, nobody) is not null && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
-            && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait)
+        while (
+            Preferred(change.Resource, health, nobody) is not null
+            && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
+            && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
+        )
         {
             health = await WaitHealthyAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
         }
@@ -201,8 +353,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     private static string? Preferred(Resource group, PatroniHealth health, RolloutState state) =>
-        !health.IsPaused && group.Spec.OptionalString("preferred_leader") is { } name && health.Leader is { } leader && leader != name && !state.Leaving.Contains(name) && health.Members.Any(member => member.Name == name && member.IsRunning && health.Unfit(member) is null)
-            ? name : null;
+        !health.IsPaused
+        && group.Spec.OptionalString("preferred_leader") is { } name
+        && health.Leader is { } leader
+        && leader != name
+        && !state.Leaving.Contains(name)
+        && health.Members.Any(member => member.Name == name && member.IsRunning && health.Unfit(member) is null)
+            ? name
+            : null;
 
     /// <inheritdoc />
     public TimeSpan GateTimeout(Resource group) => TimeSpan.FromSeconds(group?.Spec.Integer("gate_timeout") ?? 120);
@@ -228,63 +386,137 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         {
             // A container that kbr did not make does not say what password its RAFT has; that member does.
             var raft = await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
-            snapshots = snapshots.ToDictionary(pair => pair.Key, pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value, StringComparer.Ordinal);
+            snapshots = snapshots.ToDictionary(
+                pair => pair.Key,
+                pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value,
+                StringComparer.Ordinal
+            );
         }
 
         var names = access.Members.Select(member => member.Name).ToList();
         var view = new RolloutView(
             names,
             Judge(group, snapshots, names.Except(state.Left)),
-            names.Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false).ToHashSet(StringComparer.Ordinal),
-            names.ToDictionary(name => name, name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null, StringComparer.Ordinal),
-            group.Spec.OptionalString("bootstrap_host"))
+            names
+                .Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false)
+                .ToHashSet(StringComparer.Ordinal),
+            names.ToDictionary(
+                name => name,
+                name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null,
+                StringComparer.Ordinal
+            ),
+            group.Spec.OptionalString("bootstrap_host")
+        )
         {
             Mistaken = IdentityProblemOf(group, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(group).Ticks / 2)),
-            WithFormerData = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)).ToImmutableSortedSet(StringComparer.Ordinal),
-            WithPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true).ToHashSet(StringComparer.Ordinal),
-            WithOtherPassword = names.Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false).ToHashSet(StringComparer.Ordinal),
+            WithFormerData = names
+                .Where(name =>
+                    snapshots.TryGetValue(name, out var snapshot) && FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)
+                )
+                .ToImmutableSortedSet(StringComparer.Ordinal),
+            WithPassword = names
+                .Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true)
+                .ToHashSet(StringComparer.Ordinal),
+            WithOtherPassword = names
+                .Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false)
+                .ToHashSet(StringComparer.Ordinal),
         };
         var decided = view.Decide(state);
-        if (decided is RolloutTurn.Go && await RefuseAsync(group, view, snapshots, state, access, cancellationToken).ConfigureAwait(false) is { } refused)
+        if (
+            decided is RolloutTurn.Go
+            && await RefuseAsync(group, view, snapshots, state, access, cancellationToken).ConfigureAwait(false) is { } refused
+        )
         {
             return refused;
         }
 
-        if (decided is not RolloutTurn.Stop && !state.ToCome.IsEmpty && view.Health.Leader is { } writer && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet)
+        if (
+            decided is not RolloutTurn.Stop
+            && !state.ToCome.IsEmpty
+            && view.Health.Leader is { } writer
+            && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet
+        )
         {
             return notYet;
         }
 
         switch (decided)
         {
-            // RAFT cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a quorum lately is part of its health.
+            // RAFT cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a quorum
+            // lately is part of its health.
             case RolloutTurn.Go go when view.ChangesPassword(state) && !go.Hosts.All(view.Stopped.Contains):
-                return view.Health.Leader is { } last ? await TogetherAsync(connection, last, [.. view.Health.Members.Where(member => !member.Leads && member.Replication == "streaming").Select(member => member.Name)], go, access, cancellationToken).ConfigureAwait(false)
+                return view.Health.Leader is { } last
+                    ? await TogetherAsync(
+                            connection,
+                            last,
+                            [
+                                .. view
+                                    .Health.Members.Where(member => !member.Leads && member.Replication == "streaming")
+                                    .Select(member => member.Name),
+                            ],
+                            go,
+                            access,
+                            cancellationToken
+                        )
+                        .ConfigureAwait(false)
                     : go;
             // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
             case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
                 var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
-                if (!trouble.IsEmpty && await ChangeRaftAsync(group, access, access.Members, mayAdd: false, cancellationToken).ConfigureAwait(false) is { } forgetting)
+                if (
+                    !trouble.IsEmpty
+                    && await ChangeRaftAsync(group, access, access.Members, mayAdd: false, cancellationToken).ConfigureAwait(false)
+                        is { } forgetting
+                )
                 {
                     return new RolloutTurn.Wait(forgetting);
                 }
 
                 return !trouble.IsEmpty ? new RolloutTurn.Wait(string.Join("; ", trouble))
                     : state.ToCome.IsEmpty && Preferred(group, view.Health, state) is { } preferred
-                        ? await HandOverAsync(group, connection, state, view.Health.Leader!, preferred, access, new RolloutTurn.Wait($"{view.Health.Leader} hands over to {preferred}, the preferred leader"), cancellationToken).ConfigureAwait(false)
+                        ? await HandOverAsync(
+                                group,
+                                connection,
+                                state,
+                                view.Health.Leader!,
+                                preferred,
+                                access,
+                                new RolloutTurn.Wait($"{view.Health.Leader} hands over to {preferred}, the preferred leader"),
+                                cancellationToken
+                            )
+                            .ConfigureAwait(false)
                     : go;
             // It costs nobody anything if the others can do without it: none of them is on its way back into RAFT.
             case RolloutTurn.Go { Hosts: [var next] } when view.MayBeLate([next], state):
-                var others = await RaftProblemsAsync(group, new RolloutState(state.ToCome.Remove(next), state.Leaving.Add(next)), access, cancellationToken).ConfigureAwait(false);
+                var others = await RaftProblemsAsync(
+                        group,
+                        new RolloutState(state.ToCome.Remove(next), state.Leaving.Add(next)),
+                        access,
+                        cancellationToken
+                    )
+                    .ConfigureAwait(false);
                 return others.IsEmpty ? decided : new RolloutTurn.Wait(string.Join("; ", others));
             case RolloutTurn.Wait wait when view.HasToHandOver(state) is { } leader:
-                return await HandOverAsync(group, connection, state, leader, view.Candidate(state, leader)!, access, wait, cancellationToken).ConfigureAwait(false);
+                return await HandOverAsync(
+                        group,
+                        connection,
+                        state,
+                        leader,
+                        view.Candidate(state, leader)!,
+                        access,
+                        wait,
+                        cancellationToken
+                    )
+                    .ConfigureAwait(false);
             // Nothing that is still to come brings these back.
-            case RolloutTurn.Wait when await LostAsync(group, view.Health, access, state.ToCome, cancellationToken).ConfigureAwait(false) is { } lost:
+            case RolloutTurn.Wait
+                when await LostAsync(group, view.Health, access, state.ToCome, cancellationToken).ConfigureAwait(false) is { } lost:
                 return new RolloutTurn.Stop(lost + "; nobody else is disrupted meanwhile");
             case RolloutTurn.Wait wait when StartFailure.Members(view.Health).Any():
-                var said = await StartFailure.QuoteAsync(access, connection, StartFailure.Members(view.Health), cancellationToken).ConfigureAwait(false);
+                var said = await StartFailure
+                    .QuoteAsync(access, connection, StartFailure.Members(view.Health), cancellationToken)
+                    .ConfigureAwait(false);
                 return said.Length == 0 ? wait : new RolloutTurn.Wait($"{wait.Reason}; {said}");
             case RolloutTurn.Wait wait:
                 return wait with { Progress = await CopiedAsync(connection, view.Health, access, cancellationToken).ConfigureAwait(false) };
@@ -298,8 +530,11 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         ArgumentNullException.ThrowIfNull(group);
         ArgumentNullException.ThrowIfNull(access);
-        if (RaftMembership.Of(group) is not { } membership || access.Members.FirstOrDefault(member => member.Name == host) is not { } left
-            || membership.Wanted.Contains(RaftMembership.AddressOf(left, membership.Port)))
+        if (
+            RaftMembership.Of(group) is not { } membership
+            || access.Members.FirstOrDefault(member => member.Name == host) is not { } left
+            || membership.Wanted.Contains(RaftMembership.AddressOf(left, membership.Port))
+        )
         {
             // It comes back.
             return;
@@ -308,23 +543,40 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         // It fails where RAFT has just elected another leader, because the member that was stopped led it: until it succeeds, then.
         var begun = TimeProvider.System.GetTimestamp();
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
-        while (await ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken).ConfigureAwait(false) is { } pending)
+        while (
+            await ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken).ConfigureAwait(false)
+                is { } pending
+        )
         {
             if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(group))
             {
-                throw new ChangeFailedException($"{host} is stopped, and RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. The next apply tries again");
+                throw new ChangeFailedException(
+                    $"{host} is stopped, and RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. "
+                        + $"The next apply tries again"
+                );
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed in which no member got on with copying its data; answers what it was last.</summary>
-    internal static async Task<PatroniHealth> WaitHealthyAsync(Resource resource, IGroupAccess group, TimeSpan patience, CancellationToken cancellationToken) =>
-        (await WaitAsync(resource, group, patience, giveUp: false, cancellationToken).ConfigureAwait(false)).Health;
+    /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed in which no member got on with copying its
+    /// data; answers what it was last.</summary>
+    internal static async Task<PatroniHealth> WaitHealthyAsync(
+        Resource resource,
+        IGroupAccess group,
+        TimeSpan patience,
+        CancellationToken cancellationToken
+    ) => (await WaitAsync(resource, group, patience, giveUp: false, cancellationToken).ConfigureAwait(false)).Health;
 
     // Answers too what it will never become healthy for, when it is to give up then.
-    private static async Task<(PatroniHealth Health, string? Lost)> WaitAsync(Resource resource, IGroupAccess group, TimeSpan patience, bool giveUp, CancellationToken cancellationToken)
+    private static async Task<(PatroniHealth Health, string? Lost)> WaitAsync(
+        Resource resource,
+        IGroupAccess group,
+        TimeSpan patience,
+        bool giveUp,
+        CancellationToken cancellationToken
+    )
     {
         var begun = TimeProvider.System.GetTimestamp();
         var waited = begun;
@@ -338,8 +590,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 waited = asked;
             }
 
-            var lost = giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
-            // A member makes itself counted when it starts; it is helped where that failed. Until it is counted it sees no leader, and has no database to run.
+            var lost =
+                giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
+            // A member makes itself counted when it starts; it is helped where that failed. Until it is counted it sees no leader, and has
+            // no database to run.
             var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
             if (giveUp && !health.IsHealthy && (lost is not null || mayAdd || health.Members.All(member => member.IsRunning)))
             {
@@ -352,14 +606,25 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             }
 
             // To ask RAFT starts a program on every member; a machine that is slow at that is not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken).ConfigureAwait(false);
+            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken)
+                .ConfigureAwait(false);
         }
     }
 
-    // How many bytes the members that copy their data from the leader have been sent; 0 where none does. A copy of a large database takes longer than any gate should.
-    private static async Task<long> CopiedAsync(ClusterConnection connection, PatroniHealth health, IGroupAccess group, CancellationToken cancellationToken)
+    // How many bytes the members that copy their data from the leader have been sent; 0 where none does. A copy of a large database takes
+    // longer than any gate should.
+    private static async Task<long> CopiedAsync(
+        ClusterConnection connection,
+        PatroniHealth health,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
     {
-        var copying = group.Members.Where(host => health.Members.Any(member => member.Name == host.Name && !member.IsRunning) && IPAddress.TryParse(host.Address, out _)).ToList();
+        var copying = group
+            .Members.Where(host =>
+                health.Members.Any(member => member.Name == host.Name && !member.IsRunning) && IPAddress.TryParse(host.Address, out _)
+            )
+            .ToList();
         if (health.Leader is not { } leader || copying.Count == 0)
         {
             return 0;
@@ -367,8 +632,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         // Somebody's own backup is none of theirs.
         var read = connection.Sql(
-            "SELECT coalesce(sum(p.backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup p JOIN pg_stat_replication r USING (pid) "
-            + $"WHERE r.client_addr IN ({string.Join(", ", copying.Select(host => SqlText.Literal(host.Address) + "::inet"))})");
+            "SELECT coalesce(sum(p.backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup p "
+                + "JOIN pg_stat_replication r USING (pid) "
+                + $"WHERE r.client_addr IN ({string.Join(", ", copying.Select(host => SqlText.Literal(host.Address) + "::inet"))})"
+        );
         try
         {
             var answer = (await group.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
@@ -381,7 +648,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     // What stands in the way for good: members that are down and that nothing in this run starts. Null when waiting may help.
-    private static async Task<string?> LostAsync(Resource resource, PatroniHealth health, IGroupAccess group, ImmutableSortedSet<string> coming, CancellationToken cancellationToken)
+    private static async Task<string?> LostAsync(
+        Resource resource,
+        PatroniHealth health,
+        IGroupAccess group,
+        ImmutableSortedSet<string> coming,
+        CancellationToken cancellationToken
+    )
     {
         var down = health.Members.Where(member => !member.Answers && !coming.Contains(member.Name)).Select(member => member.Name).ToList();
         if (down.Count == 0)
@@ -394,50 +667,106 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         return LostMembers.Verdict(health, LostMembers.Of(down, answers, unit));
     }
 
-    /// <summary>Looks once. Where the members' Patroni have nothing to complain about, RAFT's own view is asked too, and what is wrong with that is among the problems.</summary>
+    /// <summary>Looks once. Where the members' Patroni have nothing to complain about, RAFT's own view is asked too, and what is wrong with
+    /// that is among the problems.</summary>
     internal static async Task<PatroniHealth> LookAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
     {
-        var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken).ConfigureAwait(false);
+        var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken)
+            .ConfigureAwait(false);
         var health = Judge(resource, snapshots, group.Members.Select(member => member.Name));
-        return !health.IsHealthy ? health
-            : health with { Problems = await RaftProblemsAsync(resource, new RolloutState([], []), group, cancellationToken).ConfigureAwait(false) };
+        return !health.IsHealthy
+            ? health
+            : health with
+            {
+                Problems = await RaftProblemsAsync(resource, new RolloutState([], []), group, cancellationToken).ConfigureAwait(false),
+            };
     }
 
     /// <summary>Reads from every member that can be reached.</summary>
-    internal static async Task<IReadOnlyDictionary<string, Snapshot>> ReadAllAsync(IGroupAccess group, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
+    internal static async Task<IReadOnlyDictionary<string, Snapshot>> ReadAllAsync(
+        IGroupAccess group,
+        IReadOnlyCollection<Read> reads,
+        CancellationToken cancellationToken
+    )
     {
-        var answers = await Task.WhenAll(group.Members.Select(async member =>
-        {
-            try
-            {
-                return (member.Name, Snapshot: (Snapshot?)await group.ReadAsync(member.Name, reads, cancellationToken).ConfigureAwait(false));
-            }
-            catch (HostException)
-            {
-                // It is judged as one that does not answer.
-                return (member.Name, null);
-            }
-        })).ConfigureAwait(false);
-        return answers.Where(answer => answer.Snapshot is not null).ToDictionary(answer => answer.Name, answer => answer.Snapshot!, StringComparer.Ordinal);
+        var answers = await Task.WhenAll(
+                group.Members.Select(async member =>
+                {
+                    try
+                    {
+                        return (
+                            member.Name,
+                            Snapshot: (Snapshot?)await group.ReadAsync(member.Name, reads, cancellationToken).ConfigureAwait(false)
+                        );
+                    }
+                    catch (HostException)
+                    {
+                        // It is judged as one that does not answer.
+                        return (member.Name, null);
+                    }
+                })
+            )
+            .ConfigureAwait(false);
+        return answers
+            .Where(answer => answer.Snapshot is not null)
+            .ToDictionary(answer => answer.Name, answer => answer.Snapshot!, StringComparer.Ordinal);
     }
 
     /// <summary>What is wrong with RAFT by what its members say; empty when nothing is, or Patroni does not use RAFT.</summary>
-    internal static async Task<ImmutableArray<string>> RaftProblemsAsync(Resource resource, RolloutState state, IGroupAccess group, CancellationToken cancellationToken)
+    internal static async Task<ImmutableArray<string>> RaftProblemsAsync(
+        Resource resource,
+        RolloutState state,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
     {
         var asked = group.Members.Select(member => member.Name).Except(state.Left).ToList();
         var snapshots = await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false);
-        var gone = group.Members.Where(member => state.Left.Contains(member.Name)).Select(member => RaftMembership.AddressOf(member, RaftMembership.PortOf(resource))).ToList();
-        var raft = RaftHealth.Judge(snapshots.Where(pair => asked.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(resource)), StringComparer.Ordinal), gone);
-        var mistaken = ClusterIdentity.Of(resource).Compare(snapshots.Where(pair => asked.Contains(pair.Key)).Select(pair =>
-            new MemberIdentity(pair.Key) { Namespace = RaftStatus.NamespaceOf(pair.Value.Get(RaftOf(resource))) is { } found ? ClusterIdentity.Normal(found) : null }));
-        return [.. mistaken is null ? [] : new[] { mistaken.Text },
-            .. asked.Where(name => !snapshots.ContainsKey(name)).Select(name => $"{name}: RAFT could not be asked: the host could not be read"), .. raft.Problems,
-            .. (RaftMembership.Of(resource)?.Uncounted(raft, group.Members.Where(member => snapshots.ContainsKey(member.Name))) ?? []).Select(member => $"{member.Name}: RAFT does not count it yet")];
+        var gone = group
+            .Members.Where(member => state.Left.Contains(member.Name))
+            .Select(member => RaftMembership.AddressOf(member, RaftMembership.PortOf(resource)))
+            .ToList();
+        var raft = RaftHealth.Judge(
+            snapshots
+                .Where(pair => asked.Contains(pair.Key))
+                .ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(resource)), StringComparer.Ordinal),
+            gone
+        );
+        var mistaken = ClusterIdentity
+            .Of(resource)
+            .Compare(
+                snapshots
+                    .Where(pair => asked.Contains(pair.Key))
+                    .Select(pair => new MemberIdentity(pair.Key)
+                    {
+                        Namespace = RaftStatus.NamespaceOf(pair.Value.Get(RaftOf(resource))) is { } found
+                            ? ClusterIdentity.Normal(found)
+                            : null,
+                    })
+            );
+        return
+        [
+            .. mistaken is null ? [] : new[] { mistaken.Text },
+            .. asked
+                .Where(name => !snapshots.ContainsKey(name))
+                .Select(name => $"{name}: RAFT could not be asked: the host could not be read"),
+            .. raft.Problems,
+            .. (
+                RaftMembership.Of(resource)?.Uncounted(raft, group.Members.Where(member => snapshots.ContainsKey(member.Name))) ?? []
+            ).Select(member => $"{member.Name}: RAFT does not count it yet"),
+        ];
     }
 
-    // One step towards RAFT counting the members and nobody else: whoever does not take part any more is removed, one at a time, by the member that leads RAFT. Answers what is still
+    // One step towards RAFT counting the members and nobody else: whoever does not take part any more is removed, one at a time, by the
+    // member that leads RAFT. Answers what is still
     // to come, or null when there is nothing.
-    private static async Task<string?> ChangeRaftAsync(Resource resource, IGroupAccess group, ImmutableArray<Host> staying, bool mayAdd, CancellationToken cancellationToken)
+    private static async Task<string?> ChangeRaftAsync(
+        Resource resource,
+        IGroupAccess group,
+        ImmutableArray<Host> staying,
+        bool mayAdd,
+        CancellationToken cancellationToken
+    )
     {
         if (RaftMembership.Of(resource) is not { } membership)
         {
@@ -446,8 +775,15 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         var connection = ClusterConnection.Of(resource);
         var snapshots = await ReadAllAsync(group, [RaftOf(resource), connection.Rest("/patroni")], cancellationToken).ConfigureAwait(false);
-        var answering = group.Members.Where(member => snapshots.TryGetValue(member.Name, out var snapshot) && snapshot.Get(connection.Rest("/patroni")).Status > 0).ToList();
-        var raft = RaftHealth.Judge(answering.ToDictionary(member => member.Name, member => snapshots[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal), []);
+        var answering = group
+            .Members.Where(member =>
+                snapshots.TryGetValue(member.Name, out var snapshot) && snapshot.Get(connection.Rest("/patroni")).Status > 0
+            )
+            .ToList();
+        var raft = RaftHealth.Judge(
+            answering.ToDictionary(member => member.Name, member => snapshots[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal),
+            []
+        );
         if (raft.Leader is null)
         {
             return raft.Problems.IsEmpty ? null : "RAFT has no leader with a quorum";
@@ -456,13 +792,18 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var strays = membership.Strays(raft, [.. staying.Select(member => RaftMembership.AddressOf(member, membership.Port))]);
         var dead = strays.FirstOrDefault(address => !raft.Counted[address]);
         var uncounted = mayAdd ? membership.Uncounted(raft, answering) : [];
-        var (command, address) = dead is not null ? ("remove", dead) : uncounted.Count > 0 ? ("add", RaftMembership.AddressOf(uncounted[0], membership.Port)) : ("", "");
+        var (command, address) =
+            dead is not null ? ("remove", dead)
+            : uncounted.Count > 0 ? ("add", RaftMembership.AddressOf(uncounted[0], membership.Port))
+            : ("", "");
         if (command.Length == 0)
         {
             return strays.Count == 0 ? null : $"{string.Join(" and ", strays)} still takes part in RAFT";
         }
 
-        var result = await group.RunAsync(raft.Leader, RaftMembership.Change(connection.Container, command, address), cancellationToken).ConfigureAwait(false);
+        var result = await group
+            .RunAsync(raft.Leader, RaftMembership.Change(connection.Container, command, address), cancellationToken)
+            .ConfigureAwait(false);
         return $"RAFT {(command == "add" ? "counts" : "forgets")} {address}: {result.Output.Trim().Split('\n')[^1]}";
     }
 
@@ -471,28 +812,44 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         public ImmutableArray<Host> Members => members;
 
-        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => whole.ReadAsync(host, reads, cancellationToken);
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+            whole.ReadAsync(host, reads, cancellationToken);
 
-        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => whole.RunAsync(host, script, cancellationToken);
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) =>
+            whole.RunAsync(host, script, cancellationToken);
 
-        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => whole.OpenTunnelAsync(host, address, port, cancellationToken);
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+            whole.OpenTunnelAsync(host, address, port, cancellationToken);
     }
 
     // Null where neither the container says it nor the member, as when it was made before there was such a label.
     private static bool? HasWantedPassword(Resource resource, Snapshot member) =>
         resource.Spec.OptionalString(RaftPassword) is not { } wanted ? null
         : PasswordMark(resource, member) is { } found ? found == wanted
-        : member.Has(RaftOf(resource)) && RaftStatus.Parse(member.Get(RaftOf(resource)), out _)?.HasPassword is { } has && (!has || wanted == NoPassword) ? has == (wanted != NoPassword)
+        : member.Has(RaftOf(resource))
+        && RaftStatus.Parse(member.Get(RaftOf(resource)), out _)?.HasPassword is { } has
+        && (!has || wanted == NoPassword)
+            ? has == (wanted != NoPassword)
         : null;
 
-    private static string? PasswordMark(Resource resource, Snapshot member) => JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(PasswordLabel);
+    private static string? PasswordMark(Resource resource, Snapshot member) =>
+        JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(PasswordLabel);
 
     private static bool IsRunningUnmarked(Resource resource, Snapshot member) =>
         resource.Spec.Has(RaftPassword) && ClusterConnection.Of(resource).Runs(member) == true && PasswordMark(resource, member) is null;
 
-    // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it. Nothing of it stays: the setting is
-    // taken out of the file as soon as the running server has it, and that server is about to be stopped. What a run leaves that is killed in between, patroni_config finds.
-    private static async Task<RolloutTurn> TogetherAsync(ClusterConnection connection, string leader, ImmutableArray<string> replicas, RolloutTurn.Go go, IGroupAccess access, CancellationToken cancellationToken)
+    // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it.
+    // Nothing of it stays: the setting is
+    // taken out of the file as soon as the running server has it, and that server is about to be stopped. What a run leaves that is killed
+    // in between, patroni_config finds.
+    private static async Task<RolloutTurn> TogetherAsync(
+        ClusterConnection connection,
+        string leader,
+        ImmutableArray<string> replicas,
+        RolloutTurn.Go go,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
         if (replicas.IsEmpty)
         {
@@ -506,16 +863,29 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var inForce = false;
         try
         {
-            await session.RunOnAsync(leader, [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), reload], cancellationToken).ConfigureAwait(false);
+            await session
+                .RunOnAsync(
+                    leader,
+                    [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), reload],
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
             var begun = TimeProvider.System.GetTimestamp();
             var acknowledged = "0/0";
             while (TimeProvider.System.GetElapsedTime(begun) < s_patience)
             {
                 var read = connection.Sql(
-                    $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
-                    + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= {SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for");
+                    $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) "
+                        + $"FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
+                        + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= "
+                        + $"{SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for"
+                );
                 var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
-                if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Number("waited_for") >= replicas.Length && row.Text("flushed") is { } flushed)
+                if (
+                    JsonAnswer.Rows(answer.Json) is [var row, ..]
+                    && row.Number("waited_for") >= replicas.Length
+                    && row.Text("flushed") is { } flushed
+                )
                 {
                     if (inForce)
                     {
@@ -532,9 +902,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             }
 
             await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
-            return new RolloutTurn.Wait($"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything");
+            return new RolloutTurn.Wait(
+                $"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything"
+            );
         }
-        catch (Exception exception) when (exception is NotNowException or HostException or ChangeFailedException or OperationCanceledException)
+        catch (Exception exception)
+            when (exception is NotNowException or HostException or ChangeFailedException or OperationCanceledException)
         {
             try
             {
@@ -559,18 +932,40 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     /// <summary>The health of the members, and whether they are the cluster that the resource stands for.</summary>
     internal static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected)
     {
-        var health = PatroniHealth.Judge(ClusterConnection.Of(resource).RestPort, snapshots, expected, resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag);
-        return ClusterIdentity.Of(resource).Compare(health.Members.Select(member => new MemberIdentity(member.Name) { Scope = member.Scope })) is { } mistaken
-            ? health with { Problems = [mistaken.Text, .. health.Problems] } : health;
+        var health = PatroniHealth.Judge(
+            ClusterConnection.Of(resource).RestPort,
+            snapshots,
+            expected,
+            resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag
+        );
+        return
+            ClusterIdentity.Of(resource).Compare(health.Members.Select(member => new MemberIdentity(member.Name) { Scope = member.Scope }))
+                is { } mistaken
+            ? health with
+            {
+                Problems = [mistaken.Text, .. health.Problems],
+            }
+            : health;
     }
 
     // Who the members are, by all that was read of them; what they hold on disk, too.
     private static IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
-        ClusterIdentity.Of(resource).Compare(snapshots.Select(pair => MemberIdentity.Of(pair.Key, ClusterConnection.Of(resource), pair.Value, DataDirectories(resource))));
+        ClusterIdentity
+            .Of(resource)
+            .Compare(
+                snapshots.Select(pair => MemberIdentity.Of(pair.Key, ClusterConnection.Of(resource), pair.Value, DataDirectories(resource)))
+            );
 
-    // Before anybody is disrupted: in another namespace than the leader's a member would find no leader and make a database of its own. It costs a program on each member, so it is asked last.
+    // Before anybody is disrupted: in another namespace than the leader's a member would find no leader and make a database of its own. It
+    // costs a program on each member, so it is asked last.
     private static async Task<RolloutTurn?> RefuseAsync(
-        Resource group, RolloutView view, IReadOnlyDictionary<string, Snapshot> snapshots, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+        Resource group,
+        RolloutView view,
+        IReadOnlyDictionary<string, Snapshot> snapshots,
+        RolloutState state,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
         if (state.ToCome.IsEmpty || !view.Health.Members.Any(member => member.Answers))
         {
@@ -578,9 +973,15 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         var raft = await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
-        var all = snapshots.ToDictionary(pair => pair.Key, pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value, StringComparer.Ordinal);
+        var all = snapshots.ToDictionary(
+            pair => pair.Key,
+            pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value,
+            StringComparer.Ordinal
+        );
         return IdentityProblemOf(group, all) is { } mistaken ? new RolloutTurn.Stop(mistaken.Text)
-            : view.Health.Leader is { } leader && view.WouldBootstrap(state) is { } member && RaftStatus.NamespaceOf(all[leader].Get(RaftOf(group))) is null
+            : view.Health.Leader is { } leader
+            && view.WouldBootstrap(state) is { } member
+            && RaftStatus.NamespaceOf(all[leader].Get(RaftOf(group))) is null
                 ? new RolloutTurn.Wait($"{member} may make a new database, and {leader}, which leads, does not say in which namespace")
             : null;
     }
@@ -590,21 +991,35 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
     // Where an installation by hand has its data: at the root of what the container mounts, or of the volume.
     private static IEnumerable<string> FormerDirectories(Resource resource) =>
-        resource.Spec.OptionalString(FormerData) is { } former ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>() : [];
+        resource.Spec.OptionalString(FormerData) is { } former
+            ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>()
+            : [];
 
     // Null where it cannot be told: what would have the data is not there.
     private static bool? HoldsData(Resource resource, Snapshot member, List<StatRead> marks) =>
         marks.Exists(mark => member.Get(mark) is not null) ? true
-        : marks.Count == 0 || (resource.Spec.OptionalString(MountPoint) is { } at && member.Get(new MountsRead()).All(mount => mount.MountPoint != at)) ? null
+        : marks.Count == 0
+        || (resource.Spec.OptionalString(MountPoint) is { } at && member.Get(new MountsRead()).All(mount => mount.MountPoint != at))
+            ? null
         : false;
 
     // The file that every data directory of PostgreSQL has.
-    private static IEnumerable<StatRead> FormerMarks(Resource resource) => FormerDirectories(resource).Select(path => new StatRead(path + "/PG_VERSION"));
+    private static IEnumerable<StatRead> FormerMarks(Resource resource) =>
+        FormerDirectories(resource).Select(path => new StatRead(path + "/PG_VERSION"));
 
-    private static StatRead? DataMark(Resource resource) => resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
+    private static StatRead? DataMark(Resource resource) =>
+        resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
 
     private static async Task<RolloutTurn> HandOverAsync(
-        Resource group, ClusterConnection connection, RolloutState state, string leader, string candidate, IGroupAccess access, RolloutTurn.Wait wait, CancellationToken cancellationToken)
+        Resource group,
+        ClusterConnection connection,
+        RolloutState state,
+        string leader,
+        string candidate,
+        IGroupAccess access,
+        RolloutTurn.Wait wait,
+        CancellationToken cancellationToken
+    )
     {
         var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
         if (!trouble.IsEmpty)
@@ -614,7 +1029,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         try
         {
-            await new PatroniMembers(group, access, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
+            await new PatroniMembers(group, access, TimeSpan.Zero)
+                .SwitchoverAsync(leader, candidate, cancellationToken)
+                .ConfigureAwait(false);
             return wait;
         }
         catch (ChangeFailedException exception)

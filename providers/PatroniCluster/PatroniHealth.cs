@@ -13,7 +13,8 @@ public sealed record PatroniMember(string Name)
     /// <summary>Whether its Patroni answers.</summary>
     public bool Answers { get; init; }
 
-    /// <summary>PostgreSQL's state in Patroni's words: <c>running</c>, <c>starting</c>, <c>start failed</c>, <c>creating replica</c> …; null without an answer.</summary>
+    /// <summary>PostgreSQL's state in Patroni's words: <c>running</c>, <c>starting</c>, <c>start failed</c>, <c>creating replica</c> …;
+    /// null without an answer.</summary>
     public string? State { get; init; }
 
     /// <summary>The name of the cluster that it belongs to; null without an answer.</summary>
@@ -31,14 +32,16 @@ public sealed record PatroniMember(string Name)
     /// <summary>Its timeline; null while Patroni does not know it, as just after a start.</summary>
     public long? Timeline { get; init; }
 
-    /// <summary>How many bytes of the write-ahead log it has not received yet; null for the leader, and where it cannot be told. The two ends are not read at the
+    /// <summary>How many bytes of the write-ahead log it has not received yet; null for the leader, and where it cannot be told. The two
+    /// ends are not read at the
     /// same moment, so that under load it is a little more or less.</summary>
     public long? LagBytes { get; init; }
 
     /// <summary>How long ago it reached the store that elects leaders (with RAFT: a quorum); null when it does not say.</summary>
     public TimeSpan? DcsAge { get; init; }
 
-    /// <summary>Whether it is a synchronous standby: it has every commit that was acknowledged, and only such a one may take over.</summary>
+    /// <summary>Whether it is a synchronous standby: it has every commit that was acknowledged, and only such a one may take
+    /// over.</summary>
     public bool IsSynchronous { get; init; }
 
     /// <summary>The parameters that wait for a restart; empty when none do.</summary>
@@ -79,8 +82,11 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     public string? Leader => Leaders is [var leader] ? leader : null;
 
     /// <summary>What several primaries are called, with the databases they hold; null where there is one, or none.</summary>
-    public string? SeveralPrimaries => Leaders.Length < 2 ? null
-        : $"{string.Join(" and ", Members.Where(member => member.Leads).Select(member => $"{member.Name} (system identifier {member.SystemIdentifier ?? "unknown"})"))} both take writes: {Leaders.Length} primaries";
+    public string? SeveralPrimaries =>
+        Leaders.Length < 2
+            ? null
+            : $"{string.Join(" and ", Members.Where(member => member.Leads).Select(member => $"{member.Name} (system identifier {member.SystemIdentifier ?? "unknown"})"))} "
+                + $"both take writes: {Leaders.Length} primaries";
 
     /// <summary>Whether Patroni has been told to leave everything as it is (maintenance mode).</summary>
     public bool IsPaused { get; init; }
@@ -88,7 +94,8 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>Whether Patroni's configuration has it that commits wait for a synchronous standby.</summary>
     public bool IsSynchronous { get; init; }
 
-    /// <summary>Why a member may not take over although it streams, or null: with synchronous replication Patroni lets only a synchronous standby.</summary>
+    /// <summary>Why a member may not take over although it streams, or null: with synchronous replication Patroni lets only a synchronous
+    /// standby.</summary>
     public string? Unfit(PatroniMember member)
     {
         ArgumentNullException.ThrowIfNull(member);
@@ -98,7 +105,9 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         }
 
         var synchronous = Members.Where(other => other.IsSynchronous).Select(other => other.Name).ToList();
-        return synchronous.Count == 0 ? "there is no synchronous standby" : $"it is not the synchronous standby, {string.Join(" or ", synchronous)} is";
+        return synchronous.Count == 0
+            ? "there is no synchronous standby"
+            : $"it is not the synchronous standby, {string.Join(" or ", synchronous)} is";
     }
 
     /// <summary>What each member has to be asked.</summary>
@@ -110,20 +119,42 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <param name="answers">The answers by member; one that could not be asked is missing.</param>
     /// <param name="expected">The members that there should be.</param>
     /// <param name="maxLag">How many bytes a replica may be behind.</param>
-    public static PatroniHealth Judge(int restPort, IReadOnlyDictionary<string, Snapshot> answers, IEnumerable<string> expected, long maxLag)
+    public static PatroniHealth Judge(
+        int restPort,
+        IReadOnlyDictionary<string, Snapshot> answers,
+        IEnumerable<string> expected,
+        long maxLag
+    )
     {
         ImmutableArray<string> names = [.. expected.Order(StringComparer.Ordinal)];
-        var bodies = names.Where(answers.ContainsKey).Select(name => (name, json: Body(answers[name], Own(restPort)))).Where(pair => pair.json is not null).ToDictionary(pair => pair.name, pair => pair.json!.Value, StringComparer.Ordinal);
+        var bodies = names
+            .Where(answers.ContainsKey)
+            .Select(name => (name, json: Body(answers[name], Own(restPort))))
+            .Where(pair => pair.json is not null)
+            .ToDictionary(pair => pair.name, pair => pair.json!.Value, StringComparer.Ordinal);
         var leaders = bodies.Where(pair => IsLeader(pair.Value)).Select(pair => pair.Key).ToList();
         var leader = leaders is [var one] ? one : null;
         var position = leader is null ? null : bodies[leader].At("xlog")?.Number("location");
         var seenByLeader = leader is null ? [] : MembersOf(Body(answers[leader], Cluster(restPort)));
-        var members = names.Select(name => bodies.TryGetValue(name, out var body)
-            ? Member(name, body, answers[name], position, seenByLeader.GetValueOrDefault(name))
-            : new PatroniMember(name)).ToImmutableArray();
-        var problems = members.SelectMany(member => ProblemsOf(member, restPort, answers.ContainsKey(member.Name), leader, members, DcsBound(answers, restPort), maxLag)).ToList();
+        var members = names
+            .Select(name =>
+                bodies.TryGetValue(name, out var body)
+                    ? Member(name, body, answers[name], position, seenByLeader.GetValueOrDefault(name))
+                    : new PatroniMember(name)
+            )
+            .ToImmutableArray();
+        var problems = members
+            .SelectMany(member =>
+                ProblemsOf(member, restPort, answers.ContainsKey(member.Name), leader, members, DcsBound(answers, restPort), maxLag)
+            )
+            .ToList();
         var synchronous = IsSynchronousBy(answers, restPort, leader);
-        if (synchronous && leader is not null && members.All(member => !member.IsSynchronous) && members.Any(member => !member.Leads && member is { IsRunning: true, Replication: "streaming" }))
+        if (
+            synchronous
+            && leader is not null
+            && members.All(member => !member.IsSynchronous)
+            && members.Any(member => !member.Leads && member is { IsRunning: true, Replication: "streaming" })
+        )
         {
             problems.Add($"{leader} has no synchronous standby");
         }
@@ -139,18 +170,29 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             problems.Add(several);
         }
 
-        return new PatroniHealth(members, [.. problems]) { IsPaused = bodies.Values.Any(body => body.Truth("pause") == true), IsSynchronous = synchronous };
+        return new PatroniHealth(members, [.. problems])
+        {
+            IsPaused = bodies.Values.Any(body => body.Truth("pause") == true),
+            IsSynchronous = synchronous,
+        };
     }
 
     // Patroni elects one leader for each scope: two databases under one name are not one cluster, whatever each of them says of itself.
     private static IEnumerable<string> Differing(ImmutableArray<PatroniMember> members)
     {
-        foreach (var (what, of) in new (string, Func<PatroniMember, string?>)[] { ("scopes", member => member.Scope), ("databases", member => member.SystemIdentifier) })
+        foreach (
+            var (what, of) in new (string, Func<PatroniMember, string?>)[]
+            {
+                ("scopes", member => member.Scope),
+                ("databases", member => member.SystemIdentifier),
+            }
+        )
         {
             var told = members.Where(member => of(member) is not null).ToList();
             if (told.Select(of).Distinct().Count() > 1)
             {
-                yield return $"the members have different {what}: {string.Join(", ", told.Select(member => $"{member.Name} {of(member)}"))}";
+                yield return $"the members have different {what}: "
+                    + $"{string.Join(", ", told.Select(member => $"{member.Name} {of(member)}"))}";
             }
         }
     }
@@ -168,10 +210,16 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     }
 
     // Older versions say "master" where newer say "primary"; a member that stops may still say it, and does not run.
-    private static bool IsLeader(JsonElement body) => body.Text("role") is "primary" or "master" or "standby_leader" && body.Text("state") == "running";
+    private static bool IsLeader(JsonElement body) =>
+        body.Text("role") is "primary" or "master" or "standby_leader" && body.Text("state") == "running";
 
     private static Dictionary<string, JsonElement> MembersOf(JsonElement? cluster) =>
-        cluster?.Items("members").Where(member => member.Text("name") is not null).DistinctBy(member => member.Text("name")).ToDictionary(member => member.Text("name")!, StringComparer.Ordinal) ?? [];
+        cluster
+            ?.Items("members")
+            .Where(member => member.Text("name") is not null)
+            .DistinctBy(member => member.Text("name"))
+            .ToDictionary(member => member.Text("name")!, StringComparer.Ordinal)
+        ?? [];
 
     private static PatroniMember Member(string name, JsonElement body, Snapshot snapshot, long? leaderPosition, JsonElement listed)
     {
@@ -189,7 +237,11 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             Replication = body.Text("replication_state"),
             Timeline = body.Number("timeline") ?? listed.Number("timeline"),
             LagBytes = leads || leaderPosition is null || received is null ? null : Math.Max(0, leaderPosition.Value - received.Value),
-            DcsAge = seen is null ? null : Positive(snapshot.Get(new ClockRead()).Now - DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seen.Value, 0, uint.MaxValue))),
+            DcsAge = seen is null
+                ? null
+                : Positive(
+                    snapshot.Get(new ClockRead()).Now - DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seen.Value, 0, uint.MaxValue))
+                ),
             IsSynchronous = !leads && (body.Truth("sync_standby") == true || body.Truth("quorum_standby") == true),
             PendingRestart = Pending(body),
         };
@@ -197,27 +249,47 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
 
     private static TimeSpan Positive(TimeSpan span) => span < TimeSpan.Zero ? TimeSpan.Zero : span;
 
-    private static ImmutableSortedSet<string> Pending(JsonElement body) => body.Truth("pending_restart") != true ? []
-        : body.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons ? [.. reasons.EnumerateObject().Select(reason => reason.Name)]
+    private static ImmutableSortedSet<string> Pending(JsonElement body) =>
+        body.Truth("pending_restart") != true ? []
+        : body.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons
+            ? [.. reasons.EnumerateObject().Select(reason => reason.Name)]
         : ["(unknown)"];
 
     // The leader's copy is the newest. Patroni takes "on" and "quorum" for it, too.
     private static bool IsSynchronousBy(IReadOnlyDictionary<string, Snapshot> answers, int restPort, string? leader) =>
-        answers.OrderBy(pair => pair.Key != leader).Select(pair => Body(pair.Value, Configuration(restPort))).FirstOrDefault(body => body is not null)?.At(SynchronousKey) is { } mode
+        answers
+            .OrderBy(pair => pair.Key != leader)
+            .Select(pair => Body(pair.Value, Configuration(restPort)))
+            .FirstOrDefault(body => body is not null)
+            ?.At(SynchronousKey)
+            is { } mode
         && mode.Plain().ToLowerInvariant() is "true" or "on" or "yes" or "1" or "quorum";
 
     private static TimeSpan DcsBound(IReadOnlyDictionary<string, Snapshot> answers, int restPort)
     {
-        var configuration = answers.Values.Select(snapshot => Body(snapshot, Configuration(restPort))).FirstOrDefault(body => body is not null);
-        return TimeSpan.FromSeconds((configuration?.Number("loop_wait") ?? DefaultLoopWait) + (configuration?.Number("retry_timeout") ?? DefaultRetryTimeout));
+        var configuration = answers
+            .Values.Select(snapshot => Body(snapshot, Configuration(restPort)))
+            .FirstOrDefault(body => body is not null);
+        return TimeSpan.FromSeconds(
+            (configuration?.Number("loop_wait") ?? DefaultLoopWait) + (configuration?.Number("retry_timeout") ?? DefaultRetryTimeout)
+        );
     }
 
     private static IEnumerable<string> ProblemsOf(
-        PatroniMember member, int restPort, bool asked, string? leader, ImmutableArray<PatroniMember> members, TimeSpan dcsBound, long maxLag)
+        PatroniMember member,
+        int restPort,
+        bool asked,
+        string? leader,
+        ImmutableArray<PatroniMember> members,
+        TimeSpan dcsBound,
+        long maxLag
+    )
     {
         if (!member.Answers)
         {
-            yield return asked ? $"{member.Name}: Patroni does not answer on port {restPort}" : $"{member.Name}: the host could not be read";
+            yield return asked
+                ? $"{member.Name}: Patroni does not answer on port {restPort}"
+                : $"{member.Name}: the host could not be read";
             yield break;
         }
 
@@ -227,23 +299,36 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         }
         else if (!member.Leads && member.Replication != "streaming")
         {
-            yield return $"{member.Name}: it does not stream{(leader is null ? "" : $" from {leader}")} ({member.Replication ?? "no replication"})";
+            yield return $"{member.Name}: it does not stream{(leader is null ? "" : $" from {leader}")} "
+                + $"({member.Replication ?? "no replication"})";
         }
 
-        if (leader is not null && !member.Leads && member.Timeline is { } own && members.First(other => other.Name == leader).Timeline is { } common && own != common)
+        if (
+            leader is not null
+            && !member.Leads
+            && member.Timeline is { } own
+            && members.First(other => other.Name == leader).Timeline is { } common
+            && own != common
+        )
         {
             yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it is on timeline {own}, {leader} on {common}");
         }
 
         if (member.LagBytes > maxLag)
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it is {member.LagBytes} bytes behind, more than {maxLag}");
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{member.Name}: it is {member.LagBytes} bytes behind, more than {maxLag}"
+            );
         }
 
         // A second is lost in rounding.
         if (member.DcsAge is { } age && age > dcsBound + TimeSpan.FromSeconds(1))
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it has not reached a quorum for {age.TotalSeconds:0} s (bound {dcsBound.TotalSeconds:0} s)");
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{member.Name}: it has not reached a quorum for {age.TotalSeconds:0} s (bound {dcsBound.TotalSeconds:0} s)"
+            );
         }
     }
 }

@@ -14,8 +14,10 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
-    /// <summary>Takes the next step towards members that run with what is stored, and returns when the cluster is healthy again. A step is the restart of a replica, the least behind before
-    /// the others; then the leader hands over, and is a replica by the next step, which Patroni has started anew already; or the restart of the leader, where it is alone, or
+    /// <summary>Takes the next step towards members that run with what is stored, and returns when the cluster is healthy again. A step is
+    /// the restart of a replica, the least behind before
+    /// the others; then the leader hands over, and is a replica by the next step, which Patroni has started anew already; or the restart of
+    /// the leader, where it is alone, or
     /// has to be first. Answers whose PostgreSQL was started anew. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="members">The members that have to be restarted.</param>
     /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
@@ -29,7 +31,12 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
         }
 
         var leader = health.Leader!;
-        var replicas = health.Members.Where(member => !member.Leads).OrderBy(member => member.LagBytes ?? long.MaxValue).ThenBy(member => member.Name, StringComparer.Ordinal).Select(member => member.Name).ToList();
+        var replicas = health
+            .Members.Where(member => !member.Leads)
+            .OrderBy(member => member.LagBytes ?? long.MaxValue)
+            .ThenBy(member => member.Name, StringComparer.Ordinal)
+            .Select(member => member.Name)
+            .ToList();
         var next = leaderFirst ? leader : replicas.FirstOrDefault(members.Contains);
         if (next is null)
         {
@@ -45,13 +52,25 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
 
         try
         {
-            await CallAsync(next, "/restart", Json(), TimeSpan.FromMinutes(5), $"PostgreSQL on {next} could not be restarted", cancellationToken).ConfigureAwait(false);
+            await CallAsync(
+                    next,
+                    "/restart",
+                    Json(),
+                    TimeSpan.FromMinutes(5),
+                    $"PostgreSQL on {next} could not be restarted",
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
         }
         catch (ChangeFailedException exception)
         {
             var said = await StartFailure.QuoteAsync(group, _connection, [next], cancellationToken).ConfigureAwait(false);
-            throw said.Length == 0 ? exception : new ChangeFailedException(
-                $"{exception.Message}. {said}. Nobody else was restarted; take back what it does not start with, and apply again", exception);
+            throw said.Length == 0
+                ? exception
+                : new ChangeFailedException(
+                    $"{exception.Message}. {said}. Nobody else was restarted; take back what it does not start with, and apply again",
+                    exception
+                );
         }
 
         await HealthyAsync(cancellationToken).ConfigureAwait(false);
@@ -59,10 +78,18 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
     }
 
     /// <summary>Hands the lead over. Throws <see cref="ChangeFailedException"/>.</summary>
-    public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) => CallAsync(
-        leader, "/switchover", Json(("leader", leader), ("candidate", candidate)), TimeSpan.FromMinutes(2), $"{leader} could not hand over to {candidate}", cancellationToken);
+    public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) =>
+        CallAsync(
+            leader,
+            "/switchover",
+            Json(("leader", leader), ("candidate", candidate)),
+            TimeSpan.FromMinutes(2),
+            $"{leader} could not hand over to {candidate}",
+            cancellationToken
+        );
 
-    /// <summary>Waits until the cluster is healthy by Patroni and by RAFT: <c>/cluster</c> says "streaming" long before RAFT has connected again. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Waits until the cluster is healthy by Patroni and by RAFT: <c>/cluster</c> says "streaming" long before RAFT has connected
+    /// again. Throws <see cref="ChangeFailedException"/>.</summary>
     public async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
     {
         var health = await PatroniClusterProvider.WaitHealthyAsync(resource, group, patience, cancellationToken).ConfigureAwait(false);
@@ -73,14 +100,25 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
 
         var said = await StartFailure.QuoteAsync(group, _connection, StartFailure.Members(health), cancellationToken).ConfigureAwait(false);
         throw new ChangeFailedException(
-            $"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: {string.Join("; ", health.Problems)}{(said.Length == 0 ? "" : $". {said}")}");
+            $"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: "
+                + $"{string.Join("; ", health.Problems)}{(said.Length == 0 ? "" : $". {said}")}"
+        );
     }
 
-    private async Task CallAsync(string host, string path, byte[] body, TimeSpan timeout, string failure, CancellationToken cancellationToken)
+    private async Task CallAsync(
+        string host,
+        string path,
+        byte[] body,
+        TimeSpan timeout,
+        string failure,
+        CancellationToken cancellationToken
+    )
     {
         try
         {
-            var answer = await new PatroniRest(group, _connection).SendAsync(host, HttpMethod.Post, path, body, timeout, cancellationToken).ConfigureAwait(false);
+            var answer = await new PatroniRest(group, _connection)
+                .SendAsync(host, HttpMethod.Post, path, body, timeout, cancellationToken)
+                .ConfigureAwait(false);
             if (answer.Status is not (200 or 202))
             {
                 throw new ChangeFailedException($"{failure}: Patroni answers {answer.Status}: {answer.Body.Trim()}");

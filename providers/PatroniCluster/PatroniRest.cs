@@ -12,14 +12,22 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
     // Patroni answers these calls with a line; whatever else listens there does not fill the memory.
     private const int LargestAnswer = 4 * 1024 * 1024;
 
-    /// <summary>Makes one call. Throws <see cref="NotNowException"/> when there is no answer, <see cref="ChangeFailedException"/> when the credentials are refused.</summary>
+    /// <summary>Makes one call. Throws <see cref="NotNowException"/> when there is no answer, <see cref="ChangeFailedException"/> when the
+    /// credentials are refused.</summary>
     /// <param name="host">The member.</param>
     /// <param name="method">PATCH or POST.</param>
     /// <param name="path">The path.</param>
     /// <param name="json">The body.</param>
     /// <param name="timeout">How long the answer may take.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public async Task<HttpAnswer> SendAsync(string host, HttpMethod method, string path, ReadOnlyMemory<byte> json, TimeSpan timeout, CancellationToken cancellationToken)
+    public async Task<HttpAnswer> SendAsync(
+        string host,
+        HttpMethod method,
+        string path,
+        ReadOnlyMemory<byte> json,
+        TimeSpan timeout,
+        CancellationToken cancellationToken
+    )
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(timeout);
@@ -28,7 +36,14 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
         var tunnel = await group.OpenTunnelAsync(host, address, connection.RestPort, cancellationToken).ConfigureAwait(false);
         await using (tunnel.ConfigureAwait(false))
         {
-            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false })
+            using var client = new HttpClient(
+                new SocketsHttpHandler
+                {
+                    UseProxy = false,
+                    UseCookies = false,
+                    AllowAutoRedirect = false,
+                }
+            )
             {
                 Timeout = Timeout.InfiniteTimeSpan,
                 MaxResponseContentBufferSize = LargestAnswer,
@@ -38,16 +53,27 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
             request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
             if (connection.RestUser is { } user)
             {
-                request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{connection.RestPassword}")));
+                request.Headers.Authorization = new AuthenticationHeaderValue(
+                    "Basic",
+                    Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{connection.RestPassword}"))
+                );
             }
 
             try
             {
                 using var response = await client.SendAsync(request, patience.Token).ConfigureAwait(false);
-                var answer = new HttpAnswer((int)response.StatusCode, await response.Content.ReadAsStringAsync(patience.Token).ConfigureAwait(false));
-                return answer.Status is not (401 or 403) ? answer : throw new ChangeFailedException(
-                    $"{host}: Patroni's REST API refuses {(connection.RestUser is null ? "calls without credentials" : $"the user '{connection.RestUser}' with this password")}: "
-                    + "give rest_user and rest_password as patroni.yml has them under restapi.authentication");
+                var answer = new HttpAnswer(
+                    (int)response.StatusCode,
+                    await response.Content.ReadAsStringAsync(patience.Token).ConfigureAwait(false)
+                );
+                return answer.Status is not (401 or 403)
+                    ? answer
+                    : throw new ChangeFailedException(
+                        $"{host}: Patroni's REST API refuses "
+                            + $"{(connection.RestUser is null ? "calls without credentials" : $"the user '{connection.RestUser}' with this password")}: "
+                            + $""
+                            + "give rest_user and rest_password as patroni.yml has them under restapi.authentication"
+                    );
             }
             catch (Exception exception) when (exception is HttpRequestException or IOException)
             {

@@ -3,18 +3,30 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link between them for a minute after
+/// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link
+/// between them for a minute after
 /// a cut. Pure.</summary>
-/// <param name="Leader">The member that leads RAFT with a quorum; null when none does, two say so, or Patroni uses another store. PostgreSQL's leader need not be the same.</param>
+/// <param name="Leader">The member that leads RAFT with a quorum; null when none does, two say so, or Patroni uses another store.
+/// PostgreSQL's leader need not be the same.</param>
 /// <param name="Connected">How many partners RAFT's leader is connected to.</param>
 /// <param name="Partners">How many partners it has.</param>
-/// <param name="Outside">The members that answered and that RAFT's leader is not connected to, or that do not let themselves be asked, in the order of their names.</param>
+/// <param name="Outside">The members that answered and that RAFT's leader is not connected to, or that do not let themselves be asked, in
+/// the order of their names.</param>
 /// <param name="Mute">Those of them that do not let themselves be asked, as when their thread that keeps RAFT going has died.</param>
 /// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
-public sealed record RaftHealth(string? Leader, int Connected, int Partners, ImmutableArray<string> Outside, ImmutableArray<string> Mute, ImmutableArray<string> Problems)
+public sealed record RaftHealth(
+    string? Leader,
+    int Connected,
+    int Partners,
+    ImmutableArray<string> Outside,
+    ImmutableArray<string> Mute,
+    ImmutableArray<string> Problems
+)
 {
-    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; where it was not asked itself, by one that follows it. Empty when nobody leads.</summary>
-    public ImmutableSortedDictionary<string, bool> Counted { get; init; } = ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
+    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; where it was not asked
+    /// itself, by one that follows it. Empty when nobody leads.</summary>
+    public ImmutableSortedDictionary<string, bool> Counted { get; init; } =
+        ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
 
     /// <summary>Judges what the members said.</summary>
     /// <param name="answers">What each member that was asked said.</param>
@@ -46,23 +58,42 @@ public sealed record RaftHealth(string? Leader, int Connected, int Partners, Imm
         var leading = views.Where(pair => pair.Value.Leader == pair.Value.Self && pair.Value.HasQuorum).ToList();
         if (leading is not [var (leader, its)])
         {
-            problems.Add(leading.Count == 0 ? "RAFT has no leader with a quorum" : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT");
-            // Whoever leads it is none of those that were asked: a former member, for example, whose host is not in the file any more. They know whom RAFT counts as well.
-            var follower = leading.Count > 0 || silent.Count > 0 ? null : views.Values.FirstOrDefault(view => view.HasQuorum && view.Leader is not null);
+            problems.Add(
+                leading.Count == 0
+                    ? "RAFT has no leader with a quorum"
+                    : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT"
+            );
+            // Whoever leads it is none of those that were asked: a former member, for example, whose host is not in the file any more. They
+            // know whom RAFT counts as well.
+            var follower =
+                leading.Count > 0 || silent.Count > 0
+                    ? null
+                    : views.Values.FirstOrDefault(view => view.HasQuorum && view.Leader is not null);
             return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. silent.Keys], [.. problems])
             {
-                Counted = follower is null ? ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal) : follower.Partners.SetItem(follower.Self, true),
+                Counted = follower is null
+                    ? ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal)
+                    : follower.Partners.SetItem(follower.Self, true),
             };
         }
 
         var missing = its.Partners.Where(partner => !partner.Value && !gone.Contains(partner.Key)).Select(partner => partner.Key).ToList();
         var names = views.ToDictionary(pair => pair.Value.Self, pair => pair.Key, StringComparer.Ordinal);
-        problems.AddRange(missing.Select(address => names.TryGetValue(address, out var name)
-            ? $"{name}: RAFT's leader {leader} is not connected to it"
-            : $"RAFT: {leader}, which leads it, is not connected to {address}"));
+        problems.AddRange(
+            missing.Select(address =>
+                names.TryGetValue(address, out var name)
+                    ? $"{name}: RAFT's leader {leader} is not connected to it"
+                    : $"RAFT: {leader}, which leads it, is not connected to {address}"
+            )
+        );
         return new RaftHealth(
-            leader, its.Partners.Count(partner => partner.Value), its.Partners.Count,
-            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)], [.. silent.Keys], [.. problems])
+            leader,
+            its.Partners.Count(partner => partner.Value),
+            its.Partners.Count,
+            [.. silent.Keys.Concat(missing.Where(names.ContainsKey).Select(address => names[address])).Order(StringComparer.Ordinal)],
+            [.. silent.Keys],
+            [.. problems]
+        )
         {
             Counted = its.Partners.SetItem(its.Self, true),
         };

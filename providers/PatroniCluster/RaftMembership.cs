@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>Whom RAFT counts for its majority, beside whom it should count. A member that was stopped still counts until RAFT is told to forget it; one that is started makes
+/// <summary>Whom RAFT counts for its majority, beside whom it should count. A member that was stopped still counts until RAFT is told to
+/// forget it; one that is started makes
 /// itself counted. Pure.</summary>
 /// <param name="Wanted">The addresses of the members.</param>
 /// <param name="OtherHosts">Hosts that are no members, by the address they would have.</param>
@@ -20,8 +21,10 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     public const string OtherHostsAttribute = "other_hosts";
 
     /// <summary>Who should be counted by what a resource says; null when it says nothing.</summary>
-    public static RaftMembership? Of(Resource resource) => resource is null || !resource.Spec.Has(Attribute) ? null
-        : new RaftMembership([.. resource.Spec.List(Attribute)], resource.Spec.Map(OtherHostsAttribute), PortOf(resource));
+    public static RaftMembership? Of(Resource resource) =>
+        resource is null || !resource.Spec.Has(Attribute)
+            ? null
+            : new RaftMembership([.. resource.Spec.List(Attribute)], resource.Spec.Map(OtherHostsAttribute), PortOf(resource));
 
     /// <summary>The port of RAFT.</summary>
     public static int PortOf(Resource resource) => (int)(resource?.Spec.Integer("raft_port") ?? 7000);
@@ -30,7 +33,10 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     public static string AddressOf(Host host, int port)
     {
         ArgumentNullException.ThrowIfNull(host);
-        return string.Create(CultureInfo.InvariantCulture, $"{(host.Address.Contains(':', StringComparison.Ordinal) ? $"[{host.Address}]" : host.Address)}:{port}");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{(host.Address.Contains(':', StringComparison.Ordinal) ? $"[{host.Address}]" : host.Address)}:{port}"
+        );
     }
 
     /// <summary>The value that is compared.</summary>
@@ -40,7 +46,9 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     public IEnumerable<Outsider> Outsiders(RaftHealth raft)
     {
         ArgumentNullException.ThrowIfNull(raft);
-        return raft.Counted.Where(pair => pair.Value && !Wanted.Contains(pair.Key)).Select(pair => new Outsider(pair.Key, OtherHosts.GetValueOrDefault(pair.Key)));
+        return raft
+            .Counted.Where(pair => pair.Value && !Wanted.Contains(pair.Key))
+            .Select(pair => new Outsider(pair.Key, OtherHosts.GetValueOrDefault(pair.Key)));
     }
 
     /// <summary>Who is counted and should not be.</summary>
@@ -58,21 +66,32 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     {
         ArgumentNullException.ThrowIfNull(raft);
         ArgumentNullException.ThrowIfNull(answering);
-        return raft.Counted.IsEmpty ? [] : [.. answering.Where(host => AddressOf(host, Port) is var address && Wanted.Contains(address) && !raft.Counted.ContainsKey(address))];
+        return raft.Counted.IsEmpty
+            ? []
+            :
+            [
+                .. answering.Where(host =>
+                    AddressOf(host, Port) is var address && Wanted.Contains(address) && !raft.Counted.ContainsKey(address)
+                ),
+            ];
     }
 
-    /// <summary>The script that makes RAFT count an address or forget it, run on a member that takes part. The password is read inside the container, from the file that
+    /// <summary>The script that makes RAFT count an address or forget it, run on a member that takes part. The password is read inside the
+    /// container, from the file that
     /// Patroni was started with.</summary>
     /// <param name="container">The container that runs Patroni.</param>
     /// <param name="command"><c>add</c> or <c>remove</c>.</param>
     /// <param name="address">The address.</param>
-    public static Script Change(string container, string command, string address) => new($"""
-        timeout 30 docker exec -i {Script.Quote(container)} python3 - 2>&1 <<'KBR_RAFT_END'
-        {RaftProgram.Connect}
-        answer = utility.executeCommand(endpoint, ["{command}", "{JsonEncodedText.Encode(address)}"])
-        print(answer)
-        sys.exit(0 if str(answer).startswith("SUCCESS") else 1)
-        KBR_RAFT_END
+    public static Script Change(string container, string command, string address) =>
+        new(
+            $"""
+            timeout 30 docker exec -i {Script.Quote(container)} python3 - 2>&1 <<'KBR_RAFT_END'
+            {RaftProgram.Connect}
+            answer = utility.executeCommand(endpoint, ["{command}", "{JsonEncodedText.Encode(address)}"])
+            print(answer)
+            sys.exit(0 if str(answer).startswith("SUCCESS") else 1)
+            KBR_RAFT_END
 
-        """);
+            """
+        );
 }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Providers.PostgreSql;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>RAFT as one member sees it (pysyncobj's <c>status</c>). Patroni's <c>/cluster</c> says "streaming" long before RAFT has connected again, so that a
+/// <summary>RAFT as one member sees it (pysyncobj's <c>status</c>). Patroni's <c>/cluster</c> says "streaming" long before RAFT has
+/// connected again, so that a
 /// roll-out which only looks there can end without a quorum.</summary>
 /// <param name="Self">Its own address, <c>10.0.0.120:7000</c>.</param>
 /// <param name="Leader">The RAFT leader's address, or null. It need not be the member that PostgreSQL's leader runs on.</param>
@@ -18,7 +19,8 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
     /// <summary>Whether the member's RAFT has a password; null where that was not told.</summary>
     public bool? HasPassword { get; init; }
 
-    /// <summary>What a member answered to a <see cref="RaftRead"/>. Null where Patroni does not use RAFT, with <paramref name="trouble"/> null, or where there is no
+    /// <summary>What a member answered to a <see cref="RaftRead"/>. Null where Patroni does not use RAFT, with <paramref name="trouble"/>
+    /// null, or where there is no
     /// answer, with the reason there.</summary>
     public static RaftStatus? Parse(ToolAnswer answer, out string? trouble)
     {
@@ -33,9 +35,18 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
 
         if (answer.ExitCode == 0 && JsonAnswer.Parse(last) is { ValueKind: JsonValueKind.Object } status && status.Text("self") is { } self)
         {
-            var partners = status.EnumerateObject().Where(property => property.Name.StartsWith(PartnerPrefix, StringComparison.Ordinal)).ToImmutableSortedDictionary(
-                property => property.Name[PartnerPrefix.Length..], property => property.Value.ValueKind == JsonValueKind.Number && property.Value.TryGetInt32(out var state) && state == 2, StringComparer.Ordinal);
-            return new RaftStatus(self, status.Text("leader"), status.Truth("has_quorum") == true, partners) { HasPassword = status.Truth("kbr_password") };
+            var partners = status
+                .EnumerateObject()
+                .Where(property => property.Name.StartsWith(PartnerPrefix, StringComparison.Ordinal))
+                .ToImmutableSortedDictionary(
+                    property => property.Name[PartnerPrefix.Length..],
+                    property => property.Value.ValueKind == JsonValueKind.Number && property.Value.TryGetInt32(out var state) && state == 2,
+                    StringComparer.Ordinal
+                );
+            return new RaftStatus(self, status.Text("leader"), status.Truth("has_quorum") == true, partners)
+            {
+                HasPassword = status.Truth("kbr_password"),
+            };
         }
 
         trouble = said.Length == 0 ? $"RAFT could not be asked (exit status {answer.ExitCode})" : "RAFT could not be asked: " + last;
@@ -49,5 +60,8 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
         return answer.Output.Trim().Split('\n').Select(Namespace).FirstOrDefault(found => found is not null);
     }
 
-    private static string? Namespace(string line) => line.StartsWith('{') && JsonAnswer.Parse(line) is { ValueKind: JsonValueKind.Object } json ? json.Text(RaftProgram.NamespaceKey) : null;
+    private static string? Namespace(string line) =>
+        line.StartsWith('{') && JsonAnswer.Parse(line) is { ValueKind: JsonValueKind.Object } json
+            ? json.Text(RaftProgram.NamespaceKey)
+            : null;
 }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The password that replicas log in to the leader with. A member that is started takes it from its file, which has the new one by then; so PostgreSQL has to have it first.</summary>
+/// <summary>The password that replicas log in to the leader with. A member that is started takes it from its file, which has the new one by
+/// then; so PostgreSQL has to have it first.</summary>
 internal static class ReplicationPassword
 {
     private const string Role = "replication_role";
@@ -15,7 +16,11 @@ internal static class ReplicationPassword
     /// <summary>The attributes of the cluster that say it.</summary>
     public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
     [
-        new(Role, AttributeKind.String, "The role that replicas stream as; with the next two it has its password before a member is started that uses it."),
+        new(
+            Role,
+            AttributeKind.String,
+            "The role that replicas stream as; with the next two it has its password before a member is started that uses it."
+        ),
         new(Password, AttributeKind.String, "Its password.") { MayHoldSecret = true },
         new(Verifier, AttributeKind.String, "The SCRAM verifier of it that PostgreSQL is given.") { MayHoldSecret = true },
     ];
@@ -25,7 +30,12 @@ internal static class ReplicationPassword
     /// <param name="leader">Who leads.</param>
     /// <param name="access">The members.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public static async Task<RolloutTurn.Wait?> SetAsync(Resource cluster, string leader, IGroupAccess access, CancellationToken cancellationToken)
+    public static async Task<RolloutTurn.Wait?> SetAsync(
+        Resource cluster,
+        string leader,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
         var spec = cluster.Spec;
         if (spec.OptionalString(Role) is not { } role || spec.Text(Password) is not { } password || spec.Text(Verifier) is not { } verifier)
@@ -34,7 +44,9 @@ internal static class ReplicationPassword
         }
 
         var connection = ClusterConnection.Of(cluster);
-        var read = connection.Sql($"SELECT {LeaderAnswer.InRecovery}, rolpassword AS stored FROM pg_authid WHERE rolname = {SqlText.Literal(role)}");
+        var read = connection.Sql(
+            $"SELECT {LeaderAnswer.InRecovery}, rolpassword AS stored FROM pg_authid WHERE rolname = {SqlText.Literal(role)}"
+        );
         var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
         if (JsonAnswer.Rows(answer.Json) is not [var row, ..] || ScramVerifier.Proves(row.Text("stored"), password.Reveal()))
         {
@@ -43,7 +55,13 @@ internal static class ReplicationPassword
 
         try
         {
-            await new LeaderSession(access, connection).RunOnAsync(leader, [SqlStatement.Run($"ALTER ROLE {SqlText.Identifier(role)} PASSWORD {SqlText.Literal(verifier.Reveal())}")], cancellationToken).ConfigureAwait(false);
+            await new LeaderSession(access, connection)
+                .RunOnAsync(
+                    leader,
+                    [SqlStatement.Run($"ALTER ROLE {SqlText.Identifier(role)} PASSWORD {SqlText.Literal(verifier.Reveal())}")],
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
             return null;
         }
         catch (NotNowException exception)

@@ -7,18 +7,24 @@ public static partial class ServerLog
 {
     private const int LongestLine = 400;
 
-    /// <summary>The last line that says why the server ended; what it says to clients is none. Of a file with errors the line before names the error.</summary>
+    /// <summary>The last line that says why the server ended; what it says to clients is none. Of a file with errors the line before names
+    /// the error.</summary>
     public static string? LastFatal(string log)
     {
-        var lines = log.Split('\n').Select(line => LinePattern().Match(line)).Where(match => match.Success)
-            .Select(match => (Level: match.Groups[1].Value, Text: match.Groups[2].Value.Trim())).ToList();
+        var lines = log.Split('\n')
+            .Select(line => LinePattern().Match(line))
+            .Where(match => match.Success)
+            .Select(match => (Level: match.Groups[1].Value, Text: match.Groups[2].Value.Trim()))
+            .ToList();
         var last = lines.FindLastIndex(line => line.Level is "FATAL" or "PANIC" && !ClientPattern().IsMatch(line.Text));
         if (last < 0)
         {
             return null;
         }
 
-        var cause = lines[last].Text.Contains("contains errors", StringComparison.Ordinal) ? lines.Take(last).LastOrDefault(line => line.Level == "LOG").Text : null;
+        var cause = lines[last].Text.Contains("contains errors", StringComparison.Ordinal)
+            ? lines.Take(last).LastOrDefault(line => line.Level == "LOG").Text
+            : null;
         var text = $"{lines[last].Level}: {(cause is null ? "" : cause + "; ")}{lines[last].Text}";
         return text.Length <= LongestLine ? text : text[..LongestLine] + " …";
     }
@@ -27,8 +33,13 @@ public static partial class ServerLog
     private static partial Regex LinePattern();
 
     [GeneratedRegex(
-        "^(the database system is |terminating |canceling |password authentication|no pg_hba|role \"|database \"|remaining connection slots|sorry, too many|connection to client|could not (receive|send) data|could not connect to the primary|streaming replication|unsupported frontend|expected (SASL|password)|invalid (startup|length)|SSL|too many connections|cannot connect|permission denied for database)",
+        "^(the database system is |terminating |canceling |password authentication|no pg_hba|role "
+            + "\"|database \"|remaining connection slots|sorry, too many|connection to client|could not "
+            + "(receive|send) data|could not connect to the primary|streaming replication|unsupported "
+            + "frontend|expected (SASL|password)|invalid (startup|length)|SSL|too many connections|cannot "
+            + "connect|permission denied for database)",
         RegexOptions.CultureInvariant,
-        matchTimeoutMilliseconds: 1000)]
+        matchTimeoutMilliseconds: 1000
+    )]
     private static partial Regex ClientPattern();
 }

@@ -4,14 +4,16 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>Members that run outside RAFT. Patroni takes RAFT's password and partners only when it starts: one that was started with others stays outside, whatever its file says by now.</summary>
+/// <summary>Members that run outside RAFT. Patroni takes RAFT's password and partners only when it starts: one that was started with others
+/// stays outside, whatever its file says by now.</summary>
 internal static class StrayedMembers
 {
     // pysyncobj tries a link again every 5 s (connectionRetryTime).
     private static readonly TimeSpan s_reconnects = TimeSpan.FromSeconds(6);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Restarts them by their unit, one after another, since together they might be the majority. Throws <see cref="ChangeFailedException"/> when one does not come back.</summary>
+    /// <summary>Restarts them by their unit, one after another, since together they might be the majority. Throws
+    /// <see cref="ChangeFailedException"/> when one does not come back.</summary>
     /// <param name="resource">The resource that stands for the cluster.</param>
     /// <param name="group">Its members.</param>
     /// <param name="patience">How long one may take to take part again, before the next.</param>
@@ -24,7 +26,10 @@ internal static class StrayedMembers
         }
 
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while ((await LookAsync(resource, group, cancellationToken).ConfigureAwait(false)).Strayed is var strayed && strayed.Except(seen).FirstOrDefault() is { } name)
+        while (
+            (await LookAsync(resource, group, cancellationToken).ConfigureAwait(false)).Strayed is var strayed
+            && strayed.Except(seen).FirstOrDefault() is { } name
+        )
         {
             seen.Add(name);
             // A link that was cut is made again by itself, and one look may have met a machine that was too slow to answer.
@@ -33,15 +38,27 @@ internal static class StrayedMembers
                 continue;
             }
 
-            var result = await group.RunAsync(name, new Script($"systemctl restart {Script.Quote(unit)}\n") { Deadline = TimeSpan.FromMinutes(3) }, cancellationToken).ConfigureAwait(false);
+            var result = await group
+                .RunAsync(
+                    name,
+                    new Script($"systemctl restart {Script.Quote(unit)}\n") { Deadline = TimeSpan.FromMinutes(3) },
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
             if (result.ExitCode != 0)
             {
                 throw new ChangeFailedException($"{name} is outside RAFT, and {unit} could not be restarted there: {result.Error.Trim()}");
             }
 
-            if (strayed.Count > 1 && !await UntilAsync(look => look.Answering.Contains(name) && !look.Strayed.Contains(name), patience).ConfigureAwait(false))
+            if (
+                strayed.Count > 1
+                && !await UntilAsync(look => look.Answering.Contains(name) && !look.Strayed.Contains(name), patience).ConfigureAwait(false)
+            )
             {
-                throw new ChangeFailedException($"{name} is outside RAFT, also {patience.TotalSeconds:0} s after {unit} was restarted there; see 'docker logs {ClusterConnection.Of(resource).Container}' on it");
+                throw new ChangeFailedException(
+                    $"{name} is outside RAFT, also {patience.TotalSeconds:0} s after {unit} was restarted there; see "
+                        + $"'docker logs {ClusterConnection.Of(resource).Container}' on it"
+                );
             }
         }
 
@@ -62,13 +79,31 @@ internal static class StrayedMembers
         }
     }
 
-    // Whose Patroni answers, and who of them is to be restarted to take part in RAFT again. A member that cannot reach RAFT's leader would be worse off afterwards: it streams now, and would not start.
-    private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    // Whose Patroni answers, and who of them is to be restarted to take part in RAFT again. A member that cannot reach RAFT's leader would
+    // be worse off afterwards: it streams now, and would not start.
+    private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(
+        Resource resource,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
     {
-        var snapshots = await PatroniClusterProvider.ReadAllAsync(group, [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), PatroniClusterProvider.RaftOf(resource)], cancellationToken).ConfigureAwait(false);
+        var snapshots = await PatroniClusterProvider
+            .ReadAllAsync(
+                group,
+                [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), PatroniClusterProvider.RaftOf(resource)],
+                cancellationToken
+            )
+            .ConfigureAwait(false);
         var health = PatroniClusterProvider.Judge(resource, snapshots, group.Members.Select(member => member.Name));
         var answering = health.Members.Where(member => member.Answers).Select(member => member.Name).ToList();
-        var raft = RaftHealth.Judge(answering.ToDictionary(name => name, name => snapshots[name].Get(PatroniClusterProvider.RaftOf(resource)), StringComparer.Ordinal), []);
+        var raft = RaftHealth.Judge(
+            answering.ToDictionary(
+                name => name,
+                name => snapshots[name].Get(PatroniClusterProvider.RaftOf(resource)),
+                StringComparer.Ordinal
+            ),
+            []
+        );
         // Where nobody leads, those that do not take part in RAFT at all have nothing to lose.
         if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
         {

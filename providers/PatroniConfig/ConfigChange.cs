@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Carries one change of the dynamic configuration out: stores it, takes back what ALTER SYSTEM put in its way, waits until every member runs with it, and restarts
+/// <summary>Carries one change of the dynamic configuration out: stores it, takes back what ALTER SYSTEM put in its way, waits until every
+/// member runs with it, and restarts
 /// in turn the members that have to be.</summary>
 internal sealed class ConfigChange
 {
@@ -32,7 +33,10 @@ internal sealed class ConfigChange
         _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
         _members = new PatroniMembers(change.Resource, group, _patience);
         _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
-            key => key, key => settings.GetValueOrDefault(key), StringComparer.Ordinal);
+            key => key,
+            key => settings.GetValueOrDefault(key),
+            StringComparer.Ordinal
+        );
         _keys = [.. _values.Keys.Concat(ConfigRound.NotLowerThanLeader.Select(name => DynamicSettings.Parameters + name))];
     }
 
@@ -53,20 +57,36 @@ internal sealed class ConfigChange
         }
     }
 
-    /// <summary>Stores what is wanted where a member's PostgreSQL does not run: it may be what is stored that keeps it from starting, and Patroni starts it again with what it finds then. A running
+    /// <summary>Stores what is wanted where a member's PostgreSQL does not run: it may be what is stored that keeps it from starting, and
+    /// Patroni starts it again with what it finds then. A running
     /// member reloads, and is restarted by nobody. Throws <see cref="ChangeFailedException"/>.</summary>
     public async Task StoreAheadAsync(CancellationToken cancellationToken)
     {
-        var snapshots = await PatroniClusterProvider.ReadAllAsync(_group, [.. PatroniHealth.Reads(_connection.RestPort), .. ConfigView.Reads(_connection, _keys)], cancellationToken).ConfigureAwait(false);
+        var snapshots = await PatroniClusterProvider
+            .ReadAllAsync(
+                _group,
+                [.. PatroniHealth.Reads(_connection.RestPort), .. ConfigView.Reads(_connection, _keys)],
+                cancellationToken
+            )
+            .ConfigureAwait(false);
         var health = PatroniClusterProvider.Judge(_resource, snapshots, _group.Members.Select(member => member.Name));
-        if (!StartFailure.Members(health).Any() || ConfigView.Of(_connection, _keys, snapshots) is not { } view || Different(view, _values) is not { Count: > 0 } different)
+        if (
+            !StartFailure.Members(health).Any()
+            || ConfigView.Of(_connection, _keys, snapshots) is not { } view
+            || Different(view, _values) is not { Count: > 0 } different
+        )
         {
             return;
         }
 
         await RefuseAsync(view, cancellationToken).ConfigureAwait(false);
         var trouble = "";
-        foreach (var member in health.Members.Where(member => member.Answers).OrderByDescending(member => member.Leads).ThenByDescending(member => member.IsRunning))
+        foreach (
+            var member in health
+                .Members.Where(member => member.Answers)
+                .OrderByDescending(member => member.Leads)
+                .ThenByDescending(member => member.IsRunning)
+        )
         {
             try
             {
@@ -89,8 +109,19 @@ internal sealed class ConfigChange
     // What PostgreSQL would not start with is never stored.
     private async Task RefuseAsync(ConfigView view, CancellationToken cancellationToken)
     {
-        if (Different(view, _values).Any(pair => pair.Value is not null && DynamicSettings.ParameterOf(pair.Key) is not null)
-            && await StartCheck.RefusalAsync(_group, _connection, Wanted(), ImmutableDictionary<string, ImmutableSortedDictionary<string, string>>.Empty, cancellationToken).ConfigureAwait(false) is { } refusal)
+        if (
+            Different(view, _values).Any(pair => pair.Value is not null && DynamicSettings.ParameterOf(pair.Key) is not null)
+            && await StartCheck
+                .RefusalAsync(
+                    _group,
+                    _connection,
+                    Wanted(),
+                    ImmutableDictionary<string, ImmutableSortedDictionary<string, string>>.Empty,
+                    cancellationToken
+                )
+                .ConfigureAwait(false)
+                is { } refusal
+        )
         {
             throw new ChangeFailedException($"{refusal}; nothing was stored, and nobody is restarted");
         }
@@ -99,28 +130,45 @@ internal sealed class ConfigChange
     // What somebody else set counts at a start, too.
     private async Task RefuseRestartAsync(ConfigView view, CancellationToken cancellationToken)
     {
-        var stored = view.Stored.Where(pair => DynamicSettings.ParameterOf(pair.Key) is not null).Select(pair => KeyValuePair.Create(DynamicSettings.ParameterOf(pair.Key)!, pair.Value)).ToList();
+        var stored = view
+            .Stored.Where(pair => DynamicSettings.ParameterOf(pair.Key) is not null)
+            .Select(pair => KeyValuePair.Create(DynamicSettings.ParameterOf(pair.Key)!, pair.Value))
+            .ToList();
         var also = view.Members.ToDictionary(
             member => member.Name,
-            member => stored.Concat(member.Altered).GroupBy(pair => pair.Key, StringComparer.Ordinal).ToImmutableSortedDictionary(same => same.Key, same => same.Last().Value, StringComparer.Ordinal),
-            StringComparer.Ordinal);
+            member =>
+                stored
+                    .Concat(member.Altered)
+                    .GroupBy(pair => pair.Key, StringComparer.Ordinal)
+                    .ToImmutableSortedDictionary(same => same.Key, same => same.Last().Value, StringComparer.Ordinal),
+            StringComparer.Ordinal
+        );
         if (await StartCheck.RefusalAsync(_group, _connection, Wanted(), also, cancellationToken).ConfigureAwait(false) is { } refusal)
         {
-            throw new ChangeFailedException($"{refusal}; nobody is restarted. What {_resource.Address} does not declare is taken out by hand: patronictl edit-config, or ALTER SYSTEM RESET");
+            throw new ChangeFailedException(
+                $"{refusal}; nobody is restarted. What {_resource.Address} does not declare is taken out by hand: "
+                    + $"patronictl edit-config, or ALTER SYSTEM RESET"
+            );
         }
     }
 
     // Also what was there before: one value may be wrong only beside another.
-    private Dictionary<string, string?> Wanted() => _resource.Spec.Map("settings").ToDictionary(pair => pair.Key, pair => (string?)pair.Value, StringComparer.Ordinal);
+    private Dictionary<string, string?> Wanted() =>
+        _resource.Spec.Map("settings").ToDictionary(pair => pair.Key, pair => (string?)pair.Value, StringComparer.Ordinal);
 
     private static List<KeyValuePair<string, string?>> Different(ConfigView view, IEnumerable<KeyValuePair<string, string?>> values) =>
         [.. values.Where(pair => pair.Value is null ? view.Stored.ContainsKey(pair.Key) : !view.IsStored(pair.Key, pair.Value))];
 
     // Null when it was taken, otherwise what Patroni says.
-    private async Task<string?> PatchAsync(string member, IEnumerable<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    private async Task<string?> PatchAsync(
+        string member,
+        IEnumerable<KeyValuePair<string, string?>> values,
+        CancellationToken cancellationToken
+    )
     {
         var answer = await new PatroniRest(_group, _connection)
-            .SendAsync(member, HttpMethod.Patch, "/config", DynamicSettings.Patch(values), TimeSpan.FromSeconds(20), cancellationToken).ConfigureAwait(false);
+            .SendAsync(member, HttpMethod.Patch, "/config", DynamicSettings.Patch(values), TimeSpan.FromSeconds(20), cancellationToken)
+            .ConfigureAwait(false);
         return answer.Status == 200 ? null : $"{member}: Patroni answers {answer.Status} to the new configuration: {Plain(answer.Body)}";
     }
 
@@ -150,10 +198,19 @@ internal sealed class ConfigChange
             // On a lowered value a standby may have to be restarted again, once it has seen that the leader has it.
             if (++restarts > 3 * _group.Members.Length)
             {
-                throw new ChangeFailedException($"{string.Join(" and ", waiting)} still wait for a restart after {restarts - 1} of them; see pending_restart_reason in Patroni's /patroni there");
+                throw new ChangeFailedException(
+                    $"{string.Join(" and ", waiting)} still wait for a restart after {restarts - 1} of them; see "
+                        + $"pending_restart_reason in Patroni's /patroni there"
+                );
             }
 
-            await _members.RestartNextAsync(waiting, leaderFirst && view.Members.Any(member => !member.InRecovery && waiting.Contains(member.Name)), cancellationToken).ConfigureAwait(false);
+            await _members
+                .RestartNextAsync(
+                    waiting,
+                    leaderFirst && view.Members.Any(member => !member.InRecovery && waiting.Contains(member.Name)),
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
         }
     }
 
@@ -162,7 +219,9 @@ internal sealed class ConfigChange
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
-            var snapshots = await PatroniClusterProvider.ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken).ConfigureAwait(false);
+            var snapshots = await PatroniClusterProvider
+                .ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken)
+                .ConfigureAwait(false);
             if (ConfigView.Of(_connection, _keys, snapshots) is { Members.IsEmpty: false } view)
             {
                 return view;
@@ -170,7 +229,10 @@ internal sealed class ConfigChange
 
             if (TimeProvider.System.GetElapsedTime(begun) > _patience)
             {
-                throw new ChangeFailedException($"no member of {_connection.Scope} tells its dynamic configuration and parameters for {_patience.TotalSeconds:0} s; is there a leader?");
+                throw new ChangeFailedException(
+                    $"no member of {_connection.Scope} tells its dynamic configuration and parameters for "
+                        + $"{_patience.TotalSeconds:0} s; is there a leader?"
+                );
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
@@ -217,16 +279,20 @@ internal sealed class ConfigChange
     private async Task ResetAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
     {
         var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
-        var overridden = values.Where(pair => pair.Value is not null)
+        var overridden = values
+            .Where(pair => pair.Value is not null)
             .SelectMany(pair => view.Overridden(pair.Key, pair.Value!))
             .ToLookup(found => found.Member, found => found.Parameter);
         foreach (var member in overridden)
         {
-            var statements = member.Select(name => SqlStatement.Run($"ALTER SYSTEM RESET {string.Join('.', name.Split('.').Select(SqlText.Identifier))}"))
+            var statements = member
+                .Select(name => SqlStatement.Run($"ALTER SYSTEM RESET {string.Join('.', name.Split('.').Select(SqlText.Identifier))}"))
                 .Append(SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()"));
             try
             {
-                await new LeaderSession(_group, _connection).RunOnAsync(member.Key, [.. statements], cancellationToken).ConfigureAwait(false);
+                await new LeaderSession(_group, _connection)
+                    .RunOnAsync(member.Key, [.. statements], cancellationToken)
+                    .ConfigureAwait(false);
             }
             catch (NotNowException exception)
             {
@@ -236,20 +302,42 @@ internal sealed class ConfigChange
     }
 
     // Waits until every member has taken the values or says that it has to be restarted for them; answers who has to be.
-    private async Task<(ConfigView View, IReadOnlyCollection<string> Waiting)> SettleAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    private async Task<(ConfigView View, IReadOnlyCollection<string> Waiting)> SettleAsync(
+        List<KeyValuePair<string, string?>> values,
+        CancellationToken cancellationToken
+    )
     {
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
-            var pending = values.Where(pair => pair.Value is not null).ToDictionary(pair => pair.Key, pair => view.Pending(pair.Key, pair.Value!), StringComparer.Ordinal);
-            var waiting = pending.Values.SelectMany(members => members).Select(member => member.Name)
-                .Concat(values.Where(pair => pair.Value is null).SelectMany(pair => view.Members.Where(member => IsAwaited(member, pair.Key)).Select(member => member.Name)))
+            var pending = values
+                .Where(pair => pair.Value is not null)
+                .ToDictionary(pair => pair.Key, pair => view.Pending(pair.Key, pair.Value!), StringComparer.Ordinal);
+            var waiting = pending
+                .Values.SelectMany(members => members)
+                .Select(member => member.Name)
+                .Concat(
+                    values
+                        .Where(pair => pair.Value is null)
+                        .SelectMany(pair => view.Members.Where(member => IsAwaited(member, pair.Key)).Select(member => member.Name))
+                )
                 .ToImmutableSortedSet(StringComparer.Ordinal);
             // A slot may need what a restart is awaited for, as a logical one needs wal_level.
-            var open = values.Where(pair => pair.Value is not null && pending[pair.Key].Count == 0 && view.Actual(pair.Key, pair.Value) != pair.Value
-                && (waiting.IsEmpty || DynamicSettings.SlotOf(pair.Key) is null)).ToList();
-            var leaving = values.Where(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun)))).Select(pair => pair.Key).ToList();
+            var open = values
+                .Where(pair =>
+                    pair.Value is not null
+                    && pending[pair.Key].Count == 0
+                    && view.Actual(pair.Key, pair.Value) != pair.Value
+                    && (waiting.IsEmpty || DynamicSettings.SlotOf(pair.Key) is null)
+                )
+                .ToList();
+            var leaving = values
+                .Where(pair =>
+                    pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun)))
+                )
+                .Select(pair => pair.Key)
+                .ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
             if (open.Count == 0 && leaving.Count == 0 && left.Count == 0)
             {
@@ -260,12 +348,31 @@ internal sealed class ConfigChange
             {
                 if (open.Count == 0 && left.Count > 0)
                 {
-                    throw new ChangeFailedException(string.Join("; ", left.Select(pair => $"{view.Left(pair.Key)}: the slot {DynamicSettings.SlotOf(pair.Key)} is in use; Patroni drops it once its consumer is stopped")));
+                    throw new ChangeFailedException(
+                        string.Join(
+                            "; ",
+                            left.Select(pair =>
+                                $"{view.Left(pair.Key)}: the slot {DynamicSettings.SlotOf(pair.Key)} is in use; Patroni drops it once "
+                                + $"its consumer is stopped"
+                            )
+                        )
+                    );
                 }
 
                 throw new ChangeFailedException(
                     $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} has what was stored: "
-                    + (open.Count == 0 ? $"{string.Join(", ", leaving)} taken away and still in postgresql.conf; does a member's own patroni.yml set it?" : string.Join("; ", open.Select(pair => $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"))));
+                        + (
+                            open.Count == 0
+                                ? $"{string.Join(", ", leaving)} taken away and still in postgresql.conf; does a member's own "
+                                    + $"patroni.yml set it?"
+                                : string.Join(
+                                    "; ",
+                                    open.Select(pair =>
+                                        $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"
+                                    )
+                                )
+                        )
+                );
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
@@ -273,13 +380,21 @@ internal sealed class ConfigChange
     }
 
     private static bool IsAwaited(MemberSettings member, string key) =>
-        DynamicSettings.ParameterOf(key) is { } name && member.Parameters.GetValueOrDefault(name) is { } parameter && member.Awaits(parameter);
+        DynamicSettings.ParameterOf(key) is { } name
+        && member.Parameters.GetValueOrDefault(name) is { } parameter
+        && member.Awaits(parameter);
 
-    // A key taken away has left a member when its file no longer has it. What Patroni gives PostgreSQL on its command line stays there with Patroni's own value: whether that asks
+    // A key taken away has left a member when its file no longer has it. What Patroni gives PostgreSQL on its command line stays there with
+    // Patroni's own value: whether that asks
     // for a restart shows only once the member has looked, at the latest after its loop_wait.
     private static bool IsLeaving(MemberSettings member, string key, TimeSpan elapsed) =>
-        DynamicSettings.ParameterOf(key) is { } name && member.Parameters.GetValueOrDefault(name) is { } parameter && !member.Awaits(parameter)
+        DynamicSettings.ParameterOf(key) is { } name
+        && member.Parameters.GetValueOrDefault(name) is { } parameter
+        && !member.Awaits(parameter)
         && (parameter.IsInPatronisFile || (parameter.Source == "command line" && elapsed < s_loop));
 
-    private static string Plain(string body) => body.Contains('<', StringComparison.Ordinal) ? "no reason given" : body.Trim() is { Length: > 0 } text ? text[..Math.Min(text.Length, 300)] : "no reason given";
+    private static string Plain(string body) =>
+        body.Contains('<', StringComparison.Ordinal) ? "no reason given"
+        : body.Trim() is { Length: > 0 } text ? text[..Math.Min(text.Length, 300)]
+        : "no reason given";
 }

@@ -9,16 +9,27 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <param name="Restarts">The members by key; a key that takes no restart is missing.</param>
 /// <param name="Lowered">The keys of those that have to reach the leader first.</param>
 /// <param name="Raised">The keys of those that have to reach the standbys first.</param>
-internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, ImmutableArray<string>> Restarts, ImmutableSortedSet<string> Lowered, ImmutableSortedSet<string> Raised) : GroupOutlook
+internal sealed record ConfigOutlook(
+    ImmutableSortedDictionary<string, ImmutableArray<string>> Restarts,
+    ImmutableSortedSet<string> Lowered,
+    ImmutableSortedSet<string> Raised
+) : GroupOutlook
 {
     public static ConfigOutlook Of(ConfigView view, IReadOnlyDictionary<string, string> wanted)
     {
-        var restarts = wanted.Select(pair => (pair.Key, Members: Members(view, pair.Key, pair.Value))).Where(pair => !pair.Members.IsEmpty)
+        var restarts = wanted
+            .Select(pair => (pair.Key, Members: Members(view, pair.Key, pair.Value)))
+            .Where(pair => !pair.Members.IsEmpty)
             .ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Members, StringComparer.Ordinal);
-        return new ConfigOutlook(restarts, [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) < 0)], [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) > 0)]);
+        return new ConfigOutlook(
+            restarts,
+            [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) < 0)],
+            [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) > 0)]
+        );
     }
 
-    /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to. The preferred leader is no matter of it.</summary>
+    /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to. The
+    /// preferred leader is no matter of it.</summary>
     /// <param name="change">The change.</param>
     /// <param name="cluster">The members when it is made; null when they are not known.</param>
     public RolloutForecast? Foresee(PlannedChange change, ClusterOutlook? cluster)
@@ -33,15 +44,24 @@ internal sealed record ConfigOutlook(ImmutableSortedDictionary<string, Immutable
         var leaderFirst = keys.Exists(Lowered.Contains) && !keys.Exists(Raised.Contains) ? keys : [.. keys.Intersect(Lowered)];
         var raised = (cluster with { Preferred = null }).Foresee(change.Address, MembersOf(keys.Except(leaderFirst)), []);
         var lowered = cluster.LeaderFirst(change.Address, MembersOf(leaderFirst));
-        return raised is null || lowered is null ? raised ?? lowered
+        return raised is null || lowered is null
+            ? raised ?? lowered
             : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");
 
-        ImmutableSortedSet<string> MembersOf(IEnumerable<string> some) => some.SelectMany(key => Restarts[key]).ToImmutableSortedSet(StringComparer.Ordinal);
+        ImmutableSortedSet<string> MembersOf(IEnumerable<string> some) =>
+            some.SelectMany(key => Restarts[key]).ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
-    private static ImmutableArray<string> Members(ConfigView view, string key, string wanted) => view.IsStored(key, wanted)
-        ? [.. view.Pending(key, wanted).Select(member => member.Name)]
+    private static ImmutableArray<string> Members(ConfigView view, string key, string wanted) =>
+        view.IsStored(key, wanted) ? [.. view.Pending(key, wanted).Select(member => member.Name)]
         : DynamicSettings.ParameterOf(key) is { } name
-            ? [.. view.Members.Where(member => member.Parameters.GetValueOrDefault(name) is { Context: "postmaster" } parameter && !parameter.Has(wanted)).Select(member => member.Name)]
-            : [];
+            ?
+            [
+                .. view
+                    .Members.Where(member =>
+                        member.Parameters.GetValueOrDefault(name) is { Context: "postmaster" } parameter && !parameter.Has(wanted)
+                    )
+                    .Select(member => member.Name),
+            ]
+        : [];
 }

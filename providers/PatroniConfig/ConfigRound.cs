@@ -7,36 +7,55 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <param name="LeaderFirst">Whether the leader is restarted first and in place, and not last after it has handed over.</param>
 public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Values, bool LeaderFirst)
 {
-    /// <summary>Parameters that a standby must not have lower than the leader: an increase reaches it before the leader, a decrease after it (PostgreSQL, "Administrator's Overview"
+    /// <summary>Parameters that a standby must not have lower than the leader: an increase reaches it before the leader, a decrease after
+    /// it (PostgreSQL, "Administrator's Overview"
     /// of hot standby).</summary>
     public static ImmutableHashSet<string> NotLowerThanLeader { get; } =
-        ["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
+    ["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
 
-    /// <summary>The rounds of a change. Everything goes together where it can: only values that have to reach the standbys first and others that have to reach the leader first take two.</summary>
+    /// <summary>The rounds of a change. Everything goes together where it can: only values that have to reach the standbys first and others
+    /// that have to reach the leader first take two.</summary>
     /// <param name="values">The wanted values by flat key.</param>
     /// <param name="leader">What the leader runs with by the parameter's name: the value in its own unit, and that.</param>
-    public static IReadOnlyList<ConfigRound> Of(ImmutableSortedDictionary<string, string?> values, IReadOnlyDictionary<string, (string Setting, string? Unit)> leader)
+    public static IReadOnlyList<ConfigRound> Of(
+        ImmutableSortedDictionary<string, string?> values,
+        IReadOnlyDictionary<string, (string Setting, string? Unit)> leader
+    )
     {
         var lowered = values.Where(pair => Direction(pair.Key, pair.Value, leader) < 0).Select(pair => pair.Key).ToList();
         return (lowered.Count > 0, values.Any(pair => Direction(pair.Key, pair.Value, leader) > 0)) switch
         {
             (false, _) => [new(values, false)],
             (true, false) => [new(values, true)],
-            (true, true) => [new(values.RemoveRange(lowered), false), new(lowered.ToImmutableSortedDictionary(key => key, key => values[key], StringComparer.Ordinal), true)],
+            (true, true) =>
+            [
+                new(values.RemoveRange(lowered), false),
+                new(lowered.ToImmutableSortedDictionary(key => key, key => values[key], StringComparer.Ordinal), true),
+            ],
         };
     }
 
     /// <summary>What the leader runs with; nothing while nobody leads.</summary>
     internal static IReadOnlyDictionary<string, (string Setting, string? Unit)> Running(ConfigView view) =>
-        (view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters ?? new Dictionary<string, Parameter>()).ToDictionary(pair => pair.Key, pair => (pair.Value.Setting, pair.Value.Unit), StringComparer.Ordinal);
+        (view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters ?? new Dictionary<string, Parameter>()).ToDictionary(
+            pair => pair.Key,
+            pair => (pair.Value.Setting, pair.Value.Unit),
+            StringComparer.Ordinal
+        );
 
-    /// <summary>Whether it is a parameter that the leader has to have lower before the standbys (below zero), or they before it (above zero); zero for anything else.</summary>
+    /// <summary>Whether it is a parameter that the leader has to have lower before the standbys (below zero), or they before it (above
+    /// zero); zero for anything else.</summary>
     internal static int Direction(ConfigView view, string key, string? wanted) => Direction(key, wanted, Running(view));
 
     // Below zero where the leader runs with more than is wanted, above zero where it runs with less.
     private static int Direction(string key, string? wanted, IReadOnlyDictionary<string, (string Setting, string? Unit)> leader) =>
-        DynamicSettings.ParameterOf(key) is not { } name || !NotLowerThanLeader.Contains(name) || !leader.TryGetValue(name, out var now) || ParameterValue.Number(now.Setting, now.Unit) is not { } current ? 0
+        DynamicSettings.ParameterOf(key) is not { } name
+        || !NotLowerThanLeader.Contains(name)
+        || !leader.TryGetValue(name, out var now)
+        || ParameterValue.Number(now.Setting, now.Unit) is not { } current
+            ? 0
         // Without a value of its own it has Patroni's, which is seldom more: a decrease is what the order matters for.
         : wanted is null ? -1
-        : ParameterValue.Number(wanted, now.Unit) is { } next ? next.CompareTo(current) : 0;
+        : ParameterValue.Number(wanted, now.Unit) is { } next ? next.CompareTo(current)
+        : 0;
 }

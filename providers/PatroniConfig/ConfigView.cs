@@ -17,26 +17,35 @@ internal sealed record MemberSettings(
     bool InRecovery,
     IReadOnlyDictionary<string, Parameter> Parameters,
     IReadOnlyDictionary<string, string> Altered,
-    IReadOnlySet<string> PatroniPending)
+    IReadOnlySet<string> PatroniPending
+)
 {
     /// <summary>The replication slots on it by name, each with its type, and the database of a logical one.</summary>
-    public IReadOnlyDictionary<string, (string Type, string? Database)> Slots { get; init; } = ImmutableDictionary<string, (string, string?)>.Empty;
+    public IReadOnlyDictionary<string, (string Type, string? Database)> Slots { get; init; } =
+        ImmutableDictionary<string, (string, string?)>.Empty;
 
     /// <summary>The databases on it.</summary>
     public IReadOnlySet<string> Databases { get; init; } = ImmutableHashSet<string>.Empty;
 
     /// <summary>Whether a restart is what it takes for the parameter to be as the files say.</summary>
-    public bool Awaits(Parameter parameter) => parameter.PendingRestart
-        || PatroniPending.Contains(parameter.Name) || (parameter.Context == "postmaster" && PatroniPending.Contains("(unknown)"));
+    public bool Awaits(Parameter parameter) =>
+        parameter.PendingRestart
+        || PatroniPending.Contains(parameter.Name)
+        || (parameter.Context == "postmaster" && PatroniPending.Contains("(unknown)"));
 }
 
 /// <summary>The dynamic configuration and what became of it on each member. Pure.</summary>
 /// <param name="Stored">What the store holds, flat.</param>
 /// <param name="Members">The members whose PostgreSQL answers, in the order of their names.</param>
 /// <param name="Silent">Why the others do not, a sentence each.</param>
-internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stored, ImmutableArray<MemberSettings> Members, ImmutableArray<string> Silent)
+internal sealed record ConfigView(
+    ImmutableSortedDictionary<string, string> Stored,
+    ImmutableArray<MemberSettings> Members,
+    ImmutableArray<string> Silent
+)
 {
-    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed RAFT's password, it goes before that: commits wait for whom it names.</summary>
+    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed RAFT's
+    /// password, it goes before that: commits wait for whom it names.</summary>
     private const string SynchronousStandbys = "synchronous_standby_names";
 
     /// <summary>What each member has to be asked.</summary>
@@ -54,11 +63,19 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
             var answer = snapshot.Get(read);
             if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Truth("in_recovery") is { } inRecovery)
             {
-                members.Add(new MemberSettings(host, inRecovery, ParametersOf(row), AlteredOf(row), PendingOf(snapshot.Get(connection.Rest("/patroni"))))
-                {
-                    Slots = SlotsOf(row),
-                    Databases = row.Texts("databases").ToImmutableHashSet(StringComparer.Ordinal),
-                });
+                members.Add(
+                    new MemberSettings(
+                        host,
+                        inRecovery,
+                        ParametersOf(row),
+                        AlteredOf(row),
+                        PendingOf(snapshot.Get(connection.Rest("/patroni")))
+                    )
+                    {
+                        Slots = SlotsOf(row),
+                        Databases = row.Texts("databases").ToImmutableHashSet(StringComparer.Ordinal),
+                    }
+                );
             }
             else
             {
@@ -67,7 +84,10 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         }
 
         // The leader's copy is the newest.
-        var stored = members.Where(member => !member.InRecovery).Select(member => member.Name).Concat(answers.Keys.Order(StringComparer.Ordinal))
+        var stored = members
+            .Where(member => !member.InRecovery)
+            .Select(member => member.Name)
+            .Concat(answers.Keys.Order(StringComparer.Ordinal))
             .Select(host => answers[host].Get(connection.Rest("/config")))
             .Where(answer => answer.Status == 200)
             .Select(answer => JsonAnswer.Parse(answer.Body))
@@ -76,10 +96,16 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
     }
 
     /// <summary>Whether the store holds what is wanted.</summary>
-    public bool IsStored(string key, string wanted) => Stored.TryGetValue(key, out var stored)
-        && (DynamicSettings.ParameterOf(key) is { } name && Any(name) is { } parameter ? parameter.Same(stored, wanted) : DynamicSettings.Same(stored, wanted));
+    public bool IsStored(string key, string wanted) =>
+        Stored.TryGetValue(key, out var stored)
+        && (
+            DynamicSettings.ParameterOf(key) is { } name && Any(name) is { } parameter
+                ? parameter.Same(stored, wanted)
+                : DynamicSettings.Same(stored, wanted)
+        );
 
-    /// <summary>The value of a key as it is compared with the wanted one: that very text when the store and every member have it, otherwise what stands in the way; null when it is not there.</summary>
+    /// <summary>The value of a key as it is compared with the wanted one: that very text when the store and every member have it, otherwise
+    /// what stands in the way; null when it is not there.</summary>
     public string? Actual(string key, string wanted)
     {
         if (!IsStored(key, wanted))
@@ -94,7 +120,10 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
 
         if (DynamicSettings.ParameterOf(key) is not { } name)
         {
-            return string.Join(", ", Overridden(key, wanted).Select(found => $"{found.Parameter} on {found.Member} (ALTER SYSTEM)").Prepend(wanted));
+            return string.Join(
+                ", ",
+                Overridden(key, wanted).Select(found => $"{found.Parameter} on {found.Member} (ALTER SYSTEM)").Prepend(wanted)
+            );
         }
 
         var trouble = Members.Select(member => Deviation(member, name, wanted)).Where(text => text is not null).ToList();
@@ -104,36 +133,65 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
             trouble.Add($"restart pending on {string.Join(", ", pending.Select(member => member.Name))}");
         }
 
-        return trouble.Count == 0 ? wanted : pending.Count > 0 ? $"{wanted}, {string.Join(", ", trouble)}" : string.Join(", ", trouble);
+        return trouble.Count == 0 ? wanted
+            : pending.Count > 0 ? $"{wanted}, {string.Join(", ", trouble)}"
+            : string.Join(", ", trouble);
     }
 
     /// <summary>The members that have to be restarted for a key to be as wanted.</summary>
-    public IReadOnlyList<MemberSettings> Pending(string key, string wanted) => DynamicSettings.ParameterOf(key) is not { } name ? []
-        : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { IsOfSession: false } parameter
-            && !parameter.Has(wanted) && !IsAltered(member, parameter, wanted) && member.Awaits(parameter))];
+    public IReadOnlyList<MemberSettings> Pending(string key, string wanted) =>
+        DynamicSettings.ParameterOf(key) is not { } name
+            ? []
+            :
+            [
+                .. Members.Where(member =>
+                    member.Parameters.GetValueOrDefault(name) is { IsOfSession: false } parameter
+                    && !parameter.Has(wanted)
+                    && !IsAltered(member, parameter, wanted)
+                    && member.Awaits(parameter)
+                ),
+            ];
 
     /// <summary>Where an ALTER SYSTEM stands in the way of a key: the members, and the parameter.</summary>
     public IReadOnlyList<(string Member, string Parameter)> Overridden(string key, string wanted) =>
-        key == PatroniHealth.SynchronousKey ? [.. Members.Where(member => member.Altered.ContainsKey(SynchronousStandbys)).Select(member => (member.Name, SynchronousStandbys))]
+        key == PatroniHealth.SynchronousKey
+            ?
+            [
+                .. Members
+                    .Where(member => member.Altered.ContainsKey(SynchronousStandbys))
+                    .Select(member => (member.Name, SynchronousStandbys)),
+            ]
         : DynamicSettings.ParameterOf(key) is not { } name ? []
-        : [.. Members.Where(member => member.Parameters.GetValueOrDefault(name) is { } parameter && IsAltered(member, parameter, wanted)).Select(member => (member.Name, name))];
+        :
+        [
+            .. Members
+                .Where(member => member.Parameters.GetValueOrDefault(name) is { } parameter && IsAltered(member, parameter, wanted))
+                .Select(member => (member.Name, name)),
+        ];
 
     /// <summary>The leader, where it still has a slot that nobody declares any more.</summary>
     public string? Left(string key) =>
-        DynamicSettings.SlotOf(key) is { } slot && Members.FirstOrDefault(member => !member.InRecovery) is { } leader && leader.Slots.ContainsKey(slot) ? leader.Name : null;
+        DynamicSettings.SlotOf(key) is { } slot
+        && Members.FirstOrDefault(member => !member.InRecovery) is { } leader
+        && leader.Slots.ContainsKey(slot)
+            ? leader.Name
+            : null;
 
     // The leader, where it lacks the slot. One in a database that is still to be made comes with that one.
     private string? Missing(string slot, string type)
     {
         var database = Stored.GetValueOrDefault($"{DynamicSettings.Slots}{slot}.database");
-        return Members.FirstOrDefault(member => !member.InRecovery) is { } leader && (database is null || leader.Databases.Contains(database))
+        return
+            Members.FirstOrDefault(member => !member.InRecovery) is { } leader
+            && (database is null || leader.Databases.Contains(database))
             && !(leader.Slots.TryGetValue(slot, out var found) && found.Type == type && (database is null || found.Database == database))
             ? leader.Name
             : null;
     }
 
     /// <summary>The parameter on whichever member knows it.</summary>
-    public Parameter? Any(string name) => Members.Select(member => member.Parameters.GetValueOrDefault(name)).FirstOrDefault(parameter => parameter is not null);
+    public Parameter? Any(string name) =>
+        Members.Select(member => member.Parameters.GetValueOrDefault(name)).FirstOrDefault(parameter => parameter is not null);
 
     private static bool IsAltered(MemberSettings member, Parameter parameter, string wanted) =>
         member.Altered.TryGetValue(parameter.Name, out var altered) && !parameter.Same(altered, wanted);
@@ -156,24 +214,32 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
             : $"{parameter.Shown} on {member.Name} ({parameter.Source})";
     }
 
-    private static Dictionary<string, Parameter> ParametersOf(JsonElement row) => row.Items("settings")
-        .Where(item => item.Text("name") is not null && item.Text("setting") is not null)
-        .Select(item => new Parameter(
-            item.Text("name")!.ToLowerInvariant(), item.Text("setting")!, item.Text("unit"), item.Text("vartype") ?? "string", item.Text("context") ?? "", item.Text("source") ?? "",
-            item.Truth("pending_restart") == true)
-        {
-            Loaded = item.Text("reset_val"),
-            SourceFile = item.Text("sourcefile"),
-            InFile = item.Text("file_setting"),
-            FileError = item.Text("file_error"),
-        })
-        .DistinctBy(parameter => parameter.Name)
-        .ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
+    private static Dictionary<string, Parameter> ParametersOf(JsonElement row) =>
+        row.Items("settings")
+            .Where(item => item.Text("name") is not null && item.Text("setting") is not null)
+            .Select(item => new Parameter(
+                item.Text("name")!.ToLowerInvariant(),
+                item.Text("setting")!,
+                item.Text("unit"),
+                item.Text("vartype") ?? "string",
+                item.Text("context") ?? "",
+                item.Text("source") ?? "",
+                item.Truth("pending_restart") == true
+            )
+            {
+                Loaded = item.Text("reset_val"),
+                SourceFile = item.Text("sourcefile"),
+                InFile = item.Text("file_setting"),
+                FileError = item.Text("file_error"),
+            })
+            .DistinctBy(parameter => parameter.Name)
+            .ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
 
-    private static Dictionary<string, (string Type, string? Database)> SlotsOf(JsonElement row) => row.Items("slots")
-        .Where(item => item.Text("name") is not null)
-        .DistinctBy(item => item.Text("name"))
-        .ToDictionary(item => item.Text("name")!, item => (item.Text("type") ?? "", item.Text("database")), StringComparer.Ordinal);
+    private static Dictionary<string, (string Type, string? Database)> SlotsOf(JsonElement row) =>
+        row.Items("slots")
+            .Where(item => item.Text("name") is not null)
+            .DistinctBy(item => item.Text("name"))
+            .ToDictionary(item => item.Text("name")!, item => (item.Text("type") ?? "", item.Text("database")), StringComparer.Ordinal);
 
     // The last line of the file counts.
     private static Dictionary<string, string> AlteredOf(JsonElement row)
@@ -195,8 +261,12 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         var body = JsonAnswer.Parse(answer.Body);
         return body is not { ValueKind: JsonValueKind.Object } own || own.Truth("pending_restart") != true ? []
             : own.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons
-                ? reasons.EnumerateObject().Where(reason => !IsSettled(reason.Value)).Select(reason => reason.Name.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal)
-                : ["(unknown)"];
+                ? reasons
+                    .EnumerateObject()
+                    .Where(reason => !IsSettled(reason.Value))
+                    .Select(reason => reason.Name.ToLowerInvariant())
+                    .ToHashSet(StringComparer.Ordinal)
+            : ["(unknown)"];
     }
 
     // PostgreSQL, and Patroni after it, goes on asking for a restart where a line was written and taken out again: it would change nothing.
@@ -204,27 +274,35 @@ internal sealed record ConfigView(ImmutableSortedDictionary<string, string> Stor
         reason.ValueKind == JsonValueKind.Object && reason.Text("old_value") is { } before && before == reason.Text("new_value");
 
     // Of a name that stands in several files or lines the last one counts.
-    private const string Settings =
-        """
+    private const string Settings = """
         SELECT s.name, s.setting, s.reset_val, s.unit, s.vartype, s.context, s.source, s.sourcefile, s.pending_restart, f.setting AS file_setting, f.error AS file_error
         FROM pg_settings s LEFT JOIN LATERAL (SELECT setting, error FROM pg_file_settings WHERE lower(name) = lower(s.name) ORDER BY seqno DESC LIMIT 1) f ON true
         """;
 
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
     {
-        var names = keys.Select(DynamicSettings.ParameterOf).OfType<string>().Distinct().Order(StringComparer.Ordinal).Select(SqlText.Literal).ToList();
+        var names = keys.Select(DynamicSettings.ParameterOf)
+            .OfType<string>()
+            .Distinct()
+            .Order(StringComparer.Ordinal)
+            .Select(SqlText.Literal)
+            .ToList();
         // Only where a slot is declared: the others are nobody's matter here.
-        var slots = !keys.Any(key => key.StartsWith(DynamicSettings.Slots, StringComparison.Ordinal)) ? "" :
-            """
+        var slots = !keys.Any(key => key.StartsWith(DynamicSettings.Slots, StringComparison.Ordinal))
+            ? ""
+            : """
 
-              (SELECT json_agg(s) FROM (SELECT slot_name AS name, slot_type AS type, database FROM pg_replication_slots WHERE NOT temporary) s) AS slots,
-              ARRAY(SELECT datname::text FROM pg_database) AS databases,
-            """;
+                  (SELECT json_agg(s) FROM (SELECT slot_name AS name, slot_type AS type, database FROM pg_replication_slots WHERE NOT temporary) s) AS slots,
+                  ARRAY(SELECT datname::text FROM pg_database) AS databases,
+                """;
         return connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery},{slots}
-              (SELECT json_agg(s) FROM ({Settings} WHERE {(names.Count == 0 ? "false" : $"lower(s.name) IN ({string.Join(", ", names)})")}) s) AS settings,
+              (SELECT json_agg(s) FROM ({Settings} WHERE {(
+                names.Count == 0 ? "false" : $"lower(s.name) IN ({string.Join(", ", names)})"
+            )}) s) AS settings,
               (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, name, setting FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf') f) AS altered
-            """);
+            """
+        );
     }
 }

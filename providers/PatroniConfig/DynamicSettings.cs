@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Providers.PostgreSql;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Patroni's dynamic configuration as flat keys: <c>ttl</c>, <c>postgresql.use_slots</c>, <c>postgresql.parameters.max_connections</c>. Behind <c>postgresql.parameters.</c>
+/// <summary>Patroni's dynamic configuration as flat keys: <c>ttl</c>, <c>postgresql.use_slots</c>,
+/// <c>postgresql.parameters.max_connections</c>. Behind <c>postgresql.parameters.</c>
 /// stands one name, also when it has dots.</summary>
 internal static class DynamicSettings
 {
@@ -18,12 +19,18 @@ internal static class DynamicSettings
 
     private const string SlotType = ".type";
 
-    /// <summary>The slot's name, for the key that says of which type it is; null for every other key. A slot is there as long as this key is.</summary>
+    /// <summary>The slot's name, for the key that says of which type it is; null for every other key. A slot is there as long as this key
+    /// is.</summary>
     public static string? SlotOf(string key) =>
-        key.StartsWith(Slots, StringComparison.Ordinal) && key.EndsWith(SlotType, StringComparison.Ordinal) && key.Length > Slots.Length + SlotType.Length ? key[Slots.Length..^SlotType.Length] : null;
+        key.StartsWith(Slots, StringComparison.Ordinal)
+        && key.EndsWith(SlotType, StringComparison.Ordinal)
+        && key.Length > Slots.Length + SlotType.Length
+            ? key[Slots.Length..^SlotType.Length]
+            : null;
 
     /// <summary>The parameter's name in lower case, or null for a key of Patroni's own.</summary>
-    public static string? ParameterOf(string key) => key.StartsWith(Parameters, StringComparison.Ordinal) ? key[Parameters.Length..].ToLowerInvariant() : null;
+    public static string? ParameterOf(string key) =>
+        key.StartsWith(Parameters, StringComparison.Ordinal) ? key[Parameters.Length..].ToLowerInvariant() : null;
 
     /// <summary>Makes it flat; a list is one value, in JSON.</summary>
     public static ImmutableSortedDictionary<string, string> Flatten(JsonElement configuration)
@@ -58,7 +65,8 @@ internal static class DynamicSettings
         foreach (var (key, value) in values)
         {
             // Patroni makes a physical slot of one without a type: it is taken away as a whole.
-            var path = ParameterOf(key) is not null ? [.. Parameters.TrimEnd('.').Split('.'), key[Parameters.Length..]]
+            var path =
+                ParameterOf(key) is not null ? [.. Parameters.TrimEnd('.').Split('.'), key[Parameters.Length..]]
                 : value is null && SlotOf(key) is { } slot ? ["slots", slot]
                 : key.Split('.');
             var node = path.Aggregate(root, (parent, name) => parent.Child(name));
@@ -77,10 +85,22 @@ internal static class DynamicSettings
 
     /// <summary>Whether two values of a key of Patroni's own mean the same.</summary>
     public static bool Same(string left, string right) =>
-        left == right || (Word(left) is { } truth && truth == Word(right))
-        || (left.StartsWith('[') && JsonAnswer.Parse(left) is { } list && JsonAnswer.Parse(right) is { } other && JsonElement.DeepEquals(list, other));
+        left == right
+        || (Word(left) is { } truth && truth == Word(right))
+        || (
+            left.StartsWith('[')
+            && JsonAnswer.Parse(left) is { } list
+            && JsonAnswer.Parse(right) is { } other
+            && JsonElement.DeepEquals(list, other)
+        );
 
-    private static bool? Word(string text) => text.ToLowerInvariant() switch { "true" or "on" or "yes" => true, "false" or "off" or "no" => false, _ => null };
+    private static bool? Word(string text) =>
+        text.ToLowerInvariant() switch
+        {
+            "true" or "on" or "yes" => true,
+            "false" or "off" or "no" => false,
+            _ => null,
+        };
 
     private sealed class Node
     {
@@ -114,7 +134,10 @@ internal static class DynamicSettings
             {
                 json.WriteBooleanValue(Value == "true");
             }
-            else if (long.TryParse(Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number.ToString(CultureInfo.InvariantCulture) == Value)
+            else if (
+                long.TryParse(Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
+                && number.ToString(CultureInfo.InvariantCulture) == Value
+            )
             {
                 json.WriteNumberValue(number);
             }

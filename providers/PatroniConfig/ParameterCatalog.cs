@@ -5,12 +5,15 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>The parameters that PostgreSQL of one version has, in its own words: parameters-VERSION.tsv, made by eng/parameter-tables.sh from pg_settings of a real server.</summary>
+/// <summary>The parameters that PostgreSQL of one version has, in its own words: parameters-VERSION.tsv, made by eng/parameter-tables.sh
+/// from pg_settings of a real server.</summary>
 public sealed class ParameterCatalog
 {
     // Files of versions that were looked at.
-    private static readonly FrozenDictionary<int, Lazy<ParameterCatalog>> s_versions =
-        new[] { 16, 17 }.ToFrozenDictionary(version => version, version => new Lazy<ParameterCatalog>(() => Load(version)));
+    private static readonly FrozenDictionary<int, Lazy<ParameterCatalog>> s_versions = new[] { 16, 17 }.ToFrozenDictionary(
+        version => version,
+        version => new Lazy<ParameterCatalog>(() => Load(version))
+    );
 
     // Names that PostgreSQL still takes for another one, or had in earlier versions.
     private static readonly FrozenDictionary<string, string> s_former = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase)
@@ -37,9 +40,26 @@ public sealed class ParameterCatalog
     // New in PostgreSQL 18 (its release notes, E.4.3), which has no catalog yet.
     private static readonly FrozenSet<string> s_newIn18 = new[]
     {
-        "autovacuum_vacuum_max_threshold", "autovacuum_worker_slots", "enable_distinct_reordering", "enable_self_join_elimination", "extension_control_path", "file_copy_method",
-        "idle_replication_slot_timeout", "io_max_combine_limit", "io_max_concurrency", "io_method", "io_workers", "log_lock_failures", "max_active_replication_origins",
-        "md5_password_warnings", "oauth_validator_libraries", "ssl_groups", "ssl_tls13_ciphers", "track_cost_delay_timing", "vacuum_max_eager_freeze_failure_rate", "vacuum_truncate",
+        "autovacuum_vacuum_max_threshold",
+        "autovacuum_worker_slots",
+        "enable_distinct_reordering",
+        "enable_self_join_elimination",
+        "extension_control_path",
+        "file_copy_method",
+        "idle_replication_slot_timeout",
+        "io_max_combine_limit",
+        "io_max_concurrency",
+        "io_method",
+        "io_workers",
+        "log_lock_failures",
+        "max_active_replication_origins",
+        "md5_password_warnings",
+        "oauth_validator_libraries",
+        "ssl_groups",
+        "ssl_tls13_ciphers",
+        "track_cost_delay_timing",
+        "vacuum_max_eager_freeze_failure_rate",
+        "vacuum_truncate",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     private readonly FrozenDictionary<string, ParameterDefinition> _definitions;
@@ -56,7 +76,8 @@ public sealed class ParameterCatalog
     /// <summary>The parameter of that name in any case; null when PostgreSQL has none.</summary>
     public ParameterDefinition? Find(string name) => _definitions.GetValueOrDefault(name);
 
-    /// <summary>The name that a parameter of an earlier version has now, empty when nothing came after it; null when it never was one.</summary>
+    /// <summary>The name that a parameter of an earlier version has now, empty when nothing came after it; null when it never was
+    /// one.</summary>
     public static string? Successor(string name) => s_former.GetValueOrDefault(name);
 
     /// <summary>Extensions whose parameters are often written with '_' in place of the dot.</summary>
@@ -64,20 +85,31 @@ public sealed class ParameterCatalog
 
     /// <summary>The first version that is known to have the parameter; null when none is.</summary>
     public static int? FirstVersion(string name) =>
-        s_versions.Keys.Order().Where(version => Of(version)!.Find(name) is not null).Cast<int?>().FirstOrDefault() ?? (s_newIn18.Contains(name) ? 18 : null);
+        s_versions.Keys.Order().Where(version => Of(version)!.Find(name) is not null).Cast<int?>().FirstOrDefault()
+        ?? (s_newIn18.Contains(name) ? 18 : null);
 
     private static ParameterCatalog Load(int version)
     {
         var file = string.Create(CultureInfo.InvariantCulture, $"parameters-{version}.tsv");
         using var stream = typeof(ParameterCatalog).Assembly.GetManifestResourceStream(file)!;
         using var reader = new StreamReader(stream, Encoding.UTF8);
-        return new ParameterCatalog(reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line[0] != '#').Select(Definition));
+        return new ParameterCatalog(
+            reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line[0] != '#').Select(Definition)
+        );
     }
 
     private static ParameterDefinition Definition(string line)
     {
         var cells = line.Split('\t').Select(cell => cell == "-" ? null : cell).ToArray();
-        return new ParameterDefinition(cells[0]!, cells[1]!, cells[2], cells[3]!, Number(cells[4]), Number(cells[5]), cells[6]?.Split(',') ?? []);
+        return new ParameterDefinition(
+            cells[0]!,
+            cells[1]!,
+            cells[2],
+            cells[3]!,
+            Number(cells[4]),
+            Number(cells[5]),
+            cells[6]?.Split(',') ?? []
+        );
     }
 
     private static double? Number(string? text) => text is null ? null : double.Parse(text, CultureInfo.InvariantCulture);

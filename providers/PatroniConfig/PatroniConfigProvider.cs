@@ -8,21 +8,44 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of PostgreSQL is as wanted when the
+/// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of
+/// PostgreSQL is as wanted when the
 /// store holds it and every member runs with it.</summary>
 public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForeseesRollout, IChangesAhead
 {
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("patroni_config", "The dynamic configuration of a PostgreSQL cluster under Patroni, which all members share.",
-    [
-        new("settings", AttributeKind.StringMap, "The values by flat key, for example ttl, or postgresql.parameters.max_connections.") { Required = true },
-        .. ClusterConnection.Attributes,
-        .. ClusterConnection.RestCredentials,
-        ClusterIdentity.Definition,
-        new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
-        new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.") { Default = PatroniHealth.DefaultMaxLag },
-        new("gate_timeout", AttributeKind.Integer, "Seconds to wait for members to take a value, and for the cluster to be healthy before and after each restart.") { Default = 120L, Minimum = 1 },
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "patroni_config",
+            "The dynamic configuration of a PostgreSQL cluster under Patroni, which all members share.",
+            [
+                new(
+                    "settings",
+                    AttributeKind.StringMap,
+                    "The values by flat key, for example ttl, or postgresql.parameters.max_connections."
+                )
+                {
+                    Required = true,
+                },
+                .. ClusterConnection.Attributes,
+                .. ClusterConnection.RestCredentials,
+                ClusterIdentity.Definition,
+                new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
+                new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.")
+                {
+                    Default = PatroniHealth.DefaultMaxLag,
+                },
+                new(
+                    "gate_timeout",
+                    AttributeKind.Integer,
+                    "Seconds to wait for members to take a value, and for the cluster to be healthy before and after each restart."
+                )
+                {
+                    Default = 120L,
+                    Minimum = 1,
+                },
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -36,9 +59,13 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
         var keys = resource.Spec.Map("settings").Keys.Order(StringComparer.Ordinal).ToList();
         foreach (var key in keys)
         {
-            var inner = DynamicSettings.ParameterOf(key) is null ? keys.FirstOrDefault(other => other.StartsWith(key + ".", StringComparison.Ordinal)) : null;
-            var problem = inner is not null ? $"'{key}' cannot have a value and also hold '{inner}'"
-                : key.Split('.').Any(part => part.Length == 0) ? $"'{key}' is no key of Patroni's dynamic configuration: a part of it is empty"
+            var inner = DynamicSettings.ParameterOf(key) is null
+                ? keys.FirstOrDefault(other => other.StartsWith(key + ".", StringComparison.Ordinal))
+                : null;
+            var problem =
+                inner is not null ? $"'{key}' cannot have a value and also hold '{inner}'"
+                : key.Split('.').Any(part => part.Length == 0)
+                    ? $"'{key}' is no key of Patroni's dynamic configuration: a part of it is empty"
                 : null;
             if (problem is not null)
             {
@@ -48,15 +75,21 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     }
 
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) => new(["patroni-config:" + resource.Address.Host], [ClusterConnection.Of(resource).Token]);
+    public ResourceLinks Links(Resource resource) =>
+        new(["patroni-config:" + resource.Address.Host], [ClusterConnection.Of(resource).Token]);
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource) =>
-        [.. ConfigView.Reads(ClusterConnection.Of(resource), resource.Spec.Map("settings").Keys), ForeignSettings.Read(ClusterConnection.Of(resource))];
+        [
+            .. ConfigView.Reads(ClusterConnection.Of(resource), resource.Spec.Map("settings").Keys),
+            ForeignSettings.Read(ClusterConnection.Of(resource)),
+        ];
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        resource.Spec.Map("settings").ToImmutableSortedDictionary(pair => pair.Key, pair => new AttributeValue(pair.Value), StringComparer.Ordinal);
+        resource
+            .Spec.Map("settings")
+            .ToImmutableSortedDictionary(pair => pair.Key, pair => new AttributeValue(pair.Value), StringComparer.Ordinal);
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -75,7 +108,11 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
             return new Observation.Unknown($"no member's PostgreSQL answers: {string.Join("; ", view.Silent)}");
         }
 
-        var observed = view.Stored.ToImmutableSortedDictionary(pair => pair.Key, pair => new AttributeValue(pair.Value), StringComparer.Ordinal);
+        var observed = view.Stored.ToImmutableSortedDictionary(
+            pair => pair.Key,
+            pair => new AttributeValue(pair.Value),
+            StringComparer.Ordinal
+        );
         foreach (var (key, value) in wanted)
         {
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
@@ -95,7 +132,10 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
         ArgumentNullException.ThrowIfNull(question);
         // It comes after the roll-out of the members, which may leave another leader.
         return question.Change is { Action: ResourceAction.Update or ResourceAction.Create } change
-            ? question.Outlooks.OfType<ConfigOutlook>().FirstOrDefault()?.Foresee(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault()?.After(question.ToCome, question.Leaving))
+            ? question
+                .Outlooks.OfType<ConfigOutlook>()
+                .FirstOrDefault()
+                ?.Foresee(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault()?.After(question.ToCome, question.Leaving))
             : null;
     }
 
@@ -104,7 +144,9 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     {
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
-        return change.Operation == ResourceOperation.Delete ? Task.CompletedTask : new ConfigChange(change, group).RunAsync(cancellationToken);
+        return change.Operation == ResourceOperation.Delete
+            ? Task.CompletedTask
+            : new ConfigChange(change, group).RunAsync(cancellationToken);
     }
 
     /// <inheritdoc />
@@ -119,8 +161,13 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     {
         List<string> parts = [];
         var restart = wanted
-            .Where(pair => !view.IsStored(pair.Key, pair.Value) && DynamicSettings.ParameterOf(pair.Key) is { } name && view.Any(name) is { Context: "postmaster" })
-            .Select(pair => pair.Key).ToList();
+            .Where(pair =>
+                !view.IsStored(pair.Key, pair.Value)
+                && DynamicSettings.ParameterOf(pair.Key) is { } name
+                && view.Any(name) is { Context: "postmaster" }
+            )
+            .Select(pair => pair.Key)
+            .ToList();
         if (restart.Count > 0)
         {
             parts.Add($"members are restarted one at a time for {string.Join(", ", restart)}");
@@ -128,10 +175,14 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
 
         var copied = wanted
             .Where(pair => DynamicSettings.SlotOf(pair.Key) is not null && pair.Value == "logical" && !view.IsStored(pair.Key, pair.Value))
-            .Select(pair => DynamicSettings.SlotOf(pair.Key)).ToList();
+            .Select(pair => DynamicSettings.SlotOf(pair.Key))
+            .ToList();
         if (copied.Count > 0)
         {
-            parts.Add($"Patroni restarts the replicas once, all at the same time, when it copies the new logical slot {string.Join(" and ", copied)} to them");
+            parts.Add(
+                $"Patroni restarts the replicas once, all at the same time, when it copies the new logical slot "
+                    + $"{string.Join(" and ", copied)} to them"
+            );
         }
 
         return parts.Count == 0 ? null : string.Join("; ", parts);

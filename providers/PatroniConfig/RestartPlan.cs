@@ -7,15 +7,24 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Which members have to be restarted next, and with whom that begins, from how the cluster is now. Pure: the order is that of a change of parameters.</summary>
+/// <summary>Which members have to be restarted next, and with whom that begins, from how the cluster is now. Pure: the order is that of a
+/// change of parameters.</summary>
 /// <param name="Waiting">The parameters that wait for a restart, by member.</param>
 /// <param name="Next">The members of the round that comes next.</param>
 /// <param name="LeaderFirst">Whether the leader is restarted first and in place.</param>
 /// <param name="Forecast">The steps as things are now; null when nobody is to be restarted.</param>
-public sealed record RestartPlan(ImmutableSortedDictionary<string, ImmutableSortedSet<string>> Waiting, ImmutableSortedSet<string> Next, bool LeaderFirst, RolloutForecast? Forecast)
+public sealed record RestartPlan(
+    ImmutableSortedDictionary<string, ImmutableSortedSet<string>> Waiting,
+    ImmutableSortedSet<string> Next,
+    bool LeaderFirst,
+    RolloutForecast? Forecast
+)
 {
     // Whatever waits is a parameter that some member names, and only those that have an order of their own need be looked at.
-    private static readonly ImmutableArray<string> s_keys = [.. ConfigRound.NotLowerThanLeader.Order(StringComparer.Ordinal).Select(name => DynamicSettings.Parameters + name)];
+    private static readonly ImmutableArray<string> s_keys =
+    [
+        .. ConfigRound.NotLowerThanLeader.Order(StringComparer.Ordinal).Select(name => DynamicSettings.Parameters + name),
+    ];
 
     /// <summary>What each member has to be asked.</summary>
     /// <param name="config">The <c>patroni_config</c> of the cluster.</param>
@@ -30,11 +39,18 @@ public sealed record RestartPlan(ImmutableSortedDictionary<string, ImmutableSort
     /// <param name="health">How the members are.</param>
     /// <param name="answers">What they answered to <see cref="Reads"/>.</param>
     /// <param name="others">Members to be restarted although nothing waits for it.</param>
-    public static RestartPlan Of(Resource config, PatroniHealth health, IReadOnlyDictionary<string, Snapshot> answers, IEnumerable<string> others)
+    public static RestartPlan Of(
+        Resource config,
+        PatroniHealth health,
+        IReadOnlyDictionary<string, Snapshot> answers,
+        IEnumerable<string> others
+    )
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(health);
-        var waiting = health.Members.Where(member => !member.PendingRestart.IsEmpty).ToImmutableSortedDictionary(member => member.Name, member => member.PendingRestart, StringComparer.Ordinal);
+        var waiting = health
+            .Members.Where(member => !member.PendingRestart.IsEmpty)
+            .ToImmutableSortedDictionary(member => member.Name, member => member.PendingRestart, StringComparer.Ordinal);
         var rounds = Rounds(config, answers, waiting);
         var outlook = ClusterOutlook.Of(health, preferred: null);
         var everybody = waiting.Keys.Union(others).ToImmutableSortedSet(StringComparer.Ordinal);
@@ -44,22 +60,54 @@ public sealed record RestartPlan(ImmutableSortedDictionary<string, ImmutableSort
         }
 
         // A member that waits for both kinds comes in both rounds; who waits for nothing comes with the last.
-        var sets = rounds.Select(round => waiting.Where(pair => pair.Value.Any(name => round.Values.ContainsKey(Key(name)))).Select(pair => pair.Key).ToImmutableSortedSet(StringComparer.Ordinal)).ToList();
+        var sets = rounds
+            .Select(round =>
+                waiting
+                    .Where(pair => pair.Value.Any(name => round.Values.ContainsKey(Key(name))))
+                    .Select(pair => pair.Key)
+                    .ToImmutableSortedSet(StringComparer.Ordinal)
+            )
+            .ToList();
         sets[^1] = sets[^1].Union(everybody.Except(sets.SelectMany(set => set)));
-        var steps = rounds.Zip(sets, (round, set) => round.LeaderFirst ? outlook.LeaderFirst(config.Address, set) : outlook.Foresee(config.Address, set, [])).OfType<RolloutForecast>().ToList();
-        var forecast = steps.Count < 2 ? steps.FirstOrDefault()
-            : new RolloutForecast(config.Address, [.. steps.SelectMany(part => part.Steps)], null, string.Join(", and ", steps.Select(part => part.Cost)));
-        return new RestartPlan(waiting, sets[0], rounds[0].LeaderFirst && health.Leader is { } leader && sets[0].Contains(leader), forecast);
+        var steps = rounds
+            .Zip(sets, (round, set) =>
+                round.LeaderFirst ? outlook.LeaderFirst(config.Address, set) : outlook.Foresee(config.Address, set, [])
+            )
+            .OfType<RolloutForecast>()
+            .ToList();
+        var forecast =
+            steps.Count < 2
+                ? steps.FirstOrDefault()
+                : new RolloutForecast(
+                    config.Address,
+                    [.. steps.SelectMany(part => part.Steps)],
+                    null,
+                    string.Join(", and ", steps.Select(part => part.Cost))
+                );
+        return new RestartPlan(
+            waiting,
+            sets[0],
+            rounds[0].LeaderFirst && health.Leader is { } leader && sets[0].Contains(leader),
+            forecast
+        );
     }
 
-    private static IReadOnlyList<ConfigRound> Rounds(Resource config, IReadOnlyDictionary<string, Snapshot> answers, ImmutableSortedDictionary<string, ImmutableSortedSet<string>> waiting)
+    private static IReadOnlyList<ConfigRound> Rounds(
+        Resource config,
+        IReadOnlyDictionary<string, Snapshot> answers,
+        ImmutableSortedDictionary<string, ImmutableSortedSet<string>> waiting
+    )
     {
         if (waiting.IsEmpty || ConfigView.Of(ClusterConnection.Of(config), s_keys, answers) is not { } view)
         {
             return [];
         }
 
-        var values = waiting.Values.SelectMany(names => names).Select(Key).Distinct().ToImmutableSortedDictionary(key => key, key => view.Stored.GetValueOrDefault(key), StringComparer.Ordinal);
+        var values = waiting
+            .Values.SelectMany(names => names)
+            .Select(Key)
+            .Distinct()
+            .ToImmutableSortedDictionary(key => key, key => view.Stored.GetValueOrDefault(key), StringComparer.Ordinal);
         return ConfigRound.Of(values, ConfigRound.Running(view));
     }
 

@@ -16,7 +16,8 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     // Patroni says in its loop, of ten seconds as a rule, that nothing waits any more.
     private static readonly TimeSpan s_told = TimeSpan.FromSeconds(20);
 
-    /// <summary>Restarts them. Answers whose PostgreSQL was started anew, in that order. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Restarts them. Answers whose PostgreSQL was started anew, in that order. Throws
+    /// <see cref="ChangeFailedException"/>.</summary>
     /// <param name="all">Whether those are restarted too that wait for nothing.</param>
     /// <param name="restarted">Told after each step who was restarted.</param>
     /// <param name="cancellationToken">Ends it between two steps.</param>
@@ -27,7 +28,8 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
         var done = ImmutableArray.CreateBuilder<string>();
         while (true)
         {
-            var plan = await LookAsync(all ? group.Members.Select(member => member.Name).Except(done) : [], cancellationToken).ConfigureAwait(false);
+            var plan = await LookAsync(all ? group.Members.Select(member => member.Name).Except(done) : [], cancellationToken)
+                .ConfigureAwait(false);
             if (plan.Next.IsEmpty)
             {
                 return done.ToImmutable();
@@ -36,7 +38,10 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
             // On a lowered value a standby may have to be restarted again, once it has seen that the leader has it.
             if (done.Count >= 3 * group.Members.Length)
             {
-                throw new ChangeFailedException($"{string.Join(" and ", plan.Waiting.Keys)} still wait for a restart after {done.Count} of them; see pending_restart_reason in Patroni's /patroni there");
+                throw new ChangeFailedException(
+                    $"{string.Join(" and ", plan.Waiting.Keys)} still wait for a restart after {done.Count} of them; see "
+                        + $"pending_restart_reason in Patroni's /patroni there"
+                );
             }
 
             var name = await members.RestartNextAsync(plan.Next, plan.LeaderFirst, cancellationToken).ConfigureAwait(false);
@@ -49,7 +54,12 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     private async Task<RestartPlan> LookAsync(IEnumerable<string> others, CancellationToken cancellationToken)
     {
         var answers = await PatroniClusterProvider.ReadAllAsync(group, RestartPlan.Reads(config), cancellationToken).ConfigureAwait(false);
-        return RestartPlan.Of(config, PatroniClusterProvider.Judge(config, answers, group.Members.Select(member => member.Name)), answers, others);
+        return RestartPlan.Of(
+            config,
+            PatroniClusterProvider.Judge(config, answers, group.Members.Select(member => member.Name)),
+            answers,
+            others
+        );
     }
 
     private async Task ToldAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)

@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>How the members of a PostgreSQL cluster under Patroni are asked: the attributes that every resource of the cluster has in common. They are never compared.</summary>
+/// <summary>How the members of a PostgreSQL cluster under Patroni are asked: the attributes that every resource of the cluster has in
+/// common. They are never compared.</summary>
 /// <param name="Scope">Patroni's name of the cluster, which is the group's.</param>
 /// <param name="Container">The container that runs Patroni on each member.</param>
 /// <param name="Superuser">The role that asks and changes; the container's user may be it on the local socket without a password.</param>
@@ -14,14 +15,25 @@ namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 /// <param name="RestUser">The user of the unsafe calls of the REST API, or null.</param>
 /// <param name="RestPassword">Its password, or null.</param>
 internal sealed record ClusterConnection(
-    string Scope, string Container, string Superuser, string? Password, int PostgresPort, int RestPort, string? RestUser, string? RestPassword)
+    string Scope,
+    string Container,
+    string Superuser,
+    string? Password,
+    int PostgresPort,
+    int RestPort,
+    string? RestUser,
+    string? RestPassword
+)
 {
     /// <summary>The attributes that say how to reach PostgreSQL.</summary>
     public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
     [
         new("container", AttributeKind.String, "The container that runs Patroni on each member.") { Default = "patroni" },
         new("connect_as", AttributeKind.String, "The role kbr asks and changes things as.") { Default = "postgres" },
-        new("connect_password", AttributeKind.String, "Its password; without it kbr uses the local socket inside the container.") { MayHoldSecret = true },
+        new("connect_password", AttributeKind.String, "Its password; without it kbr uses the local socket inside the container.")
+        {
+            MayHoldSecret = true,
+        },
         new("postgres_port", AttributeKind.Integer, "PostgreSQL's port on each member.") { Default = 5432L, Minimum = 1 },
         new("rest_port", AttributeKind.Integer, "The port of Patroni's REST API on each member.") { Default = 8008L, Minimum = 1 },
     ];
@@ -48,7 +60,8 @@ internal sealed record ClusterConnection(
             (int)(spec.Integer("postgres_port") ?? 5432),
             (int)(spec.Integer("rest_port") ?? 8008),
             spec.OptionalString("rest_user"),
-            spec.Text("rest_password")?.Reveal());
+            spec.Text("rest_password")?.Reveal()
+        );
     }
 
     /// <summary>The token by which a resource says that it needs the cluster to work.</summary>

@@ -26,7 +26,8 @@ public static class JsonAnswer
     }
 
     /// <summary>The rows of a query, or null when there are none to be had.</summary>
-    public static IReadOnlyList<JsonElement>? Rows(string? text) => Parse(text) is { ValueKind: JsonValueKind.Array } rows ? [.. rows.EnumerateArray()] : null;
+    public static IReadOnlyList<JsonElement>? Rows(string? text) =>
+        Parse(text) is { ValueKind: JsonValueKind.Array } rows ? [.. rows.EnumerateArray()] : null;
 
     /// <summary>What stands under these names, one inside the other; null when one of them is missing or null.</summary>
     public static JsonElement? At(this JsonElement element, params ReadOnlySpan<string> names)
@@ -43,33 +44,38 @@ public static class JsonAnswer
     }
 
     /// <summary>A string of that name.</summary>
-    public static string? Text(this JsonElement element, string name) => element.At(name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+    public static string? Text(this JsonElement element, string name) =>
+        element.At(name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
 
     /// <summary>A truth of that name.</summary>
-    public static bool? Truth(this JsonElement element, string name) => element.At(name)?.ValueKind switch
-    {
-        JsonValueKind.True => true,
-        JsonValueKind.False => false,
-        _ => null,
-    };
+    public static bool? Truth(this JsonElement element, string name) =>
+        element.At(name)?.ValueKind switch
+        {
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            _ => null,
+        };
 
     /// <summary>A whole number of that name.</summary>
     public static long? Number(this JsonElement element, string name) =>
         element.At(name) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt64(out var value) ? value : null;
 
     /// <summary>The strings of a list of that name.</summary>
-    public static IEnumerable<string> Texts(this JsonElement element, string name) => element.Items(name).Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!);
+    public static IEnumerable<string> Texts(this JsonElement element, string name) =>
+        element.Items(name).Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!);
 
     /// <summary>The items of a list of that name.</summary>
-    public static IEnumerable<JsonElement> Items(this JsonElement element, string name) => element.At(name) is { ValueKind: JsonValueKind.Array } list ? list.EnumerateArray() : [];
+    public static IEnumerable<JsonElement> Items(this JsonElement element, string name) =>
+        element.At(name) is { ValueKind: JsonValueKind.Array } list ? list.EnumerateArray() : [];
 
     /// <summary>A word, number or truth as people write it.</summary>
-    public static string Plain(this JsonElement element) => element.ValueKind switch
-    {
-        JsonValueKind.String => element.GetString()!,
-        JsonValueKind.True => "true",
-        JsonValueKind.False => "false",
-        JsonValueKind.Number when element.TryGetInt64(out var number) => number.ToString(CultureInfo.InvariantCulture),
-        _ => element.GetRawText(),
-    };
+    public static string Plain(this JsonElement element) =>
+        element.ValueKind switch
+        {
+            JsonValueKind.String => element.GetString()!,
+            JsonValueKind.True => "true",
+            JsonValueKind.False => "false",
+            JsonValueKind.Number when element.TryGetInt64(out var number) => number.ToString(CultureInfo.InvariantCulture),
+            _ => element.GetRawText(),
+        };
 }

@@ -4,10 +4,12 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>What the members answered to a query of one row with the column <c>in_recovery</c> (<c>pg_is_in_recovery()</c>), and which of them leads.</summary>
+/// <summary>What the members answered to a query of one row with the column <c>in_recovery</c> (<c>pg_is_in_recovery()</c>), and which of
+/// them leads.</summary>
 /// <param name="Leader">The member that takes writes, or null.</param>
 /// <param name="Rows">The rows by member; members without an answer are missing.</param>
-/// <param name="Instead">What to answer when nobody leads: absent where no member runs the cluster, otherwise unknown with the reason. Null when somebody leads.</param>
+/// <param name="Instead">What to answer when nobody leads: absent where no member runs the cluster, otherwise unknown with the reason. Null
+/// when somebody leads.</param>
 internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, JsonElement> Rows, Observation? Instead)
 {
     /// <summary>The first column of every such query.</summary>
@@ -39,12 +41,20 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
         {
             [var leader] => new LeaderAnswer(leader, rows, null),
             [] => new LeaderAnswer(null, rows, WithoutLeader(connection, members, rows.Keys, silent)),
-            _ => new LeaderAnswer(null, rows, new Observation.Unknown($"{string.Join(" and ", leaders)} both take writes; kbr asks none of them before one has given way")),
+            _ => new LeaderAnswer(
+                null,
+                rows,
+                new Observation.Unknown($"{string.Join(" and ", leaders)} both take writes; kbr asks none of them before one has given way")
+            ),
         };
     }
 
     private static Observation WithoutLeader(
-        ClusterConnection connection, IReadOnlyDictionary<string, Snapshot> members, IEnumerable<string> replicas, SortedDictionary<string, string> silent)
+        ClusterConnection connection,
+        IReadOnlyDictionary<string, Snapshot> members,
+        IEnumerable<string> replicas,
+        SortedDictionary<string, string> silent
+    )
     {
         if (members.Values.All(member => connection.Runs(member) == false))
         {
@@ -52,7 +62,11 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
             return new Observation.Absent(made ? $"{connection.Scope} does not run; looked at again once it does" : null);
         }
 
-        var reasons = silent.Select(pair => $"{pair.Key}: {(connection.Runs(members[pair.Key]) == false ? $"its container {connection.Container} does not run" : pair.Value)}")
+        var reasons = silent
+            .Select(pair =>
+                $"{pair.Key}: "
+                + $"{(connection.Runs(members[pair.Key]) == false ? $"its container {connection.Container} does not run" : pair.Value)}"
+            )
             .Concat(replicas.Select(host => $"{host}: it is a replica"))
             .Order(StringComparer.Ordinal);
         return new Observation.Unknown($"no leader answers: {string.Join("; ", reasons)}");

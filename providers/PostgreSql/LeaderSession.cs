@@ -8,8 +8,10 @@ using Npgsql;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>Runs statements as the superuser on the member that leads: over TCP through the connection of this run, or, where the password does not open that
-/// (any more), by psql on the local socket inside the container. The statements do not reach PostgreSQL's log. They must be idempotent: when the leader moves meanwhile they are run again on the next one.</summary>
+/// <summary>Runs statements as the superuser on the member that leads: over TCP through the connection of this run, or, where the password
+/// does not open that
+/// (any more), by psql on the local socket inside the container. The statements do not reach PostgreSQL's log. They must be idempotent:
+/// when the leader moves meanwhile they are run again on the next one.</summary>
 internal sealed class LeaderSession
 {
     // Nothing of a session that carries verifiers is logged, counted or traced; and it does not wait for ever behind somebody's lock.
@@ -53,7 +55,8 @@ internal sealed class LeaderSession
         _timeout = timeout ?? TimeSpan.FromSeconds(60);
     }
 
-    /// <summary>Runs the statements in order, each in a transaction of its own. Throws <see cref="ChangeFailedException"/> when PostgreSQL refuses one, or nobody leads for a minute.</summary>
+    /// <summary>Runs the statements in order, each in a transaction of its own. Throws <see cref="ChangeFailedException"/> when PostgreSQL
+    /// refuses one, or nobody leads for a minute.</summary>
     public async Task RunAsync(IReadOnlyCollection<SqlStatement> statements, CancellationToken cancellationToken)
     {
         var deadline = TimeProvider.System.GetTimestamp();
@@ -87,7 +90,10 @@ internal sealed class LeaderSession
     /// <summary>Runs the statements on one member, whether it leads or not.</summary>
     public async Task RunOnAsync(string host, IReadOnlyCollection<SqlStatement> statements, CancellationToken cancellationToken)
     {
-        if (_connection.Password is { Length: > 0 } password && await OpenAsync(host, password, cancellationToken).ConfigureAwait(false) is { } session)
+        if (
+            _connection.Password is { Length: > 0 } password
+            && await OpenAsync(host, password, cancellationToken).ConfigureAwait(false) is { } session
+        )
         {
             await using (session.ConfigureAwait(false))
             {
@@ -100,13 +106,20 @@ internal sealed class LeaderSession
         await RunOnSocketAsync(host, statements, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Logs in on one member over TCP. Answers what PostgreSQL says when the password is wrong; null when it gets in, or something else is in the way.</summary>
+    /// <summary>Logs in on one member over TCP. Answers what PostgreSQL says when the password is wrong; null when it gets in, or something
+    /// else is in the way.</summary>
     public async Task<string?> LogInAsync(string host, CancellationToken cancellationToken)
     {
         var refusal = (string?)null;
         try
         {
-            if (await OpenAsync(host, _connection.Password ?? "", cancellationToken, said => refusal = said.Code == WrongPassword ? said.Message : null).ConfigureAwait(false) is { } session)
+            if (
+                await OpenAsync(host, _connection.Password ?? "", cancellationToken, said =>
+                        refusal = said.Code == WrongPassword ? said.Message : null
+                    )
+                    .ConfigureAwait(false) is
+                { } session
+            )
             {
                 await session.DisposeAsync().ConfigureAwait(false);
             }
@@ -122,36 +135,58 @@ internal sealed class LeaderSession
     private async Task<string> FindLeaderAsync(CancellationToken cancellationToken)
     {
         var read = _connection.Rest("/primary");
-        var answers = await Task.WhenAll(_group.Members.Select(async member =>
+        var answers = await Task.WhenAll(
+                _group.Members.Select(async member =>
+                {
+                    try
+                    {
+                        var snapshot = await _group.ReadAsync(member.Name, [read], cancellationToken).ConfigureAwait(false);
+                        return (member.Name, snapshot.Get(read).Status, Json: JsonAnswer.Parse(snapshot.Get(read).Body));
+                    }
+                    catch (HostException)
+                    {
+                        return (member.Name, Status: 0, Json: null);
+                    }
+                })
+            )
+            .ConfigureAwait(false);
+        if (
+            answers.FirstOrDefault(answer => answer.Json?.At("patroni")?.Text("scope") is { } scope && scope != _connection.Scope) is
+            { Name: not null } other
+        )
         {
-            try
-            {
-                var snapshot = await _group.ReadAsync(member.Name, [read], cancellationToken).ConfigureAwait(false);
-                return (member.Name, snapshot.Get(read).Status, Json: JsonAnswer.Parse(snapshot.Get(read).Body));
-            }
-            catch (HostException)
-            {
-                return (member.Name, Status: 0, Json: null);
-            }
-        })).ConfigureAwait(false);
-        if (answers.FirstOrDefault(answer => answer.Json?.At("patroni")?.Text("scope") is { } scope && scope != _connection.Scope) is { Name: not null } other)
-        {
-            throw new ChangeFailedException($"{other.Name} belongs to the cluster {other.Json?.At("patroni")?.Text("scope")}, not to {_connection.Scope}: nothing is changed in it");
+            throw new ChangeFailedException(
+                $"{other.Name} belongs to the cluster {other.Json?.At("patroni")?.Text("scope")}, not to "
+                    + $"{_connection.Scope}: nothing is changed in it"
+            );
         }
 
         var leaders = answers.Where(answer => answer.Status == 200).Select(answer => answer.Name).ToList();
         return leaders switch
         {
             [var leader] => leader,
-            [] => throw new NotNowException("no leader answers: " + string.Join("; ", answers.Select(answer => answer.Status == 0
-                ? $"{answer.Name}: Patroni does not answer on port {_connection.RestPort}"
-                : $"{answer.Name}: Patroni says that it does not lead"))),
+            [] => throw new NotNowException(
+                "no leader answers: "
+                    + string.Join(
+                        "; ",
+                        answers.Select(answer =>
+                            answer.Status == 0
+                                ? $"{answer.Name}: Patroni does not answer on port {_connection.RestPort}"
+                                : $"{answer.Name}: Patroni says that it does not lead"
+                        )
+                    )
+            ),
             _ => throw new NotNowException($"{string.Join(" and ", leaders)} both say that they lead"),
         };
     }
 
     // Null when this way is closed; the socket may still be open.
-    private async Task<TcpSession?> OpenAsync(string host, string password, CancellationToken cancellationToken, Action<SqlFailure>? refused = null)
+    private async Task<TcpSession?> OpenAsync(
+        string host,
+        string password,
+        CancellationToken cancellationToken,
+        Action<SqlFailure>? refused = null
+    )
     {
         var tunnel = await _group.OpenTunnelAsync(host, "127.0.0.1", _connection.PostgresPort, cancellationToken).ConfigureAwait(false);
         var settings = new NpgsqlConnectionStringBuilder
@@ -169,7 +204,9 @@ internal sealed class LeaderSession
             CommandTimeout = (int)_timeout.TotalSeconds,
             IncludeErrorDetail = true,
         };
-        var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
+        var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString)
+            .ConfigureTypeLoading(types => types.EnableTypeLoading(false))
+            .Build();
         try
         {
             return new TcpSession(host, tunnel, source, await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false));
@@ -217,18 +254,19 @@ internal sealed class LeaderSession
                 psql -X -q -A -t -w -p {_connection.PostgresPort} -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never -o /dev/null -f - <<'kbr_end_of_sql'
             {sql}kbr_end_of_sql
 
-            """);
-        var result = await _group.RunAsync(host, new Script(text) { Deadline = _timeout + TimeSpan.FromSeconds(20) }, cancellationToken).ConfigureAwait(false);
+            """
+        );
+        var result = await _group
+            .RunAsync(host, new Script(text) { Deadline = _timeout + TimeSpan.FromSeconds(20) }, cancellationToken)
+            .ConfigureAwait(false);
         if (result.ExitCode == 0)
         {
             return;
         }
 
-        throw SqlFailure.OfPsql(result.Error) is { } failure
-            ? failure.On(host)
-            : result.ExitCode == 124
-                ? new ChangeFailedException($"{host}: PostgreSQL did not finish within {_timeout.TotalSeconds:0} s")
-                : new NotNowException($"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}");
+        throw SqlFailure.OfPsql(result.Error) is { } failure ? failure.On(host)
+        : result.ExitCode == 124 ? new ChangeFailedException($"{host}: PostgreSQL did not finish within {_timeout.TotalSeconds:0} s")
+        : new NotNowException($"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}");
     }
 
     private static string LastLine(string text) => text.Trim().Split('\n')[^1];
@@ -246,7 +284,9 @@ internal sealed class LeaderSession
 
                 foreach (var statement in statements)
                 {
-                    IEnumerable<string> texts = statement.IsGenerator ? await QueryAsync(statement.Sql, cancellationToken).ConfigureAwait(false) : [statement.Sql];
+                    IEnumerable<string> texts = statement.IsGenerator
+                        ? await QueryAsync(statement.Sql, cancellationToken).ConfigureAwait(false)
+                        : [statement.Sql];
                     foreach (var text in texts)
                     {
                         await ExecuteAsync(text, cancellationToken).ConfigureAwait(false);
@@ -260,7 +300,10 @@ internal sealed class LeaderSession
             catch (Exception exception) when (exception is NpgsqlException or IOException or SocketException)
             {
                 throw exception.InnerException is TimeoutException
-                    ? new ChangeFailedException($"{Host}: PostgreSQL did not finish in time; see what blocks it in pg_stat_activity", exception)
+                    ? new ChangeFailedException(
+                        $"{Host}: PostgreSQL did not finish in time; see what blocks it in pg_stat_activity",
+                        exception
+                    )
                     : new NotNowException($"{Host}: the connection to PostgreSQL broke off");
             }
         }

@@ -13,9 +13,16 @@ internal sealed class NotNowException(string message) : Exception(message);
 internal sealed partial record SqlFailure(string Code, string Message)
 {
     /// <summary>The error that PostgreSQL sent.</summary>
-    public static SqlFailure Of(PostgresException exception) => new(
-        exception.SqlState,
-        string.Join("; ", new[] { exception.MessageText, exception.Detail, exception.Hint }.Where(part => !string.IsNullOrEmpty(part)).Select(part => part!.Replace('\n', ' '))));
+    public static SqlFailure Of(PostgresException exception) =>
+        new(
+            exception.SqlState,
+            string.Join(
+                "; ",
+                new[] { exception.MessageText, exception.Detail, exception.Hint }
+                    .Where(part => !string.IsNullOrEmpty(part))
+                    .Select(part => part!.Replace('\n', ' '))
+            )
+        );
 
     /// <summary>The error among what psql printed with <c>VERBOSITY=verbose</c>; null when there is none.</summary>
     public static SqlFailure? OfPsql(string printed)
@@ -29,18 +36,23 @@ internal sealed partial record SqlFailure(string Code, string Message)
 
         // The lines LINE and STATEMENT show the statement: only these are taken.
         var match = Error().Match(lines[at]);
-        var more = lines[(at + 1)..].TakeWhile(line => !Error().IsMatch(line)).Select(line => More().Match(line)).Where(found => found.Success).Select(found => found.Groups[1].Value);
+        var more = lines[(at + 1)..]
+            .TakeWhile(line => !Error().IsMatch(line))
+            .Select(line => More().Match(line))
+            .Where(found => found.Success)
+            .Select(found => found.Groups[1].Value);
         return new SqlFailure(match.Groups[1].Value, string.Join("; ", more.Prepend(match.Groups[2].Value)));
     }
 
     /// <summary>As it is thrown, so that it is tried again where that can help.</summary>
-    public Exception On(string host) => Code switch
-    {
-        // read only: it has become a replica; admin shutdown and its kin: it restarts; in use: template0 is being copied by somebody else.
-        "25006" or "57P01" or "57P02" or "57P03" or "55006" or "53300" => new NotNowException($"{host}: PostgreSQL says: {Message}"),
-        _ when Code.StartsWith("08", StringComparison.Ordinal) => new NotNowException($"{host}: PostgreSQL says: {Message}"),
-        _ => new ChangeFailedException($"{host}: PostgreSQL refused it: {Message} (SQLSTATE {Code})"),
-    };
+    public Exception On(string host) =>
+        Code switch
+        {
+            // Read-only: it has become a replica. Shutdown: it restarts. In use: another session copies template0.
+            "25006" or "57P01" or "57P02" or "57P03" or "55006" or "53300" => new NotNowException($"{host}: PostgreSQL says: {Message}"),
+            _ when Code.StartsWith("08", StringComparison.Ordinal) => new NotNowException($"{host}: PostgreSQL says: {Message}"),
+            _ => new ChangeFailedException($"{host}: PostgreSQL refused it: {Message} (SQLSTATE {Code})"),
+        };
 
     // psql:<stdin>:3: ERROR:  42704: role "x" does not exist
     [GeneratedRegex(@"(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*)$")]

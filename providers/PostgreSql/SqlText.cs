@@ -22,7 +22,15 @@ internal static class SqlText
         var literal = new StringBuilder("E'");
         foreach (var letter in text)
         {
-            literal.Append(letter switch { '\\' => "\\\\", '\'' => "''", ';' => "\\x3B", _ => letter.ToString() });
+            literal.Append(
+                letter switch
+                {
+                    '\\' => "\\\\",
+                    '\'' => "''",
+                    ';' => "\\x3B",
+                    _ => letter.ToString(),
+                }
+            );
         }
 
         return literal.Append('\'').ToString();

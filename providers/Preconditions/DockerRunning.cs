@@ -22,12 +22,20 @@ internal sealed class DockerRunning : PreconditionCheck
 
         if (unit["ActiveState"] != "active")
         {
-            return new Finding("Docker Engine is not running", $"docker.service is {Or(unit["ActiveState"])}", "run 'systemctl enable --now docker' and look at 'journalctl -u docker'");
+            return new Finding(
+                "Docker Engine is not running",
+                $"docker.service is {Or(unit["ActiveState"])}",
+                "run 'systemctl enable --now docker' and look at 'journalctl -u docker'"
+            );
         }
 
         return unit["UnitFileState"] is "enabled" or "enabled-runtime" or "static"
             ? null
-            : new Finding("Docker Engine would not start at boot", $"docker.service is {Or(unit["UnitFileState"])}", "run 'systemctl enable docker'");
+            : new Finding(
+                "Docker Engine would not start at boot",
+                $"docker.service is {Or(unit["UnitFileState"])}",
+                "run 'systemctl enable docker'"
+            );
     }
 
     private static string Or(string state) => state.Length > 0 ? state : "in an unknown state";

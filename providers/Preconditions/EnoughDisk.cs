@@ -17,12 +17,20 @@ internal sealed class EnoughDisk : PreconditionCheck
         var wanted = precondition.Settings.Integer("free") ?? 0;
         if (snapshot.Get(Space(precondition)) is not { } space)
         {
-            return new Finding($"the free space of {path} cannot be told", $"there is no {path}", "correct the path of the precondition, or create it");
+            return new Finding(
+                $"the free space of {path} cannot be told",
+                $"there is no {path}",
+                "correct the path of the precondition, or create it"
+            );
         }
 
         return space.AvailableBytes >= wanted
             ? null
-            : new Finding($"too little disk space at {path}", $"{Bytes(space.AvailableBytes)} free of {Bytes(space.SizeBytes)}, wanted {Bytes(wanted)}", "free or add disk space");
+            : new Finding(
+                $"too little disk space at {path}",
+                $"{Bytes(space.AvailableBytes)} free of {Bytes(space.SizeBytes)}, wanted {Bytes(wanted)}",
+                "free or add disk space"
+            );
     }
 
     internal static string Bytes(long bytes)

@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
-/// <summary>A port of another host can be reached. A refusal is enough, because before the first apply nobody listens yet, unless the port must answer.</summary>
+/// <summary>A port of another host can be reached. A refusal is enough, because before the first apply nobody listens yet, unless the port
+/// must answer.</summary>
 internal sealed class PortReachable : PreconditionCheck
 {
     public override string Kind => "ports";
@@ -19,15 +20,23 @@ internal sealed class PortReachable : PreconditionCheck
         return snapshot.Get(port) switch
         {
             PortState.Silent => new Finding(
-                $"port {number} of {peer} cannot be reached", "neither an answer nor a refusal in time",
-                $"let {precondition.Host} through to TCP {number} in the firewalls between the two, and see that {peer} is up"),
+                $"port {number} of {peer} cannot be reached",
+                "neither an answer nor a refusal in time",
+                $"let {precondition.Host} through to TCP {number} in the firewalls between the two, and see that {peer} is up"
+            ),
             PortState.Refused when precondition.Settings.Boolean("must_answer") => new Finding(
-                $"nobody listens on port {number} of {peer}", "it can be reached, and refuses the connection",
-                $"start what listens there, on {port.Address} and not on loopback only; or leave out must_answer where kbr itself is to install it"),
+                $"nobody listens on port {number} of {peer}",
+                "it can be reached, and refuses the connection",
+                $"start what listens there, on {port.Address} and not on loopback only; or leave out must_answer "
+                    + $"where kbr itself is to install it"
+            ),
             _ => null,
         };
     }
 
     private static PortRead Port(Precondition precondition) =>
-        new(precondition.Settings.String("address"), (int)(precondition.Settings.Integer("port") ?? throw new InvalidOperationException("a ports precondition has no port")));
+        new(
+            precondition.Settings.String("address"),
+            (int)(precondition.Settings.Integer("port") ?? throw new InvalidOperationException("a ports precondition has no port"))
+        );
 }

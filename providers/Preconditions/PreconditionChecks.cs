@@ -12,7 +12,16 @@ public sealed class PreconditionChecks : IPreconditionChecks
     /// <summary>All kinds.</summary>
     public PreconditionChecks()
     {
-        PreconditionCheck[] checks = [new SwapOff(), new DockerRunning(), new ResolversConfigured(), new ClockInStep(), new EnoughDisk(), new OnXfs(), new PortReachable()];
+        PreconditionCheck[] checks =
+        [
+            new SwapOff(),
+            new DockerRunning(),
+            new ResolversConfigured(),
+            new ClockInStep(),
+            new EnoughDisk(),
+            new OnXfs(),
+            new PortReachable(),
+        ];
         _checks = checks.ToDictionary(check => check.Kind, StringComparer.Ordinal);
         Kinds = [.. checks.Select(check => check.Kind)];
     }
@@ -33,15 +42,23 @@ public sealed class PreconditionChecks : IPreconditionChecks
         }
 
         var severity = precondition.Level == PreconditionLevel.Warn ? Severity.Warning : Severity.Error;
-        return new Diagnostic(severity, $"{precondition.Host}: {finding.Summary}", finding.Found, finding.Remedy, precondition.Location, precondition.Host)
+        return new Diagnostic(
+            severity,
+            $"{precondition.Host}: {finding.Summary}",
+            finding.Found,
+            finding.Remedy,
+            precondition.Location,
+            precondition.Host
+        )
         {
             Peer = precondition.Settings.OptionalString("peer"),
         };
     }
 
-    private PreconditionCheck Find(Precondition precondition) => _checks.TryGetValue(precondition.Kind, out var check)
-        ? check
-        : throw new ArgumentException($"no precondition of kind '{precondition.Kind}'", nameof(precondition));
+    private PreconditionCheck Find(Precondition precondition) =>
+        _checks.TryGetValue(precondition.Kind, out var check)
+            ? check
+            : throw new ArgumentException($"no precondition of kind '{precondition.Kind}'", nameof(precondition));
 }
 
 /// <summary>What does not hold.</summary>

@@ -23,6 +23,10 @@ internal sealed class SwapOff : PreconditionCheck
 
         return areas.Count == 0
             ? null
-            : new Finding("swap is on", $"/proc/swaps lists {string.Join(", ", areas)}", "run 'swapoff -a' and remove the swap lines from /etc/fstab");
+            : new Finding(
+                "swap is on",
+                $"/proc/swaps lists {string.Join(", ", areas)}",
+                "run 'swapoff -a' and remove the swap lines from /etc/fstab"
+            );
     }
 }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Processes;
 
-/// <summary>A note under /run, gone with the next boot, of what content one running process instance was last seen to load: <c>SHA256 INSTANCE</c>.</summary>
+/// <summary>A note under /run, gone with the next boot, of what content one running process instance was last seen to load: <c>SHA256
+/// INSTANCE</c>.</summary>
 /// <param name="Path">Where the note is.</param>
 public sealed record LoadedMarker(string Path)
 {
@@ -43,14 +44,15 @@ public sealed record LoadedMarker(string Path)
         return process.StartedAt >= file.ModifiedAt ? Current : Stale;
     }
 
-    /// <summary>Shell that writes the note for the content of <c>$path</c>, whose digest was put into <c>$sum</c>, and the process in <c>$instance</c>.</summary>
+    /// <summary>Shell that writes the note for the content of <c>$path</c>, whose digest was put into <c>$sum</c>, and the process in
+    /// <c>$instance</c>.</summary>
     public string RenderWrite() =>
         $$"""
-        mkdir -p -- {{Script.Quote(System.IO.Path.GetDirectoryName(Path)!)}}
-        printf '%s %s\n' "$sum" "$instance" > {{Script.Quote(Path + ".new")}}
-        mv -T -- {{Script.Quote(Path + ".new")}} {{Script.Quote(Path)}}
+            mkdir -p -- {{Script.Quote(System.IO.Path.GetDirectoryName(Path)!)}}
+            printf '%s %s\n' "$sum" "$instance" > {{Script.Quote(Path + ".new")}}
+            mv -T -- {{Script.Quote(Path + ".new")}} {{Script.Quote(Path)}}
 
-        """;
+            """;
 
     /// <summary>Shell that removes the note.</summary>
     public string RenderRemove() => $"rm -f -- {Script.Quote(Path)} {Script.Quote(Path + ".new")}\n";

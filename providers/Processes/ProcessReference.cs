@@ -53,21 +53,26 @@ public sealed record ProcessReference(bool IsContainer, string Name)
 
     /// <summary>The instance of a unit that is active, or null.</summary>
     public static ProcessInstance? OfUnit(UnitState unit) =>
-        unit["ActiveState"] is "active" or "reloading" && unit.ActiveSince is { } since ? new ProcessInstance(unit["InvocationID"], since) : null;
+        unit["ActiveState"] is "active" or "reloading" && unit.ActiveSince is { } since
+            ? new ProcessInstance(unit["InvocationID"], since)
+            : null;
 
     /// <summary>Shell that puts the instance into <c>$instance</c>, empty when none runs.</summary>
-    public string RenderInstance() => IsContainer
-        ? $$$"""
-        instance=$(docker container inspect -f '{{if .State.Running}}{{.Id}}{{.State.StartedAt}}{{end}}' {{{Script.Quote(Name)}}} 2>/dev/null) || instance=
+    public string RenderInstance() =>
+        IsContainer
+            ? $$$"""
+                instance=$(docker container inspect -f '{{if .State.Running}}{{.Id}}{{.State.StartedAt}}{{end}}' {{{Script.Quote(
+                    Name
+                )}}} 2>/dev/null) || instance=
 
-        """
-        : $$"""
-        case $(systemctl show -p ActiveState --value -- {{Script.Quote(Name)}}) in
-        active | reloading) instance=$(systemctl show -p InvocationID --value -- {{Script.Quote(Name)}}) ;;
-        *) instance= ;;
-        esac
+                """
+            : $$"""
+                case $(systemctl show -p ActiveState --value -- {{Script.Quote(Name)}}) in
+                active | reloading) instance=$(systemctl show -p InvocationID --value -- {{Script.Quote(Name)}}) ;;
+                *) instance= ;;
+                esac
 
-        """;
+                """;
 
     /// <inheritdoc />
     public override string ToString() => (IsContainer ? "container " : "unit ") + Name;

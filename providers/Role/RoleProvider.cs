@@ -34,24 +34,61 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     ];
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("role", "A role of a PostgreSQL cluster.",
-    [
-        new("role", AttributeKind.String, "Its name; the resource's name when left out."),
-        new(Password, AttributeKind.String, "Its password; what PostgreSQL holds must prove it.") { MayHoldSecret = true },
-        new("verifier", AttributeKind.String, "The SCRAM verifier that PostgreSQL is given; one with a salt of its own is made when left out.") { MayHoldSecret = true },
-        new("exact", AttributeKind.Boolean, "Whether PostgreSQL must hold that very verifier, as PgBouncer needs it, or may hold any that proves the password.") { Default = false },
-        new(Login, AttributeKind.Boolean, "Whether it may log in.") { Default = true },
-        new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
-        new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
-        new("createdb", AttributeKind.Boolean, "Whether it may make databases.") { Default = false },
-        new("createrole", AttributeKind.Boolean, "Whether it may make roles.") { Default = false },
-        new(ConnectionLimit, AttributeKind.Integer, "How many connections it may have at once; -1 for any number.") { Default = -1L, Minimum = -1 },
-        new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared when left out."),
-        new(SetRole, AttributeKind.String, "The role that its sessions act as from their beginning (ALTER ROLE … SET role), so that what they make is owned by that one; it must be a member of it."),
-        new("bootstrap", AttributeKind.Boolean, "Whether Patroni makes it when it initialises the cluster; then it goes only with the cluster.") { Default = false },
-        new(Absent, AttributeKind.Boolean, "Whether it is to be dropped. PostgreSQL drops only a role that owns nothing.") { Default = false },
-        .. ClusterConnection.Attributes,
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "role",
+            "A role of a PostgreSQL cluster.",
+            [
+                new("role", AttributeKind.String, "Its name; the resource's name when left out."),
+                new(Password, AttributeKind.String, "Its password; what PostgreSQL holds must prove it.") { MayHoldSecret = true },
+                new(
+                    "verifier",
+                    AttributeKind.String,
+                    "The SCRAM verifier that PostgreSQL is given; one with a salt of its own is made when left out."
+                )
+                {
+                    MayHoldSecret = true,
+                },
+                new(
+                    "exact",
+                    AttributeKind.Boolean,
+                    "Whether PostgreSQL must hold that very verifier, as PgBouncer needs it, or may hold any that proves the password."
+                )
+                {
+                    Default = false,
+                },
+                new(Login, AttributeKind.Boolean, "Whether it may log in.") { Default = true },
+                new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
+                new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
+                new("createdb", AttributeKind.Boolean, "Whether it may make databases.") { Default = false },
+                new("createrole", AttributeKind.Boolean, "Whether it may make roles.") { Default = false },
+                new(ConnectionLimit, AttributeKind.Integer, "How many connections it may have at once; -1 for any number.")
+                {
+                    Default = -1L,
+                    Minimum = -1,
+                },
+                new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared when left out."),
+                new(
+                    SetRole,
+                    AttributeKind.String,
+                    "The role that its sessions act as from their beginning (ALTER ROLE … SET role), so that what they "
+                        + "make is owned by that one; it must be a member of it."
+                ),
+                new(
+                    "bootstrap",
+                    AttributeKind.Boolean,
+                    "Whether Patroni makes it when it initialises the cluster; then it goes only with the cluster."
+                )
+                {
+                    Default = false,
+                },
+                new(Absent, AttributeKind.Boolean, "Whether it is to be dropped. PostgreSQL drops only a role that owns nothing.")
+                {
+                    Default = false,
+                },
+                .. ClusterConnection.Attributes,
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => true;
@@ -74,14 +111,32 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         var spec = resource.Spec;
         var name = NameOf(resource);
         var problem = SqlText.Problem(name)
-            ?? (name.StartsWith("pg_", StringComparison.Ordinal) || name is "public" or "none" ? $"'{name}' is a name that PostgreSQL keeps for itself" : null)
+            ?? (
+                name.StartsWith("pg_", StringComparison.Ordinal) || name is "public" or "none"
+                    ? $"'{name}' is a name that PostgreSQL keeps for itself"
+                    : null
+            )
             ?? (spec.Text(Password) is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
-            ?? (spec.Text("verifier") is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal()) ? "'verifier' is no SCRAM-SHA-256 verifier" : null)
-            ?? (spec.Text("verifier") is { IsMasked: false } other && spec.Text(Password) is { IsMasked: false } wanted && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal()) ? "'verifier' was not made of 'password'" : null)
+            ?? (
+                spec.Text("verifier") is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal())
+                    ? "'verifier' is no SCRAM-SHA-256 verifier"
+                    : null
+            )
+            ?? (
+                spec.Text("verifier") is { IsMasked: false } other
+                && spec.Text(Password) is { IsMasked: false } wanted
+                && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal())
+                    ? "'verifier' was not made of 'password'"
+                    : null
+            )
             ?? (spec.Boolean("exact") && !spec.Has("verifier") ? "'exact' needs a 'verifier' to be exact about" : null)
             ?? (spec.Boolean(Absent) && spec.Boolean("bootstrap") ? "a role that the cluster is made with cannot be dropped" : null)
             ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null)
-            ?? (spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts) ? $"'{SetRole}' is a role that '{name}' is not a member of" : null);
+            ?? (
+                spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts)
+                    ? $"'{SetRole}' is a role that '{name}' is not a member of"
+                    : null
+            );
         if (problem is not null)
         {
             yield return Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
@@ -89,8 +144,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     }
 
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) =>
-        new(["role:" + NameOf(resource)], [ClusterConnection.Of(resource).Token]);
+    public ResourceLinks Links(Resource resource) => new(["role:" + NameOf(resource)], [ClusterConnection.Of(resource).Token]);
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource)
@@ -109,8 +163,8 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             return Comparable.None.Add(Absent, AttributeValue.Of(true));
         }
 
-        var desired = Comparable.None
-            .Add(ConnectionLimit, AttributeValue.Of(spec.Integer(ConnectionLimit) ?? -1))
+        var desired = Comparable
+            .None.Add(ConnectionLimit, AttributeValue.Of(spec.Integer(ConnectionLimit) ?? -1))
             .AddRange(Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(spec.Boolean(option.Name)))));
         if (spec.List(MemberOf) is { Count: > 0 } groups)
         {
@@ -153,9 +207,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         }
 
         var stored = found.Text(Password) ?? "";
-        var observed = Comparable.None
-            .Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? -1))
-            .AddRange(Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Truth(option.Name) ?? false))));
+        var observed = Comparable
+            .None.Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? -1))
+            .AddRange(
+                Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Truth(option.Name) ?? false)))
+            );
         if (found.Texts(MemberOf).ToList() is { Count: > 0 } groups)
         {
             observed = observed.Add(MemberOf, AttributeValue.Of((IReadOnlyList<string>)[.. groups.Order(StringComparer.Ordinal)]));
@@ -168,7 +224,12 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
         if (WantedPassword(spec) is { } wanted)
         {
-            observed = observed.Add(Password, IsAsWanted(spec, stored) ? wanted : stored.Length == 0 ? new AttributeValue("") : Secret(stored));
+            observed = observed.Add(
+                Password,
+                IsAsWanted(spec, stored) ? wanted
+                    : stored.Length == 0 ? new AttributeValue("")
+                    : Secret(stored)
+            );
         }
 
         return new Observation.Present(observed)
@@ -200,9 +261,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         catch (ChangeFailedException exception) when (exception.Message.Contains(OwnsSomething, StringComparison.Ordinal))
         {
             throw new ChangeFailedException(
-                $"{exception.Message}. Its login is taken away, and it is not dropped. In each database named there: REASSIGN OWNED BY {SqlText.Identifier(NameOf(change.Resource))} TO …; "
-                + $"DROP OWNED BY {SqlText.Identifier(NameOf(change.Resource))}; then apply again",
-                exception);
+                $"{exception.Message}. Its login is taken away, and it is not dropped. In each database named there: "
+                    + $"REASSIGN OWNED BY {SqlText.Identifier(NameOf(change.Resource))} TO …; "
+                    + $"DROP OWNED BY {SqlText.Identifier(NameOf(change.Resource))}; then apply again",
+                exception
+            );
         }
 
         if (spec.Boolean(Absent))
@@ -210,27 +273,62 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             return;
         }
 
-        if (change.Operation != ResourceOperation.Delete && change.Changed.Contains(Password) && spec.Boolean("login") && spec.Text(Password) is { } password)
+        if (
+            change.Operation != ResourceOperation.Delete
+            && change.Changed.Contains(Password)
+            && spec.Boolean("login")
+            && spec.Text(Password) is { } password
+        )
         {
-            await ProveAsync(connection with { Superuser = NameOf(change.Resource), Password = password.Reveal() }, group, cancellationToken).ConfigureAwait(false);
+            await ProveAsync(
+                    connection with
+                    {
+                        Superuser = NameOf(change.Resource),
+                        Password = password.Reveal(),
+                    },
+                    group,
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
         }
     }
 
     // A member lets nobody in any more once it has replayed the change: only then are its sessions the last ones.
-    private static async Task RetireAsync(Resource resource, ClusterConnection connection, IGroupAccess group, CancellationToken cancellationToken)
+    private static async Task RetireAsync(
+        Resource resource,
+        ClusterConnection connection,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
     {
         var name = SqlText.Literal(NameOf(resource));
         var session = new LeaderSession(group, connection);
-        await session.RunAsync(
-            [SqlStatement.RunWhere($"ALTER ROLE {SqlText.Identifier(NameOf(resource))} NOLOGIN", $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin)")],
-            cancellationToken).ConfigureAwait(false);
-        var query = connection.Sql($"SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin) AS open");
+        await session
+            .RunAsync(
+                [
+                    SqlStatement.RunWhere(
+                        $"ALTER ROLE {SqlText.Identifier(NameOf(resource))} NOLOGIN",
+                        $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin)"
+                    ),
+                ],
+                cancellationToken
+            )
+            .ConfigureAwait(false);
+        var query = connection.Sql(
+            $"SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin) AS open"
+        );
         var begun = TimeProvider.System.GetTimestamp();
         var members = group.Members.Select(member => member.Name).ToList();
         while (members.Count > 0)
         {
             var answers = await PatroniCluster.PatroniClusterProvider.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
-            var closed = members.Where(member => answers.TryGetValue(member, out var answer) && JsonAnswer.Rows(answer.Get(query).Json) is [var row, ..] && row.Truth("open") == false).ToList();
+            var closed = members
+                .Where(member =>
+                    answers.TryGetValue(member, out var answer)
+                    && JsonAnswer.Rows(answer.Get(query).Json) is [var row, ..]
+                    && row.Truth("open") == false
+                )
+                .ToList();
             foreach (var member in closed)
             {
                 await EndSessionsAsync(session, member, name, cancellationToken).ConfigureAwait(false);
@@ -240,7 +338,9 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             if (members.Count > 0 && TimeProvider.System.GetElapsedTime(begun) > s_replay)
             {
                 throw new ChangeFailedException(
-                    $"{NameOf(resource)} may not log in any more, but {string.Join(" and ", members)} did not say so within {s_replay.TotalSeconds:0} s; its sessions there may go on. Apply again when they answer");
+                    $"{NameOf(resource)} may not log in any more, but {string.Join(" and ", members)} did not say so "
+                        + $"within {s_replay.TotalSeconds:0} s; its sessions there may go on. Apply again when they answer"
+                );
             }
 
             if (members.Count > 0)
@@ -254,17 +354,30 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     {
         try
         {
-            await session.RunOnAsync(
-                member, [SqlStatement.Run($"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = {name} AND pid <> pg_catalog.pg_backend_pid()")],
-                cancellationToken).ConfigureAwait(false);
+            await session
+                .RunOnAsync(
+                    member,
+                    [
+                        SqlStatement.Run(
+                            $"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = {name} "
+                                + $"AND pid <> pg_catalog.pg_backend_pid()"
+                        ),
+                    ],
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
         }
         catch (NotNowException exception)
         {
-            throw new ChangeFailedException($"{exception.Message}; the role may not log in any more, but its sessions there may go on", exception);
+            throw new ChangeFailedException(
+                $"{exception.Message}; the role may not log in any more, but its sessions there may go on",
+                exception
+            );
         }
     }
 
-    // A new password counts on a member when it has replayed the change: whoever logs in there, above all another member of the cluster, must find it.
+    // A new password counts on a member when it has replayed the change: whoever logs in there, above all another member of the cluster,
+    // must find it.
     private static async Task ProveAsync(ClusterConnection login, IGroupAccess group, CancellationToken cancellationToken)
     {
         var session = new LeaderSession(group, login);
@@ -290,7 +403,10 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
             if (TimeProvider.System.GetElapsedTime(begun) > s_replay)
             {
-                throw new ChangeFailedException($"the password of {login.Superuser} was set, but after {s_replay.TotalSeconds:0} s it does not open {string.Join("; ", refused.Select(pair => $"{pair.Key}: {pair.Value}"))}");
+                throw new ChangeFailedException(
+                    $"the password of {login.Superuser} was set, but after {s_replay.TotalSeconds:0} s it does not open "
+                        + $"{string.Join("; ", refused.Select(pair => $"{pair.Key}: {pair.Value}"))}"
+                );
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
@@ -310,17 +426,26 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
         // Memberships may be given to NOLOGIN groups that are roles of kbr too: the graph has made those first.
         var list = string.Join(", ", spec.List(MemberOf).Select(SqlText.Literal));
-        var memberships = spec.List(MemberOf).Count > 0 || change.Changed.Contains(MemberOf)
-            ? spec.List(MemberOf).Select(parent => SqlStatement.Run($"GRANT {SqlText.Identifier(parent)} TO {role}")).Append(new SqlStatement(
-                $"SELECT pg_catalog.format('REVOKE %I FROM %I GRANTED BY %I', g.rolname, m.rolname, r.rolname) FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid"
-                + " JOIN pg_catalog.pg_roles m ON m.oid = a.member JOIN pg_catalog.pg_roles r ON r.oid = a.grantor"
-                + $" WHERE m.rolname = {SqlText.Literal(NameOf(resource))}" + (list.Length == 0 ? "" : $" AND g.rolname NOT IN ({list})"),
-                IsGenerator: true))
-            : [];
+        var memberships =
+            spec.List(MemberOf).Count > 0 || change.Changed.Contains(MemberOf)
+                ? spec.List(MemberOf)
+                    .Select(parent => SqlStatement.Run($"GRANT {SqlText.Identifier(parent)} TO {role}"))
+                    .Append(
+                        new SqlStatement(
+                            $"SELECT pg_catalog.format('REVOKE %I FROM %I GRANTED BY %I', g.rolname, m.rolname, r.rolname) FROM "
+                                + $"pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid"
+                                + " JOIN pg_catalog.pg_roles m ON m.oid = a.member JOIN pg_catalog.pg_roles r ON r.oid = a.grantor"
+                                + $" WHERE m.rolname = {SqlText.Literal(NameOf(resource))}"
+                                + (list.Length == 0 ? "" : $" AND g.rolname NOT IN ({list})"),
+                            IsGenerator: true
+                        )
+                    )
+                : [];
         var options = string.Join(' ', Compared(spec).Select(option => spec.Boolean(option.Name) ? option.On : option.Off));
-        var password = WantedPassword(spec) is not null && (change.Operation != ResourceOperation.Update || change.Changed.Contains(Password))
-            ? " PASSWORD " + SqlText.Literal(VerifierToSet(spec))
-            : "";
+        var password =
+            WantedPassword(spec) is not null && (change.Operation != ResourceOperation.Update || change.Changed.Contains(Password))
+                ? " PASSWORD " + SqlText.Literal(VerifierToSet(spec))
+                : "";
         return
         [
             SqlStatement.RunWhere($"CREATE ROLE {role} NOLOGIN", "NOT " + exists),
@@ -331,7 +456,8 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     }
 
     private static IEnumerable<SqlStatement> ActsAs(ResourceChange change, string role) =>
-        change.Resource.Spec.OptionalString(SetRole) is { } acts ? [SqlStatement.Run($"ALTER ROLE {role} SET role = {SqlText.Literal(acts)}")]
+        change.Resource.Spec.OptionalString(SetRole) is { } acts
+            ? [SqlStatement.Run($"ALTER ROLE {role} SET role = {SqlText.Literal(acts)}")]
         : change.Changed.Contains(SetRole) ? [SqlStatement.Run($"ALTER ROLE {role} RESET role")]
         : [];
 
@@ -342,24 +468,35 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         spec.Boolean("superuser") ? s_options.Where(option => option.Name is "login" or "superuser") : s_options;
 
     // Where only the password is given, the value compared stands for "proves the password": any verifier of it is as good.
-    private static AttributeValue? WantedPassword(AttributeSet spec) => (spec.Text("verifier") ?? spec.Text(Password)) is { } text ? Secret(text.Reveal()) : null;
+    private static AttributeValue? WantedPassword(AttributeSet spec) =>
+        (spec.Text("verifier") ?? spec.Text(Password)) is { } text ? Secret(text.Reveal()) : null;
 
     private static bool IsAsWanted(AttributeSet spec, string stored) =>
         (spec.Text("verifier") is { } verifier && verifier.Reveal() == stored)
         || (!spec.Boolean("exact") && spec.Text(Password) is { } password && ScramVerifier.Proves(stored, password.Reveal()));
 
-    private static string VerifierToSet(AttributeSet spec) => spec.Text("verifier")?.Reveal()
-        ?? ScramVerifier.Make(spec.Text(Password)!.Reveal(), System.Security.Cryptography.RandomNumberGenerator.GetBytes(ScramVerifier.SaltLength));
+    private static string VerifierToSet(AttributeSet spec) =>
+        spec.Text("verifier")?.Reveal()
+        ?? ScramVerifier.Make(
+            spec.Text(Password)!.Reveal(),
+            System.Security.Cryptography.RandomNumberGenerator.GetBytes(ScramVerifier.SaltLength)
+        );
 
-    private static AttributeValue Secret(string value) => AttributeValue.OfText(new SecretText([new SecretText.Part(value, true)])) with { IsText = false };
+    private static AttributeValue Secret(string value) =>
+        AttributeValue.OfText(new SecretText([new SecretText.Part(value, true)])) with
+        {
+            IsText = false,
+        };
 
-    private static SqlRead Query(Resource resource, ClusterConnection connection) => connection.Sql(
-        $"""
-        SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(r) FROM (
-          SELECT rolcanlogin AS login, rolsuper AS superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
-                 rolconnlimit AS connection_limit, rolpassword AS password,
-                 ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of,
-                 (SELECT substr(s, 6) FROM pg_db_role_setting d, unnest(d.setconfig) s WHERE d.setrole = a.oid AND d.setdatabase = 0 AND s LIKE 'role=%') AS set_role
-          FROM pg_authid a WHERE a.rolname = {SqlText.Literal(NameOf(resource))}) r) AS found
-        """);
+    private static SqlRead Query(Resource resource, ClusterConnection connection) =>
+        connection.Sql(
+            $"""
+            SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(r) FROM (
+              SELECT rolcanlogin AS login, rolsuper AS superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
+                     rolconnlimit AS connection_limit, rolpassword AS password,
+                     ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of,
+                     (SELECT substr(s, 6) FROM pg_db_role_setting d, unnest(d.setconfig) s WHERE d.setrole = a.oid AND d.setdatabase = 0 AND s LIKE 'role=%') AS set_role
+              FROM pg_authid a WHERE a.rolname = {SqlText.Literal(NameOf(resource))}) r) AS found
+            """
+        );
 }

@@ -5,7 +5,8 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Providers.Role;
 
-/// <summary>SASLprep (RFC 4013) as PostgreSQL does it: what may not be prepared is taken as it is, byte for byte. It brings its own tables (made by saslprep-tables.py),
+/// <summary>SASLprep (RFC 4013) as PostgreSQL does it: what may not be prepared is taken as it is, byte for byte. It brings its own tables
+/// (made by saslprep-tables.py),
 /// because without ICU .NET normalises nothing.</summary>
 internal static class SaslPrep
 {
@@ -30,8 +31,14 @@ internal static class SaslPrep
         }
 
         var tables = s_tables.Value;
-        int[] mapped = [.. characters.Select(code => tables.Space.Contains(code) ? ' ' : code).Where(code => !tables.Nothing.Contains(code))];
-        return mapped.Length == 0 || mapped.Any(code => tables.Prohibited.Contains(code) || tables.Unassigned.Contains(code)) || BreaksBidi(mapped, tables)
+        int[] mapped =
+        [
+            .. characters.Select(code => tables.Space.Contains(code) ? ' ' : code).Where(code => !tables.Nothing.Contains(code)),
+        ];
+        return
+            mapped.Length == 0
+            || mapped.Any(code => tables.Prohibited.Contains(code) || tables.Unassigned.Contains(code))
+            || BreaksBidi(mapped, tables)
             ? password
             : Encode(Normalize(mapped, tables));
     }
@@ -39,7 +46,7 @@ internal static class SaslPrep
     private static bool TryDecode(string text, out List<int> characters)
     {
         characters = [];
-        for (var rest = text.AsSpan(); !rest.IsEmpty;)
+        for (var rest = text.AsSpan(); !rest.IsEmpty; )
         {
             if (Rune.DecodeFromUtf16(rest, out var rune, out var length) != OperationStatus.Done)
             {
@@ -96,7 +103,12 @@ internal static class SaslPrep
         }
 
         var index = code - HangulFirst;
-        int[] letters = [LeadFirst + (index / (VowelCount * TrailCount)), VowelFirst + (index / TrailCount % VowelCount), TrailBefore + (index % TrailCount)];
+        int[] letters =
+        [
+            LeadFirst + (index / (VowelCount * TrailCount)),
+            VowelFirst + (index / TrailCount % VowelCount),
+            TrailBefore + (index % TrailCount),
+        ];
         return letters.Where(letter => letter != TrailBefore);
     }
 
@@ -134,7 +146,11 @@ internal static class SaslPrep
             return HangulFirst + ((((first - LeadFirst) * VowelCount) + second - VowelFirst) * TrailCount);
         }
 
-        if (first is >= HangulFirst and <= HangulLast && (first - HangulFirst) % TrailCount == 0 && second is > TrailBefore and < TrailBefore + TrailCount)
+        if (
+            first is >= HangulFirst and <= HangulLast
+            && (first - HangulFirst) % TrailCount == 0
+            && second is > TrailBefore and < TrailBefore + TrailCount
+        )
         {
             return first + second - TrailBefore;
         }
@@ -151,7 +167,8 @@ internal static class SaslPrep
         CodeRanges LeftToRight,
         FrozenDictionary<int, int> Classes,
         FrozenDictionary<int, int[]> Decompositions,
-        FrozenDictionary<(int First, int Second), int> Compositions)
+        FrozenDictionary<(int First, int Second), int> Compositions
+    )
     {
         public int Class(int code) => Classes.GetValueOrDefault(code);
 
@@ -173,13 +190,29 @@ internal static class SaslPrep
                 CodeRanges.Parse(sections["right_to_left"]),
                 CodeRanges.Parse(sections["left_to_right"]),
                 Entries(sections["classes"])
-                    .SelectMany(entry => CodeRanges.Parse([entry.Key]).All.Select(code => (Code: code, Class: int.Parse(entry.Value, CultureInfo.InvariantCulture))))
+                    .SelectMany(entry =>
+                        CodeRanges
+                            .Parse([entry.Key])
+                            .All.Select(code => (Code: code, Class: int.Parse(entry.Value, CultureInfo.InvariantCulture)))
+                    )
                     .ToFrozenDictionary(entry => entry.Code, entry => entry.Class),
-                Entries(sections["decompositions"]).ToFrozenDictionary(entry => CodeRanges.Hex(entry.Key), entry => entry.Value.Split(',').Select(CodeRanges.Hex).ToArray()),
-                Entries(sections["compositions"]).ToFrozenDictionary(entry => (CodeRanges.Hex(entry.Key.Split(',')[0]), CodeRanges.Hex(entry.Key.Split(',')[1])), entry => CodeRanges.Hex(entry.Value)));
+                Entries(sections["decompositions"])
+                    .ToFrozenDictionary(
+                        entry => CodeRanges.Hex(entry.Key),
+                        entry => entry.Value.Split(',').Select(CodeRanges.Hex).ToArray()
+                    ),
+                Entries(sections["compositions"])
+                    .ToFrozenDictionary(
+                        entry => (CodeRanges.Hex(entry.Key.Split(',')[0]), CodeRanges.Hex(entry.Key.Split(',')[1])),
+                        entry => CodeRanges.Hex(entry.Value)
+                    )
+            );
         }
 
-        private static IEnumerable<(string Key, string Value)> Entries(string[] words) => words.Select(word => (word[..word.IndexOf(':', StringComparison.Ordinal)], word[(word.IndexOf(':', StringComparison.Ordinal) + 1)..]));
+        private static IEnumerable<(string Key, string Value)> Entries(string[] words) =>
+            words.Select(word =>
+                (word[..word.IndexOf(':', StringComparison.Ordinal)], word[(word.IndexOf(':', StringComparison.Ordinal) + 1)..])
+            );
     }
 
     private sealed class CodeRanges(int[] firsts, int[] lasts)

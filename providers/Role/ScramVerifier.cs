@@ -6,7 +6,8 @@ using System.Text;
 namespace KeyBuzz.Reconciler.Providers.Role;
 
 /// <summary>What PostgreSQL stores of a password, <c>SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY</c> with the last three in base64
-/// (RFC 5802 and 7677; the text is that of <c>pg_authid.rolpassword</c> and of PgBouncer's userlist). It lets a client in that proves the password, so it is a secret.</summary>
+/// (RFC 5802 and 7677; the text is that of <c>pg_authid.rolpassword</c> and of PgBouncer's userlist). It lets a client in that proves the
+/// password, so it is a secret.</summary>
 public static class ScramVerifier
 {
     /// <summary>PostgreSQL's own number of iterations (<c>scram_iterations</c>).</summary>
@@ -37,10 +38,12 @@ public static class ScramVerifier
         var (storedKey, serverKey) = Keys(password, salt, iterations);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{Mechanism}${iterations}:{Convert.ToBase64String(salt)}${Convert.ToBase64String(storedKey)}:{Convert.ToBase64String(serverKey)}");
+            $"{Mechanism}${iterations}:{Convert.ToBase64String(salt)}${Convert.ToBase64String(storedKey)}:{Convert.ToBase64String(serverKey)}"
+        );
     }
 
-    /// <summary>Whether the verifier was made of that password, with any salt and number of iterations. False for anything that is no SCRAM-SHA-256
+    /// <summary>Whether the verifier was made of that password, with any salt and number of iterations. False for anything that is no
+    /// SCRAM-SHA-256
     /// verifier, such as an MD5 hash. Takes the same time whatever differs.</summary>
     public static bool Proves(string? verifier, string password)
     {
@@ -50,7 +53,8 @@ public static class ScramVerifier
         }
 
         var (storedKey, serverKey) = Keys(password, parts.Salt, parts.Iterations);
-        return CryptographicOperations.FixedTimeEquals(storedKey, parts.StoredKey) & CryptographicOperations.FixedTimeEquals(serverKey, parts.ServerKey);
+        return CryptographicOperations.FixedTimeEquals(storedKey, parts.StoredKey)
+            & CryptographicOperations.FixedTimeEquals(serverKey, parts.ServerKey);
     }
 
     /// <summary>Whether the text is a SCRAM-SHA-256 verifier.</summary>
@@ -58,23 +62,35 @@ public static class ScramVerifier
 
     private static (byte[] StoredKey, byte[] ServerKey) Keys(string password, ReadOnlySpan<byte> salt, int iterations)
     {
-        var salted = Rfc2898DeriveBytes.Pbkdf2(Encoding.UTF8.GetBytes(SaslPrep.Prepare(password)), salt, iterations, HashAlgorithmName.SHA256, 32);
+        var salted = Rfc2898DeriveBytes.Pbkdf2(
+            Encoding.UTF8.GetBytes(SaslPrep.Prepare(password)),
+            salt,
+            iterations,
+            HashAlgorithmName.SHA256,
+            32
+        );
         return (SHA256.HashData(HMACSHA256.HashData(salted, "Client Key"u8)), HMACSHA256.HashData(salted, "Server Key"u8));
     }
 
     private static bool TryParse(string? text, [NotNullWhen(true)] out Parts? parts)
     {
         parts = null;
-        if (text?.Split('$') is not [Mechanism, var head, var keys]
+        if (
+            text?.Split('$') is not [Mechanism, var head, var keys]
             || head.Split(':') is not [var count, var salt]
             || keys.Split(':') is not [var storedKey, var serverKey]
             || !int.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out var iterations)
-            || iterations is < 1 or > MostIterations)
+            || iterations is < 1 or > MostIterations
+        )
         {
             return false;
         }
 
-        if (Decode(salt) is { Length: > 0 } saltBytes && Decode(storedKey) is { Length: 32 } stored && Decode(serverKey) is { Length: 32 } server)
+        if (
+            Decode(salt) is { Length: > 0 } saltBytes
+            && Decode(storedKey) is { Length: 32 } stored
+            && Decode(serverKey) is { Length: 32 } server
+        )
         {
             parts = new Parts(iterations, saltBytes, stored, server);
         }

@@ -13,12 +13,20 @@ public static class CommaTable
         }
 
         var header = Fields(lines[0].TrimStart('#', ' '));
-        return [.. lines.Skip(1).Select(line =>
-        {
-            var fields = Fields(line);
-            return header.Index().Where(column => column.Item.Length > 0 && column.Index < fields.Count)
-                .DistinctBy(column => column.Item).ToDictionary(column => column.Item, column => fields[column.Index], StringComparer.Ordinal);
-        })];
+        return
+        [
+            .. lines
+                .Skip(1)
+                .Select(line =>
+                {
+                    var fields = Fields(line);
+                    return header
+                        .Index()
+                        .Where(column => column.Item.Length > 0 && column.Index < fields.Count)
+                        .DistinctBy(column => column.Item)
+                        .ToDictionary(column => column.Item, column => fields[column.Index], StringComparer.Ordinal);
+                }),
+        ];
     }
 
     private static List<string> Fields(string line)

@@ -24,10 +24,26 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupO
             steps.Add(new RolloutStep(RolloutStepKind.Start, [.. down], "not running"));
         }
 
-        steps.AddRange(question.ToCome.Except(serving).Intersect(question.Leaving).Select(host => new RolloutStep(RolloutStepKind.Remove, [host], "not running")));
-        steps.AddRange(serving.Select(host => new RolloutStep(question.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart, [host], "")));
+        steps.AddRange(
+            question
+                .ToCome.Except(serving)
+                .Intersect(question.Leaving)
+                .Select(host => new RolloutStep(RolloutStepKind.Remove, [host], "not running"))
+        );
+        steps.AddRange(
+            serving.Select(host => new RolloutStep(
+                question.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
+                [host],
+                ""
+            ))
+        );
         return new RolloutForecast(
-            question.Resource.Address, steps.ToImmutable(), null,
-            serving.All(host => Running.Union(question.ToCome).Except(question.Leaving).Any(other => other != host)) ? "each cuts the sessions through it, and new ones go through another" : "no connections meanwhile: nothing else is in front of the cluster");
+            question.Resource.Address,
+            steps.ToImmutable(),
+            null,
+            serving.All(host => Running.Union(question.ToCome).Except(question.Leaving).Any(other => other != host))
+                ? "each cuts the sessions through it, and new ones go through another"
+                : "no connections meanwhile: nothing else is in front of the cluster"
+        );
     }
 }

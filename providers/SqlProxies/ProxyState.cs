@@ -16,7 +16,8 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
 
     private bool IsWhole => Problems.IsEmpty;
 
-    /// <summary>Whether sessions have to come by another proxy before this one is taken away: its HAProxy runs, though one look may have found it ill, and the others serve. Pure.</summary>
+    /// <summary>Whether sessions have to come by another proxy before this one is taken away: its HAProxy runs, though one look may have
+    /// found it ill, and the others serve. Pure.</summary>
     /// <param name="proxies">The proxies.</param>
     /// <param name="state">Who has still to be disrupted.</param>
     /// <param name="next">The one whose turn it is.</param>
@@ -24,7 +25,9 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
     {
         ArgumentNullException.ThrowIfNull(proxies);
         ArgumentNullException.ThrowIfNull(state);
-        return proxies.Where(proxy => !state.Left.Contains(proxy.Name)).All(proxy => proxy.Name == next ? proxy.HaproxyRuns : proxy.IsWhole);
+        return proxies
+            .Where(proxy => !state.Left.Contains(proxy.Name))
+            .All(proxy => proxy.Name == next ? proxy.HaproxyRuns : proxy.IsWhole);
     }
 
     /// <summary>Whose turn it is. Pure.</summary>
@@ -44,9 +47,15 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
             return new RolloutTurn.Go(stopped);
         }
 
-        // Who is ill is perhaps mended by its change, and goes before who is well. While what is behind moves, nobody can be told from ill by what it reaches.
+        // Who is ill is perhaps mended by its change, and goes before who is well. While what is behind moves, nobody can be told from ill
+        // by what it reaches.
         var ill = toCome.FirstOrDefault(proxy => proxy.IsHalfDown)
-            ?? toCome.FirstOrDefault(proxy => !state.Unsettled && state.FailedBehind is null && !proxy.IsWhole && staying.TrueForAll(other => other == proxy || other.IsWhole));
+            ?? toCome.FirstOrDefault(proxy =>
+                !state.Unsettled
+                && state.FailedBehind is null
+                && !proxy.IsWhole
+                && staying.TrueForAll(other => other == proxy || other.IsWhole)
+            );
         if (ill is not null)
         {
             return new RolloutTurn.Go([ill.Name]);

@@ -13,8 +13,15 @@ internal sealed class SqlLogin(string user, string password, string database)
 {
     private const int TimeoutSeconds = 5;
 
-    /// <summary>What the server at the other end says: whether it is a replica, and the address that it sees the session come from. Where there is no answer, why.</summary>
-    public async Task<(bool? InRecovery, string Client, string Trouble)> AskAsync(IGroupAccess group, string host, string address, int port, CancellationToken cancellationToken)
+    /// <summary>What the server at the other end says: whether it is a replica, and the address that it sees the session come from. Where
+    /// there is no answer, why.</summary>
+    public async Task<(bool? InRecovery, string Client, string Trouble)> AskAsync(
+        IGroupAccess group,
+        string host,
+        string address,
+        int port,
+        CancellationToken cancellationToken
+    )
     {
         try
         {
@@ -35,9 +42,14 @@ internal sealed class SqlLogin(string user, string password, string database)
                     Timeout = TimeoutSeconds,
                     CommandTimeout = TimeoutSeconds,
                 };
-                await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
+                await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString)
+                    .ConfigureTypeLoading(types => types.EnableTypeLoading(false))
+                    .Build();
                 await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-                await using var command = new NpgsqlCommand("SELECT pg_is_in_recovery()::text, coalesce(host(inet_client_addr()), '')", connection);
+                await using var command = new NpgsqlCommand(
+                    "SELECT pg_is_in_recovery()::text, coalesce(host(inet_client_addr()), '')",
+                    connection
+                );
                 await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
                 await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
                 return (reader.GetString(0) == "true", reader.GetString(1), "");
@@ -47,7 +59,8 @@ internal sealed class SqlLogin(string user, string password, string database)
         {
             return (null, "", exception.MessageText);
         }
-        catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException or HostException)
+        catch (Exception exception)
+            when (exception is NpgsqlException or SocketException or TimeoutException or IOException or HostException)
         {
             return (null, "", exception.Message);
         }

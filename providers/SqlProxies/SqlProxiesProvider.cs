@@ -9,7 +9,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
-/// <summary>The hosts with HAProxy and PgBouncer as a whole: in which turn they may be disrupted. It makes nothing by itself: containers and units do.</summary>
+/// <summary>The hosts with HAProxy and PgBouncer as a whole: in which turn they may be disrupted. It makes nothing by itself: containers
+/// and units do.</summary>
 public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
 {
     private static readonly string[] s_containers = ["haproxy_container", "pgbouncer_container"];
@@ -17,22 +18,44 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("sql_proxies", "The hosts with HAProxy and PgBouncer in front of a PostgreSQL cluster: one of them at most is disrupted at a time.",
-    [
-        new("haproxy_container", AttributeKind.String, "The container of HAProxy on each host.") { Default = "haproxy" },
-        new("pgbouncer_container", AttributeKind.String, "The container of PgBouncer on each host.") { Default = "pgbouncer" },
-        new("port", AttributeKind.Integer, "Where HAProxy takes read-write SQL, on each host's address.") { Default = 5432L, Minimum = 1 },
-        new("stats_port", AttributeKind.Integer, "HAProxy's statistics, on loopback.") { Default = 8404L, Minimum = 1 },
-        new("pgbouncer_port", AttributeKind.Integer, "Where PgBouncer listens, on each host's address.") { Default = 6433L, Minimum = 1 },
-        new("primary_backend", AttributeKind.String, "HAProxy's backend of all members, of which exactly one is up.") { Default = "primary" },
-        new("pooled_backend", AttributeKind.String, "HAProxy's backend of all PgBouncers, named like their hosts.") { Default = "pgbouncer" },
-        new("balancer_address", AttributeKind.String, "The load balancer in front of them. A proxy is disrupted only while sessions through it arrive by another one."),
-        new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.") { Default = 5432L, Minimum = 1 },
-        new("connect_as", AttributeKind.String, "The role that a proxy is tried with."),
-        new("connect_password", AttributeKind.String, "Its password; without it no login is tried.") { MayHoldSecret = true },
-        new("database", AttributeKind.String, "The database that it is tried with.") { Default = "postgres" },
-        new("gate_timeout", AttributeKind.Integer, "Seconds to wait for a proxy to serve.") { Default = 120L, Minimum = 1 },
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "sql_proxies",
+            "The hosts with HAProxy and PgBouncer in front of a PostgreSQL cluster: one of them at most is disrupted at a time.",
+            [
+                new("haproxy_container", AttributeKind.String, "The container of HAProxy on each host.") { Default = "haproxy" },
+                new("pgbouncer_container", AttributeKind.String, "The container of PgBouncer on each host.") { Default = "pgbouncer" },
+                new("port", AttributeKind.Integer, "Where HAProxy takes read-write SQL, on each host's address.")
+                {
+                    Default = 5432L,
+                    Minimum = 1,
+                },
+                new("stats_port", AttributeKind.Integer, "HAProxy's statistics, on loopback.") { Default = 8404L, Minimum = 1 },
+                new("pgbouncer_port", AttributeKind.Integer, "Where PgBouncer listens, on each host's address.")
+                {
+                    Default = 6433L,
+                    Minimum = 1,
+                },
+                new("primary_backend", AttributeKind.String, "HAProxy's backend of all members, of which exactly one is up.")
+                {
+                    Default = "primary",
+                },
+                new("pooled_backend", AttributeKind.String, "HAProxy's backend of all PgBouncers, named like their hosts.")
+                {
+                    Default = "pgbouncer",
+                },
+                new(
+                    "balancer_address",
+                    AttributeKind.String,
+                    "The load balancer in front of them. A proxy is disrupted only while sessions through it arrive by another one."
+                ),
+                new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.") { Default = 5432L, Minimum = 1 },
+                new("connect_as", AttributeKind.String, "The role that a proxy is tried with."),
+                new("connect_password", AttributeKind.String, "Its password; without it no login is tried.") { MayHoldSecret = true },
+                new("database", AttributeKind.String, "The database that it is tried with.") { Default = "postgres" },
+                new("gate_timeout", AttributeKind.Integer, "Seconds to wait for a proxy to serve.") { Default = 120L, Minimum = 1 },
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -47,7 +70,8 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     public ResourceLinks Links(Resource resource) => ResourceLinks.None;
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => [Container(resource, "haproxy_container"), Container(resource, "pgbouncer_container")];
+    public IEnumerable<Read> Reads(Resource resource) =>
+        [Container(resource, "haproxy_container"), Container(resource, "pgbouncer_container")];
 
     /// <summary>Nothing: what runs on the hosts has resources of its own.</summary>
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None;
@@ -57,7 +81,15 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     {
         ArgumentNullException.ThrowIfNull(members);
         return members.Values.Any(member => Reads(resource).OfType<ContainerRead>().Any(read => member.Get(read).Status == 200))
-            ? new Observation.Present(Comparable.None) { Ours = true, Outlook = new ProxiesOutlook([.. members.Where(member => Reads(resource).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read)))).Select(member => member.Key)]) }
+            ? new Observation.Present(Comparable.None)
+            {
+                Ours = true,
+                Outlook = new ProxiesOutlook([
+                    .. members
+                        .Where(member => Reads(resource).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read))))
+                        .Select(member => member.Key),
+                ]),
+            }
             : new Observation.Absent();
     }
 
@@ -81,7 +113,9 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         var begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
-            var problems = (await LookAsync(change.Resource, [], group, cancellationToken).ConfigureAwait(false)).SelectMany(proxy => proxy.Problems).ToList();
+            var problems = (await LookAsync(change.Resource, [], group, cancellationToken).ConfigureAwait(false))
+                .SelectMany(proxy => proxy.Problems)
+                .ToList();
             if (problems.Count == 0)
             {
                 return;
@@ -89,7 +123,9 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
 
             if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(change.Resource))
             {
-                throw new ChangeFailedException($"the proxies do not serve after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", problems)}");
+                throw new ChangeFailedException(
+                    $"the proxies do not serve after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", problems)}"
+                );
             }
 
             await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
@@ -107,64 +143,104 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         ArgumentNullException.ThrowIfNull(access);
         var proxies = await LookAsync(group, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
-        // Who serves is taken away only while the load balancer sends sessions to another one: it may find out later than kbr that a proxy is back.
-        return turn is RolloutTurn.Go { Hosts: [var next] } && ProxyState.HandsOver(proxies, state, next)
-            && await BalancerTroubleAsync(group, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble ? new RolloutTurn.Wait(trouble) : turn;
+        // Who serves is taken away only while the load balancer sends sessions to another one: it may find out later than kbr that a proxy
+        // is back.
+        return
+            turn is RolloutTurn.Go { Hosts: [var next] }
+            && ProxyState.HandsOver(proxies, state, next)
+            && await BalancerTroubleAsync(group, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble
+            ? new RolloutTurn.Wait(trouble)
+            : turn;
     }
 
-    private static async Task<IReadOnlyList<ProxyState>> LookAsync(Resource group, ImmutableSortedSet<string> left, IGroupAccess access, CancellationToken cancellationToken)
+    private static async Task<IReadOnlyList<ProxyState>> LookAsync(
+        Resource group,
+        ImmutableSortedSet<string> left,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
         var asked = access.Members.Where(member => !left.Contains(member.Name)).ToList();
         PortRead Pooler(Host proxy) => new(proxy.Address, Port(group, "pgbouncer_port"));
-        var answers = await Task.WhenAll(asked.Select(async proxy =>
-        {
-            try
-            {
-                Read[] reads = [.. s_containers.Select(name => Container(group, name)), Statistics(group), Pooler(proxy)];
-                return (Proxy: proxy, Snapshot: (Snapshot?)await access.ReadAsync(proxy.Name, reads, cancellationToken).ConfigureAwait(false), Trouble: "");
-            }
-            catch (HostException exception)
-            {
-                return (proxy, null, $"{proxy.Name}: the host could not be read: {exception.Message}");
-            }
-        })).ConfigureAwait(false);
-
-        // What somebody installed by hand has statistics and ports of its own: it serves if SQL through it does. To the others it is as if it had left.
-        var foreign = answers.Where(answer => answer.Snapshot is not null && s_containers.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name)))))
-            .Select(answer => answer.Proxy.Name).ToImmutableSortedSet(StringComparer.Ordinal);
-        return await Task.WhenAll(answers.Select(async answer =>
-        {
-            if (answer is not { Proxy: var proxy, Snapshot: { } snapshot })
-            {
-                return new ProxyState(answer.Proxy.Name, true, true, [answer.Trouble]);
-            }
-
-            var pooler = Pooler(proxy);
-            var isForeign = foreign.Contains(proxy.Name);
-
-            var problems = new List<string>();
-            var haproxy = Runs(snapshot.Get(Container(group, "haproxy_container")));
-            problems.AddRange(haproxy ? isForeign ? [] : HaproxyProblems(group, proxy.Name, snapshot.Get(Statistics(group)), left.Union(foreign)) : [$"{proxy.Name}: HAProxy does not run"]);
-            var pgbouncer = Runs(snapshot.Get(Container(group, "pgbouncer_container")));
-            if (!pgbouncer || (!isForeign && snapshot.Get(pooler) != PortState.Answered))
-            {
-                problems.Add($"{proxy.Name}: PgBouncer {(pgbouncer ? $"does not answer on port {pooler.Port}" : "does not run")}");
-            }
-
-            if (problems.Count == 0 && Login(group) is { } login)
-            {
-                foreach (var (what, port) in new[] { ("HAProxy", Port(group, "port")), ("PgBouncer", pooler.Port) }.Take(isForeign ? 1 : 2))
+        var answers = await Task.WhenAll(
+                asked.Select(async proxy =>
                 {
-                    var (inRecovery, _, trouble) = await login.AskAsync(access, proxy.Name, proxy.Address, port, cancellationToken).ConfigureAwait(false);
-                    if (inRecovery != false)
+                    try
                     {
-                        problems.Add($"{proxy.Name}: SQL through {what} on port {port} {(inRecovery is null ? $"does not work: {trouble}" : "leads to a replica")}");
+                        Read[] reads = [.. s_containers.Select(name => Container(group, name)), Statistics(group), Pooler(proxy)];
+                        return (
+                            Proxy: proxy,
+                            Snapshot: (Snapshot?)await access.ReadAsync(proxy.Name, reads, cancellationToken).ConfigureAwait(false),
+                            Trouble: ""
+                        );
                     }
-                }
-            }
+                    catch (HostException exception)
+                    {
+                        return (proxy, null, $"{proxy.Name}: the host could not be read: {exception.Message}");
+                    }
+                })
+            )
+            .ConfigureAwait(false);
 
-            return new ProxyState(proxy.Name, haproxy, pgbouncer, [.. problems]);
-        })).ConfigureAwait(false);
+        // What somebody installed by hand has statistics and ports of its own: it serves if SQL through it does. To the others it is as if
+        // it had left.
+        var foreign = answers
+            .Where(answer =>
+                answer.Snapshot is not null && s_containers.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name))))
+            )
+            .Select(answer => answer.Proxy.Name)
+            .ToImmutableSortedSet(StringComparer.Ordinal);
+        return await Task.WhenAll(
+                answers.Select(async answer =>
+                {
+                    if (answer is not { Proxy: var proxy, Snapshot: { } snapshot })
+                    {
+                        return new ProxyState(answer.Proxy.Name, true, true, [answer.Trouble]);
+                    }
+
+                    var pooler = Pooler(proxy);
+                    var isForeign = foreign.Contains(proxy.Name);
+
+                    var problems = new List<string>();
+                    var haproxy = Runs(snapshot.Get(Container(group, "haproxy_container")));
+                    problems.AddRange(
+                        haproxy
+                            ? isForeign
+                                ? []
+                                : HaproxyProblems(group, proxy.Name, snapshot.Get(Statistics(group)), left.Union(foreign))
+                            : [$"{proxy.Name}: HAProxy does not run"]
+                    );
+                    var pgbouncer = Runs(snapshot.Get(Container(group, "pgbouncer_container")));
+                    if (!pgbouncer || (!isForeign && snapshot.Get(pooler) != PortState.Answered))
+                    {
+                        problems.Add($"{proxy.Name}: PgBouncer {(pgbouncer ? $"does not answer on port {pooler.Port}" : "does not run")}");
+                    }
+
+                    if (problems.Count == 0 && Login(group) is { } login)
+                    {
+                        foreach (
+                            var (what, port) in new[] { ("HAProxy", Port(group, "port")), ("PgBouncer", pooler.Port) }.Take(
+                                isForeign ? 1 : 2
+                            )
+                        )
+                        {
+                            var (inRecovery, _, trouble) = await login
+                                .AskAsync(access, proxy.Name, proxy.Address, port, cancellationToken)
+                                .ConfigureAwait(false);
+                            if (inRecovery != false)
+                            {
+                                problems.Add(
+                                    $"{proxy.Name}: SQL through {what} on port {port} "
+                                        + $"{(inRecovery is null ? $"does not work: {trouble}" : "leads to a replica")}"
+                                );
+                            }
+                        }
+                    }
+
+                    return new ProxyState(proxy.Name, haproxy, pgbouncer, [.. problems]);
+                })
+            )
+            .ConfigureAwait(false);
     }
 
     private static IEnumerable<string> HaproxyProblems(Resource group, string name, HttpAnswer answer, ImmutableSortedSet<string> left)
@@ -175,23 +251,41 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
             yield break;
         }
 
-        var servers = CommaTable.Read(answer.Body).Where(row => row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")).ToLookup(row => row.GetValueOrDefault("pxname"), StringComparer.Ordinal);
-        var primaries = servers[group.Spec.OptionalString("primary_backend") ?? "primary"].Where(IsUp).Select(row => row["svname"]).ToList();
+        var servers = CommaTable
+            .Read(answer.Body)
+            .Where(row => row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND"))
+            .ToLookup(row => row.GetValueOrDefault("pxname"), StringComparer.Ordinal);
+        var primaries = servers[group.Spec.OptionalString("primary_backend") ?? "primary"]
+            .Where(IsUp)
+            .Select(row => row["svname"])
+            .ToList();
         if (primaries.Count != 1)
         {
-            yield return $"{name}: HAProxy sees {(primaries.Count == 0 ? "no primary" : $"{primaries.Count} primaries: {string.Join(" and ", primaries)}")}";
+            yield return $"{name}: HAProxy sees "
+                + $"{(primaries.Count == 0 ? "no primary" : $"{primaries.Count} primaries: {string.Join(" and ", primaries)}")}";
         }
 
-        foreach (var pooler in servers[group.Spec.OptionalString("pooled_backend") ?? "pgbouncer"].Where(row => !IsUp(row) && !left.Contains(row["svname"])))
+        foreach (
+            var pooler in servers[group.Spec.OptionalString("pooled_backend") ?? "pgbouncer"]
+                .Where(row => !IsUp(row) && !left.Contains(row["svname"]))
+        )
         {
             yield return $"{name}: HAProxy does not see the PgBouncer of {pooler["svname"]}";
         }
 
-        static bool IsUp(IReadOnlyDictionary<string, string> row) => row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true;
+        static bool IsUp(IReadOnlyDictionary<string, string> row) =>
+            row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true;
     }
 
-    // A balancer that takes its targets in turn leads to each of them within as many sessions as there are targets; a few more where others come in between.
-    private static async Task<string?> BalancerTroubleAsync(Resource group, RolloutState state, string next, IGroupAccess access, CancellationToken cancellationToken)
+    // A balancer that takes its targets in turn leads to each of them within as many sessions as there are targets; a few more where others
+    // come in between.
+    private static async Task<string?> BalancerTroubleAsync(
+        Resource group,
+        RolloutState state,
+        string next,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
         var others = access.Members.Where(member => member.Name != next && !state.Left.Contains(member.Name)).ToList();
         if (others.Count == 0 || group.Spec.OptionalString("balancer_address") is not { } address || Login(group) is not { } login)
@@ -202,7 +296,9 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         var said = "";
         for (var attempt = 0; attempt < 4 * access.Members.Length; attempt++)
         {
-            var (_, client, trouble) = await login.AskAsync(access, others[attempt % others.Count].Name, address, Port(group, "balancer_port"), cancellationToken).ConfigureAwait(false);
+            var (_, client, trouble) = await login
+                .AskAsync(access, others[attempt % others.Count].Name, address, Port(group, "balancer_port"), cancellationToken)
+                .ConfigureAwait(false);
             if (others.Exists(other => other.Address == client))
             {
                 return null;
@@ -211,13 +307,17 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
             said = trouble;
         }
 
-        return $"no session through the load balancer {address} arrives by {string.Join(" or ", others.Select(other => other.Name))}{(said.Length > 0 ? ": " + said : "")}";
+        return $"no session through the load balancer {address} arrives by "
+            + $"{string.Join(" or ", others.Select(other => other.Name))}{(said.Length > 0 ? ": " + said : "")}";
     }
 
     private static SqlLogin? Login(Resource group) =>
-        group.Spec.OptionalString("connect_as") is { } user && group.Spec.Text("connect_password")?.Reveal() is { } password ? new SqlLogin(user, password, group.Spec.OptionalString("database") ?? "postgres") : null;
+        group.Spec.OptionalString("connect_as") is { } user && group.Spec.Text("connect_password")?.Reveal() is { } password
+            ? new SqlLogin(user, password, group.Spec.OptionalString("database") ?? "postgres")
+            : null;
 
-    private static ContainerRead Container(Resource group, string attribute) => new(group.Spec.OptionalString(attribute) ?? attribute.Split('_')[0]);
+    private static ContainerRead Container(Resource group, string attribute) =>
+        new(group.Spec.OptionalString(attribute) ?? attribute.Split('_')[0]);
 
     private static HttpRead Statistics(Resource group) => new("127.0.0.1", Port(group, "stats_port"), "/stats;csv");
 
@@ -227,10 +327,12 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         answer.Status == 200 && JsonAnswer.Parse(answer.Json)?.At("Config", "Labels")?.Text(ContainerComparison.AddressLabel) is null;
 
     // An engine that does not answer says nothing: then the ports do.
-    private static bool Runs(DockerAnswer answer) => answer.Status switch
-    {
-        200 => JsonAnswer.Parse(answer.Json) is { } json && json.At("State", "Running") is { ValueKind: System.Text.Json.JsonValueKind.True },
-        404 => false,
-        _ => true,
-    };
+    private static bool Runs(DockerAnswer answer) =>
+        answer.Status switch
+        {
+            200 => JsonAnswer.Parse(answer.Json) is { } json
+                && json.At("State", "Running") is { ValueKind: System.Text.Json.JsonValueKind.True },
+            404 => false,
+            _ => true,
+        };
 }

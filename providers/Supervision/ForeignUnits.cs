@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.Supervision;
 
-/// <summary>The services of a host that start a container, other than the one that kbr has for it: each would start it again, or another one in
+/// <summary>The services of a host that start a container, other than the one that kbr has for it: each would start it again, or another
+/// one in
 /// its place.</summary>
 /// <param name="Replaceable">Those that do nothing else: kbr may set them aside.</param>
 /// <param name="Shared">Those that have other jobs, too: they are left alone.</param>
@@ -22,18 +23,51 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
     private static readonly ImmutableHashSet<string> s_making = ["run", "create"];
     private static readonly ImmutableHashSet<string> s_starting = ["start", "restart"];
     private static readonly ImmutableHashSet<string> s_others =
-        ["stop", "kill", "rm", "pull", "wait", "exec", "logs", "inspect", "rename", "update", "login", "cp", "ps", "attach", "unpause", "pause"];
+    [
+        "stop",
+        "kill",
+        "rm",
+        "pull",
+        "wait",
+        "exec",
+        "logs",
+        "inspect",
+        "rename",
+        "update",
+        "login",
+        "cp",
+        "ps",
+        "attach",
+        "unpause",
+        "pause",
+    ];
 
     /// <summary>As an attribute's value.</summary>
     public string Value => string.Join('\n', Replaceable);
 
     /// <summary>What a plan says of them; null for nothing.</summary>
-    public string? Note => Replaceable.IsEmpty ? null
-        : string.Join("; ", Replaceable.Select(unit => $"{unit}, which starts it, is set aside as {ForeignUnitScript.KeptAs(unit)}; to go back, run {ForeignUnitScript.KeptAs(unit)}/{ForeignUnitScript.Restore}"));
+    public string? Note =>
+        Replaceable.IsEmpty
+            ? null
+            : string.Join(
+                "; ",
+                Replaceable.Select(unit =>
+                    $"{unit}, which starts it, is set aside as {ForeignUnitScript.KeptAs(unit)}; to go back, run "
+                    + $"{ForeignUnitScript.KeptAs(unit)}/{ForeignUnitScript.Restore}"
+                )
+            );
 
     /// <summary>Why nothing can be done while they are there; null where nothing stands in the way.</summary>
-    public string? Problem(string container) => Shared.IsEmpty ? null
-        : string.Join("; ", Shared.Select(unit => $"{unit.Name} starts the container {container} and does something else, too ({unit.OtherJob}): take {container} out of it, and systemctl daemon-reload"));
+    public string? Problem(string container) =>
+        Shared.IsEmpty
+            ? null
+            : string.Join(
+                "; ",
+                Shared.Select(unit =>
+                    $"{unit.Name} starts the container {container} and does something else, too ({unit.OtherJob}): take "
+                    + $"{container} out of it, and systemctl daemon-reload"
+                )
+            );
 
     /// <summary>Judges the services of a host.</summary>
     /// <param name="services">All that systemd has loaded.</param>
@@ -43,19 +77,24 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
     {
         var replaceable = ImmutableArray.CreateBuilder<string>();
         var shared = ImmutableArray.CreateBuilder<SharedUnit>();
-        foreach (var service in services.Where(service => service.LoadState != "masked")
-            .OrderBy(service => service.Name, StringComparer.Ordinal))
+        foreach (
+            var service in services.Where(service => service.LoadState != "masked").OrderBy(service => service.Name, StringComparer.Ordinal)
+        )
         {
-            var jobs = service.Commands.Select(command => Job.Of(command.Line, IsPreparation(command.Kind)))
-                .Concat(service.Clients.Select(line => Job.Of(line, isPreparation: true))).ToList();
+            var jobs = service
+                .Commands.Select(command => Job.Of(command.Line, IsPreparation(command.Kind)))
+                .Concat(service.Clients.Select(line => Job.Of(line, isPreparation: true)))
+                .ToList();
             var starts = jobs.Where(job => job.Starts.Contains(container)).ToList();
             if (starts.Count == 0 || (service.Name == own && starts.TrueForAll(job => !job.Makes)))
             {
                 continue;
             }
 
-            var other = jobs
-                .Select(job => job.Other ?? job.Starts.Where(name => name != container).Select(name => $"it starts the container {name}").FirstOrDefault())
+            var other = jobs.Select(job =>
+                    job.Other
+                    ?? job.Starts.Where(name => name != container).Select(name => $"it starts the container {name}").FirstOrDefault()
+                )
                 .FirstOrDefault(job => job is not null);
             if (other is null)
             {
@@ -98,8 +137,9 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
             // A shell may do more than the one command, and what stands before another program is an argument of that.
             var isPlain = at == 0 || (s_shells.Contains(FileName(words[0])) && !line.AsSpan().ContainsAny(";&|\n`"));
             var other = isPlain || isPreparation ? null : $"it runs {words[0]}";
-            var verb = Array.FindIndex(
-                words, at + 1, word => s_making.Contains(word) || s_starting.Contains(word) || s_others.Contains(word));
+            var verb = Array.FindIndex(words, at + 1, word =>
+                s_making.Contains(word) || s_starting.Contains(word) || s_others.Contains(word)
+            );
             if (verb < 0)
             {
                 return new Job([], false, other ?? (isPreparation ? null : $"it runs {words[0]}"));
@@ -110,12 +150,18 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
             {
                 var name = Name(arguments);
                 return new Job(
-                    name is null ? [] : [name], Makes: true, other ?? (name is null && !isPreparation ? "it runs a container without a name" : null));
+                    name is null ? [] : [name],
+                    Makes: true,
+                    other ?? (name is null && !isPreparation ? "it runs a container without a name" : null)
+                );
             }
 
             return s_starting.Contains(words[verb])
                 ? new Job(
-                    [.. arguments.Where(word => word[0] != '-' && !word.All(char.IsAsciiDigit)).Select(Unquoted)], Makes: false, other)
+                    [.. arguments.Where(word => word[0] != '-' && !word.All(char.IsAsciiDigit)).Select(Unquoted)],
+                    Makes: false,
+                    other
+                )
                 : new Job([], false, other);
         }
 

@@ -22,18 +22,37 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
     public SystemdUnitProvider(string markers = LoadedMarker.DefaultDirectory) => _markers = markers;
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("systemd_unit", "A systemd unit, its file under /etc/systemd/system, and its state.",
-    [
-        new("unit", AttributeKind.String, "Its name, for example patroni.service; the resource's name with .service when left out.") { Effect = ChangeEffect.Replace },
-        new("content", AttributeKind.Text, "The unit file; without it only the state of a unit that is there anyway is kept.") { Effect = ChangeEffect.Disruptive },
-        new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
-        new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
-        new("container", AttributeKind.String, "The container it supervises."),
-        new(DropIns, AttributeKind.StringList, "Drop-ins that may be on the host; any other one of this unit is renamed to PATH.before-kbr.") { Effect = ChangeEffect.Disruptive },
-    ])
-    {
-        Computed = ImmutableDictionary<string, ChangeEffect>.Empty.Add(Loaded, ChangeEffect.Disruptive).Add(Fragment, ChangeEffect.Disruptive),
-    };
+    public ResourceSchema Schema { get; } =
+        new(
+            "systemd_unit",
+            "A systemd unit, its file under /etc/systemd/system, and its state.",
+            [
+                new("unit", AttributeKind.String, "Its name, for example patroni.service; the resource's name with .service when left out.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
+                new("content", AttributeKind.Text, "The unit file; without it only the state of a unit that is there anyway is kept.")
+                {
+                    Effect = ChangeEffect.Disruptive,
+                },
+                new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
+                new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
+                new("container", AttributeKind.String, "The container it supervises."),
+                new(
+                    DropIns,
+                    AttributeKind.StringList,
+                    "Drop-ins that may be on the host; any other one of this unit is renamed to PATH.before-kbr."
+                )
+                {
+                    Effect = ChangeEffect.Disruptive,
+                },
+            ]
+        )
+        {
+            Computed = ImmutableDictionary<string, ChangeEffect>
+                .Empty.Add(Loaded, ChangeEffect.Disruptive)
+                .Add(Fragment, ChangeEffect.Disruptive),
+        };
 
     /// <summary>A unit without content is not kbr's own: when it goes from the configuration it stays on the host.</summary>
     public bool HoldsData(Resource resource) => Content(resource) is null;
@@ -42,21 +61,32 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
     public IEnumerable<Diagnostic> Validate(Resource resource)
     {
         var unit = Unit(resource);
-        if (!unit.Contains('.', StringComparison.Ordinal) || !unit.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is ':' or '-' or '_' or '.' or '\\' or '@'))
+        if (
+            !unit.Contains('.', StringComparison.Ordinal)
+            || !unit.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is ':' or '-' or '_' or '.' or '\\' or '@')
+        )
         {
             yield return Error(resource, $"'{unit}' is not a unit name with its suffix, as in patroni.service");
         }
 
         foreach (var path in resource.Spec.List(DropIns).Where(path => !Definition(resource).CanHave(path)))
         {
-            yield return Error(resource, $"drop_ins '{path}' is not the path of a drop-in of {unit}", $"give it as in {UnitDefinition.Directory}{unit}.d/limits.conf");
+            yield return Error(
+                resource,
+                $"drop_ins '{path}' is not the path of a drop-in of {unit}",
+                $"give it as in {UnitDefinition.Directory}{unit}.d/limits.conf"
+            );
         }
 
         if (Content(resource) is not { } content)
         {
             if (resource.Spec.Has(DropIns))
             {
-                yield return Error(resource, "drop_ins has no content to go with", "drop-ins are compared for units that kbr writes; remove drop_ins");
+                yield return Error(
+                    resource,
+                    "drop_ins has no content to go with",
+                    "drop-ins are compared for units that kbr writes; remove drop_ins"
+                );
             }
 
             yield break;
@@ -64,12 +94,20 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
 
         if (content.HasSecret)
         {
-            yield return Error(resource, "a unit file is readable by everyone and must not hold secrets", "put the secret in a config_file with mode 0600 and name that file in the unit");
+            yield return Error(
+                resource,
+                "a unit file is readable by everyone and must not hold secrets",
+                "put the secret in a config_file with mode 0600 and name that file in the unit"
+            );
         }
 
         if (resource.Spec.Boolean("enabled") && !Lines(content.Reveal()).Contains("[Install]"))
         {
-            yield return Error(resource, $"{unit} is to be enabled but its content has no [Install] section", "add [Install] with WantedBy=multi-user.target, or say enabled: false");
+            yield return Error(
+                resource,
+                $"{unit} is to be enabled but its content has no [Install] section",
+                "add [Install] with WantedBy=multi-user.target, or say enabled: false"
+            );
         }
     }
 
@@ -80,12 +118,14 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         const string Mounts = "RequiresMountsFor=";
         if (Content(resource) is { } content)
         {
-            needs.AddRange(Lines(content.Reveal())
-                .Where(line => line.StartsWith(Mounts, StringComparison.Ordinal))
-                .SelectMany(line => line[Mounts.Length..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
-                .Where(path => path.StartsWith('/'))
-                .Select(path => "path:" + path)
-                .Distinct());
+            needs.AddRange(
+                Lines(content.Reveal())
+                    .Where(line => line.StartsWith(Mounts, StringComparison.Ordinal))
+                    .SelectMany(line => line[Mounts.Length..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                    .Where(path => path.StartsWith('/'))
+                    .Select(path => "path:" + path)
+                    .Distinct()
+            );
         }
 
         if (resource.Spec.OptionalString("container") is { } container)
@@ -114,12 +154,17 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
-        var values = Comparable.None
-            .Add("enabled", AttributeValue.Of(resource.Spec.Boolean("enabled")))
+        var values = Comparable
+            .None.Add("enabled", AttributeValue.Of(resource.Spec.Boolean("enabled")))
             .Add("active", AttributeValue.Of(resource.Spec.Boolean("active")));
         return Content(resource) is { } content
-            ? values.Add("content", AttributeValue.OfText(content)).Add("owner", new("root:root")).Add("mode", new("0644")).Add(Loaded, new(LoadedMarker.Current))
-                .Add(DropIns, Paths(resource.Spec.List(DropIns))).Add(Fragment, new(Path(resource)))
+            ? values
+                .Add("content", AttributeValue.OfText(content))
+                .Add("owner", new("root:root"))
+                .Add("mode", new("0644"))
+                .Add(Loaded, new(LoadedMarker.Current))
+                .Add(DropIns, Paths(resource.Spec.List(DropIns)))
+                .Add(Fragment, new(Path(resource)))
             : values;
     }
 
@@ -132,9 +177,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             return new Observation.Unknown("systemd does not answer on this host");
         }
 
-        var values = Comparable.None
-            .Add("enabled", new(Enabled(unit, Content(resource))))
-            .Add("active", new(Active(unit["ActiveState"])));
+        var values = Comparable.None.Add("enabled", new(Enabled(unit, Content(resource)))).Add("active", new(Active(unit["ActiveState"])));
         if (Content(resource) is not { } wanted)
         {
             return unit["LoadState"] == "not-found" ? new Observation.Absent() : new Observation.Present(values);
@@ -154,9 +197,16 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         if (stat.Kind == "symbolic link" && definition.Fragment(unit) == UnitDefinition.Masked)
         {
             // There is no content, owner or mode to differ: that it is masked says it all.
-            return new Observation.Present(values
-                .Add("content", AttributeValue.OfText(wanted)).Add("owner", new("root:root")).Add("mode", new("0644")).Add(Loaded, new(LoadedMarker.Current)))
-            { Note = remedy };
+            return new Observation.Present(
+                values
+                    .Add("content", AttributeValue.OfText(wanted))
+                    .Add("owner", new("root:root"))
+                    .Add("mode", new("0644"))
+                    .Add(Loaded, new(LoadedMarker.Current))
+            )
+            {
+                Note = remedy,
+            };
         }
 
         if (!stat.Kind.StartsWith("regular", StringComparison.Ordinal) || snapshot.Get(new FileRead(path)) is not { } content)
@@ -164,12 +214,16 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             return new Observation.Unknown($"{path} is a {stat.Kind}, not a readable unit file");
         }
 
-        return new Observation.Present(values
-            .Add("content", AttributeValue.OfText(content.Text))
-            .Add("owner", new($"{stat.User}:{stat.Group}"))
-            .Add("mode", new(stat.Mode))
-            .Add(Loaded, new(JudgeLoaded())))
-        { Note = remedy };
+        return new Observation.Present(
+            values
+                .Add("content", AttributeValue.OfText(content.Text))
+                .Add("owner", new($"{stat.User}:{stat.Group}"))
+                .Add("mode", new(stat.Mode))
+                .Add(Loaded, new(JudgeLoaded()))
+        )
+        {
+            Note = remedy,
+        };
 
         string JudgeLoaded()
         {
@@ -194,7 +248,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             unit={Script.Quote(Unit(resource))}
             property() (systemctl show -p "$1" --value -- "$unit")
 
-            """);
+            """
+        );
         body.Append(change.Operation == ResourceOperation.Delete ? RenderDelete(resource) : RenderPut(change));
         // A stop waits for the unit's own stop timeout.
         return new Script(body.Append(")\n").ToString()) { Deadline = TimeSpan.FromMinutes(5) };
@@ -217,7 +272,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
                     exit 1
                 fi
 
-                """);
+                """
+            );
         }
         else
         {
@@ -246,9 +302,12 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         if (anew || rewritten || change.Changed.Contains("enabled"))
         {
             // reenable, because what [Install] says may have changed.
-            body.Append(resource.Spec.Boolean("enabled")
-                ? "case $(property UnitFileState) in masked*) systemctl unmask --quiet -- \"$unit\" ;; esac\nsystemctl reenable --quiet -- \"$unit\"\n"
-                : "systemctl disable --quiet -- \"$unit\"\n");
+            body.Append(
+                resource.Spec.Boolean("enabled")
+                    ? "case $(property UnitFileState) in masked*) systemctl unmask --quiet -- \"$unit\" ;; esac\nsystemctl "
+                        + "reenable --quiet -- \"$unit\"\n"
+                    : "systemctl disable --quiet -- \"$unit\"\n"
+            );
         }
 
         var state = anew || change.Changed.Contains("active");
@@ -264,7 +323,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         return body.ToString();
     }
 
-    // Whoever started with what is set aside runs by it until it is restarted. The file is dated first, so that a run which is cut off in between leaves a unit that is seen to be older than
+    // Whoever started with what is set aside runs by it until it is restarted. The file is dated first, so that a run which is cut off in
+    // between leaves a unit that is seen to be older than
     // its file. A drop-in that came after the start is no reason to restart.
     private string RenderSetAside(Resource resource)
     {
@@ -303,28 +363,27 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
     // A file that systemd cannot read is taken back, so that the unit that runs keeps a file it can be restarted from.
     private static string RenderFile(Resource resource, SecretText content) =>
         $$"""
-        former=
-        if [ -f "$path" ] && [ ! -L "$path" ]; then
-            former=$(mktemp -- "$dir/.kbr.$unit.XXXXXX")
-            cp -p -- "$path" "$former"
-        fi
-        (
-        {{new FileSwap(Path(resource)).RenderWrite(content.Reveal(), "root", "root", "0644", check: null)}})
-        systemctl daemon-reload
-        case $(property LoadState) in
-        bad-setting | error)
-            echo "systemd cannot load $unit; its former file was put back: $(property LoadError)" >&2
-            if [ -n "$former" ]; then mv -T -- "$former" "$path"; else rm -f -- "$path"; fi
+            former=
+            if [ -f "$path" ] && [ ! -L "$path" ]; then
+                former=$(mktemp -- "$dir/.kbr.$unit.XXXXXX")
+                cp -p -- "$path" "$former"
+            fi
+            (
+            {{new FileSwap(Path(resource)).RenderWrite(content.Reveal(), "root", "root", "0644", check: null)}})
             systemctl daemon-reload
-            exit 1
-            ;;
-        esac
-        if [ -n "$former" ]; then rm -f -- "$former"; fi
+            case $(property LoadState) in
+            bad-setting | error)
+                echo "systemd cannot load $unit; its former file was put back: $(property LoadError)" >&2
+                if [ -n "$former" ]; then mv -T -- "$former" "$path"; else rm -f -- "$path"; fi
+                systemctl daemon-reload
+                exit 1
+                ;;
+            esac
+            if [ -n "$former" ]; then rm -f -- "$former"; fi
 
-        """;
+            """;
 
-    private const string RenderStop =
-        """
+    private const string RenderStop = """
         systemctl stop -- "$unit"
         systemctl reset-failed -- "$unit" 2>/dev/null || :
 
@@ -347,7 +406,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
                     if [ "$(date -d "${since#* }" +%s%6N)" -lt "$(date -r "$path" +%s%6N)" ]; then verb=restart; fi
                 fi
 
-                """);
+                """
+            );
         }
 
         body.Append(start ? "if [ -z \"$instance\" ]; then verb=start; fi\n" : "");
@@ -380,10 +440,15 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
                 fi
             fi
 
-            """);
+            """
+        );
         if (hasContent)
         {
-            body.Append("umask 077\n").Append(process.RenderInstance()).Append("if [ -n \"$instance\" ]; then\n").Append(marker.RenderWrite()).Append("fi\n");
+            body.Append("umask 077\n")
+                .Append(process.RenderInstance())
+                .Append("if [ -n \"$instance\" ]; then\n")
+                .Append(marker.RenderWrite())
+                .Append("fi\n");
         }
 
         return body.ToString();
@@ -396,45 +461,55 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             return ":\n";
         }
 
-        return new FileSwap(Path(resource)).RenderStart() +
-            $$"""
-            if [ "$(property LoadState)" != not-found ]; then systemctl stop -- "$unit"; fi
-            if [ -e "$path" ]; then systemctl disable --quiet -- "$unit"; fi
-            rm -f -- "$path"
-            systemctl daemon-reload
-            systemctl reset-failed -- "$unit" 2>/dev/null || :
-            {{Marker(resource).RenderRemove()}}
-            """;
+        return new FileSwap(Path(resource)).RenderStart()
+            + $$"""
+                if [ "$(property LoadState)" != not-found ]; then systemctl stop -- "$unit"; fi
+                if [ -e "$path" ]; then systemctl disable --quiet -- "$unit"; fi
+                rm -f -- "$path"
+                systemctl daemon-reload
+                systemctl reset-failed -- "$unit" 2>/dev/null || :
+                {{Marker(resource).RenderRemove()}}
+                """;
     }
 
     // A unit may start with several others, and be enabled for some of them only.
     private static string Enabled(UnitState unit, SecretText? content)
     {
         var state = Enabled(unit["UnitFileState"]);
-        var missing = state != "true" || content is null ? [] : Installed(content.Reveal()).Where(target => !unit.StartedWith.Contains(target)).ToList();
+        var missing =
+            state != "true" || content is null
+                ? []
+                : Installed(content.Reveal()).Where(target => !unit.StartedWith.Contains(target)).ToList();
         return missing.Count == 0 ? state : $"not with {string.Join(" and ", missing)}";
     }
 
     // What has specifiers, such as %i, systemd alone can name.
-    private static IEnumerable<string> Installed(string content) => Lines(content)
-        .Where(line => line.StartsWith("WantedBy=", StringComparison.Ordinal) || line.StartsWith("RequiredBy=", StringComparison.Ordinal))
-        .SelectMany(line => line[(line.IndexOf('=', StringComparison.Ordinal) + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
-        .Where(name => !name.Contains('%', StringComparison.Ordinal));
+    private static IEnumerable<string> Installed(string content) =>
+        Lines(content)
+            .Where(line =>
+                line.StartsWith("WantedBy=", StringComparison.Ordinal) || line.StartsWith("RequiredBy=", StringComparison.Ordinal)
+            )
+            .SelectMany(line =>
+                line[(line.IndexOf('=', StringComparison.Ordinal) + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
+            )
+            .Where(name => !name.Contains('%', StringComparison.Ordinal));
 
-    private static string Enabled(string state) => state switch
-    {
-        "enabled" or "alias" => "true",
-        // Not there any more after a reboot, or never to be started: neither of the two that can be asked for.
-        "enabled-runtime" or "masked" or "masked-runtime" => state,
-        _ => "false",
-    };
+    private static string Enabled(string state) =>
+        state switch
+        {
+            "enabled" or "alias" => "true",
+            // Not there any more after a reboot, or never to be started: neither of the two that can be asked for.
+            "enabled-runtime" or "masked" or "masked-runtime" => state,
+            _ => "false",
+        };
 
-    private static string Active(string state) => state switch
-    {
-        "active" or "reloading" => "true",
-        "inactive" => "false",
-        _ => state,
-    };
+    private static string Active(string state) =>
+        state switch
+        {
+            "active" or "reloading" => "true",
+            "inactive" => "false",
+            _ => state,
+        };
 
     private static IEnumerable<string> Lines(string text) => text.Split('\n').Select(line => line.Trim());
 
@@ -444,7 +519,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
 
     private static UnitDefinition Definition(Resource resource) => new(Unit(resource), [.. resource.Spec.List(DropIns)]);
 
-    private static AttributeValue Paths(IEnumerable<string> paths) => new(string.Join('\n', paths.Distinct().Order(StringComparer.Ordinal)));
+    private static AttributeValue Paths(IEnumerable<string> paths) =>
+        new(string.Join('\n', paths.Distinct().Order(StringComparer.Ordinal)));
 
     private static SecretText? Content(Resource resource) => resource.Spec.Text("content");
 

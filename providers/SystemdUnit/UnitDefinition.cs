@@ -21,10 +21,17 @@ public sealed record UnitDefinition(string Unit, ImmutableArray<string> AllowedD
     public string Path => Directory + Unit;
 
     /// <summary>Whether a drop-in of that path could be one of this unit.</summary>
-    public bool CanHave(string dropIn) => dropIn.StartsWith('/') && dropIn.EndsWith(".conf", StringComparison.Ordinal) && dropIn.Contains($"/{Unit}.d/", StringComparison.Ordinal);
+    public bool CanHave(string dropIn) =>
+        dropIn.StartsWith('/')
+        && dropIn.EndsWith(".conf", StringComparison.Ordinal)
+        && dropIn.Contains($"/{Unit}.d/", StringComparison.Ordinal);
 
-    /// <summary>The file that systemd has loaded the unit from: <see cref="Path"/>, another that comes before it, or <see cref="Masked"/>.</summary>
-    public string Fragment(UnitState unit) => unit["LoadState"] == "masked" ? Masked : unit["FragmentPath"] is { Length: > 0 } fragment ? fragment : Path;
+    /// <summary>The file that systemd has loaded the unit from: <see cref="Path"/>, another that comes before it, or
+    /// <see cref="Masked"/>.</summary>
+    public string Fragment(UnitState unit) =>
+        unit["LoadState"] == "masked" ? Masked
+        : unit["FragmentPath"] is { Length: > 0 } fragment ? fragment
+        : Path;
 
     /// <summary>The drop-ins on the host that may not be there.</summary>
     public ImmutableArray<string> ForeignDropIns(UnitState unit) => [.. unit.DropIns.Where(path => !AllowedDropIns.Contains(path))];
@@ -51,7 +58,9 @@ public sealed record UnitDefinition(string Unit, ImmutableArray<string> AllowedD
             remedies.Add($"apply renames {fragment} to {fragment}{AsideSuffix}");
         }
 
-        remedies.AddRange(ForeignDropIns(unit).Select(path => $"apply renames {path} to {path}{AsideSuffix}; to keep it, list it under drop_ins"));
+        remedies.AddRange(
+            ForeignDropIns(unit).Select(path => $"apply renames {path} to {path}{AsideSuffix}; to keep it, list it under drop_ins")
+        );
         return remedies.Count == 0 ? null : string.Join("; ", remedies);
     }
 }

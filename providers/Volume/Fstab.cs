@@ -27,18 +27,31 @@ internal static class Fstab
 
     /// <summary>The entries for a mount point, in order.</summary>
     public static IReadOnlyList<Entry> LinesFor(string text, string mountPoint) =>
-    [
-        .. text.Split('\n')
-            .Select(line => line.Split([' ', '\t', '\r'], StringSplitOptions.RemoveEmptyEntries))
-            .Where(fields => fields.Length >= 2 && fields[0][0] != '#' && fields[1] == mountPoint)
-            .Select(fields => new Entry(fields[0], fields[1], Field(fields, 2, "auto"), Field(fields, 3, "defaults"), $"{Field(fields, 4, "0")} {Field(fields, 5, "0")}")),
-    ];
+        [
+            .. text.Split('\n')
+                .Select(line => line.Split([' ', '\t', '\r'], StringSplitOptions.RemoveEmptyEntries))
+                .Where(fields => fields.Length >= 2 && fields[0][0] != '#' && fields[1] == mountPoint)
+                .Select(fields => new Entry(
+                    fields[0],
+                    fields[1],
+                    Field(fields, 2, "auto"),
+                    Field(fields, 3, "defaults"),
+                    $"{Field(fields, 4, "0")} {Field(fields, 5, "0")}"
+                )),
+        ];
 
-    /// <summary>The entries as they are compared; null when there is none. The file system's own UUID is left open: it is not known before it is made.</summary>
-    public static string? Describe(IReadOnlyList<Entry> entries, string? uuid) => entries.Count == 0
-        ? null
-        : string.Join(" ; ", entries.Select(entry =>
-            $"{(uuid is not null && entry.Source == $"UUID={uuid}" ? "UUID=(its own)" : entry.Source)} {entry.Target} {entry.Type} {entry.Options} {entry.Rest}"));
+    /// <summary>The entries as they are compared; null when there is none. The file system's own UUID is left open: it is not known before
+    /// it is made.</summary>
+    public static string? Describe(IReadOnlyList<Entry> entries, string? uuid) =>
+        entries.Count == 0
+            ? null
+            : string.Join(
+                " ; ",
+                entries.Select(entry =>
+                    $"{(uuid is not null && entry.Source == $"UUID={uuid}" ? "UUID=(its own)" : entry.Source)} "
+                    + $"{entry.Target} {entry.Type} {entry.Options} {entry.Rest}"
+                )
+            );
 
     private static string Field(string[] fields, int index, string absent) => fields.Length > index ? fields[index] : absent;
 }

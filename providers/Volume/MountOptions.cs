@@ -5,7 +5,24 @@ internal static class MountOptions
 {
     // Words for fstab and its readers, and defaults, which the kernel does not show.
     private static readonly HashSet<string> Silent =
-        ["defaults", "rw", "nofail", "auto", "noauto", "_netdev", "user", "nouser", "exec", "suid", "dev", "async", "atime", "relatime", "loud", "nolazytime"];
+    [
+        "defaults",
+        "rw",
+        "nofail",
+        "auto",
+        "noauto",
+        "_netdev",
+        "user",
+        "nouser",
+        "exec",
+        "suid",
+        "dev",
+        "async",
+        "atime",
+        "relatime",
+        "loud",
+        "nolazytime",
+    ];
 
     // What changes how the volume behaves for everything on it: shown when it is in effect unasked.
     private static readonly string[] Notable = ["ro", "noexec", "nosuid", "nodev", "sync", "noatime", "nodiratime", "strictatime"];
@@ -20,13 +37,13 @@ internal static class MountOptions
 
     /// <summary>Those of the wanted options that can be seen on a mount, sorted.</summary>
     public static IReadOnlyList<string> Effective(string wanted) =>
-    [
-        .. Split(wanted)
-            .Where(option => !Silent.Contains(option) && !option.StartsWith("x-", StringComparison.Ordinal))
-            .Select(option => KernelNames.GetValueOrDefault(option, option))
-            .Distinct()
-            .Order(StringComparer.Ordinal),
-    ];
+        [
+            .. Split(wanted)
+                .Where(option => !Silent.Contains(option) && !option.StartsWith("x-", StringComparison.Ordinal))
+                .Select(option => KernelNames.GetValueOrDefault(option, option))
+                .Distinct()
+                .Order(StringComparer.Ordinal),
+        ];
 
     /// <summary>The wanted options that are in effect, and the notable ones that are though nobody asked.</summary>
     public static IReadOnlyList<string> Observed(string wanted, string effective)
@@ -38,7 +55,12 @@ internal static class MountOptions
     /// <summary>The options of a remount: mount(8) may keep whatever is not named, so the opposites of the notable ones are.</summary>
     public static string Remount(string wanted)
     {
-        var options = Split(wanted).Where(option => !option.StartsWith("x-", StringComparison.Ordinal) && option is not ("defaults" or "nofail" or "auto" or "noauto" or "_netdev")).ToList();
+        var options = Split(wanted)
+            .Where(option =>
+                !option.StartsWith("x-", StringComparison.Ordinal)
+                && option is not ("defaults" or "nofail" or "auto" or "noauto" or "_netdev")
+            )
+            .ToList();
         var defaults = new List<string>();
         Unless(["ro"], "rw");
         Unless(["noexec"], "exec");

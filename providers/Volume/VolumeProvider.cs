@@ -8,7 +8,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Volume;
 
-/// <summary>A block device with an XFS file system, mounted now and at boot. kbr formats only an empty device, labels what it made, and mounts it by a line of
+/// <summary>A block device with an XFS file system, mounted now and at boot. kbr formats only an empty device, labels what it made, and
+/// mounts it by a line of
 /// its own in fstab.</summary>
 public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
 {
@@ -18,7 +19,8 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
     private readonly string _state;
 
     /// <summary>For real hosts.</summary>
-    public VolumeProvider() : this("/etc/fstab", "/var/lib/kbr") { }
+    public VolumeProvider()
+        : this("/etc/fstab", "/var/lib/kbr") { }
 
     /// <summary>For tests: another fstab, and another folder for the mark of an unfinished change.</summary>
     public VolumeProvider(string fstab, string state)
@@ -28,13 +30,32 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
     }
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } = new("volume", "A block device with a file system, made only if the device is empty, mounted now and at boot.",
-    [
-        new("device", AttributeKind.Path, "The block device, best by a name that stays: /dev/disk/by-id/...") { Required = true, Effect = ChangeEffect.Replace },
-        new("mount_point", AttributeKind.Path, "Where it is mounted; its parent must exist or be declared.") { Required = true, Effect = ChangeEffect.Replace },
-        new("file_system", AttributeKind.String, "The file system.") { Default = "xfs", Choices = ["xfs"] },
-        new("mount_options", AttributeKind.String, "Mount options, comma-separated; nofail is added, so that a missing device leaves the host reachable.") { Default = "noatime" },
-    ]);
+    public ResourceSchema Schema { get; } =
+        new(
+            "volume",
+            "A block device with a file system, made only if the device is empty, mounted now and at boot.",
+            [
+                new("device", AttributeKind.Path, "The block device, best by a name that stays: /dev/disk/by-id/...")
+                {
+                    Required = true,
+                    Effect = ChangeEffect.Replace,
+                },
+                new("mount_point", AttributeKind.Path, "Where it is mounted; its parent must exist or be declared.")
+                {
+                    Required = true,
+                    Effect = ChangeEffect.Replace,
+                },
+                new("file_system", AttributeKind.String, "The file system.") { Default = "xfs", Choices = ["xfs"] },
+                new(
+                    "mount_options",
+                    AttributeKind.String,
+                    "Mount options, comma-separated; nofail is added, so that a missing device leaves the host reachable."
+                )
+                {
+                    Default = "noatime",
+                },
+            ]
+        );
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => true;
@@ -55,9 +76,16 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         // fstab separates by blanks and escapes with backslashes; neither is worth the trouble in a mount point.
         foreach (var name in new[] { "device", "mount_point", "mount_options" })
         {
-            if (resource.Spec.OptionalString(name) is { } value && value.Any(letter => char.IsWhiteSpace(letter) || char.IsControl(letter) || letter is '\\' or '"' or '#'))
+            if (
+                resource.Spec.OptionalString(name) is { } value
+                && value.Any(letter => char.IsWhiteSpace(letter) || char.IsControl(letter) || letter is '\\' or '"' or '#')
+            )
             {
-                yield return Problem(resource, $"{name} '{value}' holds a character that fstab cannot", "leave out blanks, backslashes, quotes and '#'");
+                yield return Problem(
+                    resource,
+                    $"{name} '{value}' holds a character that fstab cannot",
+                    "leave out blanks, backslashes, quotes and '#'"
+                );
             }
         }
     }
@@ -70,15 +98,17 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
     }
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => [Device(resource), new MountsRead(), new FileRead(_fstab), MountPoint(resource), Mark(resource)];
+    public IEnumerable<Read> Reads(Resource resource) =>
+        [Device(resource), new MountsRead(), new FileRead(_fstab), MountPoint(resource), Mark(resource)];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None
-        .Add("file_system", new(resource.Spec.String("file_system")))
-        .Add("label", new(Label(resource)))
-        .Add("mounted", new("true"))
-        .Add("mount_options", new(string.Join(',', MountOptions.Effective(resource.Spec.String("mount_options")))))
-        .Add("fstab", new(Fstab.Line("UUID=(its own)", resource)));
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        Comparable
+            .None.Add("file_system", new(resource.Spec.String("file_system")))
+            .Add("label", new(Label(resource)))
+            .Add("mounted", new("true"))
+            .Add("mount_options", new(string.Join(',', MountOptions.Effective(resource.Spec.String("mount_options")))))
+            .Add("fstab", new(Fstab.Line("UUID=(its own)", resource)));
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
@@ -93,7 +123,9 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
 
         if (device.SizeBytes == 0)
         {
-            return new Observation.Unknown($"the block device {name} has a size of 0: what it stood for was detached; attach the volume, or correct the name");
+            return new Observation.Unknown(
+                $"the block device {name} has a size of 0: what it stood for was detached; attach the volume, or correct the name"
+            );
         }
 
         if (snapshot.Get(MountPoint(resource)) is { } stat && stat.Kind != "directory")
@@ -106,12 +138,16 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         var mount = mounts.LastOrDefault(entry => entry.MountPoint == mountPoint);
         if (mount is not null && mount.DeviceNumber != device.DeviceNumber)
         {
-            return new Observation.Unknown($"{mount.Source} ({mount.Type}) is mounted at {mountPoint}, not {name}; unmount it, or correct device or mount_point");
+            return new Observation.Unknown(
+                $"{mount.Source} ({mount.Type}) is mounted at {mountPoint}, not {name}; unmount it, or correct device or mount_point"
+            );
         }
 
         if (mount is null && mounts.FirstOrDefault(entry => entry.DeviceNumber == device.DeviceNumber) is { } elsewhere)
         {
-            return new Observation.Unknown($"{name} is mounted at {elsewhere.MountPoint}, not at {mountPoint}; unmount it there, or correct mount_point");
+            return new Observation.Unknown(
+                $"{name} is mounted at {elsewhere.MountPoint}, not at {mountPoint}; unmount it there, or correct mount_point"
+            );
         }
 
         var mark = snapshot.Get(Mark(resource))?.Text ?? "";
@@ -131,11 +167,16 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         {
             if (device.Signatures.Count > 0 || !device.FirstMebibyteIsZero)
             {
-                return new Observation.Unknown($"{name} holds {Content(device)}; kbr formats only an empty device: name another one, or empty it yourself ('wipefs -a' and zeroes over its first MiB)");
+                return new Observation.Unknown(
+                    $"{name} holds {Content(device)}; kbr formats only an empty device: name another one, or empty it "
+                        + $"yourself ('wipefs -a' and zeroes over its first MiB)"
+                );
             }
 
             return lines.FirstOrDefault(line => !line.IsOurs) is { } foreign
-                ? new Observation.Unknown($"{_fstab} already mounts {foreign.Source} at {mountPoint}; remove that line, or correct mount_point")
+                ? new Observation.Unknown(
+                    $"{_fstab} already mounts {foreign.Source} at {mountPoint}; remove that line, or correct mount_point"
+                )
                 : new Observation.Absent("the device is empty: it will be formatted") { IsBlank = true };
         }
         else if (mount is null && label == Label(resource) && lines.Count == 0)
@@ -148,13 +189,18 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         }
 
         var wanted = resource.Spec.String("mount_options");
-        return new Observation.Present(Comparable.None
-            .Add("file_system", new(type))
-            .Add("label", new(label.Length > 0 ? label : None))
-            .Add("mounted", new(mount is null ? "false" : "true"))
-            // A volume that is not mounted has no options that could differ.
-            .Add("mount_options", new(string.Join(',', mount is null ? MountOptions.Effective(wanted) : MountOptions.Observed(wanted, mount.Options))))
-            .Add("fstab", new(Fstab.Describe(lines, device.Signatures.GetValueOrDefault("UUID")) ?? None)));
+        return new Observation.Present(
+            Comparable
+                .None.Add("file_system", new(type))
+                .Add("label", new(label.Length > 0 ? label : None))
+                .Add("mounted", new(mount is null ? "false" : "true"))
+                // A volume that is not mounted has no options that could differ.
+                .Add(
+                    "mount_options",
+                    new(string.Join(',', mount is null ? MountOptions.Effective(wanted) : MountOptions.Observed(wanted, mount.Options)))
+                )
+                .Add("fstab", new(Fstab.Describe(lines, device.Signatures.GetValueOrDefault("UUID")) ?? None))
+        );
     }
 
     /// <inheritdoc />
@@ -168,7 +214,11 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             parent={Script.Quote(PathRules.Parent(resource.Spec.String("mount_point")))}
             label={Script.Quote(Label(resource))}
             options={Script.Quote(options)}
-            remount={Script.Quote(change.Changed.Contains("mount_options") || change.Operation == ResourceOperation.Create ? MountOptions.Remount(options) : "")}
+            remount={Script.Quote(
+                change.Changed.Contains("mount_options") || change.Operation == ResourceOperation.Create
+                    ? MountOptions.Remount(options)
+                    : ""
+            )}
             fields={Script.Quote(Fstab.Line("", resource).TrimStart())}
             fstab={Script.Quote(_fstab)}
             state={Script.Quote(_state)}
@@ -180,13 +230,20 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             """;
         return change.Operation switch
         {
-            ResourceOperation.Create or ResourceOperation.Update => new Script(head + VolumeScripts.Common + VolumeScripts.Ensure) { Deadline = TimeSpan.FromMinutes(10) },
-            ResourceOperation.Delete => new Script(head + VolumeScripts.Common + VolumeScripts.Release) { Deadline = TimeSpan.FromMinutes(10) },
+            ResourceOperation.Create or ResourceOperation.Update => new Script(head + VolumeScripts.Common + VolumeScripts.Ensure)
+            {
+                Deadline = TimeSpan.FromMinutes(10),
+            },
+            ResourceOperation.Delete => new Script(head + VolumeScripts.Common + VolumeScripts.Release)
+            {
+                Deadline = TimeSpan.FromMinutes(10),
+            },
             _ => throw new InvalidOperationException("a volume is never replaced: its data would be lost"),
         };
     }
 
-    /// <summary>The label of the file system that kbr makes for a volume; by it kbr knows its own work again. An XFS label has at most 12 characters.</summary>
+    /// <summary>The label of the file system that kbr makes for a volume; by it kbr knows its own work again. An XFS label has at most 12
+    /// characters.</summary>
     public static string Label(Resource resource) =>
         "kbr-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(resource.Address.Name)).AsSpan(0, 4));
 

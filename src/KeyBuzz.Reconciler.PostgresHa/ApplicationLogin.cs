@@ -11,17 +11,24 @@ internal static class ApplicationLogin
     /// <param name="name">What the session is called in pg_stat_activity.</param>
     /// <param name="connectSeconds">How long the login may take.</param>
     /// <param name="commandSeconds">How long a statement may take.</param>
-    public static NpgsqlConnectionStringBuilder Settings(PostgresTopology topology, int port, string name, int connectSeconds, int commandSeconds) => new()
-    {
-        Host = "127.0.0.1",
-        Port = port,
-        Username = topology.Application.Name,
-        Password = topology.Application.Password.Reveal(),
-        Database = topology.ApplicationDatabase.Name,
-        SslMode = SslMode.Disable, // PgBouncer and HAProxy have no certificate; the way to the host is SSH
-        Pooling = false,
-        Timeout = connectSeconds,
-        CommandTimeout = commandSeconds,
-        ApplicationName = name,
-    };
+    public static NpgsqlConnectionStringBuilder Settings(
+        PostgresTopology topology,
+        int port,
+        string name,
+        int connectSeconds,
+        int commandSeconds
+    ) =>
+        new()
+        {
+            Host = "127.0.0.1",
+            Port = port,
+            Username = topology.Application.Name,
+            Password = topology.Application.Password.Reveal(),
+            Database = topology.ApplicationDatabase.Name,
+            SslMode = SslMode.Disable, // PgBouncer and HAProxy have no certificate; the way to the host is SSH
+            Pooling = false,
+            Timeout = connectSeconds,
+            CommandTimeout = commandSeconds,
+            ApplicationName = name,
+        };
 }

@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>Texts of configuration files that know which of their characters are secret: an interpolated string takes a <see cref="SecretText"/> as it is.</summary>
+/// <summary>Texts of configuration files that know which of their characters are secret: an interpolated string takes a
+/// <see cref="SecretText"/> as it is.</summary>
 internal static class ConfigText
 {
     /// <summary>The text of an interpolated string.</summary>
@@ -16,7 +17,10 @@ internal static class ConfigText
     public static string Quoted(string text) => "'" + text.Replace("'", "''", StringComparison.Ordinal) + "'";
 
     /// <summary>A secret in single quotes; what stands between them stays secret.</summary>
-    public static SecretText Quoted(SecretText text) => Of($"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "''", StringComparison.Ordinal) })])}'");
+    public static SecretText Quoted(SecretText text) =>
+        Of(
+            $"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "''", StringComparison.Ordinal) })])}'"
+        );
 
     /// <summary>A name in double quotes, as pg_hba.conf and userlist.txt read it: a quote in it is doubled.</summary>
     public static string InQuotes(string name) => "\"" + name.Replace("\"", "\"\"", StringComparison.Ordinal) + "\"";
@@ -34,8 +38,11 @@ internal static class ConfigText
     }
 
     /// <summary>Address and port as one word; an IPv6 address stands in brackets.</summary>
-    public static string Endpoint(string address, int port) => string.Create(
-        CultureInfo.InvariantCulture, $"{(address.Contains(':', StringComparison.Ordinal) ? $"[{address}]" : address)}:{port}");
+    public static string Endpoint(string address, int port) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{(address.Contains(':', StringComparison.Ordinal) ? $"[{address}]" : address)}:{port}"
+        );
 
     /// <summary>Collects what an interpolated string is made of.</summary>
     [InterpolatedStringHandler]

@@ -7,48 +7,70 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>Renders a proxy's haproxy.cfg (https://docs.haproxy.org/3.0/configuration.html).</summary>
 internal static class HaproxyFile
 {
-    /// <summary>Where sockets and server state are, in memory inside the container: a state that outlived the container would be old.</summary>
+    /// <summary>Where sockets and server state are, in memory inside the container: a state that outlived the container would be
+    /// old.</summary>
     public const string RunDirectory = "/run/haproxy";
 
     private const string State = RunDirectory + "/server-state";
     private const string MasterSocket = RunDirectory + "/master.sock";
 
     /// <summary>The container's command: a master that replaces its worker on request, in the foreground.</summary>
-    public static readonly IReadOnlyList<string> Command = ["haproxy", "-W", "-db", "-S", $"{MasterSocket},mode,600", "-f", PostgresTopology.HaproxyConfiguration];
+    public static readonly IReadOnlyList<string> Command =
+    [
+        "haproxy",
+        "-W",
+        "-db",
+        "-S",
+        $"{MasterSocket},mode,600",
+        "-f",
+        PostgresTopology.HaproxyConfiguration,
+    ];
 
-    /// <summary>The reload, run on the host. A new worker takes every server for up until it has checked it, so the old one's view is handed over first. The master answers
+    /// <summary>The reload, run on the host. A new worker takes every server for up until it has checked it, so the old one's view is
+    /// handed over first. The master answers
     /// when the new worker has taken over, or keeps the old one.</summary>
     public static string Reload(string container) =>
         $"said=$(docker exec {container} sh -c '"
-        + $"echo show servers state | socat -t 5 - UNIX-CONNECT:{PostgresTopology.HaproxyAdminSocket} > {State}.new && mv {State}.new {State} && "
+        + $"echo show servers state | socat -t 5 - UNIX-CONNECT:{PostgresTopology.HaproxyAdminSocket} > "
+        + $"{State}.new && mv {State}.new {State} && "
         + $"echo reload | socat -t 30 - UNIX-CONNECT:{MasterSocket}') && "
         + "case $said in Success=1*) ;; *) printf \"%s\\n\" \"$said\" >&2; exit 1 ;; esac";
 
     /// <summary>The check of a new file, in a container of its own.</summary>
     public static string Check(HaproxySettings settings) =>
-        $"docker run --rm --pull never --network none {HostResources.Confined} --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/check,readonly "
+        $"docker run --rm --pull never --network none {HostResources.Confined} --user "
+        + $"{settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname "
+        + $"\"$file\")\",target=/check,readonly "
         + $"--entrypoint haproxy {settings.Image} -c -f \"/check/$(basename \"$file\")\"";
 
-    public static SecretText Render(PostgresTopology topology, Host proxy) => ConfigText.Join([SecretText.Plain(Text(topology, proxy)), StatisticsLogin(topology.Haproxy)]);
+    public static SecretText Render(PostgresTopology topology, Host proxy) =>
+        ConfigText.Join([SecretText.Plain(Text(topology, proxy)), StatisticsLogin(topology.Haproxy)]);
 
     // The end of the front end of the statistics. On loopback, where kbr asks, none is wanted.
-    private static SecretText StatisticsLogin(HaproxySettings settings) => settings.StatisticsLogin is not { } login ? SecretText.Plain("") : ConfigText.Of(
-        $"""
-            http-request auth realm statistics unless {Brace("dst 127.0.0.1")} or {Brace("http_auth(statistics)")}
+    private static SecretText StatisticsLogin(HaproxySettings settings) =>
+        settings.StatisticsLogin is not { } login
+            ? SecretText.Plain("")
+            : ConfigText.Of(
+                $"""
+                    http-request auth realm statistics unless {Brace("dst 127.0.0.1")} or {Brace("http_auth(statistics)")}
 
-        userlist statistics
-            user {login.Name} insecure-password {Word(login.Password)}
+                userlist statistics
+                    user {login.Name} insecure-password {Word(login.Password)}
 
-        """);
+                """
+            );
 
     // A word of HAProxy's: nothing is special between single quotes, and a quote stands between two of them.
     private static SecretText Word(SecretText text) =>
-        ConfigText.Of($"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "'\\''", StringComparison.Ordinal) })])}'");
+        ConfigText.Of(
+            $"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "'\\''", StringComparison.Ordinal) })])}'"
+        );
 
     private static string Text(PostgresTopology topology, Host proxy)
     {
         var settings = topology.Haproxy;
-        return string.Create(CultureInfo.InvariantCulture,
+        return string.Create(
+            CultureInfo.InvariantCulture,
             $"""
             # Written by kbr for {proxy.Name}; a change by hand is drift.
             global
@@ -77,7 +99,9 @@ internal static class HaproxyFile
                 timeout server {Time(settings.ServerTimeout ?? settings.IdleTimeout)}
             {Timeouts(settings)}    retries {settings.Retries}
                 load-server-state-from-file global
-                default-server inter {Time(settings.Inter)} fastinter {Time(settings.FastInter)} downinter {Time(settings.DownInter)} fall {settings.Fall} rise {settings.Rise}
+                default-server inter {Time(settings.Inter)} fastinter {Time(settings.FastInter)} downinter {Time(
+                settings.DownInter
+            )} fall {settings.Fall} rise {settings.Rise}
 
             frontend postgres
                 bind {ConfigText.Endpoint(proxy.Address, settings.Port)}
@@ -90,9 +114,15 @@ internal static class HaproxyFile
                 option httpchk
                 http-check send meth OPTIONS uri /primary
                 http-check expect status 200
-            {MarkedDown(settings.EndsSessions)}    # There is nobody else to try. A session that waits to try again while its server is marked down is never ended by HAProxy 3.0.
+            {MarkedDown(
+                settings.EndsSessions
+            )}    # There is nobody else to try. A session that waits to try again while its server is marked down is never ended by HAProxy 3.0.
                 retries 0
-            {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
+            {Lines(
+                topology.Members.Select(member =>
+                    $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"
+                )
+            )}
 
             frontend pooled
                 bind {ConfigText.Endpoint(proxy.Address, settings.PooledPort)}
@@ -102,7 +132,9 @@ internal static class HaproxyFile
                 balance roundrobin
                 # One that has just gone is not up any more only after a check: the second attempt goes to another one.
                 option redispatch
-            {Lines(topology.Proxies.Select(other => $"server {other.Name} {ConfigText.Endpoint(other.Address, topology.PgBouncer.Port)} check"))}
+            {Lines(
+                topology.Proxies.Select(other => $"server {other.Name} {ConfigText.Endpoint(other.Address, topology.PgBouncer.Port)} check")
+            )}
 
             {Reads(topology, proxy)}frontend statistics
                 # On loopback too, where kbr asks.
@@ -116,38 +148,52 @@ internal static class HaproxyFile
                 stats uri /stats
                 stats refresh 10s
 
-            """);
+            """
+        );
     }
 
-    private static string Reads(PostgresTopology topology, Host proxy) => topology.Haproxy.ReadPort is not { } port ? "" : string.Create(CultureInfo.InvariantCulture,
-        $"""
-        frontend reads
-            bind {ConfigText.Endpoint(proxy.Address, port)}
-            default_backend {PostgresTopology.HaproxyReadBackend}
+    private static string Reads(PostgresTopology topology, Host proxy) =>
+        topology.Haproxy.ReadPort is not { } port
+            ? ""
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"""
+                frontend reads
+                    bind {ConfigText.Endpoint(proxy.Address, port)}
+                    default_backend {PostgresTopology.HaproxyReadBackend}
 
-        # Patroni answers 200 on a replica that is no further behind. {(topology.Haproxy.EndsReads ? "Nobody stays on one that falls behind, or that has begun to lead." : Kept)}
-        backend {PostgresTopology.HaproxyReadBackend}
-            balance leastconn
-            option httpchk
-            http-check send meth OPTIONS uri /replica?lag={topology.Haproxy.ReadMaxLag}
-            http-check expect status 200
-        {MarkedDown(topology.Haproxy.EndsReads)}    retries 0
-        {Lines(topology.Members.Select(member => $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"))}
+                # Patroni answers 200 on a replica that is no further behind. {(
+                    topology.Haproxy.EndsReads ? "Nobody stays on one that falls behind, or that has begun to lead." : Kept
+                )}
+                backend {PostgresTopology.HaproxyReadBackend}
+                    balance leastconn
+                    option httpchk
+                    http-check send meth OPTIONS uri /replica?lag={topology.Haproxy.ReadMaxLag}
+                    http-check expect status 200
+                {MarkedDown(topology.Haproxy.EndsReads)}    retries 0
+                {Lines(
+                    topology.Members.Select(member =>
+                        $"server {member.Name} {ConfigText.Endpoint(member.Address, topology.Ports.Postgres)} check port {topology.Ports.Rest}"
+                    )
+                )}
 
 
-        """);
+                """
+            );
 
     private const string Kept = "Sessions stay on a server that is marked down.";
 
     private static string MarkedDown(bool endsSessions) => endsSessions ? "    default-server on-marked-down shutdown-sessions\n" : "";
 
-    private static string Timeouts(HaproxySettings settings) => string.Concat(settings.Timeouts.Select(timeout => $"    timeout {timeout.Key} {Time(timeout.Value)}\n"));
+    private static string Timeouts(HaproxySettings settings) =>
+        string.Concat(settings.Timeouts.Select(timeout => $"    timeout {timeout.Key} {Time(timeout.Value)}\n"));
 
     private static string Brace(string condition) => "{ " + condition + " }";
 
     private static string Lines(IEnumerable<string> lines) => string.Join('\n', lines.Select(line => "    " + line));
 
-    private static string Time(TimeSpan time) => time.Milliseconds == 0
-        ? string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalSeconds}s")
-        : string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalMilliseconds}ms");
+    private static string Time(TimeSpan time) =>
+        time.Milliseconds == 0
+            ? string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalSeconds}s")
+            : string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalMilliseconds}ms");
 }

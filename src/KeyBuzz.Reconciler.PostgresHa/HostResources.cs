@@ -9,7 +9,13 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>What stands on each host: volume, directories, files, images, containers and units.</summary>
-internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Host> others, RoleVerifier verifier, ResourceFactory factory, SectionReader section)
+internal sealed class HostResources(
+    PostgresTopology topology,
+    ImmutableArray<Host> others,
+    RoleVerifier verifier,
+    ResourceFactory factory,
+    SectionReader section
+)
 {
     // HAProxy waits for its sessions to end, and those of PgBouncer's pools never do; PgBouncer waits for transactions, which do.
     private static readonly TimeSpan s_haproxyStopTimeout = TimeSpan.FromSeconds(10);
@@ -22,7 +28,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
     private static readonly IReadOnlyList<string> s_securityOptions = ResourceFactory.List("no-new-privileges");
 
     /// <summary>The containers of this section, each with a unit of its name.</summary>
-    public static ImmutableArray<string> Containers { get; } = [PostgresTopology.PatroniContainer, PostgresTopology.HaproxyContainer, PostgresTopology.PgBouncerContainer];
+    public static ImmutableArray<string> Containers { get; } =
+    [PostgresTopology.PatroniContainer, PostgresTopology.HaproxyContainer, PostgresTopology.PgBouncerContainer];
 
     /// <summary>The unit of a container, with those of the drop-ins that are its own.</summary>
     public static UnitDefinition UnitOf(string container, ImmutableArray<string> dropIns)
@@ -31,8 +38,10 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         return unit with { AllowedDropIns = [.. dropIns.Where(unit.CanHave)] };
     }
 
-    /// <summary>What ran a member on a host that is none any more. It is stopped, and RAFT forgets it, before the others and the proxies are told.</summary>
-    public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) => [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
+    /// <summary>What ran a member on a host that is none any more. It is stopped, and RAFT forgets it, before the others and the proxies
+    /// are told.</summary>
+    public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) =>
+        [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
 
     public IEnumerable<Resource> OfMember(Host member)
     {
@@ -43,45 +52,114 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var volume = topology.Volume;
         yield return Base(member);
         yield return factory.Make(
-            "volume", "postgres", member.Name, section.Place("volume"),
-            ("device", volume.Devices[member.Name]), ("mount_point", volume.MountPoint), ("mount_options", volume.MountOptions)) with
-        { PreventDestroy = volume.PreventDestroy };
+            "volume",
+            "postgres",
+            member.Name,
+            section.Place("volume"),
+            ("device", volume.Devices[member.Name]),
+            ("mount_point", volume.MountPoint),
+            ("mount_options", volume.MountOptions)
+        ) with
+        {
+            PreventDestroy = volume.PreventDestroy,
+        };
         // Not inside of a data directory that is at the root of the volume: it is set aside first.
         ImmutableArray<Address> data = [new Address("directory", "postgres-data", member.Name)];
-        yield return Data("postgres-raft", directories.Raft, "0700") with { After = data };
-        yield return Data("postgres-archive", directories.Archive, "0750") with { After = data };
+        yield return Data("postgres-raft", directories.Raft, "0700") with
+        {
+            After = data,
+        };
+        yield return Data("postgres-archive", directories.Archive, "0750") with
+        {
+            After = data,
+        };
         yield return factory.Make(
-            "directory", "patroni", member.Name, at, ("path", directories.Configuration), ("owner", owner), ("group", group), ("mode", "0700"));
+            "directory",
+            "patroni",
+            member.Name,
+            at,
+            ("path", directories.Configuration),
+            ("owner", owner),
+            ("group", group),
+            ("mode", "0700")
+        );
 
         var image = factory.Make("image", "patroni", member.Name, section.Place("image"), ("reference", topology.Image));
         yield return image;
         var (text, tag) = PatroniFile.Render(topology, verifier, member);
         var file = factory.Make(
-            "config_file", "patroni", member.Name, at,
-            ("path", directories.Configuration + "/patroni.yml"), ("content", text), ("owner", owner), ("group", group), ("mode", "0600"),
-            ("validate", CheckImage()), ("reload", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Command)), ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
-            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))), ("confirm_timeout", PatroniReload.Timeout(topology))) with
-        { Requires = [image.Address], AfterRemovalOf = FormerMembers(others) };
+            "config_file",
+            "patroni",
+            member.Name,
+            at,
+            ("path", directories.Configuration + "/patroni.yml"),
+            ("content", text),
+            ("owner", owner),
+            ("group", group),
+            ("mode", "0600"),
+            ("validate", CheckImage()),
+            ("reload", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Command)),
+            ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
+            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))),
+            ("confirm_timeout", PatroniReload.Timeout(topology))
+        ) with
+        {
+            Requires = [image.Address],
+            AfterRemovalOf = FormerMembers(others),
+        };
         yield return file;
         var guard = factory.Make(
-            "config_file", "patroni-raft-guard", member.Name, at,
-            ("path", $"{directories.Configuration}/{RaftGuard.FileName}"), ("content", SecretText.Plain(RaftGuard.Module)), ("owner", owner), ("group", group), ("mode", "0600"));
+            "config_file",
+            "patroni-raft-guard",
+            member.Name,
+            at,
+            ("path", $"{directories.Configuration}/{RaftGuard.FileName}"),
+            ("content", SecretText.Plain(RaftGuard.Module)),
+            ("owner", owner),
+            ("group", group),
+            ("mode", "0600")
+        );
         yield return guard;
         var unit = Unit(PostgresTopology.PatroniContainer);
-        // An installation by hand often has its data at the root of what the container mounts, where Patroni cannot rename it: the member makes it anew in its turn, from the leader. Its turn
+        // An installation by hand often has its data at the root of what the container mounts, where Patroni cannot rename it: the member
+        // makes it anew in its turn, from the leader. Its turn
         // begins when all that it needs is there.
-        yield return Data("postgres-data", directories.Data, "0700", ("set_aside_with", "PG_VERSION"), ("set_aside_root", volume.MountPoint),
-            ("set_aside_keeps", ResourceFactory.List(new[] { directories.Raft, directories.Archive }.Select(path => path[(path.LastIndexOf('/') + 1)..]))), ("used_by", PostgresTopology.PatroniContainer), ("supervised_by", unit)) with
-        { Group = topology.Scope, After = [image.Address, file.Address, guard.Address] };
+        yield return Data(
+            "postgres-data",
+            directories.Data,
+            "0700",
+            ("set_aside_with", "PG_VERSION"),
+            ("set_aside_root", volume.MountPoint),
+            (
+                "set_aside_keeps",
+                ResourceFactory.List(new[] { directories.Raft, directories.Archive }.Select(path => path[(path.LastIndexOf('/') + 1)..]))
+            ),
+            ("used_by", PostgresTopology.PatroniContainer),
+            ("supervised_by", unit)
+        ) with
+        {
+            Group = topology.Scope,
+            After = [image.Address, file.Address, guard.Address],
+        };
         var container = factory.Make(
-            "container", PostgresTopology.PatroniContainer, member.Name, at,
+            "container",
+            PostgresTopology.PatroniContainer,
+            member.Name,
+            at,
             ("image", topology.Image),
             ("validate", CheckImage()),
             ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
             ("environment", ResourceFactory.Map(("PYTHONPATH", "/etc/patroni"))),
             ("user", $"{owner}:{group}"),
-            ("mounts", ResourceFactory.List(
-                $"{directories.Configuration}:/etc/patroni:ro", Same(directories.Data), Same(directories.Raft), Same(directories.Archive))),
+            (
+                "mounts",
+                ResourceFactory.List(
+                    $"{directories.Configuration}:/etc/patroni:ro",
+                    Same(directories.Data),
+                    Same(directories.Raft),
+                    Same(directories.Archive)
+                )
+            ),
             ("shm_size", topology.SharedMemory),
             ("stop_timeout", (long)topology.StopTimeout.TotalSeconds),
             ("supervised_by", unit),
@@ -90,30 +168,78 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             // Patroni reads these only when it starts, so another value has to be another container.
             ("read_only", topology.ReadOnly),
             // Where the image has them, so that they are as writable as they are there without a read-only root.
-            ("tmpfs", ResourceFactory.List("/tmp:mode=1777,size=256m", $"{PostgresTopology.PostgresSocketDirectory}:uid={owner},gid={group},mode=0775")),
+            (
+                "tmpfs",
+                ResourceFactory.List(
+                    "/tmp:mode=1777,size=256m",
+                    $"{PostgresTopology.PostgresSocketDirectory}:uid={owner},gid={group},mode=0775"
+                )
+            ),
             ("cap_drop", s_droppedCapabilities),
             ("security_opt", s_securityOptions),
-            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint([
-                // Patroni's own namespace is left out: what was started before there was a choice has the same settings.
-                .. topology.Namespace == ClusterIdentity.DefaultNamespace ? [] : new[] { topology.Namespace },
-                topology.Scope, member.Name, ConfigText.Endpoint(member.Address, topology.Ports.Raft), directories.Raft, directories.DataDirectory,
-                topology.RaftPassword?.Reveal() ?? "", "bind_addr " + ConfigText.Endpoint(member.Address, topology.Ports.Raft), RaftGuard.Module])),
-                // By it a roll-out knows who hears whom.
-                (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))))) with
-        { Requires = [file.Address, guard.Address], Group = topology.Scope };
+            (
+                "labels",
+                ResourceFactory.Map(
+                    (
+                        "kbr.start-settings",
+                        verifier.Fingerprint([
+                            // Patroni's own namespace is left out: what was started before there was a choice has the same settings.
+                            .. topology.Namespace == ClusterIdentity.DefaultNamespace ? [] : new[] { topology.Namespace },
+                            topology.Scope,
+                            member.Name,
+                            ConfigText.Endpoint(member.Address, topology.Ports.Raft),
+                            directories.Raft,
+                            directories.DataDirectory,
+                            topology.RaftPassword?.Reveal() ?? "",
+                            "bind_addr " + ConfigText.Endpoint(member.Address, topology.Ports.Raft),
+                            RaftGuard.Module,
+                        ])
+                    ),
+                    // By it a roll-out knows who hears whom.
+                    (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))
+                )
+            )
+        ) with
+        {
+            Requires = [file.Address, guard.Address],
+            Group = topology.Scope,
+        };
         yield return container;
         yield return factory.Make(
-            "systemd_unit", PostgresTopology.PatroniContainer, member.Name, at,
+            "systemd_unit",
+            PostgresTopology.PatroniContainer,
+            member.Name,
+            at,
             ("container", PostgresTopology.PatroniContainer),
             ("drop_ins", DropIns(PostgresTopology.PatroniContainer)),
-            ("content", SecretText.Plain(ContainerUnit.Render(
-                $"PostgreSQL and Patroni of {topology.Scope}", PostgresTopology.PatroniContainer, topology.StopTimeout, volume.MountPoint)))) with
-        { Group = topology.Scope };
+            (
+                "content",
+                SecretText.Plain(
+                    ContainerUnit.Render(
+                        $"PostgreSQL and Patroni of {topology.Scope}",
+                        PostgresTopology.PatroniContainer,
+                        topology.StopTimeout,
+                        volume.MountPoint
+                    )
+                )
+            )
+        ) with
+        {
+            Group = topology.Scope,
+        };
 
         // Who protects the volume means what lies on it, and the volume requires nothing of that.
-        Resource Data(string name, string path, string mode, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
-            "directory", name, member.Name, section.Place(volume.PreventDestroy ? "volume" : "directories"), [("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true), .. attributes]) with
-        { PreventDestroy = volume.PreventDestroy };
+        Resource Data(string name, string path, string mode, params ReadOnlySpan<(string, object?)> attributes) =>
+            factory.Make(
+                "directory",
+                name,
+                member.Name,
+                section.Place(volume.PreventDestroy ? "volume" : "directories"),
+                [("path", path), ("owner", owner), ("group", group), ("mode", mode), ("data", true), .. attributes]
+            ) with
+            {
+                PreventDestroy = volume.PreventDestroy,
+            };
     }
 
     public IEnumerable<Resource> OfProxy(Host proxy)
@@ -121,16 +247,17 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         yield return Base(proxy);
         foreach (var resource in Haproxy(proxy).Concat(PgBouncer(proxy)))
         {
-            // When the members' roll-out has failed, a proxy keeps its files: with them applications still reach whoever serves. What starts it waits for nothing on other hosts.
+            // When the members' roll-out has failed, a proxy keeps its files: with them applications still reach whoever serves. What
+            // starts it waits for nothing on other hosts.
             yield return resource.Address.Type == "config_file" ? resource with { After = [.. resource.After, .. Members] } : resource;
         }
     }
 
     private IEnumerable<Address> Members =>
-    [
-        .. topology.Members.Select(member => new Address("container", PostgresTopology.PatroniContainer, member.Name)),
-        .. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name)),
-    ];
+        [
+            .. topology.Members.Select(member => new Address("container", PostgresTopology.PatroniContainer, member.Name)),
+            .. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name)),
+        ];
 
     private IEnumerable<Resource> Haproxy(Host proxy)
     {
@@ -141,16 +268,31 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var image = factory.Make("image", "haproxy", proxy.Name, at, ("reference", settings.Image));
         yield return image;
         var file = factory.Make(
-            "config_file", "haproxy", proxy.Name, at,
-            ("path", directory + "/haproxy.cfg"), ("content", HaproxyFile.Render(topology, proxy)),
+            "config_file",
+            "haproxy",
+            proxy.Name,
+            at,
+            ("path", directory + "/haproxy.cfg"),
+            ("content", HaproxyFile.Render(topology, proxy)),
             // With a password in it, it is HAProxy's alone.
-            ("owner", settings.StatisticsLogin is null ? null : Text(settings.Uid)), ("group", settings.StatisticsLogin is null ? null : Text(settings.Gid)),
+            ("owner", settings.StatisticsLogin is null ? null : Text(settings.Uid)),
+            ("group", settings.StatisticsLogin is null ? null : Text(settings.Gid)),
             ("mode", settings.StatisticsLogin is null ? null : "0600"),
-            ("validate", HaproxyFile.Check(settings)), ("reload", OfOurs(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))), ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")) with
-        { Requires = [image.Address], After = SameOnProxyBefore(proxy, "haproxy"), AfterRemovalOf = FormerMembers(others) };
+            ("validate", HaproxyFile.Check(settings)),
+            ("reload", OfOurs(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))),
+            ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")
+        ) with
+        {
+            Requires = [image.Address],
+            After = SameOnProxyBefore(proxy, "haproxy"),
+            AfterRemovalOf = FormerMembers(others),
+        };
         yield return file;
         yield return factory.Make(
-            "container", PostgresTopology.HaproxyContainer, proxy.Name, at,
+            "container",
+            PostgresTopology.HaproxyContainer,
+            proxy.Name,
+            at,
             ("image", settings.Image),
             ("command", HaproxyFile.Command),
             ("user", $"{settings.Uid}:{settings.Gid}"),
@@ -163,9 +305,21 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("ulimits", Files((2 * settings.MaxConnections) + 200)),
             ("stop_timeout", (long)s_haproxyStopTimeout.TotalSeconds),
             ("supervised_by", Unit(PostgresTopology.HaproxyContainer)),
-            ("ports", Ports([settings.Port, settings.PooledPort, settings.StatsPort, .. settings.ReadPort is { } reads ? [reads] : Array.Empty<int>()])),
-            ("log_options", LogRotation())) with
-        { Requires = [file.Address], Group = topology.ProxyGroup };
+            (
+                "ports",
+                Ports([
+                    settings.Port,
+                    settings.PooledPort,
+                    settings.StatsPort,
+                    .. settings.ReadPort is { } reads ? [reads] : Array.Empty<int>(),
+                ])
+            ),
+            ("log_options", LogRotation())
+        ) with
+        {
+            Requires = [file.Address],
+            Group = topology.ProxyGroup,
+        };
         yield return Supervisor(proxy, PostgresTopology.HaproxyContainer, $"HAProxy of {topology.Scope}", s_haproxyStopTimeout, "haproxy");
     }
 
@@ -176,20 +330,53 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
         var directory = topology.BaseDirectory + "/pgbouncer";
         var owner = Text(settings.Uid);
         var group = Text(settings.Gid);
-        yield return factory.Make("directory", "pgbouncer", proxy.Name, at, ("path", directory), ("owner", owner), ("group", group), ("mode", "0700"));
+        yield return factory.Make(
+            "directory",
+            "pgbouncer",
+            proxy.Name,
+            at,
+            ("path", directory),
+            ("owner", owner),
+            ("group", group),
+            ("mode", "0700")
+        );
         var image = factory.Make("image", "pgbouncer", proxy.Name, at, ("reference", settings.Image));
         yield return image;
-        var file = File("pgbouncer", "pgbouncer.ini", SecretText.Plain(PgBouncerFiles.Render(topology, proxy)), ("validate", PgBouncerFiles.Check(settings))) with
-        { Requires = [image.Address] };
+        var file = File(
+            "pgbouncer",
+            "pgbouncer.ini",
+            SecretText.Plain(PgBouncerFiles.Render(topology, proxy)),
+            ("validate", PgBouncerFiles.Check(settings))
+        ) with
+        {
+            Requires = [image.Address],
+        };
         // PostgreSQL has a new password first: the other way round PgBouncer could open no connection for those who are there already.
         var users = File(
-            "pgbouncer-users", "userlist.txt", PgBouncerFiles.RenderUserList(topology, verifier),
-            ("reload_confirm", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Confirm(PostgresTopology.PgBouncerContainer, proxy, settings))), ("confirm_input", PgBouncerFiles.Logins(topology)));
-        users = users with { After = [.. users.After, .. topology.PooledUsers.Select(user => new Address("role", Address.NameOf(user.Name), topology.Scope))] };
+            "pgbouncer-users",
+            "userlist.txt",
+            PgBouncerFiles.RenderUserList(topology, verifier),
+            (
+                "reload_confirm",
+                OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Confirm(PostgresTopology.PgBouncerContainer, proxy, settings))
+            ),
+            ("confirm_input", PgBouncerFiles.Logins(topology))
+        );
+        users = users with
+        {
+            After =
+            [
+                .. users.After,
+                .. topology.PooledUsers.Select(user => new Address("role", Address.NameOf(user.Name), topology.Scope)),
+            ],
+        };
         yield return file;
         yield return users;
         yield return factory.Make(
-            "container", PostgresTopology.PgBouncerContainer, proxy.Name, at,
+            "container",
+            PostgresTopology.PgBouncerContainer,
+            proxy.Name,
+            at,
             ("image", settings.Image),
             ("command", ResourceFactory.List("pgbouncer", PgBouncerFiles.Path)),
             ("user", $"{owner}:{group}"),
@@ -204,39 +391,90 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
             ("ports", Ports(settings.Port)),
             ("log_options", LogRotation()),
             // What it binds, it binds when it starts.
-            ("labels", ResourceFactory.Map(("kbr.start-settings", verifier.Fingerprint(
-                [ConfigText.Endpoint(proxy.Address, settings.Port), .. settings.Settings.Where(pair => PgBouncerNames.NeedRestart.Contains(pair.Key)).Select(pair => $"{pair.Key}={pair.Value}")]))))) with
-        { Requires = [file.Address, users.Address], Group = topology.ProxyGroup };
-        yield return Supervisor(proxy, PostgresTopology.PgBouncerContainer, $"PgBouncer of {topology.Scope}", s_pgbouncerStopTimeout, "pgbouncer");
+            (
+                "labels",
+                ResourceFactory.Map(
+                    (
+                        "kbr.start-settings",
+                        verifier.Fingerprint([
+                            ConfigText.Endpoint(proxy.Address, settings.Port),
+                            .. settings
+                                .Settings.Where(pair => PgBouncerNames.NeedRestart.Contains(pair.Key))
+                                .Select(pair => $"{pair.Key}={pair.Value}"),
+                        ])
+                    )
+                )
+            )
+        ) with
+        {
+            Requires = [file.Address, users.Address],
+            Group = topology.ProxyGroup,
+        };
+        yield return Supervisor(
+            proxy,
+            PostgresTopology.PgBouncerContainer,
+            $"PgBouncer of {topology.Scope}",
+            s_pgbouncerStopTimeout,
+            "pgbouncer"
+        );
 
-        Resource File(string name, string fileName, SecretText content, params ReadOnlySpan<(string, object?)> attributes) => factory.Make(
-            "config_file", name, proxy.Name, at,
-            [
-                ("path", $"{directory}/{fileName}"), ("content", content), ("owner", owner), ("group", group), ("mode", "0600"),
-                ("reload", OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))), ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}"), .. attributes,
-            ]) with
-        { After = SameOnProxyBefore(proxy, name) };
+        Resource File(string name, string fileName, SecretText content, params ReadOnlySpan<(string, object?)> attributes) =>
+            factory.Make(
+                "config_file",
+                name,
+                proxy.Name,
+                at,
+                [
+                    ("path", $"{directory}/{fileName}"),
+                    ("content", content),
+                    ("owner", owner),
+                    ("group", group),
+                    ("mode", "0600"),
+                    (
+                        "reload",
+                        OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))
+                    ),
+                    ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}"),
+                    .. attributes,
+                ]
+            ) with
+            {
+                After = SameOnProxyBefore(proxy, name),
+            };
     }
 
-    private Resource Base(Host host) => factory.Make("directory", "base", host.Name, section.Place("directory"), ("path", topology.BaseDirectory));
+    private Resource Base(Host host) =>
+        factory.Make("directory", "base", host.Name, section.Place("directory"), ("path", topology.BaseDirectory));
 
-    private Resource Supervisor(Host host, string container, string description, TimeSpan stopTimeout, string key) => factory.Make(
-        "systemd_unit", container, host.Name, section.Place(key),
-        ("container", container), ("drop_ins", DropIns(container)), ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null)))) with
-    { Group = topology.ProxyGroup };
+    private Resource Supervisor(Host host, string container, string description, TimeSpan stopTimeout, string key) =>
+        factory.Make(
+            "systemd_unit",
+            container,
+            host.Name,
+            section.Place(key),
+            ("container", container),
+            ("drop_ins", DropIns(container)),
+            ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null)))
+        ) with
+        {
+            Group = topology.ProxyGroup,
+        };
 
     // A file that one proxy cannot be reloaded with does not reach the next.
     private ImmutableArray<Address> SameOnProxyBefore(Host proxy, string name) =>
         topology.Proxies.IndexOf(proxy) is var at and > 0 ? [new Address("config_file", name, topology.Proxies[at - 1].Name)] : [];
 
-    // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before data is set aside, with the container whenever
+    // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before
+    // data is set aside, with the container whenever
     // the image is another.
     private string CheckImage()
     {
         var script =
             $"u=$(id -u postgres):$(id -g postgres); v=$(postgres --version); "
-            + $"[ \"$u\" = {topology.Uid}:{topology.Gid} ] || {{ echo \"the image runs PostgreSQL as $u, and cluster.yaml says uid {topology.Uid} and gid {topology.Gid}\" >&2; exit 1; }}; "
-            + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
+            + $"[ \"$u\" = {topology.Uid}:{topology.Gid} ] || {{ echo \"the image runs PostgreSQL as $u, and "
+            + $"cluster.yaml says uid {topology.Uid} and gid {topology.Gid}\" >&2; exit 1; }}; "
+            + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, "
+            + $"and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
         return $"docker run --rm --pull never --network none {Confined} --entrypoint sh {topology.Image} -c {Script.Quote(script)}";
     }
 
@@ -255,7 +493,8 @@ internal sealed class HostResources(PostgresTopology topology, ImmutableArray<Ho
 
     private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 
-    private static IReadOnlyList<string> Ports(params IEnumerable<int> ports) => [.. ports.Select(port => string.Create(CultureInfo.InvariantCulture, $"tcp/{port}"))];
+    private static IReadOnlyList<string> Ports(params IEnumerable<int> ports) =>
+        [.. ports.Select(port => string.Create(CultureInfo.InvariantCulture, $"tcp/{port}"))];
 
     private static IReadOnlyDictionary<string, string> LogRotation() => ResourceFactory.Map(("max-size", "20m"), ("max-file", "5"));
 

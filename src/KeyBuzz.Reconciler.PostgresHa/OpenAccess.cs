@@ -9,12 +9,15 @@ public static class OpenAccess
         ArgumentNullException.ThrowIfNull(topology);
         if (topology.SuperuserLogin == SuperuserLogin.Proxies)
         {
-            yield return $"Open: superuser {topology.Superuser.Name} logs in through the load balancer, on {topology.LoadBalancer.Port} and {topology.LoadBalancer.PooledPort} (superuser_login: members closes it)";
+            yield return $"Open: superuser {topology.Superuser.Name} logs in through the load balancer, on "
+                + $"{topology.LoadBalancer.Port} and {topology.LoadBalancer.PooledPort} (superuser_login: members "
+                + $"closes it)";
         }
 
         if (topology.Haproxy.StatisticsLogin is null)
         {
-            yield return $"Open: HAProxy's statistics, without a login, on port {topology.Haproxy.StatsPort} of each proxy (haproxy.stats_login sets one)";
+            yield return $"Open: HAProxy's statistics, without a login, on port {topology.Haproxy.StatsPort} of each proxy "
+                + $"(haproxy.stats_login sets one)";
         }
 
         if (!topology.Networks.IsEmpty)

@@ -15,17 +15,46 @@ internal sealed class ParameterSection(int version, Findings findings)
     // Anything else would be overwritten, ignored, or break the cluster.
     private static readonly FrozenDictionary<string, string> s_reserved = new (string Name, string Why)[]
     {
-        ("listen_addresses", Patroni), ("port", Patroni), ("cluster_name", Patroni), ("config_file", Patroni), ("hba_file", Patroni), ("ident_file", Patroni), ("data_directory", Patroni),
-        ("external_pid_file", Patroni), ("unix_socket_directories", Patroni), ("synchronous_standby_names", Patroni), ("primary_conninfo", Patroni), ("primary_slot_name", Patroni),
-        ("promote_trigger_file", Patroni), ("trigger_file", Patroni), ("standby_mode", Patroni), ("recovery_target_timeline", Patroni), ("include", Patroni), ("include_dir", Patroni),
-        ("include_if_exists", Patroni), ("restore_command", Replicas), ("archive_cleanup_command", Replicas), ("recovery_end_command", Replicas), ("recovery_min_apply_delay", Replicas),
-        ("recovery_target", Replicas), ("recovery_target_action", Replicas), ("recovery_target_inclusive", Replicas), ("recovery_target_lsn", Replicas), ("recovery_target_name", Replicas),
-        ("recovery_target_time", Replicas), ("recovery_target_xid", Replicas), ("pause_at_recovery_target", Replicas), ("transaction_isolation", Transaction), ("transaction_read_only", Transaction),
+        ("listen_addresses", Patroni),
+        ("port", Patroni),
+        ("cluster_name", Patroni),
+        ("config_file", Patroni),
+        ("hba_file", Patroni),
+        ("ident_file", Patroni),
+        ("data_directory", Patroni),
+        ("external_pid_file", Patroni),
+        ("unix_socket_directories", Patroni),
+        ("synchronous_standby_names", Patroni),
+        ("primary_conninfo", Patroni),
+        ("primary_slot_name", Patroni),
+        ("promote_trigger_file", Patroni),
+        ("trigger_file", Patroni),
+        ("standby_mode", Patroni),
+        ("recovery_target_timeline", Patroni),
+        ("include", Patroni),
+        ("include_dir", Patroni),
+        ("include_if_exists", Patroni),
+        ("restore_command", Replicas),
+        ("archive_cleanup_command", Replicas),
+        ("recovery_end_command", Replicas),
+        ("recovery_min_apply_delay", Replicas),
+        ("recovery_target", Replicas),
+        ("recovery_target_action", Replicas),
+        ("recovery_target_inclusive", Replicas),
+        ("recovery_target_lsn", Replicas),
+        ("recovery_target_name", Replicas),
+        ("recovery_target_time", Replicas),
+        ("recovery_target_xid", Replicas),
+        ("pause_at_recovery_target", Replicas),
+        ("transaction_isolation", Transaction),
+        ("transaction_read_only", Transaction),
         ("transaction_deferrable", Transaction),
     }.ToFrozenDictionary(pair => pair.Name, pair => pair.Why, StringComparer.Ordinal);
 
     // What Patroni starts PostgreSQL with; with less than this it takes its own default instead.
-    private static readonly FrozenDictionary<string, (double Least, string Shown)> s_least = new Dictionary<string, (double, string)>(StringComparer.Ordinal)
+    private static readonly FrozenDictionary<string, (double Least, string Shown)> s_least = new Dictionary<string, (double, string)>(
+        StringComparer.Ordinal
+    )
     {
         ["max_connections"] = (25, "25"),
         ["max_wal_senders"] = (3, "3"),
@@ -42,17 +71,31 @@ internal sealed class ParameterSection(int version, Findings findings)
     public (string Name, string Value)? Read(YamlScalar key, YamlNode value)
     {
         var name = key.Value.ToLowerInvariant();
-        if (name.Length == 0 || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '.') || char.IsAsciiDigit(name[0]))
+        if (
+            name.Length == 0
+            || !name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '.')
+            || char.IsAsciiDigit(name[0])
+        )
         {
             findings.Error($"{key.Kind} cannot be the name of a parameter", key.At, "letters, digits, '_' and '.' only, as in pg_settings");
         }
         else if (!_seen.TryAdd(name, key))
         {
-            findings.Error($"the parameter '{key.Value}' is there twice", key.At, $"'{_seen[name].Value}' is the same to PostgreSQL", "remove one of them");
+            findings.Error(
+                $"the parameter '{key.Value}' is there twice",
+                key.At,
+                $"'{_seen[name].Value}' is the same to PostgreSQL",
+                "remove one of them"
+            );
         }
         else if (s_reserved.TryGetValue(name, out var why))
         {
-            var instead = name switch { "synchronous_standby_names" => "; synchronous does it", "port" => "; ports.postgres sets it", _ => "" };
+            var instead = name switch
+            {
+                "synchronous_standby_names" => "; synchronous does it",
+                "port" => "; ports.postgres sets it",
+                _ => "",
+            };
             findings.Error($"the parameter '{name}' is not yours to set", key.At, why, "remove it" + instead);
         }
         else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
@@ -112,18 +155,33 @@ internal sealed class ParameterSection(int version, Findings findings)
         if (ParameterCatalog.Successor(name) is { } successor)
         {
             // Patroni reads the number of 16 MB segments so, too.
-            var remedy = name == "wal_keep_segments" && int.TryParse(value.Value, CultureInfo.InvariantCulture, out var segments)
-                ? string.Create(CultureInfo.InvariantCulture, $"set wal_keep_size: {segments * 16L}MB")
-                : successor.Length == 0 ? "remove it" : $"remove it; see {successor}";
+            var remedy =
+                name == "wal_keep_segments" && int.TryParse(value.Value, CultureInfo.InvariantCulture, out var segments)
+                    ? string.Create(CultureInfo.InvariantCulture, $"set wal_keep_size: {segments * 16L}MB")
+                : successor.Length == 0 ? "remove it"
+                : $"remove it; see {successor}";
             findings.Error(summary, key.At, "an earlier version had it", remedy);
         }
         else if (ParameterCatalog.FirstVersion(name) is { } first)
         {
-            findings.Error(summary, key.At, string.Create(CultureInfo.InvariantCulture, $"PostgreSQL {first} is the first that has it"), "remove it");
+            findings.Error(
+                summary,
+                key.At,
+                string.Create(CultureInfo.InvariantCulture, $"PostgreSQL {first} is the first that has it"),
+                "remove it"
+            );
         }
-        else if (ParameterCatalog.Extensions.FirstOrDefault(extension => name.StartsWith(extension + "_", StringComparison.Ordinal)) is { } extension)
+        else if (
+            ParameterCatalog.Extensions.FirstOrDefault(extension => name.StartsWith(extension + "_", StringComparison.Ordinal)) is
+            { } extension
+        )
         {
-            findings.Error(summary, key.At, $"the parameters of {extension} have a dot in their names", $"did you mean '{extension}.{name[(extension.Length + 1)..]}'?");
+            findings.Error(
+                summary,
+                key.At,
+                $"the parameters of {extension} have a dot in their names",
+                $"did you mean '{extension}.{name[(extension.Length + 1)..]}'?"
+            );
         }
         else
         {
@@ -131,11 +189,14 @@ internal sealed class ParameterSection(int version, Findings findings)
         }
     }
 
-    private static string? ByPatroni(string name, ParameterDefinition definition, string text) => name switch
-    {
-        "hot_standby" when ParameterValue.Truth(text) == false => "it starts every member with 'on'",
-        "wal_level" when string.Equals(text.Trim(), "minimal", StringComparison.OrdinalIgnoreCase) => "replicas need 'replica' or 'logical'",
-        _ when s_least.TryGetValue(name, out var least) && ParameterValue.Number(text, definition.Unit) < least.Least => $"below {least.Shown} it takes its own default",
-        _ => null,
-    };
+    private static string? ByPatroni(string name, ParameterDefinition definition, string text) =>
+        name switch
+        {
+            "hot_standby" when ParameterValue.Truth(text) == false => "it starts every member with 'on'",
+            "wal_level" when string.Equals(text.Trim(), "minimal", StringComparison.OrdinalIgnoreCase) =>
+                "replicas need 'replica' or 'logical'",
+            _ when s_least.TryGetValue(name, out var least) && ParameterValue.Number(text, definition.Unit) < least.Least =>
+                $"below {least.Shown} it takes its own default",
+            _ => null,
+        };
 }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>Renders a member's patroni.yml (https://patroni.readthedocs.io/en/latest/yaml_configuration.html). It holds what is the member's own;
+/// <summary>Renders a member's patroni.yml (https://patroni.readthedocs.io/en/latest/yaml_configuration.html). It holds what is the
+/// member's own;
 /// what all members share is Patroni's dynamic configuration.</summary>
 internal static class PatroniFile
 {
@@ -17,7 +18,8 @@ internal static class PatroniFile
 
     private const string Map = "kbr";
 
-    /// <summary>The file, and what stands for it in the tag <see cref="PatroniReload.Tag"/>, by which Patroni says that it has loaded it.</summary>
+    /// <summary>The file, and what stands for it in the tag <see cref="PatroniReload.Tag"/>, by which Patroni says that it has loaded
+    /// it.</summary>
     public static (SecretText Text, string Tag) Render(PostgresTopology topology, RoleVerifier verifier, Host member)
     {
         var text = Text(topology, member);
@@ -26,103 +28,125 @@ internal static class PatroniFile
     }
 
     // Its last section is the tags.
-    private static SecretText Text(PostgresTopology topology, Host member) => ConfigText.Of(
-        $"""
-        # Written by kbr for {member.Name}; a change by hand is drift.
-        scope: {topology.Scope}{Namespace(topology)}
-        name: {member.Name}
+    private static SecretText Text(PostgresTopology topology, Host member) =>
+        ConfigText.Of(
+            $"""
+            # Written by kbr for {member.Name}; a change by hand is drift.
+            scope: {topology.Scope}{Namespace(topology)}
+            name: {member.Name}
 
-        restapi:
-          # It takes one address: that where HAProxy and the other members ask, and kbr on the member itself.
-          listen: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
-          connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
-          authentication:
-            username: {Quoted(topology.Rest.Name)}
-            password: {ConfigText.Quoted(topology.Rest.Password)}
+            restapi:
+              # It takes one address: that where HAProxy and the other members ask, and kbr on the member itself.
+              listen: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
+              connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Rest))}
+              authentication:
+                username: {Quoted(topology.Rest.Name)}
+                password: {ConfigText.Quoted(topology.Rest.Password)}
 
-        raft:
-          data_dir: {Quoted(topology.Directories.Raft)}
-          self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
-          # Left out, it is every address.
-          bind_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
-          partner_addrs:{Partners(topology, member)}{RaftPassword(topology)}
-        {Bootstrap(topology, member)}
-        postgresql:
-          listen: {Quoted($"{member.Address},127.0.0.1:{topology.Ports.Postgres}")}
-          connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Postgres))}
-          data_dir: {Quoted(topology.Directories.DataDirectory)}
-          pgpass: /tmp/pgpass
-          use_unix_socket: true
-          authentication:
-            superuser:
-              username: {Quoted(topology.Superuser.Name)}
-              password: {ConfigText.Quoted(topology.Superuser.Password)}
-            replication:
-              username: {Quoted(topology.Replication.Name)}
-              password: {ConfigText.Quoted(topology.Replication.Password)}
-          parameters:
-            unix_socket_directories: {Quoted(PostgresTopology.PostgresSocketDirectory)}
-          pg_hba:{Lines(AccessRules(topology))}
-          pg_ident:
-            - {Quoted($"{Map} {SystemUser} {InAccessRule(topology.Superuser.Name)}")}
-          basebackup:
-            - max-rate: 100M
-            - checkpoint: fast
+            raft:
+              data_dir: {Quoted(topology.Directories.Raft)}
+              self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
+              # Left out, it is every address.
+              bind_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
+              partner_addrs:{Partners(topology, member)}{RaftPassword(topology)}
+            {Bootstrap(topology, member)}
+            postgresql:
+              listen: {Quoted($"{member.Address},127.0.0.1:{topology.Ports.Postgres}")}
+              connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Postgres))}
+              data_dir: {Quoted(topology.Directories.DataDirectory)}
+              pgpass: /tmp/pgpass
+              use_unix_socket: true
+              authentication:
+                superuser:
+                  username: {Quoted(topology.Superuser.Name)}
+                  password: {ConfigText.Quoted(topology.Superuser.Password)}
+                replication:
+                  username: {Quoted(topology.Replication.Name)}
+                  password: {ConfigText.Quoted(topology.Replication.Password)}
+              parameters:
+                unix_socket_directories: {Quoted(PostgresTopology.PostgresSocketDirectory)}
+              pg_hba:{Lines(AccessRules(topology))}
+              pg_ident:
+                - {Quoted($"{Map} {SystemUser} {InAccessRule(topology.Superuser.Name)}")}
+              basebackup:
+                - max-rate: 100M
+                - checkpoint: fast
 
-        watchdog:
-          mode: 'off'
+            watchdog:
+              mode: 'off'
 
-        tags:
-          nofailover: false
-          noloadbalance: false
-          clonefrom: false
-          nosync: false
+            tags:
+              nofailover: false
+              noloadbalance: false
+              clonefrom: false
+              nosync: false
 
-        """);
+            """
+        );
 
     // Patroni's own default is left out, as in files that were written before there was a choice.
-    private static string Namespace(PostgresTopology topology) => topology.Namespace == ClusterIdentity.DefaultNamespace ? "" : $"\nnamespace: {Quoted(topology.Namespace)}";
+    private static string Namespace(PostgresTopology topology) =>
+        topology.Namespace == ClusterIdentity.DefaultNamespace ? "" : $"\nnamespace: {Quoted(topology.Namespace)}";
 
-    private static SecretText RaftPassword(PostgresTopology topology) => topology.RaftPassword is not { } password ? SecretText.Plain("") : ConfigText.Of($"\n  password: {ConfigText.Quoted(password)}");
+    private static SecretText RaftPassword(PostgresTopology topology) =>
+        topology.RaftPassword is not { } password ? SecretText.Plain("") : ConfigText.Of($"\n  password: {ConfigText.Quoted(password)}");
 
     // Only one member may make the database when there is none: otherwise it is a race who does.
-    private static SecretText Bootstrap(PostgresTopology topology, Host member) => member.Name != topology.FirstLeader ? SecretText.Plain("") : ConfigText.Of(
-        $"""
+    private static SecretText Bootstrap(PostgresTopology topology, Host member) =>
+        member.Name != topology.FirstLeader
+            ? SecretText.Plain("")
+            : ConfigText.Of(
+                $"""
 
-        bootstrap:
-          # Counts only while there is no database; from then on the dynamic configuration is kbr's patroni_config.
-          dcs:{Settings(topology)}
-          initdb:
-            - encoding: UTF8
-            - locale: {Quoted(topology.Locale)}
-            - data-checksums
+                bootstrap:
+                  # Counts only while there is no database; from then on the dynamic configuration is kbr's patroni_config.
+                  dcs:{Settings(topology)}
+                  initdb:
+                    - encoding: UTF8
+                    - locale: {Quoted(topology.Locale)}
+                    - data-checksums
 
-        """);
+                """
+            );
 
     private static string Settings(PostgresTopology topology)
     {
         const string Postgres = "postgresql.";
         const string Parameters = Postgres + "parameters.";
         // A slot comes with the dynamic configuration, when the database it may be in can follow.
-        var top = topology.Settings.Where(pair => !pair.Key.StartsWith(Postgres, StringComparison.Ordinal) && !pair.Key.StartsWith("slots.", StringComparison.Ordinal) && pair.Key != "ignore_slots").Select(pair => $"\n    {pair.Key}: {Scalar(pair.Value)}");
-        var postgres = topology.Settings
-            .Where(pair => pair.Key.StartsWith(Postgres, StringComparison.Ordinal) && !pair.Key.StartsWith(Parameters, StringComparison.Ordinal))
+        var top = topology
+            .Settings.Where(pair =>
+                !pair.Key.StartsWith(Postgres, StringComparison.Ordinal)
+                && !pair.Key.StartsWith("slots.", StringComparison.Ordinal)
+                && pair.Key != "ignore_slots"
+            )
+            .Select(pair => $"\n    {pair.Key}: {Scalar(pair.Value)}");
+        var postgres = topology
+            .Settings.Where(pair =>
+                pair.Key.StartsWith(Postgres, StringComparison.Ordinal) && !pair.Key.StartsWith(Parameters, StringComparison.Ordinal)
+            )
             .Select(pair => $"\n      {pair.Key[Postgres.Length..]}: {Scalar(pair.Value)}");
-        var parameters = topology.Settings
-            .Where(pair => pair.Key.StartsWith(Parameters, StringComparison.Ordinal)).Select(pair => $"\n        {pair.Key[Parameters.Length..]}: {Scalar(pair.Value)}");
+        var parameters = topology
+            .Settings.Where(pair => pair.Key.StartsWith(Parameters, StringComparison.Ordinal))
+            .Select(pair => $"\n        {pair.Key[Parameters.Length..]}: {Scalar(pair.Value)}");
         return string.Concat([.. top, "\n    postgresql:", .. postgres, "\n      parameters:", .. parameters]);
     }
 
     // Numbers and truths as such, as the REST API will give them back; everything else is a string.
-    private static string Scalar(string value) => ValueSyntax.TryParseInteger(value, out _) || value is "true" or "false" ? value : Quoted(value);
+    private static string Scalar(string value) =>
+        ValueSyntax.TryParseInteger(value, out _) || value is "true" or "false" ? value : Quoted(value);
 
     private static string Partners(PostgresTopology topology, Host member)
     {
-        var others = topology.Members.Where(other => other.Name != member.Name).Select(other => $"\n    - {Quoted(Endpoint(other.Address, topology.Ports.Raft))}").ToArray();
+        var others = topology
+            .Members.Where(other => other.Name != member.Name)
+            .Select(other => $"\n    - {Quoted(Endpoint(other.Address, topology.Ports.Raft))}")
+            .ToArray();
         return others.Length == 0 ? " []" : string.Concat(others);
     }
 
-    // Applications come through HAProxy, so what PostgreSQL sees is a proxy's address. The load balancer itself never connects to a member: one that is
+    // Applications come through HAProxy, so what PostgreSQL sees is a proxy's address. The load balancer itself never connects to a member:
+    // one that is
     // set up to do so by mistake is not let in.
     private static IEnumerable<string> AccessRules(PostgresTopology topology)
     {
@@ -152,7 +176,8 @@ internal static class PatroniFile
 
     // In quotes a word such as all is a name like others.
     private static string InAccessRule(string name) =>
-        name is not ("all" or "replication" or "sameuser" or "samerole" or "samegroup") && name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '-')
+        name is not ("all" or "replication" or "sameuser" or "samerole" or "samegroup")
+        && name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '-')
             ? name
             : ConfigText.InQuotes(name);
 

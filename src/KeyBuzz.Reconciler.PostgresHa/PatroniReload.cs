@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>How a running Patroni is made to load its file, and how it is known that it has: a signal only asks for it, and Patroni gets to it at the end of its loop.</summary>
+/// <summary>How a running Patroni is made to load its file, and how it is known that it has: a signal only asks for it, and Patroni gets to
+/// it at the end of its loop.</summary>
 internal static class PatroniReload
 {
     /// <summary>The tag by which a file is known again in what its Patroni says of itself.</summary>
@@ -12,7 +13,8 @@ internal static class PatroniReload
     // Runs in the container and reads its passwords from the file there, so that they are on no command line. Its three steps:
     // - The tags that Patroni shows are those of the file it has loaded.
     // - The REST API takes the file's password: a PATCH that takes away a key which nobody has changes nothing, and wakes Patroni up.
-    // - The password that the replica streams with lies in a pgpass of its own, which Patroni does not write again while it streams: a walreceiver that has to connect again would
+    // - The password that the replica streams with lies in a pgpass of its own, which Patroni does not write again while it streams: a
+    // walreceiver that has to connect again would
     //   be refused until Patroni's next loop.
     private const string Module = """
         import base64, json, os, re, sys, yaml
@@ -57,8 +59,11 @@ internal static class PatroniReload
     public static string Command { get; } = $"docker kill --signal HUP {PostgresTopology.PatroniContainer}";
 
     /// <summary>Succeeds once it is done, or where Patroni does not answer at all; on the host.</summary>
-    public static string Confirm(string loaded) => string.Create(
-        CultureInfo.InvariantCulture, $"docker exec {PostgresTopology.PatroniContainer} python3 -c {Script.Quote(Module)} {Tag} {loaded}");
+    public static string Confirm(string loaded) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"docker exec {PostgresTopology.PatroniContainer} python3 -c {Script.Quote(Module)} {Tag} {loaded}"
+        );
 
     /// <summary>How long it may take: the loop under way, which waits for the store at most, and the next one.</summary>
     public static long Timeout(PostgresTopology topology) => 60 + (3 * (topology.Times.LoopWait + topology.Times.RetryTimeout));

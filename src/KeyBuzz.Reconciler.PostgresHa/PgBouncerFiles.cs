@@ -29,7 +29,8 @@ internal static class PgBouncerFiles
         ("", "log_disconnections", "0"),
     ];
 
-    // In a container of its own, without the proxy's address: PgBouncer listens on its socket as soon as it has taken the file, and ends where it does not.
+    // In a container of its own, without the proxy's address: PgBouncer listens on its socket as soon as it has taken the file, and ends
+    // where it does not.
     private const string Try = """
         sed 's/^listen_addr = .*/listen_addr =/' "$0" >/tmp/pgbouncer.ini || exit 1
         pgbouncer /tmp/pgbouncer.ini >/dev/null 2>/tmp/said &
@@ -41,20 +42,30 @@ internal static class PgBouncerFiles
         exit 1
         """;
 
-    /// <summary>The check of a new file, on the host: a PgBouncer of its own starts with it. A reload does not tell: PgBouncer 1.24 answers RELOAD with success, and goes on
+    /// <summary>The check of a new file, on the host: a PgBouncer of its own starts with it. A reload does not tell: PgBouncer 1.24 answers
+    /// RELOAD with success, and goes on
     /// with the settings up to the first that it does not take.</summary>
-    public static string Check(PgBouncerSettings settings) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"docker run --rm --pull never --network none --user {settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname \"$file\")\",target=/etc/pgbouncer,readonly "
-        + $"--tmpfs {PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700 --tmpfs /tmp "
-        + $"--entrypoint timeout {settings.Image} 20 sh -c {Script.Quote(Try)} \"/etc/pgbouncer/$(basename \"$file\")\" {PostgresTopology.PgBouncerSocketDirectory}/.s.PGSQL.{settings.Port}");
+    public static string Check(PgBouncerSettings settings) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"docker run --rm --pull never --network none --user {settings.Uid}:{settings.Gid} --mount "
+                + $"type=bind,source=\"$(dirname \"$file\")\",target=/etc/pgbouncer,readonly "
+                + $"--tmpfs {PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700 --tmpfs /tmp "
+                + $"--entrypoint timeout {settings.Image} 20 sh -c {Script.Quote(Try)} \"/etc/pgbouncer/$(basename "
+                + $"\"$file\")\" {PostgresTopology.PgBouncerSocketDirectory}/.s.PGSQL.{settings.Port}"
+        );
 
-    /// <summary>The reload, run on the host, over the admin console. It is only asked for with a file that has passed <see cref="Check"/>.</summary>
-    public static string Reload(string container, PgBouncerSettings settings) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"docker exec {container} psql -X -q -h {PostgresTopology.PgBouncerSocketDirectory} -p {settings.Port} -U pgbouncer -d pgbouncer -c RELOAD");
+    /// <summary>The reload, run on the host, over the admin console. It is only asked for with a file that has passed
+    /// <see cref="Check"/>.</summary>
+    public static string Reload(string container, PgBouncerSettings settings) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"docker exec {container} psql -X -q -h {PostgresTopology.PgBouncerSocketDirectory} -p "
+                + $"{settings.Port} -U pgbouncer -d pgbouncer -c RELOAD"
+        );
 
-    // In the container, a user after the other. PgBouncer can open a server connection for a user only with what a client proved to it, so that after a change of
+    // In the container, a user after the other. PgBouncer can open a server connection for a user only with what a client proved to it, so
+    // that after a change of
     // password somebody has to log in with the new one once. A refusal counts; that PostgreSQL cannot be reached is no matter of the users.
     private const string Login = """
         refused=0
@@ -70,20 +81,24 @@ internal static class PgBouncerFiles
         """;
 
     /// <summary>Succeeds once the users of <see cref="Logins"/>, read from standard input, can log in; run on the host.</summary>
-    public static string Confirm(string container, Host proxy, PgBouncerSettings settings) => string.Create(
-        CultureInfo.InvariantCulture, $"docker exec -i {container} sh -c {Script.Quote(Login)} {proxy.Address} {settings.Port}");
+    public static string Confirm(string container, Host proxy, PgBouncerSettings settings) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"docker exec -i {container} sh -c {Script.Quote(Login)} {proxy.Address} {settings.Port}"
+        );
 
     /// <summary>Who logs in: a user, a database and the password in a line each.</summary>
-    public static SecretText Logins(PostgresTopology topology) => ConfigText.Join(
-    [
-        .. topology.PooledUsers.Select(user => ConfigText.Of($"{user.Name}\n{topology.ApplicationDatabase.Name}\n{user.Password}\n")),
-        ConfigText.Of($"{topology.PoolerStatistics.Name}\npgbouncer\n{topology.PoolerStatistics.Password}\n"),
-    ]);
+    public static SecretText Logins(PostgresTopology topology) =>
+        ConfigText.Join([
+            .. topology.PooledUsers.Select(user => ConfigText.Of($"{user.Name}\n{topology.ApplicationDatabase.Name}\n{user.Password}\n")),
+            ConfigText.Of($"{topology.PoolerStatistics.Name}\npgbouncer\n{topology.PoolerStatistics.Password}\n"),
+        ]);
 
     public static string Render(PostgresTopology topology, Host proxy)
     {
         var settings = topology.PgBouncer;
-        return string.Create(CultureInfo.InvariantCulture,
+        return string.Create(
+            CultureInfo.InvariantCulture,
             $"""
             ; Written by kbr for {proxy.Name}; a change by hand is drift.
             [databases]
@@ -105,17 +120,29 @@ internal static class PgBouncerFiles
             max_db_connections = {settings.MaxDatabaseConnections}
             max_user_connections = {settings.MaxUserConnections}
             {Lines(settings.Settings)}
-            """);
+            """
+        );
     }
 
     // Those of kbr in their order, each with the declared value where there is one, and then the other declared ones.
-    private static string Lines(ImmutableSortedDictionary<string, string> declared) => string.Concat(
-        s_defaults.Select(line => $"{line.Comment}{line.Name} = {declared.GetValueOrDefault(line.Name, line.Value)}\n")
-            .Concat(declared.Where(pair => s_defaults.All(line => line.Name != pair.Key)).Select(pair => $"{pair.Key} = {pair.Value}\n")));
+    private static string Lines(ImmutableSortedDictionary<string, string> declared) =>
+        string.Concat(
+            s_defaults
+                .Select(line => $"{line.Comment}{line.Name} = {declared.GetValueOrDefault(line.Name, line.Value)}\n")
+                .Concat(
+                    declared.Where(pair => s_defaults.All(line => line.Name != pair.Key)).Select(pair => $"{pair.Key} = {pair.Value}\n")
+                )
+        );
 
-    /// <summary>The users and their verifiers: the same text as in PostgreSQL, since only then PgBouncer can log in with what the client proved.</summary>
-    public static SecretText RenderUserList(PostgresTopology topology, RoleVerifier verifier) => ConfigText.Join(
-        topology.PooledUsers.Append(topology.PoolerStatistics).OrderBy(user => user.Name, StringComparer.Ordinal).Select(user => ConfigText.Of($"{ConfigText.InQuotes(user.Name)} \"{verifier.Of(user)}\"\n")));
+    /// <summary>The users and their verifiers: the same text as in PostgreSQL, since only then PgBouncer can log in with what the client
+    /// proved.</summary>
+    public static SecretText RenderUserList(PostgresTopology topology, RoleVerifier verifier) =>
+        ConfigText.Join(
+            topology
+                .PooledUsers.Append(topology.PoolerStatistics)
+                .OrderBy(user => user.Name, StringComparer.Ordinal)
+                .Select(user => ConfigText.Of($"{ConfigText.InQuotes(user.Name)} \"{verifier.Of(user)}\"\n"))
+        );
 
     private static string Database(PostgresTopology topology, PostgresDatabase database) =>
         $"{database.Name} = host={topology.LoadBalancer.Address} port={topology.LoadBalancer.Port} dbname={database.Name}";

@@ -62,15 +62,22 @@ public sealed class PostgresBlueprint : IBlueprint
     {
         foreach (var plain in PostgresCredentials.Plain)
         {
-            yield return plain with { Value = plain.Value ?? cluster };
+            yield return plain with
+            {
+                Value = plain.Value ?? cluster,
+            };
         }
 
         (string Key, string Password)[] own =
         [
-            ("superuser", PostgresCredentials.SuperuserPassword), ("replication", PostgresCredentials.ReplicationPassword), ("application", PostgresCredentials.ApplicationPassword),
+            ("superuser", PostgresCredentials.SuperuserPassword),
+            ("replication", PostgresCredentials.ReplicationPassword),
+            ("application", PostgresCredentials.ApplicationPassword),
         ];
         // One that names another secret for its password does not need this one.
-        var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null).Select(user => user.Password).ToArray();
+        var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null)
+            .Select(user => user.Password)
+            .ToArray();
         string[] unused = section.Truth(PostgresSection.RaftPasswordKey) == false ? [PostgresCredentials.RaftPassword] : [];
         foreach (var password in PostgresCredentials.Passwords.Except(elsewhere).Except(unused))
         {
@@ -78,13 +85,16 @@ public sealed class PostgresBlueprint : IBlueprint
         }
     }
 
-    // Leases of Patroni compare the clocks of the members. A port that is silent is only a warning: the peer may be down, and that must not keep kbr from the others.
+    // Leases of Patroni compare the clocks of the members. A port that is silent is only a warning: the peer may be down, and that must not
+    // keep kbr from the others.
     private static ImmutableArray<Precondition> Preconditions(PostgresTopology topology, SectionReader section)
     {
         var preconditions = ImmutableArray.CreateBuilder<Precondition>();
         foreach (var member in topology.Members)
         {
-            preconditions.Add(new Precondition("clock", PreconditionLevel.Error, member.Name, AttributeSet.Empty, section.Place("members")));
+            preconditions.Add(
+                new Precondition("clock", PreconditionLevel.Error, member.Name, AttributeSet.Empty, section.Place("members"))
+            );
             foreach (var peer in topology.Members.Where(peer => peer.Name != member.Name))
             {
                 preconditions.AddRange(Reach(member, peer, topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft));
@@ -106,7 +116,13 @@ public sealed class PostgresBlueprint : IBlueprint
 
         return preconditions.ToImmutable();
 
-        IEnumerable<Precondition> Reach(Host from, Host to, params IEnumerable<int> ports) => ports.Select(port => new Precondition(
-            "ports", PreconditionLevel.Warn, from.Name, AttributeSet.Empty.With("address", to.Address).With("port", (long)port).With("peer", to.Name), section.Place("members")));
+        IEnumerable<Precondition> Reach(Host from, Host to, params IEnumerable<int> ports) =>
+            ports.Select(port => new Precondition(
+                "ports",
+                PreconditionLevel.Warn,
+                from.Name,
+                AttributeSet.Empty.With("address", to.Address).With("port", (long)port).With("peer", to.Name),
+                section.Place("members")
+            ));
     }
 }

@@ -23,25 +23,41 @@ internal static class PostgresChecks
         if (both.Length > 0)
         {
             findings.Error(
-                $"{string.Join(", ", both)} would be member and proxy at once", section.Place("proxies"), "PostgreSQL and HAProxy would both listen on the same port of it", "give the proxies hosts of their own");
+                $"{string.Join(", ", both)} would be member and proxy at once",
+                section.Place("proxies"),
+                "PostgreSQL and HAProxy would both listen on the same port of it",
+                "give the proxies hosts of their own"
+            );
         }
 
         if (topology.Members.Length % 2 == 0)
         {
             findings.Warning(
-                $"{topology.Members.Length} members: an even number", section.Place("members"),
-                $"a majority of {topology.Members.Length} is {(topology.Members.Length / 2) + 1}, so it survives no more lost members than {topology.Members.Length - 1} would", "run three or five members");
+                $"{topology.Members.Length} members: an even number",
+                section.Place("members"),
+                $"a majority of {topology.Members.Length} is {(topology.Members.Length / 2) + 1}, so it survives no "
+                    + $"more lost members than {topology.Members.Length - 1} would",
+                "run three or five members"
+            );
         }
         else if (topology.Members.Length == 1)
         {
-            findings.Warning("a single member: nothing takes over when it is lost", section.Place("members"), null, "run three or five members");
+            findings.Warning(
+                "a single member: nothing takes over when it is lost",
+                section.Place("members"),
+                null,
+                "run three or five members"
+            );
         }
 
         if (topology.RaftPassword is null)
         {
             findings.Warning(
-                "RAFT has no password", section.Place(PostgresSection.RaftPasswordKey), $"whoever reaches port {topology.Ports.Raft} of a member can say who leads",
-                "leave it so only while a cluster that was installed without one is adopted (docs/adopting.md)");
+                "RAFT has no password",
+                section.Place(PostgresSection.RaftPasswordKey),
+                $"whoever reaches port {topology.Ports.Raft} of a member can say who leads",
+                "leave it so only while a cluster that was installed without one is adopted (docs/adopting.md)"
+            );
         }
 
         Logs(topology, section, findings);
@@ -57,12 +73,21 @@ internal static class PostgresChecks
     {
         const string Parameter = "log_directory";
         var directories = topology.Directories;
-        if (topology.ReadOnly && topology.Settings.GetValueOrDefault("postgresql.parameters." + Parameter) is ['/', ..] path
-            && !new[] { directories.Data, directories.Archive, "/tmp" }.Any(writable => path == writable || path.StartsWith(writable + "/", StringComparison.Ordinal)))
+        if (
+            topology.ReadOnly
+            && topology.Settings.GetValueOrDefault("postgresql.parameters." + Parameter) is ['/', ..] path
+            && !new[] { directories.Data, directories.Archive, "/tmp" }.Any(writable =>
+                path == writable || path.StartsWith(writable + "/", StringComparison.Ordinal)
+            )
+        )
         {
             findings.Error(
-                $"{Parameter} {path} lies in the container, whose root is read-only", section.Section("parameters").Place(Parameter),
-                $"PostgreSQL would not start; what it wrote there was lost with each container", $"give a path under {directories.Archive}, or one without a slash in front, under PGDATA; or '{PostgresSection.ReadOnlyKey}: false'");
+                $"{Parameter} {path} lies in the container, whose root is read-only",
+                section.Section("parameters").Place(Parameter),
+                $"PostgreSQL would not start; what it wrote there was lost with each container",
+                $"give a path under {directories.Archive}, or one without a slash in front, under PGDATA; or "
+                    + $"'{PostgresSection.ReadOnlyKey}: false'"
+            );
         }
     }
 
@@ -76,19 +101,35 @@ internal static class PostgresChecks
         switch (topology.Members.Length)
         {
             case 1:
-                findings.Error("'synchronous' with a single member", section.Place("synchronous"), "there is nobody to be the synchronous standby", "run three or five members");
+                findings.Error(
+                    "'synchronous' with a single member",
+                    section.Place("synchronous"),
+                    "there is nobody to be the synchronous standby",
+                    "run three or five members"
+                );
                 break;
             case 2 when topology.Synchronous == SynchronousMode.Strict:
-                findings.Warning("'synchronous: { strict: true }' with two members", section.Place("synchronous"), "while either is away no write is committed", "run three or five members");
+                findings.Warning(
+                    "'synchronous: { strict: true }' with two members",
+                    section.Place("synchronous"),
+                    "while either is away no write is committed",
+                    "run three or five members"
+                );
                 break;
         }
 
         // What PostgreSQL takes for a commit that does not wait for another server.
-        if (topology.Settings.GetValueOrDefault(Commit) is { } commit && (commit.ToLowerInvariant() is "local" or "off" or "false" or "no" or "0"))
+        if (
+            topology.Settings.GetValueOrDefault(Commit) is { } commit
+            && (commit.ToLowerInvariant() is "local" or "off" or "false" or "no" or "0")
+        )
         {
             findings.Error(
-                $"with synchronous_commit '{commit}' no commit waits for the synchronous standby", section.Section("parameters").Place("synchronous_commit"), "acknowledged writes could be lost all the same",
-                "remove it, or 'synchronous'; an application can set it for a transaction that may be lost");
+                $"with synchronous_commit '{commit}' no commit waits for the synchronous standby",
+                section.Section("parameters").Place("synchronous_commit"),
+                "acknowledged writes could be lost all the same",
+                "remove it, or 'synchronous'; an application can set it for a transaction that may be lost"
+            );
         }
     }
 
@@ -96,24 +137,45 @@ internal static class PostgresChecks
     public static IEnumerable<Diagnostic> Neighbours(PostgresTopology topology, IReadOnlyCollection<Resource> others)
     {
         string[] owned = [topology.Directories.Data, topology.Directories.Raft];
-        foreach (var container in others.Where(other => other.Address.Type == "container" && topology.Members.Any(member => member.Name == other.Address.Host)))
+        foreach (
+            var container in others.Where(other =>
+                other.Address.Type == "container" && topology.Members.Any(member => member.Name == other.Address.Host)
+            )
+        )
         {
             if (container.Spec.OptionalString("image") == topology.Image)
             {
-                yield return Error($"{container.Address} would be a second Patroni on {container.Address.Host}", "two members on one host are lost together, and fight over ports and data", container);
+                yield return Error(
+                    $"{container.Address} would be a second Patroni on {container.Address.Host}",
+                    "two members on one host are lost together, and fight over ports and data",
+                    container
+                );
                 continue;
             }
 
-            var mounted = container.Spec.List("mounts").Select(mount => mount.Split(':')[0])
+            var mounted = container
+                .Spec.List("mounts")
+                .Select(mount => mount.Split(':')[0])
                 .FirstOrDefault(source => owned.Any(directory => HostPath.IsIn(source, directory) || HostPath.IsIn(directory, source)));
             if (mounted is not null)
             {
-                yield return Error($"{container.Address} mounts {mounted}, where the member's data is", "nothing but the member's own container may touch it", container);
+                yield return Error(
+                    $"{container.Address} mounts {mounted}, where the member's data is",
+                    "nothing but the member's own container may touch it",
+                    container
+                );
             }
         }
 
         static Diagnostic Error(string summary, string detail, Resource resource) =>
-            Diagnostic.Error(summary, resource.Location, detail, "remove it, or place it on another host", resource.Address.Host, resource.Address.ToString());
+            Diagnostic.Error(
+                summary,
+                resource.Location,
+                detail,
+                "remove it, or place it on another host",
+                resource.Address.Host,
+                resource.Address.ToString()
+            );
     }
 
     private static void LoadBalancer(PostgresTopology topology, SectionReader section, HostTable hosts, Findings findings)
@@ -126,9 +188,13 @@ internal static class PostgresChecks
 
         var member = topology.Members.Any(one => one.Name == host.Name);
         findings.Error(
-            $"the load balancer has the address of {host.Name}", section.Section("load_balancer").Place("address"),
-            member ? "applications would be tied to one member, whether it is the primary or not" : "applications would be tied to one host, and lost with it",
-            "give the address of the load balancer itself; its targets are the proxies");
+            $"the load balancer has the address of {host.Name}",
+            section.Section("load_balancer").Place("address"),
+            member
+                ? "applications would be tied to one member, whether it is the primary or not"
+                : "applications would be tied to one host, and lost with it",
+            "give the address of the load balancer itself; its targets are the proxies"
+        );
     }
 
     private static void Ports(PostgresTopology topology, SectionReader section, Findings findings)
@@ -139,7 +205,9 @@ internal static class PostgresChecks
             (topology.Haproxy.PooledPort, "HAProxy's pooled SQL", section.Section("haproxy").Place("pooled_port")),
             (topology.Haproxy.StatsPort, "HAProxy's statistics", section.Section("haproxy").Place("stats_port")),
             (topology.PgBouncer.Port, "PgBouncer", section.Section("pgbouncer").Place("port")),
-            .. topology.Haproxy.ReadPort is { } reads ? [(reads, "HAProxy's SQL for replicas", section.Section("haproxy").Place("read_port"))] : Array.Empty<(int, string, SourceLocation)>(),
+            .. topology.Haproxy.ReadPort is { } reads
+                ? [(reads, "HAProxy's SQL for replicas", section.Section("haproxy").Place("read_port"))]
+                : Array.Empty<(int, string, SourceLocation)>(),
         ];
         (int Port, string Who, SourceLocation At)[] member =
         [
@@ -153,13 +221,20 @@ internal static class PostgresChecks
             {
                 var (port, who, at) = clash.Last();
                 findings.Error(
-                    $"{who} and {clash.First().Who} would both listen on port {port}", at, "they share the host's network", "give one of them another port; PgBouncer's is 6433 when it is left out");
+                    $"{who} and {clash.First().Who} would both listen on port {port}",
+                    at,
+                    "they share the host's network",
+                    "give one of them another port; PgBouncer's is 6433 when it is left out"
+                );
             }
         }
 
         if (topology.LoadBalancer.Port == topology.LoadBalancer.PooledPort)
         {
-            findings.Error($"the load balancer's two ports are both {topology.LoadBalancer.Port}", section.Section("load_balancer").Place("pooled_port"));
+            findings.Error(
+                $"the load balancer's two ports are both {topology.LoadBalancer.Port}",
+                section.Section("load_balancer").Place("pooled_port")
+            );
         }
     }
 
@@ -168,14 +243,23 @@ internal static class PostgresChecks
         string[] roles = [topology.Superuser.Name, topology.Application.Name, .. topology.Users.Select(user => user.Name)];
         foreach (var database in topology.Databases.Where(database => !roles.Contains(database.Owner)))
         {
-            findings.Unknown($"the owner '{database.Owner}' of the database '{database.Name}' is none of the users", section.Place("databases"), database.Owner, roles, "users are");
+            findings.Unknown(
+                $"the owner '{database.Owner}' of the database '{database.Name}' is none of the users",
+                section.Place("databases"),
+                database.Owner,
+                roles,
+                "users are"
+            );
         }
     }
 
     // Each PgBouncer knows only its own connections; PostgreSQL counts them all.
     private static void Pools(PostgresTopology topology, SectionReader section, Findings findings)
     {
-        if (!topology.Settings.TryGetValue("postgresql.parameters.max_connections", out var text) || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var most))
+        if (
+            !topology.Settings.TryGetValue("postgresql.parameters.max_connections", out var text)
+            || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var most)
+        )
         {
             return;
         }
@@ -185,7 +269,10 @@ internal static class PostgresChecks
         var databases = topology.Databases.Count(database => database.Pooled);
         var ofUser = Bounded(settings.DefaultPoolSize + settings.ReservePoolSize, settings.MaxUserConnections);
         var ofDatabase = Bounded(users * ofUser, settings.MaxDatabaseConnections);
-        var ofPooler = Math.Min(databases * ofDatabase, settings.MaxUserConnections == 0 ? long.MaxValue : users * settings.MaxUserConnections);
+        var ofPooler = Math.Min(
+            databases * ofDatabase,
+            settings.MaxUserConnections == 0 ? long.MaxValue : users * settings.MaxUserConnections
+        );
         var sum = topology.Proxies.Length * ofPooler;
         var room = most - ReservedConnections - Headroom;
         if (sum > room)
@@ -195,8 +282,15 @@ internal static class PostgresChecks
                 section.Section("pgbouncer").Place("max_db_connections"),
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{topology.Proxies.Length} PgBouncers × {ofPooler}; max_connections {most} less {ReservedConnections} reserved for superusers and {Headroom} for Patroni, kbr and people"),
-                string.Create(CultureInfo.InvariantCulture, $"lower pgbouncer.max_db_connections to {Math.Max(1, room / topology.Proxies.Length / databases)}, or raise parameters.max_connections to {sum + ReservedConnections + Headroom}"));
+                    $"{topology.Proxies.Length} PgBouncers × {ofPooler}; max_connections {most} less "
+                        + $"{ReservedConnections} reserved for superusers and {Headroom} for Patroni, kbr and people"
+                ),
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"lower pgbouncer.max_db_connections to {Math.Max(1, room / topology.Proxies.Length / databases)}, or "
+                        + $"raise parameters.max_connections to {sum + ReservedConnections + Headroom}"
+                )
+            );
         }
 
         // Zero is PgBouncer's word for no bound.

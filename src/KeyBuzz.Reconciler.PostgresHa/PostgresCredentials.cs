@@ -22,9 +22,25 @@ internal static class PostgresCredentials
     public static readonly CredentialNeeded PoolerStatistics = new("PGBOUNCER_STATS_USER", "pgbouncer_stats");
 
     /// <summary>The names whose values are no secrets.</summary>
-    public static readonly IReadOnlyList<CredentialNeeded> Plain = [Scope, Superuser, Replication, Application, Database, Rest, PoolerStatistics];
+    public static readonly IReadOnlyList<CredentialNeeded> Plain =
+    [
+        Scope,
+        Superuser,
+        Replication,
+        Application,
+        Database,
+        Rest,
+        PoolerStatistics,
+    ];
 
     /// <summary>The names whose values are secrets.</summary>
     public static readonly IReadOnlyList<string> Passwords =
-        [SuperuserPassword, ReplicationPassword, ApplicationPassword, RestPassword, RaftPassword, PoolerStatisticsPassword];
+    [
+        SuperuserPassword,
+        ReplicationPassword,
+        ApplicationPassword,
+        RestPassword,
+        RaftPassword,
+        PoolerStatisticsPassword,
+    ];
 }

@@ -24,10 +24,45 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private static readonly string[] s_keys =
     [
-        "version", "scope", "namespace", "members", "proxies", "load_balancer", "ports", "image", "uid", "gid", "shm_size", "stop_timeout",
-        "directory", "volume", "directories", "first_leader", "preferred_leader", "store", RaftPasswordKey, "synchronous", "locale", "networks",
-        "dynamic", "parameters", "slots", "ignore_slots", "superuser", "superuser_login", "replication", "application", "database", "users", "databases", "extensions",
-        "haproxy", "pgbouncer", "health", "drop_ins", ReadOnlyKey,
+        "version",
+        "scope",
+        "namespace",
+        "members",
+        "proxies",
+        "load_balancer",
+        "ports",
+        "image",
+        "uid",
+        "gid",
+        "shm_size",
+        "stop_timeout",
+        "directory",
+        "volume",
+        "directories",
+        "first_leader",
+        "preferred_leader",
+        "store",
+        RaftPasswordKey,
+        "synchronous",
+        "locale",
+        "networks",
+        "dynamic",
+        "parameters",
+        "slots",
+        "ignore_slots",
+        "superuser",
+        "superuser_login",
+        "replication",
+        "application",
+        "database",
+        "users",
+        "databases",
+        "extensions",
+        "haproxy",
+        "pgbouncer",
+        "health",
+        "drop_ins",
+        ReadOnlyKey,
     ];
 
     private const int DefaultVersion = 16;
@@ -35,17 +70,39 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     // The runbook's.
     private static readonly (string Name, string Value)[] s_parameters =
     [
-        ("hot_standby", "on"), ("max_connections", "100"), ("max_replication_slots", "10"), ("max_wal_senders", "10"), ("shared_buffers", "256MB"), ("wal_level", "replica"),
+        ("hot_standby", "on"),
+        ("max_connections", "100"),
+        ("max_replication_slots", "10"),
+        ("max_wal_senders", "10"),
+        ("shared_buffers", "256MB"),
+        ("wal_level", "replica"),
     ];
 
-    private static readonly string[] s_numbers = ["maximum_lag_on_syncnode", "max_timelines_history", "member_slots_ttl", "primary_start_timeout", "primary_stop_timeout"];
+    private static readonly string[] s_numbers =
+    [
+        "maximum_lag_on_syncnode",
+        "max_timelines_history",
+        "member_slots_ttl",
+        "primary_start_timeout",
+        "primary_stop_timeout",
+    ];
     private static readonly string[] s_switches = ["check_timeline", "failsafe_mode"];
     private static readonly string[] s_postgresSwitches =
-        ["remove_data_directory_on_diverged_timelines", "remove_data_directory_on_rewind_failure", "use_pg_rewind", "use_slots"];
+    [
+        "remove_data_directory_on_diverged_timelines",
+        "remove_data_directory_on_rewind_failure",
+        "use_pg_rewind",
+        "use_slots",
+    ];
 
     // HAProxy's further timeouts of sessions over TCP: the key here, and HAProxy's name.
     private static readonly (string Key, string Name)[] s_haproxyTimeouts =
-        [("queue_timeout", "queue"), ("tunnel_timeout", "tunnel"), ("client_fin_timeout", "client-fin"), ("server_fin_timeout", "server-fin")];
+    [
+        ("queue_timeout", "queue"),
+        ("tunnel_timeout", "tunnel"),
+        ("client_fin_timeout", "client-fin"),
+        ("server_fin_timeout", "server-fin"),
+    ];
 
     private readonly Findings _findings = context.Findings;
 
@@ -64,9 +121,19 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var volume = Volume(members, directory);
         var superuser = User("superuser", PostgresCredentials.Superuser, PostgresCredentials.SuperuserPassword) with { Pooled = true };
         var replication = User("replication", PostgresCredentials.Replication, PostgresCredentials.ReplicationPassword);
-        var application = User("application", PostgresCredentials.Application, PostgresCredentials.ApplicationPassword) with { Pooled = true };
+        var application = User("application", PostgresCredentials.Application, PostgresCredentials.ApplicationPassword) with
+        {
+            Pooled = true,
+        };
         var dropped = ImmutableArray.CreateBuilder<string>();
-        var users = Users(dropped, [superuser, replication, application], RotateWith(section.Find("application") as YamlMapping is { } map ? new SectionReader(map, "'application'", _findings) : null, application));
+        var users = Users(
+            dropped,
+            [superuser, replication, application],
+            RotateWith(
+                section.Find("application") as YamlMapping is { } map ? new SectionReader(map, "'application'", _findings) : null,
+                application
+            )
+        );
         var databases = Databases(application.Name);
         var times = Times();
         var synchronous = Synchronous();
@@ -99,7 +166,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Synchronous = synchronous,
             Settings = Settings(times, synchronous, members, databases),
             Superuser = superuser,
-            SuperuserLogin = section.Choice("superuser_login", SuperuserLogin.Proxies, ("proxies", SuperuserLogin.Proxies), ("members", SuperuserLogin.Members)),
+            SuperuserLogin = section.Choice(
+                "superuser_login",
+                SuperuserLogin.Proxies,
+                ("proxies", SuperuserLogin.Proxies),
+                ("members", SuperuserLogin.Members)
+            ),
             Replication = replication,
             Application = application,
             Users = users,
@@ -109,11 +181,40 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
             RaftPassword = section.Truth(RaftPasswordKey) == false ? null : Password(PostgresCredentials.RaftPassword, section.At),
             PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
-            Haproxy = haproxy ?? new HaproxySettings("", 99, 99, 5432, 6432, 8404, null, 1, 1, default, default, default, 1, 1, default, default, 1, default),
+            Haproxy = haproxy
+                ?? new HaproxySettings(
+                    "",
+                    99,
+                    99,
+                    5432,
+                    6432,
+                    8404,
+                    null,
+                    1,
+                    1,
+                    default,
+                    default,
+                    default,
+                    1,
+                    1,
+                    default,
+                    default,
+                    1,
+                    default
+                ),
             PgBouncer = pgbouncer ?? new PgBouncerSettings("", 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Health = Health(),
         };
-        return members.IsEmpty || proxies.IsEmpty || balancer is null || image is null || haproxy is null || pgbouncer is null || volume.Devices.Count == 0 ? null : topology;
+        return
+            members.IsEmpty
+            || proxies.IsEmpty
+            || balancer is null
+            || image is null
+            || haproxy is null
+            || pgbouncer is null
+            || volume.Devices.Count == 0
+            ? null
+            : topology;
     }
 
     /// <summary>The name of the cluster's group.</summary>
@@ -124,8 +225,11 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (context.Hosts.ProblemOfGroup(scope) is { } problem)
         {
             _findings.Error(
-                $"'{scope}' cannot be the scope of the cluster", section.Place("scope"), problem,
-                word is null ? $"give 'scope', or another value to {PostgresCredentials.Scope.Name} in the credentials file" : null);
+                $"'{scope}' cannot be the scope of the cluster",
+                section.Place("scope"),
+                problem,
+                word is null ? $"give 'scope', or another value to {PostgresCredentials.Scope.Name} in the credentials file" : null
+            );
         }
 
         return scope;
@@ -141,7 +245,11 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (!word.Value.All(character => char.IsAsciiLetterOrDigit(character) || character is '/' or '.' or '_' or '-'))
         {
             _findings.Error(
-                $"'{word.Value}' cannot be the namespace of the cluster", word.At, "letters, digits, '.', '_', '-' and '/' can stand in it", "write it as patroni.yml has it under 'namespace', such as /db/");
+                $"'{word.Value}' cannot be the namespace of the cluster",
+                word.At,
+                "letters, digits, '.', '_', '-' and '/' can stand in it",
+                "write it as patroni.yml has it under 'namespace', such as /db/"
+            );
         }
 
         return ClusterIdentity.Normal(word.Value);
@@ -158,7 +266,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var words = section.Words(key, "a role, a host, or a list of hosts");
         foreach (var twice in words.GroupBy(word => word.Value).Where(group => group.Count() > 1))
         {
-            _findings.Error($"'{twice.Key}' is named twice in '{key}'", twice.Last().At, key == "members" ? "a host runs one Patroni" : null, "remove one of them");
+            _findings.Error(
+                $"'{twice.Key}' is named twice in '{key}'",
+                twice.Last().At,
+                key == "members" ? "a host runs one Patroni" : null,
+                "remove one of them"
+            );
         }
 
         return context.Hosts.Select(words);
@@ -176,7 +289,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             return word.Value;
         }
 
-        _findings.Unknown($"'{key}' names '{word.Value}', which is no member", word.At, word.Value, members.Select(member => member.Name), "members are");
+        _findings.Unknown(
+            $"'{key}' names '{word.Value}', which is no member",
+            word.At,
+            word.Value,
+            members.Select(member => member.Name),
+            "members are"
+        );
         return null;
     }
 
@@ -184,7 +303,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         if (section.Find("load_balancer") is null)
         {
-            _findings.Error("'postgres' has no 'load_balancer'", section.At, "it is what applications connect to, in front of the proxies", "write load_balancer: { address: 10.0.0.10 }");
+            _findings.Error(
+                "'postgres' has no 'load_balancer'",
+                section.At,
+                "it is what applications connect to, in front of the proxies",
+                "write load_balancer: { address: 10.0.0.10 }"
+            );
             return null;
         }
 
@@ -217,11 +341,21 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
         else if (tag is null or "latest")
         {
-            _findings.Error($"image '{word.Value}' names no fixed tag", word.At, "'latest', which is also meant where no tag stands, is another image tomorrow", "give the tag of a version, and @sha256:DIGEST");
+            _findings.Error(
+                $"image '{word.Value}' names no fixed tag",
+                word.At,
+                "'latest', which is also meant where no tag stands, is another image tomorrow",
+                "give the tag of a version, and @sha256:DIGEST"
+            );
         }
         else if (digest is null)
         {
-            _findings.Error($"image '{word.Value}' is not pinned by digest", word.At, "a tag can be moved to another image", "add @sha256:DIGEST, as 'docker image inspect' shows it under RepoDigests");
+            _findings.Error(
+                $"image '{word.Value}' is not pinned by digest",
+                word.At,
+                "a tag can be moved to another image",
+                "add @sha256:DIGEST, as 'docker image inspect' shows it under RepoDigests"
+            );
         }
         else
         {
@@ -235,7 +369,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         if (section.Find("volume") is null)
         {
-            _findings.Error("'postgres' has no 'volume'", section.At, "the data of each member lies on a file system of its own", "write volume: { device: /dev/disk/by-id/NAME }");
+            _findings.Error(
+                "'postgres' has no 'volume'",
+                section.At,
+                "the data of each member lies on a file system of its own",
+                "write volume: { device: /dev/disk/by-id/NAME }"
+            );
         }
 
         var own = section.Section("volume").Allow("device", "mount_point", "mount_options", "prevent_destroy");
@@ -265,7 +404,11 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return new DataVolume(
-            devices.ToImmutable(), own.HostPath("mount_point", directory + "/postgres"), own.Word("mount_options", "options of mount, comma-separated")?.Value, own.Truth("prevent_destroy") ?? false);
+            devices.ToImmutable(),
+            own.HostPath("mount_point", directory + "/postgres"),
+            own.Word("mount_options", "options of mount, comma-separated")?.Value,
+            own.Truth("prevent_destroy") ?? false
+        );
     }
 
     private string? Device(SectionReader own, string key, bool required)
@@ -280,7 +423,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             return path;
         }
 
-        _findings.Error($"'{word.Value}' is no block device", word.At, "a path under /dev is wanted", "name the volume as 'ls -l /dev/disk/by-id' shows it");
+        _findings.Error(
+            $"'{word.Value}' is no block device",
+            word.At,
+            "a path under /dev is wanted",
+            "name the volume as 'ls -l /dev/disk/by-id' shows it"
+        );
         return null;
     }
 
@@ -293,29 +441,41 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             own.HostPath("data_directory", data + "/pgdata"),
             own.HostPath("raft", volume.MountPoint + "/raft"),
             own.HostPath("archive", volume.MountPoint + "/archive"),
-            directory + "/patroni");
+            directory + "/patroni"
+        );
         foreach (var (key, path) in new[] { ("data", found.Data), ("raft", found.Raft), ("archive", found.Archive) })
         {
             if (path == volume.MountPoint || !HostPath.IsIn(path, volume.MountPoint))
             {
                 _findings.Error(
-                    $"the directory '{key}', {path}, does not lie under the mount point {volume.MountPoint}", own.Place(key),
-                    "it would be on the root disk, and what is mounted would not be used", "put it under the mount point, or correct volume.mount_point");
+                    $"the directory '{key}', {path}, does not lie under the mount point {volume.MountPoint}",
+                    own.Place(key),
+                    "it would be on the root disk, and what is mounted would not be used",
+                    "put it under the mount point, or correct volume.mount_point"
+                );
             }
         }
 
         if (found.DataDirectory == data || !HostPath.IsIn(found.DataDirectory, data))
         {
             _findings.Error(
-                $"the data directory {found.DataDirectory} is no subdirectory of {data}", own.Place("data_directory"),
-                $"the container mounts {data}, and Patroni has to be able to rename and remove the data directory", $"write {data}/pgdata, or leave it out");
+                $"the data directory {found.DataDirectory} is no subdirectory of {data}",
+                own.Place("data_directory"),
+                $"the container mounts {data}, and Patroni has to be able to rename and remove the data directory",
+                $"write {data}/pgdata, or leave it out"
+            );
         }
 
         foreach (var (one, other) in new[] { (found.Data, found.Raft), (found.Data, found.Archive), (found.Raft, found.Archive) })
         {
             if (HostPath.IsIn(one, other) || HostPath.IsIn(other, one))
             {
-                _findings.Error($"the directories {one} and {other} lie in each other", section.Place("directories"), null, "give each a place of its own");
+                _findings.Error(
+                    $"the directories {one} and {other} lie in each other",
+                    section.Place("directories"),
+                    null,
+                    "give each a place of its own"
+                );
             }
         }
 
@@ -325,10 +485,18 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private ImmutableArray<string> DropIns()
     {
         var words = section.Words("drop_ins", "a list of paths such as /etc/systemd/system/patroni.service.d/limits.conf");
-        foreach (var word in words.Where(word => !HostResources.Containers.Any(container => HostResources.UnitOf(container, [word.Value]).AllowedDropIns.Length > 0)))
+        foreach (
+            var word in words.Where(word =>
+                !HostResources.Containers.Any(container => HostResources.UnitOf(container, [word.Value]).AllowedDropIns.Length > 0)
+            )
+        )
         {
             _findings.Error(
-                $"'{word.Value}' is not a drop-in of patroni, haproxy or pgbouncer", word.At, null, $"give its path, as in {UnitDefinition.Directory}patroni.service.d/limits.conf");
+                $"'{word.Value}' is not a drop-in of patroni, haproxy or pgbouncer",
+                word.At,
+                null,
+                $"give its path, as in {UnitDefinition.Directory}patroni.service.d/limits.conf"
+            );
         }
 
         return [.. words.Select(word => word.Value)];
@@ -345,7 +513,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
             else if (word.Value.EndsWith("/0", StringComparison.Ordinal))
             {
-                _findings.Error($"the network {word.Value} is everybody", word.At, "pg_hba would let any address try passwords", "name the networks of your own hosts");
+                _findings.Error(
+                    $"the network {word.Value} is everybody",
+                    word.At,
+                    "pg_hba would let any address try passwords",
+                    "name the networks of your own hosts"
+                );
             }
         }
 
@@ -355,12 +528,21 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private FailoverTimes Times()
     {
         var own = section.Section("dynamic");
-        var times = new FailoverTimes((int)own.Integer("ttl", 30), (int)own.Integer("loop_wait", 10), (int)own.Integer("retry_timeout", 10));
+        var times = new FailoverTimes(
+            (int)own.Integer("ttl", 30),
+            (int)own.Integer("loop_wait", 10),
+            (int)own.Integer("retry_timeout", 10)
+        );
         if (times.Problem is { } problem)
         {
             _findings.Error(
-                $"Patroni would not use these times: {problem}", own.Place("ttl"), "it stores them and silently works with others",
-                $"needed are ttl ≥ {FailoverTimes.LeastTtl}, loop_wait ≥ 1, retry_timeout ≥ 3 and loop_wait + 2 × retry_timeout ≤ ttl; 20, 5 and 5 are the fastest that leave room, with a failover in at most {new FailoverTimes(20, 5, 5).WorstCase.TotalSeconds} s");
+                $"Patroni would not use these times: {problem}",
+                own.Place("ttl"),
+                "it stores them and silently works with others",
+                $"needed are ttl ≥ {FailoverTimes.LeastTtl}, loop_wait ≥ 1, retry_timeout ≥ 3 and loop_wait + 2 × "
+                    + $"retry_timeout ≤ ttl; 20, 5 and 5 are the fastest that leave room, with a failover in at most "
+                    + $"{new FailoverTimes(20, 5, 5).WorstCase.TotalSeconds} s"
+            );
         }
 
         return times;
@@ -371,14 +553,20 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         if (section.Find("synchronous") is YamlMapping map)
         {
-            return new SectionReader(map, "'synchronous'", _findings).Allow("strict").Truth("strict") == true ? SynchronousMode.Strict : SynchronousMode.On;
+            return new SectionReader(map, "'synchronous'", _findings).Allow("strict").Truth("strict") == true
+                ? SynchronousMode.Strict
+                : SynchronousMode.On;
         }
 
         return section.Truth("synchronous") == true ? SynchronousMode.On : SynchronousMode.Off;
     }
 
     private ImmutableSortedDictionary<string, string> Settings(
-        FailoverTimes times, SynchronousMode synchronous, ImmutableArray<Host> members, ImmutableArray<PostgresDatabase> databases)
+        FailoverTimes times,
+        SynchronousMode synchronous,
+        ImmutableArray<Host> members,
+        ImmutableArray<PostgresDatabase> databases
+    )
     {
         var own = section.Section("dynamic");
         if (!RefuseSynchronous(own))
@@ -415,7 +603,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         // A version that is no number has its own error.
-        var version = section.Find("version") is YamlScalar word && int.TryParse(word.Value, CultureInfo.InvariantCulture, out var number) ? number : DefaultVersion;
+        var version =
+            section.Find("version") is YamlScalar word && int.TryParse(word.Value, CultureInfo.InvariantCulture, out var number)
+                ? number
+                : DefaultVersion;
         var parameters = new ParameterSection(version, _findings);
         foreach (var (key, value) in section.Section("parameters").Map.Entries)
         {
@@ -443,8 +634,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         _findings.Error(
-            $"'{key.Value}' is not set here", key.At, "kbr sets it from 'synchronous' of the 'postgres' section",
-            key.Value.StartsWith(PatroniHealth.SynchronousKey, StringComparison.Ordinal) ? "write synchronous: true, or synchronous: { strict: true }, in the 'postgres' section" : "remove it: there is one synchronous standby");
+            $"'{key.Value}' is not set here",
+            key.At,
+            "kbr sets it from 'synchronous' of the 'postgres' section",
+            key.Value.StartsWith(PatroniHealth.SynchronousKey, StringComparison.Ordinal)
+                ? "write synchronous: true, or synchronous: { strict: true }, in the 'postgres' section"
+                : "remove it: there is one synchronous standby"
+        );
         return true;
     }
 
@@ -455,15 +651,21 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (section.Find(key) is not YamlMapping map)
         {
             var word = section.Word(key, "a user's name, or { name, password }");
-            return new PostgresUser(Name(word, word?.Value ?? fallback, word?.At ?? section.At, "user"), Password(password, word?.At ?? section.At));
+            return new PostgresUser(
+                Name(word, word?.Value ?? fallback, word?.At ?? section.At, "user"),
+                Password(password, word?.At ?? section.At)
+            );
         }
 
         // The superuser and the replication user are the cluster's own: it changes their passwords by itself.
-        var own = new SectionReader(map, $"'{key}'", _findings).Allow(key == "application" ? ["name", "password", "rotate_with"] : ["name", "password"]);
+        var own = new SectionReader(map, $"'{key}'", _findings).Allow(
+            key == "application" ? ["name", "password", "rotate_with"] : ["name", "password"]
+        );
         var given = own.Word("name", "a user's name");
         return new PostgresUser(
             Name(given, given?.Value ?? fallback, own.Place("name"), "user"),
-            own.Find("password") is null ? Password(password, own.At) : SecretOf(own, "password"));
+            own.Find("password") is null ? Password(password, own.At) : SecretOf(own, "password")
+        );
     }
 
     private PostgresUser Credentials(CredentialNeeded name, string password) =>
@@ -484,22 +686,40 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             return null;
         }
 
-        var user = new PostgresUser(Name(word, word.Value, word.At, "user"), SecretOf(second, "password")) { Pooled = first.Pooled, ActsAs = first.Name };
+        var user = new PostgresUser(Name(word, word.Value, word.At, "user"), SecretOf(second, "password"))
+        {
+            Pooled = first.Pooled,
+            ActsAs = first.Name,
+        };
         if (user.Password.Reveal() is { Length: > 0 } password && password == first.Password.Reveal())
         {
-            _findings.Error($"'{user.Name}' and '{first.Name}' have the same password", second.Place("password"), "the one that is not in use is the one to be changed", "give each a secret of its own");
+            _findings.Error(
+                $"'{user.Name}' and '{first.Name}' have the same password",
+                second.Place("password"),
+                "the one that is not in use is the one to be changed",
+                "give each a secret of its own"
+            );
         }
 
         return (user, word.At);
     }
 
-    private ImmutableArray<PostgresUser> Users(ImmutableArray<string>.Builder dropped, PostgresUser[] known, (PostgresUser User, SourceLocation At)? ofApplication)
+    private ImmutableArray<PostgresUser> Users(
+        ImmutableArray<string>.Builder dropped,
+        PostgresUser[] known,
+        (PostgresUser User, SourceLocation At)? ofApplication
+    )
     {
         var users = ImmutableArray.CreateBuilder<PostgresUser>();
         var names = new HashSet<string>(StringComparer.Ordinal);
         foreach (var user in known.Where(user => !names.Add(user.Name)))
         {
-            _findings.Error($"the user '{user.Name}' has two parts to play", section.At, "superuser, replication and application are users of their own", "give each another name");
+            _findings.Error(
+                $"the user '{user.Name}' has two parts to play",
+                section.At,
+                "superuser, replication and application are users of their own",
+                "give each another name"
+            );
         }
 
         foreach (var own in Items("users", "a user"))
@@ -533,7 +753,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
             else if (login is { } twice)
             {
-                _findings.Error($"the user '{twice.User.Name}' is there already", twice.At, "a second login is a role of its own", "give it another name");
+                _findings.Error(
+                    $"the user '{twice.User.Name}' is there already",
+                    twice.At,
+                    "a second login is a role of its own",
+                    "give it another name"
+                );
             }
         }
     }
@@ -542,7 +767,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         var databases = ImmutableArray.CreateBuilder<PostgresDatabase>();
         var word = section.Word("database", "the application's database");
-        var first = Name(word, word?.Value ?? context.Secrets.Plain(PostgresCredentials.Database.Name) ?? PostgresCredentials.Database.Value!, section.Place("database"), "database");
+        var first = Name(
+            word,
+            word?.Value ?? context.Secrets.Plain(PostgresCredentials.Database.Name) ?? PostgresCredentials.Database.Value!,
+            section.Place("database"),
+            "database"
+        );
         Pooled(null, first, section.Place("database"));
         databases.Add(new PostgresDatabase(first, owner));
         foreach (var own in Items("databases", "a database"))
@@ -559,7 +789,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 continue;
             }
 
-            databases.Add(new PostgresDatabase(Name(name, name.Value, name.At, "database"), own.Word("owner", "a user's name")?.Value ?? owner) { Pooled = Pooled(own, name.Value, name.At) });
+            databases.Add(
+                new PostgresDatabase(Name(name, name.Value, name.At, "database"), own.Word("owner", "a user's name")?.Value ?? owner)
+                {
+                    Pooled = Pooled(own, name.Value, name.At),
+                }
+            );
         }
 
         return databases.ToImmutable();
@@ -575,7 +810,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             var database = own.Word("database", "a database's name");
             if (database is not null && !databases.Any(one => one.Name == database.Value))
             {
-                _findings.Unknown($"there is no database '{database.Value}'", database.At, database.Value, databases.Select(one => one.Name), "databases are");
+                _findings.Unknown(
+                    $"there is no database '{database.Value}'",
+                    database.At,
+                    database.Value,
+                    databases.Select(one => one.Name),
+                    "databases are"
+                );
             }
 
             if (name is null)
@@ -588,10 +829,19 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 _findings.Error($"'{name.Value}' cannot be the name of an extension", name.At, "letters, digits, '_' and '-' only");
             }
 
-            var extension = new PostgresExtension(name.Value, database?.Value ?? databases[0].Name, own.Word("version", "a version")?.Value);
+            var extension = new PostgresExtension(
+                name.Value,
+                database?.Value ?? databases[0].Name,
+                own.Word("version", "a version")?.Value
+            );
             if (extensions.Any(one => one.Name == extension.Name && one.Database == extension.Database))
             {
-                _findings.Error($"the extension '{extension.Name}' is there already in {extension.Database}", name.At, null, "remove one of them");
+                _findings.Error(
+                    $"the extension '{extension.Name}' is there already in {extension.Database}",
+                    name.At,
+                    null,
+                    "remove one of them"
+                );
                 continue;
             }
 
@@ -603,30 +853,67 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private HaproxySettings? Haproxy(LoadBalancer? balancer)
     {
-        var own = section.Section("haproxy").Allow(
-            "image", "uid", "gid", "port", "pooled_port", "stats_port", "stats_login", "read_port", "read_max_lag", "max_connections", "inter", "fastinter", "downinter", "fall", "rise", "connect_timeout", "check_timeout", "retries",
-            "idle_timeout", "client_timeout", "server_timeout", "queue_timeout", "tunnel_timeout", "client_fin_timeout", "server_fin_timeout", "on_marked_down", "read_on_marked_down");
+        var own = section
+            .Section("haproxy")
+            .Allow(
+                "image",
+                "uid",
+                "gid",
+                "port",
+                "pooled_port",
+                "stats_port",
+                "stats_login",
+                "read_port",
+                "read_max_lag",
+                "max_connections",
+                "inter",
+                "fastinter",
+                "downinter",
+                "fall",
+                "rise",
+                "connect_timeout",
+                "check_timeout",
+                "retries",
+                "idle_timeout",
+                "client_timeout",
+                "server_timeout",
+                "queue_timeout",
+                "tunnel_timeout",
+                "client_fin_timeout",
+                "server_fin_timeout",
+                "on_marked_down",
+                "read_on_marked_down"
+            );
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
-            "", own.Integer("uid", 99, 1), own.Integer("gid", 99, 1),
-            own.Port("port") ?? balancer?.Port ?? 5432, own.Port("pooled_port") ?? balancer?.PooledPort ?? 6432, own.Port("stats_port") ?? 8404,
-            own.Port("read_port"), own.Size("read_max_lag", 1L << 20),
+            "",
+            own.Integer("uid", 99, 1),
+            own.Integer("gid", 99, 1),
+            own.Port("port") ?? balancer?.Port ?? 5432,
+            own.Port("pooled_port") ?? balancer?.PooledPort ?? 6432,
+            own.Port("stats_port") ?? 8404,
+            own.Port("read_port"),
+            own.Size("read_max_lag", 1L << 20),
             own.Integer("max_connections", 2000, 10),
             own.Duration("inter", TimeSpan.FromMilliseconds(500), shortest),
             own.Duration("fastinter", TimeSpan.FromMilliseconds(250), shortest),
             own.Duration("downinter", TimeSpan.FromMilliseconds(500), shortest),
-            own.Integer("fall", 2, 1), own.Integer("rise", 1, 1),
+            own.Integer("fall", 2, 1),
+            own.Integer("rise", 1, 1),
             own.Duration("connect_timeout", TimeSpan.FromSeconds(1), shortest),
             own.Duration("check_timeout", TimeSpan.FromSeconds(2), shortest),
             own.Integer("retries", 1),
-            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1)))
+            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1))
+        )
         {
             StatisticsLogin = StatisticsLogin(own),
             EndsSessions = own.Choice("on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             ClientTimeout = Given("client_timeout"),
             ServerTimeout = Given("server_timeout"),
-            Timeouts = s_haproxyTimeouts.Select(timeout => (timeout.Name, Time: Given(timeout.Key))).Where(timeout => timeout.Time is not null)
+            Timeouts = s_haproxyTimeouts
+                .Select(timeout => (timeout.Name, Time: Given(timeout.Key)))
+                .Where(timeout => timeout.Time is not null)
                 .ToImmutableSortedDictionary(timeout => timeout.Name, timeout => timeout.Time!.Value, StringComparer.Ordinal),
         };
         return Image(own) is { } image ? settings with { Image = image } : null;
@@ -643,9 +930,19 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         var own = haproxy.Section("stats_login").Allow("name", "password");
         var name = own.Word("name", "a user's name", required: true);
-        if (name is not null && !(name.Value.Length is > 0 and <= 63 && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')))
+        if (
+            name is not null
+            && !(
+                name.Value.Length is > 0 and <= 63
+                && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')
+            )
+        )
         {
-            _findings.Error($"'{name.Value}' cannot be the name of a login to the statistics", name.At, "letters, digits, '-', '_' and '.' only");
+            _findings.Error(
+                $"'{name.Value}' cannot be the name of a login to the statistics",
+                name.At,
+                "letters, digits, '-', '_' and '.' only"
+            );
         }
 
         return new PostgresUser(name?.Value ?? "", SecretOf(own, "password"));
@@ -653,15 +950,40 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private PgBouncerSettings? PgBouncer()
     {
-        var own = section.Section("pgbouncer").Allow(
-            "image", "uid", "gid", "port", "pool_mode", "max_client_conn", "default_pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool_timeout", "max_db_connections",
-            "max_user_connections", "settings");
+        var own = section
+            .Section("pgbouncer")
+            .Allow(
+                "image",
+                "uid",
+                "gid",
+                "port",
+                "pool_mode",
+                "max_client_conn",
+                "default_pool_size",
+                "min_pool_size",
+                "reserve_pool_size",
+                "reserve_pool_timeout",
+                "max_db_connections",
+                "max_user_connections",
+                "settings"
+            );
         var settings = new PgBouncerSettings(
-            "", own.Integer("uid", 999, 1), own.Integer("gid", 999, 1), own.Port("port") ?? 6433,
+            "",
+            own.Integer("uid", 999, 1),
+            own.Integer("gid", 999, 1),
+            own.Port("port") ?? 6433,
             own.Choice("pool_mode", "transaction", ("session", "session"), ("transaction", "transaction"), ("statement", "statement")),
-            own.Integer("max_client_conn", 500, 1), own.Integer("default_pool_size", 50, 1), own.Integer("min_pool_size", 10), own.Integer("reserve_pool_size", 5),
-            own.Integer("reserve_pool_timeout", 3), own.Integer("max_db_connections", 100), own.Integer("max_user_connections", 50))
-        { Settings = PgBouncerFurther(own.Section("settings")) };
+            own.Integer("max_client_conn", 500, 1),
+            own.Integer("default_pool_size", 50, 1),
+            own.Integer("min_pool_size", 10),
+            own.Integer("reserve_pool_size", 5),
+            own.Integer("reserve_pool_timeout", 3),
+            own.Integer("max_db_connections", 100),
+            own.Integer("max_user_connections", 50)
+        )
+        {
+            Settings = PgBouncerFurther(own.Section("settings")),
+        };
         return Image(own) is { } image ? settings with { Image = image } : null;
     }
 
@@ -675,9 +997,16 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             {
                 _findings.Error($"'{key.Value}' is not set in pgbouncer.settings", key.At, $"kbr sets it from {from}", "remove it");
             }
-            else if (key.Value.Length == 0 || !key.Value.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_'))
+            else if (
+                key.Value.Length == 0
+                || !key.Value.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_')
+            )
             {
-                _findings.Error($"{key.Kind} cannot be the name of a setting of PgBouncer", key.At, "lower-case letters, digits and '_' only, as in SHOW CONFIG");
+                _findings.Error(
+                    $"{key.Kind} cannot be the name of a setting of PgBouncer",
+                    key.At,
+                    "lower-case letters, digits and '_' only, as in SHOW CONFIG"
+                );
             }
             else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
             {
@@ -685,7 +1014,11 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
             else if (scalar.Value.Contains("${secret.", StringComparison.Ordinal))
             {
-                _findings.Error($"PgBouncer's setting '{key.Value}' may not hold a secret", scalar.At, "the statistics user reads it with SHOW CONFIG");
+                _findings.Error(
+                    $"PgBouncer's setting '{key.Value}' may not hold a secret",
+                    scalar.At,
+                    "the statistics user reads it with SHOW CONFIG"
+                );
             }
             else if (IsKnownToPgBouncer(key))
             {
@@ -712,15 +1045,21 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         _findings.Warning(
-            $"PgBouncer 1.25 and older have no setting '{key.Value}'", key.At, "PgBouncer looks at its file before it is used, and refuses what it does not know",
-            near is null ? null : $"did you mean '{near}'?");
+            $"PgBouncer 1.25 and older have no setting '{key.Value}'",
+            key.At,
+            "PgBouncer looks at its file before it is used, and refuses what it does not know",
+            near is null ? null : $"did you mean '{near}'?"
+        );
         return true;
     }
 
     private HealthBounds Health()
     {
         var own = section.Section("health").Allow("max_lag", "gate_timeout");
-        return new HealthBounds(own.Size("max_lag", 1L << 20), own.Duration("gate_timeout", TimeSpan.FromSeconds(120), TimeSpan.FromSeconds(10)));
+        return new HealthBounds(
+            own.Size("max_lag", 1L << 20),
+            own.Duration("gate_timeout", TimeSpan.FromSeconds(120), TimeSpan.FromSeconds(10))
+        );
     }
 
     // The maps of a list; a word stands for a map with that name.
@@ -735,7 +1074,11 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 {
                     if (item is YamlScalar { IsNull: false } word)
                     {
-                        yield return new SectionReader(new YamlMapping(word.At, [(word with { Value = "name" }, word)]), $"{what} '{word.Value}'", _findings);
+                        yield return new SectionReader(
+                            new YamlMapping(word.At, [(word with { Value = "name" }, word)]),
+                            $"{what} '{word.Value}'",
+                            _findings
+                        );
                     }
                     else if (SectionReader.Of(item, what, _findings) is { } own)
                     {
@@ -756,7 +1099,11 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (NameProblem(name, what) is { } problem)
         {
             _findings.Error(
-                $"'{name}' cannot be the name of a {what}", at, problem, word is null ? "give the name here, or another value in the credentials file" : null);
+                $"'{name}' cannot be the name of a {what}",
+                at,
+                problem,
+                word is null ? "give the name here, or another value in the credentials file" : null
+            );
         }
 
         return name;
@@ -767,7 +1114,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         : Encoding.UTF8.GetByteCount(name) > LongestName ? $"PostgreSQL takes at most {LongestName} bytes of it"
         : name.Any(char.IsControl) ? "PgBouncer's files are made of lines, so a name has no control characters"
         : name == "pgbouncer" ? "PgBouncer has a database and a user of that name itself"
-        : what == "database" ? name is "template0" or "template1" ? "PostgreSQL comes with a database of that name" : null
+        : what == "database"
+            ? name is "template0" or "template1" ? "PostgreSQL comes with a database of that name"
+                : null
         : name.StartsWith("pg_", StringComparison.Ordinal) ? "PostgreSQL keeps names that begin with 'pg_' for its own roles"
         : name is "public" or "none" ? "PostgreSQL keeps that word for itself"
         : name[0] == '/' ? "PostgreSQL reads it as a regular expression in pg_hba.conf"
@@ -784,8 +1133,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (name.Length > 0 && !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-' or '.'))
         {
             _findings.Error(
-                $"PgBouncer cannot take a database called '{name}'", at, "its file has letters of ASCII, digits, '_', '-' and '.' for a database",
-                own is null ? "give the application's database another name" : "give it another name, or write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it");
+                $"PgBouncer cannot take a database called '{name}'",
+                at,
+                "its file has letters of ASCII, digits, '_', '-' and '.' for a database",
+                own is null
+                    ? "give the application's database another name"
+                    : "give it another name, or write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it"
+            );
         }
 
         return true;
@@ -794,9 +1148,18 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     // A user of PgBouncer's console or of Patroni's REST API: part of a list there, or of a header.
     private string PlainName(string name, SourceLocation at)
     {
-        if (name.Length is 0 or > LongestName || name == "pgbouncer" || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-' or '.'))
+        if (
+            name.Length is 0 or > LongestName
+            || name == "pgbouncer"
+            || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-' or '.')
+        )
         {
-            _findings.Error($"'{name}' cannot be the name of a user", at, "here letters of ASCII, digits, '_', '-' and '.' only", "give another value in the credentials file");
+            _findings.Error(
+                $"'{name}' cannot be the name of a user",
+                at,
+                "here letters of ASCII, digits, '_', '-' and '.' only",
+                "give another value in the credentials file"
+            );
         }
 
         return name;
@@ -812,7 +1175,15 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (!word.Value.StartsWith("${secret.", StringComparison.Ordinal) || !word.Value.EndsWith('}'))
         {
             // What stands there may be a password, so it is not shown.
-            _findings.Error($"'{key}' must be ${{secret.NAME}}", word.At with { LineText = "" }, "secrets stand in the credentials file or in the environment, never in cluster.yaml", "kbr init --credentials makes one of any name");
+            _findings.Error(
+                $"'{key}' must be ${{secret.NAME}}",
+                word.At with
+                {
+                    LineText = "",
+                },
+                "secrets stand in the credentials file or in the environment, never in cluster.yaml",
+                "kbr init --credentials makes one of any name"
+            );
             return SecretText.Plain("");
         }
 
@@ -825,7 +1196,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var value = context.Secrets.Use(name, at, _findings);
         if (value?.Any(char.IsControl) == true)
         {
-            _findings.Error($"secret {name} holds a control character", at, "configuration files are made of lines", "choose a password without it");
+            _findings.Error(
+                $"secret {name} holds a control character",
+                at,
+                "configuration files are made of lines",
+                "choose a password without it"
+            );
         }
 
         return new SecretText([new SecretText.Part(value ?? "", true)]);

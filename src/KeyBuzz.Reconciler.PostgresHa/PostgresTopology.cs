@@ -34,7 +34,8 @@ public sealed record PostgresTopology
     /// <summary>Where PostgreSQL has its unix socket, inside its container.</summary>
     public const string PostgresSocketDirectory = "/var/run/postgresql";
 
-    /// <summary>Where PgBouncer has its unix socket, inside its container; its own user is let in there as <c>pgbouncer</c>, the administrator, without a password.</summary>
+    /// <summary>Where PgBouncer has its unix socket, inside its container; its own user is let in there as <c>pgbouncer</c>, the
+    /// administrator, without a password.</summary>
     public const string PgBouncerSocketDirectory = "/run/pgbouncer";
 
     /// <summary>The name that Patroni and kbr know the cluster by, and the group that cluster-wide resources are placed on.</summary>
@@ -159,7 +160,11 @@ public sealed record PostgresTopology
 
     /// <summary>The users that may connect through PgBouncer; each has one and the same verifier there and in PostgreSQL.</summary>
     public IEnumerable<PostgresUser> PooledUsers =>
-        [.. SuperuserLogin == SuperuserLogin.Proxies ? [Superuser] : Array.Empty<PostgresUser>(), Application, .. Users.Where(user => user.Pooled)];
+        [
+            .. SuperuserLogin == SuperuserLogin.Proxies ? [Superuser] : Array.Empty<PostgresUser>(),
+            Application,
+            .. Users.Where(user => user.Pooled),
+        ];
 }
 
 /// <summary>The address that applications connect to, in front of the proxies.</summary>
@@ -171,7 +176,8 @@ public sealed record LoadBalancer(string Address, int Port, int PooledPort);
 /// <summary>From where the superuser may log in.</summary>
 public enum SuperuserLogin
 {
-    /// <summary>As everybody: through the load balancer, the proxies and PgBouncer, and from the networks that may log in directly. The runbook's checks do.</summary>
+    /// <summary>As everybody: through the load balancer, the proxies and PgBouncer, and from the networks that may log in directly. The
+    /// runbook's checks do.</summary>
     Proxies,
 
     /// <summary>From the members only: Patroni, pg_rewind and kbr.</summary>
@@ -189,10 +195,16 @@ public sealed record MemberPorts(int Postgres, int Rest, int Raft);
 /// <param name="MountPoint">Where it is mounted.</param>
 /// <param name="MountOptions">Mount options, or null for the volume type's own.</param>
 /// <param name="PreventDestroy">Whether a plan that would delete it is refused.</param>
-public sealed record DataVolume(ImmutableSortedDictionary<string, string> Devices, string MountPoint, string? MountOptions, bool PreventDestroy);
+public sealed record DataVolume(
+    ImmutableSortedDictionary<string, string> Devices,
+    string MountPoint,
+    string? MountOptions,
+    bool PreventDestroy
+);
 
 /// <summary>The directories on a member, the same inside its container.</summary>
-/// <param name="Data">What holds the data directory. The container mounts this one, so that Patroni may rename and remove the data directory in it.</param>
+/// <param name="Data">What holds the data directory. The container mounts this one, so that Patroni may rename and remove the data
+/// directory in it.</param>
 /// <param name="DataDirectory">PostgreSQL's data directory (PGDATA).</param>
 /// <param name="Raft">RAFT's log.</param>
 /// <param name="Archive">For archived WAL.</param>
@@ -205,7 +217,8 @@ public enum SynchronousMode
     /// <summary>It does not: what no replica has received is lost with the leader.</summary>
     Off,
 
-    /// <summary>It does while there is a standby that streams; where there is none, the leader goes on alone, and nobody else is elected.</summary>
+    /// <summary>It does while there is a standby that streams; where there is none, the leader goes on alone, and nobody else is
+    /// elected.</summary>
     On,
 
     /// <summary>It does in any case: where no standby streams, no write is committed.</summary>
@@ -221,7 +234,8 @@ public sealed record FailoverTimes(int Ttl, int LoopWait, int RetryTimeout)
     /// <summary>The least ttl that Patroni uses; a smaller one is stored and silently replaced.</summary>
     public const int LeastTtl = 20;
 
-    /// <summary>The longest gap in writes when the leader dies without a word: its lease has just been renewed, and the new leader promotes in about three seconds
+    /// <summary>The longest gap in writes when the leader dies without a word: its lease has just been renewed, and the new leader promotes
+    /// in about three seconds
     /// (measured on the lab).</summary>
     public TimeSpan WorstCase => TimeSpan.FromSeconds(Ttl + 3);
 
@@ -230,7 +244,8 @@ public sealed record FailoverTimes(int Ttl, int LoopWait, int RetryTimeout)
         Ttl < LeastTtl ? $"ttl is {Ttl} s, and Patroni uses no less than {LeastTtl} s"
         : LoopWait < 1 ? $"loop_wait is {LoopWait} s, and Patroni uses no less than 1 s"
         : RetryTimeout < 3 ? $"retry_timeout is {RetryTimeout} s, and Patroni uses no less than 3 s"
-        : LoopWait + (2 * RetryTimeout) > Ttl ? $"loop_wait + 2 × retry_timeout is {LoopWait + (2 * RetryTimeout)} s, more than the ttl of {Ttl} s"
+        : LoopWait + (2 * RetryTimeout) > Ttl
+            ? $"loop_wait + 2 × retry_timeout is {LoopWait + (2 * RetryTimeout)} s, more than the ttl of {Ttl} s"
         : null;
 }
 
@@ -281,8 +296,25 @@ public sealed record PostgresExtension(string Name, string Database, string? Ver
 /// <param name="Retries">Further attempts to connect.</param>
 /// <param name="IdleTimeout">How long a session may be silent.</param>
 public sealed record HaproxySettings(
-    string Image, long Uid, long Gid, int Port, int PooledPort, int StatsPort, int? ReadPort, long ReadMaxLag, long MaxConnections, TimeSpan Inter, TimeSpan FastInter, TimeSpan DownInter, long Fall, long Rise,
-    TimeSpan ConnectTimeout, TimeSpan CheckTimeout, long Retries, TimeSpan IdleTimeout)
+    string Image,
+    long Uid,
+    long Gid,
+    int Port,
+    int PooledPort,
+    int StatsPort,
+    int? ReadPort,
+    long ReadMaxLag,
+    long MaxConnections,
+    TimeSpan Inter,
+    TimeSpan FastInter,
+    TimeSpan DownInter,
+    long Fall,
+    long Rise,
+    TimeSpan ConnectTimeout,
+    TimeSpan CheckTimeout,
+    long Retries,
+    TimeSpan IdleTimeout
+)
 {
     /// <summary>Who may see the statistics from other machines; null for everybody.</summary>
     public PostgresUser? StatisticsLogin { get; init; }
@@ -300,7 +332,8 @@ public sealed record HaproxySettings(
     public TimeSpan? ServerTimeout { get; init; }
 
     /// <summary>Further timeouts, by HAProxy's own name for each.</summary>
-    public ImmutableSortedDictionary<string, TimeSpan> Timeouts { get; init; } = ImmutableSortedDictionary.Create<string, TimeSpan>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, TimeSpan> Timeouts { get; init; } =
+        ImmutableSortedDictionary.Create<string, TimeSpan>(StringComparer.Ordinal);
 }
 
 /// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>
@@ -317,11 +350,23 @@ public sealed record HaproxySettings(
 /// <param name="MaxDatabaseConnections">Server connections for each database.</param>
 /// <param name="MaxUserConnections">Server connections for each user.</param>
 public sealed record PgBouncerSettings(
-    string Image, long Uid, long Gid, int Port, string PoolMode, long MaxClientConnections, long DefaultPoolSize, long MinPoolSize, long ReservePoolSize, long ReservePoolTimeout,
-    long MaxDatabaseConnections, long MaxUserConnections)
+    string Image,
+    long Uid,
+    long Gid,
+    int Port,
+    string PoolMode,
+    long MaxClientConnections,
+    long DefaultPoolSize,
+    long MinPoolSize,
+    long ReservePoolSize,
+    long ReservePoolTimeout,
+    long MaxDatabaseConnections,
+    long MaxUserConnections
+)
 {
     /// <summary>Further settings of PgBouncer's file by name; they go before what kbr sets by default.</summary>
-    public ImmutableSortedDictionary<string, string> Settings { get; init; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, string> Settings { get; init; } =
+        ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 }
 
 /// <summary>What counts as healthy.</summary>

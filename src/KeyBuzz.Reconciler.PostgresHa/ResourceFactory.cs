@@ -9,7 +9,11 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <param name="providers">The resource types there are.</param>
 internal sealed class ResourceFactory(IReadOnlyCollection<IResourceProvider> providers)
 {
-    private readonly Dictionary<string, ResourceSchema> _schemas = providers.ToDictionary(provider => provider.Schema.Type, provider => provider.Schema, StringComparer.Ordinal);
+    private readonly Dictionary<string, ResourceSchema> _schemas = providers.ToDictionary(
+        provider => provider.Schema.Type,
+        provider => provider.Schema,
+        StringComparer.Ordinal
+    );
 
     /// <summary>A resource; a value that is null is left out.</summary>
     /// <param name="type">Its type.</param>
@@ -17,7 +21,13 @@ internal sealed class ResourceFactory(IReadOnlyCollection<IResourceProvider> pro
     /// <param name="place">The host or the group.</param>
     /// <param name="at">The place in cluster.yaml that it comes from.</param>
     /// <param name="attributes">Its attributes.</param>
-    public Resource Make(string type, string name, string place, SourceLocation at, params ReadOnlySpan<(string Name, object? Value)> attributes)
+    public Resource Make(
+        string type,
+        string name,
+        string place,
+        SourceLocation at,
+        params ReadOnlySpan<(string Name, object? Value)> attributes
+    )
     {
         var values = ImmutableDictionary.CreateBuilder<string, object>(StringComparer.Ordinal);
         foreach (var (key, value) in attributes)
@@ -28,7 +38,11 @@ internal sealed class ResourceFactory(IReadOnlyCollection<IResourceProvider> pro
             }
         }
 
-        return new Resource(new Address(type, name, place), SchemaDefaults.Fill(_schemas[type], new AttributeSet(values.ToImmutable())), at);
+        return new Resource(
+            new Address(type, name, place),
+            SchemaDefaults.Fill(_schemas[type], new AttributeSet(values.ToImmutable())),
+            at
+        );
     }
 
     /// <summary>A list of strings, as an attribute holds it.</summary>

@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>The SCRAM verifier that a role is to have. Its salt is an HMAC under KBR_KEY, so the same verifier comes out of every plan, and nobody without the key
+/// <summary>The SCRAM verifier that a role is to have. Its salt is an HMAC under KBR_KEY, so the same verifier comes out of every plan, and
+/// nobody without the key
 /// can tell from two verifiers whether two roles share a password.</summary>
 /// <param name="key">KBR_KEY.</param>
 /// <param name="scope">The cluster.</param>
@@ -26,15 +27,20 @@ internal sealed class RoleVerifier(string key, string scope)
         }
 
         var password = user.Password.Reveal();
-        var salt = HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes($"scram-salt\n{scope}\n{user.Name}\n{password}")).AsSpan(0, ScramVerifier.SaltLength);
+        var salt = HMACSHA256
+            .HashData(_key, Encoding.UTF8.GetBytes($"scram-salt\n{scope}\n{user.Name}\n{password}"))
+            .AsSpan(0, ScramVerifier.SaltLength);
         return _made[user] = new SecretText([new SecretText.Part(ScramVerifier.Make(password, salt), true)]);
     }
 
     /// <summary>What stands for RAFT's password where anybody may read it.</summary>
     public string RaftPassword(PostgresTopology topology) =>
-        topology.RaftPassword is { } password ? Fingerprint("raft.password", topology.Scope, password.Reveal()) : PatroniClusterProvider.NoPassword;
+        topology.RaftPassword is { } password
+            ? Fingerprint("raft.password", topology.Scope, password.Reveal())
+            : PatroniClusterProvider.NoPassword;
 
-    /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the same.</summary>
+    /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the
+    /// same.</summary>
     public string Fingerprint(params ReadOnlySpan<string> settings) =>
         Convert.ToHexStringLower(HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes("settings\n" + string.Join('\n', settings!))))[..32];
 }

@@ -28,9 +28,17 @@ internal sealed class SlotSettings(Findings findings)
     /// <param name="members">The members, which have slots of their own.</param>
     /// <param name="databases">The databases there are.</param>
     public IEnumerable<KeyValuePair<string, string>> Permanent(
-        IEnumerable<SectionReader> slots, IReadOnlyDictionary<string, string> settings, ImmutableArray<Host> members, ImmutableArray<PostgresDatabase> databases)
+        IEnumerable<SectionReader> slots,
+        IReadOnlyDictionary<string, string> settings,
+        ImmutableArray<Host> members,
+        ImmutableArray<PostgresDatabase> databases
+    )
     {
-        var names = members.ToDictionary(member => MemberSlot.NameOf(member.Name), member => $"Patroni keeps it for the member {member.Name}", StringComparer.Ordinal);
+        var names = members.ToDictionary(
+            member => MemberSlot.NameOf(member.Name),
+            member => $"Patroni keeps it for the member {member.Name}",
+            StringComparer.Ordinal
+        );
         SourceLocation? last = null;
         foreach (var own in slots)
         {
@@ -49,7 +57,12 @@ internal sealed class SlotSettings(Findings findings)
 
             if (settings.GetValueOrDefault("postgresql.use_slots") == "false")
             {
-                findings.Error($"the slot '{name}' needs dynamic.use_slots", own.At, "with 'use_slots: false' Patroni makes no slot at all", "remove 'use_slots: false'");
+                findings.Error(
+                    $"the slot '{name}' needs dynamic.use_slots",
+                    own.At,
+                    "with 'use_slots: false' Patroni makes no slot at all",
+                    "remove 'use_slots: false'"
+                );
             }
 
             foreach (var pair in Slot(own, name, settings, databases))
@@ -74,11 +87,24 @@ internal sealed class SlotSettings(Findings findings)
             any = true;
             if (own.Map.Entries.Count == 0)
             {
-                findings.Error("an entry of 'ignore_slots' matches nothing", own.At, null, $"give one or more of {string.Join(", ", s_matched)}");
+                findings.Error(
+                    "an entry of 'ignore_slots' matches nothing",
+                    own.At,
+                    null,
+                    $"give one or more of {string.Join(", ", s_matched)}"
+                );
             }
 
             json.WriteStartObject();
-            foreach (var (key, value) in new[] { ("name", Name(own, required: false)), ("type", Type(own)), ("database", own.Word("database", "a database's name")?.Value), ("plugin", Plugin(own, false)) })
+            foreach (
+                var (key, value) in new[]
+                {
+                    ("name", Name(own, required: false)),
+                    ("type", Type(own)),
+                    ("database", own.Word("database", "a database's name")?.Value),
+                    ("plugin", Plugin(own, false)),
+                }
+            )
             {
                 if (value is not null)
                 {
@@ -94,7 +120,12 @@ internal sealed class SlotSettings(Findings findings)
         return any ? Encoding.UTF8.GetString(buffer.WrittenSpan) : null;
     }
 
-    private IEnumerable<KeyValuePair<string, string>> Slot(SectionReader own, string name, IReadOnlyDictionary<string, string> settings, ImmutableArray<PostgresDatabase> databases)
+    private IEnumerable<KeyValuePair<string, string>> Slot(
+        SectionReader own,
+        string name,
+        IReadOnlyDictionary<string, string> settings,
+        ImmutableArray<PostgresDatabase> databases
+    )
     {
         var type = Type(own) ?? (own.Find("plugin") is null && own.Find("database") is null ? Physical : Logical);
         yield return KeyValuePair.Create($"slots.{name}.type", type);
@@ -102,7 +133,12 @@ internal sealed class SlotSettings(Findings findings)
         {
             foreach (var key in s_ofLogical.Where(key => own.Find(key) is not null))
             {
-                findings.Error($"the physical slot '{name}' has no '{key}'", own.Place(key), "a physical slot streams the whole cluster", "remove it, or write type: logical");
+                findings.Error(
+                    $"the physical slot '{name}' has no '{key}'",
+                    own.Place(key),
+                    "a physical slot streams the whole cluster",
+                    "remove it, or write type: logical"
+                );
             }
 
             yield break;
@@ -111,12 +147,23 @@ internal sealed class SlotSettings(Findings findings)
         var database = own.Word("database", "the database whose changes are decoded", required: true);
         if (database is not null && databases.All(one => one.Name != database.Value))
         {
-            findings.Unknown($"there is no database '{database.Value}'", database.At, database.Value, databases.Select(one => one.Name), "databases are");
+            findings.Unknown(
+                $"there is no database '{database.Value}'",
+                database.At,
+                database.Value,
+                databases.Select(one => one.Name),
+                "databases are"
+            );
         }
 
         if (!string.Equals(settings.GetValueOrDefault("postgresql.parameters.wal_level"), Logical, StringComparison.OrdinalIgnoreCase))
         {
-            findings.Error($"the logical slot '{name}' needs wal_level logical", own.At, "PostgreSQL makes no logical slot with a lower one", "write wal_level: logical under 'parameters'");
+            findings.Error(
+                $"the logical slot '{name}' needs wal_level logical",
+                own.At,
+                "PostgreSQL makes no logical slot with a lower one",
+                "write wal_level: logical under 'parameters'"
+            );
         }
 
         if (database is not null && Plugin(own, required: true) is { } plugin)
@@ -128,11 +175,23 @@ internal sealed class SlotSettings(Findings findings)
 
     private void Count(int needed, IReadOnlyDictionary<string, string> settings, SourceLocation? at)
     {
-        if (at is not null && long.TryParse(settings.GetValueOrDefault("postgresql.parameters.max_replication_slots"), NumberStyles.None, CultureInfo.InvariantCulture, out var most) && needed > most)
+        if (
+            at is not null
+            && long.TryParse(
+                settings.GetValueOrDefault("postgresql.parameters.max_replication_slots"),
+                NumberStyles.None,
+                CultureInfo.InvariantCulture,
+                out var most
+            )
+            && needed > most
+        )
         {
             findings.Error(
-                string.Create(CultureInfo.InvariantCulture, $"{needed} replication slots are needed, and max_replication_slots is {most}"), at,
-                "one for each replica and each declared slot", string.Create(CultureInfo.InvariantCulture, $"write max_replication_slots: {needed} or more under 'parameters'"));
+                string.Create(CultureInfo.InvariantCulture, $"{needed} replication slots are needed, and max_replication_slots is {most}"),
+                at,
+                "one for each replica and each declared slot",
+                string.Create(CultureInfo.InvariantCulture, $"write max_replication_slots: {needed} or more under 'parameters'")
+            );
         }
     }
 
@@ -143,12 +202,19 @@ internal sealed class SlotSettings(Findings findings)
             return null;
         }
 
-        if (word.Value.Length <= LongestName && word.Value.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_'))
+        if (
+            word.Value.Length <= LongestName
+            && word.Value.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_')
+        )
         {
             return word.Value;
         }
 
-        findings.Error($"'{word.Value}' cannot be the name of a slot", word.At, "PostgreSQL takes at most 63 lower-case letters, digits and '_'");
+        findings.Error(
+            $"'{word.Value}' cannot be the name of a slot",
+            word.At,
+            "PostgreSQL takes at most 63 lower-case letters, digits and '_'"
+        );
         return null;
     }
 

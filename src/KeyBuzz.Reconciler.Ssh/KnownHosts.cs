@@ -92,14 +92,23 @@ public sealed class KnownHosts
             }
         }
 
-        return known ? HostKeyVerdict.Known : others ? HostKeyVerdict.Changed : authority ? HostKeyVerdict.AuthorityOnly : HostKeyVerdict.Unknown;
+        return known ? HostKeyVerdict.Known
+            : others ? HostKeyVerdict.Changed
+            : authority ? HostKeyVerdict.AuthorityOnly
+            : HostKeyVerdict.Unknown;
     }
 
     /// <summary>The types of the keys listed for a host, in the order of the file; the connection has to ask for one of them.</summary>
     public IReadOnlyList<string> KeyTypes(string hostname, int port)
     {
         var name = Name(hostname, port);
-        return [.. _entries.Where(entry => entry.Marker.Length == 0 && entry.Names(name)).Select(entry => entry.Type).Distinct(StringComparer.Ordinal)];
+        return
+        [
+            .. _entries
+                .Where(entry => entry.Marker.Length == 0 && entry.Names(name))
+                .Select(entry => entry.Type)
+                .Distinct(StringComparer.Ordinal),
+        ];
     }
 
     /// <summary>Appends a key to a file, which is made when it does not exist.</summary>
@@ -181,15 +190,20 @@ public sealed class KnownHosts
             var parts = Patterns.Split('|');
             var salt = new byte[64];
             var hash = new byte[64];
-            if (parts.Length != 4
+            if (
+                parts.Length != 4
                 || !Convert.TryFromBase64String(parts[2], salt, out var saltLength)
-                || !Convert.TryFromBase64String(parts[3], hash, out var hashLength))
+                || !Convert.TryFromBase64String(parts[3], hash, out var hashLength)
+            )
             {
                 return false;
             }
 
 #pragma warning disable CA5350 // The file format's choice, see above.
-            return HMACSHA1.HashData(salt.AsSpan(0, saltLength), Encoding.UTF8.GetBytes(name)).AsSpan().SequenceEqual(hash.AsSpan(0, hashLength));
+            return HMACSHA1
+                .HashData(salt.AsSpan(0, saltLength), Encoding.UTF8.GetBytes(name))
+                .AsSpan()
+                .SequenceEqual(hash.AsSpan(0, hashLength));
 #pragma warning restore CA5350
         }
     }

@@ -8,7 +8,8 @@ using Renci.SshNet;
 
 namespace KeyBuzz.Reconciler.Ssh;
 
-/// <summary>A long-lived <c>sh</c> on a host, fed over standard input: one script costs no new process of sshd and no login, and nothing of it shows on a
+/// <summary>A long-lived <c>sh</c> on a host, fed over standard input: one script costs no new process of sshd and no login, and nothing of
+/// it shows on a
 /// command line. One script at a time.</summary>
 internal sealed class RemoteShell : IAsyncDisposable
 {
@@ -53,7 +54,8 @@ internal sealed class RemoteShell : IAsyncDisposable
 
     public static async Task<RemoteShell> OpenAsync(SshConnection connection, CancellationToken cancellationToken)
     {
-        // On a connection that is gone the library does not give back the session it counts for each try, and with too many of them the next one waits for ever.
+        // On a connection that is gone the library does not give back the session it counts for each try, and with too many of them the
+        // next one waits for ever.
         if (!connection.Client.IsConnected)
         {
             throw connection.Broken(null);
@@ -62,14 +64,20 @@ internal sealed class RemoteShell : IAsyncDisposable
         try
         {
             var shell = await Task.Run(
-                () =>
-                {
-                    // What sudo says is told apart by its words.
-                    var command = connection.Client.CreateCommand(connection.Host.Ssh.Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh");
-                    return new RemoteShell(connection, command, command.ExecuteAsync(CancellationToken.None));
-                },
-                cancellationToken).ConfigureAwait(false);
-            await shell.SendAsync("LC_ALL=C; export LC_ALL; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH; umask 022\n", cancellationToken).ConfigureAwait(false);
+                    () =>
+                    {
+                        // What sudo says is told apart by its words.
+                        var command = connection.Client.CreateCommand(
+                            connection.Host.Ssh.Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh"
+                        );
+                        return new RemoteShell(connection, command, command.ExecuteAsync(CancellationToken.None));
+                    },
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
+            await shell
+                .SendAsync("LC_ALL=C; export LC_ALL; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH; umask 022\n", cancellationToken)
+                .ConfigureAwait(false);
             return shell;
         }
         catch (Exception e) when (SshConnection.IsConnectionFailure(e))
@@ -78,34 +86,53 @@ internal sealed class RemoteShell : IAsyncDisposable
         }
     }
 
-    /// <summary>Runs a script as a child of the shell, in a process group of its own, ended at its deadline, on cancellation, or when it prints more than it may.</summary>
+    /// <summary>Runs a script as a child of the shell, in a process group of its own, ended at its deadline, on cancellation, or when it
+    /// prints more than it may.</summary>
     public async Task<ShellAnswer> RunAsync(string script, int mostBytes, TimeSpan deadline, CancellationToken cancellationToken)
     {
         var nonce = NewNonce();
 
-        // timeout(1) makes the process group, so its own id, the script's parent, is what to kill. The script travels in a here-document on descriptor 3.
+        // timeout(1) makes the process group, so its own id, the script's parent, is what to kill. The script travels in a here-document on
+        // descriptor 3.
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"timeout -k {KillAfter.TotalSeconds:0} {Math.Max(deadline.TotalSeconds, 0.1):0.###} sh /dev/fd/3 3<<'{nonce}' </dev/null\n");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"timeout -k {KillAfter.TotalSeconds:0} {Math.Max(deadline.TotalSeconds, 0.1):0.###} sh /dev/fd/3 3<<'{nonce}' </dev/null\n"
+        );
         text.Append(CultureInfo.InvariantCulture, $"exec 3<&-; printf '%s group %s\\n' {nonce} \"$PPID\"\n");
 
         // Who is not root would report what it cannot read as not there. /proc belongs to root, so nothing is started to find out.
-        text.Append(CultureInfo.InvariantCulture, $"[ -O /proc ] || [ \"$(id -u)\" = 0 ] || {{ echo '{NotRootMark}'\"$(id -un)\" >&2; exit {NotRoot}; }}\n");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"[ -O /proc ] || [ \"$(id -u)\" = 0 ] || {{ echo '{NotRootMark}'\"$(id -un)\" >&2; exit {NotRoot}; }}\n"
+        );
         text.Append(script).Append('\n');
         text.Append(nonce).Append('\n');
         AppendTrailer(text, nonce);
         var started = Stopwatch.GetTimestamp();
-        var answer = await ExchangeAsync(text.ToString(), nonce, mostBytes, deadline + KillAfter + TimeSpan.FromSeconds(15), cancellationToken).ConfigureAwait(false);
+        var answer = await ExchangeAsync(
+                text.ToString(),
+                nonce,
+                mostBytes,
+                deadline + KillAfter + TimeSpan.FromSeconds(15),
+                cancellationToken
+            )
+            .ConfigureAwait(false);
         if (answer.Exit == NotRoot && answer.ErrorText.StartsWith(NotRootMark, StringComparison.Ordinal))
         {
-            throw new HostException(_connection.Host.Name, $"kbr has to be root on the host, and is {answer.ErrorText[NotRootMark.Length..].Trim()} there",
-                "set sudo: true for this host, or log in as root");
+            throw new HostException(
+                _connection.Host.Name,
+                $"kbr has to be root on the host, and is {answer.ErrorText[NotRootMark.Length..].Trim()} there",
+                "set sudo: true for this host, or log in as root"
+            );
         }
 
         // 137 is what remains of timeout(1) when it had to kill.
         return answer.Exit == 137 && Stopwatch.GetElapsedTime(started) >= deadline ? answer with { Exit = 124 } : answer;
     }
 
-    /// <summary>Runs commands in the shell itself: what they open stays open. They cannot be cancelled, only abandoned with the shell.</summary>
+    /// <summary>Runs commands in the shell itself: what they open stays open. They cannot be cancelled, only abandoned with the
+    /// shell.</summary>
     public Task<ShellAnswer> EvaluateAsync(string commands, TimeSpan deadline, CancellationToken cancellationToken)
     {
         var nonce = NewNonce();
@@ -140,7 +167,13 @@ internal sealed class RemoteShell : IAsyncDisposable
     private static void AppendTrailer(StringBuilder text, string nonce) =>
         text.Append(CultureInfo.InvariantCulture, $"r=$?; printf '\\n%s %s\\n' {nonce} \"$r\"; printf '\\n%s %s\\n' {nonce} \"$r\" >&2\n");
 
-    private async Task<ShellAnswer> ExchangeAsync(string text, string nonce, int mostBytes, TimeSpan deadline, CancellationToken cancellationToken)
+    private async Task<ShellAnswer> ExchangeAsync(
+        string text,
+        string nonce,
+        int mostBytes,
+        TimeSpan deadline,
+        CancellationToken cancellationToken
+    )
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (Broken || Ended)
@@ -154,7 +187,9 @@ internal sealed class RemoteShell : IAsyncDisposable
         try
         {
             await SendAsync(text, CancellationToken.None).ConfigureAwait(false);
-            var first = await Task.WhenAny(reading, output.Overflowed, error.Overflowed).WaitAsync(deadline, cancellationToken).ConfigureAwait(false);
+            var first = await Task.WhenAny(reading, output.Overflowed, error.Overflowed)
+                .WaitAsync(deadline, cancellationToken)
+                .ConfigureAwait(false);
             if (first != reading)
             {
                 return await EndFloodAsync(output, reading, mostBytes).ConfigureAwait(false);
@@ -168,7 +203,12 @@ internal sealed class RemoteShell : IAsyncDisposable
         catch (TimeoutException e)
         {
             Broken = true;
-            throw new HostException(_connection.Host.Name, string.Create(CultureInfo.InvariantCulture, $"no answer within {deadline.TotalSeconds:0} s"), "is the host still up?", e);
+            throw new HostException(
+                _connection.Host.Name,
+                string.Create(CultureInfo.InvariantCulture, $"no answer within {deadline.TotalSeconds:0} s"),
+                "is the host still up?",
+                e
+            );
         }
 
         if (!output.Complete || !error.Complete)
@@ -189,7 +229,11 @@ internal sealed class RemoteShell : IAsyncDisposable
 
         if (reading.IsCompletedSuccessfully && output.Started.IsCompleted)
         {
-            return new ShellAnswer(1, default, Encoding.UTF8.GetBytes($"it printed more than {mostBytes >> 20} MiB and was ended: does something in it print without end?"));
+            return new ShellAnswer(
+                1,
+                default,
+                Encoding.UTF8.GetBytes($"it printed more than {mostBytes >> 20} MiB and was ended: does something in it print without end?")
+            );
         }
 
         _flooded = true;
@@ -197,9 +241,12 @@ internal sealed class RemoteShell : IAsyncDisposable
         throw Flooded();
     }
 
-    private HostException Flooded() => new(
-        _connection.Host.Name, $"what the host answers has no end: the login shell of {_connection.Host.Ssh.User} prints before any command runs",
-        "look at its start-up files there, such as ~/.bashrc and /etc/profile.d");
+    private HostException Flooded() =>
+        new(
+            _connection.Host.Name,
+            $"what the host answers has no end: the login shell of {_connection.Host.Ssh.User} prints before any command runs",
+            "look at its start-up files there, such as ~/.bashrc and /etc/profile.d"
+        );
 
     // As root, sshd refuses to pass on signals: the script's process group is ended by a command of our own.
     private async Task EndScriptAsync(Frame output, Task reading)
@@ -220,7 +267,9 @@ internal sealed class RemoteShell : IAsyncDisposable
             try
             {
                 var group = output.Started.Result.ToString(CultureInfo.InvariantCulture);
-                await _connection.ExecuteAsync($"{_connection.Root}kill -{signal} -- -{group}", null, KillAfter, CancellationToken.None).ConfigureAwait(false);
+                await _connection
+                    .ExecuteAsync($"{_connection.Root}kill -{signal} -- -{group}", null, KillAfter, CancellationToken.None)
+                    .ConfigureAwait(false);
             }
             catch (HostException)
             {
@@ -256,7 +305,11 @@ internal sealed class RemoteShell : IAsyncDisposable
         }
 
         var detail = said.Length > 0 ? said : string.Create(CultureInfo.InvariantCulture, $"exit status {_command.ExitStatus}");
-        return new HostException(_connection.Host.Name, $"the shell on the host ended unexpectedly: {detail}", "was it killed there? look at the host's journal, then run the command again");
+        return new HostException(
+            _connection.Host.Name,
+            $"the shell on the host ended unexpectedly: {detail}",
+            "was it killed there? look at the host's journal, then run the command again"
+        );
     }
 
     private Task SendAsync(string text, CancellationToken cancellationToken)
@@ -279,7 +332,8 @@ internal sealed class RemoteShell : IAsyncDisposable
                     }
                 }
             },
-            cancellationToken);
+            cancellationToken
+        );
     }
 
     private void Taken(int count) => Interlocked.Add(ref _unread, -count);
@@ -291,7 +345,8 @@ internal sealed class RemoteShell : IAsyncDisposable
         _ = Task.Run(_command.Dispose);
     }
 
-    // The library's streams block their reader: each has a thread of its own, so that the pool's stay free. They take whatever comes, so it is always read, and bounded here.
+    // The library's streams block their reader: each has a thread of its own, so that the pool's stay free. They take whatever comes, so it
+    // is always read, and bounded here.
     private Channel<byte[]> Pump(Stream stream)
     {
         var channel = Channel.CreateUnbounded<byte[]>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
@@ -326,12 +381,17 @@ internal sealed class RemoteShell : IAsyncDisposable
 
                 channel.Writer.Complete();
             },
-            256 * 1024)
-        { IsBackground = true, Name = "ssh output" }.Start();
+            256 * 1024
+        )
+        {
+            IsBackground = true,
+            Name = "ssh output",
+        }.Start();
         return channel;
     }
 
-    /// <summary>What a script prints to one stream, between a first line <c>NONCE group PGID</c> (standard output only) and a last <c>NONCE EXIT</c>.</summary>
+    /// <summary>What a script prints to one stream, between a first line <c>NONCE group PGID</c> (standard output only) and a last <c>NONCE
+    /// EXIT</c>.</summary>
     /// <param name="nonce">The word in those lines.</param>
     /// <param name="mostBefore">As much as may stand before the first line.</param>
     /// <param name="mostBytes">As much as may stand between them. Beyond it nothing is kept but what the last line is found by.</param>
@@ -387,14 +447,13 @@ internal sealed class RemoteShell : IAsyncDisposable
             _length += chunk.Length;
 
             // What stands before the first line was printed by start-up files or left over by a script before: it is not ours.
-            if (!_started.Task.IsCompleted
-                && Find(_first, Math.Max(_begin, from - _first.Length)) is ( >= 0, var number, var after))
+            if (!_started.Task.IsCompleted && Find(_first, Math.Max(_begin, from - _first.Length)) is (>= 0, var number, var after))
             {
                 _started.TrySetResult(number);
                 _begin = from = after;
             }
 
-            if (Find(_last, from) is ( >= 0 and var at, var exit, _))
+            if (Find(_last, from) is (>= 0 and var at, var exit, _))
             {
                 Exit = exit;
                 Payload = _bytes.AsMemory(_begin, at - _begin);

@@ -16,14 +16,26 @@ internal static class ShellRefusal
         bool Says(string words) => said.Contains(words, StringComparison.OrdinalIgnoreCase);
         var (message, remedy) =
             Says("must have a tty")
-                ? ($"sudo asks user {user} for a terminal (requiretty)", $"on the host, as root: echo 'Defaults:{user} !requiretty' >> /etc/sudoers.d/kbr")
+                ? (
+                    $"sudo asks user {user} for a terminal (requiretty)",
+                    $"on the host, as root: echo 'Defaults:{user} !requiretty' >> /etc/sudoers.d/kbr"
+                )
             : (exitStatus is 126 or 127 || Says("not found") || Says("No such file")) && Says("sudo")
                 ? ("sudo is not there", "install sudo on the host, or log in as root and leave sudo out")
-            : Says("password is required") || Says("not in the sudoers") || Says("may not run") || Says("not allowed to") || Says("no askpass")
-                ? ($"sudo does not let user {user} become root without a password", $"on the host, as root: echo '{user} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/kbr")
-            : Says("sudo")
-                ? ($"sudo does not give user {user} a shell", $"try: ssh {user}@{host.Ssh.Hostname} sudo -n sh")
-            : ($"the login shell of user {user} ended at once", "give that user a shell that runs commands (getent passwd shows it), or another ssh.user");
+            : Says("password is required")
+            || Says("not in the sudoers")
+            || Says("may not run")
+            || Says("not allowed to")
+            || Says("no askpass")
+                ? (
+                    $"sudo does not let user {user} become root without a password",
+                    $"on the host, as root: echo '{user} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/kbr"
+                )
+            : Says("sudo") ? ($"sudo does not give user {user} a shell", $"try: ssh {user}@{host.Ssh.Hostname} sudo -n sh")
+            : (
+                $"the login shell of user {user} ended at once",
+                "give that user a shell that runs commands (getent passwd shows it), or another ssh.user"
+            );
         var detail = said.Length > 0 ? said : string.Create(CultureInfo.InvariantCulture, $"exit status {exitStatus}");
         return new HostException(host.Name, $"{message}: {detail}", remedy);
     }

@@ -35,19 +35,32 @@ internal sealed class SshConnection : IHostConnection
 
     public async Task<bool> EndLockHolderAsync(int processId, CancellationToken cancellationToken)
     {
-        // It may have ended meanwhile, and another process may have its number: only one that has the lock open is ended. Polled for five seconds, then killed.
+        // It may have ended meanwhile, and another process may have its number: only one that has the lock open is ended. Polled for five
+        // seconds, then killed.
         var (exit, _, _) = await ExecuteAsync(
-            $"{Root}sh -c 'p={processId}; case \" $(stat -L -c %d:%i /proc/$p/fd/* 2>/dev/null | tr \"\\012\" \" \")\" in *\" $(stat -L -c %d:%i /run/kbr/lock) \"*) ;; *) exit 3;; esac; kill $p; "
-            + "for i in 1 2 3 4 5 6 7 8 9 10; do [ -d /proc/$p ] || exit 0; sleep 0.5; done; kill -9 $p; sleep 0.5; [ ! -d /proc/$p ]'",
-            null, TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
+                $"{Root}sh -c 'p={processId}; case \" $(stat -L -c %d:%i /proc/$p/fd/* 2>/dev/null | tr \"\\012\" \" "
+                    + $"\")\" in *\" $(stat -L -c %d:%i /run/kbr/lock) \"*) ;; *) exit 3;; esac; kill $p; "
+                    + "for i in 1 2 3 4 5 6 7 8 9 10; do [ -d /proc/$p ] || exit 0; sleep 0.5; done; kill -9 $p; sleep "
+                    + "0.5; [ ! -d /proc/$p ]'",
+                null,
+                TimeSpan.FromSeconds(30),
+                cancellationToken
+            )
+            .ConfigureAwait(false);
         return exit == 0;
     }
 
     public Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken) =>
         Task.Run<ITunnel>(() => SshTunnel.Open(this, address, port), cancellationToken).WaitAsync(cancellationToken);
 
-    /// <summary>Runs one short command in a channel of its own. For fixed commands only: its text can be seen in the host's process list.</summary>
-    public async Task<(int? Exit, string Output, string Error)> ExecuteAsync(string command, Stream? input, TimeSpan deadline, CancellationToken cancellationToken)
+    /// <summary>Runs one short command in a channel of its own. For fixed commands only: its text can be seen in the host's process
+    /// list.</summary>
+    public async Task<(int? Exit, string Output, string Error)> ExecuteAsync(
+        string command,
+        Stream? input,
+        TimeSpan deadline,
+        CancellationToken cancellationToken
+    )
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(deadline);
@@ -55,29 +68,32 @@ internal sealed class SshConnection : IHostConnection
         {
             using var exec = Client.CreateCommand(command);
             var (said, complained) = await Task.Run(
-                async () =>
-                {
-                    // The task stands for the whole life of the command: what breaks it off is seen there.
-                    var ended = exec.ExecuteAsync(CancellationToken.None);
-                    var output = ReadAsync(exec.OutputStream);
-                    var errors = ReadAsync(exec.ExtendedOutputStream);
-                    if (input is not null)
+                    async () =>
                     {
-                        using var stream = exec.CreateInputStream();
-                        var buffer = new byte[256 * 1024];
-                        int count;
-                        while (!ended.IsCompleted && (count = await input.ReadAsync(buffer, limit.Token).ConfigureAwait(false)) > 0)
+                        // The task stands for the whole life of the command: what breaks it off is seen there.
+                        var ended = exec.ExecuteAsync(CancellationToken.None);
+                        var output = ReadAsync(exec.OutputStream);
+                        var errors = ReadAsync(exec.ExtendedOutputStream);
+                        if (input is not null)
                         {
-                            stream.Write(buffer, 0, count);
+                            using var stream = exec.CreateInputStream();
+                            var buffer = new byte[256 * 1024];
+                            int count;
+                            while (!ended.IsCompleted && (count = await input.ReadAsync(buffer, limit.Token).ConfigureAwait(false)) > 0)
+                            {
+                                stream.Write(buffer, 0, count);
+                            }
                         }
-                    }
 
-                    var text = await output.WaitAsync(limit.Token).ConfigureAwait(false);
-                    var error = await errors.WaitAsync(limit.Token).ConfigureAwait(false);
-                    await ended.WaitAsync(limit.Token).ConfigureAwait(false);
-                    return (text, error);
-                },
-                CancellationToken.None).WaitAsync(limit.Token).ConfigureAwait(false);
+                        var text = await output.WaitAsync(limit.Token).ConfigureAwait(false);
+                        var error = await errors.WaitAsync(limit.Token).ConfigureAwait(false);
+                        await ended.WaitAsync(limit.Token).ConfigureAwait(false);
+                        return (text, error);
+                    },
+                    CancellationToken.None
+                )
+                .WaitAsync(limit.Token)
+                .ConfigureAwait(false);
             return (exec.ExitStatus, said, complained);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
@@ -94,37 +110,56 @@ internal sealed class SshConnection : IHostConnection
     public HostException? TooFewSessions(Exception error) =>
         Client.IsConnected && error is SshException && error.Message.Contains("open", StringComparison.OrdinalIgnoreCase)
             ? new HostException(
-                Host.Name, $"sshd there opens too few sessions on one connection (MaxSessions): {error.Message}", "set MaxSessions 10, its default, in /etc/ssh/sshd_config on the host and reload sshd", error)
+                Host.Name,
+                $"sshd there opens too few sessions on one connection (MaxSessions): {error.Message}",
+                "set MaxSessions 10, its default, in /etc/ssh/sshd_config on the host and reload sshd",
+                error
+            )
             : null;
 
     // The library keeps whatever comes until it is read: all of it is read, and as much kept as such a command can have to say.
-    private static Task<string> ReadAsync(Stream stream) => Task.Factory.StartNew(
-        () =>
-        {
-            var kept = new MemoryStream();
-            var buffer = new byte[64 * 1024];
-            try
+    private static Task<string> ReadAsync(Stream stream) =>
+        Task.Factory.StartNew(
+            () =>
             {
-                int count;
-                while ((count = stream.Read(buffer, 0, buffer.Length)) > 0)
+                var kept = new MemoryStream();
+                var buffer = new byte[64 * 1024];
+                try
                 {
-                    kept.Write(buffer, 0, (int)Math.Min(count, MostSaid - kept.Length));
+                    int count;
+                    while ((count = stream.Read(buffer, 0, buffer.Length)) > 0)
+                    {
+                        kept.Write(buffer, 0, (int)Math.Min(count, MostSaid - kept.Length));
+                    }
                 }
-            }
-            catch (Exception e) when (IsConnectionFailure(e))
-            {
-                // The same as its end; the command's own task says why.
-            }
+                catch (Exception e) when (IsConnectionFailure(e))
+                {
+                    // The same as its end; the command's own task says why.
+                }
 
-            return Encoding.UTF8.GetString(kept.GetBuffer(), 0, (int)kept.Length);
-        },
-        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                return Encoding.UTF8.GetString(kept.GetBuffer(), 0, (int)kept.Length);
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default
+        );
 
     public HostException Broken(Exception? inner, string? detail = null) =>
-        new(Host.Name, "the connection broke off" + (detail is null ? "" : $": {detail}"), "is the host up? run the command again: what was done is recorded, the rest is planned anew", inner);
+        new(
+            Host.Name,
+            "the connection broke off" + (detail is null ? "" : $": {detail}"),
+            "is the host up? run the command again: what was done is recorded, the rest is planned anew",
+            inner
+        );
 
     public static bool IsConnectionFailure(Exception e) =>
-        e is SshException or System.Net.Sockets.SocketException or ObjectDisposedException or IOException or InvalidOperationException or ProxyException;
+        e
+            is SshException
+                or System.Net.Sockets.SocketException
+                or ObjectDisposedException
+                or IOException
+                or InvalidOperationException
+                or ProxyException;
 
     public async ValueTask DisposeAsync()
     {

@@ -11,7 +11,8 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <summary>Opens SSH connections with a private key, after checking the host's key against known_hosts.</summary>
 public sealed class SshConnector : IHostConnector
 {
-    // SSH.NET occupies threads of the pool with every connection and with whatever comes in through a tunnel. The pool grows beyond its minimum, the number of processors, by one or two
+    // SSH.NET occupies threads of the pool with every connection and with whatever comes in through a tunnel. The pool grows beyond its
+    // minimum, the number of processors, by one or two
     // a second only: everybody would wait for that. Threads that are not needed are not made.
     private const int Threads = 64;
 
@@ -32,10 +33,12 @@ public sealed class SshConnector : IHostConnector
         ArgumentNullException.ThrowIfNull(host);
         var endpoint = host.Ssh;
         var key = LoadKey(host);
-        var client = new SshClient(new ConnectionInfo(endpoint.Hostname, endpoint.Port, endpoint.User, new PrivateKeyAuthenticationMethod(endpoint.User, key))
-        {
-            Timeout = _settings.ConnectTimeout,
-        });
+        var client = new SshClient(
+            new ConnectionInfo(endpoint.Hostname, endpoint.Port, endpoint.User, new PrivateKeyAuthenticationMethod(endpoint.User, key))
+            {
+                Timeout = _settings.ConnectTimeout,
+            }
+        );
         client.KeepAliveInterval = TimeSpan.FromSeconds(15);
         HostException? refusal = null;
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -78,17 +81,36 @@ public sealed class SshConnector : IHostConnector
     {
         var path = _settings.IdentityFile + "-cert.pub";
         var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        string When(ulong seconds) => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
+        string When(ulong seconds) =>
+            DateTimeOffset
+                .FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799))
+                .ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
         var (message, remedy) =
             certificate.Type == Certificate.CertificateType.Host
-                ? ($"{path} is the certificate of a host and lets no user in", $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n {host.Ssh.User} {_settings.IdentityFile}.pub")
+                ? (
+                    $"{path} is the certificate of a host and lets no user in",
+                    $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n "
+                        + $"{host.Ssh.User} {_settings.IdentityFile}.pub"
+                )
             : certificate.ValidBeforeUnixSeconds <= (ulong)now
-                ? ($"the certificate {path} expired at {When(certificate.ValidBeforeUnixSeconds)}", $"have {_settings.IdentityFile}.pub signed again, or move {path} away to use the key alone")
+                ? (
+                    $"the certificate {path} expired at {When(certificate.ValidBeforeUnixSeconds)}",
+                    $"have {_settings.IdentityFile}.pub signed again, or move {path} away to use the key alone"
+                )
             : certificate.ValidAfterUnixSeconds > (ulong)now
-                ? ($"the certificate {path} is valid from {When(certificate.ValidAfterUnixSeconds)} on only", "is this machine's clock right?")
+                ? (
+                    $"the certificate {path} is valid from {When(certificate.ValidAfterUnixSeconds)} on only",
+                    "is this machine's clock right?"
+                )
             : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(host.Ssh.User)
-                ? ($"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {host.Ssh.User}", $"have it signed for {host.Ssh.User}, or set ssh.user")
-            : ($"{host.Ssh.Hostname} does not take the certificate {path}", "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host");
+                ? (
+                    $"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {host.Ssh.User}",
+                    $"have it signed for {host.Ssh.User}, or set ssh.user"
+                )
+            : (
+                $"{host.Ssh.Hostname} does not take the certificate {path}",
+                "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host"
+            );
         return new HostException(host.Name, message, remedy, error);
     }
 
@@ -107,16 +129,31 @@ public sealed class SshConnector : IHostConnector
         }
         catch (SshPassPhraseNullOrEmptyException e)
         {
-            throw new HostException(host.Name, $"the private key {path} is protected by a passphrase, which kbr cannot ask for",
-                "use a key without a passphrase, kept where only kbr's operator can read it", e);
+            throw new HostException(
+                host.Name,
+                $"the private key {path} is protected by a passphrase, which kbr cannot ask for",
+                "use a key without a passphrase, kept where only kbr's operator can read it",
+                e
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new HostException(host.Name, $"the private key {path} cannot be read: {e.Message}", "set ssh.identity_file to a private key that you can read", e);
+            throw new HostException(
+                host.Name,
+                $"the private key {path} cannot be read: {e.Message}",
+                "set ssh.identity_file to a private key that you can read",
+                e
+            );
         }
-        catch (Exception e) when (e is SshException or ArgumentException or InvalidOperationException or NotSupportedException or FormatException)
+        catch (Exception e)
+            when (e is SshException or ArgumentException or InvalidOperationException or NotSupportedException or FormatException)
         {
-            throw new HostException(host.Name, $"{path} is not a private key that can be used: {e.Message}", "make one with ssh-keygen -t ed25519", e);
+            throw new HostException(
+                host.Name,
+                $"{path} is not a private key that can be used: {e.Message}",
+                "make one with ssh-keygen -t ed25519",
+                e
+            );
         }
     }
 
@@ -128,7 +165,11 @@ public sealed class SshConnector : IHostConnector
         }
 
         // Host certificates are not checked by kbr: without them in the offer the host shows its plain key.
-        foreach (var algorithm in info.HostKeyAlgorithms.Keys.Where(name => name.EndsWith("-cert-v01@openssh.com", StringComparison.Ordinal)).ToList())
+        foreach (
+            var algorithm in info
+                .HostKeyAlgorithms.Keys.Where(name => name.EndsWith("-cert-v01@openssh.com", StringComparison.Ordinal))
+                .ToList()
+        )
         {
             info.HostKeyAlgorithms.Remove(algorithm);
         }
@@ -163,20 +204,39 @@ public sealed class SshConnector : IHostConnector
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException)
                 {
-                    return new HostException(host.Name, $"its {what} is new and cannot be added to {file}: {e.Message}", $"make {file} writable", e);
+                    return new HostException(
+                        host.Name,
+                        $"its {what} is new and cannot be added to {file}: {e.Message}",
+                        $"make {file} writable",
+                        e
+                    );
                 }
 
             case HostKeyVerdict.Unknown:
-                return new HostException(host.Name, $"its {what} is not in {file}",
-                    $"compare the fingerprint with the host's own (ssh-keygen -lf on its /etc/ssh/*.pub), then: {scan}");
+                return new HostException(
+                    host.Name,
+                    $"its {what} is not in {file}",
+                    $"compare the fingerprint with the host's own (ssh-keygen -lf on its /etc/ssh/*.pub), then: {scan}"
+                );
             case HostKeyVerdict.AuthorityOnly:
-                return new HostException(host.Name, $"{file} names only a certificate authority for {name} (@cert-authority), which kbr cannot check; the host showed its {what}",
-                    $"compare the fingerprint with the host's own, then add the key itself: {scan}");
+                return new HostException(
+                    host.Name,
+                    $"{file} names only a certificate authority for {name} (@cert-authority), which kbr cannot check; the "
+                        + $"host showed its {what}",
+                    $"compare the fingerprint with the host's own, then add the key itself: {scan}"
+                );
             case HostKeyVerdict.Revoked:
-                return new HostException(host.Name, $"its {what} is marked @revoked in {file}", "give the host a new key; do not connect to it before");
+                return new HostException(
+                    host.Name,
+                    $"its {what} is marked @revoked in {file}",
+                    "give the host a new key; do not connect to it before"
+                );
             default:
-                return new HostException(host.Name, $"its {what} is not the one in {file}: the host was installed anew, or somebody stands between",
-                    $"only when you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}");
+                return new HostException(
+                    host.Name,
+                    $"its {what} is not the one in {file}: the host was installed anew, or somebody stands between",
+                    $"only when you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}"
+                );
         }
     }
 
@@ -189,21 +249,44 @@ public sealed class SshConnector : IHostConnector
             case SocketError.ConnectionRefused:
                 return new HostException(host.Name, $"{where} refuses connections", "is sshd running there, on that port?", error);
             case SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain:
-                return new HostException(host.Name, $"the name {host.Ssh.Hostname} cannot be resolved", "correct ssh.host, or name resolution on this machine", error);
+                return new HostException(
+                    host.Name,
+                    $"the name {host.Ssh.Hostname} cannot be resolved",
+                    "correct ssh.host, or name resolution on this machine",
+                    error
+                );
             case SocketError.HostUnreachable or SocketError.NetworkUnreachable:
-                return new HostException(host.Name, $"there is no route to {where}", "is the host up, and are you in its network or VPN?", error);
+                return new HostException(
+                    host.Name,
+                    $"there is no route to {where}",
+                    "is the host up, and are you in its network or VPN?",
+                    error
+                );
             default:
                 break;
         }
 
         return error switch
         {
-            _ when socket?.SocketErrorCode == SocketError.TimedOut || error is SshOperationTimeoutException or OperationCanceledException or TimeoutException =>
-                new HostException(host.Name, string.Create(CultureInfo.InvariantCulture, $"{where} did not answer within {_settings.ConnectTimeout.TotalSeconds:0.#} s"),
-                    "is the host up, and does its firewall let you in?", error),
-            SshAuthenticationException => new HostException(host.Name, $"{where} does not let user {host.Ssh.User} in with the key {_settings.IdentityFile}",
-                $"add {_settings.IdentityFile}.pub to ~{host.Ssh.User}/.ssh/authorized_keys there", error),
-            _ => new HostException(host.Name, $"no SSH session with {where}: {error.Message}", "try: ssh -v to the same address, and look at sshd's journal there", error),
+            _ when socket?.SocketErrorCode == SocketError.TimedOut
+                    || error is SshOperationTimeoutException or OperationCanceledException or TimeoutException => new HostException(
+                host.Name,
+                string.Create(CultureInfo.InvariantCulture, $"{where} did not answer within {_settings.ConnectTimeout.TotalSeconds:0.#} s"),
+                "is the host up, and does its firewall let you in?",
+                error
+            ),
+            SshAuthenticationException => new HostException(
+                host.Name,
+                $"{where} does not let user {host.Ssh.User} in with the key {_settings.IdentityFile}",
+                $"add {_settings.IdentityFile}.pub to ~{host.Ssh.User}/.ssh/authorized_keys there",
+                error
+            ),
+            _ => new HostException(
+                host.Name,
+                $"no SSH session with {where}: {error.Message}",
+                "try: ssh -v to the same address, and look at sshd's journal there",
+                error
+            ),
         };
     }
 }

@@ -49,9 +49,13 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
         }
         catch (InvalidDataException e)
         {
-            var (what, remedy) = answer.Exit == 124
-                ? ($"reading took longer than {Deadline.TotalSeconds:0} s", "something there does not answer: look at docker and systemd on the host")
-                : ($"{e.Message} (exit status {answer.Exit}): {Encoding.UTF8.GetString(answer.Error.Span).Trim()}", "run it again");
+            var (what, remedy) =
+                answer.Exit == 124
+                    ? (
+                        $"reading took longer than {Deadline.TotalSeconds:0} s",
+                        "something there does not answer: look at docker and systemd on the host"
+                    )
+                    : ($"{e.Message} (exit status {answer.Exit}): {Encoding.UTF8.GetString(answer.Error.Span).Trim()}", "run it again");
             throw new HostException(_connection.Host.Name, what, remedy, e);
         }
     }

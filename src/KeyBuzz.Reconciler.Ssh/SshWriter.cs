@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Ssh;
 
 /// <summary>Runs scripts on a host while holding its lock.</summary>
-/// <remarks>Two flocks under /run/kbr. <c>lock</c> is held by a shell that does nothing else, so that it ends with the connection: one apply at a time. <c>work</c> is
+/// <remarks>Two flocks under /run/kbr. <c>lock</c> is held by a shell that does nothing else, so that it ends with the connection: one
+/// apply at a time. <c>work</c> is
 /// shared by every shell and every script they start: the next apply waits until no script of a killed one is left.</remarks>
 internal sealed class SshWriter : IHostWriter
 {
@@ -24,7 +25,8 @@ internal sealed class SshWriter : IHostWriter
     private readonly SshConnection _connection;
     private readonly RemoteShell _lockShell;
 
-    // A null among the shells stands for one that could not be opened: whoever waits is to try for itself, or it would wait for a shell that never comes.
+    // A null among the shells stands for one that could not be opened: whoever waits is to try for itself, or it would wait for a shell
+    // that never comes.
     private readonly Channel<RemoteShell?> _idle = Channel.CreateUnbounded<RemoteShell?>();
     private readonly List<RemoteShell> _workers = [];
     private readonly Lock _gate = new();
@@ -38,30 +40,39 @@ internal sealed class SshWriter : IHostWriter
         _limit = Math.Clamp(parallelism, 1, MostShells);
     }
 
-    public static async Task<SshWriter> OpenAsync(SshConnection connection, LockHolder holder, int parallelism, CancellationToken cancellationToken)
+    public static async Task<SshWriter> OpenAsync(
+        SshConnection connection,
+        LockHolder holder,
+        int parallelism,
+        CancellationToken cancellationToken
+    )
     {
         var shell = await RemoteShell.OpenAsync(connection, cancellationToken).ConfigureAwait(false);
         try
         {
             var end = RemoteShell.NewNonce();
             // The description goes with the shell, also when kbr is killed: its input ends then.
-            var answer = await shell.EvaluateAsync(
-                $$"""
-                if ! mkdir -p /run/kbr || ! chmod 0700 /run/kbr; then (exit 1)
-                else
-                exec 9>>/run/kbr/lock
-                if ! flock -w 2 9; then cat /run/kbr/lock.json 2>/dev/null; (exit {{Taken}})
-                else
-                exec 8>>/run/kbr/work
-                if ! flock -w 60 -x 8; then cat /run/kbr/lock.json 2>/dev/null; (exit {{LeftOver}})
-                else
-                flock -s 8 && { rm -f {{UploadPrefix}}* || true; } && cat >/run/kbr/lock.new <<'{{end}}' && mv -f /run/kbr/lock.new /run/kbr/lock.json
-                {{Write(holder)}}
-                {{end}}
-                trap 'rm -f /run/kbr/lock.json' EXIT
-                fi; fi; fi
-                """,
-                TimeSpan.FromSeconds(90), cancellationToken).ConfigureAwait(false);
+            var answer = await shell
+                .EvaluateAsync(
+                    $$"""
+                    if ! mkdir -p /run/kbr || ! chmod 0700 /run/kbr; then (exit 1)
+                    else
+                    exec 9>>/run/kbr/lock
+                    if ! flock -w 2 9; then cat /run/kbr/lock.json 2>/dev/null; (exit {{Taken}})
+                    else
+                    exec 8>>/run/kbr/work
+                    if ! flock -w 60 -x 8; then cat /run/kbr/lock.json 2>/dev/null; (exit {{LeftOver}})
+                    else
+                    flock -s 8 && { rm -f {{UploadPrefix}}* || true; } && cat >/run/kbr/lock.new <<'{{end}}' && mv -f /run/kbr/lock.new /run/kbr/lock.json
+                    {{Write(holder)}}
+                    {{end}}
+                    trap 'rm -f /run/kbr/lock.json' EXIT
+                    fi; fi; fi
+                    """,
+                    TimeSpan.FromSeconds(90),
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
             switch (answer.Exit)
             {
                 case 0:
@@ -69,10 +80,16 @@ internal sealed class SshWriter : IHostWriter
                 case Taken:
                     throw new HostLockedException(connection.Host.Name, Describe(answer.Output));
                 case LeftOver:
-                    throw new HostLockedException(connection.Host.Name, "a script that it left behind still runs after 60 s; last holder: " + Describe(answer.Output));
+                    throw new HostLockedException(
+                        connection.Host.Name,
+                        "a script that it left behind still runs after 60 s; last holder: " + Describe(answer.Output)
+                    );
                 default:
-                    throw new HostException(connection.Host.Name, $"the lock under /run/kbr cannot be taken: {answer.ErrorText.Trim()}",
-                        "kbr has to be root on the host: log in as root or set sudo: true");
+                    throw new HostException(
+                        connection.Host.Name,
+                        $"the lock under /run/kbr cannot be taken: {answer.ErrorText.Trim()}",
+                        "kbr has to be root on the host: log in as root or set sudo: true"
+                    );
             }
         }
         catch
@@ -124,7 +141,9 @@ internal sealed class SshWriter : IHostWriter
         {
             if (_lockShell is { Broken: false, Ended: false })
             {
-                await _lockShell.EvaluateAsync("rm -f /run/kbr/lock.json", TimeSpan.FromSeconds(5), CancellationToken.None).ConfigureAwait(false);
+                await _lockShell
+                    .EvaluateAsync("rm -f /run/kbr/lock.json", TimeSpan.FromSeconds(5), CancellationToken.None)
+                    .ConfigureAwait(false);
             }
         }
         catch (HostException)
@@ -146,7 +165,8 @@ internal sealed class SshWriter : IHostWriter
         {
             var shell = _idle.Reader.TryRead(out var idle)
                 ? idle
-                : await TryOpenAsync(cancellationToken).ConfigureAwait(false) ?? await _idle.Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                : await TryOpenAsync(cancellationToken).ConfigureAwait(false)
+                    ?? await _idle.Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
             if (shell is { Broken: false, Ended: false })
             {
                 return shell;
@@ -165,7 +185,8 @@ internal sealed class SshWriter : IHostWriter
         }
     }
 
-    // Answers null when no more shells may be opened, and there is one to wait for: in use, or about to be opened by somebody who hands on a null should that fail.
+    // Answers null when no more shells may be opened, and there is one to wait for: in use, or about to be opened by somebody who hands on
+    // a null should that fail.
     private async Task<RemoteShell?> TryOpenAsync(CancellationToken cancellationToken)
     {
         lock (_gate)
@@ -205,7 +226,9 @@ internal sealed class SshWriter : IHostWriter
         var shell = await RemoteShell.OpenAsync(_connection, cancellationToken).ConfigureAwait(false);
         try
         {
-            var answer = await shell.EvaluateAsync("exec 8>>/run/kbr/work; flock -s -n 8", TimeSpan.FromSeconds(20), cancellationToken).ConfigureAwait(false);
+            var answer = await shell
+                .EvaluateAsync("exec 8>>/run/kbr/work; flock -s -n 8", TimeSpan.FromSeconds(20), cancellationToken)
+                .ConfigureAwait(false);
             if (answer.Exit != 0)
             {
                 throw new HostException(_connection.Host.Name, $"/run/kbr/work cannot be locked: {answer.ErrorText.Trim()}");
@@ -229,13 +252,25 @@ internal sealed class SshWriter : IHostWriter
     {
         using var file = File.OpenRead(path);
 
-        // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses a path that somebody put there.
+        // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses a path that somebody
+        // put there.
         // What cannot be written is taken all the same: a command that ends before its input does would make sshd drop the connection.
-        var (exit, _, error) = await _connection.ExecuteAsync(
-            $"{_connection.Root}sh -c 'umask 077; set -C; if cat >{target} && test \"$(stat -c %s {target})\" = {file.Length}; then exit 0; fi; cat >/dev/null; exit 1'", file, TimeSpan.FromHours(1), cancellationToken).ConfigureAwait(false);
+        var (exit, _, error) = await _connection
+            .ExecuteAsync(
+                $"{_connection.Root}sh -c 'umask 077; set -C; if cat >{target} && test \"$(stat -c %s {target})\" = "
+                    + $"{file.Length}; then exit 0; fi; cat >/dev/null; exit 1'",
+                file,
+                TimeSpan.FromHours(1),
+                cancellationToken
+            )
+            .ConfigureAwait(false);
         if (exit != 0)
         {
-            throw new HostException(_connection.Host.Name, $"{path} could not be sent: {(error.Trim() is { Length: > 0 } said ? said : "it arrived incomplete")}", "is there room in /var/tmp on the host?");
+            throw new HostException(
+                _connection.Host.Name,
+                $"{path} could not be sent: {(error.Trim() is { Length: > 0 } said ? said : "it arrived incomplete")}",
+                "is there room in /var/tmp on the host?"
+            );
         }
     }
 
@@ -249,7 +284,9 @@ internal sealed class SshWriter : IHostWriter
 
         try
         {
-            await shell.EvaluateAsync($"rm -f {string.Join(' ', uploaded)}", TimeSpan.FromSeconds(30), CancellationToken.None).ConfigureAwait(false);
+            await shell
+                .EvaluateAsync($"rm -f {string.Join(' ', uploaded)}", TimeSpan.FromSeconds(30), CancellationToken.None)
+                .ConfigureAwait(false);
         }
         catch (HostException)
         {
@@ -270,5 +307,6 @@ internal sealed class SshWriter : IHostWriter
         return Encoding.UTF8.GetString(stream.ToArray());
     }
 
-    private static string Describe(ReadOnlyMemory<byte> json) => LockHolder.Read(json)?.InWords ?? "unknown, its description cannot be read";
+    private static string Describe(ReadOnlyMemory<byte> json) =>
+        LockHolder.Read(json)?.InWords ?? "unknown, its description cannot be read";
 }

@@ -6,7 +6,9 @@ var parsed = KbrCommandLine.Create(services).Parse(KbrCommandLine.Spelled(args))
 try
 {
     // Signals are the commands' own matter: what runs on a host is finished first.
-    return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
+    return await parsed.InvokeAsync(
+        new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false }
+    );
 }
 catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
 {

@@ -18,7 +18,10 @@ public sealed class DrillTests
 
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         using var document = JsonDocument.Parse(outcome.Output);
-        Assert.That((document.RootElement.GetProperty("from").GetString(), document.RootElement.GetProperty("to").GetString()), Is.EqualTo((leader, target)));
+        Assert.That(
+            (document.RootElement.GetProperty("from").GetString(), document.RootElement.GetProperty("to").GetString()),
+            Is.EqualTo((leader, target))
+        );
         Assert.That(Ha.Leader(), Is.EqualTo(target));
         var again = HaSetUp.Workspace.Kbr("switchover", "--to", target, "--auto-approve");
         Assert.That(again.ExitCode, Is.EqualTo(1), again.All);
@@ -40,7 +43,11 @@ public sealed class DrillTests
         Assert.That(Ha.Leader(), Is.Not.EqualTo(leader));
         foreach (var proxy in Ha.Proxies)
         {
-            Lab.Until(() => Lab.OnHost(proxy, "ss -Htn state close-wait '( sport = :5432 )'").Trim().Length == 0, TimeSpan.FromSeconds(20), $"HAProxy of {proxy} to end what its clients have ended");
+            Lab.Until(
+                () => Lab.OnHost(proxy, "ss -Htn state close-wait '( sport = :5432 )'").Trim().Length == 0,
+                TimeSpan.FromSeconds(20),
+                $"HAProxy of {proxy} to end what its clients have ended"
+            );
         }
 
         AssertNothingLeft();
@@ -102,12 +109,21 @@ public sealed class DrillTests
         Assert.That(Ha.Members.SelectMany(Rules), Is.Empty);
         Assert.That(Ha.Sql(Ha.Leader(), "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'kbr%'"), Is.Empty);
         // PgBouncer's own connections keep the name of their last client.
-        Assert.That(Ha.Sql(Ha.Leader(), "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'kbr drill%' AND application_name <> 'kbr drill pooled'"), Is.Empty);
+        Assert.That(
+            Ha.Sql(
+                Ha.Leader(),
+                "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'kbr drill%' AND "
+                    + "application_name <> 'kbr drill pooled'"
+            ),
+            Is.Empty
+        );
     }
 
     private static string[] Units(string host) => Lines(host, "systemctl list-units --all --no-legend 'kbr-drill*'");
 
-    private static string[] Rules(string host) => Lines(host, "{ iptables -S; ip6tables -S; nft list tables; } 2>/dev/null | grep -i kbr_drill || true");
+    private static string[] Rules(string host) =>
+        Lines(host, "{ iptables -S; ip6tables -S; nft list tables; } 2>/dev/null | grep -i kbr_drill || true");
 
-    private static string[] Lines(string host, string command) => Lab.OnHost(host, command).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    private static string[] Lines(string host, string command) =>
+        Lab.OnHost(host, command).Split('\n', StringSplitOptions.RemoveEmptyEntries);
 }

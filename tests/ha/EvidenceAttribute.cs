@@ -13,9 +13,7 @@ internal sealed class EvidenceAttribute : Attribute, ITestAction
     public ActionTargets Targets => ActionTargets.Test;
 
     /// <inheritdoc />
-    public void BeforeTest(ITest test)
-    {
-    }
+    public void BeforeTest(ITest test) { }
 
     /// <inheritdoc />
     public void AfterTest(ITest test)
@@ -27,7 +25,12 @@ internal sealed class EvidenceAttribute : Attribute, ITestAction
 
         foreach (var member in Ha.Members)
         {
-            var said = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "timeout 20 docker logs --timestamps --tail 80 patroni 2>&1");
+            var said = Lab.Run(
+                Lab.Root,
+                Path.Combine(Lab.Root, "lab/ssh"),
+                member,
+                "timeout 20 docker logs --timestamps --tail 80 patroni 2>&1"
+            );
             TestContext.Out.WriteLine($"--- {member} at the end of {test.Name}\n{said.All}");
         }
     }

@@ -7,10 +7,12 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>The cluster under test, as an operator sees it: kbr, and the hosts' own commands over ssh.</summary>
 internal static class Ha
 {
-    /// <summary>The category of the fixtures that have a lab and a cluster of their own in eng/test.sh, beside the others: changes and faults while applications write.</summary>
+    /// <summary>The category of the fixtures that have a lab and a cluster of their own in eng/test.sh, beside the others: changes and
+    /// faults while applications write.</summary>
     public const string Live = "live";
 
-    /// <summary>The category of the fixtures that begin with hosts made anew, and so need no cluster that <see cref="HaSetUp"/> installs: their namespace is another one than its.</summary>
+    /// <summary>The category of the fixtures that begin with hosts made anew, and so need no cluster that <see cref="HaSetUp"/> installs:
+    /// their namespace is another one than its.</summary>
     public const string FreshHosts = "fresh-hosts";
 
     public const string Scope = "keybuzz-pg";
@@ -25,13 +27,27 @@ internal static class Ha
     private const string CredentialsFile = "credentials/ha.env";
 
     // Every secret has a value of its own that can be looked for.
-    private static readonly string s_secrets = string.Join('\n',
-        "POSTGRES_SUPERUSER=kb_admin", "POSTGRES_SUPERPASS=canary-super-Zq7xW4", "POSTGRES_REPL_USER=kb_repl", "POSTGRES_REPL_PASS=canary-repl-Kp3vT9",
-        "POSTGRES_APP_USER=" + Application, "POSTGRES_APP_PASS=" + ApplicationPassword, "POSTGRES_DB=keybuzz", "PATRONI_CLUSTER_NAME=keybuzz-pg",
-        "PATRONI_REST_USER=kbr_rest", "PATRONI_REST_PASS=canary-rest-Vb5nQ1", "PATRONI_RAFT_PASS=canary-raft-Hj6dL3",
-        "PGBOUNCER_STATS_USER=kbr_stats", "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7", "KBR_KEY=canary-key-Ps2gB8") + "\n";
+    private static readonly string s_secrets =
+        string.Join(
+            '\n',
+            "POSTGRES_SUPERUSER=kb_admin",
+            "POSTGRES_SUPERPASS=canary-super-Zq7xW4",
+            "POSTGRES_REPL_USER=kb_repl",
+            "POSTGRES_REPL_PASS=canary-repl-Kp3vT9",
+            "POSTGRES_APP_USER=" + Application,
+            "POSTGRES_APP_PASS=" + ApplicationPassword,
+            "POSTGRES_DB=keybuzz",
+            "PATRONI_CLUSTER_NAME=keybuzz-pg",
+            "PATRONI_REST_USER=kbr_rest",
+            "PATRONI_REST_PASS=canary-rest-Vb5nQ1",
+            "PATRONI_RAFT_PASS=canary-raft-Hj6dL3",
+            "PGBOUNCER_STATS_USER=kbr_stats",
+            "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7",
+            "KBR_KEY=canary-key-Ps2gB8"
+        ) + "\n";
 
-    public static Workspace Open(Func<string, string> secrets = null) => new("cluster-ha.yaml", CredentialsFile, secrets?.Invoke(s_secrets) ?? s_secrets);
+    public static Workspace Open(Func<string, string> secrets = null) =>
+        new("cluster-ha.yaml", CredentialsFile, secrets?.Invoke(s_secrets) ?? s_secrets);
 
     /// <summary>The credentials file of the cluster under test.</summary>
     public static string Credentials
@@ -49,12 +65,22 @@ internal static class Ha
     {
         foreach (var member in Members)
         {
-            var answer = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://$(hostname):8008/cluster").Output;
+            var answer = Lab.Run(
+                Lab.Root,
+                Path.Combine(Lab.Root, "lab/ssh"),
+                member,
+                "curl -s -m 5 http://$(hostname):8008/cluster"
+            ).Output;
             if (answer.StartsWith('{'))
             {
                 using var document = JsonDocument.Parse(answer);
-                var known = document.RootElement.GetProperty("members").EnumerateArray()
-                    .Select(one => (one.GetProperty("name").GetString()!, one.GetProperty("role").GetString()!, one.GetProperty("state").GetString()!)).ToArray();
+                var known = document
+                    .RootElement.GetProperty("members")
+                    .EnumerateArray()
+                    .Select(one =>
+                        (one.GetProperty("name").GetString()!, one.GetProperty("role").GetString()!, one.GetProperty("state").GetString()!)
+                    )
+                    .ToArray();
                 if (known.Any(one => one.Item2 == "leader"))
                 {
                     return known;
@@ -67,37 +93,62 @@ internal static class Ha
 
     /// <summary>Runs SQL as the superuser inside a member's container.</summary>
     public static string Sql(string host, string sql, string database = Database, string superuser = Superuser) =>
-        Lab.OnHost(host, $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL").Trim();
+        Lab.OnHost(
+                host,
+                $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {database} "
+                    + $"<<'END_OF_SQL'\n{sql};\nEND_OF_SQL"
+            )
+            .Trim();
 
     /// <summary>Whether a member's PostgreSQL answers.</summary>
     public static bool Answers(string host) =>
-        Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), host, $"docker exec patroni psql -X -A -t -U {Superuser} -d postgres -c 'SELECT 1'").ExitCode == 0;
+        Lab.Run(
+            Lab.Root,
+            Path.Combine(Lab.Root, "lab/ssh"),
+            host,
+            $"docker exec patroni psql -X -A -t -U {Superuser} -d postgres -c 'SELECT 1'"
+        ).ExitCode == 0;
 
     /// <summary>Patroni's dynamic configuration, as the first member that answers has it.</summary>
-    public static string Configuration() => Members
-        .Select(member => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://$(hostname):8008/config").Output)
-        .FirstOrDefault(answer => answer.StartsWith('{')) ?? "";
+    public static string Configuration() =>
+        Members
+            .Select(member =>
+                Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://$(hostname):8008/config").Output
+            )
+            .FirstOrDefault(answer => answer.StartsWith('{'))
+        ?? "";
 
     /// <summary>Changes it past kbr, as <c>patronictl edit-config</c> does.</summary>
-    public static void Configure(string json) => Lab.OnHost(
-        Members[0],
-        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nrest = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\nc = rest['authentication']\n"
-        + $"r = u.Request('http://' + rest['connect_address'] + '/config', method='PATCH', data='''{json}'''.encode(),"
-        + " headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + c['password']).encode()).decode()})\nu.urlopen(r)\nP");
+    public static void Configure(string json) =>
+        Lab.OnHost(
+            Members[0],
+            "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nrest = "
+                + "yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\nc = rest['authentication']\n"
+                + $"r = u.Request('http://' + rest['connect_address'] + '/config', method='PATCH', data='''{json}'''.encode(),"
+                + " headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + "
+                + "c['password']).encode()).decode()})\nu.urlopen(r)\nP"
+        );
 
     /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes.</summary>
     public static string Started(string host) =>
-        Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim() + " " + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
+        Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()
+        + " "
+        + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
 
     /// <summary>RAFT's term as a member sees it: it never goes back.</summary>
-    public static long RaftTerm(string host) => long.Parse(
-        Lab.OnHost(
-            host,
-            "docker exec -i patroni python3 - <<'P'\nimport yaml\nfrom pysyncobj.utility import TcpUtility\nraft = yaml.safe_load(open('/etc/patroni/patroni.yml'))['raft']\n"
-            + "print(TcpUtility(raft['password'], 5).executeCommand(raft['self_addr'], ['status'])['raft_term'])\nP"),
-        CultureInfo.InvariantCulture);
+    public static long RaftTerm(string host) =>
+        long.Parse(
+            Lab.OnHost(
+                host,
+                "docker exec -i patroni python3 - <<'P'\nimport yaml\nfrom pysyncobj.utility import TcpUtility\nraft "
+                    + "= yaml.safe_load(open('/etc/patroni/patroni.yml'))['raft']\n"
+                    + "print(TcpUtility(raft['password'], 5).executeCommand(raft['self_addr'], ['status'])['raft_term'])\nP"
+            ),
+            CultureInfo.InvariantCulture
+        );
 
-    public static long Count(string host, string table) => long.Parse(Sql(host, $"SELECT count(*) FROM {table}"), CultureInfo.InvariantCulture);
+    public static long Count(string host, string table) =>
+        long.Parse(Sql(host, $"SELECT count(*) FROM {table}"), CultureInfo.InvariantCulture);
 
     /// <summary>Makes a table with rows on the leader, and waits until every member has them.</summary>
     public static void Write(string table, int rows)
@@ -116,14 +167,20 @@ internal static class Ha
 
     private static long Holds(string member, string table)
     {
-        var outcome = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, $"docker exec patroni psql -X -A -t -U {Superuser} -d {Database} -c 'SELECT count(*) FROM {table}'");
+        var outcome = Lab.Run(
+            Lab.Root,
+            Path.Combine(Lab.Root, "lab/ssh"),
+            member,
+            $"docker exec patroni psql -X -A -t -U {Superuser} -d {Database} -c 'SELECT count(*) FROM {table}'"
+        );
         return outcome.ExitCode == 0 && long.TryParse(outcome.Output.Trim(), CultureInfo.InvariantCulture, out var rows) ? rows : -1;
     }
 
     /// <summary>Whether a member streams, by Patroni's word.</summary>
     public static bool IsStreaming(string member) => Known().Any(one => one.Name == member && one.State == "streaming");
 
-    /// <summary>Asserts that every line of the checklist holds, at the latest once PgBouncer has forgotten a login that failed while the lead moved (15 s).</summary>
+    /// <summary>Asserts that every line of the checklist holds, at the latest once PgBouncer has forgotten a login that failed while the
+    /// lead moved (15 s).</summary>
     public static void AssertHealthy(Workspace workspace) => UntilHealthy(workspace, TimeSpan.FromSeconds(60));
 
     /// <summary>Waits until the cluster is whole again without kbr's doing.</summary>
@@ -135,7 +192,11 @@ internal static class Ha
             () =>
             {
                 var known = Known();
-                if (known.Length < Members.Length || known.Count(one => one.Role == "leader") != 1 || known.Any(one => one.State is not ("running" or "streaming")))
+                if (
+                    known.Length < Members.Length
+                    || known.Count(one => one.Role == "leader") != 1
+                    || known.Any(one => one.State is not ("running" or "streaming"))
+                )
                 {
                     return false;
                 }
@@ -145,6 +206,7 @@ internal static class Ha
                 return status.ExitCode == 0;
             },
             deadline,
-            () => $"a healthy cluster: {last}");
+            () => $"a healthy cluster: {last}"
+        );
     }
 }

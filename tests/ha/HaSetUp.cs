@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
 
-/// <summary>Installs the cluster once, on hosts made anew; the fixtures go on from there in their order. Without a lab every test here fails, none is skipped.</summary>
+/// <summary>Installs the cluster once, on hosts made anew; the fixtures go on from there in their order. Without a lab every test here
+/// fails, none is skipped.</summary>
 [SetUpFixture]
 public sealed class HaSetUp
 {

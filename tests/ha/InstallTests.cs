@@ -44,7 +44,18 @@ public sealed class InstallTests
         var status = HaSetUp.Workspace.Kbr("status", "--json");
 
         Assert.That(status.ExitCode, Is.Zero, status.All);
-        foreach (var item in new[] { "sql through load balancer", "sql through HAProxy", "sql through PgBouncer", "vector query on replicas", "extension vector", "quorum", "lag" })
+        foreach (
+            var item in new[]
+            {
+                "sql through load balancer",
+                "sql through HAProxy",
+                "sql through PgBouncer",
+                "vector query on replicas",
+                "extension vector",
+                "quorum",
+                "lag",
+            }
+        )
         {
             Assert.That(status.Output, Does.Contain(item));
         }
@@ -55,7 +66,9 @@ public sealed class InstallTests
     [Test]
     public void Every_container_runs_without_a_capability_or_new_privileges_on_a_read_only_root()
     {
-        const string look = "for c in $(docker ps --format '{{.Names}}'); do docker inspect -f '{{.Name}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.ReadonlyRootfs}}' $c; "
+        const string look =
+            "for c in $(docker ps --format '{{.Names}}'); do docker inspect -f '{{.Name}} "
+            + "{{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.ReadonlyRootfs}}' $c; "
             + "grep -E '^(CapBnd|NoNewPrivs)' /proc/$(docker inspect -f '{{.State.Pid}}' $c)/status; done | tr -s '\\t\\n' '  '";
         string Confined(string container) => $"/{container} [ALL] [no-new-privileges] true CapBnd: 0000000000000000 NoNewPrivs: 1";
 
@@ -70,8 +83,11 @@ public sealed class InstallTests
     {
         // Where they belong: the files that hold them, PostgreSQL's catalogue and RAFT's log under the data volume.
         const string look =
-            "{ ps -eo args; journalctl --no-pager; for c in $(docker ps -aq); do docker inspect $c; docker logs $c 2>&1; done; cat /var/lib/kbr/*/records/* /run/kbr/* 2>/dev/null;" +
-            " find /opt/keybuzz /etc /var/log -type f ! -path '*/postgres/data/*' ! -path '*/postgres/raft/*' ! -name patroni.yml ! -name userlist.txt -exec cat {} + ; } 2>/dev/null | grep -a -o 'canary-[a-z][a-z]*' | sort | uniq -c || true";
+            "{ ps -eo args; journalctl --no-pager; for c in $(docker ps -aq); do docker inspect $c; docker logs "
+            + "$c 2>&1; done; cat /var/lib/kbr/*/records/* /run/kbr/* 2>/dev/null;"
+            + " find /opt/keybuzz /etc /var/log -type f ! -path '*/postgres/data/*' ! -path '*/postgres/raft/*' ! "
+            + "-name patroni.yml ! -name userlist.txt -exec cat {} + ; } 2>/dev/null | grep -a -o "
+            + "'canary-[a-z][a-z]*' | sort | uniq -c || true";
         foreach (var host in Lab.Hosts)
         {
             Assert.That(Lab.OnHost(host, look).Trim(), Is.Empty, host);

@@ -15,8 +15,7 @@ internal static class LabImage
         // The registry under the address that this machine reaches it by, which its Docker trusts.
         var outside = System.Text.RegularExpressions.Regex.Replace(inside, @"^10\.(\d+)\.0\.", "127.0.$1.");
         var reference = $"{outside}/kbr/{name}:{tag}";
-        var script =
-            $"""
+        var script = $"""
             set -eu
             base=$(docker images --filter reference=kbr-lab/{name} --format '{"{{.Repository}}:{{.Tag}}"}' | head -n 1)
             printf '%s\n' "FROM $base" {string.Join(' ', lines.Select(line => $"'{line}'"))} | docker build -q -t {reference} - >/dev/null

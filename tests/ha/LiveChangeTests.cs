@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
 
-/// <summary>Images and files change while applications write. What happened when is told by the hosts' own journals and logs, not by kbr.</summary>
+/// <summary>Images and files change while applications write. What happened when is told by the hosts' own journals and logs, not by
+/// kbr.</summary>
 [TestFixture]
 [Category(Ha.Live)]
 public sealed class LiveChangeTests
@@ -16,7 +17,11 @@ public sealed class LiveChangeTests
         var before = Ha.Proxies.Select(Running).ToList();
         // With every way in closed that can be: what follows in this fixture, and kbr itself, has to do without.
         Ha.Credentials += "HAPROXY_STATS_PASS=\"canary-stats's#page\"\n";
-        Change("  haproxy:\n", "  superuser_login: members\n  haproxy:\n    stats_login: { name: ops, password: '${secret.HAPROXY_STATS_PASS}' }\n    read_port: 5433\n");
+        Change(
+            "  haproxy:\n",
+            "  superuser_login: members\n  haproxy:\n    stats_login: { name: ops, password: "
+                + "'${secret.HAPROXY_STATS_PASS}' }\n    read_port: 5433\n"
+        );
         Change("    max_db_connections: 40", "    max_db_connections: 39");
         // A machine that is slow must not look like a session that was cut.
         var patience = TimeSpan.FromSeconds(30);
@@ -41,16 +46,24 @@ public sealed class LiveChangeTests
     public void The_superuser_and_the_statistics_are_closed_and_status_is_healthy()
     {
         var proxy = Address(Ha.Proxies[0]);
-        string Login(string user, string password, int port) => Lab.OnHost(
-            Ha.Members[0], $"docker exec -e PGPASSWORD={password} patroni psql -X -At -h {proxy} -p {port} -U {user} -d {Ha.Database} -c 'SELECT current_user' 2>&1 || true");
-        string Page(string arguments, string address) => Lab.OnHost(Ha.Proxies[0], $"curl -s -m 5 -o /dev/null -w '%{{http_code}}' {arguments} http://{address}:8404/stats");
+        string Login(string user, string password, int port) =>
+            Lab.OnHost(
+                Ha.Members[0],
+                $"docker exec -e PGPASSWORD={password} patroni psql -X -At -h {proxy} -p {port} -U {user} -d "
+                    + $"{Ha.Database} -c 'SELECT current_user' 2>&1 || true"
+            );
+        string Page(string arguments, string address) =>
+            Lab.OnHost(Ha.Proxies[0], $"curl -s -m 5 -o /dev/null -w '%{{http_code}}' {arguments} http://{address}:8404/stats");
 
         Assert.Multiple(() =>
         {
             Assert.That(Login(Ha.Superuser, "canary-super-Zq7xW4", 5432), Does.Contain("pg_hba.conf rejects connection"));
             Assert.That(Login(Ha.Superuser, "canary-super-Zq7xW4", 6432), Does.Contain("FATAL"));
             Assert.That(Login(Ha.Application, Ha.ApplicationPassword, 6432).Trim(), Is.EqualTo(Ha.Application));
-            Assert.That((Page("", proxy), Page("-u \"ops:canary-stats's#page\"", proxy), Page("", "127.0.0.1")), Is.EqualTo(("401", "200", "200")));
+            Assert.That(
+                (Page("", proxy), Page("-u \"ops:canary-stats's#page\"", proxy), Page("", "127.0.0.1")),
+                Is.EqualTo(("401", "200", "200"))
+            );
         });
         Ha.AssertHealthy(HaSetUp.Workspace);
     }
@@ -61,12 +74,20 @@ public sealed class LiveChangeTests
     {
         var leader = Ha.Leader();
         var replicas = Ha.Members.Where(member => member != leader).Select(Address).ToList();
-        Lab.Until(() => HaSetUp.Workspace.Kbr("status").Output is var status && Regex.Count(status, "reads from 2") == Ha.Proxies.Length, TimeSpan.FromSeconds(60), "both replicas in both read front ends");
+        Lab.Until(
+            () => HaSetUp.Workspace.Kbr("status").Output is var status && Regex.Count(status, "reads from 2") == Ha.Proxies.Length,
+            TimeSpan.FromSeconds(60),
+            "both replicas in both read front ends"
+        );
 
         foreach (var proxy in Ha.Proxies)
         {
-            var query = $"docker exec -e PGPASSWORD={Ha.ApplicationPassword} patroni psql -X -At -h {Address(proxy)} -p 5433 -U {Ha.Application} -d {Ha.Database} -c \"SELECT pg_is_in_recovery() || ' ' || host(inet_server_addr())\"";
-            var answers = Lab.OnHost(Ha.Members[0], $"for i in 1 2 3 4 5 6 7 8; do {query}; done").Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            var query =
+                $"docker exec -e PGPASSWORD={Ha.ApplicationPassword} patroni psql -X -At -h {Address(proxy)} -p 5433 "
+                + $"-U {Ha.Application} -d {Ha.Database} -c \"SELECT pg_is_in_recovery() || ' ' || "
+                + $"host(inet_server_addr())\"";
+            var answers = Lab.OnHost(Ha.Members[0], $"for i in 1 2 3 4 5 6 7 8; do {query}; done")
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries);
             Assert.That(answers, Has.Length.EqualTo(8).And.All.StartsWith("true "));
             Assert.That(answers.Select(answer => answer.Split(' ')[1]).Distinct(), Is.SubsetOf(replicas));
         }
@@ -86,7 +107,10 @@ public sealed class LiveChangeTests
         Assert.That(foreseen.Steps[3], Is.EqualTo($"restart {leader}"));
         Assert.That(
             HaSetUp.Workspace.Kbr("plan").Output,
-            Does.Contain($"patroni_cluster.{Ha.Scope}@{Ha.Scope} as things are now: {foreseen.Summary}\n  1. restart ").And.Contain($"\n  3. {leader} hands over to ").And.Contain($"\n  4. restart {leader}  (the former leader)\n"));
+            Does.Contain($"patroni_cluster.{Ha.Scope}@{Ha.Scope} as things are now: {foreseen.Summary}\n  1. restart ")
+                .And.Contain($"\n  3. {leader} hands over to ")
+                .And.Contain($"\n  4. restart {leader}  (the former leader)\n")
+        );
         using var direct = TrafficWriter.Start("image_direct");
         using var pooled = TrafficWriter.Start("image_pooled", TrafficWriter.Pooled);
         var begun = Now(leader);
@@ -101,12 +125,29 @@ public sealed class LiveChangeTests
         }
 
         // From the stop of the unit to the first word of PostgreSQL in the new container.
-        var down = Ha.Members.Select(member => (
-            Member: member,
-            From: Times(member, $"journalctl -u patroni.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' Stopping ' | cut -d' ' -f1").First(),
-            To: Times(member, "docker logs -t patroni 2>&1 | grep -E 'ready to accept (read-only )?connections' | head -n 1 | cut -d' ' -f1 | xargs -I{} date -d {} +%s.%N").First()))
-            .OrderBy(each => each.From).ToList();
-        TestContext.Out.WriteLine(string.Join("\n", down.Select(each => $"{each.Member} down from {each.From - begun:0.0} to {each.To - begun:0.0} s")));
+        var down = Ha
+            .Members.Select(member =>
+                (
+                    Member: member,
+                    From: Times(
+                            member,
+                            $"journalctl -u patroni.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix "
+                                + $"--no-pager | grep -E ' Stopping ' | cut -d' ' -f1"
+                        )
+                        .First(),
+                    To: Times(
+                            member,
+                            "docker logs -t patroni 2>&1 | grep -E 'ready to accept (read-only )?connections' | head -n 1 | cut "
+                                + "-d' ' -f1 | xargs -I{} date -d {} +%s.%N"
+                        )
+                        .First()
+                )
+            )
+            .OrderBy(each => each.From)
+            .ToList();
+        TestContext.Out.WriteLine(
+            string.Join("\n", down.Select(each => $"{each.Member} down from {each.From - begun:0.0} to {each.To - begun:0.0} s"))
+        );
         Assert.That(down.Zip(down.Skip(1), (one, next) => next.From > one.To), Has.All.True, "one after another");
         Assert.That(down[^1].Member, Is.EqualTo(leader), "the leader comes last");
         HaSetUp.Workspace.AssertNothingToDo();
@@ -133,9 +174,22 @@ public sealed class LiveChangeTests
             Assert.That(report.Errors, Has.None.Contains("read-only"), "no write reached a replica");
         }
 
-        var events = Ha.Proxies.Select(proxy => Times(
-            proxy, $"journalctl -u haproxy.service -u pgbouncer.service --since @{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' (Stopping|Stopped|Started) ' | cut -d' ' -f1")).ToList();
-        TestContext.Out.WriteLine(string.Join("\n", Ha.Proxies.Zip(events, (proxy, times) => $"{proxy} changed from {times[0] - begun:0.0} to {times[^1] - begun:0.0} s")));
+        var events = Ha
+            .Proxies.Select(proxy =>
+                Times(
+                    proxy,
+                    $"journalctl -u haproxy.service -u pgbouncer.service --since "
+                        + $"@{begun.ToString(CultureInfo.InvariantCulture)} -o short-unix --no-pager | grep -E ' "
+                        + $"(Stopping|Stopped|Started) ' | cut -d' ' -f1"
+                )
+            )
+            .ToList();
+        TestContext.Out.WriteLine(
+            string.Join(
+                "\n",
+                Ha.Proxies.Zip(events, (proxy, times) => $"{proxy} changed from {times[0] - begun:0.0} to {times[^1] - begun:0.0} s")
+            )
+        );
         Assert.That(events[1][0], Is.GreaterThan(events[0][^1]), "the second is touched after the first runs again");
         HaSetUp.Workspace.AssertNothingToDo();
     }
@@ -158,8 +212,14 @@ public sealed class LiveChangeTests
             var outcome = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
 
             Assert.That(outcome.ExitCode, Is.EqualTo(1), outcome.All);
-            Assert.That(outcome.All, Does.Match($"the roll-out of {Ha.Scope}: \\S+: the container patroni did not stay up\n").And.Contain("its log is empty"));
-            Assert.That(outcome.All, Does.Contain($"not tried  container.haproxy@{Ha.Proxies[0]}: the roll-out of {Ha.Scope}-proxies stopped"));
+            Assert.That(
+                outcome.All,
+                Does.Match($"the roll-out of {Ha.Scope}: \\S+: the container patroni did not stay up\n").And.Contain("its log is empty")
+            );
+            Assert.That(
+                outcome.All,
+                Does.Contain($"not tried  container.haproxy@{Ha.Proxies[0]}: the roll-out of {Ha.Scope}-proxies stopped")
+            );
             Assert.That(Ha.Members.Count(member => Ha.Started(member) != started[member]), Is.EqualTo(1), "one member was tried");
             Assert.That(Ha.Started(leader), Is.EqualTo(started[leader]), "and not the leader");
             Assert.That(Ha.Proxies.Select(Running), Is.EqualTo(running), "proxies of members that do not start are not touched");
@@ -168,7 +228,10 @@ public sealed class LiveChangeTests
             outcome = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
 
             Assert.That(outcome.ExitCode, Is.EqualTo(1), outcome.All);
-            Assert.That(outcome.All, Does.Contain($"the roll-out of {Ha.Scope}-proxies: {Ha.Proxies[0]}: the container haproxy did not stay up\n"));
+            Assert.That(
+                outcome.All,
+                Does.Contain($"the roll-out of {Ha.Scope}-proxies: {Ha.Proxies[0]}: the container haproxy did not stay up\n")
+            );
             Assert.That(Running(Ha.Proxies[1]), Is.EqualTo(running[1]), "the second proxy was not touched");
         }
         finally
@@ -184,7 +247,10 @@ public sealed class LiveChangeTests
     }
 
     [Test]
-    [DependsOnTest(nameof(Images_that_do_not_start_stop_at_the_first_replica_then_at_the_first_proxy_and_the_cluster_serves), AllowFailure = true)]
+    [DependsOnTest(
+        nameof(Images_that_do_not_start_stop_at_the_first_replica_then_at_the_first_proxy_and_the_cluster_serves),
+        AllowFailure = true
+    )]
     public void An_image_of_another_major_version_is_refused_before_any_member_is_stopped()
     {
         var good = HaSetUp.Workspace.Yaml;
@@ -224,12 +290,23 @@ public sealed class LiveChangeTests
     {
         var plan = HaSetUp.Workspace.Kbr("plan", "--json");
         using var document = JsonDocument.Parse(plan.Output);
-        var rollout = document.RootElement.GetProperty("rollouts").EnumerateArray().Single(each => each.GetProperty("address").GetString()!.StartsWith(type + ".", StringComparison.Ordinal));
-        return (rollout.GetProperty("summary").GetString(),
-            [.. rollout.GetProperty("steps").EnumerateArray().Select(step => $"{step.GetProperty("kind")} {string.Join(' ', step.GetProperty("hosts").EnumerateArray())}")]);
+        var rollout = document
+            .RootElement.GetProperty("rollouts")
+            .EnumerateArray()
+            .Single(each => each.GetProperty("address").GetString()!.StartsWith(type + ".", StringComparison.Ordinal));
+        return (
+            rollout.GetProperty("summary").GetString(),
+            [
+                .. rollout
+                    .GetProperty("steps")
+                    .EnumerateArray()
+                    .Select(step => $"{step.GetProperty("kind")} {string.Join(' ', step.GetProperty("hosts").EnumerateArray())}"),
+            ]
+        );
     }
 
-    private static string Address(string host) => Regex.Match(HaSetUp.Workspace.Yaml, $@"(?m)^  {host}: .*? address: ([0-9.]+)").Groups[1].Value;
+    private static string Address(string host) =>
+        Regex.Match(HaSetUp.Workspace.Yaml, $@"(?m)^  {host}: .*? address: ([0-9.]+)").Groups[1].Value;
 
     private static string Running(string proxy) => Lab.OnHost(proxy, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' haproxy pgbouncer");
 
@@ -237,7 +314,12 @@ public sealed class LiveChangeTests
 
     private static double[] Times(string host, string command)
     {
-        double[] times = [.. Lab.OnHost(host, command).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
+        double[] times =
+        [
+            .. Lab.OnHost(host, command)
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Select(line => double.Parse(line, CultureInfo.InvariantCulture)),
+        ];
         Assert.That(times, Is.Not.Empty, $"{host}: {command}");
         return times;
     }

@@ -27,7 +27,12 @@ public sealed class MembershipTests
         Members("[db, db-slave-03, db-slave-04]");
 
         var plan = HaSetUp.Workspace.Kbr("plan");
-        Assert.That(plan.Output, Does.Match(@"raft_members: \S+120:7000, \S+121:7000, \S+122:7000 → \S+120:7000, \S+121:7000, \S+122:7000, \S+123:7000, \S+124:7000"));
+        Assert.That(
+            plan.Output,
+            Does.Match(
+                @"raft_members: \S+120:7000, \S+121:7000, \S+122:7000 → \S+120:7000, \S+121:7000, \S+122:7000, \S+123:7000, \S+124:7000"
+            )
+        );
         HaSetUp.Workspace.Apply();
 
         HaSetUp.Workspace.AssertNothingToDo();
@@ -66,12 +71,19 @@ public sealed class MembershipTests
         var plan = HaSetUp.Workspace.Kbr("plan");
 
         Assert.That(plan.ExitCode, Is.EqualTo(1), plan.All);
-        Assert.That(plan.All, Does.Match(@"\S+124:7000 is no member of keybuzz-pg any more, takes part in it, and cannot be stopped").And.Contain("nothing is planned"));
+        Assert.That(
+            plan.All,
+            Does.Match(@"\S+124:7000 is no member of keybuzz-pg any more, takes part in it, and cannot be stopped")
+                .And.Contain("nothing is planned")
+        );
         HaSetUp.Workspace.Yaml = yaml;
     }
 
     [Test]
-    [DependsOnTest(nameof(A_member_that_runs_and_whose_host_is_not_in_the_file_any_more_is_named_and_nothing_is_planned), AllowFailure = true)]
+    [DependsOnTest(
+        nameof(A_member_that_runs_and_whose_host_is_not_in_the_file_any_more_is_named_and_nothing_is_planned),
+        AllowFailure = true
+    )]
     public void Two_members_one_of_them_the_leader_are_taken_out_also_when_the_apply_is_killed_on_the_way()
     {
         var moved = HaSetUp.Workspace.Kbr("switchover", "--to", "db-slave-04", "--auto-approve");
@@ -82,7 +94,11 @@ public sealed class MembershipTests
         // Killed when the first of them has been stopped: RAFT may still count it, and nobody has been told.
         using (var apply = HaSetUp.Workspace.Start("apply", "--auto-approve"))
         {
-            Lab.Until(() => apply.HasExited || Lab.OnHost("db-slave-03", "systemctl is-active patroni.service || true").Trim() != "active", TimeSpan.FromSeconds(180), "the first one to be stopped");
+            Lab.Until(
+                () => apply.HasExited || Lab.OnHost("db-slave-03", "systemctl is-active patroni.service || true").Trim() != "active",
+                TimeSpan.FromSeconds(180),
+                "the first one to be stopped"
+            );
             Assert.That(apply.HasExited, Is.False, apply.HasExited ? Lab.Finish(apply).All : "");
             apply.Kill();
             apply.WaitForExit();
@@ -97,7 +113,12 @@ public sealed class MembershipTests
         Ha.AllHave("before_membership", 50);
         foreach (var host in s_new)
         {
-            Assert.That(Lab.OnHost(host, "docker ps -aq; systemctl cat patroni.service 2>/dev/null || true; ls -A /var/lib/kbr 2>/dev/null || true").Trim(), Is.Empty, host);
+            Assert.That(
+                Lab.OnHost(host, "docker ps -aq; systemctl cat patroni.service 2>/dev/null || true; ls -A /var/lib/kbr 2>/dev/null || true")
+                    .Trim(),
+                Is.Empty,
+                host
+            );
         }
 
         foreach (var host in Ha.Members)
@@ -107,15 +128,38 @@ public sealed class MembershipTests
 
         foreach (var host in Ha.Members)
         {
-            Assert.That(Ha.Sql(host, "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'db_slave_03%' OR slot_name LIKE 'db_slave_04%'", "postgres"), Is.Empty, $"{host} keeps no write-ahead log for who left");
+            Assert.That(
+                Ha.Sql(
+                    host,
+                    "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'db_slave_03%' OR slot_name LIKE 'db_slave_04%'",
+                    "postgres"
+                ),
+                Is.Empty,
+                $"{host} keeps no write-ahead log for who left"
+            );
         }
 
-        Assert.That(Ha.Proxies.Select(host => Lab.OnHost(host, "find /opt/keybuzz -name haproxy.cfg -exec cat {} +")), Has.None.Contain("db-slave-03").And.None.Contain("db-slave-04"));
+        Assert.That(
+            Ha.Proxies.Select(host => Lab.OnHost(host, "find /opt/keybuzz -name haproxy.cfg -exec cat {} +")),
+            Has.None.Contain("db-slave-03").And.None.Contain("db-slave-04")
+        );
     }
 
-    private static void AddHosts() => HaSetUp.Workspace.Yaml = Regex.Replace(
-        HaSetUp.Workspace.Yaml, @"(?m)^  db-slave-02: .*address: (10\.\d+\.0)\..*host: (127\.0\.\d+)\..*\n",
-        match => match.Value + string.Concat(s_new.Select((name, index) => $"  {name}: {{ role: spare, address: {match.Groups[1].Value}.{123 + index}, ssh: {{ host: {match.Groups[2].Value}.{123 + index} }} }}\n")));
+    private static void AddHosts() =>
+        HaSetUp.Workspace.Yaml = Regex.Replace(
+            HaSetUp.Workspace.Yaml,
+            @"(?m)^  db-slave-02: .*address: (10\.\d+\.0)\..*host: (127\.0\.\d+)\..*\n",
+            match =>
+                match.Value
+                + string.Concat(
+                    s_new.Select(
+                        (name, index) =>
+                            $"  {name}: {{ role: spare, address: {match.Groups[1].Value}.{123 + index}, ssh: {{ host: "
+                            + $"{match.Groups[2].Value}.{123 + index} }} }}\n"
+                    )
+                )
+        );
 
-    private static void Members(string members) => HaSetUp.Workspace.Yaml = Regex.Replace(HaSetUp.Workspace.Yaml, "(?m)^  members: .*$", "  members: " + members);
+    private static void Members(string members) =>
+        HaSetUp.Workspace.Yaml = Regex.Replace(HaSetUp.Workspace.Yaml, "(?m)^  members: .*$", "  members: " + members);
 }

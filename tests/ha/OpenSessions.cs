@@ -4,7 +4,8 @@ using Npgsql;
 
 namespace KeyBuzz.Reconciler.HaTests;
 
-/// <summary>Two sessions through the lab's load balancer, one direct and one through PgBouncer, that stay open while something is changed and are used again afterwards.</summary>
+/// <summary>Two sessions through the lab's load balancer, one direct and one through PgBouncer, that stay open while something is changed
+/// and are used again afterwards.</summary>
 internal sealed class OpenSessions : IDisposable
 {
     private readonly NpgsqlConnection _direct;
@@ -49,20 +50,22 @@ internal sealed class OpenSessions : IDisposable
 
     private static NpgsqlConnection Connect(int port, string user, string password)
     {
-        var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder
-        {
-            Host = Regex.Match(File.ReadAllText(Path.Combine(Lab.Folder, ".state/hosts.json")), @"127\.0\.\d+\.").Value + "10",
-            Port = port,
-            Database = Ha.Database,
-            Username = user,
-            Password = password,
-            Timeout = 30,
-            CommandTimeout = 30,
-            Pooling = false,
-            SslMode = SslMode.Disable,
-            GssEncryptionMode = GssEncryptionMode.Disable,
-            NoResetOnClose = true,
-        }.ConnectionString);
+        var connection = new NpgsqlConnection(
+            new NpgsqlConnectionStringBuilder
+            {
+                Host = Regex.Match(File.ReadAllText(Path.Combine(Lab.Folder, ".state/hosts.json")), @"127\.0\.\d+\.").Value + "10",
+                Port = port,
+                Database = Ha.Database,
+                Username = user,
+                Password = password,
+                Timeout = 30,
+                CommandTimeout = 30,
+                Pooling = false,
+                SslMode = SslMode.Disable,
+                GssEncryptionMode = GssEncryptionMode.Disable,
+                NoResetOnClose = true,
+            }.ConnectionString
+        );
         connection.Open();
         return connection;
     }

@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
 
-/// <summary>Parameters of PostgreSQL are changed while an application writes. Who was down when is read from the hosts' own logs, not from kbr's words.</summary>
+/// <summary>Parameters of PostgreSQL are changed while an application writes. Who was down when is read from the hosts' own logs, not from
+/// kbr's words.</summary>
 [TestFixture]
 [Category(Ha.Live)]
 [DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
@@ -19,7 +20,10 @@ public sealed class ParameterTests
         HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace("    work_mem: 8MB\n", "    work_mem: 9MB\n");
 
         // The first leader's file says what a new database would be made with.
-        Assert.That(HaSetUp.Workspace.Made(), Is.EqualTo(new[] { "config_file.patroni@db-master-01", "patroni_config.keybuzz-pg@keybuzz-pg" }));
+        Assert.That(
+            HaSetUp.Workspace.Made(),
+            Is.EqualTo(new[] { "config_file.patroni@db-master-01", "patroni_config.keybuzz-pg@keybuzz-pg" })
+        );
 
         var report = writer.Stop();
         TestContext.Out.WriteLine($"work_mem: {report}");
@@ -35,10 +39,13 @@ public sealed class ParameterTests
     public void Values_that_a_session_is_shown_otherwise_settle_and_so_does_their_removal()
     {
         var yaml = HaSetUp.Workspace.Yaml;
-        // A session over a Unix socket is shown 0 keep-alives, and no archive command while nothing is archived; initdb has written max_wal_size itself.
+        // A session over a Unix socket is shown 0 keep-alives, and no archive command while nothing is archived; initdb has written
+        // max_wal_size itself.
         HaSetUp.Workspace.Yaml = yaml.Replace(
             "    work_mem: 9MB\n",
-            "    work_mem: 9MB\n    tcp_keepalives_idle: 60\n    archive_command: 'test ! -f /archive/%f'\n    max_wal_size: 512MB\n    DateStyle: iso, dmy\n    TimeZone: utc\n    track_io_timing: t\n");
+            "    work_mem: 9MB\n    tcp_keepalives_idle: 60\n    archive_command: 'test ! -f /archive/%f'\n    "
+                + "max_wal_size: 512MB\n    DateStyle: iso, dmy\n    TimeZone: utc\n    track_io_timing: t\n"
+        );
 
         HaSetUp.Workspace.Apply();
         HaSetUp.Workspace.AssertNothingToDo();
@@ -82,7 +89,10 @@ public sealed class ParameterTests
     }
 
     [Test]
-    [DependsOnTest(nameof(An_increase_of_max_connections_goes_standbys_first_one_at_a_time_also_when_kbr_is_killed_on_the_way), AllowFailure = true)]
+    [DependsOnTest(
+        nameof(An_increase_of_max_connections_goes_standbys_first_one_at_a_time_also_when_kbr_is_killed_on_the_way),
+        AllowFailure = true
+    )]
     public void A_decrease_of_max_connections_restarts_the_leader_in_place_and_then_the_standbys_one_at_a_time()
     {
         var leader = Ha.Leader();
@@ -106,19 +116,30 @@ public sealed class ParameterTests
     }
 
     [Test]
-    [DependsOnTest(nameof(A_decrease_of_max_connections_restarts_the_leader_in_place_and_then_the_standbys_one_at_a_time), AllowFailure = true)]
+    [DependsOnTest(
+        nameof(A_decrease_of_max_connections_restarts_the_leader_in_place_and_then_the_standbys_one_at_a_time),
+        AllowFailure = true
+    )]
     public void A_library_that_is_not_there_is_refused_with_its_key_before_anything_is_stored()
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
         var yaml = HaSetUp.Workspace.Yaml;
-        HaSetUp.Workspace.Yaml = yaml.Replace("    work_mem: 8MB\n", "    work_mem: 8MB\n    shared_preload_libraries: 'pg_stat_statements, nosuchlib'\n");
+        HaSetUp.Workspace.Yaml = yaml.Replace(
+            "    work_mem: 8MB\n",
+            "    work_mem: 8MB\n    shared_preload_libraries: 'pg_stat_statements, nosuchlib'\n"
+        );
 
         var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
 
         HaSetUp.Workspace.Yaml = yaml;
         Assert.That(apply.ExitCode, Is.EqualTo(1), apply.All);
-        Assert.That(apply.All, Does.Match(
-            "postgresql\\.parameters\\.shared_preload_libraries: PostgreSQL on \\S+ would not start with it: could not access file \"nosuchlib\": No such file or directory; nothing was stored"));
+        Assert.That(
+            apply.All,
+            Does.Match(
+                "postgresql\\.parameters\\.shared_preload_libraries: PostgreSQL on \\S+ would not start with it: "
+                    + "could not access file \"nosuchlib\": No such file or directory; nothing was stored"
+            )
+        );
         Assert.That(Ha.Configuration(), Does.Not.Contain("nosuchlib"));
         Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "nobody was restarted");
     }
@@ -130,10 +151,17 @@ public sealed class ParameterTests
         // That there are no huge pages shows only when PostgreSQL asks for them.
         var yaml = HaSetUp.Workspace.Yaml;
         using var writer = TrafficWriter.Start("taken_back");
-        HaSetUp.Workspace.Yaml = yaml.Replace("    work_mem: 8MB\n", "    work_mem: 8MB\n    huge_pages: 'on'\n    statement_timeout: 31s\n");
+        HaSetUp.Workspace.Yaml = yaml.Replace(
+            "    work_mem: 8MB\n",
+            "    work_mem: 8MB\n    huge_pages: 'on'\n    statement_timeout: 31s\n"
+        );
         using (var apply = HaSetUp.Workspace.Start("apply", "--auto-approve"))
         {
-            Lab.Until(() => apply.HasExited || Ha.Configuration().Contains("huge_pages", StringComparison.Ordinal), TimeSpan.FromSeconds(120), "the stored parameters");
+            Lab.Until(
+                () => apply.HasExited || Ha.Configuration().Contains("huge_pages", StringComparison.Ordinal),
+                TimeSpan.FromSeconds(120),
+                "the stored parameters"
+            );
             Assert.That(apply.HasExited, Is.False, apply.HasExited ? Lab.Finish(apply).All : "");
             apply.Kill();
             apply.WaitForExit();
@@ -166,18 +194,33 @@ public sealed class ParameterTests
             var waits = "postgresql.parameters.max_locks_per_transaction: 128, restart pending on db-master-01, db-slave-01, db-slave-02";
             Outcome status = null;
             Lab.Until(
-                () => (status = HaSetUp.Workspace.Kbr("status")).Output.Contains("paused", StringComparison.Ordinal) && status.Output.Contains(waits, StringComparison.Ordinal),
-                TimeSpan.FromSeconds(60), () => $"the members that notice: {status?.All}");
+                () =>
+                    (status = HaSetUp.Workspace.Kbr("status")).Output.Contains("paused", StringComparison.Ordinal)
+                    && status.Output.Contains(waits, StringComparison.Ordinal),
+                TimeSpan.FromSeconds(60),
+                () => $"the members that notice: {status?.All}"
+            );
             var plan = HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode");
             var drift = HaSetUp.Workspace.Kbr("drift");
             var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve", "--verbose");
 
-            Assert.That((status.ExitCode, plan.ExitCode, drift.ExitCode, apply.ExitCode), Is.EqualTo((2, 0, 2, 1)), $"{plan.All}{drift.All}{apply.All}");
+            Assert.That(
+                (status.ExitCode, plan.ExitCode, drift.ExitCode, apply.ExitCode),
+                Is.EqualTo((2, 0, 2, 1)),
+                $"{plan.All}{drift.All}{apply.All}"
+            );
             foreach (var outcome in (Outcome[])[status, plan, drift, apply])
             {
-                Assert.That(outcome.All, Does.Contain(waits)
-                    .And.Contain($"postgresql.auto.conf.max_pred_locks_per_transaction: 100 on {replica} (ALTER SYSTEM), in force only after the next start of {replica}")
-                    .And.Contain("postgresql.parameters.log_lock_waits").And.Contain("pause"));
+                Assert.That(
+                    outcome.All,
+                    Does.Contain(waits)
+                        .And.Contain(
+                            $"postgresql.auto.conf.max_pred_locks_per_transaction: 100 on {replica} (ALTER SYSTEM), in force only "
+                                + $"after the next start of {replica}"
+                        )
+                        .And.Contain("postgresql.parameters.log_lock_waits")
+                        .And.Contain("pause")
+                );
             }
 
             Assert.That(plan.All, Does.Contain("Plan: 0 to create, 0 to update"));
@@ -191,7 +234,11 @@ public sealed class ParameterTests
         }
 
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
-        Assert.That(HaSetUp.Workspace.Apply().Output, Does.Contain("keybuzz-pg is healthy."), "the checklist also stands where there was nothing to do");
+        Assert.That(
+            HaSetUp.Workspace.Apply().Output,
+            Does.Contain("keybuzz-pg is healthy."),
+            "the checklist also stands where there was nothing to do"
+        );
     }
 
     private sealed record Downtime(string Member, DateTimeOffset From, DateTimeOffset To);
@@ -202,14 +249,22 @@ public sealed class ParameterTests
     {
         foreach (var (one, next) in downtimes.Zip(downtimes.Skip(1)))
         {
-            Assert.That(next.From, Is.GreaterThanOrEqualTo(one.To), $"{one.Member} was still down when {next.Member} went: {string.Join('\n', downtimes)}");
+            Assert.That(
+                next.From,
+                Is.GreaterThanOrEqualTo(one.To),
+                $"{one.Member} was still down when {next.Member} went: {string.Join('\n', downtimes)}"
+            );
         }
     }
 
     // When PostgreSQL was down on each member, by its own log, in the order of their beginnings. One that is still down has no end.
     private static List<Downtime> Downtimes(string since)
     {
-        var logs = Lab.OnHosts(Ha.Members.Select(member => (member, $"docker logs --timestamps --since {since} patroni 2>&1 | grep -E 'shutdown request|ready to accept' || true")));
+        var logs = Lab.OnHosts(
+            Ha.Members.Select(member =>
+                (member, $"docker logs --timestamps --since {since} patroni 2>&1 | grep -E 'shutdown request|ready to accept' || true")
+            )
+        );
         List<Downtime> found = [];
         foreach (var (member, log) in Ha.Members.Zip(logs))
         {

@@ -51,8 +51,12 @@ public sealed class PasswordTests
             Assert.That(Patch(member, "canary-rest-new"), Is.EqualTo("200"), member);
         }
 
-        static string Patch(string member, string password) => Lab.OnHost(
-            member, $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -u kbr_rest:{password} -X PATCH -H 'Content-Type: application/json' -d '{{\"nothing\": null}}' http://$(hostname):8008/config");
+        static string Patch(string member, string password) =>
+            Lab.OnHost(
+                member,
+                $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -u kbr_rest:{password} -X PATCH -H 'Content-Type: "
+                    + $"application/json' -d '{{\"nothing\": null}}' http://$(hostname):8008/config"
+            );
     }
 
     [Test]
@@ -67,8 +71,13 @@ public sealed class PasswordTests
             Assert.That(Show(proxy, "canary-stats-Yt4cF7"), Does.Contain("authentication failed"), proxy);
         }
 
-        static string Show(string proxy, string password) => Lab.OnHost(
-            proxy, $"docker exec -e PGPASSWORD={password} pgbouncer psql -X -A -t -w -h $(sed -n 's/^listen_addr = //p' /opt/keybuzz/pgbouncer/pgbouncer.ini) -p 6433 -U kbr_stats -d pgbouncer -c 'SHOW VERSION' 2>&1 || true");
+        static string Show(string proxy, string password) =>
+            Lab.OnHost(
+                proxy,
+                $"docker exec -e PGPASSWORD={password} pgbouncer psql -X -A -t -w -h $(sed -n 's/^listen_addr = //p' "
+                    + $"/opt/keybuzz/pgbouncer/pgbouncer.ini) -p 6433 -U kbr_stats -d pgbouncer -c 'SHOW VERSION' 2>&1 || "
+                    + $"true"
+            );
     }
 
     // The last, because all start anew. The replication user's with it: nobody who starts could stream if it came later.
@@ -78,8 +87,13 @@ public sealed class PasswordTests
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
         using var writer = TrafficWriter.Start("rekeyed", password: Value("POSTGRES_APP_PASS"));
-        Ha.Credentials = Ha.Credentials.Replace("PATRONI_RAFT_PASS=canary-raft-Hj6dL3", "PATRONI_RAFT_PASS=canary-raft-new").Replace("POSTGRES_REPL_PASS=canary-repl:new", "POSTGRES_REPL_PASS=canary-repl-last");
-        Assert.That(HaSetUp.Workspace.Kbr("plan").Output, Does.Contain("all of them are stopped and started together").And.Contain("about 15 s without writes"));
+        Ha.Credentials = Ha
+            .Credentials.Replace("PATRONI_RAFT_PASS=canary-raft-Hj6dL3", "PATRONI_RAFT_PASS=canary-raft-new")
+            .Replace("POSTGRES_REPL_PASS=canary-repl:new", "POSTGRES_REPL_PASS=canary-repl-last");
+        Assert.That(
+            HaSetUp.Workspace.Kbr("plan").Output,
+            Does.Contain("all of them are stopped and started together").And.Contain("about 15 s without writes")
+        );
 
         HaSetUp.Workspace.Apply();
 
@@ -87,8 +101,20 @@ public sealed class PasswordTests
         TestContext.Out.WriteLine($"RAFT's password: {report}");
         Assert.That(report.Lost, Is.Empty);
         Assert.That(Ha.Members.Select(Ha.Started).Zip(before).All(pair => pair.First != pair.Second), "all were started anew");
-        Assert.That(Ha.Members.Select(member => Ha.Sql(member, "SHOW synchronous_standby_names")), Is.All.Empty, "nothing of the window is left");
-        Assert.That(Lab.OnHosts(Ha.Members.Select(member => (member, "grep -c synchronous_standby_names /opt/keybuzz/postgres/data/pgdata/postgresql.auto.conf || true"))).Select(count => count.Trim()), Is.All.EqualTo("0"));
+        Assert.That(
+            Ha.Members.Select(member => Ha.Sql(member, "SHOW synchronous_standby_names")),
+            Is.All.Empty,
+            "nothing of the window is left"
+        );
+        Assert.That(
+            Lab.OnHosts(
+                    Ha.Members.Select(member =>
+                        (member, "grep -c synchronous_standby_names /opt/keybuzz/postgres/data/pgdata/postgresql.auto.conf || true")
+                    )
+                )
+                .Select(count => count.Trim()),
+            Is.All.EqualTo("0")
+        );
         AssertFilesOpen();
         HaSetUp.Workspace.AssertNothingToDo();
     }
@@ -132,24 +158,28 @@ public sealed class PasswordTests
         var address = Lab.OnHost(leader, "sed -n \"s/^  connect_address: '\\(.*\\):5432'$/\\1/p\" /opt/keybuzz/patroni/patroni.yml").Trim();
         foreach (var (member, said) in Ha.Members.Zip(Lab.OnHosts(Ha.Members.Select(member => (member, Script(member))))))
         {
-            Assert.That(said.Trim().Split('\n'), Has.Length.EqualTo(member == leader ? 2 : 3).And.All.EndsWith(" opens"), $"{member}: {said}");
+            Assert.That(
+                said.Trim().Split('\n'),
+                Has.Length.EqualTo(member == leader ? 2 : 3).And.All.EndsWith(" opens"),
+                $"{member}: {said}"
+            );
         }
 
         string Script(string member) =>
             $$"""
-            docker exec -i patroni python3 - <<'END'
-            import os, subprocess, yaml
-            with open('/etc/patroni/patroni.yml') as file:
-                users = yaml.safe_load(file)['postgresql']['authentication']
-            def login(what, place, command, **variables):
-                environment = {name: value for name, value in os.environ.items() if not name.startswith('PG')} | variables
-                ended = subprocess.run(['psql', '-X', '-A', '-t', '-w', 'host={{address}} port=5432 ' + place, '-c', command], env=environment, capture_output=True, text=True)
-                print(what, 'opens' if ended.returncode == 0 else ended.stderr)
-            login('superuser', 'dbname=postgres user=' + users['superuser']['username'], 'SELECT 1', PGPASSWORD=users['superuser']['password'])
-            login('replication', 'replication=true user=' + users['replication']['username'], 'IDENTIFY_SYSTEM', PGPASSWORD=users['replication']['password'])
-            if '{{member}}' != '{{leader}}':
-                login('pgpass', 'replication=true user=' + users['replication']['username'], 'IDENTIFY_SYSTEM', PGPASSFILE='/tmp/pgpass')
-            END
-            """;
+                docker exec -i patroni python3 - <<'END'
+                import os, subprocess, yaml
+                with open('/etc/patroni/patroni.yml') as file:
+                    users = yaml.safe_load(file)['postgresql']['authentication']
+                def login(what, place, command, **variables):
+                    environment = {name: value for name, value in os.environ.items() if not name.startswith('PG')} | variables
+                    ended = subprocess.run(['psql', '-X', '-A', '-t', '-w', 'host={{address}} port=5432 ' + place, '-c', command], env=environment, capture_output=True, text=True)
+                    print(what, 'opens' if ended.returncode == 0 else ended.stderr)
+                login('superuser', 'dbname=postgres user=' + users['superuser']['username'], 'SELECT 1', PGPASSWORD=users['superuser']['password'])
+                login('replication', 'replication=true user=' + users['replication']['username'], 'IDENTIFY_SYSTEM', PGPASSWORD=users['replication']['password'])
+                if '{{member}}' != '{{leader}}':
+                    login('pgpass', 'replication=true user=' + users['replication']['username'], 'IDENTIFY_SYSTEM', PGPASSFILE='/tmp/pgpass')
+                END
+                """;
     }
 }

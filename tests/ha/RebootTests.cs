@@ -43,11 +43,17 @@ public sealed class RebootTests
     {
         var member = Ha.Members.First(one => one != Ha.Leader());
         const string settings = "/etc/docker/daemon.json";
-        Lab.OnHost(member, $"cp -p {settings} /root/daemon.json; jq '. + {{\"live-restore\": true}}' /root/daemon.json >{settings}; systemctl reload docker");
+        Lab.OnHost(
+            member,
+            $"cp -p {settings} /root/daemon.json; jq '. + {{\"live-restore\": true}}' /root/daemon.json "
+                + $">{settings}; systemctl reload docker"
+        );
         var before = Ha.Started(member);
 
         // As the upgrade of a package does it.
-        const string upgrade = "systemctl reset-failed docker; systemctl stop docker.socket docker.service 2>&1; systemctl start docker.service; timeout 30 sh -c 'until systemctl is-active --quiet UNIT; do sleep 0.2; done'";
+        const string upgrade =
+            "systemctl reset-failed docker; systemctl stop docker.socket docker.service 2>&1; systemctl start "
+            + "docker.service; timeout 30 sh -c 'until systemctl is-active --quiet UNIT; do sleep 0.2; done'";
         Lab.OnHost(member, upgrade.Replace("UNIT", "patroni"));
         Assert.That(Ha.Started(member), Is.EqualTo(before), "with live-restore the postmaster goes on, and its unit attaches to it again");
 

@@ -18,11 +18,17 @@ public sealed class RebuildTests
 
         var destroyed = HaSetUp.Workspace.Kbr("destroy", "--auto-approve", "--target", $"*@{host}");
         Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
-        Assert.That(destroyed.Output, Does.Contain($"stop and remove {host}; writes continue").And.Contain("Destroy complete: ").And.Not.Contain("restart"));
+        Assert.That(
+            destroyed.Output,
+            Does.Contain($"stop and remove {host}; writes continue").And.Contain("Destroy complete: ").And.Not.Contain("restart")
+        );
         Assert.That(Lab.OnHost(host, "docker ps -aq; systemctl cat patroni.service 2>/dev/null || true"), Is.Empty);
 
         // It was taken down on purpose: nothing of it is drift.
-        Assert.That(HaSetUp.Workspace.Plan(), Has.Some.StartWith("patroni_cluster.keybuzz-pg@keybuzz-pg update new ").And.None.Contains(" drift "));
+        Assert.That(
+            HaSetUp.Workspace.Plan(),
+            Has.Some.StartWith("patroni_cluster.keybuzz-pg@keybuzz-pg update new ").And.None.Contains(" drift ")
+        );
         Assert.That(HaSetUp.Workspace.Kbr("drift").Output, Does.Contain("Drift: 0 changed, 0 deleted"));
         HaSetUp.Workspace.Apply();
 
@@ -36,7 +42,8 @@ public sealed class RebuildTests
     public void A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply()
     {
         var host = Ha.Members.First(member => member != Ha.Leader());
-        // The kernel counts how often a loop device was given a file: between detach and attach another program of the machine could take it.
+        // The kernel counts how often a loop device was given a file: between detach and attach another program of the machine could take
+        // it.
         const string Attached = "cat /sys/dev/block/$((0x$(stat -Lc %t /dev/sdb))):$((0x$(stat -Lc %T /dev/sdb)))/diskseq";
         var attached = Lab.OnHost(host, Attached);
         Lab.Command("reset", host);
@@ -63,11 +70,17 @@ public sealed class RebuildTests
     }
 
     [Test]
-    [DependsOnTest(nameof(Fresh_hosts_in_place_of_the_leaders_and_of_a_proxys_are_a_replica_and_a_way_in_after_one_apply), AllowFailure = true)]
+    [DependsOnTest(
+        nameof(Fresh_hosts_in_place_of_the_leaders_and_of_a_proxys_are_a_replica_and_a_way_in_after_one_apply),
+        AllowFailure = true
+    )]
     public void A_new_disk_in_place_of_the_leaders_lost_one_is_filled_from_its_successor_by_one_apply()
     {
         var leader = Ha.Leader();
-        Lab.OnHost(leader, "systemctl stop patroni.service && umount /dev/sdb && dd if=/dev/zero of=/dev/sdb bs=1M count=16 conv=fsync 2>/dev/null");
+        Lab.OnHost(
+            leader,
+            "systemctl stop patroni.service && umount /dev/sdb && dd if=/dev/zero of=/dev/sdb bs=1M count=16 conv=fsync 2>/dev/null"
+        );
 
         HaSetUp.Workspace.Apply();
 
@@ -103,7 +116,13 @@ public sealed class RebuildTests
         Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
         foreach (var host in Lab.Hosts)
         {
-            Assert.That(Lab.OnHost(host, "docker ps -aq; ls -A /var/lib/kbr /opt 2>/dev/null || true; grep keybuzz /etc/fstab /proc/mounts || true").Replace("/opt:", "").Trim(), Is.Empty, host);
+            Assert.That(
+                Lab.OnHost(host, "docker ps -aq; ls -A /var/lib/kbr /opt 2>/dev/null || true; grep keybuzz /etc/fstab /proc/mounts || true")
+                    .Replace("/opt:", "")
+                    .Trim(),
+                Is.Empty,
+                host
+            );
         }
 
         foreach (var member in Ha.Members)
@@ -112,7 +131,8 @@ public sealed class RebuildTests
         }
     }
 
-    // What belongs to the whole could not be looked at while nobody led: its records reach the host made anew with the next apply, which does nothing else.
+    // What belongs to the whole could not be looked at while nobody led: its records reach the host made anew with the next apply, which
+    // does nothing else.
     private static void AssertNothingButRecordsIsLeft()
     {
         var plan = HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode");

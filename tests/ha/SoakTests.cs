@@ -8,8 +8,14 @@ namespace KeyBuzz.Reconciler.HaTests;
 [DependsOnFixture(typeof(PasswordTests), AllowFailure = true)]
 public sealed class SoakTests
 {
-    private static readonly string Tool = Path.GetFullPath(Path.Combine(
-        AppContext.BaseDirectory, "../../KeyBuzz.Reconciler.Soak", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "KeyBuzz.Reconciler.Soak"));
+    private static readonly string Tool = Path.GetFullPath(
+        Path.Combine(
+            AppContext.BaseDirectory,
+            "../../KeyBuzz.Reconciler.Soak",
+            Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)),
+            "KeyBuzz.Reconciler.Soak"
+        )
+    );
 
     // Three minutes of events, and the last one of them, its gate and a slow machine on top.
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(15);
@@ -23,7 +29,19 @@ public sealed class SoakTests
     public void Through_changes_and_faults_no_acknowledged_row_is_lost_and_never_do_two_members_acknowledge()
     {
         using var soak = Lab.Start(
-            Lab.Root, Tool, "--file", Path.Combine(HaSetUp.Workspace.Directory, "cluster.yaml"), "--seed", "5", "--minutes", "3", "--events", "8", "--out", Path.Combine(HaSetUp.Workspace.Directory, "soak"));
+            Lab.Root,
+            Tool,
+            "--file",
+            Path.Combine(HaSetUp.Workspace.Directory, "cluster.yaml"),
+            "--seed",
+            "5",
+            "--minutes",
+            "3",
+            "--events",
+            "8",
+            "--out",
+            Path.Combine(HaSetUp.Workspace.Directory, "soak")
+        );
         var (output, error) = (soak.StandardOutput.ReadToEndAsync(), soak.StandardError.ReadToEndAsync());
         if (!soak.WaitForExit(Deadline))
         {
@@ -33,7 +51,13 @@ public sealed class SoakTests
 
         TestContext.Out.WriteLine(error.Result + output.Result);
         Assert.That(soak.ExitCode, Is.Zero, error.Result + output.Result);
-        Assert.That(output.Result, Does.Contain(", synchronous: ").And.Contain(" 0 of them missing; ").And.Contain("; 0 times two members acknowledged at one time").And.EndWith("Passed.\n"));
+        Assert.That(
+            output.Result,
+            Does.Contain(", synchronous: ")
+                .And.Contain(" 0 of them missing; ")
+                .And.Contain("; 0 times two members acknowledged at one time")
+                .And.EndWith("Passed.\n")
+        );
     }
 
     // The fixtures to come know the configuration and the password of before, however this ended.

@@ -18,7 +18,12 @@ public sealed class StatusTests
             var status = HaSetUp.Workspace.Kbr("status");
 
             Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
-            Assert.That(Line(status, "units"), Does.StartWith("NOT OK").And.Contain("patroni 3/3, haproxy 2/2, pgbouncer 1/2").And.Contain("pgbouncer on haproxy-02 is inactive"));
+            Assert.That(
+                Line(status, "units"),
+                Does.StartWith("NOT OK")
+                    .And.Contain("patroni 3/3, haproxy 2/2, pgbouncer 1/2")
+                    .And.Contain("pgbouncer on haproxy-02 is inactive")
+            );
             Assert.That(Line(status, "containers"), Does.StartWith("NOT OK").And.Contain("pgbouncer on haproxy-02 is exited"));
             Assert.That(Line(status, "listeners"), Does.StartWith("NOT OK").And.Contain(":6433 refuses"));
             Assert.That(Line(status, "leader"), Does.StartWith("ok"), "what is well is still said to be");
@@ -38,8 +43,14 @@ public sealed class StatusTests
         foreach (var member in Ha.Members)
         {
             var own = Lab.OnHost(member, "hostname -i").Trim().Split(' ')[0];
-            var listening = Lab.OnHost(member, "ss -ltnH").Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(words => words.Length > 3)
-                .Select(words => words[3]).Where(address => address.EndsWith(":8008", StringComparison.Ordinal) || address.EndsWith(":7000", StringComparison.Ordinal));
+            var listening = Lab.OnHost(member, "ss -ltnH")
+                .Split('\n')
+                .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                .Where(words => words.Length > 3)
+                .Select(words => words[3])
+                .Where(address =>
+                    address.EndsWith(":8008", StringComparison.Ordinal) || address.EndsWith(":7000", StringComparison.Ordinal)
+                );
             Assert.That(listening, Is.EquivalentTo(new[] { own + ":8008", own + ":7000" }), member);
         }
     }
@@ -47,7 +58,17 @@ public sealed class StatusTests
     [Test]
     public void What_programs_read_of_the_cluster_is_valid_by_the_schemas()
     {
-        foreach (var arguments in (string[][])[["status"], ["plan"], ["drift"], ["check"], ["state", "list"], ["graph"]])
+        foreach (
+            var arguments in (string[][])
+                [
+                    ["status"],
+                    ["plan"],
+                    ["drift"],
+                    ["check"],
+                    ["state", "list"],
+                    ["graph"],
+                ]
+        )
         {
             var outcome = HaSetUp.Workspace.Kbr([.. arguments, "--json"]);
             Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
@@ -64,7 +85,10 @@ public sealed class StatusTests
         {
             var status = HaSetUp.Workspace.Kbr("status");
             Assert.That(status.ExitCode, Is.EqualTo(1), status.All);
-            Assert.That(status.Output, Does.StartWith($"keybuzz-pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: {host} unreachable.\n"));
+            Assert.That(
+                status.Output,
+                Does.StartWith($"keybuzz-pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: {host} unreachable.\n")
+            );
             Assert.That(status.Output, Does.Contain("\nNOT OK: quorum, ").And.Contain($"\nNext: bring {host} back, then: kbr plan\n"));
             Assert.That(Line(status, "hosts"), Does.StartWith("unknown").And.Contain(host));
             Assert.That(Line(status, "streaming"), Does.StartWith("NOT OK").And.Contain("1 of 2"));
@@ -73,7 +97,14 @@ public sealed class StatusTests
             var plan = HaSetUp.Workspace.Kbr("plan");
             Assert.That(plan.ExitCode, Is.EqualTo(1), plan.All);
             Assert.That(plan.All, Does.Contain(host).And.Contain("Plan: 0 to create"));
-            Assert.That(plan.Error.Split('\n').Count(line => line.StartsWith("Warning", StringComparison.Ordinal) || line.StartsWith("Error", StringComparison.Ordinal)), Is.EqualTo(1), plan.Error);
+            Assert.That(
+                plan.Error.Split('\n')
+                    .Count(line =>
+                        line.StartsWith("Warning", StringComparison.Ordinal) || line.StartsWith("Error", StringComparison.Ordinal)
+                    ),
+                Is.EqualTo(1),
+                plan.Error
+            );
             var drift = HaSetUp.Workspace.Kbr("drift");
             Assert.That(drift.ExitCode, Is.EqualTo(1), drift.All);
             Assert.That(drift.Output, Does.Contain($"! not compared: {host}, ").And.Not.Contain("not applied yet"));
@@ -81,7 +112,13 @@ public sealed class StatusTests
             var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
             Assert.That(apply.ExitCode, Is.EqualTo(1), apply.All);
             Assert.That(apply.All, Does.Contain($"! {host}").And.Not.Contain("measured again"));
-            foreach (var command in (string[][])[["switchover"], ["drill", "--kind", "kill"]])
+            foreach (
+                var command in (string[][])
+                    [
+                        ["switchover"],
+                        ["drill", "--kind", "kill"],
+                    ]
+            )
             {
                 var refused = HaSetUp.Workspace.Kbr([.. command, "--auto-approve"]);
                 Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
@@ -104,11 +141,18 @@ public sealed class StatusTests
         Lab.Command("cut", host, "--peers");
         try
         {
-            Lab.Until(() => Line(HaSetUp.Workspace.Kbr("status"), "quorum").StartsWith("NOT OK", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "RAFT losing the member");
+            Lab.Until(
+                () => Line(HaSetUp.Workspace.Kbr("status"), "quorum").StartsWith("NOT OK", StringComparison.Ordinal),
+                TimeSpan.FromSeconds(60),
+                "RAFT losing the member"
+            );
 
             var status = HaSetUp.Workspace.Kbr("status");
             Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
-            Assert.That(Line(status, "quorum"), Does.Match($"connected to 1 of 2 partners; {host}: RAFT's leader \\S+ is not connected to it"));
+            Assert.That(
+                Line(status, "quorum"),
+                Does.Match($"connected to 1 of 2 partners; {host}: RAFT's leader \\S+ is not connected to it")
+            );
             Assert.That(Line(status, "sql through load balancer"), Does.StartWith("ok"));
         }
         finally
@@ -138,11 +182,19 @@ public sealed class StatusTests
         Lab.Command("balancer", "targets", Ha.Leader());
         try
         {
-            Lab.Until(() => Line(HaSetUp.Workspace.Kbr("status"), "sql through load balancer").StartsWith("NOT OK", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "the balancer's new target");
+            Lab.Until(
+                () => Line(HaSetUp.Workspace.Kbr("status"), "sql through load balancer").StartsWith("NOT OK", StringComparison.Ordinal),
+                TimeSpan.FromSeconds(60),
+                "the balancer's new target"
+            );
 
             var status = HaSetUp.Workspace.Kbr("status");
             Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
-            Assert.That(Line(status, "sql through load balancer"), Does.Contain("no pg_hba.conf entry for host").And.Contain(".10\""), "a member lets nobody in who did not come through a proxy");
+            Assert.That(
+                Line(status, "sql through load balancer"),
+                Does.Contain("no pg_hba.conf entry for host").And.Contain(".10\""),
+                "a member lets nobody in who did not come through a proxy"
+            );
             Assert.That(Line(status, "sql through HAProxy"), Does.StartWith("ok"));
         }
         finally
@@ -159,11 +211,16 @@ public sealed class StatusTests
     [TestCase("PATCH", "/config")]
     public void Patronis_REST_API_takes_no_order_from_who_does_not_know_its_password(string method, string path)
     {
-        var answer = Lab.OnHost("db-slave-01", $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -X {method} -H 'Content-Type: application/json' -d '{{}}' http://$(hostname):8008{path}");
+        var answer = Lab.OnHost(
+            "db-slave-01",
+            $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -X {method} -H 'Content-Type: application/json' -d "
+                + $"'{{}}' http://$(hostname):8008{path}"
+        );
 
         Assert.That(answer, Is.EqualTo("401"));
     }
 
     private static string Line(Outcome status, string item) =>
-        status.Output.Split('\n').FirstOrDefault(line => Regex.IsMatch(line, $"^(ok|NOT OK|unknown) +{Regex.Escape(item)} ")) ?? $"there is no line '{item}' in {status.All}";
+        status.Output.Split('\n').FirstOrDefault(line => Regex.IsMatch(line, $"^(ok|NOT OK|unknown) +{Regex.Escape(item)} "))
+        ?? $"there is no line '{item}' in {status.All}";
 }

@@ -17,7 +17,10 @@ public sealed class SynchronousTests
         var before = Ha.Members.Select(Ha.Started).ToList();
         HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace(Version, Version + "  synchronous: true\n", StringComparison.Ordinal);
 
-        Assert.That(HaSetUp.Workspace.Made(), Is.EqualTo(new[] { "config_file.patroni@db-master-01", "patroni_config.keybuzz-pg@keybuzz-pg" }));
+        Assert.That(
+            HaSetUp.Workspace.Made(),
+            Is.EqualTo(new[] { "config_file.patroni@db-master-01", "patroni_config.keybuzz-pg@keybuzz-pg" })
+        );
 
         Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "nobody was restarted");
         HaSetUp.Workspace.AssertNothingToDo();
@@ -42,10 +45,17 @@ public sealed class SynchronousTests
     }
 
     [Test]
-    [DependsOnTest(nameof(Turned_on_by_an_apply_that_restarts_nobody_it_keeps_every_acknowledged_write_of_a_leader_that_is_cut_off_from_its_peers), AllowFailure = true)]
+    [DependsOnTest(
+        nameof(Turned_on_by_an_apply_that_restarts_nobody_it_keeps_every_acknowledged_write_of_a_leader_that_is_cut_off_from_its_peers),
+        AllowFailure = true
+    )]
     public void Strict_a_commit_waits_as_long_as_nobody_streams_and_is_acknowledged_when_somebody_does()
     {
-        HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace("  synchronous: true\n", "  synchronous: { strict: true }\n", StringComparison.Ordinal);
+        HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace(
+            "  synchronous: true\n",
+            "  synchronous: { strict: true }\n",
+            StringComparison.Ordinal
+        );
         HaSetUp.Workspace.Apply();
         HaSetUp.Workspace.AssertNothingToDo();
         var leader = Ha.Leader();
@@ -57,10 +67,20 @@ public sealed class SynchronousTests
         {
             Ha.Sql(leader, "SELECT pg_terminate_backend(pid) FROM pg_stat_replication", "postgres");
             using var commit = Lab.Start(
-                Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), leader, $"docker exec patroni psql -X -A -t -v ON_ERROR_STOP=1 -U {Ha.Superuser} -d {Ha.Database} -c 'INSERT INTO strict VALUES (11) RETURNING id'");
+                Lab.Root,
+                Path.Combine(Lab.Root, "lab/ssh"),
+                leader,
+                $"docker exec patroni psql -X -A -t -v ON_ERROR_STOP=1 -U {Ha.Superuser} -d {Ha.Database} -c 'INSERT "
+                    + $"INTO strict VALUES (11) RETURNING id'"
+            );
 
-            // Where it is not strict, Patroni lets the commit go as soon as it has seen that there is no standby; here any standby will do from then on.
-            Lab.Until(() => Ha.Sql(leader, "SHOW synchronous_standby_names", "postgres") == "*", TimeSpan.FromSeconds(60), "Patroni to see that nobody streams");
+            // Where it is not strict, Patroni lets the commit go as soon as it has seen that there is no standby; here any standby will do
+            // from then on.
+            Lab.Until(
+                () => Ha.Sql(leader, "SHOW synchronous_standby_names", "postgres") == "*",
+                TimeSpan.FromSeconds(60),
+                "Patroni to see that nobody streams"
+            );
             Lab.Until(() => Waiting() == "1", TimeSpan.FromSeconds(30), "the commit to wait for a standby");
             var status = HaSetUp.Workspace.Kbr("status");
             Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
@@ -69,18 +89,31 @@ public sealed class SynchronousTests
 
             Lab.OnHost(leader, "iptables -D INPUT -p tcp --dport 5432 ! -i lo -j REJECT --reject-with tcp-reset");
             var acknowledged = Lab.Finish(commit, TimeSpan.FromSeconds(120));
-            Assert.That((acknowledged.ExitCode, acknowledged.Output.Trim(), acknowledged.Error), Is.EqualTo((0, "11\nINSERT 0 1", "")), acknowledged.All);
+            Assert.That(
+                (acknowledged.ExitCode, acknowledged.Output.Trim(), acknowledged.Error),
+                Is.EqualTo((0, "11\nINSERT 0 1", "")),
+                acknowledged.All
+            );
         }
         finally
         {
-            Lab.OnHost(leader, "rule='INPUT -p tcp --dport 5432 ! -i lo -j REJECT --reject-with tcp-reset'; if iptables -C $rule 2>/dev/null; then iptables -D $rule; fi");
+            Lab.OnHost(
+                leader,
+                "rule='INPUT -p tcp --dport 5432 ! -i lo -j REJECT --reject-with tcp-reset'; if iptables -C $rule "
+                    + "2>/dev/null; then iptables -D $rule; fi"
+            );
         }
 
         Assert.That(Ha.Leader(), Is.EqualTo(leader));
         Ha.AllHave("strict", 11);
         Ha.AssertHealthy(HaSetUp.Workspace);
 
-        string Waiting() => Ha.Sql(leader, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT INTO strict%'", "postgres");
+        string Waiting() =>
+            Ha.Sql(
+                leader,
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT INTO strict%'",
+                "postgres"
+            );
     }
 
     [Test]
@@ -91,7 +124,11 @@ public sealed class SynchronousTests
 
         var status = HaSetUp.Workspace.Kbr("status");
         Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
-        Assert.That(status.Output, Does.Contain("wanted, and Patroni's configuration has it off: an acknowledged write can be lost"), status.All);
+        Assert.That(
+            status.Output,
+            Does.Contain("wanted, and Patroni's configuration has it off: an acknowledged write can be lost"),
+            status.All
+        );
         Assert.That(HaSetUp.Workspace.Plan(), Is.EqualTo(new[] { "patroni_config.keybuzz-pg@keybuzz-pg update drift synchronous_mode" }));
         HaSetUp.Workspace.Apply();
         HaSetUp.Workspace.AssertNothingToDo();
@@ -99,13 +136,22 @@ public sealed class SynchronousTests
         HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace("  synchronous: { strict: true }\n", "", StringComparison.Ordinal);
         HaSetUp.Workspace.Apply();
 
-        Lab.Until(() => Ha.Sql(Ha.Leader(), "SHOW synchronous_standby_names", "postgres").Length == 0, TimeSpan.FromSeconds(60), "commits that wait for nobody");
+        Lab.Until(
+            () => Ha.Sql(Ha.Leader(), "SHOW synchronous_standby_names", "postgres").Length == 0,
+            TimeSpan.FromSeconds(60),
+            "commits that wait for nobody"
+        );
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
     // As somebody does it who knows Patroni's REST API and its password.
-    private static void Patch(string json) => Lab.OnHost(
-        Ha.Leader(),
-        "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\n"
-        + $"r = u.Request('http://' + c['connect_address'] + '/config', method='PATCH', data='{json}'.encode(), headers={{'Authorization': 'Basic ' + base64.b64encode((c['authentication']['username'] + ':' + c['authentication']['password']).encode()).decode()}})\nu.urlopen(r)\nP");
+    private static void Patch(string json) =>
+        Lab.OnHost(
+            Ha.Leader(),
+            "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = "
+                + "yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\n"
+                + $"r = u.Request('http://' + c['connect_address'] + '/config', method='PATCH', data='{json}'.encode(), "
+                + $"headers={{'Authorization': 'Basic ' + base64.b64encode((c['authentication']['username'] + ':' + "
+                + $"c['authentication']['password']).encode()).decode()}})\nu.urlopen(r)\nP"
+        );
 }

@@ -8,8 +8,10 @@ using Npgsql;
 namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>What a writer saw.</summary>
-/// <param name="Acknowledged">Rows whose commit was acknowledged. One that came with a warning (no synchronous standby has it) is not.</param>
-/// <param name="Failed">Attempts after the first acknowledged row that were not: a refused connection, a cut session, no answer in time.</param>
+/// <param name="Acknowledged">Rows whose commit was acknowledged. One that came with a warning (no synchronous standby has it) is
+/// not.</param>
+/// <param name="Failed">Attempts after the first acknowledged row that were not: a refused connection, a cut session, no answer in
+/// time.</param>
 /// <param name="Cut">Sessions that had worked and ended under the writer. What a rotation or a reload must not do.</param>
 /// <param name="LongestGap">The longest time between two acknowledgements.</param>
 /// <param name="Gaps">The times between two acknowledgements of more than <see cref="TrafficWriter.Noticed"/>, in their order.</param>
@@ -17,14 +19,28 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <param name="Servers">The addresses of the members that acknowledged, in the order of their first word.</param>
 /// <param name="Errors">What the failures said, each once.</param>
 internal sealed record TrafficReport(
-    int Acknowledged, int Failed, int Cut, TimeSpan LongestGap, IReadOnlyList<TimeSpan> Gaps, IReadOnlyList<long> Lost, IReadOnlyList<string> Servers, IReadOnlyList<string> Errors)
+    int Acknowledged,
+    int Failed,
+    int Cut,
+    TimeSpan LongestGap,
+    IReadOnlyList<TimeSpan> Gaps,
+    IReadOnlyList<long> Lost,
+    IReadOnlyList<string> Servers,
+    IReadOnlyList<string> Errors
+)
 {
-    public override string ToString() => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{Acknowledged} acknowledged, {Failed} failed, {Cut} sessions cut, {Lost.Count} lost, longest gap {LongestGap.TotalSeconds:0.0} s (all over {TrafficWriter.Noticed.TotalSeconds:0.0} s: {string.Join(", ", Gaps.Select(gap => gap.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)))}), by {string.Join(", ", Servers)}{(Errors.Count == 0 ? "" : ": " + string.Join(" | ", Errors))}");
+    public override string ToString() =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Acknowledged} acknowledged, {Failed} failed, {Cut} sessions cut, {Lost.Count} lost, longest gap "
+                + $"{LongestGap.TotalSeconds:0.0} s (all over {TrafficWriter.Noticed.TotalSeconds:0.0} s: "
+                + $"{string.Join(", ", Gaps.Select(gap => gap.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)))}), "
+                + $"by {string.Join(", ", Servers)}{(Errors.Count == 0 ? "" : ": " + string.Join(" | ", Errors))}"
+        );
 }
 
-/// <summary>An application that writes numbered rows through the lab's load balancer while something is done to the cluster, and that knows afterwards what was lost.
+/// <summary>An application that writes numbered rows through the lab's load balancer while something is done to the cluster, and that knows
+/// afterwards what was lost.
 /// A number is tried once: after a failure nobody knows whether its row is there.</summary>
 internal sealed class TrafficWriter : IDisposable
 {
@@ -71,15 +87,29 @@ internal sealed class TrafficWriter : IDisposable
     /// <summary>Makes the table and begins to write; returns when the first row is acknowledged.</summary>
     /// <param name="table">The table's name; it is made anew.</param>
     /// <param name="port"><see cref="Direct"/> or <see cref="Pooled"/>.</param>
-    /// <param name="keepsSession">Whether it keeps its connection while that works; otherwise each row comes through a connection of its own.</param>
+    /// <param name="keepsSession">Whether it keeps its connection while that works; otherwise each row comes through a connection of its
+    /// own.</param>
     /// <param name="user">The user.</param>
     /// <param name="password">The password.</param>
-    /// <param name="patience">How long a login or an insert may take before it counts as failed; 2 s when left out. Longer where a slow machine must not look like a failure.</param>
+    /// <param name="patience">How long a login or an insert may take before it counts as failed; 2 s when left out. Longer where a slow
+    /// machine must not look like a failure.</param>
     /// <param name="superuser">Who makes the table and reads it in the end.</param>
     public static TrafficWriter Start(
-        string table, int port = Direct, bool keepsSession = true, string user = Ha.Application, string password = Ha.ApplicationPassword, TimeSpan? patience = null, string superuser = Ha.Superuser)
+        string table,
+        int port = Direct,
+        bool keepsSession = true,
+        string user = Ha.Application,
+        string password = Ha.ApplicationPassword,
+        TimeSpan? patience = null,
+        string superuser = Ha.Superuser
+    )
     {
-        Ha.Sql(Ha.Leader(), $"SET client_min_messages = warning; DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (number bigint PRIMARY KEY); GRANT ALL ON {table} TO {user}", superuser: superuser);
+        Ha.Sql(
+            Ha.Leader(),
+            $"SET client_min_messages = warning; DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (number "
+                + $"bigint PRIMARY KEY); GRANT ALL ON {table} TO {user}",
+            superuser: superuser
+        );
         var writer = new TrafficWriter(table, port, keepsSession, user, password, patience ?? TimeSpan.FromSeconds(2), superuser);
         writer.UntilAcknowledged(1, TimeSpan.FromSeconds(60));
         return writer;
@@ -88,8 +118,20 @@ internal sealed class TrafficWriter : IDisposable
     /// <summary>The password that the next connection is made with.</summary>
     public string Password
     {
-        get { lock (_gate) { return _password; } }
-        set { lock (_gate) { _password = value; } }
+        get
+        {
+            lock (_gate)
+            {
+                return _password;
+            }
+        }
+        set
+        {
+            lock (_gate)
+            {
+                _password = value;
+            }
+        }
     }
 
     /// <summary>Waits until so many more rows were acknowledged.</summary>
@@ -106,10 +148,21 @@ internal sealed class TrafficWriter : IDisposable
         UntilAcknowledged(5, TimeSpan.FromSeconds(90));
         _stop.Cancel();
         _work.GetAwaiter().GetResult();
-        var there = Ha.Sql(Ha.Leader(), $"SELECT number FROM {_table}", superuser: _superuser).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => long.Parse(line, CultureInfo.InvariantCulture)).ToHashSet();
+        var there = Ha.Sql(Ha.Leader(), $"SELECT number FROM {_table}", superuser: _superuser)
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => long.Parse(line, CultureInfo.InvariantCulture))
+            .ToHashSet();
         var gaps = _acknowledged.Zip(_acknowledged.Skip(1), (one, next) => next.At - one.At).ToList();
         return new TrafficReport(
-            _acknowledged.Count, _failed, _cut, gaps.Max(), [.. gaps.Where(gap => gap > Noticed)], [.. _acknowledged.Select(row => row.Number).Where(number => !there.Contains(number))], [.. _servers], Errors());
+            _acknowledged.Count,
+            _failed,
+            _cut,
+            gaps.Max(),
+            [.. gaps.Where(gap => gap > Noticed)],
+            [.. _acknowledged.Select(row => row.Number).Where(number => !there.Contains(number))],
+            [.. _servers],
+            Errors()
+        );
     }
 
     public void Dispose()
@@ -120,7 +173,8 @@ internal sealed class TrafficWriter : IDisposable
     }
 
     // The lab's load balancer, as this machine reaches it: beside the hosts, with the last octet 10.
-    private static string Balancer() => Regex.Match(File.ReadAllText(Path.Combine(Lab.Folder, ".state/hosts.json")), @"127\.0\.\d+\.").Value + "10";
+    private static string Balancer() =>
+        Regex.Match(File.ReadAllText(Path.Combine(Lab.Folder, ".state/hosts.json")), @"127\.0\.\d+\.").Value + "10";
 
     private int Count()
     {
@@ -159,7 +213,10 @@ internal sealed class TrafficWriter : IDisposable
                 }
 
                 warned = false;
-                await using var insert = new NpgsqlCommand($"INSERT INTO {_table} VALUES ($1) RETURNING host(inet_server_addr())", connection);
+                await using var insert = new NpgsqlCommand(
+                    $"INSERT INTO {_table} VALUES ($1) RETURNING host(inet_server_addr())",
+                    connection
+                );
                 insert.Parameters.Add(new NpgsqlParameter<long> { TypedValue = number });
                 var server = (string)await insert.ExecuteScalarAsync().WaitAsync(_patience);
                 lock (_gate)
@@ -183,7 +240,8 @@ internal sealed class TrafficWriter : IDisposable
                     connection = null;
                 }
             }
-            catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException or OperationCanceledException)
+            catch (Exception exception)
+                when (exception is NpgsqlException or SocketException or TimeoutException or IOException or OperationCanceledException)
             {
                 lock (_gate)
                 {
@@ -207,35 +265,38 @@ internal sealed class TrafficWriter : IDisposable
     }
 
     // The driver would first try to cancel the statement, through the very way that does not answer.
-    private static void Abandon(NpgsqlConnection connection) => _ = Task.Run(async () =>
-    {
-        try
+    private static void Abandon(NpgsqlConnection connection) =>
+        _ = Task.Run(async () =>
         {
-            if (connection is not null)
+            try
             {
-                await connection.DisposeAsync();
+                if (connection is not null)
+                {
+                    await connection.DisposeAsync();
+                }
             }
-        }
-        catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException or InvalidOperationException)
-        {
-            // It had failed before.
-        }
-    });
+            catch (Exception exception)
+                when (exception is NpgsqlException or SocketException or TimeoutException or IOException or InvalidOperationException)
+            {
+                // It had failed before.
+            }
+        });
 
-    private string Settings() => new NpgsqlConnectionStringBuilder
-    {
-        Host = Balancer(),
-        Port = _port,
-        Database = Ha.Database,
-        Username = _user,
-        Password = Password,
-        Timeout = (int)_patience.TotalSeconds,
-        CommandTimeout = 30,
-        Pooling = false,
-        SslMode = SslMode.Disable,
-        GssEncryptionMode = GssEncryptionMode.Disable,
-        ApplicationName = "traffic " + _table,
-        // PgBouncer lends another server connection to each transaction.
-        NoResetOnClose = true,
-    }.ConnectionString;
+    private string Settings() =>
+        new NpgsqlConnectionStringBuilder
+        {
+            Host = Balancer(),
+            Port = _port,
+            Database = Ha.Database,
+            Username = _user,
+            Password = Password,
+            Timeout = (int)_patience.TotalSeconds,
+            CommandTimeout = 30,
+            Pooling = false,
+            SslMode = SslMode.Disable,
+            GssEncryptionMode = GssEncryptionMode.Disable,
+            ApplicationName = "traffic " + _table,
+            // PgBouncer lends another server connection to each transaction.
+            NoResetOnClose = true,
+        }.ConnectionString;
 }

@@ -18,7 +18,12 @@ public sealed class AdoptionTests
             Assert.Multiple(() =>
             {
                 Assert.That(refused.ExitCode, Is.EqualTo(1));
-                Assert.That(refused.Error, Does.Contain("exists and was not made by kbr").And.Contain("mode (0700 on the host, 0755 wanted)").And.Contain("--adopt"));
+                Assert.That(
+                    refused.Error,
+                    Does.Contain("exists and was not made by kbr")
+                        .And.Contain("mode (0700 on the host, 0755 wanted)")
+                        .And.Contain("--adopt")
+                );
                 Assert.That(Lab.OnHost(Host, "stat -c %a /opt/keybuzz").Trim(), Is.EqualTo("700"));
             });
             workspace.Apply("--target", Target, "--adopt", Target);
@@ -77,15 +82,19 @@ public sealed class AdoptionTests
         var image = System.Text.RegularExpressions.Regex.Match(workspace.Yaml, @"(?m)^    reference: (\S+)$").Groups[1].Value;
         try
         {
-            // A single file bound, its keys in another order, other modes, a restart policy, a oneshot unit; and a container of somebody else.
-            Lab.OnHost(Host, $$"""
+            // A single file bound, its keys in another order, other modes, a restart policy, a oneshot unit; and a container of somebody
+            // else.
+            Lab.OnHost(
+                Host,
+                $$"""
                 mkdir -p -m 0750 /opt/keybuzz && mkdir -m 0700 /opt/keybuzz/app
                 printf 'limit = 7\nworkers = 4\n' >/opt/keybuzz/app/app.conf
                 docker run -d --name app --network host --restart unless-stopped -v /opt/keybuzz/app/app.conf:/etc/app/app.conf {{image}} sh -c "trap 'exit 0' TERM; while :; do sleep 1 & wait; done"
                 docker run -d --name redis --network host --restart unless-stopped {{image}} sh -c "trap 'exit 0' TERM; while :; do sleep 1 & wait; done"
                 printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/docker start app\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/kbr-app.service
                 systemctl daemon-reload && systemctl enable --quiet --now kbr-app
-                """);
+                """
+            );
             var before = Running();
             var refused = workspace.Kbr("apply", "--auto-approve", "--target", $"container.app@{Host}");
             Assert.Multiple(() =>
@@ -98,7 +107,13 @@ public sealed class AdoptionTests
             Assert.Multiple(() =>
             {
                 Assert.That(asked.ExitCode, Is.EqualTo(1), "there is nobody to answer");
-                Assert.That(asked.Output, Does.Contain($"= config_file.app@{Host}  adopted: exists and differs").And.Contain("+limit = 100").And.Contain("mode: 0700 → 0755").And.Contain("restart: unless-stopped → no"));
+                Assert.That(
+                    asked.Output,
+                    Does.Contain($"= config_file.app@{Host}  adopted: exists and differs")
+                        .And.Contain("+limit = 100")
+                        .And.Contain("mode: 0700 → 0755")
+                        .And.Contain("restart: unless-stopped → no")
+                );
                 Assert.That(Lab.OnHost(Host, "ls /var/lib/kbr 2>/dev/null || true"), Is.Empty);
             });
 
@@ -107,7 +122,11 @@ public sealed class AdoptionTests
             {
                 Assert.That(import.ExitCode, Is.Zero, import.All);
                 Assert.That(Running(), Is.EqualTo(before), "only recorded");
-                Assert.That(workspace.Plan("--target", All), Has.Some.StartsWith($"container.app@{Host} replace configuration_changed").And.Some.StartsWith($"config_file.app@{Host} update configuration_changed"));
+                Assert.That(
+                    workspace.Plan("--target", All),
+                    Has.Some.StartsWith($"container.app@{Host} replace configuration_changed")
+                        .And.Some.StartsWith($"config_file.app@{Host} update configuration_changed")
+                );
                 Assert.That(workspace.Drift("--target", All), Is.Empty);
             });
 
@@ -118,7 +137,10 @@ public sealed class AdoptionTests
                 Assert.That(workspace.Plan("--target", All), Is.Empty);
                 Assert.That(Lab.OnHost(Host, "docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' app").Trim(), Is.EqualTo("no"));
                 Assert.That(Lab.OnHost(Host, "docker exec app cat /etc/app/app.conf"), Does.Contain("limit = 100"));
-                Assert.That(Running().Split('\n').Where(line => line.StartsWith("/redis", StringComparison.Ordinal)), Is.EqualTo(before.Split('\n').Where(line => line.StartsWith("/redis", StringComparison.Ordinal))));
+                Assert.That(
+                    Running().Split('\n').Where(line => line.StartsWith("/redis", StringComparison.Ordinal)),
+                    Is.EqualTo(before.Split('\n').Where(line => line.StartsWith("/redis", StringComparison.Ordinal)))
+                );
             });
         }
         finally
@@ -127,13 +149,18 @@ public sealed class AdoptionTests
         }
     }
 
-    private static string Running() => Lab.OnHost(Host, "docker ps -q | xargs -r docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' | sort");
+    private static string Running() =>
+        Lab.OnHost(Host, "docker ps -q | xargs -r docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' | sort");
 
     // What was adopted is only released.
     private static void CleanUp(Workspace workspace)
     {
         workspace.Kbr("destroy", "--auto-approve", "--delete-data", "--confirm", "lab", "--target", $"*@{Host}");
-        Lab.OnHost(Host, "systemctl disable --quiet --now kbr-app 2>/dev/null; rm -f /etc/systemd/system/kbr-app.service; systemctl daemon-reload; docker ps -aq | xargs -r docker rm -f >/dev/null; rm -rf /opt/keybuzz/app");
+        Lab.OnHost(
+            Host,
+            "systemctl disable --quiet --now kbr-app 2>/dev/null; rm -f /etc/systemd/system/kbr-app.service; "
+                + "systemctl daemon-reload; docker ps -aq | xargs -r docker rm -f >/dev/null; rm -rf /opt/keybuzz/app"
+        );
         Lab.Command("reset", Host);
     }
 }

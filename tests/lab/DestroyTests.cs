@@ -6,7 +6,8 @@ public sealed class DestroyTests
 {
     // Where kbr leaves traces.
     private const string Listing =
-        "find /opt /etc/systemd/system /var/lib/kbr /mnt /srv -printf '%p %y %m %u %g\\n' 2>/dev/null | sort; cat /etc/fstab; docker ps -aq; docker images -q | sort; grep ' /opt' /proc/self/mounts || true";
+        "find /opt /etc/systemd/system /var/lib/kbr /mnt /srv -printf '%p %y %m %u %g\\n' 2>/dev/null | "
+        + "sort; cat /etc/fstab; docker ps -aq; docker images -q | sort; grep ' /opt' /proc/self/mounts || true";
 
     private Workspace _workspace;
     private string[] _before;
@@ -28,7 +29,10 @@ public sealed class DestroyTests
         // Its lock is the last that is taken; then every host is looked at again.
         const string host = "haproxy-02";
         var before = Lab.OnHosts(Lab.Hosts.Select(each => (each, Listing)));
-        Lab.OnHost(host, "setsid sh -c 'until [ -e /run/kbr/lock.json ]; do sleep 0.02; done; pkill -KILL -f \"^sshd: root\"' >/dev/null 2>&1 &");
+        Lab.OnHost(
+            host,
+            "setsid sh -c 'until [ -e /run/kbr/lock.json ]; do sleep 0.02; done; pkill -KILL -f \"^sshd: root\"' >/dev/null 2>&1 &"
+        );
 
         var destroy = _workspace.Kbr("destroy", "--auto-approve");
 

@@ -3,7 +3,8 @@ using System.Xml.Linq;
 
 namespace KeyBuzz.Reconciler.LabTests;
 
-/// <summary>kbr drift on five hosts. What it says of each attribute is in <see cref="ConvergenceTests.A_change_by_hand_is_shown_as_exactly_that_and_mended"/>.</summary>
+/// <summary>kbr drift on five hosts. What it says of each attribute is in
+/// <see cref="ConvergenceTests.A_change_by_hand_is_shown_as_exactly_that_and_mended"/>.</summary>
 [TestFixture]
 public sealed class DriftTests
 {
@@ -42,7 +43,11 @@ public sealed class DriftTests
         {
             Assert.That(drift.ExitCode, Is.Zero, drift.All);
             Assert.That(drift.Output, Does.Match(@"^Drift: 0 changed, 0 deleted; \d+ compared\n$"));
-            Assert.That(drift.Error.Split("1 connection, 1 probe scripts"), Has.Length.EqualTo(6), "one connection and one script per host");
+            Assert.That(
+                drift.Error.Split("1 connection, 1 probe scripts"),
+                Has.Length.EqualTo(6),
+                "one connection and one script per host"
+            );
         });
     }
 
@@ -50,7 +55,10 @@ public sealed class DriftTests
     public void An_edit_that_was_not_applied_is_no_drift_also_one_of_a_secret()
     {
         Edit();
-        File.WriteAllText(Path.Combine(_workspace.Directory, "credentials/postgres.env"), $"APP_PASS=canary-another\nKBR_KEY={Workspace.KeyCanary}\n");
+        File.WriteAllText(
+            Path.Combine(_workspace.Directory, "credentials/postgres.env"),
+            $"APP_PASS=canary-another\nKBR_KEY={Workspace.KeyCanary}\n"
+        );
         var drift = _workspace.Kbr("drift");
         var plan = _workspace.Plan();
         Assert.That(drift.ExitCode, Is.Zero, drift.All);
@@ -58,19 +66,30 @@ public sealed class DriftTests
         Assert.That(plan, Has.Length.GreaterThan(20), "there is enough to do");
 
         // Beside an edit a change by hand is still seen, and only that; no line shows the secret that the edit does away with.
-        Lab.OnHost("haproxy-01", "sed -i 's/workers = 4/workers = 5/; s/^password = /password: /' /opt/keybuzz/app/app.conf; rmdir /opt/keybuzz/spare");
+        Lab.OnHost(
+            "haproxy-01",
+            "sed -i 's/workers = 4/workers = 5/; s/^password = /password: /' /opt/keybuzz/app/app.conf; rmdir /opt/keybuzz/spare"
+        );
         var both = _workspace.Kbr("drift");
         Assert.That(both.ExitCode, Is.EqualTo(2));
-        Assert.That(_workspace.Drift(), Is.EqualTo(new[] { "config_file.app@haproxy-01 changed content", "directory.spare@haproxy-01 deleted" }));
-        Assert.That(both.Output, Does.Contain("+workers = 4").And.Contain("+password = (secret)").And.Contain("-(line not shown: it may hold a secret)"));
-        File.WriteAllText(Path.Combine(_workspace.Directory, "credentials/postgres.env"), $"APP_PASS={Workspace.Canary}\nKBR_KEY={Workspace.KeyCanary}\n");
+        Assert.That(
+            _workspace.Drift(),
+            Is.EqualTo(new[] { "config_file.app@haproxy-01 changed content", "directory.spare@haproxy-01 deleted" })
+        );
+        Assert.That(
+            both.Output,
+            Does.Contain("+workers = 4").And.Contain("+password = (secret)").And.Contain("-(line not shown: it may hold a secret)")
+        );
+        File.WriteAllText(
+            Path.Combine(_workspace.Directory, "credentials/postgres.env"),
+            $"APP_PASS={Workspace.Canary}\nKBR_KEY={Workspace.KeyCanary}\n"
+        );
     }
 
     [Test]
     public void It_changes_nothing_on_any_host_whatever_there_is_and_however_it_is_written()
     {
-        Lab.OnHosts(
-        [
+        Lab.OnHosts([
             ("db-master-01", "systemctl stop kbr-app.service; docker rm -f app"),
             ("db-slave-01", "systemctl stop kbr-app.service; umount /opt/keybuzz/data"),
             ("db-slave-02", "echo by-hand >> /opt/keybuzz/app/app.conf; docker stop -t 1 side"),
@@ -95,18 +114,21 @@ public sealed class DriftTests
         HostState.AssertUnchangedSince(before);
         Assert.That(
             _workspace.Drift("--ignore", "volume.*:fstab"),
-            Is.EqualTo(new[]
-            {
-                "config_file.app@db-slave-02 changed content",
-                "container.app@db-master-01 deleted",
-                "container.side@db-slave-02 changed running",
-                "directory.spare@haproxy-02 deleted",
-                "image.archive@haproxy-01 deleted",
-                "systemd_unit.kbr-app@db-master-01 changed active",
-                "systemd_unit.kbr-app@db-slave-01 changed active",
-                "systemd_unit.kbr-app@haproxy-02 deleted",
-                "volume.data@db-slave-01 changed mounted",
-            }));
+            Is.EqualTo(
+                new[]
+                {
+                    "config_file.app@db-slave-02 changed content",
+                    "container.app@db-master-01 deleted",
+                    "container.side@db-slave-02 changed running",
+                    "directory.spare@haproxy-02 deleted",
+                    "image.archive@haproxy-01 deleted",
+                    "systemd_unit.kbr-app@db-master-01 changed active",
+                    "systemd_unit.kbr-app@db-slave-01 changed active",
+                    "systemd_unit.kbr-app@haproxy-02 deleted",
+                    "volume.data@db-slave-01 changed mounted",
+                }
+            )
+        );
     }
 
     [Test]
@@ -115,10 +137,18 @@ public sealed class DriftTests
         using var without = _workspace.WithoutSecrets();
         var drift = without.Kbr("drift");
         Assert.That(drift.ExitCode, Is.Zero, drift.All);
-        Assert.That(drift.Output, Does.Contain("not compared: content of config_file.app@db-master-01, ").And.Contain(": its secrets are compared only with KBR_KEY"));
+        Assert.That(
+            drift.Output,
+            Does.Contain("not compared: content of config_file.app@db-master-01, ")
+                .And.Contain(": its secrets are compared only with KBR_KEY")
+        );
 
         Lab.OnHost("db-slave-02", "sed -i 's/^password = .*/password = by-hand/' /opt/keybuzz/app/app.conf");
-        Assert.That(without.Drift(), Is.EqualTo(new[] { "config_file.app@db-slave-02 changed loaded" }), "which password it is cannot be told, only that nobody has loaded it");
+        Assert.That(
+            without.Drift(),
+            Is.EqualTo(new[] { "config_file.app@db-slave-02 changed loaded" }),
+            "which password it is cannot be told, only that nobody has loaded it"
+        );
         Assert.That(_workspace.Drift(), Is.EqualTo(new[] { "config_file.app@db-slave-02 changed content" }));
     }
 
@@ -126,27 +156,45 @@ public sealed class DriftTests
     public void What_is_ignored_is_shown_with_its_reason_in_every_form_and_does_not_count()
     {
         Lab.OnHosts([("haproxy-01", "chmod 0700 /opt/keybuzz/spare"), ("haproxy-02", "rmdir /opt/keybuzz/spare")]);
-        Assert.That(_workspace.Drift(), Is.EqualTo(new[] { "directory.spare@haproxy-01 changed mode", "directory.spare@haproxy-02 deleted" }));
-        _workspace.Yaml = _yaml + """
+        Assert.That(
+            _workspace.Drift(),
+            Is.EqualTo(new[] { "directory.spare@haproxy-01 changed mode", "directory.spare@haproxy-02 deleted" })
+        );
+        _workspace.Yaml =
+            _yaml
+            + """
 
-            drift:
-              ignore:
-                - address: directory.spare
-                  attribute: mode
-                  reason: the scanner of the security team
-                - { address: directory.never, reason: it never was }
+                drift:
+                  ignore:
+                    - address: directory.spare
+                      attribute: mode
+                      reason: the scanner of the security team
+                    - { address: directory.never, reason: it never was }
 
-            """;
+                """;
         var one = _workspace.Kbr("drift");
         Assert.Multiple(() =>
         {
             Assert.That(one.ExitCode, Is.EqualTo(2), "the other is still gone");
-            Assert.That(one.Output, Does.Contain("~ directory.spare@haproxy-01  changed on the host  (ignored: the scanner of the security team)\n      mode: 0700 → 0750\n").And.Contain("Drift: 0 changed, 1 deleted, 1 ignored;"));
-            Assert.That(one.Error, Does.Match(@"Warning: no resource matches 'directory\.never@\*', which drift is to ignore\n  at cluster\.yaml:\d+:\d+"));
+            Assert.That(
+                one.Output,
+                Does.Contain(
+                        "~ directory.spare@haproxy-01  changed on the host  (ignored: the scanner of the security team)\n    "
+                            + "  mode: 0700 → 0750\n"
+                    )
+                    .And.Contain("Drift: 0 changed, 1 deleted, 1 ignored;")
+            );
+            Assert.That(
+                one.Error,
+                Does.Match(@"Warning: no resource matches 'directory\.never@\*', which drift is to ignore\n  at cluster\.yaml:\d+:\d+")
+            );
         });
         var both = _workspace.Kbr("drift", "--ignore", "directory.spare@haproxy-02", "--format", "junit", "--out", "report.xml");
         Assert.That(both.ExitCode, Is.Zero, both.All);
-        var skipped = XDocument.Load(Path.Combine(_workspace.Directory, "report.xml")).Descendants("skipped").Select(element => element.Parent!.Attribute("name")!.Value);
+        var skipped = XDocument
+            .Load(Path.Combine(_workspace.Directory, "report.xml"))
+            .Descendants("skipped")
+            .Select(element => element.Parent!.Attribute("name")!.Value);
         Assert.That(skipped, Is.EqualTo(new[] { "directory.spare@haproxy-01", "directory.spare@haproxy-02" }));
     }
 
@@ -161,7 +209,11 @@ public sealed class DriftTests
             Assert.That(drift.ExitCode, Is.EqualTo(1), "there may be more drift than is known");
             Assert.That(drift.Output, Does.Contain("- directory.spare@haproxy-01  deleted on the host"));
             Assert.That(drift.Error, Does.Contain("Error: haproxy-02: "));
-            Assert.That(_workspace.Kbr("drift", "--target", "*@haproxy-01").ExitCode, Is.EqualTo(2), "a host that is not asked about is not asked");
+            Assert.That(
+                _workspace.Kbr("drift", "--target", "*@haproxy-01").ExitCode,
+                Is.EqualTo(2),
+                "a host that is not asked about is not asked"
+            );
         });
     }
 
@@ -174,8 +226,14 @@ public sealed class DriftTests
         Assert.Multiple(() =>
         {
             Assert.That(drift.ExitCode, Is.EqualTo(1));
-            Assert.That(drift.Error, Does.StartWith("Error: db-slave-01: there is no record of anything applied there, so there is nothing to compare with\n"));
-            Assert.That(drift.Output, Does.Contain("kbr_drift_exit_code{cluster=\"lab\"} 1\n").And.Contain("kbr_drift_errors{cluster=\"lab\"} 1\n"));
+            Assert.That(
+                drift.Error,
+                Does.StartWith("Error: db-slave-01: there is no record of anything applied there, so there is nothing to compare with\n")
+            );
+            Assert.That(
+                drift.Output,
+                Does.Contain("kbr_drift_exit_code{cluster=\"lab\"} 1\n").And.Contain("kbr_drift_errors{cluster=\"lab\"} 1\n")
+            );
         });
     }
 
@@ -188,18 +246,32 @@ public sealed class DriftTests
         using var document = JsonDocument.Parse(drift.Output);
         Assert.Multiple(() =>
         {
-            Assert.That(_workspace.Drift(), Is.EqualTo(new[] { $"systemd_unit.kbr-app@{host} changed active", $"volume.data@{host} changed mounted" }));
             Assert.That(
-                document.RootElement.GetProperty("not_compared").EnumerateArray().Select(one => $"{one.GetProperty("address")} {one.GetProperty("reason")} {one.GetProperty("error")}"),
-                Is.EqualTo(new[] { $"directory.app-data@{host} volume.data@{host} is not mounted False" }));
+                _workspace.Drift(),
+                Is.EqualTo(new[] { $"systemd_unit.kbr-app@{host} changed active", $"volume.data@{host} changed mounted" })
+            );
+            Assert.That(
+                document
+                    .RootElement.GetProperty("not_compared")
+                    .EnumerateArray()
+                    .Select(one => $"{one.GetProperty("address")} {one.GetProperty("reason")} {one.GetProperty("error")}"),
+                Is.EqualTo(new[] { $"directory.app-data@{host} volume.data@{host} is not mounted False" })
+            );
         });
     }
 
     // Every kind of edit: another value, another place, something new, something dropped.
-    private void Edit() => _workspace.Yaml = _yaml.Replace("limit = 100", "limit = 101", StringComparison.Ordinal)
-        .Replace("path: /opt/keybuzz/spare", "path: /opt/keybuzz/other", StringComparison.Ordinal)
-        .Replace("shm_size: 32MiB", "shm_size: 48MiB", StringComparison.Ordinal)
-        .Replace("mount_options: noatime,nodev", "mount_options: noatime", StringComparison.Ordinal)
-        .Replace("Description=The lab's", "Description=Another", StringComparison.Ordinal)
-        .Replace("  - type: image\n    name: archive\n    host: haproxy-02", "  - type: directory\n    name: new\n    host: all\n    path: /opt/keybuzz/new\n\n  - type: image\n    name: other\n    host: haproxy-02", StringComparison.Ordinal);
+    private void Edit() =>
+        _workspace.Yaml = _yaml
+            .Replace("limit = 100", "limit = 101", StringComparison.Ordinal)
+            .Replace("path: /opt/keybuzz/spare", "path: /opt/keybuzz/other", StringComparison.Ordinal)
+            .Replace("shm_size: 32MiB", "shm_size: 48MiB", StringComparison.Ordinal)
+            .Replace("mount_options: noatime,nodev", "mount_options: noatime", StringComparison.Ordinal)
+            .Replace("Description=The lab's", "Description=Another", StringComparison.Ordinal)
+            .Replace(
+                "  - type: image\n    name: archive\n    host: haproxy-02",
+                "  - type: directory\n    name: new\n    host: all\n    path: /opt/keybuzz/new\n\n  - type: image\n  "
+                    + "  name: other\n    host: haproxy-02",
+                StringComparison.Ordinal
+            );
 }

@@ -1,13 +1,16 @@
 namespace KeyBuzz.Reconciler.LabTests;
 
-/// <summary>One thing changed by hand on a host, and what the plan has to say of it and of nothing else: "address action cause attribute".</summary>
+/// <summary>One thing changed by hand on a host, and what the plan has to say of it and of nothing else: "address action cause
+/// attribute".</summary>
 internal sealed record HandMadeChange(string Host, string Command, params string[] Expected);
 
 /// <summary>The resources of every-attribute.yaml changed by hand, one attribute at a time, until all have been.</summary>
 /// <remarks>
 /// Several changes are made between two plans, never two of one resource: what the plan shows can still be told apart.
-/// A few cannot be changed without another one: <see cref="NotByThemselves"/>. What a schema has beyond the attributes compared here says where a thing is, or how
-/// it is changed (path, device, container_name, unit, validate, reload, archive, ports, supervised_by …); on a host there is nothing of it that could differ.
+/// A few cannot be changed without another one: <see cref="NotByThemselves"/>. What a schema has beyond the attributes compared here says
+/// where a thing is, or how
+/// it is changed (path, device, container_name, unit, validate, reload, archive, ports, supervised_by …); on a host there is nothing of it
+/// that could differ.
 /// </remarks>
 internal static class HandMadeChanges
 {
@@ -63,14 +66,24 @@ internal static class HandMadeChanges
             App(Db1, "tmpfs", """.HostConfig.Tmpfs = { "/other": "" }"""),
             App(Db2, "image", """.Image = "kbr-archive/tiny:1" """),
             App(Db3, "environment", """.Env += ["EXTRA=1"]"""),
-            Update(Db1, "image.tiny", "tag", "docker tag kbr-archive/tiny:1 $(docker images --filter reference='*/kbr/tiny' --format '{{.Repository}}:{{.Tag}}')"),
+            Update(
+                Db1,
+                "image.tiny",
+                "tag",
+                "docker tag kbr-archive/tiny:1 $(docker images --filter reference='*/kbr/tiny' --format '{{.Repository}}:{{.Tag}}')"
+            ),
             Update(Lb1, "container.app", "leftover", "docker create --name app.kbr-old kbr-archive/tiny:1"),
             Update(Lb2, "container.app", "restart", "docker update --restart always app"),
             Update(Lb1, "config_file.app", "content", "echo by-hand >> /opt/keybuzz/app/app.conf"),
             Update(Lb2, "config_file.app", "loaded", "touch /opt/keybuzz/app/app.conf; rm -r /run/kbr/loaded"),
         ],
         [
-            new(Db1, "systemctl stop kbr-app.service; docker rm -f app", $"container.app@{Db1} create drift", $"systemd_unit.kbr-app@{Db1} update drift active"),
+            new(
+                Db1,
+                "systemctl stop kbr-app.service; docker rm -f app",
+                $"container.app@{Db1} create drift",
+                $"systemd_unit.kbr-app@{Db1} update drift active"
+            ),
             Update(Db2, "systemd_unit.kbr-app", "content", "echo '# by hand' >> /etc/systemd/system/kbr-app.service"),
             Update(Db2, "container.app", "foreign_units", ForeignUnit),
             Update(Db3, "systemd_unit.kbr-app", "loaded", "touch /etc/systemd/system/kbr-app.service"),
@@ -82,45 +95,67 @@ internal static class HandMadeChanges
             App(Db1, "cap_drop", ".HostConfig.CapDrop = null"),
             App(Db2, "security_opt", """.HostConfig.SecurityOpt = ["seccomp=unconfined"]"""),
             // One that is listed beside it is none of it.
-            Update(Db3, "systemd_unit.kbr-app", "drop_ins",
-                "d=/etc/systemd/system/kbr-app.service.d; mkdir $d; printf '[Service]\\nEnvironment=A=1\\n' | tee $d/x.conf >$d/allowed.conf; systemctl daemon-reload; systemctl restart kbr-app"),
-            Update(Lb1, "systemd_unit.kbr-app", "fragment",
-                "mkdir -p /etc/systemd/system.control; cp /etc/systemd/system/kbr-app.service /etc/systemd/system.control/; systemctl daemon-reload; systemctl restart kbr-app"),
-            new(Lb2, "ln -sf /dev/null /etc/systemd/system/kbr-app.service; systemctl daemon-reload", $"systemd_unit.kbr-app@{Lb2} update drift enabled,fragment"),
+            Update(
+                Db3,
+                "systemd_unit.kbr-app",
+                "drop_ins",
+                "d=/etc/systemd/system/kbr-app.service.d; mkdir $d; printf '[Service]\\nEnvironment=A=1\\n' | tee "
+                    + "$d/x.conf >$d/allowed.conf; systemctl daemon-reload; systemctl restart kbr-app"
+            ),
+            Update(
+                Lb1,
+                "systemd_unit.kbr-app",
+                "fragment",
+                "mkdir -p /etc/systemd/system.control; cp /etc/systemd/system/kbr-app.service "
+                    + "/etc/systemd/system.control/; systemctl daemon-reload; systemctl restart kbr-app"
+            ),
+            new(
+                Lb2,
+                "ln -sf /dev/null /etc/systemd/system/kbr-app.service; systemctl daemon-reload",
+                $"systemd_unit.kbr-app@{Lb2} update drift enabled,fragment"
+            ),
         ],
     ];
 
     /// <summary>Attributes that are compared and have no row above, each with the reason.</summary>
     public static readonly IReadOnlyDictionary<string, string> NotByThemselves = new Dictionary<string, string>
     {
-        ["container.privileged"] = "the lab's hosts cannot start a privileged container: ContainerTests.One_field_that_changed_is_one_difference",
+        ["container.privileged"] =
+            "the lab's hosts cannot start a privileged container: ContainerTests.One_field_that_changed_is_one_difference",
         ["directory.path"] = "another path is another directory: what is left is a directory that is gone, or something else at its place",
         ["image.digest"] = "an image is looked up by its digest: another one is an image that is gone",
-        ["volume.file_system"] = "another file system on the device is refused, never mended: A_device_formatted_by_hand_is_refused_and_named",
-        ["volume.mounted"] = "only with what uses it stopped: A_stopped_unit_and_its_unmounted_volume_are_shown_as_those_two_and_no_directory_is_created",
+        ["volume.file_system"] =
+            "another file system on the device is refused, never mended: A_device_formatted_by_hand_is_refused_and_named",
+        ["volume.mounted"] =
+            "only with what uses it stopped: A_stopped_unit_and_its_unmounted_volume_are_shown_as_those_two_and_no_directory_is_created",
     };
 
     private const string ForeignUnit =
-        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/usr/bin/docker start app\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/app-docker.service; "
+        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/usr/bin/docker start "
+        + "app\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/app-docker.service; "
         + "systemctl daemon-reload; systemctl enable -q app-docker.service";
 
     private const string Retag = "docker tag $(docker images -q --filter label=kbr.test=2) kbr-archive/tiny:1";
 
-    private static HandMadeChange Update(string host, string resource, string attribute, string command) => new(host, command, $"{resource}@{host} update drift {attribute}");
+    private static HandMadeChange Update(string host, string resource, string attribute, string command) =>
+        new(host, command, $"{resource}@{host} update drift {attribute}");
 
     // A create lists all attributes, so none is named.
-    private static HandMadeChange Created(string host, string resource, string command) => new(host, command, $"{resource}@{host} create drift");
+    private static HandMadeChange Created(string host, string resource, string command) =>
+        new(host, command, $"{resource}@{host} create drift");
 
     // The container made anew from Docker's own description of it, edited.
-    private static HandMadeChange App(string host, string attribute, string edit) => new(
-        host,
-        $$"""
-        docker inspect app | jq '.[0] | .Config + { HostConfig: .HostConfig } | {{edit}}' >/tmp/app.json
-        systemctl stop kbr-app.service
-        docker rm -f app >/dev/null
-        curl -sS -f --unix-socket /run/docker.sock -H 'Content-Type: application/json' -d @/tmp/app.json 'http://localhost/containers/create?name=app' >/dev/null
-        rm /tmp/app.json
-        systemctl start kbr-app.service
-        """,
-        $"container.app@{host} replace drift {attribute}");
+    private static HandMadeChange App(string host, string attribute, string edit) =>
+        new(
+            host,
+            $$"""
+            docker inspect app | jq '.[0] | .Config + { HostConfig: .HostConfig } | {{edit}}' >/tmp/app.json
+            systemctl stop kbr-app.service
+            docker rm -f app >/dev/null
+            curl -sS -f --unix-socket /run/docker.sock -H 'Content-Type: application/json' -d @/tmp/app.json 'http://localhost/containers/create?name=app' >/dev/null
+            rm /tmp/app.json
+            systemctl start kbr-app.service
+            """,
+            $"container.app@{host} replace drift {attribute}"
+        );
 }

@@ -1,10 +1,10 @@
 namespace KeyBuzz.Reconciler.LabTests;
 
-/// <summary>Whatever kbr manages or could write to on the hosts: content, owner, mode, times and inode of every file, mounts, devices, containers, images, units.</summary>
+/// <summary>Whatever kbr manages or could write to on the hosts: content, owner, mode, times and inode of every file, mounts, devices,
+/// containers, images, units.</summary>
 internal static class HostState
 {
-    private const string Everything =
-        """
+    private const string Everything = """
         paths='/opt /etc /root /home /usr/local /var/lib/kbr /var/tmp /var/spool /run/kbr'
         find $paths -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' 2>/dev/null | sort
         find /opt /etc/systemd /etc/fstab /var/lib/kbr /run/kbr -type f -exec sha256sum {} + 2>/dev/null | sort -k 2

@@ -24,8 +24,15 @@ public sealed class InterruptionTests
     [Test]
     public void Killed_before_during_and_after_remote_steps_the_plan_is_true_the_next_apply_converges_and_nothing_is_left()
     {
-        // A slice of eng/kill-sweep.sh, which knows what has to hold after each kill: a point on each of four hosts, in create, update and destroy. Without a number it tries all.
-        var start = new ProcessStartInfo(Path.Combine(Lab.Root, "eng/kill-sweep.sh"), ["raw", "1"]) { WorkingDirectory = Lab.Root, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        // A slice of eng/kill-sweep.sh, which knows what has to hold after each kill: a point on each of four hosts, in create, update and
+        // destroy. Without a number it tries all.
+        var start = new ProcessStartInfo(Path.Combine(Lab.Root, "eng/kill-sweep.sh"), ["raw", "1"])
+        {
+            WorkingDirectory = Lab.Root,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+        };
         start.Environment["KBR_TOOL"] = Workspace.Tool;
         using var sweep = Process.Start(start)!;
         sweep.StandardInput.Close();
@@ -33,7 +40,11 @@ public sealed class InterruptionTests
         TestContext.Out.WriteLine(outcome.Output);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
         var result = System.Text.RegularExpressions.Regex.Match(outcome.Output, @"kill sweep: (\d+) kill points tried, (\d+) converged");
-        Assert.That(int.Parse(result.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture), Is.GreaterThanOrEqualTo(8), outcome.All);
+        Assert.That(
+            int.Parse(result.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture),
+            Is.GreaterThanOrEqualTo(8),
+            outcome.All
+        );
     }
 
     [Test]
@@ -41,7 +52,11 @@ public sealed class InterruptionTests
     {
         using var apply = HoldInReload();
         // Up from what the script started to the sshd that serves kbr's connection.
-        Lab.OnHost(Host, "pid=$(pgrep -o -f '^sleep 0\\.987'); while [ \"$(cat /proc/$pid/comm)\" != sshd ]; do pid=$(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$pid/stat); done; kill -9 $pid");
+        Lab.OnHost(
+            Host,
+            "pid=$(pgrep -o -f '^sleep 0\\.987'); while [ \"$(cat /proc/$pid/comm)\" != sshd ]; do pid=$(sed "
+                + "'s/.*) . \\([0-9]*\\) .*/\\1/' /proc/$pid/stat); done; kill -9 $pid"
+        );
         var outcome = Lab.Finish(apply);
         Assert.Multiple(() =>
         {
@@ -77,7 +92,10 @@ public sealed class InterruptionTests
         _workspace.Apply("--target", directory);
         try
         {
-            Lab.OnHost(Host, "mount -t tmpfs -o size=64k,mode=0755 tmpfs /opt/keybuzz/app; head -c 1M /dev/zero >/opt/keybuzz/app/filler || true");
+            Lab.OnHost(
+                Host,
+                "mount -t tmpfs -o size=64k,mode=0755 tmpfs /opt/keybuzz/app; head -c 1M /dev/zero >/opt/keybuzz/app/filler || true"
+            );
             var full = _workspace.Kbr("apply", "--auto-approve", "--target", file);
             Assert.Multiple(() =>
             {
@@ -95,19 +113,30 @@ public sealed class InterruptionTests
         _workspace.Yaml = _workspace.Yaml.Replace("limit = 100", "limit = 200", StringComparison.Ordinal);
         try
         {
-            Lab.OnHost(Host, $"cp -a {Records} /run/records; mount -t tmpfs -o size=128k,mode=0700 tmpfs {Records}; cp -a /run/records/. {Records}; head -c 1M /dev/zero >{Records}/filler || true");
+            Lab.OnHost(
+                Host,
+                $"cp -a {Records} /run/records; mount -t tmpfs -o size=128k,mode=0700 tmpfs {Records}; cp -a "
+                    + $"/run/records/. {Records}; head -c 1M /dev/zero >{Records}/filler || true"
+            );
             var full = _workspace.Kbr("apply", "--auto-approve", "--target", file);
             Assert.Multiple(() =>
             {
                 Assert.That(full.ExitCode, Is.EqualTo(1), full.All);
                 Assert.That(full.All, Does.Contain($"{file}: ").And.Contain("No space left on device"));
-                Assert.That(Lab.OnHost(Host, $"rm {Records}/filler; diff -r {Records} /run/records && echo same").Trim(), Is.EqualTo("same"), "the records are those from before");
+                Assert.That(
+                    Lab.OnHost(Host, $"rm {Records}/filler; diff -r {Records} /run/records && echo same").Trim(),
+                    Is.EqualTo("same"),
+                    "the records are those from before"
+                );
             });
             AssertConverges();
         }
         finally
         {
-            Lab.OnHost(Host, $"rm -r /run/records; cp -a {Records} /run/records; umount {Records}; cp -a /run/records/. {Records}; rm -r /run/records");
+            Lab.OnHost(
+                Host,
+                $"rm -r /run/records; cp -a {Records} /run/records; umount {Records}; cp -a /run/records/. {Records}; rm -r /run/records"
+            );
         }
     }
 
@@ -115,8 +144,13 @@ public sealed class InterruptionTests
     private Process HoldInReload()
     {
         _workspace.Apply("--target", Target);
-        _workspace.Yaml = _workspace.Yaml.Replace("limit = 100", "limit = 200", StringComparison.Ordinal)
-            .Replace("reload: docker kill -s HUP app", "reload: while test -e /run/hold-reload; do sleep 0.987; done; docker kill -s HUP app", StringComparison.Ordinal);
+        _workspace.Yaml = _workspace
+            .Yaml.Replace("limit = 100", "limit = 200", StringComparison.Ordinal)
+            .Replace(
+                "reload: docker kill -s HUP app",
+                "reload: while test -e /run/hold-reload; do sleep 0.987; done; docker kill -s HUP app",
+                StringComparison.Ordinal
+            );
         Lab.OnHost(Host, "touch /run/hold-reload");
         var apply = _workspace.Start("apply", "--auto-approve", "--target", Target);
         Lab.Until(() => Lab.OnHost(Host, "pgrep -f '^sleep 0\\.987' || true").Length > 0, TimeSpan.FromSeconds(90), "the reload");
@@ -131,8 +165,15 @@ public sealed class InterruptionTests
             Assert.That(_workspace.Plan("--target", Target), Is.Empty);
             Assert.That(Lab.OnHost(Host, "cat /opt/keybuzz/app/app.conf"), Does.Contain("limit = 200"));
             Assert.That(
-                Lab.OnHost(Host, "find /opt/keybuzz /var/lib/kbr /var/tmp -name '.kbr*' -o -name '*.new' -o -name 'kbr-upload*'; flock -n /run/kbr/lock true && flock -n /run/kbr/work true && echo free").Trim(),
-                Is.EqualTo("free"), "nothing unfinished, no stale lock, no process");
+                Lab.OnHost(
+                        Host,
+                        "find /opt/keybuzz /var/lib/kbr /var/tmp -name '.kbr*' -o -name '*.new' -o -name 'kbr-upload*'; "
+                            + "flock -n /run/kbr/lock true && flock -n /run/kbr/work true && echo free"
+                    )
+                    .Trim(),
+                Is.EqualTo("free"),
+                "nothing unfinished, no stale lock, no process"
+            );
         });
     }
 
@@ -143,18 +184,29 @@ public sealed class InterruptionTests
         var yaml = _workspace.Yaml;
         // The reload hangs for as long as the hold file is there.
         _workspace.Yaml = yaml.Replace("limit = 100", "limit = 200", StringComparison.Ordinal)
-            .Replace("reload: docker kill -s HUP app", "reload: test ! -e /run/hold-reload || exec sleep 987; docker kill -s HUP app", StringComparison.Ordinal);
+            .Replace(
+                "reload: docker kill -s HUP app",
+                "reload: test ! -e /run/hold-reload || exec sleep 987; docker kill -s HUP app",
+                StringComparison.Ordinal
+            );
         Lab.OnHost(Host, "touch /run/hold-reload");
         using (var apply = _workspace.Start("apply", "--auto-approve", "--target", Target))
         {
-            Lab.Until(() => Lab.OnHost(Host, "cat /opt/keybuzz/app/app.conf").Contains("limit = 200", StringComparison.Ordinal), TimeSpan.FromSeconds(30), "the swap");
+            Lab.Until(
+                () => Lab.OnHost(Host, "cat /opt/keybuzz/app/app.conf").Contains("limit = 200", StringComparison.Ordinal),
+                TimeSpan.FromSeconds(30),
+                "the swap"
+            );
             apply.Kill();
             apply.WaitForExit();
         }
 
         // The host loses the script, too, as it does when its power goes.
         Lab.OnHost(Host, "rm /run/hold-reload; pid=$(pgrep -f '^sleep 987'); kill -9 -- -$(ps -o pgid= -p $pid | tr -d ' ')");
-        Assert.That(_workspace.Plan("--target", Target), Has.Exactly(1).StartsWith($"config_file.app@{Host} update").And.Some.EndsWith("loaded"));
+        Assert.That(
+            _workspace.Plan("--target", Target),
+            Has.Exactly(1).StartsWith($"config_file.app@{Host} update").And.Some.EndsWith("loaded")
+        );
         _workspace.Apply("--target", Target);
         Assert.That(_workspace.Plan("--target", Target), Is.Empty);
         Assert.That(Lab.OnHost(Host, "docker logs app 2>&1"), Does.Contain("reloaded"));
@@ -171,7 +223,11 @@ public sealed class InterruptionTests
         Assert.Multiple(() =>
         {
             Assert.That(full.ExitCode, Is.EqualTo(1));
-            Assert.That(full.Output, Does.Contain($"image.archive@{Host}: ").And.Contain("No space left on device").And.Contain(", 1 failed, 0 not tried"), "all the rest was done");
+            Assert.That(
+                full.Output,
+                Does.Contain($"image.archive@{Host}: ").And.Contain("No space left on device").And.Contain(", 1 failed, 0 not tried"),
+                "all the rest was done"
+            );
             Assert.That(left, Is.Empty, "what was sent is taken away again");
         });
         Assert.That(_workspace.Made("--target", Target), Is.EqualTo(new[] { $"image.archive@{Host}" }));
@@ -182,13 +238,23 @@ public sealed class InterruptionTests
     public void After_Ctrl_C_what_runs_is_finished_nothing_more_is_begun_and_the_next_apply_goes_on()
     {
         // Where this whole run was started in the background, a shell has SIGINT ignored, and kbr would keep to that.
-        using var apply = Lab.Start(_workspace.Directory, "env", "--default-signal=INT", Workspace.Tool, "apply", "--auto-approve", "--target", Target);
+        using var apply = Lab.Start(
+            _workspace.Directory,
+            "env",
+            "--default-signal=INT",
+            Workspace.Tool,
+            "apply",
+            "--auto-approve",
+            "--target",
+            Target
+        );
         // At its first step: on a quiet machine the last one has begun some seconds later.
-        while (apply.StandardOutput.ReadLine() is { } line && !line.EndsWith(": creating …", StringComparison.Ordinal))
-        {
-        }
+        while (apply.StandardOutput.ReadLine() is { } line && !line.EndsWith(": creating …", StringComparison.Ordinal)) { }
 
-        Assert.That(Lab.Run(Lab.Root, "kill", "-INT", apply.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)).ExitCode, Is.Zero);
+        Assert.That(
+            Lab.Run(Lab.Root, "kill", "-INT", apply.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)).ExitCode,
+            Is.Zero
+        );
         var outcome = Lab.Finish(apply);
         Assert.Multiple(() =>
         {
@@ -205,12 +271,21 @@ public sealed class InterruptionTests
     {
         _workspace.Apply("--target", Target);
         using var second = new Workspace();
-        _workspace.Yaml = _workspace.Yaml.Replace("reload: docker kill -s HUP app", "reload: test ! -e /run/hold-reload || sleep 20; docker kill -s HUP app", StringComparison.Ordinal)
+        _workspace.Yaml = _workspace
+            .Yaml.Replace(
+                "reload: docker kill -s HUP app",
+                "reload: test ! -e /run/hold-reload || sleep 20; docker kill -s HUP app",
+                StringComparison.Ordinal
+            )
             .Replace("limit = 100", "limit = 300", StringComparison.Ordinal);
         second.Yaml = second.Yaml.Replace("limit = 100", "limit = 400", StringComparison.Ordinal);
         Lab.OnHost(Host, "touch /run/hold-reload");
         using var first = _workspace.Start("apply", "--auto-approve", "--target", Target);
-        Lab.Until(() => Lab.OnHost(Host, "cat /opt/keybuzz/app/app.conf").Contains("limit = 300", StringComparison.Ordinal), TimeSpan.FromSeconds(30), "the first apply to work");
+        Lab.Until(
+            () => Lab.OnHost(Host, "cat /opt/keybuzz/app/app.conf").Contains("limit = 300", StringComparison.Ordinal),
+            TimeSpan.FromSeconds(30),
+            "the first apply to work"
+        );
         var refused = second.Kbr("apply", "--auto-approve", "--target", Target);
         Lab.OnHost(Host, "rm /run/hold-reload; pkill -f '^sleep 20' || true");
         var outcome = Lab.Finish(first);
@@ -241,7 +316,13 @@ public sealed class InterruptionTests
         }
 
         seen.Add(_workspace.Kbr("plan", "--json").All);
-        seen.Add(Lab.OnHost(Host, "cat /var/lib/kbr/lab/records/*; docker inspect app; journalctl --no-pager -q | tail -n 2000; find /run/kbr -type f -exec cat {} +"));
+        seen.Add(
+            Lab.OnHost(
+                Host,
+                "cat /var/lib/kbr/lab/records/*; docker inspect app; journalctl --no-pager -q | tail -n 2000; find "
+                    + "/run/kbr -type f -exec cat {} +"
+            )
+        );
         seen.Add(File.ReadAllText(Path.Combine(_workspace.Directory, "state/lab.json")));
         Lab.OnHost(Host, "sed -i 's/password = .*/password = by-hand/' /opt/keybuzz/app/app.conf");
         var drift = _workspace.Kbr("plan", "--target", Target);

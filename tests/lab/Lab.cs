@@ -15,7 +15,8 @@ internal static class Lab
 {
     public static readonly string Root = FindRoot();
 
-    /// <summary>Where the cluster file and the keys of the lab are that these tests use: KBR_LAB names it, as it does for the lab's own commands.</summary>
+    /// <summary>Where the cluster file and the keys of the lab are that these tests use: KBR_LAB names it, as it does for the lab's own
+    /// commands.</summary>
     public static readonly string Folder = Path.Combine(Root, "lab", Environment.GetEnvironmentVariable("KBR_LAB") ?? "");
     public static readonly string[] Hosts = ["db-master-01", "db-slave-01", "db-slave-02", "haproxy-01", "haproxy-02"];
 
@@ -58,12 +59,21 @@ internal static class Lab
         return new Outcome(process.ExitCode, output.Result, error.Result);
     }
 
-    /// <summary>The images of the lab's registry as cluster.yaml names them, by tag and digest (<c>PATRONI16</c>), and their ids (<c>PATRONI16_ID</c>).</summary>
+    /// <summary>The images of the lab's registry as cluster.yaml names them, by tag and digest (<c>PATRONI16</c>), and their ids
+    /// (<c>PATRONI16_ID</c>).</summary>
     public static IReadOnlyDictionary<string, string> Images()
     {
-        var lines = File.ReadLines(Path.Combine(Folder, ".state/images.env")).Where(line => line.StartsWith("KBR_", StringComparison.Ordinal))
-            .Select(line => line["KBR_".Length..].Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
-        return lines.ToDictionary(pair => pair.Key, pair => lines.TryGetValue(pair.Key + "_TAG", out var tag) ? tag + pair.Value[pair.Value.IndexOf('@', StringComparison.Ordinal)..] : pair.Value);
+        var lines = File.ReadLines(Path.Combine(Folder, ".state/images.env"))
+            .Where(line => line.StartsWith("KBR_", StringComparison.Ordinal))
+            .Select(line => line["KBR_".Length..].Split('=', 2))
+            .ToDictionary(pair => pair[0], pair => pair[1]);
+        return lines.ToDictionary(
+            pair => pair.Key,
+            pair =>
+                lines.TryGetValue(pair.Key + "_TAG", out var tag)
+                    ? tag + pair.Value[pair.Value.IndexOf('@', StringComparison.Ordinal)..]
+                    : pair.Value
+        );
     }
 
     /// <summary>Runs a command on a host by hand, over ssh, and answers what it printed; fails the test when it fails.</summary>
@@ -108,7 +118,8 @@ internal static class Lab
     }
 
     // By the place of this file: what is built may lie elsewhere (ArtifactsPath).
-    private static string FindRoot([CallerFilePath] string file = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "../.."));
+    private static string FindRoot([CallerFilePath] string file = "") =>
+        Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "../.."));
 }
 
 /// <summary>An operator's directory with a cluster file of the lab and secrets that can be looked for.</summary>
@@ -120,9 +131,17 @@ internal sealed class Workspace : IDisposable
     // What was built with these tests; or what KBR_TOOL names, as eng/test.sh does the Native AOT build, which is what users run.
     public static readonly string Tool = Environment.GetEnvironmentVariable("KBR_TOOL") is { Length: > 0 } tool
         ? Path.GetFullPath(tool, Lab.Root)
-        : Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../kbr", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "kbr"));
+        : Path.GetFullPath(
+            Path.Combine(
+                AppContext.BaseDirectory,
+                "../../kbr",
+                Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)),
+                "kbr"
+            )
+        );
 
-    public Workspace() : this("cluster.yaml", "credentials/postgres.env", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
+    public Workspace()
+        : this("cluster.yaml", "credentials/postgres.env", $"APP_PASS={Canary}\nKBR_KEY={KeyCanary}\n") { }
 
     /// <summary>Takes the lab's cluster file of that name, the credentials file that it names, and what that holds.</summary>
     public Workspace(string file, string credentialsFile, string secrets)
@@ -154,7 +173,8 @@ internal sealed class Workspace : IDisposable
         set => File.WriteAllText(Path.Combine(Directory, "cluster.yaml"), value);
     }
 
-    /// <summary>Puts the resources of a file of tests/lab in place of those of the cluster file. In it {TINY_2} is an image of the lab's registry by tag and digest, {TINY_2_ID} its id.</summary>
+    /// <summary>Puts the resources of a file of tests/lab in place of those of the cluster file. In it {TINY_2} is an image of the lab's
+    /// registry by tag and digest, {TINY_2_ID} its id.</summary>
     public void TakeResources(string file)
     {
         var resources = File.ReadAllText(Path.Combine(Lab.Root, "tests/lab", file));
@@ -168,7 +188,8 @@ internal sealed class Workspace : IDisposable
 
     public Process Start(params string[] arguments) => Lab.Start(Directory, Tool, arguments);
 
-    /// <summary>Runs kbr and has it killed at that remote step, as eng/kill-sweep.sh does: <c>before:STEP</c>, <c>during:STEP:MILLISECONDS</c> or <c>after:STEP</c>.</summary>
+    /// <summary>Runs kbr and has it killed at that remote step, as eng/kill-sweep.sh does: <c>before:STEP</c>,
+    /// <c>during:STEP:MILLISECONDS</c> or <c>after:STEP</c>.</summary>
     public void Killed(string point, params string[] arguments)
     {
         // By env, since the point is for this one run only.
@@ -197,9 +218,23 @@ internal sealed class Workspace : IDisposable
     public string[] Made(params string[] arguments)
     {
         var outcome = Apply(["--json", .. arguments]);
-        var events = outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("kind").GetString() == "apply_event").ToList();
-        Assert.That(events.Select(each => each.GetProperty("event").GetString()), Has.None.EqualTo("failed").And.None.EqualTo("not_tried"), outcome.All);
-        return [.. events.Where(each => each.GetProperty("event").GetString() == "done").Select(each => each.GetProperty("address").GetString()).Order(StringComparer.Ordinal)];
+        var events = outcome
+            .Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonDocument.Parse(line).RootElement)
+            .Where(line => line.GetProperty("kind").GetString() == "apply_event")
+            .ToList();
+        Assert.That(
+            events.Select(each => each.GetProperty("event").GetString()),
+            Has.None.EqualTo("failed").And.None.EqualTo("not_tried"),
+            outcome.All
+        );
+        return
+        [
+            .. events
+                .Where(each => each.GetProperty("event").GetString() == "done")
+                .Select(each => each.GetProperty("address").GetString())
+                .Order(StringComparer.Ordinal),
+        ];
     }
 
     public void AssertNothingToDo()
@@ -215,25 +250,48 @@ internal sealed class Workspace : IDisposable
         var outcome = Kbr(["plan", "--json", .. arguments]);
         using var document = JsonDocument.Parse(outcome.Output);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.All);
-        return [.. document.RootElement.GetProperty("changes").EnumerateArray().Select(change =>
-            $"{change.GetProperty("address")} {change.GetProperty("action")} {change.GetProperty("cause")} " +
-            string.Join(',', change.GetProperty("differences").EnumerateArray().Select(difference => difference.GetProperty("attribute").GetString())))];
+        return
+        [
+            .. document
+                .RootElement.GetProperty("changes")
+                .EnumerateArray()
+                .Select(change =>
+                    $"{change.GetProperty("address")} {change.GetProperty("action")} {change.GetProperty("cause")} "
+                    + string.Join(
+                        ',',
+                        change
+                            .GetProperty("differences")
+                            .EnumerateArray()
+                            .Select(difference => difference.GetProperty("attribute").GetString())
+                    )
+                ),
+        ];
     }
 
-    /// <summary>The drift as "address changed attribute,attribute" or "address deleted", a line per resource; what is ignored is left out.</summary>
+    /// <summary>The drift as "address changed attribute,attribute" or "address deleted", a line per resource; what is ignored is left
+    /// out.</summary>
     public string[] Drift(params string[] arguments)
     {
         var outcome = Kbr(["drift", "--json", .. arguments]);
         using var document = JsonDocument.Parse(outcome.Output);
-        string[] lines = [.. document.RootElement.GetProperty("resources").EnumerateArray().Where(one => one.GetProperty("ignored").ValueKind == JsonValueKind.Null).Select(one =>
-            $"{one.GetProperty("address")} {one.GetProperty("change")} {string.Join(',', one.GetProperty("attributes").EnumerateArray().Select(each => each.GetProperty("attribute").GetString()))}".TrimEnd())
-            .Order(StringComparer.Ordinal)];
+        string[] lines =
+        [
+            .. document
+                .RootElement.GetProperty("resources")
+                .EnumerateArray()
+                .Where(one => one.GetProperty("ignored").ValueKind == JsonValueKind.Null)
+                .Select(one =>
+                    $"{one.GetProperty("address")} {one.GetProperty("change")} {string.Join(',', one.GetProperty("attributes").EnumerateArray().Select(each => each.GetProperty("attribute").GetString()))}".TrimEnd()
+                )
+                .Order(StringComparer.Ordinal),
+        ];
         Assert.That(outcome.ExitCode, Is.EqualTo(lines.Length == 0 ? 0 : 2), outcome.All);
         return lines;
     }
 
     /// <summary>What drift says of a thing of which the plan says "address action cause attribute".</summary>
-    public static string AsDrift(string planned) => planned.Split(' ') is var words && words[1] == "create" ? $"{words[0]} deleted" : $"{words[0]} changed {words[3]}";
+    public static string AsDrift(string planned) =>
+        planned.Split(' ') is var words && words[1] == "create" ? $"{words[0]} deleted" : $"{words[0]} changed {words[3]}";
 
     /// <summary>The same cluster file in a directory that has no secrets, as on a machine that is only to look for drift.</summary>
     public Workspace WithoutSecrets() => new(this);

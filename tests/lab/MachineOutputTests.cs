@@ -14,7 +14,11 @@ public sealed class MachineOutputTests
         try
         {
             Valid(workspace, 0, "plan", "--out", "first.plan");
-            Assert.That(File.ReadAllText(Path.Combine(workspace.Directory, "first.plan")), Does.Not.Contain("canary-"), "no secret is in the file");
+            Assert.That(
+                File.ReadAllText(Path.Combine(workspace.Directory, "first.plan")),
+                Does.Not.Contain("canary-"),
+                "no secret is in the file"
+            );
             Valid(workspace, 0, "show", "first.plan");
             Assert.That(Valid(workspace, 0, "apply", "first.plan"), Does.Contain("apply_event").And.Contain("apply_result"));
             workspace.AssertNothingToDo();
@@ -26,7 +30,11 @@ public sealed class MachineOutputTests
             Assert.Multiple(() =>
             {
                 Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
-                Assert.That(refused.Error, Does.StartWith("Error: second.plan does not hold any more; nothing was changed\n").And.Contain("Error: directory.spare@haproxy-01: mode was changed on haproxy-01\n"));
+                Assert.That(
+                    refused.Error,
+                    Does.StartWith("Error: second.plan does not hold any more; nothing was changed\n")
+                        .And.Contain("Error: directory.spare@haproxy-01: mode was changed on haproxy-01\n")
+                );
                 Assert.That(refused.Error.Split("\nError: "), Has.Length.EqualTo(2), "that is all that changed");
             });
             Assert.That(Valid(workspace, 2, "drift"), Does.Contain("directory.spare@haproxy-01"));

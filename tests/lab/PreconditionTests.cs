@@ -3,13 +3,15 @@ using System.Text.Json;
 namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>Hosts that are not as they must be, each in another way, before anything was installed on them.</summary>
-/// <remarks>All of it is real but the swap: there is one /proc/swaps for all hosts of this machine, so a file is mounted over it on one of them.</remarks>
+/// <remarks>All of it is real but the swap: there is one /proc/swaps for all hosts of this machine, so a file is mounted over it on one of
+/// them.</remarks>
 [TestFixture]
 public sealed class PreconditionTests
 {
     private static readonly (string Host, string Break, string Mend)[] s_byHand =
     [
-        ("db-master-01",
+        (
+            "db-master-01",
             """
             printf 'Filename Type Size Used Priority\n/dev/sda2 partition 1048572 0 -2\n' >/run/swaps; mount --bind /run/swaps /proc/swaps
             cp /etc/resolv.conf /run/resolv.conf; sed /nameserver/d /run/resolv.conf >/etc/resolv.conf
@@ -19,8 +21,10 @@ public sealed class PreconditionTests
             umount /proc/swaps
             cat /run/resolv.conf >/etc/resolv.conf
             iptables -D INPUT -p tcp --dport 5999 -j DROP
-            """),
-        ("db-slave-01",
+            """
+        ),
+        (
+            "db-slave-01",
             """
             systemctl stop docker.socket docker.service
             iptables -I OUTPUT -p udp --dport 123 -j DROP; systemctl mask --runtime --now --quiet systemd-timedated.service; systemctl restart chrony.service
@@ -28,7 +32,8 @@ public sealed class PreconditionTests
             """
             iptables -D OUTPUT -p udp --dport 123 -j DROP; systemctl unmask --runtime --quiet systemd-timedated.service; systemctl restart chrony.service
             systemctl start docker.socket docker.service; chronyc waitsync 100 0 0 0.1 >/dev/null
-            """),
+            """
+        ),
         ("db-slave-02", "systemctl disable --quiet docker.service", "systemctl enable --quiet docker.service"),
     ];
 
@@ -42,7 +47,12 @@ public sealed class PreconditionTests
         ("haproxy-01", "too little disk space at /var/lib", "wanted 1024 TiB", "free or add disk space"),
         ("haproxy-01", "/opt/data is not on XFS", "it is on ", "mount an XFS volume"),
         ("haproxy-01", "port 5999 of db-master-01 (", "neither an answer nor a refusal in time", "let haproxy-01 through to TCP 5999"),
-        ("haproxy-01", "nobody listens on port 5998 of db-slave-02 (", "it can be reached, and refuses the connection", "start what listens there"),
+        (
+            "haproxy-01",
+            "nobody listens on port 5998 of db-slave-02 (",
+            "it can be reached, and refuses the connection",
+            "start what listens there"
+        ),
     ];
 
     private Workspace _workspace;
@@ -61,7 +71,9 @@ public sealed class PreconditionTests
         try
         {
             Say("error");
-            _workspace.Yaml = _workspace.Yaml.Replace("1024TiB", "1MiB", StringComparison.Ordinal).Replace("level: error, path: /opt/data", "level: off, path: /opt/data", StringComparison.Ordinal)
+            _workspace.Yaml = _workspace
+                .Yaml.Replace("1024TiB", "1MiB", StringComparison.Ordinal)
+                .Replace("level: error, path: /opt/data", "level: off, path: /opt/data", StringComparison.Ordinal)
                 .Replace("port: 5998 }], must_answer: true", "port: 5998 }]", StringComparison.Ordinal);
             var plan = _workspace.Kbr("plan");
             Assert.That((plan.ExitCode, plan.Error), Is.EqualTo((0, "")), "where all is as it must be, nothing is said");
@@ -93,10 +105,16 @@ public sealed class PreconditionTests
             Assert.That(code, Is.EqualTo(1));
             AssertFindings(diagnostics, "error");
             Assert.That(changes, Is.EqualTo(new[] { "directory.probe@haproxy-02" }), "the one host that is as it must be");
-            Assert.That(shown.Error, Does.Contain("Error: db-master-01: swap is on\n").And.Contain("  /proc/swaps lists /dev/sda2\n  → run 'swapoff -a'"));
+            Assert.That(
+                shown.Error,
+                Does.Contain("Error: db-master-01: swap is on\n").And.Contain("  /proc/swaps lists /dev/sda2\n  → run 'swapoff -a'")
+            );
             Assert.That(shown.Output, Does.Contain("! directory.probe@db-slave-01 not planned: a precondition does not hold"));
             Assert.That(applied.ExitCode, Is.EqualTo(1));
-            Assert.That(Lab.OnHosts(Lab.Hosts.Select(host => (host, "ls -d /opt/probe /var/lib/kbr 2>/dev/null || true"))), Is.EqualTo(new[] { "", "", "", "", "/opt/probe\n/var/lib/kbr\n" }));
+            Assert.That(
+                Lab.OnHosts(Lab.Hosts.Select(host => (host, "ls -d /opt/probe /var/lib/kbr 2>/dev/null || true"))),
+                Is.EqualTo(new[] { "", "", "", "", "/opt/probe\n/var/lib/kbr\n" })
+            );
         });
     }
 
@@ -131,14 +149,34 @@ public sealed class PreconditionTests
 
     private void AssertFindings(IEnumerable<JsonElement> diagnostics, string severity)
     {
-        var found = diagnostics.Select(each => (Severity: Text(each, "severity"), Host: Text(each, "host"), Summary: Text(each, "summary"), Found: Text(each, "detail"), Remedy: Text(each, "remedy"))).ToList();
+        var found = diagnostics
+            .Select(each =>
+                (
+                    Severity: Text(each, "severity"),
+                    Host: Text(each, "host"),
+                    Summary: Text(each, "summary"),
+                    Found: Text(each, "detail"),
+                    Remedy: Text(each, "remedy")
+                )
+            )
+            .ToList();
         // Each finding once; that the host is left alone stands with its resources.
-        Assert.That(found.Select(each => $"{each.Severity} {each.Host}"), Is.EquivalentTo(_expected.Select(each => $"{severity} {each.Host}")));
+        Assert.That(
+            found.Select(each => $"{each.Severity} {each.Host}"),
+            Is.EquivalentTo(_expected.Select(each => $"{severity} {each.Host}"))
+        );
         foreach (var (host, summary, what, remedy) in _expected)
         {
             Assert.That(
-                found.Where(each => each.Host == host && each.Summary.StartsWith($"{host}: {summary}", StringComparison.Ordinal) && each.Found.Contains(what, StringComparison.Ordinal) && each.Remedy.Contains(remedy, StringComparison.Ordinal)),
-                Has.Exactly(1).Items, $"{host}: {summary} ({what}) → {remedy}; found: {string.Join('\n', found)}");
+                found.Where(each =>
+                    each.Host == host
+                    && each.Summary.StartsWith($"{host}: {summary}", StringComparison.Ordinal)
+                    && each.Found.Contains(what, StringComparison.Ordinal)
+                    && each.Remedy.Contains(remedy, StringComparison.Ordinal)
+                ),
+                Has.Exactly(1).Items,
+                $"{host}: {summary} ({what}) → {remedy}; found: {string.Join('\n', found)}"
+            );
         }
     }
 
@@ -146,29 +184,34 @@ public sealed class PreconditionTests
     {
         var plan = _workspace.Kbr("plan", "--json");
         var root = JsonDocument.Parse(plan.Output).RootElement;
-        return (plan.ExitCode, [.. root.GetProperty("changes").EnumerateArray().Select(change => Text(change, "address"))], [.. root.GetProperty("diagnostics").EnumerateArray()]);
+        return (
+            plan.ExitCode,
+            [.. root.GetProperty("changes").EnumerateArray().Select(change => Text(change, "address"))],
+            [.. root.GetProperty("diagnostics").EnumerateArray()]
+        );
     }
 
     private void Say(string level) =>
-        _workspace.Yaml = _workspace.Yaml[.._workspace.Yaml.IndexOf("\npreconditions:", StringComparison.Ordinal)] +
-            $$"""
+        _workspace.Yaml =
+            _workspace.Yaml[.._workspace.Yaml.IndexOf("\npreconditions:", StringComparison.Ordinal)]
+            + $$"""
 
-            preconditions:
-              swap: {{level}}
-              docker: {{level}}
-              dns: {{level}}
-              clock: {{level}}
-              disk: { level: {{level}}, path: /var/lib, free: 1024TiB, hosts: haproxy-01 }
-              xfs: { level: {{level}}, path: /opt/data, hosts: haproxy-01 }
-              ports:
-                - { level: {{level}}, from: haproxy-01, to: [{ host: db-master-01, port: [5999, 5997] }, { host: db, port: 22 }] }
-                - { level: {{level}}, from: lb, to: [{ host: db-slave-01, port: 22 }], must_answer: true }
-                - { level: {{level}}, from: haproxy-01, to: [{ host: db-slave-02, port: 5998 }], must_answer: true }
+                preconditions:
+                  swap: {{level}}
+                  docker: {{level}}
+                  dns: {{level}}
+                  clock: {{level}}
+                  disk: { level: {{level}}, path: /var/lib, free: 1024TiB, hosts: haproxy-01 }
+                  xfs: { level: {{level}}, path: /opt/data, hosts: haproxy-01 }
+                  ports:
+                    - { level: {{level}}, from: haproxy-01, to: [{ host: db-master-01, port: [5999, 5997] }, { host: db, port: 22 }] }
+                    - { level: {{level}}, from: lb, to: [{ host: db-slave-01, port: 22 }], must_answer: true }
+                    - { level: {{level}}, from: haproxy-01, to: [{ host: db-slave-02, port: 5998 }], must_answer: true }
 
-            resources:
-              - { type: directory, name: probe, host: all, path: /opt/probe }
+                resources:
+                  - { type: directory, name: probe, host: all, path: /opt/probe }
 
-            """;
+                """;
 
     private static string Text(JsonElement element, string name) => element.GetProperty(name).GetString();
 }

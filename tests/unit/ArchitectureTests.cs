@@ -22,7 +22,14 @@ public sealed class ArchitectureTests
 
     [Test]
     public void The_engine_knows_no_ssh_no_provider_and_no_command_line() =>
-        Assert.That(References(Engine), Has.None.StartsWith("KeyBuzz.").And.None.StartsWith("Renci").And.None.StartsWith("Npgsql").And.None.StartsWith("System.CommandLine").And.None.EqualTo("kbr"));
+        Assert.That(
+            References(Engine),
+            Has.None.StartsWith("KeyBuzz.")
+                .And.None.StartsWith("Renci")
+                .And.None.StartsWith("Npgsql")
+                .And.None.StartsWith("System.CommandLine")
+                .And.None.EqualTo("kbr")
+        );
 
     [Test]
     public void Ssh_and_the_providers_know_the_engine_and_not_each_other() =>
@@ -37,7 +44,10 @@ public sealed class ArchitectureTests
     public void The_blueprint_knows_the_engine_and_the_providers_and_no_ssh() =>
         Assert.Multiple(() =>
         {
-            Assert.That(References(PostgresHa).Where(IsOurs), Is.EquivalentTo(new[] { "KeyBuzz.Reconciler", "KeyBuzz.Reconciler.Providers" }));
+            Assert.That(
+                References(PostgresHa).Where(IsOurs),
+                Is.EquivalentTo(new[] { "KeyBuzz.Reconciler", "KeyBuzz.Reconciler.Providers" })
+            );
             Assert.That(References(PostgresHa), Has.None.StartsWith("Renci"));
         });
 
@@ -45,20 +55,38 @@ public sealed class ArchitectureTests
     public void Planning_sees_no_host_and_no_file()
     {
         var types = Engine.GetTypes().Where(type => type.Namespace == "KeyBuzz.Reconciler.Planning");
-        var fields = types.SelectMany(type => type.GetFields(BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public));
-        Assert.That(fields.Select(field => field.FieldType.Namespace), Has.None.EqualTo("KeyBuzz.Reconciler.Hosts").And.None.EqualTo("System.IO"));
+        var fields = types.SelectMany(type =>
+            type.GetFields(BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public)
+        );
+        Assert.That(
+            fields.Select(field => field.FieldType.Namespace),
+            Has.None.EqualTo("KeyBuzz.Reconciler.Hosts").And.None.EqualTo("System.IO")
+        );
     }
 
     [Test]
     public void Drift_holds_no_type_that_can_change_a_host()
     {
-        Type[] changing = [typeof(IHostWriter), typeof(IHostConnection), typeof(IHostConnector), typeof(IGroupAccess), typeof(ITunnel), typeof(Fleet), typeof(Applier)];
+        Type[] changing =
+        [
+            typeof(IHostWriter),
+            typeof(IHostConnection),
+            typeof(IHostConnector),
+            typeof(IGroupAccess),
+            typeof(ITunnel),
+            typeof(Fleet),
+            typeof(Applier),
+        ];
         var drift = WithinReach("DriftSession", "DriftCommand", "ReadOnlyContext");
         Assert.Multiple(() =>
         {
             Assert.That(drift, Does.Contain(typeof(IHostReader)));
             Assert.That(drift.Intersect(changing), Is.Empty);
-            Assert.That(WithinReach("Session"), Is.SupersetOf(new[] { typeof(IHostWriter), typeof(IHostConnection), typeof(Fleet) }), "what holds them is seen to");
+            Assert.That(
+                WithinReach("Session"),
+                Is.SupersetOf(new[] { typeof(IHostWriter), typeof(IHostConnection), typeof(Fleet) }),
+                "what holds them is seen to"
+            );
         });
     }
 
@@ -66,12 +94,26 @@ public sealed class ArchitectureTests
     [Test]
     public void Usings_are_in_the_formatters_order()
     {
-        var sources = new[] { "src", "providers", "tests" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(JsonSchemas.Root, folder), "*.cs", SearchOption.AllDirectories)).ToList();
+        var sources = new[] { "src", "providers", "tests" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(JsonSchemas.Root, folder), "*.cs", SearchOption.AllDirectories))
+            .ToList();
         Assert.That(sources, Has.Count.GreaterThan(100));
-        Assert.That(sources.Where(source => Usings(source) is var usings && !usings.SequenceEqual(usings.OrderBy(IsStatic).ThenBy(name => !IsOfSystem(name)).ThenBy(name => name, StringComparer.OrdinalIgnoreCase))), Is.Empty);
+        Assert.That(
+            sources.Where(source =>
+                Usings(source) is var usings
+                && !usings.SequenceEqual(
+                    usings.OrderBy(IsStatic).ThenBy(name => !IsOfSystem(name)).ThenBy(name => name, StringComparer.OrdinalIgnoreCase)
+                )
+            ),
+            Is.Empty
+        );
 
         static List<string> Usings(string source) =>
-            [.. File.ReadLines(source).TakeWhile(line => line.StartsWith("using ", StringComparison.Ordinal)).Select(line => line["using ".Length..].TrimEnd(';'))];
+            [
+                .. File.ReadLines(source)
+                    .TakeWhile(line => line.StartsWith("using ", StringComparison.Ordinal))
+                    .Select(line => line["using ".Length..].TrimEnd(';')),
+            ];
         static bool IsStatic(string name) => name.StartsWith("static ", StringComparison.Ordinal);
         static bool IsOfSystem(string name) => name == "System" || name.StartsWith("System.", StringComparison.Ordinal);
     }
@@ -79,9 +121,12 @@ public sealed class ArchitectureTests
     // What commands hold and are made of, and what that hands out; of ours only.
     private static HashSet<Type> WithinReach(params string[] commands)
     {
-        const BindingFlags Own = BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly;
+        const BindingFlags Own =
+            BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly;
         var reached = new HashSet<Type>();
-        var open = new Stack<Type>(commands.Select(name => typeof(Terminal).Assembly.GetType("KeyBuzz.Reconciler.Cli.Commands." + name, throwOnError: true)!));
+        var open = new Stack<Type>(
+            commands.Select(name => typeof(Terminal).Assembly.GetType("KeyBuzz.Reconciler.Cli.Commands." + name, throwOnError: true)!)
+        );
         while (open.TryPop(out var type))
         {
             foreach (var part in type.HasElementType ? [type.GetElementType()!] : type.GenericTypeArguments)
@@ -94,8 +139,13 @@ public sealed class ArchitectureTests
                 continue;
             }
 
-            var next = type.GetFields(Own).Select(field => field.FieldType)
-                .Concat(type.GetConstructors(Own).SelectMany(constructor => constructor.GetParameters()).Select(parameter => parameter.ParameterType))
+            var next = type.GetFields(Own)
+                .Select(field => field.FieldType)
+                .Concat(
+                    type.GetConstructors(Own)
+                        .SelectMany(constructor => constructor.GetParameters())
+                        .Select(parameter => parameter.ParameterType)
+                )
                 .Concat(type.GetMethods(Own).Where(method => method.IsPublic).Select(method => method.ReturnType))
                 .Concat(type.GetNestedTypes(Own))
                 .Concat(type.GetInterfaces())

@@ -26,21 +26,23 @@ public static class DrillKinds
     public static IReadOnlyList<DrillKind> All { get; } = Enum.GetValues<DrillKind>();
 
     /// <summary>The word on the command line.</summary>
-    public static string Word(this DrillKind kind) => kind switch
-    {
-        DrillKind.CutPeers => "cut-peers",
-        _ => kind.ToString().ToLowerInvariant(),
-    };
+    public static string Word(this DrillKind kind) =>
+        kind switch
+        {
+            DrillKind.CutPeers => "cut-peers",
+            _ => kind.ToString().ToLowerInvariant(),
+        };
 
     /// <summary>What is done to a leader of that name, as a sentence's end.</summary>
-    public static string Deed(this DrillKind kind, string leader) => kind switch
-    {
-        DrillKind.Switchover => $"{leader} hands the lead over",
-        DrillKind.Stop => $"PostgreSQL and Patroni are stopped on {leader}, the leader",
-        DrillKind.Kill => $"the container of {leader}, the leader, is killed",
-        DrillKind.CutPeers => $"{leader}, the leader, is cut off from the other members",
-        _ => $"{leader}, the leader, is cut off from everything but SSH",
-    };
+    public static string Deed(this DrillKind kind, string leader) =>
+        kind switch
+        {
+            DrillKind.Switchover => $"{leader} hands the lead over",
+            DrillKind.Stop => $"PostgreSQL and Patroni are stopped on {leader}, the leader",
+            DrillKind.Kill => $"the container of {leader}, the leader, is killed",
+            DrillKind.CutPeers => $"{leader}, the leader, is cut off from the other members",
+            _ => $"{leader}, the leader, is cut off from everything but SSH",
+        };
 
     /// <summary>Whether the fault lasts until somebody ends it.</summary>
     public static bool Lasts(this DrillKind kind) => kind is DrillKind.Stop or DrillKind.CutPeers or DrillKind.Cut;

@@ -23,7 +23,8 @@ public sealed record DrillWay(string Name, string Address, int Port)
 /// <summary>One row that a drill tried to write. A number is tried once: after a failure nobody knows whether the row is there.</summary>
 /// <param name="Number">The row's number, from 1.</param>
 /// <param name="Sent">When it was sent, on the drill's clock.</param>
-/// <param name="Acknowledged">When its commit was acknowledged; null when it was not, or only with the warning that no synchronous standby has it.</param>
+/// <param name="Acknowledged">When its commit was acknowledged; null when it was not, or only with the warning that no synchronous standby
+/// has it.</param>
 /// <param name="Server">The address of the member that acknowledged it; null when nobody did.</param>
 public sealed record WriteAttempt(long Number, TimeSpan Sent, TimeSpan? Acknowledged, string? Server)
 {
@@ -85,6 +86,8 @@ public sealed record DrillMeasurement
     /// <param name="leader">The address of the member that led before.</param>
     /// <param name="begun">When the fault was begun.</param>
     /// <param name="made">When it was made.</param>
-    public static TimeSpan? BackAt(DrillKind kind, IEnumerable<WriteAttempt> attempts, string leader, TimeSpan begun, TimeSpan made) => attempts
-        .Where(attempt => attempt.Acknowledged > begun && (kind.MovesTheLead() ? attempt.Server != leader : attempt.Sent >= made)).Min(attempt => attempt.Acknowledged);
+    public static TimeSpan? BackAt(DrillKind kind, IEnumerable<WriteAttempt> attempts, string leader, TimeSpan begun, TimeSpan made) =>
+        attempts
+            .Where(attempt => attempt.Acknowledged > begun && (kind.MovesTheLead() ? attempt.Server != leader : attempt.Sent >= made))
+            .Min(attempt => attempt.Acknowledged);
 }

@@ -41,10 +41,19 @@ public sealed record ServedSpan(string Server, TimeSpan From, TimeSpan To, int W
 /// <param name="LongestGap">The longest time without an acknowledged write that did not end before the fault.</param>
 /// <param name="Back">When a write was first acknowledged by who serves after the fault; null for not at all.</param>
 /// <param name="Lost">The numbers that were acknowledged and are missing.</param>
-/// <param name="Unexpected">The numbers that are there although they were never acknowledged. That is no fault: the answer was lost on its way.</param>
+/// <param name="Unexpected">The numbers that are there although they were never acknowledged. That is no fault: the answer was lost on its
+/// way.</param>
 /// <param name="Served">Who acknowledged when.</param>
 public sealed record WayReport(
-    DrillWay Way, int Acknowledged, int Unacknowledged, Gap LongestGap, TimeSpan? Back, ImmutableArray<long> Lost, ImmutableArray<long> Unexpected, ImmutableArray<ServedSpan> Served);
+    DrillWay Way,
+    int Acknowledged,
+    int Unacknowledged,
+    Gap LongestGap,
+    TimeSpan? Back,
+    ImmutableArray<long> Lost,
+    ImmutableArray<long> Unexpected,
+    ImmutableArray<ServedSpan> Served
+);
 
 /// <summary>What a drill showed. All times count from when the fault was begun; before it they are negative.</summary>
 public sealed record DrillReport
@@ -85,14 +94,18 @@ public sealed record DrillReport
     /// <summary>The ways in.</summary>
     public required ImmutableArray<WayReport> Ways { get; init; }
 
-    /// <summary>How many writes a member acknowledged that were sent after its successor had acknowledged one. More than none means that two members led at one time.</summary>
+    /// <summary>How many writes a member acknowledged that were sent after its successor had acknowledged one. More than none means that
+    /// two members led at one time.</summary>
     public required int AcknowledgedByTwo { get; init; }
 
     /// <summary>Why the drill failed, a sentence each; empty when it did not.</summary>
     public required ImmutableArray<string> Failures { get; init; }
 
     /// <summary>How it ended.</summary>
-    public DrillOutcome Outcome => !Failures.IsEmpty ? DrillOutcome.Failed : AcknowledgedByTwo > 0 || Ways.Any(way => !way.Lost.IsEmpty) ? DrillOutcome.Lost : DrillOutcome.Passed;
+    public DrillOutcome Outcome =>
+        !Failures.IsEmpty ? DrillOutcome.Failed
+        : AcknowledgedByTwo > 0 || Ways.Any(way => !way.Lost.IsEmpty) ? DrillOutcome.Lost
+        : DrillOutcome.Passed;
 
     /// <summary>Makes the report. Pure.</summary>
     public static DrillReport Of(DrillMeasurement measured)
@@ -101,7 +114,10 @@ public sealed record DrillReport
         var start = measured.Begun;
         var leader = measured.Members.FirstOrDefault(pair => pair.Value == measured.Leader).Key ?? measured.Leader;
         var ways = measured.Ways.Select(way => Report(way, measured, leader)).ToImmutableArray();
-        var last = measured.Ways.SelectMany(way => way.Attempts).Where(attempt => attempt.Acknowledged > measured.Made).MaxBy(attempt => attempt.Acknowledged);
+        var last = measured
+            .Ways.SelectMany(way => way.Attempts)
+            .Where(attempt => attempt.Acknowledged > measured.Made)
+            .MaxBy(attempt => attempt.Acknowledged);
         return new DrillReport
         {
             Kind = measured.Kind,
@@ -124,12 +140,18 @@ public sealed record DrillReport
     {
         foreach (var way in ways.Where(way => way.Back is null || way.Back > measured.Timeout))
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"no write through {way.Way.Endpoint} was acknowledged again within {measured.Timeout.TotalSeconds:0} s");
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"no write through {way.Way.Endpoint} was acknowledged again within {measured.Timeout.TotalSeconds:0} s"
+            );
         }
 
         if (measured.Whole is null)
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"{measured.Scope} was not healthy again within {measured.Timeout.TotalSeconds:0} s: {string.Join("; ", measured.Problems)}");
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{measured.Scope} was not healthy again within {measured.Timeout.TotalSeconds:0} s: {string.Join("; ", measured.Problems)}"
+            );
         }
 
         if (measured.Ways.Any(way => way.Present is null))
@@ -140,8 +162,13 @@ public sealed record DrillReport
 
     private static WayReport Report(WayMeasurement way, DrillMeasurement measured, string leader)
     {
-        var acknowledged = way.Attempts.Where(attempt => attempt.Acknowledged is not null).OrderBy(attempt => attempt.Acknowledged).ToList();
-        var missing = way.Present is null ? [] : acknowledged.Where(attempt => !way.Present.Contains(attempt.Number)).Select(attempt => attempt.Number).ToHashSet();
+        var acknowledged = way
+            .Attempts.Where(attempt => attempt.Acknowledged is not null)
+            .OrderBy(attempt => attempt.Acknowledged)
+            .ToList();
+        var missing = way.Present is null
+            ? []
+            : acknowledged.Where(attempt => !way.Present.Contains(attempt.Number)).Select(attempt => attempt.Number).ToHashSet();
         return new WayReport(
             way.Way,
             acknowledged.Count,
@@ -149,25 +176,41 @@ public sealed record DrillReport
             Longest([.. acknowledged.Select(attempt => attempt.Acknowledged!.Value)], measured),
             DrillMeasurement.BackAt(measured.Kind, way.Attempts, leader, measured.Begun, measured.Made) - measured.Begun,
             [.. missing.Order()],
-            [.. way.Attempts.Where(attempt => attempt.Acknowledged is null && way.Present?.Contains(attempt.Number) == true).Select(attempt => attempt.Number)],
-            Served(acknowledged, missing, measured));
+            [
+                .. way
+                    .Attempts.Where(attempt => attempt.Acknowledged is null && way.Present?.Contains(attempt.Number) == true)
+                    .Select(attempt => attempt.Number),
+            ],
+            Served(acknowledged, missing, measured)
+        );
     }
 
     // Between two acknowledgements, or from the last one to the end of the drill.
     private static Gap Longest(IReadOnlyList<TimeSpan> times, DrillMeasurement measured)
     {
         var first = times.Count > 0 ? times[0] : measured.Begun;
-        var gaps = times.Zip(times.Skip(1)).Select(pair => new Gap(pair.First, pair.Second, IsOpen: false)).Append(new Gap(times.Count > 0 ? times[^1] : first, measured.Ended, IsOpen: true));
+        var gaps = times
+            .Zip(times.Skip(1))
+            .Select(pair => new Gap(pair.First, pair.Second, IsOpen: false))
+            .Append(new Gap(times.Count > 0 ? times[^1] : first, measured.Ended, IsOpen: true));
         var longest = gaps.Where(gap => gap.To > measured.Begun).MaxBy(gap => gap.Length)!;
         return longest with { From = longest.From - measured.Begun, To = longest.To - measured.Begun };
     }
 
-    private static ImmutableArray<ServedSpan> Served(IReadOnlyList<WriteAttempt> acknowledged, HashSet<long> missing, DrillMeasurement measured)
+    private static ImmutableArray<ServedSpan> Served(
+        IReadOnlyList<WriteAttempt> acknowledged,
+        HashSet<long> missing,
+        DrillMeasurement measured
+    )
     {
         var spans = ImmutableArray.CreateBuilder<ServedSpan>();
         foreach (var attempt in acknowledged)
         {
-            var (at, server, lost) = (attempt.Acknowledged!.Value - measured.Begun, Name(attempt.Server ?? "", measured), missing.Contains(attempt.Number));
+            var (at, server, lost) = (
+                attempt.Acknowledged!.Value - measured.Begun,
+                Name(attempt.Server ?? "", measured),
+                missing.Contains(attempt.Number)
+            );
             if (spans.Count > 0 && spans[^1] is var last && last.Server == server && last.Lost == lost && at - last.To <= s_pause)
             {
                 spans[^1] = last with { To = at, Writes = last.Writes + 1 };
@@ -185,8 +228,15 @@ public sealed record DrillReport
     private static int ByTwo(IReadOnlyList<WriteAttempt> attempts)
     {
         var acknowledged = attempts.Where(attempt => attempt.Acknowledged is not null).ToList();
-        var begun = acknowledged.GroupBy(attempt => attempt.Server).Select(group => (Server: group.Key, At: group.Min(attempt => attempt.Acknowledged!.Value))).ToList();
-        return acknowledged.Count(attempt => begun.Exists(other => other.Server != attempt.Server && other.At < attempt.Sent && other.At > begun.First(own => own.Server == attempt.Server).At));
+        var begun = acknowledged
+            .GroupBy(attempt => attempt.Server)
+            .Select(group => (Server: group.Key, At: group.Min(attempt => attempt.Acknowledged!.Value)))
+            .ToList();
+        return acknowledged.Count(attempt =>
+            begun.Exists(other =>
+                other.Server != attempt.Server && other.At < attempt.Sent && other.At > begun.First(own => own.Server == attempt.Server).At
+            )
+        );
     }
 
     private static string Name(string address, DrillMeasurement measured) => measured.Members.GetValueOrDefault(address, address);

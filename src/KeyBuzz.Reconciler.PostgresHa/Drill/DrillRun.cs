@@ -9,13 +9,20 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 
-/// <summary>A drill on a running cluster: writes through both ways in, takes the lead from the member that has it, and waits until all is whole again.</summary>
+/// <summary>A drill on a running cluster: writes through both ways in, takes the lead from the member that has it, and waits until all is
+/// whole again.</summary>
 /// <param name="topology">The cluster.</param>
 /// <param name="cluster">Its health.</param>
 /// <param name="group">Its members, whose locks are held.</param>
 /// <param name="door">The proxy host from which the load balancer is reached.</param>
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
-public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, IGroupAccess group, IHostConnection door, Action<string> say)
+public sealed class DrillRun(
+    PostgresTopology topology,
+    RunningCluster cluster,
+    IGroupAccess group,
+    IHostConnection door,
+    Action<string> say
+)
 {
     /// <summary>The schema that a drill makes in the application's database, and drops in the end.</summary>
     public const string Schema = "kbr_drill";
@@ -30,7 +37,8 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
 
     private TimeSpan Now => Stopwatch.GetElapsedTime(_started);
 
-    /// <summary>Runs it. Throws <see cref="DiagnosticException"/> when it is refused or cannot begin, and nothing was done then; what goes wrong after the fault is in the report. Leaves nothing behind.</summary>
+    /// <summary>Runs it. Throws <see cref="DiagnosticException"/> when it is refused or cannot begin, and nothing was done then; what goes
+    /// wrong after the fault is in the report. Leaves nothing behind.</summary>
     /// <param name="kind">What to do.</param>
     /// <param name="choice">Who leads, and who takes over in a switchover; looked at again.</param>
     /// <param name="timeout">How long the service, and after that the cluster, may take to come back.</param>
@@ -48,15 +56,43 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
                 tunnels.Add(await door.OpenTunnelAsync(way.Address, way.Port, stop).ConfigureAwait(false));
             }
 
-            table = new DrillTable(topology, () => ApplicationLogin.Settings(topology, tunnels[0].Port, "kbr drill", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds));
+            table = new DrillTable(topology, () =>
+                ApplicationLogin.Settings(topology, tunnels[0].Port, "kbr drill", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds)
+            );
             await table.CreateAsync(stop).ConfigureAwait(false);
-            return await MeasureAsync(kind, choice, timeout, [.. ways.Zip(tunnels, (way, tunnel) => new DrillWriter(way, () => ApplicationLogin.Settings(topology, tunnel.Port, "kbr drill " + way.Name, DrillWriter.DeadlineSeconds, 30), () => Now))], table, stop).ConfigureAwait(false);
+            return await MeasureAsync(
+                    kind,
+                    choice,
+                    timeout,
+                    [
+                        .. ways.Zip(tunnels, (way, tunnel) =>
+                            new DrillWriter(
+                                way,
+                                () =>
+                                    ApplicationLogin.Settings(
+                                        topology,
+                                        tunnel.Port,
+                                        "kbr drill " + way.Name,
+                                        DrillWriter.DeadlineSeconds,
+                                        30
+                                    ),
+                                () => Now
+                            )
+                        ),
+                    ],
+                    table,
+                    stop
+                )
+                .ConfigureAwait(false);
         }
         finally
         {
             if (table is not null && !await table.DropAsync(s_patience, CancellationToken.None).ConfigureAwait(false))
             {
-                say($"the table could not be dropped: DROP SCHEMA {Schema} CASCADE in {topology.ApplicationDatabase.Name} does it, and so does the next drill");
+                say(
+                    $"the table could not be dropped: DROP SCHEMA {Schema} CASCADE in {topology.ApplicationDatabase.Name} "
+                        + $"does it, and so does the next drill"
+                );
             }
 
             foreach (var tunnel in tunnels)
@@ -66,7 +102,14 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
         }
     }
 
-    private async Task<DrillReport> MeasureAsync(DrillKind kind, SwitchoverChoice choice, TimeSpan timeout, ImmutableArray<DrillWriter> writers, DrillTable table, CancellationToken stop)
+    private async Task<DrillReport> MeasureAsync(
+        DrillKind kind,
+        SwitchoverChoice choice,
+        TimeSpan timeout,
+        ImmutableArray<DrillWriter> writers,
+        DrillTable table,
+        CancellationToken stop
+    )
     {
         var leader = choice.Leader;
         var address = topology.Members.First(member => member.Name == leader).Address;
@@ -76,12 +119,17 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
         {
             foreach (var writer in writers)
             {
-                await UntilAsync(() => writer.Attempts.Count(attempt => attempt.Acknowledged is not null) >= WritesBefore, s_patience, stop).ConfigureAwait(false);
+                await UntilAsync(() => writer.Attempts.Count(attempt => attempt.Acknowledged is not null) >= WritesBefore, s_patience, stop)
+                    .ConfigureAwait(false);
                 if (writer.Attempts.Count(attempt => attempt.Acknowledged is not null) < WritesBefore)
                 {
-                    throw new DiagnosticException(Diagnostic.Error(
-                        $"no {WritesBefore} writes through {writer.Way.Endpoint} were acknowledged within {s_patience.TotalSeconds:0} s{(writer.Trouble.Length > 0 ? ": " + writer.Trouble : "")}",
-                        remedy: "kbr status says what is not well on the way; nothing was done to the cluster"));
+                    throw new DiagnosticException(
+                        Diagnostic.Error(
+                            $"no {WritesBefore} writes through {writer.Way.Endpoint} were acknowledged within "
+                                + $"{s_patience.TotalSeconds:0} s{(writer.Trouble.Length > 0 ? ": " + writer.Trouble : "")}",
+                            remedy: "kbr status says what is not well on the way; nothing was done to the cluster"
+                        )
+                    );
                 }
             }
 
@@ -89,16 +137,22 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
             var health = await cluster.LookAsync(stop).ConfigureAwait(false);
             if (!health.IsHealthy || health.Leader != leader)
             {
-                throw new DiagnosticException(Diagnostic.Error(
-                    health.IsHealthy ? $"{health.Leader} leads {topology.Scope} now, and no longer {leader}" : $"{topology.Scope} is not healthy: {string.Join("; ", health.Problems)}",
-                    remedy: "a drill begins only while all is well; nothing was done to the cluster"));
+                throw new DiagnosticException(
+                    Diagnostic.Error(
+                        health.IsHealthy
+                            ? $"{health.Leader} leads {topology.Scope} now, and no longer {leader}"
+                            : $"{topology.Scope} is not healthy: {string.Join("; ", health.Problems)}",
+                        remedy: "a drill begins only while all is well; nothing was done to the cluster"
+                    )
+                );
             }
 
             var synchronous = health.IsSynchronous;
             say($"{kind.Deed(leader)}; {string.Join(" and ", writers.Select(writer => writer.Way.Endpoint))} are written to every 50 ms");
             var fault = DrillFault.Of(kind, topology, leader, timeout + s_slack);
             var begun = Now;
-            TimeSpan made, undone = default;
+            TimeSpan made,
+                undone = default;
             ImmutableArray<string> problems;
             TimeSpan? whole;
             try
@@ -107,9 +161,18 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
                 made = Now;
                 var back = () => writers.Select(writer => DrillMeasurement.BackAt(kind, writer.Attempts, address, begun, made)).ToList();
                 await UntilAsync(() => back().TrueForAll(at => at is not null), timeout - (made - begun), stop).ConfigureAwait(false);
-                say(back().Max() is { } last && back().TrueForAll(at => at is not null)
-                    ? string.Create(CultureInfo.InvariantCulture, $"writes are acknowledged again after {(last - begun).TotalSeconds:0.0} s")
-                    : string.Create(CultureInfo.InvariantCulture, $"after {(Now - begun).TotalSeconds:0} s writes are still not acknowledged: {string.Join("; ", writers.Select(writer => writer.Trouble).Where(text => text.Length > 0).Distinct())}"));
+                say(
+                    back().Max() is { } last && back().TrueForAll(at => at is not null)
+                        ? string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"writes are acknowledged again after {(last - begun).TotalSeconds:0.0} s"
+                        )
+                        : string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"after {(Now - begun).TotalSeconds:0} s writes are still not acknowledged: "
+                                + $"{string.Join("; ", writers.Select(writer => writer.Trouble).Where(text => text.Length > 0).Distinct())}"
+                        )
+                );
             }
             finally
             {
@@ -124,29 +187,51 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
             health = await cluster.WaitHealthyAsync(timeout, stop).ConfigureAwait(false);
             problems = health.Problems;
             whole = health.IsHealthy ? Now : null;
-            say(health.IsHealthy
-                ? string.Create(CultureInfo.InvariantCulture, $"{topology.Scope} is healthy again after {(Now - begun).TotalSeconds:0.0} s; {health.Leader} leads")
-                : string.Create(CultureInfo.InvariantCulture, $"{topology.Scope} is not healthy {(Now - since).TotalSeconds:0} s after the fault was undone: {string.Join("; ", problems)}"));
+            say(
+                health.IsHealthy
+                    ? string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{topology.Scope} is healthy again after {(Now - begun).TotalSeconds:0.0} s; {health.Leader} leads"
+                    )
+                    : string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{topology.Scope} is not healthy {(Now - since).TotalSeconds:0} s after the fault was undone: "
+                            + $"{string.Join("; ", problems)}"
+                    )
+            );
             await ended.CancelAsync().ConfigureAwait(false);
             await writing.ConfigureAwait(false);
             var end = Now;
             var rows = await table.ReadAsync(s_patience, stop).ConfigureAwait(false);
-            return DrillReport.Of(new DrillMeasurement
-            {
-                Kind = kind,
-                Scope = topology.Scope,
-                Leader = leader,
-                Members = topology.Members.ToImmutableSortedDictionary(member => member.Address, member => member.Name, StringComparer.Ordinal),
-                Synchronous = synchronous,
-                Begun = begun,
-                Made = made,
-                Undone = kind.Lasts() ? undone : null,
-                Whole = whole,
-                Problems = problems,
-                Ended = end,
-                Timeout = timeout,
-                Ways = [.. writers.Select(writer => new WayMeasurement(writer.Way, writer.Attempts, rows is null ? null : rows.GetValueOrDefault(writer.Way.Name, [])))],
-            });
+            return DrillReport.Of(
+                new DrillMeasurement
+                {
+                    Kind = kind,
+                    Scope = topology.Scope,
+                    Leader = leader,
+                    Members = topology.Members.ToImmutableSortedDictionary(
+                        member => member.Address,
+                        member => member.Name,
+                        StringComparer.Ordinal
+                    ),
+                    Synchronous = synchronous,
+                    Begun = begun,
+                    Made = made,
+                    Undone = kind.Lasts() ? undone : null,
+                    Whole = whole,
+                    Problems = problems,
+                    Ended = end,
+                    Timeout = timeout,
+                    Ways =
+                    [
+                        .. writers.Select(writer => new WayMeasurement(
+                            writer.Way,
+                            writer.Attempts,
+                            rows is null ? null : rows.GetValueOrDefault(writer.Way.Name, [])
+                        )),
+                    ],
+                }
+            );
         }
         finally
         {
@@ -169,12 +254,21 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
             var result = await group.RunAsync(choice.Leader, fault.Make, CancellationToken.None).ConfigureAwait(false);
             if (result.ExitCode != 0)
             {
-                throw new ChangeFailedException($"{choice.Leader}: the fault could not be made: {(result.Error.Trim() is { Length: > 0 } said ? said.Split('\n')[^1] : $"exit status {result.ExitCode}")}");
+                throw new ChangeFailedException(
+                    $"{choice.Leader}: the fault could not be made: "
+                        + $"{(result.Error.Trim() is { Length: > 0 } said ? said.Split('\n')[^1] : $"exit status {result.ExitCode}")}"
+                );
             }
         }
         catch (ChangeFailedException exception)
         {
-            throw new DiagnosticException(Diagnostic.Error(exception.Message, remedy: "what was begun was undone; kbr status says how the cluster is", host: choice.Leader));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    exception.Message,
+                    remedy: "what was begun was undone; kbr status says how the cluster is",
+                    host: choice.Leader
+                )
+            );
         }
     }
 
@@ -185,7 +279,10 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
         try
         {
             var result = await group.RunAsync(leader, fault.Undo, CancellationToken.None).ConfigureAwait(false);
-            trouble = result.ExitCode == 0 ? "" : result.Error.Trim() is { Length: > 0 } said ? said.Split('\n')[^1] : $"exit status {result.ExitCode}";
+            trouble =
+                result.ExitCode == 0 ? ""
+                : result.Error.Trim() is { Length: > 0 } said ? said.Split('\n')[^1]
+                : $"exit status {result.ExitCode}";
         }
         catch (HostException exception)
         {
@@ -194,8 +291,13 @@ public sealed class DrillRun(PostgresTopology topology, RunningCluster cluster, 
 
         if (trouble.Length > 0)
         {
-            say(string.Create(CultureInfo.InvariantCulture,
-                $"{leader}: the fault could not be undone from here ({trouble}); the timer {DrillFault.Unit}.timer on that host does it within {(timeout + s_slack).TotalSeconds:0} s of its beginning"));
+            say(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{leader}: the fault could not be undone from here ({trouble}); the timer {DrillFault.Unit}.timer on "
+                        + $"that host does it within {(timeout + s_slack).TotalSeconds:0} s of its beginning"
+                )
+            );
         }
     }
 

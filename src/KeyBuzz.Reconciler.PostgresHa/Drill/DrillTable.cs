@@ -15,57 +15,88 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
 
     // Says whose it is: a schema of that name without it is somebody else's.
     private const string Mark = "kbr drill: rows of a running drill; kbr drops this schema";
+
     /// <summary>How long a login and a statement may take.</summary>
     public const int TimeoutSeconds = 10;
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Makes it. What an earlier drill left, because its kbr was killed, is dropped first. Throws <see cref="DiagnosticException"/>.</summary>
+    /// <summary>Makes it. What an earlier drill left, because its kbr was killed, is dropped first. Throws
+    /// <see cref="DiagnosticException"/>.</summary>
     public async Task CreateAsync(CancellationToken cancellationToken)
     {
         try
         {
-            var owner = await QueryAsync($"SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = '{DrillRun.Schema}'", row => row.GetString(0), cancellationToken).ConfigureAwait(false);
+            var owner = await QueryAsync(
+                    $"SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = '{DrillRun.Schema}'",
+                    row => row.GetString(0),
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
             if (owner is [var mark] && mark != Mark)
             {
-                throw new DiagnosticException(Diagnostic.Error(
-                    $"the database {topology.ApplicationDatabase.Name} has a schema {DrillRun.Schema} that kbr did not make", remedy: "rename it; the drill writes its rows to a schema of that name and drops it in the end"));
+                throw new DiagnosticException(
+                    Diagnostic.Error(
+                        $"the database {topology.ApplicationDatabase.Name} has a schema {DrillRun.Schema} that kbr did not make",
+                        remedy: "rename it; the drill writes its rows to a schema of that name and drops it in the end"
+                    )
+                );
             }
 
             await ExecuteAsync(
-                $"""
-                DROP SCHEMA IF EXISTS {DrillRun.Schema} CASCADE;
-                CREATE SCHEMA {DrillRun.Schema};
-                COMMENT ON SCHEMA {DrillRun.Schema} IS '{Mark}';
-                CREATE TABLE {Name} (way text, number bigint, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (way, number));
-                """,
-                cancellationToken).ConfigureAwait(false);
+                    $"""
+                    DROP SCHEMA IF EXISTS {DrillRun.Schema} CASCADE;
+                    CREATE SCHEMA {DrillRun.Schema};
+                    COMMENT ON SCHEMA {DrillRun.Schema} IS '{Mark}';
+                    CREATE TABLE {Name} (way text, number bigint, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (way, number));
+                    """,
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
         }
         catch (Exception exception) when (IsSqlFailure(exception))
         {
-            throw new DiagnosticException(Diagnostic.Error(
-                $"the drill cannot make its table in {topology.ApplicationDatabase.Name} through {topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}: {Said(exception)}",
-                remedy: "kbr status says whether SQL gets through; nothing was done to the cluster"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"the drill cannot make its table in {topology.ApplicationDatabase.Name} through "
+                        + $"{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}: {Said(exception)}",
+                    remedy: "kbr status says whether SQL gets through; nothing was done to the cluster"
+                )
+            );
         }
     }
 
     /// <summary>The numbers that are in it, by way; null when it cannot be read within that time.</summary>
-    public async Task<ImmutableDictionary<string, ImmutableHashSet<long>>?> ReadAsync(TimeSpan patience, CancellationToken cancellationToken)
+    public async Task<ImmutableDictionary<string, ImmutableHashSet<long>>?> ReadAsync(
+        TimeSpan patience,
+        CancellationToken cancellationToken
+    )
     {
         var rows = new List<(string Way, long Number)>();
         return await TryAsync(
-            async token => rows = await QueryAsync($"SELECT way, number FROM {Name}", row => (row.GetString(0), row.GetInt64(1)), token).ConfigureAwait(false),
-            patience, cancellationToken).ConfigureAwait(false)
-            ? rows.GroupBy(row => row.Way).ToImmutableDictionary(way => way.Key, way => way.Select(row => row.Number).ToImmutableHashSet(), StringComparer.Ordinal)
+                async token =>
+                    rows = await QueryAsync($"SELECT way, number FROM {Name}", row => (row.GetString(0), row.GetInt64(1)), token)
+                        .ConfigureAwait(false),
+                patience,
+                cancellationToken
+            )
+            .ConfigureAwait(false)
+            ? rows.GroupBy(row => row.Way)
+                .ToImmutableDictionary(way => way.Key, way => way.Select(row => row.Number).ToImmutableHashSet(), StringComparer.Ordinal)
             : null;
     }
 
     /// <summary>Drops it; answers whether that went through in that time.</summary>
     public Task<bool> DropAsync(TimeSpan patience, CancellationToken cancellationToken) =>
-        TryAsync(token => ExecuteAsync($"SET client_min_messages = 'warning'; DROP SCHEMA IF EXISTS {DrillRun.Schema} CASCADE", token), patience, cancellationToken);
+        TryAsync(
+            token => ExecuteAsync($"SET client_min_messages = 'warning'; DROP SCHEMA IF EXISTS {DrillRun.Schema} CASCADE", token),
+            patience,
+            cancellationToken
+        );
 
     /// <summary>Whether SQL failed, and not this program.</summary>
-    public static bool IsSqlFailure(Exception exception) => exception is NpgsqlException or SocketException or TimeoutException or IOException;
+    public static bool IsSqlFailure(Exception exception) =>
+        exception is NpgsqlException or SocketException or TimeoutException or IOException;
 
     /// <summary>What a failure says, without what was sent.</summary>
     public static string Said(Exception exception) => exception is PostgresException refused ? refused.MessageText : exception.Message;
@@ -115,6 +146,6 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
         return rows;
     }
 
-    private NpgsqlDataSource Source() => new NpgsqlSlimDataSourceBuilder(login().ConnectionString)
-        .ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
+    private NpgsqlDataSource Source() =>
+        new NpgsqlSlimDataSourceBuilder(login().ConnectionString).ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
 }

@@ -3,7 +3,8 @@ using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 
-/// <summary>Writes numbered rows through one way, one after another, as an application does that connects again when its connection fails.</summary>
+/// <summary>Writes numbered rows through one way, one after another, as an application does that connects again when its connection
+/// fails.</summary>
 /// <param name="way">The way.</param>
 /// <param name="login">How it logs in there; asked for each connection, since a password may change meanwhile.</param>
 /// <param name="clock">The drill's clock.</param>
@@ -65,7 +66,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         Session? session = null;
         try
         {
-            for (var number = 1L; await NextAsync(pace, stop).ConfigureAwait(false);)
+            for (var number = 1L; await NextAsync(pace, stop).ConfigureAwait(false); )
             {
                 try
                 {
@@ -116,12 +117,17 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
             var answered = clock();
             lock (_gate)
             {
-                _attempts.Add(by is { } one && !session.Warned ? new WriteAttempt(number, sent, answered, one.Server) { Timeline = one.Timeline } : new WriteAttempt(number, sent, null, null));
+                _attempts.Add(
+                    by is { } one && !session.Warned
+                        ? new WriteAttempt(number, sent, answered, one.Server) { Timeline = one.Timeline }
+                        : new WriteAttempt(number, sent, null, null)
+                );
             }
         }
     }
 
-    /// <summary>One connection. What has failed is left to end by itself: the driver would first try to cancel the statement, through the very way that does not answer.</summary>
+    /// <summary>One connection. What has failed is left to end by itself: the driver would first try to cancel the statement, through the
+    /// very way that does not answer.</summary>
     private sealed class Session
     {
         private readonly NpgsqlDataSource _source;
@@ -138,7 +144,9 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         public static async Task<Session> OpenAsync(NpgsqlConnectionStringBuilder login)
         {
             using var deadline = new CancellationTokenSource(s_deadline);
-            var source = new NpgsqlSlimDataSourceBuilder(login.ConnectionString).ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();
+            var source = new NpgsqlSlimDataSourceBuilder(login.ConnectionString)
+                .ConfigureTypeLoading(types => types.EnableTypeLoading(false))
+                .Build();
             try
             {
                 return new Session(source, await source.OpenConnectionAsync(deadline.Token).ConfigureAwait(false));
@@ -153,7 +161,11 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         public async Task<(string Server, long Timeline)> InsertAsync(string name, long number)
         {
             Warned = false;
-            await using var command = new NpgsqlCommand($"INSERT INTO {DrillTable.Name} (way, number) VALUES ($1, $2) RETURNING host(inet_server_addr()), ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint", _connection);
+            await using var command = new NpgsqlCommand(
+                $"INSERT INTO {DrillTable.Name} (way, number) VALUES ($1, $2) RETURNING host(inet_server_addr()), "
+                    + $"('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint",
+                _connection
+            );
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = name });
             command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = number });
             await using var reader = await command.ExecuteReaderAsync().ConfigureAwait(false);
@@ -161,24 +173,24 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
             var by = (reader.GetString(0), reader.GetInt64(1));
 
             // To its end: the row comes before the commit, and what goes wrong with that after the row.
-            while (await reader.NextResultAsync().ConfigureAwait(false))
-            {
-            }
+            while (await reader.NextResultAsync().ConfigureAwait(false)) { }
 
             return by;
         }
 
-        public void Abandon() => _ = Task.Run(async () =>
-        {
-            try
+        public void Abandon() =>
+            _ = Task.Run(async () =>
             {
-                await _connection.DisposeAsync().ConfigureAwait(false);
-                await _source.DisposeAsync().ConfigureAwait(false);
-            }
-            catch (Exception exception) when (DrillTable.IsSqlFailure(exception) || exception is InvalidOperationException or ObjectDisposedException)
-            {
-                // It had failed before.
-            }
-        });
+                try
+                {
+                    await _connection.DisposeAsync().ConfigureAwait(false);
+                    await _source.DisposeAsync().ConfigureAwait(false);
+                }
+                catch (Exception exception)
+                    when (DrillTable.IsSqlFailure(exception) || exception is InvalidOperationException or ObjectDisposedException)
+                {
+                    // It had failed before.
+                }
+            });
     }
 }

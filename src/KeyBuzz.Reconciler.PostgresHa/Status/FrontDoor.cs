@@ -19,7 +19,8 @@ public sealed record DoorAnswer(string From, string Way, ServerAnswer? Answer, s
 /// <param name="Client">The address that the session comes from, in its eyes.</param>
 public sealed record ServerAnswer(bool InRecovery, bool IsReadOnly, string Server, string Client);
 
-/// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over SSH.</summary>
+/// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over
+/// SSH.</summary>
 internal static class FrontDoor
 {
     /// <summary>What the ways through the load balancer begin with.</summary>
@@ -27,37 +28,64 @@ internal static class FrontDoor
 
     private const int TimeoutSeconds = 10;
 
-    public static async Task<IReadOnlyList<DoorAnswer>> KnockAsync(PostgresTopology topology, IReadOnlyDictionary<string, IHostConnection> connections, CancellationToken cancellationToken)
+    public static async Task<IReadOnlyList<DoorAnswer>> KnockAsync(
+        PostgresTopology topology,
+        IReadOnlyDictionary<string, IHostConnection> connections,
+        CancellationToken cancellationToken
+    )
     {
-        var ways = topology.Proxies.SelectMany(proxy => new[]
-        {
-            (proxy, Way: $"HAProxy {proxy.Address}:{topology.Haproxy.Port}", proxy.Address, topology.Haproxy.Port),
-            (proxy, Way: $"PgBouncer {proxy.Address}:{topology.PgBouncer.Port}", proxy.Address, topology.PgBouncer.Port),
-            (proxy, Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}", topology.LoadBalancer.Address, topology.LoadBalancer.Port),
-            (proxy, Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.PooledPort}", topology.LoadBalancer.Address, Port: topology.LoadBalancer.PooledPort),
-        });
-        return await Task.WhenAll(ways.Select(async way =>
-        {
-            if (!connections.TryGetValue(way.proxy.Name, out var connection))
+        var ways = topology.Proxies.SelectMany(proxy =>
+            new[]
             {
-                return new DoorAnswer(way.proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
+                (proxy, Way: $"HAProxy {proxy.Address}:{topology.Haproxy.Port}", proxy.Address, topology.Haproxy.Port),
+                (proxy, Way: $"PgBouncer {proxy.Address}:{topology.PgBouncer.Port}", proxy.Address, topology.PgBouncer.Port),
+                (
+                    proxy,
+                    Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}",
+                    topology.LoadBalancer.Address,
+                    topology.LoadBalancer.Port
+                ),
+                (
+                    proxy,
+                    Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.PooledPort}",
+                    topology.LoadBalancer.Address,
+                    Port: topology.LoadBalancer.PooledPort
+                ),
             }
+        );
+        return await Task.WhenAll(
+                ways.Select(async way =>
+                {
+                    if (!connections.TryGetValue(way.proxy.Name, out var connection))
+                    {
+                        return new DoorAnswer(way.proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
+                    }
 
-            try
-            {
-                await using var tunnel = await connection.OpenTunnelAsync(way.Address, way.Port, cancellationToken).ConfigureAwait(false);
-                var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
-                return new DoorAnswer(way.proxy.Name, way.Way, answer, "", Measured: true);
-            }
-            catch (HostException exception)
-            {
-                return new DoorAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
-            }
-            catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException)
-            {
-                return new DoorAnswer(way.proxy.Name, way.Way, null, exception is PostgresException refused ? refused.MessageText : exception.Message, Measured: true);
-            }
-        })).ConfigureAwait(false);
+                    try
+                    {
+                        await using var tunnel = await connection
+                            .OpenTunnelAsync(way.Address, way.Port, cancellationToken)
+                            .ConfigureAwait(false);
+                        var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
+                        return new DoorAnswer(way.proxy.Name, way.Way, answer, "", Measured: true);
+                    }
+                    catch (HostException exception)
+                    {
+                        return new DoorAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
+                    }
+                    catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException)
+                    {
+                        return new DoorAnswer(
+                            way.proxy.Name,
+                            way.Way,
+                            null,
+                            exception is PostgresException refused ? refused.MessageText : exception.Message,
+                            Measured: true
+                        );
+                    }
+                })
+            )
+            .ConfigureAwait(false);
     }
 
     private static async Task<ServerAnswer> AskAsync(PostgresTopology topology, int port, CancellationToken cancellationToken)
@@ -66,7 +94,9 @@ internal static class FrontDoor
         await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).Build();
         await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), coalesce(host(inet_server_addr()), ''), coalesce(host(inet_client_addr()), '')";
+        command.CommandText =
+            "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), "
+            + "coalesce(host(inet_server_addr()), ''), coalesce(host(inet_client_addr()), '')";
         await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
         return new ServerAnswer(reader.GetString(0) == "true", reader.GetString(1) == "on", reader.GetString(2), reader.GetString(3));

@@ -8,8 +8,10 @@ public static class StatusCheck
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a change PgBouncer answers with a failed login of
-    /// before for about a second (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of Patroni's.</summary>
+    /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a
+    /// change PgBouncer answers with a failed login of
+    /// before for about a second (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of
+    /// Patroni's.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="configuration">Its dynamic configuration as it is declared.</param>
     /// <param name="fleet">The connections of this run.</param>
@@ -18,7 +20,14 @@ public static class StatusCheck
     /// <param name="waits">Told once, with what does not hold yet, when it has to be waited.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<ClusterStatus> SettleAsync(
-        PostgresTopology topology, Resource configuration, Fleet fleet, TimeSpan patience, StatusScope? scope, Action<ClusterStatus> waits, CancellationToken cancellationToken)
+        PostgresTopology topology,
+        Resource configuration,
+        Fleet fleet,
+        TimeSpan patience,
+        StatusScope? scope,
+        Action<ClusterStatus> waits,
+        CancellationToken cancellationToken
+    )
     {
         ArgumentNullException.ThrowIfNull(waits);
         var begun = TimeProvider.System.GetTimestamp();
@@ -40,12 +49,18 @@ public static class StatusCheck
             }
 
             // A cluster that is slow to answer is not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken).ConfigureAwait(false);
+            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken)
+                .ConfigureAwait(false);
         }
     }
 
     /// <summary>Measures every item. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
-    public static async Task<ClusterStatus> RunAsync(PostgresTopology topology, Resource configuration, Fleet fleet, CancellationToken cancellationToken)
+    public static async Task<ClusterStatus> RunAsync(
+        PostgresTopology topology,
+        Resource configuration,
+        Fleet fleet,
+        CancellationToken cancellationToken
+    )
     {
         var reads = new StatusReads(topology, configuration);
         var hosts = await fleet.ReadAsync(topology.Members.Concat(topology.Proxies), reads.For, cancellationToken).ConfigureAwait(false);

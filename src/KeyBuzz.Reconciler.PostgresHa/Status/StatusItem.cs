@@ -74,7 +74,8 @@ public sealed record StatusConclusion(
     int Serving,
     int Members,
     ImmutableArray<string> Unreachable,
-    ImmutableArray<string> Causes);
+    ImmutableArray<string> Causes
+);
 
 /// <summary>The whole checklist.</summary>
 /// <param name="Items">Its lines, in the order they are shown.</param>

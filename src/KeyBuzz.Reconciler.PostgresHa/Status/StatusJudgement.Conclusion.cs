@@ -22,16 +22,29 @@ internal sealed partial class StatusJudgement
             return (StatusVerdict.NotOk, "no synchronous standby, so no write is committed");
         }
 
-        var ways = _doors.Where(door => door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal)).GroupBy(door => door.Way).ToList();
+        var ways = _doors
+            .Where(door => door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal))
+            .GroupBy(door => door.Way)
+            .ToList();
         var shut = ways.Where(way => !way.Any(IsWritable)).ToList();
         return shut.Count == 0 && ways.Count > 0 ? (StatusVerdict.Ok, "")
             : shut.TrueForAll(way => way.All(door => !door.Measured)) ? (StatusVerdict.Unknown, "no proxy could be asked")
-            : (StatusVerdict.NotOk, string.Join("; ", shut.Select(way => $"{way.Key}: {way.Where(door => door.Measured).Select(DoorTrouble).OfType<string>().FirstOrDefault() ?? "not measured"}")));
+            : (
+                StatusVerdict.NotOk,
+                string.Join(
+                    "; ",
+                    shut.Select(way =>
+                        $"{way.Key}: "
+                        + $"{way.Where(door => door.Measured).Select(DoorTrouble).OfType<string>().FirstOrDefault() ?? "not measured"}"
+                    )
+                )
+            );
     }
 
     private static bool IsWritable(DoorAnswer door) => door.Answer is { InRecovery: false, IsReadOnly: false };
 
-    // A host that is off, or a service that does not run, explains the lines that follow from it; where neither is so, the first line that does not hold is said.
+    // A host that is off, or a service that does not run, explains the lines that follow from it; where neither is so, the first line that
+    // does not hold is said.
     private ImmutableArray<string> Causes(IReadOnlyCollection<StatusItem> items, ImmutableArray<string> unreachable)
     {
         string[] causes =
@@ -40,7 +53,10 @@ internal sealed partial class StatusJudgement
             .. TroublesOf(UnitTrouble).Select(one => one.Text),
             .. Health.IsPaused ? ["Patroni is paused"] : (string[])[],
         ];
-        var first = items.FirstOrDefault(item => item.Verdict == StatusVerdict.NotOk) ?? items.FirstOrDefault(item => item.Verdict == StatusVerdict.Unknown);
-        return causes.Length > 0 ? [.. causes] : first is null ? [] : [$"{first.Name}: {first.Measured}"];
+        var first = items.FirstOrDefault(item => item.Verdict == StatusVerdict.NotOk)
+            ?? items.FirstOrDefault(item => item.Verdict == StatusVerdict.Unknown);
+        return causes.Length > 0 ? [.. causes]
+            : first is null ? []
+            : [$"{first.Name}: {first.Measured}"];
     }
 }

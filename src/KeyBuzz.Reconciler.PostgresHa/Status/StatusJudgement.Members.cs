@@ -11,11 +11,15 @@ internal sealed partial class StatusJudgement
 {
     private PatroniHealth? _health;
 
-    private PatroniHealth Health => _health ??= PatroniHealth.Judge(
-        _topology.Ports.Rest,
-        _topology.Members.Where(host => Of(host) is not null).ToDictionary(host => host.Name, host => Of(host)!, StringComparer.Ordinal),
-        _topology.Members.Select(host => host.Name),
-        _topology.Health.MaxLag);
+    private PatroniHealth Health =>
+        _health ??= PatroniHealth.Judge(
+            _topology.Ports.Rest,
+            _topology
+                .Members.Where(host => Of(host) is not null)
+                .ToDictionary(host => host.Name, host => Of(host)!, StringComparer.Ordinal),
+            _topology.Members.Select(host => host.Name),
+            _topology.Health.MaxLag
+        );
 
     private string? Leader => Health.Leader;
 
@@ -30,12 +34,18 @@ internal sealed partial class StatusJudgement
         yield return Streaming();
         if (_topology.Synchronous != SynchronousMode.Off)
         {
-            yield return Synchronous() with { Topic = StatusTopic.Configuration };
+            yield return Synchronous() with
+            {
+                Topic = StatusTopic.Configuration,
+            };
         }
 
         yield return Timeline();
         yield return Lag();
-        yield return Parameters() with { Topic = StatusTopic.Configuration };
+        yield return Parameters() with
+        {
+            Topic = StatusTopic.Configuration,
+        };
     }
 
     // Patroni says that it reached RAFT also when it only read its own copy of it, so RAFT's leader is asked as well.
@@ -43,52 +53,100 @@ internal sealed partial class StatusJudgement
     {
         var bound = TimeSpan.FromSeconds(_topology.Times.LoopWait + _topology.Times.RetryTimeout + 1); // a second is lost in rounding
         var late = Health.Members.Where(member => member.DcsAge is null || member.DcsAge > bound).ToList();
-        var ages = string.Join(", ", Health.Members.Select(member => $"{member.Name} {(member.DcsAge is { } age ? $"{age.TotalSeconds:0} s ago" : "never")}"));
-        var raft = RaftHealth.Judge(Health.Members.Where(member => member.Answers).ToDictionary(
-            member => member.Name, member => _hosts[member.Name].Snapshot!.Get(StatusReads.Raft), StringComparer.Ordinal), []);
+        var ages = string.Join(
+            ", ",
+            Health.Members.Select(member => $"{member.Name} {(member.DcsAge is { } age ? $"{age.TotalSeconds:0} s ago" : "never")}")
+        );
+        var raft = RaftHealth.Judge(
+            Health
+                .Members.Where(member => member.Answers)
+                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!.Get(StatusReads.Raft), StringComparer.Ordinal),
+            []
+        );
         var view = raft.Leader is null ? "" : $"RAFT is led by {raft.Leader}, connected to {raft.Connected} of {raft.Partners} partners; ";
-        var text = $"{view}{string.Concat(raft.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound {bound.TotalSeconds - 1:0} s)";
-        return late.Count == 0 && raft.Leader is not null && raft.Problems.IsEmpty ? Item("quorum", _topology.Members, text) : new StatusItem("quorum", StatusVerdict.NotOk, text);
+        var text =
+            $"{view}{string.Concat(raft.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound "
+            + $"{bound.TotalSeconds - 1:0} s)";
+        return late.Count == 0 && raft.Leader is not null && raft.Problems.IsEmpty
+            ? Item("quorum", _topology.Members, text)
+            : new StatusItem("quorum", StatusVerdict.NotOk, text);
     }
 
     private StatusItem Leadership()
     {
-        var identity = new ClusterIdentity(_topology.Scope, _topology.Namespace).Compare(Health.Members.Where(member => member.Answers).Select(member => new MemberIdentity(member.Name)
-        {
-            Scope = member.Scope,
-            Namespace = RaftStatus.NamespaceOf(_hosts[member.Name].Snapshot!.Get(StatusReads.Raft)) is { } found ? ClusterIdentity.Normal(found) : null,
-            SystemIdentifier = member.SystemIdentifier,
-            TakesWrites = member.Leads,
-        }));
-        var text = $"{(identity is null ? "" : identity.Text + "; ")}{Health.SeveralPrimaries ?? (Leader is null ? "nobody leads" : Leader + " leads")}; "
-            + string.Join(", ", Replicas.Where(member => !member.Leads).Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "silent")}"))
+        var identity = new ClusterIdentity(_topology.Scope, _topology.Namespace).Compare(
+            Health
+                .Members.Where(member => member.Answers)
+                .Select(member => new MemberIdentity(member.Name)
+                {
+                    Scope = member.Scope,
+                    Namespace = RaftStatus.NamespaceOf(_hosts[member.Name].Snapshot!.Get(StatusReads.Raft)) is { } found
+                        ? ClusterIdentity.Normal(found)
+                        : null,
+                    SystemIdentifier = member.SystemIdentifier,
+                    TakesWrites = member.Leads,
+                })
+        );
+        var text =
+            $"{(identity is null ? "" : identity.Text + "; ")}{Health.SeveralPrimaries ?? (Leader is null ? "nobody leads" : Leader + " leads")}; "
+            + $""
+            + string.Join(
+                ", ",
+                Replicas
+                    .Where(member => !member.Leads)
+                    .Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "silent")}")
+            )
             + (Health.IsPaused ? "; paused" : "");
-        return identity is null && Leader is not null && !Health.IsPaused && Replicas.All(member => member.IsRunning) ? Item("leader", _topology.Members, text) : new StatusItem("leader", StatusVerdict.NotOk, text);
+        return identity is null && Leader is not null && !Health.IsPaused && Replicas.All(member => member.IsRunning)
+            ? Item("leader", _topology.Members, text)
+            : new StatusItem("leader", StatusVerdict.NotOk, text);
     }
 
     private StatusItem Streaming()
     {
         var streaming = Replicas.Count(member => member.Replication == "streaming");
         var wanted = _topology.Members.Length - 1;
-        var seen = LeaderHost is { } leader && Of(leader) is { } snapshot ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Count(row => row.Text("state") == "streaming") : null;
-        var text = $"{streaming} of {wanted} replicas say so, the leader sees {(seen is { } count ? count.ToString(CultureInfo.InvariantCulture) : "none")}";
-        return streaming == wanted && seen >= wanted ? Item("streaming", _topology.Members, text) : new StatusItem("streaming", StatusVerdict.NotOk, text);
+        var seen =
+            LeaderHost is { } leader && Of(leader) is { } snapshot
+                ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Count(row => row.Text("state") == "streaming")
+                : null;
+        var text =
+            $"{streaming} of {wanted} replicas say so, the leader sees "
+            + $"{(seen is { } count ? count.ToString(CultureInfo.InvariantCulture) : "none")}";
+        return streaming == wanted && seen >= wanted
+            ? Item("streaming", _topology.Members, text)
+            : new StatusItem("streaming", StatusVerdict.NotOk, text);
     }
 
     // Patroni's word says who may take over, PostgreSQL's whom a commit really waits for.
     private StatusItem Synchronous()
     {
         var standbys = Health.Members.Where(member => member.IsSynchronous).Select(member => member.Name).ToList();
-        var waitedFor = LeaderHost is { } leader && Of(leader) is { } snapshot
-            ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Where(row => row.Text("sync_state") is "sync" or "quorum").Select(row => row.Text("name")).ToList() : null;
+        var waitedFor =
+            LeaderHost is { } leader && Of(leader) is { } snapshot
+                ? JsonAnswer
+                    .Rows(snapshot.Get(_reads.Replication).Json)
+                    ?.Where(row => row.Text("sync_state") is "sync" or "quorum")
+                    .Select(row => row.Text("name"))
+                    .ToList()
+                : null;
         var strict = _topology.Synchronous == SynchronousMode.Strict;
-        var trouble = !Health.IsSynchronous ? "wanted, and Patroni's configuration has it off: an acknowledged write can be lost"
-            : standbys.Count == 0 ? $"there is no synchronous standby: {(strict ? "no write is committed" : "commits wait for nobody, and nobody else is elected")}"
+        var trouble =
+            !Health.IsSynchronous ? "wanted, and Patroni's configuration has it off: an acknowledged write can be lost"
+            : standbys.Count == 0
+                ? $"there is no synchronous standby: "
+                    + $"{(strict ? "no write is committed" : "commits wait for nobody, and nobody else is elected")}"
             : waitedFor is null ? $"{string.Join(" and ", standbys)} by Patroni's word; the leader's PostgreSQL does not say"
-            : standbys.Exists(name => !waitedFor.Contains(name)) ? $"{string.Join(" and ", standbys)} by Patroni's word, {(waitedFor.Count == 0 ? "none" : string.Join(" and ", waitedFor))} by PostgreSQL's"
+            : standbys.Exists(name => !waitedFor.Contains(name))
+                ? $"{string.Join(" and ", standbys)} by Patroni's word, "
+                    + $"{(waitedFor.Count == 0 ? "none" : string.Join(" and ", waitedFor))} by PostgreSQL's"
             : null;
         return trouble is null
-            ? Item("synchronous", _topology.Members, $"commits wait for {string.Join(" and ", standbys)}{(strict ? ", and without a standby none is made" : "")}")
+            ? Item(
+                "synchronous",
+                _topology.Members,
+                $"commits wait for {string.Join(" and ", standbys)}{(strict ? ", and without a standby none is made" : "")}"
+            )
             : new StatusItem("synchronous", StatusVerdict.NotOk, trouble);
     }
 
@@ -98,25 +156,43 @@ internal sealed partial class StatusJudgement
         var common = timelines.Select(one => one.Timeline).Distinct().ToList();
         return common is [{ } one]
             ? Item("timeline", _topology.Members, $"{one} on all members")
-            : new StatusItem("timeline", StatusVerdict.NotOk, string.Join(", ", timelines.Select(pair => $"{pair.Name} {pair.Timeline?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}")));
+            : new StatusItem(
+                "timeline",
+                StatusVerdict.NotOk,
+                string.Join(
+                    ", ",
+                    timelines.Select(pair => $"{pair.Name} {pair.Timeline?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}")
+                )
+            );
     }
 
     private StatusItem Lag()
     {
         var behind = Replicas.Select(member => (member.Name, Lag: ReplayLag(member.Name) ?? member.LagBytes)).ToList();
-        var text = $"{string.Join(", ", behind.Select(pair => $"{pair.Name} {(pair.Lag is { } bytes ? $"{bytes} bytes" : "unknown")}"))} behind (bound {_topology.Health.MaxLag} bytes)";
-        return behind.All(pair => pair.Lag <= _topology.Health.MaxLag) && behind.Count > 0 ? Item("lag", _topology.Members, text) : new StatusItem("lag", StatusVerdict.NotOk, text);
+        var text =
+            $"{string.Join(", ", behind.Select(pair => $"{pair.Name} {(pair.Lag is { } bytes ? $"{bytes} bytes" : "unknown")}"))} "
+            + $"behind (bound {_topology.Health.MaxLag} bytes)";
+        return behind.All(pair => pair.Lag <= _topology.Health.MaxLag) && behind.Count > 0
+            ? Item("lag", _topology.Members, text)
+            : new StatusItem("lag", StatusVerdict.NotOk, text);
     }
 
     // As the leader's pg_stat_replication has it: what was not replayed yet, not only what was not received.
-    private long? ReplayLag(string member) => LeaderHost is { } leader && Of(leader) is { } snapshot
-        ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Where(row => row.Text("name") == member).Select(row => row.Number("lag")).FirstOrDefault()
-        : null;
+    private long? ReplayLag(string member) =>
+        LeaderHost is { } leader && Of(leader) is { } snapshot
+            ? JsonAnswer
+                .Rows(snapshot.Get(_reads.Replication).Json)
+                ?.Where(row => row.Text("name") == member)
+                .Select(row => row.Number("lag"))
+                .FirstOrDefault()
+            : null;
 
     // As plan and drift have it; what a member waits for a restart for is among it.
     private StatusItem Parameters()
     {
-        var members = _topology.Members.Where(host => Of(host) is not null).ToDictionary(host => host.Name, host => Of(host)!, StringComparer.Ordinal);
+        var members = _topology
+            .Members.Where(host => Of(host) is not null)
+            .ToDictionary(host => host.Name, host => Of(host)!, StringComparer.Ordinal);
         if (members.Count == 0)
         {
             return Item("parameters", _topology.Members, "");
@@ -125,13 +201,24 @@ internal sealed partial class StatusJudgement
         var (declared, found) = _reads.Configuration(members);
         if (found is not Observation.Present present)
         {
-            return new StatusItem("parameters", StatusVerdict.NotOk, found is Observation.Unknown unknown ? unknown.Reason : "no member's Patroni tells the dynamic configuration");
+            return new StatusItem(
+                "parameters",
+                StatusVerdict.NotOk,
+                found is Observation.Unknown unknown ? unknown.Reason : "no member's Patroni tells the dynamic configuration"
+            );
         }
 
-        var troubles = declared.Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
-            .Select(pair => $"{pair.Key} is {present.Attributes.GetValueOrDefault(pair.Key)?.Value ?? "not set"} and not {pair.Value.Value}")
-            .Concat(present.Foreign.Where(setting => setting.IsTrouble).Select(setting => $"{setting.Shown}; not declared")).ToList();
-        var others = string.Join(", ", present.Foreign.Where(setting => !setting.IsTrouble).Select(setting => $"{setting.Name} = {setting.Value}"));
+        var troubles = declared
+            .Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
+            .Select(pair =>
+                $"{pair.Key} is {present.Attributes.GetValueOrDefault(pair.Key)?.Value ?? "not set"} and not {pair.Value.Value}"
+            )
+            .Concat(present.Foreign.Where(setting => setting.IsTrouble).Select(setting => $"{setting.Shown}; not declared"))
+            .ToList();
+        var others = string.Join(
+            ", ",
+            present.Foreign.Where(setting => !setting.IsTrouble).Select(setting => $"{setting.Name} = {setting.Value}")
+        );
         var kept = others.Length == 0 ? "" : $"; set by others and left as it is: {others}";
         return troubles.Count == 0
             ? Item("parameters", _topology.Members, $"as declared, and no member waits for a restart{kept}")

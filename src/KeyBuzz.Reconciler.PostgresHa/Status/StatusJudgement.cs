@@ -16,7 +16,11 @@ internal sealed partial class StatusJudgement
     private readonly IReadOnlyList<DoorAnswer> _doors;
 
     public StatusJudgement(
-        PostgresTopology topology, StatusReads reads, IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> hosts, IReadOnlyList<DoorAnswer> doors)
+        PostgresTopology topology,
+        StatusReads reads,
+        IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> hosts,
+        IReadOnlyList<DoorAnswer> doors
+    )
     {
         _topology = topology;
         _reads = reads;
@@ -41,7 +45,17 @@ internal sealed partial class StatusJudgement
             items.Add(VectorOnReplica(vector) with { Topic = StatusTopic.Extensions });
         }
 
-        items.AddRange(_doors.GroupBy(door => door.Way.Split(' ')[0] switch { "load" => door.Way, var kind => kind }).Select(group => Door("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.Doors }));
+        items.AddRange(
+            _doors
+                .GroupBy(door =>
+                    door.Way.Split(' ')[0] switch
+                    {
+                        "load" => door.Way,
+                        var kind => kind,
+                    }
+                )
+                .Select(group => Door("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.Doors })
+        );
         return new ClusterStatus(items.ToImmutable(), Conclude(items));
     }
 
@@ -54,7 +68,11 @@ internal sealed partial class StatusJudgement
         var failed = All.Where(host => Of(host) is null).ToList();
         return failed.Count == 0
             ? new StatusItem("hosts", StatusVerdict.Ok, $"{All.Count()} of {All.Count()} answer over SSH")
-            : new StatusItem("hosts", StatusVerdict.Unknown, string.Join("; ", failed.Select(host => $"{host.Name}: {_hosts.GetValueOrDefault(host.Name).Error ?? "not read"}")))
+            : new StatusItem(
+                "hosts",
+                StatusVerdict.Unknown,
+                string.Join("; ", failed.Select(host => $"{host.Name}: {_hosts.GetValueOrDefault(host.Name).Error ?? "not read"}"))
+            )
             {
                 Places = [.. failed.Select(host => new StatusPlace("", host.Name))],
             };
@@ -64,8 +82,13 @@ internal sealed partial class StatusJudgement
     private StatusItem EachRuns(string name, Func<Snapshot, string, string?> trouble)
     {
         var troubles = TroublesOf(trouble);
-        var counts = string.Join(", ", Services.Select(service =>
-            $"{service.Name} {service.Hosts.Count(host => Of(host) is { } snapshot && trouble(snapshot, service.Name) is null)}/{service.Hosts.Length}"));
+        var counts = string.Join(
+            ", ",
+            Services.Select(service =>
+                $"{service.Name} "
+                + $"{service.Hosts.Count(host => Of(host) is { } snapshot && trouble(snapshot, service.Name) is null)}/{service.Hosts.Length}"
+            )
+        );
         return troubles.Count == 0
             ? Item(name, All, counts)
             : new StatusItem(name, StatusVerdict.NotOk, $"{counts}: {string.Join("; ", troubles.Select(one => one.Text))}")
@@ -77,11 +100,16 @@ internal sealed partial class StatusJudgement
     private (string Name, ImmutableArray<Host> Hosts)[] Services =>
         [(StatusReads.Patroni, _topology.Members), (StatusReads.Haproxy, _topology.Proxies), (StatusReads.PgBouncer, _topology.Proxies)];
 
-    private List<(StatusPlace Place, string Text)> TroublesOf(Func<Snapshot, string, string?> trouble) => [.. Services.SelectMany(service => service.Hosts
-        .Where(host => Of(host) is not null)
-        .Select(host => (Place: new StatusPlace(service.Name, host.Name), Wrong: trouble(Of(host)!, service.Name)))
-        .Where(one => one.Wrong is not null)
-        .Select(one => (one.Place, $"{one.Place.Service} on {one.Place.Host} {one.Wrong}")))];
+    private List<(StatusPlace Place, string Text)> TroublesOf(Func<Snapshot, string, string?> trouble) =>
+        [
+            .. Services.SelectMany(service =>
+                service
+                    .Hosts.Where(host => Of(host) is not null)
+                    .Select(host => (Place: new StatusPlace(service.Name, host.Name), Wrong: trouble(Of(host)!, service.Name)))
+                    .Where(one => one.Wrong is not null)
+                    .Select(one => (one.Place, $"{one.Place.Service} on {one.Place.Host} {one.Wrong}"))
+            ),
+        ];
 
     private string? UnitTrouble(Snapshot host, string name)
     {
@@ -109,12 +137,22 @@ internal sealed partial class StatusJudgement
 
     private StatusItem HaproxyValid()
     {
-        var wrong = _topology.Proxies.Where(host => Of(host) is not null)
+        var wrong = _topology
+            .Proxies.Where(host => Of(host) is not null)
             .Select(host => (host.Name, Answer: Of(host)!.Get(StatusReads.HaproxyCheck)))
-            .Where(pair => pair.Answer.ExitCode != 0).ToList();
+            .Where(pair => pair.Answer.ExitCode != 0)
+            .ToList();
         return wrong.Count == 0
-            ? Item("haproxy configuration", _topology.Proxies, $"valid on {_topology.Proxies.Count(host => Of(host) is not null)} of {_topology.Proxies.Length}, by haproxy -c")
-            : new StatusItem("haproxy configuration", StatusVerdict.NotOk, string.Join("; ", wrong.Select(pair => $"{pair.Name}: {LastLine(pair.Answer.Output)}")))
+            ? Item(
+                "haproxy configuration",
+                _topology.Proxies,
+                $"valid on {_topology.Proxies.Count(host => Of(host) is not null)} of {_topology.Proxies.Length}, by haproxy -c"
+            )
+            : new StatusItem(
+                "haproxy configuration",
+                StatusVerdict.NotOk,
+                string.Join("; ", wrong.Select(pair => $"{pair.Name}: {LastLine(pair.Answer.Output)}"))
+            )
             {
                 Places = [.. wrong.Select(pair => new StatusPlace(StatusReads.Haproxy, pair.Name))],
             };
@@ -128,24 +166,42 @@ internal sealed partial class StatusJudgement
         {
             var answer = Of(proxy)!.Get(_reads.HaproxyTable);
             var rows = answer.Status == 200 ? CommaTable.Read(answer.Body) : [];
-            var up = rows.Where(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPrimaryBackend
-                && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
-                && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true).Select(row => row["svname"]).ToList();
-            var poolers = rows.Where(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPooledBackend
-                && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")).ToList();
+            var up = rows.Where(row =>
+                    row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPrimaryBackend
+                    && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
+                    && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true
+                )
+                .Select(row => row["svname"])
+                .ToList();
+            var poolers = rows.Where(row =>
+                    row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyPooledBackend
+                    && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
+                )
+                .ToList();
             var poolersUp = poolers.Count(row => row["status"].StartsWith("UP", StringComparison.Ordinal));
-            var reads = rows.Count(row => row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyReadBackend
+            var reads = rows.Count(row =>
+                row.GetValueOrDefault("pxname") == PostgresTopology.HaproxyReadBackend
                 && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
-                && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true);
+                && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true
+            );
             // A cluster of one member has no replica to read from.
-            if (up.Count != 1 || up[0] != Leader || poolers.Count == 0 || poolersUp != poolers.Count || (_topology.Haproxy.ReadPort is not null && reads == 0 && _topology.Members.Length > 1))
+            if (
+                up.Count != 1
+                || up[0] != Leader
+                || poolers.Count == 0
+                || poolersUp != poolers.Count
+                || (_topology.Haproxy.ReadPort is not null && reads == 0 && _topology.Members.Length > 1)
+            )
             {
                 wrong.Add(new StatusPlace(StatusReads.Haproxy, proxy.Name));
             }
 
-            said.Add(answer.Status != 200
-                ? $"{proxy.Name}: its statistics page does not answer on port {_topology.Haproxy.StatsPort}"
-                : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer {poolersUp}/{poolers.Count}{(_topology.Haproxy.ReadPort is null ? "" : $", reads from {reads}")}");
+            said.Add(
+                answer.Status != 200
+                    ? $"{proxy.Name}: its statistics page does not answer on port {_topology.Haproxy.StatsPort}"
+                    : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer "
+                        + $"{poolersUp}/{poolers.Count}{(_topology.Haproxy.ReadPort is null ? "" : $", reads from {reads}")}"
+            );
         }
 
         return wrong.Count == 0
@@ -169,17 +225,26 @@ internal sealed partial class StatusJudgement
             }
 
             var settings = CommaTable.Read(config.Output).ToDictionary(row => row["key"], row => row["value"], StringComparer.Ordinal);
-            var differs = Wanted().Where(pair => settings.GetValueOrDefault(pair.Key) != pair.Value)
-                .Select(pair => $"{pair.Key} is {settings.GetValueOrDefault(pair.Key, "missing")} and not {pair.Value}").ToList();
-            var application = CommaTable.Read(pools.Output).Where(row => row.GetValueOrDefault("database") == _topology.ApplicationDatabase.Name).ToList();
+            var differs = Wanted()
+                .Where(pair => settings.GetValueOrDefault(pair.Key) != pair.Value)
+                .Select(pair => $"{pair.Key} is {settings.GetValueOrDefault(pair.Key, "missing")} and not {pair.Value}")
+                .ToList();
+            var application = CommaTable
+                .Read(pools.Output)
+                .Where(row => row.GetValueOrDefault("database") == _topology.ApplicationDatabase.Name)
+                .ToList();
             if (differs.Count > 0)
             {
                 wrong.Add(new StatusPlace(StatusReads.PgBouncer, proxy.Name));
             }
 
-            said.Add(differs.Count > 0
-                ? $"{proxy.Name}: {string.Join(", ", differs)}"
-                : $"{proxy.Name}: {settings["pool_mode"]}, {Sum(application, "cl_active")} clients on {Sum(application, "sv_active") + Sum(application, "sv_idle") + Sum(application, "sv_used")} servers, {Sum(application, "cl_waiting")} waiting");
+            said.Add(
+                differs.Count > 0
+                    ? $"{proxy.Name}: {string.Join(", ", differs)}"
+                    : $"{proxy.Name}: {settings["pool_mode"]}, {Sum(application, "cl_active")} clients on "
+                        + $"{Sum(application, "sv_active") + Sum(application, "sv_idle") + Sum(application, "sv_used")} "
+                        + $"servers, {Sum(application, "cl_waiting")} waiting"
+            );
         }
 
         return wrong.Count == 0
@@ -204,20 +269,45 @@ internal sealed partial class StatusJudgement
     {
         var asked = _topology.Proxies.Where(host => Of(host) is not null).ToList();
         // A host is named once, with the ports and who asked.
-        var wrong = asked.SelectMany(from => _reads.Listeners
-            .Select(listener => (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port))))
-            .Where(seen => seen.State != PortState.Answered)).ToList();
+        var wrong = asked
+            .SelectMany(from =>
+                _reads
+                    .Listeners.Select(listener =>
+                        (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port)))
+                    )
+                    .Where(seen => seen.State != PortState.Answered)
+            )
+            .ToList();
         return wrong.Count == 0
             ? Item("listeners", _topology.Proxies, $"{_reads.Listeners.Count()} ports answer the proxies")
-            : new StatusItem("listeners", StatusVerdict.NotOk, string.Join("; ", wrong.GroupBy(seen => (seen.listener.Host.Name, seen.State)).Select(group =>
-                $"{group.Key.Name}: {string.Join(", ", group.Select(seen => $"{seen.listener.What} {seen.listener.Host.Address}:{seen.listener.Port}").Distinct())} "
-                + $"{(group.Key.State == PortState.Refused ? "refuses" : "is silent to")} {string.Join(" and ", group.Select(seen => seen.from.Name).Distinct())}")))
+            : new StatusItem(
+                "listeners",
+                StatusVerdict.NotOk,
+                string.Join(
+                    "; ",
+                    wrong
+                        .GroupBy(seen => (seen.listener.Host.Name, seen.State))
+                        .Select(group =>
+                            $"{group.Key.Name}: "
+                            + $"{string.Join(", ", group.Select(seen => $"{seen.listener.What} {seen.listener.Host.Address}:{seen.listener.Port}").Distinct())} "
+                            + $""
+                            + $"{(group.Key.State == PortState.Refused ? "refuses" : "is silent to")} "
+                            + $"{string.Join(" and ", group.Select(seen => seen.from.Name).Distinct())}"
+                        )
+                )
+            )
             {
-                Places = [.. wrong.Select(seen => new StatusPlace(
-                    _topology.Members.Contains(seen.listener.Host) ? StatusReads.Patroni
-                    : seen.listener.Port == _topology.PgBouncer.Port ? StatusReads.PgBouncer
-                    : StatusReads.Haproxy,
-                    seen.listener.Host.Name)).Distinct()],
+                Places =
+                [
+                    .. wrong
+                        .Select(seen => new StatusPlace(
+                            _topology.Members.Contains(seen.listener.Host) ? StatusReads.Patroni
+                                : seen.listener.Port == _topology.PgBouncer.Port ? StatusReads.PgBouncer
+                                : StatusReads.Haproxy,
+                            seen.listener.Host.Name
+                        ))
+                        .Distinct(),
+                ],
             };
     }
 
@@ -229,57 +319,96 @@ internal sealed partial class StatusJudgement
             return new StatusItem(name, StatusVerdict.NotOk, "there is no leader to ask");
         }
 
-        var installed = JsonAnswer.Rows(Of(leader)!.Get(_reads.Extensions(extension.Database)).Json)?
-            .FirstOrDefault(row => row.Text("name") == extension.Name).Text("version");
-        var available = _topology.Members.Where(host => Of(host) is not null).ToDictionary(
-            host => host.Name,
-            host => JsonAnswer.Rows(Of(host)!.Get(_reads.Available).Json)?.FirstOrDefault(row => row.Text("name") == extension.Name).Text("version") ?? "missing");
-        var same = installed is not null && (extension.Version is null || extension.Version == installed) && available.Values.All(version => version == installed);
-        var text = $"{installed ?? "not installed"} in {extension.Database}; on the members {string.Join(", ", available.Select(pair => $"{pair.Key} {pair.Value}"))}";
+        var installed = JsonAnswer
+            .Rows(Of(leader)!.Get(_reads.Extensions(extension.Database)).Json)
+            ?.FirstOrDefault(row => row.Text("name") == extension.Name)
+            .Text("version");
+        var available = _topology
+            .Members.Where(host => Of(host) is not null)
+            .ToDictionary(
+                host => host.Name,
+                host =>
+                    JsonAnswer
+                        .Rows(Of(host)!.Get(_reads.Available).Json)
+                        ?.FirstOrDefault(row => row.Text("name") == extension.Name)
+                        .Text("version")
+                    ?? "missing"
+            );
+        var same =
+            installed is not null
+            && (extension.Version is null || extension.Version == installed)
+            && available.Values.All(version => version == installed);
+        var text =
+            $"{installed ?? "not installed"} in {extension.Database}; on the members "
+            + $"{string.Join(", ", available.Select(pair => $"{pair.Key} {pair.Value}"))}";
         return same ? Item(name, _topology.Members, text) : new StatusItem(name, StatusVerdict.NotOk, text);
     }
 
     private StatusItem VectorOnReplica(PostgresExtension vector)
     {
-        var said = _topology.Members.Where(host => Of(host) is not null && host.Name != Leader).Select(host =>
-        {
-            var answer = Of(host)!.Get(_reads.Vector(vector.Database));
-            var row = JsonAnswer.Rows(answer.Json) is [var first, ..] ? first : default(System.Text.Json.JsonElement?);
-            var distance = row?.At("distance") is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : (double?)null;
-            return (Good: distance is not null && row?.Truth("in_recovery") == true,
-                Text: $"{host.Name}: {(distance is { } value ? "distance " + value.ToString("0.###", CultureInfo.InvariantCulture) : answer.Error.Length > 0 ? answer.Error.Split('\n')[0] : "no answer")}");
-        }).ToList();
+        var said = _topology
+            .Members.Where(host => Of(host) is not null && host.Name != Leader)
+            .Select(host =>
+            {
+                var answer = Of(host)!.Get(_reads.Vector(vector.Database));
+                var row = JsonAnswer.Rows(answer.Json) is [var first, ..] ? first : default(System.Text.Json.JsonElement?);
+                var distance = row?.At("distance") is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : (double?)null;
+                return (
+                    Good: distance is not null && row?.Truth("in_recovery") == true,
+                    Text: $"{host.Name}: "
+                        + $"{(distance is { } value ? "distance " + value.ToString("0.###", CultureInfo.InvariantCulture) : answer.Error.Length > 0 ? answer.Error.Split('\n')[0] : "no answer")}"
+                );
+            })
+            .ToList();
         var text = said.Count == 0 ? "there is no replica" : string.Join("; ", said.Select(one => one.Text));
-        return said.Count > 0 && said.All(one => one.Good) ? Item("vector query on replicas", _topology.Members, text) : new StatusItem("vector query on replicas", StatusVerdict.NotOk, text);
+        return said.Count > 0 && said.All(one => one.Good)
+            ? Item("vector query on replicas", _topology.Members, text)
+            : new StatusItem("vector query on replicas", StatusVerdict.NotOk, text);
     }
 
-    // The server at the other end must lead, and must see a proxy: a client that it sees as the load balancer came past the proxies (a member is among the balancer's targets).
+    // The server at the other end must lead, and must see a proxy: a client that it sees as the load balancer came past the proxies (a
+    // member is among the balancer's targets).
     private StatusItem Door(string name, IReadOnlyList<DoorAnswer> doors)
     {
         var unmeasured = doors.Where(door => !door.Measured).Select(door => $"{door.From}: {door.Trouble}").ToList();
-        var wrong = doors.Where(door => door.Measured).Select(door => DoorTrouble(door) is { } trouble ? $"from {door.From}: {trouble}" : null).OfType<string>().ToList();
+        var wrong = doors
+            .Where(door => door.Measured)
+            .Select(door => DoorTrouble(door) is { } trouble ? $"from {door.From}: {trouble}" : null)
+            .OfType<string>()
+            .ToList();
 
         // What comes through the load balancer may go through any of them.
         ImmutableArray<StatusPlace> places =
         [
-            .. doors.Where(door => !door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal) && (!door.Measured || DoorTrouble(door) is not null))
-                .Select(door => new StatusPlace(door.Way.StartsWith("HAProxy", StringComparison.Ordinal) ? StatusReads.Haproxy : StatusReads.PgBouncer, door.From)),
+            .. doors
+                .Where(door =>
+                    !door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal)
+                    && (!door.Measured || DoorTrouble(door) is not null)
+                )
+                .Select(door => new StatusPlace(
+                    door.Way.StartsWith("HAProxy", StringComparison.Ordinal) ? StatusReads.Haproxy : StatusReads.PgBouncer,
+                    door.From
+                )),
         ];
-        var servers = string.Join(" and ", doors.Select(door => door.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct());
+        var servers = string.Join(
+            " and ",
+            doors.Select(door => door.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct()
+        );
         return wrong.Count > 0 ? new StatusItem(name, StatusVerdict.NotOk, string.Join("; ", wrong)) { Places = places }
             : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured)) { Places = places }
             : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {doors.Count} of {doors.Count} proxies");
     }
 
-    private string? DoorTrouble(DoorAnswer door) => door.Answer switch
-    {
-        null => door.Trouble,
-        { InRecovery: true } answer => $"it leads to the replica {NameOf(answer.Server)}",
-        { IsReadOnly: true } answer => $"{NameOf(answer.Server)} lets the application read only: default_transaction_read_only is on",
-        var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) =>
-            $"{NameOf(answer.Server)} sees {answer.Client}, which is no proxy: is a member a target of the load balancer?",
-        _ => null,
-    };
+    private string? DoorTrouble(DoorAnswer door) =>
+        door.Answer switch
+        {
+            null => door.Trouble,
+            { InRecovery: true } answer => $"it leads to the replica {NameOf(answer.Server)}",
+            { IsReadOnly: true } answer => $"{NameOf(answer.Server)} lets the application read only: default_transaction_read_only is on",
+            var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) =>
+                $"{NameOf(answer.Server)} sees {answer.Client}, which is no proxy: is a member a target of the load balancer?",
+            _ => null,
+        };
 
     private string NameOf(string address) => _topology.Members.FirstOrDefault(member => member.Address == address)?.Name ?? address;
 
@@ -287,8 +416,13 @@ internal sealed partial class StatusJudgement
     private StatusItem Item(string name, IEnumerable<Host> hosts, string measured)
     {
         var unread = hosts.Where(host => Of(host) is null).Select(host => host.Name).ToList();
-        return unread.Count == 0 ? new StatusItem(name, StatusVerdict.Ok, measured)
-            : new StatusItem(name, StatusVerdict.Unknown, $"{measured}{(measured.Length > 0 ? "; " : "")}not read: {string.Join(", ", unread)}");
+        return unread.Count == 0
+            ? new StatusItem(name, StatusVerdict.Ok, measured)
+            : new StatusItem(
+                name,
+                StatusVerdict.Unknown,
+                $"{measured}{(measured.Length > 0 ? "; " : "")}not read: {string.Join(", ", unread)}"
+            );
     }
 
     private static long Sum(IEnumerable<IReadOnlyDictionary<string, string>> rows, string column) =>
@@ -296,5 +430,6 @@ internal sealed partial class StatusJudgement
 
     private static string Plain(long value) => value.ToString(CultureInfo.InvariantCulture);
 
-    private static string LastLine(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) is [.., var last] ? last : "no answer";
+    private static string LastLine(string text) =>
+        text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) is [.., var last] ? last : "no answer";
 }

@@ -23,47 +23,73 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     public PoolerRead Pools => new(PgBouncer, PostgresTopology.PgBouncerSocketDirectory, topology.PgBouncer.Port, PoolerTable.Pools);
 
-    public PoolerRead PoolerConfig => new(PgBouncer, PostgresTopology.PgBouncerSocketDirectory, topology.PgBouncer.Port, PoolerTable.Config);
+    public PoolerRead PoolerConfig =>
+        new(PgBouncer, PostgresTopology.PgBouncerSocketDirectory, topology.PgBouncer.Port, PoolerTable.Config);
 
-    /// <summary>How far each replica has replayed what the leader has written, and which of them a commit waits for; on a replica no rows.</summary>
-    public SqlRead Replication => Sql(
-        "postgres",
-        """
-        SELECT application_name AS name, state, sync_state,
-               CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint END AS lag
-        FROM pg_stat_replication WHERE application_name <> 'pg_basebackup'
-        """);
+    /// <summary>How far each replica has replayed what the leader has written, and which of them a commit waits for; on a replica no
+    /// rows.</summary>
+    public SqlRead Replication =>
+        Sql(
+            "postgres",
+            """
+            SELECT application_name AS name, state, sync_state,
+                   CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint END AS lag
+            FROM pg_stat_replication WHERE application_name <> 'pg_basebackup'
+            """
+        );
 
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
 
     /// <summary>The dynamic configuration on the members, judged as a plan judges it: what is declared, and what is there.</summary>
-    public (ImmutableSortedDictionary<string, AttributeValue> Declared, Observation Found) Configuration(IReadOnlyDictionary<string, Snapshot> members) =>
-        (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
+    public (ImmutableSortedDictionary<string, AttributeValue> Declared, Observation Found) Configuration(
+        IReadOnlyDictionary<string, Snapshot> members
+    ) => (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
 
     /// <summary>A distance between two vectors, computed where it is asked.</summary>
-    public SqlRead Vector(string database) => Sql(database, "SELECT pg_is_in_recovery() AS in_recovery, ('[1,2,3]'::vector <-> '[3,2,1]'::vector)::float8 AS distance");
+    public SqlRead Vector(string database) =>
+        Sql(database, "SELECT pg_is_in_recovery() AS in_recovery, ('[1,2,3]'::vector <-> '[3,2,1]'::vector)::float8 AS distance");
 
     public PostgresExtension? VectorExtension => topology.Extensions.FirstOrDefault(extension => extension.Name == "vector");
 
     /// <summary>The ports that must answer, as seen from a proxy: the members' and the proxies' own.</summary>
     public IEnumerable<(Host Host, int Port, string What)> Listeners =>
-    [
-        .. topology.Members.SelectMany(host => new[] { (host, topology.Ports.Postgres, "PostgreSQL"), (host, topology.Ports.Rest, "Patroni"), (host, topology.Ports.Raft, "RAFT") }),
-        .. topology.Proxies.SelectMany(host => new[]
-        {
-            (host, topology.Haproxy.Port, "HAProxy"), (host, topology.Haproxy.PooledPort, "HAProxy, pooled"), (host, topology.Haproxy.StatsPort, "HAProxy statistics"), (host, topology.PgBouncer.Port, "PgBouncer"),
-        }),
-        .. topology.Haproxy.ReadPort is { } reads ? topology.Proxies.Select(host => (host, reads, "HAProxy, reads")) : [],
-    ];
+        [
+            .. topology.Members.SelectMany(host =>
+                new[]
+                {
+                    (host, topology.Ports.Postgres, "PostgreSQL"),
+                    (host, topology.Ports.Rest, "Patroni"),
+                    (host, topology.Ports.Raft, "RAFT"),
+                }
+            ),
+            .. topology.Proxies.SelectMany(host =>
+                new[]
+                {
+                    (host, topology.Haproxy.Port, "HAProxy"),
+                    (host, topology.Haproxy.PooledPort, "HAProxy, pooled"),
+                    (host, topology.Haproxy.StatsPort, "HAProxy statistics"),
+                    (host, topology.PgBouncer.Port, "PgBouncer"),
+                }
+            ),
+            .. topology.Haproxy.ReadPort is { } reads ? topology.Proxies.Select(host => (host, reads, "HAProxy, reads")) : [],
+        ];
 
     public IReadOnlyCollection<Read> For(Host host)
     {
         var reads = new HashSet<Read>();
         if (topology.Members.Contains(host))
         {
-            reads.UnionWith([new UnitRead(Patroni + ".service"), new ContainerRead(Patroni), Raft, Replication, Available, .. PatroniHealth.Reads(topology.Ports.Rest), .. s_configuration.Reads(configuration)]);
+            reads.UnionWith([
+                new UnitRead(Patroni + ".service"),
+                new ContainerRead(Patroni),
+                Raft,
+                Replication,
+                Available,
+                .. PatroniHealth.Reads(topology.Ports.Rest),
+                .. s_configuration.Reads(configuration),
+            ]);
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));
             if (VectorExtension is { } vector)
             {
@@ -73,9 +99,15 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
         if (topology.Proxies.Contains(host))
         {
-            reads.UnionWith(
-            [
-                new UnitRead(Haproxy + ".service"), new UnitRead(PgBouncer + ".service"), new ContainerRead(Haproxy), new ContainerRead(PgBouncer), HaproxyTable, HaproxyCheck, Pools, PoolerConfig,
+            reads.UnionWith([
+                new UnitRead(Haproxy + ".service"),
+                new UnitRead(PgBouncer + ".service"),
+                new ContainerRead(Haproxy),
+                new ContainerRead(PgBouncer),
+                HaproxyTable,
+                HaproxyCheck,
+                Pools,
+                PoolerConfig,
             ]);
             reads.UnionWith(Listeners.Select(listener => new PortRead(listener.Host.Address, listener.Port)));
         }

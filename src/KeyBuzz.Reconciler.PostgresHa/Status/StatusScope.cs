@@ -20,18 +20,21 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
         return new ClusterStatus(items, status.Conclusion with { Causes = first is null ? [] : [$"{first.Name}: {first.Measured}"] });
     }
 
-    private bool IsConcerned(StatusItem item) => item.Topic switch
-    {
-        StatusTopic.Hosts => item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => address.Host == place.Host)),
-        StatusTopic.Services => item.Places.IsEmpty
-            ? _touched.Any(Runs)
-            : item.Places.Any(place => _touched.Any(address => Runs(address) && IsOf(address, place))),
-        StatusTopic.Members => _touched.Any(address => address.Host == topology.Scope || IsMember(address)),
-        StatusTopic.Configuration => _touched.Any(address => address.Type == "patroni_config"),
-        StatusTopic.Extensions => _touched.Any(address => address.Type is "extension" or "database" || (IsMember(address) && Runs(address))),
-        _ => _touched.Any(address => IsProxy(address) && IsAbout(address, item.Topic))
-            && (item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => IsOf(address, place)))),
-    };
+    private bool IsConcerned(StatusItem item) =>
+        item.Topic switch
+        {
+            StatusTopic.Hosts => item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => address.Host == place.Host)),
+            StatusTopic.Services => item.Places.IsEmpty
+                ? _touched.Any(Runs)
+                : item.Places.Any(place => _touched.Any(address => Runs(address) && IsOf(address, place))),
+            StatusTopic.Members => _touched.Any(address => address.Host == topology.Scope || IsMember(address)),
+            StatusTopic.Configuration => _touched.Any(address => address.Type == "patroni_config"),
+            StatusTopic.Extensions => _touched.Any(address =>
+                address.Type is "extension" or "database" || (IsMember(address) && Runs(address))
+            ),
+            _ => _touched.Any(address => IsProxy(address) && IsAbout(address, item.Topic))
+                && (item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => IsOf(address, place)))),
+        };
 
     private bool IsMember(Address address) => topology.Members.Any(host => host.Name == address.Host);
 
@@ -41,12 +44,13 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
 
     private static bool IsOf(Address address, StatusPlace place) => address.Host == place.Host && ServiceOf(address) == place.Service;
 
-    private static bool IsAbout(Address address, StatusTopic topic) => ServiceOf(address) switch
-    {
-        PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.Doors,
-        PostgresTopology.PgBouncerContainer => topic is StatusTopic.Pooler or StatusTopic.Doors,
-        _ => false,
-    };
+    private static bool IsAbout(Address address, StatusTopic topic) =>
+        ServiceOf(address) switch
+        {
+            PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.Doors,
+            PostgresTopology.PgBouncerContainer => topic is StatusTopic.Pooler or StatusTopic.Doors,
+            _ => false,
+        };
 
     // The blueprint names what a service consists of after it: config_file.pgbouncer-users, directory.haproxy.
     private static string ServiceOf(Address address) =>

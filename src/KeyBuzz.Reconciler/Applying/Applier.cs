@@ -36,24 +36,38 @@ public sealed class Applier
         _perHost = perHost;
     }
 
-    /// <summary>Applies the plan. A plan without changes opens no writer. What was approved is done, or is in the result with the reason; where something was to be
+    /// <summary>Applies the plan. A plan without changes opens no writer. What was approved is done, or is in the result with the reason;
+    /// where something was to be
     /// removed and cannot be any more, nothing is begun: throws <see cref="DiagnosticException"/>.</summary>
     /// <param name="plan">The plan the operator saw.</param>
     /// <param name="replan">Surveys and plans again, now that the locks are held.</param>
-    /// <param name="accept">Shown the plan that is carried out; throws when the operator does not accept that it differs from the one shown.</param>
+    /// <param name="accept">Shown the plan that is carried out; throws when the operator does not accept that it differs from the one
+    /// shown.</param>
     /// <param name="holder">Who applies.</param>
     /// <param name="progress">Told what happens.</param>
     /// <param name="stop">Once cancelled, what runs is finished and nothing more is begun.</param>
     /// <param name="abort">Once cancelled, what runs is ended too.</param>
     public async Task<ApplyResult> ApplyAsync(
-        Plan plan, Func<CancellationToken, Task<Plan>> replan, Action<Plan> accept, LockHolder holder, IApplyProgress progress, CancellationToken stop, CancellationToken abort)
+        Plan plan,
+        Func<CancellationToken, Task<Plan>> replan,
+        Action<Plan> accept,
+        LockHolder holder,
+        IApplyProgress progress,
+        CancellationToken stop,
+        CancellationToken abort
+    )
     {
         if (!plan.Effective.Any())
         {
             return new ApplyResult([], [], []);
         }
 
-        var hosts = plan.Effective.SelectMany(Locks).Distinct().Where(_fleet.Connections.ContainsKey).Order(StringComparer.Ordinal).ToList();
+        var hosts = plan
+            .Effective.SelectMany(Locks)
+            .Distinct()
+            .Where(_fleet.Connections.ContainsKey)
+            .Order(StringComparer.Ordinal)
+            .ToList();
 
         var writers = new Dictionary<string, IHostWriter>(StringComparer.Ordinal);
         try
@@ -68,20 +82,34 @@ public sealed class Applier
             var dropped = DroppedChanges.Between(plan, current, address => PlacesOf(address));
             RefuseDroppedRemovals(current, dropped);
             accept(current);
-            var unlocked = current.Effective.Where(change => Locks(change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host))).Select(change => change.Address.ToString()).ToList();
+            var unlocked = current
+                .Effective.Where(change => Locks(change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host)))
+                .Select(change => change.Address.ToString())
+                .ToList();
             if (unlocked.Count > 0)
             {
-                throw new DiagnosticException(Diagnostic.Error(
-                    "a host that had nothing to do changed since the plan was shown; nothing was applied",
-                    detail: "different now: " + string.Join(", ", unlocked),
-                    remedy: "look at the plan again and apply that"));
+                throw new DiagnosticException(
+                    Diagnostic.Error(
+                        "a host that had nothing to do changed since the plan was shown; nothing was applied",
+                        detail: "different now: " + string.Join(", ", unlocked),
+                        remedy: "look at the plan again and apply that"
+                    )
+                );
             }
 
             using var walk = new Walk(this, writers, progress, stop, abort);
             var result = await walk.RunAsync(current, dropped).ConfigureAwait(false);
             // Who has left a group keeps no copy of the group's records: it would grow old.
-            foreach (var (group, host) in result.Done.Where(change => change is { Action: ResourceAction.Delete, Disrupts: not null } && _cluster.Groups.Any(known => known.Name == change.Disrupts))
-                .Select(change => (change.Disrupts!, change.Address.Host)).Distinct().Where(pair => !_cluster.HostsOf(pair.Item1).Contains(pair.Host) && writers.ContainsKey(pair.Host)))
+            foreach (
+                var (group, host) in result
+                    .Done.Where(change =>
+                        change is { Action: ResourceAction.Delete, Disrupts: not null }
+                        && _cluster.Groups.Any(known => known.Name == change.Disrupts)
+                    )
+                    .Select(change => (change.Disrupts!, change.Address.Host))
+                    .Distinct()
+                    .Where(pair => !_cluster.HostsOf(pair.Item1).Contains(pair.Host) && writers.ContainsKey(pair.Host))
+            )
             {
                 await writers[host].RunAsync(RecordScript.RemoveOfGroup(group, _cluster.Name), abort).ConfigureAwait(false);
             }
@@ -102,14 +130,14 @@ public sealed class Applier
     {
         if (dropped.FirstOrDefault(one => one.Change.Action is ResourceAction.Delete or ResourceAction.Forget) is { } first)
         {
-            throw new DiagnosticException(
-            [
+            throw new DiagnosticException([
                 Diagnostic.Error(
                     $"nothing was changed: {first.Change.Address} was to be removed and cannot be any more",
                     detail: first.Reason,
                     remedy: "look at the plan again",
                     host: first.Change.Address.Host,
-                    address: first.Change.Address.ToString()),
+                    address: first.Change.Address.ToString()
+                ),
                 .. current.Errors,
             ]);
         }
@@ -131,17 +159,30 @@ public sealed class Applier
         return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers);
     }
 
-    private sealed class Walk(Applier applier, Dictionary<string, IHostWriter> writers, IApplyProgress progress, CancellationToken stop, CancellationToken abort) : IDisposable
+    private sealed class Walk(
+        Applier applier,
+        Dictionary<string, IHostWriter> writers,
+        IApplyProgress progress,
+        CancellationToken stop,
+        CancellationToken abort
+    ) : IDisposable
     {
         private readonly Lock _gate = new();
         private readonly List<PlannedChange> _done = [];
         private readonly List<(PlannedChange Change, string Reason)> _failed = [];
         private readonly List<(PlannedChange Change, string Reason)> _notTried = [];
         private readonly Dictionary<Address, string> _refused = [];
-        private readonly Dictionary<string, SemaphoreSlim> _slots = writers.Keys.ToDictionary(host => host, _ => new SemaphoreSlim(applier._perHost), StringComparer.Ordinal);
+        private readonly Dictionary<string, SemaphoreSlim> _slots = writers.Keys.ToDictionary(
+            host => host,
+            _ => new SemaphoreSlim(applier._perHost),
+            StringComparer.Ordinal
+        );
         private readonly SemaphoreSlim _all = new(applier._parallelism);
+
         // What became of each roll-out, by the resource that stands for its group.
-        private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(
+            TaskCreationOptions.RunContinuationsAsynchronously
+        );
 
         // Each change waits for the changes before it, which come earlier in the plan.
         public async Task<ApplyResult> RunAsync(Plan plan, ImmutableArray<DroppedChange> dropped)
@@ -165,41 +206,71 @@ public sealed class Applier
                 tasks[change.Address] = Task.Run(() => StepAsync(change, before, rollout), CancellationToken.None);
             }
 
-            var ends = rollouts.ToDictionary(pair => pair.Key, _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously));
-            _rollouts.SetResult(rollouts.ToImmutableDictionary(pair => pair.Value.Group, pair => (pair.Value.GatesAfterLast, ends[pair.Key].Task)));
-            var gates = await Task.WhenAll(rollouts.Select(async pair =>
-            {
-                var before = Before(plan, pair.Key).ToList();
-                var behind = rollouts.Where(other => other.Key != pair.Key && before.Contains(other.Value.Group)).Select(other => ends[other.Key].Task).ToList();
-                string? trouble = "interrupted";
-                try
-                {
-                    trouble = await pair.Value.RunAsync(
-                        async host => (await Task.WhenAll(plan.Changes.Where(change => change.Disrupts == pair.Key && change.Address.Host == host).Select(change => tasks[change.Address])).ConfigureAwait(false))
-                            .FirstOrDefault(reason => reason is not null),
-                        stop,
-                        Task.WhenAll([.. before.Select(address => tasks[address]), .. behind]),
-                        () => behind.Where(end => end.IsCompletedSuccessfully).Select(end => end.Result).FirstOrDefault(reason => reason is not null)).ConfigureAwait(false);
-                }
-                finally
-                {
-                    ends[pair.Key].SetResult(trouble);
-                }
+            var ends = rollouts.ToDictionary(
+                pair => pair.Key,
+                _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously)
+            );
+            _rollouts.SetResult(
+                rollouts.ToImmutableDictionary(pair => pair.Value.Group, pair => (pair.Value.GatesAfterLast, ends[pair.Key].Task))
+            );
+            var gates = await Task.WhenAll(
+                    rollouts.Select(async pair =>
+                    {
+                        var before = Before(plan, pair.Key).ToList();
+                        var behind = rollouts
+                            .Where(other => other.Key != pair.Key && before.Contains(other.Value.Group))
+                            .Select(other => ends[other.Key].Task)
+                            .ToList();
+                        string? trouble = "interrupted";
+                        try
+                        {
+                            trouble = await pair
+                                .Value.RunAsync(
+                                    async host =>
+                                        (
+                                            await Task.WhenAll(
+                                                    plan.Changes.Where(change => change.Disrupts == pair.Key && change.Address.Host == host)
+                                                        .Select(change => tasks[change.Address])
+                                                )
+                                                .ConfigureAwait(false)
+                                        ).FirstOrDefault(reason => reason is not null),
+                                    stop,
+                                    Task.WhenAll([.. before.Select(address => tasks[address]), .. behind]),
+                                    () =>
+                                        behind
+                                            .Where(end => end.IsCompletedSuccessfully)
+                                            .Select(end => end.Result)
+                                            .FirstOrDefault(reason => reason is not null)
+                                )
+                                .ConfigureAwait(false);
+                        }
+                        finally
+                        {
+                            ends[pair.Key].SetResult(trouble);
+                        }
 
-                return (group: pair.Key, trouble);
-            })).ConfigureAwait(false);
+                        return (group: pair.Key, trouble);
+                    })
+                )
+                .ConfigureAwait(false);
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
             return new ApplyResult(_done, _failed, _notTried)
             {
                 Errors = [.. plan.Errors],
-                StoppedRollouts = gates.Where(gate => gate.trouble is not null).ToImmutableSortedDictionary(gate => gate.group, gate => gate.trouble!, StringComparer.Ordinal),
+                StoppedRollouts = gates
+                    .Where(gate => gate.trouble is not null)
+                    .ToImmutableSortedDictionary(gate => gate.group, gate => gate.trouble!, StringComparer.Ordinal),
             };
         }
 
         // What a group may need before any gate of it opens; a gate of this very run among them.
         private async Task AheadAsync(PlannedChange change)
         {
-            if (change.Action != ResourceAction.Update || stop.IsCancellationRequested || applier._providers.Get(change.Address.Type) is not IChangesAhead provider)
+            if (
+                change.Action != ResourceAction.Update
+                || stop.IsCancellationRequested
+                || applier._providers.Get(change.Address.Type) is not IChangesAhead provider
+            )
             {
                 return;
             }
@@ -213,7 +284,9 @@ public sealed class Applier
                     return;
                 }
 
-                await provider.ChangeAheadAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort).ConfigureAwait(false);
+                await provider
+                    .ChangeAheadAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort)
+                    .ConfigureAwait(false);
             }
             catch (ChangeFailedException exception)
             {
@@ -230,25 +303,39 @@ public sealed class Applier
             var rollouts = new Dictionary<string, Rollout>(StringComparer.Ordinal);
             foreach (var disrupting in plan.Changes.Where(change => change.Disrupts is not null).GroupBy(change => change.Disrupts!))
             {
-                var standing = applier._cluster.Resources.Concat(plan.Changes.Select(change => change.Resource))
-                    .FirstOrDefault(resource => resource.Address.Host == disrupting.Key && applier._providers.Get(resource.Address.Type) is IRollout);
+                var standing = applier
+                    ._cluster.Resources.Concat(plan.Changes.Select(change => change.Resource))
+                    .FirstOrDefault(resource =>
+                        resource.Address.Host == disrupting.Key && applier._providers.Get(resource.Address.Type) is IRollout
+                    );
                 if (standing is not null)
                 {
-                    // Where the group itself is still to be brought about, that change waits for its health; one that is only recorded does not.
+                    // Where the group itself is still to be brought about, that change waits for its health; one that is only recorded does
+                    // not.
                     var gate = !plan.Effective.Any(change => change.Address == standing.Address && change.Action != ResourceAction.Adopt);
                     rollouts[disrupting.Key] = new Rollout(
-                        standing, (IRollout)applier._providers.Get(standing.Address.Type), applier.AccessOf(disrupting.Key, writers, disrupting.Select(change => change.Address.Host)), [.. disrupting], gate, applier._time);
+                        standing,
+                        (IRollout)applier._providers.Get(standing.Address.Type),
+                        applier.AccessOf(disrupting.Key, writers, disrupting.Select(change => change.Address.Host)),
+                        [.. disrupting],
+                        gate,
+                        applier._time
+                    );
                 }
             }
 
             return rollouts;
         }
 
-        // What the resource that stands for a group comes after, its own members left out: of two groups the one behind is rolled out before the one in front of it.
+        // What the resource that stands for a group comes after, its own members left out: of two groups the one behind is rolled out
+        // before the one in front of it.
         private IEnumerable<Address> Before(Plan plan, string group)
         {
             var own = plan.Changes.Where(change => change.Resource.Group == group).Select(change => change.Address).ToHashSet();
-            return plan.Changes.Where(change => change.Address.Host == group && applier._providers.Get(change.Address.Type) is IRollout).SelectMany(change => change.DependsOn).Where(address => !own.Contains(address));
+            return plan
+                .Changes.Where(change => change.Address.Host == group && applier._providers.Get(change.Address.Type) is IRollout)
+                .SelectMany(change => change.DependsOn)
+                .Where(address => !own.Contains(address));
         }
 
         // Answers null when dependents may go on, otherwise why they may not.
@@ -263,7 +350,12 @@ public sealed class Applier
             foreach (var (address, task) in before)
             {
                 // What is as wanted is so whatever became of that which merely comes first.
-                if (await task.ConfigureAwait(false) is not null && !(change is { Action: ResourceAction.NoOp, Deferred: false, Record: { } record } && !record.Requires.Contains(address)))
+                if (
+                    await task.ConfigureAwait(false) is not null
+                    && !(
+                        change is { Action: ResourceAction.NoOp, Deferred: false, Record: { } record } && !record.Requires.Contains(address)
+                    )
+                )
                 {
                     return NotTried(change, $"{address} was not brought about");
                 }
@@ -298,7 +390,9 @@ public sealed class Applier
 
                 try
                 {
-                    return stop.IsCancellationRequested ? NotTried(change, "interrupted") : await RunOneAsync(change, rollout).ConfigureAwait(false);
+                    return stop.IsCancellationRequested
+                        ? NotTried(change, "interrupted")
+                        : await RunOneAsync(change, rollout).ConfigureAwait(false);
                 }
                 finally
                 {
@@ -346,7 +440,9 @@ public sealed class Applier
             string? error;
             try
             {
-                error = change.Deferred ? await LookAgainAsync(change).ConfigureAwait(false) : await ChangeAsync(change).ConfigureAwait(false);
+                error = change.Deferred
+                    ? await LookAgainAsync(change).ConfigureAwait(false)
+                    : await ChangeAsync(change).ConfigureAwait(false);
                 if (error is null && rollout is not null)
                 {
                     await rollout.EndedAsync(change, abort).ConfigureAwait(false);
@@ -360,7 +456,8 @@ public sealed class Applier
             {
                 error = "interrupted";
             }
-            catch (Exception exception) when (exception is InvalidOperationException or InvalidDataException or IOException or KeyNotFoundException)
+            catch (Exception exception)
+                when (exception is InvalidOperationException or InvalidDataException or IOException or KeyNotFoundException)
             {
                 // A fault in one provider, or a local file that cannot be read, stops this change and what depends on it, not the rest.
                 error = $"it could not be carried out: {exception.Message}";
@@ -415,7 +512,9 @@ public sealed class Applier
             var observation = await applier._fleet.ObserveAsync(change.Resource, abort).ConfigureAwait(false);
             if (change.Action == ResourceAction.Delete)
             {
-                return observation is Observation.Present left && !IsRetired(change, left) ? "it is still there after it was removed" : null;
+                return observation is Observation.Present left && !IsRetired(change, left)
+                    ? "it is still there after it was removed"
+                    : null;
             }
 
             return Differences(change, observation) is { } differs ? $"the change was made, but {differs}" : null;
@@ -423,12 +522,15 @@ public sealed class Applier
 
         // What was put out of use is meant to be still there.
         private bool IsRetired(PlannedChange change, Observation.Present left) =>
-            !change.DeleteData && applier._providers.Get(change.Address.Type) is IRetiresOnRemoval retiring && retiring.Retirement(change.Resource, left) is null;
+            !change.DeleteData
+            && applier._providers.Get(change.Address.Type) is IRetiresOnRemoval retiring
+            && retiring.Retirement(change.Resource, left) is null;
 
         // Makes the change and writes its record.
         private async Task<string?> MakeAsync(PlannedChange change)
         {
-            // The record of a creation is begun before it, also where that is at another place than before: were it cut off, the half-made thing is known to be ours.
+            // The record of a creation is begun before it, also where that is at another place than before: were it cut off, the half-made
+            // thing is known to be ours.
             var cluster = applier._cluster.Name;
             var record = change.Record is null ? null : change.Record with { AppliedAt = applier._time.GetUtcNow() };
             var hosts = applier.PlacesOf(change.Address).Where(writers.ContainsKey).ToList();
@@ -438,10 +540,19 @@ public sealed class Applier
                 record = record with { Serial = applier._fleet.SerialOf(change.Address) + (change.Intent is null ? 1 : 2) };
             }
 
-            var intent = (change.Action == ResourceAction.Create || change.Former is not null) && record is not null
-                ? RecordScript.Write(record with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty }, cluster)
-                : IntentScript(change);
-            var outcome = (record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster))
+            var intent =
+                (change.Action == ResourceAction.Create || change.Former is not null) && record is not null
+                    ? RecordScript.Write(
+                        record with
+                        {
+                            Pending = true,
+                            Fingerprints = ImmutableSortedDictionary<string, string>.Empty,
+                        },
+                        cluster
+                    )
+                    : IntentScript(change);
+            var outcome =
+                (record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster))
                 + (change.MovedFrom is { } former ? RecordScript.Remove(former, cluster) : "");
             if (provider is IHostResourceProvider local)
             {
@@ -456,15 +567,18 @@ public sealed class Applier
 
             if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
             {
-                await ((IGroupResourceProvider)provider).ChangeAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort).ConfigureAwait(false);
+                await ((IGroupResourceProvider)provider)
+                    .ChangeAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort)
+                    .ConfigureAwait(false);
             }
 
             return await OnAllAsync(hosts, outcome).ConfigureAwait(false);
         }
 
-        private string IntentScript(PlannedChange change) => change.Intent is { } intent
-            ? RecordScript.Write(intent with { Serial = applier._fleet.SerialOf(change.Address) + 1 }, applier._cluster.Name)
-            : "";
+        private string IntentScript(PlannedChange change) =>
+            change.Intent is { } intent
+                ? RecordScript.Write(intent with { Serial = applier._fleet.SerialOf(change.Address) + 1 }, applier._cluster.Name)
+                : "";
 
         private Script HostScript(PlannedChange change, IHostResourceProvider provider, string intent)
         {
@@ -483,16 +597,29 @@ public sealed class Applier
             }
 
             // Local files are named as cluster.yaml names them: from its own folder.
-            return script with { Uploads = script.Uploads.ToImmutableSortedDictionary(pair => pair.Key, pair => Path.Combine(applier._cluster.Directory, pair.Value), StringComparer.Ordinal) };
+            return script with
+            {
+                Uploads = script.Uploads.ToImmutableSortedDictionary(
+                    pair => pair.Key,
+                    pair => Path.Combine(applier._cluster.Directory, pair.Value),
+                    StringComparer.Ordinal
+                ),
+            };
         }
 
-        private static ResourceChange ChangeOf(PlannedChange change, ResourceOperation operation) => new(operation, change.Resource, [.. Changed(change)])
-        {
-            DeleteData = change.DeleteData,
-            Adopt = change.Adopts || change.Cause == Cause.Adopted || change.Record is { Created: false },
-            Found = change.Differences.Where(difference => difference.Before is not null)
-                .ToImmutableSortedDictionary(difference => difference.Name, difference => difference.Before!.Value, StringComparer.Ordinal),
-        };
+        private static ResourceChange ChangeOf(PlannedChange change, ResourceOperation operation) =>
+            new(operation, change.Resource, [.. Changed(change)])
+            {
+                DeleteData = change.DeleteData,
+                Adopt = change.Adopts || change.Cause == Cause.Adopted || change.Record is { Created: false },
+                Found = change
+                    .Differences.Where(difference => difference.Before is not null)
+                    .ToImmutableSortedDictionary(
+                        difference => difference.Name,
+                        difference => difference.Before!.Value,
+                        StringComparer.Ordinal
+                    ),
+            };
 
         private async Task<string?> OnAllAsync(IEnumerable<string> hosts, string text)
         {
@@ -521,21 +648,26 @@ public sealed class Applier
             }
 
             var desired = applier._providers.Get(change.Address.Type).Desired(change.Resource);
-            var names = desired.Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value).Select(pair =>
-                pair.Value.IsText || pair.Value.Secret is not null
-                    ? pair.Key
-                    : $"{pair.Key} is {present.Attributes.GetValueOrDefault(pair.Key)?.Value ?? "nothing"} and not {pair.Value.Value}").ToList();
+            var names = desired
+                .Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
+                .Select(pair =>
+                    pair.Value.IsText || pair.Value.Secret is not null
+                        ? pair.Key
+                        : $"{pair.Key} is {present.Attributes.GetValueOrDefault(pair.Key)?.Value ?? "nothing"} and not {pair.Value.Value}"
+                )
+                .ToList();
             return names.Count == 0 ? null : "it differs: " + string.Join(", ", names);
         }
 
-        private static ResourceOperation Operation(PlannedChange change) => change.Action switch
-        {
-            ResourceAction.Create => ResourceOperation.Create,
-            ResourceAction.Update => ResourceOperation.Update,
-            ResourceAction.Replace => ResourceOperation.Replace,
-            ResourceAction.Delete => ResourceOperation.Delete,
-            _ => throw new UnreachableException(),
-        };
+        private static ResourceOperation Operation(PlannedChange change) =>
+            change.Action switch
+            {
+                ResourceAction.Create => ResourceOperation.Create,
+                ResourceAction.Update => ResourceOperation.Update,
+                ResourceAction.Replace => ResourceOperation.Replace,
+                ResourceAction.Delete => ResourceOperation.Delete,
+                _ => throw new UnreachableException(),
+            };
 
         private static IEnumerable<string> Changed(PlannedChange change) => change.Differences.Select(difference => difference.Name);
 

@@ -27,11 +27,11 @@ public static class DroppedChanges
         return
         [
             .. from change in approved.Effective
-               let reason = now.TryGetValue(change.Address, out var planned) ? ReasonOfLess(change, planned)
-                   : blocked.TryGetValue(change.Address, out var why) ? why
-                   : ReasonUnseen(current, [.. placesOf(change.Address)])
-               where reason is not null
-               select new DroppedChange(change, reason),
+            let reason = now.TryGetValue(change.Address, out var planned) ? ReasonOfLess(change, planned)
+            : blocked.TryGetValue(change.Address, out var why) ? why
+            : ReasonUnseen(current, [.. placesOf(change.Address)])
+            where reason is not null
+            select new DroppedChange(change, reason),
         ];
     }
 

@@ -5,7 +5,11 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>A group's members through the connections of this run and the writers that hold their locks.</summary>
-internal sealed class GroupAccess(ImmutableArray<Host> members, IReadOnlyDictionary<string, IHostConnection> connections, IReadOnlyDictionary<string, IHostWriter> writers) : IGroupAccess
+internal sealed class GroupAccess(
+    ImmutableArray<Host> members,
+    IReadOnlyDictionary<string, IHostConnection> connections,
+    IReadOnlyDictionary<string, IHostWriter> writers
+) : IGroupAccess
 {
     public ImmutableArray<Host> Members => members;
 
@@ -13,7 +17,9 @@ internal sealed class GroupAccess(ImmutableArray<Host> members, IReadOnlyDiction
         Connection(host).Reader.ReadAsync(reads, cancellationToken);
 
     public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) =>
-        writers.TryGetValue(host, out var writer) ? writer.RunAsync(script, cancellationToken) : throw new HostException(host, "it could not be reached");
+        writers.TryGetValue(host, out var writer)
+            ? writer.RunAsync(script, cancellationToken)
+            : throw new HostException(host, "it could not be reached");
 
     public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
         Connection(host).OpenTunnelAsync(address, port, cancellationToken);

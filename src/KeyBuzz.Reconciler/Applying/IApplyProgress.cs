@@ -24,7 +24,11 @@ public interface IApplyProgress
 /// <param name="Done">What was done.</param>
 /// <param name="Failed">What failed, and why.</param>
 /// <param name="NotTried">What was not tried, and why.</param>
-public sealed record ApplyResult(IReadOnlyList<PlannedChange> Done, IReadOnlyList<(PlannedChange Change, string Reason)> Failed, IReadOnlyList<(PlannedChange Change, string Reason)> NotTried)
+public sealed record ApplyResult(
+    IReadOnlyList<PlannedChange> Done,
+    IReadOnlyList<(PlannedChange Change, string Reason)> Failed,
+    IReadOnlyList<(PlannedChange Change, string Reason)> NotTried
+)
 {
     /// <summary>Groups whose roll-out stopped, with the reason; the last gate, after the last member, included.</summary>
     public ImmutableSortedDictionary<string, string> StoppedRollouts { get; init; } = ImmutableSortedDictionary<string, string>.Empty;

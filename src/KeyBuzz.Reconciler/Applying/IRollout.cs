@@ -3,10 +3,12 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Applying;
 
-/// <summary>Decides, from how a quorum group is now, whose turn it is to be disrupted. The provider of the resource that stands for the group implements it.</summary>
+/// <summary>Decides, from how a quorum group is now, whose turn it is to be disrupted. The provider of the resource that stands for the
+/// group implements it.</summary>
 public interface IRollout
 {
-    /// <summary>Looks at the group and says who may go on. Called again until it answers <see cref="RolloutTurn.Go"/> or <see cref="RolloutTurn.Stop"/>,
+    /// <summary>Looks at the group and says who may go on. Called again until it answers <see cref="RolloutTurn.Go"/> or
+    /// <see cref="RolloutTurn.Stop"/>,
     /// or the time that <see cref="GateTimeout"/> gives has passed.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="state">Who has still to be disrupted.</param>
@@ -14,7 +16,8 @@ public interface IRollout
     /// <param name="cancellationToken">Ends the look.</param>
     Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
 
-    /// <summary>What is to be done once a member has been taken down and does not come back, before anybody else is told. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>What is to be done once a member has been taken down and does not come back, before anybody else is told. Throws
+    /// <see cref="ChangeFailedException"/>.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="host">The member.</param>
     /// <param name="access">The members, those that leave among them.</param>
@@ -33,11 +36,13 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
     /// <summary>The members that have already left.</summary>
     public ImmutableSortedSet<string> Left => Leaving.Except(ToCome);
 
-    /// <summary>Whether changes that the group's resource comes after are still being made, such as the roll-out of the group behind it: what serves is then better left alone.
+    /// <summary>Whether changes that the group's resource comes after are still being made, such as the roll-out of the group behind it:
+    /// what serves is then better left alone.
     /// A wait meanwhile is not held against the gate's time.</summary>
     public bool Unsettled { get; init; }
 
-    /// <summary>Why the roll-out of a group that the group's resource comes after has stopped; null when it has not. What serves is then left as it is.</summary>
+    /// <summary>Why the roll-out of a group that the group's resource comes after has stopped; null when it has not. What serves is then
+    /// left as it is.</summary>
     public string? FailedBehind { get; init; }
 
     /// <summary>How long this gate has been shut by now; zero at the first look.</summary>
@@ -57,7 +62,8 @@ public abstract record RolloutTurn
     /// <param name="Reason">What is waited for.</param>
     public sealed record Wait(string Reason) : RolloutTurn
     {
-        /// <summary>How far what is waited for has come, such as the bytes of a copy. While it grows, the gate's time does not run.</summary>
+        /// <summary>How far what is waited for has come, such as the bytes of a copy. While it grows, the gate's time does not
+        /// run.</summary>
         public long Progress { get; init; }
     }
 

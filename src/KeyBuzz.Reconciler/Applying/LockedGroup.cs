@@ -4,13 +4,18 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Applying;
 
-/// <summary>The members of a group while one command other than an apply holds their locks: meanwhile no apply runs on them. The locks are released when it is disposed.</summary>
+/// <summary>The members of a group while one command other than an apply holds their locks: meanwhile no apply runs on them. The locks are
+/// released when it is disposed.</summary>
 public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
 {
     private readonly GroupAccess _access;
     private readonly Dictionary<string, IHostWriter> _writers;
 
-    private LockedGroup(ImmutableArray<Host> members, IReadOnlyDictionary<string, IHostConnection> connections, Dictionary<string, IHostWriter> writers)
+    private LockedGroup(
+        ImmutableArray<Host> members,
+        IReadOnlyDictionary<string, IHostConnection> connections,
+        Dictionary<string, IHostWriter> writers
+    )
     {
         _access = new GroupAccess(members, connections, writers);
         _writers = writers;
@@ -19,14 +24,20 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
     /// <inheritdoc />
     public ImmutableArray<Host> Members => _access.Members;
 
-    /// <summary>Takes the locks. Throws <see cref="HostLockedException"/> when an apply holds one of them, <see cref="HostException"/> when a host cannot be reached.</summary>
+    /// <summary>Takes the locks. Throws <see cref="HostLockedException"/> when an apply holds one of them, <see cref="HostException"/> when
+    /// a host cannot be reached.</summary>
     /// <param name="fleet">The connections of this run; all these hosts were read through it.</param>
     /// <param name="members">The group's members.</param>
     /// <param name="others">Hosts that must not change meanwhile either.</param>
     /// <param name="holder">Who takes the locks.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     public static async Task<LockedGroup> TakeAsync(
-        Fleet fleet, ImmutableArray<Host> members, IEnumerable<Host> others, LockHolder holder, CancellationToken cancellationToken)
+        Fleet fleet,
+        ImmutableArray<Host> members,
+        IEnumerable<Host> others,
+        LockHolder holder,
+        CancellationToken cancellationToken
+    )
     {
         ArgumentNullException.ThrowIfNull(fleet);
         var writers = new Dictionary<string, IHostWriter>(StringComparer.Ordinal);
@@ -50,13 +61,16 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
     }
 
     /// <inheritdoc />
-    public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => _access.ReadAsync(host, reads, cancellationToken);
+    public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+        _access.ReadAsync(host, reads, cancellationToken);
 
     /// <inheritdoc />
-    public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => _access.RunAsync(host, script, cancellationToken);
+    public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) =>
+        _access.RunAsync(host, script, cancellationToken);
 
     /// <inheritdoc />
-    public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => _access.OpenTunnelAsync(host, address, port, cancellationToken);
+    public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+        _access.OpenTunnelAsync(host, address, port, cancellationToken);
 
     /// <inheritdoc />
     public ValueTask DisposeAsync() => ReleaseAsync(_writers);

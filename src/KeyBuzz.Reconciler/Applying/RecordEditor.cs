@@ -14,13 +14,18 @@ public sealed record RecordEdit(ResourceRecord Record, ResourceRecord? Becomes, 
 {
     /// <summary>A change of all copies of a record.</summary>
     public static RecordEdit Of(IReadOnlyCollection<RecordCopy> copies, ResourceRecord? becomes) =>
-        new(copies.MaxBy(copy => copy.Record.Serial)!.Record, becomes, [.. copies.Select(copy => copy.Place).OfType<string>().Order(StringComparer.Ordinal)]);
+        new(
+            copies.MaxBy(copy => copy.Record.Serial)!.Record,
+            becomes,
+            [.. copies.Select(copy => copy.Place).OfType<string>().Order(StringComparer.Ordinal)]
+        );
 }
 
 /// <summary>Changes records on the hosts, under their locks.</summary>
 public static class RecordEditor
 {
-    /// <summary>Takes the locks, makes sure that it is still the same that is to be changed, and changes it. Throws <see cref="HostLockedException"/> while an apply runs,
+    /// <summary>Takes the locks, makes sure that it is still the same that is to be changed, and changes it. Throws
+    /// <see cref="HostLockedException"/> while an apply runs,
     /// <see cref="DiagnosticException"/> when the records were changed meanwhile or cannot be written.</summary>
     /// <param name="cluster">The cluster.</param>
     /// <param name="fleet">The connections of this run; the records were read through it.</param>
@@ -29,7 +34,13 @@ public static class RecordEditor
     /// <param name="holder">Who does it.</param>
     /// <param name="cancellationToken">Ends the wait for locks.</param>
     public static async Task RunAsync(
-        string cluster, Fleet fleet, ImmutableArray<RecordEdit> edits, Func<Task<ImmutableArray<RecordEdit>>> choose, LockHolder holder, CancellationToken cancellationToken)
+        string cluster,
+        Fleet fleet,
+        ImmutableArray<RecordEdit> edits,
+        Func<Task<ImmutableArray<RecordEdit>>> choose,
+        LockHolder holder,
+        CancellationToken cancellationToken
+    )
     {
         ArgumentNullException.ThrowIfNull(fleet);
         ArgumentNullException.ThrowIfNull(choose);
@@ -45,18 +56,27 @@ public static class RecordEditor
             var now = await choose().ConfigureAwait(false);
             if (!now.Select(Essence).SequenceEqual(edits.Select(Essence)))
             {
-                throw new DiagnosticException(Diagnostic.Error("the records changed while the locks were taken; nothing was changed", remedy: "run it again"));
+                throw new DiagnosticException(
+                    Diagnostic.Error("the records changed while the locks were taken; nothing was changed", remedy: "run it again")
+                );
             }
 
             foreach (var (host, writer) in writers)
             {
                 // The new one first: cut off between the two, both are there, and neither the thing nor what is known of it is lost.
-                var text = string.Concat(now.Where(edit => edit.Hosts.Contains(host)).Select(edit =>
-                    (edit.Becomes is null ? "" : RecordScript.Write(edit.Becomes, cluster)) + RecordScript.Remove(edit.Record.Address, cluster)));
+                var text = string.Concat(
+                    now.Where(edit => edit.Hosts.Contains(host))
+                        .Select(edit =>
+                            (edit.Becomes is null ? "" : RecordScript.Write(edit.Becomes, cluster))
+                            + RecordScript.Remove(edit.Record.Address, cluster)
+                        )
+                );
                 var result = await writer.RunAsync(new Script(text), CancellationToken.None).ConfigureAwait(false);
                 if (result.ExitCode != 0)
                 {
-                    throw new DiagnosticException(Diagnostic.Error($"{host}: the records cannot be written", detail: result.Error.Trim(), host: host));
+                    throw new DiagnosticException(
+                        Diagnostic.Error($"{host}: the records cannot be written", detail: result.Error.Trim(), host: host)
+                    );
                 }
             }
         }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Applying;
 
-/// <summary>Lets the members of one quorum group be disrupted in turn. A member's turn begins when its policy says so, and ends when every change
+/// <summary>Lets the members of one quorum group be disrupted in turn. A member's turn begins when its policy says so, and ends when every
+/// change
 /// that disrupts it has ended. When one of them fails, or a gate stays shut, nobody else gets a turn.</summary>
 public sealed class Rollout
 {
@@ -28,20 +29,41 @@ public sealed class Rollout
     /// <param name="changes">The changes that disrupt a member, in the order of the plan.</param>
     /// <param name="gateAfterLast">Whether the group must be healthy again after the last member.</param>
     /// <param name="time">The clock.</param>
-    public Rollout(Resource group, IRollout policy, IGroupAccess access, IReadOnlyCollection<PlannedChange> changes, bool gateAfterLast, TimeProvider time)
+    public Rollout(
+        Resource group,
+        IRollout policy,
+        IGroupAccess access,
+        IReadOnlyCollection<PlannedChange> changes,
+        bool gateAfterLast,
+        TimeProvider time
+    )
     {
         _group = group;
         _policy = policy;
         _access = access;
         _gateAfterLast = gateAfterLast;
         _time = time;
-        _doors = changes.Select(change => change.Address.Host).Distinct().ToDictionary(
-            host => host, _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
-        _arrivals = _doors.Keys.ToDictionary(host => host, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), StringComparer.Ordinal);
-        _last = changes.GroupBy(change => change.Address.Host).ToDictionary(host => host.Key, host => host.Last().Address, StringComparer.Ordinal);
-        _leaving = changes.GroupBy(change => change.Address.Host)
+        _doors = changes
+            .Select(change => change.Address.Host)
+            .Distinct()
+            .ToDictionary(
+                host => host,
+                _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously),
+                StringComparer.Ordinal
+            );
+        _arrivals = _doors.Keys.ToDictionary(
+            host => host,
+            _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously),
+            StringComparer.Ordinal
+        );
+        _last = changes
+            .GroupBy(change => change.Address.Host)
+            .ToDictionary(host => host.Key, host => host.Last().Address, StringComparer.Ordinal);
+        _leaving = changes
+            .GroupBy(change => change.Address.Host)
             .Where(host => host.All(change => change.Action == ResourceAction.Delete))
-            .Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal);
+            .Select(host => host.Key)
+            .ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
     /// <summary>The resource that stands for the group.</summary>
@@ -57,7 +79,8 @@ public sealed class Rollout
         return _doors[host].Task;
     }
 
-    /// <summary>Tells the policy when the last change has ended that takes a member down for good. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Tells the policy when the last change has ended that takes a member down for good. Throws
+    /// <see cref="ChangeFailedException"/>.</summary>
     public Task EndedAsync(PlannedChange change, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(change);
@@ -67,12 +90,20 @@ public sealed class Rollout
             : Task.CompletedTask;
     }
 
-    /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out stopped.</summary>
+    /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out
+    /// stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
     /// <param name="stop">Once cancelled, nobody gets a turn any more.</param>
-    /// <param name="before">Completes when what the group's resource comes after has been changed; null where there is nothing of the kind.</param>
-    /// <param name="failedBehind">Answers why the roll-out of a group behind this one has stopped, or null; null where there is none.</param>
-    public async Task<string?> RunAsync(Func<string, Task<string?>> ended, CancellationToken stop, Task? before = null, Func<string?>? failedBehind = null)
+    /// <param name="before">Completes when what the group's resource comes after has been changed; null where there is nothing of the
+    /// kind.</param>
+    /// <param name="failedBehind">Answers why the roll-out of a group behind this one has stopped, or null; null where there is
+    /// none.</param>
+    public async Task<string?> RunAsync(
+        Func<string, Task<string?>> ended,
+        CancellationToken stop,
+        Task? before = null,
+        Func<string?>? failedBehind = null
+    )
     {
         var toCome = _doors.Keys.ToImmutableSortedSet(StringComparer.Ordinal);
         string? trouble = null;
@@ -84,9 +115,17 @@ public sealed class Rollout
                 return await LetAsync([.. toCome], ended).ConfigureAwait(false);
             }
 
-            // Nobody is disrupted before everybody is prepared: volumes mounted, images pulled. What a member holds can be told only then, too.
-            var unprepared = await Task.WhenAll(toCome.Select(async host =>
-                await Task.WhenAny(_arrivals[host].Task, ended(host)).ConfigureAwait(false) is Task<string?> early && !_arrivals[host].Task.IsCompleted ? $"{host}: {early.Result}" : null)).ConfigureAwait(false);
+            // Nobody is disrupted before everybody is prepared: volumes mounted, images pulled. What a member holds can be told only then,
+            // too.
+            var unprepared = await Task.WhenAll(
+                    toCome.Select(async host =>
+                        await Task.WhenAny(_arrivals[host].Task, ended(host)).ConfigureAwait(false) is Task<string?> early
+                        && !_arrivals[host].Task.IsCompleted
+                            ? $"{host}: {early.Result}"
+                            : null
+                    )
+                )
+                .ConfigureAwait(false);
             if (unprepared.FirstOrDefault(reason => reason is not null) is { } failed)
             {
                 return trouble = failed;
@@ -94,7 +133,8 @@ public sealed class Rollout
 
             while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
             {
-                var (hosts, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop).ConfigureAwait(false);
+                var (hosts, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop)
+                    .ConfigureAwait(false);
                 if (reason is not null)
                 {
                     return trouble = reason;
@@ -121,7 +161,12 @@ public sealed class Rollout
         }
     }
 
-    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(ImmutableSortedSet<string> toCome, Task before, Func<string?> failedBehind, CancellationToken stop)
+    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(
+        ImmutableSortedSet<string> toCome,
+        Task before,
+        Func<string?> failedBehind,
+        CancellationToken stop
+    )
     {
         var begun = _time.GetTimestamp();
         var limit = _policy.GateTimeout(_group);
@@ -134,7 +179,21 @@ public sealed class Rollout
             var asked = _time.GetTimestamp();
             try
             {
-                switch (await _policy.NextAsync(_group, new RolloutState(toCome, _leaving) { Unsettled = unsettled, FailedBehind = failedBehind(), Waited = _time.GetElapsedTime(begun) }, _access, stop).ConfigureAwait(false))
+                switch (
+                    await _policy
+                        .NextAsync(
+                            _group,
+                            new RolloutState(toCome, _leaving)
+                            {
+                                Unsettled = unsettled,
+                                FailedBehind = failedBehind(),
+                                Waited = _time.GetElapsedTime(begun),
+                            },
+                            _access,
+                            stop
+                        )
+                        .ConfigureAwait(false)
+                )
                 {
                     case RolloutTurn.Go go:
                         return (go.Hosts, null);
@@ -165,7 +224,8 @@ public sealed class Rollout
             }
 
             // Hosts that are slow to answer are not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, _time.GetElapsedTime(asked).Ticks)), _time, CancellationToken.None).ConfigureAwait(false);
+            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, _time.GetElapsedTime(asked).Ticks)), _time, CancellationToken.None)
+                .ConfigureAwait(false);
         }
 
         return ([], "interrupted");
@@ -178,8 +238,11 @@ public sealed class Rollout
             _doors[host].TrySetResult(null);
         }
 
-        var results = await Task.WhenAll(hosts.Select(async host => (host, reason: await ended(host).ConfigureAwait(false)))).ConfigureAwait(false);
+        var results = await Task.WhenAll(hosts.Select(async host => (host, reason: await ended(host).ConfigureAwait(false))))
+            .ConfigureAwait(false);
         // The whole of it stands with the change that failed; this is said of every host to come.
-        return results.FirstOrDefault(result => result.reason is not null) is { host: { } failed, reason: { } reason } ? $"{failed}: {reason.Split('\n')[0]}" : null;
+        return results.FirstOrDefault(result => result.reason is not null) is { host: { } failed, reason: { } reason }
+            ? $"{failed}: {reason.Split('\n')[0]}"
+            : null;
     }
 }

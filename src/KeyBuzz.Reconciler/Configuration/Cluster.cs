@@ -25,7 +25,8 @@ public sealed record Cluster(
     ImmutableArray<Precondition> Preconditions,
     ImmutableArray<Resource> Resources,
     Secrets Secrets,
-    ImmutableArray<Diagnostic> Warnings)
+    ImmutableArray<Diagnostic> Warnings
+)
 {
     /// <summary>The groups of hosts that resources are placed on.</summary>
     public ImmutableArray<HostGroup> Groups { get; init; } = [];
@@ -43,7 +44,8 @@ public sealed record Cluster(
     public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     /// <summary>The record of that type that a blueprint read its section as; null when the file has no such section.</summary>
-    public T? Model<T>() where T : class => Models.OfType<T>().FirstOrDefault();
+    public T? Model<T>()
+        where T : class => Models.OfType<T>().FirstOrDefault();
 
     /// <summary>The hosts that a resource of this place concerns: the members of a group, or the host itself.</summary>
     public ImmutableArray<string> HostsOf(string place) => Groups.FirstOrDefault(group => group.Name == place)?.Members ?? [place];
@@ -80,7 +82,8 @@ public sealed class Secrets
     private readonly ImmutableArray<string> _masked;
 
     /// <summary>Takes the values by name.</summary>
-    public Secrets(ImmutableSortedDictionary<string, string> values) : this(values, []) { }
+    public Secrets(ImmutableSortedDictionary<string, string> values)
+        : this(values, []) { }
 
     /// <summary>Takes the values by name, and the names whose values are no secrets.</summary>
     public Secrets(ImmutableSortedDictionary<string, string> values, ImmutableHashSet<string> plain)
@@ -88,9 +91,16 @@ public sealed class Secrets
         ArgumentNullException.ThrowIfNull(values);
         _values = values;
 
-        // As it is, and as Utf8JsonWriter writes it, who escapes + & ' " < > \ and all beyond ASCII. The longest first: one secret may be part of another.
-        _masked = [.. values.Where(pair => pair.Value.Length >= 4 && !plain.Contains(pair.Key)).SelectMany(pair => (string[])[pair.Value, JavaScriptEncoder.Default.Encode(pair.Value)])
-            .Distinct().OrderByDescending(value => value.Length)];
+        // As it is, and as Utf8JsonWriter writes it, who escapes + & ' " < > \ and all beyond ASCII. The longest first: one secret may be
+        // part of another.
+        _masked =
+        [
+            .. values
+                .Where(pair => pair.Value.Length >= 4 && !plain.Contains(pair.Key))
+                .SelectMany(pair => (string[])[pair.Value, JavaScriptEncoder.Default.Encode(pair.Value)])
+                .Distinct()
+                .OrderByDescending(value => value.Length),
+        ];
     }
 
     /// <summary>The names that have a value.</summary>
@@ -99,7 +109,8 @@ public sealed class Secrets
     /// <summary>The value of that name, or null.</summary>
     public string? Find(string name) => _values.GetValueOrDefault(name);
 
-    /// <summary>Replaces every secret value of at least four characters in a text that a person or a file will see, which may be JSON.</summary>
+    /// <summary>Replaces every secret value of at least four characters in a text that a person or a file will see, which may be
+    /// JSON.</summary>
     public string Mask(string text)
     {
         foreach (var value in _masked)

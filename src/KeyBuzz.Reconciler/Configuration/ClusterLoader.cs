@@ -19,20 +19,33 @@ public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names
 /// <summary>Reads and validates cluster.yaml.</summary>
 public static class ClusterLoader
 {
-    private static readonly string[] s_keys = ["version", "cluster", "ssh", "hosts", "secrets", "preconditions", "resources", "drift", "moved"];
+    private static readonly string[] s_keys =
+    [
+        "version",
+        "cluster",
+        "ssh",
+        "hosts",
+        "secrets",
+        "preconditions",
+        "resources",
+        "drift",
+        "moved",
+    ];
 
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
     /// <param name="providers">The resource types there are.</param>
     /// <param name="environment">The environment variables.</param>
     /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
-    /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must not be compared or applied.</param>
+    /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must
+    /// not be compared or applied.</param>
     public static Cluster Load(
         string file,
         IReadOnlyCollection<IResourceProvider> providers,
         IReadOnlyDictionary<string, string> environment,
         IReadOnlyCollection<IBlueprint>? blueprints = null,
-        bool secretsOptional = false)
+        bool secretsOptional = false
+    )
     {
         blueprints ??= [];
         var findings = new Findings();
@@ -46,7 +59,14 @@ public static class ClusterLoader
         var name = ReadName(root);
         var hosts = HostTable.Read(root.Find("hosts"), start, findings);
         var ssh = ReadSsh(SectionReader.Of(root.Find("ssh"), "'ssh'", findings), directory, environment, findings);
-        var secrets = ReadSecrets(SectionReader.Of(root.Find("secrets"), "'secrets'", findings), directory, environment, start, findings, secretsOptional);
+        var secrets = ReadSecrets(
+            SectionReader.Of(root.Find("secrets"), "'secrets'", findings),
+            directory,
+            environment,
+            start,
+            findings,
+            secretsOptional
+        );
         secrets.MarkPlain(blueprints.SelectMany(blueprint => blueprint.PlainNames));
         var preconditions = new PreconditionSection(hosts, findings).Read(root.Find("preconditions"));
         var ignored = DriftSection.Read(SectionReader.Of(root.Find("drift"), "'drift'", findings), findings);
@@ -67,7 +87,16 @@ public static class ClusterLoader
 
         findings.ThrowIfErrors();
         return new Cluster(
-            name, file, directory, hosts.All, ssh, Strictest([.. preconditions, .. expanded.SelectMany(one => one.Expansion.Preconditions)]), resources, secrets.All(), [.. findings.Warnings])
+            name,
+            file,
+            directory,
+            hosts.All,
+            ssh,
+            Strictest([.. preconditions, .. expanded.SelectMany(one => one.Expansion.Preconditions)]),
+            resources,
+            secrets.All(),
+            [.. findings.Warnings]
+        )
         {
             Groups = [.. expanded.SelectMany(one => one.Expansion.Groups)],
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
@@ -81,7 +110,9 @@ public static class ClusterLoader
     private static ImmutableSortedDictionary<string, string> Sources(SourceText source, ResourceBinder binder, SecretSource secrets)
     {
         var all = secrets.All();
-        var sources = binder.Files.Where(pair => pair.Value is not null).ToImmutableSortedDictionary(pair => pair.Key, pair => Hash(pair.Value!.Text), StringComparer.Ordinal)
+        var sources = binder
+            .Files.Where(pair => pair.Value is not null)
+            .ToImmutableSortedDictionary(pair => pair.Key, pair => Hash(pair.Value!.Text), StringComparer.Ordinal)
             .SetItem(source.File, Hash(source.Text));
         return sources.SetItem("the secrets", Hash(string.Join('\n', all.Names.Select(name => $"{name}={all.Find(name)}"))));
 
@@ -132,7 +163,9 @@ public static class ClusterLoader
                 case YamlMapping mapping:
                     if (mapping.Find("content_file") is YamlScalar { IsNull: false } content)
                     {
-                        names.UnionWith(Interpolation.SecretsIn(SourceText.Read(Path.Combine(directory, content.Value), content.Value, content.At).Text));
+                        names.UnionWith(
+                            Interpolation.SecretsIn(SourceText.Read(Path.Combine(directory, content.Value), content.Value, content.At).Text)
+                        );
                     }
 
                     mapping.Entries.ForEach(entry => open.Push(entry.Value));
@@ -141,11 +174,17 @@ public static class ClusterLoader
         }
 
         findings.ThrowIfErrors();
-        return new CredentialsNeeded(Path.Combine(directory, path), [.. names.Where(ValueSyntax.IsVariableName)]) { Values = values.ToImmutable() };
+        return new CredentialsNeeded(Path.Combine(directory, path), [.. names.Where(ValueSyntax.IsVariableName)])
+        {
+            Values = values.ToImmutable(),
+        };
     }
 
     private static ImmutableArray<(IBlueprint Blueprint, BlueprintExpansion Expansion)> Expand(
-        SectionReader root, IReadOnlyCollection<IBlueprint> blueprints, BlueprintContext context)
+        SectionReader root,
+        IReadOnlyCollection<IBlueprint> blueprints,
+        BlueprintContext context
+    )
     {
         var expanded = ImmutableArray.CreateBuilder<(IBlueprint, BlueprintExpansion)>();
         foreach (var blueprint in blueprints)
@@ -160,7 +199,11 @@ public static class ClusterLoader
             {
                 if (context.Hosts.ProblemOfGroup(group.Name) is { } problem)
                 {
-                    context.Findings.Error($"'{group.Name}' cannot be the name of the group that '{blueprint.Key}' makes", section.At, problem);
+                    context.Findings.Error(
+                        $"'{group.Name}' cannot be the name of the group that '{blueprint.Key}' makes",
+                        section.At,
+                        problem
+                    );
                 }
                 else
                 {
@@ -176,17 +219,26 @@ public static class ClusterLoader
 
     // What a blueprint wants of a host and what the file says of the same are one condition, of the higher level.
     private static ImmutableArray<Precondition> Strictest(IReadOnlyCollection<Precondition> preconditions) =>
-        [.. preconditions.GroupBy(one => (one.Host, one.Kind, Settings: Shown(one.Settings))).Select(same => same.MaxBy(one => one.Level)!)];
+        [
+            .. preconditions
+                .GroupBy(one => (one.Host, one.Kind, Settings: Shown(one.Settings)))
+                .Select(same => same.MaxBy(one => one.Level)!),
+        ];
 
     private static string Shown(AttributeSet settings) =>
-        string.Join('\n', settings.Names.Order(StringComparer.Ordinal).Select(name => $"{name}={AttributeValue.Of(settings[name]!).Value}"));
+        string.Join(
+            '\n',
+            settings.Names.Order(StringComparer.Ordinal).Select(name => $"{name}={AttributeValue.Of(settings[name]!).Value}")
+        );
 
     private static SectionReader Root(SourceText source, Findings findings)
     {
         var node = YamlDocument.Parse(source, findings);
         return node is YamlMapping map
             ? new SectionReader(map, "the cluster", findings)
-            : throw new DiagnosticException(Diagnostic.Error($"{source.File} must be a map with the keys {string.Join(", ", s_keys)}, not {node.Kind}", node.At));
+            : throw new DiagnosticException(
+                Diagnostic.Error($"{source.File} must be a map with the keys {string.Join(", ", s_keys)}, not {node.Kind}", node.At)
+            );
     }
 
     private static void CheckVersion(SectionReader root, Findings findings)
@@ -212,12 +264,23 @@ public static class ClusterLoader
         return word.Value;
     }
 
-    private static SshSettings ReadSsh(SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment, Findings findings)
+    private static SshSettings ReadSsh(
+        SectionReader? section,
+        string directory,
+        IReadOnlyDictionary<string, string> environment,
+        Findings findings
+    )
     {
         section?.Allow("identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
         var timeout = TimeSpan.FromSeconds(10);
-        if (section?.Word("connect_timeout", "a time such as 10s") is { } word
-            && (!ValueSyntax.TryParseDuration(word.Value, out timeout) || timeout < TimeSpan.FromMilliseconds(100) || timeout > TimeSpan.FromMinutes(10)))
+        if (
+            section?.Word("connect_timeout", "a time such as 10s") is { } word
+            && (
+                !ValueSyntax.TryParseDuration(word.Value, out timeout)
+                || timeout < TimeSpan.FromMilliseconds(100)
+                || timeout > TimeSpan.FromMinutes(10)
+            )
+        )
         {
             findings.Error($"'connect_timeout' must be a time such as 10s, from 100ms to 10m, not {word.Kind}", word.At);
         }
@@ -225,19 +288,36 @@ public static class ClusterLoader
         return new SshSettings(
             LocalPath(section?.Word("identity_file", "a local path")?.Value ?? "~/.ssh/id_ed25519", directory, environment),
             LocalPath(section?.Word("known_hosts", "a local path")?.Value ?? "~/.ssh/known_hosts", directory, environment),
-            section?.Choice("host_key_checking", HostKeyChecking.Strict, ("strict", HostKeyChecking.Strict), ("accept-new", HostKeyChecking.AcceptNew)) ?? HostKeyChecking.Strict,
+            section?.Choice(
+                "host_key_checking",
+                HostKeyChecking.Strict,
+                ("strict", HostKeyChecking.Strict),
+                ("accept-new", HostKeyChecking.AcceptNew)
+            ) ?? HostKeyChecking.Strict,
             section?.Choice("key_exchange", true, ("curve25519-first", true), ("library-default", false)) ?? true,
-            timeout);
+            timeout
+        );
     }
 
     // Where HOME is not set, as in some CI, the account says where the home is.
     private static string LocalPath(string text, string directory, IReadOnlyDictionary<string, string> environment) =>
         text.StartsWith("~/", StringComparison.Ordinal)
-            ? Path.Combine(environment.GetValueOrDefault("HOME") is { Length: > 0 } home ? home : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), text[2..])
+            ? Path.Combine(
+                environment.GetValueOrDefault("HOME") is { Length: > 0 } home
+                    ? home
+                    : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile),
+                text[2..]
+            )
             : Path.Combine(directory, text);
 
     private static SecretSource ReadSecrets(
-        SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment, SourceLocation start, Findings findings, bool optional)
+        SectionReader? section,
+        string directory,
+        IReadOnlyDictionary<string, string> environment,
+        SourceLocation start,
+        Findings findings,
+        bool optional
+    )
     {
         section?.Allow("file", "required");
         var file = section?.Word("file", "a local path");

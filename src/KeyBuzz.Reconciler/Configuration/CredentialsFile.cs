@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <summary>A file of secrets: lines <c>NAME=value</c> as a shell reads them, with <c>export</c>, quotes and comments.</summary>
 public sealed class CredentialsFile
 {
-    private CredentialsFile(ImmutableSortedDictionary<string, string> values, ImmutableArray<Diagnostic> findings) => (Values, Findings) = (values, findings);
+    private CredentialsFile(ImmutableSortedDictionary<string, string> values, ImmutableArray<Diagnostic> findings) =>
+        (Values, Findings) = (values, findings);
 
     /// <summary>The values by name; of a name that is given twice the last counts, as in a shell.</summary>
     public ImmutableSortedDictionary<string, string> Values { get; }
@@ -26,7 +27,12 @@ public sealed class CredentialsFile
         var findings = new Findings();
         if (PrivateFile.Problem(path) is { } problem)
         {
-            findings.Error($"the credentials file {shownAs} {problem}", new SourceLocation(shownAs, 1, 1, ""), null, PrivateFile.Remedy(shownAs));
+            findings.Error(
+                $"the credentials file {shownAs} {problem}",
+                new SourceLocation(shownAs, 1, 1, ""),
+                null,
+                PrivateFile.Remedy(shownAs)
+            );
         }
 
         return Parse(source, findings);
@@ -41,12 +47,14 @@ public sealed class CredentialsFile
     /// at once or not at all. Returns the names appended.</summary>
     public static IReadOnlyList<string> Initialize(string path, IReadOnlyList<string> names) => AppendMissing(path, names, NewSecret);
 
-    /// <summary>Appends what is needed and has no value yet: secrets with a new random one, the others with their own. Returns the names appended.</summary>
+    /// <summary>Appends what is needed and has no value yet: secrets with a new random one, the others with their own. Returns the names
+    /// appended.</summary>
     public static IReadOnlyList<string> Initialize(CredentialsNeeded needed) =>
         AppendMissing(needed.Path, needed.Names, name => needed.Values.GetValueOrDefault(name) ?? NewSecret());
 
     /// <summary>Appends the names that have no value yet, each with a value of the generator. Returns the names appended.</summary>
-    public static IReadOnlyList<string> AppendMissing(string path, IReadOnlyList<string> names, Func<string> generator) => AppendMissing(path, names, _ => generator());
+    public static IReadOnlyList<string> AppendMissing(string path, IReadOnlyList<string> names, Func<string> generator) =>
+        AppendMissing(path, names, _ => generator());
 
     private static string[] AppendMissing(string path, IReadOnlyList<string> names, Func<string, string> generator)
     {
@@ -61,7 +69,9 @@ public sealed class CredentialsFile
         try
         {
             // A link stays a link: what it points to is replaced.
-            var target = Path.GetFullPath(File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } end ? end.FullName : path);
+            var target = Path.GetFullPath(
+                File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } end ? end.FullName : path
+            );
             byte[] existing = [];
             var known = ImmutableSortedDictionary<string, string>.Empty;
             if (File.Exists(target))
@@ -91,7 +101,8 @@ public sealed class CredentialsFile
         }
     }
 
-    private static string NewSecret() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+    private static string NewSecret() =>
+        Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
 
     private static byte[] Lines(byte[] existing, string[] names, Func<string, string> generator)
     {
@@ -118,11 +129,15 @@ public sealed class CredentialsFile
             Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
         }
 
-        LocalFile.Replace(target, stream =>
-        {
-            stream.Write(existing);
-            stream.Write(appended);
-        }, OwnerOnly);
+        LocalFile.Replace(
+            target,
+            stream =>
+            {
+                stream.Write(existing);
+                stream.Write(appended);
+            },
+            OwnerOnly
+        );
     }
 
     private static CredentialsFile Parse(SourceText source, Findings findings)
@@ -148,7 +163,12 @@ public sealed class CredentialsFile
             var equals = line.IndexOf('=', StringComparison.Ordinal);
             if (equals < 0 || !ValueSyntax.IsVariableName(line[..equals]))
             {
-                findings.Error("not a line NAME=value", at, "the line is not shown because it may hold a secret", "write NAME=value without spaces around '='");
+                findings.Error(
+                    "not a line NAME=value",
+                    at,
+                    "the line is not shown because it may hold a secret",
+                    "write NAME=value without spaces around '='"
+                );
                 continue;
             }
 
@@ -162,7 +182,12 @@ public sealed class CredentialsFile
 
             if (expands)
             {
-                findings.Warning($"the value of {name} holds a '$' or '`' that a shell would expand; kbr takes it as it is", at, null, "put the value in single quotes");
+                findings.Warning(
+                    $"the value of {name} holds a '$' or '`' that a shell would expand; kbr takes it as it is",
+                    at,
+                    null,
+                    "put the value in single quotes"
+                );
             }
 
             if (values.TryGetValue(name, out var earlier) && earlier.Length > 0 && earlier != value)

@@ -12,16 +12,27 @@ internal static class DriftSection
             case null:
                 return [];
             case YamlSequence list:
-                return [.. list.Items.Select(item => ReadRule(SectionReader.Of(item, "an entry of 'drift.ignore'", findings))).OfType<IgnoreRule>()];
+                return
+                [
+                    .. list
+                        .Items.Select(item => ReadRule(SectionReader.Of(item, "an entry of 'drift.ignore'", findings)))
+                        .OfType<IgnoreRule>(),
+                ];
             case var other:
-                findings.Error($"'ignore' must be a list, not {other.Kind}", other.At, "an entry has 'address', 'reason' and, for one attribute only, 'attribute'");
+                findings.Error(
+                    $"'ignore' must be a list, not {other.Kind}",
+                    other.At,
+                    "an entry has 'address', 'reason' and, for one attribute only, 'attribute'"
+                );
                 return [];
         }
     }
 
     private static IgnoreRule? ReadRule(SectionReader? entry)
     {
-        var address = entry?.Allow("address", "attribute", "reason").Word("address", "an address such as config_file.app@db-1, or a glob", required: true);
+        var address = entry
+            ?.Allow("address", "attribute", "reason")
+            .Word("address", "an address such as config_file.app@db-1, or a glob", required: true);
         var attribute = entry?.Word("attribute", "an attribute of the resource, or a glob");
         var reason = entry?.Word("reason", "a sentence: whoever reads the report wants to know why this is no matter", required: true);
         if (entry is null || address is null || reason is null)
@@ -29,12 +40,22 @@ internal static class DriftSection
             return null;
         }
 
-        if (!IgnoreRule.TryParse(attribute is null ? address.Value : $"{address.Value}:{attribute.Value}", reason.Value, out var rule) || address.Value.Contains(':', StringComparison.Ordinal))
+        if (
+            !IgnoreRule.TryParse(attribute is null ? address.Value : $"{address.Value}:{attribute.Value}", reason.Value, out var rule)
+            || address.Value.Contains(':', StringComparison.Ordinal)
+        )
         {
-            entry.Error($"{address.Kind} is no address", address.At, "addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own");
+            entry.Error(
+                $"{address.Kind} is no address",
+                address.At,
+                "addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own"
+            );
             return null;
         }
 
-        return rule with { Location = entry.At };
+        return rule with
+        {
+            Location = entry.At,
+        };
     }
 }

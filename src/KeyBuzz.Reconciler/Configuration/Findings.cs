@@ -2,7 +2,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>What validation has found so far. The same finding at the same place is kept once: a resource placed on three hosts is bound three times.</summary>
+/// <summary>What validation has found so far. The same finding at the same place is kept once: a resource placed on three hosts is bound
+/// three times.</summary>
 public sealed class Findings
 {
     private readonly List<Diagnostic> _all = [];
@@ -24,8 +25,14 @@ public sealed class Findings
         HasErrors |= finding.Severity == Severity.Error;
     }
 
-    public void Error(string summary, SourceLocation? at, string? detail = null, string? remedy = null, string? host = null, string? address = null) =>
-        Add(Diagnostic.Error(summary, at, detail, remedy, host, address));
+    public void Error(
+        string summary,
+        SourceLocation? at,
+        string? detail = null,
+        string? remedy = null,
+        string? host = null,
+        string? address = null
+    ) => Add(Diagnostic.Error(summary, at, detail, remedy, host, address));
 
     public void Warning(string summary, SourceLocation? at, string? detail = null, string? remedy = null) =>
         Add(Diagnostic.Warning(summary, at, detail, remedy));
@@ -39,7 +46,8 @@ public sealed class Findings
             summary,
             at,
             near is null && candidates.Length is > 0 and <= 40 ? $"{knownAre}: {string.Join(", ", candidates)}" : null,
-            near is null ? null : $"did you mean '{near}'?");
+            near is null ? null : $"did you mean '{near}'?"
+        );
     }
 
     public void ThrowIfErrors()
@@ -52,8 +60,10 @@ public sealed class Findings
 
     // In the order of the file, so that the operator walks through it once.
     private List<Diagnostic> InOrder() =>
-        [.. _all.OrderBy(finding => finding.Location?.File == _all.Find(one => one.Location is not null)?.Location?.File ? 0 : 1)
-            .ThenBy(finding => finding.Location?.File, StringComparer.Ordinal)
-            .ThenBy(finding => finding.Location?.Line)
-            .ThenBy(finding => finding.Location?.Column)];
+        [
+            .. _all.OrderBy(finding => finding.Location?.File == _all.Find(one => one.Location is not null)?.Location?.File ? 0 : 1)
+                .ThenBy(finding => finding.Location?.File, StringComparer.Ordinal)
+                .ThenBy(finding => finding.Location?.Line)
+                .ThenBy(finding => finding.Location?.Column),
+        ];
 }

@@ -6,19 +6,76 @@ public static class HostPath
     // The system's own, kbr's own, Docker's own: nothing in them is cluster.yaml's business.
     private static readonly string[] s_trees =
     [
-        "/proc", "/sys", "/dev", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr",
-        "/run/kbr", "/var/run/kbr", "/var/lib/kbr", "/run/systemd", "/run/lock", "/var/lib/docker", "/var/lib/containerd", "/var/lib/dpkg", "/var/lib/systemd",
-        "/etc/ssh", "/etc/pam.d", "/etc/sudoers.d", "/root/.ssh",
+        "/proc",
+        "/sys",
+        "/dev",
+        "/boot",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/usr",
+        "/run/kbr",
+        "/var/run/kbr",
+        "/var/lib/kbr",
+        "/run/systemd",
+        "/run/lock",
+        "/var/lib/docker",
+        "/var/lib/containerd",
+        "/var/lib/dpkg",
+        "/var/lib/systemd",
+        "/etc/ssh",
+        "/etc/pam.d",
+        "/etc/sudoers.d",
+        "/root/.ssh",
     ];
 
     // Shared by the whole system: something may be put into them, but none of them is anyone's to own.
     private static readonly string[] s_itself =
     [
-        "/", "/etc", "/var", "/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/tmp", "/var/run", "/home", "/root", "/run", "/tmp",
-        "/usr/local", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib", "/usr/local/etc", "/usr/local/share",
-        "/etc/systemd", "/etc/systemd/system", "/etc/cron.d", "/etc/default", "/etc/docker",
-        "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/passwd-", "/etc/shadow-", "/etc/subuid", "/etc/subgid",
-        "/etc/fstab", "/etc/crypttab", "/etc/mtab", "/etc/sudoers", "/etc/hostname", "/etc/machine-id", "/etc/nsswitch.conf", "/etc/ld.so.conf", "/etc/ld.so.preload",
+        "/",
+        "/etc",
+        "/var",
+        "/var/lib",
+        "/var/log",
+        "/var/cache",
+        "/var/spool",
+        "/var/tmp",
+        "/var/run",
+        "/home",
+        "/root",
+        "/run",
+        "/tmp",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/usr/local/lib",
+        "/usr/local/etc",
+        "/usr/local/share",
+        "/etc/systemd",
+        "/etc/systemd/system",
+        "/etc/cron.d",
+        "/etc/default",
+        "/etc/docker",
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/group",
+        "/etc/gshadow",
+        "/etc/passwd-",
+        "/etc/shadow-",
+        "/etc/subuid",
+        "/etc/subgid",
+        "/etc/fstab",
+        "/etc/crypttab",
+        "/etc/mtab",
+        "/etc/sudoers",
+        "/etc/hostname",
+        "/etc/machine-id",
+        "/etc/nsswitch.conf",
+        "/etc/ld.so.conf",
+        "/etc/ld.so.preload",
     ];
 
     /// <summary>Brings an absolute path into its one form: no doubled and no trailing slash. Says what is wrong otherwise.</summary>
@@ -73,10 +130,14 @@ public static class HostPath
         return null;
     }
 
-    /// <summary>Why an attribute may not have that path, in its one form, or null when it may. A device is under /dev; everything else is where kbr may touch it.</summary>
-    public static string? RefusalOf(string attribute, string path) => attribute == "device"
-        ? path.StartsWith("/dev/", StringComparison.Ordinal) ? null : "a block device under /dev is wanted"
-        : Refusal(path);
+    /// <summary>Why an attribute may not have that path, in its one form, or null when it may. A device is under /dev; everything else is
+    /// where kbr may touch it.</summary>
+    public static string? RefusalOf(string attribute, string path) =>
+        attribute == "device"
+            ? path.StartsWith("/dev/", StringComparison.Ordinal)
+                ? null
+                : "a block device under /dev is wanted"
+            : Refusal(path);
 
     /// <summary>Whether a path is a tree or in it.</summary>
     public static bool IsIn(string path, string tree) =>

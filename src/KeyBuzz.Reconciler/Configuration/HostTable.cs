@@ -59,12 +59,22 @@ public sealed class HostTable
         foreach (var word in words)
         {
             var members = _groups.GetValueOrDefault(word.Value)?.Members ?? [];
-            var meant = _hosts.Where(host => word.Value == "all" || host.Name == word.Value || host.Role == word.Value || members.Contains(host.Name)).ToArray();
+            var meant = _hosts
+                .Where(host => word.Value == "all" || host.Name == word.Value || host.Role == word.Value || members.Contains(host.Name))
+                .ToArray();
             if (meant.Length == 0)
             {
                 _findings.Unknown(
-                    $"no host or role '{word.Value}'", word.At, word.Value,
-                    _hosts.Select(host => host.Name).Concat(_hosts.Select(host => host.Role).Where(role => role.Length > 0)).Concat(_groups.Keys).Append("all"), "hosts and roles are");
+                    $"no host or role '{word.Value}'",
+                    word.At,
+                    word.Value,
+                    _hosts
+                        .Select(host => host.Name)
+                        .Concat(_hosts.Select(host => host.Role).Where(role => role.Length > 0))
+                        .Concat(_groups.Keys)
+                        .Append("all"),
+                    "hosts and roles are"
+                );
             }
 
             chosen.UnionWith(meant.Select(host => host.Name));
@@ -83,7 +93,11 @@ public sealed class HostTable
             var name = key.Value;
             if (!ValueSyntax.IsLabel(name) || name == "all")
             {
-                _findings.Error($"'{name}' cannot be the name of a host", key.At, name == "all" ? "'all' means every host" : "lower-case letters, digits and inner '-' only");
+                _findings.Error(
+                    $"'{name}' cannot be the name of a host",
+                    key.At,
+                    name == "all" ? "'all' means every host" : "lower-case letters, digits and inner '-' only"
+                );
             }
 
             var host = ReadHost(name, key.At, value, addresses, endpoints, roleLocations);
@@ -104,7 +118,13 @@ public sealed class HostTable
     }
 
     private Host ReadHost(
-        string name, SourceLocation at, YamlNode value, Dictionary<string, Host> addresses, Dictionary<(string, int), Host> endpoints, List<(string, SourceLocation)> roles)
+        string name,
+        SourceLocation at,
+        YamlNode value,
+        Dictionary<string, Host> addresses,
+        Dictionary<(string, int), Host> endpoints,
+        List<(string, SourceLocation)> roles
+    )
     {
         var broken = new Host(name, "", "", new SshEndpoint("", 22, "root", false));
         if (SectionReader.Of(value, $"host '{name}'", _findings) is not { } section)
@@ -119,7 +139,11 @@ public sealed class HostTable
             roles.Add((role.Value, role.At));
             if (!ValueSyntax.IsLabel(role.Value) || role.Value == "all")
             {
-                _findings.Error($"'{role.Value}' cannot be a role", role.At, role.Value == "all" ? "'all' means every host" : "lower-case letters, digits and inner '-' only");
+                _findings.Error(
+                    $"'{role.Value}' cannot be a role",
+                    role.At,
+                    role.Value == "all" ? "'all' means every host" : "lower-case letters, digits and inner '-' only"
+                );
             }
         }
 
@@ -133,7 +157,10 @@ public sealed class HostTable
         var host = broken with { Role = role?.Value ?? "", Address = address?.Value ?? "", Ssh = ssh };
         if (address is not null && !addresses.TryAdd(Canonical(address.Value), host))
         {
-            _findings.Error($"hosts '{addresses[Canonical(address.Value)].Name}' and '{name}' have the same address {address.Value}", address.At);
+            _findings.Error(
+                $"hosts '{addresses[Canonical(address.Value)].Name}' and '{name}' have the same address {address.Value}",
+                address.At
+            );
         }
 
         if (ssh.Hostname.Length > 0 && !endpoints.TryAdd((Canonical(ssh.Hostname), ssh.Port), host))
@@ -142,7 +169,10 @@ public sealed class HostTable
             // One private address for both has been said already.
             if (Canonical(other.Address) != Canonical(host.Address))
             {
-                _findings.Error($"hosts '{other.Name}' and '{name}' are reached at the same place, {ssh.Hostname} port {ssh.Port}", section.Find("ssh")?.At ?? at);
+                _findings.Error(
+                    $"hosts '{other.Name}' and '{name}' are reached at the same place, {ssh.Hostname} port {ssh.Port}",
+                    section.Find("ssh")?.At ?? at
+                );
             }
         }
 
@@ -160,11 +190,18 @@ public sealed class HostTable
         var hostname = section.Word("host", "a name or an address");
         if (hostname is not null && !NetworkAddress.TryParse(hostname.Value, out _) && !IsHostname(hostname.Value))
         {
-            _findings.Error($"bad address '{hostname.Value}' to reach host '{name}'", hostname.At, "a host name or an IPv4 or IPv6 address is wanted");
+            _findings.Error(
+                $"bad address '{hostname.Value}' to reach host '{name}'",
+                hostname.At,
+                "a host name or an IPv4 or IPv6 address is wanted"
+            );
         }
 
         var user = section.Word("user", "a login name");
-        if (user is not null && (user.Value[0] == '-' || user.Value.Any(letter => char.IsWhiteSpace(letter) || letter is '@' or ':' or '/')))
+        if (
+            user is not null
+            && (user.Value[0] == '-' || user.Value.Any(letter => char.IsWhiteSpace(letter) || letter is '@' or ':' or '/'))
+        )
         {
             _findings.Error($"'{user.Value}' cannot be a login name", user.At);
         }
@@ -172,7 +209,12 @@ public sealed class HostTable
         var sudo = section.Truth("sudo");
         if (user is not null && user.Value != "root" && sudo is null && section.Find("sudo") is null)
         {
-            _findings.Warning($"kbr logs in to host '{name}' as '{user.Value}' without sudo, and most changes need root", user.At, null, "say 'sudo: true', or 'sudo: false' if this is meant");
+            _findings.Warning(
+                $"kbr logs in to host '{name}' as '{user.Value}' without sudo, and most changes need root",
+                user.At,
+                null,
+                "say 'sudo: true', or 'sudo: false' if this is meant"
+            );
         }
 
         return new SshEndpoint(hostname?.Value ?? address, section.Port("port") ?? 22, user?.Value ?? "root", sudo ?? false);
@@ -180,8 +222,11 @@ public sealed class HostTable
 
     // Digits and dots only is an address gone wrong, not a name.
     private static bool IsHostname(string text) =>
-        text.Length <= 253 && text[0] != '-' && text.Any(char.IsAsciiLetter)
+        text.Length <= 253
+        && text[0] != '-'
+        && text.Any(char.IsAsciiLetter)
         && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_');
 
-    private static string Canonical(string address) => NetworkAddress.TryParse(address, out var parsed) ? parsed.ToString() : address.ToLowerInvariant();
+    private static string Canonical(string address) =>
+        NetworkAddress.TryParse(address, out var parsed) ? parsed.ToString() : address.ToLowerInvariant();
 }

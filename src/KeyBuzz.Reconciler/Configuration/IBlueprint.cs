@@ -11,7 +11,8 @@ public interface IBlueprint
     /// <summary>The section's key, for example <c>postgres</c>.</summary>
     string Key { get; }
 
-    /// <summary>Names in the credentials file whose values are no secrets, such as the name of a user: they are never masked, also where the section is missing.</summary>
+    /// <summary>Names in the credentials file whose values are no secrets, such as the name of a user: they are never masked, also where
+    /// the section is missing.</summary>
     IReadOnlyCollection<string> PlainNames { get; }
 
     /// <summary>Turns the section into resources; what is wrong with it is noted in the context's findings, all of it.</summary>
@@ -22,7 +23,8 @@ public interface IBlueprint
     /// <param name="others">The resources that the file places by itself.</param>
     IEnumerable<Diagnostic> Check(BlueprintExpansion expansion, IReadOnlyCollection<Resource> others) => [];
 
-    /// <summary>What the section needs in the credentials file, readable also while it is missing; for <c>kbr init --credentials</c>.</summary>
+    /// <summary>What the section needs in the credentials file, readable also while it is missing; for <c>kbr init
+    /// --credentials</c>.</summary>
     /// <param name="section">The section.</param>
     /// <param name="cluster">The cluster's name.</param>
     IEnumerable<CredentialNeeded> CredentialsNeeded(SectionReader section, string cluster);
@@ -39,13 +41,23 @@ public sealed record CredentialNeeded(string Name, string? Value = null);
 /// <param name="Secrets">Where secrets come from; <see cref="SecretSource.Require"/> notes one that is missing.</param>
 /// <param name="Providers">The resource types there are; <see cref="SchemaDefaults"/> fills in what their schemas say.</param>
 /// <param name="Findings">Where to note what is wrong.</param>
-public sealed record BlueprintContext(string Cluster, HostTable Hosts, SecretSource Secrets, IReadOnlyCollection<IResourceProvider> Providers, Findings Findings);
+public sealed record BlueprintContext(
+    string Cluster,
+    HostTable Hosts,
+    SecretSource Secrets,
+    IReadOnlyCollection<IResourceProvider> Providers,
+    Findings Findings
+);
 
 /// <summary>What a section stands for.</summary>
 /// <param name="Groups">Groups of hosts that resources are placed on.</param>
 /// <param name="Resources">The resources; their <see cref="Resource.Location"/> is the place in the section that each comes from.</param>
 /// <param name="Preconditions">What must hold on the hosts beyond what the file says.</param>
-public sealed record BlueprintExpansion(ImmutableArray<HostGroup> Groups, ImmutableArray<Resource> Resources, ImmutableArray<Precondition> Preconditions)
+public sealed record BlueprintExpansion(
+    ImmutableArray<HostGroup> Groups,
+    ImmutableArray<Resource> Resources,
+    ImmutableArray<Precondition> Preconditions
+)
 {
     /// <summary>A section that is too broken to stand for anything.</summary>
     public static readonly BlueprintExpansion Empty = new([], [], []);

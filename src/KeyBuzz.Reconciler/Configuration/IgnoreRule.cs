@@ -17,12 +17,16 @@ public sealed record IgnoreRule(AddressPattern Address, string? Attribute, strin
     {
         var colon = text.IndexOf(':', StringComparison.Ordinal);
         var (address, attribute) = colon < 0 ? (text, null) : (text[..colon], text[(colon + 1)..]);
-        rule = address.Length == 0 || attribute is { Length: 0 } || text.Any(char.IsWhiteSpace) ? null : new IgnoreRule(new AddressPattern(address), attribute, reason);
+        rule =
+            address.Length == 0 || attribute is { Length: 0 } || text.Any(char.IsWhiteSpace)
+                ? null
+                : new IgnoreRule(new AddressPattern(address), attribute, reason);
         return rule is not null;
     }
 
     /// <summary>Whether it is about that attribute of a resource that it matches; null stands for the resource as a whole.</summary>
-    public bool Covers(string? attribute) => Attribute is null || (attribute is not null && FileSystemName.MatchesSimpleExpression(Attribute, attribute, ignoreCase: false));
+    public bool Covers(string? attribute) =>
+        Attribute is null || (attribute is not null && FileSystemName.MatchesSimpleExpression(Attribute, attribute, ignoreCase: false));
 
     /// <inheritdoc />
     public override string ToString() => Attribute is null ? Address.ToString() : $"{Address}:{Attribute}";

@@ -8,7 +8,13 @@ namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>Expands <c>${secret.NAME}</c>, <c>${host.name}</c>, <c>${host.address}</c>, <c>${host.role}</c>, <c>${address.HOST}</c> and
 /// <c>${cluster}</c>. Any other <c>${…}</c> belongs to whoever reads the text on the host, and <c>$${</c> is a literal <c>${</c>.</summary>
-internal sealed class Interpolation(SourceText source, string cluster, IReadOnlyDictionary<string, Host> hosts, SecretSource secrets, Findings findings)
+internal sealed class Interpolation(
+    SourceText source,
+    string cluster,
+    IReadOnlyDictionary<string, Host> hosts,
+    SecretSource secrets,
+    Findings findings
+)
 {
     private static readonly string[] s_hostNames = ["host.name", "host.address", "host.role"];
 
@@ -23,7 +29,7 @@ internal sealed class Interpolation(SourceText source, string cluster, IReadOnly
         var parts = ImmutableArray.CreateBuilder<SecretText.Part>();
         var literal = new StringBuilder();
         var whole = true;
-        for (var i = 0; i < text.Length;)
+        for (var i = 0; i < text.Length; )
         {
             if (string.CompareOrdinal(text, i, "$${", 0, 3) == 0)
             {
@@ -94,7 +100,11 @@ internal sealed class Interpolation(SourceText source, string cluster, IReadOnly
     {
         if (s_hostNames.Contains(name) && !hosts.ContainsKey(host.Name))
         {
-            findings.Error($"'{name}' has no value here", locate(expression), $"this resource is placed on the group {host.Name} as a whole, not on a host");
+            findings.Error(
+                $"'{name}' has no value here",
+                locate(expression),
+                $"this resource is placed on the group {host.Name} as a whole, not on a host"
+            );
             return null;
         }
 

@@ -16,7 +16,10 @@ internal static class MovedSection
             case YamlScalar { IsNull: true }:
                 return [];
             case YamlSequence list:
-                var rules = list.Items.Select(item => ReadRule(SectionReader.Of(item, "an entry of 'moved'", findings))).OfType<MovedRule>().ToImmutableArray();
+                var rules = list
+                    .Items.Select(item => ReadRule(SectionReader.Of(item, "an entry of 'moved'", findings)))
+                    .OfType<MovedRule>()
+                    .ToImmutableArray();
                 foreach (var rule in rules)
                 {
                     Check(rule, rules, resources, findings);
@@ -53,7 +56,11 @@ internal static class MovedSection
 
         if (was.Type != becomes.Type || was.Host != becomes.Host)
         {
-            entry.Error($"{from.Value} cannot become {to.Value}", to.At, "type and host stay: something of another type, or on another host, is another thing");
+            entry.Error(
+                $"{from.Value} cannot become {to.Value}",
+                to.At,
+                "type and host stay: something of another type, or on another host, is another thing"
+            );
             return null;
         }
 
@@ -62,18 +69,28 @@ internal static class MovedSection
 
     private static void Check(MovedRule rule, ImmutableArray<MovedRule> rules, ImmutableArray<Resource> resources, Findings findings)
     {
-        bool On(Address address, string name) => address.Type == rule.Type && address.Name == name && (rule.Host is null || rule.Host == address.Host);
+        bool On(Address address, string name) =>
+            address.Type == rule.Type && address.Name == name && (rule.Host is null || rule.Host == address.Host);
         if (resources.FirstOrDefault(resource => On(resource.Address, rule.From)) is { } still)
         {
-            findings.Error($"{rule.Type}.{rule.From} was moved, but is still there", rule.Location, still.Location is { } at ? $"it is given at {at}" : null, "rename it, or drop this entry");
+            findings.Error(
+                $"{rule.Type}.{rule.From} was moved, but is still there",
+                rule.Location,
+                still.Location is { } at ? $"it is given at {at}" : null,
+                "rename it, or drop this entry"
+            );
         }
 
         // What it became may have become another thing since.
         if (!resources.Any(resource => On(resource.Address, rule.To)) && !rules.Any(next => next.Type == rule.Type && next.From == rule.To))
         {
             findings.Unknown(
-                $"there is no resource {rule.Type}.{rule.To} that {rule.Type}.{rule.From} could have become", rule.Location, $"{rule.Type}.{rule.To}",
-                resources.Select(resource => $"{resource.Address.Type}.{resource.Address.Name}"), "resources are");
+                $"there is no resource {rule.Type}.{rule.To} that {rule.Type}.{rule.From} could have become",
+                rule.Location,
+                $"{rule.Type}.{rule.To}",
+                resources.Select(resource => $"{resource.Address.Type}.{resource.Address.Name}"),
+                "resources are"
+            );
         }
 
         var end = MovedRule.Follow(rules, new Address(rule.Type, rule.From, rule.Host ?? "*"));

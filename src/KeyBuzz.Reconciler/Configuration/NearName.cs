@@ -31,7 +31,8 @@ public static class NearName
         return best;
     }
 
-    /// <summary>How many insertions, deletions, replacements and swaps of neighbours lie between two words; case counts for nothing.</summary>
+    /// <summary>How many insertions, deletions, replacements and swaps of neighbours lie between two words; case counts for
+    /// nothing.</summary>
     public static int Distance(string a, string b)
     {
         var rows = new int[a.Length + 1, b.Length + 1];

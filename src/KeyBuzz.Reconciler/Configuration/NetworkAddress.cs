@@ -3,14 +3,19 @@ using System.Net.Sockets;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>The rules for addresses and networks in cluster.yaml, stricter than .NET's parser, which takes <c>10.1</c> for <c>10.0.0.1</c>.</summary>
+/// <summary>The rules for addresses and networks in cluster.yaml, stricter than .NET's parser, which takes <c>10.1</c> for
+/// <c>10.0.0.1</c>.</summary>
 public static class NetworkAddress
 {
     /// <summary>Reads an IPv4 or IPv6 address.</summary>
     public static bool TryParse(string text, out IPAddress address)
     {
         address = IPAddress.None;
-        if (text.Contains('%', StringComparison.Ordinal) || text.Contains('[', StringComparison.Ordinal) || !IPAddress.TryParse(text, out var parsed))
+        if (
+            text.Contains('%', StringComparison.Ordinal)
+            || text.Contains('[', StringComparison.Ordinal)
+            || !IPAddress.TryParse(text, out var parsed)
+        )
         {
             return false;
         }
@@ -62,10 +67,14 @@ public static class NetworkAddress
             masked[bit / 8] &= (byte)~(0x80 >> (bit % 8));
         }
 
-        return bytes.AsSpan().SequenceEqual(masked) ? null : $"bits are set beyond the prefix; the network is {new IPAddress(masked)}/{prefix}";
+        return bytes.AsSpan().SequenceEqual(masked)
+            ? null
+            : $"bits are set beyond the prefix; the network is {new IPAddress(masked)}/{prefix}";
     }
 
     private static bool IsUnicast(IPAddress address) =>
-        !address.Equals(IPAddress.Any) && !address.Equals(IPAddress.IPv6Any) && !address.IsIPv6Multicast
+        !address.Equals(IPAddress.Any)
+        && !address.Equals(IPAddress.IPv6Any)
+        && !address.IsIPv6Multicast
         && !(address.AddressFamily == AddressFamily.InterNetwork && address.GetAddressBytes()[0] >= 224);
 }

@@ -11,8 +11,13 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
 
     private static readonly (string Kind, PreconditionLevel Level)[] s_defaults =
     [
-        ("swap", PreconditionLevel.Error), ("docker", PreconditionLevel.Error), ("dns", PreconditionLevel.Off), ("clock", PreconditionLevel.Warn),
-        ("disk", PreconditionLevel.Off), ("xfs", PreconditionLevel.Off), ("ports", PreconditionLevel.Off),
+        ("swap", PreconditionLevel.Error),
+        ("docker", PreconditionLevel.Error),
+        ("dns", PreconditionLevel.Off),
+        ("clock", PreconditionLevel.Warn),
+        ("disk", PreconditionLevel.Off),
+        ("xfs", PreconditionLevel.Off),
+        ("ports", PreconditionLevel.Off),
     ];
 
     private readonly ImmutableArray<Precondition>.Builder _found = ImmutableArray.CreateBuilder<Precondition>();
@@ -32,7 +37,11 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
                     ReadLevel(kind, word, section!.Choice(kind, level, Levels));
                     break;
                 case YamlSequence rules when kind == "ports":
-                    foreach (var rule in rules.Items.Select(item => SectionReader.Of(item, "a rule of precondition 'ports'", findings)).OfType<SectionReader>())
+                    foreach (
+                        var rule in rules
+                            .Items.Select(item => SectionReader.Of(item, "a rule of precondition 'ports'", findings))
+                            .OfType<SectionReader>()
+                    )
                     {
                         ReadSettings(kind, rule);
                     }
@@ -47,7 +56,8 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
         return _found.ToImmutable();
     }
 
-    private static (string, PreconditionLevel)[] Levels => [("error", PreconditionLevel.Error), ("warn", PreconditionLevel.Warn), ("off", PreconditionLevel.Off)];
+    private static (string, PreconditionLevel)[] Levels =>
+        [("error", PreconditionLevel.Error), ("warn", PreconditionLevel.Warn), ("off", PreconditionLevel.Off)];
 
     private void ReadLevel(string kind, YamlScalar word, PreconditionLevel level)
     {
@@ -56,8 +66,13 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
             if (level != PreconditionLevel.Off)
             {
                 findings.Error(
-                    $"precondition '{kind}' needs settings", word.At, null,
-                    kind == "xfs" ? "write xfs: { level: error, path: /opt/data }" : "write ports: { level: error, from: [ROLE], to: [{ host: HOST, port: 5432 }] }");
+                    $"precondition '{kind}' needs settings",
+                    word.At,
+                    null,
+                    kind == "xfs"
+                        ? "write xfs: { level: error, path: /opt/data }"
+                        : "write ports: { level: error, from: [ROLE], to: [{ host: HOST, port: 5432 }] }"
+                );
             }
 
             return;
@@ -76,13 +91,21 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
             _ => ["level", "hosts"],
         };
         settings.Allow(known);
-        var level = settings.Word("level", "error, warn or off", required: true) is null ? PreconditionLevel.Off : settings.Choice("level", PreconditionLevel.Off, Levels);
+        var level = settings.Word("level", "error, warn or off", required: true) is null
+            ? PreconditionLevel.Off
+            : settings.Choice("level", PreconditionLevel.Off, Levels);
         var placement = kind == "ports" ? "from" : "hosts";
         var where = settings.Find(placement) is null ? hosts.All : hosts.Select(settings.Words(placement, "host names or roles"));
         switch (kind)
         {
             case "disk":
-                Add(kind, level, where, Disk(ReadPath(settings, required: false) ?? "/var/lib", settings.Size("free", DefaultFree)), settings.Map);
+                Add(
+                    kind,
+                    level,
+                    where,
+                    Disk(ReadPath(settings, required: false) ?? "/var/lib", settings.Size("free", DefaultFree)),
+                    settings.Map
+                );
                 break;
             case "xfs":
                 if (ReadPath(settings, required: true) is { } path)
@@ -127,7 +150,11 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
             {
                 foreach (var port in ports)
                 {
-                    var spec = AttributeSet.Empty.With("address", peer.Address).With("port", port).With("peer", peer.Name).With("must_answer", mustAnswer);
+                    var spec = AttributeSet
+                        .Empty.With("address", peer.Address)
+                        .With("port", port)
+                        .With("peer", peer.Name)
+                        .With("must_answer", mustAnswer);
                     Add("ports", level, [.. from.Where(host => host.Name != peer.Name)], spec, item);
                 }
             }

@@ -16,7 +16,8 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
 
     private readonly Dictionary<string, SourceText?> _files = new(StringComparer.Ordinal);
 
-    /// <summary>The local files that became contents, by the names that the cluster file gives them; null for one that cannot be read.</summary>
+    /// <summary>The local files that became contents, by the names that the cluster file gives them; null for one that cannot be
+    /// read.</summary>
     public IReadOnlyDictionary<string, SourceText?> Files => _files;
 
     /// <summary>The attributes for one host, or null when something is wrong with them (which is then noted).</summary>
@@ -31,7 +32,12 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
             {
                 var known = schema.Attributes.Select(attribute => attribute.Name).Concat(CommonKeys);
                 findings.Unknown(
-                    $"unknown key '{key.Value}' in {what}", key.At, key.Value, takesFile ? known.Append(ContentFileKey) : known, "keys are");
+                    $"unknown key '{key.Value}' in {what}",
+                    key.At,
+                    key.Value,
+                    takesFile ? known.Append(ContentFileKey) : known,
+                    "keys are"
+                );
                 good = false;
             }
         }
@@ -50,8 +56,11 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
                 if (attribute.Required)
                 {
                     findings.Error(
-                        $"{what} has no '{attribute.Name}'", map.At, attribute.Description,
-                        attribute.Name == ContentKey && takesFile ? $"give '{ContentKey}', or '{ContentFileKey}' with a local path" : null);
+                        $"{what} has no '{attribute.Name}'",
+                        map.At,
+                        attribute.Description,
+                        attribute.Name == ContentKey && takesFile ? $"give '{ContentKey}', or '{ContentFileKey}' with a local path" : null
+                    );
                     good = false;
                 }
                 else if (SchemaDefaults.Of(attribute) is { } value)
@@ -90,7 +99,9 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         switch (attribute.Kind)
         {
             case AttributeKind.Integer when scalar.IsPlain && ValueSyntax.TryParseInteger(scalar.Value, out var number):
-                return number >= attribute.Minimum ? number : Refuse($"'{attribute.Name}' must be at least {attribute.Minimum}, not {number}", scalar.At);
+                return number >= attribute.Minimum
+                    ? number
+                    : Refuse($"'{attribute.Name}' must be at least {attribute.Minimum}, not {number}", scalar.At);
             case AttributeKind.Boolean when scalar.IsPlain && scalar.Value is "true" or "false":
                 return scalar.Value == "true";
             case AttributeKind.Mode when ValueSyntax.TryParseMode(scalar.Value, out var mode):
@@ -176,7 +187,11 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
             // The canonical form is lines of key=value, so neither may be mistaken for another.
             if (key.Value.Length == 0 || key.Value.Any(letter => letter == '=' || char.IsControl(letter)))
             {
-                Refuse($"{key.Kind} cannot be a key in '{attribute.Name}'", key.At, "a key may not be empty and not hold '=' or a line break");
+                Refuse(
+                    $"{key.Kind} cannot be a key in '{attribute.Name}'",
+                    key.At,
+                    "a key may not be empty and not hold '=' or a line break"
+                );
                 good = false;
             }
             else if (Item(attribute, value, host) is { } text)
@@ -219,8 +234,11 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         }
 
         findings.Error(
-            $"'{attribute.Name}' may not hold a secret", locate("${secret."),
-            "its value can be seen on the host, for example with docker inspect, systemctl or ps", "put the secret in a config_file with mode 0600 and refer to that file");
+            $"'{attribute.Name}' may not hold a secret",
+            locate("${secret."),
+            "its value can be seen on the host, for example with docker inspect, systemctl or ps",
+            "put the secret in a config_file with mode 0600 and refer to that file"
+        );
         return null;
     }
 
@@ -249,25 +267,35 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
             _files[scalar.Value] = file;
         }
 
-        return file is null ? null : Expand(attribute, file.Text, host, expression => file.AtOffset(Math.Max(0, file.Text.IndexOf(expression, StringComparison.Ordinal))));
+        return file is null
+            ? null
+            : Expand(attribute, file.Text, host, expression =>
+                file.AtOffset(Math.Max(0, file.Text.IndexOf(expression, StringComparison.Ordinal)))
+            );
     }
 
-    private string? Wrong(AttributeDefinition attribute, YamlNode node) => Refuse(
-        $"'{attribute.Name}' must be {Wanted(attribute)}, not {node.Kind}", node.At,
-        node is YamlScalar { IsPlain: false } && attribute.Kind is AttributeKind.Integer or AttributeKind.Boolean ? "quotes make it a string" : null);
+    private string? Wrong(AttributeDefinition attribute, YamlNode node) =>
+        Refuse(
+            $"'{attribute.Name}' must be {Wanted(attribute)}, not {node.Kind}",
+            node.At,
+            node is YamlScalar { IsPlain: false } && attribute.Kind is AttributeKind.Integer or AttributeKind.Boolean
+                ? "quotes make it a string"
+                : null
+        );
 
-    private static string Wanted(AttributeDefinition attribute) => attribute.Kind switch
-    {
-        AttributeKind.Integer => "a whole number",
-        AttributeKind.Boolean => "true or false",
-        AttributeKind.Mode => "permissions in octal such as 0640",
-        AttributeKind.Size => "a size such as 64MiB, 1GiB or 1024",
-        AttributeKind.Path => "an absolute path",
-        AttributeKind.Text => "a text",
-        AttributeKind.StringList => "a list of strings",
-        AttributeKind.StringMap => "a map of strings",
-        _ => "a string",
-    };
+    private static string Wanted(AttributeDefinition attribute) =>
+        attribute.Kind switch
+        {
+            AttributeKind.Integer => "a whole number",
+            AttributeKind.Boolean => "true or false",
+            AttributeKind.Mode => "permissions in octal such as 0640",
+            AttributeKind.Size => "a size such as 64MiB, 1GiB or 1024",
+            AttributeKind.Path => "an absolute path",
+            AttributeKind.Text => "a text",
+            AttributeKind.StringList => "a list of strings",
+            AttributeKind.StringMap => "a map of strings",
+            _ => "a string",
+        };
 
     private string? Refuse(string summary, SourceLocation at, string? detail = null)
     {
@@ -275,5 +303,6 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         return null;
     }
 
-    private static bool IsOneLine(SecretText text) => !text.Parts.Any(part => part.Value.Any(letter => char.IsControl(letter) && letter != '\t'));
+    private static bool IsOneLine(SecretText text) =>
+        !text.Parts.Any(part => part.Value.Any(letter => char.IsControl(letter) && letter != '\t'));
 }

@@ -6,7 +6,11 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>The checks that look at more than one resource, and those that only the provider of a resource can make.</summary>
-internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> providers, Dictionary<Address, YamlMapping> maps, Findings findings)
+internal sealed class ResourceChecks(
+    IReadOnlyCollection<IResourceProvider> providers,
+    Dictionary<Address, YamlMapping> maps,
+    Findings findings
+)
 {
     public void Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
     {
@@ -19,12 +23,14 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
             foreach (var finding in provider.Validate(resource))
             {
                 valid &= finding.Severity != Severity.Error;
-                findings.Add(finding with
-                {
-                    Location = Place(resource, provider.Schema, finding),
-                    Address = finding.Address ?? resource.Address.ToString(),
-                    Host = finding.Host ?? resource.Address.Host,
-                });
+                findings.Add(
+                    finding with
+                    {
+                        Location = Place(resource, provider.Schema, finding),
+                        Address = finding.Address ?? resource.Address.ToString(),
+                        Host = finding.Host ?? resource.Address.Host,
+                    }
+                );
             }
 
             // Links of a resource that its own provider refuses would only speak of the same mistake again.
@@ -52,25 +58,37 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
             return finding.Location;
         }
 
-        var given = schema.Attributes
-            .Select(attribute => (attribute.Name, Node: maps.GetValueOrDefault(resource.Address)?.Find(attribute.Name)))
+        var given = schema
+            .Attributes.Select(attribute => (attribute.Name, Node: maps.GetValueOrDefault(resource.Address)?.Find(attribute.Name)))
             .Where(one => one.Node is not null)
             .ToArray();
         foreach (var (_, node) in given)
         {
             IEnumerable<YamlNode> values = node is YamlSequence list ? list.Items : [node!];
-            if (values.FirstOrDefault(value => value is YamlScalar word && finding.Summary.Contains($"'{word.Value}'", StringComparison.Ordinal)) is { } quoted)
+            if (
+                values.FirstOrDefault(value =>
+                    value is YamlScalar word && finding.Summary.Contains($"'{word.Value}'", StringComparison.Ordinal)
+                ) is
+                { } quoted
+            )
             {
                 return quoted.At;
             }
         }
 
         var named = given.FirstOrDefault(one =>
-            finding.Summary.StartsWith(one.Name + " ", StringComparison.Ordinal) || finding.Summary.Contains($"'{one.Name}'", StringComparison.Ordinal));
+            finding.Summary.StartsWith(one.Name + " ", StringComparison.Ordinal)
+            || finding.Summary.Contains($"'{one.Name}'", StringComparison.Ordinal)
+        );
         return named.Node?.At ?? resource.Location;
     }
 
-    private void Clashes(List<(Resource Resource, ResourceLinks Links)> linked, Func<ResourceLinks, ImmutableArray<string>> taken, Func<string, Address, string> message, params string[] keys)
+    private void Clashes(
+        List<(Resource Resource, ResourceLinks Links)> linked,
+        Func<ResourceLinks, ImmutableArray<string>> taken,
+        Func<string, Address, string> message,
+        params string[] keys
+    )
     {
         var first = new Dictionary<(string Host, string What), Address>();
         foreach (var (resource, links) in linked)
@@ -81,7 +99,13 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
                 if (!first.TryAdd((address.Host, what), address) && first[(address.Host, what)] != address)
                 {
                     findings.Error(
-                        message(what, first[(address.Host, what)]), Place(resource, what, keys), null, null, address.Host, address.ToString());
+                        message(what, first[(address.Host, what)]),
+                        Place(resource, what, keys),
+                        null,
+                        null,
+                        address.Host,
+                        address.ToString()
+                    );
                 }
             }
         }
@@ -91,8 +115,12 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
     private SourceLocation? Place(Resource resource, string what, params string[] keys)
     {
         // One of a blueprint has no map of its own, but a place.
-        var node = maps.TryGetValue(resource.Address, out var map) ? keys.Select(map.Find).FirstOrDefault(found => found is not null) : null;
-        var item = (node as YamlSequence)?.Items.Find(one => one is YamlScalar word && (word.Value == what || word.Value.StartsWith(what + ":", StringComparison.Ordinal)));
+        var node = maps.TryGetValue(resource.Address, out var map)
+            ? keys.Select(map.Find).FirstOrDefault(found => found is not null)
+            : null;
+        var item = (node as YamlSequence)?.Items.Find(one =>
+            one is YamlScalar word && (word.Value == what || word.Value.StartsWith(what + ":", StringComparison.Ordinal))
+        );
         return (item ?? node)?.At ?? resource.Location;
     }
 
@@ -119,7 +147,10 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
                         $"{resource.Address.Type} '{resource.Address.Name}' mounts the single file {path}",
                         Place(resource, path, "mounts"),
                         $"{file} is replaced at once, and a container that mounts the file itself keeps the old one",
-                        $"mount the directory {path[..Math.Max(1, path.LastIndexOf('/'))]}", resource.Address.Host, resource.Address.ToString());
+                        $"mount the directory {path[..Math.Max(1, path.LastIndexOf('/'))]}",
+                        resource.Address.Host,
+                        resource.Address.ToString()
+                    );
                 }
             }
         }
@@ -158,8 +189,12 @@ internal sealed class ResourceChecks(IReadOnlyCollection<IResourceProvider> prov
                     if (seen.Add(string.Join('|', round.Select(step => step.Edges.Current.At.ToString()).Order(StringComparer.Ordinal))))
                     {
                         findings.Error(
-                            $"resources wait for each other: {string.Join(" → ", round.Select(step => step.Address).Append(edges.Current.To))}",
-                            edges.Current.At, null, "remove one of these references");
+                            $"resources wait for each other: "
+                                + $"{string.Join(" → ", round.Select(step => step.Address).Append(edges.Current.To))}",
+                            edges.Current.At,
+                            null,
+                            "remove one of these references"
+                        );
                     }
                 }
             }

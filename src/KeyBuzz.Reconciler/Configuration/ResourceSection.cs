@@ -15,9 +15,17 @@ internal sealed record Reference(Address From, Address To, SourceLocation At);
 /// <param name="made">The resources that blueprints made, which the file's own may refer to and may not repeat.</param>
 /// <param name="findings">Where to note what is wrong.</param>
 internal sealed class ResourceSection(
-    HostTable hosts, ResourceBinder binder, IReadOnlyCollection<IResourceProvider> providers, IEnumerable<Resource> made, Findings findings)
+    HostTable hosts,
+    ResourceBinder binder,
+    IReadOnlyCollection<IResourceProvider> providers,
+    IEnumerable<Resource> made,
+    Findings findings
+)
 {
-    private readonly Dictionary<Address, SourceLocation?> _declared = made.ToDictionary(resource => resource.Address, resource => resource.Location);
+    private readonly Dictionary<Address, SourceLocation?> _declared = made.ToDictionary(
+        resource => resource.Address,
+        resource => resource.Location
+    );
     private readonly List<Reference> _references = [];
 
     /// <summary>Every reference between declared resources, also of those that are broken otherwise.</summary>
@@ -42,7 +50,13 @@ internal sealed class ResourceSection(
         }
     }
 
-    private sealed record Declaration(SectionReader Section, string Type, string Name, IResourceProvider? Provider, ImmutableArray<Host> Hosts);
+    private sealed record Declaration(
+        SectionReader Section,
+        string Type,
+        string Name,
+        IResourceProvider? Provider,
+        ImmutableArray<Host> Hosts
+    );
 
     private Declaration? Declare(YamlNode item)
     {
@@ -55,7 +69,13 @@ internal sealed class ResourceSection(
         var provider = type is null ? null : providers.FirstOrDefault(one => one.Schema.Type == type.Value);
         if (type is not null && provider is null)
         {
-            findings.Unknown($"unknown resource type '{type.Value}'", type.At, type.Value, providers.Select(one => one.Schema.Type), "types are");
+            findings.Unknown(
+                $"unknown resource type '{type.Value}'",
+                type.At,
+                type.Value,
+                providers.Select(one => one.Schema.Type),
+                "types are"
+            );
         }
 
         var name = section.Word("name", "a name", required: true);
@@ -95,7 +115,13 @@ internal sealed class ResourceSection(
             else
             {
                 findings.Error(
-                    $"duplicate resource {address}", name.At, _declared[address] is { } first ? $"first given at {first}" : null, "rename or remove one of them", host.Name, address.ToString());
+                    $"duplicate resource {address}",
+                    name.At,
+                    _declared[address] is { } first ? $"first given at {first}" : null,
+                    "rename or remove one of them",
+                    host.Name,
+                    address.ToString()
+                );
                 placement = placement.Remove(host);
             }
         }
@@ -115,7 +141,13 @@ internal sealed class ResourceSection(
             }
             else
             {
-                findings.Unknown($"a {type} belongs to a group of hosts, and there is no group '{word.Value}'", word.At, word.Value, hosts.Groups.Keys, "groups are");
+                findings.Unknown(
+                    $"a {type} belongs to a group of hosts, and there is no group '{word.Value}'",
+                    word.At,
+                    word.Value,
+                    hosts.Groups.Keys,
+                    "groups are"
+                );
             }
         }
 
@@ -144,7 +176,14 @@ internal sealed class ResourceSection(
             var spec = provider is null ? null : binder.Bind(provider.Schema, section.Map, what, host);
             if (spec is not null && !placement.IsEmpty)
             {
-                bound.Add(new Resource(address, spec, section.At) { Requires = resolvedRequires, After = resolvedAfter, PreventDestroy = preventDestroy });
+                bound.Add(
+                    new Resource(address, spec, section.At)
+                    {
+                        Requires = resolvedRequires,
+                        After = resolvedAfter,
+                        PreventDestroy = preventDestroy,
+                    }
+                );
             }
         }
 
@@ -179,7 +218,13 @@ internal sealed class ResourceSection(
     {
         if (elsewhere)
         {
-            findings.Unknown($"there is no resource {to}", word.At, word.Value, _declared.Keys.Select(address => address.ToString()), "resources are");
+            findings.Unknown(
+                $"there is no resource {to}",
+                word.At,
+                word.Value,
+                _declared.Keys.Select(address => address.ToString()),
+                "resources are"
+            );
             return;
         }
 
@@ -187,7 +232,13 @@ internal sealed class ResourceSection(
         if (missing.Length > 0)
         {
             var there = _declared.Keys.Where(address => missing.Contains(address.Host)).Select(address => $"{address.Type}.{address.Name}");
-            findings.Unknown($"there is no resource {word.Value} on {string.Join(", ", missing)}", word.At, word.Value, there, "resources there are");
+            findings.Unknown(
+                $"there is no resource {word.Value} on {string.Join(", ", missing)}",
+                word.At,
+                word.Value,
+                there,
+                "resources there are"
+            );
         }
     }
 }

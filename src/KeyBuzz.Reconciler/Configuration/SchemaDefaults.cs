@@ -7,13 +7,16 @@ namespace KeyBuzz.Reconciler.Configuration;
 public static class SchemaDefaults
 {
     /// <summary>The attributes with the defaults of the schema filled in, as if they had been bound from cluster.yaml.</summary>
-    /// <exception cref="ArgumentException">An attribute is not in the schema, or a required one is missing: a mistake of the program that made them.</exception>
+    /// <exception cref="ArgumentException">An attribute is not in the schema, or a required one is missing: a mistake of the program that
+    /// made them.</exception>
     public static AttributeSet Fill(ResourceSchema schema, AttributeSet given)
     {
         var values = ImmutableDictionary.CreateBuilder<string, object>(StringComparer.Ordinal);
         foreach (var name in given.Names)
         {
-            values[name] = schema.Find(name) is not null ? given[name]! : throw new ArgumentException($"the type {schema.Type} has no attribute '{name}'", nameof(given));
+            values[name] = schema.Find(name) is not null
+                ? given[name]!
+                : throw new ArgumentException($"the type {schema.Type} has no attribute '{name}'", nameof(given));
         }
 
         foreach (var attribute in schema.Attributes.Where(attribute => !given.Has(attribute.Name)))
@@ -33,11 +36,12 @@ public static class SchemaDefaults
     }
 
     /// <summary>The default of an attribute in the type that an <see cref="AttributeSet"/> holds it in, or null.</summary>
-    internal static object? Of(AttributeDefinition attribute) => (attribute.Kind, attribute.Default) switch
-    {
-        (AttributeKind.Integer or AttributeKind.Size, int number) => (long)number,
-        (AttributeKind.Text, string text) => SecretText.Plain(text),
-        (AttributeKind.String, string text) when attribute.MayHoldSecret => SecretText.Plain(text),
-        _ => attribute.Default,
-    };
+    internal static object? Of(AttributeDefinition attribute) =>
+        (attribute.Kind, attribute.Default) switch
+        {
+            (AttributeKind.Integer or AttributeKind.Size, int number) => (long)number,
+            (AttributeKind.Text, string text) => SecretText.Plain(text),
+            (AttributeKind.String, string text) when attribute.MayHoldSecret => SecretText.Plain(text),
+            _ => attribute.Default,
+        };
 }

@@ -24,8 +24,15 @@ public sealed class SecretSource
     /// <param name="file">The credentials file.</param>
     /// <param name="environment">The environment variables.</param>
     /// <param name="findings">Where to note what is wrong with the file.</param>
-    /// <param name="optional">Whether a secret that has no value gets a stand-in instead of an error; for commands that only compare, and leave secrets out then.</param>
-    public SecretSource(string directory, string file, IReadOnlyDictionary<string, string> environment, Findings findings, bool optional = false)
+    /// <param name="optional">Whether a secret that has no value gets a stand-in instead of an error; for commands that only compare, and
+    /// leave secrets out then.</param>
+    public SecretSource(
+        string directory,
+        string file,
+        IReadOnlyDictionary<string, string> environment,
+        Findings findings,
+        bool optional = false
+    )
     {
         _environment = environment;
         _optional = optional;
@@ -84,8 +91,13 @@ public sealed class SecretSource
         if (_required.Add(name) && Find(name) is null && !_optional)
         {
             findings.Error(
-                name == Secrets.KeyName ? $"secret {name} has no value; fingerprints of secrets are made under it" : $"secret {name} has no value",
-                at, _absent, Remedy);
+                name == Secrets.KeyName
+                    ? $"secret {name} has no value; fingerprints of secrets are made under it"
+                    : $"secret {name} has no value",
+                at,
+                _absent,
+                Remedy
+            );
         }
         else
         {

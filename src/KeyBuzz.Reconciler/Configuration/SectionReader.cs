@@ -47,8 +47,10 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
     /// <summary>The place of a key's value; of the whole section where it is left out.</summary>
     public SourceLocation Place(string key) => map.Find(key)?.At ?? map.At;
 
-    /// <summary>The section under a key; an empty one, so that every default holds, when it is left out or, with a note, when it is no map.</summary>
-    public SectionReader Section(string key) => Of(map.Find(key), $"'{key}'", findings) ?? new SectionReader(new YamlMapping(Place(key), []), $"'{key}'", findings);
+    /// <summary>The section under a key; an empty one, so that every default holds, when it is left out or, with a note, when it is no
+    /// map.</summary>
+    public SectionReader Section(string key) =>
+        Of(map.Find(key), $"'{key}'", findings) ?? new SectionReader(new YamlMapping(Place(key), []), $"'{key}'", findings);
 
     /// <summary>The scalar of a key; null when left out or, with a note, when it is something else.</summary>
     public YamlScalar? Word(string key, string wanted = "a word", bool required = false)
@@ -113,7 +115,10 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
             return number;
         }
 
-        findings.Error($"'{key}' must be a whole number from {minimum}{(maximum == int.MaxValue ? "" : $" to {maximum}")}, not {word.Kind}", word.At);
+        findings.Error(
+            $"'{key}' must be a whole number from {minimum}{(maximum == int.MaxValue ? "" : $" to {maximum}")}, not {word.Kind}",
+            word.At
+        );
         return otherwise;
     }
 
@@ -134,7 +139,8 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
         return otherwise;
     }
 
-    /// <summary>A time written as <c>500ms</c>, <c>10s</c>, <c>2m</c> or <c>1h</c>; the default when left out or, with a note, when it is something else or too short.</summary>
+    /// <summary>A time written as <c>500ms</c>, <c>10s</c>, <c>2m</c> or <c>1h</c>; the default when left out or, with a note, when it is
+    /// something else or too short.</summary>
     public TimeSpan Duration(string key, TimeSpan otherwise, TimeSpan minimum)
     {
         if (Word(key, "a time such as 10s") is not { } word)
@@ -151,7 +157,8 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
         return otherwise;
     }
 
-    /// <summary>A path on a host that kbr may touch, in its one form; the default when left out or, with a note, when it is something else.</summary>
+    /// <summary>A path on a host that kbr may touch, in its one form; the default when left out or, with a note, when it is something
+    /// else.</summary>
     public string HostPath(string key, string otherwise)
     {
         if (Word(key, "an absolute path") is not { } word)
@@ -224,5 +231,6 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
         }
     }
 
-    public void Error(string summary, SourceLocation at, string? detail = null, string? remedy = null) => findings.Error(summary, at, detail, remedy);
+    public void Error(string summary, SourceLocation at, string? detail = null, string? remedy = null) =>
+        findings.Error(summary, at, detail, remedy);
 }

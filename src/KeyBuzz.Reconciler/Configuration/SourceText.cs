@@ -60,7 +60,10 @@ internal sealed class SourceText
         }
         catch (UnauthorizedAccessException)
         {
-            throw Failure(System.IO.Directory.Exists(path) ? $"{shownAs} is a directory, not a file" : $"{shownAs} may not be read", askedAt);
+            throw Failure(
+                System.IO.Directory.Exists(path) ? $"{shownAs} is a directory, not a file" : $"{shownAs} may not be read",
+                askedAt
+            );
         }
         catch (Exception exception) when (exception is IOException or ArgumentException or NotSupportedException)
         {
@@ -114,12 +117,22 @@ internal sealed class SourceText
             var status = Rune.DecodeFromUtf8(rest, out var rune, out var consumed);
             if (status != System.Buffers.OperationStatus.Done)
             {
-                throw Failure($"{File} is not UTF-8 text: byte 0x{rest[0]:x2}", AtOffset(offset), askedAt is null ? null : $"named at {askedAt}", "save the file as UTF-8");
+                throw Failure(
+                    $"{File} is not UTF-8 text: byte 0x{rest[0]:x2}",
+                    AtOffset(offset),
+                    askedAt is null ? null : $"named at {askedAt}",
+                    "save the file as UTF-8"
+                );
             }
 
             if (rune.Value is < 0x20 and not '\t' and not '\n' and not '\r' or 0x7f)
             {
-                throw Failure($"{File} holds the control character 0x{rune.Value:x2}", AtOffset(offset), askedAt is null ? null : $"named at {askedAt}", "remove it");
+                throw Failure(
+                    $"{File} holds the control character 0x{rune.Value:x2}",
+                    AtOffset(offset),
+                    askedAt is null ? null : $"named at {askedAt}",
+                    "remove it"
+                );
             }
 
             rest = rest[consumed..];

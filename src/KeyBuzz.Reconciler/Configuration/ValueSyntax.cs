@@ -7,8 +7,16 @@ public static class ValueSyntax
 {
     private static readonly (string Unit, long Bytes)[] s_sizes =
     [
-        ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40),
-        ("kB", 1_000), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("B", 1),
+        ("KiB", 1L << 10),
+        ("MiB", 1L << 20),
+        ("GiB", 1L << 30),
+        ("TiB", 1L << 40),
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
     ];
 
     /// <summary>Reads <c>0640</c>, <c>0o640</c> or <c>640</c> into four octal digits.</summary>
@@ -48,7 +56,14 @@ public static class ValueSyntax
     {
         duration = default;
         var digits = text.TakeWhile(char.IsAsciiDigit).Count();
-        var milliseconds = text[digits..] switch { "ms" => 1L, "s" => 1000, "m" => 60_000, "h" => 3_600_000, _ => 0 };
+        var milliseconds = text[digits..] switch
+        {
+            "ms" => 1L,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => 0,
+        };
         if (milliseconds == 0 || digits is 0 or > 9)
         {
             return false;
@@ -69,5 +84,8 @@ public static class ValueSyntax
 
     /// <summary>Whether it is a name of lower-case letters, digits and inner hyphens.</summary>
     public static bool IsLabel(string text) =>
-        text.Length is > 0 and <= 63 && text[0] != '-' && text[^1] != '-' && text.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '-');
+        text.Length is > 0 and <= 63
+        && text[0] != '-'
+        && text[^1] != '-'
+        && text.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '-');
 }

@@ -49,7 +49,14 @@ internal static class YamlDocument
         {
             throw new DiagnosticException(Explain(exception, source));
         }
-        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException or OverflowException)
+        catch (Exception exception)
+            when (exception
+                    is InvalidOperationException
+                        or ArgumentException
+                        or IndexOutOfRangeException
+                        or FormatException
+                        or OverflowException
+            )
         {
             // The parser's own slips on broken input: no place to show, but no stack trace either.
             throw new DiagnosticException(Diagnostic.Error($"{source.File} is not valid YAML", source.At(1, 1), exception.Message));
@@ -70,14 +77,28 @@ internal static class YamlDocument
             switch (current)
             {
                 case DocumentStart when ++documents > 1:
-                    throw Refuse("a second document starts here", at, "kbr reads one document; remove the line '---' or put it into a file of its own");
+                    throw Refuse(
+                        "a second document starts here",
+                        at,
+                        "kbr reads one document; remove the line '---' or put it into a file of its own"
+                    );
                 case AnchorAlias:
-                    throw Refuse("aliases are not supported", at, "write the value out; 'host: all', a role or a list places one resource on several hosts");
+                    throw Refuse(
+                        "aliases are not supported",
+                        at,
+                        "write the value out; 'host: all', a role or a list places one resource on several hosts"
+                    );
                 case NodeEvent node:
                     Check(node, at);
                     YamlNode made = node switch
                     {
-                        Scalar scalar => new YamlScalar(at, scalar.Value, scalar.Style == ScalarStyle.Plain, (int)scalar.Start.Index, (int)scalar.End.Index),
+                        Scalar scalar => new YamlScalar(
+                            at,
+                            scalar.Value,
+                            scalar.Style == ScalarStyle.Plain,
+                            (int)scalar.Start.Index,
+                            (int)scalar.End.Index
+                        ),
                         SequenceStart => new YamlSequence(at, []),
                         _ => new YamlMapping(at, []),
                     };
@@ -110,7 +131,9 @@ internal static class YamlDocument
         }
 
         return root is null or YamlScalar { IsNull: true }
-            ? throw new DiagnosticException(Diagnostic.Error($"{source.File} is empty", source.At(1, 1), null, "'kbr init' writes an example"))
+            ? throw new DiagnosticException(
+                Diagnostic.Error($"{source.File} is empty", source.At(1, 1), null, "'kbr init' writes an example")
+            )
             : root;
     }
 
@@ -144,7 +167,11 @@ internal static class YamlDocument
     {
         if (!node.Anchor.IsEmpty)
         {
-            throw Refuse("anchors are not supported", at, "write the value out; 'host: all', a role or a list places one resource on several hosts");
+            throw Refuse(
+                "anchors are not supported",
+                at,
+                "write the value out; 'host: all', a role or a list places one resource on several hosts"
+            );
         }
 
         if (!node.Tag.IsEmpty)
@@ -162,7 +189,8 @@ internal static class YamlDocument
     {
         var line = exception.Start.Line;
         var message = exception.InnerException?.Message ?? exception.Message;
-        // When it speaks of a tab, the parser names the start of what it was reading; otherwise it stumbles over a tab where it is or just before.
+        // When it speaks of a tab, the parser names the start of what it was reading; otherwise it stumbles over a tab where it is or just
+        // before.
         var last = message.Contains(" tab", StringComparison.Ordinal) ? source.LineCount : exception.End.Line;
         for (var candidate = Math.Max(1, line - 1); candidate <= last; candidate++)
         {
@@ -177,5 +205,6 @@ internal static class YamlDocument
         return Diagnostic.Error($"not valid YAML: {message.TrimEnd('.')}", source.At(line, exception.Start.Column));
     }
 
-    private static DiagnosticException Refuse(string summary, SourceLocation at, string? remedy) => new(Diagnostic.Error(summary, at, null, remedy));
+    private static DiagnosticException Refuse(string summary, SourceLocation at, string? remedy) =>
+        new(Diagnostic.Error(summary, at, null, remedy));
 }

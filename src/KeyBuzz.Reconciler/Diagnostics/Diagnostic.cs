@@ -36,18 +36,31 @@ public sealed record Diagnostic(
     string? Remedy = null,
     SourceLocation? Location = null,
     string? Host = null,
-    string? Address = null)
+    string? Address = null
+)
 {
     /// <summary>Another host that the finding is about, such as the one whose port is silent; null for none.</summary>
     public string? Peer { get; init; }
 
     /// <summary>Makes an error.</summary>
-    public static Diagnostic Error(string summary, SourceLocation? location = null, string? detail = null, string? remedy = null, string? host = null, string? address = null) =>
-        new(Severity.Error, summary, detail, remedy, location, host, address);
+    public static Diagnostic Error(
+        string summary,
+        SourceLocation? location = null,
+        string? detail = null,
+        string? remedy = null,
+        string? host = null,
+        string? address = null
+    ) => new(Severity.Error, summary, detail, remedy, location, host, address);
 
     /// <summary>Makes a warning.</summary>
-    public static Diagnostic Warning(string summary, SourceLocation? location = null, string? detail = null, string? remedy = null, string? host = null, string? address = null) =>
-        new(Severity.Warning, summary, detail, remedy, location, host, address);
+    public static Diagnostic Warning(
+        string summary,
+        SourceLocation? location = null,
+        string? detail = null,
+        string? remedy = null,
+        string? host = null,
+        string? address = null
+    ) => new(Severity.Warning, summary, detail, remedy, location, host, address);
 }
 
 /// <summary>Thrown when a command cannot go on; carries everything found so far.</summary>
@@ -58,7 +71,8 @@ public sealed class DiagnosticException : Exception
         : base(diagnostics.Count > 0 ? diagnostics[0].Summary : "failed") => Diagnostics = diagnostics;
 
     /// <summary>Carries one finding.</summary>
-    public DiagnosticException(Diagnostic diagnostic) : this([diagnostic]) { }
+    public DiagnosticException(Diagnostic diagnostic)
+        : this([diagnostic]) { }
 
     /// <summary>The findings, in the order they were made.</summary>
     public IReadOnlyList<Diagnostic> Diagnostics { get; }

@@ -7,7 +7,9 @@ namespace KeyBuzz.Reconciler.Graph;
 /// <summary>The resources and the edges between them. Every algorithm here is linear in nodes and edges, and none recurses.</summary>
 public sealed class ResourceGraph
 {
-    private static readonly Comparer<(string Path, Address Address)> s_byPath = Comparer<(string Path, Address Address)>.Create((one, other) => string.CompareOrdinal(one.Path, other.Path));
+    private static readonly Comparer<(string Path, Address Address)> s_byPath = Comparer<(string Path, Address Address)>.Create(
+        (one, other) => string.CompareOrdinal(one.Path, other.Path)
+    );
 
     private readonly ImmutableDictionary<Address, Node> _nodes;
 
@@ -89,7 +91,13 @@ public sealed class ResourceGraph
             {
                 if (!all.ContainsKey(address) && !keepDangling)
                 {
-                    diagnostics.Add(Diagnostic.Error($"{resource.Address} refers to {address}, which does not exist", resource.Location, address: resource.Address.ToString()));
+                    diagnostics.Add(
+                        Diagnostic.Error(
+                            $"{resource.Address} refers to {address}, which does not exist",
+                            resource.Location,
+                            address: resource.Address.ToString()
+                        )
+                    );
                 }
             }
 
@@ -111,7 +119,12 @@ public sealed class ResourceGraph
             // Who says the contrary is taken at his word.
             var below = Below(managed, resource.Address, links[resource.Address].UsedDirectories)
                 .Where(address => !all[address].Requires.Contains(resource.Address) && !all[address].After.Contains(resource.Address));
-            nodes[resource.Address] = new Node(resource, [.. requires], [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()], volume);
+            nodes[resource.Address] = new Node(
+                resource,
+                [.. requires],
+                [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()],
+                volume
+            );
         }
 
         if (diagnostics.Count > 0)
@@ -124,19 +137,28 @@ public sealed class ResourceGraph
         if (cycle.Count > 0)
         {
             var shown = string.Join(" → ", cycle.Append(cycle[0]));
-            throw new DiagnosticException(Diagnostic.Error($"resources depend on each other in a circle: {shown}", graph[cycle[0]].Resource.Location, remedy: "drop one of these `requires` or `after`"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"resources depend on each other in a circle: {shown}",
+                    graph[cycle[0]].Resource.Location,
+                    remedy: "drop one of these `requires` or `after`"
+                )
+            );
         }
 
         return new ResourceGraph(graph, order);
     }
 
     /// <summary>The given addresses and everything they require, over any number of steps.</summary>
-    public ImmutableHashSet<Address> WithRequirements(IEnumerable<Address> addresses) => Reach(addresses, address => Find(address)?.Requires ?? []);
+    public ImmutableHashSet<Address> WithRequirements(IEnumerable<Address> addresses) =>
+        Reach(addresses, address => Find(address)?.Requires ?? []);
 
     /// <summary>The given addresses and everything that requires them, over any number of steps.</summary>
     public ImmutableHashSet<Address> WithDependents(IEnumerable<Address> addresses)
     {
-        var dependents = _nodes.Values.SelectMany(node => node.Requires.Select(required => (required, node.Resource.Address))).ToLookup(edge => edge.required, edge => edge.Address);
+        var dependents = _nodes
+            .Values.SelectMany(node => node.Requires.Select(required => (required, node.Resource.Address)))
+            .ToLookup(edge => edge.required, edge => edge.Address);
         return Reach(addresses, address => dependents[address]);
     }
 
@@ -178,7 +200,11 @@ public sealed class ResourceGraph
         }
     }
 
-    private static IEnumerable<Address> Below(Dictionary<string, List<(string Path, Address Address)>> managed, Address user, ImmutableArray<string> directories)
+    private static IEnumerable<Address> Below(
+        Dictionary<string, List<(string Path, Address Address)>> managed,
+        Address user,
+        ImmutableArray<string> directories
+    )
     {
         if (directories.IsEmpty || !managed.TryGetValue(user.Host, out var paths))
         {
@@ -198,7 +224,11 @@ public sealed class ResourceGraph
         }
     }
 
-    private static Address? VolumeOver(Dictionary<string, List<(string MountPoint, Address Address)>> volumes, Address address, ImmutableArray<string> paths)
+    private static Address? VolumeOver(
+        Dictionary<string, List<(string MountPoint, Address Address)>> volumes,
+        Address address,
+        ImmutableArray<string> paths
+    )
     {
         if (!volumes.TryGetValue(address.Host, out var list))
         {
@@ -208,9 +238,11 @@ public sealed class ResourceGraph
         (string MountPoint, Address Address)? nearest = null;
         foreach (var candidate in list)
         {
-            if (candidate.Address != address
+            if (
+                candidate.Address != address
                 && paths.Any(path => path.StartsWith(candidate.MountPoint + "/", StringComparison.Ordinal))
-                && (nearest is null || candidate.MountPoint.Length > nearest.Value.MountPoint.Length))
+                && (nearest is null || candidate.MountPoint.Length > nearest.Value.MountPoint.Length)
+            )
             {
                 nearest = candidate;
             }
@@ -255,7 +287,8 @@ public sealed class ResourceGraph
             }
         }
 
-        cycle = order.Count == nodes.Count ? [] : FindCycle(nodes, waits.Where(pair => pair.Value > 0).Select(pair => pair.Key).ToHashSet());
+        cycle =
+            order.Count == nodes.Count ? [] : FindCycle(nodes, waits.Where(pair => pair.Value > 0).Select(pair => pair.Key).ToHashSet());
         return order.ToImmutable();
     }
 

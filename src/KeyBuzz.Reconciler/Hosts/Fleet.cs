@@ -13,7 +13,13 @@ public sealed class Fleet : FleetReader
     public Fleet(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IHostConnector connector, int parallelism)
         : this(cluster, providers, preconditions, new HostConnections(connector), parallelism) { }
 
-    private Fleet(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, HostConnections connections, int parallelism)
+    private Fleet(
+        Cluster cluster,
+        ProviderRegistry providers,
+        IPreconditionChecks preconditions,
+        HostConnections connections,
+        int parallelism
+    )
         : base(cluster, providers, preconditions, connections, parallelism) => _connections = connections;
 
     /// <summary>The connections that are open, by host.</summary>

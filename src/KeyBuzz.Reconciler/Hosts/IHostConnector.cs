@@ -26,14 +26,16 @@ public interface IHostConnection : IAsyncDisposable
     /// <summary>The reader. It can run nothing but rendered <see cref="Read"/>s.</summary>
     IHostReader Reader { get; }
 
-    /// <summary>Takes the lock of the host and opens the writer that holds it. Throws <see cref="HostLockedException"/> when another apply has it,
+    /// <summary>Takes the lock of the host and opens the writer that holds it. Throws <see cref="HostLockedException"/> when another apply
+    /// has it,
     /// <see cref="HostException"/> when the host fails.</summary>
     /// <param name="holder">Who takes the lock: shown to whoever is refused.</param>
     /// <param name="parallelism">How many scripts may run at once on the host.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken);
 
-    /// <summary>Ends a process of the host that holds its lock, and answers whether it is gone; one that does not hold the lock is left alone. What the process started runs on.
+    /// <summary>Ends a process of the host that holds its lock, and answers whether it is gone; one that does not hold the lock is left
+    /// alone. What the process started runs on.
     /// Throws <see cref="HostException"/>.</summary>
     Task<bool> EndLockHolderAsync(int processId, CancellationToken cancellationToken);
 
@@ -84,9 +86,17 @@ public sealed record LockHolder(string User, string Machine, int ProcessId, stri
             using var document = JsonDocument.Parse(json);
             var root = document.RootElement;
             string Text(string name) => root.GetProperty(name).GetString() ?? "";
-            return new LockHolder(Text("user"), Text("machine"), root.GetProperty("pid").GetInt32(), Text("directory"), Text("command"), root.GetProperty("since").GetDateTimeOffset());
+            return new LockHolder(
+                Text("user"),
+                Text("machine"),
+                root.GetProperty("pid").GetInt32(),
+                Text("directory"),
+                Text("command"),
+                root.GetProperty("since").GetDateTimeOffset()
+            );
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception exception)
+            when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
             return null;
         }
@@ -105,15 +115,19 @@ public sealed record LockHolder(string User, string Machine, int ProcessId, stri
     }
 
     /// <summary>Who, where, since when.</summary>
-    public string InWords => string.Create(
-        CultureInfo.InvariantCulture, $"{Command} by {User} on {Machine} (pid {ProcessId}, in {Directory}) since {Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC");
+    public string InWords =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Command} by {User} on {Machine} (pid {ProcessId}, in {Directory}) since {Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC"
+        );
 }
 
 /// <summary>A host cannot be reached, refused us, or broke off.</summary>
 public class HostException : Exception
 {
     /// <summary>Names the host, what happened and what to do.</summary>
-    public HostException(string host, string message, string? remedy = null, Exception? inner = null) : base(message, inner)
+    public HostException(string host, string message, string? remedy = null, Exception? inner = null)
+        : base(message, inner)
     {
         Host = host;
         Remedy = remedy;
@@ -131,7 +145,11 @@ public sealed class HostLockedException : HostException
 {
     /// <summary>Names the host and the holder as its lock file describes it.</summary>
     public HostLockedException(string host, string holder)
-        : base(host, $"another apply is running on this host: {holder}", "wait until it ends; the lock is released by itself when it does, also when it was killed") => Holder = holder;
+        : base(
+            host,
+            $"another apply is running on this host: {holder}",
+            "wait until it ends; the lock is released by itself when it does, also when it was killed"
+        ) => Holder = holder;
 
     /// <summary>The holder in words: who, where, since when.</summary>
     public string Holder { get; }

@@ -6,13 +6,17 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>What several hosts say about one other host, said once. Pure.</summary>
 internal static class PeerFindings
 {
-    /// <summary>Leaves out the warnings about a host that could not be read, since that is said of the host itself, and makes one warning of several about another host.</summary>
+    /// <summary>Leaves out the warnings about a host that could not be read, since that is said of the host itself, and makes one warning
+    /// of several about another host.</summary>
     /// <param name="findings">What the hosts said.</param>
     /// <param name="unreachable">The hosts that could not be read.</param>
     public static ImmutableArray<Diagnostic> Fold(ImmutableArray<Diagnostic> findings, IReadOnlySet<string> unreachable)
     {
         var folded = ImmutableArray.CreateBuilder<Diagnostic>();
-        var told = findings.Where(IsOfPeer).GroupBy(finding => finding.Peer!).ToDictionary(group => group.Key, group => group.ToList(), StringComparer.Ordinal);
+        var told = findings
+            .Where(IsOfPeer)
+            .GroupBy(finding => finding.Peer!)
+            .ToDictionary(group => group.Key, group => group.ToList(), StringComparer.Ordinal);
         foreach (var finding in findings)
         {
             if (!IsOfPeer(finding))
@@ -21,7 +25,14 @@ internal static class PeerFindings
             }
             else if (told[finding.Peer!] is var all && ReferenceEquals(all[0], finding) && !unreachable.Contains(finding.Peer!))
             {
-                folded.Add(all.Count == 1 ? finding : finding with { Detail = $"{finding.Detail}; {all.Count - 1} more like it about {finding.Peer}: kbr check shows all" });
+                folded.Add(
+                    all.Count == 1
+                        ? finding
+                        : finding with
+                        {
+                            Detail = $"{finding.Detail}; {all.Count - 1} more like it about {finding.Peer}: kbr check shows all",
+                        }
+                );
             }
         }
 

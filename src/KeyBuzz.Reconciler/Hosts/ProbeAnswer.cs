@@ -65,12 +65,16 @@ internal sealed class ProbeAnswer
         }
 
         List<Read> docker = [.. groups.Of<ContainerRead>(), .. groups.Of<ImageRead>()];
-        answer.Each(docker, "d", (status, payload) => int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
-            ? new DockerAnswer(code, Encoding.UTF8.GetString(payload.Span))
-            : new DockerAnswer(0, ""));
-        answer.Each(groups.Of<HttpRead>(), "h", (status, payload) => int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
-            ? new HttpAnswer(code, Encoding.UTF8.GetString(payload.Span))
-            : new HttpAnswer(0, ""));
+        answer.Each(docker, "d", (status, payload) =>
+            int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
+                ? new DockerAnswer(code, Encoding.UTF8.GetString(payload.Span))
+                : new DockerAnswer(0, "")
+        );
+        answer.Each(groups.Of<HttpRead>(), "h", (status, payload) =>
+            int.TryParse(status, CultureInfo.InvariantCulture, out var code) && code > 0
+                ? new HttpAnswer(code, Encoding.UTF8.GetString(payload.Span))
+                : new HttpAnswer(0, "")
+        );
         answer.Each(groups.Of<HaproxyCheckRead>(), "k", Tool);
         var containers = ProbeScript.ContainersOf(groups);
         answer.Tools(groups.Of<PoolerRead>(), "o", read => containers.IndexOf(read.Container));
@@ -86,7 +90,8 @@ internal sealed class ProbeAnswer
         return new Snapshot(answer._answers.ToImmutable());
     }
 
-    private void Each<TRead>(IReadOnlyList<TRead> reads, string label, Func<string, ReadOnlyMemory<byte>, object?> parse) where TRead : Read
+    private void Each<TRead>(IReadOnlyList<TRead> reads, string label, Func<string, ReadOnlyMemory<byte>, object?> parse)
+        where TRead : Read
     {
         for (var i = 0; i < reads.Count; i++)
         {
@@ -95,7 +100,8 @@ internal sealed class ProbeAnswer
         }
     }
 
-    private (string Status, ReadOnlyMemory<byte> Payload) Part(string label) => _parts.TryGetValue(label, out var part) ? part : ("", default);
+    private (string Status, ReadOnlyMemory<byte> Payload) Part(string label) =>
+        _parts.TryGetValue(label, out var part) ? part : ("", default);
 
     private static string[] Lines(ReadOnlyMemory<byte> payload) =>
         Encoding.UTF8.GetString(payload.Span).Split('\n', StringSplitOptions.RemoveEmptyEntries);
@@ -110,7 +116,15 @@ internal sealed class ProbeAnswer
             {
                 // stat(1) calls an empty file another kind of thing; to kbr it is a file.
                 var kind = fields[0] == "regular empty file" ? "regular file" : fields[0];
-                found[fields[7]] = new FileStat(kind, Number(fields[1]), Number(fields[2]), fields[3], fields[4], fields[5].PadLeft(4, '0'), Time(fields[6]));
+                found[fields[7]] = new FileStat(
+                    kind,
+                    Number(fields[1]),
+                    Number(fields[2]),
+                    fields[3],
+                    fields[4],
+                    fields[5].PadLeft(4, '0'),
+                    Time(fields[6])
+                );
             }
         }
 
@@ -125,8 +139,16 @@ internal sealed class ProbeAnswer
         foreach (var (number, read) in reads.Index())
         {
             var directory = RecordScript.Directory(read.Cluster);
-            var paths = Lines(Part("r" + number.ToString(CultureInfo.InvariantCulture)).Payload).Select(line => line.Split('\t', 4)).Where(fields => fields.Length == 4)
-                .Select(fields => new RecordPath(fields[3], fields[0] == "regular empty file" ? "regular file" : fields[0], Number(fields[1]), fields[2].PadLeft(4, '0'))).ToList();
+            var paths = Lines(Part("r" + number.ToString(CultureInfo.InvariantCulture)).Payload)
+                .Select(line => line.Split('\t', 4))
+                .Where(fields => fields.Length == 4)
+                .Select(fields => new RecordPath(
+                    fields[3],
+                    fields[0] == "regular empty file" ? "regular file" : fields[0],
+                    Number(fields[1]),
+                    fields[2].PadLeft(4, '0')
+                ))
+                .ToList();
             var rest = Encoding.UTF8.GetString(Part("rf" + number.ToString(CultureInfo.InvariantCulture)).Payload.Span);
             var files = ImmutableArray.CreateBuilder<RecordFile>();
             List<RecordPath> regular = [.. paths.Where(path => path.Kind == "regular file")];
@@ -144,14 +166,18 @@ internal sealed class ProbeAnswer
     {
         var index = files.IndexOf(file);
         var header = $"==> {file.Path} <==\n";
-        var at = index == 0 ? (said.StartsWith(header, StringComparison.Ordinal) ? 0 : -1) : said.IndexOf("\n" + header, StringComparison.Ordinal) + 1;
+        var at =
+            index == 0
+                ? (said.StartsWith(header, StringComparison.Ordinal) ? 0 : -1)
+                : said.IndexOf("\n" + header, StringComparison.Ordinal) + 1;
         if (at < 0 || (index > 0 && at == 0))
         {
             return "";
         }
 
         var begin = at + header.Length;
-        var end = index + 1 < files.Count ? said.IndexOf($"\n==> {files[index + 1].Path} <==\n", begin, StringComparison.Ordinal) : said.Length;
+        var end =
+            index + 1 < files.Count ? said.IndexOf($"\n==> {files[index + 1].Path} <==\n", begin, StringComparison.Ordinal) : said.Length;
         return said[begin..(end < 0 ? said.Length : end)].Trim();
     }
 
@@ -159,7 +185,9 @@ internal sealed class ProbeAnswer
     {
         var lines = Lines(Part("lock").Payload).ToLookup(line => line.StartsWith("pid ", StringComparison.Ordinal));
         return new LockState(
-            [.. lines[true].Select(line => int.Parse(line.AsSpan(4), CultureInfo.InvariantCulture)).Distinct()], LockHolder.Read(Encoding.UTF8.GetBytes(string.Concat(lines[false]))));
+            [.. lines[true].Select(line => int.Parse(line.AsSpan(4), CultureInfo.InvariantCulture)).Distinct()],
+            LockHolder.Read(Encoding.UTF8.GetBytes(string.Concat(lines[false])))
+        );
     }
 
     private List<MountEntry> Mounts()
@@ -172,7 +200,15 @@ internal sealed class ProbeAnswer
             var dash = Array.IndexOf(fields, "-", Math.Min(6, fields.Length));
             if (dash > 0 && fields.Length >= dash + 4)
             {
-                mounts.Add(new MountEntry(Octal(fields[4]), Octal(fields[dash + 2]), fields[2], fields[dash + 1], $"{fields[5]},{fields[dash + 3]}"));
+                mounts.Add(
+                    new MountEntry(
+                        Octal(fields[4]),
+                        Octal(fields[dash + 2]),
+                        fields[2],
+                        fields[dash + 1],
+                        $"{fields[5]},{fields[dash + 3]}"
+                    )
+                );
             }
         }
 
@@ -236,11 +272,12 @@ internal sealed class ProbeAnswer
         }
 
         var numbers = lines[0].Split(' ');
-        var device = numbers.Length == 2
+        var device =
+            numbers.Length == 2
             && int.TryParse(numbers[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var major)
             && int.TryParse(numbers[1], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var minor)
-            ? string.Create(CultureInfo.InvariantCulture, $"{major}:{minor}")
-            : null;
+                ? string.Create(CultureInfo.InvariantCulture, $"{major}:{minor}")
+                : null;
         _ = long.TryParse(lines[1], CultureInfo.InvariantCulture, out var size);
         return new BlockDeviceState(true, device, tags.ToImmutable(), lines[2] == "zero", size);
     }
@@ -264,7 +301,8 @@ internal sealed class ProbeAnswer
     private static DiskSpace? Space(string status, ReadOnlyMemory<byte> payload)
     {
         var words = status == "0" ? Lines(payload).Last().Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
-        return words.Length == 3
+        return
+            words.Length == 3
             && long.TryParse(words[0], CultureInfo.InvariantCulture, out var size)
             && long.TryParse(words[1], CultureInfo.InvariantCulture, out var available)
             ? new DiskSpace(size, available, words[2])
@@ -293,7 +331,12 @@ internal sealed class ProbeAnswer
             }
 
             var found = properties.ToImmutable();
-            foreach (var name in (found.GetValueOrDefault("Names") + " " + found.GetValueOrDefault("Id")).Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            foreach (
+                var name in (found.GetValueOrDefault("Names") + " " + found.GetValueOrDefault("Id")).Split(
+                    ' ',
+                    StringSplitOptions.RemoveEmptyEntries
+                )
+            )
             {
                 byName[name] = found;
             }
@@ -302,36 +345,57 @@ internal sealed class ProbeAnswer
         var files = Lines(Part("unitfiles").Payload);
         foreach (var read in reads)
         {
-            var properties = byName.GetValueOrDefault(read.Name) ?? byName.GetValueOrDefault(read.Name + ".service") ?? ImmutableDictionary<string, string>.Empty;
+            var properties = byName.GetValueOrDefault(read.Name)
+                ?? byName.GetValueOrDefault(read.Name + ".service")
+                ?? ImmutableDictionary<string, string>.Empty;
             // One that is loaded and whose file is gone still counts.
             var loaded = properties.GetValueOrDefault("DropInPaths", "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
             _answers[read] = new UnitState(properties)
             {
                 DropIns = [.. files.Concat(loaded).Where(path => IsDropIn(path, read.Name)).Distinct().Order(StringComparer.Ordinal)],
-                StartedWith = [.. files.Where(path => path.EndsWith("/" + read.Name, StringComparison.Ordinal)).Select(Target).Distinct().Order(StringComparer.Ordinal)],
+                StartedWith =
+                [
+                    .. files
+                        .Where(path => path.EndsWith("/" + read.Name, StringComparison.Ordinal))
+                        .Select(Target)
+                        .Distinct()
+                        .Order(StringComparer.Ordinal),
+                ],
             };
         }
     }
 
     private static bool IsDropIn(string path, string unit) =>
         path.Contains($"/{unit}.d/", StringComparison.Ordinal)
-        && (path.StartsWith("/etc/systemd/", StringComparison.Ordinal)
-            || (path.StartsWith("/run/systemd/", StringComparison.Ordinal) && !path.StartsWith("/run/systemd/generator", StringComparison.Ordinal)));
+        && (
+            path.StartsWith("/etc/systemd/", StringComparison.Ordinal)
+            || (
+                path.StartsWith("/run/systemd/", StringComparison.Ordinal)
+                && !path.StartsWith("/run/systemd/generator", StringComparison.Ordinal)
+            )
+        );
 
     // /etc/systemd/system/multi-user.target.wants/patroni.service
     private static string Target(string link) => Path.GetFileNameWithoutExtension(Path.GetFileName(Path.GetDirectoryName(link)!));
 
     private List<ServiceState> Services()
     {
-        var clients = Lines(Part("clients").Payload).Select(line => line.Split(' ', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1].Trim());
+        var clients = Lines(Part("clients").Payload)
+            .Select(line => line.Split(' ', 2))
+            .Where(pair => pair.Length == 2)
+            .ToLookup(pair => pair[0], pair => pair[1].Trim());
         List<ServiceState> services = [];
         foreach (var block in Encoding.UTF8.GetString(Part("services").Payload.Span).Split("\n\n"))
         {
             var properties = block.Split('\n').Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToList();
             if (properties.Find(pair => pair[0] == "Id") is { } id)
             {
-                var commands = properties.Where(pair => pair[0].StartsWith("Exec", StringComparison.Ordinal)).Select(pair => new ServiceCommand(pair[0], Command(pair[1])));
-                services.Add(new ServiceState(id[1], properties.Find(pair => pair[0] == "LoadState")?[1] ?? "", [.. commands], [.. clients[id[1]]]));
+                var commands = properties
+                    .Where(pair => pair[0].StartsWith("Exec", StringComparison.Ordinal))
+                    .Select(pair => new ServiceCommand(pair[0], Command(pair[1])));
+                services.Add(
+                    new ServiceState(id[1], properties.Find(pair => pair[0] == "LoadState")?[1] ?? "", [.. commands], [.. clients[id[1]]])
+                );
             }
         }
 
@@ -349,7 +413,10 @@ internal sealed class ProbeAnswer
 
     private void Ports(IReadOnlyList<PortRead> reads)
     {
-        var states = Lines(Part("ports").Payload).Select(line => line.Split(' ')).Where(words => words.Length == 2).ToDictionary(words => words[0], words => words[1], StringComparer.Ordinal);
+        var states = Lines(Part("ports").Payload)
+            .Select(line => line.Split(' '))
+            .Where(words => words.Length == 2)
+            .ToDictionary(words => words[0], words => words[1], StringComparer.Ordinal);
         for (var i = 0; i < reads.Count; i++)
         {
             _answers[reads[i]] = states.GetValueOrDefault(i.ToString(CultureInfo.InvariantCulture)) switch
@@ -365,7 +432,8 @@ internal sealed class ProbeAnswer
         new(int.TryParse(status, CultureInfo.InvariantCulture, out var code) ? code : -1, Encoding.UTF8.GetString(payload.Span));
 
     // A tool that was not reached has no part of its own: what docker said of the container stands for it.
-    private void Tools<TRead>(IReadOnlyList<TRead> reads, string label, Func<TRead, int> container) where TRead : Read
+    private void Tools<TRead>(IReadOnlyList<TRead> reads, string label, Func<TRead, int> container)
+        where TRead : Read
     {
         for (var i = 0; i < reads.Count; i++)
         {
@@ -391,7 +459,12 @@ internal sealed class ProbeAnswer
             }
 
             // A query that was not reached has no part of its own: psql's or docker's last words say why.
-            var first = reads.ToList().FindIndex(read => (read.Container, read.User, read.Database, read.Port) == (reads[i].Container, reads[i].User, reads[i].Database, reads[i].Port));
+            var first = reads
+                .ToList()
+                .FindIndex(read =>
+                    (read.Container, read.User, read.Database, read.Port)
+                    == (reads[i].Container, reads[i].User, reads[i].Database, reads[i].Port)
+                );
             var words = status.Length > 0 ? payload : Part($"p{first}").Payload;
             var error = Encoding.UTF8.GetString(words.Span).Trim();
             if (error.Length == 0)
@@ -405,7 +478,10 @@ internal sealed class ProbeAnswer
 
     private ClockState Clock()
     {
-        var said = Lines(Part("clock").Payload).Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+        var said = Lines(Part("clock").Payload)
+            .Select(line => line.Split('=', 2))
+            .Where(pair => pair.Length == 2)
+            .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
         var now = Time(said.GetValueOrDefault("now") ?? "0");
         if (said.GetValueOrDefault("kernel") == "yes")
         {
@@ -435,7 +511,8 @@ internal sealed class ProbeAnswer
 
     private static int Number(string text) => int.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : -1;
 
-    private static DateTimeOffset Time(string seconds) => decimal.TryParse(seconds, CultureInfo.InvariantCulture, out var value)
-        ? DateTimeOffset.UnixEpoch.AddTicks((long)(value * TimeSpan.TicksPerSecond))
-        : DateTimeOffset.UnixEpoch;
+    private static DateTimeOffset Time(string seconds) =>
+        decimal.TryParse(seconds, CultureInfo.InvariantCulture, out var value)
+            ? DateTimeOffset.UnixEpoch.AddTicks((long)(value * TimeSpan.TicksPerSecond))
+            : DateTimeOffset.UnixEpoch;
 }

@@ -6,7 +6,8 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>Turns <see cref="Read"/>s into one read-only POSIX shell script and its answer into a <see cref="Snapshot"/>.
 /// Nothing else makes shell out of reads, so a reader cannot write.</summary>
 /// <remarks>Every part ends with a line <c>NONCE LABEL STATUS</c>. The nonce is fresh and random, so no file can forge one, and
-/// payloads pass as they are, binary included. Reads of a kind share a process where a tool allows it: forks are what a probe costs.</remarks>
+/// payloads pass as they are, binary included. Reads of a kind share a process where a tool allows it: forks are what a probe
+/// costs.</remarks>
 public static class ProbeScript
 {
     internal const int LargestFile = 8 * 1024 * 1024;
@@ -14,7 +15,8 @@ public static class ProbeScript
     private const string UnitProperties =
         "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,DropInPaths,Result,Type";
 
-    private const string ServiceProperties = "Id,LoadState,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecReload,ExecStop,ExecStopPost";
+    private const string ServiceProperties =
+        "Id,LoadState,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecReload,ExecStop,ExecStopPost";
 
     /// <summary>The script that answers the reads.</summary>
     /// <param name="reads">The reads.</param>
@@ -33,7 +35,10 @@ public static class ProbeScript
         if (ports.Count > 0)
         {
             script.Append(CultureInfo.InvariantCulture, $"timeout 2 bash -s <<'{nonce}_ports' 2>/dev/null | {{\n");
-            script.Append("port() { if m=$({ : >\"/dev/tcp/$2/$3\"; } 2>&1); then echo \"$1 answered\"; else case $m in *'onnection refused'*) echo \"$1 refused\";; esac; fi; }\n");
+            script.Append(
+                "port() { if m=$({ : >\"/dev/tcp/$2/$3\"; } 2>&1); then echo \"$1 answered\"; else case $m in "
+                    + "*'onnection refused'*) echo \"$1 refused\";; esac; fi; }\n"
+            );
             for (var i = 0; i < ports.Count; i++)
             {
                 script.Append(CultureInfo.InvariantCulture, $"port {i} {Script.Quote(ports[i].Address)} {ports[i].Port} &\n");
@@ -84,7 +89,11 @@ public static class ProbeScript
         var files = groups.Of<FileRead>();
         if (files.Count > 0)
         {
-            script.Append(CultureInfo.InvariantCulture, $"file() {{ if [ -f \"$2\" ]; then head -c {LargestFile} -- \"$2\" 2>/dev/null; end \"f$1\" $?; else end \"f$1\" 1; fi; }}\n");
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"file() {{ if [ -f \"$2\" ]; then head -c {LargestFile} -- \"$2\" 2>/dev/null; end \"f$1\" $?; else "
+                    + $"end \"f$1\" 1; fi; }}\n"
+            );
             for (var i = 0; i < files.Count; i++)
             {
                 script.Append(CultureInfo.InvariantCulture, $"file {i} {Script.Quote(files[i].Path)}\n");
@@ -99,8 +108,14 @@ public static class ProbeScript
         var devices = groups.Of<BlockDeviceRead>();
         if (devices.Count > 0)
         {
-            script.Append("device() { if [ -b \"$2\" ]; then p=$(readlink -f -- \"$2\"); stat -c '%t %T' -- \"$p\"; blockdev --getsize64 \"$p\" 2>/dev/null || echo 0\n");
-            script.Append("if cmp -s -n 1048576 -- \"$p\" /dev/zero; then echo zero; else echo data; fi; blkid -p -o export -- \"$p\" 2>/dev/null; end \"b$1\" $?; else end \"b$1\" none; fi; }\n");
+            script.Append(
+                "device() { if [ -b \"$2\" ]; then p=$(readlink -f -- \"$2\"); stat -c '%t %T' -- \"$p\"; blockdev "
+                    + "--getsize64 \"$p\" 2>/dev/null || echo 0\n"
+            );
+            script.Append(
+                "if cmp -s -n 1048576 -- \"$p\" /dev/zero; then echo zero; else echo data; fi; blkid -p -o export -- "
+                    + "\"$p\" 2>/dev/null; end \"b$1\" $?; else end \"b$1\" none; fi; }\n"
+            );
             for (var i = 0; i < devices.Count; i++)
             {
                 script.Append(CultureInfo.InvariantCulture, $"device {i} {Script.Quote(devices[i].Path)}\n");
@@ -110,7 +125,10 @@ public static class ProbeScript
         var spaces = groups.Of<DiskSpaceRead>();
         if (spaces.Count > 0)
         {
-            script.Append("space() { d=$2; while [ -n \"$d\" ] && [ ! -e \"$d\" ]; do d=${d%/*}; done; df -B1 --output=size,avail,fstype -- \"${d:-/}\" 2>/dev/null; end \"s$1\" $?; }\n");
+            script.Append(
+                "space() { d=$2; while [ -n \"$d\" ] && [ ! -e \"$d\" ]; do d=${d%/*}; done; df -B1 "
+                    + "--output=size,avail,fstype -- \"${d:-/}\" 2>/dev/null; end \"s$1\" $?; }\n"
+            );
             for (var i = 0; i < spaces.Count; i++)
             {
                 script.Append(CultureInfo.InvariantCulture, $"space {i} {Script.Quote(spaces[i].Path)}\n");
@@ -128,7 +146,10 @@ public static class ProbeScript
         }
 
         // One curl keeps one connection; it numbers its URLs and goes on after one that fails.
-        script.Append(CultureInfo.InvariantCulture, $"curl -q -s -m 20 --globoff --noproxy '*' --unix-socket /run/docker.sock -w '\\n{nonce} d%{{urlnum}} %{{http_code}}\\n'");
+        script.Append(
+            CultureInfo.InvariantCulture,
+            $"curl -q -s -m 20 --globoff --noproxy '*' --unix-socket /run/docker.sock -w '\\n{nonce} d%{{urlnum}} %{{http_code}}\\n'"
+        );
         foreach (var container in containers)
         {
             script.Append(' ').Append(Script.Quote($"http://localhost/containers/{Escape(container.Name)}/json"));
@@ -143,8 +164,11 @@ public static class ProbeScript
     }
 
     // The engine's router takes an image reference with its slashes and colons as they are.
-    private static string Escape(string name) => Uri.EscapeDataString(name)
-        .Replace("%2F", "/", StringComparison.Ordinal).Replace("%3A", ":", StringComparison.Ordinal).Replace("%40", "@", StringComparison.Ordinal);
+    private static string Escape(string name) =>
+        Uri.EscapeDataString(name)
+            .Replace("%2F", "/", StringComparison.Ordinal)
+            .Replace("%3A", ":", StringComparison.Ordinal)
+            .Replace("%40", "@", StringComparison.Ordinal);
 
     private static void RenderHttp(StringBuilder script, ReadGroups groups, string nonce, string ownAddress)
     {
@@ -154,7 +178,10 @@ public static class ProbeScript
             return;
         }
 
-        script.Append(CultureInfo.InvariantCulture, $"curl -q -s -m 5 --globoff --noproxy '*' -w '\n{nonce} h%{{urlnum}} %{{http_code}}\n'");
+        script.Append(
+            CultureInfo.InvariantCulture,
+            $"curl -q -s -m 5 --globoff --noproxy '*' -w '\n{nonce} h%{{urlnum}} %{{http_code}}\n'"
+        );
         foreach (var get in gets)
         {
             var named = get.Address == HttpRead.OwnAddress ? ownAddress : get.Address;
@@ -175,24 +202,42 @@ public static class ProbeScript
             var container = containers[i];
             script.Append(CultureInfo.InvariantCulture, $"timeout 40 docker exec -i {Script.Quote(container)} sh -s <<'{nonce}_sh' 2>&1\n");
             script.Append(CultureInfo.InvariantCulture, $"end() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n");
-            script.Append("PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; export PGOPTIONS PGCONNECT_TIMEOUT\n");
+            script.Append(
+                "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
+                    + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
+            );
             foreach (var (number, _) in rafts.Index().Where(raft => raft.Item.Container == container))
             {
-                script.Append(CultureInfo.InvariantCulture, $"python3 - <<'{nonce}_py' 2>&1\n{RaftProgram.Text}\n{nonce}_py\nend a{number} $?\n");
+                script.Append(
+                    CultureInfo.InvariantCulture,
+                    $"python3 - <<'{nonce}_py' 2>&1\n{RaftProgram.Text}\n{nonce}_py\nend a{number} $?\n"
+                );
             }
 
             foreach (var (number, table) in tables.Index().Where(table => table.Item.Container == container))
             {
                 // PgBouncer's console knows no options.
-                script.Append(CultureInfo.InvariantCulture, $"PGOPTIONS= psql -X -q --csv -h {Script.Quote(table.SocketDirectory)} -p {table.Port} -U pgbouncer -d pgbouncer -c 'SHOW {table.Table.ToString().ToUpperInvariant()}' 2>&1 </dev/null; end o{number} $?\n");
+                script.Append(
+                    CultureInfo.InvariantCulture,
+                    $"PGOPTIONS= psql -X -q --csv -h {Script.Quote(table.SocketDirectory)} -p {table.Port} -U pgbouncer "
+                        + $"-d pgbouncer -c 'SHOW {table.Table.ToString().ToUpperInvariant()}' 2>&1 </dev/null; end o{number} "
+                        + $"$?\n"
+                );
             }
 
-            foreach (var database in queries.Index().Where(query => query.Item.Container == container).GroupBy(query => (query.Item.User, query.Item.Database, query.Item.Port)))
+            foreach (
+                var database in queries
+                    .Index()
+                    .Where(query => query.Item.Container == container)
+                    .GroupBy(query => (query.Item.User, query.Item.Database, query.Item.Port))
+            )
             {
                 // What -d is given may also be read as a connection string.
                 script.Append(
                     CultureInfo.InvariantCulture,
-                    $"PGDATABASE={Script.Quote(database.Key.Database)} psql -X -q -A -t -U {Script.Quote(database.Key.User)} -p {database.Key.Port} 2>&1 <<'{nonce}_sql'\n");
+                    $"PGDATABASE={Script.Quote(database.Key.Database)} psql -X -q -A -t -U "
+                        + $"{Script.Quote(database.Key.User)} -p {database.Key.Port} 2>&1 <<'{nonce}_sql'\n"
+                );
                 foreach (var (number, query) in database)
                 {
                     if (query.Query.Contains(';', StringComparison.Ordinal))
@@ -201,7 +246,11 @@ public static class ProbeScript
                     }
 
                     // Inside a subquery nothing but a SELECT can stand.
-                    script.Append(CultureInfo.InvariantCulture, $"SELECT coalesce(json_agg(kbr_row), '[]'::json) FROM (\n{query.Query}\n) kbr_row;\n\\echo {nonce} q{number} :ERROR\n");
+                    script.Append(
+                        CultureInfo.InvariantCulture,
+                        $"SELECT coalesce(json_agg(kbr_row), '[]'::json) FROM (\n{query.Query}\n) kbr_row;\n\\echo {nonce} "
+                            + $"q{number} :ERROR\n"
+                    );
                 }
 
                 script.Append(CultureInfo.InvariantCulture, $"{nonce}_sql\nend p{database.First().Index} $?\n");
@@ -216,12 +265,23 @@ public static class ProbeScript
         var checks = groups.Of<HaproxyCheckRead>();
         for (var i = 0; i < checks.Count; i++)
         {
-            script.Append(CultureInfo.InvariantCulture, $"timeout 20 docker exec {Script.Quote(checks[i].Container)} haproxy -c -q -f {Script.Quote(checks[i].Path)} 2>&1; end k{i} $?\n");
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"timeout 20 docker exec {Script.Quote(checks[i].Container)} haproxy -c -q -f "
+                    + $"{Script.Quote(checks[i].Path)} 2>&1; end k{i} $?\n"
+            );
         }
     }
 
     internal static List<string> ContainersOf(ReadGroups groups) =>
-        [.. groups.Of<RaftRead>().Select(raft => raft.Container).Concat(groups.Of<PoolerRead>().Select(table => table.Container)).Concat(groups.Of<SqlRead>().Select(query => query.Container)).Distinct()];
+        [
+            .. groups
+                .Of<RaftRead>()
+                .Select(raft => raft.Container)
+                .Concat(groups.Of<PoolerRead>().Select(table => table.Container))
+                .Concat(groups.Of<SqlRead>().Select(query => query.Container))
+                .Distinct(),
+        ];
 
     private static void RenderUnits(StringBuilder script, ReadGroups groups)
     {
@@ -252,10 +312,12 @@ public static class ProbeScript
             /run/systemd/system/"$u".d/*.conf /run/systemd/system.control/"$u".d/*.conf /run/systemd/transient/"$u".d/*.conf
             do if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\n' "$f"; fi; done; done; end unitfiles 0
 
-            """);
+            """
+        );
     }
 
-    // With --all, as a glob leaves out what does not run now. A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells.
+    // With --all, as a glob leaves out what does not run now. A unit may start its container by a script of its own: then only the client
+    // that runs in the unit's cgroup tells.
     private static void RenderServices(StringBuilder script, ReadGroups groups)
     {
         if (groups.Of<ServicesRead>().Count == 0)
@@ -263,14 +325,18 @@ public static class ProbeScript
             return;
         }
 
-        script.Append(CultureInfo.InvariantCulture, $"systemctl show --all --no-pager -p {ServiceProperties} -- '*.service' 2>/dev/null; end services $?\n");
+        script.Append(
+            CultureInfo.InvariantCulture,
+            $"systemctl show --all --no-pager -p {ServiceProperties} -- '*.service' 2>/dev/null; end services $?\n"
+        );
         script.Append(
             """
             for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)
             u=; while IFS= read -r l; do case $l in *.service) u=${l##*/}; break;; esac; done 2>/dev/null <"$p/cgroup"
             if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done; end clients 0
 
-            """);
+            """
+        );
     }
 
     private static void RenderClockAndRecords(StringBuilder script, ReadGroups groups)
@@ -281,28 +347,57 @@ public static class ProbeScript
             script.Append("date +'now=%s.%N'\n");
             script.Append("v=$(timeout 5 timedatectl show -p NTPSynchronized --value 2>/dev/null) && echo \"kernel=$v\"\n");
             script.Append("if [ \"${v:-no}\" != yes ]; then [ -e /run/systemd/timesync/synchronized ] && echo timesyncd=yes\n");
-            script.Append("command -v chronyc >/dev/null && timeout 5 chronyc -n tracking 2>/dev/null | while IFS=: read -r k v; do case $k in Leap*) echo \"chrony=${v# }\";; esac; done\n");
+            script.Append(
+                "command -v chronyc >/dev/null && timeout 5 chronyc -n tracking 2>/dev/null | while IFS=: read -r k "
+                    + "v; do case $k in Leap*) echo \"chrony=${v# }\";; esac; done\n"
+            );
             script.Append("systemd-detect-virt -q -c 2>/dev/null && echo container=yes; fi\n");
             script.Append("end clock 0\n");
         }
 
         if (groups.Of<LockRead>().Count > 0)
         {
-            // Of those that have the file open, some may only wait: who holds it has a line of it in fdinfo. A container has a file of that name of its own.
-            script.Append("k=$(stat -L -c %d:%i /run/kbr/lock 2>/dev/null); ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r l; do case $l in /proc/*/fd:) p=${l#/proc/}; p=${p%/fd:};;\n");
-            script.Append("*' -> /run/kbr/lock') f=${l% -> *}; f=${f##* }; case $(stat -L -c %d:%i \"/proc/$p/fd/$f\" 2>/dev/null):$(cat \"/proc/$p/fdinfo/$f\" 2>/dev/null) in \"$k\":*FLOCK*) echo \"pid $p\";; esac;; esac; done\n");
+            // Of those that have the file open, some may only wait: who holds it has a line of it in fdinfo. A container has a file of that
+            // name of its own.
+            script.Append(
+                "k=$(stat -L -c %d:%i /run/kbr/lock 2>/dev/null); ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r "
+                    + "l; do case $l in /proc/*/fd:) p=${l#/proc/}; p=${p%/fd:};;\n"
+            );
+            script.Append(
+                "*' -> /run/kbr/lock') f=${l% -> *}; f=${f##* }; case $(stat -L -c %d:%i \"/proc/$p/fd/$f\" "
+                    + "2>/dev/null):$(cat \"/proc/$p/fdinfo/$f\" 2>/dev/null) in \"$k\":*FLOCK*) echo \"pid $p\";; esac;; "
+                    + "esac; done\n"
+            );
             script.Append("cat /run/kbr/lock.json 2>/dev/null; end lock 0\n");
         }
 
         var records = groups.Of<RecordsRead>();
         for (var i = 0; i < records.Count; i++)
         {
-            // What is no regular file is named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
-            var (top, own, directory) = ("/var/lib/kbr", $"/var/lib/kbr/{records[i].Cluster}", $"/var/lib/kbr/{records[i].Cluster}/records");
-            script.Append(CultureInfo.InvariantCulture, $"set -- {Script.Quote(directory)}/*.json; [ -e \"$1\" ] || [ -L \"$1\" ] || shift\n");
-            script.Append(CultureInfo.InvariantCulture, $"stat --printf '%F\\t%u\\t%a\\t%n\\n' -- {top} {Script.Quote(own)} {Script.Quote(directory)} \"$@\" 2>/dev/null; end r{i} $?\n");
-            script.Append(CultureInfo.InvariantCulture, $"for f do shift; if [ -f \"$f\" ] && ! [ -L \"$f\" ]; then set -- \"$@\" \"$f\"; fi; done\n");
-            script.Append(CultureInfo.InvariantCulture, $"if [ $# -gt 0 ]; then head -v -c {LargestFile} -- \"$@\" 2>/dev/null; fi; end rf{i} $?\n");
+            // What is no regular file is named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name
+            // above it.
+            var (top, own, directory) = (
+                "/var/lib/kbr",
+                $"/var/lib/kbr/{records[i].Cluster}",
+                $"/var/lib/kbr/{records[i].Cluster}/records"
+            );
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"set -- {Script.Quote(directory)}/*.json; [ -e \"$1\" ] || [ -L \"$1\" ] || shift\n"
+            );
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"stat --printf '%F\\t%u\\t%a\\t%n\\n' -- {top} {Script.Quote(own)} {Script.Quote(directory)} \"$@\" "
+                    + $"2>/dev/null; end r{i} $?\n"
+            );
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"for f do shift; if [ -f \"$f\" ] && ! [ -L \"$f\" ]; then set -- \"$@\" \"$f\"; fi; done\n"
+            );
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"if [ $# -gt 0 ]; then head -v -c {LargestFile} -- \"$@\" 2>/dev/null; fi; end rf{i} $?\n"
+            );
         }
     }
 }
@@ -325,5 +420,6 @@ internal sealed class ReadGroups
         }
     }
 
-    public IReadOnlyList<T> Of<T>() where T : Read => _byType.TryGetValue(typeof(T), out var list) ? list.ConvertAll(read => (T)read) : [];
+    public IReadOnlyList<T> Of<T>()
+        where T : Read => _byType.TryGetValue(typeof(T), out var list) ? list.ConvertAll(read => (T)read) : [];
 }

@@ -3,10 +3,12 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>The Python program that answers a <see cref="RaftRead"/>, run by the Python that Patroni itself needs.</summary>
 public static class RaftProgram
 {
-    /// <summary>What its first line says that begins with this: the namespace of the Patroni in the container, whatever store it uses.</summary>
+    /// <summary>What its first line says that begins with this: the namespace of the Patroni in the container, whatever store it
+    /// uses.</summary>
     public const string NamespaceKey = "kbr_namespace";
 
-    /// <summary>Its beginning: <c>utility</c> speaks to RAFT at <c>endpoint</c>; where Patroni uses another store it prints <c>null</c> and ends. The password stays in the container: it is
+    /// <summary>Its beginning: <c>utility</c> speaks to RAFT at <c>endpoint</c>; where Patroni uses another store it prints <c>null</c> and
+    /// ends. The password stays in the container: it is
     /// read from the file that Patroni was started with.</summary>
     public const string Connect = $$"""
         import json, os, sys
@@ -33,12 +35,14 @@ public static class RaftProgram
         """;
 
     /// <summary>The whole.</summary>
-    public const string Text = Connect + """
+    public const string Text =
+        Connect
+        + """
 
-        status = utility.executeCommand(endpoint, ["status"])
-        if not status:
-            sys.exit("RAFT does not answer at " + endpoint)
-        status["kbr_password"] = password is not None
-        print(json.dumps({str(key): value if isinstance(value, (bool, int)) else None if value is None else str(value) for key, value in status.items()}))
-        """;
+            status = utility.executeCommand(endpoint, ["status"])
+            if not status:
+                sys.exit("RAFT does not answer at " + endpoint)
+            status["kbr_password"] = password is not None
+            print(json.dumps({str(key): value if isinstance(value, (bool, int)) else None if value is None else str(value) for key, value in status.items()}))
+            """;
 }

@@ -2,7 +2,8 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>A question to a host, from a closed set. None of them changes anything, by construction: only <see cref="ProbeScript"/> turns them into shell.</summary>
+/// <summary>A question to a host, from a closed set. None of them changes anything, by construction: only <see cref="ProbeScript"/> turns
+/// them into shell.</summary>
 public abstract record Read
 {
     private protected Read() { }
@@ -38,19 +39,22 @@ public sealed record ImageRead(string Reference) : Read<DockerAnswer>;
 /// <summary>Properties of a systemd unit (<c>systemctl show</c>), and the files of this host that belong to it beside its own.</summary>
 public sealed record UnitRead(string Name) : Read<UnitState>;
 
-/// <summary>Every service that systemd has loaded, with its commands and the clients of a container engine that run in it. Commands may hold passwords: they are judged
+/// <summary>Every service that systemd has loaded, with its commands and the clients of a container engine that run in it. Commands may
+/// hold passwords: they are judged
 /// and never shown.</summary>
 public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>;
 
 /// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
 public sealed record PortRead(string Address, int Port) : Read<PortState>;
 
-/// <summary>Who holds the lock of the host, and what its description says. Looks through every process of the host: only for who asks about the lock.</summary>
+/// <summary>Who holds the lock of the host, and what its description says. Looks through every process of the host: only for who asks about
+/// the lock.</summary>
 public sealed record LockRead : Read<LockState>;
 
 /// <summary>The lock of a host.</summary>
 /// <param name="ProcessIds">The processes that hold it; none when it is free.</param>
-/// <param name="Holder">What its description says; of a lock that is free it was left over. Null when there is none, or none that can be read.</param>
+/// <param name="Holder">What its description says; of a lock that is free it was left over. Null when there is none, or none that can be
+/// read.</param>
 public sealed record LockState(IReadOnlyList<int> ProcessIds, LockHolder? Holder);
 
 /// <summary>Whether the clock is kept in step (kernel's and timedated's view).</summary>
@@ -77,7 +81,8 @@ public sealed record SqlRead(string Container, string User, string Database, int
 /// <summary>HAProxy's own check of its configuration (<c>haproxy -c</c>), inside its container.</summary>
 public sealed record HaproxyCheckRead(string Container, string Path) : Read<ToolAnswer>;
 
-/// <summary>A table of PgBouncer's admin console as CSV with a header, by psql on the Unix socket inside the container, to which the container's own user
+/// <summary>A table of PgBouncer's admin console as CSV with a header, by psql on the Unix socket inside the container, to which the
+/// container's own user
 /// is let in without a password as <c>pgbouncer</c>.</summary>
 /// <param name="Container">The container.</param>
 /// <param name="SocketDirectory">Where PgBouncer's socket lies in it.</param>
@@ -85,7 +90,8 @@ public sealed record HaproxyCheckRead(string Container, string Path) : Read<Tool
 /// <param name="Table">What is shown.</param>
 public sealed record PoolerRead(string Container, string SocketDirectory, int Port, PoolerTable Table) : Read<ToolAnswer>;
 
-/// <summary>RAFT as the Patroni in a container sees it: Patroni's namespace as JSON on the first line, and pysyncobj's <c>status</c> as JSON on the last line, or <c>null</c> where Patroni uses another store. The password
+/// <summary>RAFT as the Patroni in a container sees it: Patroni's namespace as JSON on the first line, and pysyncobj's <c>status</c> as
+/// JSON on the last line, or <c>null</c> where Patroni uses another store. The password
 /// is read inside the container, from the file that Patroni was started with.</summary>
 /// <param name="Container">The container.</param>
 public sealed record RaftRead(string Container) : Read<ToolAnswer>;
@@ -155,7 +161,13 @@ public sealed record MountEntry(string MountPoint, string Source, string DeviceN
 /// <param name="Signatures">blkid's low-level tags (TYPE, UUID, LABEL, PTTYPE …); empty when it recognises nothing.</param>
 /// <param name="FirstMebibyteIsZero">Whether the first MiB is all zero bytes.</param>
 /// <param name="SizeBytes">Its size in bytes.</param>
-public sealed record BlockDeviceState(bool Exists, string? DeviceNumber, IReadOnlyDictionary<string, string> Signatures, bool FirstMebibyteIsZero, long SizeBytes);
+public sealed record BlockDeviceState(
+    bool Exists,
+    string? DeviceNumber,
+    IReadOnlyDictionary<string, string> Signatures,
+    bool FirstMebibyteIsZero,
+    long SizeBytes
+);
 
 /// <summary>Size and free space in bytes, and the type of the file system (as <c>df --output=fstype</c>).</summary>
 public sealed record DiskSpace(long SizeBytes, long AvailableBytes, string FileSystem);
@@ -186,11 +198,13 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
     /// <summary>A property's value; empty when absent.</summary>
     public string this[string name] => Properties.TryGetValue(name, out var value) ? value : "";
 
-    /// <summary>The drop-ins that somebody put on this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not, sorted. Not those that a package or a generator
+    /// <summary>The drop-ins that somebody put on this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not,
+    /// sorted. Not those that a package or a generator
     /// brought, nor those for many units, such as <c>service.d</c>.</summary>
     public ImmutableArray<string> DropIns { get; init; } = [];
 
-    /// <summary>The units of whose start this one is a part, by a link in <c>/etc/systemd/system</c> (<c>TARGET.wants</c>, <c>TARGET.requires</c>), sorted.</summary>
+    /// <summary>The units of whose start this one is a part, by a link in <c>/etc/systemd/system</c> (<c>TARGET.wants</c>,
+    /// <c>TARGET.requires</c>), sorted.</summary>
     public ImmutableArray<string> StartedWith { get; init; } = [];
 
     /// <summary>When the unit last became active; null when it never did.</summary>
@@ -200,8 +214,14 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
     private static DateTimeOffset? ParseTimestamp(string text)
     {
         var parts = text.Split(' ');
-        return parts.Length == 4 && DateTimeOffset.TryParse(
-            $"{parts[1]}T{parts[2]}Z", System.Globalization.CultureInfo.InvariantCulture, System.Globalization.DateTimeStyles.AssumeUniversal, out var time)
+        return
+            parts.Length == 4
+            && DateTimeOffset.TryParse(
+                $"{parts[1]}T{parts[2]}Z",
+                System.Globalization.CultureInfo.InvariantCulture,
+                System.Globalization.DateTimeStyles.AssumeUniversal,
+                out var time
+            )
             ? time
             : null;
     }

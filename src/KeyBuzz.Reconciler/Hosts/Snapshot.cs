@@ -11,9 +11,8 @@ public sealed class Snapshot
     public Snapshot(ImmutableDictionary<Read, object?> answers) => _answers = answers;
 
     /// <summary>The answer to a read that was asked. Throws <see cref="KeyNotFoundException"/> when it was not.</summary>
-    public T Get<T>(Read<T> read) => _answers.TryGetValue(read, out var answer)
-        ? (T)answer!
-        : throw new KeyNotFoundException($"not read: {read}");
+    public T Get<T>(Read<T> read) =>
+        _answers.TryGetValue(read, out var answer) ? (T)answer! : throw new KeyNotFoundException($"not read: {read}");
 
     /// <summary>Whether that read was asked.</summary>
     public bool Has(Read read) => _answers.ContainsKey(read);

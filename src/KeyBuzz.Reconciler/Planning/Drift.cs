@@ -46,14 +46,16 @@ public sealed record Uncompared(Address Address, string? Attribute, string Reaso
 /// <param name="Compared">The resources that were compared, what they require first.</param>
 /// <param name="Resources">Those that were changed, ignored ones included.</param>
 /// <param name="Uncompared">What could not be compared.</param>
-/// <param name="NotApplied">Resources of cluster.yaml that were never applied: there is nothing to compare them with, and that is no drift.</param>
+/// <param name="NotApplied">Resources of cluster.yaml that were never applied: there is nothing to compare them with, and that is no
+/// drift.</param>
 /// <param name="Diagnostics">What was found.</param>
 public sealed record Drift(
     ImmutableArray<Address> Compared,
     ImmutableArray<DriftedResource> Resources,
     ImmutableArray<Uncompared> Uncompared,
     ImmutableArray<Address> NotApplied,
-    ImmutableArray<Diagnostic> Diagnostics)
+    ImmutableArray<Diagnostic> Diagnostics
+)
 {
     /// <summary>Whether anything counts as drift.</summary>
     public bool HasDrift => Resources.Any(resource => !resource.IsIgnored);

@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>Everything that drift is found from.</summary>
 /// <param name="Records">What was last applied.</param>
-/// <param name="Observe">What the hosts hold of a resource as <see cref="DriftFinder.Applied"/> hands it out; null when it was not read.</param>
+/// <param name="Observe">What the hosts hold of a resource as <see cref="DriftFinder.Applied"/> hands it out; null when it was not
+/// read.</param>
 /// <param name="HostErrors">Hosts that could not be read, with the reason.</param>
 /// <param name="Hosts">The hosts that were looked at.</param>
 /// <param name="Targets">Only these; empty for all.</param>
@@ -20,9 +21,11 @@ public sealed record DriftInput(
     ImmutableSortedDictionary<string, string> HostErrors,
     ImmutableArray<string> Hosts,
     ImmutableArray<AddressPattern> Targets,
-    ImmutableArray<IgnoreRule> Ignored);
+    ImmutableArray<IgnoreRule> Ignored
+);
 
-/// <summary>Compares what was last applied with what the hosts hold. What is configured now has no part in it, but for the values of secrets, which records do not
+/// <summary>Compares what was last applied with what the hosts hold. What is configured now has no part in it, but for the values of
+/// secrets, which records do not
 /// have: so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
 public sealed class DriftFinder
 {
@@ -43,7 +46,8 @@ public sealed class DriftFinder
         _hasKey = key is not null;
     }
 
-    /// <summary>The resource as it was last applied. Its secrets, which a record masks, are taken from what is configured where the fingerprints say that they
+    /// <summary>The resource as it was last applied. Its secrets, which a record masks, are taken from what is configured where the
+    /// fingerprints say that they
     /// are still the same.</summary>
     public Resource Applied(ResourceRecord record)
     {
@@ -54,12 +58,21 @@ public sealed class DriftFinder
         }
 
         var desired = _providers.Get(record.Address.Type).Desired(configured);
-        if (record.Fingerprints.Any(pair => Fingerprint.IsSecret(pair.Value) && !(desired.TryGetValue(pair.Key, out var value) && Matches(record, pair.Key, value))))
+        if (
+            record.Fingerprints.Any(pair =>
+                Fingerprint.IsSecret(pair.Value) && !(desired.TryGetValue(pair.Key, out var value) && Matches(record, pair.Key, value))
+            )
+        )
         {
             return resource;
         }
 
-        var spec = resource.Spec.Names.Where(name => IsMasked(resource.Spec[name]) && configured.Spec[name] is SecretText secret && secret.ToString() == resource.Spec[name]!.ToString())
+        var spec = resource
+            .Spec.Names.Where(name =>
+                IsMasked(resource.Spec[name])
+                && configured.Spec[name] is SecretText secret
+                && secret.ToString() == resource.Spec[name]!.ToString()
+            )
             .Aggregate(resource.Spec, (spec, name) => spec.With(name, configured.Spec[name]!));
         return resource with { Spec = spec };
     }
@@ -67,16 +80,22 @@ public sealed class DriftFinder
     /// <summary>Finds what was changed on the hosts.</summary>
     public Drift Find(DriftInput input)
     {
-        var views = input.Records.Values.Where(record => IsTarget(input, record.Address)).ToDictionary(record => record.Address, record => View(input, record));
+        var views = input
+            .Records.Values.Where(record => IsTarget(input, record.Address))
+            .ToDictionary(record => record.Address, record => View(input, record));
         var graph = ResourceGraph.Build(input.Records.Values.Select(record => record.ToResource()), _providers, keepDangling: true);
         var work = new Work(input);
         var keyed = _hasKey;
         if (keyed && !IsRightKey(views.Values))
         {
             keyed = false;
-            work.Diagnostics.Add(Diagnostic.Warning(
-                $"{Secrets.KeyName} is not the one that the fingerprints of secrets in the records were made under; secrets are not compared",
-                remedy: "use the key of the last apply, or none at all"));
+            work.Diagnostics.Add(
+                Diagnostic.Warning(
+                    $"{Secrets.KeyName} is not the one that the fingerprints of secrets in the records were made under; "
+                        + $"secrets are not compared",
+                    remedy: "use the key of the last apply, or none at all"
+                )
+            );
         }
 
         foreach (var address in graph.Order.Where(views.ContainsKey))
@@ -84,9 +103,14 @@ public sealed class DriftFinder
             Judge(work, graph.Find(address)!, views[address], keyed);
         }
 
-        var missing = _configured.Order.Where(address => IsTarget(input, address) && !input.Records.ContainsKey(address)).ToLookup(address => UnreadOf(input, address));
-        work.Uncompared.AddRange(missing.Where(unread => unread.Key is not null)
-            .SelectMany(unread => unread.Select(address => new Uncompared(address, null, input.HostErrors[unread.Key!], IsError: true))));
+        var missing = _configured
+            .Order.Where(address => IsTarget(input, address) && !input.Records.ContainsKey(address))
+            .ToLookup(address => UnreadOf(input, address));
+        work.Uncompared.AddRange(
+            missing
+                .Where(unread => unread.Key is not null)
+                .SelectMany(unread => unread.Select(address => new Uncompared(address, null, input.HostErrors[unread.Key!], IsError: true)))
+        );
         var unrecorded = missing[null].ToList();
         CheckRecords(work, unrecorded);
         CheckPatterns(work);
@@ -96,7 +120,13 @@ public sealed class DriftFinder
         }
 
         // Without the secrets the names of roles and databases may be others than were applied, so what is missing cannot be told.
-        return new Drift([.. work.Compared], [.. work.Drifted.Values], [.. work.Uncompared], _hasKey ? [.. unrecorded] : [], [.. work.Diagnostics]);
+        return new Drift(
+            [.. work.Compared],
+            [.. work.Drifted.Values],
+            [.. work.Uncompared],
+            _hasKey ? [.. unrecorded] : [],
+            [.. work.Diagnostics]
+        );
     }
 
     // A record, the resource as it was applied, and what is there of it.
@@ -114,7 +144,8 @@ public sealed class DriftFinder
 
         public List<Diagnostic> Diagnostics { get; } = [];
 
-        /// <summary>Something that cannot be told because of something else that drifted is accounted for by that, as long as that counts.</summary>
+        /// <summary>Something that cannot be told because of something else that drifted is accounted for by that, as long as that
+        /// counts.</summary>
         public void CannotTell(Address address, Address because, string reason) =>
             CannotTell(address, $"{because} {reason}", isError: !Drifted.TryGetValue(because, out var drift) || drift.IsIgnored);
 
@@ -123,25 +154,43 @@ public sealed class DriftFinder
             Uncompared.Add(new Uncompared(address, attribute, reason, isError));
             if (isError)
             {
-                Diagnostics.Add(Diagnostic.Error($"{address}: {(attribute is null ? "" : attribute + ": ")}{reason}", host: address.Host, address: address.ToString()));
+                Diagnostics.Add(
+                    Diagnostic.Error(
+                        $"{address}: {(attribute is null ? "" : attribute + ": ")}{reason}",
+                        host: address.Host,
+                        address: address.ToString()
+                    )
+                );
             }
         }
     }
 
-    private static bool IsTarget(DriftInput input, Address address) => input.Targets.IsEmpty || input.Targets.Any(target => target.Matches(address));
+    private static bool IsTarget(DriftInput input, Address address) =>
+        input.Targets.IsEmpty || input.Targets.Any(target => target.Matches(address));
 
     private AppliedView View(DriftInput input, ResourceRecord record)
     {
         var resource = Applied(record);
         var observation = input.Observe(resource);
 
-        // A text that proves to be the applied one has the secrets that the record lacks; what depends on the whole text, as what a process has loaded, is judged by that.
-        var proved = (observation as Observation.Present)?.Attributes
-            .Where(pair => pair.Value.IsText && resource.Spec[pair.Key] is SecretText text && IsMasked(text) && !text.HasSecret && IsAsApplied(record, text, pair.Key, pair.Value))
-            .ToList() ?? [];
+        // A text that proves to be the applied one has the secrets that the record lacks; what depends on the whole text, as what a process
+        // has loaded, is judged by that.
+        var proved = (observation as Observation.Present)
+            ?.Attributes.Where(pair =>
+                pair.Value.IsText
+                && resource.Spec[pair.Key] is SecretText text
+                && IsMasked(text)
+                && !text.HasSecret
+                && IsAsApplied(record, text, pair.Key, pair.Value)
+            )
+            .ToList()
+            ?? [];
         if (proved.Count > 0)
         {
-            var complete = resource with { Spec = proved.Aggregate(resource.Spec, (spec, pair) => spec.With(pair.Key, SecretText.Plain(pair.Value.Value))) };
+            var complete = resource with
+            {
+                Spec = proved.Aggregate(resource.Spec, (spec, pair) => spec.With(pair.Key, SecretText.Plain(pair.Value.Value))),
+            };
             observation = input.Observe(complete);
         }
 
@@ -149,10 +198,12 @@ public sealed class DriftFinder
     }
 
     private bool IsAsApplied(ResourceRecord record, SecretText masked, string name, AttributeValue actual) =>
-        record.Fingerprints.TryGetValue(name, out var last) && Fingerprint.IsSecret(last)
+        record.Fingerprints.TryGetValue(name, out var last)
+        && Fingerprint.IsSecret(last)
         && (_hasKey ? Matches(record, name, actual) : new SecretTemplate(masked.ToString()).Fits(actual.Value));
 
-    private bool Matches(ResourceRecord record, string name, AttributeValue value) => _fingerprint.Matches(record.Fingerprints[name], record.Address, name, value);
+    private bool Matches(ResourceRecord record, string name, AttributeValue value) =>
+        _fingerprint.Matches(record.Fingerprints[name], record.Address, name, value);
 
     // A key under which no fingerprint comes out, neither of what is there nor of what is configured, is another one.
     private bool IsRightKey(IEnumerable<AppliedView> views)
@@ -168,8 +219,15 @@ public sealed class DriftFinder
 
             any = true;
             var actual = (view.Observation as Observation.Present)?.Attributes ?? Comparable.None;
-            var desired = _configured.Find(view.Record.Address)?.Resource is { } configured ? _providers.Get(view.Record.Address.Type).Desired(configured) : Comparable.None;
-            if (secret.Any(name => (actual.TryGetValue(name, out var there) && Matches(view.Record, name, there)) || (desired.TryGetValue(name, out var wanted) && Matches(view.Record, name, wanted))))
+            var desired = _configured.Find(view.Record.Address)?.Resource is { } configured
+                ? _providers.Get(view.Record.Address.Type).Desired(configured)
+                : Comparable.None;
+            if (
+                secret.Any(name =>
+                    (actual.TryGetValue(name, out var there) && Matches(view.Record, name, there))
+                    || (desired.TryGetValue(name, out var wanted) && Matches(view.Record, name, wanted))
+                )
+            )
             {
                 return true;
             }
@@ -190,18 +248,29 @@ public sealed class DriftFinder
 
         if (view.Record.Pending)
         {
-            work.CannotTell(address, "an apply was interrupted while it made this, so there is no record to compare with; apply again", isError: true);
+            work.CannotTell(
+                address,
+                "an apply was interrupted while it made this, so there is no record to compare with; apply again",
+                isError: true
+            );
             return;
         }
 
-        if (node.Volume is { } volume && work.Input.Records.GetValueOrDefault(volume) is { } under && work.Input.Observe(Applied(under)) is { IsMounted: false })
+        if (
+            node.Volume is { } volume
+            && work.Input.Records.GetValueOrDefault(volume) is { } under
+            && work.Input.Observe(Applied(under)) is { IsMounted: false }
+        )
         {
             work.CannotTell(address, volume, "is not mounted");
             return;
         }
 
         // What lives in a group that was changed itself cannot be told from outside, for example a role while nobody leads.
-        var because = _providers.Get(address.Type) is IGroupResourceProvider ? node.Requires.Where(work.Drifted.ContainsKey).Select(required => (Address?)required).FirstOrDefault() : null;
+        var because =
+            _providers.Get(address.Type) is IGroupResourceProvider
+                ? node.Requires.Where(work.Drifted.ContainsKey).Select(required => (Address?)required).FirstOrDefault()
+                : null;
         switch (view.Observation)
         {
             case null:
@@ -226,7 +295,9 @@ public sealed class DriftFinder
                 if (!changed.IsEmpty && MembersWithoutRecord(work.Input, address) is { Length: > 0 } away)
                 {
                     // Taken down by kbr, or never made: what the group lacks for that is no change by hand.
-                    var why = $"there is no record of the member on {string.Join(" and ", away)}, and without it the group is not as it was applied";
+                    var why =
+                        $"there is no record of the member on {string.Join(" and ", away)}, and without it the group is not "
+                        + $"as it was applied";
                     work.Uncompared.AddRange(changed.Select(one => new Uncompared(address, one.Name, why, IsError: false)));
                     changed = [];
                 }
@@ -235,10 +306,19 @@ public sealed class DriftFinder
                 var cutOff = view.Record.Intended.Where(name => changed.Any(attribute => attribute.Name == name)).ToList();
                 if (!changed.IsEmpty)
                 {
-                    var remedies = present.Foreign.Where(setting => changed.Any(attribute => attribute.IsForeign && attribute.Name == setting.Name)).Select(setting => setting.Remedy).Distinct().ToList();
-                    Add(work, address, changed, cutOff.Count > 0 ? $"an apply that set {string.Join(", ", cutOff)} was interrupted, or failed"
-                        : remedies.Count > 0 ? $"an apply leaves what is not declared: {string.Join("; ", remedies)}"
-                        : present.Note);
+                    var remedies = present
+                        .Foreign.Where(setting => changed.Any(attribute => attribute.IsForeign && attribute.Name == setting.Name))
+                        .Select(setting => setting.Remedy)
+                        .Distinct()
+                        .ToList();
+                    Add(
+                        work,
+                        address,
+                        changed,
+                        cutOff.Count > 0 ? $"an apply that set {string.Join(", ", cutOff)} was interrupted, or failed"
+                            : remedies.Count > 0 ? $"an apply leaves what is not declared: {string.Join("; ", remedies)}"
+                            : present.Note
+                    );
                 }
 
                 // What it was to become was not recorded as applied: there is nothing to compare with.
@@ -257,21 +337,41 @@ public sealed class DriftFinder
         var address = view.Record.Address;
         var foreign = present.Foreign.Where(setting => !view.Record.Owned.Contains(setting.Name)).ToList();
         work.Diagnostics.AddRange(ForeignNotices.Of(address, [.. foreign.Where(setting => !setting.IsTrouble)], null));
-        return foreign.Where(setting => setting.IsTrouble).Select(setting => new DriftedAttribute(setting.Name, null, new(setting.Value), Ignoring(work, address, setting.Name)) { IsForeign = true });
+        return foreign
+            .Where(setting => setting.IsTrouble)
+            .Select(setting => new DriftedAttribute(setting.Name, null, new(setting.Value), Ignoring(work, address, setting.Name))
+            {
+                IsForeign = true,
+            });
     }
 
     // The host that could not be read and may have the record of a resource; null when all could. Of a group's any member would have it.
     private string? UnreadOf(DriftInput input, Address address) =>
         input.HostErrors.ContainsKey(address.Host) ? address.Host
         : _providers.Get(address.Type) is not IGroupResourceProvider || !_hasKey ? null
-        : _configured.Order.Where(other => _configured.Find(other)!.Resource.Group == address.Host).Select(other => other.Host).Distinct().ToList() is { Count: > 0 } members
-            && members.TrueForAll(input.HostErrors.ContainsKey) ? members[0]
+        : _configured
+            .Order.Where(other => _configured.Find(other)!.Resource.Group == address.Host)
+            .Select(other => other.Host)
+            .Distinct()
+            .ToList()
+            is { Count: > 0 } members
+        && members.TrueForAll(input.HostErrors.ContainsKey)
+            ? members[0]
         : null;
 
     // The hosts that answer and run a member of the group by the configuration, and not by their records.
     private string[] MembersWithoutRecord(DriftInput input, Address group) =>
-        [.. _configured.Order.Where(address => _configured.Find(address)!.Resource.Group == group.Host && !input.Records.ContainsKey(address) && !input.HostErrors.ContainsKey(address.Host))
-            .Select(address => address.Host).Distinct().Order(StringComparer.Ordinal)];
+        [
+            .. _configured
+                .Order.Where(address =>
+                    _configured.Find(address)!.Resource.Group == group.Host
+                    && !input.Records.ContainsKey(address)
+                    && !input.HostErrors.ContainsKey(address.Host)
+                )
+                .Select(address => address.Host)
+                .Distinct()
+                .Order(StringComparer.Ordinal),
+        ];
 
     private ImmutableArray<DriftedAttribute> Changed(Work work, AppliedView view, Observation.Present present, bool keyed)
     {
@@ -291,22 +391,33 @@ public sealed class DriftFinder
             {
                 if (actual is null || !Matches(view.Record, name, actual))
                 {
-                    changed.Add(new DriftedAttribute(name, known ?? (last.StartsWith('=') ? new AttributeValue(last[1..]) : null), actual, Ignoring(work, address, name)));
+                    changed.Add(
+                        new DriftedAttribute(
+                            name,
+                            known ?? (last.StartsWith('=') ? new AttributeValue(last[1..]) : null),
+                            actual,
+                            Ignoring(work, address, name)
+                        )
+                    );
                 }
 
                 continue;
             }
 
-            var template = actual is { IsText: true } && view.Resource.Spec[name] is SecretText text ? new SecretTemplate(text.ToString()) : null;
+            var template =
+                actual is { IsText: true } && view.Resource.Spec[name] is SecretText text ? new SecretTemplate(text.ToString()) : null;
             switch (CompareSecret(view.Record, name, actual, known, template, keyed))
             {
                 case SecretVerdict.Changed:
                     changed.Add(Shown(name, actual, known, template, Ignoring(work, address, name)));
                     break;
                 case SecretVerdict.Unknown:
-                    var why = keyed
-                        ? "its secret is another one now, or has no value here, so what is on the host can be compared again after the next apply"
-                        : template is null ? $"it is secret, and compared only with {Secrets.KeyName}" : $"its secrets are compared only with {Secrets.KeyName}";
+                    var why =
+                        keyed
+                            ? "its secret is another one now, or has no value here, so what is on the host can be compared again "
+                                + "after the next apply"
+                        : template is null ? $"it is secret, and compared only with {Secrets.KeyName}"
+                        : $"its secrets are compared only with {Secrets.KeyName}";
                     work.Uncompared.Add(new Uncompared(address, name, why, IsError: false));
                     break;
             }
@@ -322,14 +433,22 @@ public sealed class DriftFinder
         Unknown,
     }
 
-    private SecretVerdict CompareSecret(ResourceRecord record, string name, AttributeValue? actual, AttributeValue? known, SecretTemplate? template, bool keyed)
+    private SecretVerdict CompareSecret(
+        ResourceRecord record,
+        string name,
+        AttributeValue? actual,
+        AttributeValue? known,
+        SecretTemplate? template,
+        bool keyed
+    )
     {
         if (keyed && actual is not null && Matches(record, name, actual))
         {
             return SecretVerdict.Same;
         }
 
-        // A text is compared by its characters. Of what only proves a secret, such as the verifier of a password, several are right, and without the secret nobody can tell.
+        // A text is compared by its characters. Of what only proves a secret, such as the verifier of a password, several are right, and
+        // without the secret nobody can tell.
         if (keyed)
         {
             return template is not null || known is not null ? SecretVerdict.Changed : SecretVerdict.Unknown;
@@ -338,7 +457,13 @@ public sealed class DriftFinder
         return template is { IsOpaque: false } && !template.Fits(actual!.Value) ? SecretVerdict.Changed : SecretVerdict.Unknown;
     }
 
-    private static DriftedAttribute Shown(string name, AttributeValue? actual, AttributeValue? known, SecretTemplate? template, IgnoreRule? ignored)
+    private static DriftedAttribute Shown(
+        string name,
+        AttributeValue? actual,
+        AttributeValue? known,
+        SecretTemplate? template,
+        IgnoreRule? ignored
+    )
     {
         if (template is null)
         {
@@ -347,11 +472,20 @@ public sealed class DriftFinder
         }
 
         // With its secrets known a text is masked by them; without, what may hold one stays hidden.
-        return known?.Secret is not null ? new DriftedAttribute(name, known, actual, ignored) : new DriftedAttribute(name, template.Masked, template.Redact(actual!.Value), ignored);
+        return known?.Secret is not null
+            ? new DriftedAttribute(name, known, actual, ignored)
+            : new DriftedAttribute(name, template.Masked, template.Redact(actual!.Value), ignored);
     }
 
     private void Add(Work work, Address address, ImmutableArray<DriftedAttribute> attributes, string? note) =>
-        work.Drifted.Add(address, new DriftedResource(address, attributes, Ignoring(work, address, null)) { Note = note, Location = _configured.Find(address)?.Resource.Location });
+        work.Drifted.Add(
+            address,
+            new DriftedResource(address, attributes, Ignoring(work, address, null))
+            {
+                Note = note,
+                Location = _configured.Find(address)?.Resource.Location,
+            }
+        );
 
     private static IgnoreRule? Ignoring(Work work, Address address, string? attribute) =>
         work.Input.Ignored.FirstOrDefault(rule => rule.Address.Matches(address) && rule.Covers(attribute));
@@ -361,23 +495,42 @@ public sealed class DriftFinder
     {
         const string Remedy = "apply first; a host that was made anew shows in kbr plan";
         var input = work.Input;
-        var without = unrecorded.Select(address => address.Host).Distinct()
-            .Where(host => input.Hosts.Contains(host) && !input.HostErrors.ContainsKey(host) && input.Records.Keys.All(address => address.Host != host)).Order(StringComparer.Ordinal).ToList();
+        var without = unrecorded
+            .Select(address => address.Host)
+            .Distinct()
+            .Where(host =>
+                input.Hosts.Contains(host) && !input.HostErrors.ContainsKey(host) && input.Records.Keys.All(address => address.Host != host)
+            )
+            .Order(StringComparer.Ordinal)
+            .ToList();
         foreach (var host in without)
         {
-            work.Diagnostics.Add(Diagnostic.Error($"{host}: there is no record of anything applied there, so there is nothing to compare with", remedy: Remedy, host: host));
+            work.Diagnostics.Add(
+                Diagnostic.Error(
+                    $"{host}: there is no record of anything applied there, so there is nothing to compare with",
+                    remedy: Remedy,
+                    host: host
+                )
+            );
         }
 
         if (input.Records.IsEmpty && without.Count == 0 && input.HostErrors.IsEmpty)
         {
-            work.Diagnostics.Add(Diagnostic.Error("there is no record of anything applied, so there is nothing to compare with", remedy: Remedy));
+            work.Diagnostics.Add(
+                Diagnostic.Error("there is no record of anything applied, so there is nothing to compare with", remedy: Remedy)
+            );
         }
 
         foreach (var target in input.Targets.Where(target => !input.Records.Keys.Any(target.Matches) && input.HostErrors.IsEmpty))
         {
-            work.Diagnostics.Add(unrecorded.Exists(target.Matches)
-                ? Diagnostic.Error($"there is no record of '{target}', so there is nothing to compare with", remedy: Remedy)
-                : Diagnostic.Error($"no resource matches '{target}'", remedy: "addresses look like type.name@host; `*` stands for anything"));
+            work.Diagnostics.Add(
+                unrecorded.Exists(target.Matches)
+                    ? Diagnostic.Error($"there is no record of '{target}', so there is nothing to compare with", remedy: Remedy)
+                    : Diagnostic.Error(
+                        $"no resource matches '{target}'",
+                        remedy: "addresses look like type.name@host; `*` stands for anything"
+                    )
+            );
         }
     }
 
@@ -388,9 +541,19 @@ public sealed class DriftFinder
         foreach (var rule in work.Input.Ignored)
         {
             var matched = records.Values.Where(record => rule.Address.Matches(record.Address)).ToList();
-            var problem = matched.Count == 0 && !_configured.Order.Any(rule.Address.Matches) ? $"no resource matches '{rule.Address}', which drift is to ignore"
-                : matched.Count > 0 && rule.Attribute is not null && !matched.Exists(record => record.Pending || record.Fingerprints.Keys.Any(rule.Covers)
-                        || (work.Drifted.TryGetValue(record.Address, out var drifted) && drifted.Attributes.Any(attribute => rule.Covers(attribute.Name))))
+            var problem =
+                matched.Count == 0 && !_configured.Order.Any(rule.Address.Matches)
+                    ? $"no resource matches '{rule.Address}', which drift is to ignore"
+                : matched.Count > 0
+                && rule.Attribute is not null
+                && !matched.Exists(record =>
+                    record.Pending
+                    || record.Fingerprints.Keys.Any(rule.Covers)
+                    || (
+                        work.Drifted.TryGetValue(record.Address, out var drifted)
+                        && drifted.Attributes.Any(attribute => rule.Covers(attribute.Name))
+                    )
+                )
                     ? $"no resource that matches '{rule.Address}' has an attribute '{rule.Attribute}', which drift is to ignore"
                 : null;
 
@@ -402,10 +565,11 @@ public sealed class DriftFinder
         }
     }
 
-    private static bool IsMasked(object? value) => value switch
-    {
-        SecretText text => text.ToString().Contains(SecretText.Mask, StringComparison.Ordinal),
-        string text => text.Contains(SecretText.Mask, StringComparison.Ordinal),
-        _ => false,
-    };
+    private static bool IsMasked(object? value) =>
+        value switch
+        {
+            SecretText text => text.ToString().Contains(SecretText.Mask, StringComparison.Ordinal),
+            string text => text.Contains(SecretText.Mask, StringComparison.Ordinal),
+            _ => false,
+        };
 }

@@ -21,7 +21,8 @@ internal static class ForeignNotices
                 detail: string.Join("; ", foreign.Select(setting => setting.Shown)),
                 remedy: string.Join("; ", foreign.Select(setting => setting.Remedy).Distinct()),
                 host: address.Host,
-                address: address.ToString());
+                address: address.ToString()
+            );
         }
     }
 }

@@ -26,19 +26,22 @@ public sealed record PlannedChange(
     Cause Cause,
     Resource Resource,
     ImmutableArray<AttributeDifference> Differences,
-    ImmutableArray<Address> DependsOn)
+    ImmutableArray<Address> DependsOn
+)
 {
     /// <summary>The record to be written with the change; null when it is removed.</summary>
     public ResourceRecord? Record { get; init; }
 
-    /// <summary>The record to be written before the change is begun, by which what the change sets is known as kbr's even if it is cut off or fails; null where the pending record of a
+    /// <summary>The record to be written before the change is begun, by which what the change sets is known as kbr's even if it is cut off
+    /// or fails; null where the pending record of a
     /// creation says so, or the change and its record are one script.</summary>
     public ResourceRecord? Intent { get; init; }
 
     /// <summary>Whether what is changed was not made by kbr, also where kbr makes it anew.</summary>
     public bool Adopts { get; init; }
 
-    /// <summary>For a replace that puts the resource elsewhere (another path, another name): what was there before and is removed first.</summary>
+    /// <summary>For a replace that puts the resource elsewhere (another path, another name): what was there before and is removed
+    /// first.</summary>
     public Resource? Former { get; init; }
 
     /// <summary>The address that it was recorded under until now, or null: that record goes with the change.</summary>
@@ -69,7 +72,11 @@ public sealed record BlockedResource(Address Address, string Reason);
 /// <param name="Changes">One per resource looked at, no-ops included, dependencies first.</param>
 /// <param name="Blocked">Resources that could not be planned.</param>
 /// <param name="Diagnostics">What was found.</param>
-public sealed record Plan(ImmutableArray<PlannedChange> Changes, ImmutableArray<BlockedResource> Blocked, ImmutableArray<Diagnostic> Diagnostics)
+public sealed record Plan(
+    ImmutableArray<PlannedChange> Changes,
+    ImmutableArray<BlockedResource> Blocked,
+    ImmutableArray<Diagnostic> Diagnostics
+)
 {
     /// <summary>How the roll-outs of it would go now.</summary>
     public ImmutableArray<RolloutForecast> Rollouts { get; init; } = [];

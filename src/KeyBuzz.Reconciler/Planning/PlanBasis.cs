@@ -8,7 +8,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>What a plan was made from, and what it does, as keyed fingerprints that tell nothing but whether something is still the same. Only what was compared
+/// <summary>What a plan was made from, and what it does, as keyed fingerprints that tell nothing but whether something is still the same.
+/// Only what was compared
 /// is in it: never who leads, a lag, a time, or how a roll-out would go.</summary>
 /// <param name="Files">The local files and the secrets, by name.</param>
 /// <param name="Hosts">Where each host is.</param>
@@ -22,14 +23,17 @@ public sealed record PlanBasis(
     ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> Desired,
     ImmutableSortedDictionary<string, string> Records,
     ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> Observed,
-    ImmutableSortedDictionary<string, string> Steps)
+    ImmutableSortedDictionary<string, string> Steps
+)
 {
     // Beside the attributes of a resource: the rest of what cluster.yaml says of it; whether it is there.
     private const string Rest = "its other settings";
     private const string State = "";
     private const int Most = 20;
 
-    private static readonly ImmutableSortedDictionary<string, string> s_none = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+    private static readonly ImmutableSortedDictionary<string, string> s_none = ImmutableSortedDictionary.Create<string, string>(
+        StringComparer.Ordinal
+    );
 
     /// <summary>The fingerprints of a plan and of what it was made from.</summary>
     /// <param name="input">What it was made from.</param>
@@ -39,7 +43,13 @@ public sealed record PlanBasis(
     /// <param name="files">The local files and the secrets, each by a text that changes with it.</param>
     /// <param name="hosts">Where each host is, as a text.</param>
     public static PlanBasis Of(
-        PlanInput input, Plan plan, ProviderRegistry providers, byte[] key, IEnumerable<KeyValuePair<string, string>> files, IEnumerable<KeyValuePair<string, string>> hosts)
+        PlanInput input,
+        Plan plan,
+        ProviderRegistry providers,
+        byte[] key,
+        IEnumerable<KeyValuePair<string, string>> files,
+        IEnumerable<KeyValuePair<string, string>> hosts
+    )
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentNullException.ThrowIfNull(plan);
@@ -51,7 +61,10 @@ public sealed record PlanBasis(
         foreach (var change in plan.Changes)
         {
             var name = change.Address.ToString();
-            var wanted = input.Graph.Find(change.Address) is { } node && !input.Options.Destroy ? Wanted(node, providers.Get(change.Address.Type), Print) : s_none;
+            var wanted =
+                input.Graph.Find(change.Address) is { } node && !input.Options.Destroy
+                    ? Wanted(node, providers.Get(change.Address.Type), Print)
+                    : s_none;
             if (!wanted.IsEmpty)
             {
                 desired[name] = wanted;
@@ -66,7 +79,12 @@ public sealed record PlanBasis(
 
             if (!change.Deferred)
             {
-                observed[name] = Seen(input.Observations.GetValueOrDefault(change.Address), name, [.. wanted.Keys, .. record?.Fingerprints.Keys ?? []], Print);
+                observed[name] = Seen(
+                    input.Observations.GetValueOrDefault(change.Address),
+                    name,
+                    [.. wanted.Keys, .. record?.Fingerprints.Keys ?? []],
+                    Print
+                );
             }
 
             if (change.Action != ResourceAction.NoOp || change.Deferred)
@@ -75,7 +93,9 @@ public sealed record PlanBasis(
                 [
                     $"{change.Cause} {change.DeleteData} {change.Deferred} {change.Disrupts} {change.Former?.Address} {change.MovedFrom}",
                     string.Join(' ', change.DependsOn),
-                    .. change.Differences.Select(difference => $"{difference.Name}\0{difference.Before?.Value}\0{difference.After?.Value}\0{difference.Effect}"),
+                    .. change.Differences.Select(difference =>
+                        $"{difference.Name}\0{difference.Before?.Value}\0{difference.After?.Value}\0{difference.Effect}"
+                    ),
                 ];
                 steps[name] = change.Action.Word() + ":" + Print(name, "step", string.Join('\n', step));
             }
@@ -84,14 +104,19 @@ public sealed record PlanBasis(
         return new PlanBasis(
             files.ToImmutableSortedDictionary(pair => pair.Key, pair => Print(pair.Key, "file", pair.Value), StringComparer.Ordinal),
             hosts.ToImmutableSortedDictionary(pair => pair.Key, pair => Print(pair.Key, "host", pair.Value), StringComparer.Ordinal),
-            desired.ToImmutable(), records.ToImmutable(), observed.ToImmutable(), steps.ToImmutable());
+            desired.ToImmutable(),
+            records.ToImmutable(),
+            observed.ToImmutable(),
+            steps.ToImmutable()
+        );
 
         // Half of an HMAC-SHA-256 is still more than anybody can find a second text for.
         string Print(string of, string attribute, string value) =>
             Convert.ToHexStringLower(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"{of}\n{attribute}\n{value}")).AsSpan(0, 16));
     }
 
-    /// <summary>What is not as it was when the plan was made: an error for each host, and for each resource with the host or the file where it differs. Empty when the plan still holds.</summary>
+    /// <summary>What is not as it was when the plan was made: an error for each host, and for each resource with the host or the file where
+    /// it differs. Empty when the plan still holds.</summary>
     /// <param name="now">The same, as of now.</param>
     /// <param name="find">The resource of an address as it is wanted now; null when it is not.</param>
     public ImmutableArray<Diagnostic> Changes(PlanBasis now, Func<Address, Resource?> find)
@@ -105,12 +130,29 @@ public sealed record PlanBasis(
             changed.Add(Diagnostic.Error($"{host}: cluster.yaml says otherwise where this host is, or how it is reached", host: host));
         }
 
-        string[] all = [.. Steps.Keys, .. now.Steps.Keys, .. Desired.Keys, .. now.Desired.Keys, .. Observed.Keys, .. now.Observed.Keys, .. Records.Keys, .. now.Records.Keys];
+        string[] all =
+        [
+            .. Steps.Keys,
+            .. now.Steps.Keys,
+            .. Desired.Keys,
+            .. now.Desired.Keys,
+            .. Observed.Keys,
+            .. now.Observed.Keys,
+            .. Records.Keys,
+            .. now.Records.Keys,
+        ];
         foreach (var name in all.Distinct().Order(StringComparer.Ordinal))
         {
             var address = Address.TryParse(name, out var parsed) ? parsed : default;
             var reasons = new List<string>();
-            var wanted = Difference(Desired, now.Desired, name, "it was added to the configuration", "it was taken out of the configuration", names => $"{names} is wanted otherwise");
+            var wanted = Difference(
+                Desired,
+                now.Desired,
+                name,
+                "it was added to the configuration",
+                "it was taken out of the configuration",
+                names => $"{names} is wanted otherwise"
+            );
             if (wanted is not null)
             {
                 reasons.Add(wanted + (files.Count > 0 ? $" (changed since: {string.Join(", ", files)})" : ""));
@@ -118,7 +160,11 @@ public sealed record PlanBasis(
 
             if (Records.GetValueOrDefault(name) != now.Records.GetValueOrDefault(name))
             {
-                reasons.Add(now.Records.ContainsKey(name) ? $"it was applied since (its record on {address.Host} is another)" : $"its record on {address.Host} is gone");
+                reasons.Add(
+                    now.Records.ContainsKey(name)
+                        ? $"it was applied since (its record on {address.Host} is another)"
+                        : $"its record on {address.Host} is gone"
+                );
             }
 
             if (Seen(Observed.GetValueOrDefault(name, s_none), now.Observed.GetValueOrDefault(name, s_none), address.Host) is { } seen)
@@ -133,14 +179,27 @@ public sealed record PlanBasis(
 
             if (reasons.Count > 0)
             {
-                changed.Add(Diagnostic.Error($"{address}: {string.Join("; ", reasons)}", wanted is null ? null : find(address)?.Location, host: address.Host, address: name));
+                changed.Add(
+                    Diagnostic.Error(
+                        $"{address}: {string.Join("; ", reasons)}",
+                        wanted is null ? null : find(address)?.Location,
+                        host: address.Host,
+                        address: name
+                    )
+                );
             }
         }
 
-        return changed.Count <= Most ? changed.ToImmutable() : [.. changed.Take(Most), Diagnostic.Error($"and {changed.Count - Most} more")];
+        return changed.Count <= Most
+            ? changed.ToImmutable()
+            : [.. changed.Take(Most), Diagnostic.Error($"and {changed.Count - Most} more")];
     }
 
-    private static ImmutableSortedDictionary<string, string> Wanted(ResourceGraph.Node node, IResourceProvider provider, Func<string, string, string, string> print)
+    private static ImmutableSortedDictionary<string, string> Wanted(
+        ResourceGraph.Node node,
+        IResourceProvider provider,
+        Func<string, string, string, string> print
+    )
     {
         var resource = node.Resource;
         var name = resource.Address.ToString();
@@ -151,15 +210,29 @@ public sealed record PlanBasis(
             string.Join(' ', node.After.Order()),
             $"{resource.Group} {resource.PreventDestroy}",
         ];
-        return provider.Desired(resource).ToImmutableSortedDictionary(pair => pair.Key, pair => print(name, pair.Key, pair.Value.Value), StringComparer.Ordinal)
+        return provider
+            .Desired(resource)
+            .ToImmutableSortedDictionary(pair => pair.Key, pair => print(name, pair.Key, pair.Value.Value), StringComparer.Ordinal)
             .SetItem(Rest, print(name, Rest, string.Join('\n', settings)));
     }
 
-    private static ImmutableSortedDictionary<string, string> Seen(Observation? observation, string name, HashSet<string> compared, Func<string, string, string, string> print)
+    private static ImmutableSortedDictionary<string, string> Seen(
+        Observation? observation,
+        string name,
+        HashSet<string> compared,
+        Func<string, string, string, string> print
+    )
     {
-        var state = observation switch { Observation.Present => "present", Observation.Absent => "absent", _ => "unknown" };
+        var state = observation switch
+        {
+            Observation.Present => "present",
+            Observation.Absent => "absent",
+            _ => "unknown",
+        };
         var attributes = (observation as Observation.Present)?.Attributes.Where(pair => compared.Contains(pair.Key)) ?? [];
-        return attributes.ToImmutableSortedDictionary(pair => pair.Key, pair => print(name, pair.Key, pair.Value.Value), StringComparer.Ordinal).SetItem(State, state);
+        return attributes
+            .ToImmutableSortedDictionary(pair => pair.Key, pair => print(name, pair.Key, pair.Value.Value), StringComparer.Ordinal)
+            .SetItem(State, state);
     }
 
     private static string? Seen(ImmutableSortedDictionary<string, string> then, ImmutableSortedDictionary<string, string> now, string host)
@@ -181,7 +254,11 @@ public sealed record PlanBasis(
     private static string? Difference(
         ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> then,
         ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> now,
-        string name, string added, string removed, Func<string, string> differs)
+        string name,
+        string added,
+        string removed,
+        Func<string, string> differs
+    )
     {
         switch (then.GetValueOrDefault(name), now.GetValueOrDefault(name))
         {
@@ -197,10 +274,14 @@ public sealed record PlanBasis(
         }
     }
 
-    private static string Word(ImmutableSortedDictionary<string, string> steps, string name) => steps.GetValueOrDefault(name)?.Split(':')[0] ?? ResourceAction.NoOp.Word();
+    private static string Word(ImmutableSortedDictionary<string, string> steps, string name) =>
+        steps.GetValueOrDefault(name)?.Split(':')[0] ?? ResourceAction.NoOp.Word();
 
-    private static IEnumerable<string> Names(ImmutableSortedDictionary<string, string> then, ImmutableSortedDictionary<string, string> now) =>
-        then.Keys.Union(now.Keys).Where(name => then.GetValueOrDefault(name) != now.GetValueOrDefault(name)).Order(StringComparer.Ordinal);
+    private static IEnumerable<string> Names(
+        ImmutableSortedDictionary<string, string> then,
+        ImmutableSortedDictionary<string, string> now
+    ) => then.Keys.Union(now.Keys).Where(name => then.GetValueOrDefault(name) != now.GetValueOrDefault(name)).Order(StringComparer.Ordinal);
 
-    private static ImmutableSortedDictionary<string, T>.Builder Sorted<T>() => ImmutableSortedDictionary.CreateBuilder<string, T>(StringComparer.Ordinal);
+    private static ImmutableSortedDictionary<string, T>.Builder Sorted<T>() =>
+        ImmutableSortedDictionary.CreateBuilder<string, T>(StringComparer.Ordinal);
 }

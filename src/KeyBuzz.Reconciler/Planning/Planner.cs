@@ -25,7 +25,8 @@ public sealed record PlanOptions
     /// <summary>With <see cref="Destroy"/>: whether what hosts held that cannot be reached is given up.</summary>
     public bool ForgetUnreachable { get; init; }
 
-    /// <summary>Whether what exists and has no record is recorded as it is, and nothing else is done. What differs is then no error any more, but a change of the next plan.</summary>
+    /// <summary>Whether what exists and has no record is recorded as it is, and nothing else is done. What differs is then no error any
+    /// more, but a change of the next plan.</summary>
     public bool Import { get; init; }
 }
 
@@ -40,7 +41,8 @@ public sealed record PlanInput(
     ImmutableDictionary<Address, ResourceRecord> Records,
     ImmutableDictionary<Address, Observation> Observations,
     ImmutableSortedDictionary<string, string> HostErrors,
-    PlanOptions Options)
+    PlanOptions Options
+)
 {
     /// <summary>Records of a group that are not the same on every member: they are written again.</summary>
     public ImmutableHashSet<Address> UnevenRecords { get; init; } = [];
@@ -76,7 +78,10 @@ public sealed class Planner
     {
         input = Renamed(input);
         var recorded = ResourceGraph.Build(
-            input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()), _providers, keepDangling: true);
+            input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()),
+            _providers,
+            keepDangling: true
+        );
         var selected = Select(input, recorded);
         if (!input.Options.Destroy)
         {
@@ -108,7 +113,12 @@ public sealed class Planner
         {
             if (!input.Graph.Order.Any(pattern.Matches) && !recorded.Order.Any(pattern.Matches))
             {
-                work.Diagnostics.Add(Diagnostic.Error($"no resource matches '{pattern}'", remedy: "addresses look like type.name@host; `*` stands for anything"));
+                work.Diagnostics.Add(
+                    Diagnostic.Error(
+                        $"no resource matches '{pattern}'",
+                        remedy: "addresses look like type.name@host; `*` stands for anything"
+                    )
+                );
             }
         }
 
@@ -120,9 +130,15 @@ public sealed class Planner
         foreach (var (host, reason) in input.HostErrors.Where(pair => !input.Explained.Contains(pair.Key)))
         {
             var held = input.LastKnown.GetValueOrDefault(host);
-            work.Diagnostics.Add(input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
-                ? Diagnostic.Warning($"{host}: {reason}; what it held is forgotten, and nothing is done there", detail: held, host: host)
-                : Diagnostic.Error($"{host}: {reason}", detail: held, host: host));
+            work.Diagnostics.Add(
+                input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
+                    ? Diagnostic.Warning(
+                        $"{host}: {reason}; what it held is forgotten, and nothing is done there",
+                        detail: held,
+                        host: host
+                    )
+                    : Diagnostic.Error($"{host}: {reason}", detail: held, host: host)
+            );
         }
 
         var changes = Ordered(work);
@@ -151,10 +167,20 @@ public sealed class Planner
                 continue;
             }
 
-            var outlooks = input.Observations.Where(pair => pair.Key.Host == resource.Address.Host).Select(pair => (pair.Value as Observation.Present)?.Outlook).OfType<GroupOutlook>();
+            var outlooks = input
+                .Observations.Where(pair => pair.Key.Host == resource.Address.Host)
+                .Select(pair => (pair.Value as Observation.Present)?.Outlook)
+                .OfType<GroupOutlook>();
             var question = new RolloutQuestion(
-                resource, own, hosts.Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal),
-                hosts.Where(host => host.All(change => change.Action == ResourceAction.Delete)).Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal), [.. outlooks]);
+                resource,
+                own,
+                hosts.Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal),
+                hosts
+                    .Where(host => host.All(change => change.Action == ResourceAction.Delete))
+                    .Select(host => host.Key)
+                    .ToImmutableSortedSet(StringComparer.Ordinal),
+                [.. outlooks]
+            );
             if (foreseeing.Foresee(question) is { } forecast)
             {
                 forecasts.Add(forecast);
@@ -164,7 +190,8 @@ public sealed class Planner
         return forecasts.ToImmutable();
     }
 
-    // What has another name now is known by it from here on. Not so where it would be another thing that is there already: then the two are what they are.
+    // What has another name now is known by it from here on. Not so where it would be another thing that is there already: then the two are
+    // what they are.
     private PlanInput Renamed(PlanInput input)
     {
         if (input.Moved.IsEmpty || input.Options.Destroy)
@@ -173,18 +200,27 @@ public sealed class Planner
         }
 
         var records = input.Records.ToBuilder();
-        foreach (var record in input.Records.Values.Where(record => input.Graph.Find(record.Address) is null).OrderBy(record => record.Address))
+        foreach (
+            var record in input.Records.Values.Where(record => input.Graph.Find(record.Address) is null).OrderBy(record => record.Address)
+        )
         {
             var to = MovedRule.Follow(input.Moved, record.Address);
-            if (to != record.Address && input.Graph.Find(to)?.Resource is { } resource && !records.ContainsKey(to)
-                && !(input.Observations.GetValueOrDefault(to) is Observation.Present && IsElsewhere(record, resource)))
+            if (
+                to != record.Address
+                && input.Graph.Find(to)?.Resource is { } resource
+                && !records.ContainsKey(to)
+                && !(input.Observations.GetValueOrDefault(to) is Observation.Present && IsElsewhere(record, resource))
+            )
             {
                 records.Remove(record.Address);
                 records[to] = record.Rename(to, _providers.Get(to.Type).Desired(resource), _fingerprint);
             }
         }
 
-        return input with { Records = records.ToImmutable() };
+        return input with
+        {
+            Records = records.ToImmutable(),
+        };
     }
 
     // What a cluster was made with, such as its superuser's name: files that say something else must not reach a single host.
@@ -198,17 +234,25 @@ public sealed class Planner
                 continue;
             }
 
-            foreach (var attribute in _providers.Get(resource.Address.Type).Schema.Attributes.Where(attribute => attribute.FixedBecause is not null))
+            foreach (
+                var attribute in _providers
+                    .Get(resource.Address.Type)
+                    .Schema.Attributes.Where(attribute => attribute.FixedBecause is not null)
+            )
             {
                 var (was, wanted) = (record.Spec[attribute.Name], resource.Spec[attribute.Name]);
                 if (was is not null && wanted is not null && !was.Equals(wanted))
                 {
-                    refused.Add(Diagnostic.Error(
-                        $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'; nothing is planned",
-                        resource.Location,
-                        detail: attribute.FixedBecause,
-                        remedy: $"put '{was}' back; where it was never so, and only recorded by an import, 'kbr state rm {resource.Address}' and import again",
-                        address: resource.Address.ToString()));
+                    refused.Add(
+                        Diagnostic.Error(
+                            $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'; nothing is planned",
+                            resource.Location,
+                            detail: attribute.FixedBecause,
+                            remedy: $"put '{was}' back; where it was never so, and only recorded by an import, 'kbr state rm "
+                                + $"{resource.Address}' and import again",
+                            address: resource.Address.ToString()
+                        )
+                    );
                 }
             }
         }
@@ -219,15 +263,28 @@ public sealed class Planner
         }
     }
 
-    // What a group runs is another thing than the configuration means, such as another cluster: whoever went by the configuration would change the wrong one. To take it down as a whole is no mistake.
+    // What a group runs is another thing than the configuration means, such as another cluster: whoever went by the configuration would
+    // change the wrong one. To take it down as a whole is no mistake.
     private static void RefuseAnotherThing(Work work)
     {
-        var refused = work.Input.Graph.Order
-            .Where(address => !work.IsTakenDown(address.Host))
-            .Select(address => (work.Input.Graph.Find(address)!.Resource, Observed: work.Input.Observations.GetValueOrDefault(address) as Observation.Unknown))
+        var refused = work
+            .Input.Graph.Order.Where(address => !work.IsTakenDown(address.Host))
+            .Select(address =>
+                (
+                    work.Input.Graph.Find(address)!.Resource,
+                    Observed: work.Input.Observations.GetValueOrDefault(address) as Observation.Unknown
+                )
+            )
             .Where(pair => pair.Observed?.Remedy is not null)
-            .Select(pair => Diagnostic.Error(
-                pair.Observed!.Reason, pair.Resource.Location, detail: Join("nothing is planned", pair.Observed.Detail), remedy: pair.Observed.Remedy, address: pair.Resource.Address.ToString()))
+            .Select(pair =>
+                Diagnostic.Error(
+                    pair.Observed!.Reason,
+                    pair.Resource.Location,
+                    detail: Join("nothing is planned", pair.Observed.Detail),
+                    remedy: pair.Observed.Remedy,
+                    address: pair.Resource.Address.ToString()
+                )
+            )
             .ToImmutableArray();
         if (refused.Length > 0)
         {
@@ -246,23 +303,42 @@ public sealed class Planner
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
         foreach (var resource in work.Input.Graph.Order.Select(address => work.Input.Graph.Find(address)!.Resource))
         {
-            foreach (var (name, host) in (work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Present)?.Outsiders ?? [])
+            foreach (
+                var (name, host) in (work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Present)?.Outsiders ?? []
+            )
             {
-                var isStopped = work.Changes.Values.Any(change => change.Address.Host == host && change.Action == ResourceAction.Delete && change.Resource.Group == resource.Address.Host);
+                var isStopped = work.Changes.Values.Any(change =>
+                    change.Address.Host == host && change.Action == ResourceAction.Delete && change.Resource.Group == resource.Address.Host
+                );
                 if (isStopped)
                 {
                     continue;
                 }
 
-                var (who, because, remedy) = host is null ? (name, "no host in the configuration has this address", "put it back under 'hosts', though not among the members: kbr then stops it first; or stop it for good by hand")
-                    : work.Input.HostErrors.TryGetValue(host, out var error) ? ($"{host} ({name})", error, "mend that, or stop it for good by hand")
-                    : ($"{host} ({name})", "there is no record of what runs it, or it is no target", "leave --target out; or stop it for good by hand");
-                refused.Add(Diagnostic.Error(
-                    $"{who} is no member of {resource.Address.Host} any more, takes part in it, and cannot be stopped: {because}; nothing is planned",
-                    resource.Location,
-                    detail: "it may lead; those that are told of the new members would not find it any more",
-                    remedy: remedy,
-                    address: resource.Address.ToString()));
+                var (who, because, remedy) =
+                    host is null
+                        ? (
+                            name,
+                            "no host in the configuration has this address",
+                            "put it back under 'hosts', though not among the members: kbr then stops it first; or stop it for good by hand"
+                        )
+                    : work.Input.HostErrors.TryGetValue(host, out var error)
+                        ? ($"{host} ({name})", error, "mend that, or stop it for good by hand")
+                    : (
+                        $"{host} ({name})",
+                        "there is no record of what runs it, or it is no target",
+                        "leave --target out; or stop it for good by hand"
+                    );
+                refused.Add(
+                    Diagnostic.Error(
+                        $"{who} is no member of {resource.Address.Host} any more, takes part in it, and cannot be stopped: "
+                            + $"{because}; nothing is planned",
+                        resource.Location,
+                        detail: "it may lead; those that are told of the new members would not find it any more",
+                        remedy: remedy,
+                        address: resource.Address.ToString()
+                    )
+                );
             }
         }
 
@@ -311,8 +387,12 @@ public sealed class Planner
         }
 
         // What lives in a group that is still to be brought about, for example a role while nobody leads after an interrupted first apply.
-        if (work.Observe(address) is Observation.Unknown && _providers.Get(address.Type) is IGroupResourceProvider
-            && node.Requires.FirstOrDefault(required => work.Changes.GetValueOrDefault(required)?.Action.Counts() == true) is { Host: not null } pending)
+        if (
+            work.Observe(address) is Observation.Unknown
+            && _providers.Get(address.Type) is IGroupResourceProvider
+            && node.Requires.FirstOrDefault(required => work.Changes.GetValueOrDefault(required)?.Action.Counts() == true)
+                is { Host: not null } pending
+        )
         {
             AddLater(work, node, record, desired, $"{pending} is as wanted", $"looked at again once {pending} is as wanted");
             return;
@@ -326,21 +406,27 @@ public sealed class Planner
             case Observation.Absent absent when record is { Pending: false } && IsElsewhere(record, node.Resource):
                 AddMove(work, node, record, desired, absent.Note);
                 break;
-            case Observation.Absent { Foreign.IsEmpty: false } absent when record is null && !work.Input.Options.Adopt.Any(pattern => pattern.Matches(address)):
-                work.Diagnostics.Add(Diagnostic.Error(
-                    $"{address} is not there, and would be made by something that is not kbr's",
-                    node.Resource.Location,
-                    detail: string.Join(", ", absent.Foreign.Select(pair => $"{pair.Key}: {Shown(pair.Value)}")),
-                    remedy: $"take it over with --adopt '{address}', or remove by hand what makes it",
-                    host: address.Host,
-                    address: address.ToString()));
+            case Observation.Absent { Foreign.IsEmpty: false } absent
+                when record is null && !work.Input.Options.Adopt.Any(pattern => pattern.Matches(address)):
+                work.Diagnostics.Add(
+                    Diagnostic.Error(
+                        $"{address} is not there, and would be made by something that is not kbr's",
+                        node.Resource.Location,
+                        detail: string.Join(", ", absent.Foreign.Select(pair => $"{pair.Key}: {Shown(pair.Value)}")),
+                        remedy: $"take it over with --adopt '{address}', or remove by hand what makes it",
+                        host: address.Host,
+                        address: address.ToString()
+                    )
+                );
                 work.Block(address, "something that is not kbr's would make it");
                 break;
             case Observation.Absent absent:
                 AddCreate(work, node, record, desired, absent.Note, absent.Foreign);
                 break;
             case Observation.Present present:
-                work.Diagnostics.AddRange(present.Warnings.Select(pair => Diagnostic.Warning(pair.Value, host: pair.Key, address: address.ToString())));
+                work.Diagnostics.AddRange(
+                    present.Warnings.Select(pair => Diagnostic.Warning(pair.Value, host: pair.Key, address: address.ToString()))
+                );
                 PlanPresent(work, node, record, desired, present);
                 break;
         }
@@ -348,7 +434,13 @@ public sealed class Planner
 
     // What cannot be told before something else has changed: made, where no record says that it was; otherwise looked at again then.
     private void AddLater(
-        Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string when, string note)
+        Work work,
+        ResourceGraph.Node node,
+        ResourceRecord? record,
+        ImmutableSortedDictionary<string, AttributeValue> desired,
+        string when,
+        string note
+    )
     {
         if (record is null || record.Pending)
         {
@@ -356,25 +448,56 @@ public sealed class Planner
             return;
         }
 
-        work.Add(new PlannedChange(node.Resource.Address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Deferred = true, Record = record, Note = note });
+        work.Add(
+            new PlannedChange(node.Resource.Address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], [])
+            {
+                Deferred = true,
+                Record = record,
+                Note = note,
+            }
+        );
     }
 
     private void AddCreate(
-        Work work, ResourceGraph.Node node, ResourceRecord? record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note,
-        ImmutableSortedDictionary<string, AttributeValue>? foreign = null)
+        Work work,
+        ResourceGraph.Node node,
+        ResourceRecord? record,
+        ImmutableSortedDictionary<string, AttributeValue> desired,
+        string? note,
+        ImmutableSortedDictionary<string, AttributeValue>? foreign = null
+    )
     {
-        var cause = record switch { null => Cause.New, { Pending: true } => Cause.Interrupted, _ => Cause.Drift };
-        var differences = desired.Select(pair => new AttributeDifference(pair.Key, foreign?.GetValueOrDefault(pair.Key), pair.Value, cause, ChangeEffect.InPlace));
-        work.Add(new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
+        var cause = record switch
         {
-            // What kbr makes anew is its own, whoever made the former one.
-            Record = Record(node, desired, created: record is not { Pending: true, Created: false }),
-            Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
-        });
+            null => Cause.New,
+            { Pending: true } => Cause.Interrupted,
+            _ => Cause.Drift,
+        };
+        var differences = desired.Select(pair => new AttributeDifference(
+            pair.Key,
+            foreign?.GetValueOrDefault(pair.Key),
+            pair.Value,
+            cause,
+            ChangeEffect.InPlace
+        ));
+        work.Add(
+            new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
+            {
+                // What kbr makes anew is its own, whoever made the former one.
+                Record = Record(node, desired, created: record is not { Pending: true, Created: false }),
+                Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
+            }
+        );
     }
 
     // Another path or name is another thing on the host: the former one is not left behind, unless it holds data.
-    private void AddMove(Work work, ResourceGraph.Node node, ResourceRecord record, ImmutableSortedDictionary<string, AttributeValue> desired, string? note)
+    private void AddMove(
+        Work work,
+        ResourceGraph.Node node,
+        ResourceRecord record,
+        ImmutableSortedDictionary<string, AttributeValue> desired,
+        string? note
+    )
     {
         var provider = _providers.Get(record.Address.Type);
         var former = Former(record);
@@ -386,19 +509,23 @@ public sealed class Planner
 
         var stays = !record.Created || (provider.HoldsData(former) && provider is not IReleasesOnDestroy) || Places(former).Length == 0;
         AddCreate(work, node, null, desired, Join(stays ? "the former one stays where it is" : "the former one is removed first", note));
-        work.Add(work.Changes[record.Address] with
-        {
-            Action = stays ? ResourceAction.Create : ResourceAction.Replace,
-            Cause = Cause.ConfigurationChanged,
-            Former = stays ? null : former,
-            Place = stays ? null : PlaceOf(former),
-        });
+        work.Add(
+            work.Changes[record.Address] with
+            {
+                Action = stays ? ResourceAction.Create : ResourceAction.Replace,
+                Cause = Cause.ConfigurationChanged,
+                Former = stays ? null : former,
+                Place = stays ? null : PlaceOf(former),
+            }
+        );
     }
 
-    private bool IsElsewhere(ResourceRecord record, Resource desired) => IsAnotherThing(record, desired) || !LinksOf(Former(record)).ManagedPaths.SequenceEqual(LinksOf(desired).ManagedPaths);
+    private bool IsElsewhere(ResourceRecord record, Resource desired) =>
+        IsAnotherThing(record, desired) || !LinksOf(Former(record)).ManagedPaths.SequenceEqual(LinksOf(desired).ManagedPaths);
 
     // By what it stands for and not by its paths: a unit that gets content of its own gets a file, and is the same unit.
-    private bool IsAnotherThing(ResourceRecord record, Resource desired) => !LinksOf(Former(record)).Provides.SequenceEqual(LinksOf(desired).Provides);
+    private bool IsAnotherThing(ResourceRecord record, Resource desired) =>
+        !LinksOf(Former(record)).Provides.SequenceEqual(LinksOf(desired).Provides);
 
     private ResourceLinks LinksOf(Resource resource) => _providers.Get(resource.Address.Type).Links(resource);
 
@@ -426,12 +553,14 @@ public sealed class Planner
         ResourceGraph.Node node,
         ResourceRecord? record,
         ImmutableSortedDictionary<string, AttributeValue> desired,
-        Observation.Present present)
+        Observation.Present present
+    )
     {
         var actual = present.Attributes;
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
-        // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one is left alone.
+        // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one
+        // is left alone.
         var former = record is not null && IsAnotherThing(record, node.Resource) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
         if (former is not null)
@@ -448,7 +577,12 @@ public sealed class Planner
         }
 
         var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
-        var recordIsOld = record is null || record.Pending || !record.Intended.IsEmpty || record.RenamedFrom is not null || work.Input.UnevenRecords.Contains(address);
+        var recordIsOld =
+            record is null
+            || record.Pending
+            || !record.Intended.IsEmpty
+            || record.RenamedFrom is not null
+            || work.Input.UnevenRecords.Contains(address);
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
@@ -466,12 +600,16 @@ public sealed class Planner
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
                 _ when record.Intended.Contains(name) => Cause.Interrupted,
-                _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) => Cause.ConfigurationChanged,
+                _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) =>
+                    Cause.ConfigurationChanged,
                 _ when wantedPrint == last => joining.Length > 0 ? Cause.New : Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
             // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
-            var shown = found is not null && wanted.Secret is null && last is not null && Fingerprint.IsSecret(last) ? new AttributeValue(SecretText.Mask) : found;
+            var shown =
+                found is not null && wanted.Secret is null && last is not null && Fingerprint.IsSecret(last)
+                    ? new AttributeValue(SecretText.Mask)
+                    : found;
             differences.Add(new AttributeDifference(name, shown, wanted, cause, schema.EffectOf(name)));
         }
 
@@ -480,45 +618,69 @@ public sealed class Planner
         {
             if (!desired.ContainsKey(name) && actual.TryGetValue(name, out var left))
             {
-                var secret = record!.Fingerprints.TryGetValue(name, out var last) ? Fingerprint.IsSecret(last) : schema.Find(name) is { MayHoldSecret: true };
+                var secret = record!.Fingerprints.TryGetValue(name, out var last)
+                    ? Fingerprint.IsSecret(last)
+                    : schema.Find(name) is { MayHoldSecret: true };
                 var cause = record.Intended.Contains(name) ? Cause.Interrupted : Cause.ConfigurationChanged;
-                differences.Add(new AttributeDifference(name, secret ? new AttributeValue(SecretText.Mask) : left, null, cause, schema.EffectOf(name)));
+                differences.Add(
+                    new AttributeDifference(name, secret ? new AttributeValue(SecretText.Mask) : left, null, cause, schema.EffectOf(name))
+                );
             }
         }
 
         // What is taken away with this very change is kbr's own.
-        work.Diagnostics.AddRange(ForeignNotices.Of(address, [.. present.Foreign.Where(setting => differences.All(difference => difference.Name != setting.Name))], node.Resource.Location));
+        work.Diagnostics.AddRange(
+            ForeignNotices.Of(
+                address,
+                [.. present.Foreign.Where(setting => differences.All(difference => difference.Name != setting.Name))],
+                node.Resource.Location
+            )
+        );
         var next = Record(node, desired, created: record?.Created ?? present.Ours);
         if (differences.Count == 0)
         {
             var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
-            work.Add(new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], []) { Record = action == ResourceAction.NoOp ? record : next, Note = note });
+            work.Add(
+                new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], [])
+                {
+                    Record = action == ResourceAction.NoOp ? record : next,
+                    Note = note,
+                }
+            );
             return;
         }
 
         var adopted = work.Input.Options.Adopt.Any(pattern => pattern.Matches(address));
         if (record is null && work.Input.Options.Import)
         {
-            work.Add(new PlannedChange(address, ResourceAction.Adopt, Cause.Adopted, node.Resource, differences.ToImmutable(), [])
-            {
-                Record = next with { Fingerprints = AsFound(address, schema, desired, actual) },
-                Note = note,
-            });
+            work.Add(
+                new PlannedChange(address, ResourceAction.Adopt, Cause.Adopted, node.Resource, differences.ToImmutable(), [])
+                {
+                    Record = next with { Fingerprints = AsFound(address, schema, desired, actual) },
+                    Note = note,
+                }
+            );
             return;
         }
 
         if (record is null && !adopted && !present.Ours)
         {
             var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
-            work.Diagnostics.Add(Diagnostic.Error(
-                former is null ? $"{address} exists and was not made by kbr" : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not made by kbr",
-                node.Resource.Location,
-                detail: $"it differs in {names}",
-                remedy: former is null
-                    ? $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand"
-                    : $"put {former} back; or move away what is there; or take it over with --adopt '{address}', which leaves {former} as it is and gives it up",
-                host: address.Host,
-                address: address.ToString()));
+            work.Diagnostics.Add(
+                Diagnostic.Error(
+                    former is null
+                        ? $"{address} exists and was not made by kbr"
+                        : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not made by kbr",
+                    node.Resource.Location,
+                    detail: $"it differs in {names}",
+                    remedy: former is null
+                        ? $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand"
+                        : $"put {former} back; or move away what is there; or take it over with --adopt '{address}', which "
+                            + $"leaves {former} as it is and gives it up",
+                    host: address.Host,
+                    address: address.ToString()
+                )
+            );
             work.Block(address, "it exists and was not made by kbr");
             return;
         }
@@ -532,14 +694,26 @@ public sealed class Planner
 
         var adopts = !next.Created;
         // What kbr makes anew is its own from then on.
-        next = next with { Created = next.Created || replace || differences.Any(difference => schema.MadeAnewFor.Contains(difference.Name)) };
-        work.Add(new PlannedChange(address, replace ? ResourceAction.Replace : ResourceAction.Update, Overall(differences), node.Resource, differences.ToImmutable(), [])
+        next = next with
         {
-            Record = next,
-            Intent = Intent(record, next, differences),
-            Adopts = adopts,
-            Note = note,
-        });
+            Created = next.Created || replace || differences.Any(difference => schema.MadeAnewFor.Contains(difference.Name)),
+        };
+        work.Add(
+            new PlannedChange(
+                address,
+                replace ? ResourceAction.Replace : ResourceAction.Update,
+                Overall(differences),
+                node.Resource,
+                differences.ToImmutable(),
+                []
+            )
+            {
+                Record = next,
+                Intent = Intent(record, next, differences),
+                Adopts = adopts,
+                Note = note,
+            }
+        );
     }
 
     // What belongs to a group is changed by several steps on several hosts, and recorded after them.
@@ -579,21 +753,32 @@ public sealed class Planner
 
         if (!work.Input.Options.Destroy && Heir(work, resource) is { } heir)
         {
-            work.Add(new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"what it stood for is {heir} now" });
+            work.Add(
+                new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"what it stood for is {heir} now" }
+            );
             return;
         }
 
         var holdsData = provider.HoldsData(resource);
         var deleteData = holdsData && work.Input.Options.DeleteData;
         var detaches = holdsData && !deleteData && provider is IReleasesOnDestroy;
-        var retirement = holdsData && !deleteData && !work.Input.Options.Destroy && observation is Observation.Present used && provider is IRetiresOnRemoval retiring
-            ? retiring.Retirement(resource, used)
-            : null;
+        var retirement =
+            holdsData
+            && !deleteData
+            && !work.Input.Options.Destroy
+            && observation is Observation.Present used
+            && provider is IRetiresOnRemoval retiring
+                ? retiring.Retirement(resource, used)
+                : null;
         var (action, why, note) = observation switch
         {
             _ when nothingOfItsOwn => (ResourceAction.Forget, cause, (string?)null),
             Observation.Absent when !deleteData || provider is IGroupResourceProvider => (ResourceAction.Forget, Cause.AlreadyGone, null),
-            _ when deleteData && provider is IGroupResourceProvider && work.IsTakenDown(address.Host) => (ResourceAction.Forget, cause, "it goes with the data of the members"),
+            _ when deleteData && provider is IGroupResourceProvider && work.IsTakenDown(address.Host) => (
+                ResourceAction.Forget,
+                cause,
+                "it goes with the data of the members"
+            ),
             _ when retirement is not null => (ResourceAction.Delete, cause, retirement),
             _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
             null => (ResourceAction.Forget, cause, "its volume is not mounted"),
@@ -601,16 +786,28 @@ public sealed class Planner
             _ when holdsData && !deleteData => (ResourceAction.Forget, cause, "its data is kept"),
             _ => (ResourceAction.Delete, cause, null),
         };
-        var differences = action == ResourceAction.Delete && observation is Observation.Present present
-            ? present.Attributes
-                .Where(pair => record.Fingerprints.TryGetValue(pair.Key, out var last) && !_fingerprint.Matches(last, address, pair.Key, pair.Value))
-                .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
-                .ToImmutableArray()
-            : [];
-        work.Add(new PlannedChange(address, action, why, resource, differences, []) { Note = note, DeleteData = deleteData && action == ResourceAction.Delete, Place = action == ResourceAction.Delete ? PlaceOf(resource) : null });
+        var differences =
+            action == ResourceAction.Delete && observation is Observation.Present present
+                ? present
+                    .Attributes.Where(pair =>
+                        record.Fingerprints.TryGetValue(pair.Key, out var last)
+                        && !_fingerprint.Matches(last, address, pair.Key, pair.Value)
+                    )
+                    .Select(pair => new AttributeDifference(pair.Key, Hidden(record, pair), null, Cause.Drift, ChangeEffect.InPlace))
+                    .ToImmutableArray()
+                : [];
+        work.Add(
+            new PlannedChange(address, action, why, resource, differences, [])
+            {
+                Note = note,
+                DeleteData = deleteData && action == ResourceAction.Delete,
+                Place = action == ResourceAction.Delete ? PlaceOf(resource) : null,
+            }
+        );
     }
 
-    // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to delete it, too.
+    // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to
+    // delete it, too.
     private void KeepWhatIsStoodOn(Work work)
     {
         var open = new Queue<(Address Address, Address Keeper)>(work.Blocked.Keys.Order().Select(address => (address, address)));
@@ -630,22 +827,34 @@ public sealed class Planner
         }
     }
 
-    // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without protection that cannot be told, because nobody leads any more,
+    // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without
+    // protection that cannot be told, because nobody leads any more,
     // keeps no cluster from being taken down.
     private IEnumerable<Address> StandsOn(Work work, Address address)
     {
         var required = work.Recorded.Find(address)?.Requires ?? [];
-        return work.Input.Records.TryGetValue(address, out var own) && work.IsProtected(own) && _providers.Get(address.Type) is IGroupResourceProvider && work.IsTakenDown(address.Host)
-            ? required.Concat(work.Input.Records.Values.Where(record => record.Group == address.Host).Select(record => record.Address).Order())
+        return
+            work.Input.Records.TryGetValue(address, out var own)
+            && work.IsProtected(own)
+            && _providers.Get(address.Type) is IGroupResourceProvider
+            && work.IsTakenDown(address.Host)
+            ? required.Concat(
+                work.Input.Records.Values.Where(record => record.Group == address.Host).Select(record => record.Address).Order()
+            )
             : required;
     }
 
     // The wanted resource that stands for the same thing under another name: taking the thing down would take it from that one.
     private Address? Heir(Work work, Resource removed)
     {
-        var wanted = work.Things ??= work.Input.Graph.Order.SelectMany(address => Things(work.Input.Graph.Find(address)!.Resource).Select(thing => (address, thing)))
+        var wanted = work.Things ??= work
+            .Input.Graph.Order.SelectMany(address => Things(work.Input.Graph.Find(address)!.Resource).Select(thing => (address, thing)))
             .ToLookup(pair => (pair.address.Type, pair.address.Host, pair.thing), pair => pair.address);
-        return Things(removed).SelectMany(thing => wanted[(removed.Address.Type, removed.Address.Host, thing)]).Where(address => address != removed.Address).Cast<Address?>().FirstOrDefault();
+        return Things(removed)
+            .SelectMany(thing => wanted[(removed.Address.Type, removed.Address.Host, thing)])
+            .Where(address => address != removed.Address)
+            .Cast<Address?>()
+            .FirstOrDefault();
     }
 
     private IEnumerable<string> Things(Resource resource)
@@ -658,16 +867,20 @@ public sealed class Planner
     private static AttributeValue Hidden(ResourceRecord record, KeyValuePair<string, AttributeValue> pair) =>
         Fingerprint.IsSecret(record.Fingerprints[pair.Key]) ? new AttributeValue(SecretText.Mask) : pair.Value;
 
-    private static string Shown(AttributeValue? value) => value switch
-    {
-        null => "nothing",
-        { Secret: not null } => SecretText.Mask,
-        { IsText: true } => "a different text",
-        _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
-    };
+    private static string Shown(AttributeValue? value) =>
+        value switch
+        {
+            null => "nothing",
+            { Secret: not null } => SecretText.Mask,
+            { IsText: true } => "a different text",
+            _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
+        };
 
     private static bool Same(ResourceRecord left, ResourceRecord right) =>
-        left.Fingerprints.SequenceEqual(right.Fingerprints) && left.Requires.SequenceEqual(right.Requires) && left.PreventDestroy == right.PreventDestroy && left.Group == right.Group;
+        left.Fingerprints.SequenceEqual(right.Fingerprints)
+        && left.Requires.SequenceEqual(right.Requires)
+        && left.PreventDestroy == right.PreventDestroy
+        && left.Group == right.Group;
 
     private static Cause Overall(IEnumerable<AttributeDifference> differences)
     {
@@ -681,32 +894,61 @@ public sealed class Planner
     {
         var resource = node.Resource;
         var prints = desired.ToImmutableSortedDictionary(
-            pair => pair.Key, pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null), StringComparer.Ordinal);
-        return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy) { Group = resource.Group };
+            pair => pair.Key,
+            pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null),
+            StringComparer.Ordinal
+        );
+        return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy)
+        {
+            Group = resource.Group,
+        };
     }
 
-    // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise a change of the configuration.
+    // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise
+    // a change of the configuration.
     // A map, such as the environment of somebody else's container, may hold passwords that no credentials file knows.
     private ImmutableSortedDictionary<string, string> AsFound(
-        Address address, ResourceSchema schema, ImmutableSortedDictionary<string, AttributeValue> desired, ImmutableSortedDictionary<string, AttributeValue> actual) => desired
-        .Where(pair => actual.ContainsKey(pair.Key))
-        .ToImmutableSortedDictionary(
-            pair => pair.Key,
-            pair => _fingerprint.Of(
-                address, pair.Key, actual[pair.Key],
-                pair.Value.Secret is not null || (actual[pair.Key].Value != pair.Value.Value && schema.Attributes.Any(attribute => attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap))),
-            StringComparer.Ordinal);
+        Address address,
+        ResourceSchema schema,
+        ImmutableSortedDictionary<string, AttributeValue> desired,
+        ImmutableSortedDictionary<string, AttributeValue> actual
+    ) =>
+        desired
+            .Where(pair => actual.ContainsKey(pair.Key))
+            .ToImmutableSortedDictionary(
+                pair => pair.Key,
+                pair =>
+                    _fingerprint.Of(
+                        address,
+                        pair.Key,
+                        actual[pair.Key],
+                        pair.Value.Secret is not null
+                            || (
+                                actual[pair.Key].Value != pair.Value.Value
+                                && schema.Attributes.Any(attribute =>
+                                    attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap
+                                )
+                            )
+                    ),
+                StringComparer.Ordinal
+            );
 
     // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
     private static ImmutableArray<PlannedChange> Ordered(Work work)
     {
-        var removed = work.Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget).Select(change => change.Address).ToHashSet();
+        var removed = work
+            .Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget)
+            .Select(change => change.Address)
+            .ToHashSet();
         var before = work.Changes.Keys.ToDictionary(address => address, _ => new SortedSet<Address>());
         foreach (var change in work.Changes.Values)
         {
             if (!removed.Contains(change.Address) && work.Input.Graph.Find(change.Address) is { } node)
             {
-                before[change.Address].UnionWith(node.Requires.Concat(node.After).Where(required => before.ContainsKey(required) && !removed.Contains(required)));
+                before[change.Address]
+                    .UnionWith(
+                        node.Requires.Concat(node.After).Where(required => before.ContainsKey(required) && !removed.Contains(required))
+                    );
                 before[change.Address].UnionWith(node.Resource.AfterRemovalOf.Where(removed.Contains));
             }
 
@@ -719,7 +961,9 @@ public sealed class Planner
             }
         }
 
-        var followers = before.SelectMany(pair => pair.Value.Select(first => (first, pair.Key))).ToLookup(edge => edge.first, edge => edge.Key);
+        var followers = before
+            .SelectMany(pair => pair.Value.Select(first => (first, pair.Key)))
+            .ToLookup(edge => edge.first, edge => edge.Key);
         var waits = before.ToDictionary(pair => pair.Key, pair => pair.Value.Count);
         var ready = new SortedSet<Address>(waits.Where(pair => pair.Value == 0).Select(pair => pair.Key));
         var order = ImmutableArray.CreateBuilder<PlannedChange>();
@@ -740,20 +984,29 @@ public sealed class Planner
 
         if (order.Count != before.Count)
         {
-            var left = string.Join(", ", waits.Where(pair => pair.Value > 0).Select(pair => pair.Key.ToString()).Order(StringComparer.Ordinal));
-            throw new DiagnosticException(Diagnostic.Error($"no order satisfies both the new edges and the old ones among {left}", remedy: "apply the removal first, with --target"));
+            var left = string.Join(
+                ", ",
+                waits.Where(pair => pair.Value > 0).Select(pair => pair.Key.ToString()).Order(StringComparer.Ordinal)
+            );
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"no order satisfies both the new edges and the old ones among {left}",
+                    remedy: "apply the removal first, with --target"
+                )
+            );
         }
 
         return order.ToImmutable();
     }
 
     // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
-    private static bool Disrupts(PlannedChange change) => change.Action switch
-    {
-        ResourceAction.Create or ResourceAction.Replace or ResourceAction.Delete => true,
-        ResourceAction.Update => change.Differences.Any(difference => difference.Effect != ChangeEffect.InPlace),
-        _ => false,
-    };
+    private static bool Disrupts(PlannedChange change) =>
+        change.Action switch
+        {
+            ResourceAction.Create or ResourceAction.Replace or ResourceAction.Delete => true,
+            ResourceAction.Update => change.Differences.Any(difference => difference.Effect != ChangeEffect.InPlace),
+            _ => false,
+        };
 
     private sealed class Work(PlanInput input, ResourceGraph recorded, ImmutableHashSet<Address> selected)
     {
@@ -782,10 +1035,18 @@ public sealed class Planner
             return Input.Options.Destroy && members.Count > 0 && members.TrueForAll(record => selected.Contains(record.Address));
         }
 
-        /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record either.</summary>
+        /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record
+        /// either.</summary>
         public string[] NewMembersOf(Address group) =>
-            [.. Changes.Values.Where(change => change is { Action: ResourceAction.Create, Cause: Cause.New } && change.Resource.Group == group.Host)
-                .Select(change => change.Address.Host).Distinct().Order(StringComparer.Ordinal)];
+            [
+                .. Changes
+                    .Values.Where(change =>
+                        change is { Action: ResourceAction.Create, Cause: Cause.New } && change.Resource.Group == group.Host
+                    )
+                    .Select(change => change.Address.Host)
+                    .Distinct()
+                    .Order(StringComparer.Ordinal),
+            ];
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {
@@ -809,13 +1070,25 @@ public sealed class Planner
         {
             // What is looked at again later keeps its old record until then.
             var from = change.Deferred ? null : Input.Records.GetValueOrDefault(change.Address)?.RenamedFrom;
-            Changes[change.Address] = from is null || change.MovedFrom is not null ? change : change with { MovedFrom = from, Note = Join($"recorded as {from} until now", change.Note) };
+            Changes[change.Address] =
+                from is null || change.MovedFrom is not null
+                    ? change
+                    : change with
+                    {
+                        MovedFrom = from,
+                        Note = Join($"recorded as {from} until now", change.Note),
+                    };
         }
 
         /// <summary>Leaves only what exists and has no record.</summary>
         public void OnlyFound()
         {
-            foreach (var address in Changes.Where(pair => pair.Value.Action != ResourceAction.Adopt || Input.Records.ContainsKey(pair.Key)).Select(pair => pair.Key).ToList())
+            foreach (
+                var address in Changes
+                    .Where(pair => pair.Value.Action != ResourceAction.Adopt || Input.Records.ContainsKey(pair.Key))
+                    .Select(pair => pair.Key)
+                    .ToList()
+            )
             {
                 Changes.Remove(address);
             }
@@ -828,25 +1101,31 @@ public sealed class Planner
             Block(address, reason);
             if (!Input.HostErrors.ContainsKey(address.Host))
             {
-                Diagnostics.Add(Diagnostic.Error($"{address}: {reason}", resource.Location, host: address.Host, address: address.ToString()));
+                Diagnostics.Add(
+                    Diagnostic.Error($"{address}: {reason}", resource.Location, host: address.Host, address: address.ToString())
+                );
             }
         }
 
         /// <summary>Whether it may not be taken down: as it is configured now; what is configured no more, as it was applied.</summary>
-        public bool IsProtected(ResourceRecord record) => Input.Graph.Find(record.Address)?.Resource.PreventDestroy ?? record.PreventDestroy;
+        public bool IsProtected(ResourceRecord record) =>
+            Input.Graph.Find(record.Address)?.Resource.PreventDestroy ?? record.PreventDestroy;
 
         public void Protect(Resource resource, string what)
         {
             Block(resource.Address, "lifecycle.prevent_destroy");
-            Diagnostics.Add(Diagnostic.Error(
-                $"{resource.Address} would be {what}, but has lifecycle.prevent_destroy",
-                resource.Location,
-                detail: resource.Location is null ? "it was applied with it, and is not in the configuration any more" : null,
-                remedy: resource.Location is null
-                    ? "put it back without prevent_destroy, apply, and then take it out, if you mean it"
-                    : "drop prevent_destroy there if you mean it, or leave it out with --target",
-                host: resource.Address.Host,
-                address: resource.Address.ToString()));
+            Diagnostics.Add(
+                Diagnostic.Error(
+                    $"{resource.Address} would be {what}, but has lifecycle.prevent_destroy",
+                    resource.Location,
+                    detail: resource.Location is null ? "it was applied with it, and is not in the configuration any more" : null,
+                    remedy: resource.Location is null
+                        ? "put it back without prevent_destroy, apply, and then take it out, if you mean it"
+                        : "drop prevent_destroy there if you mean it, or leave it out with --target",
+                    host: resource.Address.Host,
+                    address: resource.Address.ToString()
+                )
+            );
         }
     }
 }

@@ -29,26 +29,29 @@ public enum ResourceAction
 public static class ResourceActions
 {
     /// <summary>The symbol before an address in a plan.</summary>
-    public static string Symbol(this ResourceAction action) => action switch
-    {
-        ResourceAction.Create => "+",
-        ResourceAction.Update => "~",
-        ResourceAction.Replace => "-/+",
-        ResourceAction.Delete => "-",
-        ResourceAction.Adopt => "=",
-        ResourceAction.Forget => "#",
-        _ => " ",
-    };
+    public static string Symbol(this ResourceAction action) =>
+        action switch
+        {
+            ResourceAction.Create => "+",
+            ResourceAction.Update => "~",
+            ResourceAction.Replace => "-/+",
+            ResourceAction.Delete => "-",
+            ResourceAction.Adopt => "=",
+            ResourceAction.Forget => "#",
+            _ => " ",
+        };
 
     /// <summary>The word in JSON output.</summary>
-    public static string Word(this ResourceAction action) => action switch
-    {
-        ResourceAction.NoOp => "no-op",
-        _ => action.ToString().ToLowerInvariant(),
-    };
+    public static string Word(this ResourceAction action) =>
+        action switch
+        {
+            ResourceAction.NoOp => "no-op",
+            _ => action.ToString().ToLowerInvariant(),
+        };
 
     /// <summary>Whether exit codes and the summary count it: adopting and forgetting only touch records.</summary>
-    public static bool Counts(this ResourceAction action) => action is ResourceAction.Create or ResourceAction.Update or ResourceAction.Replace or ResourceAction.Delete;
+    public static bool Counts(this ResourceAction action) =>
+        action is ResourceAction.Create or ResourceAction.Update or ResourceAction.Replace or ResourceAction.Delete;
 }
 
 /// <summary>Why something differs.</summary>
@@ -92,28 +95,30 @@ public enum Cause
 public static class Causes
 {
     /// <summary>The sentence a plan shows.</summary>
-    public static string Sentence(this Cause cause) => cause switch
-    {
-        Cause.New => "new",
-        Cause.ConfigurationChanged => "configuration changed",
-        Cause.Drift => "drift: changed on the host",
-        Cause.ConfigurationChangedAndDrift => "configuration changed, and drift: changed on the host",
-        Cause.Removed => "removed from the configuration",
-        Cause.Destroyed => "destroy was asked for",
-        Cause.FoundAsWanted => "found as wanted",
-        Cause.Adopted => "adopted: exists and differs",
-        Cause.Moved => "moved: only its record changes",
-        Cause.Interrupted => "an earlier apply was interrupted here",
-        _ => "already gone",
-    };
+    public static string Sentence(this Cause cause) =>
+        cause switch
+        {
+            Cause.New => "new",
+            Cause.ConfigurationChanged => "configuration changed",
+            Cause.Drift => "drift: changed on the host",
+            Cause.ConfigurationChangedAndDrift => "configuration changed, and drift: changed on the host",
+            Cause.Removed => "removed from the configuration",
+            Cause.Destroyed => "destroy was asked for",
+            Cause.FoundAsWanted => "found as wanted",
+            Cause.Adopted => "adopted: exists and differs",
+            Cause.Moved => "moved: only its record changes",
+            Cause.Interrupted => "an earlier apply was interrupted here",
+            _ => "already gone",
+        };
 
     /// <summary>The word in JSON output.</summary>
-    public static string Word(this Cause cause) => cause switch
-    {
-        Cause.ConfigurationChanged => "configuration_changed",
-        Cause.ConfigurationChangedAndDrift => "configuration_changed_and_drift",
-        Cause.FoundAsWanted => "found_as_wanted",
-        Cause.AlreadyGone => "already_gone",
-        _ => cause.ToString().ToLowerInvariant(),
-    };
+    public static string Word(this Cause cause) =>
+        cause switch
+        {
+            Cause.ConfigurationChanged => "configuration_changed",
+            Cause.ConfigurationChangedAndDrift => "configuration_changed_and_drift",
+            Cause.FoundAsWanted => "found_as_wanted",
+            Cause.AlreadyGone => "already_gone",
+            _ => cause.ToString().ToLowerInvariant(),
+        };
 }

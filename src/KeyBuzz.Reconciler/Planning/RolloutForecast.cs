@@ -25,7 +25,8 @@ public enum RolloutStepKind
 /// <param name="Note">What makes it this one's turn, for the operator; empty for nothing.</param>
 public sealed record RolloutStep(RolloutStepKind Kind, ImmutableArray<string> Hosts, string Note);
 
-/// <summary>How a roll-out would go now: which steps, in which order, and what it costs. Who leads and who is how far behind may be otherwise at the time; what is applied
+/// <summary>How a roll-out would go now: which steps, in which order, and what it costs. Who leads and who is how far behind may be
+/// otherwise at the time; what is applied
 /// does not depend on it.</summary>
 /// <param name="Address">The resource whose change it is, or that stands for the group.</param>
 /// <param name="Steps">The steps, in their order.</param>
@@ -42,17 +43,31 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
     /// <summary>The members that are stopped and removed, in their order.</summary>
     public IEnumerable<string> Removed => Steps.Where(step => step.Kind == RolloutStepKind.Remove).SelectMany(step => step.Hosts);
 
-    /// <summary>The whole in a line: <c>3 rolling restarts, 1 switchover, about 3 s without writes</c>, or <c>stop and remove db-3; writes continue</c>.</summary>
+    /// <summary>The whole in a line: <c>3 rolling restarts, 1 switchover, about 3 s without writes</c>, or <c>stop and remove db-3; writes
+    /// continue</c>.</summary>
     public string Summary
     {
         get
         {
-            var steps = string.Join(", ", new[]
-            {
-                Removed.Any() ? $"stop and remove {string.Join(" and ", Removed)}" : "",
-                Restarts switch { 0 => "", 1 => "1 restart", var many => $"{many} rolling restarts" },
-                Switchovers switch { 0 => "", 1 => "1 switchover", var many => $"{many} switchovers" },
-            }.Where(part => part.Length > 0));
+            var steps = string.Join(
+                ", ",
+                new[]
+                {
+                    Removed.Any() ? $"stop and remove {string.Join(" and ", Removed)}" : "",
+                    Restarts switch
+                    {
+                        0 => "",
+                        1 => "1 restart",
+                        var many => $"{many} rolling restarts",
+                    },
+                    Switchovers switch
+                    {
+                        0 => "",
+                        1 => "1 switchover",
+                        var many => $"{many} switchovers",
+                    },
+                }.Where(part => part.Length > 0)
+            );
             return string.Join(Removed.Any() ? "; " : ", ", new[] { steps, Cost }.Where(part => part.Length > 0));
         }
     }
@@ -65,7 +80,12 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
 /// <param name="Leaving">Those of them that are taken down for good.</param>
 /// <param name="Outlooks">What is known of the group now.</param>
 public sealed record RolloutQuestion(
-    Resource Resource, PlannedChange? Change, ImmutableSortedSet<string> ToCome, ImmutableSortedSet<string> Leaving, ImmutableArray<GroupOutlook> Outlooks);
+    Resource Resource,
+    PlannedChange? Change,
+    ImmutableSortedSet<string> ToCome,
+    ImmutableSortedSet<string> Leaving,
+    ImmutableArray<GroupOutlook> Outlooks
+);
 
 /// <summary>A type of a group that says beforehand how changes disrupt its members. Pure.</summary>
 public interface IForeseesRollout

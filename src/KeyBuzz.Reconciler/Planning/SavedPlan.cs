@@ -9,7 +9,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>A plan to be applied later, exactly as it was shown or not at all: what was asked, what it was made from, and what was shown. It holds no secret and no script; an
+/// <summary>A plan to be applied later, exactly as it was shown or not at all: what was asked, what it was made from, and what was shown.
+/// It holds no secret and no script; an
 /// apply plans again and goes on only when nothing is different.</summary>
 /// <param name="Cluster">The cluster it is for.</param>
 /// <param name="Version">The kbr that made it: only the same one would do exactly the same.</param>
@@ -20,7 +21,15 @@ namespace KeyBuzz.Reconciler.Planning;
 /// <param name="Document">The plan as JSON, secrets masked.</param>
 /// <param name="Text">The plan as a person was shown it, secrets masked.</param>
 public sealed record SavedPlan(
-    string Cluster, string Version, DateTimeOffset PlannedAt, PlanOptions Options, bool HasChanges, PlanBasis Basis, string Document, ImmutableArray<string> Text)
+    string Cluster,
+    string Version,
+    DateTimeOffset PlannedAt,
+    PlanOptions Options,
+    bool HasChanges,
+    PlanBasis Basis,
+    string Document,
+    ImmutableArray<string> Text
+)
 {
     /// <summary>The version of the format that this program writes.</summary>
     public const int FormatVersion = 1;
@@ -28,7 +37,8 @@ public sealed record SavedPlan(
     /// <summary>The word by which a saved plan is known.</summary>
     public const string Kind = "saved_plan";
 
-    /// <summary>The key that a saved plan is authenticated with, and its fingerprints are made under; another one than that of records.</summary>
+    /// <summary>The key that a saved plan is authenticated with, and its fingerprints are made under; another one than that of
+    /// records.</summary>
     public static byte[] KeyOf(string secret) =>
         HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(secret), 32, info: "kbr saved plan, format 1"u8.ToArray());
 
@@ -92,7 +102,8 @@ public sealed record SavedPlan(
         return head.StartsWith('{') && head.Contains($"\"kind\":\"{Kind}\"", StringComparison.Ordinal);
     }
 
-    /// <summary>Reads a file's content. Throws <see cref="DiagnosticException"/> for one that is not a saved plan, damaged or altered, of another cluster, or newer than this program.</summary>
+    /// <summary>Reads a file's content. Throws <see cref="DiagnosticException"/> for one that is not a saved plan, damaged or altered, of
+    /// another cluster, or newer than this program.</summary>
     /// <param name="content">The content.</param>
     /// <param name="file">The file, for messages.</param>
     /// <param name="cluster">The cluster it has to be for.</param>
@@ -112,7 +123,10 @@ public sealed record SavedPlan(
             var root = document.RootElement;
             if (root.GetProperty("format_version").GetInt32() is var version && version > FormatVersion)
             {
-                throw Refused($"{file} has format version {version}; this kbr reads up to {FormatVersion}", "use the kbr that made it, or plan again");
+                throw Refused(
+                    $"{file} has format version {version}; this kbr reads up to {FormatVersion}",
+                    "use the kbr that made it, or plan again"
+                );
             }
 
             if (root.GetProperty("cluster").GetString() is var owner && owner != cluster)
@@ -120,9 +134,15 @@ public sealed record SavedPlan(
                 throw Refused($"{file} is a plan for the cluster '{owner}', not for '{cluster}'", "name its cluster file with -c");
             }
 
-            if (key is not null && !CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(Seal(key, line.Span) + "\n"), content.Span[(end + 1)..]))
+            if (
+                key is not null
+                && !CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(Seal(key, line.Span) + "\n"), content.Span[(end + 1)..])
+            )
             {
-                throw Refused($"{file} is damaged, or was altered, or was made with another KBR_KEY", "plan again; a saved plan is not for editing");
+                throw Refused(
+                    $"{file} is damaged, or was altered, or was made with another KBR_KEY",
+                    "plan again; a saved plan is not for editing"
+                );
             }
 
             var options = root.GetProperty("options");
@@ -141,12 +161,19 @@ public sealed record SavedPlan(
                 },
                 root.GetProperty("has_changes").GetBoolean(),
                 new PlanBasis(
-                    Map(basis.GetProperty("files")), Map(basis.GetProperty("hosts")), Maps(basis.GetProperty("desired")),
-                    Map(basis.GetProperty("records")), Maps(basis.GetProperty("observed")), Map(basis.GetProperty("steps"))),
+                    Map(basis.GetProperty("files")),
+                    Map(basis.GetProperty("hosts")),
+                    Maps(basis.GetProperty("desired")),
+                    Map(basis.GetProperty("records")),
+                    Maps(basis.GetProperty("observed")),
+                    Map(basis.GetProperty("steps"))
+                ),
                 root.GetProperty("plan").GetRawText(),
-                [.. root.GetProperty("text").EnumerateArray().Select(Word)]);
+                [.. root.GetProperty("text").EnumerateArray().Select(Word)]
+            );
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException)
+        catch (Exception exception)
+            when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException)
         {
             throw Refused($"{file} is damaged: {exception.Message}", "plan again");
         }
@@ -154,7 +181,8 @@ public sealed record SavedPlan(
 
     private static DiagnosticException Refused(string summary, string remedy) => new(Diagnostic.Error(summary, remedy: remedy));
 
-    private static string Seal(byte[] key, ReadOnlySpan<byte> line) => "hmac-sha256:" + Convert.ToHexStringLower(HMACSHA256.HashData(key, line));
+    private static string Seal(byte[] key, ReadOnlySpan<byte> line) =>
+        "hmac-sha256:" + Convert.ToHexStringLower(HMACSHA256.HashData(key, line));
 
     private static void WriteList(Utf8JsonWriter json, string name, IEnumerable<AddressPattern> patterns)
     {
@@ -178,7 +206,11 @@ public sealed record SavedPlan(
         json.WriteEndObject();
     }
 
-    private static void WriteMaps(Utf8JsonWriter json, string name, ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> maps)
+    private static void WriteMaps(
+        Utf8JsonWriter json,
+        string name,
+        ImmutableSortedDictionary<string, ImmutableSortedDictionary<string, string>> maps
+    )
     {
         json.WriteStartObject(name);
         foreach (var (key, map) in maps)
@@ -189,7 +221,8 @@ public sealed record SavedPlan(
         json.WriteEndObject();
     }
 
-    private static ImmutableArray<AddressPattern> Patterns(JsonElement list) => [.. list.EnumerateArray().Select(one => new AddressPattern(Word(one)))];
+    private static ImmutableArray<AddressPattern> Patterns(JsonElement list) =>
+        [.. list.EnumerateArray().Select(one => new AddressPattern(Word(one)))];
 
     private static string Word(JsonElement element) => element.GetString() ?? throw new FormatException("a text of it is null");
 

@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>A text of which everything is known but the secrets, as a record keeps it: what stands around them can be compared, and what cannot be told from a
+/// <summary>A text of which everything is known but the secrets, as a record keeps it: what stands around them can be compared, and what
+/// cannot be told from a
 /// secret is not shown. A secret is taken to be a part of one line.</summary>
 internal sealed class SecretTemplate
 {
@@ -19,7 +20,8 @@ internal sealed class SecretTemplate
         _lines = [.. masked.Split('\n').Select(line => line.Split(SecretText.Mask))];
     }
 
-    /// <summary>Whether there is a line that is nothing but a secret: then its secret may be many lines, and what stands around it cannot be found.</summary>
+    /// <summary>Whether there is a line that is nothing but a secret: then its secret may be many lines, and what stands around it cannot
+    /// be found.</summary>
     public bool IsOpaque => _lines.Any(line => line.Length > 1 && line.All(part => part.Length == 0));
 
     /// <summary>Whether a text is this one with anything in place of the secrets.</summary>
@@ -30,15 +32,16 @@ internal sealed class SecretTemplate
     }
 
     /// <summary>The text as far as it may be shown: a line that is one of these, its secrets masked; any other hidden.</summary>
-    public AttributeValue Redact(string text) =>
-        AttributeValue.OfText(string.Join('\n', text.Split('\n').Select(Shown)));
+    public AttributeValue Redact(string text) => AttributeValue.OfText(string.Join('\n', text.Split('\n').Select(Shown)));
 
     /// <summary>The text with its secrets masked.</summary>
     public AttributeValue Masked => AttributeValue.OfText(_text);
 
     private string Shown(string line) =>
-        (_lines.FirstOrDefault(known => known.Length == 1 && known[0] == line) ?? _lines.FirstOrDefault(known => Fits(line, known))) is { } same
-            ? string.Join(SecretText.Mask, same) : HiddenLine;
+        (_lines.FirstOrDefault(known => known.Length == 1 && known[0] == line) ?? _lines.FirstOrDefault(known => Fits(line, known)))
+            is { } same
+            ? string.Join(SecretText.Mask, same)
+            : HiddenLine;
 
     // The parts between the secrets, in their order, from one end to the other.
     private static bool Fits(string line, string[] parts)
@@ -48,7 +51,11 @@ internal sealed class SecretTemplate
             return line == parts[0];
         }
 
-        if (line.Length < parts[0].Length + parts[^1].Length || !line.StartsWith(parts[0], StringComparison.Ordinal) || !line.EndsWith(parts[^1], StringComparison.Ordinal))
+        if (
+            line.Length < parts[0].Length + parts[^1].Length
+            || !line.StartsWith(parts[0], StringComparison.Ordinal)
+            || !line.EndsWith(parts[^1], StringComparison.Ordinal)
+        )
         {
             return false;
         }

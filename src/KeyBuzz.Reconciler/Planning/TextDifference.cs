@@ -6,8 +6,10 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its position; on the
-/// other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line of the other side is hidden unless it is
+/// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its
+/// position; on the
+/// other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line of the other side
+/// is hidden unless it is
 /// recognised as harmless: what stands on a host may be an old secret, or somebody else's.</summary>
 public static partial class TextDifference
 {
@@ -17,13 +19,14 @@ public static partial class TextDifference
     /// <summary>The lines of the diff, each with its leading <c>' '</c>, <c>-</c> or <c>+</c>, under <c>@@</c> headers.</summary>
     /// <param name="before">The text on the host; null for none.</param>
     /// <param name="after">The desired text; null for none.</param>
-    public static IReadOnlyList<string> Lines(AttributeValue? before, AttributeValue? after) => (before, after) switch
-    {
-        (null, null) => [],
-        (null, { } made) => Whole('+', made),
-        ({ } gone, null) => Whole('-', gone),
-        ({ } host, { } stated) => Compare(host, stated),
-    };
+    public static IReadOnlyList<string> Lines(AttributeValue? before, AttributeValue? after) =>
+        (before, after) switch
+        {
+            (null, null) => [],
+            (null, { } made) => Whole('+', made),
+            ({ } gone, null) => Whole('-', gone),
+            ({ } host, { } stated) => Compare(host, stated),
+        };
 
     private static string[] Whole(char sign, AttributeValue value)
     {
@@ -37,14 +40,19 @@ public static partial class TextDifference
         var secret = stated.Secret ?? host.Secret;
         var newLines = Split(stated);
         var oldLines = Split(host);
-        var blocks = Differ.Instance.CreateDiffs(host.Value, stated.Value, ignoreWhiteSpace: false, ignoreCase: false, LineChunker.Instance).DiffBlocks;
+        var blocks = Differ
+            .Instance.CreateDiffs(host.Value, stated.Value, ignoreWhiteSpace: false, ignoreCase: false, LineChunker.Instance)
+            .DiffBlocks;
         var lines = new List<string>();
         var index = 0;
         while (index < blocks.Count)
         {
             // Blocks closer than two contexts share a hunk.
             var last = index;
-            while (last + 1 < blocks.Count && blocks[last + 1].DeleteStartA - (blocks[last].DeleteStartA + blocks[last].DeleteCountA) <= 2 * ContextLines)
+            while (
+                last + 1 < blocks.Count
+                && blocks[last + 1].DeleteStartA - (blocks[last].DeleteStartA + blocks[last].DeleteCountA) <= 2 * ContextLines
+            )
             {
                 last++;
             }
@@ -102,10 +110,12 @@ public static partial class TextDifference
             if (line.HasSecret)
             {
                 beside = true;
-                if (line.Prefix.Length + line.Suffix.Length > 0
+                if (
+                    line.Prefix.Length + line.Suffix.Length > 0
                     && old.Text.Length >= line.Prefix.Length + line.Suffix.Length
                     && old.Text.StartsWith(line.Prefix, StringComparison.Ordinal)
-                    && old.Text.EndsWith(line.Suffix, StringComparison.Ordinal))
+                    && old.Text.EndsWith(line.Suffix, StringComparison.Ordinal)
+                )
                 {
                     return line.Prefix + SecretText.Mask + line.Suffix;
                 }
@@ -115,8 +125,10 @@ public static partial class TextDifference
         return beside || !IsHarmless(old.Text, secret) ? HiddenLine : old.Text;
     }
 
-    // Harmless is a line that holds no secret of now, begins with a word that no secret line begins with, and says nothing of passwords, unless it begins with a word that lines
-    // without a secret begin with. A line that begins with no plain word, such as the "name" "password" of a user list, tells nothing and is hidden.
+    // Harmless is a line that holds no secret of now, begins with a word that no secret line begins with, and says nothing of passwords,
+    // unless it begins with a word that lines
+    // without a secret begin with. A line that begins with no plain word, such as the "name" "password" of a user list, tells nothing and
+    // is hidden.
     private static bool IsHarmless(string line, SecretText desired)
     {
         if (line.Trim().Length == 0)
@@ -185,6 +197,7 @@ public static partial class TextDifference
 
         public string Prefix { get; } = string.Concat(Parts.TakeWhile(part => !part.IsSecret).Select(part => part.Value));
 
-        public string Suffix { get; } = string.Concat(Parts.Reverse().TakeWhile(part => !part.IsSecret).Reverse().Select(part => part.Value));
+        public string Suffix { get; } =
+            string.Concat(Parts.Reverse().TakeWhile(part => !part.IsSecret).Reverse().Select(part => part.Value));
     }
 }

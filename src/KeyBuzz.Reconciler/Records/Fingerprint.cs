@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The form in which a value is recorded: short ones as they are, long ones by SHA-256, secret ones by HMAC-SHA-256 under a key that is
+/// <summary>The form in which a value is recorded: short ones as they are, long ones by SHA-256, secret ones by HMAC-SHA-256 under a key
+/// that is
 /// itself a secret, so that a record tells nothing about a secret but whether it is still the same.</summary>
 public sealed class Fingerprint
 {
@@ -14,7 +15,8 @@ public sealed class Fingerprint
     /// <summary>Takes the key (KBR_KEY).</summary>
     public Fingerprint(string key) => _key = Encoding.UTF8.GetBytes(key);
 
-    /// <summary>The fingerprint of a value of an attribute. <paramref name="secret"/> forces the keyed form: the value on a host is as secret as the desired one.</summary>
+    /// <summary>The fingerprint of a value of an attribute. <paramref name="secret"/> forces the keyed form: the value on a host is as
+    /// secret as the desired one.</summary>
     public string Of(Address address, string attribute, AttributeValue value, bool secret)
     {
         if (secret || value.Secret is not null)

@@ -4,9 +4,15 @@ namespace KeyBuzz.Reconciler.Records;
 public static class PrivateFile
 {
     private const UnixFileMode Others =
-        UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+        UnixFileMode.GroupRead
+        | UnixFileMode.GroupWrite
+        | UnixFileMode.GroupExecute
+        | UnixFileMode.OtherRead
+        | UnixFileMode.OtherWrite
+        | UnixFileMode.OtherExecute;
 
-    /// <summary>What lets others in, as <c>has mode 0644: others can read it</c>; null when nothing does, or the file is not there.</summary>
+    /// <summary>What lets others in, as <c>has mode 0644: others can read it</c>; null when nothing does, or the file is not
+    /// there.</summary>
     /// <param name="path">The file; of a link, what it points to counts.</param>
     public static string? Problem(string path)
     {
@@ -16,8 +22,10 @@ public static class PrivateFile
         }
 
         var mode = File.GetUnixFileMode(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
-        return (mode & Others) == 0 ? null
-            : $"has mode {Convert.ToString((int)mode, 8).PadLeft(4, '0')}: others can {((mode & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0 ? "change" : "read")} it";
+        return (mode & Others) == 0
+            ? null
+            : $"has mode {Convert.ToString((int)mode, 8).PadLeft(4, '0')}: others can "
+                + $"{((mode & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0 ? "change" : "read")} it";
     }
 
     /// <summary>The command that closes it.</summary>

@@ -3,19 +3,25 @@ using System.Text.Json.Nodes;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The versions of the format of records: which one this program writes, and how one of an older version becomes one of the next.</summary>
+/// <summary>The versions of the format of records: which one this program writes, and how one of an older version becomes one of the
+/// next.</summary>
 /// <param name="Current">The version that is written.</param>
 /// <param name="Steps">By version: what makes a record of the next version of one of this.</param>
 public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<JsonObject, JsonObject>> Steps)
 {
-    /// <summary>The format of this program. There has been one version so far. The next one adds a step from 1 here, and old records are read as new ones from then on;
+    /// <summary>The format of this program. There has been one version so far. The next one adds a step from 1 here, and old records are
+    /// read as new ones from then on;
     /// each is written anew when its resource changes.</summary>
     public static readonly RecordFormat Default = new(1, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty);
 
-    /// <summary>A record of any version as one of the current. Throws <see cref="FormatException"/> for one that is newer, or so old that no step is left for it.</summary>
+    /// <summary>A record of any version as one of the current. Throws <see cref="FormatException"/> for one that is newer, or so old that
+    /// no step is left for it.</summary>
     public string Bring(string text)
     {
-        if (JsonNode.Parse(text) is not JsonObject record || record["format_version"]?.GetValueKind() != System.Text.Json.JsonValueKind.Number)
+        if (
+            JsonNode.Parse(text) is not JsonObject record
+            || record["format_version"]?.GetValueKind() != System.Text.Json.JsonValueKind.Number
+        )
         {
             throw new FormatException("it is damaged: it has no format version");
         }
@@ -33,8 +39,13 @@ public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<Jso
 
         for (; version < Current; version++)
         {
-            record = (Steps.GetValueOrDefault(version)
-                ?? throw new FormatException($"it has format version {version}, which this kbr does not read any more: apply once with the kbr that wrote it, or one in between"))(record);
+            record = (
+                Steps.GetValueOrDefault(version)
+                ?? throw new FormatException(
+                    $"it has format version {version}, which this kbr does not read any more: apply once with the kbr "
+                        + $"that wrote it, or one in between"
+                )
+            )(record);
             record["format_version"] = version + 1;
         }
 

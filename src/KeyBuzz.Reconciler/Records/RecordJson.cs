@@ -80,7 +80,8 @@ public static class RecordJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program, and for one
+    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer
+    /// than this program, and for one
     /// that speaks of a resource that cluster.yaml could not declare: what it says is done as root.</summary>
     public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
     {
@@ -114,21 +115,35 @@ public static class RecordJson
                 address,
                 root.GetProperty("created").GetBoolean(),
                 root.GetProperty("pending").GetBoolean(),
-                root.GetProperty("fingerprints").EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
+                root.GetProperty("fingerprints")
+                    .EnumerateObject()
+                    .ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
                 new AttributeSet(spec.ToImmutable()),
-                [.. root.GetProperty("requires").EnumerateArray().Select(e => Address.TryParse(e.GetString(), out var required) ? required : throw new FormatException("an edge of it is not an address"))],
-                root.GetProperty("prevent_destroy").GetBoolean())
+                [
+                    .. root.GetProperty("requires")
+                        .EnumerateArray()
+                        .Select(e =>
+                            Address.TryParse(e.GetString(), out var required)
+                                ? required
+                                : throw new FormatException("an edge of it is not an address")
+                        ),
+                ],
+                root.GetProperty("prevent_destroy").GetBoolean()
+            )
             {
                 AppliedAt = root.TryGetProperty("applied_at", out var at) ? at.GetDateTimeOffset() : null,
                 Group = root.TryGetProperty("group", out var group) ? group.GetString() : null,
-                Intended = root.TryGetProperty("intended", out var intended) ? [.. intended.EnumerateArray().Select(name => name.GetString()!)] : [],
+                Intended = root.TryGetProperty("intended", out var intended)
+                    ? [.. intended.EnumerateArray().Select(name => name.GetString()!)]
+                    : [],
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
             return RecordRules.Problem(record, provider) is { } problem
                 ? throw new FormatException($"{problem}; look at it, and move it away to adopt anew what is there")
                 : record;
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
+        catch (Exception exception)
+            when (exception is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
         {
             throw new FormatException("it is damaged: " + exception.Message, exception);
         }
@@ -169,15 +184,18 @@ public static class RecordJson
         }
     }
 
-    private static object ReadValue(JsonElement element, AttributeKind kind) => kind switch
-    {
-        AttributeKind.Boolean => element.GetBoolean(),
-        AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
-        AttributeKind.Text => SecretText.Plain(Text(element)),
-        AttributeKind.StringList => element.EnumerateArray().Select(Text).ToImmutableArray() as IReadOnlyList<string>,
-        AttributeKind.StringMap => element.EnumerateObject().ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
-        _ => Text(element),
-    };
+    private static object ReadValue(JsonElement element, AttributeKind kind) =>
+        kind switch
+        {
+            AttributeKind.Boolean => element.GetBoolean(),
+            AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
+            AttributeKind.Text => SecretText.Plain(Text(element)),
+            AttributeKind.StringList => element.EnumerateArray().Select(Text).ToImmutableArray() as IReadOnlyList<string>,
+            AttributeKind.StringMap => element
+                .EnumerateObject()
+                .ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
+            _ => Text(element),
+        };
 
     private static string Text(JsonElement element) => element.GetString() ?? throw new FormatException("a text of it is null");
 }

@@ -9,30 +9,46 @@ internal static class RecordRules
 {
     /// <summary>Why a record speaks of a resource that cluster.yaml could not declare, or null when it does not.</summary>
     public static string? Problem(ResourceRecord record, IResourceProvider provider) =>
-        (record.Requires.Append(record.Address).All(address => address.CanBeDeclared) ? null : "its address, or one that it requires, could not stand in cluster.yaml")
+        (
+            record.Requires.Append(record.Address).All(address => address.CanBeDeclared)
+                ? null
+                : "its address, or one that it requires, could not stand in cluster.yaml"
+        )
         ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not the name of one" : null)
-        ?? provider.Schema.Attributes.Select(attribute => Problem(attribute, record.Spec[attribute.Name])).FirstOrDefault(problem => problem is not null)
+        ?? provider
+            .Schema.Attributes.Select(attribute => Problem(attribute, record.Spec[attribute.Name]))
+            .FirstOrDefault(problem => problem is not null)
         ?? (record.Fingerprints.Keys.Any(HasControl) ? "a fingerprint of it has a control character" : null)
         ?? provider.Validate(record.ToResource()).FirstOrDefault(finding => finding.Severity == Severity.Error)?.Summary;
 
-    private static string? Problem(AttributeDefinition attribute, object? value) => (attribute.Kind, value) switch
-    {
-        (_, null) => attribute.Required ? $"it has no '{attribute.Name}'" : null,
-        (AttributeKind.Path, string path) => PathProblem(attribute.Name, path),
-        (AttributeKind.Mode, string mode) => ValueSyntax.TryParseMode(mode, out var read) && read == mode ? null : $"its '{attribute.Name}' is no mode",
-        (AttributeKind.String, string word) =>
+    private static string? Problem(AttributeDefinition attribute, object? value) =>
+        (attribute.Kind, value) switch
+        {
+            (_, null) => attribute.Required ? $"it has no '{attribute.Name}'" : null,
+            (AttributeKind.Path, string path) => PathProblem(attribute.Name, path),
+            (AttributeKind.Mode, string mode) => ValueSyntax.TryParseMode(mode, out var read) && read == mode
+                ? null
+                : $"its '{attribute.Name}' is no mode",
+            (AttributeKind.String, string word) =>
             // A blueprint's commands have several lines.
             HasControl(word.Replace('\n', ' ')) ? $"its '{attribute.Name}' has a control character"
-            : attribute.Choices is { } choices && !choices.Contains(word) ? $"its '{attribute.Name}' is none of {string.Join(", ", choices)}"
+            : attribute.Choices is { } choices && !choices.Contains(word)
+                ? $"its '{attribute.Name}' is none of {string.Join(", ", choices)}"
             : null,
-        (AttributeKind.Integer, long number) => number < attribute.Minimum ? $"its '{attribute.Name}' is less than {attribute.Minimum}" : null,
-        (AttributeKind.Size, long size) => size < 0 ? $"its '{attribute.Name}' is less than 0" : null,
-        (AttributeKind.StringList, IReadOnlyList<string> items) => items.Any(item => HasControl(item.Replace('\n', ' '))) ? $"its '{attribute.Name}' has a control character" : null,
-        (AttributeKind.StringMap, IReadOnlyDictionary<string, string> items) =>
-            items.Any(item => item.Key.Length == 0 || item.Key.Contains('=', StringComparison.Ordinal) || HasControl(item.Key) || HasControl(item.Value))
-                ? $"its '{attribute.Name}' has a key or a value that cluster.yaml could not have" : null,
-        _ => null,
-    };
+            (AttributeKind.Integer, long number) => number < attribute.Minimum
+                ? $"its '{attribute.Name}' is less than {attribute.Minimum}"
+                : null,
+            (AttributeKind.Size, long size) => size < 0 ? $"its '{attribute.Name}' is less than 0" : null,
+            (AttributeKind.StringList, IReadOnlyList<string> items) => items.Any(item => HasControl(item.Replace('\n', ' ')))
+                ? $"its '{attribute.Name}' has a control character"
+                : null,
+            (AttributeKind.StringMap, IReadOnlyDictionary<string, string> items) => items.Any(item =>
+                item.Key.Length == 0 || item.Key.Contains('=', StringComparison.Ordinal) || HasControl(item.Key) || HasControl(item.Value)
+            )
+                ? $"its '{attribute.Name}' has a key or a value that cluster.yaml could not have"
+                : null,
+            _ => null,
+        };
 
     private static string? PathProblem(string attribute, string path) =>
         !HostPath.TryNormalize(path, out var normal, out var problem) ? $"its {attribute} is not one: {problem}"

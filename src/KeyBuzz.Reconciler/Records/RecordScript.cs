@@ -30,7 +30,9 @@ public static class RecordScript
             esac
             # On a full disk too nothing half-written stays.
             trap {Script.Quote($"rm -f {Script.Quote(path + ".new")}")} EXIT
-            full() {"{"} echo {Script.Quote($"the record {path} cannot be written; is its file system full? df -h {Directory(cluster)}")} >&2; exit 1; {"}"}
+            full() {"{"} echo {Script.Quote(
+                $"the record {path} cannot be written; is its file system full? df -h {Directory(cluster)}"
+            )} >&2; exit 1; {"}"}
             cat > {Script.Quote(path + ".new")} <<'KBR_RECORD_END' || full
             {RecordJson.Write(record, cluster)}
             KBR_RECORD_END
@@ -41,7 +43,8 @@ public static class RecordScript
             """;
     }
 
-    /// <summary>Removes a record, and with the last one the directories, so that an interrupted destroy leaves no empty ones that nobody takes away.</summary>
+    /// <summary>Removes a record, and with the last one the directories, so that an interrupted destroy leaves no empty ones that nobody
+    /// takes away.</summary>
     public static string Remove(Address address, string cluster)
     {
         var path = Script.Quote(PathOf(address, cluster));
@@ -53,9 +56,11 @@ public static class RecordScript
         new($"rm -f -- {Script.Quote(Directory(cluster))}/*{Script.Quote($"@{group}.json")}\n" + RemoveEmptyDirectories(cluster));
 
     // As far as they are empty; another script may do the same.
-    private static string RemoveEmptyDirectories(string cluster) => $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";
+    private static string RemoveEmptyDirectories(string cluster) =>
+        $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";
 
-    /// <summary>The file that holds the record of an address. A name that has escapes already is not escaped again: it would be too long for a file's name.</summary>
+    /// <summary>The file that holds the record of an address. A name that has escapes already is not escaped again: it would be too long
+    /// for a file's name.</summary>
     public static string PathOf(Address address, string cluster) =>
         $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal)}.json";
 }

@@ -12,22 +12,30 @@ public static class RecordsTrust
     public static string? Refusal(RecordsFolder folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return folder.Directories.Select(directory => Refusal(directory, "directory")).Concat(folder.Files.Select(file => Refusal(file.At, "regular file")))
+        return folder
+            .Directories.Select(directory => Refusal(directory, "directory"))
+            .Concat(folder.Files.Select(file => Refusal(file.At, "regular file")))
             .FirstOrDefault(refusal => refusal is not null);
     }
 
-    /// <summary>What others may do with the records that they should not, or null: the next record that is written there mends it.</summary>
+    /// <summary>What others may do with the records that they should not, or null: the next record that is written there mends
+    /// it.</summary>
     public static string? Loose(RecordsFolder folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
         return folder.Directories.FirstOrDefault(directory => directory.Kind == "directory" && directory.Mode != DirectoryMode) is { } loose
-            ? $"{loose.Path} has mode {loose.Mode} and not {DirectoryMode}" : null;
+            ? $"{loose.Path} has mode {loose.Mode} and not {DirectoryMode}"
+            : null;
     }
 
     private static string? Refusal(RecordPath place, string kind) =>
-        place.Kind != kind ? $"{place.Path} is a {place.Kind} and not a {kind}: its records are not believed; find out who made it, and move it away"
-        : place.Uid != 0 ? $"{place.Path} belongs to uid {place.Uid} and not to root: its records are not believed; find out who made it, then chown or move it away"
-        : kind == "regular file" && WritableByOthers(place.Mode) ? $"{place.Path} has mode {place.Mode}, others can write it: it is not believed; look at it, then chmod 0600 {place.Path}"
+        place.Kind != kind
+            ? $"{place.Path} is a {place.Kind} and not a {kind}: its records are not believed; find out who made it, and move it away"
+        : place.Uid != 0
+            ? $"{place.Path} belongs to uid {place.Uid} and not to root: its records are not believed; find out who "
+                + $"made it, then chown or move it away"
+        : kind == "regular file" && WritableByOthers(place.Mode)
+            ? $"{place.Path} has mode {place.Mode}, others can write it: it is not believed; look at it, then chmod 0600 {place.Path}"
         : null;
 
     private static bool WritableByOthers(string mode) => mode.Length >= 2 && (((mode[^1] - '0') | (mode[^2] - '0')) & 2) != 0;

@@ -18,7 +18,8 @@ public sealed record ResourceRecord(
     ImmutableSortedDictionary<string, string> Fingerprints,
     AttributeSet Spec,
     ImmutableArray<Address> Requires,
-    bool PreventDestroy)
+    bool PreventDestroy
+)
 {
     /// <summary>When it was written, UTC; null until then.</summary>
     public DateTimeOffset? AppliedAt { get; init; }
@@ -29,7 +30,8 @@ public sealed record ResourceRecord(
     /// <summary>For what belongs to a group: how often it was written. Of the copies on the members the highest counts.</summary>
     public long Serial { get; init; }
 
-    /// <summary>The attributes that an apply was about to set and has not been seen to: they are kbr's from then on, whatever became of it.</summary>
+    /// <summary>The attributes that an apply was about to set and has not been seen to: they are kbr's from then on, whatever became of
+    /// it.</summary>
     public ImmutableSortedSet<string> Intended { get; init; } = [];
 
     /// <summary>The attributes that kbr has set, or was about to.</summary>
@@ -38,7 +40,8 @@ public sealed record ResourceRecord(
     /// <summary>The address it was recorded under before <see cref="Rename"/>, or null.</summary>
     public Address? RenamedFrom { get; init; }
 
-    /// <summary>The same record under another address. Fingerprints of secrets speak of an address: they are made anew where what is wanted proves to be what was applied, and
+    /// <summary>The same record under another address. Fingerprints of secrets speak of an address: they are made anew where what is wanted
+    /// proves to be what was applied, and
     /// dropped elsewhere.</summary>
     /// <param name="to">The address it gets.</param>
     /// <param name="desired">What is wanted under that address.</param>
@@ -47,12 +50,32 @@ public sealed record ResourceRecord(
     {
         ArgumentNullException.ThrowIfNull(desired);
         ArgumentNullException.ThrowIfNull(fingerprint);
-        var prints = Fingerprints.Where(pair => !Fingerprint.IsSecret(pair.Value)).Concat(Fingerprints
-            .Where(pair => Fingerprint.IsSecret(pair.Value) && desired.TryGetValue(pair.Key, out var value) && fingerprint.Matches(pair.Value, Address, pair.Key, value))
-            .Select(pair => KeyValuePair.Create(pair.Key, fingerprint.Of(to, pair.Key, desired[pair.Key], secret: true))));
-        return this with { Address = to, RenamedFrom = Address, Fingerprints = prints.ToImmutableSortedDictionary(StringComparer.Ordinal), Serial = Serial == 0 ? 0 : Serial + 1 };
+        var prints = Fingerprints
+            .Where(pair => !Fingerprint.IsSecret(pair.Value))
+            .Concat(
+                Fingerprints
+                    .Where(pair =>
+                        Fingerprint.IsSecret(pair.Value)
+                        && desired.TryGetValue(pair.Key, out var value)
+                        && fingerprint.Matches(pair.Value, Address, pair.Key, value)
+                    )
+                    .Select(pair => KeyValuePair.Create(pair.Key, fingerprint.Of(to, pair.Key, desired[pair.Key], secret: true)))
+            );
+        return this with
+        {
+            Address = to,
+            RenamedFrom = Address,
+            Fingerprints = prints.ToImmutableSortedDictionary(StringComparer.Ordinal),
+            Serial = Serial == 0 ? 0 : Serial + 1,
+        };
     }
 
     /// <summary>The resource as far as the record knows it.</summary>
-    public Resource ToResource() => new(Address, Spec) { Requires = Requires, PreventDestroy = PreventDestroy, Group = Group };
+    public Resource ToResource() =>
+        new(Address, Spec)
+        {
+            Requires = Requires,
+            PreventDestroy = PreventDestroy,
+            Group = Group,
+        };
 }

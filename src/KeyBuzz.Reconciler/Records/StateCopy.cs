@@ -11,7 +11,8 @@ namespace KeyBuzz.Reconciler.Records;
 /// <param name="Diagnostics">What is wrong with it.</param>
 public sealed record StateCopy(long Serial, ImmutableArray<ResourceRecord> Records, ImmutableArray<Diagnostic> Diagnostics)
 {
-    /// <summary>The records of which no host that was read could have said otherwise: those of hosts and of groups that were not read, and of hosts that the cluster file has no more.</summary>
+    /// <summary>The records of which no host that was read could have said otherwise: those of hosts and of groups that were not read, and
+    /// of hosts that the cluster file has no more.</summary>
     /// <param name="cluster">The configuration.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="read">The hosts whose records were all read.</param>
@@ -19,18 +20,26 @@ public sealed record StateCopy(long Serial, ImmutableArray<ResourceRecord> Recor
     {
         ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(providers);
-        return Records.Where(record => providers.Find(record.Address.Type) switch
-        {
-            // Every member has a copy of a group's records, so one that was read is enough.
-            IGroupResourceProvider => !(cluster.Groups.Any(group => group.Name == record.Address.Host) ? cluster.HostsOf(record.Address.Host) : [.. read]).Any(read.Contains),
-            _ => !read.Contains(record.Address.Host),
-        });
+        return Records.Where(record =>
+            providers.Find(record.Address.Type) switch
+            {
+                // Every member has a copy of a group's records, so one that was read is enough.
+                IGroupResourceProvider => !(
+                    cluster.Groups.Any(group => group.Name == record.Address.Host) ? cluster.HostsOf(record.Address.Host) : [.. read]
+                ).Any(read.Contains),
+                _ => !read.Contains(record.Address.Host),
+            }
+        );
     }
 
     /// <summary>What it says that a host held, in words; null when it says nothing of it.</summary>
     public string? Held(string host)
     {
         var held = Records.Where(record => record.Address.Host == host).Select(record => record.Address).Order().ToList();
-        return held.Count == 0 ? null : $"when it was last read, it held {string.Join(", ", held.Select(address => $"{address.Type}.{address.Name}"))} (from the operator's copy, serial {Serial})";
+        return held.Count == 0
+            ? null
+            : $"when it was last read, it held "
+                + $"{string.Join(", ", held.Select(address => $"{address.Type}.{address.Name}"))} (from the operator's "
+                + $"copy, serial {Serial})";
     }
 }

@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The operator's copy of the records, <c>state/CLUSTER.json</c>: written whole after each apply, and read for what a host held that cannot be read. Losing it loses nothing else.</summary>
+/// <summary>The operator's copy of the records, <c>state/CLUSTER.json</c>: written whole after each apply, and read for what a host held
+/// that cannot be read. Losing it loses nothing else.</summary>
 public static class StateFile
 {
     /// <summary>The version this program writes.</summary>
@@ -19,7 +20,8 @@ public static class StateFile
         return Path.Combine(cluster.Directory, "state", cluster.Name + ".json");
     }
 
-    /// <summary>Writes the copy: beside, synced, renamed. The lineage of an existing copy stays, its serial goes up by one. Answers the serial.</summary>
+    /// <summary>Writes the copy: beside, synced, renamed. The lineage of an existing copy stays, its serial goes up by one. Answers the
+    /// serial.</summary>
     public static long Write(string path, string cluster, IEnumerable<ResourceRecord> records)
     {
         var (lineage, serial) = Previous(path);
@@ -44,8 +46,10 @@ public static class StateFile
         return serial + 1;
     }
 
-    /// <summary>Reads the copy; one that is not there says nothing, and one that is damaged says nothing with a warning, since the hosts have the records.
-    /// Throws <see cref="DiagnosticException"/> for one that is newer than this program or of another cluster: writing would do away with it.</summary>
+    /// <summary>Reads the copy; one that is not there says nothing, and one that is damaged says nothing with a warning, since the hosts
+    /// have the records.
+    /// Throws <see cref="DiagnosticException"/> for one that is newer than this program or of another cluster: writing would do away with
+    /// it.</summary>
     public static StateCopy Read(string path, string cluster, ProviderRegistry providers)
     {
         try
@@ -54,26 +58,59 @@ public static class StateFile
             var root = document.RootElement;
             if (root.GetProperty("format_version").GetInt32() is var version && version > FormatVersion)
             {
-                throw new DiagnosticException(Diagnostic.Error(
-                    $"{path} has format version {version}; this kbr reads up to {FormatVersion}", remedy: "use a newer kbr, or move the file away: the records are on the hosts"));
+                throw new DiagnosticException(
+                    Diagnostic.Error(
+                        $"{path} has format version {version}; this kbr reads up to {FormatVersion}",
+                        remedy: "use a newer kbr, or move the file away: the records are on the hosts"
+                    )
+                );
             }
 
             if (root.GetProperty("cluster").GetString() is var owner && owner != cluster)
             {
-                throw new DiagnosticException(Diagnostic.Error($"{path} is of the cluster '{owner}', not of '{cluster}'", remedy: "move the file away: the records are on the hosts"));
+                throw new DiagnosticException(
+                    Diagnostic.Error(
+                        $"{path} is of the cluster '{owner}', not of '{cluster}'",
+                        remedy: "move the file away: the records are on the hosts"
+                    )
+                );
             }
 
             return new StateCopy(
-                root.GetProperty("serial").GetInt64(), [.. root.GetProperty("records").EnumerateArray().Select(record => RecordJson.Read(record.GetRawText(), cluster, providers))], []);
+                root.GetProperty("serial").GetInt64(),
+                [
+                    .. root.GetProperty("records")
+                        .EnumerateArray()
+                        .Select(record => RecordJson.Read(record.GetRawText(), cluster, providers)),
+                ],
+                []
+            );
         }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
             return new StateCopy(0, [], []);
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        catch (Exception exception)
+            when (exception
+                    is JsonException
+                        or KeyNotFoundException
+                        or FormatException
+                        or InvalidOperationException
+                        or IOException
+                        or UnauthorizedAccessException
+            )
         {
-            return new StateCopy(0, [], [Diagnostic.Warning(
-                $"{path} cannot be used", detail: exception.Message, remedy: "it is a copy and is written anew by the next apply, or now by kbr state pull; the records are on the hosts")]);
+            return new StateCopy(
+                0,
+                [],
+                [
+                    Diagnostic.Warning(
+                        $"{path} cannot be used",
+                        detail: exception.Message,
+                        remedy: "it is a copy and is written anew by the next apply, or now by kbr state pull; the records are on the hosts"
+                    ),
+                ]
+            );
         }
     }
 
@@ -87,10 +124,13 @@ public static class StateFile
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             var target = new FileInfo(directory).LinkTarget is { } link ? $"; it is a link to {link}" : "";
-            throw new DiagnosticException(Diagnostic.Error(
-                $"{path} cannot be written: its directory cannot be made",
-                detail: exception.Message + target,
-                remedy: "make that directory; kbr state pull then brings the copy up to date: the records are on the hosts"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{path} cannot be written: its directory cannot be made",
+                    detail: exception.Message + target,
+                    remedy: "make that directory; kbr state pull then brings the copy up to date: the records are on the hosts"
+                )
+            );
         }
     }
 
@@ -101,7 +141,15 @@ public static class StateFile
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             return (document.RootElement.GetProperty("lineage").GetGuid(), document.RootElement.GetProperty("serial").GetInt64());
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
+        catch (Exception exception)
+            when (exception
+                    is IOException
+                        or UnauthorizedAccessException
+                        or JsonException
+                        or KeyNotFoundException
+                        or FormatException
+                        or InvalidOperationException
+            )
         {
             // The hosts hold the records; a copy that is missing or damaged is begun anew.
             return (Guid.NewGuid(), 0);

@@ -15,7 +15,8 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     /// <inheritdoc />
     public override string ToString() => $"{Type}.{Name}@{Host}";
 
-    /// <summary>A name for the thing that is called so elsewhere, such as a database: letters, digits, <c>-</c>, <c>_</c> and <c>.</c> stand for themselves, and every other
+    /// <summary>A name for the thing that is called so elsewhere, such as a database: letters, digits, <c>-</c>, <c>_</c> and <c>.</c>
+    /// stand for themselves, and every other
     /// character for the bytes of its UTF-8 as <c>%20</c>. So an address can be read again, and written in a shell as it is.</summary>
     public static string NameOf(string called)
     {
@@ -59,14 +60,20 @@ public readonly record struct Address(string Type, string Name, string Host) : I
         return true;
     }
 
-    /// <summary>Whether it could stand in cluster.yaml, or in what a blueprint makes of it: an address becomes the name of a file as root.</summary>
+    /// <summary>Whether it could stand in cluster.yaml, or in what a blueprint makes of it: an address becomes the name of a file as
+    /// root.</summary>
     public bool CanBeDeclared =>
-        Name.Length is > 0 and <= LongestName && Name is not ("." or "..") && !Name.Any(letter => char.IsControl(letter) || letter is '/' or '\\')
-        && Type.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_') && IsPlace(Host);
+        Name.Length is > 0 and <= LongestName
+        && Name is not ("." or "..")
+        && !Name.Any(letter => char.IsControl(letter) || letter is '/' or '\\')
+        && Type.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_')
+        && IsPlace(Host);
 
     /// <summary>Whether it can be the name of a host or of a group.</summary>
     public static bool IsPlace(string name) =>
-        name is { Length: > 0 and <= LongestName } && name[0] is not ('.' or '-') && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
+        name is { Length: > 0 and <= LongestName }
+        && name[0] is not ('.' or '-')
+        && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
 
     /// <inheritdoc />
     public int CompareTo(Address other)
@@ -82,7 +89,8 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     }
 }
 
-/// <summary>A glob over addresses: <c>*</c> stands for any run of characters, <c>?</c> for one; without <c>@</c> every host is meant.</summary>
+/// <summary>A glob over addresses: <c>*</c> stands for any run of characters, <c>?</c> for one; without <c>@</c> every host is
+/// meant.</summary>
 public sealed class AddressPattern
 {
     private readonly string _glob;
@@ -91,10 +99,12 @@ public sealed class AddressPattern
     public AddressPattern(string glob) => _glob = glob.Contains('@', StringComparison.Ordinal) ? glob : glob + "@*";
 
     /// <summary>Whether the address is meant.</summary>
-    public bool Matches(Address address) => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob, address.ToString(), ignoreCase: false);
+    public bool Matches(Address address) =>
+        System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob, address.ToString(), ignoreCase: false);
 
     /// <summary>Whether an address on that host, or of that group, could be meant.</summary>
-    public bool MatchesHost(string host) => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob.AsSpan(_glob.LastIndexOf('@') + 1), host, ignoreCase: false);
+    public bool MatchesHost(string host) =>
+        System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob.AsSpan(_glob.LastIndexOf('@') + 1), host, ignoreCase: false);
 
     /// <inheritdoc />
     public override string ToString() => _glob;

@@ -67,7 +67,8 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
     /// <summary>Whether the value may hold <c>${secret.NAME}</c>.</summary>
     public bool MayHoldSecret { get; init; }
 
-    /// <summary>Why it stays what it was when the resource was first applied, or null when it may change. A plan with another value is refused, with everything else of its group.</summary>
+    /// <summary>Why it stays what it was when the resource was first applied, or null when it may change. A plan with another value is
+    /// refused, with everything else of its group.</summary>
     public string? FixedBecause { get; init; }
 
     /// <summary>For <see cref="AttributeKind.Integer"/>: the least value allowed.</summary>
@@ -80,7 +81,8 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
 /// <param name="Attributes">Its attributes, in the order help shows them.</param>
 public sealed record ResourceSchema(string Type, string Description, IReadOnlyList<AttributeDefinition> Attributes)
 {
-    /// <summary>What a change costs of values that are compared but cannot be given, such as what a process has loaded; in place where it is not said.</summary>
+    /// <summary>What a change costs of values that are compared but cannot be given, such as what a process has loaded; in place where it
+    /// is not said.</summary>
     public IReadOnlyDictionary<string, ChangeEffect> Computed { get; init; } = ImmutableDictionary<string, ChangeEffect>.Empty;
 
     /// <summary>Values in whose change the thing is made anew, though others of it stay: from then on it is kbr's own.</summary>

@@ -14,28 +14,33 @@ public sealed record AttributeValue(string Value)
     public bool IsText { get; init; }
 
     /// <summary>Makes a text value.</summary>
-    public static AttributeValue OfText(SecretText text) =>
-        new(text.Reveal()) { IsText = true, Secret = text.HasSecret ? text : null };
+    public static AttributeValue OfText(SecretText text) => new(text.Reveal()) { IsText = true, Secret = text.HasSecret ? text : null };
 
     /// <summary>Makes a text value without secrets.</summary>
     public static AttributeValue OfText(string text) => new(text) { IsText = true };
 
     /// <summary>The canonical form of a bound value (see <see cref="AttributeSet"/>).</summary>
-    public static AttributeValue Of(object value) => value switch
-    {
-        string text => new(text),
-        SecretText text => OfText(text),
-        bool truth => new(truth ? "true" : "false"),
-        long number => new(number.ToString(CultureInfo.InvariantCulture)),
-        IReadOnlyList<string> list => new(string.Join('\n', list)),
-        IReadOnlyDictionary<string, string> map => new(string.Join('\n', map.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"))),
-        _ => throw new ArgumentException($"no canonical form for {value.GetType()}", nameof(value)),
-    };
+    public static AttributeValue Of(object value) =>
+        value switch
+        {
+            string text => new(text),
+            SecretText text => OfText(text),
+            bool truth => new(truth ? "true" : "false"),
+            long number => new(number.ToString(CultureInfo.InvariantCulture)),
+            IReadOnlyList<string> list => new(string.Join('\n', list)),
+            IReadOnlyDictionary<string, string> map => new(
+                string.Join('\n', map.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"))
+            ),
+            _ => throw new ArgumentException($"no canonical form for {value.GetType()}", nameof(value)),
+        };
 }
 
 /// <summary>Attributes by name, sorted, ready to compare.</summary>
 public static class Comparable
 {
     /// <summary>No attributes.</summary>
-    public static readonly ImmutableSortedDictionary<string, AttributeValue> None = ImmutableSortedDictionary.Create<string, AttributeValue>(StringComparer.Ordinal);
+    public static readonly ImmutableSortedDictionary<string, AttributeValue> None = ImmutableSortedDictionary.Create<
+        string,
+        AttributeValue
+    >(StringComparer.Ordinal);
 }

@@ -17,7 +17,8 @@ public interface IResourceProvider
     /// <summary>Checks what the schema alone cannot say, over one resource.</summary>
     IEnumerable<Diagnostic> Validate(Resource resource);
 
-    /// <summary>What the resource offers to others and needs from them, as tokens; the graph makes a <c>requires</c> edge from each need to the
+    /// <summary>What the resource offers to others and needs from them, as tokens; the graph makes a <c>requires</c> edge from each need to
+    /// the
     /// resource on the same host that offers it. A need of a path is met by the nearest offered ancestor.</summary>
     ResourceLinks Links(Resource resource);
 
@@ -26,7 +27,6 @@ public interface IResourceProvider
 
     /// <summary>The desired values, compared by name with those of <see cref="Observe"/>.</summary>
     ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource);
-
 }
 
 /// <summary>A type whose resources are each on one host.</summary>
@@ -35,7 +35,8 @@ public interface IHostResourceProvider : IResourceProvider
     /// <summary>What the snapshot says of the resource.</summary>
     Observation Observe(Resource resource, Snapshot snapshot);
 
-    /// <summary>The idempotent script that makes the change. It runs under <c>set -eu</c> as root; what it prints to stderr before failing is
+    /// <summary>The idempotent script that makes the change. It runs under <c>set -eu</c> as root; what it prints to stderr before failing
+    /// is
     /// shown to the operator.</summary>
     Script Render(ResourceChange change);
 }
@@ -49,23 +50,28 @@ public interface IGroupResourceProvider : IResourceProvider
     /// <param name="members">The members' answers by host name; a member that could not be read is missing.</param>
     Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members);
 
-    /// <summary>Makes the change, idempotently, and returns when it has taken effect. Throws <see cref="ChangeFailedException"/> with what to tell the operator.</summary>
+    /// <summary>Makes the change, idempotently, and returns when it has taken effect. Throws <see cref="ChangeFailedException"/> with what
+    /// to tell the operator.</summary>
     Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
 }
 
-/// <summary>A type some of whose resources have nothing of their own to remove, because they stand for, or come and go with, what other resources make:
-/// the health of a cluster, or the roles it is initialised with. Removed or destroyed, such a resource is forgotten, whatever its observation says.</summary>
+/// <summary>A type some of whose resources have nothing of their own to remove, because they stand for, or come and go with, what other
+/// resources make:
+/// the health of a cluster, or the roles it is initialised with. Removed or destroyed, such a resource is forgotten, whatever its
+/// observation says.</summary>
 public interface IForgottenOnRemoval
 {
     /// <summary>Whether that resource is only forgotten.</summary>
     bool IsForgotten(Resource resource);
 }
 
-/// <summary>A type of a group whose change has a part that disturbs nobody, and without which the group may never become healthy, so that no gate would open for it. That part goes before
+/// <summary>A type of a group whose change has a part that disturbs nobody, and without which the group may never become healthy, so that
+/// no gate would open for it. That part goes before
 /// everything else of an apply.</summary>
 public interface IChangesAhead
 {
-    /// <summary>Makes that part, idempotently, where the group needs it; the rest of the change comes in its turn. Throws <see cref="ChangeFailedException"/> with what to tell the operator.</summary>
+    /// <summary>Makes that part, idempotently, where the group needs it; the rest of the change comes in its turn. Throws
+    /// <see cref="ChangeFailedException"/> with what to tell the operator.</summary>
     Task ChangeAheadAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
 }
 
@@ -88,7 +94,8 @@ public interface IGroupAccess
     Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken);
 }
 
-/// <summary>What a resource offers and needs; tokens such as <c>path:/opt/data</c>, <c>image:REF</c>, <c>container:NAME</c>, <c>unit:NAME</c>, <c>port:tcp/5432</c>.</summary>
+/// <summary>What a resource offers and needs; tokens such as <c>path:/opt/data</c>, <c>image:REF</c>, <c>container:NAME</c>,
+/// <c>unit:NAME</c>, <c>port:tcp/5432</c>.</summary>
 /// <param name="Provides">What it offers.</param>
 /// <param name="Needs">What it cannot be without.</param>
 public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArray<string> Needs)
@@ -105,7 +112,8 @@ public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArr
     /// <summary>Paths that the resource manages, for the check that two do not manage the same.</summary>
     public ImmutableArray<string> ManagedPaths { get; init; } = [];
 
-    /// <summary>Directories whose content it uses, as a container does what it mounts: whatever manages a path below one of them comes first.</summary>
+    /// <summary>Directories whose content it uses, as a container does what it mounts: whatever manages a path below one of them comes
+    /// first.</summary>
     public ImmutableArray<string> UsedDirectories { get; init; } = [];
 }
 

@@ -1,6 +1,7 @@
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>A type that holds data, and is put out of use when it leaves the configuration: the provider's Delete then runs with DeleteData false, and what holds data stays.
+/// <summary>A type that holds data, and is put out of use when it leaves the configuration: the provider's Delete then runs with DeleteData
+/// false, and what holds data stays.
 /// A destroy, which takes down what it lives in, does not put it out of use.</summary>
 public interface IRetiresOnRemoval
 {

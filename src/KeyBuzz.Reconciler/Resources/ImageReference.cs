@@ -50,19 +50,25 @@ public static class ImageReference
             return $"'{text}' is no image reference; wanted is repository:tag, best with @sha256:digest";
         }
 
-        return digest is not null ? null : tag switch
-        {
-            null => $"image '{text}' has no tag, so it means 'latest', which changes over time; give a tag, best with @sha256:digest",
-            "latest" => $"image '{text}' is 'latest', which changes over time; give a version's tag, best with @sha256:digest",
-            _ => null,
-        };
+        return digest is not null
+            ? null
+            : tag switch
+            {
+                null => $"image '{text}' has no tag, so it means 'latest', which changes over time; give a tag, best with @sha256:digest",
+                "latest" => $"image '{text}' is 'latest', which changes over time; give a version's tag, best with @sha256:digest",
+                _ => null,
+            };
     }
 
     private static bool IsDigest(string text) =>
-        text.StartsWith("sha256:", StringComparison.Ordinal) && text.Length == 71 && text.Skip(7).All(letter => char.IsAsciiHexDigitLower(letter));
+        text.StartsWith("sha256:", StringComparison.Ordinal)
+        && text.Length == 71
+        && text.Skip(7).All(letter => char.IsAsciiHexDigitLower(letter));
 
     private static bool IsTag(string text) =>
-        text.Length is > 0 and <= 128 && text[0] is not ('.' or '-') && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-');
+        text.Length is > 0 and <= 128
+        && text[0] is not ('.' or '-')
+        && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-');
 
     private static bool IsRepository(string text)
     {
@@ -77,11 +83,14 @@ public static class ImageReference
         var colon = text.LastIndexOf(':');
         var name = colon < 0 ? text : text[..colon];
         return (text == "localhost" || text.Contains('.', StringComparison.Ordinal) || colon >= 0)
-            && name.Length > 0 && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-')
+            && name.Length > 0
+            && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-')
             && (colon < 0 || (ushort.TryParse(text.AsSpan(colon + 1), out var port) && port > 0));
     }
 
     private static bool IsComponent(string text) =>
-        text.Length > 0 && char.IsAsciiLetterOrDigit(text[0]) && char.IsAsciiLetterOrDigit(text[^1])
+        text.Length > 0
+        && char.IsAsciiLetterOrDigit(text[0])
+        && char.IsAsciiLetterOrDigit(text[^1])
         && text.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '.' or '_' or '-');
 }

@@ -7,13 +7,15 @@ public abstract record Observation
 {
     private Observation() { }
 
-    /// <summary>Of a volume: whether what lies under it can be told. One that is unknown itself does not stand in the way of asking.</summary>
-    public bool IsMounted => this switch
-    {
-        Present present => present.Attributes.GetValueOrDefault("mounted")?.Value == "true",
-        Unknown => true,
-        _ => false,
-    };
+    /// <summary>Of a volume: whether what lies under it can be told. One that is unknown itself does not stand in the way of
+    /// asking.</summary>
+    public bool IsMounted =>
+        this switch
+        {
+            Present present => present.Attributes.GetValueOrDefault("mounted")?.Value == "true",
+            Unknown => true,
+            _ => false,
+        };
 
     /// <summary>It is not there.</summary>
     /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
@@ -22,8 +24,10 @@ public abstract record Observation
         /// <summary>Of a volume: whether its device holds nothing at all, so that whatever once lay under it is gone.</summary>
         public bool IsBlank { get; init; }
 
-        /// <summary>Attributes that have a value although it is not there, and that somebody else made so: such as whoever would make it again.</summary>
-        public ImmutableSortedDictionary<string, AttributeValue> Foreign { get; init; } = ImmutableSortedDictionary<string, AttributeValue>.Empty;
+        /// <summary>Attributes that have a value although it is not there, and that somebody else made so: such as whoever would make it
+        /// again.</summary>
+        public ImmutableSortedDictionary<string, AttributeValue> Foreign { get; init; } =
+            ImmutableSortedDictionary<string, AttributeValue>.Empty;
     }
 
     /// <summary>It is there, with these values under the same names as the desired ones.</summary>
@@ -33,7 +37,8 @@ public abstract record Observation
         /// <summary>Something the plan should say, or null; for example what else is there and is kept.</summary>
         public string? Note { get; init; }
 
-        /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was initialised,
+        /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was
+        /// initialised,
         /// or a group that makes nothing by itself.</summary>
         public bool Ours { get; init; }
 
@@ -46,7 +51,8 @@ public abstract record Observation
         /// <summary>What somebody else set on it. Plan, drift and status tell of it alike, and an apply leaves it.</summary>
         public ImmutableArray<ForeignSetting> Foreign { get; init; } = [];
 
-        /// <summary>What the plan may say of how things are at this moment, such as who leads; null for nothing. It is never compared.</summary>
+        /// <summary>What the plan may say of how things are at this moment, such as who leads; null for nothing. It is never
+        /// compared.</summary>
         public GroupOutlook? Outlook { get; init; }
     }
 
@@ -54,7 +60,8 @@ public abstract record Observation
     /// <param name="Reason">Why, for the operator.</param>
     public sealed record Unknown(string Reason) : Observation
     {
-        /// <summary>Set where what is there is another thing than the configuration means, such as another cluster: what to do. Then nothing at all is planned.</summary>
+        /// <summary>Set where what is there is another thing than the configuration means, such as another cluster: what to do. Then
+        /// nothing at all is planned.</summary>
         public string? Remedy { get; init; }
 
         /// <summary>The evidence for that; null for none.</summary>

@@ -6,7 +6,8 @@ public sealed class ProviderRegistry
     private readonly Dictionary<string, IResourceProvider> _providers;
 
     /// <summary>Takes one provider per type.</summary>
-    public ProviderRegistry(IEnumerable<IResourceProvider> providers) => _providers = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
+    public ProviderRegistry(IEnumerable<IResourceProvider> providers) =>
+        _providers = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
 
     /// <summary>All of them.</summary>
     public IReadOnlyCollection<IResourceProvider> All => _providers.Values;

@@ -31,7 +31,8 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
     public static SecretText Plain(string value) => new([new Part(value, false)]);
 }
 
-/// <summary>The values of a resource as bound from cluster.yaml, defaults filled in. Values by kind: String, Path, Mode → <see cref="string"/>
+/// <summary>The values of a resource as bound from cluster.yaml, defaults filled in. Values by kind: String, Path, Mode →
+/// <see cref="string"/>
 /// (mode as four octal digits); Text → <see cref="SecretText"/>; Integer, Size → <see cref="long"/>; Boolean → <see cref="bool"/>;
 /// StringList → <see cref="IReadOnlyList{T}"/> of string; StringMap → <see cref="IReadOnlyDictionary{TKey,TValue}"/> of string.</summary>
 public sealed class AttributeSet
@@ -91,10 +92,12 @@ public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation
     /// <summary>What comes first when both change; no more than an order.</summary>
     public ImmutableArray<Address> After { get; init; } = [];
 
-    /// <summary>What is taken down first, where it still is on a host and the configuration does not have it any more; no more than an order.</summary>
+    /// <summary>What is taken down first, where it still is on a host and the configuration does not have it any more; no more than an
+    /// order.</summary>
     public ImmutableArray<Address> AfterRemovalOf { get; init; } = [];
 
-    /// <summary>The quorum group whose member it runs, or null: a change that disrupts it counts against that group, one member at a time.</summary>
+    /// <summary>The quorum group whose member it runs, or null: a change that disrupts it counts against that group, one member at a
+    /// time.</summary>
     public string? Group { get; init; }
 
     /// <summary>Whether any plan that would delete or replace it is refused.</summary>

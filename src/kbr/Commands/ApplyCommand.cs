@@ -17,25 +17,48 @@ internal static class ApplyCommand
         var approve = AutoApprove();
         var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm a saved plan that deletes data." };
-        var saved = new Argument<string?>("PLAN") { Description = "A file of plan --out: does exactly that, without asking, or refuses and names what changed.", Arity = ArgumentArity.ZeroOrOne };
-        var command = new Command("apply", "Show the plan, ask, and make it true in dependency order; or do exactly what a saved plan says.") { saved, approve, adopt, confirm }.With(context.Options.Targeted);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
+        var saved = new Argument<string?>("PLAN")
         {
-            if (parsed.Read(saved) is { } name)
+            Description = "A file of plan --out: does exactly that, without asking, or refuses and names what changed.",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        var command = new Command(
+            "apply",
+            "Show the plan, ask, and make it true in dependency order; or do exactly what a saved plan says."
+        )
+        {
+            saved,
+            approve,
+            adopt,
+            confirm,
+        }.With(context.Options.Targeted);
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
-                PlanFile.RefuseOptions(parsed.Read(context.Options.Target), parsed.Read(adopt));
-                var file = new PlanFile(name, context.Load(parsed, terminal));
-                var what = file.Read(parsed.Read(confirm));
-                return RunAsync(context, parsed, terminal, what.Options, what.Options.Destroy ? "destroy" : "apply", approved: true, stop, abort, (session, plan) => file.Check(what, session, plan));
-            }
+                if (parsed.Read(saved) is { } name)
+                {
+                    PlanFile.RefuseOptions(parsed.Read(context.Options.Target), parsed.Read(adopt));
+                    var file = new PlanFile(name, context.Load(parsed, terminal));
+                    var what = file.Read(parsed.Read(confirm));
+                    return RunAsync(
+                        context,
+                        parsed,
+                        terminal,
+                        what.Options,
+                        what.Options.Destroy ? "destroy" : "apply",
+                        approved: true,
+                        stop,
+                        abort,
+                        (session, plan) => file.Check(what, session, plan)
+                    );
+                }
 
-            var options = new PlanOptions
-            {
-                Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
-                Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
-            };
-            return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort);
-        }));
+                var options = new PlanOptions
+                {
+                    Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
+                    Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
+                };
+                return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort);
+            }));
         return command;
     }
 
@@ -44,38 +67,68 @@ internal static class ApplyCommand
         var approve = AutoApprove();
         var deleteData = new Option<bool>("--delete-data") { Description = "Delete data too: volumes, data directories. Needs --confirm." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm --delete-data." };
-        var forget = new Option<bool>("--forget-unreachable") { Description = "Give up what hosts held that cannot be reached; else nothing is destroyed while one cannot." };
-        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.") { approve, deleteData, confirm, forget }.With(context.Options.Targeted);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
+        var forget = new Option<bool>("--forget-unreachable")
         {
-            var withData = parsed.Read(deleteData);
-            var name = context.Load(parsed, terminal).Name;
-            if (withData && parsed.Read(confirm) != name)
+            Description = "Give up what hosts held that cannot be reached; else nothing is destroyed while one cannot.",
+        };
+        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.")
+        {
+            approve,
+            deleteData,
+            confirm,
+            forget,
+        }.With(context.Options.Targeted);
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
-                throw new DiagnosticException(Diagnostic.Error(
-                    "--delete-data deletes data for good and was not confirmed", remedy: $"repeat it with --confirm {name} if you mean the cluster '{name}'"));
-            }
+                var withData = parsed.Read(deleteData);
+                var name = context.Load(parsed, terminal).Name;
+                if (withData && parsed.Read(confirm) != name)
+                {
+                    throw new DiagnosticException(
+                        Diagnostic.Error(
+                            "--delete-data deletes data for good and was not confirmed",
+                            remedy: $"repeat it with --confirm {name} if you mean the cluster '{name}'"
+                        )
+                    );
+                }
 
-            var options = new PlanOptions { Destroy = true, DeleteData = withData, ForgetUnreachable = parsed.Read(forget), Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)) };
-            return RunAsync(context, parsed, terminal, options, "destroy", parsed.Read(approve), stop, abort);
-        }));
+                var options = new PlanOptions
+                {
+                    Destroy = true,
+                    DeleteData = withData,
+                    ForgetUnreachable = parsed.Read(forget),
+                    Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
+                };
+                return RunAsync(context, parsed, terminal, options, "destroy", parsed.Read(approve), stop, abort);
+            }));
         return command;
     }
 
     public static Command CreateImport(SessionContext context)
     {
         var approve = AutoApprove();
-        var addresses = new Argument<string[]>("address") { Description = "Only these (globs); all that exists and has no record when left out.", Arity = ArgumentArity.ZeroOrMore };
-        var command = new Command("import", "Record what exists and was not made by kbr, as it is. What differs from cluster.yaml is shown, and changed by a later apply.") { addresses, approve }.With(context.Options.Targeted);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
+        var addresses = new Argument<string[]>("address")
         {
-            var options = new PlanOptions
+            Description = "Only these (globs); all that exists and has no record when left out.",
+            Arity = ArgumentArity.ZeroOrMore,
+        };
+        var command = new Command(
+            "import",
+            "Record what exists and was not made by kbr, as it is. What differs from cluster.yaml is shown, and changed by a later apply."
+        )
+        {
+            addresses,
+            approve,
+        }.With(context.Options.Targeted);
+        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
-                Import = true,
-                Targets = CommonOptions.Patterns([.. parsed.Read(context.Options.Target) ?? [], .. parsed.Read(addresses) ?? []]),
-            };
-            return RunAsync(context, parsed, terminal, options, "import", parsed.Read(approve), stop, abort);
-        }));
+                var options = new PlanOptions
+                {
+                    Import = true,
+                    Targets = CommonOptions.Patterns([.. parsed.Read(context.Options.Target) ?? [], .. parsed.Read(addresses) ?? []]),
+                };
+                return RunAsync(context, parsed, terminal, options, "import", parsed.Read(approve), stop, abort);
+            }));
         return command;
     }
 
@@ -85,8 +138,16 @@ internal static class ApplyCommand
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
     private static async Task<int> RunAsync(
-        SessionContext context, ParseResult parsed, Terminal terminal, PlanOptions options, string word, bool approved, CancellationToken stop, CancellationToken abort,
-        Action<Session, Plan>? check = null)
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        PlanOptions options,
+        string word,
+        bool approved,
+        CancellationToken stop,
+        CancellationToken abort,
+        Action<Session, Plan>? check = null
+    )
     {
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
@@ -105,21 +166,37 @@ internal static class ApplyCommand
             }
 
             using var view = new ApplyView(terminal, json, TimeProvider.System);
-            var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);
+            var holder = new LockHolder(
+                Environment.UserName,
+                Environment.MachineName,
+                Environment.ProcessId,
+                Environment.CurrentDirectory,
+                word,
+                DateTimeOffset.UtcNow
+            );
             var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, Accept, holder, view, stop, abort).ConfigureAwait(false);
             view.Result(outcome, word);
             if (options.Import && !json)
             {
                 var differing = outcome.Done.Count(change => !change.Differences.IsEmpty);
-                terminal.Line($"{outcome.Done.Count} recorded as they are, {differing} of them differ from {session.Cluster.File}: kbr plan shows what apply would change.");
+                terminal.Line(
+                    $"{outcome.Done.Count} recorded as they are, {differing} of them differ from {session.Cluster.File}: "
+                        + $"kbr plan shows what apply would change."
+                );
             }
 
             var saved = await SaveStateAsync(session, options, terminal, json, abort).ConfigureAwait(false);
             result = saved && outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
             // With --target the rest is for another apply to make.
             await JudgeAsync(
-                outcome.Succeeded ? null : TimeSpan.Zero,
-                options.Targets.IsEmpty ? [] : outcome.Done.Where(change => change.Action is not (ResourceAction.Adopt or ResourceAction.Forget)).Select(change => change.Address)).ConfigureAwait(false);
+                    outcome.Succeeded ? null : TimeSpan.Zero,
+                    options.Targets.IsEmpty
+                        ? []
+                        : outcome
+                            .Done.Where(change => change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
+                            .Select(change => change.Address)
+                )
+                .ConfigureAwait(false);
         }
         else if (!plan.HasErrors && options is { Destroy: false, Import: false, Targets.IsEmpty: true })
         {
@@ -145,7 +222,9 @@ internal static class ApplyCommand
             {
                 terminal.Line();
                 var scope = options.Targets.IsEmpty ? null : new StatusScope(topology, changed);
-                var health = await StatusCommand.ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, scope, abort).ConfigureAwait(false);
+                var health = await StatusCommand
+                    .ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, scope, abort)
+                    .ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }
         }
@@ -181,7 +260,13 @@ internal static class ApplyCommand
     }
 
     // The hosts have the records, so an operator's copy that cannot be written is an error at the end, and what follows is still done.
-    private static async Task<bool> SaveStateAsync(Session session, PlanOptions options, Terminal terminal, bool json, CancellationToken cancellationToken)
+    private static async Task<bool> SaveStateAsync(
+        Session session,
+        PlanOptions options,
+        Terminal terminal,
+        bool json,
+        CancellationToken cancellationToken
+    )
     {
         try
         {
@@ -195,15 +280,23 @@ internal static class ApplyCommand
         }
     }
 
-    // What is on a host that cannot be reached would be left behind unknown. Of hosts that were given up, those count that could not be reached when that was decided.
+    // What is on a host that cannot be reached would be left behind unknown. Of hosts that were given up, those count that could not be
+    // reached when that was decided.
     private static void RefuseUnreachable(Session session, PlanOptions options, IReadOnlySet<string> givenUp)
     {
         if (options.Destroy && session.Survey!.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
         {
-            throw new DiagnosticException(Diagnostic.Error(
-                $"nothing was destroyed: {string.Join(", ", lost.Order(StringComparer.Ordinal))} cannot be reached, and what is there would be left behind unknown",
-                detail: string.Join("\n  ", lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {session.Survey.HostErrors[host]}")),
-                remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"nothing was destroyed: {string.Join(", ", lost.Order(StringComparer.Ordinal))} cannot be reached, "
+                        + $"and what is there would be left behind unknown",
+                    detail: string.Join(
+                        "\n  ",
+                        lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {session.Survey.HostErrors[host]}")
+                    ),
+                    remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"
+                )
+            );
         }
     }
 }

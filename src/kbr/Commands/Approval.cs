@@ -6,7 +6,8 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary>The question before something is changed.</summary>
 internal static class Approval
 {
-    /// <summary>Asks, and takes only 'yes' for yes. Throws <see cref="DiagnosticException"/> for any other answer, and where nobody can answer.</summary>
+    /// <summary>Asks, and takes only 'yes' for yes. Throws <see cref="DiagnosticException"/> for any other answer, and where nobody can
+    /// answer.</summary>
     /// <param name="terminal">Where.</param>
     /// <param name="word">The command.</param>
     /// <param name="json">Whether the output is JSON.</param>
@@ -15,7 +16,12 @@ internal static class Approval
     {
         if (json || Console.IsInputRedirected)
         {
-            throw new DiagnosticException(Diagnostic.Error($"{word} needs an answer, and there is nobody to ask", remedy: "look at what it would do, then pass --auto-approve"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{word} needs an answer, and there is nobody to ask",
+                    remedy: "look at what it would do, then pass --auto-approve"
+                )
+            );
         }
 
         terminal.Line();

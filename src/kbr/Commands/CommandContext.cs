@@ -47,7 +47,8 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         return cluster;
     }
 
-    /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1, output that cannot be written too. The first Ctrl-C, SIGTERM or SIGHUP cancels
+    /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1, output that cannot be written too. The first Ctrl-C,
+    /// SIGTERM or SIGHUP cancels
     /// <c>stop</c>, the second <c>abort</c>.</summary>
     public async Task<int> RunAsync(ParseResult parsed, Func<Terminal, CancellationToken, CancellationToken, Task<int>> body)
     {
@@ -74,7 +75,8 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Signalled);
-        // A terminal that is closed, or an ssh session that is lost, is no reason to leave a host half changed. Under nohup it is to go on as if nothing had been.
+        // A terminal that is closed, or an ssh session that is lost, is no reason to leave a host half changed. Under nohup it is to go on
+        // as if nothing had been.
         using var hangup = IgnoresHangup() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, Signalled);
         try
         {
@@ -88,7 +90,11 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         }
         catch (HostException exception)
         {
-            return Fail(parsed, terminal, [Diagnostic.Error($"{exception.Host}: {exception.Message}", remedy: exception.Remedy, host: exception.Host)]);
+            return Fail(
+                parsed,
+                terminal,
+                [Diagnostic.Error($"{exception.Host}: {exception.Message}", remedy: exception.Remedy, host: exception.Host)]
+            );
         }
         catch (OperationCanceledException)
         {
@@ -98,7 +104,17 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         {
             // The edge of the program: what nobody foresaw is still one line, and the whole of it for who asks.
             var detail = verbose ? exception.ToString() : null;
-            return Fail(parsed, terminal, [Diagnostic.Error($"internal error: {exception.Message}", detail: detail, remedy: detail is null ? "run again with --verbose and report it" : null)]);
+            return Fail(
+                parsed,
+                terminal,
+                [
+                    Diagnostic.Error(
+                        $"internal error: {exception.Message}",
+                        detail: detail,
+                        remedy: detail is null ? "run again with --verbose and report it" : null
+                    ),
+                ]
+            );
         }
     }
 
@@ -106,9 +122,16 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
     private static void RefuseForeign(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        if (parsed.RootCommandResult.Children.OfType<OptionResult>().FirstOrDefault(given => !given.Implicit && !command.Options.Contains(given.Option)) is { } foreign)
+        if (
+            parsed
+                .RootCommandResult.Children.OfType<OptionResult>()
+                .FirstOrDefault(given => !given.Implicit && !command.Options.Contains(given.Option)) is
+            { } foreign
+        )
         {
-            throw new DiagnosticException(Diagnostic.Error($"{command.Name} takes no {foreign.Option.Name}", remedy: $"kbr {command.Name} --help lists what it takes"));
+            throw new DiagnosticException(
+                Diagnostic.Error($"{command.Name} takes no {foreign.Option.Name}", remedy: $"kbr {command.Name} --help lists what it takes")
+            );
         }
     }
 
@@ -129,10 +152,16 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
     // As text also of --json, since it is the standard output that cannot be written.
     private static int FailUnwritten(Terminal terminal, string trouble)
     {
-        DiagnosticView.Show(terminal, [Diagnostic.Error(
-            $"the output could not be written: {trouble}",
-            detail: "the command itself ran to its end",
-            remedy: "make room where the output goes, or redirect it elsewhere")]);
+        DiagnosticView.Show(
+            terminal,
+            [
+                Diagnostic.Error(
+                    $"the output could not be written: {trouble}",
+                    detail: "the command itself ran to its end",
+                    remedy: "make room where the output goes, or redirect it elsewhere"
+                ),
+            ]
+        );
         return ExitCode.Error;
     }
 
@@ -156,13 +185,20 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
     }
 
     private static Dictionary<string, string> EnvironmentVariables() =>
-        Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
+        Environment
+            .GetEnvironmentVariables()
+            .Cast<DictionaryEntry>()
+            .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
 }
 
 /// <summary>What a command runs with that changes hosts, or may be about to.</summary>
 internal sealed class SessionContext(
-    ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, IPreconditionChecks preconditions, Func<SshSettings, IHostConnector> connect, CommonOptions options)
-    : CommandContext(providers, blueprints, options)
+    ProviderRegistry providers,
+    IEnumerable<IBlueprint> blueprints,
+    IPreconditionChecks preconditions,
+    Func<SshSettings, IHostConnector> connect,
+    CommonOptions options
+) : CommandContext(providers, blueprints, options)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
@@ -171,16 +207,20 @@ internal sealed class SessionContext(
         return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
     }
 
-    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) => new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
+    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
+        new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
 internal sealed class ReadOnlyContext(
-    ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, IPreconditionChecks preconditions, Func<SshSettings, IReaderSource> readers, CommonOptions options)
-    : CommandContext(providers, blueprints, options)
+    ProviderRegistry providers,
+    IEnumerable<IBlueprint> blueprints,
+    IPreconditionChecks preconditions,
+    Func<SshSettings, IReaderSource> readers,
+    CommonOptions options
+) : CommandContext(providers, blueprints, options)
 {
-    public DriftSession Open(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, Fleet(parsed, cluster));
+    public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 

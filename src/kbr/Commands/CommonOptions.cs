@@ -14,11 +14,13 @@ internal sealed class CommonOptions
 
     public Option<string[]> Target { get; } = new("--target") { Description = "Only these addresses (globs) and what they need." };
 
-    public Option<int> Parallelism { get; } = OptionReading.WholeNumber("--parallelism", "How many hosts are read, and changes made, at once.", least: 1, preset: 10);
+    public Option<int> Parallelism { get; } =
+        OptionReading.WholeNumber("--parallelism", "How many hosts are read, and changes made, at once.", least: 1, preset: 10);
 
     public Option<bool> Json { get; } = new("--json") { Description = "Versioned JSON, one document a line." };
 
-    public Option<bool> Verbose { get; } = new("--verbose") { Description = "Also say what it cost, and where an internal error came from." };
+    public Option<bool> Verbose { get; } =
+        new("--verbose") { Description = "Also say what it cost, and where an internal error came from." };
 
     public Option<bool> NoColor { get; } = new("--no-color") { Description = "No colours; also by the environment variable NO_COLOR." };
 

@@ -12,5 +12,7 @@ internal static class CopyableCommand
         string.Join(' ', ["kbr", .. words.Select(Quoted), .. file == CommonOptions.DefaultFile ? (string[])[] : ["-c", Quoted(file)]]);
 
     private static string Quoted(string word) =>
-        word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '/' or '-' or '_' or '=' or ':' or ',' or '+' or '@') ? word : Script.Quote(word);
+        word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '/' or '-' or '_' or '=' or ':' or ',' or '+' or '@')
+            ? word
+            : Script.Quote(word);
 }

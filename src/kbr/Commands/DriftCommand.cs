@@ -7,13 +7,17 @@ using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
-/// <summary><c>kbr drift</c>: what was changed on the hosts since it was last applied; an edit of cluster.yaml is none. Changes nothing, and needs no secrets.</summary>
+/// <summary><c>kbr drift</c>: what was changed on the hosts since it was last applied; an edit of cluster.yaml is none. Changes nothing,
+/// and needs no secrets.</summary>
 internal static class DriftCommand
 {
     private const string Text = "text";
     private const string Json = "json";
 
-    private static readonly ImmutableSortedDictionary<string, Func<DriftReport, string>> s_formats = new Dictionary<string, Func<DriftReport, string>>
+    private static readonly ImmutableSortedDictionary<string, Func<DriftReport, string>> s_formats = new Dictionary<
+        string,
+        Func<DriftReport, string>
+    >
     {
         [Text] = DriftView.Text,
         [Json] = DriftView.Document,
@@ -25,13 +29,24 @@ internal static class DriftCommand
 
     public static Command Create(ReadOnlyContext context)
     {
-        var ignore = new Option<string[]>("--ignore") { Description = "Show, but do not count, drift of these addresses (globs), or of one attribute of them: ADDRESS[:attribute]." };
-        var format = new Option<string>("--format") { Description = $"How the report is written: {string.Join(", ", s_formats.Keys)}." };
-        var output = new Option<string>("--out") { Description = "Write the report of --format to this file, at once or not at all, and show the text here." };
-        format.AcceptOnlyFromAmong([.. s_formats.Keys]);
-        var command = new Command("drift", "Show what was changed on the hosts since it was applied. Changes nothing. Exit 0 nothing, 2 drift, 1 not known for sure.")
+        var ignore = new Option<string[]>("--ignore")
         {
-            ignore, format, output,
+            Description = "Show, but do not count, drift of these addresses (globs), or of one attribute of them: ADDRESS[:attribute].",
+        };
+        var format = new Option<string>("--format") { Description = $"How the report is written: {string.Join(", ", s_formats.Keys)}." };
+        var output = new Option<string>("--out")
+        {
+            Description = "Write the report of --format to this file, at once or not at all, and show the text here.",
+        };
+        format.AcceptOnlyFromAmong([.. s_formats.Keys]);
+        var command = new Command(
+            "drift",
+            "Show what was changed on the hosts since it was applied. Changes nothing. Exit 0 nothing, 2 drift, 1 not known for sure."
+        )
+        {
+            ignore,
+            format,
+            output,
         }.With(context.Options.Targeted);
         command.Validators.Add(result =>
         {
@@ -39,45 +54,61 @@ internal static class DriftCommand
             {
                 result.AddError("--out needs --format");
             }
-            else if (result.GetValue(context.Options.Json) && result.GetValue(format) is { } other && other != Json && result.GetValue(output) is null)
+            else if (
+                result.GetValue(context.Options.Json)
+                && result.GetValue(format) is { } other
+                && other != Json
+                && result.GetValue(output) is null
+            )
             {
                 result.AddError($"--json and --format {other} both go to the standard output; write one of them to a file with --out");
             }
         });
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
-        {
-            var file = parsed.Read(output);
-            var written = parsed.Read(format) ?? (parsed.Read(context.Options.Json) ? Json : Text);
-            var shown = file is null ? written : parsed.Read(context.Options.Json) ? Json : Text;
-            var rules = Rules(parsed.Read(ignore));
-            DriftReport report;
-            try
             {
-                report = await FindAsync(context, parsed, terminal, rules, stop).ConfigureAwait(false);
-            }
-            catch (DiagnosticException exception) when (file is not null || shown is not (Text or Json))
-            {
-                // Whoever reads the report has to see that there is nothing to go by, and not what was found the last time.
-                report = DriftReport.Failed(parsed.Read(context.Options.File)!, exception.Diagnostics, TimeProvider.System.GetUtcNow());
-            }
+                var file = parsed.Read(output);
+                var written = parsed.Read(format) ?? (parsed.Read(context.Options.Json) ? Json : Text);
+                var shown =
+                    file is null ? written
+                    : parsed.Read(context.Options.Json) ? Json
+                    : Text;
+                var rules = Rules(parsed.Read(ignore));
+                DriftReport report;
+                try
+                {
+                    report = await FindAsync(context, parsed, terminal, rules, stop).ConfigureAwait(false);
+                }
+                catch (DiagnosticException exception) when (file is not null || shown is not (Text or Json))
+                {
+                    // Whoever reads the report has to see that there is nothing to go by, and not what was found the last time.
+                    report = DriftReport.Failed(parsed.Read(context.Options.File)!, exception.Diagnostics, TimeProvider.System.GetUtcNow());
+                }
 
-            if (file is not null)
-            {
-                var text = s_formats[written](report);
-                LocalFile.Replace(file, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
-            }
+                if (file is not null)
+                {
+                    var text = s_formats[written](report);
+                    LocalFile.Replace(file, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+                }
 
-            Show(terminal, report, shown);
-            return report.ExitCode;
-        }));
+                Show(terminal, report, shown);
+                return report.ExitCode;
+            }));
         return command;
     }
 
-    private static async Task<DriftReport> FindAsync(ReadOnlyContext context, ParseResult parsed, Terminal terminal, ImmutableArray<IgnoreRule> rules, CancellationToken cancellationToken)
+    private static async Task<DriftReport> FindAsync(
+        ReadOnlyContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        ImmutableArray<IgnoreRule> rules,
+        CancellationToken cancellationToken
+    )
     {
         var cluster = context.Load(parsed, terminal, secretsOptional: true);
         await using var session = context.Open(parsed, cluster);
-        var drift = await session.FindAsync(CommonOptions.Patterns(parsed.Read(context.Options.Target)), rules, cancellationToken).ConfigureAwait(false);
+        var drift = await session
+            .FindAsync(CommonOptions.Patterns(parsed.Read(context.Options.Target)), rules, cancellationToken)
+            .ConfigureAwait(false);
         if (parsed.Read(context.Options.Verbose))
         {
             session.ShowCost(terminal);
@@ -103,7 +134,17 @@ internal static class DriftCommand
         }
     }
 
-    private static ImmutableArray<IgnoreRule> Rules(string[]? texts) => [.. (texts ?? []).Select(text => IgnoreRule.TryParse(text, "--ignore", out var rule)
-        ? rule
-        : throw new DiagnosticException(Diagnostic.Error($"--ignore '{text}' is no address", remedy: "addresses look like type.name@host, with :attribute for one attribute only; `*` stands for anything")))];
+    private static ImmutableArray<IgnoreRule> Rules(string[]? texts) =>
+        [
+            .. (texts ?? []).Select(text =>
+                IgnoreRule.TryParse(text, "--ignore", out var rule)
+                    ? rule
+                    : throw new DiagnosticException(
+                        Diagnostic.Error(
+                            $"--ignore '{text}' is no address",
+                            remedy: "addresses look like type.name@host, with :attribute for one attribute only; `*` stands for anything"
+                        )
+                    )
+            ),
+        ];
 }

@@ -13,14 +13,26 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 internal sealed class DriftSession(Cluster cluster, ProviderRegistry providers, FleetReader fleet) : IAsyncDisposable
 {
     /// <summary>Reads the hosts and compares what is recorded with what is there.</summary>
-    public async Task<Drift> FindAsync(ImmutableArray<AddressPattern> targets, IEnumerable<IgnoreRule> ignored, CancellationToken cancellationToken)
+    public async Task<Drift> FindAsync(
+        ImmutableArray<AddressPattern> targets,
+        IEnumerable<IgnoreRule> ignored,
+        CancellationToken cancellationToken
+    )
     {
         var graph = ResourceGraph.Build(cluster.Resources, providers);
         var finder = new DriftFinder(providers, graph, cluster.Secrets.Find(Secrets.KeyName));
         var hosts = Hosts(graph, targets);
         var survey = await fleet.SurveyAppliedAsync(hosts, finder.Applied, cancellationToken).ConfigureAwait(false);
-        var drift = finder.Find(new DriftInput(
-            survey.Records, survey.Observe, survey.HostErrors, [.. hosts.Select(host => host.Name)], targets, [.. ignored, .. cluster.IgnoredDrift]));
+        var drift = finder.Find(
+            new DriftInput(
+                survey.Records,
+                survey.Observe,
+                survey.HostErrors,
+                [.. hosts.Select(host => host.Name)],
+                targets,
+                [.. ignored, .. cluster.IgnoredDrift]
+            )
+        );
         return drift with { Diagnostics = [.. cluster.Warnings, .. survey.Diagnostics, .. drift.Diagnostics] };
     }
 
@@ -34,13 +46,19 @@ internal sealed class DriftSession(Cluster cluster, ProviderRegistry providers, 
 
     public ValueTask DisposeAsync() => fleet.DisposeAsync();
 
-    // Of a resource that only records know, the host part of the pattern says where it is; where not even that does, all hosts are looked at.
+    // Of a resource that only records know, the host part of the pattern says where it is; where not even that does, all hosts are looked
+    // at.
     private ImmutableArray<Host> Hosts(ResourceGraph graph, ImmutableArray<AddressPattern> targets)
     {
-        var places = graph.Order.Where(address => targets.Any(target => target.Matches(address))).SelectMany(address => cluster.HostsOf(address.Host))
+        var places = graph
+            .Order.Where(address => targets.Any(target => target.Matches(address)))
+            .SelectMany(address => cluster.HostsOf(address.Host))
             .Concat(cluster.Groups.Where(group => targets.Any(target => target.MatchesHost(group.Name))).SelectMany(group => group.Members))
             .ToHashSet(StringComparer.Ordinal);
-        ImmutableArray<Host> hosts = [.. cluster.Hosts.Where(host => places.Contains(host.Name) || targets.Any(target => target.MatchesHost(host.Name)))];
+        ImmutableArray<Host> hosts =
+        [
+            .. cluster.Hosts.Where(host => places.Contains(host.Name) || targets.Any(target => target.MatchesHost(host.Name))),
+        ];
         return hosts.IsEmpty ? cluster.Hosts : hosts;
     }
 }

@@ -13,74 +13,92 @@ internal static class DrillCommand
 
     public static Command Create(SessionContext context)
     {
-        var kind = new Option<string>("--kind") { Description = $"What is done to the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.", DefaultValueFactory = _ => DrillKind.Switchover.Word() };
+        var kind = new Option<string>("--kind")
+        {
+            Description = $"What is done to the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.",
+            DefaultValueFactory = _ => DrillKind.Switchover.Word(),
+        };
         kind.AcceptOnlyFromAmong([.. DrillKinds.All.Select(each => each.Word())]);
         var svg = new Option<string>("--svg") { Description = "Also draw the timeline, to this file." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
         var timeout = OptionReading.WholeNumber(
-            "--timeout", "Seconds that the service, and after that the cluster, may take to come back.", ShortestTimeout, preset: 120);
+            "--timeout",
+            "Seconds that the service, and after that the cluster, may take to come back.",
+            ShortestTimeout,
+            preset: 120
+        );
         var command = new Command(
-            "drill", "Take the lead from the leader while writing through the load balancer, and measure it. Exit 0 passed, 2 acknowledged writes were lost, 1 not done, not measured or not back in time.")
+            "drill",
+            "Take the lead from the leader while writing through the load balancer, and measure it. Exit 0 "
+                + "passed, 2 acknowledged writes were lost, 1 not done, not measured or not back in time."
+        )
         {
-            kind, svg, approve, timeout,
+            kind,
+            svg,
+            approve,
+            timeout,
         }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
-        {
-            var json = parsed.Read(context.Options.Json);
-            var what = DrillKinds.All.First(each => each.Word() == parsed.Read(kind));
-            var picture = parsed.Read(svg);
-            var approved = parsed.Read(approve);
-            var patience = TimeSpan.FromSeconds(parsed.Read(timeout));
-            if (picture is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(picture))))
             {
-                throw new DiagnosticException(Diagnostic.Error($"--svg: there is no directory {Path.GetDirectoryName(Path.GetFullPath(picture))}"));
-            }
+                var json = parsed.Read(context.Options.Json);
+                var what = DrillKinds.All.First(each => each.Word() == parsed.Read(kind));
+                var picture = parsed.Read(svg);
+                var approved = parsed.Read(approve);
+                var patience = TimeSpan.FromSeconds(parsed.Read(timeout));
+                if (picture is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(picture))))
+                {
+                    throw new DiagnosticException(
+                        Diagnostic.Error($"--svg: there is no directory {Path.GetDirectoryName(Path.GetFullPath(picture))}")
+                    );
+                }
 
-            await using var session = context.Open(parsed, terminal);
-            var topology = SwitchoverCommand.Topology(session, "drill");
-            var choice = await SwitchoverCommand.ChooseAsync(session, topology, null, stop).ConfigureAwait(false);
-            if (!json)
-            {
-                DrillView.ShowPlan(terminal, topology, what, choice.Leader);
-            }
+                await using var session = context.Open(parsed, terminal);
+                var topology = SwitchoverCommand.Topology(session, "drill");
+                var choice = await SwitchoverCommand.ChooseAsync(session, topology, null, stop).ConfigureAwait(false);
+                if (!json)
+                {
+                    DrillView.ShowPlan(terminal, topology, what, choice.Leader);
+                }
 
-            if (!approved)
-            {
-                Approval.Ask(terminal, "drill", json, stop);
-            }
+                if (!approved)
+                {
+                    Approval.Ask(terminal, "drill", json, stop);
+                }
 
-            // The proxies too: what is measured is the fault, and not somebody's apply. They were not read yet, so they are connected to here.
-            await session.Fleet.ReadAsync(topology.Proxies, _ => [], stop).ConfigureAwait(false);
-            await using var group = await SwitchoverCommand.LockAsync(session, topology, topology.Proxies, "drill", stop).ConfigureAwait(false);
-            var cluster = SwitchoverCommand.Running(session, topology, group);
-            await SwitchoverCommand.CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
+                // The proxies too, so that another apply does not disturb the measurement. They were not read yet.
+                await session.Fleet.ReadAsync(topology.Proxies, _ => [], stop).ConfigureAwait(false);
+                await using var group = await SwitchoverCommand
+                    .LockAsync(session, topology, topology.Proxies, "drill", stop)
+                    .ConfigureAwait(false);
+                var cluster = SwitchoverCommand.Running(session, topology, group);
+                await SwitchoverCommand.CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
 
-            // Beside JSON, what a person reads goes to standard error.
-            Action<string> say = json ? text => terminal.ErrorLine(text) : text => terminal.Line(text);
-            var run = new DrillRun(topology, cluster, group, session.Fleet.Connections[topology.Proxies[0].Name], say);
-            var report = await run.RunAsync(what, choice, patience, stop).ConfigureAwait(false);
-            if (json)
-            {
-                terminal.Line(DrillView.Document(session.Cluster.Name, report));
-            }
-            else
-            {
-                terminal.Line();
-                DrillView.Show(terminal, report);
-            }
+                // Beside JSON, what a person reads goes to standard error.
+                Action<string> say = json ? text => terminal.ErrorLine(text) : text => terminal.Line(text);
+                var run = new DrillRun(topology, cluster, group, session.Fleet.Connections[topology.Proxies[0].Name], say);
+                var report = await run.RunAsync(what, choice, patience, stop).ConfigureAwait(false);
+                if (json)
+                {
+                    terminal.Line(DrillView.Document(session.Cluster.Name, report));
+                }
+                else
+                {
+                    terminal.Line();
+                    DrillView.Show(terminal, report);
+                }
 
-            if (picture is not null)
-            {
-                Write(picture, DrillPicture.Of(report));
-            }
+                if (picture is not null)
+                {
+                    Write(picture, DrillPicture.Of(report));
+                }
 
-            return report.Outcome switch
-            {
-                DrillOutcome.Passed => ExitCode.Done,
-                DrillOutcome.Lost => ExitCode.Lost,
-                _ => ExitCode.Error,
-            };
-        }));
+                return report.Outcome switch
+                {
+                    DrillOutcome.Passed => ExitCode.Done,
+                    DrillOutcome.Lost => ExitCode.Lost,
+                    _ => ExitCode.Error,
+                };
+            }));
         return command;
     }
 
@@ -94,7 +112,12 @@ internal static class DrillCommand
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new DiagnosticException(Diagnostic.Error($"the picture could not be written to {path}: {exception.Message}", remedy: "the drill itself is over, and its report stands above"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"the picture could not be written to {path}: {exception.Message}",
+                    remedy: "the drill itself is over, and its report stands above"
+                )
+            );
         }
     }
 }

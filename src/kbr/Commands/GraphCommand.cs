@@ -9,20 +9,29 @@ internal static class GraphCommand
 {
     public static Command Create(CommandContext context)
     {
-        var command = new Command("graph", "Show the resources and their order, for Graphviz (dot) or as JSON. Connects to nothing.").With([context.Options.Target, .. context.Options.Cluster]);
+        var command = new Command("graph", "Show the resources and their order, for Graphviz (dot) or as JSON. Connects to nothing.").With([
+            context.Options.Target,
+            .. context.Options.Cluster,
+        ]);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
-        {
-            var cluster = context.Load(parsed, terminal, secretsOptional: true);
-            var graph = ResourceGraph.Build(cluster.Resources, context.Providers);
-            var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
-            var shown = graph.WithRequirements(graph.Order.Where(address => targets.IsEmpty || targets.Any(target => target.Matches(address))));
-            foreach (var line in parsed.Read(context.Options.Json) ? [GraphView.Document(cluster.Name, graph, shown)] : GraphView.Dot(cluster.Name, graph, shown))
             {
-                terminal.Line(line);
-            }
+                var cluster = context.Load(parsed, terminal, secretsOptional: true);
+                var graph = ResourceGraph.Build(cluster.Resources, context.Providers);
+                var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
+                var shown = graph.WithRequirements(
+                    graph.Order.Where(address => targets.IsEmpty || targets.Any(target => target.Matches(address)))
+                );
+                foreach (
+                    var line in parsed.Read(context.Options.Json)
+                        ? [GraphView.Document(cluster.Name, graph, shown)]
+                        : GraphView.Dot(cluster.Name, graph, shown)
+                )
+                {
+                    terminal.Line(line);
+                }
 
-            return Task.FromResult(ExitCode.Done);
-        }));
+                return Task.FromResult(ExitCode.Done);
+            }));
         return command;
     }
 }

@@ -10,38 +10,43 @@ internal static class InitCommand
 {
     public static Command Create(CommandContext context)
     {
-        var credentials = new Option<bool>("--credentials") { Description = "Append missing secrets to the credentials file; existing lines stay byte for byte." };
+        var credentials = new Option<bool>("--credentials")
+        {
+            Description = "Append missing secrets to the credentials file; existing lines stay byte for byte.",
+        };
         var command = new Command("init", "Prepare what a cluster file needs.") { credentials }.With(context.Options.Cluster);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
-        {
-            if (!parsed.Read(credentials))
             {
-                throw new DiagnosticException(Diagnostic.Error("there is nothing to do", remedy: "pass --credentials"));
-            }
-
-            var needed = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Blueprints);
-            var added = CredentialsFile.Initialize(needed);
-            if (parsed.Read(context.Options.Json))
-            {
-                terminal.Line(JsonView.Document("init", json =>
+                if (!parsed.Read(credentials))
                 {
-                    json.WriteString("file", needed.Path);
-                    json.WriteStartArray("added");
-                    foreach (var name in added)
-                    {
-                        json.WriteStringValue(name);
-                    }
+                    throw new DiagnosticException(Diagnostic.Error("there is nothing to do", remedy: "pass --credentials"));
+                }
 
-                    json.WriteEndArray();
-                }));
-            }
-            else
-            {
-                terminal.Line(added.Count == 0 ? $"{needed.Path}: nothing was missing" : $"{needed.Path}: added {string.Join(", ", added)}");
-            }
+                var needed = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Blueprints);
+                var added = CredentialsFile.Initialize(needed);
+                if (parsed.Read(context.Options.Json))
+                {
+                    terminal.Line(JsonView.Document("init", json =>
+                        {
+                            json.WriteString("file", needed.Path);
+                            json.WriteStartArray("added");
+                            foreach (var name in added)
+                            {
+                                json.WriteStringValue(name);
+                            }
 
-            return Task.FromResult(ExitCode.Done);
-        }));
+                            json.WriteEndArray();
+                        }));
+                }
+                else
+                {
+                    terminal.Line(
+                        added.Count == 0 ? $"{needed.Path}: nothing was missing" : $"{needed.Path}: added {string.Join(", ", added)}"
+                    );
+                }
+
+                return Task.FromResult(ExitCode.Done);
+            }));
         return command;
     }
 }

@@ -8,7 +8,8 @@ public static class OptionReading
     /// <summary>Told which option of which command was read; for the test that every option that is offered is read.</summary>
     public static Action<Command, Option>? Observed { get; set; }
 
-    /// <summary>The value of an option of this command. Throws <see cref="InvalidOperationException"/> when the command does not offer it.</summary>
+    /// <summary>The value of an option of this command. Throws <see cref="InvalidOperationException"/> when the command does not offer
+    /// it.</summary>
     public static T? Read<T>(this ParseResult parsed, Option<T> option)
     {
         ArgumentNullException.ThrowIfNull(parsed);
@@ -43,20 +44,29 @@ public static class OptionReading
     /// <param name="description">Its sentence in the help.</param>
     /// <param name="least">The smallest it takes.</param>
     /// <param name="preset">Its value when it is left out.</param>
-    public static Option<int> WholeNumber(string name, string description, int least, int preset) => new(name)
-    {
-        Description = description,
-        DefaultValueFactory = _ => preset,
-        CustomParser = result =>
+    public static Option<int> WholeNumber(string name, string description, int least, int preset) =>
+        new(name)
         {
-            var word = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (int.TryParse(word, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var number) && number >= least)
+            Description = description,
+            DefaultValueFactory = _ => preset,
+            CustomParser = result =>
             {
-                return number;
-            }
+                var word = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+                if (
+                    int.TryParse(
+                        word,
+                        System.Globalization.NumberStyles.None,
+                        System.Globalization.CultureInfo.InvariantCulture,
+                        out var number
+                    )
+                    && number >= least
+                )
+                {
+                    return number;
+                }
 
-            result.AddError($"{name} takes a whole number of at least {least}, not '{word}'");
-            return preset;
-        },
-    };
+                result.AddError($"{name} takes a whole number of at least {least}, not '{word}'");
+                return preset;
+            },
+        };
 }

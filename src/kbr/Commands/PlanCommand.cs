@@ -14,41 +14,52 @@ internal static class PlanCommand
         var detailed = new Option<bool>("--detailed-exitcode") { Description = "Exit 2 when there are changes." };
         var destroy = new Option<bool>("--destroy") { Description = "Plan a destroy." };
         var deleteData = new Option<bool>("--delete-data") { Description = "With --destroy: plan the deletion of data, too." };
-        var forget = new Option<bool>("--forget-unreachable") { Description = "With --destroy: plan to give up what hosts held that cannot be reached." };
+        var forget = new Option<bool>("--forget-unreachable")
+        {
+            Description = "With --destroy: plan to give up what hosts held that cannot be reached.",
+        };
         var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
         var output = new Option<string>("--out") { Description = "Save the plan to this file, for show and apply." };
         var printProbe = new Option<string>("--print-probe") { Description = "Print the script that probes this host, and stop." };
         var command = new Command("plan", "Show what differs on the hosts, and what apply would do. Changes nothing.")
         {
-            detailed, destroy, deleteData, forget, adopt, output, printProbe,
+            detailed,
+            destroy,
+            deleteData,
+            forget,
+            adopt,
+            output,
+            printProbe,
         }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
-        {
-            await using var session = context.Open(parsed, terminal);
-            if (parsed.Read(printProbe) is { } host)
             {
-                return PrintProbe(terminal, session, host);
-            }
+                await using var session = context.Open(parsed, terminal);
+                if (parsed.Read(printProbe) is { } host)
+                {
+                    return PrintProbe(terminal, session, host);
+                }
 
-            var options = new PlanOptions
-            {
-                Destroy = parsed.Read(destroy),
-                DeleteData = parsed.Read(deleteData),
-                ForgetUnreachable = parsed.Read(forget),
-                Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
-                Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
-            };
-            var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
-            var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
-            Show(terminal, session, plan, parsed.Read(context.Options.Json));
-            file?.Save(session, options, plan, terminal);
-            if (parsed.Read(context.Options.Verbose))
-            {
-                session.ShowCost(terminal);
-            }
+                var options = new PlanOptions
+                {
+                    Destroy = parsed.Read(destroy),
+                    DeleteData = parsed.Read(deleteData),
+                    ForgetUnreachable = parsed.Read(forget),
+                    Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
+                    Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
+                };
+                var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
+                var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
+                Show(terminal, session, plan, parsed.Read(context.Options.Json));
+                file?.Save(session, options, plan, terminal);
+                if (parsed.Read(context.Options.Verbose))
+                {
+                    session.ShowCost(terminal);
+                }
 
-            return plan.HasErrors ? ExitCode.Error : parsed.Read(detailed) && plan.HasChanges ? ExitCode.Changes : ExitCode.Done;
-        }));
+                return plan.HasErrors ? ExitCode.Error
+                    : parsed.Read(detailed) && plan.HasChanges ? ExitCode.Changes
+                    : ExitCode.Done;
+            }));
         return command;
     }
 

@@ -13,7 +13,8 @@ internal sealed class PlanFile
     private readonly Cluster _cluster;
     private readonly byte[]? _key;
 
-    /// <summary>Takes the file, which need not be there, and the cluster it is for. Throws <see cref="DiagnosticException"/> when something else is there, so that nothing else is ever replaced.</summary>
+    /// <summary>Takes the file, which need not be there, and the cluster it is for. Throws <see cref="DiagnosticException"/> when something
+    /// else is there, so that nothing else is ever replaced.</summary>
     public PlanFile(string path, Cluster cluster)
     {
         _path = path;
@@ -21,20 +22,29 @@ internal sealed class PlanFile
         _key = cluster.Secrets.Find(Secrets.KeyName) is { } secret ? SavedPlan.KeyOf(secret) : null;
         if (Directory.Exists(path) || (File.Exists(path) && !SavedPlan.IsOne(Content().Span)))
         {
-            throw new DiagnosticException(Diagnostic.Error($"{path} is not a saved plan, or only half of one", remedy: "kbr plan --out FILE makes one; it replaces no other file"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{path} is not a saved plan, or only half of one",
+                    remedy: "kbr plan --out FILE makes one; it replaces no other file"
+                )
+            );
         }
     }
 
     /// <summary>Whether the file's origin can be told here.</summary>
     public bool IsAuthenticated => _key is not null;
 
-    /// <summary>Saves the plan that was made last, readable by its owner only. One with errors is not saved, and no older one is left in its place.</summary>
+    /// <summary>Saves the plan that was made last, readable by its owner only. One with errors is not saved, and no older one is left in
+    /// its place.</summary>
     public void Save(Session session, PlanOptions options, Plan plan, Terminal terminal)
     {
         if (plan.HasErrors)
         {
             File.Delete(_path);
-            terminal.ErrorLine($"The plan has errors and was not saved to {_path}. Mend them, or leave out what they are about with --target.", Terminal.Tone.Removed);
+            terminal.ErrorLine(
+                $"The plan has errors and was not saved to {_path}. Mend them, or leave out what they are about with --target.",
+                Terminal.Tone.Removed
+            );
             return;
         }
 
@@ -45,32 +55,55 @@ internal sealed class PlanFile
         DiagnosticView.Show(sheet, plan.Diagnostics);
         var document = _cluster.Secrets.Mask(JsonView.PlanDocument(_cluster.Name, plan, plan.Diagnostics));
         var saved = new SavedPlan(
-            _cluster.Name, VersionCommand.Version, DateTimeOffset.UtcNow, options, plan.HasChanges, session.BasisOf(plan, _key!), document, [.. shown.ToString().TrimEnd('\n').Split('\n')]);
+            _cluster.Name,
+            VersionCommand.Version,
+            DateTimeOffset.UtcNow,
+            options,
+            plan.HasChanges,
+            session.BasisOf(plan, _key!),
+            document,
+            [.. shown.ToString().TrimEnd('\n').Split('\n')]
+        );
         LocalFile.Replace(_path, stream => stream.Write(saved.Write(_key!)), UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        terminal.ErrorLine($"Saved to {_path}. To do exactly this: {CopyableCommand.Of(_cluster.File, "apply", _path)}", Terminal.Tone.Faint);
+        terminal.ErrorLine(
+            $"Saved to {_path}. To do exactly this: {CopyableCommand.Of(_cluster.File, "apply", _path)}",
+            Terminal.Tone.Faint
+        );
     }
 
     /// <summary>Reads the file to show it. Throws <see cref="DiagnosticException"/> when it cannot be used.</summary>
-    public SavedPlan Read() => File.Exists(_path)
-        ? SavedPlan.Read(Content(), _path, _cluster.Name, _key)
-        : throw new DiagnosticException(Diagnostic.Error($"{_path} does not exist", remedy: "kbr plan --out FILE makes one"));
+    public SavedPlan Read() =>
+        File.Exists(_path)
+            ? SavedPlan.Read(Content(), _path, _cluster.Name, _key)
+            : throw new DiagnosticException(Diagnostic.Error($"{_path} does not exist", remedy: "kbr plan --out FILE makes one"));
 
-    /// <summary>Reads the file to apply it. Throws <see cref="DiagnosticException"/> when it cannot be used, was made by another kbr, or deletes data and that is not confirmed by the cluster's name.</summary>
+    /// <summary>Reads the file to apply it. Throws <see cref="DiagnosticException"/> when it cannot be used, was made by another kbr, or
+    /// deletes data and that is not confirmed by the cluster's name.</summary>
     public SavedPlan Read(string? confirmation)
     {
         var saved = Read();
         if (saved.Version != VersionCommand.Version)
         {
-            throw new DiagnosticException(Diagnostic.Error($"{_path} was made by kbr {saved.Version}, and this is {VersionCommand.Version}: it might do something else", remedy: "plan again with this one"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{_path} was made by kbr {saved.Version}, and this is {VersionCommand.Version}: it might do something else",
+                    remedy: "plan again with this one"
+                )
+            );
         }
 
         return saved.Options.DeleteData && confirmation != _cluster.Name
-            ? throw new DiagnosticException(Diagnostic.Error(
-                $"{_path} deletes data for good, and that was not confirmed", remedy: $"repeat it with --confirm {_cluster.Name} if you mean the cluster '{_cluster.Name}'"))
+            ? throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{_path} deletes data for good, and that was not confirmed",
+                    remedy: $"repeat it with --confirm {_cluster.Name} if you mean the cluster '{_cluster.Name}'"
+                )
+            )
             : saved;
     }
 
-    /// <summary>Makes sure that what a plan is made from now is what the saved one was made from. Throws <see cref="DiagnosticException"/> naming all that is not.</summary>
+    /// <summary>Makes sure that what a plan is made from now is what the saved one was made from. Throws <see cref="DiagnosticException"/>
+    /// naming all that is not.</summary>
     public void Check(SavedPlan saved, Session session, Plan plan)
     {
         // A plan with errors is not all there; it was none when it was saved.
@@ -83,7 +116,8 @@ internal sealed class PlanFile
                 Diagnostic.Error(
                     $"{_path} does not hold any more; nothing was changed",
                     detail: $"it was made at {saved.PlannedAt:yyyy-MM-dd HH:mm:ss} UTC; what is different now:",
-                    remedy: "plan again, look at it, and apply that"),
+                    remedy: "plan again, look at it, and apply that"
+                ),
                 .. changes,
             ]);
         }
@@ -94,7 +128,9 @@ internal sealed class PlanFile
     {
         if (targets is { Length: > 0 } || adopt is { Length: > 0 })
         {
-            throw new DiagnosticException(Diagnostic.Error("a saved plan is applied as it is: --target and --adopt belong to kbr plan --out"));
+            throw new DiagnosticException(
+                Diagnostic.Error("a saved plan is applied as it is: --target and --adopt belong to kbr plan --out")
+            );
         }
     }
 

@@ -28,7 +28,10 @@ internal sealed class RecordsSession(Cluster cluster, ProviderRegistry providers
     public (string Path, long Serial, int Count) Pull(RecordsFound found, IEnumerable<Address>? without = null)
     {
         var dropped = (without ?? []).ToHashSet();
-        ImmutableArray<ResourceRecord> records = [.. found.ByAddress().Where(one => !one.Hosts.IsEmpty || !dropped.Contains(one.Record.Address)).Select(one => one.Record)];
+        ImmutableArray<ResourceRecord> records =
+        [
+            .. found.ByAddress().Where(one => !one.Hosts.IsEmpty || !dropped.Contains(one.Record.Address)).Select(one => one.Record),
+        ];
         var path = StateFile.PathOf(cluster);
         return (path, StateFile.Write(path, cluster.Name, records), records.Length);
     }

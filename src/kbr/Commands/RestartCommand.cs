@@ -20,84 +20,132 @@ internal static class RestartCommand
         var all = new Option<bool>("--all") { Description = "Restart every member, also those that wait for nothing." };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
         var command = new Command(
-            Word, "Restart PostgreSQL on the members that wait for it, one at a time: replicas, a switchover, the former leader. Ends with the checklist. Exit 0 done and healthy, 1 anything else.")
+            Word,
+            "Restart PostgreSQL on the members that wait for it, one at a time: replicas, a switchover, the "
+                + "former leader. Ends with the checklist. Exit 0 done and healthy, 1 anything else."
+        )
         {
-            all, approve,
+            all,
+            approve,
         }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, abort) =>
-        {
-            var json = parsed.Read(context.Options.Json);
-            var everybody = parsed.Read(all);
-            var approved = parsed.Read(approve);
-            await using var session = context.Open(parsed, terminal);
-            var topology = SwitchoverCommand.Topology(session, Word);
-            var config = session.Cluster.Resources.First(resource => resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope);
-            var plan = await PlanAsync(session, topology, config, everybody, stop).ConfigureAwait(false);
-            if (!json)
             {
-                RestartView.ShowPlan(terminal, topology.Scope, plan);
-            }
-
-            var begun = Stopwatch.GetTimestamp();
-            var restarted = ImmutableArray<string>.Empty;
-            if (!plan.Next.IsEmpty)
-            {
-                if (!approved)
+                var json = parsed.Read(context.Options.Json);
+                var everybody = parsed.Read(all);
+                var approved = parsed.Read(approve);
+                await using var session = context.Open(parsed, terminal);
+                var topology = SwitchoverCommand.Topology(session, Word);
+                var config = session.Cluster.Resources.First(resource =>
+                    resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope
+                );
+                var plan = await PlanAsync(session, topology, config, everybody, stop).ConfigureAwait(false);
+                if (!json)
                 {
-                    Approval.Ask(terminal, Word, json, stop);
+                    RestartView.ShowPlan(terminal, topology.Scope, plan);
                 }
 
-                await using var group = await SwitchoverCommand.LockAsync(session, topology, [], Word, stop).ConfigureAwait(false);
-                restarted = await RunAsync(new RollingRestart(config, group, topology.Health.GateTimeout), everybody, name => Tell(terminal, json, name, begun), stop).ConfigureAwait(false);
-            }
+                var begun = Stopwatch.GetTimestamp();
+                var restarted = ImmutableArray<string>.Empty;
+                if (!plan.Next.IsEmpty)
+                {
+                    if (!approved)
+                    {
+                        Approval.Ask(terminal, Word, json, stop);
+                    }
 
-            terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, Stopwatch.GetElapsedTime(begun)) : "");
-            return await StatusCommand.ShowSettledAsync(session, topology, terminal, json, topology.Health.GateTimeout, scope: null, abort).ConfigureAwait(false) == ExitCode.Done
-                ? ExitCode.Done : ExitCode.Error;
-        }));
+                    await using var group = await SwitchoverCommand.LockAsync(session, topology, [], Word, stop).ConfigureAwait(false);
+                    restarted = await RunAsync(
+                            new RollingRestart(config, group, topology.Health.GateTimeout),
+                            everybody,
+                            name => Tell(terminal, json, name, begun),
+                            stop
+                        )
+                        .ConfigureAwait(false);
+                }
+
+                terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, Stopwatch.GetElapsedTime(begun)) : "");
+                return
+                    await StatusCommand
+                        .ShowSettledAsync(session, topology, terminal, json, topology.Health.GateTimeout, scope: null, abort)
+                        .ConfigureAwait(false) == ExitCode.Done
+                    ? ExitCode.Done
+                    : ExitCode.Error;
+            }));
         return command;
     }
 
     // Without a lock. Throws DiagnosticException where nobody may be restarted now.
-    private static async Task<RestartPlan> PlanAsync(Session session, PostgresTopology topology, Resource config, bool all, CancellationToken cancellationToken)
+    private static async Task<RestartPlan> PlanAsync(
+        Session session,
+        PostgresTopology topology,
+        Resource config,
+        bool all,
+        CancellationToken cancellationToken
+    )
     {
-        var answers = await session.Fleet.ReadAsync(topology.Members, _ => RestartPlan.Reads(config), cancellationToken).ConfigureAwait(false);
-        var snapshots = answers.Where(pair => pair.Value.Snapshot is not null).ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal);
+        var answers = await session
+            .Fleet.ReadAsync(topology.Members, _ => RestartPlan.Reads(config), cancellationToken)
+            .ConfigureAwait(false);
+        var snapshots = answers
+            .Where(pair => pair.Value.Snapshot is not null)
+            .ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal);
         var names = topology.Members.Select(member => member.Name).ToList();
         var health = PatroniHealth.Judge(topology.Ports.Rest, snapshots, names, topology.Health.MaxLag);
         if (!health.IsHealthy)
         {
-            throw new DiagnosticException(Diagnostic.Error(
-                $"{topology.Scope} is not healthy: {string.Join("; ", health.Problems)}", remedy: "look at kbr status; members are restarted only while all is well"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{topology.Scope} is not healthy: {string.Join("; ", health.Problems)}",
+                    remedy: "look at kbr status; members are restarted only while all is well"
+                )
+            );
         }
 
         if (health.IsPaused)
         {
-            throw new DiagnosticException(Diagnostic.Error(
-                $"{topology.Scope} is paused: Patroni leaves everything as it is", remedy: "end the pause first: patronictl resume, or PATCH /config with {\"pause\": null}"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{topology.Scope} is paused: Patroni leaves everything as it is",
+                    remedy: "end the pause first: patronictl resume, or PATCH /config with {\"pause\": null}"
+                )
+            );
         }
 
         return RestartPlan.Of(config, health, snapshots, all ? names : []);
     }
 
-    private static async Task<ImmutableArray<string>> RunAsync(RollingRestart rolling, bool all, Action<string> restarted, CancellationToken cancellationToken)
+    private static async Task<ImmutableArray<string>> RunAsync(
+        RollingRestart rolling,
+        bool all,
+        Action<string> restarted,
+        CancellationToken cancellationToken
+    )
     {
         var names = ImmutableArray.CreateBuilder<string>();
         try
         {
-            return await rolling.RunAsync(
-                all,
-                name =>
-                {
-                    names.Add(name);
-                    restarted(name);
-                },
-                cancellationToken).ConfigureAwait(false);
+            return await rolling
+                .RunAsync(
+                    all,
+                    name =>
+                    {
+                        names.Add(name);
+                        restarted(name);
+                    },
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
         }
         catch (ChangeFailedException exception)
         {
-            throw new DiagnosticException(Diagnostic.Error(
-                exception.Message, null, names.Count == 0 ? "nobody was restarted" : $"restarted so far: {string.Join(", ", names)}", "kbr status says how the cluster is; run kbr restart again when it is healthy"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    exception.Message,
+                    null,
+                    names.Count == 0 ? "nobody was restarted" : $"restarted so far: {string.Join(", ", names)}",
+                    "kbr status says how the cluster is; run kbr restart again when it is healthy"
+                )
+            );
         }
     }
 

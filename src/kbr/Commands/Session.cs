@@ -20,7 +20,14 @@ internal sealed class Session : IAsyncDisposable
     private readonly RemoteSteps _steps;
     private PlanInput? _input;
 
-    public Session(Cluster cluster, ProviderRegistry providers, IPreconditionChecks preconditions, IHostConnector connector, RemoteSteps steps, int parallelism)
+    public Session(
+        Cluster cluster,
+        ProviderRegistry providers,
+        IPreconditionChecks preconditions,
+        IHostConnector connector,
+        RemoteSteps steps,
+        int parallelism
+    )
     {
         _preconditions = preconditions;
         _steps = steps;
@@ -55,48 +62,90 @@ internal sealed class Session : IAsyncDisposable
         var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
         // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
         Survey = options.Destroy
-            ? await Fleet.SurveyAppliedAsync(Hosts(options), new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied, cancellationToken).ConfigureAwait(false)
+            ? await Fleet
+                .SurveyAppliedAsync(
+                    Hosts(options),
+                    new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied,
+                    cancellationToken
+                )
+                .ConfigureAwait(false)
             : await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken).ConfigureAwait(false);
         _input = new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options)
         {
             UnevenRecords = Survey.UnevenRecords,
             Unreachable = Survey.Unreachable,
             Moved = Cluster.Moved,
-            Explained = [.. Survey.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error).Select(diagnostic => diagnostic.Host).OfType<string>()],
-            LastKnown = Survey.Unreachable.Select(host => KeyValuePair.Create(host, copy.Held(host))).Where(pair => pair.Value is not null).ToImmutableDictionary()!,
+            Explained =
+            [
+                .. Survey
+                    .Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)
+                    .Select(diagnostic => diagnostic.Host)
+                    .OfType<string>(),
+            ],
+            LastKnown = Survey
+                .Unreachable.Select(host => KeyValuePair.Create(host, copy.Held(host)))
+                .Where(pair => pair.Value is not null)
+                .ToImmutableDictionary()!,
         };
         var plan = Planner.Plan(_input);
-        return plan with { Diagnostics = [.. Cluster.Warnings, .. copy.Diagnostics, .. Left(copy, options), .. Survey.Diagnostics, .. plan.Diagnostics] };
+        return plan with
+        {
+            Diagnostics = [.. Cluster.Warnings, .. copy.Diagnostics, .. Left(copy, options), .. Survey.Diagnostics, .. plan.Diagnostics],
+        };
     }
 
     /// <summary>What the plan that was made last was made from, as fingerprints for a saved plan.</summary>
-    public PlanBasis BasisOf(Plan plan, byte[] key) => PlanBasis.Of(
-        _input!, plan, Providers, key, Cluster.Sources, Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Ssh}")));
+    public PlanBasis BasisOf(Plan plan, byte[] key) =>
+        PlanBasis.Of(
+            _input!,
+            plan,
+            Providers,
+            key,
+            Cluster.Sources,
+            Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Ssh}"))
+        );
 
     public Applier Applier() => new(Cluster, Providers, Fleet, TimeProvider.System, Parallelism, perHost: 4);
 
-    /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it has, unless that was to be forgotten.</summary>
+    /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it
+    /// has, unless that was to be forgotten.</summary>
     public async Task SaveStateAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         await PlanAsync(options, cancellationToken).ConfigureAwait(false);
         var path = StateFile.PathOf(Cluster);
-        var kept = StateFile.Read(path, Cluster.Name, Providers).Unread(Cluster, Providers, Survey!.RecordsRead).Where(record =>
-            !Survey.Records.ContainsKey(record.Address)
-            && !(options.ForgetUnreachable && Survey.Unreachable.Contains(record.Address.Host) && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(record.Address)))));
+        var kept = StateFile
+            .Read(path, Cluster.Name, Providers)
+            .Unread(Cluster, Providers, Survey!.RecordsRead)
+            .Where(record =>
+                !Survey.Records.ContainsKey(record.Address)
+                && !(
+                    options.ForgetUnreachable
+                    && Survey.Unreachable.Contains(record.Address.Host)
+                    && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(record.Address)))
+                )
+            );
         StateFile.Write(path, Cluster.Name, [.. Survey.Records.Values, .. kept]);
     }
 
     // What lies on hosts that the cluster file has no more: nobody looks there.
-    private IEnumerable<Diagnostic> Left(StateCopy copy, PlanOptions options) => copy.Records
-        .Where(record => Providers.Find(record.Address.Type) is IHostResourceProvider && Cluster.Hosts.All(host => host.Name != record.Address.Host))
-        .GroupBy(record => record.Address.Host)
-        .Where(left => options.Targets.IsEmpty)
-        .OrderBy(left => left.Key, StringComparer.Ordinal)
-        .Select(left => Diagnostic.Warning(
-            $"{left.Key} is no host of {Cluster.File} any more, and {left.Count()} {(left.Count() == 1 ? "thing was" : "things were")} left there when it was last read",
-            detail: copy.Held(left.Key),
-            remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to take them down; if the host is gone for good: kbr state rm '*@{left.Key}'",
-            host: left.Key));
+    private IEnumerable<Diagnostic> Left(StateCopy copy, PlanOptions options) =>
+        copy
+            .Records.Where(record =>
+                Providers.Find(record.Address.Type) is IHostResourceProvider && Cluster.Hosts.All(host => host.Name != record.Address.Host)
+            )
+            .GroupBy(record => record.Address.Host)
+            .Where(left => options.Targets.IsEmpty)
+            .OrderBy(left => left.Key, StringComparer.Ordinal)
+            .Select(left =>
+                Diagnostic.Warning(
+                    $"{left.Key} is no host of {Cluster.File} any more, and {left.Count()} "
+                        + $"{(left.Count() == 1 ? "thing was" : "things were")} left there when it was last read",
+                    detail: copy.Held(left.Key),
+                    remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to take them down; if the host is gone for "
+                        + $"good: kbr state rm '*@{left.Key}'",
+                    host: left.Key
+                )
+            );
 
     public void ShowCost(Terminal terminal)
     {
@@ -122,7 +171,9 @@ internal sealed class Session : IAsyncDisposable
         // A member of a group is not disrupted without a look at the others.
         var matched = Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address)));
         var needed = (options.Destroy ? Graph.WithDependents(matched) : Graph.WithRequirements(matched))
-            .SelectMany(address => Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : []))
+            .SelectMany(address =>
+                Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : [])
+            )
             .ToHashSet(StringComparer.Ordinal);
         return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => target.MatchesHost(host.Name)));
     }

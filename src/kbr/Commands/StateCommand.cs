@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
-/// <summary><c>kbr state list</c>, <c>show</c> and <c>pull</c>: the records as they are on the hosts. They change nothing there, and need no secrets.</summary>
+/// <summary><c>kbr state list</c>, <c>show</c> and <c>pull</c>: the records as they are on the hosts. They change nothing there, and need
+/// no secrets.</summary>
 internal static class StateCommand
 {
     public static Command Create(ReadOnlyContext context, SessionContext session)
@@ -26,8 +27,14 @@ internal static class StateCommand
     private static Command List(ReadOnlyContext context)
     {
         var patterns = new Argument<string[]>("ADDRESS") { Description = "Only these (globs).", Arity = ArgumentArity.ZeroOrMore };
-        var command = new Command("list", "List what is recorded, from all hosts. Changes nothing.") { patterns }.With(context.Options.Hosts);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => ShowAsync(context, parsed, terminal, CommonOptions.Patterns(parsed.Read(patterns)), whole: false, stop)));
+        var command = new Command("list", "List what is recorded, from all hosts. Changes nothing.") { patterns }.With(
+            context.Options.Hosts
+        );
+        command.SetAction(parsed =>
+            context.RunAsync(parsed, (terminal, stop, _) =>
+                ShowAsync(context, parsed, terminal, CommonOptions.Patterns(parsed.Read(patterns)), whole: false, stop)
+            )
+        );
         return command;
     }
 
@@ -35,40 +42,55 @@ internal static class StateCommand
     {
         var pattern = new Argument<string>("ADDRESS") { Description = "The resource; a glob shows several." };
         var command = new Command("show", "Show a record. Secrets are in none. Changes nothing.") { pattern }.With(context.Options.Hosts);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => ShowAsync(context, parsed, terminal, [new AddressPattern(parsed.Read(pattern)!)], whole: true, stop)));
+        command.SetAction(parsed =>
+            context.RunAsync(parsed, (terminal, stop, _) =>
+                ShowAsync(context, parsed, terminal, [new AddressPattern(parsed.Read(pattern)!)], whole: true, stop)
+            )
+        );
         return command;
     }
 
     private static Command Pull(ReadOnlyContext context)
     {
-        var command = new Command("pull", "Bring the operator's copy of the records (state/CLUSTER.json) up to date from the hosts. Changes nothing there.").With(context.Options.Hosts);
+        var command = new Command(
+            "pull",
+            "Bring the operator's copy of the records (state/CLUSTER.json) up to date from the hosts. Changes nothing there."
+        ).With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
-        {
-            var cluster = context.Load(parsed, terminal, secretsOptional: true);
-            await using var session = context.OpenRecords(parsed, cluster);
-            var found = await session.ReadAsync(stop).ConfigureAwait(false);
-            var (path, serial, count) = session.Pull(found);
-            if (parsed.Read(context.Options.Json))
             {
-                terminal.Line(StateView.PullDocument(cluster.Name, path, serial, count, found.Diagnostics));
-            }
-            else
-            {
-                terminal.Line($"{path}: {count} records, serial {serial}");
-                DiagnosticView.Show(terminal, found.Diagnostics);
-            }
+                var cluster = context.Load(parsed, terminal, secretsOptional: true);
+                await using var session = context.OpenRecords(parsed, cluster);
+                var found = await session.ReadAsync(stop).ConfigureAwait(false);
+                var (path, serial, count) = session.Pull(found);
+                if (parsed.Read(context.Options.Json))
+                {
+                    terminal.Line(StateView.PullDocument(cluster.Name, path, serial, count, found.Diagnostics));
+                }
+                else
+                {
+                    terminal.Line($"{path}: {count} records, serial {serial}");
+                    DiagnosticView.Show(terminal, found.Diagnostics);
+                }
 
-            return found.Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error) ? ExitCode.Error : ExitCode.Done;
-        }));
+                return found.Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error) ? ExitCode.Error : ExitCode.Done;
+            }));
         return command;
     }
 
-    private static async Task<int> ShowAsync(ReadOnlyContext context, ParseResult parsed, Terminal terminal, IReadOnlyCollection<AddressPattern> patterns, bool whole, CancellationToken stop)
+    private static async Task<int> ShowAsync(
+        ReadOnlyContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        IReadOnlyCollection<AddressPattern> patterns,
+        bool whole,
+        CancellationToken stop
+    )
     {
         var cluster = context.Load(parsed, terminal, secretsOptional: true);
         await using var session = context.OpenRecords(parsed, cluster);
         var found = await session.ReadAsync(stop).ConfigureAwait(false);
-        var shown = patterns.Count == 0 ? found : found with { Copies = [.. patterns.SelectMany(pattern => found.Matching(pattern)).Distinct()] };
+        var shown =
+            patterns.Count == 0 ? found : found with { Copies = [.. patterns.SelectMany(pattern => found.Matching(pattern)).Distinct()] };
         if (parsed.Read(context.Options.Json))
         {
             terminal.Line(StateView.Document(cluster.Name, shown));

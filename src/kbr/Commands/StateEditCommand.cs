@@ -14,54 +14,122 @@ internal static class StateEditCommand
 {
     public static Command CreateRemove(SessionContext context)
     {
-        var patterns = new Argument<string[]>("ADDRESS") { Description = "The resources (globs) whose records go.", Arity = ArgumentArity.OneOrMore };
+        var patterns = new Argument<string[]>("ADDRESS")
+        {
+            Description = "The resources (globs) whose records go.",
+            Arity = ArgumentArity.OneOrMore,
+        };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
         var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.")
         {
-            patterns, approve,
+            patterns,
+            approve,
         }.With(context.Options.Hosts);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
-            context, parsed, terminal, "state rm", parsed.Read(approve),
-            (_, found) => [.. CommonOptions.Patterns(parsed.Read(patterns)).SelectMany(pattern => found.Matching(pattern)).GroupBy(copy => copy.Record.Address).Select(copies => RecordEdit.Of([.. copies], null))], stop)));
+        command.SetAction(parsed =>
+            context.RunAsync(parsed, (terminal, stop, _) =>
+                EditAsync(
+                    context,
+                    parsed,
+                    terminal,
+                    "state rm",
+                    parsed.Read(approve),
+                    (_, found) =>
+                        [
+                            .. CommonOptions
+                                .Patterns(parsed.Read(patterns))
+                                .SelectMany(pattern => found.Matching(pattern))
+                                .GroupBy(copy => copy.Record.Address)
+                                .Select(copies => RecordEdit.Of([.. copies], null)),
+                        ],
+                    stop
+                )
+            )
+        );
         return command;
     }
 
     public static Command CreateMove(SessionContext context)
     {
-        var from = new Argument<string>("FROM") { Description = "The address that is recorded; '*@OLD' for all records of a host that got another name." };
-        var to = new Argument<string>("TO") { Description = "The address that it is to have: the same type, on the same host; '*@NEW' for a host's new name." };
+        var from = new Argument<string>("FROM")
+        {
+            Description = "The address that is recorded; '*@OLD' for all records of a host that got another name.",
+        };
+        var to = new Argument<string>("TO")
+        {
+            Description = "The address that it is to have: the same type, on the same host; '*@NEW' for a host's new name.",
+        };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve }.With(context.Options.Hosts);
-        command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, _) => EditAsync(
-            context, parsed, terminal, "state mv", parsed.Read(approve), (session, found) => Moves(session, found, parsed.Read(from)!, parsed.Read(to)!), stop)));
+        var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve }.With(
+            context.Options.Hosts
+        );
+        command.SetAction(parsed =>
+            context.RunAsync(parsed, (terminal, stop, _) =>
+                EditAsync(
+                    context,
+                    parsed,
+                    terminal,
+                    "state mv",
+                    parsed.Read(approve),
+                    (session, found) => Moves(session, found, parsed.Read(from)!, parsed.Read(to)!),
+                    stop
+                )
+            )
+        );
         return command;
     }
 
-    private static Address AddressOf(string text) => Address.TryParse(text, out var address) && address.CanBeDeclared
-        ? address
-        : throw new DiagnosticException(Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host, without '/'"));
+    private static Address AddressOf(string text) =>
+        Address.TryParse(text, out var address) && address.CanBeDeclared
+            ? address
+            : throw new DiagnosticException(
+                Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host, without '/'")
+            );
 
-    private static ImmutableArray<RecordEdit> Moves(Session session, RecordsFound found, string from, string to) => HostOf(from) is { } && HostOf(to) is { } host
-        ? [.. found.Matching(new AddressPattern(from)).Select(copy => copy.Record.Address).Distinct().Order().Select(address => Move(session, found, address, address with { Host = host }))]
-        : [Move(session, found, AddressOf(from), AddressOf(to))];
+    private static ImmutableArray<RecordEdit> Moves(Session session, RecordsFound found, string from, string to) =>
+        HostOf(from) is { } && HostOf(to) is { } host
+            ?
+            [
+                .. found
+                    .Matching(new AddressPattern(from))
+                    .Select(copy => copy.Record.Address)
+                    .Distinct()
+                    .Order()
+                    .Select(address => Move(session, found, address, address with { Host = host })),
+            ]
+            : [Move(session, found, AddressOf(from), AddressOf(to))];
 
     // Of '*@HOST', which stands for all that is on it.
-    private static string? HostOf(string text) => text.StartsWith("*@", StringComparison.Ordinal) && Address.IsPlace(text[2..]) ? text[2..] : null;
+    private static string? HostOf(string text) =>
+        text.StartsWith("*@", StringComparison.Ordinal) && Address.IsPlace(text[2..]) ? text[2..] : null;
 
     private static RecordEdit Move(Session session, RecordsFound found, Address from, Address to)
     {
-        // A host that got another name has its records already, and nobody else does. Those of a host that is there are its own, also in a copy of its disk.
-        ImmutableArray<string> places = [.. found.Copies.Where(copy => copy.Record.Address == from).Select(copy => copy.Place).OfType<string>()];
-        var isRenamed = places is [var only] && only == to.Host && session.Providers.Find(from.Type) is IHostResourceProvider && session.Cluster.Hosts.All(host => host.Name != from.Host);
+        // A host that got another name has its records already, and nobody else does. Those of a host that is there are its own, also in a
+        // copy of its disk.
+        ImmutableArray<string> places =
+        [
+            .. found.Copies.Where(copy => copy.Record.Address == from).Select(copy => copy.Place).OfType<string>(),
+        ];
+        var isRenamed =
+            places is [var only]
+            && only == to.Host
+            && session.Providers.Find(from.Type) is IHostResourceProvider
+            && session.Cluster.Hosts.All(host => host.Name != from.Host);
         if (from.Type != to.Type || (from.Host != to.Host && !isRenamed) || from == to)
         {
-            throw new DiagnosticException(Diagnostic.Error(
-                $"{from} cannot become {to}", remedy: "type and host stay: a record lies on the host it speaks of, and something on another host is another thing"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{from} cannot become {to}",
+                    remedy: "type and host stay: a record lies on the host it speaks of, and something on another host is another thing"
+                )
+            );
         }
 
         if (found.Copies.Any(copy => copy.Record.Address == to))
         {
-            throw new DiagnosticException(Diagnostic.Error($"there is a record of {to} already", remedy: $"kbr state show '{to}' shows it"));
+            throw new DiagnosticException(
+                Diagnostic.Error($"there is a record of {to} already", remedy: $"kbr state show '{to}' shows it")
+            );
         }
 
         var edit = RecordEdit.Of(found.Matching(new AddressPattern(from.ToString())), null);
@@ -71,7 +139,14 @@ internal static class StateEditCommand
     }
 
     private static async Task<int> EditAsync(
-        SessionContext context, ParseResult parsed, Terminal terminal, string word, bool approved, Func<Session, RecordsFound, ImmutableArray<RecordEdit>> choose, CancellationToken stop)
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        string word,
+        bool approved,
+        Func<Session, RecordsFound, ImmutableArray<RecordEdit>> choose,
+        CancellationToken stop
+    )
     {
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
@@ -87,8 +162,24 @@ internal static class StateEditCommand
             Approval.Ask(terminal, word, json, stop);
         }
 
-        var holder = new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow);
-        await RecordEditor.RunAsync(session.Cluster.Name, session.Fleet, edits, async () => Choose(await records.ReadAsync(stop).ConfigureAwait(false)), holder, stop).ConfigureAwait(false);
+        var holder = new LockHolder(
+            Environment.UserName,
+            Environment.MachineName,
+            Environment.ProcessId,
+            Environment.CurrentDirectory,
+            word,
+            DateTimeOffset.UtcNow
+        );
+        await RecordEditor
+            .RunAsync(
+                session.Cluster.Name,
+                session.Fleet,
+                edits,
+                async () => Choose(await records.ReadAsync(stop).ConfigureAwait(false)),
+                holder,
+                stop
+            )
+            .ConfigureAwait(false);
         records.Pull(await records.ReadAsync(stop).ConfigureAwait(false), without: edits.Select(edit => edit.Record.Address));
         if (json)
         {
@@ -96,19 +187,33 @@ internal static class StateEditCommand
         }
         else
         {
-            terminal.Line($"{edits.Length} {(edits.Length == 1 ? "record" : "records")} changed; on the hosts nothing else was", Terminal.Tone.Bold);
+            terminal.Line(
+                $"{edits.Length} {(edits.Length == 1 ? "record" : "records")} changed; on the hosts nothing else was",
+                Terminal.Tone.Bold
+            );
         }
 
         return ExitCode.Done;
 
-        // A record that only the operator's copy has can be changed there where its host is no host of the cluster any more, and not where it will come back.
+        // A record that only the operator's copy has can be changed there where its host is no host of the cluster any more, and not where
+        // it will come back.
         ImmutableArray<RecordEdit> Choose(RecordsFound found)
         {
             var chosen = choose(session, found);
-            return chosen.FirstOrDefault(edit => edit.Hosts.IsEmpty && (edit.Becomes is not null || session.Cluster.Hosts.Any(host => host.Name == edit.Record.Address.Host))) is { } lost
+            return
+                chosen.FirstOrDefault(edit =>
+                    edit.Hosts.IsEmpty
+                    && (edit.Becomes is not null || session.Cluster.Hosts.Any(host => host.Name == edit.Record.Address.Host))
+                )
+                    is { } lost
                 ? throw new DiagnosticException([
-                    Diagnostic.Error($"the record of {lost.Record.Address} is on a host that cannot be read; nothing was changed", host: lost.Record.Address.Host, address: lost.Record.Address.ToString()),
-                    .. found.Diagnostics])
+                    Diagnostic.Error(
+                        $"the record of {lost.Record.Address} is on a host that cannot be read; nothing was changed",
+                        host: lost.Record.Address.Host,
+                        address: lost.Record.Address.ToString()
+                    ),
+                    .. found.Diagnostics,
+                ])
                 : chosen;
         }
     }

@@ -16,85 +16,148 @@ internal static class SwitchoverCommand
 {
     public static Command Create(SessionContext context)
     {
-        var to = new Option<string>("--to") { Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out." };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("switchover", "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again.")
+        var to = new Option<string>("--to")
         {
-            to, approve,
+            Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out.",
+        };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var command = new Command(
+            "switchover",
+            "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again."
+        )
+        {
+            to,
+            approve,
         }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
-        {
-            var json = parsed.Read(context.Options.Json);
-            var candidate = parsed.Read(to);
-            var approved = parsed.Read(approve);
-            await using var session = context.Open(parsed, terminal);
-            var topology = Topology(session, "switchover");
-            var choice = await ChooseAsync(session, topology, candidate, stop).ConfigureAwait(false);
-            if (!json)
             {
-                terminal.Line($"{topology.Scope}: {choice.Leader} → {choice.Candidate}", Terminal.Tone.Changed);
-                terminal.Line("Writes stop for about 3 s, and sessions on the leader end; applications have to connect again.");
-            }
+                var json = parsed.Read(context.Options.Json);
+                var candidate = parsed.Read(to);
+                var approved = parsed.Read(approve);
+                await using var session = context.Open(parsed, terminal);
+                var topology = Topology(session, "switchover");
+                var choice = await ChooseAsync(session, topology, candidate, stop).ConfigureAwait(false);
+                if (!json)
+                {
+                    terminal.Line($"{topology.Scope}: {choice.Leader} → {choice.Candidate}", Terminal.Tone.Changed);
+                    terminal.Line("Writes stop for about 3 s, and sessions on the leader end; applications have to connect again.");
+                }
 
-            if (!approved)
-            {
-                Approval.Ask(terminal, "switchover", json, stop);
-            }
+                if (!approved)
+                {
+                    Approval.Ask(terminal, "switchover", json, stop);
+                }
 
-            await using var group = await LockAsync(session, topology, [], "switchover", stop).ConfigureAwait(false);
-            var cluster = Running(session, topology, group);
-            await CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
-            var begun = Stopwatch.GetTimestamp();
-            await HandOverAsync(cluster, choice, stop).ConfigureAwait(false);
-            var handedOver = Stopwatch.GetElapsedTime(begun);
-            var health = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
-            if (!health.IsHealthy || health.Leader != choice.Candidate)
-            {
-                throw new DiagnosticException(Diagnostic.Error(
-                    health.IsHealthy ? $"{health.Leader} leads, and not {choice.Candidate}"
-                        : $"{choice.Candidate} took over, and {topology.Scope} is not healthy after {topology.Health.GateTimeout.TotalSeconds:0} s: {string.Join("; ", health.Problems)}",
-                    remedy: "kbr status says how the cluster is"));
-            }
+                await using var group = await LockAsync(session, topology, [], "switchover", stop).ConfigureAwait(false);
+                var cluster = Running(session, topology, group);
+                await CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
+                var begun = Stopwatch.GetTimestamp();
+                await HandOverAsync(cluster, choice, stop).ConfigureAwait(false);
+                var handedOver = Stopwatch.GetElapsedTime(begun);
+                var health = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
+                if (!health.IsHealthy || health.Leader != choice.Candidate)
+                {
+                    throw new DiagnosticException(
+                        Diagnostic.Error(
+                            health.IsHealthy
+                                ? $"{health.Leader} leads, and not {choice.Candidate}"
+                                : $"{choice.Candidate} took over, and {topology.Scope} is not healthy after "
+                                    + $"{topology.Health.GateTimeout.TotalSeconds:0} s: {string.Join("; ", health.Problems)}",
+                            remedy: "kbr status says how the cluster is"
+                        )
+                    );
+                }
 
-            SwitchoverView.Show(terminal, json, topology.Scope, choice, handedOver, Stopwatch.GetElapsedTime(begun));
-            return ExitCode.Done;
-        }));
+                SwitchoverView.Show(terminal, json, topology.Scope, choice, handedOver, Stopwatch.GetElapsedTime(begun));
+                return ExitCode.Done;
+            }));
         return command;
     }
 
     /// <summary>The PostgreSQL cluster of the file. Throws <see cref="DiagnosticException"/> when it has none.</summary>
-    public static PostgresTopology Topology(Session session, string word) => session.Cluster.Model<PostgresTopology>()
+    public static PostgresTopology Topology(Session session, string word) =>
+        session.Cluster.Model<PostgresTopology>()
         ?? throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, and only that has a {word}"));
 
-    /// <summary>Looks at the members without a lock and chooses. Throws <see cref="DiagnosticException"/> with the reason when nobody can take over.</summary>
-    public static async Task<SwitchoverChoice> ChooseAsync(Session session, PostgresTopology topology, string? to, CancellationToken cancellationToken)
+    /// <summary>Looks at the members without a lock and chooses. Throws <see cref="DiagnosticException"/> with the reason when nobody can
+    /// take over.</summary>
+    public static async Task<SwitchoverChoice> ChooseAsync(
+        Session session,
+        PostgresTopology topology,
+        string? to,
+        CancellationToken cancellationToken
+    )
     {
-        var answers = await session.Fleet.ReadAsync(topology.Members, _ => PatroniHealth.Reads(topology.Ports.Rest), cancellationToken).ConfigureAwait(false);
+        var answers = await session
+            .Fleet.ReadAsync(topology.Members, _ => PatroniHealth.Reads(topology.Ports.Rest), cancellationToken)
+            .ConfigureAwait(false);
         var health = PatroniHealth.Judge(
             topology.Ports.Rest,
-            answers.Where(pair => pair.Value.Snapshot is not null).ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal),
+            answers
+                .Where(pair => pair.Value.Snapshot is not null)
+                .ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal),
             topology.Members.Select(member => member.Name),
-            topology.Health.MaxLag);
+            topology.Health.MaxLag
+        );
         return SwitchoverChoice.Of(topology.Scope, health, to, topology.PreferredLeader, topology.Health.MaxLag);
     }
 
     /// <summary>Takes the locks of all members, and of others that must not change meanwhile.</summary>
-    public static Task<LockedGroup> LockAsync(Session session, PostgresTopology topology, IEnumerable<Host> others, string word, CancellationToken cancellationToken) => LockedGroup.TakeAsync(
-        session.Fleet, topology.Members, others,
-        new LockHolder(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, DateTimeOffset.UtcNow), cancellationToken);
+    public static Task<LockedGroup> LockAsync(
+        Session session,
+        PostgresTopology topology,
+        IEnumerable<Host> others,
+        string word,
+        CancellationToken cancellationToken
+    ) =>
+        LockedGroup.TakeAsync(
+            session.Fleet,
+            topology.Members,
+            others,
+            new LockHolder(
+                Environment.UserName,
+                Environment.MachineName,
+                Environment.ProcessId,
+                Environment.CurrentDirectory,
+                word,
+                DateTimeOffset.UtcNow
+            ),
+            cancellationToken
+        );
 
     /// <summary>The cluster behind its locks.</summary>
     public static RunningCluster Running(Session session, PostgresTopology topology, LockedGroup group) =>
-        new(session.Cluster.Resources.First(resource => resource.Address.Type == "patroni_cluster" && resource.Address.Host == topology.Scope), group);
+        new(
+            session.Cluster.Resources.First(resource =>
+                resource.Address.Type == "patroni_cluster" && resource.Address.Host == topology.Scope
+            ),
+            group
+        );
 
     /// <summary>Makes sure, now that the locks are held and RAFT can be asked, that what was chosen still holds.</summary>
-    public static async Task CheckAgainAsync(PostgresTopology topology, RunningCluster cluster, SwitchoverChoice choice, CancellationToken cancellationToken)
+    public static async Task CheckAgainAsync(
+        PostgresTopology topology,
+        RunningCluster cluster,
+        SwitchoverChoice choice,
+        CancellationToken cancellationToken
+    )
     {
         var health = await cluster.LookAsync(cancellationToken).ConfigureAwait(false);
-        var again = SwitchoverChoice.Of(topology.Scope, health, health.Leader == choice.Candidate ? null : choice.Candidate, null, topology.Health.MaxLag);
+        var again = SwitchoverChoice.Of(
+            topology.Scope,
+            health,
+            health.Leader == choice.Candidate ? null : choice.Candidate,
+            null,
+            topology.Health.MaxLag
+        );
         if (again != choice)
         {
-            throw new DiagnosticException(Diagnostic.Error($"{again.Leader} leads {topology.Scope} now, and no longer {choice.Leader}; nothing was done", remedy: "run it again"));
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{again.Leader} leads {topology.Scope} now, and no longer {choice.Leader}; nothing was done",
+                    remedy: "run it again"
+                )
+            );
         }
     }
 

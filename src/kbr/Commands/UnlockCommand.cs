@@ -11,65 +11,87 @@ internal static class UnlockCommand
 {
     public static Command Create(SessionContext context)
     {
-        var end = new Option<string[]>("--end") { Description = "End the shell that holds the lock of this host. What it has begun there finishes by itself; kbr's run fails." };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("unlock", "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself when its holder ends, also when it was killed.")
+        var end = new Option<string[]>("--end")
         {
-            end, approve,
+            Description = "End the shell that holds the lock of this host. What it has begun there finishes by itself; kbr's run fails.",
+        };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var command = new Command(
+            "unlock",
+            "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself "
+                + "when its holder ends, also when it was killed."
+        )
+        {
+            end,
+            approve,
         }.With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
-        {
-            var json = parsed.Read(context.Options.Json);
-            var approved = parsed.Read(approve);
-            var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
-            var cluster = context.Load(parsed, terminal, secretsOptional: true);
-            await using var fleet = context.OpenFleet(parsed, cluster);
-            var ended = parsed.Read(end) ?? [];
-            if (ended.FirstOrDefault(name => cluster.Hosts.All(host => host.Name != name)) is { } unknown)
             {
-                throw new DiagnosticException(Diagnostic.Error($"{cluster.File} has no host '{unknown}'"));
-            }
+                var json = parsed.Read(context.Options.Json);
+                var approved = parsed.Read(approve);
+                var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
+                var cluster = context.Load(parsed, terminal, secretsOptional: true);
+                await using var fleet = context.OpenFleet(parsed, cluster);
+                var ended = parsed.Read(end) ?? [];
+                if (ended.FirstOrDefault(name => cluster.Hosts.All(host => host.Name != name)) is { } unknown)
+                {
+                    throw new DiagnosticException(Diagnostic.Error($"{cluster.File} has no host '{unknown}'"));
+                }
 
-            ImmutableArray<Host> hosts = [.. cluster.Hosts.Where(host => ended.Length > 0 ? ended.Contains(host.Name) : targets.IsEmpty || targets.Any(target => target.MatchesHost(host.Name)))];
-            var locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
-            if (locks.Any(one => one.State?.ProcessIds.Count > 0) && ended.Length > 0)
-            {
-                if (!json)
+                ImmutableArray<Host> hosts =
+                [
+                    .. cluster.Hosts.Where(host =>
+                        ended.Length > 0
+                            ? ended.Contains(host.Name)
+                            : targets.IsEmpty || targets.Any(target => target.MatchesHost(host.Name))
+                    ),
+                ];
+                var locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
+                if (locks.Any(one => one.State?.ProcessIds.Count > 0) && ended.Length > 0)
+                {
+                    if (!json)
+                    {
+                        UnlockView.Show(terminal, locks);
+                    }
+
+                    if (!approved)
+                    {
+                        Approval.Ask(terminal, "unlock --end", json, stop);
+                    }
+
+                    foreach (var (one, process) in locks.SelectMany(one => (one.State?.ProcessIds ?? []).Select(process => (one, process))))
+                    {
+                        await fleet.Connections[one.Host].EndLockHolderAsync(process, stop).ConfigureAwait(false);
+                    }
+
+                    locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
+                }
+
+                if (json)
+                {
+                    terminal.Line(UnlockView.Document(cluster.Name, locks));
+                }
+                else
                 {
                     UnlockView.Show(terminal, locks);
                 }
 
-                if (!approved)
-                {
-                    Approval.Ask(terminal, "unlock --end", json, stop);
-                }
-
-                foreach (var (one, process) in locks.SelectMany(one => (one.State?.ProcessIds ?? []).Select(process => (one, process))))
-                {
-                    await fleet.Connections[one.Host].EndLockHolderAsync(process, stop).ConfigureAwait(false);
-                }
-
-                locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
-            }
-
-            if (json)
-            {
-                terminal.Line(UnlockView.Document(cluster.Name, locks));
-            }
-            else
-            {
-                UnlockView.Show(terminal, locks);
-            }
-
-            return locks.Any(one => one.State is null || (ended.Length > 0 && one.State.ProcessIds.Count > 0)) ? ExitCode.Error : ExitCode.Done;
-        }));
+                return locks.Any(one => one.State is null || (ended.Length > 0 && one.State.ProcessIds.Count > 0))
+                    ? ExitCode.Error
+                    : ExitCode.Done;
+            }));
         return command;
     }
 
     private static async Task<ImmutableArray<HostLock>> ReadAsync(Fleet fleet, IEnumerable<Host> hosts, CancellationToken cancellationToken)
     {
         var answers = await fleet.ReadAsync(hosts, _ => [new LockRead()], cancellationToken).ConfigureAwait(false);
-        return [.. answers.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => new HostLock(pair.Key, pair.Value.Snapshot?.Get(new LockRead()), pair.Value.Error))];
+        return
+        [
+            .. answers
+                .OrderBy(pair => pair.Key, StringComparer.Ordinal)
+                .Select(pair => new HostLock(pair.Key, pair.Value.Snapshot?.Get(new LockRead()), pair.Value.Error)),
+        ];
     }
 }
 

@@ -12,31 +12,33 @@ internal static class ValidateCommand
     {
         var command = new Command("validate", "Check the cluster file. Connects to nothing.").With(context.Options.Cluster);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
-        {
-            var cluster = context.Load(parsed, terminal);
-            ResourceGraph.Build(cluster.Resources, context.Providers);
-            if (parsed.Read(context.Options.Json))
             {
-                terminal.Line(JsonView.DiagnosticsDocument(cluster.Warnings));
-            }
-            else
-            {
-                DiagnosticView.Show(terminal, cluster.Warnings);
-                terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
-                if (cluster.Model<PostgresTopology>() is { Times: var times } topology)
+                var cluster = context.Load(parsed, terminal);
+                ResourceGraph.Build(cluster.Resources, context.Providers);
+                if (parsed.Read(context.Options.Json))
                 {
-                    foreach (var open in OpenAccess.Of(topology))
-                    {
-                        terminal.Line(open);
-                    }
-
-                    terminal.Line(
-                        $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s (dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})");
+                    terminal.Line(JsonView.DiagnosticsDocument(cluster.Warnings));
                 }
-            }
+                else
+                {
+                    DiagnosticView.Show(terminal, cluster.Warnings);
+                    terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
+                    if (cluster.Model<PostgresTopology>() is { Times: var times } topology)
+                    {
+                        foreach (var open in OpenAccess.Of(topology))
+                        {
+                            terminal.Line(open);
+                        }
 
-            return Task.FromResult(ExitCode.Done);
-        }));
+                        terminal.Line(
+                            $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s "
+                                + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})"
+                        );
+                    }
+                }
+
+                return Task.FromResult(ExitCode.Done);
+            }));
         return command;
     }
 }

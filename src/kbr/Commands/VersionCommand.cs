@@ -9,29 +9,30 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 internal static class VersionCommand
 {
     /// <summary>The version of this program.</summary>
-    public static string Version { get; } = typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+    public static string Version { get; } =
+        typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     public static Command Create(CommandContext context)
     {
         var command = new Command("version", "Show the version of kbr. Needs no cluster file.").With(context.Options.Shown);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
-        {
-            if (parsed.Read(context.Options.Json))
             {
-                terminal.Line(JsonView.Document("version", json =>
+                if (parsed.Read(context.Options.Json))
                 {
-                    json.WriteString("version", Version);
-                    json.WriteString("platform", RuntimeInformation.RuntimeIdentifier);
-                }));
-            }
-            else
-            {
-                terminal.Line($"kbr {Version}");
-                terminal.Line($"on {RuntimeInformation.RuntimeIdentifier}");
-            }
+                    terminal.Line(JsonView.Document("version", json =>
+                        {
+                            json.WriteString("version", Version);
+                            json.WriteString("platform", RuntimeInformation.RuntimeIdentifier);
+                        }));
+                }
+                else
+                {
+                    terminal.Line($"kbr {Version}");
+                    terminal.Line($"on {RuntimeInformation.RuntimeIdentifier}");
+                }
 
-            return Task.FromResult(ExitCode.Done);
-        }));
+                return Task.FromResult(ExitCode.Done);
+            }));
         return command;
     }
 }

@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Planning;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>An apply as it happens. On a screen: a line when a change ends, and below these the changes that run, with their seconds, drawn anew every second.
+/// <summary>An apply as it happens. On a screen: a line when a change ends, and below these the changes that run, with their seconds, drawn
+/// anew every second.
 /// Elsewhere a line when a change begins, ends, or has run for another ten seconds; or the same as JSON events.</summary>
 public sealed class ApplyView : IApplyProgress, IDisposable
 {
@@ -65,7 +66,14 @@ public sealed class ApplyView : IApplyProgress, IDisposable
     public void Failed(PlannedChange change, TimeSpan elapsed, string reason)
     {
         Forget(change);
-        Say("failed", change, $"{change.Address}: FAILED after {elapsed.TotalSeconds:0.0} s: {reason}", Terminal.Tone.Removed, elapsed, reason);
+        Say(
+            "failed",
+            change,
+            $"{change.Address}: FAILED after {elapsed.TotalSeconds:0.0} s: {reason}",
+            Terminal.Tone.Removed,
+            elapsed,
+            reason
+        );
     }
 
     /// <inheritdoc />
@@ -101,7 +109,12 @@ public sealed class ApplyView : IApplyProgress, IDisposable
 
     private static string Head(ApplyResult result, string word)
     {
-        var name = word switch { "destroy" => "Destroy", "import" => "Import", _ => "Apply" };
+        var name = word switch
+        {
+            "destroy" => "Destroy",
+            "import" => "Import",
+            _ => "Apply",
+        };
         return result.Succeeded && result.Errors.IsEmpty ? $"{name} complete" : $"{name} incomplete";
     }
 
@@ -115,8 +128,10 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             "import" => [$"{Count(ResourceAction.Adopt)} recorded"],
             _ =>
             [
-                $"{Count(ResourceAction.Create)} created", $"{Count(ResourceAction.Update)} updated",
-                $"{Count(ResourceAction.Replace)} replaced", $"{Count(ResourceAction.Delete)} deleted",
+                $"{Count(ResourceAction.Create)} created",
+                $"{Count(ResourceAction.Update)} updated",
+                $"{Count(ResourceAction.Replace)} replaced",
+                $"{Count(ResourceAction.Delete)} deleted",
             ],
         };
         return string.Join(", ", [.. done, $"{result.Failed.Count} failed", $"{result.NotTried.Count} not tried"]);
@@ -167,7 +182,10 @@ public sealed class ApplyView : IApplyProgress, IDisposable
                 return;
             }
 
-            running = [.. _running.Select(each => (each.Change, _time.GetElapsedTime(each.Since))).Where(each => each.Item2 >= StillInterval)];
+            running =
+            [
+                .. _running.Select(each => (each.Change, _time.GetElapsedTime(each.Since))).Where(each => each.Item2 >= StillInterval),
+            ];
         }
 
         foreach (var (change, elapsed) in running)
@@ -185,7 +203,10 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             return;
         }
 
-        var rows = _running.Take(MostRows).Select(each => $"  {each.Change.Address}: {Doing(each.Change)} … {Seconds(each.Since)} s").ToList();
+        var rows = _running
+            .Take(MostRows)
+            .Select(each => $"  {each.Change.Address}: {Doing(each.Change)} … {Seconds(each.Since)} s")
+            .ToList();
         if (_running.Count > MostRows)
         {
             rows.Add($"  and {_running.Count - MostRows} more");
@@ -206,30 +227,31 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         }
 
         _terminal.Line(JsonView.Document("apply_event", json =>
-        {
-            json.WriteString("event", word);
-            json.WriteString("address", change.Address.ToString());
-            json.WriteString("action", change.Action.Word());
-            if (elapsed is { } time)
             {
-                json.WriteNumber("elapsed_seconds", Math.Round(time.TotalSeconds, 3));
-            }
+                json.WriteString("event", word);
+                json.WriteString("address", change.Address.ToString());
+                json.WriteString("action", change.Action.Word());
+                if (elapsed is { } time)
+                {
+                    json.WriteNumber("elapsed_seconds", Math.Round(time.TotalSeconds, 3));
+                }
 
-            if (reason is not null)
-            {
-                json.WriteString("reason", reason);
-            }
-        }));
+                if (reason is not null)
+                {
+                    json.WriteString("reason", reason);
+                }
+            }));
     }
 
-    private static string Doing(PlannedChange change) => change.Action switch
-    {
-        ResourceAction.Create => "creating",
-        ResourceAction.Update => "updating",
-        ResourceAction.Replace => "replacing",
-        ResourceAction.Delete => "deleting",
-        ResourceAction.Adopt => "adopting",
-        ResourceAction.Forget => "forgetting",
-        _ => "looking again",
-    };
+    private static string Doing(PlannedChange change) =>
+        change.Action switch
+        {
+            ResourceAction.Create => "creating",
+            ResourceAction.Update => "updating",
+            ResourceAction.Replace => "replacing",
+            ResourceAction.Delete => "deleting",
+            ResourceAction.Adopt => "adopting",
+            ResourceAction.Forget => "forgetting",
+            _ => "looking again",
+        };
 }

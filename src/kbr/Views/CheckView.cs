@@ -22,12 +22,19 @@ internal static class CheckView
 
             foreach (var one in check.Preconditions)
             {
-                var (word, tone) = one switch { { Finding: null } => ("ok   ", Terminal.Tone.Added), { Refuses: true } => ("WRONG", Terminal.Tone.Removed), _ => ("warn ", Terminal.Tone.Changed) };
+                var (word, tone) = one switch
+                {
+                    { Finding: null } => ("ok   ", Terminal.Tone.Added),
+                    { Refuses: true } => ("WRONG", Terminal.Tone.Removed),
+                    _ => ("warn ", Terminal.Tone.Changed),
+                };
                 var unasked = one.Finding?.Peer is { } peer && silent.Contains(peer) ? $"  ({peer} could not be asked either)" : "";
                 terminal.Line($"  {word} {Name(one.Precondition)}{unasked}", tone);
                 if (unasked.Length == 0 && one.Finding is { } finding)
                 {
-                    terminal.Line($"        {finding.Summary[(finding.Summary.IndexOf(": ", StringComparison.Ordinal) + 2)..]}: {finding.Detail}");
+                    terminal.Line(
+                        $"        {finding.Summary[(finding.Summary.IndexOf(": ", StringComparison.Ordinal) + 2)..]}: {finding.Detail}"
+                    );
                     terminal.Line($"        → {finding.Remedy}", Terminal.Tone.Faint);
                 }
             }
@@ -36,51 +43,64 @@ internal static class CheckView
         var all = checks.SelectMany(check => check.Preconditions).ToList();
         var unreachable = checks.Count(check => check.Error is not null);
         terminal.Line(
-            $"Check: {all.Count(one => one.Finding is null)} hold, {all.Count(one => one.Refuses)} do not, {all.Count(one => one is { Refuses: false, Finding: not null })} warnings"
-            + (unreachable == 0 ? "" : $"; {unreachable} {(unreachable == 1 ? "host" : "hosts")} could not be asked"),
-            Terminal.Tone.Bold);
+            $"Check: {all.Count(one => one.Finding is null)} hold, {all.Count(one => one.Refuses)} do not, "
+                + $"{all.Count(one => one is { Refuses: false, Finding: not null })} warnings"
+                + (unreachable == 0 ? "" : $"; {unreachable} {(unreachable == 1 ? "host" : "hosts")} could not be asked"),
+            Terminal.Tone.Bold
+        );
     }
 
     public static string Document(string cluster, ImmutableArray<HostCheck> checks, int verdict) => JsonView.Document("check", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteString("verdict", verdict switch { ExitCode.Done => "ok", ExitCode.Error => "unknown", _ => "not_ok" });
-        json.WriteStartArray("hosts");
-        foreach (var check in checks)
         {
-            json.WriteStartObject();
-            json.WriteString("host", check.Host);
-            json.WriteString("error", check.Error);
-            json.WriteStartArray("preconditions");
-            foreach (var one in check.Preconditions)
+            json.WriteString("cluster", cluster);
+            json.WriteString(
+                "verdict",
+                verdict switch
+                {
+                    ExitCode.Done => "ok",
+                    ExitCode.Error => "unknown",
+                    _ => "not_ok",
+                }
+            );
+            json.WriteStartArray("hosts");
+            foreach (var check in checks)
             {
                 json.WriteStartObject();
-                json.WriteString("kind", one.Precondition.Kind);
-                json.WriteString("level", one.Precondition.Level.ToString().ToLowerInvariant());
-                json.WriteStartObject("settings");
-                foreach (var name in one.Precondition.Settings.Names.Order(StringComparer.Ordinal))
+                json.WriteString("host", check.Host);
+                json.WriteString("error", check.Error);
+                json.WriteStartArray("preconditions");
+                foreach (var one in check.Preconditions)
                 {
-                    json.WriteString(name, AttributeValue.Of(one.Precondition.Settings[name]!).Value);
+                    json.WriteStartObject();
+                    json.WriteString("kind", one.Precondition.Kind);
+                    json.WriteString("level", one.Precondition.Level.ToString().ToLowerInvariant());
+                    json.WriteStartObject("settings");
+                    foreach (var name in one.Precondition.Settings.Names.Order(StringComparer.Ordinal))
+                    {
+                        json.WriteString(name, AttributeValue.Of(one.Precondition.Settings[name]!).Value);
+                    }
+
+                    json.WriteEndObject();
+                    json.WriteBoolean("holds", one.Finding is null);
+                    json.WriteString("summary", one.Finding?.Summary);
+                    json.WriteString("detail", one.Finding?.Detail);
+                    json.WriteString("remedy", one.Finding?.Remedy);
+                    json.WriteEndObject();
                 }
 
-                json.WriteEndObject();
-                json.WriteBoolean("holds", one.Finding is null);
-                json.WriteString("summary", one.Finding?.Summary);
-                json.WriteString("detail", one.Finding?.Detail);
-                json.WriteString("remedy", one.Finding?.Remedy);
+                json.WriteEndArray();
                 json.WriteEndObject();
             }
 
             json.WriteEndArray();
-            json.WriteEndObject();
-        }
-
-        json.WriteEndArray();
-    });
+        });
 
     private static string Name(Precondition precondition)
     {
-        var settings = precondition.Settings.Names.Where(name => name != "free").Order(StringComparer.Ordinal).Select(name => AttributeValue.Of(precondition.Settings[name]!).Value);
+        var settings = precondition
+            .Settings.Names.Where(name => name != "free")
+            .Order(StringComparer.Ordinal)
+            .Select(name => AttributeValue.Of(precondition.Settings[name]!).Value);
         return string.Join(' ', [precondition.Kind, .. settings]);
     }
 }

@@ -10,7 +10,10 @@ internal static class DiagnosticView
         foreach (var diagnostic in diagnostics)
         {
             var isError = diagnostic.Severity == Severity.Error;
-            terminal.ErrorLine($"{(isError ? "Error" : "Warning")}: {diagnostic.Summary}", isError ? Terminal.Tone.Removed : Terminal.Tone.Changed);
+            terminal.ErrorLine(
+                $"{(isError ? "Error" : "Warning")}: {diagnostic.Summary}",
+                isError ? Terminal.Tone.Removed : Terminal.Tone.Changed
+            );
             if (diagnostic.Location is { } location)
             {
                 terminal.ErrorLine($"  at {location}");

@@ -10,8 +10,11 @@ internal static class DriftDetails
     public static IEnumerable<string> Lines(DriftReport.Detail detail)
     {
         var ignored = detail.Ignored is null ? "" : $" (ignored: {detail.Ignored})";
-        return detail.Diff.IsEmpty ? [$"{detail.Attribute}: {detail.Actual} → {detail.Applied}{ignored}"] : [$"{detail.Attribute}:{ignored}", .. detail.Diff];
+        return detail.Diff.IsEmpty
+            ? [$"{detail.Attribute}: {detail.Actual} → {detail.Applied}{ignored}"]
+            : [$"{detail.Attribute}:{ignored}", .. detail.Diff];
     }
 
-    private static IEnumerable<string> Lines(DriftReport.Finding finding) => [.. finding.Note is null ? [] : new[] { finding.Note }, .. finding.Details.SelectMany(Lines)];
+    private static IEnumerable<string> Lines(DriftReport.Finding finding) =>
+        [.. finding.Note is null ? [] : new[] { finding.Note }, .. finding.Details.SelectMany(Lines)];
 }

@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Drift as JUnit XML, which CI systems show as test results: a suite per host, a case per resource. Drift fails its case, what is ignored is a skipped one,
+/// <summary>Drift as JUnit XML, which CI systems show as test results: a suite per host, a case per resource. Drift fails its case, what is
+/// ignored is a skipped one,
 /// and what is not known for sure an error.</summary>
 public static class DriftJUnit
 {
@@ -15,7 +16,17 @@ public static class DriftJUnit
         ArgumentNullException.ThrowIfNull(report);
         var suites = Cases(report).GroupBy(one => one.Suite).OrderBy(suite => suite.Key, StringComparer.Ordinal).ToList();
         using var stream = new MemoryStream();
-        using (var xml = XmlWriter.Create(stream, new XmlWriterSettings { Indent = true, Encoding = new UTF8Encoding(false), NewLineChars = "\n" }))
+        using (
+            var xml = XmlWriter.Create(
+                stream,
+                new XmlWriterSettings
+                {
+                    Indent = true,
+                    Encoding = new UTF8Encoding(false),
+                    NewLineChars = "\n",
+                }
+            )
+        )
         {
             xml.WriteStartElement("testsuites");
             xml.WriteAttributeString("name", Valid($"kbr drift {report.Cluster}".TrimEnd()));
@@ -55,7 +66,13 @@ public static class DriftJUnit
                 continue;
             }
 
-            var what = finding.Deleted ? "deleted on the host" : "changed on the host: " + string.Join(", ", finding.Details.Where(detail => !finding.Counts || detail.Ignored is null).Select(detail => detail.Attribute));
+            var what = finding.Deleted
+                ? "deleted on the host"
+                : "changed on the host: "
+                    + string.Join(
+                        ", ",
+                        finding.Details.Where(detail => !finding.Counts || detail.Ignored is null).Select(detail => detail.Attribute)
+                    );
             yield return finding.Counts
                 ? new Case(address.Host, address.ToString(), "failure", what, DriftDetails.Text(finding))
                 : new Case(address.Host, address.ToString(), "skipped", $"{what}; ignored: {finding.Ignored}", "");
@@ -63,18 +80,39 @@ public static class DriftJUnit
 
         foreach (var one in report.Uncompared.Where(one => one.Attribute is null))
         {
-            yield return new Case(one.Address.Host, one.Address.ToString(), one.IsError ? "error" : "skipped", $"not compared: {one.Reason}", "");
+            yield return new Case(
+                one.Address.Host,
+                one.Address.ToString(),
+                one.IsError ? "error" : "skipped",
+                $"not compared: {one.Reason}",
+                ""
+            );
         }
 
         // What is wrong with a resource was said with it.
         var told = report.Uncompared.Where(one => one.IsError).Select(one => one.Address.ToString()).ToHashSet(StringComparer.Ordinal);
-        foreach (var error in report.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error && (diagnostic.Address is null || !told.Contains(diagnostic.Address))))
+        foreach (
+            var error in report.Diagnostics.Where(diagnostic =>
+                diagnostic.Severity == Severity.Error && (diagnostic.Address is null || !told.Contains(diagnostic.Address))
+            )
+        )
         {
-            yield return new Case(error.Host ?? "kbr", error.Summary, "error", error.Summary, string.Join('\n', new[] { error.Location?.ToString(), error.Detail, error.Remedy }.OfType<string>()));
+            yield return new Case(
+                error.Host ?? "kbr",
+                error.Summary,
+                "error",
+                error.Summary,
+                string.Join('\n', new[] { error.Location?.ToString(), error.Detail, error.Remedy }.OfType<string>())
+            );
         }
 
         string Partly(string address) =>
-            string.Join('\n', report.Uncompared.Where(one => one.Attribute is not null && one.Address.ToString() == address).Select(one => $"{one.Attribute} not compared: {one.Reason}"));
+            string.Join(
+                '\n',
+                report
+                    .Uncompared.Where(one => one.Attribute is not null && one.Address.ToString() == address)
+                    .Select(one => $"{one.Attribute} not compared: {one.Reason}")
+            );
     }
 
     private static void WriteCounts(XmlWriter xml, IEnumerable<Case> cases)

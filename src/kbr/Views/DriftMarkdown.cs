@@ -12,8 +12,19 @@ public static partial class DriftMarkdown
     {
         ArgumentNullException.ThrowIfNull(report);
         var text = new StringBuilder();
-        var head = report.Verdict switch { "none" => "no drift", "drift" => "drift", _ => "not known for sure" };
-        text.Append("## ").Append(report.Cluster.Length == 0 ? Cell(report.File) : Cell(report.Cluster)).Append(": ").Append(head).Append("\n\n").Append(report.Summary).Append(".\n");
+        var head = report.Verdict switch
+        {
+            "none" => "no drift",
+            "drift" => "drift",
+            _ => "not known for sure",
+        };
+        text.Append("## ")
+            .Append(report.Cluster.Length == 0 ? Cell(report.File) : Cell(report.Cluster))
+            .Append(": ")
+            .Append(head)
+            .Append("\n\n")
+            .Append(report.Summary)
+            .Append(".\n");
         if (!report.Findings.IsEmpty)
         {
             text.Append("\n| resource | on the host | attribute | applied | there now |\n| --- | --- | --- | --- | --- |\n");
@@ -23,16 +34,41 @@ public static partial class DriftMarkdown
             }
         }
 
-        foreach (var (finding, detail) in report.Findings.SelectMany(finding => finding.Details.Where(detail => !detail.Diff.IsEmpty).Select(detail => (finding, detail))))
+        foreach (
+            var (finding, detail) in report.Findings.SelectMany(finding =>
+                finding.Details.Where(detail => !detail.Diff.IsEmpty).Select(detail => (finding, detail))
+            )
+        )
         {
             var fence = Fence(detail.Diff);
-            text.Append('\n').Append(Code(finding.Address.ToString())).Append(", ").Append(Code(detail.Attribute)).Append(":\n\n").Append(fence).Append("diff\n")
-                .AppendJoin('\n', detail.Diff.Select(line => line.Replace('\r', ' '))).Append('\n').Append(fence).Append('\n');
+            text.Append('\n')
+                .Append(Code(finding.Address.ToString()))
+                .Append(", ")
+                .Append(Code(detail.Attribute))
+                .Append(":\n\n")
+                .Append(fence)
+                .Append("diff\n")
+                .AppendJoin('\n', detail.Diff.Select(line => line.Replace('\r', ' ')))
+                .Append('\n')
+                .Append(fence)
+                .Append('\n');
         }
 
-        WriteList(text, "Errors and warnings", report.Diagnostics.Select(one =>
-            $"**{(one.Severity == Severity.Error ? "Error" : "Warning")}**: {Cell(string.Join("; ", new[] { one.Summary, one.Detail, one.Remedy }.OfType<string>()))}"));
-        WriteList(text, "Not compared", report.Uncompared.Select(one => $"{(one.Attribute is null ? "" : Code(one.Attribute) + " of ")}{Code(one.Address.ToString())}: {Cell(one.Reason)}"));
+        WriteList(
+            text,
+            "Errors and warnings",
+            report.Diagnostics.Select(one =>
+                $"**{(one.Severity == Severity.Error ? "Error" : "Warning")}**: "
+                + $"{Cell(string.Join("; ", new[] { one.Summary, one.Detail, one.Remedy }.OfType<string>()))}"
+            )
+        );
+        WriteList(
+            text,
+            "Not compared",
+            report.Uncompared.Select(one =>
+                $"{(one.Attribute is null ? "" : Code(one.Attribute) + " of ")}{Code(one.Address.ToString())}: {Cell(one.Reason)}"
+            )
+        );
         WriteList(text, "Not applied yet", report.NotApplied.Select(address => Code(address.ToString())));
         return text.ToString();
     }
@@ -47,7 +83,13 @@ public static partial class DriftMarkdown
         foreach (var detail in finding.Details)
         {
             var (applied, actual) = detail.Diff.IsEmpty ? (Code(detail.Applied!), Code(detail.Actual!)) : ("", "see below");
-            Row(Code(finding.Address.ToString()), finding.Change + Ignored(finding.Ignored ?? detail.Ignored), Code(detail.Attribute), applied, actual);
+            Row(
+                Code(finding.Address.ToString()),
+                finding.Change + Ignored(finding.Ignored ?? detail.Ignored),
+                Code(detail.Attribute),
+                applied,
+                actual
+            );
         }
 
         void Row(params ReadOnlySpan<string> cells)
@@ -87,7 +129,13 @@ public static partial class DriftMarkdown
     private static string Line(string text) => text.ReplaceLineEndings(" ");
 
     private static string Fence(IEnumerable<string> lines, int shortest = 3) =>
-        new('`', Math.Max(shortest, 1 + lines.SelectMany(line => Backticks().Matches(line)).Select(match => match.Length).DefaultIfEmpty(0).Max()));
+        new(
+            '`',
+            Math.Max(
+                shortest,
+                1 + lines.SelectMany(line => Backticks().Matches(line)).Select(match => match.Length).DefaultIfEmpty(0).Max()
+            )
+        );
 
     [GeneratedRegex(@"[\\`*_{}\[\]<>#|&~]")]
     private static partial Regex Special();

@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Drift in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/), for the textfile collector of node_exporter:
+/// <summary>Drift in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/), for the textfile collector of
+/// node_exporter:
 /// no time stamps on samples, but one that says when the file was made.</summary>
 public static class DriftMetrics
 {
@@ -20,15 +21,20 @@ public static class DriftMetrics
         Sample("kbr_drift_exit_code", report.ExitCode, cluster);
         Metric("kbr_drift_errors", "Errors of the run, such as hosts that could not be read.");
         Sample("kbr_drift_errors", report.Diagnostics.Count(diagnostic => diagnostic.Severity == Severity.Error), cluster);
-        Metric("kbr_drift_resources", "Resources by what was found: unchanged, changed, deleted, ignored (changed or deleted, and not counted), uncompared.");
-        foreach (var (state, count) in (ReadOnlySpan<(string, int)>)
-        [
-            ("unchanged", report.Compared.Length - report.Findings.Length),
-            ("changed", report.ChangedCount),
-            ("deleted", report.DeletedCount),
-            ("ignored", report.IgnoredCount),
-            ("uncompared", report.Uncompared.Count(one => one.Attribute is null)),
-        ])
+        Metric(
+            "kbr_drift_resources",
+            "Resources by what was found: unchanged, changed, deleted, ignored (changed or deleted, and not counted), uncompared."
+        );
+        foreach (
+            var (state, count) in (ReadOnlySpan<(string, int)>)
+                [
+                    ("unchanged", report.Compared.Length - report.Findings.Length),
+                    ("changed", report.ChangedCount),
+                    ("deleted", report.DeletedCount),
+                    ("ignored", report.IgnoredCount),
+                    ("uncompared", report.Uncompared.Count(one => one.Attribute is null)),
+                ]
+        )
         {
             Sample("kbr_drift_resources", count, cluster, ("state", state));
         }
@@ -39,13 +45,21 @@ public static class DriftMetrics
             foreach (var finding in report.Findings)
             {
                 Sample(
-                    "kbr_drift_resource", 1, cluster, ("host", finding.Address.Host), ("address", finding.Address.ToString()), ("change", finding.Change), ("ignored", finding.Counts ? "false" : "true"));
+                    "kbr_drift_resource",
+                    1,
+                    cluster,
+                    ("host", finding.Address.Host),
+                    ("address", finding.Address.ToString()),
+                    ("change", finding.Change),
+                    ("ignored", finding.Counts ? "false" : "true")
+                );
             }
         }
 
         return text.ToString();
 
-        void Metric(string name, string help) => text.Append("# HELP ").Append(name).Append(' ').Append(help).Append("\n# TYPE ").Append(name).Append(" gauge\n");
+        void Metric(string name, string help) =>
+            text.Append("# HELP ").Append(name).Append(' ').Append(help).Append("\n# TYPE ").Append(name).Append(" gauge\n");
 
         void Sample(string name, long value, params ReadOnlySpan<(string Name, string Value)> labels)
         {
@@ -60,5 +74,8 @@ public static class DriftMetrics
     }
 
     private static string Escaped(string value) =>
-        value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+        value
+            .Replace("\\", "\\\\", StringComparison.Ordinal)
+            .Replace("\"", "\\\"", StringComparison.Ordinal)
+            .Replace("\n", "\\n", StringComparison.Ordinal);
 }

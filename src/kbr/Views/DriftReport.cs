@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>What <c>kbr drift</c> found, as texts that may be shown: every secret in them is masked, so that each format writes them as they are.</summary>
+/// <summary>What <c>kbr drift</c> found, as texts that may be shown: every secret in them is masked, so that each format writes them as
+/// they are.</summary>
 /// <param name="Cluster">The cluster; empty where the cluster file could not be read.</param>
 /// <param name="File">The cluster file as the operator named it.</param>
 /// <param name="At">When it was found.</param>
@@ -22,7 +23,8 @@ public sealed record DriftReport(
     ImmutableArray<Address> Compared,
     ImmutableArray<Uncompared> Uncompared,
     ImmutableArray<Address> NotApplied,
-    ImmutableArray<Diagnostic> Diagnostics)
+    ImmutableArray<Diagnostic> Diagnostics
+)
 {
     /// <summary>A resource that was changed.</summary>
     /// <param name="Address">The resource.</param>
@@ -31,7 +33,14 @@ public sealed record DriftReport(
     /// <param name="Note">Something the operator should know, or null.</param>
     /// <param name="Location">Where cluster.yaml speaks of it, or null.</param>
     /// <param name="Details">What was changed of it.</param>
-    public sealed record Finding(Address Address, bool Deleted, string? Ignored, string? Note, SourceLocation? Location, ImmutableArray<Detail> Details)
+    public sealed record Finding(
+        Address Address,
+        bool Deleted,
+        string? Ignored,
+        string? Note,
+        SourceLocation? Location,
+        ImmutableArray<Detail> Details
+    )
     {
         /// <summary>Whether it counts.</summary>
         public bool Counts => Ignored is null;
@@ -44,7 +53,8 @@ public sealed record DriftReport(
     /// <param name="Attribute">Its name.</param>
     /// <param name="Applied">What was applied, in one line; null for a text.</param>
     /// <param name="Actual">What is there, in one line; null for a text.</param>
-    /// <param name="Diff">For a text, the lines of a unified diff from what is there to what was applied, as a plan shows it; empty otherwise.</param>
+    /// <param name="Diff">For a text, the lines of a unified diff from what is there to what was applied, as a plan shows it; empty
+    /// otherwise.</param>
     /// <param name="Ignored">Why it is not counted; null when it is.</param>
     public sealed record Detail(string Attribute, string? Applied, string? Actual, ImmutableArray<string> Diff, string? Ignored);
 
@@ -55,12 +65,13 @@ public sealed record DriftReport(
         : Commands.ExitCode.Done;
 
     /// <summary>The exit code in a word.</summary>
-    public string Verdict => ExitCode switch
-    {
-        Commands.ExitCode.Done => "none",
-        Commands.ExitCode.Changes => "drift",
-        _ => "error",
-    };
+    public string Verdict =>
+        ExitCode switch
+        {
+            Commands.ExitCode.Done => "none",
+            Commands.ExitCode.Changes => "drift",
+            _ => "error",
+        };
 
     /// <summary>How many resources were changed and count.</summary>
     public int ChangedCount => Findings.Count(finding => finding is { Counts: true, Deleted: false });
@@ -96,17 +107,34 @@ public sealed record DriftReport(
             drift.Compared,
             [.. drift.Uncompared.Select(one => one with { Reason = mask(one.Reason) })],
             drift.NotApplied,
-            [.. drift.Diagnostics.Select(one => one with { Summary = mask(one.Summary), Detail = Masked(one.Detail), Remedy = Masked(one.Remedy) })]);
+            [
+                .. drift.Diagnostics.Select(one =>
+                    one with
+                    {
+                        Summary = mask(one.Summary),
+                        Detail = Masked(one.Detail),
+                        Remedy = Masked(one.Remedy),
+                    }
+                ),
+            ]
+        );
 
         string? Masked(string? text) => text is null ? null : mask(text);
 
-        Finding Find(DriftedResource resource) => new(
-            resource.Address,
-            resource.Deleted,
-            resource.IgnoredBy?.Reason ?? (resource.IsIgnored ? string.Join("; ", resource.Attributes.Select(attribute => attribute.IgnoredBy!.Reason).Distinct()) : null),
-            Masked(resource.Note),
-            resource.Location,
-            [.. resource.Attributes.Select(Describe)]);
+        Finding Find(DriftedResource resource) =>
+            new(
+                resource.Address,
+                resource.Deleted,
+                resource.IgnoredBy?.Reason
+                    ?? (
+                        resource.IsIgnored
+                            ? string.Join("; ", resource.Attributes.Select(attribute => attribute.IgnoredBy!.Reason).Distinct())
+                            : null
+                    ),
+                Masked(resource.Note),
+                resource.Location,
+                [.. resource.Attributes.Select(Describe)]
+            );
 
         Detail Describe(DriftedAttribute attribute)
         {
@@ -114,12 +142,25 @@ public sealed record DriftReport(
             {
                 // Where nothing but a secret differs there is nothing to be seen.
                 ImmutableArray<string> diff = [.. TextDifference.Lines(actual, applied).Select(mask)];
-                return diff.IsEmpty ? Line(SecretText.Mask, SecretText.Mask) : new Detail(attribute.Name, null, null, diff, attribute.IgnoredBy?.Reason);
+                return diff.IsEmpty
+                    ? Line(SecretText.Mask, SecretText.Mask)
+                    : new Detail(attribute.Name, null, null, diff, attribute.IgnoredBy?.Reason);
             }
 
             return Line(
-                attribute.Applied switch { null => attribute.IsForeign ? "(not declared)" : "(not recorded)", { IsText: true } => "a text", var value => mask(PlanView.Shown(value)) },
-                attribute.Actual switch { null => "nothing", { IsText: true } => "another text", var value => mask(PlanView.Shown(value, attribute.Applied)) });
+                attribute.Applied switch
+                {
+                    null => attribute.IsForeign ? "(not declared)" : "(not recorded)",
+                    { IsText: true } => "a text",
+                    var value => mask(PlanView.Shown(value)),
+                },
+                attribute.Actual switch
+                {
+                    null => "nothing",
+                    { IsText: true } => "another text",
+                    var value => mask(PlanView.Shown(value, attribute.Applied)),
+                }
+            );
 
             Detail Line(string before, string after) => new(attribute.Name, before, after, [], attribute.IgnoredBy?.Reason);
         }
@@ -129,5 +170,6 @@ public sealed record DriftReport(
     /// <param name="file">The cluster file as the operator named it.</param>
     /// <param name="diagnostics">Why.</param>
     /// <param name="at">When.</param>
-    public static DriftReport Failed(string file, IEnumerable<Diagnostic> diagnostics, DateTimeOffset at) => new("", file, at, [], [], [], [], [.. diagnostics]);
+    public static DriftReport Failed(string file, IEnumerable<Diagnostic> diagnostics, DateTimeOffset at) =>
+        new("", file, at, [], [], [], [], [.. diagnostics]);
 }

@@ -8,7 +8,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Drift as SARIF 2.1.0 (https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html), which code scanning shows beside the line of cluster.yaml that
+/// <summary>Drift as SARIF 2.1.0 (https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html), which code scanning shows beside the
+/// line of cluster.yaml that
 /// a resource comes from. A result per attribute; what is ignored is a suppressed result.</summary>
 public static class DriftSarif
 {
@@ -39,14 +40,29 @@ public static class DriftSarif
             {
                 if (finding.Deleted)
                 {
-                    WriteResult(json, report, finding, 1, null, $"{finding.Address} was deleted on the host since it was applied", finding.Ignored);
+                    WriteResult(
+                        json,
+                        report,
+                        finding,
+                        1,
+                        null,
+                        $"{finding.Address} was deleted on the host since it was applied",
+                        finding.Ignored
+                    );
                 }
 
                 foreach (var detail in finding.Details)
                 {
                     WriteResult(
-                        json, report, finding, 0, detail.Attribute, $"{finding.Address} was changed on the host since it was applied\n\n{string.Join('\n', DriftDetails.Lines(detail))}",
-                        finding.Ignored ?? detail.Ignored);
+                        json,
+                        report,
+                        finding,
+                        0,
+                        detail.Attribute,
+                        $"{finding.Address} was changed on the host since it was "
+                            + $"applied\n\n{string.Join('\n', DriftDetails.Lines(detail))}",
+                        finding.Ignored ?? detail.Ignored
+                    );
                 }
             }
 
@@ -64,7 +80,10 @@ public static class DriftSarif
         json.WriteStartObject("tool");
         json.WriteStartObject("driver");
         json.WriteString("name", "kbr");
-        json.WriteString("semanticVersion", typeof(DriftSarif).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion);
+        json.WriteString(
+            "semanticVersion",
+            typeof(DriftSarif).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion
+        );
         json.WriteStartArray("rules");
         foreach (var (id, text, level) in s_rules)
         {
@@ -93,12 +112,20 @@ public static class DriftSarif
         json.WriteStartArray("toolExecutionNotifications");
         foreach (var diagnostic in report.Diagnostics)
         {
-            WriteNotification(json, diagnostic.Severity == Severity.Error ? "error" : "warning", string.Join("; ", new[] { diagnostic.Summary, diagnostic.Detail, diagnostic.Remedy }.OfType<string>()));
+            WriteNotification(
+                json,
+                diagnostic.Severity == Severity.Error ? "error" : "warning",
+                string.Join("; ", new[] { diagnostic.Summary, diagnostic.Detail, diagnostic.Remedy }.OfType<string>())
+            );
         }
 
         foreach (var one in report.Uncompared.Where(one => !one.IsError))
         {
-            WriteNotification(json, "note", $"{(one.Attribute is null ? "" : one.Attribute + " of ")}{one.Address} was not compared: {one.Reason}");
+            WriteNotification(
+                json,
+                "note",
+                $"{(one.Attribute is null ? "" : one.Attribute + " of ")}{one.Address} was not compared: {one.Reason}"
+            );
         }
 
         json.WriteEndArray();
@@ -114,7 +141,15 @@ public static class DriftSarif
         json.WriteEndObject();
     }
 
-    private static void WriteResult(Utf8JsonWriter json, DriftReport report, DriftReport.Finding finding, int rule, string? attribute, string text, string? ignored)
+    private static void WriteResult(
+        Utf8JsonWriter json,
+        DriftReport report,
+        DriftReport.Finding finding,
+        int rule,
+        string? attribute,
+        string text,
+        string? ignored
+    )
     {
         json.WriteStartObject();
         json.WriteString("ruleId", s_rules[rule].Id);
@@ -142,7 +177,10 @@ public static class DriftSarif
 
         // The same drift is the same result the next time, however the lines of cluster.yaml move.
         json.WriteStartObject("partialFingerprints");
-        json.WriteString("kbrDrift/v1", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{report.Cluster}\n{finding.Address}\n{attribute}"))));
+        json.WriteString(
+            "kbrDrift/v1",
+            Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{report.Cluster}\n{finding.Address}\n{attribute}")))
+        );
         json.WriteEndObject();
         json.WriteStartArray("suppressions");
         if (ignored is not null)
@@ -165,5 +203,7 @@ public static class DriftSarif
     }
 
     private static string UriOf(string file) =>
-        Path.IsPathRooted(file) ? new Uri(file).AbsoluteUri : string.Join('/', file.Replace('\\', '/').Split('/').Where(part => part != ".").Select(Uri.EscapeDataString));
+        Path.IsPathRooted(file)
+            ? new Uri(file).AbsoluteUri
+            : string.Join('/', file.Replace('\\', '/').Split('/').Where(part => part != ".").Select(Uri.EscapeDataString));
 }

@@ -23,19 +23,30 @@ public static class DriftView
             terminal.Line();
         }
 
-        foreach (var group in report.Uncompared.GroupBy(one => (one.Reason, one.IsError, Host: one.Attribute is null ? one.Address.Host : null)))
+        foreach (
+            var group in report.Uncompared.GroupBy(one => (one.Reason, one.IsError, Host: one.Attribute is null ? one.Address.Host : null))
+        )
         {
-            var what = group.Key.Host is null ? string.Join(", ", group.Select(one => $"{one.Attribute} of {one.Address}"))
+            var what =
+                group.Key.Host is null ? string.Join(", ", group.Select(one => $"{one.Attribute} of {one.Address}"))
                 : group.Count() == 1 ? group.First().Address.ToString()
                 : $"{group.Key.Host}, {group.Count()} resources";
             // What is wrong with a host is said once, below.
-            var reason = group.Key.Host is { } host && report.Diagnostics.Any(one => one.Summary == $"{host}: {group.Key.Reason}") ? "" : $": {group.Key.Reason}";
-            terminal.Line($"  {(group.Key.IsError ? '!' : '?')} not compared: {what}{reason}", group.Key.IsError ? Terminal.Tone.Removed : Terminal.Tone.Faint);
+            var reason =
+                group.Key.Host is { } host && report.Diagnostics.Any(one => one.Summary == $"{host}: {group.Key.Reason}")
+                    ? ""
+                    : $": {group.Key.Reason}";
+            terminal.Line(
+                $"  {(group.Key.IsError ? '!' : '?')} not compared: {what}{reason}",
+                group.Key.IsError ? Terminal.Tone.Removed : Terminal.Tone.Faint
+            );
         }
 
         if (!report.NotApplied.IsEmpty)
         {
-            var hosts = report.NotApplied.GroupBy(address => address.Host).Select(host => host.Count() > ManyOnAHost ? $"{host.Key}, {host.Count()} resources" : string.Join(", ", host));
+            var hosts = report
+                .NotApplied.GroupBy(address => address.Host)
+                .Select(host => host.Count() > ManyOnAHost ? $"{host.Key}, {host.Count()} resources" : string.Join(", ", host));
             terminal.Line($"  not applied yet, so not compared: {string.Join("; ", hosts)}", Terminal.Tone.Faint);
         }
 
@@ -131,7 +142,10 @@ public static class DriftView
 
     private static void ShowFinding(Terminal terminal, DriftReport.Finding finding)
     {
-        var tone = !finding.Counts ? Terminal.Tone.Faint : finding.Deleted ? Terminal.Tone.Removed : Terminal.Tone.Changed;
+        var tone =
+            !finding.Counts ? Terminal.Tone.Faint
+            : finding.Deleted ? Terminal.Tone.Removed
+            : Terminal.Tone.Changed;
         var symbol = (finding.Deleted ? ResourceAction.Delete : ResourceAction.Update).Symbol();
         terminal.Line($"  {symbol} {finding.Address}  {finding.Change} on the host{Ignored(finding.Ignored)}", tone);
         if (finding.Note is { } note)

@@ -14,21 +14,37 @@ public static class DrillView
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(topology);
         terminal.Line($"Drill of {topology.Scope}: {kind.Deed(leader)}.", Terminal.Tone.Changed);
-        terminal.Line(kind switch
-        {
-            DrillKind.Switchover => "Writes stop for about 3 s, and sessions on the leader end; nothing breaks.",
-            DrillKind.Stop => "Writes stop until another member leads, some seconds, and sessions on the leader end. The unit is started again afterwards.",
-            _ => string.Create(CultureInfo.InvariantCulture, $"Writes stop until another member leads, up to {topology.Times.WorstCase.TotalSeconds:0} s, and sessions on the leader end.")
-                + (topology.Synchronous == SynchronousMode.Off
-                    ? " Replication is asynchronous: writes that are acknowledged and not yet received by a replica are lost, the applications' as well as the drill's."
-                    : " Replication is synchronous where that was applied: no acknowledged write is lost."),
-        });
+        terminal.Line(
+            kind switch
+            {
+                DrillKind.Switchover => "Writes stop for about 3 s, and sessions on the leader end; nothing breaks.",
+                DrillKind.Stop => "Writes stop until another member leads, some seconds, and sessions on the leader end. The unit is "
+                    + "started again afterwards.",
+                _ => string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Writes stop until another member leads, up to {topology.Times.WorstCase.TotalSeconds:0} s, and "
+                        + $"sessions on the leader end."
+                )
+                    + (
+                        topology.Synchronous == SynchronousMode.Off
+                            ? " Replication is asynchronous: writes that are acknowledged and not yet received by a replica are "
+                                + "lost, the applications' as well as the drill's."
+                            : " Replication is synchronous where that was applied: no acknowledged write is lost."
+                    ),
+            }
+        );
         if (kind.Lasts())
         {
-            terminal.Line($"The fault is undone when the drill is over, at the latest by the timer {DrillFault.Unit} on the host itself, also when kbr does not come back.");
+            terminal.Line(
+                $"The fault is undone when the drill is over, at the latest by the timer {DrillFault.Unit} on the "
+                    + $"host itself, also when kbr does not come back."
+            );
         }
 
-        terminal.Line($"kbr writes rows of its own through the load balancer, to the schema {DrillRun.Schema} of {topology.ApplicationDatabase.Name}, and drops it in the end.");
+        terminal.Line(
+            $"kbr writes rows of its own through the load balancer, to the schema {DrillRun.Schema} of "
+                + $"{topology.ApplicationDatabase.Name}, and drops it in the end."
+        );
     }
 
     /// <summary>What it showed.</summary>
@@ -40,16 +56,33 @@ public static class DrillView
         foreach (var way in report.Ways)
         {
             var gap = way.LongestGap;
-            terminal.Line($"  {way.Way.Name,-7} {way.Way.Endpoint,-21}  {Seconds(gap.Length)} without an acknowledged write{(gap.IsOpen ? ", to the end" : "")}; "
-                + string.Create(CultureInfo.InvariantCulture, $"{way.Acknowledged} acknowledged, {way.Lost.Length} of them missing; {way.Unacknowledged} not acknowledged, {way.Unexpected.Length} of them there"));
+            terminal.Line(
+                $"  {way.Way.Name, -7} {way.Way.Endpoint, -21}  {Seconds(gap.Length)} without an acknowledged "
+                    + $"write{(gap.IsOpen ? ", to the end" : "")}; "
+                    + string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{way.Acknowledged} acknowledged, {way.Lost.Length} of them missing; {way.Unacknowledged} not "
+                            + $"acknowledged, {way.Unexpected.Length} of them there"
+                    )
+            );
             foreach (var span in way.Served.Where(span => span.Lost))
             {
-                terminal.Line(string.Create(CultureInfo.InvariantCulture, $"          {span.Writes} of the missing were acknowledged by {span.Server} from {Seconds(span.From)} to {Seconds(span.To)} after the fault"), Terminal.Tone.Removed);
+                terminal.Line(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"          {span.Writes} of the missing were acknowledged by {span.Server} from {Seconds(span.From)} "
+                            + $"to {Seconds(span.To)} after the fault"
+                    ),
+                    Terminal.Tone.Removed
+                );
             }
         }
 
         terminal.Line($"  leader  {report.Leader} before, {report.NewLeader ?? "nobody"} after");
-        terminal.Line($"  whole   {(report.Whole is { } whole ? $"after {Seconds(whole)}" : "not in time")}{(report.Undone is { } undone ? $"; the fault was undone after {Seconds(undone)}" : "")}");
+        terminal.Line(
+            $"  whole   "
+                + $"{(report.Whole is { } whole ? $"after {Seconds(whole)}" : "not in time")}{(report.Undone is { } undone ? $"; the fault was undone after {Seconds(undone)}" : "")}"
+        );
         terminal.Line();
         foreach (var failure in report.Failures)
         {
@@ -58,15 +91,26 @@ public static class DrillView
 
         if (report.AcknowledgedByTwo > 0)
         {
-            terminal.Line(string.Create(CultureInfo.InvariantCulture, $"Failed: a member acknowledged {report.AcknowledgedByTwo} writes after another one had begun to: two led at one time."), Terminal.Tone.Removed);
+            terminal.Line(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Failed: a member acknowledged {report.AcknowledgedByTwo} writes after another one had begun to: two led at one time."
+                ),
+                Terminal.Tone.Removed
+            );
         }
 
         var lost = report.Ways.Sum(way => way.Lost.Length);
         if (lost > 0)
         {
             terminal.Line(
-                string.Create(CultureInfo.InvariantCulture, $"Lost: {lost} acknowledged writes are missing.{(report.Synchronous ? " With synchronous replication that must not be." : " Replication is asynchronous: what no replica had received when the leader went is gone.")}"),
-                Terminal.Tone.Removed);
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Lost: {lost} acknowledged writes are "
+                        + $"missing.{(report.Synchronous ? " With synchronous replication that must not be." : " Replication is asynchronous: what no replica had received when the leader went is gone.")}"
+                ),
+                Terminal.Tone.Removed
+            );
         }
 
         if (report.Outcome == DrillOutcome.Passed)

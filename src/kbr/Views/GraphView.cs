@@ -7,13 +7,20 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <summary>The graph of resources, in the language of Graphviz and as JSON.</summary>
 internal static class GraphView
 {
-    /// <summary>Arrows point to what comes first, as in Terraform: a whole one where it must exist, a dashed one where it is no more than an order.</summary>
+    /// <summary>Arrows point to what comes first, as in Terraform: a whole one where it must exist, a dashed one where it is no more than
+    /// an order.</summary>
     public static IEnumerable<string> Dot(string cluster, ResourceGraph graph, IReadOnlySet<Address> shown)
     {
         yield return $"digraph {Quote(cluster)} {{";
         yield return "  rankdir = \"RL\"";
         yield return "  node [shape = \"box\", fontname = \"sans-serif\"]";
-        foreach (var (number, host) in graph.Order.Where(shown.Contains).GroupBy(address => address.Host).OrderBy(group => group.Key, StringComparer.Ordinal).Index())
+        foreach (
+            var (number, host) in graph
+                .Order.Where(shown.Contains)
+                .GroupBy(address => address.Host)
+                .OrderBy(group => group.Key, StringComparer.Ordinal)
+                .Index()
+        )
         {
             yield return $"  subgraph cluster_{number} {{";
             yield return $"    label = {Quote(host.Key)}";
@@ -42,23 +49,23 @@ internal static class GraphView
     }
 
     public static string Document(string cluster, ResourceGraph graph, IReadOnlySet<Address> shown) => JsonView.Document("graph", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteStartArray("resources");
-        foreach (var node in graph.Order.Where(shown.Contains).Select(address => graph.Find(address)!))
         {
-            json.WriteStartObject();
-            json.WriteString("address", node.Resource.Address.ToString());
-            json.WriteString("host", node.Resource.Address.Host);
-            json.WriteString("group", node.Resource.Group);
-            json.WriteString("volume", node.Volume?.ToString());
-            Write(json, "requires", node.Requires);
-            Write(json, "after", node.After);
-            json.WriteEndObject();
-        }
+            json.WriteString("cluster", cluster);
+            json.WriteStartArray("resources");
+            foreach (var node in graph.Order.Where(shown.Contains).Select(address => graph.Find(address)!))
+            {
+                json.WriteStartObject();
+                json.WriteString("address", node.Resource.Address.ToString());
+                json.WriteString("host", node.Resource.Address.Host);
+                json.WriteString("group", node.Resource.Group);
+                json.WriteString("volume", node.Volume?.ToString());
+                Write(json, "requires", node.Requires);
+                Write(json, "after", node.After);
+                json.WriteEndObject();
+            }
 
-        json.WriteEndArray();
-    });
+            json.WriteEndArray();
+        });
 
     private static void Write(Utf8JsonWriter json, string name, IEnumerable<Address> addresses)
     {

@@ -28,60 +28,71 @@ internal static class JsonView
     }
 
     public static string PlanDocument(string cluster, Plan plan, IEnumerable<Diagnostic> diagnostics) => Document("plan", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteStartArray("changes");
-        foreach (var change in plan.Effective)
         {
-            WriteChange(json, change);
-        }
+            json.WriteString("cluster", cluster);
+            json.WriteStartArray("changes");
+            foreach (var change in plan.Effective)
+            {
+                WriteChange(json, change);
+            }
 
-        json.WriteEndArray();
-        json.WriteStartArray("blocked");
-        foreach (var blocked in plan.Blocked)
-        {
-            json.WriteStartObject();
-            json.WriteString("address", blocked.Address.ToString());
-            json.WriteString("reason", blocked.Reason);
+            json.WriteEndArray();
+            json.WriteStartArray("blocked");
+            foreach (var blocked in plan.Blocked)
+            {
+                json.WriteStartObject();
+                json.WriteString("address", blocked.Address.ToString());
+                json.WriteString("reason", blocked.Reason);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteStartArray("rollouts");
+            foreach (var rollout in plan.Rollouts)
+            {
+                WriteRollout(json, rollout);
+            }
+
+            json.WriteEndArray();
+            json.WriteStartObject("summary");
+            foreach (
+                var action in new[]
+                {
+                    ResourceAction.Create,
+                    ResourceAction.Update,
+                    ResourceAction.Replace,
+                    ResourceAction.Delete,
+                    ResourceAction.Adopt,
+                    ResourceAction.Forget,
+                }
+            )
+            {
+                json.WriteNumber(action.Word(), plan.Count(action));
+            }
+
             json.WriteEndObject();
-        }
+            WriteDiagnostics(json, diagnostics);
+        });
 
-        json.WriteEndArray();
-        json.WriteStartArray("rollouts");
-        foreach (var rollout in plan.Rollouts)
-        {
-            WriteRollout(json, rollout);
-        }
-
-        json.WriteEndArray();
-        json.WriteStartObject("summary");
-        foreach (var action in new[] { ResourceAction.Create, ResourceAction.Update, ResourceAction.Replace, ResourceAction.Delete, ResourceAction.Adopt, ResourceAction.Forget })
-        {
-            json.WriteNumber(action.Word(), plan.Count(action));
-        }
-
-        json.WriteEndObject();
-        WriteDiagnostics(json, diagnostics);
-    });
-
-    public static string DiagnosticsDocument(IEnumerable<Diagnostic> diagnostics) => Document("diagnostics", json => WriteDiagnostics(json, diagnostics));
+    public static string DiagnosticsDocument(IEnumerable<Diagnostic> diagnostics) =>
+        Document("diagnostics", json => WriteDiagnostics(json, diagnostics));
 
     public static string ResultDocument(ApplyResult result) => Document("apply_result", json =>
-    {
-        json.WriteNumber("done", result.Done.Count);
-        WriteReasons(json, "failed", result.Failed);
-        WriteReasons(json, "not_tried", result.NotTried);
-        json.WriteStartArray("stopped_rollouts");
-        foreach (var (group, reason) in result.StoppedRollouts)
         {
-            json.WriteStartObject();
-            json.WriteString("group", group);
-            json.WriteString("reason", reason);
-            json.WriteEndObject();
-        }
+            json.WriteNumber("done", result.Done.Count);
+            WriteReasons(json, "failed", result.Failed);
+            WriteReasons(json, "not_tried", result.NotTried);
+            json.WriteStartArray("stopped_rollouts");
+            foreach (var (group, reason) in result.StoppedRollouts)
+            {
+                json.WriteStartObject();
+                json.WriteString("group", group);
+                json.WriteString("reason", reason);
+                json.WriteEndObject();
+            }
 
-        json.WriteEndArray();
-    });
+            json.WriteEndArray();
+        });
 
     private static void WriteRollout(Utf8JsonWriter json, RolloutForecast rollout)
     {
@@ -104,13 +115,16 @@ internal static class JsonView
         foreach (var step in rollout.Steps)
         {
             json.WriteStartObject();
-            json.WriteString("kind", step.Kind switch
-            {
-                RolloutStepKind.Start => "start",
-                RolloutStepKind.Switchover => "switchover",
-                RolloutStepKind.Remove => "remove",
-                _ => "restart",
-            });
+            json.WriteString(
+                "kind",
+                step.Kind switch
+                {
+                    RolloutStepKind.Start => "start",
+                    RolloutStepKind.Switchover => "switchover",
+                    RolloutStepKind.Remove => "remove",
+                    _ => "restart",
+                }
+            );
             json.WriteStartArray("hosts");
             foreach (var host in step.Hosts)
             {

@@ -67,7 +67,9 @@ public static class PlanView
     public static string Summary(Plan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        var counts = $"{plan.Count(ResourceAction.Create)} to create, {plan.Count(ResourceAction.Update)} to update, {plan.Count(ResourceAction.Replace)} to replace, {plan.Count(ResourceAction.Delete)} to delete";
+        var counts =
+            $"{plan.Count(ResourceAction.Create)} to create, {plan.Count(ResourceAction.Update)} to update, "
+            + $"{plan.Count(ResourceAction.Replace)} to replace, {plan.Count(ResourceAction.Delete)} to delete";
         var records = (plan.Count(ResourceAction.Adopt), plan.Count(ResourceAction.Forget)) switch
         {
             (0, 0) => "",
@@ -98,7 +100,9 @@ public static class PlanView
 
         // On a new thing what was left empty says nothing.
         var mixed = change.Differences.Select(difference => difference.Cause).Distinct().Count() > 1;
-        foreach (var difference in change.Differences.Where(difference => difference.Before is not null || difference.After is not { Value: "" }))
+        foreach (
+            var difference in change.Differences.Where(difference => difference.Before is not null || difference.After is not { Value: "" })
+        )
         {
             ShowDifference(terminal, difference, mixed);
         }
@@ -107,12 +111,14 @@ public static class PlanView
     private static void ShowDifference(Terminal terminal, AttributeDifference difference, bool showCause)
     {
         var cause = showCause ? $"  ({difference.Cause.Sentence()})" : "";
-        var effect = difference.Before is null ? "" : difference.Effect switch
-        {
-            ChangeEffect.Replace => "  # replaces it",
-            ChangeEffect.Disruptive => "  # interrupts what runs",
-            _ => "",
-        };
+        var effect = difference.Before is null
+            ? ""
+            : difference.Effect switch
+            {
+                ChangeEffect.Replace => "  # replaces it",
+                ChangeEffect.Disruptive => "  # interrupts what runs",
+                _ => "",
+            };
         if ((difference.After ?? difference.Before)!.IsText)
         {
             terminal.Line($"      {difference.Name}:{cause}{effect}");
@@ -134,9 +140,20 @@ public static class PlanView
     }
 
     /// <summary>The colour of a line of a diff.</summary>
-    public static Terminal.Tone ToneOf(string line) => line is null or "" ? Terminal.Tone.Plain : line[0] switch { '+' => Terminal.Tone.Added, '-' => Terminal.Tone.Removed, '@' => Terminal.Tone.Faint, _ => Terminal.Tone.Plain };
+    public static Terminal.Tone ToneOf(string line) =>
+        line is null or ""
+            ? Terminal.Tone.Plain
+            : line[0] switch
+            {
+                '+' => Terminal.Tone.Added,
+                '-' => Terminal.Tone.Removed,
+                '@' => Terminal.Tone.Faint,
+                _ => Terminal.Tone.Plain,
+            };
 
     /// <summary>A value in one line, without its secrets.</summary>
     public static string Shown(AttributeValue value, AttributeValue? counterpart = null) =>
-        value.Secret is not null || counterpart?.Secret is not null ? SecretText.Mask : value.Value.Length == 0 ? "\"\"" : value.Value.Replace("\n", ", ", StringComparison.Ordinal);
+        value.Secret is not null || counterpart?.Secret is not null ? SecretText.Mask
+        : value.Value.Length == 0 ? "\"\""
+        : value.Value.Replace("\n", ", ", StringComparison.Ordinal);
 }

@@ -30,7 +30,13 @@ public static class RestartView
 
     /// <summary>A member was restarted.</summary>
     internal static void ShowStep(Terminal terminal, string member, TimeSpan elapsed) =>
-        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"{member}: PostgreSQL restarted, {elapsed.TotalSeconds:0.0} s after the beginning"), Terminal.Tone.Changed);
+        terminal.Line(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{member}: PostgreSQL restarted, {elapsed.TotalSeconds:0.0} s after the beginning"
+            ),
+            Terminal.Tone.Changed
+        );
 
     /// <summary>The document of the kind <c>restart</c>.</summary>
     public static string Document(string scope, RestartPlan plan, ImmutableArray<string> restarted, TimeSpan elapsed)

@@ -8,7 +8,11 @@ internal static class SavedPlanView
 {
     public static void Show(Terminal terminal, SavedPlan plan, bool authenticated)
     {
-        terminal.Line($"A plan for {plan.Cluster}, made at {plan.PlannedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC by kbr {plan.Version}{Asked(plan.Options)}", Terminal.Tone.Bold);
+        terminal.Line(
+            $"A plan for {plan.Cluster}, made at {plan.PlannedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC by kbr "
+                + $"{plan.Version}{Asked(plan.Options)}",
+            Terminal.Tone.Bold
+        );
         terminal.Line();
         foreach (var line in plan.Text)
         {
@@ -17,22 +21,25 @@ internal static class SavedPlanView
 
         if (!authenticated)
         {
-            terminal.ErrorLine("Warning: without KBR_KEY it cannot be told whether this is what kbr wrote; apply will not take it on trust", Terminal.Tone.Changed);
+            terminal.ErrorLine(
+                "Warning: without KBR_KEY it cannot be told whether this is what kbr wrote; apply will not take it on trust",
+                Terminal.Tone.Changed
+            );
         }
     }
 
     public static string Document(SavedPlan plan, bool authenticated) => JsonView.Document(SavedPlan.Kind, json =>
-    {
-        json.WriteString("cluster", plan.Cluster);
-        json.WriteString("kbr_version", plan.Version);
-        json.WriteString("planned_at", plan.PlannedAt.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
-        json.WriteBoolean("authenticated", authenticated);
-        json.WriteBoolean("has_changes", plan.HasChanges);
-        json.WritePropertyName("options");
-        SavedPlan.WriteOptions(json, plan.Options);
-        json.WritePropertyName("plan");
-        json.WriteRawValue(plan.Document);
-    });
+        {
+            json.WriteString("cluster", plan.Cluster);
+            json.WriteString("kbr_version", plan.Version);
+            json.WriteString("planned_at", plan.PlannedAt.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
+            json.WriteBoolean("authenticated", authenticated);
+            json.WriteBoolean("has_changes", plan.HasChanges);
+            json.WritePropertyName("options");
+            SavedPlan.WriteOptions(json, plan.Options);
+            json.WritePropertyName("plan");
+            json.WriteRawValue(plan.Document);
+        });
 
     private static string Asked(PlanOptions options)
     {
@@ -48,13 +55,14 @@ internal static class SavedPlanView
     }
 
     // The colours of a plan, by the symbols before its lines.
-    private static Terminal.Tone ToneOf(string line) => line.TrimStart() switch
-    {
-        _ when line.StartsWith("Plan: ", StringComparison.Ordinal) => Terminal.Tone.Bold,
-        ['+', ..] => Terminal.Tone.Added,
-        ['-', '/', ..] or ['~', ..] => Terminal.Tone.Changed,
-        ['-', ..] or ['!', ..] => Terminal.Tone.Removed,
-        ['@', ..] or ['=', ..] or ['#', ..] or ['?', ..] => Terminal.Tone.Faint,
-        _ => Terminal.Tone.Plain,
-    };
+    private static Terminal.Tone ToneOf(string line) =>
+        line.TrimStart() switch
+        {
+            _ when line.StartsWith("Plan: ", StringComparison.Ordinal) => Terminal.Tone.Bold,
+            ['+', ..] => Terminal.Tone.Added,
+            ['-', '/', ..] or ['~', ..] => Terminal.Tone.Changed,
+            ['-', ..] or ['!', ..] => Terminal.Tone.Removed,
+            ['@', ..] or ['=', ..] or ['#', ..] or ['?', ..] => Terminal.Tone.Faint,
+            _ => Terminal.Tone.Plain,
+        };
 }

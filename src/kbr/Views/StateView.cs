@@ -13,7 +13,8 @@ internal static class StateView
     {
         foreach (var (record, hosts, outdated) in found.ByAddress())
         {
-            var where = hosts.IsEmpty ? "  (from the operator's copy)"
+            var where =
+                hosts.IsEmpty ? "  (from the operator's copy)"
                 : hosts is [var only] && only == record.Address.Host ? ""
                 : $"  on {string.Join(", ", hosts)}{(outdated ? "; not all copies are the newest" : "")}";
             terminal.Line($"{record.Address}  {Kind(record)}{where}");
@@ -35,53 +36,57 @@ internal static class StateView
         {
             var where = edit.Hosts.IsEmpty ? "in the operator's copy" : $"on {string.Join(", ", edit.Hosts)}";
             terminal.Line(
-                edit.Becomes is null ? $"  # {edit.Record.Address}  the record goes, {where}; the thing stays" : $"  # {edit.Record.Address} → {edit.Becomes.Address}  the record, {where}; the thing stays as it is",
-                Terminal.Tone.Changed);
+                edit.Becomes is null
+                    ? $"  # {edit.Record.Address}  the record goes, {where}; the thing stays"
+                    : $"  # {edit.Record.Address} → {edit.Becomes.Address}  the record, {where}; the thing stays as it is",
+                Terminal.Tone.Changed
+            );
         }
     }
 
     public static string Document(string cluster, RecordsFound found) => JsonView.Document("state", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteStartArray("records");
-        foreach (var (record, hosts, outdated) in found.ByAddress())
         {
-            json.WriteStartObject();
-            WriteNames(json, "hosts", hosts);
-            json.WriteBoolean("outdated_copies", outdated);
-            json.WritePropertyName("record");
-            json.WriteRawValue(RecordJson.Write(record, cluster));
-            json.WriteEndObject();
-        }
+            json.WriteString("cluster", cluster);
+            json.WriteStartArray("records");
+            foreach (var (record, hosts, outdated) in found.ByAddress())
+            {
+                json.WriteStartObject();
+                WriteNames(json, "hosts", hosts);
+                json.WriteBoolean("outdated_copies", outdated);
+                json.WritePropertyName("record");
+                json.WriteRawValue(RecordJson.Write(record, cluster));
+                json.WriteEndObject();
+            }
 
-        json.WriteEndArray();
-        JsonView.WriteDiagnostics(json, found.Diagnostics);
-    });
+            json.WriteEndArray();
+            JsonView.WriteDiagnostics(json, found.Diagnostics);
+        });
 
-    public static string PullDocument(string cluster, string path, long serial, int count, IEnumerable<Diagnostic> diagnostics) => JsonView.Document("state_pull", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteString("file", path);
-        json.WriteNumber("serial", serial);
-        json.WriteNumber("records", count);
-        JsonView.WriteDiagnostics(json, diagnostics);
-    });
+    public static string PullDocument(string cluster, string path, long serial, int count, IEnumerable<Diagnostic> diagnostics) =>
+        JsonView.Document("state_pull", json =>
+        {
+            json.WriteString("cluster", cluster);
+            json.WriteString("file", path);
+            json.WriteNumber("serial", serial);
+            json.WriteNumber("records", count);
+            JsonView.WriteDiagnostics(json, diagnostics);
+        });
 
     public static string EditDocument(string cluster, IEnumerable<RecordEdit> edits) => JsonView.Document("state_edit", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteStartArray("records");
-        foreach (var edit in edits)
         {
-            json.WriteStartObject();
-            json.WriteString("from", edit.Record.Address.ToString());
-            json.WriteString("to", edit.Becomes?.Address.ToString());
-            WriteNames(json, "hosts", edit.Hosts);
-            json.WriteEndObject();
-        }
+            json.WriteString("cluster", cluster);
+            json.WriteStartArray("records");
+            foreach (var edit in edits)
+            {
+                json.WriteStartObject();
+                json.WriteString("from", edit.Record.Address.ToString());
+                json.WriteString("to", edit.Becomes?.Address.ToString());
+                WriteNames(json, "hosts", edit.Hosts);
+                json.WriteEndObject();
+            }
 
-        json.WriteEndArray();
-    });
+            json.WriteEndArray();
+        });
 
     private static void ShowWhole(Terminal terminal, ResourceRecord record)
     {
@@ -97,7 +102,11 @@ internal static class StateView
     }
 
     private static string Kind(ResourceRecord record) =>
-        (record.Pending ? "its creation was begun and was not seen to end" : record.Created ? "made by kbr" : "adopted")
+        (
+            record.Pending ? "its creation was begun and was not seen to end"
+            : record.Created ? "made by kbr"
+            : "adopted"
+        )
         + (record.PreventDestroy ? ", prevent_destroy" : "")
         + (record.AppliedAt is { } at ? $", {at.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC" : "");
 

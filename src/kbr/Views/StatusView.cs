@@ -19,7 +19,10 @@ public static class StatusView
         {
             if (status.Items.Where(item => item.Verdict == verdict).Select(item => item.Name).ToList() is { Count: > 0 } names)
             {
-                terminal.Line($"{word}: {string.Join(", ", names)}", verdict == StatusVerdict.NotOk ? Terminal.Tone.Removed : Terminal.Tone.Changed);
+                terminal.Line(
+                    $"{word}: {string.Join(", ", names)}",
+                    verdict == StatusVerdict.NotOk ? Terminal.Tone.Removed : Terminal.Tone.Changed
+                );
             }
         }
 
@@ -48,49 +51,58 @@ public static class StatusView
     /// <param name="status">Its checklist.</param>
     /// <param name="next">The command that shows what to do about it.</param>
     public static string Document(string cluster, string scope, ClusterStatus status, string next) => JsonView.Document("status", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteString("scope", scope);
-        json.WriteString("verdict", Word(status.Verdict));
-        json.WriteStartObject("conclusion");
-        json.WriteString("writes", Word(status.Conclusion.Writes));
-        json.WriteString("writes_note", status.Conclusion.WritesNote);
-        json.WriteNumber("serving", status.Conclusion.Serving);
-        json.WriteNumber("members", status.Conclusion.Members);
-        WriteTexts("unreachable", status.Conclusion.Unreachable);
-        WriteTexts("causes", status.Conclusion.Causes);
-        json.WriteString("text", Headline(scope, status));
-        json.WriteString("next", status.Verdict == StatusVerdict.Ok ? null : next);
-        json.WriteEndObject();
-        json.WriteStartArray("items");
-        foreach (var item in status.Items)
         {
-            json.WriteStartObject();
-            json.WriteString("name", item.Name);
-            json.WriteString("verdict", Word(item.Verdict));
-            json.WriteString("measured", item.Measured);
+            json.WriteString("cluster", cluster);
+            json.WriteString("scope", scope);
+            json.WriteString("verdict", Word(status.Verdict));
+            json.WriteStartObject("conclusion");
+            json.WriteString("writes", Word(status.Conclusion.Writes));
+            json.WriteString("writes_note", status.Conclusion.WritesNote);
+            json.WriteNumber("serving", status.Conclusion.Serving);
+            json.WriteNumber("members", status.Conclusion.Members);
+            WriteTexts("unreachable", status.Conclusion.Unreachable);
+            WriteTexts("causes", status.Conclusion.Causes);
+            json.WriteString("text", Headline(scope, status));
+            json.WriteString("next", status.Verdict == StatusVerdict.Ok ? null : next);
             json.WriteEndObject();
-        }
-
-        json.WriteEndArray();
-
-        void WriteTexts(string name, IEnumerable<string> texts)
-        {
-            json.WriteStartArray(name);
-            foreach (var text in texts)
+            json.WriteStartArray("items");
+            foreach (var item in status.Items)
             {
-                json.WriteStringValue(text);
+                json.WriteStartObject();
+                json.WriteString("name", item.Name);
+                json.WriteString("verdict", Word(item.Verdict));
+                json.WriteString("measured", item.Measured);
+                json.WriteEndObject();
             }
 
             json.WriteEndArray();
-        }
-    });
+
+            void WriteTexts(string name, IEnumerable<string> texts)
+            {
+                json.WriteStartArray(name);
+                foreach (var text in texts)
+                {
+                    json.WriteStringValue(text);
+                }
+
+                json.WriteEndArray();
+            }
+        });
 
     private static string Headline(string scope, ClusterStatus status)
     {
-        var (conclusion, health) = (status.Conclusion, status.Items.Any(item => item.Verdict == StatusVerdict.NotOk) ? "is not healthy"
-            : status.Verdict == StatusVerdict.Ok ? "is healthy" : "could not be measured in full");
-        var writes = conclusion.Writes switch { StatusVerdict.Ok => "OK", StatusVerdict.NotOk => "NOT OK", _ => "unknown" };
+        var (conclusion, health) = (
+            status.Conclusion,
+            status.Items.Any(item => item.Verdict == StatusVerdict.NotOk) ? "is not healthy"
+            : status.Verdict == StatusVerdict.Ok ? "is healthy"
+            : "could not be measured in full"
+        );
+        var writes = conclusion.Writes switch
+        {
+            StatusVerdict.Ok => "OK",
+            StatusVerdict.NotOk => "NOT OK",
+            _ => "unknown",
+        };
         var note = conclusion.WritesNote.Length == 0 ? "" : $" ({conclusion.WritesNote})";
         var cause = conclusion.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", conclusion.Causes)}.";
         return $"{scope} {health}. Writes: {writes}{note}. Redundancy: {conclusion.Serving} of {conclusion.Members}.{cause}";
@@ -99,10 +111,11 @@ public static class StatusView
     private static string Advice(StatusConclusion conclusion, string next) =>
         conclusion.Unreachable.IsEmpty ? next : $"bring {string.Join(" and ", conclusion.Unreachable)} back, then: {next}";
 
-    private static string Word(StatusVerdict verdict) => verdict switch
-    {
-        StatusVerdict.Ok => "ok",
-        StatusVerdict.NotOk => "not_ok",
-        _ => "unknown",
-    };
+    private static string Word(StatusVerdict verdict) =>
+        verdict switch
+        {
+            StatusVerdict.Ok => "ok",
+            StatusVerdict.NotOk => "not_ok",
+            _ => "unknown",
+        };
 }

@@ -16,18 +16,24 @@ internal static class SwitchoverView
     {
         if (!json)
         {
-            terminal.Line(string.Create(
-                CultureInfo.InvariantCulture, $"{choice.Candidate} leads {scope} after {handedOver.TotalSeconds:0.0} s; healthy again after {healthy.TotalSeconds:0.0} s"), Terminal.Tone.Added);
+            terminal.Line(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{choice.Candidate} leads {scope} after {handedOver.TotalSeconds:0.0} s; healthy again after "
+                        + $"{healthy.TotalSeconds:0.0} s"
+                ),
+                Terminal.Tone.Added
+            );
             return;
         }
 
         terminal.Line(JsonView.Document("switchover", document =>
-        {
-            document.WriteString("scope", scope);
-            document.WriteString("from", choice.Leader);
-            document.WriteString("to", choice.Candidate);
-            document.WriteNumber("handed_over_seconds", Math.Round(handedOver.TotalSeconds, 3));
-            document.WriteNumber("healthy_seconds", Math.Round(healthy.TotalSeconds, 3));
-        }));
+            {
+                document.WriteString("scope", scope);
+                document.WriteString("from", choice.Leader);
+                document.WriteString("to", choice.Candidate);
+                document.WriteNumber("handed_over_seconds", Math.Round(handedOver.TotalSeconds, 3));
+                document.WriteNumber("healthy_seconds", Math.Round(healthy.TotalSeconds, 3));
+            }));
     }
 }

@@ -2,12 +2,15 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Where a person reads: writes whole lines, coloured when asked, and lets no secret through. On a screen it also keeps a region below them that is
-/// drawn anew in place. Output that cannot be written, such as to a full disk or a terminal that is gone, is remembered and stops nothing: an apply goes on.</summary>
+/// <summary>Where a person reads: writes whole lines, coloured when asked, and lets no secret through. On a screen it also keeps a region
+/// below them that is
+/// drawn anew in place. Output that cannot be written, such as to a full disk or a terminal that is gone, is remembered and stops nothing:
+/// an apply goes on.</summary>
 /// <param name="output">Where lines and the region go.</param>
 /// <param name="error">Where diagnostics go.</param>
 /// <param name="color">Whether lines are coloured.</param>
-/// <param name="screen">The size of the screen in columns and rows, asked at each drawing; null when the output is no screen, such as a file or a pipe.</param>
+/// <param name="screen">The size of the screen in columns and rows, asked at each drawing; null when the output is no screen, such as a
+/// file or a pipe.</param>
 public sealed class Terminal(TextWriter output, TextWriter error, bool color, Func<(int Width, int Height)>? screen = null)
 {
     private readonly Lock _gate = new();
@@ -55,7 +58,8 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
     /// <summary>Writes a line of a diagnostic.</summary>
     public void ErrorLine(string text = "", Tone tone = Tone.Plain) => Write(error, text, tone);
 
-    /// <summary>Puts these lines in place of the region, which stays below every line that is written; none takes it away. A line that is too long is cut off,
+    /// <summary>Puts these lines in place of the region, which stays below every line that is written; none takes it away. A line that is
+    /// too long is cut off,
     /// and of too many only the first are shown. Shows nothing where there is no screen.</summary>
     public void Region(IReadOnlyList<string> lines)
     {
@@ -116,7 +120,8 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         }
     }
 
-    // The cursor rests in the line below the region, at its beginning unless somebody typed: up to the first line, and clear to the end of the screen.
+    // The cursor rests in the line below the region, at its beginning unless somebody typed: up to the first line, and clear to the end of
+    // the screen.
     private string Erase()
     {
         var text = _drawn == 0 ? "" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"\r\e[{_drawn}A\e[J");
@@ -129,7 +134,8 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         var (width, height) = screen!();
         (width, height) = (width > 0 ? width : 80, height > 0 ? height : 24);
 
-        // One row is left for the cursor: were the region taller than the screen, its first lines would scroll away and could not be erased.
+        // One row is left for the cursor: were the region taller than the screen, its first lines would scroll away and could not be
+        // erased.
         var text = new StringBuilder();
         foreach (var line in _region.Take(height - 1))
         {
@@ -141,14 +147,15 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         return text.ToString();
     }
 
-    private static string Code(Tone tone) => tone switch
-    {
-        Tone.Added => "32",
-        Tone.Removed => "31",
-        Tone.Changed => "33",
-        Tone.Faint => "2",
-        _ => "1",
-    };
+    private static string Code(Tone tone) =>
+        tone switch
+        {
+            Tone.Added => "32",
+            Tone.Removed => "31",
+            Tone.Changed => "33",
+            Tone.Faint => "2",
+            _ => "1",
+        };
 
     // What comes from a host must not steer the operator's terminal.
     private static string Printable(string text) =>

@@ -14,44 +14,51 @@ internal static class UnlockView
             {
                 null => ($"not known: {one.Error}", Terminal.Tone.Removed),
                 { ProcessIds: [], Holder: null } => ("free", Terminal.Tone.Plain),
-                { ProcessIds: [], Holder: { } left } => ($"free; left over by {left.InWords}, which does not hold it any more", Terminal.Tone.Plain),
-                var state => ($"held by {state.Holder?.InWords ?? "somebody without a description"}; process {string.Join(", ", state.ProcessIds)} there", Terminal.Tone.Changed),
+                { ProcessIds: [], Holder: { } left } => (
+                    $"free; left over by {left.InWords}, which does not hold it any more",
+                    Terminal.Tone.Plain
+                ),
+                var state => (
+                    $"held by {state.Holder?.InWords ?? "somebody without a description"}; process "
+                        + $"{string.Join(", ", state.ProcessIds)} there",
+                    Terminal.Tone.Changed
+                ),
             };
             terminal.Line($"{one.Host}: {text}", tone);
         }
     }
 
     public static string Document(string cluster, ImmutableArray<HostLock> locks) => JsonView.Document("unlock", json =>
-    {
-        json.WriteString("cluster", cluster);
-        json.WriteStartArray("hosts");
-        foreach (var one in locks)
         {
-            json.WriteStartObject();
-            json.WriteString("host", one.Host);
-            json.WriteString("error", one.Error);
-            json.WriteBoolean("held", one.State?.ProcessIds.Count > 0);
-            json.WriteStartArray("processes");
-            foreach (var process in one.State?.ProcessIds ?? [])
+            json.WriteString("cluster", cluster);
+            json.WriteStartArray("hosts");
+            foreach (var one in locks)
             {
-                json.WriteNumberValue(process);
+                json.WriteStartObject();
+                json.WriteString("host", one.Host);
+                json.WriteString("error", one.Error);
+                json.WriteBoolean("held", one.State?.ProcessIds.Count > 0);
+                json.WriteStartArray("processes");
+                foreach (var process in one.State?.ProcessIds ?? [])
+                {
+                    json.WriteNumberValue(process);
+                }
+
+                json.WriteEndArray();
+                if (one.State?.Holder is { } holder)
+                {
+                    json.WriteStartObject("holder");
+                    holder.WriteTo(json);
+                    json.WriteEndObject();
+                }
+                else
+                {
+                    json.WriteNull("holder");
+                }
+
+                json.WriteEndObject();
             }
 
             json.WriteEndArray();
-            if (one.State?.Holder is { } holder)
-            {
-                json.WriteStartObject("holder");
-                holder.WriteTo(json);
-                json.WriteEndObject();
-            }
-            else
-            {
-                json.WriteNull("holder");
-            }
-
-            json.WriteEndObject();
-        }
-
-        json.WriteEndArray();
-    });
+        });
 }

@@ -3,15 +3,19 @@ using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.FreshHosts;
 
-/// <summary>A cluster as installations really are (lab/runbook with options): another namespace, another leader, parameters in the local files, and the volume mounted at the data
-/// directory. What differs from cluster.yaml refuses before anybody is touched; with the right settings it is adopted under two kinds of writers, and never do two members take writes.</summary>
+/// <summary>A cluster as installations really are (lab/runbook with options): another namespace, another leader, parameters in the local
+/// files, and the volume mounted at the data
+/// directory. What differs from cluster.yaml refuses before anybody is touched; with the right settings it is adopted under two kinds of
+/// writers, and never do two members take writes.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
 public sealed class AdoptFoundTests
 {
     // Whether a member is a primary by Patroni and by PostgreSQL itself: "begun ended HTTP-status t|f".
-    private const string Watch = "while :; do a=$(date +%s.%N); c=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://$(hostname):8008/primary); "
-        + "r=$(timeout 3 docker exec patroni psql -X -A -t -U kb_admin -d postgres -c 'SELECT pg_is_in_recovery()' 2>/dev/null); echo $a $(date +%s.%N) $c ${r:-none}; sleep 0.3; done";
+    private const string Watch =
+        "while :; do a=$(date +%s.%N); c=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://$(hostname):8008/primary); "
+        + "r=$(timeout 3 docker exec patroni psql -X -A -t -U kb_admin -d postgres -c 'SELECT "
+        + "pg_is_in_recovery()' 2>/dev/null); echo $a $(date +%s.%N) $c ${r:-none}; sleep 0.3; done";
 
     [Test]
     public void A_cluster_of_another_namespace_with_its_data_at_the_root_of_the_volume_is_refused_until_the_file_fits_and_then_adopted()
@@ -20,26 +24,59 @@ public sealed class AdoptFoundTests
         Lab.Command("reset");
         using var workspace = Ha.Open();
         var byHand = Lab.Run(
-            Lab.Root, "env", "POSTGRES_SUPERPASS=canary-super-Zq7xW4", "POSTGRES_REPL_PASS=canary-repl-Kp3vT9", "POSTGRES_APP_PASS=canary-app-Xw8rM2", Path.Combine(Lab.Root, "lab/runbook"),
-            "--namespace", "/db/", "--leader", "db-slave-01", "--local-parameters", "--volume-at-data", "--superuser", "kb_admin", "--replication", "kb_repl");
+            Lab.Root,
+            "env",
+            "POSTGRES_SUPERPASS=canary-super-Zq7xW4",
+            "POSTGRES_REPL_PASS=canary-repl-Kp3vT9",
+            "POSTGRES_APP_PASS=canary-app-Xw8rM2",
+            Path.Combine(Lab.Root, "lab/runbook"),
+            "--namespace",
+            "/db/",
+            "--leader",
+            "db-slave-01",
+            "--local-parameters",
+            "--volume-at-data",
+            "--superuser",
+            "kb_admin",
+            "--replication",
+            "kb_repl"
+        );
         Assert.That(byHand.ExitCode, Is.Zero, byHand.All);
         var before = Containers();
-        workspace.Yaml = workspace.Yaml
-            .Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n").Replace("volume: { device: /dev/sdb }", "volume: { device: /dev/sdb, mount_point: /opt/keybuzz/postgres/data }")
+        workspace.Yaml = workspace
+            .Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  raft_password: false\n")
+            .Replace("volume: { device: /dev/sdb }", "volume: { device: /dev/sdb, mount_point: /opt/keybuzz/postgres/data }")
             .Replace("    shared_buffers: 64MB\n", "    shared_buffers: 128MB\n    max_connections: 200\n");
 
         // What runs is another cluster than the file means: nobody is touched, and nothing is recorded.
-        foreach (var command in new[] { new[] { "import", "--auto-approve" }, ["plan"], ["apply", "--auto-approve", "--target", "*.patroni@db-master-01"] })
+        foreach (
+            var command in new[]
+            {
+                new[] { "import", "--auto-approve" },
+                ["plan"],
+                ["apply", "--auto-approve", "--target", "*.patroni@db-master-01"],
+            }
+        )
         {
             var refused = workspace.Kbr(command);
             Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
-            Assert.That(refused.All, Does.Contain("db-master-01, db-slave-01 and db-slave-02 are in Patroni's namespace /db/, not in /service/").And.Contain("set postgres.namespace: /db/"));
+            Assert.That(
+                refused.All,
+                Does.Contain("db-master-01, db-slave-01 and db-slave-02 are in Patroni's namespace /db/, not in /service/")
+                    .And.Contain("set postgres.namespace: /db/")
+            );
         }
 
         workspace.Yaml = workspace.Yaml.Replace("  proxies: lb\n", "  proxies: lb\n  namespace: /db/\n  scope: postgres-cluster\n");
-        Assert.That(workspace.Kbr("import", "--auto-approve").All, Does.Contain("are in Patroni's scope keybuzz-pg, not in postgres-cluster").And.Contain("set postgres.scope: keybuzz-pg"));
+        Assert.That(
+            workspace.Kbr("import", "--auto-approve").All,
+            Does.Contain("are in Patroni's scope keybuzz-pg, not in postgres-cluster").And.Contain("set postgres.scope: keybuzz-pg")
+        );
         Assert.That(workspace.Kbr("status").Output, Does.Contain("are in Patroni's scope keybuzz-pg"));
-        Assert.That((Containers(), Lab.OnHost("db-slave-01", "find /var/lib/kbr -name '*.json' 2>/dev/null | wc -l").Trim()), Is.EqualTo((before, "0")));
+        Assert.That(
+            (Containers(), Lab.OnHost("db-slave-01", "find /var/lib/kbr -name '*.json' 2>/dev/null | wc -l").Trim()),
+            Is.EqualTo((before, "0"))
+        );
 
         workspace.Yaml = workspace.Yaml.Replace("  scope: postgres-cluster\n", "");
         var import = workspace.Kbr("import", "--auto-approve");
@@ -48,21 +85,37 @@ public sealed class AdoptFoundTests
         Assert.That(roles.ExitCode, Is.Zero, roles.All);
         var foreseen = workspace.Kbr("plan");
         Assert.That(foreseen.ExitCode, Is.Zero, foreseen.All);
-        Assert.That(foreseen.Output, Does.Contain("what is in /opt/keybuzz/postgres/data is kept as /opt/keybuzz/postgres/data/data.before-kbr").And.Contain("3 rolling restarts, 1 switchover"));
+        Assert.That(
+            foreseen.Output,
+            Does.Contain("what is in /opt/keybuzz/postgres/data is kept as /opt/keybuzz/postgres/data/data.before-kbr")
+                .And.Contain("3 rolling restarts, 1 switchover")
+        );
 
-        // A volume without room for a second copy of what is in it stops the roll-out in the middle: what is behind the members stays as it is.
-        Lab.OnHost("db-slave-02", "fallocate -l $(($(df --output=avail -B1 /opt/keybuzz/postgres/data | tail -n 1) * 6 / 10)) /opt/keybuzz/postgres/data/lost+found.fill");
+        // A volume without room for a second copy of what is in it stops the roll-out in the middle: what is behind the members stays as it
+        // is.
+        Lab.OnHost(
+            "db-slave-02",
+            "fallocate -l $(($(df --output=avail -B1 /opt/keybuzz/postgres/data | tail -n 1) * 6 / 10)) "
+                + "/opt/keybuzz/postgres/data/lost+found.fill"
+        );
         var proxies = Proxies();
         var watches = Ha.Members.Select(member => Lab.Start(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, Watch)).ToList();
         var answers = watches.Select(watch => watch.StandardOutput.ReadToEndAsync()).ToList();
-        TrafficReport kept, fresh;
+        TrafficReport kept,
+            fresh;
         try
         {
             using var direct = TrafficWriter.Start("while_adopted");
             using var renewed = TrafficWriter.Start("while_adopted_anew", keepsSession: false);
             var stopped = workspace.Kbr("apply", "--auto-approve");
             Assert.That(stopped.ExitCode, Is.EqualTo(1), stopped.All);
-            Assert.That(stopped.All, Does.Contain("make room first").And.Contain("container.haproxy@haproxy-01").And.Not.Contain("container.haproxy@haproxy-01: done").And.Not.Contain("config_file.haproxy@haproxy-01: done"));
+            Assert.That(
+                stopped.All,
+                Does.Contain("make room first")
+                    .And.Contain("container.haproxy@haproxy-01")
+                    .And.Not.Contain("container.haproxy@haproxy-01: done")
+                    .And.Not.Contain("config_file.haproxy@haproxy-01: done")
+            );
             Assert.That(Proxies(), Is.EqualTo(proxies), "the proxies are as they were");
             Lab.OnHost("db-slave-02", "rm /opt/keybuzz/postgres/data/lost+found.fill");
             workspace.Apply();
@@ -81,39 +134,98 @@ public sealed class AdoptFoundTests
         {
             Assert.That(kept.Lost, Is.Empty, kept.ToString());
             Assert.That(fresh.Lost, Is.Empty, fresh.ToString());
-            Assert.That(TwoPrimaries([.. answers.Select(answer => answer.Result)]), Is.Empty, "moments at which two members were primaries");
+            Assert.That(
+                TwoPrimaries([.. answers.Select(answer => answer.Result)]),
+                Is.Empty,
+                "moments at which two members were primaries"
+            );
             Assert.That(Ha.Sql(Ha.Leader(), "SELECT count(*), sum(id) FROM orders"), Is.EqualTo("1000|500500"));
             Assert.That(Ha.Sql(Ha.Leader(), "SHOW max_connections"), Is.EqualTo("200"));
-            Assert.That(Ha.Members.Select(member => Lab.OnHost(member, "curl -s http://$(hostname):8008/patroni | grep -o '\"database_system_identifier\": \"[0-9]*\"'")).Distinct().Count(), Is.EqualTo(1));
+            Assert.That(
+                Ha.Members.Select(member =>
+                        Lab.OnHost(member, "curl -s http://$(hostname):8008/patroni | grep -o '\"database_system_identifier\": \"[0-9]*\"'")
+                    )
+                    .Distinct()
+                    .Count(),
+                Is.EqualTo(1)
+            );
             foreach (var host in Ha.Members)
             {
                 Assert.That(
-                    Lab.OnHost(host, "cd /opt/keybuzz/postgres/data && ls -A && ls -d data.before-kbr/PG_VERSION data.before-kbr/base data/pgdata/PG_VERSION").Trim().Split('\n'),
-                    Is.EquivalentTo(new[] { "archive", "data", "data.before-kbr", "raft", "data.before-kbr/PG_VERSION", "data.before-kbr/base", "data/pgdata/PG_VERSION" }),
-                    $"{host}: all of the former data directory is kept, and nothing of it is left at the root");
+                    Lab.OnHost(
+                            host,
+                            "cd /opt/keybuzz/postgres/data && ls -A && ls -d data.before-kbr/PG_VERSION data.before-kbr/base "
+                                + "data/pgdata/PG_VERSION"
+                        )
+                        .Trim()
+                        .Split('\n'),
+                    Is.EquivalentTo(
+                        new[]
+                        {
+                            "archive",
+                            "data",
+                            "data.before-kbr",
+                            "raft",
+                            "data.before-kbr/PG_VERSION",
+                            "data.before-kbr/base",
+                            "data/pgdata/PG_VERSION",
+                        }
+                    ),
+                    $"{host}: all of the former data directory is kept, and nothing of it is left at the root"
+                );
             }
         });
     }
 
-    private static string Containers() => string.Join(' ', Ha.Members.Select(host => Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()));
+    private static string Containers() =>
+        string.Join(' ', Ha.Members.Select(host => Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()));
 
-    private static string Proxies() => string.Join(' ', Ha.Proxies.Select(host => Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' haproxy pgbouncer; cksum /opt/keybuzz/haproxy/haproxy.cfg 2>/dev/null || :").Trim()));
+    private static string Proxies() =>
+        string.Join(
+            ' ',
+            Ha.Proxies.Select(host =>
+                Lab.OnHost(
+                        host,
+                        "docker inspect -f '{{.Id}} {{.State.StartedAt}}' haproxy pgbouncer; cksum "
+                            + "/opt/keybuzz/haproxy/haproxy.cfg 2>/dev/null || :"
+                    )
+                    .Trim()
+            )
+        );
 
-    // The times at which two members were primaries for certain, by Patroni or by PostgreSQL: each from the end of the first such answer in a row to the beginning of the last.
+    // The times at which two members were primaries for certain, by Patroni or by PostgreSQL: each from the end of the first such answer in
+    // a row to the beginning of the last.
     private static string[] TwoPrimaries(string[] watches)
     {
-        var seen = watches.Select(watch => watch.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' ')).Where(words => words.Length == 4)
-            .Select(words => (Begun: Seconds(words[0]), Ended: Seconds(words[1]), Patroni: words[2] == "200", Postgres: words[3] == "f")).ToList()).ToList();
+        var seen = watches
+            .Select(watch =>
+                watch
+                    .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                    .Select(line => line.Split(' '))
+                    .Where(words => words.Length == 4)
+                    .Select(words =>
+                        (Begun: Seconds(words[0]), Ended: Seconds(words[1]), Patroni: words[2] == "200", Postgres: words[3] == "f")
+                    )
+                    .ToList()
+            )
+            .ToList();
         Assert.That(seen.Select(one => one.Count), Has.All.GreaterThan(20));
         Assert.That(seen.Sum(one => one.Count(look => look.Patroni && look.Postgres)), Is.GreaterThan(20), "a primary is seen as one");
-        var spans = seen.SelectMany((looks, member) => new[] { true, false }.SelectMany(byPatroni => Spans(looks.Select(look => (look.Begun, look.Ended, Is: byPatroni ? look.Patroni : look.Postgres)))
-            .Select(span => (Member: member, ByPatroni: byPatroni, span.From, span.To)))).ToList();
+        var spans = seen.SelectMany(
+                (looks, member) =>
+                    new[] { true, false }.SelectMany(byPatroni =>
+                        Spans(looks.Select(look => (look.Begun, look.Ended, Is: byPatroni ? look.Patroni : look.Postgres)))
+                            .Select(span => (Member: member, ByPatroni: byPatroni, span.From, span.To))
+                    )
+            )
+            .ToList();
         return
         [
             .. from one in spans
-               from other in spans
-               where one.Member < other.Member && one.ByPatroni == other.ByPatroni && Math.Max(one.From, other.From) < Math.Min(one.To, other.To)
-               select $"{Ha.Members[one.Member]} and {Ha.Members[other.Member]} from {Math.Max(one.From, other.From)} to {Math.Min(one.To, other.To)}",
+            from other in spans
+            where
+                one.Member < other.Member && one.ByPatroni == other.ByPatroni && Math.Max(one.From, other.From) < Math.Min(one.To, other.To)
+            select $"{Ha.Members[one.Member]} and {Ha.Members[other.Member]}: {Math.Max(one.From, other.From)}–{Math.Min(one.To, other.To)}",
         ];
 
         static decimal Seconds(string text) => decimal.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
@@ -128,7 +240,10 @@ public sealed class AdoptFoundTests
                     yield return over;
                 }
 
-                span = !isPrimary ? null : span is { } open ? (open.From, begun) : (ended, begun);
+                span =
+                    !isPrimary ? null
+                    : span is { } open ? (open.From, begun)
+                    : (ended, begun);
             }
         }
     }

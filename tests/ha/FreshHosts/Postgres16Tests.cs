@@ -14,12 +14,14 @@ public sealed class Postgres16Tests
         Lab.Command("up");
         Lab.Command("reset");
         using var workspace = Ha.Open();
-        workspace.Yaml = System.Text.RegularExpressions.Regex.Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {Lab.Images()["PATRONI16"]}")
+        workspace.Yaml = System
+            .Text.RegularExpressions.Regex.Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {Lab.Images()["PATRONI16"]}")
             .Replace("  version: 17", "  version: 16")
             .Replace("  extensions: [vector]\n", "");
         Assert.That(workspace.Yaml, Does.Contain("version: 16").And.Not.Contain("vector"));
 
-        // Killed at four steps of a seed, each time further on; eng/kill-sweep.sh ha does so at every step. The plan after each is true: changes, and no error.
+        // Killed at four steps of a seed, each time further on; eng/kill-sweep.sh ha does so at every step. The plan after each is true:
+        // changes, and no error.
         var random = new Random(20261126);
         foreach (var moment in (string[])["before:{0}", "after:{0}", "during:{0}:100", "after:{0}"])
         {
@@ -27,7 +29,9 @@ public sealed class Postgres16Tests
             workspace.Killed(point, "apply", "--auto-approve");
 
             // What it had begun on the hosts ends by itself; only then is there one truth to plan from.
-            Lab.OnHosts(Lab.Hosts.Select(host => (host, "mkdir -p /run/kbr && flock -w 120 /run/kbr/lock flock -w 120 /run/kbr/work true")));
+            Lab.OnHosts(
+                Lab.Hosts.Select(host => (host, "mkdir -p /run/kbr && flock -w 120 /run/kbr/lock flock -w 120 /run/kbr/work true"))
+            );
             var plan = workspace.Kbr("plan", "--detailed-exitcode");
             Assert.That(plan.ExitCode, Is.EqualTo(2), $"after the kill {point}: {plan.All}");
         }
@@ -35,7 +39,13 @@ public sealed class Postgres16Tests
         // Killed when the first member has begun to make its data directory.
         using (var apply = workspace.Start("apply", "--auto-approve"))
         {
-            Lab.Until(() => apply.HasExited || Lab.OnHost("db-master-01", "find /opt/keybuzz -name PG_VERSION 2>/dev/null || true").Trim().Length > 0, TimeSpan.FromSeconds(120), "the bootstrap");
+            Lab.Until(
+                () =>
+                    apply.HasExited
+                    || Lab.OnHost("db-master-01", "find /opt/keybuzz -name PG_VERSION 2>/dev/null || true").Trim().Length > 0,
+                TimeSpan.FromSeconds(120),
+                "the bootstrap"
+            );
             Assert.That(apply.HasExited, Is.False, "it ended before it could be killed");
             apply.Kill();
             apply.WaitForExit();

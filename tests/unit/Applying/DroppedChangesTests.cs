@@ -16,8 +16,17 @@ public sealed class DroppedChangesTests
     public void Nothing_is_dropped_while_the_plan_makes_it_or_finds_it_as_wanted_or_gone()
     {
         Assert.That(Dropped(Plan(s_one, s_two)), Is.Empty);
-        Assert.That(Dropped(Plan(s_one with { Action = ResourceAction.NoOp }, s_two with { Action = ResourceAction.Forget, Cause = Cause.AlreadyGone })), Is.Empty);
-        Assert.That(Dropped(Plan(s_one with { Action = ResourceAction.Adopt })), Is.Empty, "what no record knows any more is gone, and its host answers");
+        Assert.That(
+            Dropped(
+                Plan(s_one with { Action = ResourceAction.NoOp }, s_two with { Action = ResourceAction.Forget, Cause = Cause.AlreadyGone })
+            ),
+            Is.Empty
+        );
+        Assert.That(
+            Dropped(Plan(s_one with { Action = ResourceAction.Adopt })),
+            Is.Empty,
+            "what no record knows any more is gone, and its host answers"
+        );
     }
 
     [Test]
@@ -42,12 +51,19 @@ public sealed class DroppedChangesTests
         var plan = Plan() with { HostErrors = ImmutableSortedDictionary<string, string>.Empty.Add("a", "off") };
         var approved = Plan(Change("role@pg", ResourceAction.Delete));
         Assert.That(DroppedChanges.Between(approved, plan, _ => ["a", "b"]), Is.Empty);
-        Assert.That(DroppedChanges.Between(approved, plan, _ => ["a"]).Single().Reason, Is.EqualTo("a was lost once the locks were taken: off"));
+        Assert.That(
+            DroppedChanges.Between(approved, plan, _ => ["a"]).Single().Reason,
+            Is.EqualTo("a was lost once the locks were taken: off")
+        );
         Assert.That(DroppedChanges.Between(approved, Plan(), _ => []).Single().Reason, Does.StartWith("no host that holds it"));
     }
 
     private static string[] Dropped(Plan current) =>
-        [.. DroppedChanges.Between(Plan(s_one, s_two), current, address => [address.Host]).Select(one => $"{one.Change.Address}: {one.Reason}")];
+        [
+            .. DroppedChanges
+                .Between(Plan(s_one, s_two), current, address => [address.Host])
+                .Select(one => $"{one.Change.Address}: {one.Reason}"),
+        ];
 
     private static Plan Plan(params PlannedChange[] changes) => new([.. changes], [], []);
 

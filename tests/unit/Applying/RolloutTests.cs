@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Applying;
 
-/// <summary>The order in which members of a quorum group are disrupted. The group is a fake: what is tested is who gets a turn, whatever the group runs.</summary>
+/// <summary>The order in which members of a quorum group are disrupted. The group is a fake: what is tested is who gets a turn, whatever
+/// the group runs.</summary>
 [TestFixture]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 internal sealed class RolloutTests
@@ -45,7 +46,10 @@ internal sealed class RolloutTests
     [Test]
     public async Task A_gate_that_stays_shut_stops_the_roll_out_and_says_what_was_waited_for()
     {
-        var policy = new Policy(state => state.ToCome.Count == 3 ? new RolloutTurn.Go(["b"]) : new RolloutTurn.Wait("b is not streaming")) { Timeout = TimeSpan.FromSeconds(1) };
+        var policy = new Policy(state => state.ToCome.Count == 3 ? new RolloutTurn.Go(["b"]) : new RolloutTurn.Wait("b is not streaming"))
+        {
+            Timeout = TimeSpan.FromSeconds(1),
+        };
 
         var trouble = await RunAsync(policy, "a", "b", "c");
 
@@ -63,7 +67,9 @@ internal sealed class RolloutTests
             waited.Add(state.Waited);
             return new RolloutTurn.Wait("b copies its data") { Progress = Math.Min(++looks, 4) };
         })
-        { Timeout = TimeSpan.FromSeconds(1) };
+        {
+            Timeout = TimeSpan.FromSeconds(1),
+        };
 
         Assert.That(await RunAsync(policy, "a", "b"), Is.EqualTo("waited 1 s for: b copies its data"));
         Assert.That(looks, Is.GreaterThan(5), "half a second each: longer than the gate's time while it grew");
@@ -75,15 +81,26 @@ internal sealed class RolloutTests
     public void A_copy_that_begins_again_or_is_one_less_gets_on_but_one_that_always_breaks_off_does_not()
     {
         var headway = new Headway();
-        Assert.That(new long[] { 0, 10, 10, 20, 0, 5, 15, 15 }.Select(headway.Makes), Is.EqualTo(new[] { false, true, false, true, false, true, true, false }));
-        Assert.That(new long[] { 5, 20, 5, 20, 5, 20, 5, 25 }.Select(headway.Makes), Is.EqualTo(new[] { true, true, true, true, false, false, false, true }), "three times");
+        Assert.That(
+            new long[] { 0, 10, 10, 20, 0, 5, 15, 15 }.Select(headway.Makes),
+            Is.EqualTo(new[] { false, true, false, true, false, true, true, false })
+        );
+        Assert.That(
+            new long[] { 5, 20, 5, 20, 5, 20, 5, 25 }.Select(headway.Makes),
+            Is.EqualTo(new[] { true, true, true, true, false, false, false, true }),
+            "three times"
+        );
     }
 
     [Test]
     public async Task A_gate_that_opens_late_lets_the_next_member_go_on()
     {
         var looks = 0;
-        var policy = new Policy(state => state.ToCome.Count == 1 && looks++ < 2 ? new RolloutTurn.Wait("not yet") : state.ToCome.IsEmpty ? new RolloutTurn.Go([]) : new RolloutTurn.Go([state.ToCome[0]]));
+        var policy = new Policy(state =>
+            state.ToCome.Count == 1 && looks++ < 2 ? new RolloutTurn.Wait("not yet")
+            : state.ToCome.IsEmpty ? new RolloutTurn.Go([])
+            : new RolloutTurn.Go([state.ToCome[0]])
+        );
 
         Assert.That(await RunAsync(policy, "a", "b"), Is.Null);
         Assert.That(_disrupted, Is.EqualTo(["a", "b"]));
@@ -105,7 +122,10 @@ internal sealed class RolloutTests
         var rollout = Make(policy, ResourceAction.Replace, "a", "b");
         var a = rollout.TurnAsync("a");
 
-        var trouble = await rollout.RunAsync(host => host == "a" ? a : Task.FromResult<string?>("its image could not be pulled"), CancellationToken.None);
+        var trouble = await rollout.RunAsync(
+            host => host == "a" ? a : Task.FromResult<string?>("its image could not be pulled"),
+            CancellationToken.None
+        );
 
         Assert.That(trouble, Is.EqualTo("b: its image could not be pulled"));
         Assert.That(await a, Does.Contain("its image could not be pulled"));
@@ -119,19 +139,22 @@ internal sealed class RolloutTests
         var all = new TaskCompletionSource();
         var policy = new Policy(state => new RolloutTurn.Go([.. state.ToCome]));
         var rollout = Make(policy, ResourceAction.Create, "a", "b", "c");
-        var members = new[] { "a", "b", "c" }.ToDictionary(host => host, async host =>
-        {
-            var refused = await rollout.TurnAsync(host);
-            started.Add(host);
-            if (started.Count == 3)
+        var members = new[] { "a", "b", "c" }.ToDictionary(
+            host => host,
+            async host =>
             {
-                all.SetResult();
-            }
+                var refused = await rollout.TurnAsync(host);
+                started.Add(host);
+                if (started.Count == 3)
+                {
+                    all.SetResult();
+                }
 
-            // None of them ends before all have begun, as with a quorum.
-            await all.Task.WaitAsync(TimeSpan.FromSeconds(10));
-            return refused;
-        });
+                // None of them ends before all have begun, as with a quorum.
+                await all.Task.WaitAsync(TimeSpan.FromSeconds(10));
+                return refused;
+            }
+        );
 
         Assert.That(await rollout.RunAsync(host => members[host], CancellationToken.None), Is.Null);
         Assert.That(started, Is.EquivalentTo(["a", "b", "c"]));
@@ -150,16 +173,26 @@ internal sealed class RolloutTests
     [Test]
     public async Task The_policy_is_told_once_of_each_member_that_is_down_for_good_after_the_last_of_its_changes()
     {
-        PlannedChange Change(string type, string host, ResourceAction action) => new(new Address(type, "db", host), action, Cause.Removed, s_group, [], []);
+        PlannedChange Change(string type, string host, ResourceAction action) =>
+            new(new Address(type, "db", host), action, Cause.Removed, s_group, [], []);
         PlannedChange[] changes =
         [
-            Change("unit", "b", ResourceAction.Delete), Change("container", "b", ResourceAction.Delete),
-            Change("unit", "c", ResourceAction.Delete), Change("container", "c", ResourceAction.Create),
+            Change("unit", "b", ResourceAction.Delete),
+            Change("container", "b", ResourceAction.Delete),
+            Change("unit", "c", ResourceAction.Delete),
+            Change("container", "c", ResourceAction.Create),
         ];
         var policy = new Policy(_ => new RolloutTurn.Go([]));
         async Task<string> LeftAsync(params string[] members)
         {
-            var rollout = new Rollout(s_group, policy, new Group([.. members.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]), changes, gateAfterLast: false, TimeProvider.System);
+            var rollout = new Rollout(
+                s_group,
+                policy,
+                new Group([.. members.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]),
+                changes,
+                gateAfterLast: false,
+                TimeProvider.System
+            );
             foreach (var change in changes)
             {
                 await rollout.EndedAsync(change, CancellationToken.None);
@@ -197,7 +230,9 @@ internal sealed class RolloutTests
 
             return state.Unsettled ? new RolloutTurn.Wait("not settled") : new RolloutTurn.Go([state.ToCome[0]]);
         })
-        { Timeout = TimeSpan.FromSeconds(1) };
+        {
+            Timeout = TimeSpan.FromSeconds(1),
+        };
 
         Assert.That(await RunAsync(policy, behind.Task, "a", "b"), Is.Null);
         Assert.That(_disrupted, Is.EqualTo(["a", "b"]));
@@ -207,11 +242,16 @@ internal sealed class RolloutTests
     [Test]
     public async Task The_policy_is_told_when_the_roll_out_of_a_group_behind_it_has_stopped()
     {
-        var policy = new Policy(state => state.FailedBehind is { } reason ? new RolloutTurn.Stop(reason) : new RolloutTurn.Go([state.ToCome[0]]));
+        var policy = new Policy(state =>
+            state.FailedBehind is { } reason ? new RolloutTurn.Stop(reason) : new RolloutTurn.Go([state.ToCome[0]])
+        );
         var rollout = Make(policy, ResourceAction.Replace, "a", "b");
         var turns = new[] { "a", "b" }.ToDictionary(host => host, host => rollout.TurnAsync(host));
 
-        Assert.That(await rollout.RunAsync(host => turns[host], CancellationToken.None, Task.CompletedTask, () => "the members stopped"), Is.EqualTo("the members stopped"));
+        Assert.That(
+            await rollout.RunAsync(host => turns[host], CancellationToken.None, Task.CompletedTask, () => "the members stopped"),
+            Is.EqualTo("the members stopped")
+        );
         Assert.That(await turns["b"], Is.EqualTo("the roll-out of pg stopped: the members stopped"));
     }
 
@@ -220,24 +260,36 @@ internal sealed class RolloutTests
     private async Task<string?> RunAsync(Policy policy, Task before, params string[] hosts)
     {
         var rollout = Make(policy, ResourceAction.Replace, hosts);
-        var members = hosts.ToDictionary(host => host, async host =>
-        {
-            if (await rollout.TurnAsync(host) is { } refused)
+        var members = hosts.ToDictionary(
+            host => host,
+            async host =>
             {
-                _outcomes[host] = refused;
-                return refused;
-            }
+                if (await rollout.TurnAsync(host) is { } refused)
+                {
+                    _outcomes[host] = refused;
+                    return refused;
+                }
 
-            _disrupted.Enqueue(host);
-            return _outcomes.GetValueOrDefault(host);
-        });
+                _disrupted.Enqueue(host);
+                return _outcomes.GetValueOrDefault(host);
+            }
+        );
         return await rollout.RunAsync(host => members[host], CancellationToken.None, before);
     }
 
     private static Rollout Make(IRollout policy, ResourceAction action, params string[] hosts)
     {
-        var changes = hosts.Select(host => new PlannedChange(new Address("container", "db", host), action, Cause.ConfigurationChanged, s_group, [], [])).ToList();
-        return new Rollout(s_group, policy, new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]), changes, gateAfterLast: true, TimeProvider.System);
+        var changes = hosts
+            .Select(host => new PlannedChange(new Address("container", "db", host), action, Cause.ConfigurationChanged, s_group, [], []))
+            .ToList();
+        return new Rollout(
+            s_group,
+            policy,
+            new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]),
+            changes,
+            gateAfterLast: true,
+            TimeProvider.System
+        );
     }
 
     private sealed class Policy(Func<RolloutState, RolloutTurn> next) : IRollout
@@ -267,10 +319,13 @@ internal sealed class RolloutTests
     {
         public ImmutableArray<Host> Members => members;
 
-        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
 
-        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
 
-        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
     }
 }

@@ -30,18 +30,42 @@ public sealed class ApplyViewTests : IDisposable
         _time.Advance(3);
         view.Started(_container);
         _time.Advance(62);
-        Assert.That(_screen.Rows, Is.EqualTo(new[] { "the plan", "  image.app@db-1: creating … 65 s", "  container.app@db-1: replacing … 62 s", "2 running, 0 ended, 65 s" }));
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(
+                new[]
+                {
+                    "the plan",
+                    "  image.app@db-1: creating … 65 s",
+                    "  container.app@db-1: replacing … 62 s",
+                    "2 running, 0 ended, 65 s",
+                }
+            )
+        );
 
         view.Done(_image, TimeSpan.FromSeconds(65.04));
-        Assert.That(_screen.Rows, Is.EqualTo(new[] { "the plan", "image.app@db-1: done in 65.0 s", "  container.app@db-1: replacing … 62 s", "1 running, 1 ended, 65 s" }));
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(
+                new[] { "the plan", "image.app@db-1: done in 65.0 s", "  container.app@db-1: replacing … 62 s", "1 running, 1 ended, 65 s" }
+            )
+        );
 
         view.Failed(_container, TimeSpan.FromSeconds(62), "it did not stay up\nthe last it said: no");
         view.NotTried(Change("unit", ResourceAction.Create), "container.app@db-1 was not brought about");
-        Assert.That(_screen.Rows, Is.EqualTo(new[]
-        {
-            "the plan", "image.app@db-1: done in 65.0 s", "container.app@db-1: FAILED after 62.0 s: it did not stay up", "the last it said: no",
-            "unit.app@db-1: not tried: container.app@db-1 was not brought about",
-        }));
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(
+                new[]
+                {
+                    "the plan",
+                    "image.app@db-1: done in 65.0 s",
+                    "container.app@db-1: FAILED after 62.0 s: it did not stay up",
+                    "the last it said: no",
+                    "unit.app@db-1: not tried: container.app@db-1 was not brought about",
+                }
+            )
+        );
         Assert.That(_screen.Cursor, Is.EqualTo((5, 0)), "what comes next stands right below");
     }
 
@@ -52,7 +76,10 @@ public sealed class ApplyViewTests : IDisposable
         view.Started(_image);
         terminal.ErrorLine("Interrupted");
         terminal.Line("two\nlines");
-        Assert.That(_screen.Rows, Is.EqualTo(new[] { "Interrupted", "two", "lines", "  image.app@db-1: creating … 0 s", "1 running, 0 ended, 0 s" }));
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(new[] { "Interrupted", "two", "lines", "  image.app@db-1: creating … 0 s", "1 running, 0 ended, 0 s" })
+        );
     }
 
     [Test]
@@ -79,11 +106,19 @@ public sealed class ApplyViewTests : IDisposable
         }
 
         _time.Advance(1);
-        Assert.That(_screen.Rows, Is.EqualTo(new[] { "  t1.app@db-1: del…", "  t2.app@db-1: del…", "  t3.app@db-1: del…", "  t4.app@db-1: del…" }), "narrower and lower than the screen");
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(new[] { "  t1.app@db-1: del…", "  t2.app@db-1: del…", "  t3.app@db-1: del…", "  t4.app@db-1: del…" }),
+            "narrower and lower than the screen"
+        );
 
         _size = (0, 0);
         _time.Advance(1);
-        Assert.That(_screen.Rows, Has.Length.EqualTo(14).And.Some.EqualTo("  and 18 more").And.Some.EqualTo("30 running, 0 ended, 2 s"), "a terminal that does not know its size");
+        Assert.That(
+            _screen.Rows,
+            Has.Length.EqualTo(14).And.Some.EqualTo("  and 18 more").And.Some.EqualTo("30 running, 0 ended, 2 s"),
+            "a terminal that does not know its size"
+        );
     }
 
     [Test]
@@ -107,11 +142,21 @@ public sealed class ApplyViewTests : IDisposable
         view.Done(_container, TimeSpan.FromSeconds(13));
         _time.Advance(9);
         Assert.That(_screen.ToString(), Does.Not.Contain('\e').And.Not.Contain('\r'), "nothing but text");
-        Assert.That(_screen.Rows, Is.EqualTo(new[]
-        {
-            "image.app@db-1: creating …", "container.app@db-1: replacing …", "image.app@db-1: still creating, 10 s", "image.app@db-1: still creating, 20 s",
-            "container.app@db-1: still replacing, 12 s", "container.app@db-1: done in 13.0 s", "image.app@db-1: still creating, 30 s",
-        }));
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(
+                new[]
+                {
+                    "image.app@db-1: creating …",
+                    "container.app@db-1: replacing …",
+                    "image.app@db-1: still creating, 10 s",
+                    "image.app@db-1: still creating, 20 s",
+                    "container.app@db-1: still replacing, 12 s",
+                    "container.app@db-1: done in 13.0 s",
+                    "image.app@db-1: still creating, 30 s",
+                }
+            )
+        );
     }
 
     [Test]
@@ -121,13 +166,25 @@ public sealed class ApplyViewTests : IDisposable
         view.Started(_image);
         _time.Advance(10);
         view.Done(_image, TimeSpan.FromSeconds(10));
-        view.Result(new ApplyResult([_image], [], []) { StoppedRollouts = ImmutableSortedDictionary<string, string>.Empty.Add("pg", "waited 120 s for: db-2: streams nothing") }, "apply");
+        view.Result(
+            new ApplyResult([_image], [], [])
+            {
+                StoppedRollouts = ImmutableSortedDictionary<string, string>.Empty.Add("pg", "waited 120 s for: db-2: streams nothing"),
+            },
+            "apply"
+        );
         var stopped = JsonDocument.Parse(_screen.Rows[^1]).RootElement.GetProperty("stopped_rollouts")[0];
-        Assert.That((stopped.GetProperty("group").GetString(), stopped.GetProperty("reason").GetString()), Is.EqualTo(("pg", "waited 120 s for: db-2: streams nothing")));
+        Assert.That(
+            (stopped.GetProperty("group").GetString(), stopped.GetProperty("reason").GetString()),
+            Is.EqualTo(("pg", "waited 120 s for: db-2: streams nothing"))
+        );
         Assert.That(JsonSchemas.Problems(_screen.Rows[^1]), Is.Empty);
         Assert.That(
-            _screen.Rows.Select(line => JsonDocument.Parse(line).RootElement).Select(line => line.TryGetProperty("event", out var word) ? word.GetString() : line.GetProperty("kind").GetString()),
-            Is.EqualTo(new[] { "started", "running", "done", "apply_result" }));
+            _screen
+                .Rows.Select(line => JsonDocument.Parse(line).RootElement)
+                .Select(line => line.TryGetProperty("event", out var word) ? word.GetString() : line.GetProperty("kind").GetString()),
+            Is.EqualTo(new[] { "started", "running", "done", "apply_result" })
+        );
     }
 
     [Test]
@@ -135,16 +192,35 @@ public sealed class ApplyViewTests : IDisposable
     {
         var gone = Change("file", ResourceAction.Delete);
         var kept = Change("data", ResourceAction.Forget);
-        Assert.That(End(new ApplyResult([gone, kept], [], []), "destroy"), Is.EqualTo(new[] { "Destroy complete: 1 deleted, 1 forgotten, 0 failed, 0 not tried" }));
-        Assert.That(End(new ApplyResult([Change("file", ResourceAction.Adopt)], [], []), "import"), Is.EqualTo(new[] { "Import complete: 1 recorded, 0 failed, 0 not tried" }));
-        Assert.That(End(new ApplyResult([_image], [], [(gone, "db-1 was lost"), (kept, "db-1 was lost")]), "apply"), Is.EqualTo(new[]
-        {
-            "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 not tried", "  not tried  db-1, 2 resources: db-1 was lost",
-        }));
-        Assert.That(End(new ApplyResult([_image], [], []) { Errors = [Diagnostic.Error("db-2: it is off")] }, "apply"), Is.EqualTo(new[]
-        {
-            "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 0 not tried", "  not planned  db-2: it is off",
-        }), "what could not be planned is not done either");
+        Assert.That(
+            End(new ApplyResult([gone, kept], [], []), "destroy"),
+            Is.EqualTo(new[] { "Destroy complete: 1 deleted, 1 forgotten, 0 failed, 0 not tried" })
+        );
+        Assert.That(
+            End(new ApplyResult([Change("file", ResourceAction.Adopt)], [], []), "import"),
+            Is.EqualTo(new[] { "Import complete: 1 recorded, 0 failed, 0 not tried" })
+        );
+        Assert.That(
+            End(new ApplyResult([_image], [], [(gone, "db-1 was lost"), (kept, "db-1 was lost")]), "apply"),
+            Is.EqualTo(
+                new[]
+                {
+                    "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 not tried",
+                    "  not tried  db-1, 2 resources: db-1 was lost",
+                }
+            )
+        );
+        Assert.That(
+            End(new ApplyResult([_image], [], []) { Errors = [Diagnostic.Error("db-2: it is off")] }, "apply"),
+            Is.EqualTo(
+                new[]
+                {
+                    "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 0 not tried",
+                    "  not planned  db-2: it is off",
+                }
+            ),
+            "what could not be planned is not done either"
+        );
     }
 
     private string[] End(ApplyResult result, string word)

@@ -11,7 +11,12 @@ public sealed class CommandLineTests : LocalCluster
 {
     [TestCase("plan", "--parallelism", "abc", ExpectedResult = "--parallelism takes a whole number of at least 1, not 'abc'")]
     [TestCase("apply", "--parallelism", "0", ExpectedResult = "--parallelism takes a whole number of at least 1, not '0'")]
-    [TestCase("apply", "--parallelism", "99999999999", ExpectedResult = "--parallelism takes a whole number of at least 1, not '99999999999'")]
+    [TestCase(
+        "apply",
+        "--parallelism",
+        "99999999999",
+        ExpectedResult = "--parallelism takes a whole number of at least 1, not '99999999999'"
+    )]
     [TestCase("drill", "--timeout", "x", ExpectedResult = "--timeout takes a whole number of at least 10, not 'x'")]
     [TestCase("drill", "--timeout", "-5", ExpectedResult = "--timeout takes a whole number of at least 10, not '-5'")]
     [TestCase("--target", "*@db-1", "status", ExpectedResult = "Error: status takes no --target")]
@@ -44,7 +49,8 @@ public sealed class CommandLineTests : LocalCluster
         }
 
         var said = Kbr("plan", "--out", "it's.plan", "-c", "a folder/cluster.yaml").Error;
-        var command = said[(said.IndexOf("To do exactly this: kbr ", StringComparison.Ordinal) + "To do exactly this: kbr ".Length)..].Trim();
+        var command = said[(said.IndexOf("To do exactly this: kbr ", StringComparison.Ordinal) + "To do exactly this: kbr ".Length)..]
+            .Trim();
         Assert.That(command, Is.EqualTo(@"apply 'it'\''s.plan' -c 'a folder/cluster.yaml'"));
         var (exit, output) = Shell($"{KbrProgram.Path} {command}");
         Assert.That(exit, Is.Zero, output);
@@ -54,7 +60,16 @@ public sealed class CommandLineTests : LocalCluster
     [Test]
     public void Output_that_cannot_be_written_is_an_error_and_stops_no_apply()
     {
-        foreach (var command in new[] { "apply --auto-approve > /dev/full", "graph > /dev/full", "--help > /dev/full", "drift --json > /dev/full", "validate >&-" })
+        foreach (
+            var command in new[]
+            {
+                "apply --auto-approve > /dev/full",
+                "graph > /dev/full",
+                "--help > /dev/full",
+                "drift --json > /dev/full",
+                "validate >&-",
+            }
+        )
         {
             var (exit, output) = Shell($"{KbrProgram.Path} {command}");
             Assert.That(exit, Is.EqualTo(1), command + output);
@@ -63,7 +78,11 @@ public sealed class CommandLineTests : LocalCluster
 
         Assert.That(File.Exists(ConfigFile), Is.True, "the apply was done");
         Assert.That(Kbr("drift").Exit, Is.Zero, "and recorded");
-        Assert.That(Shell($"{KbrProgram.Path} graph | head -1"), Is.EqualTo((0, $"digraph \"{Name}\" {{\n")), "who reads no further has read enough");
+        Assert.That(
+            Shell($"{KbrProgram.Path} graph | head -1"),
+            Is.EqualTo((0, $"digraph \"{Name}\" {{\n")),
+            "who reads no further has read enough"
+        );
     }
 
     [Test]
@@ -76,20 +95,28 @@ public sealed class CommandLineTests : LocalCluster
 
         Assert.That(exit, Is.EqualTo(1), output + error);
         Assert.That(output, Does.Contain("Apply complete: 2 created"));
-        Assert.That(error, Does.StartWith($"Error: ").And.Contain($"state/{Name}.json cannot be written").And.Contain("kbr state pull").And.Not.Contain("internal error"));
+        Assert.That(
+            error,
+            Does.StartWith($"Error: ")
+                .And.Contain($"state/{Name}.json cannot be written")
+                .And.Contain("kbr state pull")
+                .And.Not.Contain("internal error")
+        );
     }
 
     [Test]
     public void Ctrl_C_at_the_question_ends_kbr_and_nothing_is_changed()
     {
         // A terminal of its own, whose Ctrl-C the kernel turns into the signal.
-        using var process = Process.Start(new ProcessStartInfo("script", ["-qec", $"{KbrProgram.Path} apply --no-color", "/dev/null"])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            WorkingDirectory = Folder,
-            Environment = { ["TERM"] = "dumb" },
-        })!;
+        using var process = Process.Start(
+            new ProcessStartInfo("script", ["-qec", $"{KbrProgram.Path} apply --no-color", "/dev/null"])
+            {
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                WorkingDirectory = Folder,
+                Environment = { ["TERM"] = "dumb" },
+            }
+        )!;
         var said = Read(process, "Type 'yes' to confirm: ");
         process.StandardInput.Write('\x03');
         process.StandardInput.Flush();
@@ -97,7 +124,10 @@ public sealed class CommandLineTests : LocalCluster
 
         Assert.That(process.WaitForExit(TimeSpan.FromSeconds(30)), Is.True);
         Assert.That(process.ExitCode, Is.EqualTo(1), said);
-        Assert.That(said, Does.Contain("Error: apply was interrupted before an answer; nothing was changed").And.Not.Contain("internal error"));
+        Assert.That(
+            said,
+            Does.Contain("Error: apply was interrupted before an answer; nothing was changed").And.Not.Contain("internal error")
+        );
         Assert.That(File.Exists(ConfigFile), Is.False);
     }
 
@@ -107,10 +137,12 @@ public sealed class CommandLineTests : LocalCluster
     public void Signals(string signal, string before, int exit)
     {
         // Locks and the second look come first; the file's check holds the apply up.
-        WriteCluster(more: """
+        WriteCluster(
+            more: """
               - { type: config_file, name: slow, host: db-1, path: FOLDER/slow.conf, content: a, validate: "touch FOLDER/begun; sleep 2" }
               - { type: directory, name: later, host: db-1, path: FOLDER/later, requires: [config_file.slow@db-1] }
-            """);
+            """
+        );
         var kbr = Task.Run(() => Shell($"{before}{KbrProgram.Path} apply --auto-approve & kbr=$!; echo $kbr > pid; wait $kbr"));
         Ssh.Wait.Until(() => File.Exists($"{Folder}/host/begun") || kbr.IsCompleted, "the slow file");
         Shell($"kill -{signal} $(cat pid)");
@@ -134,12 +166,34 @@ public sealed class CommandLineTests : LocalCluster
         {
             Console.SetOut(TextWriter.Null);
             Console.SetError(TextWriter.Null);
-            foreach (var words in (string[][])
-            [
-                ["validate"], ["plan", "--out", $"{Folder}/f.plan"], ["show", $"{Folder}/f.plan"], ["apply", $"{Folder}/f.plan"], ["apply", "--auto-approve"], ["destroy", "--auto-approve"], ["destroy", "--delete-data"], ["import"], ["drift"],
-                ["state", "list"], ["state", "show", "*"], ["state", "pull"], ["state", "rm", "*"], ["state", "mv", "directory.spare@db-1", "directory.other@db-1"],
-                ["status"], ["check"], ["graph"], ["switchover"], ["restart"], ["drill"], ["unlock"], ["init", "--credentials"], ["version"],
-            ])
+            foreach (
+                var words in (string[][])
+                    [
+                        ["validate"],
+                        ["plan", "--out", $"{Folder}/f.plan"],
+                        ["show", $"{Folder}/f.plan"],
+                        ["apply", $"{Folder}/f.plan"],
+                        ["apply", "--auto-approve"],
+                        ["destroy", "--auto-approve"],
+                        ["destroy", "--delete-data"],
+                        ["import"],
+                        ["drift"],
+                        ["state", "list"],
+                        ["state", "show", "*"],
+                        ["state", "pull"],
+                        ["state", "rm", "*"],
+                        ["state", "mv", "directory.spare@db-1", "directory.other@db-1"],
+                        ["status"],
+                        ["check"],
+                        ["graph"],
+                        ["switchover"],
+                        ["restart"],
+                        ["drill"],
+                        ["unlock"],
+                        ["init", "--credentials"],
+                        ["version"],
+                    ]
+            )
             {
                 string[] file = words[0] == "version" ? [] : ["-c", $"{Folder}/cluster.yaml"];
                 await root.Parse([.. words, .. file]).InvokeAsync();
@@ -152,18 +206,39 @@ public sealed class CommandLineTests : LocalCluster
             OptionReading.Observed = null;
         }
 
-        var offered = Commands(root).Where(command => command.Subcommands.Count == 0)
-            .SelectMany(command => command.Options.Where(option => option.Name is not ("--help" or "--version")).Select(option => (PathOf(command), option.Name))).ToList();
+        var offered = Commands(root)
+            .Where(command => command.Subcommands.Count == 0)
+            .SelectMany(command =>
+                command
+                    .Options.Where(option => option.Name is not ("--help" or "--version"))
+                    .Select(option => (PathOf(command), option.Name))
+            )
+            .ToList();
         Assert.That(offered, Has.Count.GreaterThan(100));
         Assert.That(offered.Except(read), Is.Empty, "offered, and ignored");
 
         static IEnumerable<Command> Commands(Command command) => command.Subcommands.SelectMany(Commands).Prepend(command);
-        static string PathOf(Command command) => string.Join(' ', command.Parents.OfType<Command>().Where(parent => parent is not RootCommand).Select(parent => parent.Name).Append(command.Name));
+        static string PathOf(Command command) =>
+            string.Join(
+                ' ',
+                command
+                    .Parents.OfType<Command>()
+                    .Where(parent => parent is not RootCommand)
+                    .Select(parent => parent.Name)
+                    .Append(command.Name)
+            );
     }
 
     private (int Exit, string Output) Shell(string command)
     {
-        using var process = Process.Start(new ProcessStartInfo("bash", ["-c", $"exec 2>&1; {command}"]) { RedirectStandardOutput = true, RedirectStandardInput = true, WorkingDirectory = Folder })!;
+        using var process = Process.Start(
+            new ProcessStartInfo("bash", ["-c", $"exec 2>&1; {command}"])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardInput = true,
+                WorkingDirectory = Folder,
+            }
+        )!;
         process.StandardInput.Close();
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

@@ -14,11 +14,19 @@ public sealed class DestroyTests : LocalCluster
         foreach (var target in new[] { "directory.spare@db-1", "*@db-1" })
         {
             Assert.That(Refused("plan", "--destroy", "--target", target), Does.Contain("Error: web-1: "), target);
-            Assert.That(Refused("destroy", "--auto-approve", "--target", target), Does.Contain("Error: nothing was destroyed: web-1 cannot be reached"), target);
+            Assert.That(
+                Refused("destroy", "--auto-approve", "--target", target),
+                Does.Contain("Error: nothing was destroyed: web-1 cannot be reached"),
+                target
+            );
         }
 
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
-        Assert.That(Done("plan", "--target", "directory.spare@db-1"), Does.StartWith("Plan: 0 to create"), "for anything else it is not needed");
+        Assert.That(
+            Done("plan", "--target", "directory.spare@db-1"),
+            Does.StartWith("Plan: 0 to create"),
+            "for anything else it is not needed"
+        );
         Done("destroy", "--auto-approve", "--target", "config_file.app@db-1");
         Assert.That(File.Exists(ConfigFile), Is.False, "nothing on another host requires it");
     }
@@ -28,7 +36,11 @@ public sealed class DestroyTests : LocalCluster
     {
         Done("apply", "--auto-approve");
         WriteTwoHosts("");
-        Write("cluster.yaml", File.ReadAllText(Path.Combine(Folder, "cluster.yaml")).Replace("/spare }", "/spare, requires: [directory.app@web-1] }", StringComparison.Ordinal));
+        Write(
+            "cluster.yaml",
+            File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))
+                .Replace("/spare }", "/spare, requires: [directory.app@web-1] }", StringComparison.Ordinal)
+        );
         Done("destroy", "--auto-approve", "--target", "directory.spare@db-1");
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.False);
     }
@@ -36,8 +48,17 @@ public sealed class DestroyTests : LocalCluster
     // A second host, where nothing listens, with a directory "app".
     private void WriteTwoHosts(string requires)
     {
-        WriteCluster(more: $"  - {{ type: directory, name: app, host: web-1, path: FOLDER/app{(requires.Length == 0 ? "" : ", " + requires)} }}");
-        Write("cluster.yaml", File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))
-            .Replace("hosts:\n", $"hosts:\n  web-1: {{ role: web, address: 127.0.0.2, ssh: {{ port: {Ssh.SshServer.FreePort()} }} }}\n", StringComparison.Ordinal));
+        WriteCluster(
+            more: $"  - {{ type: directory, name: app, host: web-1, path: FOLDER/app{(requires.Length == 0 ? "" : ", " + requires)} }}"
+        );
+        Write(
+            "cluster.yaml",
+            File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))
+                .Replace(
+                    "hosts:\n",
+                    $"hosts:\n  web-1: {{ role: web, address: 127.0.0.2, ssh: {{ port: {Ssh.SshServer.FreePort()} }} }}\n",
+                    StringComparison.Ordinal
+                )
+        );
     }
 }

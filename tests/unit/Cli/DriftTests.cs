@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Tests.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
-/// <summary>kbr drift as a user runs it, against a real sshd on this machine with a file and a directory of its own; the lab's tests have the rest.</summary>
+/// <summary>kbr drift as a user runs it, against a real sshd on this machine with a file and a directory of its own; the lab's tests have
+/// the rest.</summary>
 [TestFixture, FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class DriftTests : IDisposable
@@ -39,20 +40,35 @@ public sealed class DriftTests : IDisposable
     {
         Assert.That(Kbr("drift"), Is.EqualTo((0, "Drift: 0 changed, 0 deleted; 2 compared\n", "")));
         WriteCluster(mode: "0640", more: "\n  - { type: directory, name: new, host: db-1, path: FOLDER/new }");
-        Assert.That(Kbr("drift"), Is.EqualTo((0, "  not applied yet, so not compared: directory.new@db-1\nDrift: 0 changed, 0 deleted; 2 compared\n", "")));
+        Assert.That(
+            Kbr("drift"),
+            Is.EqualTo((0, "  not applied yet, so not compared: directory.new@db-1\nDrift: 0 changed, 0 deleted; 2 compared\n", ""))
+        );
 
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
         var before = File.GetLastWriteTimeUtc(ConfigFile);
-        Assert.That(Kbr("drift"), Is.EqualTo((2, """
-            db-1
-              ~ config_file.app@db-1  changed on the host
-                  mode: 0400 → 0600
+        Assert.That(
+            Kbr("drift"),
+            Is.EqualTo(
+                (
+                    2,
+                    """
+                    db-1
+                      ~ config_file.app@db-1  changed on the host
+                          mode: 0400 → 0600
 
-              not applied yet, so not compared: directory.new@db-1
-            Drift: 1 changed, 0 deleted; 2 compared
+                      not applied yet, so not compared: directory.new@db-1
+                    Drift: 1 changed, 0 deleted; 2 compared
 
-            """, "")));
-        Assert.That((File.GetUnixFileMode(ConfigFile), File.GetLastWriteTimeUtc(ConfigFile), Directory.Exists($"{_folder}/host/new")), Is.EqualTo((UnixFileMode.UserRead, before, false)));
+                    """,
+                    ""
+                )
+            )
+        );
+        Assert.That(
+            (File.GetUnixFileMode(ConfigFile), File.GetLastWriteTimeUtc(ConfigFile), Directory.Exists($"{_folder}/host/new")),
+            Is.EqualTo((UnixFileMode.UserRead, before, false))
+        );
     }
 
     [Test]
@@ -61,7 +77,10 @@ public sealed class DriftTests : IDisposable
         Directory.Delete(Path.Combine(_folder, "credentials"), recursive: true);
         var (exit, output, error) = Kbr("drift");
         Assert.That((exit, error), Is.EqualTo((0, "")), output);
-        Assert.That(output, Does.StartWith("  ? not compared: content of config_file.app@db-1: its secrets are compared only with KBR_KEY\n"));
+        Assert.That(
+            output,
+            Does.StartWith("  ? not compared: content of config_file.app@db-1: its secrets are compared only with KBR_KEY\n")
+        );
 
         File.AppendAllText(ConfigFile, $"backup = {Password}\n");
         (exit, output, _) = Kbr("drift");
@@ -74,7 +93,17 @@ public sealed class DriftTests : IDisposable
     {
         Directory.Move($"/var/lib/kbr/{_cluster}/records", $"/var/lib/kbr/{_cluster}/elsewhere");
         var (exit, output, error) = Kbr("drift");
-        Assert.That((exit, error), Is.EqualTo((1, "Error: db-1: there is no record of anything applied there, so there is nothing to compare with\n  → apply first; a host that was made anew shows in kbr plan\n")), output);
+        Assert.That(
+            (exit, error),
+            Is.EqualTo(
+                (
+                    1,
+                    "Error: db-1: there is no record of anything applied there, so there is nothing to compare with\n  → "
+                        + "apply first; a host that was made anew shows in kbr plan\n"
+                )
+            ),
+            output
+        );
 
         WriteCluster(port: SshServer.FreePort());
         (exit, _, error) = Kbr("drift");
@@ -87,31 +116,59 @@ public sealed class DriftTests : IDisposable
     {
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
         var (exit, output, _) = Kbr("drift", "--ignore", "config_file.*:mode");
-        Assert.That((exit, output), Is.EqualTo((0, "db-1\n  ~ config_file.app@db-1  changed on the host  (ignored: --ignore)\n      mode: 0400 → 0600\n\nDrift: 0 changed, 0 deleted, 1 ignored; 2 compared\n")));
+        Assert.That(
+            (exit, output),
+            Is.EqualTo(
+                (
+                    0,
+                    "db-1\n  ~ config_file.app@db-1  changed on the host  (ignored: --ignore)\n      mode: 0400 → "
+                        + "0600\n\nDrift: 0 changed, 0 deleted, 1 ignored; 2 compared\n"
+                )
+            )
+        );
 
-        WriteCluster(more: "\ndrift: { ignore: [{ address: config_file.app@db-1, attribute: mode, reason: a scanner }, { address: container.gone, reason: it was there }] }");
+        WriteCluster(
+            more: "\ndrift: { ignore: [{ address: config_file.app@db-1, attribute: mode, reason: a scanner }, { "
+                + "address: container.gone, reason: it was there }] }"
+        );
         (exit, output, var error) = Kbr("drift");
         Assert.That(exit, Is.Zero);
         Assert.That(output, Does.Contain("(ignored: a scanner)"));
         Assert.That(error, Does.StartWith("Warning: no resource matches 'container.gone@*', which drift is to ignore\n  at cluster.yaml:"));
 
         (exit, _, error) = Kbr("drift", "--ignore", ":mode");
-        Assert.That((exit, error), Is.EqualTo((1, "Error: --ignore ':mode' is no address\n  → addresses look like type.name@host, with :attribute for one attribute only; `*` stands for anything\n")));
+        Assert.That(
+            (exit, error),
+            Is.EqualTo(
+                (
+                    1,
+                    "Error: --ignore ':mode' is no address\n  → addresses look like type.name@host, with :attribute for "
+                        + "one attribute only; `*` stands for anything\n"
+                )
+            )
+        );
     }
 
     [Test]
     public void Every_format_is_printed_or_written_to_a_file_beside_the_text()
     {
         Directory.Delete($"{_folder}/host/spare");
-        foreach (var (format, looksRight) in new (string, Action<string>)[]
-        {
-            ("text", text => Assert.That(text, Does.Contain("  - directory.spare@db-1  deleted on the host\n"))),
-            ("json", text => Assert.That(JsonDocument.Parse(text).RootElement.GetProperty("kind").GetString(), Is.EqualTo("drift"))),
-            ("junit", text => Assert.That(XDocument.Parse(text).Descendants("failure").Count(), Is.EqualTo(1))),
-            ("sarif", text => Assert.That(JsonDocument.Parse(text).RootElement.GetProperty("runs")[0].GetProperty("results").GetArrayLength(), Is.EqualTo(1))),
-            ("markdown", text => Assert.That(text, Does.Contain("| `directory.spare@db-1` | deleted |"))),
-            ("prometheus", text => Assert.That(text, Does.Contain("state=\"deleted\"} 1\n"))),
-        })
+        foreach (
+            var (format, looksRight) in new (string, Action<string>)[]
+            {
+                ("text", text => Assert.That(text, Does.Contain("  - directory.spare@db-1  deleted on the host\n"))),
+                ("json", text => Assert.That(JsonDocument.Parse(text).RootElement.GetProperty("kind").GetString(), Is.EqualTo("drift"))),
+                ("junit", text => Assert.That(XDocument.Parse(text).Descendants("failure").Count(), Is.EqualTo(1))),
+                ("sarif", text =>
+                    Assert.That(
+                        JsonDocument.Parse(text).RootElement.GetProperty("runs")[0].GetProperty("results").GetArrayLength(),
+                        Is.EqualTo(1)
+                    )
+                ),
+                ("markdown", text => Assert.That(text, Does.Contain("| `directory.spare@db-1` | deleted |"))),
+                ("prometheus", text => Assert.That(text, Does.Contain("state=\"deleted\"} 1\n"))),
+            }
+        )
         {
             var (exit, output, error) = Kbr("drift", "--format", format);
             Assert.That((exit, error), Is.EqualTo((2, "")), output);
@@ -155,25 +212,29 @@ public sealed class DriftTests : IDisposable
         Assert.That(output + error, Does.Contain(said));
     }
 
-    private void WriteCluster(string mode = "0600", string more = "", int? port = null) => Write("cluster.yaml", $$"""
-        version: 1
-        cluster: {{_cluster}}
-        ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}} }
-        hosts:
-          db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
-        preconditions: { swap: off, docker: off, clock: off }
-        resources:
-          - { type: directory, name: spare, host: db-1, path: FOLDER/spare }
-          - type: config_file
-            name: app
-            host: db-1
-            path: FOLDER/app.conf
-            mode: "{{mode}}"
-            content: |
-              workers = 4
-              password = ${secret.APP_PASS}{{more}}
+    private void WriteCluster(string mode = "0600", string more = "", int? port = null) =>
+        Write(
+            "cluster.yaml",
+            $$"""
+            version: 1
+            cluster: {{_cluster}}
+            ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}} }
+            hosts:
+              db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
+            preconditions: { swap: off, docker: off, clock: off }
+            resources:
+              - { type: directory, name: spare, host: db-1, path: FOLDER/spare }
+              - type: config_file
+                name: app
+                host: db-1
+                path: FOLDER/app.conf
+                mode: "{{mode}}"
+                content: |
+                  workers = 4
+                  password = ${secret.APP_PASS}{{more}}
 
-        """.Replace("FOLDER", _folder + "/host", StringComparison.Ordinal));
+            """.Replace("FOLDER", _folder + "/host", StringComparison.Ordinal)
+        );
 
     private void Write(string name, string text)
     {
@@ -186,7 +247,12 @@ public sealed class DriftTests : IDisposable
     private (int Exit, string Output, string Error) Kbr(params string[] arguments)
     {
         using var process = new Process();
-        process.StartInfo = new ProcessStartInfo(KbrProgram.Path, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = _folder };
+        process.StartInfo = new ProcessStartInfo(KbrProgram.Path, arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = _folder,
+        };
         process.Start();
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();

@@ -23,8 +23,26 @@ public sealed class DrillViewTests
         Ended = S(26),
         Ways =
         [
-            new(new DrillWay("direct", "10.0.0.10", 5432), 400, 3, new Gap(S(0.1), S(19.35), false), S(19.35), [], [41], [new("db-1", S(-2), S(0.1), 40, false), new("db-2", S(19.35), S(26), 360, false)]),
-            new(new DrillWay("pooled", "10.0.0.10", 6432), 390, 9, new Gap(S(0.1), S(19.9), false), S(19.9), [], [], [new("db-1", S(-2), S(0.1), 40, false), new("db-2", S(19.9), S(26), 350, false)]),
+            new(
+                new DrillWay("direct", "10.0.0.10", 5432),
+                400,
+                3,
+                new Gap(S(0.1), S(19.35), false),
+                S(19.35),
+                [],
+                [41],
+                [new("db-1", S(-2), S(0.1), 40, false), new("db-2", S(19.35), S(26), 360, false)]
+            ),
+            new(
+                new DrillWay("pooled", "10.0.0.10", 6432),
+                390,
+                9,
+                new Gap(S(0.1), S(19.9), false),
+                S(19.9),
+                [],
+                [],
+                [new("db-1", S(-2), S(0.1), 40, false), new("db-2", S(19.9), S(26), 350, false)]
+            ),
         ],
         AcknowledgedByTwo = 0,
         Failures = [],
@@ -34,38 +52,77 @@ public sealed class DrillViewTests
     {
         Kind = DrillKind.CutPeers,
         Undone = S(21),
-        Ways = [s_passed.Ways[0] with { Lost = [41, 42], Served = [new("db-1", S(-2), S(0.1), 40, false), new("db-1", S(0.2), S(0.3), 2, true), new("db-2", S(19.35), S(26), 360, false)] }, s_passed.Ways[1]],
+        Ways =
+        [
+            s_passed.Ways[0] with
+            {
+                Lost = [41, 42],
+                Served =
+                [
+                    new("db-1", S(-2), S(0.1), 40, false),
+                    new("db-1", S(0.2), S(0.3), 2, true),
+                    new("db-2", S(19.35), S(26), 360, false),
+                ],
+            },
+            s_passed.Ways[1],
+        ],
     };
 
     [Test]
-    public void A_drill_that_passed_says_how_long_writes_stopped_each_way_and_who_leads() => Assert.That(Shown(s_passed), Is.EqualTo("""
-        Drill of keybuzz-pg: the container of db-1, the leader, is killed
-          direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 0 of them missing; 3 not acknowledged, 1 of them there
-          pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
-          leader  db-1 before, db-2 after
-          whole   after 25.3 s
+    public void A_drill_that_passed_says_how_long_writes_stopped_each_way_and_who_leads() =>
+        Assert.That(
+            Shown(s_passed),
+            Is.EqualTo(
+                """
+                Drill of keybuzz-pg: the container of db-1, the leader, is killed
+                  direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 0 of them missing; 3 not acknowledged, 1 of them there
+                  pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
+                  leader  db-1 before, db-2 after
+                  whole   after 25.3 s
 
-        Passed: the service and the cluster came back, and every acknowledged write is there.
-        """));
+                Passed: the service and the cluster came back, and every acknowledged write is there.
+                """
+            )
+        );
 
     [Test]
-    public void Lost_writes_are_told_with_who_acknowledged_them_and_when() => Assert.That(Shown(s_lost), Is.EqualTo("""
-        Drill of keybuzz-pg: db-1, the leader, is cut off from the other members
-          direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 2 of them missing; 3 not acknowledged, 1 of them there
-                  2 of the missing were acknowledged by db-1 from 0.2 s to 0.3 s after the fault
-          pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
-          leader  db-1 before, db-2 after
-          whole   after 25.3 s; the fault was undone after 21.0 s
+    public void Lost_writes_are_told_with_who_acknowledged_them_and_when() =>
+        Assert.That(
+            Shown(s_lost),
+            Is.EqualTo(
+                """
+                Drill of keybuzz-pg: db-1, the leader, is cut off from the other members
+                  direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 2 of them missing; 3 not acknowledged, 1 of them there
+                          2 of the missing were acknowledged by db-1 from 0.2 s to 0.3 s after the fault
+                  pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
+                  leader  db-1 before, db-2 after
+                  whole   after 25.3 s; the fault was undone after 21.0 s
 
-        Lost: 2 acknowledged writes are missing. Replication is asynchronous: what no replica had received when the leader went is gone.
-        """));
+                Lost: 2 acknowledged writes are missing. Replication is asynchronous: what no replica had received when the leader went is gone.
+                """
+            )
+        );
 
     [Test]
     public void A_drill_that_failed_says_why_and_not_that_it_passed()
     {
-        var shown = Shown(s_passed with { NewLeader = null, Whole = null, AcknowledgedByTwo = 2, Failures = ["keybuzz-pg was not healthy again within 120 s: no member leads"] });
-        Assert.That(shown, Does.Contain("db-1 before, nobody after").And.Contain("whole   not in time").And.Contain("Failed: keybuzz-pg was not healthy again within 120 s: no member leads.")
-            .And.Contain("Failed: a member acknowledged 2 writes after another one had begun to: two led at one time.").And.Not.Contain("Passed"));
+        var shown = Shown(
+            s_passed with
+            {
+                NewLeader = null,
+                Whole = null,
+                AcknowledgedByTwo = 2,
+                Failures = ["keybuzz-pg was not healthy again within 120 s: no member leads"],
+            }
+        );
+        Assert.That(
+            shown,
+            Does.Contain("db-1 before, nobody after")
+                .And.Contain("whole   not in time")
+                .And.Contain("Failed: keybuzz-pg was not healthy again within 120 s: no member leads.")
+                .And.Contain("Failed: a member acknowledged 2 writes after another one had begun to: two led at one time.")
+                .And.Not.Contain("Passed")
+        );
     }
 
     [Test]
@@ -76,14 +133,41 @@ public sealed class DrillViewTests
         var root = document.RootElement;
         Assert.Multiple(() =>
         {
-            Assert.That((root.GetProperty("format_version").GetInt32(), root.GetProperty("kind").GetString(), root.GetProperty("cluster").GetString()), Is.EqualTo((1, "drill", "keybuzz")));
-            Assert.That((root.GetProperty("drill").GetString(), root.GetProperty("outcome").GetString()), Is.EqualTo(("cut-peers", "lost")));
-            Assert.That((root.GetProperty("leader_before").GetString(), root.GetProperty("leader_after").GetString()), Is.EqualTo(("db-1", "db-2")));
-            Assert.That((root.GetProperty("undone_seconds").GetDouble(), root.GetProperty("whole_seconds").GetDouble()), Is.EqualTo((21.0, 25.3)));
+            Assert.That(
+                (
+                    root.GetProperty("format_version").GetInt32(),
+                    root.GetProperty("kind").GetString(),
+                    root.GetProperty("cluster").GetString()
+                ),
+                Is.EqualTo((1, "drill", "keybuzz"))
+            );
+            Assert.That(
+                (root.GetProperty("drill").GetString(), root.GetProperty("outcome").GetString()),
+                Is.EqualTo(("cut-peers", "lost"))
+            );
+            Assert.That(
+                (root.GetProperty("leader_before").GetString(), root.GetProperty("leader_after").GetString()),
+                Is.EqualTo(("db-1", "db-2"))
+            );
+            Assert.That(
+                (root.GetProperty("undone_seconds").GetDouble(), root.GetProperty("whole_seconds").GetDouble()),
+                Is.EqualTo((21.0, 25.3))
+            );
             var way = root.GetProperty("ways")[0];
-            Assert.That((way.GetProperty("way").GetString(), way.GetProperty("longest_gap_seconds").GetDouble(), way.GetProperty("lost").GetInt32()), Is.EqualTo(("direct", 19.25, 2)));
-            Assert.That(way.GetProperty("served").EnumerateArray().Select(span => $"{span.GetProperty("server")} {span.GetProperty("writes")} {span.GetProperty("lost")}"),
-                Is.EqualTo(new[] { "db-1 40 False", "db-1 2 True", "db-2 360 False" }));
+            Assert.That(
+                (
+                    way.GetProperty("way").GetString(),
+                    way.GetProperty("longest_gap_seconds").GetDouble(),
+                    way.GetProperty("lost").GetInt32()
+                ),
+                Is.EqualTo(("direct", 19.25, 2))
+            );
+            Assert.That(
+                way.GetProperty("served")
+                    .EnumerateArray()
+                    .Select(span => $"{span.GetProperty("server")} {span.GetProperty("writes")} {span.GetProperty("lost")}"),
+                Is.EqualTo(new[] { "db-1 40 False", "db-1 2 True", "db-2 360 False" })
+            );
         });
     }
 
@@ -96,14 +180,36 @@ public sealed class DrillViewTests
         Assert.Multiple(() =>
         {
             Assert.That(svg.Root!.Name, Is.EqualTo(ns + "svg"));
-            Assert.That(bars.Select(bar => bar.Element(ns + "title")!.Value), Is.EqualTo(new[]
-            {
-                "db-1: 40 writes", "db-1: 2 writes, all missing afterwards", "db-2: 360 writes", "db-1: 40 writes", "db-2: 350 writes",
-            }));
-            Assert.That(bars[0].Attribute("fill")!.Value, Is.EqualTo(bars[3].Attribute("fill")!.Value).And.Not.EqualTo(bars[2].Attribute("fill")!.Value), "a colour for each member");
+            Assert.That(
+                bars.Select(bar => bar.Element(ns + "title")!.Value),
+                Is.EqualTo(
+                    new[]
+                    {
+                        "db-1: 40 writes",
+                        "db-1: 2 writes, all missing afterwards",
+                        "db-2: 360 writes",
+                        "db-1: 40 writes",
+                        "db-2: 350 writes",
+                    }
+                )
+            );
+            Assert.That(
+                bars[0].Attribute("fill")!.Value,
+                Is.EqualTo(bars[3].Attribute("fill")!.Value).And.Not.EqualTo(bars[2].Attribute("fill")!.Value),
+                "a colour for each member"
+            );
             Assert.That(X(bars[0]) + Width(bars[0]), Is.LessThan(X(bars[2])));
             Assert.That(Width(bars[2]) / Width(bars[0]), Is.EqualTo(6.65 / 2.1).Within(0.02), "the time axis is the same for all");
-            Assert.That(svg.Descendants(ns + "text").Select(text => text.Value), Does.Contain("19.3 s").And.Contain("19.8 s").And.Contain("fault").And.Contain("undone after 21.0 s").And.Contain("healthy after 25.3 s").And.Contain("0").And.Not.Contain("-0"));
+            Assert.That(
+                svg.Descendants(ns + "text").Select(text => text.Value),
+                Does.Contain("19.3 s")
+                    .And.Contain("19.8 s")
+                    .And.Contain("fault")
+                    .And.Contain("undone after 21.0 s")
+                    .And.Contain("healthy after 25.3 s")
+                    .And.Contain("0")
+                    .And.Not.Contain("-0")
+            );
             Assert.That(svg.ToString(), Does.Not.Contain("href"), "it needs no other file");
         });
 
@@ -114,7 +220,12 @@ public sealed class DrillViewTests
     [Test]
     public void The_picture_of_a_drill_without_any_answer_is_drawn_as_well()
     {
-        var silent = s_passed with { Whole = null, NewLeader = null, Ways = [s_passed.Ways[0] with { Served = [], LongestGap = new Gap(S(0), S(26), true) }] };
+        var silent = s_passed with
+        {
+            Whole = null,
+            NewLeader = null,
+            Ways = [s_passed.Ways[0] with { Served = [], LongestGap = new Gap(S(0), S(26), true) }],
+        };
         Assert.That(() => XDocument.Parse(DrillPicture.Of(silent)), Throws.Nothing);
     }
 

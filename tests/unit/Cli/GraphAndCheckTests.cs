@@ -12,24 +12,36 @@ public sealed class GraphAndCheckTests : LocalCluster
     {
         WriteCluster(more: More, port: 1);
         Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
-        Assert.That(Done("graph"), Is.EqualTo($$"""
-            digraph "{{Name}}" {
-              rankdir = "RL"
-              node [shape = "box", fontname = "sans-serif"]
-              subgraph cluster_0 {
-                label = "db-1"
-                "config_file.app@db-1" [label = "config_file.app"]
-                "directory.spare@db-1" [label = "directory.spare"]
-                "directory.inner@db-1" [label = "directory.inner"]
-              }
-              "directory.inner@db-1" -> "directory.spare@db-1"
-              "directory.inner@db-1" -> "config_file.app@db-1" [style = "dashed"]
-            }
+        Assert.That(
+            Done("graph"),
+            Is.EqualTo(
+                $$"""
+                digraph "{{Name}}" {
+                  rankdir = "RL"
+                  node [shape = "box", fontname = "sans-serif"]
+                  subgraph cluster_0 {
+                    label = "db-1"
+                    "config_file.app@db-1" [label = "config_file.app"]
+                    "directory.spare@db-1" [label = "directory.spare"]
+                    "directory.inner@db-1" [label = "directory.inner"]
+                  }
+                  "directory.inner@db-1" -> "directory.spare@db-1"
+                  "directory.inner@db-1" -> "config_file.app@db-1" [style = "dashed"]
+                }
 
-            """));
+                """
+            )
+        );
         Assert.That(Done("graph", "--target", "directory.*"), Does.Not.Contain("config_file"));
         var inner = Document("graph").GetProperty("resources")[2];
-        Assert.That((inner.GetProperty("address").GetString(), inner.GetProperty("requires")[0].GetString(), inner.GetProperty("after")[0].GetString()), Is.EqualTo(("directory.inner@db-1", "directory.spare@db-1", "config_file.app@db-1")));
+        Assert.That(
+            (
+                inner.GetProperty("address").GetString(),
+                inner.GetProperty("requires")[0].GetString(),
+                inner.GetProperty("after")[0].GetString()
+            ),
+            Is.EqualTo(("directory.inner@db-1", "directory.spare@db-1", "config_file.app@db-1"))
+        );
     }
 
     [Test]
@@ -40,7 +52,12 @@ public sealed class GraphAndCheckTests : LocalCluster
         Preconditions("disk: { level: error, path: /, free: 900TiB }");
         var (exit, output, _) = Kbr("check");
         Assert.That(exit, Is.EqualTo(2), output);
-        Assert.That(output, Does.Match(@"^db-1\n  WRONG disk /\n        too little disk space at /: .* free of .*, wanted 900 TiB\n        → free or add disk space\nCheck: 0 hold, 1 do not, 0 warnings\n$"));
+        Assert.That(
+            output,
+            Does.Match(
+                @"^db-1\n  WRONG disk /\n        too little disk space at /: .* free of .*, wanted 900 TiB\n        → free or add disk space\nCheck: 0 hold, 1 do not, 0 warnings\n$"
+            )
+        );
         Assert.That(Document("check").GetProperty("verdict").GetString(), Is.EqualTo("not_ok"));
         Preconditions("disk: { level: warn, path: /, free: 900TiB }");
         Assert.That(Kbr("check").Exit, Is.Zero, "a warning refuses nothing");

@@ -28,14 +28,22 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Check("state", "pull");
         Check("drift");
         Check("unlock");
-        WriteCluster(spare: "extra", workers: "5", top: "moved: [{ from: directory.spare, to: directory.extra }]", more: "  - { type: directory, name: new, host: db-1, path: FOLDER/new }");
+        WriteCluster(
+            spare: "extra",
+            workers: "5",
+            top: "moved: [{ from: directory.spare, to: directory.extra }]",
+            more: "  - { type: directory, name: new, host: db-1, path: FOLDER/new }"
+        );
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
         Check("drift");
         Check("plan");
         Check("apply", "--auto-approve");
         Check("state", "rm", "directory.new@db-1", "--auto-approve");
         Write("host/new/file", "in the way\n");
-        Write("cluster.yaml", File.ReadAllText(Path.Combine(Folder, "cluster.yaml")).Replace("/new }", "/new/file }", StringComparison.Ordinal));
+        Write(
+            "cluster.yaml",
+            File.ReadAllText(Path.Combine(Folder, "cluster.yaml")).Replace("/new }", "/new/file }", StringComparison.Ordinal)
+        );
         Check("apply", "--auto-approve");
         WriteCluster(port: Ssh.SshServer.FreePort());
         Check("plan");
@@ -45,7 +53,11 @@ public sealed partial class JsonSchemaTests : LocalCluster
         WriteCluster();
         Check("destroy", "--auto-approve");
         Check("apply");
-        Assert.That(_seen, Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill"])), "those of a PostgreSQL cluster have tests of their own");
+        Assert.That(
+            _seen,
+            Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill"])),
+            "those of a PostgreSQL cluster have tests of their own"
+        );
     }
 
     [Test]
@@ -53,7 +65,15 @@ public sealed partial class JsonSchemaTests : LocalCluster
     {
         Done("apply", "--auto-approve");
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
-        foreach (var text in new[] { Kbr("plan", "--json").Output, Kbr("drift", "--json").Output, Kbr("state", "list", "--json").Output, Kbr("unlock", "--json").Output })
+        foreach (
+            var text in new[]
+            {
+                Kbr("plan", "--json").Output,
+                Kbr("drift", "--json").Output,
+                Kbr("state", "list", "--json").Output,
+                Kbr("unlock", "--json").Output,
+            }
+        )
         {
             Assert.That(JsonSchemas.Problems(text), Is.Empty);
             foreach (var key in JsonNode.Parse(text)!.AsObject().Select(pair => pair.Key))
@@ -73,23 +93,40 @@ public sealed partial class JsonSchemaTests : LocalCluster
     [Test]
     public void A_status_is_valid()
     {
-        var status = new ClusterStatus([new StatusItem("members", StatusVerdict.Ok, "3 of 3"), new StatusItem("leader", StatusVerdict.NotOk, "none"), new StatusItem("raft", StatusVerdict.Unknown, "not asked")],
-            new StatusConclusion(StatusVerdict.NotOk, "nobody leads", 0, 3, ["db-3"], ["db-3 unreachable"]));
+        var status = new ClusterStatus(
+            [
+                new StatusItem("members", StatusVerdict.Ok, "3 of 3"),
+                new StatusItem("leader", StatusVerdict.NotOk, "none"),
+                new StatusItem("raft", StatusVerdict.Unknown, "not asked"),
+            ],
+            new StatusConclusion(StatusVerdict.NotOk, "nobody leads", 0, 3, ["db-3"], ["db-3 unreachable"])
+        );
         Assert.That(JsonSchemas.Problems(StatusView.Document("lab", "pg", status, "kbr plan")), Is.Empty);
     }
 
     [Test]
     public void A_restart_is_valid()
     {
-        var waiting = System.Collections.Immutable.ImmutableSortedDictionary<string, System.Collections.Immutable.ImmutableSortedSet<string>>.Empty.Add("db-2", ["max_connections"]);
-        Assert.That(JsonSchemas.Problems(RestartView.Document("pg", new RestartPlan(waiting, ["db-2"], false, null), ["db-2"], TimeSpan.FromSeconds(7))), Is.Empty);
+        var waiting = System.Collections.Immutable.ImmutableSortedDictionary<
+            string,
+            System.Collections.Immutable.ImmutableSortedSet<string>
+        >.Empty.Add("db-2", ["max_connections"]);
+        Assert.That(
+            JsonSchemas.Problems(
+                RestartView.Document("pg", new RestartPlan(waiting, ["db-2"], false, null), ["db-2"], TimeSpan.FromSeconds(7))
+            ),
+            Is.Empty
+        );
     }
 
     [Test]
     public void Every_kind_has_a_schema_and_is_in_the_documentation()
     {
-        var kinds = Directory.GetFiles(Path.Combine(JsonSchemas.Root, "src/kbr"), "*.cs", SearchOption.AllDirectories)
-            .SelectMany(file => KindPattern().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value)).Append("saved_plan").Distinct();
+        var kinds = Directory
+            .GetFiles(Path.Combine(JsonSchemas.Root, "src/kbr"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(file => KindPattern().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value))
+            .Append("saved_plan")
+            .Distinct();
         Assert.That(JsonSchemas.Kinds, Is.EquivalentTo(kinds));
         var documentation = File.ReadAllText(Path.Combine(JsonSchemas.Root, "docs/json.md"));
         Assert.That(JsonSchemas.Kinds.Where(kind => !documentation.Contains($"| `{kind}` |", StringComparison.Ordinal)), Is.Empty);

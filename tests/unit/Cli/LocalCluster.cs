@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.Tests.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
-/// <summary>kbr as a user runs it, against a real sshd on this machine that stands for one host, with a directory and a file of its own.</summary>
+/// <summary>kbr as a user runs it, against a real sshd on this machine that stands for one host, with a directory and a file of its
+/// own.</summary>
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public abstract class LocalCluster : IDisposable
@@ -44,30 +45,44 @@ public abstract class LocalCluster : IDisposable
         }
     }
 
-    protected void WriteSecrets(string password = Password, string key = "canary-of-the-key") => Write("credentials/postgres.env", $"APP_PASS={password}\nKBR_KEY={key}\n");
+    protected void WriteSecrets(string password = Password, string key = "canary-of-the-key") =>
+        Write("credentials/postgres.env", $"APP_PASS={password}\nKBR_KEY={key}\n");
 
-    /// <summary>The cluster file: a directory "spare" and a file "app" with a secret in it. FOLDER in what is given stands for the place on the host.</summary>
-    protected void WriteCluster(string mode = "0600", string spare = "spare", string more = "", string top = "", int? port = null, string workers = "4", string? name = null) => Write("cluster.yaml", $$"""
-        version: 1
-        cluster: {{name ?? Name}}
-        ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}}, connect_timeout: 60s }
-        hosts:
-          db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
-        preconditions: { swap: off, docker: off, clock: off }
-        {{top}}
-        resources:
-          - { type: directory, name: {{spare}}, host: db-1, path: FOLDER/spare }
-          - type: config_file
-            name: app
-            host: db-1
-            path: FOLDER/app.conf
-            mode: "{{mode}}"
-            content: |
-              workers = {{workers}}
-              password = ${secret.APP_PASS}
-        {{more}}
+    /// <summary>The cluster file: a directory "spare" and a file "app" with a secret in it. FOLDER in what is given stands for the place on
+    /// the host.</summary>
+    protected void WriteCluster(
+        string mode = "0600",
+        string spare = "spare",
+        string more = "",
+        string top = "",
+        int? port = null,
+        string workers = "4",
+        string? name = null
+    ) =>
+        Write(
+            "cluster.yaml",
+            $$"""
+            version: 1
+            cluster: {{name ?? Name}}
+            ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}}, connect_timeout: 60s }
+            hosts:
+              db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
+            preconditions: { swap: off, docker: off, clock: off }
+            {{top}}
+            resources:
+              - { type: directory, name: {{spare}}, host: db-1, path: FOLDER/spare }
+              - type: config_file
+                name: app
+                host: db-1
+                path: FOLDER/app.conf
+                mode: "{{mode}}"
+                content: |
+                  workers = {{workers}}
+                  password = ${secret.APP_PASS}
+            {{more}}
 
-        """.Replace("FOLDER", Folder + "/host", StringComparison.Ordinal));
+            """.Replace("FOLDER", Folder + "/host", StringComparison.Ordinal)
+        );
 
     protected string Write(string name, string text)
     {

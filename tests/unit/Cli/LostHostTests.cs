@@ -52,19 +52,25 @@ public sealed class LostHostTests : LocalCluster
         var lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.That(exit, Is.EqualTo(1), output);
         Assert.That(lines.SelectMany(JsonSchemas.Problems), Is.Empty);
-        Assert.That(lines[^1], Does.StartWith("""{"format_version":1,"kind":"apply_result","done":0,""").And.Contain("directory.spare@db-1").And.Contain("config_file.app@db-1"));
+        Assert.That(
+            lines[^1],
+            Does.StartWith("""{"format_version":1,"kind":"apply_result","done":0,""")
+                .And.Contain("directory.spare@db-1")
+                .And.Contain("config_file.app@db-1")
+        );
     }
 
     // The first thing that kbr sends once its lock is there is the question what the host holds now.
-    private void LoseOnceLocked() => Server.CutWhen = () =>
-    {
-        try
+    private void LoseOnceLocked() =>
+        Server.CutWhen = () =>
         {
-            return File.ReadAllText("/run/kbr/lock.json").Contains(Folder, StringComparison.Ordinal);
-        }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return false;
-        }
-    };
+            try
+            {
+                return File.ReadAllText("/run/kbr/lock.json").Contains(Folder, StringComparison.Ordinal);
+            }
+            catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+            {
+                return false;
+            }
+        };
 }

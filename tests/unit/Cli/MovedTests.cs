@@ -11,21 +11,38 @@ public sealed class MovedTests : LocalCluster
         Done("apply", "--auto-approve");
         var before = File.GetLastWriteTimeUtc(ConfigFile);
         Rename("app", "main");
-        WriteMoved("moved: [{ from: directory.spare, to: directory.other }, { from: directory.other, to: directory.extra@* }, { from: config_file.app@db-1, to: config_file.main@db-1 }]", "extra", "main");
-        Assert.That(Done("plan", "--detailed-exitcode"), Is.EqualTo("""
-            db-1
-              = config_file.main@db-1  moved: only its record changes
-                  recorded as config_file.app@db-1 until now
-              = directory.extra@db-1  moved: only its record changes
-                  recorded as directory.spare@db-1 until now
+        WriteMoved(
+            "moved: [{ from: directory.spare, to: directory.other }, { from: directory.other, to: "
+                + "directory.extra@* }, { from: config_file.app@db-1, to: config_file.main@db-1 }]",
+            "extra",
+            "main"
+        );
+        Assert.That(
+            Done("plan", "--detailed-exitcode"),
+            Is.EqualTo(
+                """
+                db-1
+                  = config_file.main@db-1  moved: only its record changes
+                      recorded as config_file.app@db-1 until now
+                  = directory.extra@db-1  moved: only its record changes
+                      recorded as directory.spare@db-1 until now
 
-            Plan: 0 to create, 0 to update, 0 to replace, 0 to delete (2 to adopt)
+                Plan: 0 to create, 0 to update, 0 to replace, 0 to delete (2 to adopt)
 
-            """));
+                """
+            )
+        );
         Done("apply", "--auto-approve");
-        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" }));
+        Assert.That(
+            Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal),
+            Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" })
+        );
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
-        Assert.That(Done("plan", "--detailed-exitcode"), Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"), "entries that are done with may stay");
+        Assert.That(
+            Done("plan", "--detailed-exitcode"),
+            Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"),
+            "entries that are done with may stay"
+        );
     }
 
     [Test]
@@ -34,11 +51,24 @@ public sealed class MovedTests : LocalCluster
         Done("apply", "--auto-approve");
         WriteMoved("moved: [{ from: config_file.app, to: config_file.main }]", "extra", "main", mode: "0640");
         var plan = Done("plan");
-        Assert.That(plan, Does.Contain("~ config_file.main@db-1  configuration changed\n      recorded as config_file.app@db-1 until now\n      mode: 0600 → 0640\n"));
-        Assert.That(plan, Does.Contain("# directory.spare@db-1  removed from the configuration\n      what it stood for is directory.extra@db-1 now\n").And.Contain("= directory.extra@db-1  found as wanted"));
+        Assert.That(
+            plan,
+            Does.Contain(
+                "~ config_file.main@db-1  configuration changed\n      recorded as config_file.app@db-1 until now\n  "
+                    + "    mode: 0600 → 0640\n"
+            )
+        );
+        Assert.That(
+            plan,
+            Does.Contain("# directory.spare@db-1  removed from the configuration\n      what it stood for is directory.extra@db-1 now\n")
+                .And.Contain("= directory.extra@db-1  found as wanted")
+        );
         Done("apply", "--auto-approve");
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
-        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" }));
+        Assert.That(
+            Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal),
+            Is.EqualTo(new[] { "config_file.main@db-1.json", "directory.extra@db-1.json" })
+        );
     }
 
     [Test]
@@ -48,9 +78,17 @@ public sealed class MovedTests : LocalCluster
         File.WriteAllText($"{Folder}/host/other.conf", "by hand");
         Move("other.conf");
 
-        Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"Error: config_file.app@db-1 was applied at {ConfigFile}; {Folder}/host/other.conf exists and was not made by kbr\n"));
+        Assert.That(
+            Refused("apply", "--auto-approve"),
+            Does.Contain(
+                $"Error: config_file.app@db-1 was applied at {ConfigFile}; {Folder}/host/other.conf exists and was not made by kbr\n"
+            )
+        );
         Assert.That(File.ReadAllText($"{Folder}/host/other.conf"), Is.EqualTo("by hand"));
-        Assert.That(Done("apply", "--auto-approve", "--adopt", "config_file.app@db-1"), Does.Contain($"{ConfigFile}, which it was until now, is left as it is and is no longer kbr's"));
+        Assert.That(
+            Done("apply", "--auto-approve", "--adopt", "config_file.app@db-1"),
+            Does.Contain($"{ConfigFile}, which it was until now, is left as it is and is no longer kbr's")
+        );
         Done("destroy", "--auto-approve");
         Assert.That((File.Exists($"{Folder}/host/other.conf"), File.Exists(ConfigFile)), Is.EqualTo((true, true)));
     }
@@ -61,7 +99,10 @@ public sealed class MovedTests : LocalCluster
         Done("apply", "--auto-approve");
         Move("new/app.conf");
         Assert.That(Kbr("apply", "--auto-approve").Exit, Is.EqualTo(1), "there is no such directory yet");
-        Assert.That(File.ReadAllText($"{Records}/config_file.app@db-1.json"), Does.Contain("\"pending\":true").And.Contain("/host/new/app.conf"));
+        Assert.That(
+            File.ReadAllText($"{Records}/config_file.app@db-1.json"),
+            Does.Contain("\"pending\":true").And.Contain("/host/new/app.conf")
+        );
         Assert.That(File.Exists(ConfigFile), Is.False);
 
         // As if it had been cut off a little later.
@@ -78,7 +119,10 @@ public sealed class MovedTests : LocalCluster
     {
         Done("apply", "--auto-approve");
         Move("other.conf");
-        Assert.That(Done("destroy", "--auto-approve"), Does.Contain($"- config_file.app@db-1  {ConfigFile}  destroy was asked for\n").And.Not.Contain("already gone"));
+        Assert.That(
+            Done("destroy", "--auto-approve"),
+            Does.Contain($"- config_file.app@db-1  {ConfigFile}  destroy was asked for\n").And.Not.Contain("already gone")
+        );
         Assert.That(File.Exists(ConfigFile), Is.False);
     }
 
@@ -88,7 +132,10 @@ public sealed class MovedTests : LocalCluster
     [TestCase("{ from: directory.old@db-1, to: directory.spare@db-2 }", "directory.old@db-1 cannot become directory.spare@db-2")]
     [TestCase("{ from: old, to: directory.spare }", "'old' is no address")]
     [TestCase("{ from: directory.old }", "an entry of 'moved' has no 'to'")]
-    [TestCase("{ from: directory.a, to: directory.b }, { from: directory.b, to: directory.a }", "the names in 'moved' go round in a circle from directory.a")]
+    [TestCase(
+        "{ from: directory.a, to: directory.b }, { from: directory.b, to: directory.a }",
+        "the names in 'moved' go round in a circle from directory.a"
+    )]
     public void An_entry_that_cannot_be_is_refused_with_its_line(string entry, string said)
     {
         WriteCluster(top: $"moved: [{entry}]");
@@ -105,14 +152,29 @@ public sealed class MovedTests : LocalCluster
             """;
         WriteCluster(more: more);
         Done("apply", "--auto-approve");
-        Assert.That(Refused("plan", "--destroy"), Does.Contain("Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  at cluster.yaml:20:"));
+        Assert.That(
+            Refused("plan", "--destroy"),
+            Does.Contain("Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  at cluster.yaml:20:")
+        );
         WriteCluster();
-        Assert.That(Refused("plan"), Does.StartWith("Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  it was applied with it, and is not in the configuration any more\n"));
+        Assert.That(
+            Refused("plan"),
+            Does.StartWith(
+                "Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  it was applied "
+                    + "with it, and is not in the configuration any more\n"
+            )
+        );
 
         WriteCluster(more: more.Split('\n')[2]);
-        var events = Done("apply", "--auto-approve", "--json").Split('\n').Where(line => line.Contains("\"event\":\"done\"", StringComparison.Ordinal)).Select(line => line.Split("\"address\":\"")[1].Split('"')[0]);
+        var events = Done("apply", "--auto-approve", "--json")
+            .Split('\n')
+            .Where(line => line.Contains("\"event\":\"done\"", StringComparison.Ordinal))
+            .Select(line => line.Split("\"address\":\"")[1].Split('"')[0]);
         Assert.That(events, Is.EqualTo(new[] { "directory.inner@db-1", "directory.outer@db-1" }));
-        Assert.That(Directory.GetDirectories($"{Folder}/host").Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "kept", "spare" }));
+        Assert.That(
+            Directory.GetDirectories($"{Folder}/host").Select(Path.GetFileName).Order(StringComparer.Ordinal),
+            Is.EqualTo(new[] { "kept", "spare" })
+        );
     }
 
     private void WriteMoved(string moved, string spare, string app, string mode = "0600")

@@ -20,10 +20,14 @@ public sealed class RecordTrustTests : LocalCluster
         try
         {
             // As in the report: under another address, so that nothing in cluster.yaml stands for it.
-            var planted = File.ReadAllText($"{Records}/config_file.app@db-1.json").Replace("config_file.app@db-1", "config_file.old@db-1", StringComparison.Ordinal)
+            var planted = File.ReadAllText($"{Records}/config_file.app@db-1.json")
+                .Replace("config_file.app@db-1", "config_file.old@db-1", StringComparison.Ordinal)
                 .Replace(ConfigFile, victim, StringComparison.Ordinal);
             Plant("config_file.old@db-1", planted);
-            Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"{Records}/config_file.old@db-1.json cannot be used: its path is {victim}, which kbr may not touch"));
+            Assert.That(
+                Refused("apply", "--auto-approve"),
+                Does.Contain($"{Records}/config_file.old@db-1.json cannot be used: its path is {victim}, which kbr may not touch")
+            );
             Assert.That(Refused("destroy", "--auto-approve"), Does.Contain("cannot be used"));
             Assert.That(File.Exists(victim), Is.True);
 
@@ -31,7 +35,10 @@ public sealed class RecordTrustTests : LocalCluster
             Plant("config_file.old@db-1", planted.Replace(victim, Folder + "/host/other.conf", StringComparison.Ordinal));
             File.WriteAllText(Folder + "/host/other.conf", "");
             Assert.That(Done("plan"), Does.Contain($"- config_file.old@db-1  {Folder}/host/other.conf  removed from the configuration\n"));
-            Assert.That(Document("plan").GetProperty("changes")[0].GetProperty("place").GetString(), Is.EqualTo(Folder + "/host/other.conf"));
+            Assert.That(
+                Document("plan").GetProperty("changes")[0].GetProperty("place").GetString(),
+                Is.EqualTo(Folder + "/host/other.conf")
+            );
         }
         finally
         {
@@ -50,7 +57,10 @@ public sealed class RecordTrustTests : LocalCluster
         File.Move($"{Records}/{Spare}.json", $"{Records}/directory.other@db-1.json");
         Assert.That(Refused("plan"), Does.Contain($"it is the record of {Spare}, whose file is {Records}/{Spare}.json"));
         File.Move($"{Records}/directory.other@db-1.json", $"{Records}/{Spare}.json");
-        Assert.That(Refused("state", "mv", Spare, "directory.../../x@db-1", "--auto-approve"), Does.StartWith("Error: 'directory.../../x@db-1' is no address\n"));
+        Assert.That(
+            Refused("state", "mv", Spare, "directory.../../x@db-1", "--auto-approve"),
+            Does.StartWith("Error: 'directory.../../x@db-1' is no address\n")
+        );
         Assert.That(Done("plan", "--detailed-exitcode"), Does.StartWith("Plan: 0 to create"));
     }
 
@@ -85,7 +95,15 @@ public sealed class RecordTrustTests : LocalCluster
     [Test]
     public void A_record_that_cannot_be_written_names_its_file()
     {
-        var record = new ResourceRecord(new Address("directory", "spare", "db-1"), true, false, System.Collections.Immutable.ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty.With("path", "/opt/x"), [], false);
+        var record = new ResourceRecord(
+            new Address("directory", "spare", "db-1"),
+            true,
+            false,
+            System.Collections.Immutable.ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty.With("path", "/opt/x"),
+            [],
+            false
+        );
         var said = Shell($"trap '' XFSZ; ulimit -f 0; set -eu\n{RecordScript.Write(record, Name)}");
         Assert.That(said, Does.Contain($"the record {Records}/{Spare}.json cannot be written; is its file system full? df -h {Records}"));
         Assert.That(Directory.GetFiles(Records), Is.Empty, "nothing half-written stays");

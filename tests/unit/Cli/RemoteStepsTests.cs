@@ -20,23 +20,28 @@ public sealed class RemoteStepsTests
             said.Add(reached);
             throw new OperationCanceledException("killed");
         })
-        { Kills = KillPoint.Parse(point) };
+        {
+            Kills = KillPoint.Parse(point),
+        };
         try
         {
             foreach (var name in (string[])["one", "two", "three"])
             {
-                steps.TakeAsync(name, async () =>
-                {
-                    said.Add(name + " begun");
-                    await Task.Yield();
-                    if (point.StartsWith("during", StringComparison.Ordinal) && name == "two")
+                steps
+                    .TakeAsync(name, async () =>
                     {
-                        await Task.Delay(Timeout.Infinite);
-                    }
+                        said.Add(name + " begun");
+                        await Task.Yield();
+                        if (point.StartsWith("during", StringComparison.Ordinal) && name == "two")
+                        {
+                            await Task.Delay(Timeout.Infinite);
+                        }
 
-                    said.Add(name + " done");
-                    return name;
-                }).GetAwaiter().GetResult();
+                        said.Add(name + " done");
+                        return name;
+                    })
+                    .GetAwaiter()
+                    .GetResult();
             }
         }
         catch (OperationCanceledException)

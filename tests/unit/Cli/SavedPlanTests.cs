@@ -19,7 +19,13 @@ public sealed class SavedPlanTests : LocalCluster
 
         var shown = Document("show", "f.plan");
         Assert.That(
-            (shown.GetProperty("kind").GetString(), shown.GetProperty("authenticated").GetBoolean(), shown.GetProperty("plan").GetProperty("changes").GetArrayLength()), Is.EqualTo(("saved_plan", true, 2)));
+            (
+                shown.GetProperty("kind").GetString(),
+                shown.GetProperty("authenticated").GetBoolean(),
+                shown.GetProperty("plan").GetProperty("changes").GetArrayLength()
+            ),
+            Is.EqualTo(("saved_plan", true, 2))
+        );
 
         Assert.That(Done("apply", "f.plan"), Does.Contain("Apply complete: 2 created"));
         Assert.That(File.ReadAllText(ConfigFile), Does.Contain(Password));
@@ -27,7 +33,11 @@ public sealed class SavedPlanTests : LocalCluster
 
         // It was applied: it does not hold a second time.
         var again = Refused("apply", "f.plan");
-        Assert.That(again, Does.StartWith("Error: f.plan does not hold any more; nothing was changed\n").And.Contain("directory.spare@db-1: it was applied since (its record on db-1 is another); it is there on db-1 now"));
+        Assert.That(
+            again,
+            Does.StartWith("Error: f.plan does not hold any more; nothing was changed\n")
+                .And.Contain("directory.spare@db-1: it was applied since (its record on db-1 is another); it is there on db-1 now")
+        );
     }
 
     [Test]
@@ -44,17 +54,29 @@ public sealed class SavedPlanTests : LocalCluster
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 
         Write("more.txt", "two\n");
-        Assert.That(Refused("apply", "f.plan"), Does.Contain("Error: config_file.more@db-1: content is wanted otherwise (changed since: more.txt)\n  at cluster.yaml:"));
+        Assert.That(
+            Refused("apply", "f.plan"),
+            Does.Contain("Error: config_file.more@db-1: content is wanted otherwise (changed since: more.txt)\n  at cluster.yaml:")
+        );
         Write("more.txt", "one\n");
 
         WriteCluster(mode: "0640", more: more);
-        Assert.That(Refused("apply", "f.plan"), Does.Contain("Error: config_file.app@db-1: mode is wanted otherwise (changed since: cluster.yaml)\n  at cluster.yaml:"));
+        Assert.That(
+            Refused("apply", "f.plan"),
+            Does.Contain("Error: config_file.app@db-1: mode is wanted otherwise (changed since: cluster.yaml)\n  at cluster.yaml:")
+        );
         WriteCluster(more: more + "\n  - { type: directory, name: other, host: db-1, path: FOLDER/other }");
-        Assert.That(Refused("apply", "f.plan"), Does.Contain("directory.other@db-1: it was added to the configuration").And.Contain("it is there").Or.Contain("added"));
+        Assert.That(
+            Refused("apply", "f.plan"),
+            Does.Contain("directory.other@db-1: it was added to the configuration").And.Contain("it is there").Or.Contain("added")
+        );
         WriteCluster(more: more);
 
         WriteSecrets("canary-another-one");
-        Assert.That(Refused("apply", "f.plan"), Does.Contain("config_file.app@db-1: content is wanted otherwise (changed since: the secrets)"));
+        Assert.That(
+            Refused("apply", "f.plan"),
+            Does.Contain("config_file.app@db-1: content is wanted otherwise (changed since: the secrets)")
+        );
         WriteSecrets();
 
         var record = $"{Records}/config_file.app@db-1.json";
@@ -75,7 +97,10 @@ public sealed class SavedPlanTests : LocalCluster
         var was = File.ReadAllText(Plan);
 
         File.WriteAllText(Plan, was.Replace("\"delete_data\":false", "\"delete_data\":true ", StringComparison.Ordinal));
-        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is damaged, or was altered, or was made with another KBR_KEY\n"));
+        Assert.That(
+            Refused("apply", "f.plan"),
+            Does.StartWith("Error: f.plan is damaged, or was altered, or was made with another KBR_KEY\n")
+        );
         Assert.That(Refused("show", "f.plan"), Does.StartWith("Error: f.plan is damaged, or was altered"));
         File.WriteAllText(Plan, was[..(was.Length / 2)]);
         Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is not a saved plan, or only half of one\n"));
@@ -104,7 +129,10 @@ public sealed class SavedPlanTests : LocalCluster
         Assert.That(Refused("plan", "--out", "cluster.yaml"), Does.StartWith("Error: cluster.yaml is not a saved plan"));
         Done("plan", "--out", "f.plan");
         Write("host/app.conf", "by hand\n");
-        Assert.That(Refused("plan", "--out", "f.plan"), Does.Contain("exists and was not made by kbr").And.Contain("was not saved to f.plan"));
+        Assert.That(
+            Refused("plan", "--out", "f.plan"),
+            Does.Contain("exists and was not made by kbr").And.Contain("was not saved to f.plan")
+        );
         Assert.That(File.Exists(Plan), Is.False, "an older one would be taken for it");
 
         // What was asked with it is part of it.
@@ -135,15 +163,24 @@ public sealed class SavedPlanTests : LocalCluster
         WriteSecrets($"'{odd}'");
         WriteCluster(more: $"  - {{ type: directory, name: odd, host: db-1, path: 'FOLDER/{odd}' }}");
 
-        var paths = Document("plan", "--out", "f.plan").GetProperty("changes").EnumerateArray()
-            .SelectMany(change => change.GetProperty("differences").EnumerateArray()).Where(difference => difference.GetProperty("attribute").GetString() == "path").Select(difference => difference.GetProperty("after").GetString());
+        var paths = Document("plan", "--out", "f.plan")
+            .GetProperty("changes")
+            .EnumerateArray()
+            .SelectMany(change => change.GetProperty("differences").EnumerateArray())
+            .Where(difference => difference.GetProperty("attribute").GetString() == "path")
+            .Select(difference => difference.GetProperty("after").GetString());
         Assert.That(paths, Has.One.EqualTo($"{Folder}/host/(secret)"));
         Assert.That(File.ReadAllText(Plan), Does.Not.Contain("canary-").And.Contain("/host/(secret)"));
         Assert.That(Document("show", "f.plan").GetProperty("plan").GetProperty("changes").GetArrayLength(), Is.EqualTo(3));
 
         Write("host/" + odd, "in the way");
         Assert.That(
-            Document("plan").GetProperty("diagnostics").EnumerateArray().Select(diagnostic => diagnostic.GetProperty("summary").GetString()), Has.One.Contains("/host/(secret) is a regular file, not a directory"));
+            Document("plan")
+                .GetProperty("diagnostics")
+                .EnumerateArray()
+                .Select(diagnostic => diagnostic.GetProperty("summary").GetString()),
+            Has.One.Contains("/host/(secret) is a regular file, not a directory")
+        );
     }
 
     [Test]

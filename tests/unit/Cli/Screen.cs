@@ -3,7 +3,8 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
-/// <summary>What a person sees of a text with cursor movements: as much of a terminal as kbr uses. Colours are dropped; anything else it does not know fails.</summary>
+/// <summary>What a person sees of a text with cursor movements: as much of a terminal as kbr uses. Colours are dropped; anything else it
+/// does not know fails.</summary>
 internal sealed class Screen : StringWriter
 {
     private readonly List<StringBuilder> _rows = [new()];

@@ -12,10 +12,19 @@ public sealed class StateTests : LocalCluster
     {
         Done("apply", "--auto-approve");
         Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
-        Assert.That(Done("state", "list"), Does.Match(@"^config_file\.app@db-1  made by kbr, 2.*UTC\ndirectory\.spare@db-1  made by kbr, 2.*UTC\n2 records\n$"));
+        Assert.That(
+            Done("state", "list"),
+            Does.Match(@"^config_file\.app@db-1  made by kbr, 2.*UTC\ndirectory\.spare@db-1  made by kbr, 2.*UTC\n2 records\n$")
+        );
         Assert.That(Done("state", "list", "directory.*"), Does.EndWith("UTC\n1 records\n"));
-        Assert.That(Done("state", "show", "config_file.app@db-1"), Does.Contain("\n    content: hmac-sha256:").And.Contain("\n    mode: 0600\n"));
-        Assert.That(Refused("state", "show", "config_file.other@db-1"), Does.StartWith("Error: there is no record of 'config_file.other@db-1'\n"));
+        Assert.That(
+            Done("state", "show", "config_file.app@db-1"),
+            Does.Contain("\n    content: hmac-sha256:").And.Contain("\n    mode: 0600\n")
+        );
+        Assert.That(
+            Refused("state", "show", "config_file.other@db-1"),
+            Does.StartWith("Error: there is no record of 'config_file.other@db-1'\n")
+        );
         Assert.That(Document("state", "show", "*").GetProperty("records").GetArrayLength(), Is.EqualTo(2));
     }
 
@@ -24,7 +33,10 @@ public sealed class StateTests : LocalCluster
     {
         Done("apply", "--auto-approve");
         Assert.That(Refused("state", "rm", "directory.spare@db-1"), Does.StartWith("Error: state rm needs an answer"));
-        Assert.That(Done("state", "rm", "directory.spare@db-1", "--auto-approve"), Does.Contain("1 record changed; on the hosts nothing else was"));
+        Assert.That(
+            Done("state", "rm", "directory.spare@db-1", "--auto-approve"),
+            Does.Contain("1 record changed; on the hosts nothing else was")
+        );
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
         Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName), Is.EqualTo(new[] { "config_file.app@db-1.json" }));
         Assert.That(File.ReadAllText(Copy), Does.Not.Contain("directory.spare"));
@@ -37,12 +49,22 @@ public sealed class StateTests : LocalCluster
         Done("apply", "--auto-approve");
         var before = File.GetLastWriteTimeUtc(ConfigFile);
         WriteCluster(spare: "extra");
-        Write("cluster.yaml", File.ReadAllText(Path.Combine(Folder, "cluster.yaml")).Replace("name: app", "name: main", StringComparison.Ordinal));
+        Write(
+            "cluster.yaml",
+            File.ReadAllText(Path.Combine(Folder, "cluster.yaml")).Replace("name: app", "name: main", StringComparison.Ordinal)
+        );
         Done("state", "mv", "directory.spare@db-1", "directory.extra@db-1", "--auto-approve");
         Done("state", "mv", "config_file.app@db-1", "config_file.main@db-1", "--auto-approve");
-        Assert.That(Done("plan", "--detailed-exitcode"), Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"), "the fingerprint of its secret holds, too");
+        Assert.That(
+            Done("plan", "--detailed-exitcode"),
+            Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"),
+            "the fingerprint of its secret holds, too"
+        );
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
-        Assert.That(Refused("state", "mv", "directory.extra@db-1", "directory.extra@db-2"), Does.StartWith("Error: directory.extra@db-1 cannot become directory.extra@db-2\n"));
+        Assert.That(
+            Refused("state", "mv", "directory.extra@db-1", "directory.extra@db-2"),
+            Does.StartWith("Error: directory.extra@db-1 cannot become directory.extra@db-2\n")
+        );
         Assert.That(Refused("state", "mv", "directory.extra@db-1", "spare"), Does.StartWith("Error: 'spare' is no address\n"));
     }
 
@@ -52,13 +74,20 @@ public sealed class StateTests : LocalCluster
         Done("apply", "--auto-approve");
         var port = Ssh.SshServer.FreePort();
         WriteCluster(port: port);
-        Assert.That(Refused("plan"), Does.StartWith("Error: db-1: ").And.Contain("\n  when it was last read, it held config_file.app, directory.spare (from the operator's copy, serial 1)\n"));
+        Assert.That(
+            Refused("plan"),
+            Does.StartWith("Error: db-1: ")
+                .And.Contain("\n  when it was last read, it held config_file.app, directory.spare (from the operator's copy, serial 1)\n")
+        );
         var (exit, output, _) = Kbr("state", "list");
         Assert.That((exit, output), Is.EqualTo((1, output)));
         Assert.That(output, Does.Contain("directory.spare@db-1  made by kbr").And.Contain("(from the operator's copy)"));
         Assert.That(Kbr("state", "pull").Exit, Is.EqualTo(1));
         Assert.That(File.ReadAllText(Copy), Does.Contain("directory.spare@db-1"), "it is kept");
-        Assert.That(Refused("state", "rm", "directory.spare@db-1", "--auto-approve"), Does.StartWith("Error: the record of directory.spare@db-1 is on a host that cannot be read; nothing was changed\n"));
+        Assert.That(
+            Refused("state", "rm", "directory.spare@db-1", "--auto-approve"),
+            Does.StartWith("Error: the record of directory.spare@db-1 is on a host that cannot be read; nothing was changed\n")
+        );
 
         Assert.That(Refused("destroy", "--auto-approve"), Does.Contain("Error: nothing was destroyed: db-1 cannot be reached"));
         var forgotten = Kbr("destroy", "--auto-approve", "--forget-unreachable");
@@ -77,7 +106,11 @@ public sealed class StateTests : LocalCluster
         File.WriteAllText(yaml, File.ReadAllText(yaml).Replace("db-1", "db-2", StringComparison.Ordinal));
         Directory.Move(Records, Records + "-of-db-1");
         var (_, output, error) = Kbr("plan");
-        Assert.That(error, Does.StartWith("Warning: db-1 is no host of cluster.yaml any more, and 2 things were left there when it was last read\n"), output);
+        Assert.That(
+            error,
+            Does.StartWith("Warning: db-1 is no host of cluster.yaml any more, and 2 things were left there when it was last read\n"),
+            output
+        );
         Done("state", "rm", "*@db-1", "--auto-approve");
         Assert.That(Kbr("plan").Error, Is.Empty);
     }
@@ -88,18 +121,41 @@ public sealed class StateTests : LocalCluster
         Done("apply", "--auto-approve");
         var before = File.GetLastWriteTimeUtc(ConfigFile);
         RenameHost();
-        Assert.That(Refused("apply", "--auto-approve"), Does.Contain(
-            $"Error: db-2: {Records} holds 2 records of db-1, such as config_file.app@db-1; if db-1 is called db-2 now: kbr state mv '*@db-1' '*@db-2', or kbr state rm '*@db-1' to adopt anew what is there; if "));
+        Assert.That(
+            Refused("apply", "--auto-approve"),
+            Does.Contain(
+                $"Error: db-2: {Records} holds 2 records of db-1, such as config_file.app@db-1; if db-1 is called "
+                    + $"db-2 now: kbr state mv '*@db-1' '*@db-2', or kbr state rm '*@db-1' to adopt anew what is there; if "
+            )
+        );
         var (exit, output, error) = Kbr("state", "list");
         Assert.That(exit, Is.EqualTo(1), output + error);
-        Assert.That(output, Does.Match(@"\ndirectory\.spare@db-1  made by kbr, 2.*UTC  on db-2\n2 records\n$"), "they can be read, to be mended");
+        Assert.That(
+            output,
+            Does.Match(@"\ndirectory\.spare@db-1  made by kbr, 2.*UTC  on db-2\n2 records\n$"),
+            "they can be read, to be mended"
+        );
         Assert.That(error, Does.StartWith($"Error: db-2: {Records} holds 2 records of db-1"));
 
-        Assert.That(Refused("state", "mv", "*@db-1", "*@db-3", "--auto-approve"), Does.StartWith("Error: config_file.app@db-1 cannot become config_file.app@db-3\n"), "they lie on db-2");
-        Assert.That(Done("state", "mv", "*@db-1", "*@db-2", "--auto-approve"), Does.Contain("2 records changed; on the hosts nothing else was"));
-        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "config_file.app@db-2.json", "directory.spare@db-2.json" }));
+        Assert.That(
+            Refused("state", "mv", "*@db-1", "*@db-3", "--auto-approve"),
+            Does.StartWith("Error: config_file.app@db-1 cannot become config_file.app@db-3\n"),
+            "they lie on db-2"
+        );
+        Assert.That(
+            Done("state", "mv", "*@db-1", "*@db-2", "--auto-approve"),
+            Does.Contain("2 records changed; on the hosts nothing else was")
+        );
+        Assert.That(
+            Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal),
+            Is.EqualTo(new[] { "config_file.app@db-2.json", "directory.spare@db-2.json" })
+        );
         var (planned, plan, warned) = Kbr("plan", "--detailed-exitcode");
-        Assert.That((planned, plan, warned), Is.EqualTo((0, "Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n", "")), "the fingerprint of its secret holds, too");
+        Assert.That(
+            (planned, plan, warned),
+            Is.EqualTo((0, "Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n", "")),
+            "the fingerprint of its secret holds, too"
+        );
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
         Done("destroy", "--auto-approve");
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.False, "it is still known to be made by kbr");
@@ -124,10 +180,18 @@ public sealed class StateTests : LocalCluster
         var record = File.ReadAllText($"{Records}/directory.spare@db-1.json");
         var copied = $"{Records}/directory.spare@db-2.json";
         File.WriteAllText(copied, record.Replace("@db-1", "@db-2", StringComparison.Ordinal));
-        Assert.That(Refused("apply", "--auto-approve", "--target", "*@db-1"), Does.StartWith(
-            $"Error: db-1: {Records} holds a record of db-2, directory.spare@db-2; if db-1 was made from a copy of db-2, move that directory away on db-1; kbr state rm would remove the records on db-2, too\n"));
+        Assert.That(
+            Refused("apply", "--auto-approve", "--target", "*@db-1"),
+            Does.StartWith(
+                $"Error: db-1: {Records} holds a record of db-2, directory.spare@db-2; if db-1 was made from a copy "
+                    + $"of db-2, move that directory away on db-1; kbr state rm would remove the records on db-2, too\n"
+            )
+        );
         Assert.That(Kbr("drift", "--target", "*@db-1").Error, Does.Contain($"db-1: {Records} holds a record of db-2"));
-        Assert.That(Refused("state", "mv", "directory.spare@db-2", "directory.spare@db-1", "--auto-approve"), Does.StartWith("Error: directory.spare@db-2 cannot become directory.spare@db-1\n"));
+        Assert.That(
+            Refused("state", "mv", "directory.spare@db-2", "directory.spare@db-1", "--auto-approve"),
+            Does.StartWith("Error: directory.spare@db-2 cannot become directory.spare@db-1\n")
+        );
         Assert.That(File.Exists(copied), Is.True, "it is left as it is");
         Directory.Move(Records, Records + "-of-db-2");
         Assert.That(Done("plan", "--target", "*@db-1"), Does.Contain("(2 to adopt)"));
@@ -139,12 +203,17 @@ public sealed class StateTests : LocalCluster
         Done("apply", "--auto-approve");
         var record = $"{Records}/directory.spare@db-1.json";
         var was = File.ReadAllText(record);
-        foreach (var (text, reason) in new[]
-        {
-            (was.Replace("\"format_version\":1", "\"format_version\":2", StringComparison.Ordinal), "it has format version 2; this kbr reads up to 1: use a newer kbr"),
-            (was[..40], "it is damaged: "),
-            (was.Replace(Name, "another", StringComparison.Ordinal), "it is of the cluster 'another', not '"),
-        })
+        foreach (
+            var (text, reason) in new[]
+            {
+                (
+                    was.Replace("\"format_version\":1", "\"format_version\":2", StringComparison.Ordinal),
+                    "it has format version 2; this kbr reads up to 1: use a newer kbr"
+                ),
+                (was[..40], "it is damaged: "),
+                (was.Replace(Name, "another", StringComparison.Ordinal), "it is of the cluster 'another', not '"),
+            }
+        )
         {
             File.WriteAllText(record, text);
             Assert.That(Refused("apply", "--auto-approve"), Does.Contain($"Error: db-1: the record {record} cannot be used: {reason}"));
@@ -156,7 +225,14 @@ public sealed class StateTests : LocalCluster
     private void RenameHost() => Edit(yaml => yaml.Replace("db-1", "db-2", StringComparison.Ordinal));
 
     // Another host, where nothing listens.
-    private void AddHost() => Edit(yaml => yaml.Replace("hosts:\n", $"hosts:\n  db-2: {{ role: db, address: 127.0.0.2, ssh: {{ port: {Ssh.SshServer.FreePort()} }} }}\n", StringComparison.Ordinal));
+    private void AddHost() =>
+        Edit(yaml =>
+            yaml.Replace(
+                "hosts:\n",
+                $"hosts:\n  db-2: {{ role: db, address: 127.0.0.2, ssh: {{ port: {Ssh.SshServer.FreePort()} }} }}\n",
+                StringComparison.Ordinal
+            )
+        );
 
     private void Edit(Func<string, string> change) => Write("cluster.yaml", change(File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))));
 }

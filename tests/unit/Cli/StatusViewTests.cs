@@ -12,16 +12,24 @@ public sealed class StatusViewTests
     {
         var shown = Shown(
             new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-slave-01"], ["db-slave-01 unreachable"]),
-            new StatusItem("hosts", StatusVerdict.Unknown, "db-slave-01: refused"), new StatusItem("quorum", StatusVerdict.NotOk, "2 of 3"), new StatusItem("lag", StatusVerdict.Ok, "0"));
+            new StatusItem("hosts", StatusVerdict.Unknown, "db-slave-01: refused"),
+            new StatusItem("quorum", StatusVerdict.NotOk, "2 of 3"),
+            new StatusItem("lag", StatusVerdict.Ok, "0")
+        );
 
-        Assert.That(shown.Take(5), Is.EqualTo(new[]
-        {
-            "pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: db-slave-01 unreachable.",
-            "NOT OK: quorum",
-            "unknown: hosts",
-            "Next: bring db-slave-01 back, then: kbr plan -c 'my file'",
-            "",
-        }));
+        Assert.That(
+            shown.Take(5),
+            Is.EqualTo(
+                new[]
+                {
+                    "pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: db-slave-01 unreachable.",
+                    "NOT OK: quorum",
+                    "unknown: hosts",
+                    "Next: bring db-slave-01 back, then: kbr plan -c 'my file'",
+                    "",
+                }
+            )
+        );
         Assert.That(shown[5], Is.EqualTo("unknown  hosts   db-slave-01: refused"));
     }
 
@@ -29,10 +37,23 @@ public sealed class StatusViewTests
     public void A_cluster_that_takes_no_writes_says_which_way_is_shut()
     {
         var shown = Shown(
-            new StatusConclusion(StatusVerdict.NotOk, "load balancer 10.0.0.10:5432: connection refused", 3, 3, [], ["sql through load balancer: refused"]),
-            new StatusItem("sql through load balancer", StatusVerdict.NotOk, "refused"));
-        Assert.That(shown[0], Is.EqualTo(
-            "pg is not healthy. Writes: NOT OK (load balancer 10.0.0.10:5432: connection refused). Redundancy: 3 of 3. Cause: sql through load balancer: refused."));
+            new StatusConclusion(
+                StatusVerdict.NotOk,
+                "load balancer 10.0.0.10:5432: connection refused",
+                3,
+                3,
+                [],
+                ["sql through load balancer: refused"]
+            ),
+            new StatusItem("sql through load balancer", StatusVerdict.NotOk, "refused")
+        );
+        Assert.That(
+            shown[0],
+            Is.EqualTo(
+                "pg is not healthy. Writes: NOT OK (load balancer 10.0.0.10:5432: connection refused). Redundancy: 3 "
+                    + "of 3. Cause: sql through load balancer: refused."
+            )
+        );
         Assert.That(shown[2], Is.EqualTo("Next: kbr plan -c 'my file'"));
     }
 

@@ -7,18 +7,30 @@ namespace KeyBuzz.Reconciler.Tests.Cli;
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class UnlockTests : LocalCluster
 {
-    private const string Description = """{"user":"ada","machine":"laptop","pid":7,"directory":"/home/ada","command":"apply","since":"2026-11-23T12:00:00Z"}""";
+    private const string Description =
+        """{"user":"ada","machine":"laptop","pid":7,"directory":"/home/ada","command":"apply","since":"2026-11-23T12:00:00Z"}""";
 
     [Test]
     public void Who_holds_the_lock_is_shown_and_ended_only_when_asked()
     {
-        using var holder = Process.Start(new ProcessStartInfo(
-            "sh", ["-c", $"mkdir -p -m 0700 /run/kbr; exec 9>>/run/kbr/lock; flock -w 120 9 || exit 1; echo '{Description}' >/run/kbr/lock.json; echo ready; exec sleep 600"])
-        { RedirectStandardOutput = true })!;
+        using var holder = Process.Start(
+            new ProcessStartInfo(
+                "sh",
+                [
+                    "-c",
+                    $"mkdir -p -m 0700 /run/kbr; exec 9>>/run/kbr/lock; flock -w 120 9 || exit 1; echo '{Description}' "
+                        + $">/run/kbr/lock.json; echo ready; exec sleep 600",
+                ]
+            )
+            {
+                RedirectStandardOutput = true,
+            }
+        )!;
         try
         {
             Assert.That(holder.StandardOutput.ReadLine(), Is.EqualTo("ready"));
-            var said = $"db-1: held by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC; process {holder.Id} there\n";
+            var said =
+                $"db-1: held by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC; process {holder.Id} there\n";
             Assert.That(Done("unlock"), Is.EqualTo(said));
             Assert.That(Refused("apply", "--auto-approve"), Does.Contain("another apply is running on this host: apply by ada on laptop"));
             Assert.That(Refused("unlock", "--end", "db-1"), Does.StartWith("Error: unlock --end needs an answer"));
@@ -26,7 +38,17 @@ public sealed class UnlockTests : LocalCluster
 
             var (exit, output, error) = Kbr("unlock", "--end", "db-1", "--auto-approve");
             Assert.That(holder.WaitForExit(TimeSpan.FromMinutes(1)), Is.True, output + error);
-            Assert.That((exit, output), Is.EqualTo((0, said + "db-1: free; left over by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC, which does not hold it any more\n")));
+            Assert.That(
+                (exit, output),
+                Is.EqualTo(
+                    (
+                        0,
+                        said
+                            + "db-1: free; left over by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 "
+                            + "UTC, which does not hold it any more\n"
+                    )
+                )
+            );
             Assert.That(Document("unlock").GetProperty("hosts")[0].GetProperty("held").GetBoolean(), Is.False);
             Done("apply", "--auto-approve");
             Assert.That(Done("unlock"), Is.EqualTo("db-1: free\n"));

@@ -14,7 +14,10 @@ public sealed class VersionTests
         Assert.Multiple(() =>
         {
             Assert.That(version, Does.Match(@"^\d+\.\d+\.\d+$"));
-            Assert.That(Kbr("version"), Is.EqualTo($"kbr {version}\non {System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier}\n"));
+            Assert.That(
+                Kbr("version"),
+                Is.EqualTo($"kbr {version}\non {System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier}\n")
+            );
             Assert.That(Kbr("--version").Trim(), Is.EqualTo(version));
         });
     }
@@ -22,7 +25,11 @@ public sealed class VersionTests
     private static string Kbr(params string[] arguments)
     {
         using var process = new Process();
-        process.StartInfo = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "kbr"), arguments) { RedirectStandardOutput = true, WorkingDirectory = Path.GetTempPath() };
+        process.StartInfo = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "kbr"), arguments)
+        {
+            RedirectStandardOutput = true,
+            WorkingDirectory = Path.GetTempPath(),
+        };
         process.Start();
         var output = process.StandardOutput.ReadToEnd();
         Assert.That(process.WaitForExit(TimeSpan.FromSeconds(60)) && process.ExitCode == 0, output);

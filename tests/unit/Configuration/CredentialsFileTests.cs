@@ -33,7 +33,10 @@ internal sealed class CredentialsFileTests : LoaderFixture
     [TestCase("1A=canary", "not a line NAME=value")]
     [TestCase("A=canary b", "the value of A cannot be read: it holds a space outside quotes")]
     [TestCase("A='canary", "the value of A cannot be read: its quote is not closed")]
-    [TestCase("A=canary;b", "the value of A cannot be read: it holds a character that means something to a shell (one of ; & | < > ( and )) outside quotes")]
+    [TestCase(
+        "A=canary;b",
+        "the value of A cannot be read: it holds a character that means something to a shell (one of ; & | < > ( and )) outside quotes"
+    )]
     [TestCase("A=canary\\", "the value of A cannot be read: it ends in a backslash")]
     public void A_line_that_cannot_be_read_is_named_and_never_shown(string line, string expected)
     {
@@ -72,14 +75,22 @@ internal sealed class CredentialsFileTests : LoaderFixture
         }
 
         var refused = Assert.Throws<DiagnosticException>(() => Load(Header))!;
-        Assert.That(Shown(refused.Diagnostics), Does.Contain(
-            "credentials/postgres.env:1:1: the credentials file credentials/postgres.env has mode 0440: others can read it (chmod 0600 credentials/postgres.env)"));
+        Assert.That(
+            Shown(refused.Diagnostics),
+            Does.Contain(
+                "credentials/postgres.env:1:1: the credentials file credentials/postgres.env has mode 0440: others "
+                    + "can read it (chmod 0600 credentials/postgres.env)"
+            )
+        );
         if (!OperatingSystem.IsWindows())
         {
             System.IO.File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.OtherWrite);
         }
 
-        Assert.That(Shown(Assert.Throws<DiagnosticException>(() => Load(Header))!.Diagnostics), Has.One.Contains("has mode 0402: others can change it"));
+        Assert.That(
+            Shown(Assert.Throws<DiagnosticException>(() => Load(Header))!.Diagnostics),
+            Has.One.Contains("has mode 0402: others can change it")
+        );
     }
 
     [Test]
@@ -99,7 +110,10 @@ internal sealed class CredentialsFileTests : LoaderFixture
             if (!OperatingSystem.IsWindows())
             {
                 Assert.That(System.IO.File.GetUnixFileMode(path), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
-                Assert.That(System.IO.File.GetUnixFileMode(Path.GetDirectoryName(path)!), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
+                Assert.That(
+                    System.IO.File.GetUnixFileMode(Path.GetDirectoryName(path)!),
+                    Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute)
+                );
             }
 
             Assert.That(Directory.GetFiles(Path.GetDirectoryName(path)!), Has.Length.EqualTo(1));

@@ -43,7 +43,8 @@ internal abstract class LoaderFixture : IDisposable
     }
 
     /// <summary>Every error as <c>line:column: summary [detail] (remedy)</c>.</summary>
-    protected IReadOnlyList<string> Errors(string yaml) => Shown(Failure(yaml).Diagnostics.Where(finding => finding.Severity == Severity.Error));
+    protected IReadOnlyList<string> Errors(string yaml) =>
+        Shown(Failure(yaml).Diagnostics.Where(finding => finding.Severity == Severity.Error));
 
     protected DiagnosticException Failure(string yaml) => Assert.Throws<DiagnosticException>(() => Load(yaml))!;
 
@@ -54,9 +55,14 @@ internal abstract class LoaderFixture : IDisposable
         return errors[0];
     }
 
-    protected string[] Shown(IEnumerable<Diagnostic> findings) => [.. findings.Select(finding =>
-        $"{finding.Location?.ToString().Replace(File + ":", "", StringComparison.Ordinal)}: {finding.Summary}"
-        + (finding.Detail is null ? "" : $" [{finding.Detail}]") + (finding.Remedy is null ? "" : $" ({finding.Remedy})"))];
+    protected string[] Shown(IEnumerable<Diagnostic> findings) =>
+        [
+            .. findings.Select(finding =>
+                $"{finding.Location?.ToString().Replace(File + ":", "", StringComparison.Ordinal)}: {finding.Summary}"
+                + (finding.Detail is null ? "" : $" [{finding.Detail}]")
+                + (finding.Remedy is null ? "" : $" ({finding.Remedy})")
+            ),
+        ];
 
     /// <summary>The header and one resource on db-1 with these lines.</summary>
     protected static string Resource(params string[] lines) => Header + "resources:\n  - " + string.Join("\n    ", lines) + "\n";

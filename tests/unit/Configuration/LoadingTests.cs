@@ -66,15 +66,39 @@ internal sealed class LoadingTests : LoaderFixture
         Assert.Multiple(() =>
         {
             Assert.That(cluster.Name, Is.EqualTo("keybuzz-lab"));
-            Assert.That(cluster.Hosts[0], Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true))));
+            Assert.That(
+                cluster.Hosts[0],
+                Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true)))
+            );
             Assert.That(cluster.Hosts[1].Ssh, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
-            Assert.That(cluster.Ssh, Is.EqualTo(new SshSettings(
-                Path.Combine(Folder, ".state/id_ed25519"), Path.Combine(Folder, ".state/known_hosts"), HostKeyChecking.AcceptNew, false, TimeSpan.FromSeconds(3))));
-            Assert.That(cluster.Resources.Select(resource => resource.Address.ToString()), Is.EqualTo(new[]
-            {
-                "volume.data@db-1", "volume.data@db-2", "directory.app-data@db-1", "directory.app-data@db-2", "container.app@lb-1",
-                "config_file.app@db-1", "config_file.app@db-2", "config_file.app@lb-1",
-            }));
+            Assert.That(
+                cluster.Ssh,
+                Is.EqualTo(
+                    new SshSettings(
+                        Path.Combine(Folder, ".state/id_ed25519"),
+                        Path.Combine(Folder, ".state/known_hosts"),
+                        HostKeyChecking.AcceptNew,
+                        false,
+                        TimeSpan.FromSeconds(3)
+                    )
+                )
+            );
+            Assert.That(
+                cluster.Resources.Select(resource => resource.Address.ToString()),
+                Is.EqualTo(
+                    new[]
+                    {
+                        "volume.data@db-1",
+                        "volume.data@db-2",
+                        "directory.app-data@db-1",
+                        "directory.app-data@db-2",
+                        "container.app@lb-1",
+                        "config_file.app@db-1",
+                        "config_file.app@db-2",
+                        "config_file.app@lb-1",
+                    }
+                )
+            );
             Assert.That(cluster.Warnings, Is.Empty);
         });
         var directory = cluster.Resources[3];
@@ -132,20 +156,33 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void Ports_take_several_rules_of_who_must_reach_whom_on_which_ports()
     {
-        var found = Load(Header + """
-            preconditions:
-              ports:
-                - { level: error, from: db, to: [{ host: db, port: [5432, 7000] }] }
-                - { level: warn, from: lb, to: [{ host: db-1, port: 22 }], must_answer: true }
+        var found = Load(
+            Header
+                + """
+                preconditions:
+                  ports:
+                    - { level: error, from: db, to: [{ host: db, port: [5432, 7000] }] }
+                    - { level: warn, from: lb, to: [{ host: db-1, port: 22 }], must_answer: true }
 
-            """).Preconditions.Where(one => one.Kind == "ports");
+                """
+        )
+            .Preconditions.Where(one => one.Kind == "ports");
 
         Assert.That(
-            found.Select(one => $"{one.Level} {one.Host} {one.Settings.String("peer")} {one.Settings.Integer("port")} {one.Settings.Boolean("must_answer")}"),
-            Is.EqualTo(new[]
-            {
-                "Error db-2 db-1 5432 False", "Error db-2 db-1 7000 False", "Error db-1 db-2 5432 False", "Error db-1 db-2 7000 False", "Warn lb-1 db-1 22 True",
-            }));
+            found.Select(one =>
+                $"{one.Level} {one.Host} {one.Settings.String("peer")} {one.Settings.Integer("port")} {one.Settings.Boolean("must_answer")}"
+            ),
+            Is.EqualTo(
+                new[]
+                {
+                    "Error db-2 db-1 5432 False",
+                    "Error db-2 db-1 7000 False",
+                    "Error db-1 db-2 5432 False",
+                    "Error db-1 db-2 7000 False",
+                    "Warn lb-1 db-1 22 True",
+                }
+            )
+        );
     }
 
     [Test]
@@ -153,7 +190,10 @@ internal sealed class LoadingTests : LoaderFixture
     {
         var found = Load(Header).Preconditions;
 
-        Assert.That(found.Where(one => one.Host == "db-1").Select(one => $"{one.Kind} {one.Level}"), Is.EqualTo(new[] { "swap Error", "docker Error", "clock Warn" }));
+        Assert.That(
+            found.Where(one => one.Host == "db-1").Select(one => $"{one.Kind} {one.Level}"),
+            Is.EqualTo(new[] { "swap Error", "docker Error", "clock Warn" })
+        );
     }
 
     [Test]
@@ -183,13 +223,17 @@ internal sealed class LoadingTests : LoaderFixture
     public void What_init_has_to_make_is_known_while_the_secrets_are_missing()
     {
         Put("files/app.conf", "p=${secret.FROM_FILE} $${secret.NOT_THIS}\n");
-        Put("cluster.yaml", Header + """
-            secrets: { file: my.env, required: [LISTED] }
-            resources:
-              - { type: config_file, name: a, host: db-1, path: /etc/app/a, content: "${secret.USED}" }
-              - { type: config_file, name: b, host: db-1, path: /etc/app/b, content_file: files/app.conf }
+        Put(
+            "cluster.yaml",
+            Header
+                + """
+                secrets: { file: my.env, required: [LISTED] }
+                resources:
+                  - { type: config_file, name: a, host: db-1, path: /etc/app/a, content: "${secret.USED}" }
+                  - { type: config_file, name: b, host: db-1, path: /etc/app/b, content_file: files/app.conf }
 
-            """);
+                """
+        );
 
         var needed = ClusterLoader.ReadCredentialsNeeded(File);
 
@@ -201,12 +245,16 @@ internal sealed class LoadingTests : LoaderFixture
     public void Where_secrets_may_be_missing_everything_else_is_whole_and_what_stands_in_for_them_is_no_secret()
     {
         Environment.Clear();
-        Put("cluster.yaml", Header + """
-            secrets: { required: [LISTED] }
-            resources:
-              - { type: config_file, name: a, host: db-1, path: /etc/app/a, content: "user = app, password = ${secret.USED}" }
+        Put(
+            "cluster.yaml",
+            Header
+                + """
+                secrets: { required: [LISTED] }
+                resources:
+                  - { type: config_file, name: a, host: db-1, path: /etc/app/a, content: "user = app, password = ${secret.USED}" }
 
-            """);
+                """
+        );
 
         var cluster = ClusterLoader.Load(File, FakeProvider.All, Environment, secretsOptional: true);
 
@@ -218,31 +266,56 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void What_drift_ignores_is_read_with_its_reason_and_its_place()
     {
-        var rules = Load(Header + """
-            drift:
-              ignore:
-                - { address: "config_file.*@db-1", attribute: mode, reason: a scanner sets it }
-                - address: directory.spare
-                  reason: on its way out
+        var rules = Load(
+            Header
+                + """
+                drift:
+                  ignore:
+                    - { address: "config_file.*@db-1", attribute: mode, reason: a scanner sets it }
+                    - address: directory.spare
+                      reason: on its way out
 
-            """).IgnoredDrift;
+                """
+        ).IgnoredDrift;
 
-        Assert.That(rules.Select(rule => $"{rule} {rule.Reason} {rule.Location!.Line}"), Is.EqualTo(new[] { "config_file.*@db-1:mode a scanner sets it 9", "directory.spare@* on its way out 10" }));
+        Assert.That(
+            rules.Select(rule => $"{rule} {rule.Reason} {rule.Location!.Line}"),
+            Is.EqualTo(new[] { "config_file.*@db-1:mode a scanner sets it 9", "directory.spare@* on its way out 10" })
+        );
     }
 
-    [TestCase("drift: { ignore: [{ address: a.b }] }", "7:19: an entry of 'drift.ignore' has no 'reason' ['reason' is a sentence: whoever reads the report wants to know why this is no matter]")]
-    [TestCase("drift: { ignore: [{ address: a.b, reason: }] }", "7:43: 'reason' must be a sentence: whoever reads the report wants to know why this is no matter, not nothing")]
-    [TestCase("drift: { ignore: [{ reason: x }] }", "7:19: an entry of 'drift.ignore' has no 'address' ['address' is an address such as config_file.app@db-1, or a glob]")]
-    [TestCase("drift: { ignore: [{ address: 'a.b:c', reason: x }] }", "7:30: 'a.b:c' is no address [addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own]")]
-    [TestCase("drift: { ignore: a.b }", "7:18: 'ignore' must be a list, not 'a.b' [an entry has 'address', 'reason' and, for one attribute only, 'attribute']")]
+    [TestCase(
+        "drift: { ignore: [{ address: a.b }] }",
+        "7:19: an entry of 'drift.ignore' has no 'reason' ['reason' is a sentence: whoever reads the report "
+            + "wants to know why this is no matter]"
+    )]
+    [TestCase(
+        "drift: { ignore: [{ address: a.b, reason: }] }",
+        "7:43: 'reason' must be a sentence: whoever reads the report wants to know why this is no matter, not nothing"
+    )]
+    [TestCase(
+        "drift: { ignore: [{ reason: x }] }",
+        "7:19: an entry of 'drift.ignore' has no 'address' ['address' is an address such as config_file.app@db-1, or a glob]"
+    )]
+    [TestCase(
+        "drift: { ignore: [{ address: 'a.b:c', reason: x }] }",
+        "7:30: 'a.b:c' is no address [addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own]"
+    )]
+    [TestCase(
+        "drift: { ignore: a.b }",
+        "7:18: 'ignore' must be a list, not 'a.b' [an entry has 'address', 'reason' and, for one attribute only, 'attribute']"
+    )]
     [TestCase("drift: { ignroe: [] }", "7:10: unknown key 'ignroe' in 'drift' (did you mean 'ignore'?)")]
-    public void What_drift_is_to_ignore_has_to_be_said_in_full(string line, string error) => Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
+    public void What_drift_is_to_ignore_has_to_be_said_in_full(string line, string error) =>
+        Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
 
     [Test]
     public void Without_HOME_the_account_says_where_the_key_is()
     {
         Assert.That(Environment, Does.Not.ContainKey("HOME"));
         Assert.That(
-            Load(Header).Ssh.IdentityFile, Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519")));
+            Load(Header).Ssh.IdentityFile,
+            Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519"))
+        );
     }
 }

@@ -38,7 +38,8 @@ internal sealed class ValueSyntaxTests
     [TestCase("10.0.0.0", "a network in CIDR notation is wanted, such as 10.0.0.0/24")]
     [TestCase("10.0.0/24", "a network in CIDR notation is wanted, such as 10.0.0.0/24")]
     [TestCase("10.0.0.0/", "a network in CIDR notation is wanted, such as 10.0.0.0/24")]
-    public void Networks_are_checked(string text, string? problem) => Assert.That(NetworkAddress.ProblemOfNetwork(text), Is.EqualTo(problem));
+    public void Networks_are_checked(string text, string? problem) =>
+        Assert.That(NetworkAddress.ProblemOfNetwork(text), Is.EqualTo(problem));
 
     [TestCase("owenr", "owner")]
     [TestCase("Owner", "owner")]
@@ -49,7 +50,12 @@ internal sealed class ValueSyntaxTests
 
     [TestCase("postgres:16.4", "postgres", "16.4", null)]
     [TestCase("10.77.0.1:5000/kbr/patroni:4.0.7-pg17", "10.77.0.1:5000/kbr/patroni", "4.0.7-pg17", null)]
-    [TestCase("a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "a/b", null, "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")]
+    [TestCase(
+        "a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "a/b",
+        null,
+        "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    )]
     [TestCase("registry:5000/app", "registry:5000/app", null, null)]
     [TestCase("App:1", null, null, null)]
     [TestCase("app:", null, null, null)]

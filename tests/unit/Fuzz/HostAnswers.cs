@@ -54,7 +54,8 @@ internal static class HostAnswers
          "partner_node_status_server_10.0.0.121:7000": 2, "partner_node_status_server_10.0.0.122:7000": 2, "raft_term": 1, "log_len": 120, "kbr_password": true}
         """;
 
-    private const string Pools = "database,user,cl_active,cl_waiting,sv_active,sv_idle,sv_used,pool_mode\nkeybuzz,kb_app,1,0,1,2,0,transaction\n";
+    private const string Pools =
+        "database,user,cl_active,cl_waiting,sv_active,sv_idle,sv_used,pool_mode\nkeybuzz,kb_app,1,0,1,2,0,transaction\n";
     private const string PoolerConfig = "key,value,default,changeable\npool_mode,transaction,session,yes\nmax_client_conn,500,100,yes\n";
 
     /// <summary>Answers every read; a text goes through <paramref name="change"/> first.</summary>
@@ -64,35 +65,80 @@ internal static class HostAnswers
     public static Snapshot Of(IEnumerable<Read> reads, IReadOnlyList<string> records, Func<Read, string, string> change) =>
         new(reads.Distinct().ToImmutableDictionary(read => read, read => Answer(read, records, text => change(read, text))));
 
-    private static object? Answer(Read read, IReadOnlyList<string> records, Func<string, string> change) => read switch
-    {
-        StatRead stat => new FileStat(stat.Path.Contains('.', StringComparison.Ordinal) ? "regular file" : "directory", 999, 999, "postgres", "postgres", "700", DateTimeOffset.UnixEpoch),
-        FileRead => new FileContent(System.Text.Encoding.UTF8.GetBytes(change("scope: keybuzz-pg\nUUID=(a) /opt xfs noatime 0 0\n"))),
-        MountsRead => (IReadOnlyList<MountEntry>)[new MountEntry("/", "/dev/sda1", "8:1", "ext4", "rw"), new MountEntry("/opt/keybuzz/postgres", "/dev/sdb", "8:16", "xfs", "rw,noatime")],
-        BlockDeviceRead => new BlockDeviceState(true, "8:16", new Dictionary<string, string> { ["TYPE"] = "xfs", ["LABEL"] = "kbr-a942b37c", ["UUID"] = "1-2" }, false, 8L << 30),
-        DiskSpaceRead => new DiskSpace(8L << 30, 6L << 30, "xfs"),
-        ContainerRead => new DockerAnswer(200, change(Container)),
-        ImageRead => new DockerAnswer(200, change(Image)),
-        UnitRead unit => new UnitState(change($"Id={unit.Name}\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\nMainPID=997\n"
-            + $"ActiveEnterTimestamp=Sat 2026-11-28 04:02:45.123456 UTC\nInvocationID=0a1b\nFragmentPath=/etc/systemd/system/{unit.Name}\nResult=success\nType=simple").Split('\n')
-            .Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).GroupBy(pair => pair[0]).ToDictionary(group => group.Key, group => group.First()[1])),
-        PortRead => PortState.Answered,
-        LockRead => new LockState([], null),
-        ClockRead => new ClockState(true, "chrony", DateTimeOffset.UnixEpoch),
-        HttpRead http => new HttpAnswer(200, change(http.Path.Contains("config", StringComparison.Ordinal) ? PatroniConfig : http.Path.Contains("cluster", StringComparison.Ordinal) ? PatroniMembers : Patroni)),
-        SqlRead => new SqlAnswer(change(Rows), ""),
-        HaproxyCheckRead => new ToolAnswer(0, "Configuration file is valid\n"),
-        PoolerRead pooler => new ToolAnswer(0, change(pooler.Table == PoolerTable.Pools ? Pools : PoolerConfig)),
-        RaftRead => new ToolAnswer(0, change(Raft)),
-        RecordsRead folder => new RecordsFolder([], [.. records.Select(text => new RecordFile(new RecordPath(PathOf(text, folder.Cluster), "regular file", 0, "0600"), text))]),
-        ServicesRead => (IReadOnlyList<ServiceState>)[],
-        _ => throw new NotSupportedException($"no answer to {read}"),
-    };
+    private static object? Answer(Read read, IReadOnlyList<string> records, Func<string, string> change) =>
+        read switch
+        {
+            StatRead stat => new FileStat(
+                stat.Path.Contains('.', StringComparison.Ordinal) ? "regular file" : "directory",
+                999,
+                999,
+                "postgres",
+                "postgres",
+                "700",
+                DateTimeOffset.UnixEpoch
+            ),
+            FileRead => new FileContent(System.Text.Encoding.UTF8.GetBytes(change("scope: keybuzz-pg\nUUID=(a) /opt xfs noatime 0 0\n"))),
+            MountsRead => (IReadOnlyList<MountEntry>)
+                [
+                    new MountEntry("/", "/dev/sda1", "8:1", "ext4", "rw"),
+                    new MountEntry("/opt/keybuzz/postgres", "/dev/sdb", "8:16", "xfs", "rw,noatime"),
+                ],
+            BlockDeviceRead => new BlockDeviceState(
+                true,
+                "8:16",
+                new Dictionary<string, string>
+                {
+                    ["TYPE"] = "xfs",
+                    ["LABEL"] = "kbr-a942b37c",
+                    ["UUID"] = "1-2",
+                },
+                false,
+                8L << 30
+            ),
+            DiskSpaceRead => new DiskSpace(8L << 30, 6L << 30, "xfs"),
+            ContainerRead => new DockerAnswer(200, change(Container)),
+            ImageRead => new DockerAnswer(200, change(Image)),
+            UnitRead unit => new UnitState(
+                change(
+                        $"Id={unit.Name}\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\nMainPID=997\n"
+                            + $"ActiveEnterTimestamp=Sat 2026-11-28 04:02:45.123456 "
+                            + $"UTC\nInvocationID=0a1b\nFragmentPath=/etc/systemd/system/{unit.Name}\nResult=success\nType=simple"
+                    )
+                    .Split('\n')
+                    .Select(line => line.Split('=', 2))
+                    .Where(pair => pair.Length == 2)
+                    .GroupBy(pair => pair[0])
+                    .ToDictionary(group => group.Key, group => group.First()[1])
+            ),
+            PortRead => PortState.Answered,
+            LockRead => new LockState([], null),
+            ClockRead => new ClockState(true, "chrony", DateTimeOffset.UnixEpoch),
+            HttpRead http => new HttpAnswer(
+                200,
+                change(
+                    http.Path.Contains("config", StringComparison.Ordinal) ? PatroniConfig
+                    : http.Path.Contains("cluster", StringComparison.Ordinal) ? PatroniMembers
+                    : Patroni
+                )
+            ),
+            SqlRead => new SqlAnswer(change(Rows), ""),
+            HaproxyCheckRead => new ToolAnswer(0, "Configuration file is valid\n"),
+            PoolerRead pooler => new ToolAnswer(0, change(pooler.Table == PoolerTable.Pools ? Pools : PoolerConfig)),
+            RaftRead => new ToolAnswer(0, change(Raft)),
+            RecordsRead folder => new RecordsFolder(
+                [],
+                [.. records.Select(text => new RecordFile(new RecordPath(PathOf(text, folder.Cluster), "regular file", 0, "0600"), text))]
+            ),
+            ServicesRead => (IReadOnlyList<ServiceState>)[],
+            _ => throw new NotSupportedException($"no answer to {read}"),
+        };
 
     // A record that names no address any more is where one of that name would be.
     private static string PathOf(string text, string cluster)
     {
         var match = System.Text.RegularExpressions.Regex.Match(text, "\"address\":\\s*\"([^\"]*)\"");
-        return Address.TryParse(match.Groups[1].Value, out var address) ? RecordScript.PathOf(address, cluster) : $"{RecordScript.Directory(cluster)}/unreadable.json";
+        return Address.TryParse(match.Groups[1].Value, out var address)
+            ? RecordScript.PathOf(address, cluster)
+            : $"{RecordScript.Directory(cluster)}/unreadable.json";
     }
 }

@@ -86,37 +86,42 @@ internal static class JsonMutation
         }
     }
 
-    private static JsonNode? Near(Dice dice, JsonNode? node) => node?.GetValueKind() switch
-    {
-        JsonValueKind.String => Neighbours.Of(dice, node.GetValue<string>()),
-        JsonValueKind.True => !dice.OneIn(3),
-        JsonValueKind.False => dice.OneIn(3),
-        JsonValueKind.Number => Number(dice, node.ToJsonString()),
-        _ => node?.DeepClone(),
-    };
+    private static JsonNode? Near(Dice dice, JsonNode? node) =>
+        node?.GetValueKind() switch
+        {
+            JsonValueKind.String => Neighbours.Of(dice, node.GetValue<string>()),
+            JsonValueKind.True => !dice.OneIn(3),
+            JsonValueKind.False => dice.OneIn(3),
+            JsonValueKind.Number => Number(dice, node.ToJsonString()),
+            _ => node?.DeepClone(),
+        };
 
     private static JsonNode Number(Dice dice, string text)
     {
-        var near = dice.OneIn(6) ? dice.Any(["0", "-1", "1.5", "1e300", "9223372036854775808", "18446744073709551616", "-0", "2147483648"]) : Neighbours.Near(dice, text);
+        var near = dice.OneIn(6)
+            ? dice.Any(["0", "-1", "1.5", "1e300", "9223372036854775808", "18446744073709551616", "-0", "2147483648"])
+            : Neighbours.Near(dice, text);
         return long.TryParse(near, CultureInfo.InvariantCulture, out var whole) ? JsonValue.Create(whole) : JsonNode.Parse(near)!;
     }
 
-    private static JsonNode? Other(Dice dice) => dice.Below(7) switch
-    {
-        0 => null,
-        1 => new JsonObject(),
-        2 => new JsonArray(),
-        3 => "x",
-        4 => 0,
-        5 => true,
-        _ => new JsonArray(null, 1, "a", new JsonObject { ["a"] = null }),
-    };
+    private static JsonNode? Other(Dice dice) =>
+        dice.Below(7) switch
+        {
+            0 => null,
+            1 => new JsonObject(),
+            2 => new JsonArray(),
+            3 => "x",
+            4 => 0,
+            5 => true,
+            _ => new JsonArray(null, 1, "a", new JsonObject { ["a"] = null }),
+        };
 
-    private static IEnumerable<JsonNode> Within(JsonNode? node, int depth) => (node, depth) switch
-    {
-        (null, _) or (_, > 40) => [],
-        (JsonObject map, _) => map.SelectMany(pair => Within(pair.Value, depth + 1)).Prepend(map),
-        (JsonArray list, _) => list.SelectMany(item => Within(item, depth + 1)).Prepend(list),
-        _ => [node],
-    };
+    private static IEnumerable<JsonNode> Within(JsonNode? node, int depth) =>
+        (node, depth) switch
+        {
+            (null, _) or (_, > 40) => [],
+            (JsonObject map, _) => map.SelectMany(pair => Within(pair.Value, depth + 1)).Prepend(map),
+            (JsonArray list, _) => list.SelectMany(item => Within(item, depth + 1)).Prepend(list),
+            _ => [node],
+        };
 }

@@ -3,10 +3,31 @@ using YamlDotNet.RepresentationModel;
 
 namespace KeyBuzz.Reconciler.Tests.Fuzz;
 
-/// <summary>Changes a YAML file by its grammar: values become neighbours of their type; keys are dropped, doubled, renamed and moved; nodes become anchors.</summary>
+/// <summary>Changes a YAML file by its grammar: values become neighbours of their type; keys are dropped, doubled, renamed and moved; nodes
+/// become anchors.</summary>
 internal static class YamlMutation
 {
-    private static readonly string[] s_pieces = ["\t", "\r", "---\n", "...\n", "# x\n", "\uFEFF", "%YAML 1.1\n", "<<: *a\n", ": ", "- ", "{", "]", "\"", "'", "|", "&a ", "*a", "!!x "];
+    private static readonly string[] s_pieces =
+    [
+        "\t",
+        "\r",
+        "---\n",
+        "...\n",
+        "# x\n",
+        "\uFEFF",
+        "%YAML 1.1\n",
+        "<<: *a\n",
+        ": ",
+        "- ",
+        "{",
+        "]",
+        "\"",
+        "'",
+        "|",
+        "&a ",
+        "*a",
+        "!!x ",
+    ];
 
     public static string Of(Dice dice, string text)
     {
@@ -73,7 +94,12 @@ internal static class YamlMutation
                 dice.Any(maps).Children[key] = value;
                 break;
             case 3:
-                chosen.Children[key] = dice.Any(nodes.Where(node => !Within(node, 0).Contains(chosen, ReferenceEqualityComparer.Instance)).DefaultIfEmpty(new YamlScalarNode("x")).ToList());
+                chosen.Children[key] = dice.Any(
+                    nodes
+                        .Where(node => !Within(node, 0).Contains(chosen, ReferenceEqualityComparer.Instance))
+                        .DefaultIfEmpty(new YamlScalarNode("x"))
+                        .ToList()
+                );
                 break;
             case 4 when lists.Count > 0:
                 var list = dice.Any(lists);
@@ -84,7 +110,16 @@ internal static class YamlMutation
                 shorter.Children.RemoveAt(dice.Below(shorter.Children.Count));
                 break;
             case 6:
-                chosen.Children[key] = dice.Any(new YamlNode[] { new YamlSequenceNode(), new YamlMappingNode(), new YamlSequenceNode(value), new YamlScalarNode(""), new YamlScalarNode("null") });
+                chosen.Children[key] = dice.Any(
+                    new YamlNode[]
+                    {
+                        new YamlSequenceNode(),
+                        new YamlMappingNode(),
+                        new YamlSequenceNode(value),
+                        new YamlScalarNode(""),
+                        new YamlScalarNode("null"),
+                    }
+                );
                 break;
             case 7:
                 // The same node at two places: an anchor, and an alias to it.
@@ -113,18 +148,27 @@ internal static class YamlMutation
             case YamlSequenceNode list:
                 list.Style = dice.OneIn(2) ? YamlDotNet.Core.Events.SequenceStyle.Flow : YamlDotNet.Core.Events.SequenceStyle.Block;
                 break;
-            case YamlScalarNode { Value: { Length: > 0 } text } scalar when !IsKey(nodes, scalar) && !char.IsAsciiDigit(text[0]) && text is not ("true" or "false" or "on" or "off" or "null" or "~"):
+            case YamlScalarNode { Value: { Length: > 0 } text } scalar
+                when !IsKey(nodes, scalar)
+                    && !char.IsAsciiDigit(text[0])
+                    && text is not ("true" or "false" or "on" or "off" or "null" or "~"):
                 scalar.Style = dice.OneIn(2) ? ScalarStyle.DoubleQuoted : ScalarStyle.SingleQuoted;
                 break;
         }
     }
 
-    private static bool IsKey(List<YamlNode> nodes, YamlScalarNode scalar) => nodes.OfType<YamlMappingNode>().Any(map => map.Children.Keys.Any(key => ReferenceEquals(key, scalar)));
+    private static bool IsKey(List<YamlNode> nodes, YamlScalarNode scalar) =>
+        nodes.OfType<YamlMappingNode>().Any(map => map.Children.Keys.Any(key => ReferenceEquals(key, scalar)));
 
-    private static IEnumerable<YamlNode> Within(YamlNode node, int depth) => depth > 40 ? [] : node switch
-    {
-        YamlMappingNode map => map.Children.SelectMany(pair => new[] { pair.Key }.Concat(Within(pair.Value, depth + 1))).Prepend(map),
-        YamlSequenceNode list => list.Children.SelectMany(item => Within(item, depth + 1)).Prepend(list),
-        _ => [node],
-    };
+    private static IEnumerable<YamlNode> Within(YamlNode node, int depth) =>
+        depth > 40
+            ? []
+            : node switch
+            {
+                YamlMappingNode map => map
+                    .Children.SelectMany(pair => new[] { pair.Key }.Concat(Within(pair.Value, depth + 1)))
+                    .Prepend(map),
+                YamlSequenceNode list => list.Children.SelectMany(item => Within(item, depth + 1)).Prepend(list),
+                _ => [node],
+            };
 }

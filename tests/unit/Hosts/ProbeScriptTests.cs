@@ -75,7 +75,13 @@ public sealed class ProbeScriptTests
         File.CreateSymbolicLink(In("link"), file);
         Directory.CreateDirectory(In("directory"));
 
-        var snapshot = Run(new StatRead(file), new StatRead(In("link")), new StatRead(In("directory")), new StatRead(In("none")), new StatRead(file));
+        var snapshot = Run(
+            new StatRead(file),
+            new StatRead(In("link")),
+            new StatRead(In("directory")),
+            new StatRead(In("none")),
+            new StatRead(file)
+        );
 
         var stat = snapshot.Get(new StatRead(file))!;
         Assert.That((stat.Kind, stat.Mode), Is.EqualTo(("regular file", "0640")));
@@ -92,7 +98,9 @@ public sealed class ProbeScriptTests
         var proc = Run(new MountsRead()).Get(new MountsRead()).First(mount => mount.MountPoint == "/proc");
         Assert.That(proc.Type, Is.EqualTo("proc"));
 
-        var output = $"36 35 98:0 / /mnt/with\\040space rw,noatime shared:1 master:2 - xfs /dev/sd\\134b rw,attr2\n\n{Nonce} mounts 0\n\n{Nonce} end 0\n";
+        var output =
+            $"36 35 98:0 / /mnt/with\\040space rw,noatime shared:1 master:2 - xfs /dev/sd\\134b "
+            + $"rw,attr2\n\n{Nonce} mounts 0\n\n{Nonce} end 0\n";
         var mount = ProbeScript.Parse([new MountsRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new MountsRead()).Single();
         Assert.That(mount, Is.EqualTo(new MountEntry("/mnt/with space", "/dev/sd\\b", "98:0", "xfs", "rw,noatime,rw,attr2")));
     }
@@ -170,13 +178,18 @@ public sealed class ProbeScriptTests
         using var full = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         full.Start(0);
-        var (open, silent) = (new PortRead("127.0.0.1", ((IPEndPoint)listener.LocalEndpoint).Port), new PortRead("127.0.0.1", ((IPEndPoint)full.LocalEndpoint).Port));
+        var (open, silent) = (
+            new PortRead("127.0.0.1", ((IPEndPoint)listener.LocalEndpoint).Port),
+            new PortRead("127.0.0.1", ((IPEndPoint)full.LocalEndpoint).Port)
+        );
 
         // Nobody accepts: once the queue is full, the kernel drops whatever else arrives.
         using var first = new TcpClient();
         await first.ConnectAsync((IPEndPoint)full.LocalEndpoint);
         var waiting = Enumerable.Range(0, 3).Select(_ => new TcpClient()).ToList();
-        waiting.ForEach(client => _ = client.ConnectAsync((IPEndPoint)full.LocalEndpoint).ContinueWith(connect => connect.Exception, TaskScheduler.Default));
+        waiting.ForEach(client =>
+            _ = client.ConnectAsync((IPEndPoint)full.LocalEndpoint).ContinueWith(connect => connect.Exception, TaskScheduler.Default)
+        );
 
         var snapshot = Run(silent, open);
 
@@ -221,26 +234,41 @@ public sealed class ProbeScriptTests
     [Test]
     public void Units_are_found_by_name_also_when_systemd_skips_one()
     {
-        var output = $"Id=docker.service\nNames=docker.service\nActiveState=active\nActiveEnterTimestamp=Mon 2026-11-23 11:00:00.123456 UTC\n\nId=real.service\nNames=alias.service real.service\nActiveState=failed\n\n{Nonce} units 1\n\n{Nonce} end 0\n";
+        var output =
+            $"Id=docker.service\nNames=docker.service\nActiveState=active\nActiveEnterTimestamp=Mon 2026-11-23 "
+            + $"11:00:00.123456 UTC\n\nId=real.service\nNames=alias.service "
+            + $"real.service\nActiveState=failed\n\n{Nonce} units 1\n\n{Nonce} end 0\n";
         Read[] reads = [new UnitRead("bad@.service"), new UnitRead("docker"), new UnitRead("alias.service")];
 
         var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
 
         Assert.That(snapshot.Get(new UnitRead("bad@.service"))["ActiveState"], Is.Empty);
-        Assert.That(snapshot.Get(new UnitRead("docker")).ActiveSince, Is.EqualTo(new DateTimeOffset(2026, 11, 23, 11, 0, 0, TimeSpan.Zero).AddTicks(1234560)));
+        Assert.That(
+            snapshot.Get(new UnitRead("docker")).ActiveSince,
+            Is.EqualTo(new DateTimeOffset(2026, 11, 23, 11, 0, 0, TimeSpan.Zero).AddTicks(1234560))
+        );
         Assert.That(snapshot.Get(new UnitRead("alias.service"))["ActiveState"], Is.EqualTo("failed"));
     }
 
     [Test]
     public void The_drop_ins_of_a_unit_are_those_that_somebody_put_on_the_host_loaded_or_not()
     {
-        var output = $"Id=a.service\nNames=a.service\nDropInPaths=/usr/lib/systemd/system/service.d/vendor.conf /run/systemd/generator/a.service.d/g.conf /run/systemd/transient/a.service.d/t.conf\n\n{Nonce} units 0\n"
-            + "/etc/systemd/system/multi-user.target.wants/a.service\n/etc/systemd/system/a.service.d/not yet loaded.conf\n/etc/systemd/system/b.service.d/x.conf\n"
+        var output =
+            $"Id=a.service\nNames=a.service\nDropInPaths=/usr/lib/systemd/system/service.d/vendor.conf "
+            + $"/run/systemd/generator/a.service.d/g.conf /run/systemd/transient/a.service.d/t.conf\n\n{Nonce} "
+            + $"units 0\n"
+            + "/etc/systemd/system/multi-user.target.wants/a.service\n/etc/systemd/system/a.service.d/not yet "
+            + "loaded.conf\n/etc/systemd/system/b.service.d/x.conf\n"
             + $"\n{Nonce} unitfiles 0\n\n{Nonce} end 0\n";
 
-        var unit = ProbeScript.Parse([new UnitRead("a.service")], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new UnitRead("a.service"));
+        var unit = ProbeScript
+            .Parse([new UnitRead("a.service")], Nonce, System.Text.Encoding.UTF8.GetBytes(output))
+            .Get(new UnitRead("a.service"));
 
-        Assert.That(unit.DropIns, Is.EqualTo(new[] { "/etc/systemd/system/a.service.d/not yet loaded.conf", "/run/systemd/transient/a.service.d/t.conf" }));
+        Assert.That(
+            unit.DropIns,
+            Is.EqualTo(new[] { "/etc/systemd/system/a.service.d/not yet loaded.conf", "/run/systemd/transient/a.service.d/t.conf" })
+        );
         Assert.That(unit.StartedWith, Is.EqualTo(new[] { "multi-user.target" }));
     }
 
@@ -248,29 +276,51 @@ public sealed class ProbeScriptTests
     public void Services_come_with_their_commands_and_the_container_clients_that_run_in_them()
     {
         const string Output =
-            "ExecStart={ path=/usr/bin/docker ; argv[]=/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b ; ignore_errors=no ; start_time=[n/a] ; pid=7 ; code=(null) ; status=0/0 }\n"
-            + "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; start_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n"
+            "ExecStart={ path=/usr/bin/docker ; argv[]=/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b ; "
+            + "ignore_errors=no ; start_time=[n/a] ; pid=7 ; code=(null) ; status=0/0 }\n"
+            + "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; "
+            + "start_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n"
             + "Id=app-docker.service\nLoadState=loaded\n\nId=gone.service\nLoadState=not-found\n\n"
-            + Nonce + " services 0\ngone.service /usr/bin/docker start -a app \n\n" + Nonce + " clients 0\n\n" + Nonce + " end 0\n";
+            + Nonce
+            + " services 0\ngone.service /usr/bin/docker start -a app \n\n"
+            + Nonce
+            + " clients 0\n\n"
+            + Nonce
+            + " end 0\n";
         Read[] reads = [new ServicesRead()];
 
         var services = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(Output)).Get(new ServicesRead());
 
-        Assert.That(services.Select(service => $"{service.Name} {service.LoadState}"), Is.EqualTo(new[] { "app-docker.service loaded", "gone.service not-found" }));
-        Assert.That(services[0].Commands, Is.EqualTo(new[]
-        {
-            new ServiceCommand("ExecStart", "/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b"), new ServiceCommand("ExecStop", "/usr/bin/docker stop app"),
-        }));
+        Assert.That(
+            services.Select(service => $"{service.Name} {service.LoadState}"),
+            Is.EqualTo(new[] { "app-docker.service loaded", "gone.service not-found" })
+        );
+        Assert.That(
+            services[0].Commands,
+            Is.EqualTo(
+                new[]
+                {
+                    new ServiceCommand("ExecStart", "/usr/bin/docker run --rm --name app tiny:1 sh -c a ; b"),
+                    new ServiceCommand("ExecStop", "/usr/bin/docker stop app"),
+                }
+            )
+        );
         Assert.That(services[1].Clients, Is.EqualTo(new[] { "/usr/bin/docker start -a app" }));
     }
 
     [Test]
     public void One_curl_asks_for_every_container_and_image()
     {
-        var script = ProbeScript.Render([new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")], Nonce);
+        var script = ProbeScript.Render(
+            [new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")],
+            Nonce
+        );
 
         Assert.That(script.Split("curl ").Length - 1, Is.EqualTo(1));
-        Assert.That(script, Does.Contain("'http://localhost/containers/b%20c/json'").And.Contain("'http://localhost/images/reg:5000/x/y:1@sha256:00/json'"));
+        Assert.That(
+            script,
+            Does.Contain("'http://localhost/containers/b%20c/json'").And.Contain("'http://localhost/images/reg:5000/x/y:1@sha256:00/json'")
+        );
     }
 
     [Test]
@@ -291,20 +341,32 @@ public sealed class ProbeScriptTests
     {
         Read[] reads =
         [
-            new RaftRead("patroni"), new SqlRead("patroni", "postgres", "postgres", 5432, "SELECT 1"), new SqlRead("patroni", "postgres", "app", 5432, "SELECT 2"),
-            new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Pools), new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Config),
+            new RaftRead("patroni"),
+            new SqlRead("patroni", "postgres", "postgres", 5432, "SELECT 1"),
+            new SqlRead("patroni", "postgres", "app", 5432, "SELECT 2"),
+            new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Pools),
+            new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Config),
         ];
 
         var script = ProbeScript.Render(reads, Nonce);
 
-        Assert.That(script.Split("docker exec ").Skip(1).Select(part => part.Split(' ')[1]), Is.EqualTo(new[] { "'patroni'", "'pgbouncer'" }));
-        var output = $"{{\"leader\": null}}\n\n{Nonce} a0 0\n[{{\"n\":1}}]\n\n{Nonce} q0 false\n\n{Nonce} p0 0\npsql: error: no such database\n\n{Nonce} p1 2\n\n{Nonce} x0 0\n"
+        Assert.That(
+            script.Split("docker exec ").Skip(1).Select(part => part.Split(' ')[1]),
+            Is.EqualTo(new[] { "'patroni'", "'pgbouncer'" })
+        );
+        var output =
+            $"{{\"leader\": null}}\n\n{Nonce} a0 0\n[{{\"n\":1}}]\n\n{Nonce} q0 false\n\n{Nonce} p0 0\npsql: "
+            + $"error: no such database\n\n{Nonce} p1 2\n\n{Nonce} x0 0\n"
             + $"Error response from daemon: No such container: pgbouncer\n\n{Nonce} x1 1\n\n{Nonce} end 0\n";
         var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
         Assert.That(snapshot.Get(new RaftRead("patroni")), Is.EqualTo(new ToolAnswer(0, "{\"leader\": null}\n")));
         Assert.That(snapshot.Get((SqlRead)reads[1]).Json, Is.EqualTo("[{\"n\":1}]"));
         Assert.That(snapshot.Get((SqlRead)reads[2]), Is.EqualTo(new SqlAnswer(null, "psql: error: no such database")));
-        Assert.That(reads[3..].Cast<PoolerRead>().Select(read => snapshot.Get(read)), Is.All.EqualTo(new ToolAnswer(1, "Error response from daemon: No such container: pgbouncer\n")), "what docker says stands for who was not reached");
+        Assert.That(
+            reads[3..].Cast<PoolerRead>().Select(read => snapshot.Get(read)),
+            Is.All.EqualTo(new ToolAnswer(1, "Error response from daemon: No such container: pgbouncer\n")),
+            "what docker says stands for who was not reached"
+        );
     }
 
     [Test]
@@ -318,8 +380,18 @@ public sealed class ProbeScriptTests
         var before = File.GetLastWriteTimeUtc(_directory);
 
         var snapshot = Run(
-            new StatRead(In("file")), new FileRead(In("file")), new MountsRead(), new BlockDeviceRead("/dev/null"), new DiskSpaceRead("/"), new ContainerRead("none"),
-            new ImageRead("none"), new UnitRead("none.service"), new PortRead("127.0.0.1", 1), new ClockRead(), new RecordsRead("none"));
+            new StatRead(In("file")),
+            new FileRead(In("file")),
+            new MountsRead(),
+            new BlockDeviceRead("/dev/null"),
+            new DiskSpaceRead("/"),
+            new ContainerRead("none"),
+            new ImageRead("none"),
+            new UnitRead("none.service"),
+            new PortRead("127.0.0.1", 1),
+            new ClockRead(),
+            new RecordsRead("none")
+        );
 
         Assert.That(snapshot.Get(new FileRead(In("file")))!.Text, Is.EqualTo("x"));
         Assert.That(snapshot.Get(new ContainerRead("none")).Status, Is.AnyOf(0, 404));
@@ -356,10 +428,30 @@ public sealed class ProbeScriptTests
         var image = Docker("images", "-q", "--filter", "reference=kbr-lab/patroni").Split('\n')[0];
         Assert.That(image, Is.Not.Empty, "the lab's PostgreSQL image is needed: run lab/up");
         var container = $"kbr-probe-test-{Environment.ProcessId}";
-        Docker("run", "-d", "--rm", "--name", container, "--network", "none", "--tmpfs", "/pg:uid=999,gid=999", image, "sh", "-c", "initdb -D /pg/data -U kb_admin -A trust >/dev/null && exec postgres -D /pg/data");
+        Docker(
+            "run",
+            "-d",
+            "--rm",
+            "--name",
+            container,
+            "--network",
+            "none",
+            "--tmpfs",
+            "/pg:uid=999,gid=999",
+            image,
+            "sh",
+            "-c",
+            "initdb -D /pg/data -U kb_admin -A trust >/dev/null && exec postgres -D /pg/data"
+        );
         try
         {
-            var good = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = 'kb_admin'");
+            var good = new SqlRead(
+                container,
+                "kb_admin",
+                "postgres",
+                5432,
+                "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = 'kb_admin'"
+            );
             var none = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT 1 AS x WHERE false");
             var wrong = new SqlRead(container, "kb_admin", "postgres", 5432, "SELECT * FROM nothing_there");
             var text = new SqlRead(container, "kb_admin", "template1", 5432, "SELECT E'two\nlines, \"quotes\" and \\\\ :ERROR' AS t");
@@ -380,7 +472,10 @@ public sealed class ProbeScriptTests
             Assert.That(snapshot.Get(none), Is.EqualTo(new SqlAnswer("[]", "")));
             Assert.That(snapshot.Get(wrong).Json, Is.Null);
             Assert.That(snapshot.Get(wrong).Error, Does.Contain("nothing_there"));
-            Assert.That(System.Text.Json.JsonDocument.Parse(snapshot.Get(text).Json!).RootElement[0].GetProperty("t").GetString(), Is.EqualTo("two\nlines, \"quotes\" and \\ :ERROR"));
+            Assert.That(
+                System.Text.Json.JsonDocument.Parse(snapshot.Get(text).Json!).RootElement[0].GetProperty("t").GetString(),
+                Is.EqualTo("two\nlines, \"quotes\" and \\ :ERROR")
+            );
             Assert.That(snapshot.Get(writing).Error, Does.Contain("read-only transaction"));
             Assert.That(snapshot.Get(nowhere).Error, Does.Contain("no_such_database"));
             Assert.That(snapshot.Get(gone).Error, Does.Contain("kbr-no-such-container"));

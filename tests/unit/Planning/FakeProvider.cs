@@ -5,21 +5,27 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Planning;
 
-/// <summary>A resource type with one value in place, one that replaces, and a text; a fake because the planner's table is about any type.</summary>
-internal sealed class FakeProvider(string type = "thing", bool holdsData = false, params AttributeDefinition[] attributes) : IHostResourceProvider
+/// <summary>A resource type with one value in place, one that replaces, and a text; a fake because the planner's table is about any
+/// type.</summary>
+internal sealed class FakeProvider(string type = "thing", bool holdsData = false, params AttributeDefinition[] attributes)
+    : IHostResourceProvider
 {
-    public ResourceSchema Schema { get; } = new(type, "A thing.",
-    [
-        new AttributeDefinition("value", AttributeKind.String, "In place."),
-        new AttributeDefinition("kind", AttributeKind.String, "Replaces.") { Effect = ChangeEffect.Replace },
-        new AttributeDefinition("place", AttributeKind.Path, "Where it is."),
-        new AttributeDefinition("made_with", AttributeKind.String, "Stays what it was.") { FixedBecause = "it was made with it" },
-        new AttributeDefinition("text", AttributeKind.Text, "A text.") { MayHoldSecret = true },
-        .. attributes,
-    ])
-    {
-        MadeAnewFor = type == "renewed" ? ImmutableHashSet.Create("value") : [],
-    };
+    public ResourceSchema Schema { get; } =
+        new(
+            type,
+            "A thing.",
+            [
+                new AttributeDefinition("value", AttributeKind.String, "In place."),
+                new AttributeDefinition("kind", AttributeKind.String, "Replaces.") { Effect = ChangeEffect.Replace },
+                new AttributeDefinition("place", AttributeKind.Path, "Where it is."),
+                new AttributeDefinition("made_with", AttributeKind.String, "Stays what it was.") { FixedBecause = "it was made with it" },
+                new AttributeDefinition("text", AttributeKind.Text, "A text.") { MayHoldSecret = true },
+                .. attributes,
+            ]
+        )
+        {
+            MadeAnewFor = type == "renewed" ? ImmutableHashSet.Create("value") : [],
+        };
 
     public bool HoldsData(Resource resource) => holdsData;
 
@@ -34,7 +40,9 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
     public IEnumerable<Read> Reads(Resource resource) => [];
 
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        resource.Spec.Names.Where(name => name is not ("place" or "made_with")).ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
+        resource
+            .Spec.Names.Where(name => name is not ("place" or "made_with"))
+            .ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
 
     public Observation Observe(Resource resource, Snapshot snapshot) => throw new NotSupportedException("the planner does not observe");
 

@@ -18,10 +18,17 @@ public sealed class GroupPlanTests
     [Test]
     public void A_value_that_was_applied_and_is_dropped_from_the_configuration_is_taken_away()
     {
-        var plan = Run(Resource(("value", "A")), Record(("value", "=A"), ("kind", "=old")), Present(("value", "A"), ("kind", "old"), ("text", "foreign")));
+        var plan = Run(
+            Resource(("value", "A")),
+            Record(("value", "=A"), ("kind", "=old")),
+            Present(("value", "A"), ("kind", "old"), ("text", "foreign"))
+        );
 
         var difference = plan.Changes.Single().Differences.Single();
-        Assert.That((difference.Name, difference.Before!.Value, difference.After, difference.Cause), Is.EqualTo(("kind", "old", (AttributeValue?)null, Cause.ConfigurationChanged)));
+        Assert.That(
+            (difference.Name, difference.Before!.Value, difference.After, difference.Cause),
+            Is.EqualTo(("kind", "old", (AttributeValue?)null, Cause.ConfigurationChanged))
+        );
     }
 
     [Test]
@@ -29,11 +36,20 @@ public sealed class GroupPlanTests
     {
         var record = Record(("value", "=A")) with { Intended = ["kind"] };
 
-        var difference = Run(Resource(("value", "A")), record, Present(("value", "A"), ("kind", "left"))).Changes.Single().Differences.Single();
-        Assert.That((difference.Name, difference.Before!.Value, difference.After, difference.Cause), Is.EqualTo(("kind", "left", (AttributeValue?)null, Cause.Interrupted)));
+        var difference = Run(Resource(("value", "A")), record, Present(("value", "A"), ("kind", "left")))
+            .Changes.Single()
+            .Differences.Single();
+        Assert.That(
+            (difference.Name, difference.Before!.Value, difference.After, difference.Cause),
+            Is.EqualTo(("kind", "left", (AttributeValue?)null, Cause.Interrupted))
+        );
 
         var settled = Run(Resource(("value", "A")), record, Present(("value", "A"))).Changes.Single();
-        Assert.That((settled.Action, settled.Record!.Intended), Is.EqualTo((ResourceAction.Adopt, ImmutableSortedSet<string>.Empty)), "it never came to be: only the record is written");
+        Assert.That(
+            (settled.Action, settled.Record!.Intended),
+            Is.EqualTo((ResourceAction.Adopt, ImmutableSortedSet<string>.Empty)),
+            "it never came to be: only the record is written"
+        );
     }
 
     [Test]
@@ -51,38 +67,56 @@ public sealed class GroupPlanTests
 
         var retried = Run(address, [("value", "B")], change.Intent, ("value", "A"), ("kind", "new"), ("text", "T"));
         Assert.That(retried.Cause, Is.EqualTo(Cause.Interrupted));
-        Assert.That(retried.Differences.Select(difference => $"{difference.Name}={difference.After?.Value}"), Is.EqualTo(new[] { "value=B", "text=", "kind=" }));
+        Assert.That(
+            retried.Differences.Select(difference => $"{difference.Name}={difference.After?.Value}"),
+            Is.EqualTo(new[] { "value=B", "text=", "kind=" })
+        );
 
         static PlannedChange Run(Address address, (string, string)[] desired, ResourceRecord record, params (string, string)[] actual)
         {
             var providers = new ProviderRegistry([new Inhabitant()]);
-            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
-                ResourceGraph.Build([Resource(desired) with { Address = address }], providers),
-                ImmutableDictionary<Address, ResourceRecord>.Empty.Add(address, record),
-                ImmutableDictionary<Address, Observation>.Empty.Add(address, Present(actual)),
-                ImmutableSortedDictionary<string, string>.Empty,
-                new PlanOptions())).Changes.Single();
+            return new Planner(providers, s_fingerprints)
+                .Plan(
+                    new PlanInput(
+                        ResourceGraph.Build([Resource(desired) with { Address = address }], providers),
+                        ImmutableDictionary<Address, ResourceRecord>.Empty.Add(address, record),
+                        ImmutableDictionary<Address, Observation>.Empty.Add(address, Present(actual)),
+                        ImmutableSortedDictionary<string, string>.Empty,
+                        new PlanOptions()
+                    )
+                )
+                .Changes.Single();
         }
     }
 
     [Test]
     public void What_others_set_is_told_and_left()
     {
-        var foreign = Present(("value", "A"), ("kind", "x")) with { Foreign = [new ForeignSetting("kind", "x", "declare it", IsTrouble: true)] };
+        var foreign = Present(("value", "A"), ("kind", "x")) with
+        {
+            Foreign = [new ForeignSetting("kind", "x", "declare it", IsTrouble: true)],
+        };
 
         var plan = Run(Resource(("value", "A")), Record(("value", "=A")), foreign);
         Assert.That(plan.Effective, Is.Empty);
-        Assert.That(plan.Diagnostics.Select(one => (one.Severity, one.Summary, one.Detail, one.Remedy)), Is.EqualTo(new[]
-        {
-            (Severity.Warning, $"{s_address}: set by others, and left as it is: kind", "kind: x", "declare it"),
-        }));
-        Assert.That(Run(Resource(("value", "A")), Record(("value", "=A"), ("kind", "=x")), foreign).Diagnostics, Is.Empty, "it is kbr's own, and goes");
+        Assert.That(
+            plan.Diagnostics.Select(one => (one.Severity, one.Summary, one.Detail, one.Remedy)),
+            Is.EqualTo(new[] { (Severity.Warning, $"{s_address}: set by others, and left as it is: kind", "kind: x", "declare it") })
+        );
+        Assert.That(
+            Run(Resource(("value", "A")), Record(("value", "=A"), ("kind", "=x")), foreign).Diagnostics,
+            Is.Empty,
+            "it is kbr's own, and goes"
+        );
     }
 
     [Test]
     public void A_value_that_kbr_never_applied_is_left_alone()
     {
-        Assert.That(Run(Resource(("value", "A")), Record(("value", "=A")), Present(("value", "A"), ("text", "foreign"))).Effective, Is.Empty);
+        Assert.That(
+            Run(Resource(("value", "A")), Record(("value", "=A")), Present(("value", "A"), ("text", "foreign"))).Effective,
+            Is.Empty
+        );
     }
 
     [Test]
@@ -112,26 +146,66 @@ public sealed class GroupPlanTests
             var member = new Resource(new Address("thing", "runs", "host-1"), AttributeSet.Empty) { Group = "pg" };
             var group = Resource(("value", "A")) with { Requires = [member.Address] };
             var providers = new ProviderRegistry([new FakeProvider()]);
-            var record = new ResourceRecord(member.Address, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Group = "pg" };
-            ResourceRecord[] records = [Record(("value", "=A")), .. recorded ? [record] : (ResourceRecord[])[]];
-            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
-                ResourceGraph.Build([group, member], providers),
-                records.ToImmutableDictionary(one => one.Address),
-                ImmutableDictionary<Address, Observation>.Empty.Add(member.Address, new Observation.Absent()).Add(s_address, Present(("value", "host-1 is silent"))),
+            var record = new ResourceRecord(
+                member.Address,
+                Created: true,
+                Pending: false,
                 ImmutableSortedDictionary<string, string>.Empty,
-                new PlanOptions()));
+                AttributeSet.Empty,
+                [],
+                PreventDestroy: false
+            )
+            {
+                Group = "pg",
+            };
+            ResourceRecord[] records = [Record(("value", "=A")), .. recorded ? [record] : (ResourceRecord[])[]];
+            return new Planner(providers, s_fingerprints).Plan(
+                new PlanInput(
+                    ResourceGraph.Build([group, member], providers),
+                    records.ToImmutableDictionary(one => one.Address),
+                    ImmutableDictionary<Address, Observation>
+                        .Empty.Add(member.Address, new Observation.Absent())
+                        .Add(s_address, Present(("value", "host-1 is silent"))),
+                    ImmutableSortedDictionary<string, string>.Empty,
+                    new PlanOptions()
+                )
+            );
         }
 
         var joined = Joined(recorded: false).Changes.Single(change => change.Address == s_address);
         Assert.That((joined.Action, joined.Cause, joined.Note), Is.EqualTo((ResourceAction.Update, Cause.New, "host-1 joins")));
-        Assert.That(Joined(recorded: true).Changes.Single(change => change.Address == s_address).Cause, Is.EqualTo(Cause.Drift), "one that somebody removed by hand");
+        Assert.That(
+            Joined(recorded: true).Changes.Single(change => change.Address == s_address).Cause,
+            Is.EqualTo(Cause.Drift),
+            "one that somebody removed by hand"
+        );
     }
 
     [Test]
     public void A_change_in_place_disrupts_no_member_and_one_that_restarts_does()
     {
-        var inPlace = Run(Resource(("value", "B")) with { Group = "pg" }, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")));
-        var replaced = Run(Resource(("kind", "B")) with { Group = "pg" }, Record(("kind", "=A")) with { Group = "pg" }, Present(("kind", "A")));
+        var inPlace = Run(
+            Resource(("value", "B")) with
+            {
+                Group = "pg",
+            },
+            Record(("value", "=A")) with
+            {
+                Group = "pg",
+            },
+            Present(("value", "A"))
+        );
+        var replaced = Run(
+            Resource(("kind", "B")) with
+            {
+                Group = "pg",
+            },
+            Record(("kind", "=A")) with
+            {
+                Group = "pg",
+            },
+            Present(("kind", "A"))
+        );
         var elsewhere = Run(Resource(("kind", "B")), Record(("kind", "=A")), Present(("kind", "A")));
 
         Assert.That(inPlace.Changes.Single().Disrupts, Is.Null);
@@ -143,29 +217,69 @@ public sealed class GroupPlanTests
     public void What_a_group_was_made_with_stays_and_nothing_is_planned_until_it_is_put_back()
     {
         var group = Resource(("value", "A"), ("made_with", "boss"));
-        var record = Record(("value", "=A")) with { Spec = new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("made_with", "kb_admin")) };
+        var record = Record(("value", "=A")) with
+        {
+            Spec = new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("made_with", "kb_admin")),
+        };
 
         var refusal = Assert.Throws<DiagnosticException>(() => Run(group, record, Present(("value", "A"))))!.Diagnostics.Single();
 
-        Assert.That(refusal.Summary, Is.EqualTo($"{s_address}: made_with was applied as 'kb_admin' and cannot become 'boss'; nothing is planned"));
-        Assert.That(refusal.Remedy, Does.StartWith("put 'kb_admin' back; where it was never so, and only recorded by an import, 'kbr state rm "));
+        Assert.That(
+            refusal.Summary,
+            Is.EqualTo($"{s_address}: made_with was applied as 'kb_admin' and cannot become 'boss'; nothing is planned")
+        );
+        Assert.That(
+            refusal.Remedy,
+            Does.StartWith("put 'kb_admin' back; where it was never so, and only recorded by an import, 'kbr state rm ")
+        );
         Assert.That(Run(group, record with { Spec = group.Spec }, Present(("value", "A"))).HasErrors, Is.False);
-        Assert.That(Run(group, record with { Pending = true }, Present(("value", "A"))).HasErrors, Is.False, "the first apply was interrupted: nothing is made with it yet");
+        Assert.That(
+            Run(group, record with { Pending = true }, Present(("value", "A"))).HasErrors,
+            Is.False,
+            "the first apply was interrupted: nothing is made with it yet"
+        );
         Assert.That(Run(group, record, Present(("value", "A")), options: new PlanOptions { Destroy = true }).HasErrors, Is.False);
     }
 
     [Test]
     public void A_group_that_is_another_thing_than_the_file_means_refuses_the_whole_plan_and_also_an_import()
     {
-        var mistaken = new Observation.Unknown("host-1 is in another cluster") { Detail = "it has a leader of its own", Remedy = "set the name" };
-        foreach (var options in new[] { new PlanOptions(), new PlanOptions { Import = true }, new PlanOptions { Targets = [new AddressPattern("nothing.*@host-1")] } })
+        var mistaken = new Observation.Unknown("host-1 is in another cluster")
         {
-            var refusal = Assert.Throws<DiagnosticException>(() => Run(Resource(("value", "A")), null, mistaken, options: options))!.Diagnostics.Single();
-            Assert.That((refusal.Summary, refusal.Detail, refusal.Remedy), Is.EqualTo(("host-1 is in another cluster", "nothing is planned; it has a leader of its own", "set the name")));
+            Detail = "it has a leader of its own",
+            Remedy = "set the name",
+        };
+        foreach (
+            var options in new[]
+            {
+                new PlanOptions(),
+                new PlanOptions { Import = true },
+                new PlanOptions { Targets = [new AddressPattern("nothing.*@host-1")] },
+            }
+        )
+        {
+            var refusal = Assert
+                .Throws<DiagnosticException>(() => Run(Resource(("value", "A")), null, mistaken, options: options))!
+                .Diagnostics.Single();
+            Assert.That(
+                (refusal.Summary, refusal.Detail, refusal.Remedy),
+                Is.EqualTo(("host-1 is in another cluster", "nothing is planned; it has a leader of its own", "set the name"))
+            );
         }
 
-        Assert.That(Run(Resource(("value", "A")), null, mistaken with { Remedy = null }).Changes, Is.Empty, "what cannot be told is an error of its own, and the rest is planned");
-        var warned = Run(Resource(("value", "A")), null, Present(("value", "A")) with { Warnings = ImmutableSortedDictionary<string, string>.Empty.Add("host-1", "host-1 is new") });
+        Assert.That(
+            Run(Resource(("value", "A")), null, mistaken with { Remedy = null }).Changes,
+            Is.Empty,
+            "what cannot be told is an error of its own, and the rest is planned"
+        );
+        var warned = Run(
+            Resource(("value", "A")),
+            null,
+            Present(("value", "A")) with
+            {
+                Warnings = ImmutableSortedDictionary<string, string>.Empty.Add("host-1", "host-1 is new"),
+            }
+        );
         Assert.That(warned.Diagnostics.Single(diagnostic => diagnostic.Summary == "host-1 is new").Host, Is.EqualTo("host-1"));
     }
 
@@ -173,38 +287,82 @@ public sealed class GroupPlanTests
     public void Who_takes_part_in_a_group_and_is_no_member_any_more_is_stopped_first_or_nothing_is_planned()
     {
         var group = Resource(("value", "A"));
-        var told = new Resource(new Address("thing", "told", "host-1"), group.Spec) { AfterRemovalOf = [new Address("thing", "runs", "host-9")] };
-        var leaving = new ResourceRecord(new Address("thing", "runs", "host-9"), Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Group = "pg" };
+        var told = new Resource(new Address("thing", "told", "host-1"), group.Spec)
+        {
+            AfterRemovalOf = [new Address("thing", "runs", "host-9")],
+        };
+        var leaving = new ResourceRecord(
+            new Address("thing", "runs", "host-9"),
+            Created: true,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            PreventDestroy: false
+        )
+        {
+            Group = "pg",
+        };
 
         var plan = Plan("host-9", [leaving]);
         Assert.That(plan.Changes.Single(change => change.Address == leaving.Address).Action, Is.EqualTo(ResourceAction.Delete));
-        Assert.That(plan.Changes.Single(change => change.Address == told.Address).DependsOn, Is.EqualTo(new[] { leaving.Address }), "nobody is told before");
+        Assert.That(
+            plan.Changes.Single(change => change.Address == told.Address).DependsOn,
+            Is.EqualTo(new[] { leaving.Address }),
+            "nobody is told before"
+        );
 
-        Assert.That(Refusal(() => Plan(null, [leaving])), Does.StartWith("10.0.0.9:7000 is no member of pg any more, takes part in it, and cannot be stopped: no host in the configuration").And.EndsWith("nothing is planned"));
+        Assert.That(
+            Refusal(() => Plan(null, [leaving])),
+            Does.StartWith(
+                    "10.0.0.9:7000 is no member of pg any more, takes part in it, and cannot be stopped: no host in the configuration"
+                )
+                .And.EndsWith("nothing is planned")
+        );
         Assert.That(Refusal(() => Plan("host-9", [])), Does.StartWith("host-9 (10.0.0.9:7000) is no member").And.Contain("no record"));
-        Assert.That(Refusal(() => Plan("host-9", [], error: "it could not be reached")), Does.Contain("cannot be stopped: it could not be reached"));
-        Assert.That(Refusal(() => Plan("host-9", [leaving], new PlanOptions { Targets = [new AddressPattern("*@host-1")] })), Does.Contain("it is no target"));
+        Assert.That(
+            Refusal(() => Plan("host-9", [], error: "it could not be reached")),
+            Does.Contain("cannot be stopped: it could not be reached")
+        );
+        Assert.That(
+            Refusal(() => Plan("host-9", [leaving], new PlanOptions { Targets = [new AddressPattern("*@host-1")] })),
+            Does.Contain("it is no target")
+        );
 
         static string Refusal(Func<Plan> plan) => Assert.Throws<DiagnosticException>(() => plan())!.Diagnostics.Single().Summary;
 
         Plan Plan(string? outsider, ResourceRecord[] records, PlanOptions? options = null, string? error = null)
         {
             var providers = new ProviderRegistry([new FakeProvider()]);
-            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
-                ResourceGraph.Build([group, told], providers),
-                records.ToImmutableDictionary(record => record.Address),
-                ImmutableDictionary<Address, Observation>.Empty
-                    .Add(s_address, Present(("value", "A")) with { Outsiders = [new Outsider("10.0.0.9:7000", outsider)] })
-                    .Add(told.Address, new Observation.Absent()).Add(leaving.Address, Present()),
-                error is null ? ImmutableSortedDictionary<string, string>.Empty : ImmutableSortedDictionary<string, string>.Empty.Add("host-9", error),
-                options ?? new PlanOptions()));
+            return new Planner(providers, s_fingerprints).Plan(
+                new PlanInput(
+                    ResourceGraph.Build([group, told], providers),
+                    records.ToImmutableDictionary(record => record.Address),
+                    ImmutableDictionary<Address, Observation>
+                        .Empty.Add(s_address, Present(("value", "A")) with { Outsiders = [new Outsider("10.0.0.9:7000", outsider)] })
+                        .Add(told.Address, new Observation.Absent())
+                        .Add(leaving.Address, Present()),
+                    error is null
+                        ? ImmutableSortedDictionary<string, string>.Empty
+                        : ImmutableSortedDictionary<string, string>.Empty.Add("host-9", error),
+                    options ?? new PlanOptions()
+                )
+            );
         }
     }
 
     [Test]
     public void What_runs_a_member_disrupts_it_also_when_it_is_destroyed()
     {
-        var plan = Run(null, Record(("value", "=A")) with { Group = "pg" }, Present(("value", "A")), options: new PlanOptions { Destroy = true });
+        var plan = Run(
+            null,
+            Record(("value", "=A")) with
+            {
+                Group = "pg",
+            },
+            Present(("value", "A")),
+            options: new PlanOptions { Destroy = true }
+        );
 
         Assert.That(plan.Changes.Single().Disrupts, Is.EqualTo("pg"));
     }
@@ -212,35 +370,90 @@ public sealed class GroupPlanTests
     [Test]
     public void What_is_protected_in_a_group_keeps_its_last_members_and_what_cannot_be_told_keeps_none()
     {
-        var member = new ResourceRecord(new Address("thing", "runs", "host-1"), Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Group = "pg" };
-        var database = new ResourceRecord(new Address("inhabitant", "app", "pg"), Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], PreventDestroy: true);
+        var member = new ResourceRecord(
+            new Address("thing", "runs", "host-1"),
+            Created: true,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            PreventDestroy: false
+        )
+        {
+            Group = "pg",
+        };
+        var database = new ResourceRecord(
+            new Address("inhabitant", "app", "pg"),
+            Created: true,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            PreventDestroy: true
+        );
         var second = member with { Address = new Address("thing", "runs", "host-2") };
         Plan Destroyed(bool isProtected, Observation found, params AddressPattern[] targets)
         {
             var providers = new ProviderRegistry([new FakeProvider(), new Inhabitant()]);
             ResourceRecord[] records = [member, second, database with { PreventDestroy = isProtected }];
-            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
-                ResourceGraph.Build([], providers),
-                records.ToImmutableDictionary(record => record.Address),
-                ImmutableDictionary<Address, Observation>.Empty.Add(member.Address, Present()).Add(second.Address, Present()).Add(database.Address, found),
-                ImmutableSortedDictionary<string, string>.Empty,
-                new PlanOptions { Destroy = true, DeleteData = true, Targets = [.. targets] }));
+            return new Planner(providers, s_fingerprints).Plan(
+                new PlanInput(
+                    ResourceGraph.Build([], providers),
+                    records.ToImmutableDictionary(record => record.Address),
+                    ImmutableDictionary<Address, Observation>
+                        .Empty.Add(member.Address, Present())
+                        .Add(second.Address, Present())
+                        .Add(database.Address, found),
+                    ImmutableSortedDictionary<string, string>.Empty,
+                    new PlanOptions
+                    {
+                        Destroy = true,
+                        DeleteData = true,
+                        Targets = [.. targets],
+                    }
+                )
+            );
         }
 
         var kept = Destroyed(true, Present(("value", "A")));
         Assert.That(kept.Effective, Is.Empty);
-        Assert.That(kept.Blocked.Single(blocked => blocked.Address == member.Address).Reason, Is.EqualTo("inhabitant.app@pg stands on it and stays"));
+        Assert.That(
+            kept.Blocked.Single(blocked => blocked.Address == member.Address).Reason,
+            Is.EqualTo("inhabitant.app@pg stands on it and stays")
+        );
         Assert.That(Destroyed(true, new Observation.Unknown("nobody leads")).Effective, Is.Empty);
-        Assert.That(Destroyed(false, new Observation.Unknown("nobody leads")).Effective.Select(change => change.Address), Is.EqualTo(new[] { member.Address, second.Address }));
-        Assert.That(Destroyed(true, Present(("value", "A")), new AddressPattern("*@host-1"), new AddressPattern("*@pg")).Effective.Select(change => change.Address), Is.EqualTo(new[] { member.Address }), "the other member stays");
+        Assert.That(
+            Destroyed(false, new Observation.Unknown("nobody leads")).Effective.Select(change => change.Address),
+            Is.EqualTo(new[] { member.Address, second.Address })
+        );
+        Assert.That(
+            Destroyed(true, Present(("value", "A")), new AddressPattern("*@host-1"), new AddressPattern("*@pg"))
+                .Effective.Select(change => change.Address),
+            Is.EqualTo(new[] { member.Address }),
+            "the other member stays"
+        );
     }
 
     [Test]
     public void What_cannot_be_told_while_its_group_is_still_to_be_brought_about_is_made_or_looked_at_again_once_it_is()
     {
         var cluster = new Resource(s_address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B")));
-        var role = new Resource(new Address("inhabitant", "app", "pg"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "A"))) { Requires = [s_address] };
-        var recorded = new ResourceRecord(role.Address, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty.Add("value", "=A"), role.Spec, role.Requires, PreventDestroy: false);
+        var role = new Resource(
+            new Address("inhabitant", "app", "pg"),
+            new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "A"))
+        )
+        {
+            Requires = [s_address],
+        };
+        var recorded = new ResourceRecord(
+            role.Address,
+            Created: true,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty.Add("value", "=A"),
+            role.Spec,
+            role.Requires,
+            PreventDestroy: false
+        );
 
         var first = Run([cluster, role], [Record(("value", "=A"))]);
         var later = Run([cluster, role], [Record(("value", "=A")), recorded]);
@@ -249,18 +462,26 @@ public sealed class GroupPlanTests
         Assert.That(first.HasErrors, Is.False);
         Assert.That(first.Changes.Single(change => change.Address == role.Address).Action, Is.EqualTo(ResourceAction.Create));
         var looked = later.Changes.Single(change => change.Address == role.Address);
-        Assert.That((looked.Action, looked.Deferred, looked.Note), Is.EqualTo((ResourceAction.NoOp, true, $"looked at again once {s_address} is as wanted")));
+        Assert.That(
+            (looked.Action, looked.Deferred, looked.Note),
+            Is.EqualTo((ResourceAction.NoOp, true, $"looked at again once {s_address} is as wanted"))
+        );
         Assert.That(settled.HasErrors, Is.True, "where the group has nothing to change it is an error that nobody answers");
 
         static Plan Run(Resource[] resources, ResourceRecord[] records, string actual = "A")
         {
             var providers = new ProviderRegistry([new FakeProvider(), new Inhabitant()]);
-            return new Planner(providers, s_fingerprints).Plan(new PlanInput(
-                ResourceGraph.Build(resources, providers),
-                records.ToImmutableDictionary(record => record.Address),
-                ImmutableDictionary<Address, Observation>.Empty.Add(s_address, Present(("value", actual))).Add(resources[1].Address, new Observation.Unknown("no leader answers")),
-                ImmutableSortedDictionary<string, string>.Empty,
-                new PlanOptions()));
+            return new Planner(providers, s_fingerprints).Plan(
+                new PlanInput(
+                    ResourceGraph.Build(resources, providers),
+                    records.ToImmutableDictionary(record => record.Address),
+                    ImmutableDictionary<Address, Observation>
+                        .Empty.Add(s_address, Present(("value", actual)))
+                        .Add(resources[1].Address, new Observation.Unknown("no leader answers")),
+                    ImmutableSortedDictionary<string, string>.Empty,
+                    new PlanOptions()
+                )
+            );
         }
     }
 
@@ -268,13 +489,25 @@ public sealed class GroupPlanTests
     public void What_is_put_out_of_use_when_it_leaves_the_configuration_is_a_change_and_only_its_record_goes_where_it_is_so_already()
     {
         var address = new Address("inhabitant", "app", "pg");
-        var record = new ResourceRecord(address, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty.Add("value", "=used"), AttributeSet.Empty, [], PreventDestroy: false);
+        var record = new ResourceRecord(
+            address,
+            Created: true,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty.Add("value", "=used"),
+            AttributeSet.Empty,
+            [],
+            PreventDestroy: false
+        );
         PlannedChange Removed(string value, PlanOptions options, bool created = true)
         {
             var providers = new ProviderRegistry([new Inhabitant()]);
             var input = new PlanInput(
-                ResourceGraph.Build([], providers), ImmutableDictionary<Address, ResourceRecord>.Empty.Add(address, record with { Created = created }),
-                ImmutableDictionary<Address, Observation>.Empty.Add(address, Present(("value", value))), ImmutableSortedDictionary<string, string>.Empty, options);
+                ResourceGraph.Build([], providers),
+                ImmutableDictionary<Address, ResourceRecord>.Empty.Add(address, record with { Created = created }),
+                ImmutableDictionary<Address, Observation>.Empty.Add(address, Present(("value", value))),
+                ImmutableSortedDictionary<string, string>.Empty,
+                options
+            );
             return new Planner(providers, s_fingerprints).Plan(input).Changes.Single();
         }
 
@@ -283,16 +516,22 @@ public sealed class GroupPlanTests
         Assert.That(Removed("used", new PlanOptions(), created: false).Action, Is.EqualTo(ResourceAction.Delete), "also what was adopted");
         var unused = Removed("unused", new PlanOptions());
         Assert.That((unused.Action, unused.Note), Is.EqualTo((ResourceAction.Forget, "its data is kept")));
-        Assert.That(Removed("used", new PlanOptions { Destroy = true }).Action, Is.EqualTo(ResourceAction.Forget), "a destroy takes down what it lives in");
+        Assert.That(
+            Removed("used", new PlanOptions { Destroy = true }).Action,
+            Is.EqualTo(ResourceAction.Forget),
+            "a destroy takes down what it lives in"
+        );
         Assert.That(Removed("used", new PlanOptions { Destroy = true, DeleteData = true }).DeleteData, Is.True);
     }
 
     // Something that lives in a group, like a role in a cluster; a fake because the plan is the same for any such type.
     private sealed class Inhabitant : IGroupResourceProvider, IRetiresOnRemoval
     {
-        public string? Retirement(Resource resource, Observation.Present observed) => observed.Attributes["value"].Value == "used" ? "it is put out of use" : null;
+        public string? Retirement(Resource resource, Observation.Present observed) =>
+            observed.Attributes["value"].Value == "used" ? "it is put out of use" : null;
 
-        public ResourceSchema Schema { get; } = new("inhabitant", "Lives in a group.", [new AttributeDefinition("value", AttributeKind.String, "A value.")]);
+        public ResourceSchema Schema { get; } =
+            new("inhabitant", "Lives in a group.", [new AttributeDefinition("value", AttributeKind.String, "A value.")]);
 
         public bool HoldsData(Resource resource) => true;
 
@@ -303,29 +542,56 @@ public sealed class GroupPlanTests
         public IEnumerable<Read> Reads(Resource resource) => [];
 
         public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-            resource.Spec.Names.ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
+            resource.Spec.Names.ToImmutableSortedDictionary(
+                name => name,
+                name => AttributeValue.Of(resource.Spec[name]!),
+                StringComparer.Ordinal
+            );
 
-        public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) => throw new NotSupportedException("the planner does not observe");
+        public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) =>
+            throw new NotSupportedException("the planner does not observe");
 
-        public Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken) => throw new NotSupportedException("the planner does not change");
+        public Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken) =>
+            throw new NotSupportedException("the planner does not change");
     }
 
     private static Resource Resource(params (string Name, string Value)[] values) =>
         new(s_address, new AttributeSet(values.ToImmutableDictionary(pair => pair.Name, pair => (object)pair.Value)));
 
-    private static ResourceRecord Record(params (string Name, string Print)[] prints) => new(
-        s_address, Created: true, Pending: false, prints.ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Print, StringComparer.Ordinal), AttributeSet.Empty, [], PreventDestroy: false);
+    private static ResourceRecord Record(params (string Name, string Print)[] prints) =>
+        new(
+            s_address,
+            Created: true,
+            Pending: false,
+            prints.ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Print, StringComparer.Ordinal),
+            AttributeSet.Empty,
+            [],
+            PreventDestroy: false
+        );
 
     private static Observation.Present Present(params (string Name, string Value)[] values) =>
         new(values.ToImmutableSortedDictionary(pair => pair.Name, pair => new AttributeValue(pair.Value), StringComparer.Ordinal));
 
-    private static Plan Run(Resource? desired, ResourceRecord? record, Observation observed, bool uneven = false, PlanOptions? options = null)
+    private static Plan Run(
+        Resource? desired,
+        ResourceRecord? record,
+        Observation observed,
+        bool uneven = false,
+        PlanOptions? options = null
+    )
     {
         var providers = new ProviderRegistry([new FakeProvider()]);
         var graph = ResourceGraph.Build(desired is null ? [] : [desired], providers);
-        var records = record is null ? ImmutableDictionary<Address, ResourceRecord>.Empty : ImmutableDictionary<Address, ResourceRecord>.Empty.Add(s_address, record);
+        var records = record is null
+            ? ImmutableDictionary<Address, ResourceRecord>.Empty
+            : ImmutableDictionary<Address, ResourceRecord>.Empty.Add(s_address, record);
         var input = new PlanInput(
-            graph, records, ImmutableDictionary<Address, Observation>.Empty.Add(s_address, observed), ImmutableSortedDictionary<string, string>.Empty, options ?? new PlanOptions())
+            graph,
+            records,
+            ImmutableDictionary<Address, Observation>.Empty.Add(s_address, observed),
+            ImmutableSortedDictionary<string, string>.Empty,
+            options ?? new PlanOptions()
+        )
         {
             UnevenRecords = uneven ? [s_address] : [],
         };

@@ -20,18 +20,22 @@ public sealed class PlanBasisTests
     private sealed record Moment(string? Desired, string? Last, string? Actual);
 
     private static readonly Gen<string?> Value = Gen.Int[0, 3].Select(one => one == 3 ? null : ((char)('a' + one)).ToString());
-    private static readonly Gen<Moment> Moments = Gen.Select(Value, Value, Value, (desired, last, actual) => new Moment(desired, last, actual));
+    private static readonly Gen<Moment> Moments = Gen.Select(Value, Value, Value, (desired, last, actual) =>
+        new Moment(desired, last, actual)
+    );
 
     [Test]
     public void It_holds_exactly_while_what_is_wanted_applied_and_there_is_the_same()
     {
-        Gen.Select(Moments, Moments, Gen.Bool).Sample(
-            (then, now, isSecret) =>
-            {
-                var holds = Basis(then, isSecret).Changes(Basis(now, isSecret), _ => null).IsEmpty;
-                return holds == (then == now) || (holds && Unseen(then) && Unseen(now));
-            },
-            iter: 3000);
+        Gen.Select(Moments, Moments, Gen.Bool)
+            .Sample(
+                (then, now, isSecret) =>
+                {
+                    var holds = Basis(then, isSecret).Changes(Basis(now, isSecret), _ => null).IsEmpty;
+                    return holds == (then == now) || (holds && Unseen(then) && Unseen(now));
+                },
+                iter: 3000
+            );
 
         // What is neither wanted nor recorded is not looked at.
         static bool Unseen(Moment moment) => moment.Desired is null && moment.Last is null;
@@ -43,32 +47,55 @@ public sealed class PlanBasisTests
         var then = new Moment("b", "a", "a");
         Assert.Multiple(() =>
         {
-            Assert.That(Said(then, then with { Desired = "c" }), Is.EqualTo("thing.one@host-1: text is wanted otherwise (changed since: cluster.yaml)"));
+            Assert.That(
+                Said(then, then with { Desired = "c" }),
+                Is.EqualTo("thing.one@host-1: text is wanted otherwise (changed since: cluster.yaml)")
+            );
             Assert.That(Said(then, then with { Actual = "c" }), Is.EqualTo("thing.one@host-1: text was changed on host-1"));
             Assert.That(Said(then, then with { Actual = null }), Is.EqualTo("thing.one@host-1: it is gone from host-1"));
-            Assert.That(Said(then, then with { Last = "b" }), Is.EqualTo("thing.one@host-1: it was applied since (its record on host-1 is another)"));
-            Assert.That(Said(then, then with { Last = null, Actual = null }), Is.EqualTo("thing.one@host-1: its record on host-1 is gone; it is gone from host-1"));
-            Assert.That(Said(then, then with { Desired = null }), Is.EqualTo("thing.one@host-1: it was taken out of the configuration (changed since: cluster.yaml)"));
+            Assert.That(
+                Said(then, then with { Last = "b" }),
+                Is.EqualTo("thing.one@host-1: it was applied since (its record on host-1 is another)")
+            );
+            Assert.That(
+                Said(then, then with { Last = null, Actual = null }),
+                Is.EqualTo("thing.one@host-1: its record on host-1 is gone; it is gone from host-1")
+            );
+            Assert.That(
+                Said(then, then with { Desired = null }),
+                Is.EqualTo("thing.one@host-1: it was taken out of the configuration (changed since: cluster.yaml)")
+            );
         });
     }
 
     [Test]
     public void A_saved_plan_is_read_as_it_was_written_holds_no_secret_and_bears_no_other_bit()
     {
-        Gen.Select(Gen.String[Gen.Char.AlphaNumeric, 8, 40], Gen.Int).Sample(
-            (secret, at) =>
-            {
-                var plan = new SavedPlan("lab", "1.0", DateTimeOffset.UnixEpoch, new PlanOptions { Targets = [new AddressPattern("thing.*")] }, true, Basis(new Moment(secret, null, null), true), "{}", ["+ thing"]);
-                var bytes = plan.Write(Key);
-                var read = SavedPlan.Read(bytes, "f", "lab", Key);
-                var broken = (byte[])bytes.Clone();
-                broken[Math.Abs(at % broken.Length)] ^= 1;
-                return read.Write(Key).AsSpan().SequenceEqual(bytes)
-                    && !System.Text.Encoding.UTF8.GetString(bytes).Contains(secret, StringComparison.Ordinal)
-                    && Throws(() => SavedPlan.Read(broken, "f", "lab", Key))
-                    && Throws(() => SavedPlan.Read(bytes.AsMemory(0, Math.Abs(at % bytes.Length)), "f", "lab", Key));
-            },
-            iter: 500);
+        Gen.Select(Gen.String[Gen.Char.AlphaNumeric, 8, 40], Gen.Int)
+            .Sample(
+                (secret, at) =>
+                {
+                    var plan = new SavedPlan(
+                        "lab",
+                        "1.0",
+                        DateTimeOffset.UnixEpoch,
+                        new PlanOptions { Targets = [new AddressPattern("thing.*")] },
+                        true,
+                        Basis(new Moment(secret, null, null), true),
+                        "{}",
+                        ["+ thing"]
+                    );
+                    var bytes = plan.Write(Key);
+                    var read = SavedPlan.Read(bytes, "f", "lab", Key);
+                    var broken = (byte[])bytes.Clone();
+                    broken[Math.Abs(at % broken.Length)] ^= 1;
+                    return read.Write(Key).AsSpan().SequenceEqual(bytes)
+                        && !System.Text.Encoding.UTF8.GetString(bytes).Contains(secret, StringComparison.Ordinal)
+                        && Throws(() => SavedPlan.Read(broken, "f", "lab", Key))
+                        && Throws(() => SavedPlan.Read(bytes.AsMemory(0, Math.Abs(at % bytes.Length)), "f", "lab", Key));
+                },
+                iter: 500
+            );
 
         static bool Throws(Action action)
         {
@@ -90,19 +117,37 @@ public sealed class PlanBasisTests
     {
         var desired = moment.Desired is null ? [] : new[] { Resource(moment.Desired, isSecret) };
         var planner = new Planner(Providers, new Fingerprint("a key"));
-        var records = moment.Last is null ? [] : planner.Plan(Input([Resource(moment.Last, isSecret)], [], null)).Changes.Select(change => change.Record!);
+        var records = moment.Last is null
+            ? []
+            : planner.Plan(Input([Resource(moment.Last, isSecret)], [], null)).Changes.Select(change => change.Record!);
         var input = Input(desired, records, moment.Actual);
-        return PlanBasis.Of(input, planner.Plan(input), Providers, Key, [KeyValuePair.Create("cluster.yaml", $"{moment.Desired}")], [KeyValuePair.Create("host-1", "10.0.0.1")]);
+        return PlanBasis.Of(
+            input,
+            planner.Plan(input),
+            Providers,
+            Key,
+            [KeyValuePair.Create("cluster.yaml", $"{moment.Desired}")],
+            [KeyValuePair.Create("host-1", "10.0.0.1")]
+        );
     }
 
     private static Resource Resource(string value, bool isSecret) =>
-        new(Thing, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("text", new SecretText([new SecretText.Part(value, isSecret)]))));
+        new(
+            Thing,
+            new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("text", new SecretText([new SecretText.Part(value, isSecret)])))
+        );
 
-    private static PlanInput Input(IEnumerable<Resource> desired, IEnumerable<ResourceRecord> records, string? actual) => new(
-        ResourceGraph.Build(desired, Providers),
-        records.ToImmutableDictionary(record => record.Address),
-        ImmutableDictionary<Address, Observation>.Empty.Add(
-            Thing, actual is null ? new Observation.Absent() : new Observation.Present(Comparable.None.Add("text", AttributeValue.OfText(actual)))),
-        ImmutableSortedDictionary<string, string>.Empty,
-        new PlanOptions { Adopt = [new AddressPattern("thing.*")] });
+    private static PlanInput Input(IEnumerable<Resource> desired, IEnumerable<ResourceRecord> records, string? actual) =>
+        new(
+            ResourceGraph.Build(desired, Providers),
+            records.ToImmutableDictionary(record => record.Address),
+            ImmutableDictionary<Address, Observation>.Empty.Add(
+                Thing,
+                actual is null
+                    ? new Observation.Absent()
+                    : new Observation.Present(Comparable.None.Add("text", AttributeValue.OfText(actual)))
+            ),
+            ImmutableSortedDictionary<string, string>.Empty,
+            new PlanOptions { Adopt = [new AddressPattern("thing.*")] }
+        );
 }

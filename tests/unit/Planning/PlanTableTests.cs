@@ -51,31 +51,39 @@ public sealed class PlanTableTests
     {
         var reached = new HashSet<int>();
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
-        Gen.Select(Gen.Int[0, Table.Length - 1], values, Gen.Bool).Sample(
-            (row, three, isSecret) =>
-            {
-                lock (reached)
+        Gen.Select(Gen.Int[0, Table.Length - 1], values, Gen.Bool)
+            .Sample(
+                (row, three, isSecret) =>
                 {
-                    reached.Add(row);
-                }
-
-                var (desired, last, actual, adopt, action, cause) = Table[row];
-                var plan = Plan(Value(desired, three), Value(last, three), actual == Side.Unknown ? new Observation.Unknown("asleep") : Observed(Value(actual, three)), adopt, isSecret);
-                var change = plan.Changes.SingleOrDefault();
-                Assert.Multiple(() =>
-                {
-                    Assert.That(change?.Action, Is.EqualTo(action));
-                    if (change is not null)
+                    lock (reached)
                     {
-                        Assert.That(change.Cause, Is.EqualTo(cause));
+                        reached.Add(row);
                     }
 
-                    var seen = desired != Side.None || last != Side.None;
-                    Assert.That(plan.HasErrors, Is.EqualTo(action is null && seen), "an error exactly where the table says so");
-                    Assert.That(plan.Blocked, Has.Length.EqualTo(action is null && seen ? 1 : 0));
-                });
-            },
-            iter: 2000);
+                    var (desired, last, actual, adopt, action, cause) = Table[row];
+                    var plan = Plan(
+                        Value(desired, three),
+                        Value(last, three),
+                        actual == Side.Unknown ? new Observation.Unknown("asleep") : Observed(Value(actual, three)),
+                        adopt,
+                        isSecret
+                    );
+                    var change = plan.Changes.SingleOrDefault();
+                    Assert.Multiple(() =>
+                    {
+                        Assert.That(change?.Action, Is.EqualTo(action));
+                        if (change is not null)
+                        {
+                            Assert.That(change.Cause, Is.EqualTo(cause));
+                        }
+
+                        var seen = desired != Side.None || last != Side.None;
+                        Assert.That(plan.HasErrors, Is.EqualTo(action is null && seen), "an error exactly where the table says so");
+                        Assert.That(plan.Blocked, Has.Length.EqualTo(action is null && seen ? 1 : 0));
+                    });
+                },
+                iter: 2000
+            );
         Assert.That(reached, Has.Count.EqualTo(Table.Length), "every cell was reached");
     }
 
@@ -83,47 +91,73 @@ public sealed class PlanTableTests
     public void A_plan_made_after_its_own_outcome_is_empty()
     {
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 50];
-        Gen.Select(values, values, values, Gen.Bool).Sample(
-            (desired, last, actual, isSecret) =>
-            {
-                var plan = Plan(desired, last, Observed(actual), adopt: true, isSecret);
-                var record = plan.Changes.Single().Record!;
-                var again = Run([Desired(desired, isSecret)], [record], new() { [Thing] = Observed(desired) }, new PlanOptions());
-                return !again.Effective.Any();
-            },
-            iter: 500);
+        Gen.Select(values, values, values, Gen.Bool)
+            .Sample(
+                (desired, last, actual, isSecret) =>
+                {
+                    var plan = Plan(desired, last, Observed(actual), adopt: true, isSecret);
+                    var record = plan.Changes.Single().Record!;
+                    var again = Run([Desired(desired, isSecret)], [record], new() { [Thing] = Observed(desired) }, new PlanOptions());
+                    return !again.Effective.Any();
+                },
+                iter: 500
+            );
     }
 
     [Test]
     public void A_secret_never_stands_in_a_record()
     {
-        Gen.String[Gen.Char.AlphaNumeric, 8, 40].Sample(
-            secret =>
-            {
-                var plan = Plan(secret, null, new Observation.Absent(), adopt: false, isSecret: true);
-                return !RecordJson.Write(plan.Changes.Single().Record!, "test").Contains(secret, StringComparison.Ordinal);
-            },
-            iter: 200);
+        Gen.String[Gen.Char.AlphaNumeric, 8, 40]
+            .Sample(
+                secret =>
+                {
+                    var plan = Plan(secret, null, new Observation.Absent(), adopt: false, isSecret: true);
+                    return !RecordJson.Write(plan.Changes.Single().Record!, "test").Contains(secret, StringComparison.Ordinal);
+                },
+                iter: 200
+            );
     }
 
     [Test]
     public void What_holds_data_is_forgotten_unless_deleting_data_was_asked_for()
     {
         var data = new Address("data", "one", "host-1");
-        var record = new ResourceRecord(data, Created: true, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var record = new ResourceRecord(
+            data,
+            Created: true,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            false
+        );
         var observed = new Dictionary<Address, Observation> { [data] = Observed("x") };
         Assert.Multiple(() =>
         {
             Assert.That(Run([], [record], observed, new PlanOptions()).Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
-            Assert.That(Run([], [record], observed, new PlanOptions { Destroy = true }).Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
-            Assert.That(Run([], [record], observed, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single().Action, Is.EqualTo(ResourceAction.Delete));
+            Assert.That(
+                Run([], [record], observed, new PlanOptions { Destroy = true }).Changes.Single().Action,
+                Is.EqualTo(ResourceAction.Forget)
+            );
+            Assert.That(
+                Run([], [record], observed, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single().Action,
+                Is.EqualTo(ResourceAction.Delete)
+            );
         });
     }
 
     [Test]
     public void What_was_adopted_is_released_and_not_deleted()
     {
-        var record = new ResourceRecord(Thing, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var record = new ResourceRecord(
+            Thing,
+            Created: false,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            false
+        );
         var plan = Run([], [record], new() { [Thing] = Observed("x") }, new PlanOptions { Destroy = true, DeleteData = true });
         Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
         Assert.That(plan.Changes.Single().DeleteData, Is.False, "nothing is deleted, and nothing says so");
@@ -134,18 +168,35 @@ public sealed class PlanTableTests
     public void What_kbr_made_anew_of_an_adopted_thing_is_its_own_from_then_on(string type, ResourceAction destroyed)
     {
         var address = new Address(type, "one", "host-1");
-        var adopted = new ResourceRecord(address, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var adopted = new ResourceRecord(
+            address,
+            Created: false,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            false
+        );
         var wanted = new Resource(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "wanted")));
-        PlannedChange Planned(Observation observation) => Run([wanted], [adopted], new() { [address] = observation }, new PlanOptions()).Changes.Single();
+        PlannedChange Planned(Observation observation) =>
+            Run([wanted], [adopted], new() { [address] = observation }, new PlanOptions()).Changes.Single();
         PlannedChange Destroyed(PlannedChange change) =>
-            Run([], [change.Record!], new() { [address] = Observed("wanted") }, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single();
+            Run([], [change.Record!], new() { [address] = Observed("wanted") }, new PlanOptions { Destroy = true, DeleteData = true })
+                .Changes.Single();
 
         var updated = Planned(new Observation.Present(Comparable.None.Add("value", new AttributeValue("by hand"))));
         Assert.Multiple(() =>
         {
             Assert.That(updated.Adopts, Is.True, "also where it is made anew");
-            Assert.That((Destroyed(updated).Action, Destroyed(updated).DeleteData), Is.EqualTo((destroyed, destroyed == ResourceAction.Delete)));
-            Assert.That(Destroyed(Planned(new Observation.Absent())).Action, Is.EqualTo(ResourceAction.Delete), "it was gone, and kbr made it");
+            Assert.That(
+                (Destroyed(updated).Action, Destroyed(updated).DeleteData),
+                Is.EqualTo((destroyed, destroyed == ResourceAction.Delete))
+            );
+            Assert.That(
+                Destroyed(Planned(new Observation.Absent())).Action,
+                Is.EqualTo(ResourceAction.Delete),
+                "it was gone, and kbr made it"
+            );
         });
     }
 
@@ -153,14 +204,25 @@ public sealed class PlanTableTests
     public void What_would_come_back_by_somebody_elses_doing_is_made_only_when_it_is_adopted()
     {
         var gone = new Observation.Absent { Foreign = Comparable.None.Add("value", new AttributeValue("theirs")) };
-        var recorded = new ResourceRecord(Thing, Created: false, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var recorded = new ResourceRecord(
+            Thing,
+            Created: false,
+            Pending: false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            false
+        );
         var wanted = new Resource(Thing, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "wanted")));
         Plan Planned(IEnumerable<ResourceRecord> records, params AddressPattern[] adopt) =>
             Run([wanted], records, new() { [Thing] = gone }, new PlanOptions { Adopt = [.. adopt] });
 
         Assert.Multiple(() =>
         {
-            Assert.That(Planned([]).Diagnostics.Single().Summary, Is.EqualTo($"{Thing} is not there, and would be made by something that is not kbr's"));
+            Assert.That(
+                Planned([]).Diagnostics.Single().Summary,
+                Is.EqualTo($"{Thing} is not there, and would be made by something that is not kbr's")
+            );
             Assert.That(Planned([]).Changes, Is.Empty);
             Assert.That(Planned([], new AddressPattern("*")).Changes.Single().Differences.Single().Before!.Value, Is.EqualTo("theirs"));
             Assert.That(Planned([recorded]).Changes.Single().Action, Is.EqualTo(ResourceAction.Create), "it was imported");
@@ -171,24 +233,42 @@ public sealed class PlanTableTests
     public void An_import_records_what_exists_as_it_is_and_from_then_on_it_is_compared_like_anything_else()
     {
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
-        Gen.Select(values, Gen.Bool).Sample(
-            (three, isSecret) =>
-            {
-                var (wanted, found, other) = (three[0], three[1], three[2]);
-                var import = Run([Desired(wanted, isSecret)], [], new() { [Thing] = Observed(found) }, new PlanOptions { Import = true });
-                var change = import.Changes.Single();
-                Cause? After(string desired, string actual) =>
-                    Run([Desired(desired, isSecret)], [change.Record!], new() { [Thing] = Observed(actual) }, new PlanOptions()) is { HasErrors: false } plan ? plan.Effective.SingleOrDefault()?.Cause : Cause.Removed;
-                return change is { Action: ResourceAction.Adopt, Cause: Cause.Adopted, Record.Created: false } && change.Differences.Length == 1 && !import.HasErrors && !import.HasChanges
-                    && After(wanted, found) == Cause.ConfigurationChanged && After(wanted, other) == Cause.ConfigurationChangedAndDrift && After(found, found) is null && After(found, other) == Cause.Drift;
-            },
-            iter: 300);
+        Gen.Select(values, Gen.Bool)
+            .Sample(
+                (three, isSecret) =>
+                {
+                    var (wanted, found, other) = (three[0], three[1], three[2]);
+                    var import = Run(
+                        [Desired(wanted, isSecret)],
+                        [],
+                        new() { [Thing] = Observed(found) },
+                        new PlanOptions { Import = true }
+                    );
+                    var change = import.Changes.Single();
+                    Cause? After(string desired, string actual) =>
+                        Run([Desired(desired, isSecret)], [change.Record!], new() { [Thing] = Observed(actual) }, new PlanOptions())
+                            is { HasErrors: false } plan
+                            ? plan.Effective.SingleOrDefault()?.Cause
+                            : Cause.Removed;
+                    return change is { Action: ResourceAction.Adopt, Cause: Cause.Adopted, Record.Created: false }
+                        && change.Differences.Length == 1
+                        && !import.HasErrors
+                        && !import.HasChanges
+                        && After(wanted, found) == Cause.ConfigurationChanged
+                        && After(wanted, other) == Cause.ConfigurationChangedAndDrift
+                        && After(found, found) is null
+                        && After(found, other) == Cause.Drift;
+                },
+                iter: 300
+            );
     }
 
     [Test]
     public void An_import_makes_nothing_changes_nothing_and_leaves_alone_what_has_a_record()
     {
-        var record = Run([Desired("x", false)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions()).Changes.Single().Record!;
+        var record = Run([Desired("x", false)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions())
+            .Changes.Single()
+            .Record!;
         var import = new PlanOptions { Import = true };
         Assert.Multiple(() =>
         {
@@ -202,7 +282,15 @@ public sealed class PlanTableTests
     [Test]
     public void An_interrupted_creation_is_taken_up_again_and_not_taken_for_somebody_elses()
     {
-        var record = new ResourceRecord(Thing, Created: true, Pending: true, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        var record = new ResourceRecord(
+            Thing,
+            Created: true,
+            Pending: true,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [],
+            false
+        );
         var plan = Run([Desired("x", false)], [record], new() { [Thing] = Observed("half") }, new PlanOptions());
         Assert.Multiple(() =>
         {
@@ -230,13 +318,22 @@ public sealed class PlanTableTests
     {
         var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
         var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
-        var record = new ResourceRecord(inside.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [volume.Address], false);
+        var record = new ResourceRecord(
+            inside.Address,
+            true,
+            false,
+            ImmutableSortedDictionary<string, string>.Empty,
+            AttributeSet.Empty,
+            [volume.Address],
+            false
+        );
         var observed = new Dictionary<Address, Observation>
         {
             [volume.Address] = new Observation.Present(Comparable.None.Add("mounted", new AttributeValue("false"))),
             [inside.Address] = new Observation.Absent(),
         };
-        var change = Run([volume, inside], [record], observed, new PlanOptions()).Changes.Single(change => change.Address == inside.Address);
+        var change = Run([volume, inside], [record], observed, new PlanOptions())
+            .Changes.Single(change => change.Address == inside.Address);
         Assert.Multiple(() =>
         {
             Assert.That(change.Action, Is.EqualTo(ResourceAction.NoOp));
@@ -249,17 +346,23 @@ public sealed class PlanTableTests
     {
         var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
         var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
-        ResourceRecord RecordOf(Resource resource) => new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
-        Plan PlanFor(Observation.Absent found) => Run(
-            [volume, inside], [RecordOf(volume), RecordOf(inside)], new() { [volume.Address] = found, [inside.Address] = new Observation.Absent() }, new PlanOptions());
+        ResourceRecord RecordOf(Resource resource) =>
+            new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+        Plan PlanFor(Observation.Absent found) =>
+            Run(
+                [volume, inside],
+                [RecordOf(volume), RecordOf(inside)],
+                new() { [volume.Address] = found, [inside.Address] = new Observation.Absent() },
+                new PlanOptions()
+            );
 
         var lost = PlanFor(new Observation.Absent { IsBlank = true });
         var detached = PlanFor(new Observation.Absent());
 
-        Assert.That(lost.Changes.Select(change => (change.Address, change.Action, change.Cause)), Is.EqualTo(new[]
-        {
-            (volume.Address, ResourceAction.Create, Cause.Drift), (inside.Address, ResourceAction.Create, Cause.Drift),
-        }));
+        Assert.That(
+            lost.Changes.Select(change => (change.Address, change.Action, change.Cause)),
+            Is.EqualTo(new[] { (volume.Address, ResourceAction.Create, Cause.Drift), (inside.Address, ResourceAction.Create, Cause.Drift) })
+        );
         Assert.That(lost.Changes[1].Note, Is.EqualTo($"deleted on the host; {volume.Address} is new and empty"));
         Assert.That(detached.Changes[1].Deferred, Is.True, "a disk that holds something has to be mounted first");
     }
@@ -267,10 +370,18 @@ public sealed class PlanTableTests
     [Test]
     public void A_resource_that_moves_is_a_replace_that_removes_the_former_one_unless_that_holds_data()
     {
-        Resource At(string type, string place) => new(new Address(type, "one", "host-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place)));
-        ResourceRecord RecordOf(Resource resource) => new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, resource.Spec, [], false);
-        PlannedChange Moved(string type) => Run(
-            [At(type, "/new")], [RecordOf(At(type, "/old"))], new() { [At(type, "/new").Address] = new Observation.Absent() }, new PlanOptions()).Changes.Single();
+        Resource At(string type, string place) =>
+            new(new Address(type, "one", "host-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place)));
+        ResourceRecord RecordOf(Resource resource) =>
+            new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, resource.Spec, [], false);
+        PlannedChange Moved(string type) =>
+            Run(
+                [At(type, "/new")],
+                [RecordOf(At(type, "/old"))],
+                new() { [At(type, "/new").Address] = new Observation.Absent() },
+                new PlanOptions()
+            )
+                .Changes.Single();
         Assert.Multiple(() =>
         {
             Assert.That(Moved("entry").Action, Is.EqualTo(ResourceAction.Replace));
@@ -285,27 +396,65 @@ public sealed class PlanTableTests
     public void What_is_at_another_path_already_is_not_taken_for_what_was_applied_at_the_former_one(string type)
     {
         var address = new Address(type, "one", "host-1");
-        Resource At(string place) => new(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place).Add("value", "wanted")));
-        ResourceRecord RecordOf(string place, bool pending = false) => new(
-            address, Created: true, pending, pending ? ImmutableSortedDictionary<string, string>.Empty : ImmutableSortedDictionary<string, string>.Empty.Add("value", "=wanted"), At(place).Spec, [], false);
-        Plan Planned(ResourceRecord record, string found, params AddressPattern[] adopt) => Run(
-            [At("/new")], [record], new() { [address] = new Observation.Present(Comparable.None.Add("value", new AttributeValue(found))) }, new PlanOptions { Adopt = [.. adopt] });
+        Resource At(string place) =>
+            new(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place).Add("value", "wanted")));
+        ResourceRecord RecordOf(string place, bool pending = false) =>
+            new(
+                address,
+                Created: true,
+                pending,
+                pending
+                    ? ImmutableSortedDictionary<string, string>.Empty
+                    : ImmutableSortedDictionary<string, string>.Empty.Add("value", "=wanted"),
+                At(place).Spec,
+                [],
+                false
+            );
+        Plan Planned(ResourceRecord record, string found, params AddressPattern[] adopt) =>
+            Run(
+                [At("/new")],
+                [record],
+                new() { [address] = new Observation.Present(Comparable.None.Add("value", new AttributeValue(found))) },
+                new PlanOptions { Adopt = [.. adopt] }
+            );
 
         var refused = Planned(RecordOf("/old"), "by hand");
         var adopted = Planned(RecordOf("/old"), "by hand", new AddressPattern("*")).Changes.Single();
         var same = Planned(RecordOf("/old"), "wanted").Changes.Single();
         var interrupted = Planned(RecordOf("/new", pending: true), "half").Changes.Single();
-        var destroyed = Run([At("/new")], [adopted.Record!], new() { [address] = new Observation.Present(Comparable.None) }, new PlanOptions { Destroy = true, DeleteData = true }).Changes.Single();
+        var destroyed = Run(
+            [At("/new")],
+            [adopted.Record!],
+            new() { [address] = new Observation.Present(Comparable.None) },
+            new PlanOptions { Destroy = true, DeleteData = true }
+        )
+            .Changes.Single();
 
         Assert.Multiple(() =>
         {
             Assert.That(refused.Changes, Is.Empty);
-            Assert.That(refused.Diagnostics.Single().Summary, Is.EqualTo($"{address} was applied at /old; /new exists and was not made by kbr"));
-            Assert.That(refused.Diagnostics.Single().Remedy, Is.EqualTo($"put /old back; or move away what is there; or take it over with --adopt '{address}', which leaves /old as it is and gives it up"));
-            Assert.That((adopted.Action, adopted.Cause, adopted.Record!.Created), Is.EqualTo((ResourceAction.Update, Cause.Adopted, false)));
+            Assert.That(
+                refused.Diagnostics.Single().Summary,
+                Is.EqualTo($"{address} was applied at /old; /new exists and was not made by kbr")
+            );
+            Assert.That(
+                refused.Diagnostics.Single().Remedy,
+                Is.EqualTo(
+                    $"put /old back; or move away what is there; or take it over with --adopt '{address}', which leaves "
+                        + $"/old as it is and gives it up"
+                )
+            );
+            Assert.That(
+                (adopted.Action, adopted.Cause, adopted.Record!.Created),
+                Is.EqualTo((ResourceAction.Update, Cause.Adopted, false))
+            );
             Assert.That(adopted.Note, Is.EqualTo("/old, which it was until now, is left as it is and is no longer kbr's"));
             Assert.That((same.Action, same.Record!.Created, same.Note), Is.EqualTo((ResourceAction.Adopt, false, adopted.Note)));
-            Assert.That((interrupted.Action, interrupted.Cause, interrupted.Record!.Created), Is.EqualTo((ResourceAction.Update, Cause.Interrupted, true)), "its creation was begun at the new place");
+            Assert.That(
+                (interrupted.Action, interrupted.Cause, interrupted.Record!.Created),
+                Is.EqualTo((ResourceAction.Update, Cause.Interrupted, true)),
+                "its creation was begun at the new place"
+            );
             Assert.That(Planned(RecordOf("/other", pending: true), "by hand").HasErrors, Is.True, "its creation was begun elsewhere");
             Assert.That(destroyed.Action, Is.EqualTo(ResourceAction.Forget), "what was there before kbr is never deleted");
         });
@@ -315,14 +464,38 @@ public sealed class PlanTableTests
     public void What_is_protected_or_cannot_be_told_keeps_what_it_stands_on_and_nothing_else()
     {
         Address Data(string name) => new("data", name, "host-1");
-        ResourceRecord RecordOf(string name, string? on = null, bool created = true, bool isProtected = false) => new(
-            Data(name), created, Pending: false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, on is null ? [] : [Data(on)], isProtected);
-        Plan Destroyed(bool isProtected, Observation found) => Run(
-            [],
-            [RecordOf("app"), RecordOf("adopted", "app", created: false), RecordOf("db", "adopted", isProtected: isProtected), RecordOf("cache", "app"), RecordOf("other")],
-            new() { [Data("app")] = Observed("x"), [Data("adopted")] = Observed("x"), [Data("db")] = found, [Data("cache")] = Observed("x"), [Data("other")] = Observed("x") },
-            new PlanOptions { Destroy = true, DeleteData = true });
-        IEnumerable<Address> Deleted(Plan plan) => plan.Changes.Where(change => change.Action == ResourceAction.Delete).Select(change => change.Address);
+        ResourceRecord RecordOf(string name, string? on = null, bool created = true, bool isProtected = false) =>
+            new(
+                Data(name),
+                created,
+                Pending: false,
+                ImmutableSortedDictionary<string, string>.Empty,
+                AttributeSet.Empty,
+                on is null ? [] : [Data(on)],
+                isProtected
+            );
+        Plan Destroyed(bool isProtected, Observation found) =>
+            Run(
+                [],
+                [
+                    RecordOf("app"),
+                    RecordOf("adopted", "app", created: false),
+                    RecordOf("db", "adopted", isProtected: isProtected),
+                    RecordOf("cache", "app"),
+                    RecordOf("other"),
+                ],
+                new()
+                {
+                    [Data("app")] = Observed("x"),
+                    [Data("adopted")] = Observed("x"),
+                    [Data("db")] = found,
+                    [Data("cache")] = Observed("x"),
+                    [Data("other")] = Observed("x"),
+                },
+                new PlanOptions { Destroy = true, DeleteData = true }
+            );
+        IEnumerable<Address> Deleted(Plan plan) =>
+            plan.Changes.Where(change => change.Action == ResourceAction.Delete).Select(change => change.Address);
 
         foreach (var plan in new[] { Destroyed(true, Observed("x")), Destroyed(false, new Observation.Unknown("asleep")) })
         {
@@ -332,7 +505,10 @@ public sealed class PlanTableTests
             Assert.That(plan.Diagnostics, Has.Length.EqualTo(1), "one error, of what stays");
         }
 
-        Assert.That(Deleted(Destroyed(false, Observed("x"))), Is.EquivalentTo(new[] { Data("db"), Data("cache"), Data("app"), Data("other") }));
+        Assert.That(
+            Deleted(Destroyed(false, Observed("x"))),
+            Is.EquivalentTo(new[] { Data("db"), Data("cache"), Data("app"), Data("other") })
+        );
     }
 
     [Test]
@@ -360,7 +536,11 @@ public sealed class PlanTableTests
     {
         var first = Desired("x", false);
         var second = new Resource(new Address("thing", "two", "host-1"), first.Spec) { Requires = [Thing] };
-        var absent = new Dictionary<Address, Observation> { [Thing] = new Observation.Absent(), [second.Address] = new Observation.Absent() };
+        var absent = new Dictionary<Address, Observation>
+        {
+            [Thing] = new Observation.Absent(),
+            [second.Address] = new Observation.Absent(),
+        };
         var records = Run([first, second], [], absent, new PlanOptions()).Changes.Select(change => change.Record!).ToList();
         var there = new Dictionary<Address, Observation> { [Thing] = Observed("x"), [second.Address] = Observed("x") };
         var plan = Run([first, second], records, there, new PlanOptions { Destroy = true });
@@ -374,41 +554,66 @@ public sealed class PlanTableTests
         var second = new Resource(new Address("thing", "app", "host-2"), first.Spec) { Requires = [Thing] };
         var beside = new Resource(new Address("thing", "other", "host-2"), first.Spec);
         Resource[] all = [first, second, beside];
-        var records = Run(all, [], all.ToDictionary(one => one.Address, _ => (Observation)new Observation.Absent()), new PlanOptions()).Changes.Select(change => change.Record!).ToList();
+        var records = Run(all, [], all.ToDictionary(one => one.Address, _ => (Observation)new Observation.Absent()), new PlanOptions())
+            .Changes.Select(change => change.Record!)
+            .ToList();
         var there = all.ToDictionary(one => one.Address, _ => Observed("x"));
         var plan = Run(all, records, there, new PlanOptions { Destroy = true, Targets = [new AddressPattern(Thing.ToString())] });
         Assert.That(plan.Changes.Select(change => change.Address), Is.EqualTo(new[] { second.Address, Thing }));
     }
 
-    private static string? Value(Side side, string[] three) => side switch
-    {
-        Side.A => three[0],
-        Side.B => three[1],
-        Side.C => three[2],
-        _ => null,
-    };
+    private static string? Value(Side side, string[] three) =>
+        side switch
+        {
+            Side.A => three[0],
+            Side.B => three[1],
+            Side.C => three[2],
+            _ => null,
+        };
 
     private static Resource Desired(string value, bool isSecret) =>
-        new(Thing, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("text", new SecretText([new SecretText.Part(value, isSecret)]))));
+        new(
+            Thing,
+            new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("text", new SecretText([new SecretText.Part(value, isSecret)])))
+        );
 
-    private static Observation Observed(string? value) => value is null
-        ? new Observation.Absent()
-        : new Observation.Present(Comparable.None.Add("text", AttributeValue.OfText(value)));
+    private static Observation Observed(string? value) =>
+        value is null ? new Observation.Absent() : new Observation.Present(Comparable.None.Add("text", AttributeValue.OfText(value)));
 
     private static Plan Plan(string? desired, string? last, Observation actual, bool adopt, bool isSecret)
     {
         var records = last is null
             ? []
-            : Run([Desired(last, isSecret)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions()).Changes.Select(change => change.Record!).ToList();
+            : Run([Desired(last, isSecret)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions())
+                .Changes.Select(change => change.Record!)
+                .ToList();
         var options = new PlanOptions { Adopt = adopt ? [new AddressPattern("thing.*")] : [] };
         return Run(desired is null ? [] : [Desired(desired, isSecret)], records, new() { [Thing] = actual }, options);
     }
 
-    private static Plan Run(IEnumerable<Resource> desired, IEnumerable<ResourceRecord> records, Dictionary<Address, Observation> observed, PlanOptions options)
+    private static Plan Run(
+        IEnumerable<Resource> desired,
+        IEnumerable<ResourceRecord> records,
+        Dictionary<Address, Observation> observed,
+        PlanOptions options
+    )
     {
-        var providers = new ProviderRegistry([new FakeProvider(), new FakeProvider("data", holdsData: true), new FakeProvider("renewed", holdsData: true), new FakeProvider("entry"), new FakeProvider("disk")]);
+        var providers = new ProviderRegistry([
+            new FakeProvider(),
+            new FakeProvider("data", holdsData: true),
+            new FakeProvider("renewed", holdsData: true),
+            new FakeProvider("entry"),
+            new FakeProvider("disk"),
+        ]);
         var graph = ResourceGraph.Build(desired, providers);
-        return new Planner(providers, Fingerprints).Plan(new PlanInput(
-            graph, records.ToImmutableDictionary(record => record.Address), observed.ToImmutableDictionary(), ImmutableSortedDictionary<string, string>.Empty, options));
+        return new Planner(providers, Fingerprints).Plan(
+            new PlanInput(
+                graph,
+                records.ToImmutableDictionary(record => record.Address),
+                observed.ToImmutableDictionary(),
+                ImmutableSortedDictionary<string, string>.Empty,
+                options
+            )
+        );
     }
 }

@@ -6,8 +6,8 @@ namespace KeyBuzz.Reconciler.Tests.Planning;
 [TestFixture]
 public sealed class TextDifferenceTests
 {
-    private static AttributeValue Wanted(string password) => AttributeValue.OfText(new SecretText(
-        [new("a = 1\npassword = ", false), new(password, true), new("\nb = 2\n", false)]));
+    private static AttributeValue Wanted(string password) =>
+        AttributeValue.OfText(new SecretText([new("a = 1\npassword = ", false), new(password, true), new("\nb = 2\n", false)]));
 
     [Test]
     public void A_changed_line_is_shown_with_its_surroundings()
@@ -38,7 +38,10 @@ public sealed class TextDifferenceTests
         Assert.That(string.Join('\n', lines), Does.Not.Contain("new-one"));
     }
 
-    [TestCase("\"kb_admin\" \"SCRAM-SHA-256$4096:c2FsdA==$a:b\"", TestName = "A_user_that_left_a_list_of_users_is_hidden_with_its_verifier")]
+    [TestCase(
+        "\"kb_admin\" \"SCRAM-SHA-256$4096:c2FsdA==$a:b\"",
+        TestName = "A_user_that_left_a_list_of_users_is_hidden_with_its_verifier"
+    )]
     [TestCase("\"mallory\" \"word\"", TestName = "A_user_added_to_a_list_of_users_by_hand_is_hidden_with_its_password")]
     [TestCase("  password: old-one", TestName = "A_secret_that_moved_is_hidden")]
     [TestCase("; password was old-one", TestName = "A_secret_in_a_comment_is_hidden")]
@@ -46,8 +49,19 @@ public sealed class TextDifferenceTests
     [TestCase("a = SCRAM-SHA-256$4096:c2FsdA==$a:b", TestName = "A_verifier_is_hidden_wherever_it_stands")]
     public void Lines_that_may_hold_a_secret_are_hidden_wherever_they_stand(string line)
     {
-        var users = AttributeValue.OfText(new SecretText([new("a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n\"kb_app\" \"", false), new("verifier", true), new("\"\npassword = ", false), new("new-one", true), new("\n", false)]));
-        var lines = TextDifference.Lines(AttributeValue.OfText(line + "\na = 1\nb = 1\nc = 1\nd = 1\ne = 1\n\"kb_app\" \"verifier\"\npassword = new-one\n"), users);
+        var users = AttributeValue.OfText(
+            new SecretText([
+                new("a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n\"kb_app\" \"", false),
+                new("verifier", true),
+                new("\"\npassword = ", false),
+                new("new-one", true),
+                new("\n", false),
+            ])
+        );
+        var lines = TextDifference.Lines(
+            AttributeValue.OfText(line + "\na = 1\nb = 1\nc = 1\nd = 1\ne = 1\n\"kb_app\" \"verifier\"\npassword = new-one\n"),
+            users
+        );
         Assert.That(lines.Skip(1).First(), Is.EqualTo("-(secret line differs)"));
     }
 
@@ -55,7 +69,10 @@ public sealed class TextDifferenceTests
     [TestCase("a = 2")]
     [TestCase("  limit: 5MB")]
     public void Harmless_lines_of_a_text_with_secrets_are_shown(string line) =>
-        Assert.That(TextDifference.Lines(AttributeValue.OfText(line + "\na = 1\npassword = new-one\nb = 2\n"), Wanted("new-one")), Does.Contain("-" + line));
+        Assert.That(
+            TextDifference.Lines(AttributeValue.OfText(line + "\na = 1\npassword = new-one\nb = 2\n"), Wanted("new-one")),
+            Does.Contain("-" + line)
+        );
 
     [Test]
     public void A_new_text_is_shown_whole_with_its_secrets_masked()
@@ -67,7 +84,21 @@ public sealed class TextDifferenceTests
     public void Lines_that_may_hold_a_secret_are_masked_and_equal_texts_show_nothing()
     {
         var lines = TextDifference.Lines(AttributeValue.OfText("a = 1\npass: new-one\nmore\n"), Wanted("new-one"));
-        Assert.That(lines, Is.EqualTo(new[] { "@@ -1,4 +1,4 @@", " a = 1", "-(secret line differs)", "-(secret line differs)", "+password = (secret)", "+b = 2", " " }));
+        Assert.That(
+            lines,
+            Is.EqualTo(
+                new[]
+                {
+                    "@@ -1,4 +1,4 @@",
+                    " a = 1",
+                    "-(secret line differs)",
+                    "-(secret line differs)",
+                    "+password = (secret)",
+                    "+b = 2",
+                    " ",
+                }
+            )
+        );
         Assert.That(TextDifference.Lines(AttributeValue.OfText("a = 1\npassword = new-one\nb = 2\n"), Wanted("new-one")), Is.Empty);
     }
 }

@@ -42,16 +42,17 @@ internal abstract class BlueprintFixture : IDisposable
     protected string File => Path.Combine(Folder, "cluster.yaml");
 
     /// <summary>Every secret has a value that is found nowhere else.</summary>
-    protected Dictionary<string, string> Environment { get; } = new()
-    {
-        [Secrets.KeyName] = "canary-of-the-key",
-        ["POSTGRES_SUPERPASS"] = "canary-of-the-superuser",
-        ["POSTGRES_REPL_PASS"] = "canary-of-the-replication",
-        ["POSTGRES_APP_PASS"] = "canary-of-the-application",
-        ["PATRONI_REST_PASS"] = "canary-of-the-rest-api",
-        ["PATRONI_RAFT_PASS"] = "canary-of-raft",
-        ["PGBOUNCER_STATS_PASS"] = "canary-of-the-statistics",
-    };
+    protected Dictionary<string, string> Environment { get; } =
+        new()
+        {
+            [Secrets.KeyName] = "canary-of-the-key",
+            ["POSTGRES_SUPERPASS"] = "canary-of-the-superuser",
+            ["POSTGRES_REPL_PASS"] = "canary-of-the-replication",
+            ["POSTGRES_APP_PASS"] = "canary-of-the-application",
+            ["PATRONI_REST_PASS"] = "canary-of-the-rest-api",
+            ["PATRONI_RAFT_PASS"] = "canary-of-raft",
+            ["PGBOUNCER_STATS_PASS"] = "canary-of-the-statistics",
+        };
 
     protected Cluster Load(string yaml)
     {
@@ -89,7 +90,9 @@ internal abstract class BlueprintFixture : IDisposable
 
     protected static Resource Find(Cluster cluster, string address) =>
         cluster.Resources.SingleOrDefault(resource => resource.Address.ToString() == address)
-        ?? throw new AssertionException($"there is no {address} among {string.Join(", ", cluster.Resources.Select(resource => resource.Address))}");
+        ?? throw new AssertionException(
+            $"there is no {address} among {string.Join(", ", cluster.Resources.Select(resource => resource.Address))}"
+        );
 
     protected static string Content(Cluster cluster, string address) => Find(cluster, address).Spec.Text("content")!.Reveal();
 
@@ -99,9 +102,14 @@ internal abstract class BlueprintFixture : IDisposable
     private static string[] Shown(IEnumerable<Diagnostic> findings, string yaml)
     {
         var lines = yaml.Split('\n');
-        return [.. findings.Select(finding =>
-            $"{(finding.Location is { } at ? lines[at.Line - 1].Trim() : "nowhere")}: {finding.Summary}"
-            + (finding.Detail is null ? "" : $" [{finding.Detail}]") + (finding.Remedy is null ? "" : $" ({finding.Remedy})"))];
+        return
+        [
+            .. findings.Select(finding =>
+                $"{(finding.Location is { } at ? lines[at.Line - 1].Trim() : "nowhere")}: {finding.Summary}"
+                + (finding.Detail is null ? "" : $" [{finding.Detail}]")
+                + (finding.Remedy is null ? "" : $" ({finding.Remedy})")
+            ),
+        ];
     }
 
     private static IResourceProvider[] Providers()

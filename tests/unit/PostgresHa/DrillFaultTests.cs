@@ -4,7 +4,8 @@ using KeyBuzz.Reconciler.Tests.Providers;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
-/// <summary>The scripts of a drill's faults, run in a network of their own between two namespaces: the leader, and one that has the addresses of a peer and of a proxy. systemd is
+/// <summary>The scripts of a drill's faults, run in a network of their own between two namespaces: the leader, and one that has the
+/// addresses of a peer and of a proxy. systemd is
 /// stood in for by programs that note how they are called.</summary>
 [TestFixture]
 internal sealed class DrillFaultTests : BlueprintFixture
@@ -18,33 +19,60 @@ internal sealed class DrillFaultTests : BlueprintFixture
     [TestCase(DrillKind.CutPeers, "iptables", ButPeers)]
     [TestCase(DrillKind.Cut, "nft", SshAlone)]
     [TestCase(DrillKind.Cut, "iptables", SshAlone)]
-    public void A_cut_drops_what_it_says_until_it_is_undone_by_kbr_or_by_the_timer(DrillKind kind, string filter, string left) => Assert.That(
-        Play(kind, filter, "reach", "make", "reach", "timer", "reach", "make", "reach", "undo", "undo", "reach", "rules"),
-        Is.EqualTo(new[] { All, "made 0", left, "timer 0", All, "made 0", left, "undone 0", "undone 0", All, "no rules" }));
+    public void A_cut_drops_what_it_says_until_it_is_undone_by_kbr_or_by_the_timer(DrillKind kind, string filter, string left) =>
+        Assert.That(
+            Play(kind, filter, "reach", "make", "reach", "timer", "reach", "make", "reach", "undo", "undo", "reach", "rules"),
+            Is.EqualTo(new[] { All, "made 0", left, "timer 0", All, "made 0", left, "undone 0", "undone 0", All, "no rules" })
+        );
 
     [Test]
-    public void The_timer_is_there_before_the_fault_and_without_it_there_is_no_fault() => Assert.Multiple(() =>
-    {
-        Assert.That(Play(DrillKind.CutPeers, "iptables", "make", "log"), Is.EqualTo(new[]
+    public void The_timer_is_there_before_the_fault_and_without_it_there_is_no_fault() =>
+        Assert.Multiple(() =>
         {
-            "made 0", "systemctl stop kbr-drill.timer kbr-drill.service", "systemctl reset-failed kbr-drill.service",
-            "systemd-run --quiet --collect --unit=kbr-drill --description=Undoes the fault of kbr drill --on-active=70 --timer-property=AccuracySec=1s --property=Restart=on-failure --property=RestartSec=3 /bin/sh -c, with no rules",
-        }));
-        Assert.That(Play(DrillKind.CutPeers, "iptables", "no timer", "make", "rules"), Is.EqualTo(new[] { "made 1", "no rules" }));
-    });
+            Assert.That(
+                Play(DrillKind.CutPeers, "iptables", "make", "log"),
+                Is.EqualTo(
+                    new[]
+                    {
+                        "made 0",
+                        "systemctl stop kbr-drill.timer kbr-drill.service",
+                        "systemctl reset-failed kbr-drill.service",
+                        "systemd-run --quiet --collect --unit=kbr-drill --description=Undoes the fault of kbr drill "
+                            + "--on-active=70 --timer-property=AccuracySec=1s --property=Restart=on-failure "
+                            + "--property=RestartSec=3 /bin/sh -c, with no rules",
+                    }
+                )
+            );
+            Assert.That(Play(DrillKind.CutPeers, "iptables", "no timer", "make", "rules"), Is.EqualTo(new[] { "made 1", "no rules" }));
+        });
 
     [Test]
-    public void A_host_without_a_packet_filter_says_so_and_nothing_is_done() => Assert.That(
-        Play(DrillKind.Cut, "neither", "make", "said", "log"),
-        Is.EqualTo(new[]
-        {
-            "made 1", "neither nft nor iptables works on this host, and one of them is needed to drop packets: install nftables or iptables, or choose another kind of drill",
-        }));
+    public void A_host_without_a_packet_filter_says_so_and_nothing_is_done() =>
+        Assert.That(
+            Play(DrillKind.Cut, "neither", "make", "said", "log"),
+            Is.EqualTo(
+                new[]
+                {
+                    "made 1",
+                    "neither nft nor iptables works on this host, and one of them is needed to drop packets: install "
+                        + "nftables or iptables, or choose another kind of drill",
+                }
+            )
+        );
 
     [Test]
-    public void Without_the_port_of_ssh_nothing_is_cut() => Assert.That(
-        Play(DrillKind.Cut, "iptables", "no ssh", "make", "said", "log", "rules"),
-        Is.EqualTo(new[] { "made 1", "the port of sshd cannot be told on this host, and without it kbr would be cut off too: choose another kind of drill", "no rules" }));
+    public void Without_the_port_of_ssh_nothing_is_cut() =>
+        Assert.That(
+            Play(DrillKind.Cut, "iptables", "no ssh", "make", "said", "log", "rules"),
+            Is.EqualTo(
+                new[]
+                {
+                    "made 1",
+                    "the port of sshd cannot be told on this host, and without it kbr would be cut off too: choose another kind of drill",
+                    "no rules",
+                }
+            )
+        );
 
     [TestCase(DrillKind.Stop, "systemctl stop patroni.service")]
     [TestCase(DrillKind.Kill, "docker kill --signal KILL patroni")]
@@ -53,37 +81,56 @@ internal sealed class DrillFaultTests : BlueprintFixture
         var log = Play(kind, "neither", "make", "clear", "timer", "log");
         Assert.That(log, Is.EqualTo(new[] { "made 0", "timer 0", "systemctl start patroni.service" }));
         Assert.That(Play(kind, "neither", "make", "log"), Does.Contain(deed));
-        Assert.That(Play(kind, "neither", "undo", "log"), Does.Contain("systemctl start patroni.service").And.Contain("systemctl stop kbr-drill.timer kbr-drill.service"));
+        Assert.That(
+            Play(kind, "neither", "undo", "log"),
+            Does.Contain("systemctl start patroni.service").And.Contain("systemctl stop kbr-drill.timer kbr-drill.service")
+        );
     }
 
     [Test]
-    public void A_switchover_is_no_fault() => Assert.That(DrillFault.Of(DrillKind.Switchover, Topology(Minimal), Leader, TimeSpan.FromSeconds(70)), Is.Null);
+    public void A_switchover_is_no_fault() =>
+        Assert.That(DrillFault.Of(DrillKind.Switchover, Topology(Minimal), Leader, TimeSpan.FromSeconds(70)), Is.Null);
 
     [Test]
-    public void What_could_not_be_undone_from_here_is_left_to_the_timer() => Assert.That(
-        Play(DrillKind.Stop, "neither", "make", "clear", "no start", "undo", "log"), Is.EqualTo(new[] { "made 0", "undone 1", "systemctl start patroni.service" }));
+    public void What_could_not_be_undone_from_here_is_left_to_the_timer() =>
+        Assert.That(
+            Play(DrillKind.Stop, "neither", "make", "clear", "no start", "undo", "log"),
+            Is.EqualTo(new[] { "made 0", "undone 1", "systemctl start patroni.service" })
+        );
 
     // Plays the steps and answers what they print.
     private string[] Play(DrillKind kind, string filter, params string[] steps)
     {
         ProviderBench.OnlyAsRootWith("unshare", "nsenter", "ip", "python3", "iptables", "nft");
         var fault = DrillFault.Of(kind, Topology(Minimal), Leader, TimeSpan.FromSeconds(70))!;
-        Program("systemctl", "echo \"systemctl $*\" >>\"$work/log\"; case $* in *is-active*) exit 3;; start*) [ ! -e \"$work/no-start\" ];; esac");
+        Program(
+            "systemctl",
+            "echo \"systemctl $*\" >>\"$work/log\"; case $* in *is-active*) exit 3;; start*) [ ! -e \"$work/no-start\" ];; esac"
+        );
         Program("docker", "echo \"docker $*\" >>\"$work/log\"");
-        Program("systemd-run", """
+        Program(
+            "systemd-run",
+            """
             [ ! -e "$work/no-timer" ] || exit 1
             for last; do :; done
             printf '%s' "$last" >"$work/timer"
             echo "systemd-run ${*%"$last"}, with $(iptables -S | grep -q KBR_DRILL && echo rules || echo no rules)" | sed 's/ , /, /' >>"$work/log"
-            """);
-        foreach (var tool in new[] { "nft", "iptables", "ip6tables" }.Where(tool => filter == "neither" || (filter == "iptables" && tool == "nft")))
+            """
+        );
+        foreach (
+            var tool in new[] { "nft", "iptables", "ip6tables" }.Where(tool =>
+                filter == "neither" || (filter == "iptables" && tool == "nft")
+            )
+        )
         {
             Program(tool, "exit 1");
         }
 
         Write("make", "set -eu\n" + fault.Make.Text);
         Write("undo", "set -eu\n" + fault.Undo.Text);
-        Write("answer.py", """
+        Write(
+            "answer.py",
+            """
             import selectors, socket
             waiting = selectors.DefaultSelector()
             for port in (22, 80, 5432, 7000, 8008):
@@ -93,8 +140,11 @@ internal sealed class DrillFaultTests : BlueprintFixture
             while True:
                 for key, _ in waiting.select():
                     key.fileobj.accept()[0].close()
-            """);
-        Write("reach.py", """
+            """
+        );
+        Write(
+            "reach.py",
+            """
             import socket
             from concurrent.futures import ThreadPoolExecutor
             def reach(pair):
@@ -106,8 +156,11 @@ internal sealed class DrillFaultTests : BlueprintFixture
             pairs = [(name, port) for name in ("peer", "proxy") for port in (22, 80, 5432, 7000, 8008)]
             with ThreadPoolExecutor(len(pairs)) as pool:
                 print(" ".join(each for each in pool.map(reach, pairs) if each))
-            """);
-        Write("play", """
+            """
+        );
+        Write(
+            "play",
+            """
             set -eu
             PATH=$work/bin:$PATH
             ip link set lo up
@@ -136,9 +189,13 @@ internal sealed class DrillFaultTests : BlueprintFixture
                 "no ssh") ;;
                 esac
             done
-            """);
+            """
+        );
         var ssh = steps.Contains("no ssh") ? "env -u SSH_CONNECTION" : "env SSH_CONNECTION='192.0.2.1 40000 10.0.0.120 22'";
-        var result = ProviderBench.Shell($"work={Folder}; rm -f $work/ready $work/no-timer $work/no-start; export work; {ssh} unshare --net --pid --fork --mount-proc sh {Folder}/play {string.Join(' ', steps.Select(Script.Quote))}");
+        var result = ProviderBench.Shell(
+            $"work={Folder}; rm -f $work/ready $work/no-timer $work/no-start; export work; {ssh} unshare --net "
+                + $"--pid --fork --mount-proc sh {Folder}/play {string.Join(' ', steps.Select(Script.Quote))}"
+        );
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
@@ -147,7 +204,10 @@ internal sealed class DrillFaultTests : BlueprintFixture
             Directory.CreateDirectory(Path.Combine(Folder, "bin"));
             Write("bin/" + name, "#!/bin/sh\n" + text + "\n");
 #pragma warning disable CA1416 // These tests run on Linux.
-            System.IO.File.SetUnixFileMode(Path.Combine(Folder, "bin", name), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            System.IO.File.SetUnixFileMode(
+                Path.Combine(Folder, "bin", name),
+                UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+            );
 #pragma warning restore CA1416
         }
 

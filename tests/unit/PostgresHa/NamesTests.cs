@@ -30,34 +30,64 @@ internal sealed class NamesTests : BlueprintFixture
     [Test]
     public void The_longest_name_fits_into_the_name_of_its_records_file()
     {
-        foreach (var called in new[] { new string(' ', 63), string.Concat(Enumerable.Repeat("ö", 31)), string.Concat(Enumerable.Repeat("😀", 15)) })
+        foreach (
+            var called in new[]
+            {
+                new string(' ', 63),
+                string.Concat(Enumerable.Repeat("ö", 31)),
+                string.Concat(Enumerable.Repeat("😀", 15)),
+            }
+        )
         {
             var script = RecordScript.Remove(new Address("database", Address.NameOf(called), "keybuzz-pg"), "keybuzz-pg");
 
-            Assert.That(System.Text.RegularExpressions.Regex.Match(script, "records/([^']*\\.json)").Groups[1].Value, Has.Length.InRange(40, 250));
+            Assert.That(
+                System.Text.RegularExpressions.Regex.Match(script, "records/([^']*\\.json)").Groups[1].Value,
+                Has.Length.InRange(40, 250)
+            );
         }
     }
 
     [Test]
     public void Every_file_quotes_a_name_by_its_own_rules_and_its_roles_address_escapes_it()
     {
-        var cluster = Load(With(
-            "superuser: Chef-Admin", "replication: \"repl \\\"one\\\"\"", "application: it's",
-            $"users: [{{ name: \"weird \\\"quoted\\\"\", {Secret} }}, {{ name: größe, {Secret} }}]",
-            "databases: [{ name: app.v2, owner: größe }, { name: \"my größe\", owner: \"it's\", pooled: false }]"));
+        var cluster = Load(
+            With(
+                "superuser: Chef-Admin",
+                "replication: \"repl \\\"one\\\"\"",
+                "application: it's",
+                $"users: [{{ name: \"weird \\\"quoted\\\"\", {Secret} }}, {{ name: größe, {Secret} }}]",
+                "databases: [{ name: app.v2, owner: größe }, { name: \"my größe\", owner: \"it's\", pooled: false }]"
+            )
+        );
         var patroni = Content(cluster, "config_file.patroni@db-master-01");
         var users = Content(cluster, "config_file.pgbouncer-users@haproxy-01");
         var pgbouncer = Content(cluster, "config_file.pgbouncer@haproxy-01");
 
         Assert.Multiple(() =>
         {
-            Assert.That(patroni, Does.Contain("'host all \"Chef-Admin\" 10.0.0.120/32 scram-sha-256'").And.Contain("'kbr postgres \"Chef-Admin\"'"));
-            Assert.That(patroni, Does.Contain("'host replication \"repl \"\"one\"\"\" 127.0.0.1/32 scram-sha-256'").And.Contain("username: 'repl \"one\"'"));
-            Assert.That(users, Does.Contain("\n\"weird \"\"quoted\"\"\" \"SCRAM-SHA-256$").And.Contain("\"größe\" \"SCRAM").And.Contain("\"it's\" \"SCRAM"));
+            Assert.That(
+                patroni,
+                Does.Contain("'host all \"Chef-Admin\" 10.0.0.120/32 scram-sha-256'").And.Contain("'kbr postgres \"Chef-Admin\"'")
+            );
+            Assert.That(
+                patroni,
+                Does.Contain("'host replication \"repl \"\"one\"\"\" 127.0.0.1/32 scram-sha-256'").And.Contain("username: 'repl \"one\"'")
+            );
+            Assert.That(
+                users,
+                Does.Contain("\n\"weird \"\"quoted\"\"\" \"SCRAM-SHA-256$").And.Contain("\"größe\" \"SCRAM").And.Contain("\"it's\" \"SCRAM")
+            );
             Assert.That(pgbouncer, Does.Contain("\napp.v2 = host=10.0.0.10 port=5432 dbname=app.v2\n").And.Not.Contain("my größe"));
             Assert.That(Find(cluster, "role.weird%20%22quoted%22@keybuzz-pg").Spec.String("role"), Is.EqualTo("weird \"quoted\""));
-            Assert.That(Find(cluster, "database.my%20größe@keybuzz-pg").Requires.Select(address => address.ToString()), Does.Contain("role.it%27s@keybuzz-pg"));
-            Assert.That(Find(cluster, "config_file.pgbouncer-users@haproxy-01").After.Select(address => address.ToString()), Does.Contain("role.weird%20%22quoted%22@keybuzz-pg"));
+            Assert.That(
+                Find(cluster, "database.my%20größe@keybuzz-pg").Requires.Select(address => address.ToString()),
+                Does.Contain("role.it%27s@keybuzz-pg")
+            );
+            Assert.That(
+                Find(cluster, "config_file.pgbouncer-users@haproxy-01").After.Select(address => address.ToString()),
+                Does.Contain("role.weird%20%22quoted%22@keybuzz-pg")
+            );
         });
     }
 
@@ -72,6 +102,9 @@ internal sealed class NamesTests : BlueprintFixture
         Assert.That(Content(cluster, "config_file.pgbouncer-users@haproxy-01"), Does.Not.Contain("former"));
         Assert.That(OnlyError(With($"users: [{{ name: former, drop: true, {Secret} }}]")), Does.Contain("unknown key 'password'"));
         Assert.That(OnlyError(With("users: [{ name: kb_app, drop: true }]")), Does.Contain("'kb_app' is there already"));
-        Assert.That(Errors(With("users: [{ name: former, drop: true }]", "databases: [{ name: x, owner: former }]")), Has.One.Contains("the owner 'former' of the database 'x' is none of the users"));
+        Assert.That(
+            Errors(With("users: [{ name: former, drop: true }]", "databases: [{ name: x, owner: former }]")),
+            Has.One.Contains("the owner 'former' of the database 'x' is none of the users")
+        );
     }
 }

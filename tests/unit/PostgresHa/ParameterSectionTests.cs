@@ -14,7 +14,11 @@ internal sealed class ParameterSectionTests : BlueprintFixture
     [TestCase("allow_alter_system: off", "PostgreSQL 16 has no parameter 'allow_alter_system' [PostgreSQL 17 is the first that has it]")]
     [TestCase("server_version: 16", "cannot be set")]
     [TestCase("block_size: 8192", "cannot be set")]
-    [TestCase("work_mem: 4mb", "PostgreSQL does not take '4mb' for 'work_mem' [it is no number with a unit that fits kB] (units are B, kB, MB, GB and TB, spelled so)")]
+    [TestCase(
+        "work_mem: 4mb",
+        "PostgreSQL does not take '4mb' for 'work_mem' [it is no number with a unit that fits kB] (units are "
+            + "B, kB, MB, GB and TB, spelled so)"
+    )]
     [TestCase("work_mem: 1kB", "is outside 64kB to")]
     [TestCase("checkpoint_timeout: 1s", "is outside 30s to 1d")]
     [TestCase("max_connections: many", "is no number")]
@@ -43,9 +47,15 @@ internal sealed class ParameterSectionTests : BlueprintFixture
     [TestCase("pg_stat_statements.max: 5000", "pg_stat_statements.max", "5000")]
     [TestCase("wal_buffers: -1", "wal_buffers", "-1")]
     [TestCase("unix_socket_permissions: '0770'", "unix_socket_permissions", "0770")]
-    public void What_PostgreSQL_takes_is_stored_under_its_name_in_a_spelling_that_Patroni_takes(string parameters, string name, string value)
+    public void What_PostgreSQL_takes_is_stored_under_its_name_in_a_spelling_that_Patroni_takes(
+        string parameters,
+        string name,
+        string value
+    )
     {
-        var settings = Load(With($"parameters: {{ {parameters} }}")).Resources.Single(resource => resource.Address.Type == "patroni_config").Spec.Map("settings");
+        var settings = Load(With($"parameters: {{ {parameters} }}"))
+            .Resources.Single(resource => resource.Address.Type == "patroni_config")
+            .Spec.Map("settings");
         Assert.That(settings.GetValueOrDefault("postgresql.parameters." + name), Is.EqualTo(value));
     }
 
@@ -67,7 +77,11 @@ internal sealed class ParameterSectionTests : BlueprintFixture
             Assert.That(definition.Words.Where(word => definition.Refusal(word) is not null), Is.Empty, definition.Name);
             foreach (var bound in new[] { definition.Minimum, definition.Maximum }.OfType<double>())
             {
-                Assert.That(definition.Refusal(bound.ToString("R", System.Globalization.CultureInfo.InvariantCulture)), Is.Null, definition.Name);
+                Assert.That(
+                    definition.Refusal(bound.ToString("R", System.Globalization.CultureInfo.InvariantCulture)),
+                    Is.Null,
+                    definition.Name
+                );
             }
         }
     }

@@ -3,7 +3,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
-/// <summary>Parameters as public files of real users have them (public-parameter-sets.yaml): what kbr refuses of each set, and that it takes the rest.
+/// <summary>Parameters as public files of real users have them (public-parameter-sets.yaml): what kbr refuses of each set, and that it
+/// takes the rest.
 /// eng/parameter-sweep.py applies them on the lab.</summary>
 internal sealed class PublicParameterSetTests : BlueprintFixture
 {
@@ -21,9 +22,21 @@ internal sealed class PublicParameterSetTests : BlueprintFixture
 
     // The lines stay as they are, so that YAML reads each value as the source wrote it.
     private static IEnumerable<TestCaseData> Sets() =>
-        System.IO.File.ReadAllText(s_file).Split("\n- source: ").Skip(1).Select(text => text.Split('\n')).Select(lines => new TestCaseData(
-            (object)Words(lines.FirstOrDefault(line => line.StartsWith("  refused: ", StringComparison.Ordinal))),
-            lines.SkipWhile(line => line != "  parameters:").Skip(1).Where(line => line.StartsWith("    ", StringComparison.Ordinal)).ToArray()).SetArgDisplayNames(lines[0]));
+        System
+            .IO.File.ReadAllText(s_file)
+            .Split("\n- source: ")
+            .Skip(1)
+            .Select(text => text.Split('\n'))
+            .Select(lines =>
+                new TestCaseData(
+                    (object)Words(lines.FirstOrDefault(line => line.StartsWith("  refused: ", StringComparison.Ordinal))),
+                    lines
+                        .SkipWhile(line => line != "  parameters:")
+                        .Skip(1)
+                        .Where(line => line.StartsWith("    ", StringComparison.Ordinal))
+                        .ToArray()
+                ).SetArgDisplayNames(lines[0])
+            );
 
     private string[] Refused(string[] lines)
     {
@@ -35,16 +48,26 @@ internal sealed class PublicParameterSetTests : BlueprintFixture
         }
         catch (DiagnosticException exception)
         {
-            return [.. exception.Diagnostics.Where(finding => finding.Severity == Severity.Error).Select(finding => NameIn(yaml[finding.Location!.Line - 1])).Distinct()];
+            return
+            [
+                .. exception
+                    .Diagnostics.Where(finding => finding.Severity == Severity.Error)
+                    .Select(finding => NameIn(yaml[finding.Location!.Line - 1]))
+                    .Distinct(),
+            ];
         }
     }
 
     private static string Yaml(string[] lines) =>
-        Changed("  version: 16", "  version: 17") + (lines.Length == 0 ? "" : "  parameters:\n" + string.Concat(lines.Select(line => line + "\n")));
+        Changed("  version: 16", "  version: 17")
+        + (lines.Length == 0 ? "" : "  parameters:\n" + string.Concat(lines.Select(line => line + "\n")));
 
     private static string NameIn(string line) => line.Trim().Split(':')[0].Trim();
 
-    private static string[] Words(string? line) => line is null ? [] : line[(line.IndexOf('[', StringComparison.Ordinal) + 1)..line.IndexOf(']', StringComparison.Ordinal)].Split(", ");
+    private static string[] Words(string? line) =>
+        line is null
+            ? []
+            : line[(line.IndexOf('[', StringComparison.Ordinal) + 1)..line.IndexOf(']', StringComparison.Ordinal)].Split(", ");
 
     private static string Here([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 }

@@ -6,7 +6,8 @@ using KeyBuzz.Reconciler.Tests.Providers;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
-/// <summary>The files and commands of the blueprint, given to the very programs they are for: those of the lab's images, in containers without a network.</summary>
+/// <summary>The files and commands of the blueprint, given to the very programs they are for: those of the lab's images, in containers
+/// without a network.</summary>
 internal sealed class RealProgramTests : BlueprintFixture
 {
     // Inside a container without a network there is only loopback, and all of it is there.
@@ -40,20 +41,41 @@ internal sealed class RealProgramTests : BlueprintFixture
         var content = file.Spec.Text("content")!.Reveal();
         var reads = Content(Load(Changed("haproxy: { image:", "haproxy: { read_port: 5433, image:")), "config_file.haproxy@haproxy-01");
         Environment["STATS_PASS"] = "it's a #\"$x\\ password";
-        var login = Content(Load(Changed("haproxy: { image:", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, image:")), "config_file.haproxy@haproxy-01");
+        var login = Content(
+            Load(Changed("haproxy: { image:", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, image:")),
+            "config_file.haproxy@haproxy-01"
+        );
 
         var good = Check(file, content);
         var withLogin = Check(file, login);
         var withReads = Check(file, reads);
-        const string Everything = "read_port: 5433, on_marked_down: none, read_on_marked_down: none, client_timeout: 2h, server_timeout: 2h, queue_timeout: 5s, tunnel_timeout: 4h, client_fin_timeout: 30s, server_fin_timeout: 30s";
-        var withSettings = Check(file, Content(Load(Changed("haproxy: { image:", $"haproxy: {{ {Everything}, image:")), "config_file.haproxy@haproxy-01"));
+        const string Everything =
+            "read_port: 5433, on_marked_down: none, read_on_marked_down: none, client_timeout: 2h, "
+            + "server_timeout: 2h, queue_timeout: 5s, tunnel_timeout: 4h, client_fin_timeout: 30s, "
+            + "server_fin_timeout: 30s";
+        var withSettings = Check(
+            file,
+            Content(Load(Changed("haproxy: { image:", $"haproxy: {{ {Everything}, image:")), "config_file.haproxy@haproxy-01")
+        );
         var broken = Check(file, content.Replace("mode tcp", "mode tpc", StringComparison.Ordinal));
 
         Assert.That(good.ExitCode, Is.Zero, good.Error);
         Assert.That(good.Error, Does.Not.Contain("WARNING").And.Not.Contain("ALERT"));
-        Assert.That((withSettings.ExitCode, withSettings.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withSettings.Error);
-        Assert.That((withReads.ExitCode, withReads.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withReads.Error);
-        Assert.That((withLogin.ExitCode, withLogin.Error.Contains("WARNING", StringComparison.Ordinal)), Is.EqualTo((0, false)), withLogin.Error);
+        Assert.That(
+            (withSettings.ExitCode, withSettings.Error.Contains("WARNING", StringComparison.Ordinal)),
+            Is.EqualTo((0, false)),
+            withSettings.Error
+        );
+        Assert.That(
+            (withReads.ExitCode, withReads.Error.Contains("WARNING", StringComparison.Ordinal)),
+            Is.EqualTo((0, false)),
+            withReads.Error
+        );
+        Assert.That(
+            (withLogin.ExitCode, withLogin.Error.Contains("WARNING", StringComparison.Ordinal)),
+            Is.EqualTo((0, false)),
+            withLogin.Error
+        );
         Assert.That(broken.ExitCode, Is.Not.Zero);
         Assert.That(broken.Error, Does.Contain("tpc"));
     }
@@ -63,7 +85,10 @@ internal sealed class RealProgramTests : BlueprintFixture
     [TestCase("brand_new_thing: 1", "PgBouncer says: ERROR unknown parameter: pgbouncer/brand_new_thing")]
     public void PgBouncer_itself_says_before_the_file_is_used_whether_it_takes_a_setting(string setting, string? complaint)
     {
-        var file = Find(Load(Changed("max_db_connections: 40", $"max_db_connections: 40, settings: {{ {setting} }}")), "config_file.pgbouncer@haproxy-01");
+        var file = Find(
+            Load(Changed("max_db_connections: 40", $"max_db_connections: 40, settings: {{ {setting} }}")),
+            "config_file.pgbouncer@haproxy-01"
+        );
 
         var result = Check(file, file.Spec.Text("content")!.Reveal());
 
@@ -81,7 +106,11 @@ internal sealed class RealProgramTests : BlueprintFixture
 
         var result = Check(file, "");
 
-        Assert.That(Find(cluster, "container.patroni@db-slave-01").Spec.String("validate"), Is.EqualTo(file.Spec.String("validate")), "also where only the image changes");
+        Assert.That(
+            Find(cluster, "container.patroni@db-slave-01").Spec.String("validate"),
+            Is.EqualTo(file.Spec.String("validate")),
+            "also where only the image changes"
+        );
 
         Assert.That(result.ExitCode == 0, Is.EqualTo(complaint is null), result.Error);
         Assert.That(result.Error, complaint is null ? Is.Empty : Does.Contain(complaint));
@@ -91,7 +120,9 @@ internal sealed class RealProgramTests : BlueprintFixture
     public void Patroni_is_stopped_so_that_its_unit_starts_it_again_when_the_thread_that_keeps_RAFT_going_dies()
     {
         Place(Load(OnLoopback), "db-1");
-        System.IO.File.WriteAllText($"{Folder}/patroni/program.py", """
+        System.IO.File.WriteAllText(
+            $"{Folder}/patroni/program.py",
+            """
             import signal, sys, threading
             done = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: (print("asked to stop"), done.set()))
@@ -105,10 +136,13 @@ internal sealed class RealProgramTests : BlueprintFixture
             # A signal between wait's look and its sleep is not seen before the timeout.
             for _ in range(400): done.is_set() or done.wait(0.05)
             sys.exit(0 if done.is_set() else 1)
-            """);
+            """
+        );
 
         var said = ProviderBench.Shell(
-            $"docker run --rm --network none --user 999:999 -e PYTHONPATH=/etc/patroni -v {Folder}/patroni:/etc/patroni:ro {Image("patroni")} python3 /etc/patroni/program.py");
+            $"docker run --rm --network none --user 999:999 -e PYTHONPATH=/etc/patroni -v "
+                + $"{Folder}/patroni:/etc/patroni:ro {Image("patroni")} python3 /etc/patroni/program.py"
+        );
 
         Assert.That((said.ExitCode, said.Output), Is.EqualTo((0, "goes on\nasked to stop\n")), said.Error);
         Assert.That(said.Error, Does.Contain("AssertionError"), "what killed it is still told");
@@ -120,8 +154,12 @@ internal sealed class RealProgramTests : BlueprintFixture
         Place(Load(OnLoopback), "db-1");
 
         var said = ProviderBench.Shell(
-            $"docker run --rm --network none --user 999:999 -e PYTHONPATH=/etc/patroni -v {Folder}/patroni:/etc/patroni:ro -v {Path.Combine(JsonSchemas.Root, "tests/unit/PostgresHa/late_member.py")}:/late_member.py:ro {Image("patroni")} "
-            + "timeout 120 python3 /late_member.py");
+            $"docker run --rm --network none --user 999:999 -e PYTHONPATH=/etc/patroni -v "
+                + $"{Folder}/patroni:/etc/patroni:ro -v "
+                + $"{Path.Combine(JsonSchemas.Root, "tests/unit/PostgresHa/late_member.py")}:/late_member.py:ro "
+                + $"{Image("patroni")} "
+                + "timeout 120 python3 /late_member.py"
+        );
 
         const string Everything = "['afterwards', 'before 0', 'before 1', 'before 2', 'meanwhile']";
         Assert.That((said.ExitCode, said.Output), Is.EqualTo((0, $"[{Everything}, {Everything}, {Everything}]\n")), said.Error);
@@ -135,8 +173,11 @@ internal sealed class RealProgramTests : BlueprintFixture
         Place(cluster, "db-1");
 
         var said = ProviderBench.Shell(
-            $"docker run --rm --network none --user 999:999 -v {Folder}/patroni:/etc/patroni:ro --tmpfs /opt/keybuzz/postgres:uid=999,gid=999 {Image("patroni")} "
-            + "sh -c 'mkdir /opt/keybuzz/postgres/raft /opt/keybuzz/postgres/data && patroni --validate-config /etc/patroni/patroni.yml'");
+            $"docker run --rm --network none --user 999:999 -v {Folder}/patroni:/etc/patroni:ro --tmpfs "
+                + $"/opt/keybuzz/postgres:uid=999,gid=999 {Image("patroni")} "
+                + "sh -c 'mkdir /opt/keybuzz/postgres/raft /opt/keybuzz/postgres/data && patroni --validate-config "
+                + "/etc/patroni/patroni.yml'"
+        );
 
         Assert.That((said.ExitCode, said.Output + said.Error), Is.EqualTo((0, "")));
     }
@@ -152,7 +193,11 @@ internal sealed class RealProgramTests : BlueprintFixture
 
         var config = ProviderBench.Output($"docker exec -e PGPASSWORD=canary-of-the-statistics {_container} {Show} 'SHOW DATABASES'");
         var wrong = ProviderBench.Shell($"docker exec -e PGPASSWORD=wrong {_container} {Show} 'SHOW VERSION'");
-        System.IO.File.WriteAllText(Path.Combine(Folder, "pgbouncer/pgbouncer.ini"), Content(cluster, "config_file.pgbouncer@lb-1").Replace("default_pool_size = 50", "default_pool_size = 51", StringComparison.Ordinal));
+        System.IO.File.WriteAllText(
+            Path.Combine(Folder, "pgbouncer/pgbouncer.ini"),
+            Content(cluster, "config_file.pgbouncer@lb-1")
+                .Replace("default_pool_size = 50", "default_pool_size = 51", StringComparison.Ordinal)
+        );
         var reload = Reload(cluster, "config_file.pgbouncer@lb-1");
         var reloaded = ProviderBench.Output($"docker exec -e PGPASSWORD=canary-of-the-statistics {_container} {Show} 'SHOW DATABASES'");
 
@@ -172,8 +217,12 @@ internal sealed class RealProgramTests : BlueprintFixture
         Place(cluster, "lb-1");
         Start(cluster, "container.haproxy@lb-1", "haproxy");
         // Columns 4 and 6 are the server's name and its state, 0 when it is down.
-        const string States = "echo show servers state | socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock | awk '$4 ~ /-1$/ { print $4, $6 }'";
-        Until($"[ \"$(docker exec {_container} sh -c \"$states\")\" = \"$down\" ]", $"states={Script.Quote(States)}\ndown='db-1 0\nlb-1 0'\n");
+        const string States =
+            "echo show servers state | socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock | awk '$4 ~ /-1$/ { print $4, $6 }'";
+        Until(
+            $"[ \"$(docker exec {_container} sh -c \"$states\")\" = \"$down\" ]",
+            $"states={Script.Quote(States)}\ndown='db-1 0\nlb-1 0'\n"
+        );
 
         var first = Reload(cluster, "config_file.haproxy@lb-1");
         var after = ProviderBench.Output($"states={Script.Quote(States)}\ndocker exec {_container} sh -c \"$states\"");
@@ -186,7 +235,10 @@ internal sealed class RealProgramTests : BlueprintFixture
             Assert.That(after, Is.EqualTo("db-1 0\nlb-1 0"));
             Assert.That(broken.ExitCode, Is.Not.Zero);
             Assert.That(broken.Error, Does.Contain("Success=0").And.Contain("nonsense"));
-            Assert.That(ProviderBench.Output($"docker inspect -f '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {_container}"), Is.EqualTo("true 0"));
+            Assert.That(
+                ProviderBench.Output($"docker inspect -f '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {_container}"),
+                Is.EqualTo("true 0")
+            );
         });
     }
 
@@ -204,7 +256,11 @@ internal sealed class RealProgramTests : BlueprintFixture
     private ScriptResult Reload(Cluster cluster, string file)
     {
         var reload = Find(cluster, file).Spec.String("reload").Split("|| {", 2)[1][..^1];
-        return ProviderBench.Shell(reload.Replace("docker exec haproxy ", $"docker exec {_container} ", StringComparison.Ordinal).Replace("docker exec pgbouncer ", $"docker exec {_container} ", StringComparison.Ordinal));
+        return ProviderBench.Shell(
+            reload
+                .Replace("docker exec haproxy ", $"docker exec {_container} ", StringComparison.Ordinal)
+                .Replace("docker exec pgbouncer ", $"docker exec {_container} ", StringComparison.Ordinal)
+        );
     }
 
     // The files of a host, under this test's folder instead of /opt/keybuzz.
@@ -215,20 +271,25 @@ internal sealed class RealProgramTests : BlueprintFixture
             var path = file.Spec.String("path").Replace("/opt/keybuzz", Folder, StringComparison.Ordinal);
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             System.IO.File.WriteAllText(path, file.Spec.Text("content")!.Reveal());
-            ProviderBench.Output($"chmod 755 {Folder} {Path.GetDirectoryName(path)}; chmod {file.Spec.String("mode")} {path}; chown {file.Spec.String("owner")}:{file.Spec.String("group")} {path}");
+            ProviderBench.Output(
+                $"chmod 755 {Folder} {Path.GetDirectoryName(path)}; chmod {file.Spec.String("mode")} {path}; chown "
+                    + $"{file.Spec.String("owner")}:{file.Spec.String("group")} {path}"
+            );
         }
     }
 
     private void Start(Cluster cluster, string address, string image)
     {
         var spec = Find(cluster, address).Spec;
-        var options = string.Concat(
-            [
-                .. spec.List("mounts").Select(mount => $" -v {mount.Replace("/opt/keybuzz", Folder, StringComparison.Ordinal)}"),
-                .. spec.List("tmpfs").Select(entry => $" --tmpfs {entry}"),
-                .. spec.Map("ulimits").Select(limit => $" --ulimit {limit.Key}={limit.Value}"),
-            ]);
-        ProviderBench.Output($"docker run -d --name {_container} --network none --user {spec.String("user")}{options} {Image(image)} {string.Join(' ', spec.List("command"))}");
+        var options = string.Concat([
+            .. spec.List("mounts").Select(mount => $" -v {mount.Replace("/opt/keybuzz", Folder, StringComparison.Ordinal)}"),
+            .. spec.List("tmpfs").Select(entry => $" --tmpfs {entry}"),
+            .. spec.Map("ulimits").Select(limit => $" --ulimit {limit.Key}={limit.Value}"),
+        ]);
+        ProviderBench.Output(
+            $"docker run -d --name {_container} --network none --user {spec.String("user")}{options} "
+                + $"{Image(image)} {string.Join(' ', spec.List("command"))}"
+        );
     }
 
     private void Until(string command, string before = "")
@@ -257,7 +318,9 @@ internal sealed class RealProgramTests : BlueprintFixture
 
     private static string Image(string name)
     {
-        var image = ProviderBench.Output($"docker images --filter reference=kbr-lab/{name} --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | head -n 1");
+        var image = ProviderBench.Output(
+            $"docker images --filter reference=kbr-lab/{name} --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | head -n 1"
+        );
         Assert.That(image, Is.Not.Empty, "the lab's images are needed: run lab/up");
         return image;
     }

@@ -25,24 +25,68 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Assert.That(cluster.Groups.Select(group => group.Name), Is.EqualTo(new[] { "keybuzz-pg", "keybuzz-pg-proxies" }));
             Assert.That(cluster.Groups[0].Members, Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
             Assert.That(cluster.Groups[1].Members, Is.EqualTo(new[] { "haproxy-01", "haproxy-02" }));
-            Assert.That(On("db-slave-01"), Is.EquivalentTo(new[]
-            {
-                "directory.base", "volume.postgres", "directory.postgres-data", "directory.postgres-raft", "directory.postgres-archive", "directory.patroni",
-                "image.patroni", "config_file.patroni", "config_file.patroni-raft-guard", "container.patroni", "systemd_unit.patroni",
-            }));
-            Assert.That(On("haproxy-02"), Is.EquivalentTo(new[]
-            {
-                "directory.base", "directory.haproxy", "image.haproxy", "config_file.haproxy", "container.haproxy", "systemd_unit.haproxy",
-                "directory.pgbouncer", "image.pgbouncer", "config_file.pgbouncer", "config_file.pgbouncer-users", "container.pgbouncer", "systemd_unit.pgbouncer",
-            }));
-            Assert.That(On("keybuzz-pg"), Is.EquivalentTo(new[]
-            {
-                "patroni_cluster.keybuzz-pg", "patroni_config.keybuzz-pg", "role.kb_admin", "role.kb_repl", "role.kb_app", "database.keybuzz",
-            }));
+            Assert.That(
+                On("db-slave-01"),
+                Is.EquivalentTo(
+                    new[]
+                    {
+                        "directory.base",
+                        "volume.postgres",
+                        "directory.postgres-data",
+                        "directory.postgres-raft",
+                        "directory.postgres-archive",
+                        "directory.patroni",
+                        "image.patroni",
+                        "config_file.patroni",
+                        "config_file.patroni-raft-guard",
+                        "container.patroni",
+                        "systemd_unit.patroni",
+                    }
+                )
+            );
+            Assert.That(
+                On("haproxy-02"),
+                Is.EquivalentTo(
+                    new[]
+                    {
+                        "directory.base",
+                        "directory.haproxy",
+                        "image.haproxy",
+                        "config_file.haproxy",
+                        "container.haproxy",
+                        "systemd_unit.haproxy",
+                        "directory.pgbouncer",
+                        "image.pgbouncer",
+                        "config_file.pgbouncer",
+                        "config_file.pgbouncer-users",
+                        "container.pgbouncer",
+                        "systemd_unit.pgbouncer",
+                    }
+                )
+            );
+            Assert.That(
+                On("keybuzz-pg"),
+                Is.EquivalentTo(
+                    new[]
+                    {
+                        "patroni_cluster.keybuzz-pg",
+                        "patroni_config.keybuzz-pg",
+                        "role.kb_admin",
+                        "role.kb_repl",
+                        "role.kb_app",
+                        "database.keybuzz",
+                    }
+                )
+            );
             Assert.That(On("keybuzz-pg-proxies"), Is.EqualTo(new[] { "sql_proxies.keybuzz-pg" }));
         });
 
-        string[] On(string place) => [.. cluster.Resources.Where(resource => resource.Address.Host == place).Select(resource => $"{resource.Address.Type}.{resource.Address.Name}")];
+        string[] On(string place) =>
+            [
+                .. cluster
+                    .Resources.Where(resource => resource.Address.Host == place)
+                    .Select(resource => $"{resource.Address.Type}.{resource.Address.Name}"),
+            ];
     }
 
     [Test]
@@ -80,7 +124,11 @@ internal sealed partial class RenderingTests : BlueprintFixture
         });
 
         static IEnumerable<string> WithBootstrap(Cluster cluster) =>
-            cluster.Resources.Where(resource => resource.Spec.Text("content")?.Reveal().Contains("\nbootstrap:\n", StringComparison.Ordinal) == true).Select(resource => resource.Address.ToString());
+            cluster
+                .Resources.Where(resource =>
+                    resource.Spec.Text("content")?.Reveal().Contains("\nbootstrap:\n", StringComparison.Ordinal) == true
+                )
+                .Select(resource => resource.Address.ToString());
     }
 
     [Test]
@@ -89,18 +137,28 @@ internal sealed partial class RenderingTests : BlueprintFixture
         var cluster = Load(Minimal);
         var mounts = Find(cluster, "container.patroni@db-slave-01").Spec.List("mounts");
 
-        Assert.That(mounts, Is.EqualTo(new[]
-        {
-            "/opt/keybuzz/patroni:/etc/patroni:ro",
-            "/opt/keybuzz/postgres/data:/opt/keybuzz/postgres/data", "/opt/keybuzz/postgres/raft:/opt/keybuzz/postgres/raft", "/opt/keybuzz/postgres/archive:/opt/keybuzz/postgres/archive",
-        }));
+        Assert.That(
+            mounts,
+            Is.EqualTo(
+                new[]
+                {
+                    "/opt/keybuzz/patroni:/etc/patroni:ro",
+                    "/opt/keybuzz/postgres/data:/opt/keybuzz/postgres/data",
+                    "/opt/keybuzz/postgres/raft:/opt/keybuzz/postgres/raft",
+                    "/opt/keybuzz/postgres/archive:/opt/keybuzz/postgres/archive",
+                }
+            )
+        );
         Assert.That(Content(cluster, "config_file.patroni@db-slave-01"), Does.Contain("data_dir: '/opt/keybuzz/postgres/data/pgdata'"));
     }
 
     [Test]
     public void Nobody_gets_into_PostgreSQL_without_a_password_but_its_own_user_on_the_local_socket()
     {
-        var rules = Rule().Matches(Content(Load(Minimal), "config_file.patroni@db-slave-01")).Select(match => match.Groups[1].Value).ToArray();
+        var rules = Rule()
+            .Matches(Content(Load(Minimal), "config_file.patroni@db-slave-01"))
+            .Select(match => match.Groups[1].Value)
+            .ToArray();
 
         Assert.Multiple(() =>
         {
@@ -117,7 +175,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
     {
         var patroni = Content(Load(Minimal), "config_file.patroni@db-slave-01");
 
-        Assert.That(patroni, Does.Contain("  listen: '10.0.0.121:8008'\n").And.Contain("  bind_addr: '10.0.0.121:7000'\n").And.Not.Contain("0.0.0.0"));
+        Assert.That(
+            patroni,
+            Does.Contain("  listen: '10.0.0.121:8008'\n").And.Contain("  bind_addr: '10.0.0.121:7000'\n").And.Not.Contain("0.0.0.0")
+        );
     }
 
     [Test]
@@ -130,13 +191,28 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             var reject = Array.IndexOf(rules, "host all kb_admin all reject");
             Assert.That(reject, Is.Positive);
-            Assert.That(rules.Skip(reject + 1), Is.EqualTo(new[]
-            {
-                "host all all 10.0.0.11/32 scram-sha-256", "host all all 10.0.0.12/32 scram-sha-256", "host all all 10.9.0.0/24 scram-sha-256",
-            }), "the first line that fits decides");
-            Assert.That(rules.Take(reject), Has.Member("host all all 127.0.0.1/32 scram-sha-256").And.Member("host all kb_admin 10.0.0.120/32 scram-sha-256"), "kbr and pg_rewind");
+            Assert.That(
+                rules.Skip(reject + 1),
+                Is.EqualTo(
+                    new[]
+                    {
+                        "host all all 10.0.0.11/32 scram-sha-256",
+                        "host all all 10.0.0.12/32 scram-sha-256",
+                        "host all all 10.9.0.0/24 scram-sha-256",
+                    }
+                ),
+                "the first line that fits decides"
+            );
+            Assert.That(
+                rules.Take(reject),
+                Has.Member("host all all 127.0.0.1/32 scram-sha-256").And.Member("host all kb_admin 10.0.0.120/32 scram-sha-256"),
+                "kbr and pg_rewind"
+            );
             Assert.That(Content(closed, "config_file.pgbouncer-users@haproxy-01"), Does.Contain("\"kb_app\"").And.Not.Contain("kb_admin"));
-            Assert.That(Find(closed, "config_file.pgbouncer-users@haproxy-01").Spec.Text("confirm_input")!.Reveal(), Does.Not.Contain("kb_admin"));
+            Assert.That(
+                Find(closed, "config_file.pgbouncer-users@haproxy-01").Spec.Text("confirm_input")!.Reveal(),
+                Does.Not.Contain("kb_admin")
+            );
             Assert.That(OnlyError(With("superuser_login: nobody")), Does.Contain("superuser_login"));
         });
     }
@@ -146,18 +222,36 @@ internal sealed partial class RenderingTests : BlueprintFixture
     {
         Environment["STATS_PASS"] = "canary's stats";
         var open = Find(Load(Minimal), "config_file.haproxy@haproxy-01");
-        var closed = Find(Load(Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, ", StringComparison.Ordinal)), "config_file.haproxy@haproxy-01");
+        var closed = Find(
+            Load(
+                Minimal.Replace(
+                    "haproxy: { ",
+                    "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, ",
+                    StringComparison.Ordinal
+                )
+            ),
+            "config_file.haproxy@haproxy-01"
+        );
 
         Assert.Multiple(() =>
         {
             Assert.That(open.Spec.Text("content")!.Reveal(), Does.Not.Contain("userlist"));
             Assert.That(open.Spec.String("mode"), Is.EqualTo("0644"));
-            Assert.That(closed.Spec.Text("content")!.Reveal(), Does.EndWith(
-                "    http-request auth realm statistics unless { dst 127.0.0.1 } or { http_auth(statistics) }\n\nuserlist statistics\n    user ops insecure-password 'canary'\\''s stats'\n"));
+            Assert.That(
+                closed.Spec.Text("content")!.Reveal(),
+                Does.EndWith(
+                    "    http-request auth realm statistics unless { dst 127.0.0.1 } or { http_auth(statistics) "
+                        + "}\n\nuserlist statistics\n    user ops insecure-password 'canary'\\''s stats'\n"
+                )
+            );
             Assert.That(closed.Spec.Text("content")!.ToString(), Does.Not.Contain("canary"));
             Assert.That((closed.Spec.String("owner"), closed.Spec.String("mode")), Is.EqualTo(("99", "0600")));
             Assert.That(
-                OnlyError(Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: hunter2 }, ", StringComparison.Ordinal)), Does.Contain("'password' must be ${secret.NAME}").And.Not.Contain("hunter2 ["));
+                OnlyError(
+                    Minimal.Replace("haproxy: { ", "haproxy: { stats_login: { name: ops, password: hunter2 }, ", StringComparison.Ordinal)
+                ),
+                Does.Contain("'password' must be ${secret.NAME}").And.Not.Contain("hunter2 [")
+            );
         });
     }
 
@@ -174,11 +268,24 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(patroni, Does.Contain("scope: orders-pg\n").And.Contain("username: 'boss'").And.Contain("username: 'stream'").And.Contain("host replication stream ").And.Contain("'kbr postgres boss'"));
-            Assert.That(Content(cluster, "config_file.pgbouncer@haproxy-01"), Does.Contain("\norders = host=10.0.0.10 port=5432 dbname=orders\n"));
+            Assert.That(
+                patroni,
+                Does.Contain("scope: orders-pg\n")
+                    .And.Contain("username: 'boss'")
+                    .And.Contain("username: 'stream'")
+                    .And.Contain("host replication stream ")
+                    .And.Contain("'kbr postgres boss'")
+            );
+            Assert.That(
+                Content(cluster, "config_file.pgbouncer@haproxy-01"),
+                Does.Contain("\norders = host=10.0.0.10 port=5432 dbname=orders\n")
+            );
             Assert.That(Content(cluster, "config_file.pgbouncer-users@haproxy-01"), Does.Contain("\"boss\" ").And.Contain("\"shop\" "));
             Assert.That(Find(cluster, "database.orders@orders-pg").Spec.String("owner"), Is.EqualTo("shop"));
-            Assert.That(cluster.Resources.Select(resource => resource.Address.ToString()), Has.None.Contains("kb_").And.None.Contains("keybuzz-pg"));
+            Assert.That(
+                cluster.Resources.Select(resource => resource.Address.ToString()),
+                Has.None.Contains("kb_").And.None.Contains("keybuzz-pg")
+            );
         });
     }
 
@@ -249,7 +356,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             Assert.That(Labels(superuser), Is.EqualTo(Labels(before)));
             Assert.That(Labels(raft), Is.Not.EqualTo(Labels(before)));
-            Assert.That(Content(superuser, "config_file.patroni@db-slave-01"), Is.Not.EqualTo(Content(before, "config_file.patroni@db-slave-01")));
+            Assert.That(
+                Content(superuser, "config_file.patroni@db-slave-01"),
+                Is.Not.EqualTo(Content(before, "config_file.patroni@db-slave-01"))
+            );
         });
 
         static string Labels(Cluster cluster) => AttributeValue.Of(Find(cluster, "container.patroni@db-slave-01").Spec.Map("labels")).Value;
@@ -264,11 +374,16 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(Label(before, "db-slave-01"), Is.EqualTo(Label(before, "db-master-01")).And.EqualTo(Find(before, "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("raft_password")));
+            Assert.That(
+                Label(before, "db-slave-01"),
+                Is.EqualTo(Label(before, "db-master-01"))
+                    .And.EqualTo(Find(before, "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("raft_password"))
+            );
             Assert.That(Label(after, "db-slave-01"), Is.Not.EqualTo(Label(before, "db-slave-01")).And.Not.Contains("canary"));
         });
 
-        static string Label(Cluster cluster, string host) => Find(cluster, $"container.patroni@{host}").Spec.Map("labels")["kbr.raft-password"];
+        static string Label(Cluster cluster, string host) =>
+            Find(cluster, $"container.patroni@{host}").Spec.Map("labels")["kbr.raft-password"];
     }
 
     [Test]
@@ -283,10 +398,21 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             var file = Find(cluster, "config_file.patroni@db-slave-01").Spec;
             Assert.That(file.String("reload_confirm"), Does.EndWith($" kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
-            Assert.That(file.Integer("confirm_timeout"), Is.EqualTo(120), "60 s and three loops of 10 s that wait for the store for 10 s each");
+            Assert.That(
+                file.Integer("confirm_timeout"),
+                Is.EqualTo(120),
+                "60 s and three loops of 10 s that wait for the store for 10 s each"
+            );
         }
 
-        static string Tag(Cluster cluster) => System.Text.RegularExpressions.Regex.Match(Content(cluster, "config_file.patroni@db-slave-01"), @"\n  nosync: false\n  kbr_file: '([0-9a-f]{32})'\n$").Groups[1].Value;
+        static string Tag(Cluster cluster) =>
+            System
+                .Text.RegularExpressions.Regex.Match(
+                    Content(cluster, "config_file.patroni@db-slave-01"),
+                    @"\n  nosync: false\n  kbr_file: '([0-9a-f]{32})'\n$"
+                )
+                .Groups[1]
+                .Value;
     }
 
     [Test]
@@ -297,8 +423,16 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(users.After.Where(address => address.Name != "patroni").Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" }));
-            Assert.That(users.Spec.Text("confirm_input")!.Reveal(), Is.EqualTo("kb_admin\nkeybuzz\ncanary-of-the-superuser\nkb_app\nkeybuzz\ncanary-of-the-application\npgbouncer_stats\npgbouncer\ncanary-of-the-statistics\n"));
+            Assert.That(
+                users.After.Where(address => address.Name != "patroni").Select(address => address.ToString()),
+                Is.EquivalentTo(new[] { "config_file.pgbouncer-users@haproxy-01", "role.kb_admin@keybuzz-pg", "role.kb_app@keybuzz-pg" })
+            );
+            Assert.That(
+                users.Spec.Text("confirm_input")!.Reveal(),
+                Is.EqualTo(
+                    "kb_admin\nkeybuzz\ncanary-of-the-superuser\nkb_app\nkeybuzz\ncanary-of-the-application\npgbouncer_stats\npgbouncer\ncanary-of-the-statistics\n"
+                )
+            );
             Assert.That(users.Spec.Text("confirm_input")!.ToString(), Does.Not.Contain("canary"));
             Assert.That(users.Spec.String("reload_confirm"), Does.EndWith(" 10.0.0.12 6433; }").And.Not.Contain("canary"));
         });
@@ -307,14 +441,21 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [Test]
     public void A_second_login_is_a_member_of_the_first_acts_as_it_and_is_pooled_as_it()
     {
-        var cluster = Load(With(
-            "application: { rotate_with: { name: kb_app_b, password: \"${secret.POSTGRES_REPL_PASS}\" } }",
-            "users: [{ name: billing, password: \"${secret.PATRONI_REST_PASS}\", pooled: false, rotate_with: { name: billing_b, password: \"${secret.KBR_KEY}\" } }]"));
+        var cluster = Load(
+            With(
+                "application: { rotate_with: { name: kb_app_b, password: \"${secret.POSTGRES_REPL_PASS}\" } }",
+                "users: [{ name: billing, password: \"${secret.PATRONI_REST_PASS}\", pooled: false, rotate_with: { "
+                    + "name: billing_b, password: \"${secret.KBR_KEY}\" } }]"
+            )
+        );
 
         foreach (var (second, first) in new[] { ("kb_app_b", "kb_app"), ("billing_b", "billing") })
         {
             var role = Find(cluster, $"role.{second}@keybuzz-pg");
-            Assert.That((role.Spec.List("member_of").Single(), role.Spec.String("set_role"), role.Spec.Boolean("login")), Is.EqualTo((first, first, true)));
+            Assert.That(
+                (role.Spec.List("member_of").Single(), role.Spec.String("set_role"), role.Spec.Boolean("login")),
+                Is.EqualTo((first, first, true))
+            );
             Assert.That(role.Requires.Select(address => address.ToString()), Does.Contain($"role.{first}@keybuzz-pg"));
         }
 
@@ -326,7 +467,12 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void A_new_member_changes_the_others_files_and_restarts_none_of_them()
     {
         var three = Load(Minimal);
-        var five = Load(Changed("  haproxy-01:", "  db-slave-03: { role: db, address: 10.0.0.123 }\n  db-slave-04: { role: db, address: 10.0.0.124 }\n  haproxy-01:"));
+        var five = Load(
+            Changed(
+                "  haproxy-01:",
+                "  db-slave-03: { role: db, address: 10.0.0.123 }\n  db-slave-04: { role: db, address: 10.0.0.124 }\n  haproxy-01:"
+            )
+        );
 
         Assert.That(Labels(five), Is.EqualTo(Labels(three)));
         Assert.That(Content(five, "config_file.patroni@db-slave-01"), Does.Contain("- '10.0.0.124:7000'"));
@@ -345,7 +491,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             Assert.That(unit, Does.Contain("RequiresMountsFor=/opt/keybuzz/postgres\nAssertPathIsMountPoint=/opt/keybuzz/postgres\n"));
             Assert.That(unit, Does.Contain("Restart=always").And.Contain("StartLimitIntervalSec=0").And.Contain("TimeoutStopSec=70"));
-            Assert.That((container.String("restart"), container.String("supervised_by"), container.Integer("stop_timeout")), Is.EqualTo(("no", "patroni.service", 60L)));
+            Assert.That(
+                (container.String("restart"), container.String("supervised_by"), container.Integer("stop_timeout")),
+                Is.EqualTo(("no", "patroni.service", 60L))
+            );
             Assert.That(container.Integer("shm_size"), Is.EqualTo(1L << 30));
             Assert.That(container.Map("log_options"), Does.ContainKey("max-size"));
         });
@@ -358,8 +507,16 @@ internal sealed partial class RenderingTests : BlueprintFixture
         foreach (var name in new[] { "patroni@db-slave-01", "haproxy@haproxy-01", "pgbouncer@haproxy-01" })
         {
             var unit = Content(cluster, "systemd_unit." + name);
-            Assert.That(unit, Does.Not.Contain("Requires=").And.Not.Contain("Wants=docker").And.Not.Contain("BindsTo=").And.Not.Contain("PartOf="), name);
-            Assert.That(unit, Does.Contain("After=docker.service").And.Contain("ExecStartPre=/bin/systemctl is-active --quiet docker.service"), name);
+            Assert.That(
+                unit,
+                Does.Not.Contain("Requires=").And.Not.Contain("Wants=docker").And.Not.Contain("BindsTo=").And.Not.Contain("PartOf="),
+                name
+            );
+            Assert.That(
+                unit,
+                Does.Contain("After=docker.service").And.Contain("ExecStartPre=/bin/systemctl is-active --quiet docker.service"),
+                name
+            );
             Assert.That(unit, Does.Contain("ExecStop=/bin/sh -c 'test -z \"$$MAINPID\" || exec /usr/bin/docker stop "), name);
         }
     }
@@ -367,7 +524,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [Test]
     public void Every_container_drops_all_capabilities_takes_no_new_privileges_and_has_a_read_only_root()
     {
-        var containers = Load(Minimal).Resources.Where(resource => resource.Address.Type == "container").Select(resource => resource.Spec).ToList();
+        var containers = Load(Minimal)
+            .Resources.Where(resource => resource.Address.Type == "container")
+            .Select(resource => resource.Spec)
+            .ToList();
         Assert.That(containers, Has.Count.EqualTo(7));
         Assert.That(containers.Select(spec => string.Join(',', spec.List("cap_drop"))), Is.All.EqualTo("ALL"));
         Assert.That(containers.Select(spec => string.Join(',', spec.List("security_opt"))), Is.All.EqualTo("no-new-privileges"));
@@ -386,11 +546,13 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void What_is_changed_by_SQL_comes_after_parameters_that_may_restart_the_leader_but_for_the_role_that_a_restarted_member_logs_in_as()
+    public void SQL_changes_come_after_parameters_that_may_restart_the_leader_except_the_superusers()
     {
         var resources = Load(Minimal).Resources;
         var config = new Address("patroni_config", "keybuzz-pg", "keybuzz-pg");
-        var bySql = resources.Where(resource => resource.Address.Type is "role" or "database" or "extension").ToLookup(resource => resource.Address.Name == "kb_repl");
+        var bySql = resources
+            .Where(resource => resource.Address.Type is "role" or "database" or "extension")
+            .ToLookup(resource => resource.Address.Name == "kb_repl");
         Assert.That(bySql[false].ToArray(), Has.Length.GreaterThan(2));
         Assert.That(bySql[false].Select(resource => resource.After), Has.All.Contains(config));
         Assert.That(bySql[true].Single().After, Is.Empty);
@@ -402,12 +564,20 @@ internal sealed partial class RenderingTests : BlueprintFixture
     {
         var groups = Load(Minimal).Resources.Where(resource => resource.Group is not null).ToArray();
 
-        Assert.That(groups.Select(resource => resource.Address.Type).Distinct(), Is.EquivalentTo(new[] { "directory", "container", "systemd_unit" }), "the directory where its data is set aside");
+        Assert.That(
+            groups.Select(resource => resource.Address.Type).Distinct(),
+            Is.EquivalentTo(new[] { "directory", "container", "systemd_unit" }),
+            "the directory where its data is set aside"
+        );
         Assert.That(groups.Count(resource => resource.Group == "keybuzz-pg"), Is.EqualTo(9));
-        Assert.That(groups.Where(resource => resource.Group != "keybuzz-pg").Select(resource => $"{resource.Group} {resource.Address}"), Is.EquivalentTo(
-            from host in new[] { "haproxy-01", "haproxy-02" }
-            from what in new[] { "container.haproxy", "systemd_unit.haproxy", "container.pgbouncer", "systemd_unit.pgbouncer" }
-            select $"keybuzz-pg-proxies {what}@{host}"));
+        Assert.That(
+            groups.Where(resource => resource.Group != "keybuzz-pg").Select(resource => $"{resource.Group} {resource.Address}"),
+            Is.EquivalentTo(
+                from host in new[] { "haproxy-01", "haproxy-02" }
+                from what in new[] { "container.haproxy", "systemd_unit.haproxy", "container.pgbouncer", "systemd_unit.pgbouncer" }
+                select $"keybuzz-pg-proxies {what}@{host}"
+            )
+        );
     }
 
     [Test]
@@ -425,23 +595,33 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.That(
             graph.Find(Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg").Address)!.After.Select(address => address.ToString()),
-            Is.EquivalentTo(members.Select(member => $"systemd_unit.patroni@{member}")));
+            Is.EquivalentTo(members.Select(member => $"systemd_unit.patroni@{member}"))
+        );
         Assert.That(
             graph.WithRequirements([Find(cluster, "database.keybuzz@keybuzz-pg").Address]).Select(address => address.ToString()),
-            Is.SupersetOf(new[] { "role.kb_app@keybuzz-pg", "patroni_cluster.keybuzz-pg@keybuzz-pg" }));
+            Is.SupersetOf(new[] { "role.kb_app@keybuzz-pg", "patroni_cluster.keybuzz-pg@keybuzz-pg" })
+        );
     }
 
     [Test]
     public void A_host_that_may_have_been_a_member_is_taken_down_before_the_others_and_the_proxies_are_told()
     {
-        var cluster = Load(Minimal.Replace("  haproxy-01: {", "  spare-01: { role: spare, address: 10.0.0.99 }\n  haproxy-01: {", StringComparison.Ordinal));
+        var cluster = Load(
+            Minimal.Replace("  haproxy-01: {", "  spare-01: { role: spare, address: 10.0.0.99 }\n  haproxy-01: {", StringComparison.Ordinal)
+        );
         var group = Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg");
 
         Assert.That(group.Spec.List("raft_members"), Is.EqualTo(new[] { "10.0.0.120:7000", "10.0.0.121:7000", "10.0.0.122:7000" }));
         Assert.That(group.Spec.Map("other_hosts")["10.0.0.99:7000"], Is.EqualTo("spare-01"));
-        foreach (var told in new[] { group, Find(cluster, "config_file.patroni@db-slave-01"), Find(cluster, "config_file.haproxy@haproxy-02") })
+        foreach (
+            var told in new[] { group, Find(cluster, "config_file.patroni@db-slave-01"), Find(cluster, "config_file.haproxy@haproxy-02") }
+        )
         {
-            Assert.That(told.AfterRemovalOf.Select(address => address.ToString()), Does.Contain("container.patroni@spare-01").And.None.Contain("@db-"), told.Address.ToString());
+            Assert.That(
+                told.AfterRemovalOf.Select(address => address.ToString()),
+                Does.Contain("container.patroni@spare-01").And.None.Contain("@db-"),
+                told.Address.ToString()
+            );
         }
     }
 
@@ -453,13 +633,33 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.That(
             After("sql_proxies.keybuzz-pg@keybuzz-pg-proxies"),
-            Is.SupersetOf(new[] { "patroni_cluster.keybuzz-pg@keybuzz-pg", "patroni_config.keybuzz-pg@keybuzz-pg", "role.kb_app@keybuzz-pg", "database.keybuzz@keybuzz-pg", "systemd_unit.haproxy@haproxy-02" }));
+            Is.SupersetOf(
+                new[]
+                {
+                    "patroni_cluster.keybuzz-pg@keybuzz-pg",
+                    "patroni_config.keybuzz-pg@keybuzz-pg",
+                    "role.kb_app@keybuzz-pg",
+                    "database.keybuzz@keybuzz-pg",
+                    "systemd_unit.haproxy@haproxy-02",
+                }
+            )
+        );
         Assert.That(After("config_file.haproxy@haproxy-02"), Does.Contain("config_file.haproxy@haproxy-01"));
         Assert.That(After("config_file.pgbouncer-users@haproxy-02"), Does.Contain("config_file.pgbouncer-users@haproxy-01"));
-        Assert.That(After("config_file.haproxy@haproxy-01"), Is.EquivalentTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }.SelectMany(member => new[] { $"container.patroni@{member}", $"systemd_unit.patroni@{member}" })),
-            "where a change of these fails, the file stays as it is");
+        Assert.That(
+            After("config_file.haproxy@haproxy-01"),
+            Is.EquivalentTo(
+                new[] { "db-master-01", "db-slave-01", "db-slave-02" }.SelectMany(member =>
+                    new[] { $"container.patroni@{member}", $"systemd_unit.patroni@{member}" }
+                )
+            ),
+            "where a change of these fails, the file stays as it is"
+        );
         // What starts them waits for nothing on other hosts: a proxy is brought back whatever state the cluster is in.
-        Assert.That(graph.WithRequirements([Find(cluster, "systemd_unit.haproxy@haproxy-02").Address]).Select(address => address.Host), Has.All.EqualTo("haproxy-02"));
+        Assert.That(
+            graph.WithRequirements([Find(cluster, "systemd_unit.haproxy@haproxy-02").Address]).Select(address => address.Host),
+            Has.All.EqualTo("haproxy-02")
+        );
 
         IEnumerable<string> After(string address) => graph.Find(Find(cluster, address).Address)!.After.Select(each => each.ToString());
     }
@@ -475,10 +675,23 @@ internal sealed partial class RenderingTests : BlueprintFixture
         Assert.Multiple(() =>
         {
             Assert.That(proxy, Does.Contain("\nfrontend reads\n    bind 10.0.0.12:5433\n    default_backend replicas\n"));
-            Assert.That(proxy, Does.Contain("\nbackend replicas\n    balance leastconn\n    option httpchk\n    http-check send meth OPTIONS uri /replica?lag=2097152\n"));
-            Assert.That(proxy.Split("\nbackend replicas\n")[1], Does.Contain("    server db-master-01 10.0.0.120:5432 check port 8008\n").And.Contain("on-marked-down shutdown-sessions"), "who leads may be a replica tomorrow");
+            Assert.That(
+                proxy,
+                Does.Contain(
+                    "\nbackend replicas\n    balance leastconn\n    option httpchk\n    http-check send meth OPTIONS uri "
+                        + "/replica?lag=2097152\n"
+                )
+            );
+            Assert.That(
+                proxy.Split("\nbackend replicas\n")[1],
+                Does.Contain("    server db-master-01 10.0.0.120:5432 check port 8008\n").And.Contain("on-marked-down shutdown-sessions"),
+                "who leads may be a replica tomorrow"
+            );
             Assert.That(proxy, Does.Contain("\n\nfrontend statistics\n"));
-            Assert.That(Find(cluster, "container.haproxy@haproxy-02").Spec.List("ports"), Is.EqualTo(new[] { "tcp/5432", "tcp/6432", "tcp/8404", "tcp/5433" }));
+            Assert.That(
+                Find(cluster, "container.haproxy@haproxy-02").Spec.List("ports"),
+                Is.EqualTo(new[] { "tcp/5432", "tcp/6432", "tcp/8404", "tcp/5433" })
+            );
         });
     }
 
@@ -490,12 +703,30 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(proxy, Does.Contain("http-check send meth OPTIONS uri /primary").And.Contain("default-server on-marked-down shutdown-sessions").And.Contain("retries 0"));
-            Assert.That(proxy, Does.Contain("default-server inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1\n").And.Contain("timeout connect 1s\n").And.Contain("timeout client 86400s\n"));
+            Assert.That(
+                proxy,
+                Does.Contain("http-check send meth OPTIONS uri /primary")
+                    .And.Contain("default-server on-marked-down shutdown-sessions")
+                    .And.Contain("retries 0")
+            );
+            Assert.That(
+                proxy,
+                Does.Contain("default-server inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1\n")
+                    .And.Contain("timeout connect 1s\n")
+                    .And.Contain("timeout client 86400s\n")
+            );
             Assert.That(proxy, Does.Contain("    server db-slave-02 10.0.0.122:5432 check port 8008\n"));
-            Assert.That(proxy, Does.Contain("bind 10.0.0.12:6432\n").And.Contain("server haproxy-01 10.0.0.11:6433 check\n").And.Contain("server haproxy-02 10.0.0.12:6433 check\n"));
+            Assert.That(
+                proxy,
+                Does.Contain("bind 10.0.0.12:6432\n")
+                    .And.Contain("server haproxy-01 10.0.0.11:6433 check\n")
+                    .And.Contain("server haproxy-02 10.0.0.12:6433 check\n")
+            );
             Assert.That(proxy, Does.Not.Contain("daemon").And.Not.Contain("chroot").And.Not.Contain("/dev/log"));
-            Assert.That(Content(cluster, "config_file.pgbouncer@haproxy-02"), Does.Contain("listen_addr = 10.0.0.12\nlisten_port = 6433\n"));
+            Assert.That(
+                Content(cluster, "config_file.pgbouncer@haproxy-02"),
+                Does.Contain("listen_addr = 10.0.0.12\nlisten_port = 6433\n")
+            );
             Assert.That(Ports("haproxy"), Is.EqualTo(new[] { "tcp/5432", "tcp/6432", "tcp/8404" }));
             Assert.That(Ports("pgbouncer"), Is.EqualTo(new[] { "tcp/6433" }));
         });
@@ -508,33 +739,71 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [TestCase("synchronous: true", "true", "false")]
     [TestCase("synchronous: { strict: false }", "true", "false")]
     [TestCase("synchronous: { strict: true }", "true", "true")]
-    public void Synchronous_replication_is_in_the_dynamic_configuration_in_any_case_and_in_the_bootstrap_section(string line, string mode, string strict)
+    public void Synchronous_replication_is_in_the_dynamic_configuration_in_any_case_and_in_the_bootstrap_section(
+        string line,
+        string mode,
+        string strict
+    )
     {
         var cluster = Load(line.Length == 0 ? Minimal : With(line));
         var settings = Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg").Spec.Map("settings");
 
         Assert.That((settings["synchronous_mode"], settings["synchronous_mode_strict"]), Is.EqualTo((mode, strict)));
-        Assert.That(Content(cluster, "config_file.patroni@db-master-01"), Does.Contain($"    synchronous_mode: {mode}\n    synchronous_mode_strict: {strict}\n"));
+        Assert.That(
+            Content(cluster, "config_file.patroni@db-master-01"),
+            Does.Contain($"    synchronous_mode: {mode}\n    synchronous_mode_strict: {strict}\n")
+        );
     }
 
     [Test]
     public void What_the_operator_sets_is_what_the_hosts_get()
     {
-        var cluster = Load(With(
-            "scope: orders", "directory: /srv/pg", "ports: { postgres: 5433, rest: 8009, raft: 7001 }", "uid: 101", "gid: 102", "networks: [10.1.0.0/16]",
-            "dynamic: { ttl: 20, loop_wait: 5, retry_timeout: 5, failsafe_mode: true, maximum_lag_on_failover: 2MiB }", "parameters: { max_connections: 300, jit: off, auto_explain.log_min_duration: 1s }",
-            "databases: [{ name: stats, owner: reporting }]", "users: [{ name: reporting, password: \"${secret.POSTGRES_APP_PASS}\", pooled: false }]",
-            "extensions: [vector, { name: pg_trgm, database: stats }]", "health: { max_lag: 5MiB, gate_timeout: 3m }"));
+        var cluster = Load(
+            With(
+                "scope: orders",
+                "directory: /srv/pg",
+                "ports: { postgres: 5433, rest: 8009, raft: 7001 }",
+                "uid: 101",
+                "gid: 102",
+                "networks: [10.1.0.0/16]",
+                "dynamic: { ttl: 20, loop_wait: 5, retry_timeout: 5, failsafe_mode: true, maximum_lag_on_failover: 2MiB }",
+                "parameters: { max_connections: 300, jit: off, auto_explain.log_min_duration: 1s }",
+                "databases: [{ name: stats, owner: reporting }]",
+                "users: [{ name: reporting, password: \"${secret.POSTGRES_APP_PASS}\", pooled: false }]",
+                "extensions: [vector, { name: pg_trgm, database: stats }]",
+                "health: { max_lag: 5MiB, gate_timeout: 3m }"
+            )
+        );
         var patroni = Content(cluster, "config_file.patroni@db-master-01");
         var settings = Find(cluster, "patroni_config.orders@orders").Spec.Map("settings");
 
         Assert.Multiple(() =>
         {
-            Assert.That(patroni, Does.Contain("scope: orders\n").And.Contain("self_addr: '10.0.0.120:7001'").And.Contain("listen: '10.0.0.120:8009'").And.Contain("bind_addr: '10.0.0.120:7001'").And.Contain("'10.0.0.120,127.0.0.1:5433'"));
-            Assert.That(patroni, Does.Contain("'host all all 10.1.0.0/16 scram-sha-256'").And.Contain("        auto_explain.log_min_duration: '1s'\n").And.Contain("    failsafe_mode: true\n"));
             Assert.That(
-                (settings["ttl"], settings["maximum_lag_on_failover"], settings["failsafe_mode"], settings["postgresql.parameters.max_connections"], settings["postgresql.parameters.jit"], settings["postgresql.parameters.wal_level"]),
-                Is.EqualTo(("20", "2097152", "true", "300", "off", "replica")));
+                patroni,
+                Does.Contain("scope: orders\n")
+                    .And.Contain("self_addr: '10.0.0.120:7001'")
+                    .And.Contain("listen: '10.0.0.120:8009'")
+                    .And.Contain("bind_addr: '10.0.0.120:7001'")
+                    .And.Contain("'10.0.0.120,127.0.0.1:5433'")
+            );
+            Assert.That(
+                patroni,
+                Does.Contain("'host all all 10.1.0.0/16 scram-sha-256'")
+                    .And.Contain("        auto_explain.log_min_duration: '1s'\n")
+                    .And.Contain("    failsafe_mode: true\n")
+            );
+            Assert.That(
+                (
+                    settings["ttl"],
+                    settings["maximum_lag_on_failover"],
+                    settings["failsafe_mode"],
+                    settings["postgresql.parameters.max_connections"],
+                    settings["postgresql.parameters.jit"],
+                    settings["postgresql.parameters.wal_level"]
+                ),
+                Is.EqualTo(("20", "2097152", "true", "300", "off", "replica"))
+            );
             Assert.That(Find(cluster, "directory.postgres-data@db-slave-01").Spec.String("path"), Is.EqualTo("/srv/pg/postgres/data"));
             Assert.That(Find(cluster, "directory.postgres-data@db-slave-01").Spec.String("owner"), Is.EqualTo("101"));
             Assert.That(Find(cluster, "container.patroni@db-slave-01").Spec.String("user"), Is.EqualTo("101:102"));
@@ -549,11 +818,18 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [Test]
     public void Each_member_may_have_a_device_of_its_own_name()
     {
-        var yaml = Changed("{ device: /dev/sdb }", "{ device: { db-master-01: /dev/disk/by-id/a, db-slave-01: /dev/disk/by-id/b, db-slave-02: /dev/disk/by-id/c }, prevent_destroy: true }");
+        var yaml = Changed(
+            "{ device: /dev/sdb }",
+            "{ device: { db-master-01: /dev/disk/by-id/a, db-slave-01: /dev/disk/by-id/b, db-slave-02: "
+                + "/dev/disk/by-id/c }, prevent_destroy: true }"
+        );
 
         var volume = Find(yaml, "volume.postgres@db-slave-01");
 
-        Assert.That((volume.Spec.String("device"), volume.Spec.String("mount_point"), volume.PreventDestroy), Is.EqualTo(("/dev/disk/by-id/b", "/opt/keybuzz/postgres", true)));
+        Assert.That(
+            (volume.Spec.String("device"), volume.Spec.String("mount_point"), volume.PreventDestroy),
+            Is.EqualTo(("/dev/disk/by-id/b", "/opt/keybuzz/postgres", true))
+        );
     }
 
     [Test]
@@ -583,8 +859,14 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.Multiple(() =>
         {
-            Assert.That(Content(cluster, "config_file.patroni@db-master-01"), Does.Contain("self_addr: '[fd00::120]:7000'").And.Contain("'host all kb_admin fd00::121/128 scram-sha-256'"));
-            Assert.That(Content(cluster, "config_file.haproxy@haproxy-01"), Does.Contain("server db-master-01 [fd00::120]:5432 check port 8008").And.Contain("bind [fd00::11]:5432\n"));
+            Assert.That(
+                Content(cluster, "config_file.patroni@db-master-01"),
+                Does.Contain("self_addr: '[fd00::120]:7000'").And.Contain("'host all kb_admin fd00::121/128 scram-sha-256'")
+            );
+            Assert.That(
+                Content(cluster, "config_file.haproxy@haproxy-01"),
+                Does.Contain("server db-master-01 [fd00::120]:5432 check port 8008").And.Contain("bind [fd00::11]:5432\n")
+            );
         });
     }
 
@@ -595,7 +877,8 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.That(
             cluster.Preconditions.Where(one => one.Kind == "clock").Select(one => $"{one.Host} {one.Level}"),
-            Is.EquivalentTo(new[] { "db-master-01 Error", "db-slave-01 Error", "db-slave-02 Error", "haproxy-01 Warn", "haproxy-02 Warn" }));
+            Is.EquivalentTo(new[] { "db-master-01 Error", "db-slave-01 Error", "db-slave-02 Error", "haproxy-01 Warn", "haproxy-02 Warn" })
+        );
     }
 
     [Test]
@@ -605,28 +888,47 @@ internal sealed partial class RenderingTests : BlueprintFixture
 
         Assert.That(ports.Select(one => one.Level), Has.All.EqualTo(PreconditionLevel.Warn));
         Assert.That(
-            ports.Where(one => one.Host is "haproxy-01" or "db-slave-01").Select(one => $"{one.Host} {one.Settings.String("peer")} {one.Settings.Integer("port")}"),
-            Is.EquivalentTo(new[]
-            {
-                "db-slave-01 db-master-01 5432", "db-slave-01 db-master-01 8008", "db-slave-01 db-master-01 7000", "db-slave-01 db-slave-02 5432", "db-slave-01 db-slave-02 8008", "db-slave-01 db-slave-02 7000",
-                "haproxy-01 db-master-01 5432", "haproxy-01 db-master-01 8008", "haproxy-01 db-slave-01 5432", "haproxy-01 db-slave-01 8008", "haproxy-01 db-slave-02 5432", "haproxy-01 db-slave-02 8008",
-                "haproxy-01 haproxy-02 6433",
-            }));
+            ports
+                .Where(one => one.Host is "haproxy-01" or "db-slave-01")
+                .Select(one => $"{one.Host} {one.Settings.String("peer")} {one.Settings.Integer("port")}"),
+            Is.EquivalentTo(
+                new[]
+                {
+                    "db-slave-01 db-master-01 5432",
+                    "db-slave-01 db-master-01 8008",
+                    "db-slave-01 db-master-01 7000",
+                    "db-slave-01 db-slave-02 5432",
+                    "db-slave-01 db-slave-02 8008",
+                    "db-slave-01 db-slave-02 7000",
+                    "haproxy-01 db-master-01 5432",
+                    "haproxy-01 db-master-01 8008",
+                    "haproxy-01 db-slave-01 5432",
+                    "haproxy-01 db-slave-01 8008",
+                    "haproxy-01 db-slave-02 5432",
+                    "haproxy-01 db-slave-02 8008",
+                    "haproxy-01 haproxy-02 6433",
+                }
+            )
+        );
     }
 
     [Test]
     public void A_raw_resource_may_be_placed_on_the_cluster_as_a_whole_and_on_its_members()
     {
-        var cluster = Load(Minimal + """
-            resources:
-              - { type: directory, name: dumps, host: keybuzz-pg, path: /srv/dumps }
-              - { type: extension, name: pg_trgm, host: keybuzz-pg, database: keybuzz, connect_as: kb_admin, requires: [database.keybuzz] }
+        var cluster = Load(
+            Minimal
+                + """
+                resources:
+                  - { type: directory, name: dumps, host: keybuzz-pg, path: /srv/dumps }
+                  - { type: extension, name: pg_trgm, host: keybuzz-pg, database: keybuzz, connect_as: kb_admin, requires: [database.keybuzz] }
 
-            """);
+                """
+        );
 
         Assert.That(
             cluster.Resources.Where(resource => resource.Address.Name == "dumps").Select(resource => resource.Address.Host),
-            Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" }));
+            Is.EqualTo(new[] { "db-master-01", "db-slave-01", "db-slave-02" })
+        );
         Assert.That(Find(cluster, "extension.pg_trgm@keybuzz-pg").Requires.Single().ToString(), Is.EqualTo("database.keybuzz@keybuzz-pg"));
     }
 
@@ -637,7 +939,11 @@ internal sealed partial class RenderingTests : BlueprintFixture
         var yaml = System.IO.File.ReadAllText(Path.Combine(Repository(), file));
         foreach (var image in new[] { "PATRONI", "HAPROXY", "PGBOUNCER" })
         {
-            yaml = yaml.Replace($"${{KBR_{image}_TAG}}@${{KBR_{image}_DIGEST}}", $"registry.example.com/{image.ToLowerInvariant()}:1{Digest}", StringComparison.Ordinal);
+            yaml = yaml.Replace(
+                $"${{KBR_{image}_TAG}}@${{KBR_{image}_DIGEST}}",
+                $"registry.example.com/{image.ToLowerInvariant()}:1{Digest}",
+                StringComparison.Ordinal
+            );
         }
 
         var cluster = Load(yaml);
@@ -651,9 +957,18 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void Without_secrets_the_section_stands_for_the_same_resources()
     {
         var whole = Load(With("extensions: [vector]"));
-        var without = ClusterLoader.Load(File, RealProviders, new Dictionary<string, string>(), [new PostgresBlueprint()], secretsOptional: true);
+        var without = ClusterLoader.Load(
+            File,
+            RealProviders,
+            new Dictionary<string, string>(),
+            [new PostgresBlueprint()],
+            secretsOptional: true
+        );
 
-        Assert.That(without.Resources.Select(resource => resource.Address), Is.EqualTo(whole.Resources.Select(resource => resource.Address)));
+        Assert.That(
+            without.Resources.Select(resource => resource.Address),
+            Is.EqualTo(whole.Resources.Select(resource => resource.Address))
+        );
         Assert.That(without.Warnings, Is.Empty);
     }
 
@@ -670,21 +985,43 @@ internal sealed partial class RenderingTests : BlueprintFixture
             {
                 var provider = providers.Get(resource.Address.Type);
                 var desired = provider.Desired(resource);
-                var prints = desired.ToImmutableSortedDictionary(pair => pair.Key, pair => fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null), StringComparer.Ordinal);
-                var json = RecordJson.Write(new ResourceRecord(resource.Address, true, false, prints, resource.Spec, resource.Requires, false) { Group = resource.Group }, cluster.Name);
+                var prints = desired.ToImmutableSortedDictionary(
+                    pair => pair.Key,
+                    pair => fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null),
+                    StringComparer.Ordinal
+                );
+                var json = RecordJson.Write(
+                    new ResourceRecord(resource.Address, true, false, prints, resource.Spec, resource.Requires, false)
+                    {
+                        Group = resource.Group,
+                    },
+                    cluster.Name
+                );
                 var record = RecordJson.Read(json, cluster.Name, providers);
                 var recorded = record.ToResource();
                 Assert.That(provider.Reads(recorded), Is.EquivalentTo(provider.Reads(resource)), $"{resource.Address} is read alike");
                 var applied = provider.Desired(recorded);
                 Assert.That(
-                    applied.Where(pair => !Fingerprint.IsSecret(prints[pair.Key])), Is.EqualTo(desired.Where(pair => !Fingerprint.IsSecret(prints[pair.Key]))), $"{resource.Address} is known but for its secrets");
-                var complete = new DriftFinder(providers, ResourceGraph.Build(cluster.Resources, providers), cluster.Secrets.Find(Secrets.KeyName)).Applied(record);
-                Assert.That(provider.Desired(complete).Select(pair => (pair.Key, pair.Value.Value)), Is.EqualTo(desired.Select(pair => (pair.Key, pair.Value.Value))), $"{resource.Address} is whole with the secrets");
+                    applied.Where(pair => !Fingerprint.IsSecret(prints[pair.Key])),
+                    Is.EqualTo(desired.Where(pair => !Fingerprint.IsSecret(prints[pair.Key]))),
+                    $"{resource.Address} is known but for its secrets"
+                );
+                var complete = new DriftFinder(
+                    providers,
+                    ResourceGraph.Build(cluster.Resources, providers),
+                    cluster.Secrets.Find(Secrets.KeyName)
+                ).Applied(record);
+                Assert.That(
+                    provider.Desired(complete).Select(pair => (pair.Key, pair.Value.Value)),
+                    Is.EqualTo(desired.Select(pair => (pair.Key, pair.Value.Value))),
+                    $"{resource.Address} is whole with the secrets"
+                );
             }
         });
     }
 
-    private static string Repository([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../.."));
+    private static string Repository([CallerFilePath] string path = "") =>
+        Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../.."));
 
     [GeneratedRegex(@"^    - '((?:local|host) [^']*)'$", RegexOptions.Multiline)]
     private static partial Regex Rule();
@@ -693,12 +1030,27 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void A_namespace_is_written_where_it_is_not_Patronis_own()
     {
         Assert.That(Text(Load(Minimal)), Does.Contain("scope: keybuzz-pg\nname: db-slave-01\n"));
-        Assert.That(Text(Load(With("namespace: db"))), Does.Contain("scope: keybuzz-pg\nnamespace: '/db/'\nname: db-slave-01\n").Or.Contain("scope: keybuzz-pg\nnamespace: \"/db/\"\nname: db-slave-01\n"));
+        Assert.That(
+            Text(Load(With("namespace: db"))),
+            Does.Contain("scope: keybuzz-pg\nnamespace: '/db/'\nname: db-slave-01\n")
+                .Or.Contain("scope: keybuzz-pg\nnamespace: \"/db/\"\nname: db-slave-01\n")
+        );
         Assert.That(Label(Load(With("namespace: service"))), Is.EqualTo(Label(Load(Minimal))), "what runs is not started anew");
         Assert.That(Label(Load(With("namespace: db"))), Is.Not.EqualTo(Label(Load(Minimal))));
-        Assert.That(Find(Load(With("namespace: //db")), "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"));
-        Assert.That(Find(Load(With("namespace: db")), "patroni_config.keybuzz-pg@keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"), "its gate judges by it, too");
-        Assert.That(Find(Load(Minimal), "directory.postgres-raft@db-slave-01").After.Single().ToString(), Is.EqualTo("directory.postgres-data@db-slave-01"), "never inside a data directory that runs");
+        Assert.That(
+            Find(Load(With("namespace: //db")), "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("namespace"),
+            Is.EqualTo("/db/")
+        );
+        Assert.That(
+            Find(Load(With("namespace: db")), "patroni_config.keybuzz-pg@keybuzz-pg").Spec.String("namespace"),
+            Is.EqualTo("/db/"),
+            "its gate judges by it, too"
+        );
+        Assert.That(
+            Find(Load(Minimal), "directory.postgres-raft@db-slave-01").After.Single().ToString(),
+            Is.EqualTo("directory.postgres-data@db-slave-01"),
+            "never inside a data directory that runs"
+        );
         Assert.That(OnlyError(With("namespace: 'a b'")), Does.Contain("'a b' cannot be the namespace of the cluster"));
 
         static string Text(Cluster cluster) => Find(cluster, "config_file.patroni@db-slave-01").Spec.Text("content")!.Reveal();

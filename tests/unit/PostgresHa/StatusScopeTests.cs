@@ -8,17 +8,26 @@ internal sealed class StatusScopeTests : BlueprintFixture
 {
     // As it is while a cluster is adopted: nothing of kbr's runs yet.
     private static readonly ClusterStatus Adopting = new(
-    [
-        new("hosts", StatusVerdict.Ok, "") { Topic = StatusTopic.Hosts },
-        new("units", StatusVerdict.NotOk, "") { Topic = StatusTopic.Services, Places = [new("patroni", "db-slave-01"), new("haproxy", "haproxy-01"), new("haproxy", "haproxy-02")] },
-        new("leader", StatusVerdict.Ok, "") { Topic = StatusTopic.Members },
-        new("parameters", StatusVerdict.NotOk, "") { Topic = StatusTopic.Configuration },
-        new("haproxy's view", StatusVerdict.NotOk, "") { Topic = StatusTopic.Haproxy, Places = [new("haproxy", "haproxy-02")] },
-        new("pgbouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Pooler, Places = [new("pgbouncer", "haproxy-01"), new("pgbouncer", "haproxy-02")] },
-        new("extension vector", StatusVerdict.Ok, "") { Topic = StatusTopic.Extensions },
-        new("sql through PgBouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Doors, Places = [new("pgbouncer", "haproxy-01")] },
-    ],
-    new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], ["patroni on db-slave-01 does not exist"]));
+        [
+            new("hosts", StatusVerdict.Ok, "") { Topic = StatusTopic.Hosts },
+            new("units", StatusVerdict.NotOk, "")
+            {
+                Topic = StatusTopic.Services,
+                Places = [new("patroni", "db-slave-01"), new("haproxy", "haproxy-01"), new("haproxy", "haproxy-02")],
+            },
+            new("leader", StatusVerdict.Ok, "") { Topic = StatusTopic.Members },
+            new("parameters", StatusVerdict.NotOk, "") { Topic = StatusTopic.Configuration },
+            new("haproxy's view", StatusVerdict.NotOk, "") { Topic = StatusTopic.Haproxy, Places = [new("haproxy", "haproxy-02")] },
+            new("pgbouncer", StatusVerdict.NotOk, "")
+            {
+                Topic = StatusTopic.Pooler,
+                Places = [new("pgbouncer", "haproxy-01"), new("pgbouncer", "haproxy-02")],
+            },
+            new("extension vector", StatusVerdict.Ok, "") { Topic = StatusTopic.Extensions },
+            new("sql through PgBouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Doors, Places = [new("pgbouncer", "haproxy-01")] },
+        ],
+        new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], ["patroni on db-slave-01 does not exist"])
+    );
 
     [TestCase("role.kb_app@keybuzz-pg", "hosts, leader", StatusVerdict.Ok)]
     [TestCase("extension.vector@keybuzz-pg", "hosts, leader, extension vector", StatusVerdict.Ok)]

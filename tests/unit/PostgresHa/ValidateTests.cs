@@ -13,7 +13,11 @@ internal sealed class ValidateTests : BlueprintFixture
         System.IO.File.WriteAllText(File, Minimal + "  dynamic: { ttl: 25, loop_wait: 5, retry_timeout: 10 }\n");
 
         using var kbr = new Process();
-        kbr.StartInfo = new ProcessStartInfo(KbrProgram.Path, ["validate", "-c", File]) { RedirectStandardOutput = true, WorkingDirectory = Folder };
+        kbr.StartInfo = new ProcessStartInfo(KbrProgram.Path, ["validate", "-c", File])
+        {
+            RedirectStandardOutput = true,
+            WorkingDirectory = Folder,
+        };
         foreach (var (name, value) in Environment)
         {
             kbr.StartInfo.Environment[name] = value;
@@ -24,8 +28,21 @@ internal sealed class ValidateTests : BlueprintFixture
 
         Assert.That(kbr.WaitForExit(TimeSpan.FromSeconds(60)) && kbr.ExitCode == 0, output);
         Assert.That(output, Does.Contain("is valid: 5 hosts, "));
-        Assert.That(output, Does.Contain("Open: superuser kb_admin logs in through the load balancer, on 5432 and 6432 (superuser_login: members closes it)\n"));
-        Assert.That(output, Does.Contain("Open: HAProxy's statistics, without a login, on port 8404 of each proxy (haproxy.stats_login sets one)\n"));
-        Assert.That(output, Does.Contain("When the leader dies without a word, writes stop for at most 28 s (dynamic: ttl 25, loop_wait 5, retry_timeout 10)"));
+        Assert.That(
+            output,
+            Does.Contain(
+                "Open: superuser kb_admin logs in through the load balancer, on 5432 and 6432 (superuser_login: members closes it)\n"
+            )
+        );
+        Assert.That(
+            output,
+            Does.Contain("Open: HAProxy's statistics, without a login, on port 8404 of each proxy (haproxy.stats_login sets one)\n")
+        );
+        Assert.That(
+            output,
+            Does.Contain(
+                "When the leader dies without a word, writes stop for at most 28 s (dynamic: ttl 25, loop_wait 5, retry_timeout 10)"
+            )
+        );
     }
 }

@@ -6,14 +6,24 @@ namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 /// <summary>What the operator is told about a postgres section before anything is connected to.</summary>
 internal sealed class ValidationTests : BlueprintFixture
 {
-    private const string Header = "version: 1\ncluster: keybuzz-pg\nhosts:\n  db-1: { role: db, address: 10.0.0.1 }\n  lb-1: { role: lb, address: 10.0.0.2 }\n";
+    private const string Header =
+        "version: 1\ncluster: keybuzz-pg\nhosts:\n  db-1: { role: db, address: 10.0.0.1 }\n  lb-1: { role: lb, address: 10.0.0.2 }\n";
 
     [Test]
     public void Everything_that_is_missing_is_said_at_once()
     {
         var errors = Errors(Header + "postgres:\n  version: 16\n");
 
-        string[] missing = ["'postgres' has no 'members'", "'postgres' has no 'proxies'", "'postgres' has no 'load_balancer'", "'postgres' has no 'image'", "'postgres' has no 'volume'", "'haproxy' has no 'image'", "'pgbouncer' has no 'image'"];
+        string[] missing =
+        [
+            "'postgres' has no 'members'",
+            "'postgres' has no 'proxies'",
+            "'postgres' has no 'load_balancer'",
+            "'postgres' has no 'image'",
+            "'postgres' has no 'volume'",
+            "'haproxy' has no 'image'",
+            "'pgbouncer' has no 'image'",
+        ];
         Assert.That(errors, Has.Length.EqualTo(missing.Length));
         foreach (var one in missing)
         {
@@ -30,7 +40,18 @@ internal sealed class ValidationTests : BlueprintFixture
 
         Assert.That(errors, Has.Length.EqualTo(7));
         Assert.That(errors, Has.All.Contains("kbr init --credentials"));
-        foreach (var name in new[] { "KBR_KEY", "POSTGRES_SUPERPASS", "POSTGRES_REPL_PASS", "POSTGRES_APP_PASS", "PATRONI_REST_PASS", "PATRONI_RAFT_PASS", "PGBOUNCER_STATS_PASS" })
+        foreach (
+            var name in new[]
+            {
+                "KBR_KEY",
+                "POSTGRES_SUPERPASS",
+                "POSTGRES_REPL_PASS",
+                "POSTGRES_APP_PASS",
+                "PATRONI_REST_PASS",
+                "PATRONI_RAFT_PASS",
+                "PGBOUNCER_STATS_PASS",
+            }
+        )
         {
             Assert.That(errors, Has.One.Contains($"secret {name} has no value"));
         }
@@ -38,7 +59,10 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [Test]
     public void A_key_with_a_typo_is_answered_with_the_near_one() =>
-        Assert.That(OnlyError(With("extentions: [vector]")), Is.EqualTo("extentions: [vector]: unknown key 'extentions' in 'postgres' (did you mean 'extensions'?)"));
+        Assert.That(
+            OnlyError(With("extentions: [vector]")),
+            Is.EqualTo("extentions: [vector]: unknown key 'extentions' in 'postgres' (did you mean 'extensions'?)")
+        );
 
     [TestCase("haproxy: {", "haproxy: { intr: 1s,", "'haproxy'", "inter")]
     [TestCase("pgbouncer: {", "pgbouncer: { pool_moed: session,", "'pgbouncer'", "pool_mode")]
@@ -53,7 +77,13 @@ internal sealed class ValidationTests : BlueprintFixture
     {
         var warning = Warnings(Changed("members: db", "members: [db-master-01, db-slave-01]")).Single();
 
-        Assert.That(warning, Does.StartWith("members: [db-master-01, db-slave-01]: 2 members: an even number [a majority of 2 is 2, so it survives no more lost members than 1 would]"));
+        Assert.That(
+            warning,
+            Does.StartWith(
+                "members: [db-master-01, db-slave-01]: 2 members: an even number [a majority of 2 is 2, so it "
+                    + "survives no more lost members than 1 would]"
+            )
+        );
     }
 
     [Test]
@@ -63,7 +93,10 @@ internal sealed class ValidationTests : BlueprintFixture
     [Test]
     public void Logs_in_a_read_only_container_are_refused_with_the_two_ways_out()
     {
-        Assert.That(OnlyError(With("parameters: { log_directory: /var/log/postgresql }")), Does.Contain("log_directory /var/log/postgresql lies in the container, whose root is read-only").And.Contain("read_only: false"));
+        Assert.That(
+            OnlyError(With("parameters: { log_directory: /var/log/postgresql }")),
+            Does.Contain("log_directory /var/log/postgresql lies in the container, whose root is read-only").And.Contain("read_only: false")
+        );
         Assert.That(() => Load(With("parameters: { log_directory: /opt/keybuzz/postgres/archive/log }")), Throws.Nothing);
         Assert.That(() => Load(With("parameters: { log_directory: log }")), Throws.Nothing);
         Assert.That(() => Load(With("read_only: false", "parameters: { log_directory: /var/log/postgresql }")), Throws.Nothing);
@@ -71,20 +104,29 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [Test]
     public void A_drop_in_of_another_unit_is_refused() =>
-        Assert.That(OnlyError(With("drop_ins: [/etc/systemd/system/docker.service.d/x.conf]")), Does.Contain("is not a drop-in of patroni, haproxy or pgbouncer"));
+        Assert.That(
+            OnlyError(With("drop_ins: [/etc/systemd/system/docker.service.d/x.conf]")),
+            Does.Contain("is not a drop-in of patroni, haproxy or pgbouncer")
+        );
 
     [Test]
     public void A_member_named_twice_is_refused() =>
-        Assert.That(OnlyError(Changed("members: db", "members: [db-master-01, db-slave-01, db-slave-02, db-slave-02]")), Does.Contain("'db-slave-02' is named twice in 'members' [a host runs one Patroni]"));
+        Assert.That(
+            OnlyError(Changed("members: db", "members: [db-master-01, db-slave-01, db-slave-02, db-slave-02]")),
+            Does.Contain("'db-slave-02' is named twice in 'members' [a host runs one Patroni]")
+        );
 
     [Test]
     public void A_second_Patroni_on_a_member_is_refused()
     {
-        var error = OnlyError(Minimal + $$"""
-            resources:
-              - { type: container, name: patroni2, host: db-slave-01, image: "registry.example.com/kbr/patroni:16{{Digest}}" }
+        var error = OnlyError(
+            Minimal
+                + $$"""
+                resources:
+                  - { type: container, name: patroni2, host: db-slave-01, image: "registry.example.com/kbr/patroni:16{{Digest}}" }
 
-            """);
+                """
+        );
 
         Assert.That(error, Does.Contain("container.patroni2@db-slave-01 would be a second Patroni on db-slave-01"));
     }
@@ -92,11 +134,14 @@ internal sealed class ValidationTests : BlueprintFixture
     [Test]
     public void Another_container_on_the_data_of_a_member_is_refused()
     {
-        var error = OnlyError(Minimal + $$"""
-            resources:
-              - { type: container, name: backup, host: db-slave-01, image: "registry.example.com/backup:1{{Digest}}", mounts: ["/opt/keybuzz/postgres:/data"] }
+        var error = OnlyError(
+            Minimal
+                + $$"""
+                resources:
+                  - { type: container, name: backup, host: db-slave-01, image: "registry.example.com/backup:1{{Digest}}", mounts: ["/opt/keybuzz/postgres:/data"] }
 
-            """);
+                """
+        );
 
         Assert.That(error, Does.Contain("container.backup@db-slave-01 mounts /opt/keybuzz/postgres, where the member's data is"));
     }
@@ -104,64 +149,114 @@ internal sealed class ValidationTests : BlueprintFixture
     [TestCase("10.0.0.120", "db-master-01", "applications would be tied to one member")]
     [TestCase("10.0.0.11", "haproxy-01", "applications would be tied to one host")]
     public void The_address_of_a_host_is_not_the_load_balancers(string address, string host, string why) =>
-        Assert.That(OnlyError(Changed("{ address: 10.0.0.10 }", $"{{ address: {address} }}")), Does.Contain($"the load balancer has the address of {host} [{why}"));
+        Assert.That(
+            OnlyError(Changed("{ address: 10.0.0.10 }", $"{{ address: {address} }}")),
+            Does.Contain($"the load balancer has the address of {host} [{why}")
+        );
 
     [Test]
     public void PgBouncer_on_the_port_of_HAProxy_is_refused()
     {
         var error = OnlyError(Changed("max_db_connections: 40", "max_db_connections: 40, port: 6432"));
 
-        Assert.That(error, Does.Contain("PgBouncer and HAProxy's pooled SQL would both listen on port 6432 [they share the host's network]").And.Contain("6433"));
+        Assert.That(
+            error,
+            Does.Contain("PgBouncer and HAProxy's pooled SQL would both listen on port 6432 [they share the host's network]")
+                .And.Contain("6433")
+        );
     }
 
     [Test]
     public void Reads_on_a_port_that_is_taken_are_refused()
     {
-        Assert.That(OnlyError(Changed("haproxy: { image:", "haproxy: { read_port: 6433, image:")), Does.Contain("HAProxy's SQL for replicas and PgBouncer would both listen on port 6433"));
-        Assert.That(OnlyError(Changed("haproxy: { image:", "haproxy: { read_port: 5432, image:")), Does.Contain("HAProxy's SQL for replicas and HAProxy's SQL would both listen on port 5432"));
+        Assert.That(
+            OnlyError(Changed("haproxy: { image:", "haproxy: { read_port: 6433, image:")),
+            Does.Contain("HAProxy's SQL for replicas and PgBouncer would both listen on port 6433")
+        );
+        Assert.That(
+            OnlyError(Changed("haproxy: { image:", "haproxy: { read_port: 5432, image:")),
+            Does.Contain("HAProxy's SQL for replicas and HAProxy's SQL would both listen on port 5432")
+        );
     }
 
     [TestCase("ports: { rest: 5432 }", "Patroni's REST API and PostgreSQL would both listen on port 5432")]
     [TestCase("ports: { raft: 8008 }", "RAFT and Patroni's REST API would both listen on port 8008")]
-    public void Two_of_a_members_listeners_on_one_port_are_refused(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
+    public void Two_of_a_members_listeners_on_one_port_are_refused(string line, string message) =>
+        Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [Test]
     public void A_port_that_another_container_of_the_host_has_is_refused()
     {
-        var error = OnlyError(Minimal + $$"""
-            resources:
-              - { type: container, name: redis-proxy, host: haproxy-01, image: "registry.example.com/redis:1{{Digest}}", ports: [tcp/8404] }
+        var error = OnlyError(
+            Minimal
+                + $$"""
+                resources:
+                  - { type: container, name: redis-proxy, host: haproxy-01, image: "registry.example.com/redis:1{{Digest}}", ports: [tcp/8404] }
 
-            """);
+                """
+        );
 
         Assert.That(error, Does.Contain("port tcp/8404 is already taken by container.haproxy@haproxy-01"));
     }
 
     [Test]
     public void A_member_that_is_a_proxy_too_is_refused() =>
-        Assert.That(Errors(Changed("proxies: lb", "proxies: [lb, db-slave-01]")), Has.One.Contains("db-slave-01 would be member and proxy at once"));
+        Assert.That(
+            Errors(Changed("proxies: lb", "proxies: [lb, db-slave-01]")),
+            Has.One.Contains("db-slave-01 would be member and proxy at once")
+        );
 
     [Test]
     public void An_unknown_role_is_answered_with_those_there_are() =>
-        Assert.That(Errors(Changed("members: db", "members: dbs")), Has.One.Contains("no host or role 'dbs'").And.One.Contains("did you mean 'db'?"));
+        Assert.That(
+            Errors(Changed("members: db", "members: dbs")),
+            Has.One.Contains("no host or role 'dbs'").And.One.Contains("did you mean 'db'?")
+        );
 
-    [TestCase("image: registry.example.com/kbr/patroni:16" + Digest, "image: registry.example.com/kbr/patroni:latest", "names no fixed tag")]
+    [TestCase(
+        "image: registry.example.com/kbr/patroni:16" + Digest,
+        "image: registry.example.com/kbr/patroni:latest",
+        "names no fixed tag"
+    )]
     [TestCase("image: registry.example.com/kbr/patroni:16" + Digest, "image: registry.example.com/kbr/patroni", "names no fixed tag")]
-    [TestCase("image: registry.example.com/kbr/patroni:16" + Digest, "image: registry.example.com/kbr/patroni:16", "is not pinned by digest")]
+    [TestCase(
+        "image: registry.example.com/kbr/patroni:16" + Digest,
+        "image: registry.example.com/kbr/patroni:16",
+        "is not pinned by digest"
+    )]
     [TestCase("registry.example.com/kbr/haproxy:3" + Digest, "registry.example.com/kbr/haproxy:3", "is not pinned by digest")]
-    public void An_image_that_could_be_another_tomorrow_is_refused(string from, string to, string message) => Assert.That(OnlyError(Changed(from, to)), Does.Contain(message));
+    public void An_image_that_could_be_another_tomorrow_is_refused(string from, string to, string message) =>
+        Assert.That(OnlyError(Changed(from, to)), Does.Contain(message));
 
-    [TestCase("directories: { data: /srv/data }", "the directory 'data', /srv/data, does not lie under the mount point /opt/keybuzz/postgres")]
-    [TestCase("directories: { raft: /opt/keybuzz/postgres }", "the directory 'raft', /opt/keybuzz/postgres, does not lie under the mount point")]
-    [TestCase("directories: { data_directory: /opt/keybuzz/postgres/data }", "the data directory /opt/keybuzz/postgres/data is no subdirectory of /opt/keybuzz/postgres/data")]
-    [TestCase("directories: { raft: /opt/keybuzz/postgres/data/raft }", "the directories /opt/keybuzz/postgres/data and /opt/keybuzz/postgres/data/raft lie in each other")]
-    public void Data_beside_its_volume_is_refused(string line, string message) => Assert.That(Errors(With(line)), Has.Some.Contains(message));
+    [TestCase(
+        "directories: { data: /srv/data }",
+        "the directory 'data', /srv/data, does not lie under the mount point /opt/keybuzz/postgres"
+    )]
+    [TestCase(
+        "directories: { raft: /opt/keybuzz/postgres }",
+        "the directory 'raft', /opt/keybuzz/postgres, does not lie under the mount point"
+    )]
+    [TestCase(
+        "directories: { data_directory: /opt/keybuzz/postgres/data }",
+        "the data directory /opt/keybuzz/postgres/data is no subdirectory of /opt/keybuzz/postgres/data"
+    )]
+    [TestCase(
+        "directories: { raft: /opt/keybuzz/postgres/data/raft }",
+        "the directories /opt/keybuzz/postgres/data and /opt/keybuzz/postgres/data/raft lie in each other"
+    )]
+    public void Data_beside_its_volume_is_refused(string line, string message) =>
+        Assert.That(Errors(With(line)), Has.Some.Contains(message));
 
     [TestCase(19, 5, 5, "ttl is 19 s")]
     [TestCase(30, 0, 10, "loop_wait is 0 s")]
     [TestCase(30, 10, 2, "retry_timeout is 2 s")]
     [TestCase(30, 10, 11, "loop_wait + 2 × retry_timeout is 32 s, more than the ttl of 30 s")]
-    public void Times_that_Patroni_would_silently_change_are_refused_with_what_the_fastest_would_give(int ttl, int loopWait, int retryTimeout, string message)
+    public void Times_that_Patroni_would_silently_change_are_refused_with_what_the_fastest_would_give(
+        int ttl,
+        int loopWait,
+        int retryTimeout,
+        string message
+    )
     {
         var error = OnlyError(With($"dynamic: {{ ttl: {ttl}, loop_wait: {loopWait}, retry_timeout: {retryTimeout} }}"));
 
@@ -170,7 +265,8 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [TestCase("dynamic: { ttl: 20, loop_wait: 5, retry_timeout: 5 }", 23)]
     [TestCase("dynamic: {}", 33)]
-    public void The_worst_case_of_a_failover_is_known(string line, int seconds) => Assert.That(Topology(With(line)).Times.WorstCase, Is.EqualTo(TimeSpan.FromSeconds(seconds)));
+    public void The_worst_case_of_a_failover_is_known(string line, int seconds) =>
+        Assert.That(Topology(With(line)).Times.WorstCase, Is.EqualTo(TimeSpan.FromSeconds(seconds)));
 
     [Test]
     public void Pools_that_may_open_more_connections_than_PostgreSQL_has_are_a_warning_with_the_sum()
@@ -178,7 +274,10 @@ internal sealed class ValidationTests : BlueprintFixture
         var warning = Warnings(Changed(", max_db_connections: 40", "")).Single();
 
         Assert.That(warning, Does.Contain("the pools may open 200 connections, and PostgreSQL has room for 87"));
-        Assert.That(warning, Does.Contain("[2 PgBouncers × 100; max_connections 100 less 3 reserved for superusers and 10 for Patroni, kbr and people]"));
+        Assert.That(
+            warning,
+            Does.Contain("[2 PgBouncers × 100; max_connections 100 less 3 reserved for superusers and 10 for Patroni, kbr and people]")
+        );
         Assert.That(warning, Does.Contain("lower pgbouncer.max_db_connections to 43, or raise parameters.max_connections to 213"));
     }
 
@@ -192,20 +291,29 @@ internal sealed class ValidationTests : BlueprintFixture
     [TestCase("max_db_connections: 100", "{ max_connections: 212 }")]
     [TestCase("max_db_connections: 0, default_pool_size: 21, reserve_pool_size: 1", "{}")]
     public void Pools_that_just_do_not_fit_are(string pooler, string parameters) =>
-        Assert.That(Warnings(Changed("max_db_connections: 40", pooler) + $"  parameters: {parameters}\n"), Has.One.Contains("the pools may open"));
+        Assert.That(
+            Warnings(Changed("max_db_connections: 40", pooler) + $"  parameters: {parameters}\n"),
+            Has.One.Contains("the pools may open")
+        );
 
     [TestCase("listen_addresses: '*'")]
     [TestCase("port: 5433")]
-    public void A_parameter_that_kbr_or_Patroni_sets_is_refused(string parameter) => Assert.That(OnlyError(With($"parameters: {{ {parameter} }}")), Does.Contain("is not yours to set"));
+    public void A_parameter_that_kbr_or_Patroni_sets_is_refused(string parameter) =>
+        Assert.That(OnlyError(With($"parameters: {{ {parameter} }}")), Does.Contain("is not yours to set"));
 
     [Test]
     public void A_secret_in_a_parameter_is_refused() =>
-        Assert.That(OnlyError(With("parameters: { primary_slot: \"${secret.POSTGRES_APP_PASS}\" }")), Does.Contain("may not hold a secret"));
+        Assert.That(
+            OnlyError(With("parameters: { primary_slot: \"${secret.POSTGRES_APP_PASS}\" }")),
+            Does.Contain("may not hold a secret")
+        );
 
     [Test]
     public void A_password_written_into_the_file_is_refused_without_showing_it()
     {
-        var failure = Assert.Throws<KeyBuzz.Reconciler.Diagnostics.DiagnosticException>(() => Load(With("users: [{ name: reporting, password: hunter22 }]")))!;
+        var failure = Assert.Throws<KeyBuzz.Reconciler.Diagnostics.DiagnosticException>(() =>
+            Load(With("users: [{ name: reporting, password: hunter22 }]"))
+        )!;
 
         Assert.That(failure.Diagnostics.Single().Summary, Is.EqualTo("'password' must be ${secret.NAME}"));
         Assert.That(failure.Diagnostics.Single().ToString(), Does.Not.Contain("hunter22"));
@@ -219,15 +327,22 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.That(OnlyError(Minimal), Does.Contain("secret POSTGRES_APP_PASS holds a control character"));
     }
 
-    [TestCase("superuser: pg_boss", "'pg_boss' cannot be the name of a user [PostgreSQL keeps names that begin with 'pg_' for its own roles]")]
+    [TestCase(
+        "superuser: pg_boss",
+        "'pg_boss' cannot be the name of a user [PostgreSQL keeps names that begin with 'pg_' for its own roles]"
+    )]
     [TestCase("superuser: public", "PostgreSQL keeps that word for itself")]
     [TestCase("superuser: /boss", "PostgreSQL reads it as a regular expression in pg_hba.conf")]
     [TestCase("application: pgbouncer", "PgBouncer has a database and a user of that name itself")]
     [TestCase("application: ööööööööööööööööööööööööööööööööö", "PostgreSQL takes at most 63 bytes of it")]
     [TestCase("database: template1", "PostgreSQL comes with a database of that name")]
-    [TestCase("database: \"my db\"", "PgBouncer cannot take a database called 'my db' [its file has letters of ASCII, digits, '_', '-' and '.' for a database]")]
+    [TestCase(
+        "database: \"my db\"",
+        "PgBouncer cannot take a database called 'my db' [its file has letters of ASCII, digits, '_', '-' and '.' for a database]"
+    )]
     [TestCase("databases: [größe]", "write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it")]
-    public void A_name_that_PostgreSQL_or_PgBouncer_cannot_take_is_refused_and_it_says_which(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
+    public void A_name_that_PostgreSQL_or_PgBouncer_cannot_take_is_refused_and_it_says_which(string line, string message) =>
+        Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [Test]
     public void One_user_in_two_parts_is_refused() =>
@@ -235,16 +350,31 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [Test]
     public void An_owner_that_is_no_user_is_refused() =>
-        Assert.That(OnlyError(With("databases: [{ name: stats, owner: nobody }]")), Does.Contain("the owner 'nobody' of the database 'stats' is none of the users"));
+        Assert.That(
+            OnlyError(With("databases: [{ name: stats, owner: nobody }]")),
+            Does.Contain("the owner 'nobody' of the database 'stats' is none of the users")
+        );
 
     [Test]
     public void An_extension_in_an_unknown_database_is_refused() =>
-        Assert.That(OnlyError(With("extensions: [{ name: vector, database: keybuz }]")), Does.Contain("there is no database 'keybuz'").And.Contain("did you mean 'keybuzz'?"));
+        Assert.That(
+            OnlyError(With("extensions: [{ name: vector, database: keybuz }]")),
+            Does.Contain("there is no database 'keybuz'").And.Contain("did you mean 'keybuzz'?")
+        );
 
-    [TestCase("users: [{ name: a, password: \"${secret.KBR_KEY}\" }, { name: a, password: \"${secret.KBR_KEY}\" }]", "the user 'a' is there already")]
+    [TestCase(
+        "users: [{ name: a, password: \"${secret.KBR_KEY}\" }, { name: a, password: \"${secret.KBR_KEY}\" }]",
+        "the user 'a' is there already"
+    )]
     [TestCase("users: [{ name: kb_app, password: \"${secret.KBR_KEY}\" }]", "the user 'kb_app' is there already")]
-    [TestCase("users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: a, password: \"${secret.POSTGRES_APP_PASS}\" } }]", "the user 'a' is there already")]
-    [TestCase("users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }]", "'b' and 'a' have the same password")]
+    [TestCase(
+        "users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: a, password: \"${secret.POSTGRES_APP_PASS}\" } }]",
+        "the user 'a' is there already"
+    )]
+    [TestCase(
+        "users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }]",
+        "'b' and 'a' have the same password"
+    )]
     [TestCase("superuser: { rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }", "unknown key 'rotate_with' in 'superuser'")]
     [TestCase("databases: [keybuzz]", "the database 'keybuzz' is there already")]
     [TestCase("extensions: [vector, vector]", "the extension 'vector' is there already in keybuzz")]
@@ -253,35 +383,55 @@ internal sealed class ValidationTests : BlueprintFixture
     [TestCase("scope: db", "hosts have this role")]
     [TestCase("scope: db-master-01", "a host has this name")]
     [TestCase("scope: all", "not 'all'")]
-    public void A_scope_that_already_means_hosts_is_refused(string line, string why) => Assert.That(OnlyError(With(line)), Does.Contain("cannot be the scope of the cluster").And.Contain(why));
+    public void A_scope_that_already_means_hosts_is_refused(string line, string why) =>
+        Assert.That(OnlyError(With(line)), Does.Contain("cannot be the scope of the cluster").And.Contain(why));
 
     [TestCase("first_leader: haproxy-01")]
     [TestCase("preferred_leader: db-slave-03")]
-    public void A_leader_that_is_no_member_is_refused(string line) => Assert.That(OnlyError(With(line)), Does.Contain("which is no member"));
+    public void A_leader_that_is_no_member_is_refused(string line) =>
+        Assert.That(OnlyError(With(line)), Does.Contain("which is no member"));
 
     [Test]
-    public void Letting_everybody_try_passwords_is_refused() => Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 is everybody"));
+    public void Letting_everybody_try_passwords_is_refused() =>
+        Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 is everybody"));
 
     [TestCase("store: etcd", "'store' cannot be 'etcd' [choices are: raft]")]
-    public void What_is_not_supported_yet_is_refused_and_not_ignored(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
+    public void What_is_not_supported_yet_is_refused_and_not_ignored(string line, string message) =>
+        Assert.That(OnlyError(With(line)), Does.Contain(message));
 
-    [TestCase("dynamic: { synchronous_mode: true }", "'synchronous_mode' is not set here", "write synchronous: true, or synchronous: { strict: true }")]
+    [TestCase(
+        "dynamic: { synchronous_mode: true }",
+        "'synchronous_mode' is not set here",
+        "write synchronous: true, or synchronous: { strict: true }"
+    )]
     [TestCase("dynamic: { synchronous_node_count: 2 }", "'synchronous_node_count' is not set here", "there is one synchronous standby")]
     [TestCase("synchronous: yes", "'synchronous' must be true or false", "")]
     [TestCase("synchronous: { strict: maybe }", "'strict' must be true or false", "")]
     [TestCase("synchronous: { strct: true }", "strct", "strict")]
-    [TestCase("synchronous: true, parameters: { synchronous_commit: local }", "no commit waits for the synchronous standby", "acknowledged writes could be lost")]
-    [TestCase("synchronous: true, parameters: { synchronous_commit: off }", "no commit waits for the synchronous standby", "acknowledged writes could be lost")]
+    [TestCase(
+        "synchronous: true, parameters: { synchronous_commit: local }",
+        "no commit waits for the synchronous standby",
+        "acknowledged writes could be lost"
+    )]
+    [TestCase(
+        "synchronous: true, parameters: { synchronous_commit: off }",
+        "no commit waits for the synchronous standby",
+        "acknowledged writes could be lost"
+    )]
     public void Synchronous_replication_that_would_not_be_is_refused(string lines, string message, string more) =>
         Assert.That(OnlyError(With(string.Join("\n  ", lines.Split(", ")))), Does.Contain(message).And.Contain(more));
 
     [Test]
     public void A_synchronous_standby_needs_another_member()
     {
-        Assert.That(OnlyError(Changed("members: db", "members: db-master-01\n  synchronous: true")), Does.Contain("'synchronous' with a single member").And.Contain("nobody to be the synchronous standby"));
+        Assert.That(
+            OnlyError(Changed("members: db", "members: db-master-01\n  synchronous: true")),
+            Does.Contain("'synchronous' with a single member").And.Contain("nobody to be the synchronous standby")
+        );
         Assert.That(
             Warnings(Changed("members: db", "members: [db-master-01, db-slave-01]\n  synchronous: { strict: true }")),
-            Has.Some.Contains("with two members").And.Some.Contains("while either is away no write is committed"));
+            Has.Some.Contains("with two members").And.Some.Contains("while either is away no write is committed")
+        );
     }
 
     [Test]
@@ -289,20 +439,25 @@ internal sealed class ValidationTests : BlueprintFixture
     {
         var error = OnlyError(Minimal + "resources:\n  - { type: role, name: x, host: db-master-01 }\n");
 
-        Assert.That(error, Does.Contain("a role belongs to a group of hosts, and there is no group 'db-master-01'").And.Contain("keybuzz-pg"));
+        Assert.That(
+            error,
+            Does.Contain("a role belongs to a group of hosts, and there is no group 'db-master-01'").And.Contain("keybuzz-pg")
+        );
     }
 
     [Test]
     public void A_resource_that_the_section_already_stands_for_is_refused() =>
         Assert.That(
             OnlyError(Minimal + "resources:\n  - { type: database, name: keybuzz, host: keybuzz-pg, owner: kb_app }\n"),
-            Does.Contain("duplicate resource database.keybuzz@keybuzz-pg").And.Contain("first given at"));
+            Does.Contain("duplicate resource database.keybuzz@keybuzz-pg").And.Contain("first given at")
+        );
 
     [Test]
     public void A_value_of_the_host_in_a_resource_of_the_cluster_is_refused() =>
         Assert.That(
             OnlyError(Minimal + "resources:\n  - { type: database, name: x, host: keybuzz-pg, owner: \"${host.address}\" }\n"),
-            Does.Contain("'host.address' has no value here"));
+            Does.Contain("'host.address' has no value here")
+        );
 
     [Test]
     public void What_init_writes_makes_the_file_complete()
@@ -317,7 +472,10 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.Multiple(() =>
         {
             Assert.That(added, Has.Count.EqualTo(14));
-            Assert.That((values["POSTGRES_SUPERUSER"], values["POSTGRES_DB"], values["PATRONI_CLUSTER_NAME"]), Is.EqualTo(("kb_admin", "keybuzz", "keybuzz-pg")));
+            Assert.That(
+                (values["POSTGRES_SUPERUSER"], values["POSTGRES_DB"], values["PATRONI_CLUSTER_NAME"]),
+                Is.EqualTo(("kb_admin", "keybuzz", "keybuzz-pg"))
+            );
             Assert.That(values["POSTGRES_SUPERPASS"], Has.Length.EqualTo(43));
             Assert.That(cluster.Warnings, Is.Empty);
         });
@@ -337,8 +495,37 @@ internal sealed class ValidationTests : BlueprintFixture
     public void Whatever_stands_in_the_section_only_diagnostics_come_out()
     {
         string[] values = ["null", "[]", "{}", "x", "-1", "99999999999999999999", "{ a: { b: [c] } }", "[null, {}]"];
-        var keys = Minimal.Split('\n').Where(line => line.StartsWith("  ", StringComparison.Ordinal) && !line.StartsWith("   ", StringComparison.Ordinal) && !line.Contains("role:", StringComparison.Ordinal)).Select(line => line.Trim().Split(':')[0])
-            .Concat(["scope", "ports", "uid", "shm_size", "stop_timeout", "directory", "directories", "first_leader", "locale", "networks", "dynamic", "parameters", "superuser", "application", "database", "users", "databases", "extensions", "health", "drop_ins", "read_only"]);
+        var keys = Minimal
+            .Split('\n')
+            .Where(line =>
+                line.StartsWith("  ", StringComparison.Ordinal)
+                && !line.StartsWith("   ", StringComparison.Ordinal)
+                && !line.Contains("role:", StringComparison.Ordinal)
+            )
+            .Select(line => line.Trim().Split(':')[0])
+            .Concat([
+                "scope",
+                "ports",
+                "uid",
+                "shm_size",
+                "stop_timeout",
+                "directory",
+                "directories",
+                "first_leader",
+                "locale",
+                "networks",
+                "dynamic",
+                "parameters",
+                "superuser",
+                "application",
+                "database",
+                "users",
+                "databases",
+                "extensions",
+                "health",
+                "drop_ins",
+                "read_only",
+            ]);
         var refused = 0;
         foreach (var key in keys)
         {

@@ -31,8 +31,13 @@ public sealed class ConfigFileTests
 
     private Resource File(string content, params (string Name, object Value)[] more)
     {
-        var spec = new AttributeSet(_provider.Schema.Attributes.Where(attribute => attribute.Default is not null).ToImmutableDictionary(attribute => attribute.Name, attribute => attribute.Default!))
-            .With("path", PathOf("app.conf")).With("content", SecretText.Plain(content));
+        var spec = new AttributeSet(
+            _provider
+                .Schema.Attributes.Where(attribute => attribute.Default is not null)
+                .ToImmutableDictionary(attribute => attribute.Name, attribute => attribute.Default!)
+        )
+            .With("path", PathOf("app.conf"))
+            .With("content", SecretText.Plain(content));
         return new Resource(new Address("config_file", "app", "h1"), more.Aggregate(spec, (set, pair) => set.With(pair.Name, pair.Value)));
     }
 
@@ -51,7 +56,14 @@ public sealed class ConfigFileTests
     private ScriptResult Apply(Resource resource, ResourceOperation operation = ResourceOperation.Create, params string[] changed)
     {
         var script = _provider.Render(new ResourceChange(operation, resource, [.. changed]));
-        using var shell = Process.Start(new ProcessStartInfo("sh", "-s") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var shell = Process.Start(
+            new ProcessStartInfo("sh", "-s")
+            {
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            }
+        )!;
         shell.StandardInput.Write("set -eu\n" + script.Text + "echo recorded\n");
         shell.StandardInput.Close();
         var error = shell.StandardError.ReadToEndAsync();
@@ -65,22 +77,31 @@ public sealed class ConfigFileTests
         var answers = ImmutableDictionary<Read, object?>.Empty;
         foreach (var read in _provider.Reads(resource))
         {
-            answers = answers.Add(read, read switch
-            {
-                StatRead => stat,
-                FileRead file => (file.Path == PathOf("app.conf") ? content : marker) is { } text ? new FileContent(Encoding.UTF8.GetBytes(text)) : null,
-                ContainerRead => container,
-                _ => throw new InvalidOperationException(read.ToString()),
-            });
+            answers = answers.Add(
+                read,
+                read switch
+                {
+                    StatRead => stat,
+                    FileRead file => (file.Path == PathOf("app.conf") ? content : marker) is { } text
+                        ? new FileContent(Encoding.UTF8.GetBytes(text))
+                        : null,
+                    ContainerRead => container,
+                    _ => throw new InvalidOperationException(read.ToString()),
+                }
+            );
         }
 
         return new Snapshot(answers);
     }
 
-    private static FileStat Stat(DateTimeOffset modified, string kind = "regular file", string mode = "0644") => new(kind, 0, 0, "root", "root", mode, modified);
+    private static FileStat Stat(DateTimeOffset modified, string kind = "regular file", string mode = "0644") =>
+        new(kind, 0, 0, "root", "root", mode, modified);
 
     private static DockerAnswer Container(bool running, DateTimeOffset started) =>
-        new(200, $$$"""{"Id":"c0ffee","State":{"Running":{{{(running ? "true" : "false")}}},"StartedAt":"{{{started:yyyy-MM-ddTHH:mm:ss}}}.123456789Z"}}""");
+        new(
+            200,
+            $$$"""{"Id":"c0ffee","State":{"Running":{{{(running ? "true" : "false")}}},"StartedAt":"{{{started:yyyy-MM-ddTHH:mm:ss}}}.123456789Z"}}"""
+        );
 
     private static (string, object)[] LoadedByApp(string reload = ":") => [("reload", reload), ("loaded_by", "container:app")];
 
@@ -98,7 +119,10 @@ public sealed class ConfigFileTests
     public void An_empty_file_is_a_file()
     {
         var file = File("");
-        Assert.That(((Observation.Present)_provider.Observe(file, Snap(file, Stat(Noon, "regular empty file"), ""))).Attributes["content"].Value, Is.Empty);
+        Assert.That(
+            ((Observation.Present)_provider.Observe(file, Snap(file, Stat(Noon, "regular empty file"), ""))).Attributes["content"].Value,
+            Is.Empty
+        );
     }
 
     [Test]
@@ -127,9 +151,13 @@ public sealed class ConfigFileTests
         var file = File("a", LoadedByApp());
         var container = Container(running, Noon.AddHours(startedHoursAfterWrite));
         var marker = note?.Split(' ') is [var content, var whose]
-            ? $"{Sha(content)} {(whose == "same" ? $"c0ffee{Noon.AddHours(startedHoursAfterWrite):yyyy-MM-ddTHH:mm:ss}.123456789Z" : "c0ffee2026-01-01T00:00:00Z")}\n"
+            ? $"{Sha(content)} "
+                + $"{(whose == "same" ? $"c0ffee{Noon.AddHours(startedHoursAfterWrite):yyyy-MM-ddTHH:mm:ss}.123456789Z" : "c0ffee2026-01-01T00:00:00Z")}\n"
             : null;
-        Assert.That(((Observation.Present)_provider.Observe(file, Snap(file, Stat(Noon), "a", container, marker))).Attributes["loaded"].Value, Is.EqualTo(expected));
+        Assert.That(
+            ((Observation.Present)_provider.Observe(file, Snap(file, Stat(Noon), "a", container, marker))).Attributes["loaded"].Value,
+            Is.EqualTo(expected)
+        );
     }
 
     [Test]
@@ -137,7 +165,10 @@ public sealed class ConfigFileTests
     {
         var file = File("a", LoadedByApp());
         var observed = (Observation.Present)_provider.Observe(file, Snap(file, Stat(Noon), "b", Container(true, Noon.AddHours(-1))));
-        Assert.That(_provider.Desired(file).Where(pair => pair.Value != observed.Attributes[pair.Key]).Select(pair => pair.Key), Has.None.EqualTo("loaded"));
+        Assert.That(
+            _provider.Desired(file).Where(pair => pair.Value != observed.Attributes[pair.Key]).Select(pair => pair.Key),
+            Has.None.EqualTo("loaded")
+        );
     }
 
     [Test]
@@ -187,7 +218,10 @@ public sealed class ConfigFileTests
         System.IO.File.WriteAllText(PathOf(".kbr.app.conf.a1B2c3"), "half");
         System.IO.File.WriteAllText(PathOf(".kbr.other.conf.a1B2c3"), "not ours");
         Apply(File("a"));
-        Assert.That(Directory.GetFiles(_directory).Select(Path.GetFileName), Is.EquivalentTo(new[] { "app.conf", ".kbr.other.conf.a1B2c3" }));
+        Assert.That(
+            Directory.GetFiles(_directory).Select(Path.GetFileName),
+            Is.EquivalentTo(new[] { "app.conf", ".kbr.other.conf.a1B2c3" })
+        );
     }
 
     [Test]
@@ -220,12 +254,19 @@ public sealed class ConfigFileTests
         var result = Apply(file);
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         Assert.That(System.IO.File.ReadAllText(PathOf("told")), Is.EqualTo(input.Reveal()));
-        Assert.That(_provider.Render(new ResourceChange(ResourceOperation.Create, file, [])).Text, Does.Not.Contain("s3cr3t"), "on no command line");
+        Assert.That(
+            _provider.Render(new ResourceChange(ResourceOperation.Create, file, [])).Text,
+            Does.Not.Contain("s3cr3t"),
+            "on no command line"
+        );
 
         var refused = Apply(File("b", [.. LoadedByApp("true"), ("reload_confirm", "echo not yet; exit 1"), ("confirm_timeout", 1L)]));
         Assert.That(refused.ExitCode, Is.Not.Zero);
         Assert.That(refused.Error, Does.Contain("container app did not confirm within 1 s that it has loaded it: not yet"));
-        Assert.That(_provider.Validate(File("a", [.. LoadedByApp("true"), ("confirm_input", input)])).Single().Summary, Is.EqualTo("confirm_input has no reload_confirm to read it"));
+        Assert.That(
+            _provider.Validate(File("a", [.. LoadedByApp("true"), ("confirm_input", input)])).Single().Summary,
+            Is.EqualTo("confirm_input has no reload_confirm to read it")
+        );
     }
 
     [Test]
@@ -250,7 +291,10 @@ public sealed class ConfigFileTests
     public void Reload_and_loaded_by_need_each_other()
     {
         Assert.That(_provider.Validate(File("a", ("reload", "true"))).Select(found => found.Summary), Has.One.Contains("go together"));
-        Assert.That(_provider.Validate(File("a", ("loaded_by", "container:app"))).Select(found => found.Summary), Has.One.Contains("go together"));
+        Assert.That(
+            _provider.Validate(File("a", ("loaded_by", "container:app"))).Select(found => found.Summary),
+            Has.One.Contains("go together")
+        );
         Assert.That(_provider.Validate(File("a", LoadedByApp())), Is.Empty);
     }
 

@@ -13,8 +13,7 @@ public sealed class ContainerTests
     private const string ImageJson =
         """{"Id":"sha256:1111","Config":{"Env":["PATH=/usr/bin","LANG=C"],"Cmd":["sleep","inf"],"Entrypoint":["/init"],"User":"app","Labels":{"maintainer":"x"},"Volumes":{"/var/lib/app":{}}}}""";
 
-    private const string ContainerJson =
-        """
+    private const string ContainerJson = """
         {"Id":"c0ffee","Image":"sha256:1111","State":{"Status":"running","Running":true,"StartedAt":"2026-11-23T12:00:00.123456789Z"},
          "Config":{"Image":"registry.example/tiny:1@sha256:00000000000000000000000000000000000000000000000000000000000000aa","Hostname":"h1","User":"app",
            "Env":["A=1","PATH=/usr/bin","LANG=C"],"Cmd":["sleep","inf"],"Entrypoint":["/init"],"StopTimeout":60,"Labels":{"maintainer":"x","kbr.address":"container.app@h1"}},
@@ -27,7 +26,11 @@ public sealed class ContainerTests
 
     private Resource Container(params (string Name, object Value)[] values)
     {
-        var set = new AttributeSet(_provider.Schema.Attributes.Where(attribute => attribute.Default is not null).ToImmutableDictionary(attribute => attribute.Name, attribute => attribute.Default!))
+        var set = new AttributeSet(
+            _provider
+                .Schema.Attributes.Where(attribute => attribute.Default is not null)
+                .ToImmutableDictionary(attribute => attribute.Name, attribute => attribute.Default!)
+        )
             .With("image", Image)
             .With("environment", ImmutableDictionary<string, string>.Empty.Add("A", "1"))
             .With("mounts", new[] { "/data/:/data", "/etc/app:/cfg:ro" })
@@ -40,12 +43,24 @@ public sealed class ContainerTests
         return new Resource(new Address("container", "app", "h1"), values.Aggregate(set, (all, pair) => all.With(pair.Name, pair.Value)));
     }
 
-    private Observation Observe(Resource resource, string json = ContainerJson, int status = 200, int former = 404, DockerAnswer? image = null, params ServiceState[] services) => _provider.Observe(resource, new Snapshot(
-        ImmutableDictionary<Read, object?>.Empty
-            .Add(new ContainerRead("app"), new DockerAnswer(status, json))
-            .Add(new ServicesRead(), services)
-            .Add(new ContainerRead("app.kbr-old"), new DockerAnswer(former, "{}"))
-            .Add(new ImageRead(resource.Spec.String("image")), image ?? new DockerAnswer(200, ImageJson))));
+    private Observation Observe(
+        Resource resource,
+        string json = ContainerJson,
+        int status = 200,
+        int former = 404,
+        DockerAnswer? image = null,
+        params ServiceState[] services
+    ) =>
+        _provider.Observe(
+            resource,
+            new Snapshot(
+                ImmutableDictionary<Read, object?>
+                    .Empty.Add(new ContainerRead("app"), new DockerAnswer(status, json))
+                    .Add(new ServicesRead(), services)
+                    .Add(new ContainerRead("app.kbr-old"), new DockerAnswer(former, "{}"))
+                    .Add(new ImageRead(resource.Spec.String("image")), image ?? new DockerAnswer(200, ImageJson))
+            )
+        );
 
     private IEnumerable<string> Differences(Resource resource, Observation observation)
     {
@@ -90,12 +105,18 @@ public sealed class ContainerTests
 
     [Test]
     public void A_variable_that_is_there_twice_has_its_last_value() =>
-        Assert.That(Differences(Container(), Observe(Container(), ContainerJson.Replace("\"A=1\"", "\"A=2\",\"A=1\"", StringComparison.Ordinal))), Is.Empty);
+        Assert.That(
+            Differences(Container(), Observe(Container(), ContainerJson.Replace("\"A=1\"", "\"A=2\",\"A=1\"", StringComparison.Ordinal))),
+            Is.Empty
+        );
 
     [Test]
     public void Another_image_is_one_difference_though_its_defaults_differ_too()
     {
-        var image = new DockerAnswer(200, """{"Id":"sha256:2222","Config":{"Env":["PATH=/other"],"Cmd":["other"],"Entrypoint":null,"User":""}}""");
+        var image = new DockerAnswer(
+            200,
+            """{"Id":"sha256:2222","Config":{"Env":["PATH=/other"],"Cmd":["other"],"Entrypoint":null,"User":""}}"""
+        );
         Assert.That(Differences(Container(), Observe(Container(), image: image)), Has.Exactly(1).StartsWith("image=").And.Exactly(1).Items);
     }
 
@@ -104,14 +125,19 @@ public sealed class ContainerTests
     {
         var missing = new DockerAnswer(404, "{}");
         Assert.That(Differences(Container(), Observe(Container(), image: missing)), Is.Empty);
-        Assert.That(Differences(Container(("image", "tiny:2")), Observe(Container(("image", "tiny:2")), image: missing)), Is.EqualTo(new[] { $"image={Image}" }));
+        Assert.That(
+            Differences(Container(("image", "tiny:2")), Observe(Container(("image", "tiny:2")), image: missing)),
+            Is.EqualTo(new[] { $"image={Image}" })
+        );
     }
 
     [Test]
     public void An_entry_point_of_several_words_is_found_again()
     {
         var container = Container(("entrypoint", new[] { "/bin/sh", "-c" }), ("command", new[] { "true" }));
-        var json = ContainerJson.Replace("[\"/init\"]", "[\"/bin/sh\"]", StringComparison.Ordinal).Replace("[\"sleep\",\"inf\"]", "[\"-c\",\"true\"]", StringComparison.Ordinal);
+        var json = ContainerJson
+            .Replace("[\"/init\"]", "[\"/bin/sh\"]", StringComparison.Ordinal)
+            .Replace("[\"sleep\",\"inf\"]", "[\"-c\",\"true\"]", StringComparison.Ordinal);
         Assert.That(Differences(container, Observe(container, json)), Is.Empty);
     }
 
@@ -120,13 +146,21 @@ public sealed class ContainerTests
     {
         var container = Container(("supervised_by", "app.service"));
         Assert.That(_provider.Desired(container).Keys, Has.None.EqualTo("running"));
-        Assert.That(Differences(container, Observe(container, ContainerJson.Replace("\"running\"", "\"exited\"", StringComparison.Ordinal))), Is.Empty);
+        Assert.That(
+            Differences(container, Observe(container, ContainerJson.Replace("\"running\"", "\"exited\"", StringComparison.Ordinal))),
+            Is.Empty
+        );
     }
 
     private const string ByHand = "\"maintainer\":\"x\"";
 
-    private static ServiceState Service(string name, params string[] commands) => new(
-        name, "loaded", [.. commands.Select(command => command.Split('=', 2)).Select(pair => new ServiceCommand(pair[0], pair[1]))], []);
+    private static ServiceState Service(string name, params string[] commands) =>
+        new(
+            name,
+            "loaded",
+            [.. commands.Select(command => command.Split('=', 2)).Select(pair => new ServiceCommand(pair[0], pair[1]))],
+            []
+        );
 
     private string ForeignUnits(params ServiceState[] services)
     {
@@ -150,8 +184,17 @@ public sealed class ContainerTests
     [TestCase("ExecStart=/usr/bin/docker -H unix:///run/docker.sock restart -t 10 app")]
     public void A_unit_that_does_nothing_but_run_the_container_is_to_be_set_aside(params string[] commands)
     {
-        Assert.That(ForeignUnits(Service("app-docker.service", commands), Service("app.service", "ExecStart=/usr/bin/docker start --attach app"), Service("sshd.service", "ExecStart=/usr/sbin/sshd -D")), Is.EqualTo("app-docker.service"));
-        var note = ((Observation.Present)Observe(Container(("supervised_by", "app.service")), services: Service("app-docker.service", commands))).Note;
+        Assert.That(
+            ForeignUnits(
+                Service("app-docker.service", commands),
+                Service("app.service", "ExecStart=/usr/bin/docker start --attach app"),
+                Service("sshd.service", "ExecStart=/usr/sbin/sshd -D")
+            ),
+            Is.EqualTo("app-docker.service")
+        );
+        var note = (
+            (Observation.Present)Observe(Container(("supervised_by", "app.service")), services: Service("app-docker.service", commands))
+        ).Note;
         Assert.That(note, Does.Contain("app-docker.service").And.Contain("/etc/systemd/system/app-docker.service.before-kbr/restore"));
     }
 
@@ -160,16 +203,31 @@ public sealed class ContainerTests
     [TestCase("ExecStart=/usr/bin/docker stop app")]
     [TestCase("ExecStart=/usr/local/bin/app")]
     [TestCase("ExecStart=/usr/bin/dockerd -H fd://")]
-    public void A_unit_that_does_not_start_the_container_is_nobodys_concern(string command) => Assert.That(ForeignUnits(Service("other.service", command)), Is.Empty);
+    public void A_unit_that_does_not_start_the_container_is_nobodys_concern(string command) =>
+        Assert.That(ForeignUnits(Service("other.service", command)), Is.Empty);
 
     [TestCase("it starts the container redis", "ExecStart=/usr/bin/docker start app redis")]
-    [TestCase("it starts the container redis", "ExecStartPre=/usr/bin/docker run -d --name redis redis:7", "ExecStart=/usr/bin/docker start -a app")]
-    [TestCase("it runs /usr/local/bin/backup", "ExecStartPre=/usr/bin/docker stop app", "ExecStart=/usr/local/bin/backup --password hush", "ExecStartPost=/usr/bin/docker start app")]
+    [TestCase(
+        "it starts the container redis",
+        "ExecStartPre=/usr/bin/docker run -d --name redis redis:7",
+        "ExecStart=/usr/bin/docker start -a app"
+    )]
+    [TestCase(
+        "it runs /usr/local/bin/backup",
+        "ExecStartPre=/usr/bin/docker stop app",
+        "ExecStart=/usr/local/bin/backup --password hush",
+        "ExecStartPost=/usr/bin/docker start app"
+    )]
     [TestCase("it runs /bin/sh", "ExecStart=/bin/sh -c docker start app; /usr/local/bin/backup")]
     public void A_unit_with_another_job_is_named_and_left_alone(string job, params string[] commands)
     {
-        Assert.That(ForeignUnits(Service("stack.service", commands)), Is.EqualTo(
-            $"refused: stack.service starts the container app and does something else, too ({job}): take app out of it, and systemctl daemon-reload"));
+        Assert.That(
+            ForeignUnits(Service("stack.service", commands)),
+            Is.EqualTo(
+                $"refused: stack.service starts the container app and does something else, too ({job}): take app out "
+                    + $"of it, and systemctl daemon-reload"
+            )
+        );
         var ours = (Observation.Present)Observe(Container(("supervised_by", "app.service")), services: Service("stack.service", commands));
         Assert.That(ours.Attributes["foreign_units"].Value, Is.Empty, "once the container is kbr's, a backup may stop and start it");
     }
@@ -180,10 +238,18 @@ public sealed class ContainerTests
         const string Client = "/usr/bin/docker run --rm --name app tiny:1";
         Assert.Multiple(() =>
         {
-            Assert.That(ForeignUnits(new ServiceState("gone.service", "not-found", [], [Client])), Is.EqualTo("gone.service"), "its file is set aside already");
+            Assert.That(
+                ForeignUnits(new ServiceState("gone.service", "not-found", [], [Client])),
+                Is.EqualTo("gone.service"),
+                "its file is set aside already"
+            );
             Assert.That(
                 ForeignUnits(new ServiceState("wrapped.service", "loaded", [new("ExecStart", "/opt/start-app")], [Client])),
-                Is.EqualTo("refused: wrapped.service starts the container app and does something else, too (it runs /opt/start-app): take app out of it, and systemctl daemon-reload"));
+                Is.EqualTo(
+                    "refused: wrapped.service starts the container app and does something else, too (it runs "
+                        + "/opt/start-app): take app out of it, and systemctl daemon-reload"
+                )
+            );
             Assert.That(ForeignUnits(Service("app.service", "ExecStart=" + Client)), Is.EqualTo("app.service"));
             Assert.That(ForeignUnits(Service("off.service", "ExecStart=" + Client) with { LoadState = "masked" }), Is.Empty);
         });
@@ -192,7 +258,11 @@ public sealed class ContainerTests
     [Test]
     public void A_container_that_is_gone_and_would_come_back_by_a_foreign_unit_shows_it()
     {
-        var absent = (Observation.Absent)Observe(Container(("supervised_by", "app.service")), status: 404, services: Service("app-docker.service", "ExecStart=/usr/bin/docker run --rm --name app tiny:1"));
+        var absent = (Observation.Absent)Observe(
+            Container(("supervised_by", "app.service")),
+            status: 404,
+            services: Service("app-docker.service", "ExecStart=/usr/bin/docker run --rm --name app tiny:1")
+        );
         Assert.That(absent.Foreign["foreign_units"].Value, Is.EqualTo("app-docker.service"));
         Assert.That(absent.Note, Does.Contain("app-docker.service"));
     }
@@ -210,7 +280,8 @@ public sealed class ContainerTests
     [TestCase("image", "tiny:latest")]
     [TestCase("image", "tiny")]
     [TestCase("container_name", "-x")]
-    public void A_wrong_word_is_refused(string attribute, string value) => Assert.That(_provider.Validate(Container((attribute, value))), Has.Exactly(1).Items);
+    public void A_wrong_word_is_refused(string attribute, string value) =>
+        Assert.That(_provider.Validate(Container((attribute, value))), Has.Exactly(1).Items);
 
     [TestCase("mounts", "data:/data")]
     [TestCase("mounts", "/data:/data:rw,z")]
@@ -220,11 +291,15 @@ public sealed class ContainerTests
     [TestCase("cap_drop", "NET_ADMIN")]
     [TestCase("cap_drop", "net-raw")]
     [TestCase("security_opt", "no_new_privileges")]
-    public void A_wrong_list_is_refused(string attribute, string value) => Assert.That(_provider.Validate(Container((attribute, new[] { value }))), Has.Exactly(1).Items);
+    public void A_wrong_list_is_refused(string attribute, string value) =>
+        Assert.That(_provider.Validate(Container((attribute, new[] { value }))), Has.Exactly(1).Items);
 
     [Test]
     public void Two_supervisors_are_refused() =>
-        Assert.That(_provider.Validate(Container(("supervised_by", "app.service"), ("restart", "always"))).Select(found => found.Summary), Has.One.Contains("two supervisors"));
+        Assert.That(
+            _provider.Validate(Container(("supervised_by", "app.service"), ("restart", "always"))).Select(found => found.Summary),
+            Has.One.Contains("two supervisors")
+        );
 
     [Test]
     public void It_needs_its_image_and_its_directories()
@@ -239,7 +314,12 @@ public sealed class ContainerTests
     public void It_is_made_with_mounts_that_fail_on_a_missing_source()
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Create, Container(), [])).Text;
-        Assert.That(text, Does.Contain("'--mount' 'type=bind,source=/data,target=/data'").And.Contain("'type=bind,source=/etc/app,target=/cfg,readonly'").And.Contain("'--pull' 'never'"));
+        Assert.That(
+            text,
+            Does.Contain("'--mount' 'type=bind,source=/data,target=/data'")
+                .And.Contain("'type=bind,source=/etc/app,target=/cfg,readonly'")
+                .And.Contain("'--pull' 'never'")
+        );
         Assert.That(text, Does.Contain("was not made by this resource"));
     }
 
@@ -247,7 +327,10 @@ public sealed class ContainerTests
     public void What_must_succeed_before_it_is_replaced_is_run_before_the_former_one_is_stopped()
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Replace, Container(("validate", "is-it-right")), [])).Text;
-        Assert.That(text.IndexOf("sh -c 'is-it-right'", StringComparison.Ordinal), Is.InRange(1, text.IndexOf("\n    stop \"$name\"", StringComparison.Ordinal)));
+        Assert.That(
+            text.IndexOf("sh -c 'is-it-right'", StringComparison.Ordinal),
+            Is.InRange(1, text.IndexOf("\n    stop \"$name\"", StringComparison.Ordinal))
+        );
     }
 
     [TestCase("restart", "docker update --restart 'no'", "&& settled; then")]

@@ -34,7 +34,10 @@ internal sealed class DirectoryProviderTests
     [Test]
     public void An_owner_without_a_name_is_shown_as_its_number()
     {
-        var observed = (Observation.Present)Observe(Resource(_provider, "d", ("path", "/d")), new FileStat("directory", 4242, 0, "UNKNOWN", "root", "0755", default));
+        var observed = (Observation.Present)Observe(
+            Resource(_provider, "d", ("path", "/d")),
+            new FileStat("directory", 4242, 0, "UNKNOWN", "root", "0755", default)
+        );
         Assert.That(observed.Attributes["owner"].Value, Is.EqualTo("4242"));
     }
 
@@ -43,7 +46,10 @@ internal sealed class DirectoryProviderTests
     {
         var resource = Resource(_provider, "d", ("path", "/d"));
         Assert.That(Observe(resource, null), Is.InstanceOf<Observation.Absent>());
-        Assert.That(Observe(resource, new FileStat("regular file", 0, 0, "root", "root", "0644", default)), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("regular file"));
+        Assert.That(
+            Observe(resource, new FileStat("regular file", 0, 0, "root", "root", "0644", default)),
+            Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("regular file")
+        );
     }
 
     [TestCase("/a/../b")]
@@ -83,7 +89,9 @@ internal sealed class DirectoryProviderTests
         Succeeds(_provider.Render(ResourceOperation.Create, resource));
         File.WriteAllText($"{_folder}/d/file", "");
         var before = Output($"stat -c '%u %a %Z' {_folder}/d/file");
-        Succeeds(_provider.Render(ResourceOperation.Update, resource with { Spec = resource.Spec.With("owner", "root").With("mode", "0750") }));
+        Succeeds(
+            _provider.Render(ResourceOperation.Update, resource with { Spec = resource.Spec.With("owner", "root").With("mode", "0750") })
+        );
         Assert.That(Output($"stat -c '%u %a %Z' {_folder}/d/file"), Is.EqualTo(before));
     }
 
@@ -114,7 +122,11 @@ internal sealed class DirectoryProviderTests
         Succeeds(_provider.Render(ResourceOperation.Create, resource));
         File.WriteAllText($"{_folder}/d/file", "");
         Assert.That(Fails(_provider.Render(ResourceOperation.Delete, resource)), Does.Contain("is not empty (1 entries"));
-        Assert.That(Fails(_provider.Render(ResourceOperation.Delete, resource, deleteData: true)), Does.Contain("is not empty"), "only a directory declared as data is emptied");
+        Assert.That(
+            Fails(_provider.Render(ResourceOperation.Delete, resource, deleteData: true)),
+            Does.Contain("is not empty"),
+            "only a directory declared as data is emptied"
+        );
         File.Delete($"{_folder}/d/file");
         Succeeds(_provider.Render(ResourceOperation.Delete, resource));
         Succeeds(_provider.Render(ResourceOperation.Delete, resource));
@@ -152,10 +164,21 @@ internal sealed class DirectoryProviderTests
     public void What_holds_the_entry_that_must_not_be_there_is_kept_under_another_name_and_an_empty_directory_takes_its_place()
     {
         OnlyAsRootWith("chown");
-        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("owner", "999"), ("mode", "0700"), ("set_aside_with", "PG_VERSION"));
+        var resource = Resource(
+            _provider,
+            "d",
+            ("path", $"{_folder}/d"),
+            ("owner", "999"),
+            ("mode", "0700"),
+            ("set_aside_with", "PG_VERSION")
+        );
         Succeeds(_provider.Render(ResourceOperation.Create, resource));
         SetAside();
-        Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EqualTo(new[] { $"{_folder}/d" }), "without that entry nothing is moved");
+        Assert.That(
+            System.IO.Directory.GetFileSystemEntries(_folder),
+            Is.EqualTo(new[] { $"{_folder}/d" }),
+            "without that entry nothing is moved"
+        );
         File.WriteAllText($"{_folder}/d/PG_VERSION", "first");
         SetAside();
         File.WriteAllText($"{_folder}/d/PG_VERSION", "second");
@@ -163,9 +186,15 @@ internal sealed class DirectoryProviderTests
         SetAside();
         Assert.Multiple(() =>
         {
-            Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EquivalentTo(new[] { $"{_folder}/d", $"{_folder}/d.before-kbr", $"{_folder}/d.before-kbr.2" }));
+            Assert.That(
+                System.IO.Directory.GetFileSystemEntries(_folder),
+                Is.EquivalentTo(new[] { $"{_folder}/d", $"{_folder}/d.before-kbr", $"{_folder}/d.before-kbr.2" })
+            );
             Assert.That(System.IO.Directory.GetFileSystemEntries($"{_folder}/d"), Is.Empty);
-            Assert.That((File.ReadAllText($"{_folder}/d.before-kbr/PG_VERSION"), File.ReadAllText($"{_folder}/d.before-kbr.2/PG_VERSION")), Is.EqualTo(("first", "second")));
+            Assert.That(
+                (File.ReadAllText($"{_folder}/d.before-kbr/PG_VERSION"), File.ReadAllText($"{_folder}/d.before-kbr.2/PG_VERSION")),
+                Is.EqualTo(("first", "second"))
+            );
             Assert.That(Stat(resource), Is.EqualTo("999 0 700 directory"));
         });
 
@@ -177,13 +206,34 @@ internal sealed class DirectoryProviderTests
     {
         OnlyAsRootWith("chown");
         var resource = Resource(
-            _provider, "d", ("path", $"{_folder}/data"), ("owner", "999"), ("mode", "0700"), ("set_aside_with", "PG_VERSION"), ("set_aside_root", _folder), ("set_aside_keeps", (IReadOnlyList<string>)["raft"]));
-        Shell($"cd {_folder}; mkdir base raft lost+found .kbr-aside; echo 17 >PG_VERSION; echo x >.hidden; echo y >.kbr-aside/moved-before; ln -s /nowhere pg_wal");
+            _provider,
+            "d",
+            ("path", $"{_folder}/data"),
+            ("owner", "999"),
+            ("mode", "0700"),
+            ("set_aside_with", "PG_VERSION"),
+            ("set_aside_root", _folder),
+            ("set_aside_keeps", (IReadOnlyList<string>)["raft"])
+        );
+        Shell(
+            $"cd {_folder}; mkdir base raft lost+found .kbr-aside; echo 17 >PG_VERSION; echo x >.hidden; echo y "
+                + $">.kbr-aside/moved-before; ln -s /nowhere pg_wal"
+        );
         var stat = new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default);
-        var seen = (Observation.Present)_provider.Observe(
-            resource, Snapshot((new StatRead($"{_folder}/data"), null), (new StatRead($"{_folder}/data/PG_VERSION"), null), (new StatRead($"{_folder}/PG_VERSION"), stat)));
+        var seen = (Observation.Present)
+            _provider.Observe(
+                resource,
+                Snapshot(
+                    (new StatRead($"{_folder}/data"), null),
+                    (new StatRead($"{_folder}/data/PG_VERSION"), null),
+                    (new StatRead($"{_folder}/PG_VERSION"), stat)
+                )
+            );
         Assert.That((seen.Attributes["holds"].Value, seen.Attributes.ContainsKey("owner")), Is.EqualTo(($"{_folder}/PG_VERSION", false)));
-        Assert.That(seen.Note, Is.EqualTo($"what is in {_folder} is kept as {_folder}/data.before-kbr, and an empty directory is made beside it"));
+        Assert.That(
+            seen.Note,
+            Is.EqualTo($"what is in {_folder} is kept as {_folder}/data.before-kbr, and an empty directory is made beside it")
+        );
 
         Succeeds(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"])));
         AssertMoved();
@@ -195,8 +245,14 @@ internal sealed class DirectoryProviderTests
 
         void AssertMoved()
         {
-            Assert.That(System.IO.Directory.GetFileSystemEntries(_folder).Select(Path.GetFileName), Is.EquivalentTo(new[] { "data", "data.before-kbr", "raft", "lost+found" }));
-            Assert.That(System.IO.Directory.GetFileSystemEntries($"{_folder}/data.before-kbr").Select(Path.GetFileName), Is.EquivalentTo(new[] { "PG_VERSION", "base", ".hidden", "pg_wal", "moved-before" }));
+            Assert.That(
+                System.IO.Directory.GetFileSystemEntries(_folder).Select(Path.GetFileName),
+                Is.EquivalentTo(new[] { "data", "data.before-kbr", "raft", "lost+found" })
+            );
+            Assert.That(
+                System.IO.Directory.GetFileSystemEntries($"{_folder}/data.before-kbr").Select(Path.GetFileName),
+                Is.EquivalentTo(new[] { "PG_VERSION", "base", ".hidden", "pg_wal", "moved-before" })
+            );
             Assert.That(Stat(resource), Is.EqualTo("999 0 700 directory"));
         }
     }
@@ -212,7 +268,10 @@ internal sealed class DirectoryProviderTests
             Succeeds(_provider.Render(ResourceOperation.Create, resource));
             File.WriteAllText($"{_folder}/d/PG_VERSION", new string('1', 1200000));
 
-            Assert.That(Fails(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"]))), Does.Contain("make room first"));
+            Assert.That(
+                Fails(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"]))),
+                Does.Contain("make room first")
+            );
 
             Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EqualTo(new[] { $"{_folder}/d" }));
             Assert.That(File.Exists($"{_folder}/d/PG_VERSION"));
@@ -228,8 +287,10 @@ internal sealed class DirectoryProviderTests
     {
         var resource = Resource(_provider, "d", ("path", "/d"), ("set_aside_with", "PG_VERSION"));
         var stat = new FileStat("directory", 0, 0, "root", "root", "0755", default);
-        var with = (Observation.Present)_provider.Observe(resource, Snapshot((new StatRead("/d"), stat), (new StatRead("/d/PG_VERSION"), stat)));
-        var without = (Observation.Present)_provider.Observe(resource, Snapshot((new StatRead("/d"), stat), (new StatRead("/d/PG_VERSION"), null)));
+        var with = (Observation.Present)
+            _provider.Observe(resource, Snapshot((new StatRead("/d"), stat), (new StatRead("/d/PG_VERSION"), stat)));
+        var without = (Observation.Present)
+            _provider.Observe(resource, Snapshot((new StatRead("/d"), stat), (new StatRead("/d/PG_VERSION"), null)));
         Assert.Multiple(() =>
         {
             Assert.That(with.Attributes["holds"].Value, Is.EqualTo("PG_VERSION"));
@@ -239,7 +300,8 @@ internal sealed class DirectoryProviderTests
         });
     }
 
-    private Observation Observe(Resource resource, FileStat? stat) => _provider.Observe(resource, Snapshot((new StatRead(resource.Spec.String("path")), stat)));
+    private Observation Observe(Resource resource, FileStat? stat) =>
+        _provider.Observe(resource, Snapshot((new StatRead(resource.Spec.String("path")), stat)));
 
     private static string Stat(Resource resource) => Output($"stat -c '%u %g %a %F' {Script.Quote(resource.Spec.String("path"))}");
 }

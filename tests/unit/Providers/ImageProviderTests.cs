@@ -16,7 +16,8 @@ internal sealed class ImageProviderTests
     {
         var image = Resource(_provider, "pg", ("reference", $"10.77.0.1:5000/pg:17@{Digest}"));
         Assert.That(_provider.Reads(image), Is.EqualTo(new[] { new ImageRead($"10.77.0.1:5000/pg@{Digest}") }));
-        var json = $$$"""{"Id":"sha256:1","RepoTags":["10.77.0.1:5000/pg:17"],"RepoDigests":["10.77.0.1:5000/pg@{{{Digest}}}"],"Config":{"Labels":null}}""";
+        var json =
+            $$$"""{"Id":"sha256:1","RepoTags":["10.77.0.1:5000/pg:17"],"RepoDigests":["10.77.0.1:5000/pg@{{{Digest}}}"],"Config":{"Labels":null}}""";
         Assert.That(Present(image, json), Is.EqualTo(_provider.Desired(image)));
         Assert.That(Present(image, json.Replace("pg:17", "pg:18", StringComparison.Ordinal))["tag"].Value, Is.EqualTo("(none)"));
     }
@@ -25,15 +26,28 @@ internal sealed class ImageProviderTests
     public void The_default_registry_may_be_written_out()
     {
         var image = Resource(_provider, "h", ("reference", $"docker.io/library/haproxy:2.9@{Digest}"));
-        Assert.That(Present(image, $$$"""{"RepoTags":["haproxy:2.9"],"RepoDigests":["haproxy@{{{Digest}}}"]}"""), Is.EqualTo(_provider.Desired(image)));
+        Assert.That(
+            Present(image, $$$"""{"RepoTags":["haproxy:2.9"],"RepoDigests":["haproxy@{{{Digest}}}"]}"""),
+            Is.EqualTo(_provider.Desired(image))
+        );
     }
 
     [Test]
     public void An_image_from_an_archive_is_known_by_its_labels_or_id()
     {
-        var image = Resource(_provider, "pg", ("reference", "kbr/pg:17"), ("archive", "pg.tar"), ("image_id", "sha256:1"), ("labels", new Dictionary<string, string> { ["build"] = "7" }));
+        var image = Resource(
+            _provider,
+            "pg",
+            ("reference", "kbr/pg:17"),
+            ("archive", "pg.tar"),
+            ("image_id", "sha256:1"),
+            ("labels", new Dictionary<string, string> { ["build"] = "7" })
+        );
         Assert.That(_provider.Validate(image), Is.Empty);
-        Assert.That(Present(image, """{"Id":"sha256:1","RepoTags":["kbr/pg:17"],"Config":{"Labels":{"build":"7","more":"x"}}}"""), Is.EqualTo(_provider.Desired(image)));
+        Assert.That(
+            Present(image, """{"Id":"sha256:1","RepoTags":["kbr/pg:17"],"Config":{"Labels":{"build":"7","more":"x"}}}"""),
+            Is.EqualTo(_provider.Desired(image))
+        );
         var other = Present(image, """{"Id":"sha256:2","RepoTags":["kbr/pg:17"],"Config":{"Labels":{"build":"6"}}}""");
         Assert.That(other["label.build"].Value, Is.EqualTo("6"));
         Assert.That(other["image_id"].Value, Is.EqualTo("sha256:2"));
@@ -73,14 +87,26 @@ internal sealed class ImageProviderTests
 
         var folder = System.IO.Directory.CreateTempSubdirectory("kbr-image-").FullName;
         var name = "kbr-test/" + System.IO.Path.GetRandomFileName().ToLowerInvariant().Replace('.', '-');
-        var image = Resource(_provider, "i", ("reference", $"{name}:1"), ("archive", $"{folder}/i.tar"), ("labels", new Dictionary<string, string> { ["build"] = "7" }));
+        var image = Resource(
+            _provider,
+            "i",
+            ("reference", $"{name}:1"),
+            ("archive", $"{folder}/i.tar"),
+            ("labels", new Dictionary<string, string> { ["build"] = "7" })
+        );
         try
         {
-            Output($"tar -C {folder} -cf - --files-from /dev/null | docker import -c 'LABEL build=7' -c 'CMD [\"/x\"]' - {name}:1; docker save -o {folder}/i.tar {name}:1; docker image rm {name}:1");
+            Output(
+                $"tar -C {folder} -cf - --files-from /dev/null | docker import -c 'LABEL build=7' -c 'CMD [\"/x\"]' - "
+                    + $"{name}:1; docker save -o {folder}/i.tar {name}:1; docker image rm {name}:1"
+            );
             var load = Local(_provider.Render(ResourceOperation.Create, image));
             Succeeds(load);
             Succeeds(load);
-            Assert.That(Present(image, Output($"docker image inspect --format '{{{{json .}}}}' {name}:1")), Is.EqualTo(_provider.Desired(image)));
+            Assert.That(
+                Present(image, Output($"docker image inspect --format '{{{{json .}}}}' {name}:1")),
+                Is.EqualTo(_provider.Desired(image))
+            );
 
             var container = Output($"docker create --name {name.Replace('/', '-')} {name}:1");
             Assert.That(Fails(_provider.Render(ResourceOperation.Delete, image)), Does.Contain(name.Replace('/', '-')));
@@ -97,10 +123,11 @@ internal sealed class ImageProviderTests
     }
 
     // What the engine does with an upload: the variable holds the file's path on the host.
-    private static Script Local(Script script) => script with
-    {
-        Text = string.Concat(script.Uploads.Select(upload => $"{upload.Key}={Script.Quote(upload.Value)}\n")) + script.Text,
-    };
+    private static Script Local(Script script) =>
+        script with
+        {
+            Text = string.Concat(script.Uploads.Select(upload => $"{upload.Key}={Script.Quote(upload.Value)}\n")) + script.Text,
+        };
 
     private Observation Observe(Resource image, int status, string json) =>
         _provider.Observe(image, Snapshot((_provider.Reads(image).Single(), new DockerAnswer(status, json))));

@@ -14,18 +14,37 @@ public sealed class MountOrderTests
     private static readonly ConfigFileProvider Files = new();
     private static readonly ContainerProvider Containers = new();
 
-    private readonly Resource _app = ProviderBench.Resource(Containers, "app", ("image", "registry.example/app:1@sha256:" + new string('a', 64)), ("mounts", new[] { "/opt/app:/etc/app:ro" }));
+    private readonly Resource _app = ProviderBench.Resource(
+        Containers,
+        "app",
+        ("image", "registry.example/app:1@sha256:" + new string('a', 64)),
+        ("mounts", new[] { "/opt/app:/etc/app:ro" })
+    );
 
     [Test]
     public void What_a_container_mounts_is_filled_before_it_is_made()
     {
-        var graph = Build(_app, File("app", "/opt/app/app.conf"), File("part", "/opt/app/parts/a.conf"), Directory("parts", "/opt/app/parts"), Directory("app", "/opt/app"), File("other", "/opt/app.conf"));
+        var graph = Build(
+            _app,
+            File("app", "/opt/app/app.conf"),
+            File("part", "/opt/app/parts/a.conf"),
+            Directory("parts", "/opt/app/parts"),
+            Directory("app", "/opt/app"),
+            File("other", "/opt/app.conf")
+        );
         var container = graph.Find(_app.Address)!;
         Assert.Multiple(() =>
         {
             Assert.That(container.Requires.Select(address => address.ToString()), Is.EqualTo(new[] { "directory.app@db-1" }));
-            Assert.That(container.After.Select(address => address.ToString()), Is.EquivalentTo(new[] { "config_file.app@db-1", "config_file.part@db-1", "directory.parts@db-1" }));
-            Assert.That(graph.Order.IndexOf(_app.Address), Is.EqualTo(5).Or.EqualTo(4), "only the file beside what it mounts may come later");
+            Assert.That(
+                container.After.Select(address => address.ToString()),
+                Is.EquivalentTo(new[] { "config_file.app@db-1", "config_file.part@db-1", "directory.parts@db-1" })
+            );
+            Assert.That(
+                graph.Order.IndexOf(_app.Address),
+                Is.EqualTo(5).Or.EqualTo(4),
+                "only the file beside what it mounts may come later"
+            );
         });
     }
 
@@ -33,12 +52,17 @@ public sealed class MountOrderTests
     public void Who_says_that_a_file_comes_after_its_container_is_taken_at_his_word()
     {
         var late = File("late", "/opt/app/late.conf") with { After = [_app.Address] };
-        Assert.That(Build(_app, late, Directory("app", "/opt/app")).Order.Select(address => address.ToString()), Is.EqualTo(new[] { "directory.app@db-1", "container.app@db-1", "config_file.late@db-1" }));
+        Assert.That(
+            Build(_app, late, Directory("app", "/opt/app")).Order.Select(address => address.ToString()),
+            Is.EqualTo(new[] { "directory.app@db-1", "container.app@db-1", "config_file.late@db-1" })
+        );
     }
 
-    private static ResourceGraph Build(params Resource[] resources) => ResourceGraph.Build(resources, new ProviderRegistry([Directories, Files, Containers]));
+    private static ResourceGraph Build(params Resource[] resources) =>
+        ResourceGraph.Build(resources, new ProviderRegistry([Directories, Files, Containers]));
 
     private static Resource Directory(string name, string path) => ProviderBench.Resource(Directories, name, ("path", path));
 
-    private static Resource File(string name, string path) => ProviderBench.Resource(Files, name, ("path", path), ("content", SecretText.Plain("x\n")));
+    private static Resource File(string name, string path) =>
+        ProviderBench.Resource(Files, name, ("path", path), ("content", SecretText.Plain("x\n")));
 }

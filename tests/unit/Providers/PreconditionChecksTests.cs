@@ -38,15 +38,30 @@ internal sealed class PreconditionChecksTests
         yield return Case("dns", null, "no /etc/resolv.conf");
         yield return Case("clock", new ClockState(false, "NTPSynchronized=no", default), "NTPSynchronized=no");
         yield return Case("clock", new ClockState(null, "no timedatectl", default), "no timedatectl");
-        yield return Case("disk", new DiskSpace(1L << 40, 1L << 30, "ext4"), "1 GiB free of 1 TiB, wanted 10 GiB", ("path", "/opt"), ("free", 10L << 30));
+        yield return Case(
+            "disk",
+            new DiskSpace(1L << 40, 1L << 30, "ext4"),
+            "1 GiB free of 1 TiB, wanted 10 GiB",
+            ("path", "/opt"),
+            ("free", 10L << 30)
+        );
         yield return Case("disk", null, "no /nowhere", ("path", "/nowhere"), ("free", 1L));
         yield return Case("xfs", new DiskSpace(1, 1, "ext4"), "on ext4", ("path", "/opt"));
         yield return Case("ports", PortState.Silent, "neither", ("address", "10.0.0.1"), ("port", 8008L), ("peer", "db-2"));
-        yield return Case("ports", PortState.Refused, "refuses the connection", ("address", "10.0.0.1"), ("port", 8008L), ("peer", "db-2"), ("must_answer", true));
+        yield return Case(
+            "ports",
+            PortState.Refused,
+            "refuses the connection",
+            ("address", "10.0.0.1"),
+            ("port", 8008L),
+            ("peer", "db-2"),
+            ("must_answer", true)
+        );
     }
 
     [TestCaseSource(nameof(Holding))]
-    public void What_is_as_it_should_be_gives_no_finding(Precondition precondition, object? answer) => Assert.That(Evaluate(precondition, answer), Is.Null);
+    public void What_is_as_it_should_be_gives_no_finding(Precondition precondition, object? answer) =>
+        Assert.That(Evaluate(precondition, answer), Is.Null);
 
     [TestCaseSource(nameof(Failing))]
     public void What_is_not_is_named_with_host_finding_and_remedy(Precondition precondition, object? answer, string found)
@@ -74,17 +89,27 @@ internal sealed class PreconditionChecksTests
 
     private static TestCaseData Case(string kind, object? answer, params (string, object)[] settings) => new(Make(kind, settings), answer);
 
-    private static TestCaseData Case(string kind, object? answer, string found, params (string, object)[] settings) => new(Make(kind, settings), answer, found);
+    private static TestCaseData Case(string kind, object? answer, string found, params (string, object)[] settings) =>
+        new(Make(kind, settings), answer, found);
 
-    private static Precondition Make(string kind, params (string Name, object Value)[] settings) => new(
-        kind,
-        PreconditionLevel.Error,
-        "db-1",
-        new AttributeSet(settings.ToImmutableDictionary(setting => setting.Name, setting => setting.Value)),
-        null);
+    private static Precondition Make(string kind, params (string Name, object Value)[] settings) =>
+        new(
+            kind,
+            PreconditionLevel.Error,
+            "db-1",
+            new AttributeSet(settings.ToImmutableDictionary(setting => setting.Name, setting => setting.Value)),
+            null
+        );
 
     private static FileContent File(string text) => new(Encoding.UTF8.GetBytes(text));
 
     private static UnitState Unit(string load, string active, string file) =>
-        new(new Dictionary<string, string> { ["LoadState"] = load, ["ActiveState"] = active, ["UnitFileState"] = file });
+        new(
+            new Dictionary<string, string>
+            {
+                ["LoadState"] = load,
+                ["ActiveState"] = active,
+                ["UnitFileState"] = file,
+            }
+        );
 }

@@ -22,18 +22,30 @@ internal static class ProviderBench
         }
 
         // What members answer in tests is of the scope pg.
-        return new Resource(new Address(provider.Schema.Type, name, provider is IGroupResourceProvider ? "pg" : "db-1"), new AttributeSet(set.ToImmutable()));
+        return new Resource(
+            new Address(provider.Schema.Type, name, provider is IGroupResourceProvider ? "pg" : "db-1"),
+            new AttributeSet(set.ToImmutable())
+        );
     }
 
     public static Snapshot Snapshot(params (Read Read, object? Answer)[] answers) =>
         new(answers.ToImmutableDictionary(answer => answer.Read, answer => answer.Answer));
 
-    public static Script Render(this IHostResourceProvider provider, ResourceOperation operation, Resource resource, bool adopt = false, bool deleteData = false, params string[] changed) =>
-        provider.Render(new ResourceChange(
-            operation,
-            resource,
-            changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys])
-        { Adopt = adopt, DeleteData = deleteData });
+    public static Script Render(
+        this IHostResourceProvider provider,
+        ResourceOperation operation,
+        Resource resource,
+        bool adopt = false,
+        bool deleteData = false,
+        params string[] changed
+    ) =>
+        provider.Render(
+            new ResourceChange(operation, resource, changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys])
+            {
+                Adopt = adopt,
+                DeleteData = deleteData,
+            }
+        );
 
     public static ScriptResult Run(Script script) => Shell("set -eu\n" + script.Text);
 
@@ -46,7 +58,14 @@ internal static class ProviderBench
 
     public static ScriptResult Shell(string text)
     {
-        using var process = Process.Start(new ProcessStartInfo("sh", "-s") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo("sh", "-s")
+            {
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            }
+        )!;
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         process.StandardInput.Write(text);

@@ -10,20 +10,30 @@ namespace KeyBuzz.Reconciler.Tests.Providers;
 [TestFixture]
 public sealed class SystemdUnitTests
 {
-    private const string Content = "[Unit]\nRequiresMountsFor=/data /more\n[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    private const string Content =
+        "[Unit]\nRequiresMountsFor=/data /more\n[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
 
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
     private readonly SystemdUnitProvider _provider = new();
 
-    private static Resource Unit(params (string Name, object Value)[] values) => new(
-        new Address("systemd_unit", "app", "h1"),
-        values.Aggregate(AttributeSet.Empty.With("enabled", true).With("active", true), (set, pair) => set.With(pair.Name, pair.Value)));
+    private static Resource Unit(params (string Name, object Value)[] values) =>
+        new(
+            new Address("systemd_unit", "app", "h1"),
+            values.Aggregate(AttributeSet.Empty.With("enabled", true).With("active", true), (set, pair) => set.With(pair.Name, pair.Value))
+        );
 
-    private static Resource WithContent(params (string Name, object Value)[] values) => Unit([("content", SecretText.Plain(Content)), .. values]);
+    private static Resource WithContent(params (string Name, object Value)[] values) =>
+        Unit([("content", SecretText.Plain(Content)), .. values]);
 
     private Observation Observe(
-        Resource resource, (string Name, string Value)[]? properties = null, string? content = Content, string? marker = null, string kind = "regular file",
-        string[]? dropIns = null, string[]? startedWith = null)
+        Resource resource,
+        (string Name, string Value)[]? properties = null,
+        string? content = Content,
+        string? marker = null,
+        string kind = "regular file",
+        string[]? dropIns = null,
+        string[]? startedWith = null
+    )
     {
         var unit = new Dictionary<string, string>
         {
@@ -43,13 +53,22 @@ public sealed class SystemdUnitTests
         var answers = ImmutableDictionary<Read, object?>.Empty;
         foreach (var read in _provider.Reads(resource))
         {
-            answers = answers.Add(read, read switch
-            {
-                UnitRead => new UnitState(properties is [] ? new Dictionary<string, string>() : unit) { DropIns = [.. dropIns ?? []], StartedWith = [.. startedWith ?? ["multi-user.target"]] },
-                StatRead => content is null ? null : new FileStat(kind, 0, 0, "root", "root", "0644", Noon),
-                FileRead file => (file.Path == "/etc/systemd/system/app.service" ? content : marker) is { } text ? new FileContent(Encoding.UTF8.GetBytes(text)) : null,
-                _ => throw new InvalidOperationException(read.ToString()),
-            });
+            answers = answers.Add(
+                read,
+                read switch
+                {
+                    UnitRead => new UnitState(properties is [] ? new Dictionary<string, string>() : unit)
+                    {
+                        DropIns = [.. dropIns ?? []],
+                        StartedWith = [.. startedWith ?? ["multi-user.target"]],
+                    },
+                    StatRead => content is null ? null : new FileStat(kind, 0, 0, "root", "root", "0644", Noon),
+                    FileRead file => (file.Path == "/etc/systemd/system/app.service" ? content : marker) is { } text
+                        ? new FileContent(Encoding.UTF8.GetBytes(text))
+                        : null,
+                    _ => throw new InvalidOperationException(read.ToString()),
+                }
+            );
         }
 
         return _provider.Observe(resource, new Snapshot(answers));
@@ -84,7 +103,10 @@ public sealed class SystemdUnitTests
     {
         var observed = Observe(WithContent(), dropIns: [DropIn]);
         Assert.That(Differences(WithContent(), observed), Is.EqualTo(new[] { "drop_ins=" + DropIn }));
-        Assert.That(((Observation.Present)observed).Note, Is.EqualTo($"apply renames {DropIn} to {DropIn}.before-kbr; to keep it, list it under drop_ins"));
+        Assert.That(
+            ((Observation.Present)observed).Note,
+            Is.EqualTo($"apply renames {DropIn} to {DropIn}.before-kbr; to keep it, list it under drop_ins")
+        );
         Assert.That(_provider.Schema.EffectOf("drop_ins"), Is.EqualTo(ChangeEffect.Disruptive), "it waits for the member's turn");
     }
 
@@ -94,18 +116,31 @@ public sealed class SystemdUnitTests
         var unit = WithContent(("drop_ins", new[] { DropIn }));
         Assert.That(Differences(unit, Observe(unit, dropIns: [DropIn])), Is.Empty);
         Assert.That(Differences(unit, Observe(unit)), Is.Empty);
-        Assert.That(Differences(unit, Observe(unit, dropIns: [DropIn, "/run/systemd/system/app.service.d/y.conf"])), Has.Exactly(1).Contains("y.conf"));
+        Assert.That(
+            Differences(unit, Observe(unit, dropIns: [DropIn, "/run/systemd/system/app.service.d/y.conf"])),
+            Has.Exactly(1).Contains("y.conf")
+        );
         Assert.That(_provider.Validate(unit), Is.Empty);
-        Assert.That(_provider.Validate(WithContent(("drop_ins", new[] { "/etc/systemd/system/other.service.d/x.conf" }))), Has.Exactly(1).Items);
+        Assert.That(
+            _provider.Validate(WithContent(("drop_ins", new[] { "/etc/systemd/system/other.service.d/x.conf" }))),
+            Has.Exactly(1).Items
+        );
         Assert.That(_provider.Validate(Unit(("drop_ins", new[] { DropIn }))), Has.Exactly(1).Items, "a unit that kbr does not write");
     }
 
     [Test]
     public void A_masked_unit_is_two_differences_and_is_written_again()
     {
-        var observed = Observe(WithContent(), [("LoadState", "masked"), ("UnitFileState", "masked"), ("FragmentPath", "/dev/null")], kind: "symbolic link");
+        var observed = Observe(
+            WithContent(),
+            [("LoadState", "masked"), ("UnitFileState", "masked"), ("FragmentPath", "/dev/null")],
+            kind: "symbolic link"
+        );
         Assert.That(Differences(WithContent(), observed), Is.EqualTo(new[] { "enabled=masked", "fragment=masked" }));
-        Assert.That(_provider.Render(new ResourceChange(ResourceOperation.Update, WithContent(), ["enabled", "fragment"])).Text, Does.Contain("base64").And.Contain("unmask"));
+        Assert.That(
+            _provider.Render(new ResourceChange(ResourceOperation.Update, WithContent(), ["enabled", "fragment"])).Text,
+            Does.Contain("base64").And.Contain("unmask")
+        );
     }
 
     [Test]
@@ -119,20 +154,30 @@ public sealed class SystemdUnitTests
 
     [Test]
     public void An_edited_unit_is_one_difference() =>
-        Assert.That(Differences(WithContent(), Observe(WithContent(), [("NeedDaemonReload", "yes")], Content + "# by hand\n")), Has.Exactly(1).StartsWith("content="));
+        Assert.That(
+            Differences(WithContent(), Observe(WithContent(), [("NeedDaemonReload", "yes")], Content + "# by hand\n")),
+            Has.Exactly(1).StartsWith("content=")
+        );
 
     [Test]
     public void A_unit_known_to_run_with_this_file_is_current_however_young_the_file_is()
     {
         var digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Content)));
-        Assert.That(Differences(WithContent(), Observe(WithContent(), [("ActiveEnterTimestamp", "Mon 2026-11-23 11:00:00.123456 UTC")], marker: $"{digest} 1d\n")), Is.Empty);
+        Assert.That(
+            Differences(
+                WithContent(),
+                Observe(WithContent(), [("ActiveEnterTimestamp", "Mon 2026-11-23 11:00:00.123456 UTC")], marker: $"{digest} 1d\n")
+            ),
+            Is.Empty
+        );
     }
 
     [Test]
     public void Without_its_file_it_is_absent() => Assert.That(Observe(WithContent(), content: null), Is.InstanceOf<Observation.Absent>());
 
     [Test]
-    public void A_link_in_its_place_is_unknown() => Assert.That(Observe(WithContent(), kind: "symbolic link"), Is.InstanceOf<Observation.Unknown>());
+    public void A_link_in_its_place_is_unknown() =>
+        Assert.That(Observe(WithContent(), kind: "symbolic link"), Is.InstanceOf<Observation.Unknown>());
 
     [Test]
     public void Without_systemd_it_is_unknown() => Assert.That(Observe(WithContent(), []), Is.InstanceOf<Observation.Unknown>());

@@ -12,7 +12,9 @@ namespace KeyBuzz.Reconciler.Tests.Providers;
 [NonParallelizable]
 internal sealed class VolumeScriptTests
 {
-    private const string ForeignFstab = "# by hand\nUUID=aaaa\t/ ext4  errors=remount-ro 0 1\n\n  /dev/sdz /srv/a\\040b ext4 defaults,x-y=\\134 0 2\ntmpfs /scratch tmpfs size=1m";
+    private const string ForeignFstab =
+        "# by hand\nUUID=aaaa\t/ ext4  errors=remount-ro 0 1\n\n  /dev/sdz /srv/a\\040b ext4 "
+        + "defaults,x-y=\\134 0 2\ntmpfs /scratch tmpfs size=1m";
 
     private string _folder = "";
     private string _device = "";
@@ -28,7 +30,11 @@ internal sealed class VolumeScriptTests
     {
         OnlyAsRootWith("losetup", "mkfs.xfs", "blkid", "xfs_io");
         // In memory where there is some: the scripts wait for every byte to reach the disk, which is no matter of these tests.
-        _folder = (System.IO.Directory.Exists("/dev/shm") ? System.IO.Directory.CreateDirectory($"/dev/shm/kbr-volume-{Path.GetRandomFileName()}") : System.IO.Directory.CreateTempSubdirectory("kbr-volume-")).FullName;
+        _folder = (
+            System.IO.Directory.Exists("/dev/shm")
+                ? System.IO.Directory.CreateDirectory($"/dev/shm/kbr-volume-{Path.GetRandomFileName()}")
+                : System.IO.Directory.CreateTempSubdirectory("kbr-volume-")
+        ).FullName;
         var attached = Shell($"truncate -s 400M {_folder}/device && losetup -f --show {_folder}/device");
         if (attached.ExitCode != 0)
         {
@@ -65,7 +71,10 @@ internal sealed class VolumeScriptTests
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
 
         AssertAsWanted();
-        Assert.That(File.ReadAllText(Fstab), Is.EqualTo($"{ForeignFstab}\nUUID={Tag("UUID")} {MountPoint} xfs noatime,nofail,x-kbr.volume=data 0 0\n"));
+        Assert.That(
+            File.ReadAllText(Fstab),
+            Is.EqualTo($"{ForeignFstab}\nUUID={Tag("UUID")} {MountPoint} xfs noatime,nofail,x-kbr.volume=data 0 0\n")
+        );
         Assert.That(Output($"ls -A {_folder}/state"), Is.Empty);
         Assert.That(Output($"sync {_device}; grep -ac 'kbr is at work' {_folder}/device || :"), Is.EqualTo("0"));
     }
@@ -108,7 +117,11 @@ internal sealed class VolumeScriptTests
     public void A_device_with_a_partition_table_is_never_formatted()
     {
         // An MBR with one Linux partition, from sector 2048 on.
-        Output($"printf '\\000\\000\\000\\000\\203\\000\\000\\000\\000\\010\\000\\000\\000\\020\\000\\000' | dd of={_device} bs=1 seek=446 conv=notrunc 2>/dev/null; printf '\\125\\252' | dd of={_device} bs=1 seek=510 conv=notrunc,fsync 2>/dev/null");
+        Output(
+            $"printf '\\000\\000\\000\\000\\203\\000\\000\\000\\000\\010\\000\\000\\000\\020\\000\\000' | dd "
+                + $"of={_device} bs=1 seek=446 conv=notrunc 2>/dev/null; printf '\\125\\252' | dd of={_device} bs=1 "
+                + $"seek=510 conv=notrunc,fsync 2>/dev/null"
+        );
         var before = Checksum();
         Assert.That(Observe(), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("partition table (dos)"));
         Assert.That(Fails(_provider.Render(ResourceOperation.Create, _volume)), Does.Contain("dos"));
@@ -129,7 +142,14 @@ internal sealed class VolumeScriptTests
     public void A_device_that_was_detached_is_to_be_attached_and_not_to_be_emptied()
     {
         Output($"losetup -d {_device}");
-        Assert.That(Observe(), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("attach the volume").And.Property("Reason").Not.Contains("wipefs"));
+        Assert.That(
+            Observe(),
+            Is.InstanceOf<Observation.Unknown>()
+                .With.Property("Reason")
+                .Contains("attach the volume")
+                .And.Property("Reason")
+                .Not.Contains("wipefs")
+        );
     }
 
     [Test]
@@ -170,14 +190,16 @@ internal sealed class VolumeScriptTests
     {
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
         File.WriteAllText($"{MountPoint}/precious", "1");
-        Output(damage switch
-        {
-            "umount" => $"umount {MountPoint}",
-            "remount" => $"mount -o remount,relatime,noexec {_device} {MountPoint}",
-            "fstab" => $"grep -v x-kbr {Fstab} >{Fstab}.2; cat {Fstab}.2 >{Fstab}",
-            "fstab-options" => $"sed -i 's/noatime,nofail/nofail/' {Fstab}",
-            _ => $"xfs_io -x -c 'label -s other' {MountPoint}; sync",
-        });
+        Output(
+            damage switch
+            {
+                "umount" => $"umount {MountPoint}",
+                "remount" => $"mount -o remount,relatime,noexec {_device} {MountPoint}",
+                "fstab" => $"grep -v x-kbr {Fstab} >{Fstab}.2; cat {Fstab}.2 >{Fstab}",
+                "fstab-options" => $"sed -i 's/noatime,nofail/nofail/' {Fstab}",
+                _ => $"xfs_io -x -c 'label -s other' {MountPoint}; sync",
+            }
+        );
 
         Assert.That(Differing(), Is.EqualTo(new[] { attribute }));
         Succeeds(_provider.Render(ResourceOperation.Update, _volume, changed: attribute));
@@ -203,7 +225,10 @@ internal sealed class VolumeScriptTests
         File.WriteAllText($"{MountPoint}/precious", "1");
 
         Succeeds(_provider.Render(ResourceOperation.Delete, _volume));
-        Assert.That(Observe(), Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("not formatted").And.Property("IsBlank").False);
+        Assert.That(
+            Observe(),
+            Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("not formatted").And.Property("IsBlank").False
+        );
         Assert.That(File.ReadAllText(Fstab), Is.EqualTo(ForeignFstab + "\n"));
         Assert.That(System.IO.Directory.Exists(MountPoint), Is.False);
         Assert.That(Tag("TYPE"), Is.EqualTo("xfs"));
@@ -250,7 +275,10 @@ internal sealed class VolumeScriptTests
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
         using (File.Create($"{MountPoint}/open"))
         {
-            Assert.That(Fails(_provider.Render(ResourceOperation.Delete, _volume)), Does.Contain(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)));
+            Assert.That(
+                Fails(_provider.Render(ResourceOperation.Delete, _volume)),
+                Does.Contain(Environment.ProcessId.ToString(CultureInfo.InvariantCulture))
+            );
         }
 
         AssertAsWanted();
@@ -259,7 +287,10 @@ internal sealed class VolumeScriptTests
     [Test]
     public void A_foreign_xfs_is_taken_over_only_when_it_is_adopted()
     {
-        Output($"mkfs.xfs -q -L theirs {_device}; mkdir {MountPoint}; mount {_device} {MountPoint}; echo 1 >{MountPoint}/precious; umount {MountPoint}");
+        Output(
+            $"mkfs.xfs -q -L theirs {_device}; mkdir {MountPoint}; mount {_device} {MountPoint}; echo 1 "
+                + $">{MountPoint}/precious; umount {MountPoint}"
+        );
         Assert.That(Differing(), Is.EqualTo(new[] { "fstab", "label", "mounted" }));
         Assert.That(Fails(_provider.Render(ResourceOperation.Update, _volume)), Does.Contain("--adopt"));
 
@@ -288,7 +319,10 @@ internal sealed class VolumeScriptTests
     public void A_half_made_file_system_of_kbr_is_made_anew()
     {
         CutOff(_provider.Render(ResourceOperation.Create, _volume), "mkfs.xfs");
-        Output($"mkfs.xfs -q -f -K -L {VolumeProvider.Label(_volume)} {_device}; printf '\\001' | dd of={_device} bs=1 seek=126 conv=notrunc,fsync 2>/dev/null");
+        Output(
+            $"mkfs.xfs -q -f -K -L {VolumeProvider.Label(_volume)} {_device}; printf '\\001' | dd of={_device} "
+                + $"bs=1 seek=126 conv=notrunc,fsync 2>/dev/null"
+        );
         Assert.That(Observe(), Is.InstanceOf<Observation.Absent>());
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
         AssertAsWanted();
@@ -314,13 +348,28 @@ internal sealed class VolumeScriptTests
         AssertAsWanted();
     }
 
-    private static readonly string[] CutPoints = ["set_mark", "set_stamp", "mkfs.xfs", "clear_stamp", "mkdir -m", "mount -t", "write_fstab", "mv -f -- \"$target.kbr\"", "clear_mark"];
+    private static readonly string[] CutPoints =
+    [
+        "set_mark",
+        "set_stamp",
+        "mkfs.xfs",
+        "clear_stamp",
+        "mkdir -m",
+        "mount -t",
+        "write_fstab",
+        "mv -f -- \"$target.kbr\"",
+        "clear_mark",
+    ];
 
     // Ends the script just before the last line that starts with the step (the step's call, not its definition).
     private static void CutOff(Script script, string step)
     {
         var lines = script.Text.Split('\n').ToList();
-        var at = lines.FindLastIndex(line => line.TrimStart().StartsWith(step, StringComparison.Ordinal) || line.Contains("then " + step, StringComparison.Ordinal) || line.Contains("size=$(" + step, StringComparison.Ordinal));
+        var at = lines.FindLastIndex(line =>
+            line.TrimStart().StartsWith(step, StringComparison.Ordinal)
+            || line.Contains("then " + step, StringComparison.Ordinal)
+            || line.Contains("size=$(" + step, StringComparison.Ordinal)
+        );
         Assert.That(at, Is.GreaterThan(0), step);
         var then = lines[at].IndexOf("then " + step, StringComparison.Ordinal);
         lines[at] = then >= 0 ? lines[at][..(then + 5)] + "kill -KILL $$; " + lines[at][(then + 5)..] : "kill -KILL $$; " + lines[at];
@@ -336,7 +385,13 @@ internal sealed class VolumeScriptTests
     private List<string> Differing()
     {
         var present = (Observation.Present)Observe();
-        return [.. _provider.Desired(_volume).Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value).Select(pair => pair.Key)];
+        return
+        [
+            .. _provider
+                .Desired(_volume)
+                .Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
+                .Select(pair => pair.Key),
+        ];
     }
 
     private string Tag(string name) => Output($"blkid -p -o value -s {name} {_device} || :");
@@ -372,11 +427,20 @@ internal sealed class VolumeScriptTests
 
     private static BlockDeviceState ReadDevice(string path)
     {
-        var tags = Output($"blkid -p -o export {path} || :").Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => line.Split('=', 2)).Where(pair => pair[0] != "DEVNAME").ToDictionary(pair => pair[0], pair => pair[1]);
+        var tags = Output($"blkid -p -o export {path} || :")
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => line.Split('=', 2))
+            .Where(pair => pair[0] != "DEVNAME")
+            .ToDictionary(pair => pair[0], pair => pair[1]);
         var number = Output($"echo $((0x$(stat -c %t {path}))):$((0x$(stat -c %T {path})))");
         var zero = Output($"head -c 1048576 {path} | tr -d '\\000' | wc -c") == "0";
-        return new BlockDeviceState(true, number, tags, zero, long.Parse(Output($"blockdev --getsize64 {path}"), CultureInfo.InvariantCulture));
+        return new BlockDeviceState(
+            true,
+            number,
+            tags,
+            zero,
+            long.Parse(Output($"blockdev --getsize64 {path}"), CultureInfo.InvariantCulture)
+        );
     }
 
     private static FileStat? ReadStat(string path)

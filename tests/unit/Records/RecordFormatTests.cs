@@ -17,33 +17,54 @@ public sealed class RecordFormatTests
     private static readonly Fingerprint Fingerprints = new("a key");
     private static readonly Address Thing = new("thing", "one", "host-1");
     private static readonly ResourceRecord Record = new(
-        Thing, true, false,
-        ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal)
-            .Add("value", "=4").Add("text", Fingerprints.Of(Thing, "text", new AttributeValue("a secret"), secret: true)).Add("other", Fingerprints.Of(Thing, "other", new AttributeValue("x"), secret: true)),
-        AttributeSet.Empty.With("value", "4"), [], false);
+        Thing,
+        true,
+        false,
+        ImmutableSortedDictionary
+            .Create<string, string>(StringComparer.Ordinal)
+            .Add("value", "=4")
+            .Add("text", Fingerprints.Of(Thing, "text", new AttributeValue("a secret"), secret: true))
+            .Add("other", Fingerprints.Of(Thing, "other", new AttributeValue("x"), secret: true)),
+        AttributeSet.Empty.With("value", "4"),
+        [],
+        false
+    );
 
     [Test]
     public void An_old_record_goes_through_every_step_to_the_current_version()
     {
         // Two later versions: in the second "created" is told by "origin", in the third "host" is there, too.
-        var format = new RecordFormat(3, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty
-            .Add(1, record =>
-            {
-                record["origin"] = record["created"]!.GetValue<bool>() ? "made" : "found";
-                record.Remove("created");
-                return record;
-            })
-            .Add(2, record =>
-            {
-                record["host"] = record["address"]!.GetValue<string>().Split('@')[1];
-                return record;
-            }));
+        var format = new RecordFormat(
+            3,
+            ImmutableDictionary<int, Func<JsonObject, JsonObject>>
+                .Empty.Add(1, record =>
+                {
+                    record["origin"] = record["created"]!.GetValue<bool>() ? "made" : "found";
+                    record.Remove("created");
+                    return record;
+                })
+                .Add(2, record =>
+                {
+                    record["host"] = record["address"]!.GetValue<string>().Split('@')[1];
+                    return record;
+                })
+        );
         var brought = JsonNode.Parse(format.Bring(RecordJson.Write(Record, "lab")))!;
         Assert.That(
-            (brought["format_version"]!.GetValue<int>(), brought["origin"]!.GetValue<string>(), brought["host"]!.GetValue<string>(), brought["created"]), Is.EqualTo((3, "made", "host-1", (JsonNode?)null)));
+            (
+                brought["format_version"]!.GetValue<int>(),
+                brought["origin"]!.GetValue<string>(),
+                brought["host"]!.GetValue<string>(),
+                brought["created"]
+            ),
+            Is.EqualTo((3, "made", "host-1", (JsonNode?)null))
+        );
         Assert.That(
             Assert.Throws<FormatException>(() => format.Bring("""{"format_version":0}"""))!.Message,
-            Is.EqualTo("it has format version 0, which this kbr does not read any more: apply once with the kbr that wrote it, or one in between"));
+            Is.EqualTo(
+                "it has format version 0, which this kbr does not read any more: apply once with the kbr that wrote it, or one in between"
+            )
+        );
     }
 
     [Test]
@@ -59,11 +80,14 @@ public sealed class RecordFormatTests
     public void A_record_of_an_older_version_is_read_as_one_of_the_current()
     {
         var format = new RecordFormat(1, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty.Add(0, record =>
-        {
-            record["created"] = true;
-            return record;
-        }));
-        var old = RecordJson.Write(Record, "lab").Replace("\"format_version\":1", "\"format_version\":0", StringComparison.Ordinal).Replace("\"created\":true,", "", StringComparison.Ordinal);
+            {
+                record["created"] = true;
+                return record;
+            }));
+        var old = RecordJson
+            .Write(Record, "lab")
+            .Replace("\"format_version\":1", "\"format_version\":0", StringComparison.Ordinal)
+            .Replace("\"created\":true,", "", StringComparison.Ordinal);
         Assert.That(RecordJson.Write(RecordJson.Read(old, "lab", Providers, format), "lab"), Is.EqualTo(RecordJson.Write(Record, "lab")));
     }
 
@@ -94,24 +118,59 @@ public sealed class RecordFormatTests
     public void The_copy_keeps_its_lineage_and_says_what_nobody_was_asked_about()
     {
         var path = Path.Combine(Directory.CreateTempSubdirectory("kbr-state-").FullName, "state", "lab.json");
-        Assert.That(StateFile.Read(path, "lab", Providers), Is.EqualTo(new StateCopy(0, [], [])).Using<StateCopy>((one, other) => one.Serial == other.Serial && one.Records.IsEmpty && one.Diagnostics.IsEmpty));
+        Assert.That(
+            StateFile.Read(path, "lab", Providers),
+            Is.EqualTo(new StateCopy(0, [], []))
+                .Using<StateCopy>((one, other) => one.Serial == other.Serial && one.Records.IsEmpty && one.Diagnostics.IsEmpty)
+        );
         var elsewhere = Record with { Address = Thing with { Host = "host-2" } };
         Assert.That(StateFile.Write(path, "lab", [Record, elsewhere]), Is.EqualTo(1));
         Assert.That(StateFile.Write(path, "lab", [Record, elsewhere]), Is.EqualTo(2));
         var copy = StateFile.Read(path, "lab", Providers);
-        var cluster = new Cluster("lab", "cluster.yaml", "/", [], new SshSettings("", "", default, false, default), [], [], new Secrets(ImmutableSortedDictionary<string, string>.Empty), []);
+        var cluster = new Cluster(
+            "lab",
+            "cluster.yaml",
+            "/",
+            [],
+            new SshSettings("", "", default, false, default),
+            [],
+            [],
+            new Secrets(ImmutableSortedDictionary<string, string>.Empty),
+            []
+        );
         Assert.Multiple(() =>
         {
-            Assert.That(copy.Records.Select(record => RecordJson.Write(record, "lab")), Is.EqualTo(new[] { RecordJson.Write(Record, "lab"), RecordJson.Write(elsewhere, "lab") }));
-            Assert.That(copy.Unread(cluster, Providers, new HashSet<string> { "host-1" }).Select(record => record.Address.Host), Is.EqualTo(new[] { "host-2" }));
+            Assert.That(
+                copy.Records.Select(record => RecordJson.Write(record, "lab")),
+                Is.EqualTo(new[] { RecordJson.Write(Record, "lab"), RecordJson.Write(elsewhere, "lab") })
+            );
+            Assert.That(
+                copy.Unread(cluster, Providers, new HashSet<string> { "host-1" }).Select(record => record.Address.Host),
+                Is.EqualTo(new[] { "host-2" })
+            );
             Assert.That(copy.Held("host-2"), Is.EqualTo("when it was last read, it held thing.one (from the operator's copy, serial 2)"));
             Assert.That(copy.Held("host-3"), Is.Null);
         });
 
         var text = File.ReadAllText(path);
-        File.WriteAllText(path, text.Replace("\"format_version\": 1,\n  \"cluster\"", "\"format_version\": 2,\n  \"cluster\"", StringComparison.Ordinal));
-        Assert.That(Assert.Throws<DiagnosticException>(() => StateFile.Read(path, "lab", Providers))!.Message, Does.Contain("has format version 2; this kbr reads up to 1"));
-        Assert.That(Assert.Throws<DiagnosticException>(() => { File.WriteAllText(path, text); StateFile.Read(path, "other", Providers); })!.Message, Does.Contain("is of the cluster 'lab', not of 'other'"));
+        File.WriteAllText(
+            path,
+            text.Replace("\"format_version\": 1,\n  \"cluster\"", "\"format_version\": 2,\n  \"cluster\"", StringComparison.Ordinal)
+        );
+        Assert.That(
+            Assert.Throws<DiagnosticException>(() => StateFile.Read(path, "lab", Providers))!.Message,
+            Does.Contain("has format version 2; this kbr reads up to 1")
+        );
+        Assert.That(
+            Assert
+                .Throws<DiagnosticException>(() =>
+                {
+                    File.WriteAllText(path, text);
+                    StateFile.Read(path, "other", Providers);
+                })!
+                .Message,
+            Does.Contain("is of the cluster 'lab', not of 'other'")
+        );
         File.WriteAllText(path, text[..20]);
         Assert.That(StateFile.Read(path, "lab", Providers).Diagnostics.Single().Summary, Does.EndWith("lab.json cannot be used"));
     }

@@ -18,14 +18,24 @@ public sealed class RecordRulesTests
     [TestCase("config_file", "path", "x", "its path is not one: an absolute path is wanted, such as /opt/app/data")]
     [TestCase("config_file", "path", "/opt/a\nb", "its path is not one: a path may not hold a line break or another control character")]
     [TestCase("config_file", "mode", "0999", "its 'mode' is no mode")]
-    [TestCase("directory", "path", "/var/lib/docker", "its path is /var/lib/docker, which kbr may not touch: /var/lib/docker belongs to the system")]
+    [TestCase(
+        "directory",
+        "path",
+        "/var/lib/docker",
+        "its path is /var/lib/docker, which kbr may not touch: /var/lib/docker belongs to the system"
+    )]
     [TestCase("volume", "mount_point", "/usr", "its mount_point is /usr, which kbr may not touch: /usr belongs to the system")]
     [TestCase("volume", "device", "/opt/disk", "its device is /opt/disk, which kbr may not touch: a block device under /dev is wanted")]
     [TestCase("container", "container_name", "--privileged", "'--privileged' is not a container name")]
     [TestCase("container", "image", "x y", "'x y' is no image reference")]
     [TestCase("container", "user", "a\u001bb", "its 'user' has a control character")]
     [TestCase("systemd_unit", "unit", "../../x.service", "'../../x.service' is not a unit name with its suffix, as in patroni.service")]
-    public void A_value_that_cluster_yaml_could_not_have_makes_the_record_unusable(string type, string attribute, string value, string problem)
+    public void A_value_that_cluster_yaml_could_not_have_makes_the_record_unusable(
+        string type,
+        string attribute,
+        string value,
+        string problem
+    )
     {
         var said = Assert.Throws<FormatException>(() => Read(type, record => record["spec"]![attribute] = value))!.Message;
         Assert.That(said, Does.StartWith(problem));
@@ -39,14 +49,19 @@ public sealed class RecordRulesTests
     public void An_address_that_could_not_stand_in_cluster_yaml_makes_the_record_unusable(string address)
     {
         Assert.That(
-            Assert.Throws<FormatException>(() => Read("config_file", record => record["address"] = address))!.Message, Does.StartWith("its address, or one that it requires, could not stand in cluster.yaml"));
+            Assert.Throws<FormatException>(() => Read("config_file", record => record["address"] = address))!.Message,
+            Does.StartWith("its address, or one that it requires, could not stand in cluster.yaml")
+        );
         Assert.Throws<FormatException>(() => Read("config_file", record => record["requires"]!.AsArray().Add(address)));
     }
 
     [Test]
     public void A_record_without_what_its_type_needs_is_unusable_and_a_good_one_is_read()
     {
-        Assert.That(Assert.Throws<FormatException>(() => Read("config_file", record => record["spec"]!.AsObject().Remove("path")))!.Message, Does.StartWith("it has no 'path'"));
+        Assert.That(
+            Assert.Throws<FormatException>(() => Read("config_file", record => record["spec"]!.AsObject().Remove("path")))!.Message,
+            Does.StartWith("it has no 'path'")
+        );
         Assert.Throws<FormatException>(() => RecordJson.Read("", "lab", Providers));
         Assert.That(Read("config_file", _ => { }).Spec.String("path"), Is.EqualTo("/opt/x"));
     }
@@ -56,17 +71,35 @@ public sealed class RecordRulesTests
         var spec = AttributeSet.Empty;
         foreach (var attribute in Providers.Find(type)!.Schema.Attributes.Where(attribute => attribute.Required))
         {
-            spec = spec.With(attribute.Name, attribute.Name switch
-            {
-                "device" => "/dev/sdb",
-                "content" => SecretText.Plain("x"),
-                "image" or "reference" => $"x:1@sha256:{new string('a', 64)}",
-                _ => attribute.Kind == AttributeKind.Path ? "/opt/x" : "x",
-            });
+            spec = spec.With(
+                attribute.Name,
+                attribute.Name switch
+                {
+                    "device" => "/dev/sdb",
+                    "content" => SecretText.Plain("x"),
+                    "image" or "reference" => $"x:1@sha256:{new string('a', 64)}",
+                    _ => attribute.Kind == AttributeKind.Path ? "/opt/x" : "x",
+                }
+            );
         }
 
         spec = type == "systemd_unit" ? spec.With("unit", "x.service") : spec;
-        var json = JsonNode.Parse(RecordJson.Write(new ResourceRecord(new Address(type, "xy", "db-1"), true, false, System.Collections.Immutable.ImmutableSortedDictionary<string, string>.Empty, spec, [], false), "lab"))!.AsObject();
+        var json = JsonNode
+            .Parse(
+                RecordJson.Write(
+                    new ResourceRecord(
+                        new Address(type, "xy", "db-1"),
+                        true,
+                        false,
+                        System.Collections.Immutable.ImmutableSortedDictionary<string, string>.Empty,
+                        spec,
+                        [],
+                        false
+                    ),
+                    "lab"
+                )
+            )!
+            .AsObject();
         edit(json);
         return RecordJson.Read(json.ToJsonString(), "lab", Providers);
     }

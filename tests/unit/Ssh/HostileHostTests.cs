@@ -11,7 +11,14 @@ namespace KeyBuzz.Reconciler.Tests.Ssh;
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class HostileHostTests
 {
-    private static readonly LockHolder Holder = new("ada", "laptop", 4711, "/home/ada", "apply", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+    private static readonly LockHolder Holder = new(
+        "ada",
+        "laptop",
+        4711,
+        "/home/ada",
+        "apply",
+        new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)
+    );
 
     [TestCase("ForceCommand yes kbr")]
     [TestCase("ForceCommand yes kbr >&2")]
@@ -21,9 +28,14 @@ public sealed class HostileHostTests
         using var growth = new Growth();
         await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None))
+        )!;
 
-        Assert.That((error.Host, error.Message), Is.EqualTo(("db-1", "what the host answers has no end: the login shell of root prints before any command runs")));
+        Assert.That(
+            (error.Host, error.Message),
+            Is.EqualTo(("db-1", "what the host answers has no end: the login shell of root prints before any command runs"))
+        );
         Assert.That(error.Remedy, Does.Contain("start-up files"));
         await Assert.ThrowsAsync<HostException>(() => connection.OpenWriterAsync(Holder, 1, CancellationToken.None));
         Assert.That(growth.Mebibytes, Is.LessThan(300));
@@ -41,7 +53,10 @@ public sealed class HostileHostTests
         var errors = await writer.RunAsync(new Script("yes >&2"), CancellationToken.None);
         var next = await writer.RunAsync(new Script("echo next"), CancellationToken.None);
 
-        Assert.That(flood, Is.EqualTo(new ScriptResult(1, "", "it printed more than 8 MiB and was ended: does something in it print without end?")));
+        Assert.That(
+            flood,
+            Is.EqualTo(new ScriptResult(1, "", "it printed more than 8 MiB and was ended: does something in it print without end?"))
+        );
         Assert.That(errors.Error, Is.EqualTo(flood.Error));
         Assert.That(next.Output, Is.EqualTo("next\n"));
         Assert.That(growth.Mebibytes, Is.LessThan(300));
@@ -89,8 +104,13 @@ public sealed class HostileHostTests
         using var growth = new Growth();
         var host = server.Host with { Ssh = server.Host.Ssh with { Port = ((IPEndPoint)listener.LocalEndpoint).Port } };
 
-        var error = (await Assert.ThrowsAsync<HostException>(() =>
-            new SshConnector(server.Settings with { ConnectTimeout = TimeSpan.FromSeconds(3) }).ConnectAsync(host, CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(30))))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(server.Settings with { ConnectTimeout = TimeSpan.FromSeconds(3) })
+                    .ConnectAsync(host, CancellationToken.None)
+                    .WaitAsync(TimeSpan.FromSeconds(30))
+            )
+        )!;
 
         Assert.That(error.Host, Is.EqualTo("db-1"));
         Assert.That(growth.Mebibytes, Is.LessThan(300));
@@ -105,11 +125,13 @@ public sealed class HostileHostTests
         await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
         Assert.That((await connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)).Get(new StatRead("/")), Is.Not.Null);
 
-        var error = (await Assert.ThrowsAsync<HostException>(async () =>
-        {
-            await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
-            await writer.RunAsync(new Script(":"), CancellationToken.None);
-        }))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(async () =>
+            {
+                await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+                await writer.RunAsync(new Script(":"), CancellationToken.None);
+            })
+        )!;
 
         Assert.That(error.Message, Does.StartWith("sshd there opens too few sessions on one connection (MaxSessions)"));
         Assert.That(error.Remedy, Does.Contain("MaxSessions 10"));
@@ -121,22 +143,39 @@ public sealed class HostileHostTests
         using var server = new SshServer("ForceCommand exec setpriv --reuid=65534 --regid=65534 --clear-groups sh");
         await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/root/.bashrc")], CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() =>
+                connection.Reader.ReadAsync([new StatRead("/root/.bashrc")], CancellationToken.None)
+            )
+        )!;
 
-        Assert.That((error.Message, error.Remedy), Is.EqualTo(("kbr has to be root on the host, and is nobody there", "set sudo: true for this host, or log in as root")));
+        Assert.That(
+            (error.Message, error.Remedy),
+            Is.EqualTo(("kbr has to be root on the host, and is nobody there", "set sudo: true for this host, or log in as root"))
+        );
     }
 
-    [TestCase("echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1", "sudo asks user root for a terminal (requiretty)", "!requiretty")]
+    [TestCase(
+        "echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1",
+        "sudo asks user root for a terminal (requiretty)",
+        "!requiretty"
+    )]
     [TestCase("echo 'sh: 1: exec: sudo: not found' >&2; exit 127", "sudo is not there", "install sudo")]
     [TestCase("echo 'sudo: a password is required' >&2; exit 1", "sudo does not let user root become root without a password", "NOPASSWD")]
-    [TestCase("echo 'This account is currently not available.'; exit 1", "the login shell of user root ended at once", "a shell that runs commands")]
+    [TestCase(
+        "echo 'This account is currently not available.'; exit 1",
+        "the login shell of user root ended at once",
+        "a shell that runs commands"
+    )]
     public async Task What_keeps_a_login_from_becoming_root_is_told_apart(string shell, string message, string remedy)
     {
         using var server = new SshServer("ForceCommand " + shell);
         var host = server.Host with { Ssh = server.Host.Ssh with { Sudo = true } };
         await using var connection = await new SshConnector(server.Settings).ConnectAsync(host, CancellationToken.None);
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None))
+        )!;
 
         Assert.That(error.Message, Does.StartWith(message + ": "));
         Assert.That(error.Remedy, Does.Contain(remedy));
@@ -151,10 +190,17 @@ public sealed class HostileHostTests
     {
         using var server = new SshServer();
         var key = Path.Combine(server.Directory, "own");
-        Shell($"cd {server.Directory} && ssh-keygen -q -t ed25519 -N '' -f ca && ssh-keygen -q -t ed25519 -N '' -f own && ssh-keygen -q -s ca -I test {signed} own.pub");
+        Shell(
+            $"cd {server.Directory} && ssh-keygen -q -t ed25519 -N '' -f ca && ssh-keygen -q -t ed25519 -N '' -f "
+                + $"own && ssh-keygen -q -s ca -I test {signed} own.pub"
+        );
         Assert.That(File.Exists(key + "-cert.pub"), Is.True);
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(server.Settings with { IdentityFile = key }).ConnectAsync(server.Host, CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(server.Settings with { IdentityFile = key }).ConnectAsync(server.Host, CancellationToken.None)
+            )
+        )!;
 
         Assert.That(error.Message, Does.Contain(message).And.Contain("-cert.pub"));
         Assert.That(error.Remedy, Does.Not.Contain("authorized_keys"));

@@ -39,12 +39,18 @@ public sealed class KnownHostsTests
     public void Another_key_of_a_known_host_is_a_change_and_not_a_new_host()
     {
         Assert.That(Parse($"db-1 ssh-ed25519 {Text(Other)}").Check("db-1", 22, Key), Is.EqualTo(HostKeyVerdict.Changed));
-        Assert.That(Parse($"db-1 ssh-ed25519 {Text(Other)}\ndb-1 ssh-ed25519 {Text(Key)}").Check("db-1", 22, Key), Is.EqualTo(HostKeyVerdict.Known));
+        Assert.That(
+            Parse($"db-1 ssh-ed25519 {Text(Other)}\ndb-1 ssh-ed25519 {Text(Key)}").Check("db-1", 22, Key),
+            Is.EqualTo(HostKeyVerdict.Known)
+        );
     }
 
     [Test]
     public void A_revoked_key_is_refused_even_where_it_is_also_listed() =>
-        Assert.That(Parse($"db-1 ssh-ed25519 {Text(Key)}\n@revoked * ssh-ed25519 {Text(Key)}").Check("db-1", 22, Key), Is.EqualTo(HostKeyVerdict.Revoked));
+        Assert.That(
+            Parse($"db-1 ssh-ed25519 {Text(Key)}\n@revoked * ssh-ed25519 {Text(Key)}").Check("db-1", 22, Key),
+            Is.EqualTo(HostKeyVerdict.Revoked)
+        );
 
     [Test]
     public void A_certificate_authority_does_not_vouch() =>

@@ -9,7 +9,14 @@ namespace KeyBuzz.Reconciler.Tests.Ssh;
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class SshConnectorTests
 {
-    private static readonly LockHolder Holder = new("ada", "laptop", 4711, "/home/ada/it's", "apply", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+    private static readonly LockHolder Holder = new(
+        "ada",
+        "laptop",
+        4711,
+        "/home/ada/it's",
+        "apply",
+        new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)
+    );
 
     private SshServer _server = null!;
 
@@ -61,7 +68,10 @@ public sealed class SshConnectorTests
         await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
         var text = string.Concat(Enumerable.Range(0, 20_000).Select(i => $"ligne {i} é ÿ \u0081\u0088 $HOME `x`\n"));
 
-        var result = await writer.RunAsync(new Script($"cat <<'END'\n{text}END\ntr '\\0' ' ' </proc/$$/cmdline >&2; tr '\\0' ' ' </proc/$PPID/cmdline >&2"), CancellationToken.None);
+        var result = await writer.RunAsync(
+            new Script($"cat <<'END'\n{text}END\ntr '\\0' ' ' </proc/$$/cmdline >&2; tr '\\0' ' ' </proc/$PPID/cmdline >&2"),
+            CancellationToken.None
+        );
 
         Assert.That(result.Output, Is.EqualTo(text));
         Assert.That(result.Error, Does.Contain("/dev/fd/3").And.Not.Contain("ligne"));
@@ -76,9 +86,22 @@ public sealed class SshConnectorTests
 
         // Each waits for the other's file: one after the other they would never end.
         var results = await Task.WhenAll(
-            writer.RunAsync(new Script($"touch {directory}/p1; while [ ! -e {directory}/p2 ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(20) }, CancellationToken.None),
-            writer.RunAsync(new Script($"touch {directory}/p2; while [ ! -e {directory}/p1 ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(20) }, CancellationToken.None),
-            writer.RunAsync(new Script("echo third"), CancellationToken.None));
+            writer.RunAsync(
+                new Script($"touch {directory}/p1; while [ ! -e {directory}/p2 ]; do sleep 0.05; done")
+                {
+                    Deadline = TimeSpan.FromSeconds(20),
+                },
+                CancellationToken.None
+            ),
+            writer.RunAsync(
+                new Script($"touch {directory}/p2; while [ ! -e {directory}/p1 ]; do sleep 0.05; done")
+                {
+                    Deadline = TimeSpan.FromSeconds(20),
+                },
+                CancellationToken.None
+            ),
+            writer.RunAsync(new Script("echo third"), CancellationToken.None)
+        );
 
         Assert.That(results.Select(result => result.ExitCode), Is.All.Zero);
     }
@@ -93,7 +116,10 @@ public sealed class SshConnectorTests
         await using var connection = await ConnectAsync();
         await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
 
-        var script = new Script("echo \"$image\"; stat -c %a \"$image\"; sha256sum <\"$image\"; exit 3") { Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("image", local) };
+        var script = new Script("echo \"$image\"; stat -c %a \"$image\"; sha256sum <\"$image\"; exit 3")
+        {
+            Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("image", local),
+        };
         var result = await writer.RunAsync(script, CancellationToken.None);
 
         var lines = result.Output.Split('\n');
@@ -112,14 +138,18 @@ public sealed class SshConnectorTests
         {
             var refused = (await Assert.ThrowsAsync<HostLockedException>(() => second.OpenWriterAsync(Holder, 1, CancellationToken.None)))!;
             Assert.That(refused.Holder, Is.EqualTo("apply by ada on laptop (pid 4711, in /home/ada/it's) since 2026-01-02 03:04:05 UTC"));
-            Assert.That(File.GetUnixFileMode("/run/kbr"), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
+            Assert.That(
+                File.GetUnixFileMode("/run/kbr"),
+                Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute)
+            );
         }
 
         Assert.That(File.Exists("/run/kbr/lock.json"), Is.False);
         await using var writer = await second.OpenWriterAsync(Holder, 1, CancellationToken.None);
     }
 
-    // Ending a shell twice, by a word and by the end of its input, made sshd drop the connection now and then: the second came for a channel that was gone.
+    // Ending a shell twice, by a word and by the end of its input, made sshd drop the connection now and then: the second came for a
+    // channel that was gone.
     [Test]
     public async Task A_connection_outlives_the_shells_on_it()
     {
@@ -127,17 +157,28 @@ public sealed class SshConnectorTests
         for (var i = 0; i < 20; i++)
         {
             await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
-            Assert.That((await writer.RunAsync(new Script("echo here"), CancellationToken.None)).Output, Is.EqualTo("here\n"), $"writer {i + 1}");
+            Assert.That(
+                (await writer.RunAsync(new Script("echo here"), CancellationToken.None)).Output,
+                Is.EqualTo("here\n"),
+                $"writer {i + 1}"
+            );
         }
     }
 
     [Test]
     public async Task The_lock_of_a_cut_connection_is_free_once_its_script_has_ended()
     {
-        var (started, go, ended) = (Path.Combine(_server.Directory, "started"), Path.Combine(_server.Directory, "go"), Path.Combine(_server.Directory, "ended"));
+        var (started, go, ended) = (
+            Path.Combine(_server.Directory, "started"),
+            Path.Combine(_server.Directory, "go"),
+            Path.Combine(_server.Directory, "ended")
+        );
         var cut = await ConnectAsync(_server.Relayed);
         var writer = await cut.OpenWriterAsync(Holder, 2, CancellationToken.None);
-        var script = new Script($"trap '' PIPE; touch {started}; while [ ! -e {go} ]; do sleep 0.05; done; touch {ended}") { Deadline = TimeSpan.FromSeconds(60) };
+        var script = new Script($"trap '' PIPE; touch {started}; while [ ! -e {go} ]; do sleep 0.05; done; touch {ended}")
+        {
+            Deadline = TimeSpan.FromSeconds(60),
+        };
         var running = writer.RunAsync(script, CancellationToken.None);
         Wait.Until(() => File.Exists(started), "the script to start");
 
@@ -163,7 +204,10 @@ public sealed class SshConnectorTests
         var pids = Path.Combine(_server.Directory, "pids");
         using var cancel = new CancellationTokenSource();
 
-        var running = writer.RunAsync(new Script($"sleep 1000 & echo $! >{pids}.new; sh -c 'echo $$ >>{pids}.new; mv {pids}.new {pids}; exec sleep 1000'"), cancel.Token);
+        var running = writer.RunAsync(
+            new Script($"sleep 1000 & echo $! >{pids}.new; sh -c 'echo $$ >>{pids}.new; mv {pids}.new {pids}; exec sleep 1000'"),
+            cancel.Token
+        );
         Wait.Until(() => File.Exists(pids), "the script to start");
         await cancel.CancelAsync();
 
@@ -182,8 +226,14 @@ public sealed class SshConnectorTests
         await using var connection = await ConnectAsync();
         await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
 
-        var result = await writer.RunAsync(new Script("echo before; sleep 1000") { Deadline = TimeSpan.FromMilliseconds(300) }, CancellationToken.None);
-        var stubborn = await writer.RunAsync(new Script("trap '' TERM; sleep 1000; sleep 1000") { Deadline = TimeSpan.FromMilliseconds(300) }, CancellationToken.None);
+        var result = await writer.RunAsync(
+            new Script("echo before; sleep 1000") { Deadline = TimeSpan.FromMilliseconds(300) },
+            CancellationToken.None
+        );
+        var stubborn = await writer.RunAsync(
+            new Script("trap '' TERM; sleep 1000; sleep 1000") { Deadline = TimeSpan.FromMilliseconds(300) },
+            CancellationToken.None
+        );
 
         Assert.That(result.ExitCode, Is.EqualTo(124));
         Assert.That(result.Output, Is.EqualTo("before\n"));
@@ -199,26 +249,39 @@ public sealed class SshConnectorTests
 
         _server.Cut();
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None))
+        )!;
         Assert.That(error.Message, Does.Contain("broke off"));
         Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
     }
 
-    // What waited for a shell of a connection that was gone waited for ever: there were fewer shells than scripts, and each that failed to open woke nobody.
+    // What waited for a shell of a connection that was gone waited for ever: there were fewer shells than scripts, and each that failed to
+    // open woke nobody.
     [Test]
     public async Task When_a_connection_is_cut_scripts_that_wait_for_a_shell_fail_too()
     {
         var (started, go) = (Path.Combine(_server.Directory, "cut-started-"), Path.Combine(_server.Directory, "cut-go"));
         await using var connection = await ConnectAsync(_server.Relayed);
         await using var writer = await connection.OpenWriterAsync(Holder, 4, CancellationToken.None);
-        var running = Enumerable.Range(0, 16).Select(i => writer.RunAsync(
-            new Script($"touch {started}{i}; while [ ! -e {go} ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(60) }, CancellationToken.None)).ToList();
+        var running = Enumerable
+            .Range(0, 16)
+            .Select(i =>
+                writer.RunAsync(
+                    new Script($"touch {started}{i}; while [ ! -e {go} ]; do sleep 0.05; done") { Deadline = TimeSpan.FromSeconds(60) },
+                    CancellationToken.None
+                )
+            )
+            .ToList();
         Wait.Until(() => Directory.GetFiles(_server.Directory, "cut-started-*").Length == 4, "four scripts to start");
 
         _server.Cut();
 
         Assert.That(await ErrorsAsync(running), Has.Exactly(16).Contains("broke off"));
-        Assert.That(await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo later"), CancellationToken.None))), Has.Exactly(16).Contains("broke off"));
+        Assert.That(
+            await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo later"), CancellationToken.None))),
+            Has.Exactly(16).Contains("broke off")
+        );
         await File.WriteAllTextAsync(go, "");
     }
 
@@ -233,7 +296,10 @@ public sealed class SshConnectorTests
         {
             // Opened for nobody else, it is locked: no shell can have its share.
             await using var locked = new FileStream(work, FileMode.CreateNew, FileAccess.Write, FileShare.None);
-            Assert.That(await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo never"), CancellationToken.None))), Has.Exactly(16).Contains("cannot be locked"));
+            Assert.That(
+                await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo never"), CancellationToken.None))),
+                Has.Exactly(16).Contains("cannot be locked")
+            );
         }
         finally
         {
@@ -250,7 +316,9 @@ public sealed class SshConnectorTests
         File.WriteAllText(file, $"[127.0.0.1]:{_server.Port} {File.ReadAllText(Path.Combine(_server.Directory, "id.pub"))}");
         var settings = _server.Settings with { KnownHostsFile = file, HostKeyChecking = HostKeyChecking.AcceptNew };
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+        )!;
 
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not the one in"));
         Assert.That(error.Remedy, Does.Contain("ssh-keygen -R"));
@@ -260,13 +328,18 @@ public sealed class SshConnectorTests
     public async Task An_unknown_host_key_is_refused_when_strict_and_added_when_new_ones_are_accepted()
     {
         var settings = _server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_none") };
-        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+        )!;
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not in"));
         Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
 
-        await using (await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(_server.Host, CancellationToken.None))
-        {
-        }
+        await using (
+            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(
+                _server.Host,
+                CancellationToken.None
+            )
+        ) { }
 
         await using var known = await new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None);
     }
@@ -277,7 +350,9 @@ public sealed class SshConnectorTests
         var port = SshServer.FreePort();
         var host = _server.Host with { Ssh = _server.Host.Ssh with { Port = port } };
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None))
+        )!;
 
         Assert.That((error.Host, error.Message), Is.EqualTo(("db-1", $"127.0.0.1:{port} refuses connections")));
         Assert.That(error.Remedy, Does.Contain("sshd"));
@@ -288,7 +363,9 @@ public sealed class SshConnectorTests
     {
         var settings = _server.Settings with { IdentityFile = Path.Combine(_server.Directory, "host") };
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+        )!;
 
         Assert.That(error.Message, Does.Contain("does not let user root in with the key"));
         Assert.That(error.Remedy, Does.Contain("authorized_keys"));
@@ -306,7 +383,11 @@ public sealed class SshConnectorTests
         File.Delete(link);
         File.CreateSymbolicLink(link, key);
 
-        var error = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings with { IdentityFile = link }).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        var error = (
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(_server.Settings with { IdentityFile = link }).ConnectAsync(_server.Host, CancellationToken.None)
+            )
+        )!;
 
         Assert.That(error.Message, Does.Contain($"the private key {link} has mode 0640: others can read it"));
         Assert.That(error.Remedy, Is.EqualTo($"chmod 0600 {link}"));
@@ -315,30 +396,47 @@ public sealed class SshConnectorTests
     [Test]
     public async Task A_missing_private_key_and_an_unknown_name_are_explained()
     {
-        var noKey = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }).ConnectAsync(_server.Host, CancellationToken.None)))!;
+        var noKey = (
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }).ConnectAsync(_server.Host, CancellationToken.None)
+            )
+        )!;
         Assert.That(noKey.Message, Does.Contain("/no/such/key"));
 
         var host = _server.Host with { Ssh = _server.Host.Ssh with { Hostname = "no-such-host.invalid" } };
-        var noName = (await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None)))!;
+        var noName = (
+            await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None))
+        )!;
         Assert.That(noName.Message, Does.Contain("cannot be resolved"));
     }
 
-    private Task<IHostConnection> ConnectAsync(Host? host = null) => host is null
-        ? new SshConnector(_server.Settings).ConnectAsync(_server.Host, CancellationToken.None)
-        : new SshConnector(_server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_relay"), HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(host, CancellationToken.None);
+    private Task<IHostConnection> ConnectAsync(Host? host = null) =>
+        host is null
+            ? new SshConnector(_server.Settings).ConnectAsync(_server.Host, CancellationToken.None)
+            : new SshConnector(
+                _server.Settings with
+                {
+                    KnownHostsFile = Path.Combine(_server.Directory, "known_relay"),
+                    HostKeyChecking = HostKeyChecking.AcceptNew,
+                }
+            ).ConnectAsync(host, CancellationToken.None);
 
     // What each says that fails; one that does not even end fails the test.
-    private static Task<string[]> ErrorsAsync(IEnumerable<Task<ScriptResult>> scripts) => Task.WhenAll(scripts.Select(async script =>
-    {
-        try
-        {
-            return $"it ran: {await script}";
-        }
-        catch (HostException exception)
-        {
-            return exception.Message;
-        }
-    })).WaitAsync(TimeSpan.FromSeconds(60));
+    private static Task<string[]> ErrorsAsync(IEnumerable<Task<ScriptResult>> scripts) =>
+        Task.WhenAll(
+                scripts.Select(async script =>
+                {
+                    try
+                    {
+                        return $"it ran: {await script}";
+                    }
+                    catch (HostException exception)
+                    {
+                        return exception.Message;
+                    }
+                })
+            )
+            .WaitAsync(TimeSpan.FromSeconds(60));
 
     private static async Task<IHostWriter> OpenWhenFreeAsync(IHostConnection connection)
     {

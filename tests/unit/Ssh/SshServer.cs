@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Tests.Ssh;
 
-/// <summary>A real sshd on a free port of 127.0.0.1, with keys of its own, for the time of a fixture; and a way to cut its connections.</summary>
+/// <summary>A real sshd on a free port of 127.0.0.1, with keys of its own, for the time of a fixture; and a way to cut its
+/// connections.</summary>
 internal sealed class SshServer : IDisposable
 {
     private readonly Process _process;
@@ -30,13 +31,17 @@ internal sealed class SshServer : IDisposable
         Directory = System.IO.Directory.CreateTempSubdirectory("kbr-sshd-").FullName;
         foreach (var name in (string[])["host", "id"])
         {
-            using var keygen = Process.Start(new ProcessStartInfo("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", Path.Combine(Directory, name)]))!;
+            using var keygen = Process.Start(
+                new ProcessStartInfo("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", Path.Combine(Directory, name)])
+            )!;
             keygen.WaitForExit();
         }
 
         File.Copy(Path.Combine(Directory, "id.pub"), Path.Combine(Directory, "authorized_keys"));
         Port = FreePort();
-        File.WriteAllText(Path.Combine(Directory, "config"), $"""
+        File.WriteAllText(
+            Path.Combine(Directory, "config"),
+            $"""
             ListenAddress 127.0.0.1:{Port}
             HostKey {Directory}/host
             AuthorizedKeysFile {Directory}/authorized_keys
@@ -46,8 +51,11 @@ internal sealed class SshServer : IDisposable
             PermitRootLogin prohibit-password
             {string.Join('\n', settings)}
 
-            """);
-        _process = Process.Start(new ProcessStartInfo(program, ["-D", "-e", "-f", Path.Combine(Directory, "config")]) { RedirectStandardError = true })!;
+            """
+        );
+        _process = Process.Start(
+            new ProcessStartInfo(program, ["-D", "-e", "-f", Path.Combine(Directory, "config")]) { RedirectStandardError = true }
+        )!;
         _process.ErrorDataReceived += (_, _) => { };
         _process.BeginErrorReadLine();
         _front.Start();
@@ -75,7 +83,8 @@ internal sealed class SshServer : IDisposable
     /// <summary>Asked before anything is passed on to the server: once it is so, the connections are cut, and new ones are too.</summary>
     public Func<bool> CutWhen { get; set; } = () => false;
 
-    public SshSettings Settings => new(Path.Combine(Directory, "id"), KnownHostsFile, HostKeyChecking.Strict, PreferCurve25519: true, TimeSpan.FromSeconds(20));
+    public SshSettings Settings =>
+        new(Path.Combine(Directory, "id"), KnownHostsFile, HostKeyChecking.Strict, PreferCurve25519: true, TimeSpan.FromSeconds(20));
 
     public static int FreePort()
     {

@@ -15,14 +15,16 @@ internal sealed class DatabaseProviderTests
     public void A_database_with_that_owner_and_encoding_is_as_wanted_however_the_encoding_is_spelt(string encoding)
     {
         var database = Database(("encoding", encoding));
-        var observed = (Observation.Present)_provider.Observe(database, Member(true, """ "found": {"owner": "kb_app", "encoding": "UTF8"} """));
+        var observed = (Observation.Present)
+            _provider.Observe(database, Member(true, """ "found": {"owner": "kb_app", "encoding": "UTF8"} """));
         Assert.That(observed.Attributes, Is.EqualTo(_provider.Desired(database)));
     }
 
     [Test]
     public void Another_owner_or_encoding_shows_as_that()
     {
-        var observed = (Observation.Present)_provider.Observe(Database(), Member(true, """ "found": {"owner": "postgres", "encoding": "LATIN1"} """));
+        var observed = (Observation.Present)
+            _provider.Observe(Database(), Member(true, """ "found": {"owner": "postgres", "encoding": "LATIN1"} """));
         Assert.That((observed.Attributes["owner"].Value, observed.Attributes["encoding"].Value), Is.EqualTo(("postgres", "LATIN1")));
         Assert.That(_provider.Observe(Database(), Member(true, "\"found\": null")), Is.EqualTo(new Observation.Absent()));
     }
@@ -38,7 +40,9 @@ internal sealed class DatabaseProviderTests
     [TestCase("postgres")]
     [TestCase("template1")]
     [TestCase("")]
-    public void What_comes_with_every_cluster_is_not_ours_to_make(string name) => Assert.That(_provider.Validate(Database(("database", name))), Is.Not.Empty);
+    public void What_comes_with_every_cluster_is_not_ours_to_make(string name) =>
+        Assert.That(_provider.Validate(Database(("database", name))), Is.Not.Empty);
 
-    private Resource Database(params (string, object)[] values) => ProviderBench.Resource(_provider, "keybuzz", [("owner", "kb_app"), .. values]);
+    private Resource Database(params (string, object)[] values) =>
+        ProviderBench.Resource(_provider, "keybuzz", [("owner", "kb_app"), .. values]);
 }

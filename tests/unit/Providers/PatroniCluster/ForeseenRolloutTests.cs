@@ -18,7 +18,18 @@ internal sealed class ForeseenRolloutTests
     {
         var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
-        Assert.That(Steps(forecast), Is.EqualTo(new[] { "Restart db-3 (a replica, 0 bytes behind)", "Restart db-2 (a replica, 512 bytes behind)", "Switchover db-1 db-3 ()", "Restart db-1 (the former leader)" }));
+        Assert.That(
+            Steps(forecast),
+            Is.EqualTo(
+                new[]
+                {
+                    "Restart db-3 (a replica, 0 bytes behind)",
+                    "Restart db-2 (a replica, 512 bytes behind)",
+                    "Switchover db-1 db-3 ()",
+                    "Restart db-1 (the former leader)",
+                }
+            )
+        );
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
         Assert.That(forecast.WriteGap, Is.EqualTo(TimeSpan.FromSeconds(3)));
     }
@@ -38,14 +49,24 @@ internal sealed class ForeseenRolloutTests
         Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes continue"));
         var mended = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), [])!;
         Assert.That(Steps(mended), Is.EqualTo(new[] { "Start db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
-        Assert.That(new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), []), Is.Null, "nobody serves: nobody is interrupted");
+        Assert.That(
+            new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), []),
+            Is.Null,
+            "nobody serves: nobody is interrupted"
+        );
     }
 
     [Test]
     public void A_leader_alone_is_restarted_in_place_and_who_leaves_is_handed_nothing()
     {
-        Assert.That(new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [])!.Summary, Is.EqualTo("1 restart, no writes while the leader restarts"));
-        Assert.That(Steps((s_now with { Preferred = "db-3" }).Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"))!), Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred"));
+        Assert.That(
+            new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [])!.Summary,
+            Is.EqualTo("1 restart, no writes while the leader restarts")
+        );
+        Assert.That(
+            Steps((s_now with { Preferred = "db-3" }).Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"))!),
+            Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred")
+        );
     }
 
     [Test]
@@ -53,7 +74,10 @@ internal sealed class ForeseenRolloutTests
     {
         var replica = s_now.Foresee(s_cluster, Names("db-2"), Names("db-2"))!;
         Assert.That(Steps(replica), Is.EqualTo(new[] { "Remove db-2 (a replica, 512 bytes behind)" }));
-        Assert.That((replica.Summary, replica.Restarts, replica.Removed.Count()), Is.EqualTo(("stop and remove db-2; writes continue", 0, 1)));
+        Assert.That(
+            (replica.Summary, replica.Restarts, replica.Removed.Count()),
+            Is.EqualTo(("stop and remove db-2; writes continue", 0, 1))
+        );
         var leader = s_now.Foresee(s_cluster, Names("db-1"), Names("db-1"))!;
         Assert.That(Steps(leader), Is.EqualTo(new[] { "Switchover db-1 db-3 ()", "Remove db-1 (the former leader)" }));
         Assert.That(leader.Summary, Is.EqualTo("stop and remove db-1, 1 switchover; about 3 s without writes"));
@@ -66,7 +90,11 @@ internal sealed class ForeseenRolloutTests
     {
         var after = s_now.After(Names("db-1", "db-2", "db-3"), []);
         Assert.That((after.Leader, after.Replicas.Select(replica => replica.Name)), Is.EqualTo(("db-3", new[] { "db-1", "db-2" })));
-        Assert.That((s_now with { Preferred = "db-1" }).After(Names("db-1", "db-2", "db-3"), []).Leader, Is.EqualTo("db-1"), "it hands back");
+        Assert.That(
+            (s_now with { Preferred = "db-1" }).After(Names("db-1", "db-2", "db-3"), []).Leader,
+            Is.EqualTo("db-1"),
+            "it hands back"
+        );
         var left = s_now.After(Names("db-1", "db-3"), Names("db-1", "db-3"));
         Assert.That((left.Leader, left.Replicas.Length), Is.EqualTo(("db-2", 0)));
         Assert.That(s_now.After([], []), Is.EqualTo(s_now));
@@ -78,25 +106,37 @@ internal sealed class ForeseenRolloutTests
         var forecast = s_now.LeaderFirst(s_cluster, Names("db-1", "db-2", "db-3"))!;
 
         Assert.That(forecast.Steps.SelectMany(step => step.Hosts), Is.EqualTo(new[] { "db-1", "db-3", "db-2" }));
-        Assert.That((forecast.Switchovers, forecast.WriteGap, forecast.Summary), Is.EqualTo((0, (TimeSpan?)null, "3 rolling restarts, no writes while the leader restarts")));
+        Assert.That(
+            (forecast.Switchovers, forecast.WriteGap, forecast.Summary),
+            Is.EqualTo((0, (TimeSpan?)null, "3 rolling restarts, no writes while the leader restarts"))
+        );
     }
 
     [Test]
     public void Proxies_go_in_turn_and_cut_the_sessions_through_each()
     {
-        Assert.That(Proxies(["lb-1", "lb-2"], "lb-1", "lb-2")!.Summary, Is.EqualTo("2 rolling restarts, each cuts the sessions through it, and new ones go through another"));
+        Assert.That(
+            Proxies(["lb-1", "lb-2"], "lb-1", "lb-2")!.Summary,
+            Is.EqualTo("2 rolling restarts, each cuts the sessions through it, and new ones go through another")
+        );
         Assert.That(Steps(Proxies(["lb-1"], "lb-1", "lb-2")!), Is.EqualTo(new[] { "Start lb-2 (not running)", "Restart lb-1 ()" }));
-        Assert.That(Proxies(["lb-1"], "lb-1")!.Summary, Is.EqualTo("1 restart, no connections meanwhile: nothing else is in front of the cluster"));
+        Assert.That(
+            Proxies(["lb-1"], "lb-1")!.Summary,
+            Is.EqualTo("1 restart, no connections meanwhile: nothing else is in front of the cluster")
+        );
         Assert.That(Proxies([], "lb-1", "lb-2"), Is.Null);
     }
 
     private static RolloutForecast? Proxies(string[] running, params string[] toCome)
     {
         var address = new Address("sql_proxies", "pg", "pg-proxies");
-        return new ProxiesOutlook(Names(running)).Foresee(new RolloutQuestion(new Resource(address, AttributeSet.Empty), null, Names(toCome), [], []));
+        return new ProxiesOutlook(Names(running)).Foresee(
+            new RolloutQuestion(new Resource(address, AttributeSet.Empty), null, Names(toCome), [], [])
+        );
     }
 
     private static ImmutableSortedSet<string> Names(params string[] names) => names.ToImmutableSortedSet(StringComparer.Ordinal);
 
-    private static string[] Steps(RolloutForecast forecast) => [.. forecast.Steps.Select(step => $"{step.Kind} {string.Join(' ', step.Hosts)} ({step.Note})")];
+    private static string[] Steps(RolloutForecast forecast) =>
+        [.. forecast.Steps.Select(step => $"{step.Kind} {string.Join(' ', step.Hosts)} ({step.Note})")];
 }

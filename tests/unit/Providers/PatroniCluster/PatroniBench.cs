@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
-/// <summary>A real PostgreSQL cluster under Patroni with RAFT: three containers of the lab's image on this machine's Docker Engine, each a member and its own host.</summary>
+/// <summary>A real PostgreSQL cluster under Patroni with RAFT: three containers of the lab's image on this machine's Docker Engine, each a
+/// member and its own host.</summary>
 internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
 {
     /// <summary>What resources call the container; each member's own is put in its place.</summary>
@@ -24,7 +25,13 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
     private PatroniBench()
     {
         _folder = System.IO.Directory.CreateTempSubdirectory("kbr-patroni-").FullName;
-        Members = [.. Enumerable.Range(1, 3).Select(number => $"m{number}").Select(name => new Host(name, "db", MachineOf(name), new SshEndpoint(name, 22, "root", false)))];
+        Members =
+        [
+            .. Enumerable
+                .Range(1, 3)
+                .Select(number => $"m{number}")
+                .Select(name => new Host(name, "db", MachineOf(name), new SshEndpoint(name, 22, "root", false))),
+        ];
     }
 
     public ImmutableArray<Host> Members { get; }
@@ -47,8 +54,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
             {
                 bench.WriteFile(member);
                 ProviderBench.Output(
-                    $"docker run -d --name {member.Address} --hostname {member.Address} --network {bench._name} --shm-size 128m --mount type=bind,source={bench._folder}/{member.Name},target=/etc/patroni "
-                    + $"-p 127.0.0.1::5432 -p 127.0.0.1::8008 {image}");
+                    $"docker run -d --name {member.Address} --hostname {member.Address} --network {bench._name} "
+                        + $"--shm-size 128m --mount type=bind,source={bench._folder}/{member.Name},target=/etc/patroni "
+                        + $"-p 127.0.0.1::5432 -p 127.0.0.1::8008 {image}"
+                );
             }
 
             foreach (var (member, port) in bench.Members.SelectMany(member => new[] { (member, 5432), (member, 8008) }))
@@ -68,11 +77,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
 
     /// <summary>The connection attributes of every resource of this cluster.</summary>
     public static (string Name, object Value)[] Connection { get; } =
-    [
-        ("container", Container), ("connect_as", Superuser), ("connect_password", Secret(SuperuserPassword)),
-    ];
+    [("container", Container), ("connect_as", Superuser), ("connect_password", Secret(SuperuserPassword))];
 
-    public static (string Name, object Value)[] Rest { get; } = [.. Connection, ("rest_user", "kbr"), ("rest_password", Secret(RestPassword))];
+    public static (string Name, object Value)[] Rest { get; } =
+    [.. Connection, ("rest_user", "kbr"), ("rest_password", Secret(RestPassword))];
 
     public static SecretText Secret(string value) => new([new SecretText.Part(value, true)]);
 
@@ -92,19 +100,28 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
 
     /// <summary>Runs one SQL command on a member by the local socket; answers what psql prints.</summary>
     public string Sql(string member, string sql, string database = "postgres") =>
-        ProviderBench.Output($"docker exec -i {MachineOf(member)} psql -X -A -t -q -v ON_ERROR_STOP=1 -U {Superuser} -d {Script.Quote(database)} <<'SQL'\n{sql}\nSQL");
+        ProviderBench.Output(
+            $"docker exec -i {MachineOf(member)} psql -X -A -t -q -v ON_ERROR_STOP=1 -U {Superuser} -d "
+                + $"{Script.Quote(database)} <<'SQL'\n{sql}\nSQL"
+        );
 
     public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
     {
         Check(host);
-        return Task.Run(() => new Snapshot(reads.Distinct().ToImmutableDictionary(read => read, read => Answer(host, read))), cancellationToken);
+        return Task.Run(
+            () => new Snapshot(reads.Distinct().ToImmutableDictionary(read => read, read => Answer(host, read))),
+            cancellationToken
+        );
     }
 
     public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
     {
         Check(host);
         Scripts.Add(script.Text);
-        return Task.Run(() => ProviderBench.Shell("set -eu\n" + script.Text.Replace(Container, MachineOf(host), StringComparison.Ordinal)), cancellationToken);
+        return Task.Run(
+            () => ProviderBench.Shell("set -eu\n" + script.Text.Replace(Container, MachineOf(host), StringComparison.Ordinal)),
+            cancellationToken
+        );
     }
 
     public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken)
@@ -133,7 +150,9 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
     public ValueTask DisposeAsync()
     {
         _http.Dispose();
-        ProviderBench.Shell(string.Concat(Members.Select(member => $"docker rm -f -v {member.Address}\n")) + $"docker network rm {_name}\n");
+        ProviderBench.Shell(
+            string.Concat(Members.Select(member => $"docker rm -f -v {member.Address}\n")) + $"docker network rm {_name}\n"
+        );
         System.IO.Directory.Delete(_folder, recursive: true);
         return ValueTask.CompletedTask;
     }
@@ -187,7 +206,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 return Get(host, http.Port, http.Path);
             case SqlRead sql:
                 var query = $"SELECT coalesce(json_agg(r), '[]'::json) FROM (\n{sql.Query}\n) r";
-                var result = ProviderBench.Shell($"docker exec -i -e PGOPTIONS='-c default_transaction_read_only=on' {machine} psql -X -q -A -t -v ON_ERROR_STOP=1 -U {sql.User} -d {Script.Quote(sql.Database)} <<'SQL'\n{query};\nSQL");
+                var result = ProviderBench.Shell(
+                    $"docker exec -i -e PGOPTIONS='-c default_transaction_read_only=on' {machine} psql -X -q -A -t -v "
+                        + $"ON_ERROR_STOP=1 -U {sql.User} -d {Script.Quote(sql.Database)} <<'SQL'\n{query};\nSQL"
+                );
                 return result.ExitCode == 0 ? new SqlAnswer(result.Output.Trim(), "") : new SqlAnswer(null, result.Error.Trim());
             case ContainerRead:
                 var inspected = ProviderBench.Shell($"docker inspect --format '{{{{json .}}}}' {machine}");
@@ -196,13 +218,19 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 Read raft = new RaftRead(machine);
                 var script = ProbeScript.Render([raft], "nonce");
                 Scripts.Add(script);
-                return ProbeScript.Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output)).Get(new RaftRead(machine));
+                return ProbeScript
+                    .Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output))
+                    .Get(new RaftRead(machine));
             case ClockRead:
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);
             case StatRead stat:
-                return ProviderBench.Shell($"docker exec {machine} test -e {Script.Quote(stat.Path)}").ExitCode == 0 ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null;
+                return ProviderBench.Shell($"docker exec {machine} test -e {Script.Quote(stat.Path)}").ExitCode == 0
+                    ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default)
+                    : null;
             case PortRead port:
-                return ProviderBench.Shell($"docker exec {machine} timeout 2 bash -c ': </dev/tcp/{port.Address}/{port.Port}'").ExitCode switch
+                return ProviderBench
+                    .Shell($"docker exec {machine} timeout 2 bash -c ': </dev/tcp/{port.Address}/{port.Port}'")
+                    .ExitCode switch
                 {
                     0 => PortState.Answered,
                     124 => PortState.Silent,
@@ -216,28 +244,31 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
     private void WriteFile(Host member)
     {
         var partners = string.Concat(Members.Where(other => other.Name != member.Name).Select(other => $"\n    - {other.Address}:7000"));
-        var bootstrap = member.Name != "m1" ? "" : """
+        var bootstrap =
+            member.Name != "m1"
+                ? ""
+                : """
 
-            bootstrap:
-              dcs:
-                ttl: 20
-                loop_wait: 2
-                retry_timeout: 5
-                maximum_lag_on_failover: 1048576
-                postgresql:
-                  use_pg_rewind: true
-                  use_slots: true
-                  parameters:
-                    max_connections: 60
-                    shared_buffers: 32MB
-                    work_mem: 4MB
-                    log_statement: all
-                    log_min_duration_statement: 0
-              initdb:
-                - encoding: UTF8
-                - data-checksums
+                    bootstrap:
+                      dcs:
+                        ttl: 20
+                        loop_wait: 2
+                        retry_timeout: 5
+                        maximum_lag_on_failover: 1048576
+                        postgresql:
+                          use_pg_rewind: true
+                          use_slots: true
+                          parameters:
+                            max_connections: 60
+                            shared_buffers: 32MB
+                            work_mem: 4MB
+                            log_statement: all
+                            log_min_duration_statement: 0
+                      initdb:
+                        - encoding: UTF8
+                        - data-checksums
 
-            """;
+                    """;
         var text = $"""
             scope: bench
             name: {member.Name}
@@ -278,7 +309,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
             """;
         System.IO.Directory.CreateDirectory($"{_folder}/{member.Name}");
         File.WriteAllText($"{_folder}/{member.Name}/patroni.yml", text);
-        ProviderBench.Output($"chown -R 999:999 {_folder}/{member.Name} && chmod 755 {_folder} {_folder}/{member.Name} && chmod 600 {_folder}/{member.Name}/patroni.yml");
+        ProviderBench.Output(
+            $"chown -R 999:999 {_folder}/{member.Name} && chmod 755 {_folder} {_folder}/{member.Name} && chmod "
+                + $"600 {_folder}/{member.Name}/patroni.yml"
+        );
     }
 
     private sealed class Tunnel(int port) : ITunnel

@@ -23,7 +23,10 @@ internal sealed class PatroniClusterProviderTests
     public void A_healthy_cluster_is_as_wanted_and_who_leads_does_not_matter()
     {
         Assert.That(Observed(Healthy()), Is.EqualTo(("all running", "one", (string?)null)));
-        Assert.That(Observed(Healthy(("db-1", Replica("db-1")), ("db-2", Leader("db-2")))), Is.EqualTo(("all running", "one", (string?)null)));
+        Assert.That(
+            Observed(Healthy(("db-1", Replica("db-1")), ("db-2", Leader("db-2")))),
+            Is.EqualTo(("all running", "one", (string?)null))
+        );
         var desired = _provider.Desired(Resource());
         Assert.That((desired["members"].Value, desired["leader"].Value), Is.EqualTo(("all running", "one")));
     }
@@ -48,7 +51,11 @@ internal sealed class PatroniClusterProviderTests
     [Test]
     public void A_pause_is_told_as_set_by_others_and_silence_everywhere_is_absence()
     {
-        var paused = (Observation.Present)_provider.Observe(Resource(), Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal))));
+        var paused = (Observation.Present)
+            _provider.Observe(
+                Resource(),
+                Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"pause\": true", StringComparison.Ordinal)))
+            );
         Assert.That(paused.Foreign.Select(one => (one.Name, one.IsTrouble)), Is.EqualTo(new[] { ("pause", true) }));
         Assert.That(_provider.Observe(Resource(), Healthy(("db-1", ""), ("db-2", ""), ("db-3", ""))), Is.InstanceOf<Observation.Absent>());
     }
@@ -64,11 +71,13 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(Raft(cut), Is.EqualTo("db-3: outside"));
 
         var otherPassword = Healthy();
-        otherPassword["db-2"] = otherPassword["db-2"].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
+        otherPassword["db-2"] = otherPassword["db-2"]
+            .With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
         Assert.That(Raft(otherPassword), Is.EqualTo("db-2: outside"));
         Assert.That(Raft(Healthy(("db-3", ""))), Is.EqualTo("all connected"), "that it does not run is said once");
 
-        string Raft(Dictionary<string, Snapshot> answers) => ((Observation.Present)_provider.Observe(Resource(), answers)).Attributes["raft"].Value;
+        string Raft(Dictionary<string, Snapshot> answers) =>
+            ((Observation.Present)_provider.Observe(Resource(), answers)).Attributes["raft"].Value;
     }
 
     [Test]
@@ -79,13 +88,27 @@ internal sealed class PatroniClusterProviderTests
     public async Task The_member_that_may_initialise_is_not_started_without_data_beside_data_while_nobody_leads()
     {
         var turn = await NextAsync(Group(stopped: Names, data: ["db-2"]), Names);
-        Assert.That(turn, Does.StartWith("stop db-1 has no data, db-2 has, and no leader is visible").And.Contain("would initialise an empty cluster"));
+        Assert.That(
+            turn,
+            Does.StartWith("stop db-1 has no data, db-2 has, and no leader is visible").And.Contain("would initialise an empty cluster")
+        );
         Assert.That(await NextAsync(Group(stopped: Names, data: ["db-1"]), Names), Is.EqualTo("go db-1 db-2 db-3"), "it has data itself");
-        Assert.That(await NextAsync(Group(stopped: Names, data: ["db-2"]), ["db-2", "db-3"]), Is.EqualTo("go db-2 db-3"), "the others may start");
-        Assert.That(await NextAsync(Group(stopped: Names, unreachable: ["db-3"]), ["db-1", "db-2"]), Does.StartWith("stop db-1 has no data").And.Contain("db-3"));
+        Assert.That(
+            await NextAsync(Group(stopped: Names, data: ["db-2"]), ["db-2", "db-3"]),
+            Is.EqualTo("go db-2 db-3"),
+            "the others may start"
+        );
+        Assert.That(
+            await NextAsync(Group(stopped: Names, unreachable: ["db-3"]), ["db-1", "db-2"]),
+            Does.StartWith("stop db-1 has no data").And.Contain("db-3")
+        );
 
         var others = Healthy(("db-1", ""), ("db-2", Leader("db-2")));
-        Assert.That(await NextAsync(Group(others, stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]), Is.EqualTo("go db-1"), "it copies from the leader it sees");
+        Assert.That(
+            await NextAsync(Group(others, stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]),
+            Is.EqualTo("go db-1"),
+            "it copies from the leader it sees"
+        );
     }
 
     [Test]
@@ -101,9 +124,19 @@ internal sealed class PatroniClusterProviderTests
     public async Task Nobody_goes_while_the_cluster_is_not_healthy()
     {
         var starting = Replica("db-3").Replace("\"running\"", "\"starting\"", StringComparison.Ordinal);
-        Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), ["db-1", "db-2"]), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"));
-        Assert.That(await NextAsync(Group(Healthy(("db-3", starting))), []), Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"), "the last gate is shut");
-        Assert.That(await NextAsync(Group(Healthy(), lost: "db-3"), ["db-2"]), Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it"));
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-3", starting))), ["db-1", "db-2"]),
+            Is.EqualTo("wait db-3: PostgreSQL is not running (starting)")
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-3", starting))), []),
+            Is.EqualTo("wait db-3: PostgreSQL is not running (starting)"),
+            "the last gate is shut"
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(), lost: "db-3"), ["db-2"]),
+            Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it")
+        );
     }
 
     [Test]
@@ -131,8 +164,7 @@ internal sealed class PatroniClusterProviderTests
             do
             {
                 read += await stream.ReadAsync(request.AsMemory(read));
-            }
-            while (request[read - 1] != '}');
+            } while (request[read - 1] != '}');
             await stream.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"u8.ToArray());
             return Encoding.UTF8.GetString(request, 0, read);
         });
@@ -149,7 +181,10 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(Healthy(("db-3", failed))), ["db-2", "db-3"]), Is.EqualTo("go db-3"));
         Assert.That(await NextAsync(Group(Healthy(("db-3", "")), stopped: ["db-3"]), ["db-2", "db-3"]), Is.EqualTo("go db-3"));
         var lagging = Replica("db-2").Replace("67108960", "1", StringComparison.Ordinal);
-        Assert.That(await NextAsync(Group(Healthy(("db-2", lagging), ("db-3", failed))), ["db-3"]), Does.StartWith("wait db-2: it is 67108959 bytes behind"));
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-2", lagging), ("db-3", failed))), ["db-3"]),
+            Does.StartWith("wait db-2: it is 67108959 bytes behind")
+        );
     }
 
     [Test]
@@ -157,16 +192,36 @@ internal sealed class PatroniClusterProviderTests
     {
         var late = Healthy(("db-1", ""));
         Assert.That(await NextAsync(Group(late), Names), Does.StartWith("wait db-1: Patroni does not answer"), "it may lead");
-        Assert.That(await NextAsync(Group(Healthy(("db-1", Leader("db-1").Replace("\"running\"", "\"unknown\"", StringComparison.Ordinal)))), Names), Does.StartWith("wait db-1: PostgreSQL is not running (unknown)"));
+        Assert.That(
+            await NextAsync(
+                Group(Healthy(("db-1", Leader("db-1").Replace("\"running\"", "\"unknown\"", StringComparison.Ordinal)))),
+                Names
+            ),
+            Does.StartWith("wait db-1: PostgreSQL is not running (unknown)")
+        );
         var starting = Replica("db-3").Replace("\"running\"", "\"starting\"", StringComparison.Ordinal);
-        Assert.That(await NextAsync(Group(Healthy(("db-1", ""), ("db-3", starting))), ["db-1"]), Does.StartWith("wait db-1: Patroni does not answer"));
-        Assert.That(await NextAsync(Group(Healthy(("db-2", "")), lost: "db-3"), ["db-2"]), Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it"));
-        Assert.That(await NextAsync(Group(Healthy(("db-2", "")), lost: "db-2"), ["db-2"]), Is.EqualTo("go db-2"), "the others can do without it");
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-1", ""), ("db-3", starting))), ["db-1"]),
+            Does.StartWith("wait db-1: Patroni does not answer")
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-2", "")), lost: "db-3"), ["db-2"]),
+            Is.EqualTo("wait db-3: RAFT's leader db-1 is not connected to it")
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-2", "")), lost: "db-2"), ["db-2"]),
+            Is.EqualTo("go db-2"),
+            "the others can do without it"
+        );
 
         var longAgo = TimeSpan.FromSeconds(20);
         Assert.That(await NextAsync(Group(late), Names, waited: longAgo), Is.EqualTo("go db-1"), "perhaps its change mends it");
         var shortGate = ProviderBench.Resource(_provider, "pg", ("gate_timeout", 10L));
-        Assert.That(await NextAsync(Group(late), Names, resource: shortGate, waited: TimeSpan.FromSeconds(6)), Is.EqualTo("go db-1"), "before the gate's time is over");
+        Assert.That(
+            await NextAsync(Group(late), Names, resource: shortGate, waited: TimeSpan.FromSeconds(6)),
+            Is.EqualTo("go db-1"),
+            "before the gate's time is over"
+        );
         var broken = Replica("db-1").Replace("\"running\"", "\"start failed\"", StringComparison.Ordinal);
         Assert.That(await NextAsync(Group(Healthy(("db-1", broken))), ["db-1"]), Is.EqualTo("go db-1"), "it does not come by itself");
     }
@@ -174,30 +229,57 @@ internal sealed class PatroniClusterProviderTests
     [Test]
     public async Task While_Patroni_is_paused_nobody_is_disrupted_and_the_plan_says_so()
     {
-        var paused = Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal)));
+        var paused = Healthy(
+            ("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal))
+        );
         Assert.That(await NextAsync(Group(paused), Names), Does.StartWith("stop Patroni is paused").And.Contain("patronictl resume"));
-        Assert.That(await NextAsync(Group(paused, stopped: ["db-3"]), ["db-3"]), Does.StartWith("stop Patroni is paused"), "it would not be started");
+        Assert.That(
+            await NextAsync(Group(paused, stopped: ["db-3"]), ["db-3"]),
+            Does.StartWith("stop Patroni is paused"),
+            "it would not be started"
+        );
         Assert.That(await NextAsync(Group(paused), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"), "it does not come back anyway");
-        Assert.That(ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, [.. Names], [])!.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, refused while Patroni is paused"));
-        Assert.That(ClusterOutlook.Of(Judge(paused), null).LeaderFirst(Resource().Address, ["db-1"])!.Summary, Is.EqualTo("1 restart, refused while Patroni is paused"));
-        Assert.That(ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, ["db-3"], ["db-3"])!.Summary, Does.Not.Contain("refused"));
+        Assert.That(
+            ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, [.. Names], [])!.Summary,
+            Is.EqualTo("3 rolling restarts, 1 switchover, refused while Patroni is paused")
+        );
+        Assert.That(
+            ClusterOutlook.Of(Judge(paused), null).LeaderFirst(Resource().Address, ["db-1"])!.Summary,
+            Is.EqualTo("1 restart, refused while Patroni is paused")
+        );
+        Assert.That(
+            ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, ["db-3"], ["db-3"])!.Summary,
+            Does.Not.Contain("refused")
+        );
     }
 
     [Test]
     public async Task A_member_whose_volume_is_not_mounted_may_have_the_data()
     {
         var resource = Resource() with { Spec = Resource().Spec.With("mount_point", "/opt") };
-        Assert.That(await NextAsync(Group(stopped: Names, mounted: Names), ["db-1", "db-2"], resource: resource), Is.EqualTo("go db-1 db-2"), "empty");
+        Assert.That(
+            await NextAsync(Group(stopped: Names, mounted: Names), ["db-1", "db-2"], resource: resource),
+            Is.EqualTo("go db-1 db-2"),
+            "empty"
+        );
         Assert.That(
             await NextAsync(Group(stopped: Names, mounted: ["db-1", "db-2"]), ["db-1", "db-2"], resource: resource),
-            Does.StartWith("stop db-1 has no data, no leader is visible, and it cannot be told whether db-3 has any").And.Contain("mount their volumes"));
+            Does.StartWith("stop db-1 has no data, no leader is visible, and it cannot be told whether db-3 has any")
+                .And.Contain("mount their volumes")
+        );
     }
 
     [Test]
     public async Task A_new_replication_password_is_set_before_the_first_member_is_started_that_uses_it()
     {
         var verifier = ScramVerifier.Make("new", new byte[16]);
-        var resource = Resource() with { Spec = Resource().Spec.With("replication_role", "kb_repl").With("replication_password", Secret("new")).With("replication_verifier", Secret(verifier)) };
+        var resource = Resource() with
+        {
+            Spec = Resource()
+                .Spec.With("replication_role", "kb_repl")
+                .With("replication_password", Secret("new"))
+                .With("replication_verifier", Secret(verifier)),
+        };
         var group = Group(Healthy(), stored: ScramVerifier.Make("old", new byte[16]));
         Assert.That(await NextAsync(group, Names, resource: resource), Is.EqualTo("go db-2"));
         Assert.That(group.Sql, Is.EqualTo(new[] { $"db-1: ROLE \"kb_repl\" PASSWORD '{verifier}'" }));
@@ -207,7 +289,10 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(stuck, ["db-3"], resource: resource), Does.StartWith("wait db-2: it does not stream"));
         Assert.That(stuck.Sql, Has.Count.EqualTo(1), "also where a replica waits for it");
 
-        var settled = Group(Healthy(), stored: ScramVerifier.Make("new", new byte[16] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 }));
+        var settled = Group(
+            Healthy(),
+            stored: ScramVerifier.Make("new", new byte[16] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 })
+        );
         Assert.That(await NextAsync(settled, Names, resource: resource), Is.EqualTo("go db-2"));
         Assert.That(settled.Sql, Is.Empty, "any verifier of it will do");
     }
@@ -218,13 +303,27 @@ internal sealed class PatroniClusterProviderTests
     public async Task Just_after_the_leader_was_lost_its_successor_is_waited_for_where_the_others_can_elect_one()
     {
         var leaderless = Healthy(("db-1", ""));
-        Assert.That(await NextAsync(Group(leaderless, stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]), Does.StartWith("wait db-1 has no data"));
-        Assert.That(await NextAsync(Group(Healthy(("db-1", ""), ("db-3", "")), stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]), Does.StartWith("stop db-1 has no data"));
+        Assert.That(
+            await NextAsync(Group(leaderless, stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]),
+            Does.StartWith("wait db-1 has no data")
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-1", ""), ("db-3", "")), stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]),
+            Does.StartWith("stop db-1 has no data")
+        );
     }
 
     [TestCase(null, "", "stop db-3: the host could not be read; nobody else is disrupted meanwhile")]
-    [TestCase("patroni.service", "failed", "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile")]
-    [TestCase("patroni.service", "inactive", "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile")]
+    [TestCase(
+        "patroni.service",
+        "failed",
+        "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile"
+    )]
+    [TestCase(
+        "patroni.service",
+        "inactive",
+        "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile"
+    )]
     [TestCase("patroni.service", "activating", "wait db-3: Patroni does not answer on port 8008")]
     public async Task A_member_that_nothing_brings_back_is_not_waited_for(string? unit, string state, string turn)
     {
@@ -235,7 +334,9 @@ internal sealed class PatroniClusterProviderTests
 
         if (turn.StartsWith("stop", StringComparison.Ordinal))
         {
-            var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => _provider.ChangeAsync(new ResourceChange(ResourceOperation.Update, resource, []), group, CancellationToken.None));
+            var failure = await Assert.ThrowsAsync<ChangeFailedException>(() =>
+                _provider.ChangeAsync(new ResourceChange(ResourceOperation.Update, resource, []), group, CancellationToken.None)
+            );
             Assert.That(failure!.Message, Does.Contain(" cannot become healthy: db-3: ").And.Not.Contain("majority"));
         }
     }
@@ -245,16 +346,26 @@ internal sealed class PatroniClusterProviderTests
     {
         var lost = ImmutableSortedDictionary<string, string>.Empty.Add("db-3", "db-3: gone");
         Assert.That(LostMembers.Verdict(Judge(Healthy(("db-3", ""))), lost), Is.EqualTo("db-3: gone"));
-        Assert.That(LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-3", ""))), lost), Is.Null, "the other two elect a leader");
+        Assert.That(
+            LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-3", ""))), lost),
+            Is.Null,
+            "the other two elect a leader"
+        );
         Assert.That(LostMembers.Verdict(Judge(Healthy(("db-2", ""), ("db-3", ""))), lost), Is.Null, "db-2 may come");
-        Assert.That(LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-2", ""), ("db-3", ""))), lost.Add("db-2", "db-2: gone")), Does.StartWith("db-2: gone; db-3: gone; without them there is no majority"));
+        Assert.That(
+            LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-2", ""), ("db-3", ""))), lost.Add("db-2", "db-2: gone")),
+            Does.StartWith("db-2: gone; db-3: gone; without them there is no majority")
+        );
         Assert.That(LostMembers.Verdict(Judge(Healthy()), lost), Is.Null);
     }
 
     [Test]
     public async Task Taking_down_more_than_a_majority_can_do_without_is_refused_and_the_one_that_left_is_not_missed()
     {
-        Assert.That(await NextAsync(Group(Healthy()), ["db-2", "db-3"], leaving: ["db-2", "db-3"]), Does.StartWith("stop db-2 and db-3 would leave 1 of 3 members, and 2 are needed"));
+        Assert.That(
+            await NextAsync(Group(Healthy()), ["db-2", "db-3"], leaving: ["db-2", "db-3"]),
+            Does.StartWith("stop db-2 and db-3 would leave 1 of 3 members, and 2 are needed")
+        );
         Assert.That(await NextAsync(Group(Healthy()), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"));
         Assert.That(await NextAsync(Group(Healthy(("db-3", "")), lost: "db-3"), [], leaving: ["db-3"]), Is.EqualTo("go "));
     }
@@ -272,12 +383,41 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(Membership(stopped, "db-1", "db-2").Outsiders, Is.Empty, "it still counts, and takes no part");
 
         var leaderless = Healthy();
-        leaderless["db-1"] = leaderless["db-1"].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
-        Assert.That(Membership(leaderless, "db-1", "db-2").Attributes["raft_members"].Value, Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000"), "it cannot be told, and 'raft' says so");
+        leaderless["db-1"] = leaderless["db-1"]
+            .With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(1, "RAFT does not answer on port 7000"))));
+        Assert.That(
+            Membership(leaderless, "db-1", "db-2").Attributes["raft_members"].Value,
+            Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000"),
+            "it cannot be told, and 'raft' says so"
+        );
 
-        var ledByIt = Healthy().ToDictionary(pair => pair.Key, pair => pair.Value.With(ProviderBench.Snapshot(
-            (new RaftRead("patroni"), new ToolAnswer(0, PatroniAnswers.Raft(pair.Key).Output.Replace("\"leader\": \"10.0.0.1:7000\"", "\"leader\": \"10.0.0.3:7000\"", StringComparison.Ordinal))))));
-        Assert.That(Membership(ledByIt, "db-1", "db-2").Outsiders, Is.EqualTo(new[] { new Outsider("10.0.0.3:7000", "db-3") }), "also where it leads RAFT itself");
+        var ledByIt = Healthy()
+            .ToDictionary(
+                pair => pair.Key,
+                pair =>
+                    pair.Value.With(
+                        ProviderBench.Snapshot(
+                            (
+                                new RaftRead("patroni"),
+                                new ToolAnswer(
+                                    0,
+                                    PatroniAnswers
+                                        .Raft(pair.Key)
+                                        .Output.Replace(
+                                            "\"leader\": \"10.0.0.1:7000\"",
+                                            "\"leader\": \"10.0.0.3:7000\"",
+                                            StringComparison.Ordinal
+                                        )
+                                )
+                            )
+                        )
+                    )
+            );
+        Assert.That(
+            Membership(ledByIt, "db-1", "db-2").Outsiders,
+            Is.EqualTo(new[] { new Outsider("10.0.0.3:7000", "db-3") }),
+            "also where it leads RAFT itself"
+        );
 
         Observation.Present Membership(Dictionary<string, Snapshot> answers, params string[] members) =>
             (Observation.Present)_provider.Observe(MembersOf(members), answers.Where(pair => members.Contains(pair.Key)).ToDictionary());
@@ -304,9 +444,11 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(_provider.Desired(resource)["former_slots"].Value, Is.EqualTo("settled"));
         Assert.That(Slots(), Is.EqualTo("settled"));
         var config = new HttpRead(HttpRead.OwnAddress, 8008, "/config");
-        answers["db-1"] = answers["db-1"].With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": 1}"""))));
+        answers["db-1"] = answers["db-1"]
+            .With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": 1}"""))));
         Assert.That(Slots(), Is.EqualTo("settled"), "a number is somebody's own");
-        answers["db-1"] = answers["db-1"].With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": "1s"}"""))));
+        answers["db-1"] = answers["db-1"]
+            .With(ProviderBench.Snapshot((config, new HttpAnswer(200, """{"ttl": 20, "member_slots_ttl": "1s"}"""))));
         Assert.That(Slots(), Is.EqualTo("being dropped: member_slots_ttl is 1s"));
 
         string Slots() => ((Observation.Present)_provider.Observe(resource, answers)).Attributes["former_slots"].Value;
@@ -325,11 +467,22 @@ internal sealed class PatroniClusterProviderTests
 
     [Test]
     public void The_password_of_RAFT_is_in_no_script() =>
-        Assert.That(RaftMembership.Change("patroni", "remove", "10.0.0.3:7000").Text, Does.Contain("""["remove", "10.0.0.3:7000"]""").And.Contain("raft.get(\"password\")"));
+        Assert.That(
+            RaftMembership.Change("patroni", "remove", "10.0.0.3:7000").Text,
+            Does.Contain("""["remove", "10.0.0.3:7000"]""").And.Contain("raft.get(\"password\")")
+        );
 
-    private Resource MembersOf(params string[] members) => ProviderBench.Resource(
-        _provider, "pg", ("raft_members", (IReadOnlyList<string>)[.. members.Select(Address)]),
-        ("other_hosts", (IReadOnlyDictionary<string, string>)Names.Except(members).ToImmutableSortedDictionary(Address, name => name, StringComparer.Ordinal)));
+    private Resource MembersOf(params string[] members) =>
+        ProviderBench.Resource(
+            _provider,
+            "pg",
+            ("raft_members", (IReadOnlyList<string>)[.. members.Select(Address)]),
+            (
+                "other_hosts",
+                (IReadOnlyDictionary<string, string>)
+                    Names.Except(members).ToImmutableSortedDictionary(Address, name => name, StringComparer.Ordinal)
+            )
+        );
 
     [Test]
     public void Members_with_another_RAFT_password_are_named_and_the_window_is_announced()
@@ -340,7 +493,11 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(observed.Attributes["raft_password"].Value, Is.EqualTo("another one on db-1, db-3"));
         Assert.That(observed.Note, Does.Contain("all of them are stopped and started together").And.Contain("about 15 s without writes"));
         var settled = (Observation.Present)_provider.Observe(cluster, Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", null)]));
-        Assert.That((settled.Attributes["raft_password"].Value, settled.Note), Is.EqualTo(("the wanted one on every member", (string?)null)), "a container that does not say counts as right");
+        Assert.That(
+            (settled.Attributes["raft_password"].Value, settled.Note),
+            Is.EqualTo(("the wanted one on every member", (string?)null)),
+            "a container that does not say counts as right"
+        );
     }
 
     [Test]
@@ -349,15 +506,40 @@ internal sealed class PatroniClusterProviderTests
         (string, string?)[] old = [("db-1", "old"), ("db-2", "old"), ("db-3", "old")];
         var group = Group(Labelled(old), labelled: true);
         Assert.That(await NextAsync(group, Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"));
-        Assert.That(group.Sql, Is.EqualTo(new[] { "db-1: SET synchronous_standby_names = 'ANY 2 (\"db-2\", \"db-3\")'", "db-1: RESET synchronous_standby_names" }), "every acknowledged row is on all of them, and nothing stays");
+        Assert.That(
+            group.Sql,
+            Is.EqualTo(
+                new[] { "db-1: SET synchronous_standby_names = 'ANY 2 (\"db-2\", \"db-3\")'", "db-1: RESET synchronous_standby_names" }
+            ),
+            "every acknowledged row is on all of them, and nothing stays"
+        );
 
-        Assert.That(await NextAsync(Group(Labelled(old), labelled: true, lost: "db-3"), Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"), "RAFT cannot be asked: the file has the new password");
+        Assert.That(
+            await NextAsync(Group(Labelled(old), labelled: true, lost: "db-3"), Names, resource: WithPassword("new")),
+            Is.EqualTo("go db-1 db-2 db-3"),
+            "RAFT cannot be asked: the file has the new password"
+        );
         var dead = Labelled(old, ("db-3", ""));
-        Assert.That(await NextAsync(Group(dead, labelled: true), Names, resource: WithPassword("new")), Does.StartWith("wait RAFT's password is changed on all members together, and only of a healthy cluster: db-3"));
+        Assert.That(
+            await NextAsync(Group(dead, labelled: true), Names, resource: WithPassword("new")),
+            Does.StartWith("wait RAFT's password is changed on all members together, and only of a healthy cluster: db-3")
+        );
 
         var halfway = Labelled([("db-1", "old"), ("db-2", "old"), ("db-3", "new")], ("db-3", ""));
-        Assert.That(await NextAsync(Group(halfway, labelled: true, lost: "db-3"), ["db-1", "db-2"], resource: WithPassword("new")), Is.EqualTo("go db-1 db-2"), "cut off on the way");
-        Assert.That(await NextAsync(Group(Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", "new")]), labelled: true), ["db-1", "db-2"], resource: WithPassword("new")), Is.EqualTo("go db-2"), "another change of theirs goes one by one");
+        Assert.That(
+            await NextAsync(Group(halfway, labelled: true, lost: "db-3"), ["db-1", "db-2"], resource: WithPassword("new")),
+            Is.EqualTo("go db-1 db-2"),
+            "cut off on the way"
+        );
+        Assert.That(
+            await NextAsync(
+                Group(Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", "new")]), labelled: true),
+                ["db-1", "db-2"],
+                resource: WithPassword("new")
+            ),
+            Is.EqualTo("go db-2"),
+            "another change of theirs goes one by one"
+        );
     }
 
     [Test]
@@ -365,37 +547,110 @@ internal sealed class PatroniClusterProviderTests
     {
         var adopted = Resource() with { Spec = Resource().Spec.With("former_data_directory", Former) };
         Assert.That(await NextAsync(Group(former: Names), Names, resource: adopted), Is.EqualTo("go db-2"), "replicas first");
-        Assert.That(await NextAsync(Group(stopped: Names, former: Names), Names, resource: adopted), Does.StartWith("stop db-1 and db-2 and db-3: the data is to be set aside").And.Contain("nobody leads. Start PostgreSQL as it was first"));
-        Assert.That(await NextAsync(Group(Healthy(("db-1", Replica("db-1"))), former: ["db-3"]), ["db-3"], resource: adopted), Does.StartWith("wait db-3: the data is to be set aside"), "an election is on");
-        Assert.That(await NextAsync(Group(stopped: Names, former: ["db-2", "db-3"]), ["db-1"], resource: adopted), Does.StartWith("stop db-1 has no data, db-2 and db-3 have"), "also by itself");
-        Assert.That(await NextAsync(Group(members: ["db-1"], former: ["db-1"]), ["db-1"], resource: adopted), Does.StartWith("stop db-1 leads, nobody can take over from it"));
+        Assert.That(
+            await NextAsync(Group(stopped: Names, former: Names), Names, resource: adopted),
+            Does.StartWith("stop db-1 and db-2 and db-3: the data is to be set aside")
+                .And.Contain("nobody leads. Start PostgreSQL as it was first")
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-1", Replica("db-1"))), former: ["db-3"]), ["db-3"], resource: adopted),
+            Does.StartWith("wait db-3: the data is to be set aside"),
+            "an election is on"
+        );
+        Assert.That(
+            await NextAsync(Group(stopped: Names, former: ["db-2", "db-3"]), ["db-1"], resource: adopted),
+            Does.StartWith("stop db-1 has no data, db-2 and db-3 have"),
+            "also by itself"
+        );
+        Assert.That(
+            await NextAsync(Group(members: ["db-1"], former: ["db-1"]), ["db-1"], resource: adopted),
+            Does.StartWith("stop db-1 leads, nobody can take over from it")
+        );
     }
 
     [Test]
     public async Task Members_without_a_RAFT_password_that_somebody_else_made_are_told_from_those_with_one()
     {
-        var open = Names.ToDictionary(name => name, name => Healthy()[name].With(ProviderBench.Snapshot(
-            (new RaftRead("patroni"), new ToolAnswer(0, Raft(name).Output.TrimEnd().TrimEnd('}') + ", \"kbr_password\": false}")), (new ContainerRead("patroni"), new DockerAnswer(200, """{"State": {"Running": true}, "Config": {"Labels": {}}}""")))));
-        Assert.That(((Observation.Present)_provider.Observe(WithPassword("new"), open)).Attributes["raft_password"].Value, Is.EqualTo("another one on db-1, db-2, db-3"));
-        Assert.That(((Observation.Present)_provider.Observe(WithPassword("none"), open)).Attributes["raft_password"].Value, Is.EqualTo("the wanted one on every member"));
-        Assert.That(await NextAsync(Group(open, labelled: true, open: true), Names, resource: WithPassword("new")), Is.EqualTo("go db-1 db-2 db-3"));
-        Assert.That(await NextAsync(Group(open, labelled: true, open: true), Names, resource: WithPassword("none")), Is.EqualTo("go db-2"), "one after another");
+        var open = Names.ToDictionary(
+            name => name,
+            name =>
+                Healthy()[name]
+                    .With(
+                        ProviderBench.Snapshot(
+                            (
+                                new RaftRead("patroni"),
+                                new ToolAnswer(0, Raft(name).Output.TrimEnd().TrimEnd('}') + ", \"kbr_password\": false}")
+                            ),
+                            (
+                                new ContainerRead("patroni"),
+                                new DockerAnswer(200, """{"State": {"Running": true}, "Config": {"Labels": {}}}""")
+                            )
+                        )
+                    )
+        );
+        Assert.That(
+            ((Observation.Present)_provider.Observe(WithPassword("new"), open)).Attributes["raft_password"].Value,
+            Is.EqualTo("another one on db-1, db-2, db-3")
+        );
+        Assert.That(
+            ((Observation.Present)_provider.Observe(WithPassword("none"), open)).Attributes["raft_password"].Value,
+            Is.EqualTo("the wanted one on every member")
+        );
+        Assert.That(
+            await NextAsync(Group(open, labelled: true, open: true), Names, resource: WithPassword("new")),
+            Is.EqualTo("go db-1 db-2 db-3")
+        );
+        Assert.That(
+            await NextAsync(Group(open, labelled: true, open: true), Names, resource: WithPassword("none")),
+            Is.EqualTo("go db-2"),
+            "one after another"
+        );
         var adopted = WithPassword("new") with { Spec = WithPassword("new").Spec.With("former_data_directory", Former) };
-        Assert.That(await NextAsync(Group(open, labelled: true, open: true, former: Names), Names, resource: adopted), Does.StartWith("stop db-1 and db-2 and db-3 would be stopped together").And.Contain("'raft_password: false'"));
+        Assert.That(
+            await NextAsync(Group(open, labelled: true, open: true, former: Names), Names, resource: adopted),
+            Does.StartWith("stop db-1 and db-2 and db-3 would be stopped together").And.Contain("'raft_password: false'")
+        );
     }
 
-    private Resource WithPassword(string password) => Resource() is var resource ? resource with { Spec = resource.Spec.With("raft_password", password) } : resource;
+    private Resource WithPassword(string password) =>
+        Resource() is var resource ? resource with { Spec = resource.Spec.With("raft_password", password) } : resource;
 
-    private static Dictionary<string, Snapshot> Labelled((string Name, string? Password)[] labels, params (string Name, string Body)[] changed) => labels.ToDictionary(
-        pair => pair.Name,
-        pair =>
-        {
-            var found = pair.Password is null ? "null" : $$"""{"kbr.raft-password": "{{pair.Password}}"}""";
-            return Healthy(changed)[pair.Name].With(ProviderBench.Snapshot((new ContainerRead("patroni"), new DockerAnswer(200, $$"""{"State": {"Running": true}, "Config": {"Labels": {{found}} } }"""))));
-        });
+    private static Dictionary<string, Snapshot> Labelled(
+        (string Name, string? Password)[] labels,
+        params (string Name, string Body)[] changed
+    ) =>
+        labels.ToDictionary(
+            pair => pair.Name,
+            pair =>
+            {
+                var found = pair.Password is null ? "null" : $$"""{"kbr.raft-password": "{{pair.Password}}"}""";
+                return Healthy(changed)[pair.Name]
+                    .With(
+                        ProviderBench.Snapshot(
+                            (
+                                new ContainerRead("patroni"),
+                                new DockerAnswer(200, $$"""{"State": {"Running": true}, "Config": {"Labels": {{found}} } }""")
+                            )
+                        )
+                    );
+            }
+        );
 
-    private async Task<string> NextAsync(FakeGroup group, string[] toCome, string[]? leaving = null, Resource? resource = null, TimeSpan waited = default) =>
-        Shown(await _provider.NextAsync(resource ?? Resource(), new RolloutState([.. toCome], [.. leaving ?? []]) { Waited = waited }, group, CancellationToken.None));
+    private async Task<string> NextAsync(
+        FakeGroup group,
+        string[] toCome,
+        string[]? leaving = null,
+        Resource? resource = null,
+        TimeSpan waited = default
+    ) =>
+        Shown(
+            await _provider.NextAsync(
+                resource ?? Resource(),
+                new RolloutState([.. toCome], [.. leaving ?? []]) { Waited = waited },
+                group,
+                CancellationToken.None
+            )
+        );
 
     private static string Shown(RolloutTurn turn) =>
         turn switch
@@ -414,18 +669,76 @@ internal sealed class PatroniClusterProviderTests
 
     private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
 
-    private static FakeGroup Group(Dictionary<string, Snapshot>? answers = null, string[]? stopped = null, string[]? data = null, string[]? unreachable = null, string? lost = null, (string Name, string State) unit = default, string[]? members = null, bool labelled = false, bool open = false, string[]? former = null, string[]? mounted = null, string? stored = null) => new(
-        members ?? Names,
-        Names.Except(unreachable ?? []).ToDictionary(
-            name => name,
-            name => (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(ProviderBench.Snapshot(
-                (new RaftRead("patroni"), open ? answers![name].Get(new RaftRead("patroni")) : stopped?.Contains(name) == true ? new ToolAnswer(1, "Error response from daemon: container is not running") : Raft(name, lost is null ? [] : [lost])),
-                (new UnitRead("patroni.service"), new UnitState(ImmutableDictionary<string, string>.Empty.Add("ActiveState", name == unit.Name ? unit.State ?? "" : "active"))),
-                (new ContainerRead("patroni"), labelled ? answers![name].Get(new ContainerRead("patroni")) : new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")),
-                (new MountsRead(), (IReadOnlyList<MountEntry>)(mounted?.Contains(name) == true ? [new MountEntry("/opt", "/dev/sdb", "8:16", "xfs", "rw")] : [])),
-                (new StatRead($"{Former}/PG_VERSION"), former?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null),
-                (new StatRead($"{Data}/PG_VERSION"), data?.Contains(name) == true ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default) : null)))))
-    { Stored = stored };
+    private static FakeGroup Group(
+        Dictionary<string, Snapshot>? answers = null,
+        string[]? stopped = null,
+        string[]? data = null,
+        string[]? unreachable = null,
+        string? lost = null,
+        (string Name, string State) unit = default,
+        string[]? members = null,
+        bool labelled = false,
+        bool open = false,
+        string[]? former = null,
+        string[]? mounted = null,
+        string? stored = null
+    ) =>
+        new(
+            members ?? Names,
+            Names
+                .Except(unreachable ?? [])
+                .ToDictionary(
+                    name => name,
+                    name =>
+                        (stopped?.Contains(name) == true ? Snapshot("") : (answers ?? Healthy())[name]).With(
+                            ProviderBench.Snapshot(
+                                (
+                                    new RaftRead("patroni"),
+                                    open ? answers![name].Get(new RaftRead("patroni"))
+                                    : stopped?.Contains(name) == true
+                                        ? new ToolAnswer(1, "Error response from daemon: container is not running")
+                                    : Raft(name, lost is null ? [] : [lost])
+                                ),
+                                (
+                                    new UnitRead("patroni.service"),
+                                    new UnitState(
+                                        ImmutableDictionary<string, string>.Empty.Add(
+                                            "ActiveState",
+                                            name == unit.Name ? unit.State ?? "" : "active"
+                                        )
+                                    )
+                                ),
+                                (
+                                    new ContainerRead("patroni"),
+                                    labelled
+                                        ? answers![name].Get(new ContainerRead("patroni"))
+                                        : new DockerAnswer(stopped?.Contains(name) == true ? 404 : 200, """{"State": {"Running": true}}""")
+                                ),
+                                (
+                                    new MountsRead(),
+                                    (IReadOnlyList<MountEntry>)(
+                                        mounted?.Contains(name) == true ? [new MountEntry("/opt", "/dev/sdb", "8:16", "xfs", "rw")] : []
+                                    )
+                                ),
+                                (
+                                    new StatRead($"{Former}/PG_VERSION"),
+                                    former?.Contains(name) == true
+                                        ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default)
+                                        : null
+                                ),
+                                (
+                                    new StatRead($"{Data}/PG_VERSION"),
+                                    data?.Contains(name) == true
+                                        ? new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default)
+                                        : null
+                                )
+                            )
+                        )
+                )
+        )
+        {
+            Stored = stored,
+        };
 
     // A script that changes RAFT succeeds, unless an answer waits for it, and is then seen in what RAFT's leader says.
     private sealed class FakeGroup(string[] members, Dictionary<string, Snapshot> snapshots) : IGroupAccess
@@ -437,18 +750,41 @@ internal sealed class PatroniClusterProviderTests
 
         public Queue<ScriptResult> Answers { get; } = new();
 
-        public ImmutableArray<Host> Members { get; } = [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
+        public ImmutableArray<Host> Members { get; } =
+        [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
         /// <summary>What was set and reset, as <c>host: statement</c>.</summary>
         public List<string> Sql { get; } = [];
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
-            !snapshots.TryGetValue(host, out var snapshot) ? throw new HostException(host, "it could not be reached")
-            : Task.FromResult(snapshot.With(ProviderBench.Snapshot([.. reads.OfType<SqlRead>().Select(read => ((Read)read, (object?)new SqlAnswer($$"""[{"in_recovery": false, "waited_for": 2, "flushed": "0/3000060", "stored": "{{Stored}}"}]""", "")))])));
+            !snapshots.TryGetValue(host, out var snapshot)
+                ? throw new HostException(host, "it could not be reached")
+                : Task.FromResult(
+                    snapshot.With(
+                        ProviderBench.Snapshot([
+                            .. reads
+                                .OfType<SqlRead>()
+                                .Select(read =>
+                                    (
+                                        (Read)read,
+                                        (object?)
+                                            new SqlAnswer(
+                                                $$"""[{"in_recovery": false, "waited_for": 2, "flushed": "0/3000060", "stored": "{{Stored}}"}]""",
+                                                ""
+                                            )
+                                    )
+                                ),
+                        ])
+                    )
+                );
 
         public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
         {
-            var statements = script.Text.Split('\n').Where(line => line.StartsWith("ALTER ", StringComparison.Ordinal)).Select(line => $"{host}: {line["ALTER ".Length..].Replace("SYSTEM ", "", StringComparison.Ordinal).TrimEnd(';')}").ToList();
+            var statements = script
+                .Text.Split('\n')
+                .Where(line => line.StartsWith("ALTER ", StringComparison.Ordinal))
+                .Select(line => $"{host}: {line["ALTER ".Length..].Replace("SYSTEM ", "", StringComparison.Ordinal).TrimEnd(';')}")
+                .ToList();
             if (statements.Count > 0)
             {
                 Sql.AddRange(statements);
@@ -463,7 +799,18 @@ internal sealed class PatroniClusterProviderTests
             }
 
             var said = snapshots[host].Get(new RaftRead("patroni")).Output;
-            snapshots[host] = snapshots[host].With(ProviderBench.Snapshot((new RaftRead("patroni"), new ToolAnswer(0, said.Replace($", \"partner_node_status_server_{words[2].Value}\": 0", "", StringComparison.Ordinal)))));
+            snapshots[host] = snapshots[host]
+                .With(
+                    ProviderBench.Snapshot(
+                        (
+                            new RaftRead("patroni"),
+                            new ToolAnswer(
+                                0,
+                                said.Replace($", \"partner_node_status_server_{words[2].Value}\": 0", "", StringComparison.Ordinal)
+                            )
+                        )
+                    )
+                );
             return Task.FromResult(new ScriptResult(0, "SUCCESS\n", ""));
         }
 

@@ -19,16 +19,27 @@ internal sealed class PatroniHealthTests
     }
 
     [TestCase("\"state\": \"running\"", "\"state\": \"start failed\"", "db-2: PostgreSQL is not running (start failed)")]
-    [TestCase("\"replication_state\": \"streaming\"", "\"replication_state\": \"in archive recovery\"", "db-2: it does not stream from db-1 (in archive recovery)")]
+    [TestCase(
+        "\"replication_state\": \"streaming\"",
+        "\"replication_state\": \"in archive recovery\"",
+        "db-2: it does not stream from db-1 (in archive recovery)"
+    )]
     [TestCase("\"replication_state\": \"streaming\",", "", "db-2: it does not stream from db-1 (no replication)")]
     [TestCase("\"timeline\": null", "\"timeline\": 2", "db-2: it is on timeline 2, db-1 on 1")]
-    [TestCase("\"received_location\": 67108960, \"replayed_location\": 67108960", "\"received_location\": 60000000, \"replayed_location\": 60000000", "db-2: it is 7108960 bytes behind, more than 1048576")]
+    [TestCase(
+        "\"received_location\": 67108960, \"replayed_location\": 67108960",
+        "\"received_location\": 60000000, \"replayed_location\": 60000000",
+        "db-2: it is 7108960 bytes behind, more than 1048576"
+    )]
     [TestCase("1795410419", "1795410400", "db-2: it has not reached a quorum for 25 s (bound 10 s)")]
     public void What_is_wrong_with_a_replica_is_one_sentence(string part, string instead, string sentence)
     {
         var body = Replica("db-2");
         Assert.That(body, Does.Contain(part));
-        Assert.That(Judge(Healthy(("db-2", body.Replace(part, instead, StringComparison.Ordinal)))).Problems, Is.EqualTo(new[] { sentence }));
+        Assert.That(
+            Judge(Healthy(("db-2", body.Replace(part, instead, StringComparison.Ordinal)))).Problems,
+            Is.EqualTo(new[] { sentence })
+        );
     }
 
     [Test]
@@ -44,7 +55,10 @@ internal sealed class PatroniHealthTests
         var answers = Healthy(("db-2", ""));
         answers.Remove("db-3");
         var health = Judge(answers);
-        Assert.That(health.Problems, Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: the host could not be read" }));
+        Assert.That(
+            health.Problems,
+            Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: the host could not be read" })
+        );
         Assert.That(health.Members.Select(member => member.Answers), Is.EqualTo(new[] { true, false, false }));
     }
 
@@ -55,7 +69,13 @@ internal sealed class PatroniHealthTests
         Assert.That(none.Problems, Does.Contain("no member leads"));
         Assert.That(none.Leader, Is.Null);
         var two = Judge(Healthy(("db-3", Leader("db-3"))));
-        Assert.That(two.Problems, Does.Contain("db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) both take writes: 2 primaries"));
+        Assert.That(
+            two.Problems,
+            Does.Contain(
+                "db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) both "
+                    + "take writes: 2 primaries"
+            )
+        );
         Assert.That(two.Leader, Is.Null);
         Assert.That(two.Leaders, Is.EqualTo(new[] { "db-1", "db-3" }));
     }
@@ -80,17 +100,38 @@ internal sealed class PatroniHealthTests
         var without = Judge(Synchronous(Healthy(), mode));
         Assert.That((without.IsSynchronous, string.Join("; ", without.Problems)), Is.EqualTo((true, "db-1 has no synchronous standby")));
 
-        var health = Judge(Synchronous(Healthy(("db-3", Replica("db-3").Replace("\"timeline\"", mode == "\"quorum\"" ? "\"quorum_standby\": true, \"timeline\"" : "\"sync_standby\": true, \"timeline\"", StringComparison.Ordinal))), mode));
+        var health = Judge(
+            Synchronous(
+                Healthy(
+                    (
+                        "db-3",
+                        Replica("db-3")
+                            .Replace(
+                                "\"timeline\"",
+                                mode == "\"quorum\"" ? "\"quorum_standby\": true, \"timeline\"" : "\"sync_standby\": true, \"timeline\"",
+                                StringComparison.Ordinal
+                            )
+                    )
+                ),
+                mode
+            )
+        );
         Assert.That(health.Problems, Is.Empty);
         Assert.That(health.Members.Select(member => member.IsSynchronous), Is.EqualTo(new[] { false, false, true }));
-        Assert.That(health.Members.Select(health.Unfit), Is.EqualTo(new[] { "it is not the synchronous standby, db-3 is", "it is not the synchronous standby, db-3 is", null }));
+        Assert.That(
+            health.Members.Select(health.Unfit),
+            Is.EqualTo(new[] { "it is not the synchronous standby, db-3 is", "it is not the synchronous standby, db-3 is", null })
+        );
     }
 
     [Test]
     public void Where_no_replica_streams_a_missing_synchronous_standby_is_not_said_on_top()
     {
         var health = Judge(Synchronous(Healthy(("db-2", ""), ("db-3", ""))));
-        Assert.That(health.Problems, Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: Patroni does not answer on port 8008" }));
+        Assert.That(
+            health.Problems,
+            Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: Patroni does not answer on port 8008" })
+        );
     }
 
     [Test]
@@ -104,13 +145,28 @@ internal sealed class PatroniHealthTests
     [Test]
     public void Pending_restarts_and_a_pause_are_seen_and_are_not_unhealthy()
     {
-        var health = Judge(Healthy(
-            ("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal)),
-            ("db-2", Replica("db-2").Replace("\"timeline\": null", "\"pending_restart\": true, \"pending_restart_reason\": {\"max_connections\": {\"old_value\": \"100\", \"new_value\": \"200\"}}", StringComparison.Ordinal)),
-            ("db-3", Replica("db-3").Replace("\"timeline\": null", "\"pending_restart\": true", StringComparison.Ordinal))));
+        var health = Judge(
+            Healthy(
+                ("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal)),
+                (
+                    "db-2",
+                    Replica("db-2")
+                        .Replace(
+                            "\"timeline\": null",
+                            "\"pending_restart\": true, \"pending_restart_reason\": {\"max_connections\": {\"old_value\": "
+                                + "\"100\", \"new_value\": \"200\"}}",
+                            StringComparison.Ordinal
+                        )
+                ),
+                ("db-3", Replica("db-3").Replace("\"timeline\": null", "\"pending_restart\": true", StringComparison.Ordinal))
+            )
+        );
         Assert.That(health.Problems, Is.Empty);
         Assert.That(health.IsPaused);
-        Assert.That(health.Members.Select(member => string.Join(',', member.PendingRestart)), Is.EqualTo(new[] { "", "max_connections", "(unknown)" }));
+        Assert.That(
+            health.Members.Select(member => string.Join(',', member.PendingRestart)),
+            Is.EqualTo(new[] { "", "max_connections", "(unknown)" })
+        );
     }
 
     [TestCase("{\"state\": \"running\", \"role\": \"repl")]
@@ -118,7 +174,10 @@ internal sealed class PatroniHealthTests
     [TestCase("[]")]
     [TestCase("null")]
     [TestCase("{}")]
-    [TestCase("{\"state\": 5, \"role\": [], \"xlog\": \"x\", \"timeline\": \"one\", \"dcs_last_seen\": -1e300, \"pending_restart\": \"yes\", \"replication_state\": {}}")]
+    [TestCase(
+        "{\"state\": 5, \"role\": [], \"xlog\": \"x\", \"timeline\": \"one\", \"dcs_last_seen\": -1e300, "
+            + "\"pending_restart\": \"yes\", \"replication_state\": {}}"
+    )]
     public void Nonsense_from_a_member_is_that_members_problem_and_nothing_more(string body)
     {
         foreach (var name in Names)
@@ -136,11 +195,21 @@ internal sealed class PatroniHealthTests
             {"version": "0.3.14", "self": "10.0.0.120:7000", "state": 2, "leader": "10.0.0.120:7000", "has_quorum": true, "partner_nodes_count": 2,
              "partner_node_status_server_10.0.0.121:7000": 2, "partner_node_status_server_10.0.0.122:7000": 0, "log_len": 3, "uptime": 7}
             """;
-        var leading = RaftStatus.Parse(new ToolAnswer(0, "DeprecationWarning: something\n" + status.ReplaceLineEndings(" ")), out var trouble)!;
+        var leading = RaftStatus.Parse(
+            new ToolAnswer(0, "DeprecationWarning: something\n" + status.ReplaceLineEndings(" ")),
+            out var trouble
+        )!;
         Assert.That(trouble, Is.Null);
-        Assert.That(leading.Partners.Select(pair => (pair.Key, pair.Value)), Is.EqualTo(new[] { ("10.0.0.121:7000", true), ("10.0.0.122:7000", false) }));
+        Assert.That(
+            leading.Partners.Select(pair => (pair.Key, pair.Value)),
+            Is.EqualTo(new[] { ("10.0.0.121:7000", true), ("10.0.0.122:7000", false) })
+        );
 
-        Dictionary<string, ToolAnswer> answers = new() { ["db-1"] = PatroniAnswers.Raft("db-1", "db-3"), ["db-2"] = PatroniAnswers.Raft("db-2", "db-1") };
+        Dictionary<string, ToolAnswer> answers = new()
+        {
+            ["db-1"] = PatroniAnswers.Raft("db-1", "db-3"),
+            ["db-2"] = PatroniAnswers.Raft("db-2", "db-1"),
+        };
         var raft = RaftHealth.Judge(answers, []);
         Assert.That((raft.Leader, raft.Connected, raft.Partners), Is.EqualTo(("db-1", 1, 2)));
         Assert.That(raft.Problems, Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000" }));
@@ -151,14 +220,25 @@ internal sealed class PatroniHealthTests
         Assert.That(RaftHealth.Judge(answers, []).Problems, Is.EqualTo(new[] { "db-3: RAFT's leader db-1 is not connected to it" }));
         Assert.That(RaftHealth.Judge(answers, []).Outside, Is.EqualTo(new[] { "db-3" }));
 
-        answers["db-1"] = answers["db-1"] with { Output = answers["db-1"].Output.Replace("\"has_quorum\": true", "\"has_quorum\": false", StringComparison.Ordinal) };
+        answers["db-1"] = answers["db-1"] with
+        {
+            Output = answers["db-1"].Output.Replace("\"has_quorum\": true", "\"has_quorum\": false", StringComparison.Ordinal),
+        };
         Assert.That(RaftHealth.Judge(answers, []).Problems, Is.EqualTo(new[] { "RAFT has no leader with a quorum" }));
-        Assert.That(RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-1"] = new(0, "null") }, []).Problems, Is.Empty, "another store");
+        Assert.That(
+            RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-1"] = new(0, "null") }, []).Problems,
+            Is.Empty,
+            "another store"
+        );
     }
 
     [TestCase(0, "null", null)]
     [TestCase(0, "{\"self\": \"x", "RAFT could not be asked: {\"self\": \"x")]
-    [TestCase(1, "Traceback …\npysyncobj.utility.UtilityException: connection lost\n", "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost")]
+    [TestCase(
+        1,
+        "Traceback …\npysyncobj.utility.UtilityException: connection lost\n",
+        "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost"
+    )]
     [TestCase(124, "", "RAFT could not be asked (exit status 124)")]
     public void Raft_that_is_not_used_and_raft_that_does_not_answer_are_told_apart(int exit, string output, string? reason)
     {

@@ -29,7 +29,10 @@ internal sealed class RealClusterTests
     {
         _bench = await PatroniBench.StartAsync();
         var cluster = Group(_clusters, "bench", PatroniBench.Rest);
-        Assert.That(await _bench.ObserveAsync(_clusters, cluster), Is.InstanceOf<Observation.Absent>().Or.InstanceOf<Observation.Present>());
+        Assert.That(
+            await _bench.ObserveAsync(_clusters, cluster),
+            Is.InstanceOf<Observation.Absent>().Or.InstanceOf<Observation.Present>()
+        );
         await ChangeAsync(_clusters, cluster, ResourceOperation.Create);
         await IsAsWantedAsync(_clusters, cluster);
     }
@@ -43,7 +46,10 @@ internal sealed class RealClusterTests
         var health = await HealthAsync();
         Assert.That(health.Problems, Is.Empty);
         Assert.That(health.Leader, Is.Not.Null);
-        Assert.That(health.Members.Where(member => !member.Leads).Select(member => member.Replication), Is.EqualTo(new[] { "streaming", "streaming" }));
+        Assert.That(
+            health.Members.Where(member => !member.Leads).Select(member => member.Replication),
+            Is.EqualTo(new[] { "streaming", "streaming" })
+        );
         Assert.That(health.Members.Select(member => member.DcsAge), Has.All.LessThan(TimeSpan.FromSeconds(10)));
 
         var read = new RaftRead(PatroniBench.Container);
@@ -61,15 +67,29 @@ internal sealed class RealClusterTests
     public async Task The_roles_patroni_made_are_known_as_ours_and_take_the_wanted_verifier()
     {
         var verifier = ScramVerifier.Make(PatroniBench.SuperuserPassword, [1, 2, 3, 4]);
-        var role = Group(_roles, PatroniBench.Superuser, [
-            .. PatroniBench.Connection, ("password", PatroniBench.Secret(PatroniBench.SuperuserPassword)), ("verifier", PatroniBench.Secret(verifier)), ("exact", true), ("superuser", true), ("bootstrap", true)]);
+        var role = Group(
+            _roles,
+            PatroniBench.Superuser,
+            [
+                .. PatroniBench.Connection,
+                ("password", PatroniBench.Secret(PatroniBench.SuperuserPassword)),
+                ("verifier", PatroniBench.Secret(verifier)),
+                ("exact", true),
+                ("superuser", true),
+                ("bootstrap", true),
+            ]
+        );
         var before = await PresentAsync(_roles, role);
         Assert.That(before.Ours);
         Assert.That(Differing(_roles, role, before.Attributes), Is.EqualTo(new[] { "password" }));
         await ChangeAsync(_roles, role, ResourceOperation.Update, "password");
         await IsAsWantedAsync(_roles, role);
 
-        var replication = Group(_roles, "kb_repl", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("repl-secret")), ("replication", true), ("bootstrap", true)]);
+        var replication = Group(
+            _roles,
+            "kb_repl",
+            [.. PatroniBench.Connection, ("password", PatroniBench.Secret("repl-secret")), ("replication", true), ("bootstrap", true)]
+        );
         await IsAsWantedAsync(_roles, replication);
     }
 
@@ -79,19 +99,38 @@ internal sealed class RealClusterTests
         const string name = "app \"quoted\"; it's";
         var password = "pa;ss'\\word";
         var group = Group(_roles, "kb_readers", [.. PatroniBench.Connection, ("login", false)]);
-        var role = Group(_roles, "app", [
-            .. PatroniBench.Connection, ("role", name), ("password", PatroniBench.Secret(password)), ("connection_limit", 7L), ("createdb", true), ("member_of", (IReadOnlyList<string>)["kb_readers"])]);
+        var role = Group(
+            _roles,
+            "app",
+            [
+                .. PatroniBench.Connection,
+                ("role", name),
+                ("password", PatroniBench.Secret(password)),
+                ("connection_limit", 7L),
+                ("createdb", true),
+                ("member_of", (IReadOnlyList<string>)["kb_readers"]),
+            ]
+        );
         Assert.That(await _bench.ObserveAsync(_roles, role), Is.InstanceOf<Observation.Absent>());
         await ChangeAsync(_roles, group, ResourceOperation.Create);
         await ChangeAsync(_roles, role, ResourceOperation.Create);
         await ChangeAsync(_roles, role, ResourceOperation.Create);
         await IsAsWantedAsync(_roles, role);
-        Assert.That(await LeaderSqlAsync($"SELECT rolpassword ~ '^SCRAM-SHA-256.4096:' FROM pg_authid WHERE rolname = $q${name}$q$"), Is.EqualTo("t"));
+        Assert.That(
+            await LeaderSqlAsync($"SELECT rolpassword ~ '^SCRAM-SHA-256.4096:' FROM pg_authid WHERE rolname = $q${name}$q$"),
+            Is.EqualTo("t")
+        );
 
-        await LeaderSqlAsync($"ALTER ROLE \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\" SUPERUSER NOLOGIN NOCREATEDB CONNECTION LIMIT 3 PASSWORD 'other'");
+        await LeaderSqlAsync(
+            $"ALTER ROLE \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\" SUPERUSER NOLOGIN NOCREATEDB "
+                + $"CONNECTION LIMIT 3 PASSWORD 'other'"
+        );
         await LeaderSqlAsync($"CREATE ROLE kb_foreign; GRANT kb_foreign TO \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"");
         var drifted = await AttributesAsync(_roles, role);
-        Assert.That(Differing(_roles, role, drifted), Is.EqualTo(new[] { "connection_limit", "createdb", "login", "member_of", "password", "superuser" }));
+        Assert.That(
+            Differing(_roles, role, drifted),
+            Is.EqualTo(new[] { "connection_limit", "createdb", "login", "member_of", "password", "superuser" })
+        );
         Assert.That(drifted["password"].Secret?.HasSecret, Is.True);
         await ChangeAsync(_roles, role, ResourceOperation.Update, Differing(_roles, role, drifted));
         await IsAsWantedAsync(_roles, role);
@@ -118,7 +157,10 @@ internal sealed class RealClusterTests
         await ChangeAsync(_roles, role, ResourceOperation.Create);
         await LeaderSqlAsync("CREATE TABLE owned (i int); ALTER TABLE owned OWNER TO kb_owner");
         var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => ChangeAsync(_roles, role, ResourceOperation.Delete));
-        Assert.That(failure!.Message, Does.Contain("cannot be dropped because some objects depend on it").And.Contain("owner of table owned"));
+        Assert.That(
+            failure!.Message,
+            Does.Contain("cannot be dropped because some objects depend on it").And.Contain("owner of table owned")
+        );
         await LeaderSqlAsync("DROP TABLE owned");
         await ChangeAsync(_roles, role, ResourceOperation.Delete);
     }
@@ -126,7 +168,9 @@ internal sealed class RealClusterTests
     [Test]
     public async Task When_the_password_does_not_open_tcp_any_more_the_local_socket_does()
     {
-        var locked = PatroniBench.Connection.Select(pair => pair.Name == "connect_password" ? (pair.Name, (object)PatroniBench.Secret("forgotten")) : pair).ToArray();
+        var locked = PatroniBench
+            .Connection.Select(pair => pair.Name == "connect_password" ? (pair.Name, (object)PatroniBench.Secret("forgotten")) : pair)
+            .ToArray();
         var role = Group(_roles, "kb_socket", [.. locked, ("password", PatroniBench.Secret("it's; a \\secret"))]);
         _bench.Scripts.Clear();
         await ChangeAsync(_roles, role, ResourceOperation.Create);
@@ -135,7 +179,10 @@ internal sealed class RealClusterTests
 
         await LeaderSqlAsync("CREATE TABLE owned2 (i int); ALTER TABLE owned2 OWNER TO kb_socket");
         var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => ChangeAsync(_roles, role, ResourceOperation.Delete));
-        Assert.That(failure!.Message, Does.Contain("cannot be dropped because some objects depend on it").And.Contain("2BP01").And.Contain("owner of table owned2"));
+        Assert.That(
+            failure!.Message,
+            Does.Contain("cannot be dropped because some objects depend on it").And.Contain("2BP01").And.Contain("owner of table owned2")
+        );
         await LeaderSqlAsync("DROP TABLE owned2");
         await ChangeAsync(_roles, role, ResourceOperation.Delete);
         Assert.That(await _bench.ObserveAsync(_roles, role), Is.InstanceOf<Observation.Absent>());
@@ -153,11 +200,27 @@ internal sealed class RealClusterTests
         Delay("SET recovery_min_apply_delay = '4s'");
         try
         {
-            await ChangeAsync(_roles, role with { Spec = role.Spec.With("password", PatroniBench.Secret("second")) }, ResourceOperation.Update, "password");
+            await ChangeAsync(
+                _roles,
+                role with
+                {
+                    Spec = role.Spec.With("password", PatroniBench.Secret("second")),
+                },
+                ResourceOperation.Update,
+                "password"
+            );
             foreach (var member in _bench.Members)
             {
                 Assert.That(
-                    ProviderBench.Output($"docker exec -e PGPASSWORD=second {_bench.MachineOf(member.Name)} psql -X -A -t -w -h 127.0.0.1 -U kb_proven -d postgres -c 'SELECT current_user'").Trim(), Is.EqualTo("kb_proven"), member.Name);
+                    ProviderBench
+                        .Output(
+                            $"docker exec -e PGPASSWORD=second {_bench.MachineOf(member.Name)} psql -X -A -t -w -h 127.0.0.1 -U "
+                                + $"kb_proven -d postgres -c 'SELECT current_user'"
+                        )
+                        .Trim(),
+                    Is.EqualTo("kb_proven"),
+                    member.Name
+                );
             }
         }
         finally
@@ -179,7 +242,16 @@ internal sealed class RealClusterTests
     public async Task Two_logins_in_turn_make_what_belongs_to_the_first()
     {
         var first = Group(_roles, "billing", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("one"))]);
-        var second = Group(_roles, "billing_b", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("two")), ("member_of", (IReadOnlyList<string>)["billing"]), ("set_role", "billing")]);
+        var second = Group(
+            _roles,
+            "billing_b",
+            [
+                .. PatroniBench.Connection,
+                ("password", PatroniBench.Secret("two")),
+                ("member_of", (IReadOnlyList<string>)["billing"]),
+                ("set_role", "billing"),
+            ]
+        );
         await ChangeAsync(_roles, first, ResourceOperation.Create);
         await ChangeAsync(_roles, second, ResourceOperation.Create);
         await IsAsWantedAsync(_roles, second);
@@ -187,7 +259,10 @@ internal sealed class RealClusterTests
 
         var leader = await _bench.LeaderAsync();
         var made = ProviderBench.Output(
-            $"docker exec -e PGPASSWORD=two {_bench.MachineOf(leader)} psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -U billing_b -d postgres -c 'CREATE TABLE billing.bills (i int)' -c 'SELECT session_user, current_user, tableowner FROM pg_tables WHERE tablename = $$bills$$'");
+            $"docker exec -e PGPASSWORD=two {_bench.MachineOf(leader)} psql -X -q -A -t -v ON_ERROR_STOP=1 -h "
+                + $"127.0.0.1 -U billing_b -d postgres -c 'CREATE TABLE billing.bills (i int)' -c 'SELECT session_user, "
+                + $"current_user, tableowner FROM pg_tables WHERE tablename = $$bills$$'"
+        );
         Assert.That(made.Trim(), Is.EqualTo("billing_b|billing|billing"));
 
         await LeaderSqlAsync("ALTER ROLE billing_b RESET role");
@@ -208,10 +283,30 @@ internal sealed class RealClusterTests
     {
         string[] passwords =
         [
-            "plain", "µ² café", "cafe\u0301", "I\u00ADX", "a\u00A0b", "Ⅸ ﬁ ½", "ÅÅ", "한국어 \u1112\u1161\u11AB", "ｆｕｌｌ", "🙂 emoji²", "\u0627\u0628", "\u0627x²", "\u200E²", "q\u0323\u0307\u0301", "①②③", "ñandú ¿?",
+            "plain",
+            "µ² café",
+            "cafe\u0301",
+            "I\u00ADX",
+            "a\u00A0b",
+            "Ⅸ ﬁ ½",
+            "ÅÅ",
+            "한국어 \u1112\u1161\u11AB",
+            "ｆｕｌｌ",
+            "🙂 emoji²",
+            "\u0627\u0628",
+            "\u0627x²",
+            "\u200E²",
+            "q\u0323\u0307\u0301",
+            "①②③",
+            "ñandú ¿?",
         ];
         var roles = passwords.Index().Select(pair => $"CREATE ROLE kb_hash{pair.Index} PASSWORD $q${pair.Item}$q$;");
-        var verifiers = (await LeaderSqlAsync($"BEGIN; {string.Concat(roles)}\nSELECT rolpassword FROM pg_authid WHERE rolname LIKE 'kb\\_hash%' ORDER BY substr(rolname, 8)::int;\nROLLBACK")).Split('\n');
+        var verifiers = (
+            await LeaderSqlAsync(
+                $"BEGIN; {string.Concat(roles)}\nSELECT rolpassword FROM pg_authid WHERE rolname LIKE 'kb\\_hash%' "
+                    + $"ORDER BY substr(rolname, 8)::int;\nROLLBACK"
+            )
+        ).Split('\n');
         Assert.That(verifiers, Has.Length.EqualTo(passwords.Length));
         Assert.Multiple(() =>
         {
@@ -230,7 +325,11 @@ internal sealed class RealClusterTests
         var database = Group(_databases, "key buzz;", [.. PatroniBench.Connection, ("owner", "kb_app")]);
         var extension = Group(_extensions, "vector", [.. PatroniBench.Connection, ("database", "key buzz;")]);
         Assert.That(await _bench.ObserveAsync(_databases, database), Is.InstanceOf<Observation.Absent>());
-        Assert.That(await _bench.ObserveAsync(_extensions, extension), Is.InstanceOf<Observation.Absent>(), "its database is not there either");
+        Assert.That(
+            await _bench.ObserveAsync(_extensions, extension),
+            Is.InstanceOf<Observation.Absent>(),
+            "its database is not there either"
+        );
         await ChangeAsync(_databases, database, ResourceOperation.Create);
         await ChangeAsync(_databases, database, ResourceOperation.Create);
         await IsAsWantedAsync(_databases, database);
@@ -242,7 +341,9 @@ internal sealed class RealClusterTests
         Assert.That((await AttributesAsync(_databases, database))["owner"].Value, Is.EqualTo(PatroniBench.Superuser));
         await ChangeAsync(_databases, database, ResourceOperation.Update, "owner");
         await IsAsWantedAsync(_databases, database);
-        var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => ChangeAsync(_databases, database, ResourceOperation.Update, "encoding"));
+        var failure = await Assert.ThrowsAsync<ChangeFailedException>(() =>
+            ChangeAsync(_databases, database, ResourceOperation.Update, "encoding")
+        );
         Assert.That(failure!.Message, Does.Contain("fixed when it was made"));
 
         // Another schema, and columns of its type: what deleting data is asked for.
@@ -274,7 +375,17 @@ internal sealed class RealClusterTests
         await ChangeAsync(_extensions, extension, ResourceOperation.Update, "version");
 
         await IsAsWantedAsync(_extensions, extension);
-        Assert.That(_bench.Sql(leader, "SELECT installed_version = default_version AND installed_version <> '1.3' FROM pg_available_extensions WHERE name = 'pg_trgm'", "postgres").Trim(), Is.EqualTo("t"));
+        Assert.That(
+            _bench
+                .Sql(
+                    leader,
+                    "SELECT installed_version = default_version AND installed_version <> '1.3' FROM "
+                        + "pg_available_extensions WHERE name = 'pg_trgm'",
+                    "postgres"
+                )
+                .Trim(),
+            Is.EqualTo("t")
+        );
         await ChangeAsync(_extensions, extension, ResourceOperation.Delete);
     }
 
@@ -282,7 +393,10 @@ internal sealed class RealClusterTests
     public async Task An_extension_without_files_on_a_member_is_refused_and_names_the_member()
     {
         var extension = Group(_extensions, "vector", [.. PatroniBench.Connection, ("database", "postgres"), ("version", "0.0.1")]);
-        Assert.That(((Observation.Absent)await _bench.ObserveAsync(_extensions, extension)).Note, Does.Contain("vector 0.0.1 is not available on m1, m2, m3"));
+        Assert.That(
+            ((Observation.Absent)await _bench.ObserveAsync(_extensions, extension)).Note,
+            Does.Contain("vector 0.0.1 is not available on m1, m2, m3")
+        );
         var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => ChangeAsync(_extensions, extension, ResourceOperation.Create));
         Assert.That(failure!.Message, Does.Contain("not available on m1, m2, m3"));
     }
@@ -290,7 +404,11 @@ internal sealed class RealClusterTests
     [Test]
     public async Task A_member_that_cannot_be_reached_leaves_the_others_to_answer()
     {
-        var role = Group(_roles, "kb_repl", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("repl-secret")), ("replication", true)]);
+        var role = Group(
+            _roles,
+            "kb_repl",
+            [.. PatroniBench.Connection, ("password", PatroniBench.Secret("repl-secret")), ("replication", true)]
+        );
         var leader = await _bench.LeaderAsync();
         var replica = _bench.Members.First(member => member.Name != leader).Name;
         try
@@ -300,7 +418,10 @@ internal sealed class RealClusterTests
             await ChangeAsync(_roles, role, ResourceOperation.Update, "replication");
             _bench.Unreachable.Add(leader);
             _bench.Unreachable.Remove(replica);
-            Assert.That(((Observation.Unknown)await _bench.ObserveAsync(_roles, role)).Reason, Does.Contain("no leader answers").And.Contain($"{replica}: it is a replica"));
+            Assert.That(
+                ((Observation.Unknown)await _bench.ObserveAsync(_roles, role)).Reason,
+                Does.Contain("no leader answers").And.Contain($"{replica}: it is a replica")
+            );
         }
         finally
         {
@@ -311,7 +432,12 @@ internal sealed class RealClusterTests
     [Test]
     public async Task The_dynamic_configuration_is_compared_changed_and_mended_key_by_key()
     {
-        var config = Config(("ttl", "20"), ("postgresql.use_pg_rewind", "true"), ("postgresql.parameters.work_mem", "4096kB"), ("postgresql.parameters.shared_buffers", "32MB"));
+        var config = Config(
+            ("ttl", "20"),
+            ("postgresql.use_pg_rewind", "true"),
+            ("postgresql.parameters.work_mem", "4096kB"),
+            ("postgresql.parameters.shared_buffers", "32MB")
+        );
         var before = await PresentAsync(_configs, config);
         Assert.That(Differing(_configs, config, before.Attributes), Is.Empty, "4096kB is 4MB");
         Assert.That(before.Foreign.Select(setting => setting.Name), Does.Contain("loop_wait").And.Not.Contain("ttl"));
@@ -319,7 +445,10 @@ internal sealed class RealClusterTests
         // A key changed in the store, one set aside by ALTER SYSTEM on a replica.
         var leader = await _bench.LeaderAsync();
         var replica = _bench.Members.First(member => member.Name != leader).Name;
-        ProviderBench.Output($"docker exec {_bench.MachineOf(leader)} curl -sf -u kbr:{PatroniBench.RestPassword} -X PATCH -d '{{\"ttl\": 33, \"failsafe_mode\": true}}' http://127.0.0.1:8008/config");
+        ProviderBench.Output(
+            $"docker exec {_bench.MachineOf(leader)} curl -sf -u kbr:{PatroniBench.RestPassword} -X PATCH -d "
+                + $"'{{\"ttl\": 33, \"failsafe_mode\": true}}' http://127.0.0.1:8008/config"
+        );
         _bench.Sql(replica, "ALTER SYSTEM SET work_mem = '64MB'");
         _bench.Sql(replica, "ALTER SYSTEM SET maintenance_work_mem = '65MB'");
         _bench.Sql(replica, "SELECT pg_reload_conf()");
@@ -330,7 +459,8 @@ internal sealed class RealClusterTests
         Assert.That(drifted.Attributes["failsafe_mode"].Value, Is.EqualTo("true"));
         Assert.That(
             drifted.Foreign.Select(setting => setting.Shown),
-            Does.Contain("failsafe_mode: true").And.Contain($"postgresql.auto.conf.maintenance_work_mem: 65MB on {replica} (ALTER SYSTEM)"));
+            Does.Contain("failsafe_mode: true").And.Contain($"postgresql.auto.conf.maintenance_work_mem: 65MB on {replica} (ALTER SYSTEM)")
+        );
 
         // Mended, and the foreign key that was recorded once is taken away.
         await ChangeAsync(_configs, config, ResourceOperation.Update, "ttl", "postgresql.parameters.work_mem", "failsafe_mode");
@@ -345,7 +475,10 @@ internal sealed class RealClusterTests
     {
         var started = await StartTimesAsync();
         var raised = Config(("postgresql.parameters.max_connections", "70"));
-        Assert.That((await PresentAsync(_configs, raised)).Note, Does.Contain("restarted one at a time for postgresql.parameters.max_connections"));
+        Assert.That(
+            (await PresentAsync(_configs, raised)).Note,
+            Does.Contain("restarted one at a time for postgresql.parameters.max_connections")
+        );
         var watch = Stopwatch.StartNew();
         await ChangeAsync(_configs, raised, ResourceOperation.Update, "postgresql.parameters.max_connections");
         TestContext.Out.WriteLine($"raised in {watch.Elapsed.TotalSeconds:0.0} s");
@@ -373,9 +506,15 @@ internal sealed class RealClusterTests
         var cluster = Group(_clusters, "bench", PatroniBench.Rest);
         var leader = await _bench.LeaderAsync();
         var all = _bench.Members.Select(member => member.Name).ToImmutableSortedSet(StringComparer.Ordinal);
-        Assert.That(await NextAsync(cluster, new RolloutState(all, [])), Is.InstanceOf<RolloutTurn.Go>().With.Property("Hosts").Length.EqualTo(1).And.Property("Hosts").None.EqualTo(leader));
+        Assert.That(
+            await NextAsync(cluster, new RolloutState(all, [])),
+            Is.InstanceOf<RolloutTurn.Go>().With.Property("Hosts").Length.EqualTo(1).And.Property("Hosts").None.EqualTo(leader)
+        );
         var turn = await NextAsync(cluster, new RolloutState([leader], []));
-        Assert.That(turn, Is.EqualTo(new RolloutTurn.Go([leader])).Using<RolloutTurn.Go>((left, right) => left.Hosts.SequenceEqual(right.Hosts)));
+        Assert.That(
+            turn,
+            Is.EqualTo(new RolloutTurn.Go([leader])).Using<RolloutTurn.Go>((left, right) => left.Hosts.SequenceEqual(right.Hosts))
+        );
         Assert.That((await HealthAsync()).Leader, Is.Not.EqualTo(leader), "it handed over first");
         Assert.That(await NextAsync(cluster, s_nobody), Is.InstanceOf<RolloutTurn.Go>());
     }
@@ -417,12 +556,18 @@ internal sealed class RealClusterTests
     }
 
     private async Task<List<string>> StartTimesAsync() =>
-        [.. await Task.WhenAll(_bench.Members.Select(member => Task.Run(() => _bench.Sql(member.Name, "SELECT pg_postmaster_start_time()"))))];
+        [
+            .. await Task.WhenAll(
+                _bench.Members.Select(member => Task.Run(() => _bench.Sql(member.Name, "SELECT pg_postmaster_start_time()")))
+            ),
+        ];
 
     private async Task<string> LeaderSqlAsync(string sql) => _bench.Sql(await _bench.LeaderAsync(), sql);
 
-    private async Task<ImmutableSortedDictionary<string, AttributeValue>> AttributesAsync(IGroupResourceProvider provider, Resource resource) =>
-        (await PresentAsync(provider, resource)).Attributes;
+    private async Task<ImmutableSortedDictionary<string, AttributeValue>> AttributesAsync(
+        IGroupResourceProvider provider,
+        Resource resource
+    ) => (await PresentAsync(provider, resource)).Attributes;
 
     private async Task IsAsWantedAsync(IGroupResourceProvider provider, Resource resource) =>
         Assert.That(Differing(provider, resource, await AttributesAsync(provider, resource)), Is.Empty);
@@ -435,13 +580,36 @@ internal sealed class RealClusterTests
     }
 
     private Task ChangeAsync(IGroupResourceProvider provider, Resource resource, ResourceOperation operation, params string[] changed) =>
-        provider.ChangeAsync(new ResourceChange(operation, resource, changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys]) { DeleteData = operation == ResourceOperation.Delete }, _bench, CancellationToken.None);
+        provider.ChangeAsync(
+            new ResourceChange(operation, resource, changed.Length > 0 ? [.. changed] : [.. provider.Desired(resource).Keys])
+            {
+                DeleteData = operation == ResourceOperation.Delete,
+            },
+            _bench,
+            CancellationToken.None
+        );
 
-    private static string[] Differing(IGroupResourceProvider provider, Resource resource, ImmutableSortedDictionary<string, AttributeValue> actual) =>
-        [.. provider.Desired(resource).Where(pair => actual.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value).Select(pair => pair.Key)];
+    private static string[] Differing(
+        IGroupResourceProvider provider,
+        Resource resource,
+        ImmutableSortedDictionary<string, AttributeValue> actual
+    ) =>
+        [
+            .. provider
+                .Desired(resource)
+                .Where(pair => actual.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
+                .Select(pair => pair.Key),
+        ];
 
-    private Resource Config(params (string Key, string Value)[] settings) => Group(_configs, "bench", [
-        .. PatroniBench.Rest, ("settings", settings.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal))]);
+    private Resource Config(params (string Key, string Value)[] settings) =>
+        Group(
+            _configs,
+            "bench",
+            [
+                .. PatroniBench.Rest,
+                ("settings", settings.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal)),
+            ]
+        );
 
     private static Resource Group(IResourceProvider provider, string name, params (string Name, object Value)[] values)
     {

@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniConfig;
 [TestFixture]
 internal sealed class ForeignSettingsTests
 {
-    private const string Waits = """{"pending_restart": true, "pending_restart_reason": {"max_locks_per_transaction": {"old_value": "64", "new_value": "128"}}}""";
+    private const string Waits =
+        """{"pending_restart": true, "pending_restart_reason": {"max_locks_per_transaction": {"old_value": "64", "new_value": "128"}}}""";
 
     private readonly PatroniConfigProvider _provider = new();
 
@@ -19,7 +20,10 @@ internal sealed class ForeignSettingsTests
         const string Stored = """{"ttl": 30, "postgresql": {"parameters": {"max_locks_per_transaction": 128}}}""";
 
         Assert.That(Found(Stored, ("{}", null)), Is.EqualTo(new[] { "postgresql.parameters.max_locks_per_transaction: 128" }));
-        Assert.That(Found(Stored, (Waits, null), ("{}", null)), Is.EqualTo(new[] { "! postgresql.parameters.max_locks_per_transaction: 128, restart pending on db-1" }));
+        Assert.That(
+            Found(Stored, (Waits, null), ("{}", null)),
+            Is.EqualTo(new[] { "! postgresql.parameters.max_locks_per_transaction: 128, restart pending on db-1" })
+        );
         Assert.That(Found("""{"ttl": 30}""", ("{}", null)), Is.Empty);
         Assert.That(Found("""{"ttl": 30, "pause": true}""", ("{}", null)), Is.Empty, "patroni_cluster tells it");
     }
@@ -27,21 +31,35 @@ internal sealed class ForeignSettingsTests
     [Test]
     public void ALTER_SYSTEM_is_told_and_is_trouble_before_any_reload_where_it_counts_only_at_the_next_start()
     {
-        const string Mine = """{"name": "shared_preload_libraries", "setting": "nosuchlib", "applied": false, "error": "setting could not be applied"}""";
+        const string Mine =
+            """{"name": "shared_preload_libraries", "setting": "nosuchlib", "applied": false, "error": "setting could not be applied"}""";
         const string Harmless = """{"name": "log_min_duration_statement", "setting": "5s", "applied": true, "error": null}""";
 
-        Assert.That(Found("""{"ttl": 30}""", ("{}", Mine), ("{}", null)), Is.EqualTo(new[]
-        {
-            "! postgresql.auto.conf.shared_preload_libraries: nosuchlib on db-1 (ALTER SYSTEM), in force only after the next start of db-1",
-        }));
-        Assert.That(Found("""{"ttl": 30}""", ("{}", Harmless), ("{}", Harmless)), Is.EqualTo(new[] { "postgresql.auto.conf.log_min_duration_statement: 5s on db-1, db-2 (ALTER SYSTEM)" }));
+        Assert.That(
+            Found("""{"ttl": 30}""", ("{}", Mine), ("{}", null)),
+            Is.EqualTo(
+                new[]
+                {
+                    "! postgresql.auto.conf.shared_preload_libraries: nosuchlib on db-1 (ALTER SYSTEM), in force only "
+                        + "after the next start of db-1",
+                }
+            )
+        );
+        Assert.That(
+            Found("""{"ttl": 30}""", ("{}", Harmless), ("{}", Harmless)),
+            Is.EqualTo(new[] { "postgresql.auto.conf.log_min_duration_statement: 5s on db-1, db-2 (ALTER SYSTEM)" })
+        );
     }
 
     [Test]
     public void What_else_a_member_waits_for_a_restart_for_is_trouble()
     {
         Assert.That(Found("""{"ttl": 30}""", (Waits, null)), Is.EqualTo(new[] { "! max_locks_per_transaction: restart pending on db-1" }));
-        Assert.That(Found("""{"ttl": 30}""", (Waits.Replace("128", "64", StringComparison.Ordinal), null)), Is.Empty, "it was taken back before the restart, which would change nothing");
+        Assert.That(
+            Found("""{"ttl": 30}""", (Waits.Replace("128", "64", StringComparison.Ordinal), null)),
+            Is.Empty,
+            "it was taken back before the restart, which would change nothing"
+        );
     }
 
     [Test]
@@ -53,14 +71,43 @@ internal sealed class ForeignSettingsTests
 
     private string[] Found(string stored, params (string Patroni, string? Altered)[] members)
     {
-        var config = ProviderBench.Resource(_provider, "pg", ("settings", ImmutableSortedDictionary<string, string>.Empty.Add("ttl", "30")));
-        var answers = members.Index().ToDictionary(pair => $"db-{pair.Index + 1}", pair => ProviderBench.Snapshot([.. _provider.Reads(config).Select(read => (read, (object?)(read switch
-        {
-            SqlRead => new SqlAnswer($$"""[{"in_recovery": {{(pair.Index == 0 ? "false" : "true")}}, "settings": null, "pending": null, "altered": {{(pair.Item.Altered is null ? "null" : $"[{pair.Item.Altered}]")}}}]""", ""),
-            HttpRead { Path: "/config" } => new HttpAnswer(200, stored),
-            HttpRead => new HttpAnswer(200, pair.Item.Patroni),
-            _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
-        })))]));
-        return [.. ((Observation.Present)_provider.Observe(config, answers)).Foreign.Select(setting => (setting.IsTrouble ? "! " : "") + setting.Shown)];
+        var config = ProviderBench.Resource(
+            _provider,
+            "pg",
+            ("settings", ImmutableSortedDictionary<string, string>.Empty.Add("ttl", "30"))
+        );
+        var answers = members
+            .Index()
+            .ToDictionary(
+                pair => $"db-{pair.Index + 1}",
+                pair =>
+                    ProviderBench.Snapshot([
+                        .. _provider
+                            .Reads(config)
+                            .Select(read =>
+                                (
+                                    read,
+                                    (object?)(
+                                        read switch
+                                        {
+                                            SqlRead => new SqlAnswer(
+                                                $$"""[{"in_recovery": {{(pair.Index == 0 ? "false" : "true")}}, "settings": null, "pending": null, "altered": {{(pair.Item.Altered is null ? "null" : $"[{pair.Item.Altered}]")}}}]""",
+                                                ""
+                                            ),
+                                            HttpRead { Path: "/config" } => new HttpAnswer(200, stored),
+                                            HttpRead => new HttpAnswer(200, pair.Item.Patroni),
+                                            _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
+                                        }
+                                    )
+                                )
+                            ),
+                    ])
+            );
+        return
+        [
+            .. ((Observation.Present)_provider.Observe(config, answers)).Foreign.Select(setting =>
+                (setting.IsTrouble ? "! " : "") + setting.Shown
+            ),
+        ];
     }
 }

@@ -66,11 +66,23 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("log_min_messages", "debug2", null, "enum", "debug", true)]
     [TestCase("track_io_timing", "on", null, "bool", "t", true)]
     [TestCase("cpu_tuple_cost", "0.0123457", null, "real", "0.01234567", true)]
-    public void A_parameter_is_as_wanted_when_postgresql_means_the_same(string name, string setting, string? unit, string kind, string wanted, bool same)
+    public void A_parameter_is_as_wanted_when_postgresql_means_the_same(
+        string name,
+        string setting,
+        string? unit,
+        string kind,
+        string wanted,
+        bool same
+    )
     {
         var key = "postgresql.parameters." + name;
         var config = Config((key, wanted));
-        var observed = Observe(config, Store((key, wanted)), Member(config, false, [Row(name, setting, unit, kind)]), Member(config, true, [Row(name, setting, unit, kind)]));
+        var observed = Observe(
+            config,
+            Store((key, wanted)),
+            Member(config, false, [Row(name, setting, unit, kind)]),
+            Member(config, true, [Row(name, setting, unit, kind)])
+        );
         Assert.That(observed.Attributes[key].Value == wanted, Is.EqualTo(same));
     }
 
@@ -86,11 +98,21 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("archive_mode", "0", "0", "1", "default", "1", false)]
     [TestCase("work_mem", "1", "1", "32768", "user", "32768", true)]
     [TestCase("work_mem", "1", "1", "16384", "user", "32768", false)]
-    public void What_the_server_has_loaded_counts_and_not_what_a_session_is_shown(string name, string shown, string loaded, string inFile, string source, string wanted, bool same)
+    public void What_the_server_has_loaded_counts_and_not_what_a_session_is_shown(
+        string name,
+        string shown,
+        string loaded,
+        string inFile,
+        string source,
+        string wanted,
+        bool same
+    )
     {
         var key = "postgresql.parameters." + name;
         var config = Config((key, wanted));
-        var row = Row(name, shown, null, name == "archive_command" ? "string" : "integer", source).TrimEnd('}') + $$""", "reset_val": "{{loaded}}", "file_setting": "{{inFile}}"}""";
+        var row =
+            Row(name, shown, null, name == "archive_command" ? "string" : "integer", source).TrimEnd('}')
+            + $$""", "reset_val": "{{loaded}}", "file_setting": "{{inFile}}"}""";
         Assert.That(Value(Observe(config, Store((key, wanted)), Member(config, false, [row])), key) == wanted, Is.EqualTo(same));
     }
 
@@ -99,8 +121,13 @@ internal sealed class PatroniConfigProviderTests
     {
         const string key = "postgresql.parameters.log_timezone";
         var config = Config((key, "Nowhere"));
-        var row = Row("log_timezone", "UTC", null, "string").TrimEnd('}') + """, "reset_val": "UTC", "file_setting": "Nowhere", "file_error": "setting could not be applied"}""";
-        Assert.That(Value(Observe(config, Store((key, "Nowhere")), Member(config, false, [row])), key), Is.EqualTo("UTC on db-1 (PostgreSQL refuses Nowhere: setting could not be applied)"));
+        var row =
+            Row("log_timezone", "UTC", null, "string").TrimEnd('}')
+            + """, "reset_val": "UTC", "file_setting": "Nowhere", "file_error": "setting could not be applied"}""";
+        Assert.That(
+            Value(Observe(config, Store((key, "Nowhere")), Member(config, false, [row])), key),
+            Is.EqualTo("UTC on db-1 (PostgreSQL refuses Nowhere: setting could not be applied)")
+        );
     }
 
     [TestCase("true", "on", true)]
@@ -121,29 +148,67 @@ internal sealed class PatroniConfigProviderTests
         var config = Config((key, "32MB"));
         var right = Row("work_mem", "32768", "kB", "integer");
         var altered = Member(config, true, [Row("work_mem", "65536", "kB", "integer")], altered: [("work_mem", "64MB")]);
-        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), altered), key), Is.EqualTo("64MB on db-2 (ALTER SYSTEM)"));
+        Assert.That(
+            Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), altered), key),
+            Is.EqualTo("64MB on db-2 (ALTER SYSTEM)")
+        );
         var other = Member(config, true, [Row("work_mem", "4096", "kB", "integer", source: "command line")]);
-        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), other), key), Is.EqualTo("4MB on db-2 (command line)"));
+        Assert.That(
+            Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), other), key),
+            Is.EqualTo("4MB on db-2 (command line)")
+        );
         var harmless = Member(config, true, [right], altered: [("work_mem", "32768kB")]);
-        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), harmless), key), Is.EqualTo("32MB"), "set to what is wanted");
+        Assert.That(
+            Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), harmless), key),
+            Is.EqualTo("32MB"),
+            "set to what is wanted"
+        );
         var own = Member(config, true, [Row("work_mem", "1", "kB", "integer", source: "client")]);
-        Assert.That(Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), own), key), Is.EqualTo("32MB"), "the session's own says nothing about the server");
-        Assert.That(Value(Observe(config, Store((key, "16MB")), Member(config, false, [right]), altered), key), Is.EqualTo("16MB"), "the store comes first");
+        Assert.That(
+            Value(Observe(config, Store((key, "32MB")), Member(config, false, [right]), own), key),
+            Is.EqualTo("32MB"),
+            "the session's own says nothing about the server"
+        );
+        Assert.That(
+            Value(Observe(config, Store((key, "16MB")), Member(config, false, [right]), altered), key),
+            Is.EqualTo("16MB"),
+            "the store comes first"
+        );
         Assert.That(Observe(config, "{}", Member(config, false, [right])).Attributes, Does.Not.ContainKey(key));
         var misspelt = Config(("postgresql.parameters.wrok_mem", "1"));
-        Assert.That(Value(Observe(misspelt, Store(("postgresql.parameters.wrok_mem", "1")), Member(misspelt, false, [])), "postgresql.parameters.wrok_mem"), Is.EqualTo("unknown to PostgreSQL on db-1"));
+        Assert.That(
+            Value(
+                Observe(misspelt, Store(("postgresql.parameters.wrok_mem", "1")), Member(misspelt, false, [])),
+                "postgresql.parameters.wrok_mem"
+            ),
+            Is.EqualTo("unknown to PostgreSQL on db-1")
+        );
         var library = Config(("postgresql.parameters.pg_stat_statements.max", "100"));
-        Assert.That(Value(Observe(library, Store(("postgresql.parameters.pg_stat_statements.max", "100")), Member(library, false, [])), "postgresql.parameters.pg_stat_statements.max"), Is.EqualTo("100"));
+        Assert.That(
+            Value(
+                Observe(library, Store(("postgresql.parameters.pg_stat_statements.max", "100")), Member(library, false, [])),
+                "postgresql.parameters.pg_stat_statements.max"
+            ),
+            Is.EqualTo("100")
+        );
     }
 
     [Test]
     public void Whom_commits_wait_for_by_ALTER_SYSTEM_stands_in_the_way_of_the_synchronous_mode_and_is_taken_back()
     {
         var config = Config(("synchronous_mode", "false"));
-        var left = Observe(config, """{"synchronous_mode": false}""", Member(config, false, [], altered: [("synchronous_standby_names", "ANY 2 (*)")]), Member(config, true, []));
+        var left = Observe(
+            config,
+            """{"synchronous_mode": false}""",
+            Member(config, false, [], altered: [("synchronous_standby_names", "ANY 2 (*)")]),
+            Member(config, true, [])
+        );
         Assert.That(Value(left, "synchronous_mode"), Is.EqualTo("false, synchronous_standby_names on db-1 (ALTER SYSTEM)"));
         Assert.That(left.Note, Is.Null);
-        Assert.That(Value(Observe(config, """{"synchronous_mode": false}""", Member(config, false, [])), "synchronous_mode"), Is.EqualTo("false"));
+        Assert.That(
+            Value(Observe(config, """{"synchronous_mode": false}""", Member(config, false, [])), "synchronous_mode"),
+            Is.EqualTo("false")
+        );
     }
 
     [Test]
@@ -152,30 +217,62 @@ internal sealed class PatroniConfigProviderTests
         const string key = "postgresql.parameters.max_connections";
         var config = Config((key, "100"));
         var old = Row("max_connections", "50", null, "integer", source: "command line", context: "postmaster");
-        var byPatroni = Member(config, true, [old], pending: """{"pending_restart": true, "pending_restart_reason": {"max_connections": {"old_value": "50", "new_value": "100"}}}""");
+        var byPatroni = Member(
+            config,
+            true,
+            [old],
+            pending: """{"pending_restart": true, "pending_restart_reason": {"max_connections": {"old_value": "50", "new_value": "100"}}}"""
+        );
         var byOldPatroni = Member(config, true, [old], pending: """{"pending_restart": true}""");
-        var byPostgres = Member(config, false, [Row("max_connections", "50", null, "integer", context: "postmaster", pendingRestart: true)]);
-        Assert.That(Value(Observe(config, Store((key, "100")), byPostgres, byPatroni, byOldPatroni), key), Is.EqualTo("100, restart pending on db-1, db-2, db-3"));
+        var byPostgres = Member(
+            config,
+            false,
+            [Row("max_connections", "50", null, "integer", context: "postmaster", pendingRestart: true)]
+        );
+        Assert.That(
+            Value(Observe(config, Store((key, "100")), byPostgres, byPatroni, byOldPatroni), key),
+            Is.EqualTo("100, restart pending on db-1, db-2, db-3")
+        );
         var settled = Member(config, true, [Row("max_connections", "100", null, "integer", context: "postmaster")]);
         Assert.That(Value(Observe(config, Store((key, "100")), byPostgres, settled), key), Is.EqualTo("100, restart pending on db-1"));
-        Assert.That(Observe(config, Store((key, "50")), byPostgres).Note, Is.EqualTo("members are restarted one at a time for postgresql.parameters.max_connections"));
+        Assert.That(
+            Observe(config, Store((key, "50")), byPostgres).Note,
+            Is.EqualTo("members are restarted one at a time for postgresql.parameters.max_connections")
+        );
     }
 
     // What the leader runs with is max_connections 100 and max_worker_processes 8; each round as its keys and where it begins.
     [TestCase("max_connections=110 work_mem=8MB", "max_connections work_mem: standbys first")]
     [TestCase("max_connections=90 work_mem=8MB", "max_connections work_mem: leader first")]
-    [TestCase("max_connections=110 max_worker_processes=4 shared_buffers=1GB", "max_connections shared_buffers: standbys first | max_worker_processes: leader first")]
+    [TestCase(
+        "max_connections=110 max_worker_processes=4 shared_buffers=1GB",
+        "max_connections shared_buffers: standbys first | max_worker_processes: leader first"
+    )]
     [TestCase("max_connections=100 shared_buffers=1GB", "max_connections shared_buffers: standbys first")]
     [TestCase("max_connections=", "max_connections: leader first")]
     [TestCase("wal_level=logical", "wal_level: standbys first")]
     public void An_increase_reaches_standbys_first_a_decrease_the_leader_and_all_that_can_goes_together(string wanted, string rounds)
     {
-        var values = wanted.Split(' ').Select(word => word.Split('=')).ToImmutableSortedDictionary(
-            pair => "postgresql.parameters." + pair[0], pair => pair[1].Length == 0 ? null : pair[1], StringComparer.Ordinal);
-        var running = new Dictionary<string, (string, string?)> { ["max_connections"] = ("100", null), ["max_worker_processes"] = ("8", null) };
+        var values = wanted
+            .Split(' ')
+            .Select(word => word.Split('='))
+            .ToImmutableSortedDictionary(
+                pair => "postgresql.parameters." + pair[0],
+                pair => pair[1].Length == 0 ? null : pair[1],
+                StringComparer.Ordinal
+            );
+        var running = new Dictionary<string, (string, string?)>
+        {
+            ["max_connections"] = ("100", null),
+            ["max_worker_processes"] = ("8", null),
+        };
 
-        var found = ConfigRound.Of(values, running).Select(round =>
-            string.Join(' ', round.Values.Keys.Select(key => key["postgresql.parameters.".Length..])) + (round.LeaderFirst ? ": leader first" : ": standbys first"));
+        var found = ConfigRound
+            .Of(values, running)
+            .Select(round =>
+                string.Join(' ', round.Values.Keys.Select(key => key["postgresql.parameters.".Length..]))
+                + (round.LeaderFirst ? ": leader first" : ": standbys first")
+            );
 
         Assert.That(string.Join(" | ", found), Is.EqualTo(rounds));
     }
@@ -187,17 +284,35 @@ internal sealed class PatroniConfigProviderTests
         var observed = Observe(
             config,
             """{"ttl": 30, "failsafe_mode": true, "ignore_slots": [{"name": "x"}], "postgresql": {"parameters": {"pg_stat_statements.track": "all"}, "pg_hba": ["local all all peer"]}, "slots": null}""",
-            Member(config, false, [], altered: [("work_mem", "64MB")]));
-        Assert.That(observed.Attributes.Select(pair => $"{pair.Key}={pair.Value.Value}"), Is.EqualTo(new[]
-        {
-            "failsafe_mode=true", """ignore_slots=[{"name": "x"}]""", "postgresql.parameters.pg_stat_statements.track=all", """postgresql.pg_hba=["local all all peer"]""", "ttl=30",
-        }));
+            Member(config, false, [], altered: [("work_mem", "64MB")])
+        );
+        Assert.That(
+            observed.Attributes.Select(pair => $"{pair.Key}={pair.Value.Value}"),
+            Is.EqualTo(
+                new[]
+                {
+                    "failsafe_mode=true",
+                    """ignore_slots=[{"name": "x"}]""",
+                    "postgresql.parameters.pg_stat_statements.track=all",
+                    """postgresql.pg_hba=["local all all peer"]""",
+                    "ttl=30",
+                }
+            )
+        );
         Assert.That(observed.Note, Is.Null);
-        Assert.That(observed.Foreign.Select(setting => setting.Shown), Is.EqualTo(new[]
-        {
-            "failsafe_mode: true", """ignore_slots: [{"name": "x"}]""", "postgresql.parameters.pg_stat_statements.track: all", """postgresql.pg_hba: ["local all all peer"]""",
-            "postgresql.auto.conf.work_mem: 64MB on db-1 (ALTER SYSTEM)",
-        }));
+        Assert.That(
+            observed.Foreign.Select(setting => setting.Shown),
+            Is.EqualTo(
+                new[]
+                {
+                    "failsafe_mode: true",
+                    """ignore_slots: [{"name": "x"}]""",
+                    "postgresql.parameters.pg_stat_statements.track: all",
+                    """postgresql.pg_hba: ["local all all peer"]""",
+                    "postgresql.auto.conf.work_mem: 64MB on db-1 (ALTER SYSTEM)",
+                }
+            )
+        );
         Assert.That(observed.Foreign.Select(setting => setting.IsTrouble), Is.All.False);
     }
 
@@ -205,13 +320,32 @@ internal sealed class PatroniConfigProviderTests
     public void Without_a_stored_configuration_it_is_absent_and_without_any_postgresql_unknown()
     {
         var config = Config(("ttl", "30"));
-        var members = new Dictionary<string, Snapshot> { ["db-1"] = Snapshot(config, new HttpAnswer(502, "<html>"), "{}", new SqlAnswer(null, "psql: no server")) };
+        var members = new Dictionary<string, Snapshot>
+        {
+            ["db-1"] = Snapshot(config, new HttpAnswer(502, "<html>"), "{}", new SqlAnswer(null, "psql: no server")),
+        };
         Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Absent>());
         members["db-1"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 30}"""), "{}", new SqlAnswer(null, "psql: no server\nmore"));
-        Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").EqualTo("no member's PostgreSQL answers: db-1: psql: no server"));
+        Assert.That(
+            _provider.Observe(config, members),
+            Is.InstanceOf<Observation.Unknown>().With.Property("Reason").EqualTo("no member's PostgreSQL answers: db-1: psql: no server")
+        );
         members["db-1"] = Snapshot(config, new HttpAnswer(200, """{"ttl": 20}"""), "{}", new SqlAnswer(null, "psql: no server\nmore"));
-        Assert.That(((Observation.Present)_provider.Observe(config, members)).Attributes["ttl"].Value, Is.EqualTo("20"), "what is stored may be what keeps PostgreSQL from starting");
-        foreach (var broken in new[] { "[{\"in_recovery\": fal", "[]", "{}", "[{\"in_recovery\": \"maybe\"}]", "[{\"in_recovery\": true, \"settings\": 5, \"altered\": [1, {\"name\": 2}]}]" })
+        Assert.That(
+            ((Observation.Present)_provider.Observe(config, members)).Attributes["ttl"].Value,
+            Is.EqualTo("20"),
+            "what is stored may be what keeps PostgreSQL from starting"
+        );
+        foreach (
+            var broken in new[]
+            {
+                "[{\"in_recovery\": fal",
+                "[]",
+                "{}",
+                "[{\"in_recovery\": \"maybe\"}]",
+                "[{\"in_recovery\": true, \"settings\": 5, \"altered\": [1, {\"name\": 2}]}]",
+            }
+        )
         {
             members["db-1"] = Snapshot(config, new HttpAnswer(200, "{\"ttl\": 3"), "nonsense", new SqlAnswer(broken, ""));
             Assert.That(_provider.Observe(config, members), Is.InstanceOf<Observation.Absent>());
@@ -235,35 +369,69 @@ internal sealed class PatroniConfigProviderTests
     [Test]
     public void A_key_that_is_a_value_and_holds_another_is_refused()
     {
-        Assert.That(_provider.Validate(Config(("postgresql", "x"), ("postgresql.use_slots", "true"))).Select(finding => finding.Summary), Has.Some.Contains("'postgresql' cannot have a value and also hold"));
+        Assert.That(
+            _provider.Validate(Config(("postgresql", "x"), ("postgresql.use_slots", "true"))).Select(finding => finding.Summary),
+            Has.Some.Contains("'postgresql' cannot have a value and also hold")
+        );
         Assert.That(_provider.Validate(Config(("a..b", "x"))).Select(finding => finding.Summary), Has.Some.Contains("empty"));
-        Assert.That(_provider.Validate(Config(("postgresql.parameters.pg_stat_statements", "x"), ("postgresql.parameters.pg_stat_statements.max", "1"))), Is.Empty);
+        Assert.That(
+            _provider.Validate(
+                Config(("postgresql.parameters.pg_stat_statements", "x"), ("postgresql.parameters.pg_stat_statements.max", "1"))
+            ),
+            Is.Empty
+        );
     }
 
     [Test]
     public void The_plan_knows_beforehand_whom_a_value_restarts_and_who_goes_first()
     {
-        const string More = "postgresql.parameters.shared_buffers", Fewer = "postgresql.parameters.max_connections", Reloaded = "postgresql.parameters.work_mem";
+        const string More = "postgresql.parameters.shared_buffers",
+            Fewer = "postgresql.parameters.max_connections",
+            Reloaded = "postgresql.parameters.work_mem";
         var config = Config((More, "256MB"), (Fewer, "50"), (Reloaded, "8MB"));
         string[] rows =
         [
-            Row("shared_buffers", "16384", "8kB", "integer", context: "postmaster"), Row("max_connections", "100", null, "integer", context: "postmaster"), Row("work_mem", "4096", "kB", "integer"),
+            Row("shared_buffers", "16384", "8kB", "integer", context: "postmaster"),
+            Row("max_connections", "100", null, "integer", context: "postmaster"),
+            Row("work_mem", "4096", "kB", "integer"),
         ];
-        var observed = Observe(config, Store((More, "128MB"), (Fewer, "100"), (Reloaded, "4MB")), Member(config, false, rows), Member(config, true, rows));
+        var observed = Observe(
+            config,
+            Store((More, "128MB"), (Fewer, "100"), (Reloaded, "4MB")),
+            Member(config, false, rows),
+            Member(config, true, rows)
+        );
 
         Assert.That(Foreseen(Reloaded), Is.Null);
-        Assert.That(Foreseen(More, Reloaded), Is.EqualTo("2 rolling restarts, 1 switchover, about 3 s without writes: db-2, db-1 db-2, db-1"));
+        Assert.That(
+            Foreseen(More, Reloaded),
+            Is.EqualTo("2 rolling restarts, 1 switchover, about 3 s without writes: db-2, db-1 db-2, db-1")
+        );
         Assert.That(Foreseen(Fewer), Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-1, db-2"));
-        Assert.That(ForeseenAfter(["db-1", "db-2"], Fewer), Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-2, db-1"), "the roll-out of the members leaves another leader");
+        Assert.That(
+            ForeseenAfter(["db-1", "db-2"], Fewer),
+            Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-2, db-1"),
+            "the roll-out of the members leaves another leader"
+        );
 
         string? Foreseen(params string[] keys) => ForeseenAfter([], keys);
 
         string? ForeseenAfter(string[] disrupted, params string[] keys)
         {
             var change = new PlannedChange(
-                config.Address, ResourceAction.Update, Cause.ConfigurationChanged, config, [.. keys.Select(key => new AttributeDifference(key, null, null, Cause.ConfigurationChanged, ChangeEffect.InPlace))], []);
-            var forecast = _provider.Foresee(new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, new ClusterOutlook("db-1", [("db-2", 0)])]));
-            return forecast is null ? null : $"{forecast.Summary}: {string.Join(", ", forecast.Steps.Select(step => string.Join(' ', step.Hosts)))}";
+                config.Address,
+                ResourceAction.Update,
+                Cause.ConfigurationChanged,
+                config,
+                [.. keys.Select(key => new AttributeDifference(key, null, null, Cause.ConfigurationChanged, ChangeEffect.InPlace))],
+                []
+            );
+            var forecast = _provider.Foresee(
+                new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, new ClusterOutlook("db-1", [("db-2", 0)])])
+            );
+            return forecast is null
+                ? null
+                : $"{forecast.Summary}: {string.Join(", ", forecast.Steps.Select(step => string.Join(' ', step.Hosts)))}";
         }
     }
 
@@ -274,14 +442,26 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("logical", "to_come", "null", "logical")]
     [TestCase("physical", null, """[{"name": "s", "type": "physical"}]""", "physical")]
     [TestCase("physical", null, """[{"name": "other", "type": "physical"}]""", "physical, not on db-1")]
-    public void A_slot_is_as_wanted_when_the_store_and_the_leader_have_it_as_soon_as_its_database_is_there(string type, string? database, string slots, string observed)
+    public void A_slot_is_as_wanted_when_the_store_and_the_leader_have_it_as_soon_as_its_database_is_there(
+        string type,
+        string? database,
+        string slots,
+        string observed
+    )
     {
         var config = Config([("slots.s.type", type), .. database is null ? [] : new[] { ("slots.s.database", database) }]);
-        var leader = $$"""[{"in_recovery": false, "settings": null, "altered": null, "slots": {{slots}}, "databases": ["app", "postgres"]}]""";
+        var leader =
+            $$"""[{"in_recovery": false, "settings": null, "altered": null, "slots": {{slots}}, "databases": ["app", "postgres"]}]""";
         var replica = """[{"in_recovery": true, "settings": null, "altered": null, "slots": null, "databases": ["app"]}]""";
-        var stored = "{\"slots\": {\"s\": {\"type\": \"" + type + "\"" + (database is null ? "" : ", \"database\": \"" + database + "\"") + "}}}";
+        var stored =
+            "{\"slots\": {\"s\": {\"type\": \"" + type + "\"" + (database is null ? "" : ", \"database\": \"" + database + "\"") + "}}}";
 
-        var found = Observe(config, stored, store => Snapshot(config, new HttpAnswer(200, store), "{}", new SqlAnswer(leader, "")), store => Snapshot(config, new HttpAnswer(200, store), "{}", new SqlAnswer(replica, "")));
+        var found = Observe(
+            config,
+            stored,
+            store => Snapshot(config, new HttpAnswer(200, store), "{}", new SqlAnswer(leader, "")),
+            store => Snapshot(config, new HttpAnswer(200, store), "{}", new SqlAnswer(replica, ""))
+        );
 
         Assert.That(Value(found, "slots.s.type"), Is.EqualTo(observed));
     }
@@ -291,29 +471,61 @@ internal sealed class PatroniConfigProviderTests
     {
         var config = Config(("ignore_slots", """[{"name":"x","type":"logical"}]"""));
 
-        Assert.That(Value(Observe(config, """{"ignore_slots": [{"type": "logical", "name": "x"}]}""", Member(config, false, [])), "ignore_slots"), Is.EqualTo("""[{"name":"x","type":"logical"}]"""));
-        Assert.That(Value(Observe(config, """{"ignore_slots": [{"name": "y"}]}""", Member(config, false, [])), "ignore_slots"), Is.EqualTo("""[{"name": "y"}]"""));
+        Assert.That(
+            Value(Observe(config, """{"ignore_slots": [{"type": "logical", "name": "x"}]}""", Member(config, false, [])), "ignore_slots"),
+            Is.EqualTo("""[{"name":"x","type":"logical"}]""")
+        );
+        Assert.That(
+            Value(Observe(config, """{"ignore_slots": [{"name": "y"}]}""", Member(config, false, [])), "ignore_slots"),
+            Is.EqualTo("""[{"name": "y"}]""")
+        );
     }
 
     // What waits on which member, what is stored, what the leader (db-1) runs with; who comes next.
-    [TestCase("db-1,db-2,db-3: shared_buffers", "", "db-1 db-2 db-3: standbys first", "3 rolling restarts, 1 switchover, about 3 s without writes")]
-    [TestCase("db-1,db-2,db-3: max_connections", "max_connections=110", "db-1 db-2 db-3: standbys first", "3 rolling restarts, 1 switchover, about 3 s without writes")]
-    [TestCase("db-1,db-2,db-3: max_connections", "max_connections=90", "db-1 db-2 db-3: leader first", "3 rolling restarts, no writes while the leader restarts")]
+    [TestCase(
+        "db-1,db-2,db-3: shared_buffers",
+        "",
+        "db-1 db-2 db-3: standbys first",
+        "3 rolling restarts, 1 switchover, about 3 s without writes"
+    )]
+    [TestCase(
+        "db-1,db-2,db-3: max_connections",
+        "max_connections=110",
+        "db-1 db-2 db-3: standbys first",
+        "3 rolling restarts, 1 switchover, about 3 s without writes"
+    )]
+    [TestCase(
+        "db-1,db-2,db-3: max_connections",
+        "max_connections=90",
+        "db-1 db-2 db-3: leader first",
+        "3 rolling restarts, no writes while the leader restarts"
+    )]
     [TestCase("db-2,db-3: max_connections", "max_connections=100", "db-2 db-3: standbys first", "2 rolling restarts, writes continue")]
     [TestCase("db-2: (unknown)", "", "db-2: standbys first", "1 restart, writes continue")]
     [TestCase("", "", "", "")]
-    public void Who_waits_for_a_restart_comes_in_the_order_of_a_change_of_parameters(string pending, string stored, string next, string summary)
+    public void Who_waits_for_a_restart_comes_in_the_order_of_a_change_of_parameters(
+        string pending,
+        string stored,
+        string next,
+        string summary
+    )
     {
         var plan = RestartOf(pending, stored);
 
-        Assert.That(plan.Next.IsEmpty ? "" : string.Join(' ', plan.Next) + (plan.LeaderFirst ? ": leader first" : ": standbys first"), Is.EqualTo(next));
+        Assert.That(
+            plan.Next.IsEmpty ? "" : string.Join(' ', plan.Next) + (plan.LeaderFirst ? ": leader first" : ": standbys first"),
+            Is.EqualTo(next)
+        );
         Assert.That(plan.Forecast?.Summary ?? "", Is.EqualTo(summary));
     }
 
     [Test]
     public void All_members_are_restarted_where_that_is_asked_for_and_a_lowered_value_still_reaches_the_leader_first()
     {
-        Assert.That(RestartOf("", "", "db-1", "db-2", "db-3").Forecast!.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
+        Assert.That(
+            RestartOf("", "", "db-1", "db-2", "db-3").Forecast!.Summary,
+            Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes")
+        );
         var lowered = RestartOf("db-1: max_connections", "max_connections=90", "db-1", "db-2", "db-3");
         Assert.That((lowered.LeaderFirst, lowered.Next.Count, lowered.Forecast!.Steps[0].Hosts[0]), Is.EqualTo((true, 3, "db-1")));
     }
@@ -324,19 +536,47 @@ internal sealed class PatroniConfigProviderTests
         var name = pending.Split(": ")[^1];
         var config = Config(("ttl", "30"));
         var health = new PatroniHealth(
-            [.. new[] { "db-1", "db-2", "db-3" }.Select(member => new PatroniMember(member) { Answers = true, State = "running", Leads = member == "db-1", Replication = member == "db-1" ? null : "streaming", LagBytes = member == "db-1" ? null : 0, PendingRestart = waiting.Contains(member) ? [name] : [] })],
-            []);
-        var row = $$"""[{"in_recovery": false, "settings": [{{Row("max_connections", "100", null, "integer", context: "postmaster")}}], "altered": null}]""";
-        var store = new HttpAnswer(200, stored.Length == 0 ? "{}" : Store(("postgresql.parameters." + stored.Split('=')[0], stored.Split('=')[1])));
+            [
+                .. new[] { "db-1", "db-2", "db-3" }.Select(member => new PatroniMember(member)
+                {
+                    Answers = true,
+                    State = "running",
+                    Leads = member == "db-1",
+                    Replication = member == "db-1" ? null : "streaming",
+                    LagBytes = member == "db-1" ? null : 0,
+                    PendingRestart = waiting.Contains(member) ? [name] : [],
+                }),
+            ],
+            []
+        );
+        var row =
+            $$"""[{"in_recovery": false, "settings": [{{Row("max_connections", "100", null, "integer", context: "postmaster")}}], "altered": null}]""";
+        var store = new HttpAnswer(
+            200,
+            stored.Length == 0 ? "{}" : Store(("postgresql.parameters." + stored.Split('=')[0], stored.Split('=')[1]))
+        );
         var answers = new Dictionary<string, Snapshot>
         {
-            ["db-1"] = ProviderBench.Snapshot([.. RestartPlan.Reads(config).Where(read => read is SqlRead or HttpRead { Path: "/config" or "/patroni" } or ContainerRead).Distinct().Select(read => (read, (object?)(read switch
-            {
-                SqlRead => new SqlAnswer(row, ""),
-                HttpRead { Path: "/config" } => store,
-                HttpRead => new HttpAnswer(200, "{}"),
-                _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
-            })))]),
+            ["db-1"] = ProviderBench.Snapshot([
+                .. RestartPlan
+                    .Reads(config)
+                    .Where(read => read is SqlRead or HttpRead { Path: "/config" or "/patroni" } or ContainerRead)
+                    .Distinct()
+                    .Select(read =>
+                        (
+                            read,
+                            (object?)(
+                                read switch
+                                {
+                                    SqlRead => new SqlAnswer(row, ""),
+                                    HttpRead { Path: "/config" } => store,
+                                    HttpRead => new HttpAnswer(200, "{}"),
+                                    _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
+                                }
+                            )
+                        )
+                    ),
+            ]),
         };
         return RestartPlan.Of(config, health, answers, others);
     }
@@ -344,33 +584,75 @@ internal sealed class PatroniConfigProviderTests
     private static string Value(Observation.Present present, string key) => present.Attributes[key].Value;
 
     private Observation.Present Observe(Resource config, string stored, params Func<string, Snapshot>[] members) =>
-        (Observation.Present)_provider.Observe(config, members.Index().ToDictionary(pair => $"db-{pair.Index + 1}", pair => pair.Item(stored)));
+        (Observation.Present)
+            _provider.Observe(config, members.Index().ToDictionary(pair => $"db-{pair.Index + 1}", pair => pair.Item(stored)));
 
     private static string Store(params (string Key, string Value)[] values) =>
-        "{\"postgresql\": {\"parameters\": {" + string.Join(", ", values.Select(pair => $"\"{pair.Key["postgresql.parameters.".Length..]}\": \"{pair.Value}\"")) + "}}}";
+        "{\"postgresql\": {\"parameters\": {"
+        + string.Join(", ", values.Select(pair => $"\"{pair.Key["postgresql.parameters.".Length..]}\": \"{pair.Value}\""))
+        + "}}}";
 
-    private Func<string, Snapshot> Member(Resource config, bool inRecovery, string[] rows, (string Name, string Setting)[]? altered = null, string pending = "{}") =>
-        stored => Snapshot(config, new HttpAnswer(200, stored), pending, Rows(inRecovery, rows, altered ?? []));
+    private Func<string, Snapshot> Member(
+        Resource config,
+        bool inRecovery,
+        string[] rows,
+        (string Name, string Setting)[]? altered = null,
+        string pending = "{}"
+    ) => stored => Snapshot(config, new HttpAnswer(200, stored), pending, Rows(inRecovery, rows, altered ?? []));
 
-    private Snapshot Snapshot(Resource config, HttpAnswer stored, string patroni, SqlAnswer answer) => ProviderBench.Snapshot([.. _provider.Reads(config).Select(read => (read, (object?)(read switch
-    {
-        SqlRead => answer,
-        HttpRead { Path: "/config" } => stored,
-        HttpRead => new HttpAnswer(200, patroni),
-        _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
-    })))]);
+    private Snapshot Snapshot(Resource config, HttpAnswer stored, string patroni, SqlAnswer answer) =>
+        ProviderBench.Snapshot([
+            .. _provider
+                .Reads(config)
+                .Select(read =>
+                    (
+                        read,
+                        (object?)(
+                            read switch
+                            {
+                                SqlRead => answer,
+                                HttpRead { Path: "/config" } => stored,
+                                HttpRead => new HttpAnswer(200, patroni),
+                                _ => new DockerAnswer(200, """{"State": {"Running": true}}"""),
+                            }
+                        )
+                    )
+                ),
+        ]);
 
-    private static SqlAnswer Rows(bool inRecovery, string[] rows, (string Name, string Setting)[] altered) => new(
-        $$"""
-        [{"in_recovery": {{(inRecovery ? "true" : "false")}}, "settings": {{(rows.Length == 0 ? "null" : $"[{string.Join(",", rows)}]")}},
-          "altered": {{(altered.Length == 0 ? "null" : $"[{string.Join(",", altered.Select(pair => $$"""{"seqno": 1, "name": "{{pair.Name}}", "setting": "{{pair.Setting}}"}"""))}]")}}}]
-        """,
-        "");
+    private static SqlAnswer Rows(bool inRecovery, string[] rows, (string Name, string Setting)[] altered) =>
+        new(
+            $$"""
+            [{"in_recovery": {{(inRecovery ? "true" : "false")}}, "settings": {{(
+                rows.Length == 0 ? "null" : $"[{string.Join(",", rows)}]"
+            )}},
+              "altered": {{(
+                altered.Length == 0
+                    ? "null"
+                    : $"[{string.Join(",", altered.Select(pair => $$"""{"seqno": 1, "name": "{{pair.Name}}", "setting": "{{pair.Setting}}"}"""))}]"
+            )}}}]
+            """,
+            ""
+        );
 
-    private static string Row(string name, string setting, string? unit, string kind, string source = "configuration file", string context = "user", bool pendingRestart = false) => string.Create(
-        CultureInfo.InvariantCulture,
-        $$"""{"name": "{{name}}", "setting": "{{setting}}", "unit": {{(unit is null ? "null" : $"\"{unit}\"")}}, "vartype": "{{kind}}", "context": "{{context}}", "source": "{{source}}", "pending_restart": {{(pendingRestart ? "true" : "false")}}}""");
+    private static string Row(
+        string name,
+        string setting,
+        string? unit,
+        string kind,
+        string source = "configuration file",
+        string context = "user",
+        bool pendingRestart = false
+    ) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $$"""{"name": "{{name}}", "setting": "{{setting}}", "unit": {{(unit is null ? "null" : $"\"{unit}\"")}}, "vartype": "{{kind}}", "context": "{{context}}", "source": "{{source}}", "pending_restart": {{(pendingRestart ? "true" : "false")}}}"""
+        );
 
     private Resource Config(params (string Key, string Value)[] settings) =>
-        ProviderBench.Resource(_provider, "pg", ("settings", settings.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal)));
+        ProviderBench.Resource(
+            _provider,
+            "pg",
+            ("settings", settings.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal))
+        );
 }

@@ -8,24 +8,44 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniConfig;
 internal sealed class StartTrialTests
 {
     private const string Memory = "MemTotal:       24683524 kB\n";
-    private const string Missing = "2026-11-28 04:05:35.544 GMT [4343] LOG:  skipping missing configuration file \"/dev/shm/kbr-check.yHJ3un/postgresql.auto.conf\"\n";
+    private const string Missing =
+        "2026-11-28 04:05:35.544 GMT [4343] LOG:  skipping missing configuration file \"/dev/shm/kbr-check.yHJ3un/postgresql.auto.conf\"\n";
     private const string Errors = "2026-11-28 04:05:35 GMT [4] FATAL:  configuration file \"/dev/shm/x/postgresql.conf\" contains errors\n";
 
-    [TestCase("2026-11-28 04:05:35 GMT [4] FATAL:  could not access file \"nosuchlib\": No such file or directory\n", 1, "could not access file \"nosuchlib\": No such file or directory")]
     [TestCase(
-        "2026-11-28 04:05:35 GMT [4] LOG:  invalid value for parameter \"wal_level\": \"foo\"\n2026-11-28 04:05:35 GMT [4] HINT:  Available values: minimal, replica.\n" + Errors, 1,
-        "invalid value for parameter \"wal_level\": \"foo\" (Available values: minimal, replica)")]
+        "2026-11-28 04:05:35 GMT [4] FATAL:  could not access file \"nosuchlib\": No such file or directory\n",
+        1,
+        "could not access file \"nosuchlib\": No such file or directory"
+    )]
     [TestCase(
-        "2026-11-28 04:05:35 GMT [4] LOG:  unrecognized configuration parameter \"shared_bufers\" in file \"/dev/shm/x/postgresql.conf\" line 1\n" + Errors, 1,
-        "unrecognized configuration parameter \"shared_bufers\"")]
-    [TestCase("postgres: \"superuser_reserved_connections\" (3) must be less than \"max_connections\" (3)\n", 1, "\"superuser_reserved_connections\" (3) must be less than \"max_connections\" (3)")]
+        "2026-11-28 04:05:35 GMT [4] LOG:  invalid value for parameter \"wal_level\": \"foo\"\n2026-11-28 "
+            + "04:05:35 GMT [4] HINT:  Available values: minimal, replica.\n"
+            + Errors,
+        1,
+        "invalid value for parameter \"wal_level\": \"foo\" (Available values: minimal, replica)"
+    )]
+    [TestCase(
+        "2026-11-28 04:05:35 GMT [4] LOG:  unrecognized configuration parameter \"shared_bufers\" in file "
+            + "\"/dev/shm/x/postgresql.conf\" line 1\n"
+            + Errors,
+        1,
+        "unrecognized configuration parameter \"shared_bufers\""
+    )]
+    [TestCase(
+        "postgres: \"superuser_reserved_connections\" (3) must be less than \"max_connections\" (3)\n",
+        1,
+        "\"superuser_reserved_connections\" (3) must be less than \"max_connections\" (3)"
+    )]
     [TestCase("4274569\n", 0, "it asks for 4274569 MB of shared memory, and the host has 24105 MB")]
     [TestCase("143\n", 0, null)]
     public void What_PostgreSQL_would_not_start_with_is_said_in_its_words(string said, int status, string? trouble)
     {
         Assert.That(StartTrial.Trouble($"{Memory}{Missing}{said}kbr-check 0 {status}\n{Missing}143\nkbr-check 1 0\n"), Is.EqualTo(trouble));
         Assert.That(
-            StartTrial.Trouble($"{Memory}{Missing}{said}kbr-check 0 {status}\n{Missing}FATAL:  no\nkbr-check 1 1\n"), Is.Null, "the check does not work there, so it refuses nothing");
+            StartTrial.Trouble($"{Memory}{Missing}{said}kbr-check 0 {status}\n{Missing}FATAL:  no\nkbr-check 1 1\n"),
+            Is.Null,
+            "the check does not work there, so it refuses nothing"
+        );
     }
 
     [TestCase("")]
@@ -38,14 +58,25 @@ internal sealed class StartTrialTests
     {
         var values = StartTrial.Values(
             [
-                new("ttl", "30"), new("postgresql.parameters.work_mem", "8MB"), new("postgresql.parameters.TimeZone", "UTC"), new("postgresql.parameters.max_locks_per_transaction", null),
-                new("postgresql.parameters.ssl", "on"), new("postgresql.parameters.search_path", @"'a\b', c"),
+                new("ttl", "30"),
+                new("postgresql.parameters.work_mem", "8MB"),
+                new("postgresql.parameters.TimeZone", "UTC"),
+                new("postgresql.parameters.max_locks_per_transaction", null),
+                new("postgresql.parameters.ssl", "on"),
+                new("postgresql.parameters.search_path", @"'a\b', c"),
             ],
-            [new("work_mem", "4MB"), new("max_locks_per_transaction", "64"), new("data_directory", "/x"), new("shared_preload_libraries", "x")]);
+            [
+                new("work_mem", "4MB"),
+                new("max_locks_per_transaction", "64"),
+                new("data_directory", "/x"),
+                new("shared_preload_libraries", "x"),
+            ]
+        );
 
         Assert.That(
             StartTrial.Configuration(values),
-            Is.EqualTo("search_path = '''a\\\\b'', c'\nshared_preload_libraries = 'x'\ntimezone = 'UTC'\nwork_mem = '8MB'\n"));
+            Is.EqualTo("search_path = '''a\\\\b'', c'\nshared_preload_libraries = 'x'\ntimezone = 'UTC'\nwork_mem = '8MB'\n")
+        );
     }
 
     [Test]
@@ -61,8 +92,12 @@ internal sealed class StartTrialTests
 
         Assert.That(ServerLog.LastFatal(Log), Is.EqualTo("FATAL: could not access file \"nosuchlib\": No such file or directory"));
         Assert.That(
-            ServerLog.LastFatal("2026 UTC [1] LOG:  invalid value for parameter \"x\": \"y\"\n2026 UTC [1] FATAL:  configuration file \"/p/postgresql.conf\" contains errors\n"),
-            Is.EqualTo("FATAL: invalid value for parameter \"x\": \"y\"; configuration file \"/p/postgresql.conf\" contains errors"));
+            ServerLog.LastFatal(
+                "2026 UTC [1] LOG:  invalid value for parameter \"x\": \"y\"\n2026 UTC [1] FATAL:  configuration "
+                    + "file \"/p/postgresql.conf\" contains errors\n"
+            ),
+            Is.EqualTo("FATAL: invalid value for parameter \"x\": \"y\"; configuration file \"/p/postgresql.conf\" contains errors")
+        );
         Assert.That(ServerLog.LastFatal("2026 UTC [1] LOG:  database system is ready to accept connections"), Is.Null);
         Assert.That(ServerLog.LastFatal("2026 UTC [1] FATAL:  " + new string('x', 5000))!, Has.Length.LessThan(500));
     }

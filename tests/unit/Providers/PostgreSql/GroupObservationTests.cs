@@ -11,14 +11,21 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PostgreSql;
 [TestFixture]
 internal sealed class GroupObservationTests
 {
-    private static readonly SqlAnswer s_refused = new(null, "psql: error: connection to server on socket failed: No such file or directory\n\tIs the server running locally?");
+    private static readonly SqlAnswer s_refused = new(
+        null,
+        "psql: error: connection to server on socket failed: No such file or directory\n\tIs the server running locally?"
+    );
 
     private static IEnumerable<TestCaseData> Resources()
     {
         var (role, database, extension) = (new RoleProvider(), new DatabaseProvider(), new ExtensionProvider());
         yield return new TestCaseData(role, ProviderBench.Resource(role, "kb_app")).SetArgDisplayNames("role");
-        yield return new TestCaseData(database, ProviderBench.Resource(database, "keybuzz", ("owner", "kb_app"))).SetArgDisplayNames("database");
-        yield return new TestCaseData(extension, ProviderBench.Resource(extension, "vector", ("database", "keybuzz"))).SetArgDisplayNames("extension");
+        yield return new TestCaseData(database, ProviderBench.Resource(database, "keybuzz", ("owner", "kb_app"))).SetArgDisplayNames(
+            "database"
+        );
+        yield return new TestCaseData(extension, ProviderBench.Resource(extension, "vector", ("database", "keybuzz"))).SetArgDisplayNames(
+            "extension"
+        );
     }
 
     [TestCaseSource(nameof(Resources))]
@@ -26,19 +33,30 @@ internal sealed class GroupObservationTests
     {
         Assert.That(provider.Observe(resource, WithoutContainer, WithoutContainer), Is.EqualTo(new Observation.Absent()));
         var stopped = Answering(new SqlAnswer(null, "Error response from daemon: container is not running"), Stopped);
-        Assert.That(provider.Observe(resource, stopped, WithoutContainer), Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("does not run; looked at again once it does"));
+        Assert.That(
+            provider.Observe(resource, stopped, WithoutContainer),
+            Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("does not run; looked at again once it does")
+        );
     }
 
     [TestCaseSource(nameof(Resources))]
-    public void While_nobody_leads_it_is_unknown_and_each_member_says_why(IGroupResourceProvider provider, Resource resource) => Assert.That(
-        provider.Observe(resource, Member(false, "\"found\": null"), Answering(s_refused), WithoutContainer),
-        Is.EqualTo(new Observation.Unknown(
-            "no leader answers: db-1: it is a replica; db-2: psql: error: connection to server on socket failed: No such file or directory; db-3: its container patroni does not run")));
+    public void While_nobody_leads_it_is_unknown_and_each_member_says_why(IGroupResourceProvider provider, Resource resource) =>
+        Assert.That(
+            provider.Observe(resource, Member(false, "\"found\": null"), Answering(s_refused), WithoutContainer),
+            Is.EqualTo(
+                new Observation.Unknown(
+                    "no leader answers: db-1: it is a replica; db-2: psql: error: connection to server on socket failed: "
+                        + "No such file or directory; db-3: its container patroni does not run"
+                )
+            )
+        );
 
     [TestCaseSource(nameof(Resources))]
-    public void Two_that_take_writes_are_asked_neither(IGroupResourceProvider provider, Resource resource) => Assert.That(
-        provider.Observe(resource, Member(true, "\"found\": null"), Member(true, "\"found\": null")),
-        Is.InstanceOf<Observation.Unknown>().With.Property("Reason").StartsWith("db-1 and db-2 both take writes"));
+    public void Two_that_take_writes_are_asked_neither(IGroupResourceProvider provider, Resource resource) =>
+        Assert.That(
+            provider.Observe(resource, Member(true, "\"found\": null"), Member(true, "\"found\": null")),
+            Is.InstanceOf<Observation.Unknown>().With.Property("Reason").StartsWith("db-1 and db-2 both take writes")
+        );
 
     [TestCaseSource(nameof(Resources))]
     public void A_broken_answer_is_never_an_exception(IGroupResourceProvider provider, Resource resource)
@@ -46,10 +64,23 @@ internal sealed class GroupObservationTests
         string[] broken = ["", "[", "[{\"in_recovery\": fa", "null", "[]", "[5]", "{}", "[{\"in_recovery\": 0}]"];
         foreach (var text in broken)
         {
-            Assert.That(provider.Observe(resource, Answering(new SqlAnswer(text, ""))), Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("its answer broke off"), text);
+            Assert.That(
+                provider.Observe(resource, Answering(new SqlAnswer(text, ""))),
+                Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("its answer broke off"),
+                text
+            );
         }
 
-        foreach (var columns in new[] { "\"found\": 5", "\"found\": {}", "\"found\": {\"password\": 1, \"owner\": [], \"version\": {}, \"member_of\": {}}, \"versions\": 7, \"database_exists\": \"yes\"", "\"x\": 1" })
+        foreach (
+            var columns in new[]
+            {
+                "\"found\": 5",
+                "\"found\": {}",
+                "\"found\": {\"password\": 1, \"owner\": [], \"version\": {}, \"member_of\": {}}, \"versions\": 7, "
+                    + "\"database_exists\": \"yes\"",
+                "\"x\": 1",
+            }
+        )
         {
             Assert.That(() => provider.Observe(resource, Member(true, columns)), Throws.Nothing, columns);
         }

@@ -34,7 +34,11 @@ internal sealed class RoleProviderTests
     [TestCaseSource(nameof(Passwords))]
     public void A_stored_password_will_do_or_not(bool password, bool verifier, bool exact, string? stored, bool good)
     {
-        var role = Role([.. password ? [("password", Secret("secret"))] : Array.Empty<(string, object)>(), .. verifier ? [("verifier", Secret(s_verifier))] : Array.Empty<(string, object)>(), ("exact", exact)]);
+        var role = Role([
+            .. password ? [("password", Secret("secret"))] : Array.Empty<(string, object)>(),
+            .. verifier ? [("verifier", Secret(s_verifier))] : Array.Empty<(string, object)>(),
+            ("exact", exact),
+        ]);
         var desired = _provider.Desired(role)["password"];
         var observed = Present(role, stored)["password"];
         Assert.That(observed.Value == desired.Value, Is.EqualTo(good));
@@ -48,7 +52,11 @@ internal sealed class RoleProviderTests
         var role = Role(("password", Secret("secret")), ("bootstrap", true));
         Assert.That(((Observation.Present)_provider.Observe(role, Found(s_otherSalt))).Ours);
         Assert.That(((Observation.Present)_provider.Observe(role, Found(s_otherPassword))).Ours, Is.False);
-        Assert.That(((Observation.Present)_provider.Observe(Role(("password", Secret("secret"))), Found(s_otherSalt))).Ours, Is.False, "not one that patroni makes");
+        Assert.That(
+            ((Observation.Present)_provider.Observe(Role(("password", Secret("secret"))), Found(s_otherSalt))).Ours,
+            Is.False,
+            "not one that patroni makes"
+        );
         Assert.That(_provider.IsForgotten(role));
         Assert.That(_provider.IsForgotten(Role()), Is.False);
     }
@@ -57,11 +65,47 @@ internal sealed class RoleProviderTests
     public void Attributes_are_compared_and_a_superuser_has_them_all_anyway()
     {
         var role = Role(("createdb", true), ("member_of", (IReadOnlyList<string>)["b", "a", "b"]));
-        Assert.That(_provider.Desired(role).Select(Shown), Is.EqualTo(new[] { "connection_limit=-1", "createdb=true", "createrole=false", "login=true", "member_of=a\nb", "replication=false", "superuser=false" }));
-        var observed = Present(role, null, """ "login": false, "superuser": true, "replication": true, "createdb": false, "createrole": true, "connection_limit": 5, "member_of": ["z", "b"] """);
-        Assert.That(observed.Select(Shown), Is.EqualTo(new[] { "connection_limit=5", "createdb=false", "createrole=true", "login=false", "member_of=b\nz", "replication=true", "superuser=true" }));
+        Assert.That(
+            _provider.Desired(role).Select(Shown),
+            Is.EqualTo(
+                new[]
+                {
+                    "connection_limit=-1",
+                    "createdb=true",
+                    "createrole=false",
+                    "login=true",
+                    "member_of=a\nb",
+                    "replication=false",
+                    "superuser=false",
+                }
+            )
+        );
+        var observed = Present(
+            role,
+            null,
+            """ "login": false, "superuser": true, "replication": true, "createdb": false, "createrole": true, "connection_limit": 5, "member_of": ["z", "b"] """
+        );
+        Assert.That(
+            observed.Select(Shown),
+            Is.EqualTo(
+                new[]
+                {
+                    "connection_limit=5",
+                    "createdb=false",
+                    "createrole=true",
+                    "login=false",
+                    "member_of=b\nz",
+                    "replication=true",
+                    "superuser=true",
+                }
+            )
+        );
         Assert.That(_provider.Desired(Role(("superuser", true))).Keys, Is.EqualTo(new[] { "connection_limit", "login", "superuser" }));
-        Assert.That(_provider.Desired(Role()).Keys, Does.Not.Contain("member_of").And.Not.Contain("password"), "not compared when left out");
+        Assert.That(
+            _provider.Desired(Role()).Keys,
+            Does.Not.Contain("member_of").And.Not.Contain("password"),
+            "not compared when left out"
+        );
 
         static string Shown(KeyValuePair<string, AttributeValue> pair) => $"{pair.Key}={pair.Value.Value}";
     }
@@ -70,7 +114,10 @@ internal sealed class RoleProviderTests
     public void A_role_that_leaves_the_configuration_loses_its_login_and_one_without_login_nothing()
     {
         var role = Role();
-        Assert.That(_provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": true """))), Does.StartWith("login is taken away and its sessions are ended"));
+        Assert.That(
+            _provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": true """))),
+            Does.StartWith("login is taken away and its sessions are ended")
+        );
         Assert.That(_provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": false """))), Is.Null);
     }
 
@@ -82,7 +129,10 @@ internal sealed class RoleProviderTests
         Assert.That(_provider.Desired(role)["absent"].Value, Is.EqualTo("true"));
         Assert.That((there.Attributes["absent"].Value, there.Ours), Is.EqualTo(("false", true)));
         Assert.That(_provider.IsForgotten(role), Is.True);
-        Assert.That(_provider.Validate(Role(("absent", true), ("bootstrap", true))).Single().Summary, Is.EqualTo("a role that the cluster is made with cannot be dropped"));
+        Assert.That(
+            _provider.Validate(Role(("absent", true), ("bootstrap", true))).Single().Summary,
+            Is.EqualTo("a role that the cluster is made with cannot be dropped")
+        );
     }
 
     [Test]
@@ -90,20 +140,36 @@ internal sealed class RoleProviderTests
     {
         var role = Role(("member_of", (IReadOnlyList<string>)["billing"]), ("set_role", "billing"));
         Assert.That(_provider.Validate(role), Is.Empty);
-        Assert.That(_provider.Validate(Role(("set_role", "billing"))).Single().Summary, Is.EqualTo("'set_role' is a role that 'kb_app' is not a member of"));
+        Assert.That(
+            _provider.Validate(Role(("set_role", "billing"))).Single().Summary,
+            Is.EqualTo("'set_role' is a role that 'kb_app' is not a member of")
+        );
         Assert.That(_provider.Desired(role)["set_role"].Value, Is.EqualTo("billing"));
-        Assert.That(Present(role, null, """ "login": true, "member_of": ["billing"], "set_role": "billing" """)["set_role"].Value, Is.EqualTo("billing"));
+        Assert.That(
+            Present(role, null, """ "login": true, "member_of": ["billing"], "set_role": "billing" """)["set_role"].Value,
+            Is.EqualTo("billing")
+        );
         Assert.That(Present(role, null), Does.Not.ContainKey("set_role"));
     }
 
     [Test]
     public void A_role_that_is_not_there_is_absent_when_the_leader_says_so() =>
-        Assert.That(_provider.Observe(Role(), Member(true, "\"found\": null"), Member(false, "\"found\": {\"login\": true}")), Is.EqualTo(new Observation.Absent()));
+        Assert.That(
+            _provider.Observe(Role(), Member(true, "\"found\": null"), Member(false, "\"found\": {\"login\": true}")),
+            Is.EqualTo(new Observation.Absent())
+        );
 
     [Test]
     public void The_answer_of_a_replica_does_not_count() =>
         Assert.That(
-            ((Observation.Present)_provider.Observe(Role(), Member(false, "\"found\": {\"login\": true}"), Member(true, "\"found\": {\"login\": false}"))).Attributes["login"].Value, Is.EqualTo("false"));
+            (
+                (Observation.Present)
+                    _provider.Observe(Role(), Member(false, "\"found\": {\"login\": true}"), Member(true, "\"found\": {\"login\": false}"))
+            )
+                .Attributes["login"]
+                .Value,
+            Is.EqualTo("false")
+        );
 
     [TestCase("pg_mine", "keeps for itself")]
     [TestCase("public", "keeps for itself")]
@@ -130,8 +196,11 @@ internal sealed class RoleProviderTests
         Assert.That(query, Does.Not.Contain(";").And.Contain(@"E'a\x3Bb\\''c'"));
     }
 
-    private System.Collections.Immutable.ImmutableSortedDictionary<string, AttributeValue> Present(Resource role, string? stored, string more = "\"login\": true") =>
-        ((Observation.Present)_provider.Observe(role, Found(stored, more))).Attributes;
+    private System.Collections.Immutable.ImmutableSortedDictionary<string, AttributeValue> Present(
+        Resource role,
+        string? stored,
+        string more = "\"login\": true"
+    ) => ((Observation.Present)_provider.Observe(role, Found(stored, more))).Attributes;
 
     private static Func<KeyBuzz.Reconciler.Hosts.Read, object> Found(string? stored, string more = "\"login\": true") =>
         Member(true, $$"""  "found": {"password": {{(stored is null ? "null" : $"\"{stored}\"")}}, {{more}} } """);

@@ -14,14 +14,22 @@ internal sealed class ScramVerifierTests
     public void The_example_of_rfc_7677_is_answered_and_signed_with_the_keys_of_the_verifier()
     {
         const string nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-        var message = Encoding.ASCII.GetBytes($"n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r={nonce}");
+        var message = Encoding.ASCII.GetBytes(
+            $"n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r={nonce}"
+        );
         var verifier = ScramVerifier.Make("pencil", s_salt);
         Assert.That(verifier, Does.StartWith("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"));
         var keys = verifier.Split('$')[2].Split(':').Select(Convert.FromBase64String).ToArray();
         var signature = HMACSHA256.HashData(keys[0], message);
-        var clientKey = Convert.FromBase64String("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=").Zip(signature, (left, right) => (byte)(left ^ right)).ToArray();
+        var clientKey = Convert
+            .FromBase64String("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+            .Zip(signature, (left, right) => (byte)(left ^ right))
+            .ToArray();
         Assert.That(SHA256.HashData(clientKey), Is.EqualTo(keys[0]));
-        Assert.That(Convert.ToBase64String(HMACSHA256.HashData(keys[1], message)), Is.EqualTo("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
+        Assert.That(
+            Convert.ToBase64String(HMACSHA256.HashData(keys[1], message)),
+            Is.EqualTo("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+        );
     }
 
     [Test]
@@ -47,8 +55,12 @@ internal sealed class ScramVerifierTests
     [TestCase("right")]
     [TestCase("md5d41d8cd98f00b204e9800998ecf8427e")]
     [TestCase("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==")]
-    [TestCase("SCRAM-SHA-256$0:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")]
-    [TestCase("SCRAM-SHA-256$2147483647:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")]
+    [TestCase(
+        "SCRAM-SHA-256$0:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    )]
+    [TestCase(
+        "SCRAM-SHA-256$2147483647:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    )]
     [TestCase("SCRAM-SHA-256$4096:%$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")]
     [TestCase("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$AAAA:AAAA")]
     public void What_is_no_usable_verifier_proves_nothing_and_breaks_nothing(string? text)

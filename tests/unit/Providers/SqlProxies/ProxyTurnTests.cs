@@ -52,34 +52,53 @@ internal sealed class ProxyTurnTests
         var ill = s_two with { Problems = ["lb-2: HAProxy sees no primary"] };
 
         Assert.That(Turn([s_one, ill], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
-        Assert.That(Turn([s_one with { Problems = ["lb-1: HAProxy sees no primary"] }, ill], "lb-1", "lb-2"), Is.EqualTo("wait lb-1: HAProxy sees no primary; lb-2: HAProxy sees no primary"));
+        Assert.That(
+            Turn([s_one with { Problems = ["lb-1: HAProxy sees no primary"] }, ill], "lb-1", "lb-2"),
+            Is.EqualTo("wait lb-1: HAProxy sees no primary; lb-2: HAProxy sees no primary")
+        );
     }
 
     [Test]
-    public void Sessions_have_to_come_by_another_one_also_before_one_goes_that_looked_ill_unless_its_HAProxy_does_not_run_or_nobody_else_serves()
+    public void A_proxy_that_looked_ill_goes_only_after_sessions_pass_through_another_one()
     {
         var ill = s_two with { Problems = ["lb-2: SQL through PgBouncer on port 6433 does not work"] };
         RolloutState state = new(["lb-2"], []);
         Assert.That(ProxyState.HandsOver([s_one, s_two], state, "lb-2"));
         Assert.That(ProxyState.HandsOver([s_one, ill], state, "lb-2"));
         Assert.That(ProxyState.HandsOver([s_one, Stopped("lb-2")], state, "lb-2"), Is.False);
-        Assert.That(ProxyState.HandsOver([s_one, new ProxyState("lb-2", false, true, ["lb-2: HAProxy does not run"])], state, "lb-2"), Is.False, "nobody comes by it");
+        Assert.That(
+            ProxyState.HandsOver([s_one, new ProxyState("lb-2", false, true, ["lb-2: HAProxy does not run"])], state, "lb-2"),
+            Is.False,
+            "nobody comes by it"
+        );
         Assert.That(ProxyState.HandsOver([Stopped("lb-1"), ill], state, "lb-2"), Is.False);
     }
 
     [Test]
     public void While_what_is_behind_them_is_being_changed_no_proxy_that_runs_is_touched()
     {
-        Assert.That(Turn([s_one, s_two], unsettled: true, "lb-1", "lb-2"), Is.EqualTo("wait what is behind the proxies is still being changed"));
-        Assert.That(Turn([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], unsettled: true, "lb-2"), Does.StartWith("wait what is behind"));
+        Assert.That(
+            Turn([s_one, s_two], unsettled: true, "lb-1", "lb-2"),
+            Is.EqualTo("wait what is behind the proxies is still being changed")
+        );
+        Assert.That(
+            Turn([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], unsettled: true, "lb-2"),
+            Does.StartWith("wait what is behind")
+        );
     }
 
     [Test]
     public void When_the_roll_out_behind_them_stopped_proxies_that_serve_stay_and_those_that_do_not_are_started()
     {
         var state = new RolloutState(["lb-1", "lb-2"], []) { FailedBehind = "db-2: make room first" };
-        Assert.That(Text(ProxyState.Decide([s_one, s_two], state)), Is.EqualTo("stop what is behind the proxies was not brought about, and they serve as they are: db-2: make room first"));
-        Assert.That(Text(ProxyState.Decide([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], state)), Does.StartWith("stop"));
+        Assert.That(
+            Text(ProxyState.Decide([s_one, s_two], state)),
+            Is.EqualTo("stop what is behind the proxies was not brought about, and they serve as they are: db-2: make room first")
+        );
+        Assert.That(
+            Text(ProxyState.Decide([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], state)),
+            Does.StartWith("stop")
+        );
         Assert.That(Text(ProxyState.Decide([s_one, Stopped("lb-2")], state)), Is.EqualTo("go lb-2"));
     }
 
@@ -91,18 +110,22 @@ internal sealed class ProxyTurnTests
         Assert.That(Text(ProxyState.Decide([s_one, Stopped("lb-2")], new RolloutState([], leaving))), Is.EqualTo("go "));
     }
 
-    private static ProxyState Stopped(string name) => new(name, false, false, [$"{name}: HAProxy does not run", $"{name}: PgBouncer does not run"]);
+    private static ProxyState Stopped(string name) =>
+        new(name, false, false, [$"{name}: HAProxy does not run", $"{name}: PgBouncer does not run"]);
 
     private static string Turn(ProxyState[] proxies, params string[] toCome) => Turn(proxies, false, toCome);
 
     private static string Turn(ProxyState[] proxies, bool unsettled, params string[] toCome) =>
-        Text(ProxyState.Decide(proxies, new RolloutState(toCome.ToImmutableSortedSet(StringComparer.Ordinal), []) { Unsettled = unsettled }));
+        Text(
+            ProxyState.Decide(proxies, new RolloutState(toCome.ToImmutableSortedSet(StringComparer.Ordinal), []) { Unsettled = unsettled })
+        );
 
-    private static string Text(RolloutTurn turn) => turn switch
-    {
-        RolloutTurn.Go go => "go " + string.Join(' ', go.Hosts),
-        RolloutTurn.Wait wait => "wait " + wait.Reason,
-        RolloutTurn.Stop stop => "stop " + stop.Reason,
-        _ => "",
-    };
+    private static string Text(RolloutTurn turn) =>
+        turn switch
+        {
+            RolloutTurn.Go go => "go " + string.Join(' ', go.Hosts),
+            RolloutTurn.Wait wait => "wait " + wait.Reason,
+            RolloutTurn.Stop stop => "stop " + stop.Reason,
+            _ => "",
+        };
 }
