@@ -163,8 +163,7 @@ public sealed record HistoryVerdict
     }
 
     // A takeover begins a new timeline, so that one timeline has one writer, and nobody goes on with an older one once a newer one has
-    // acknowledged: a write that was sent later than
-    // that and answered from the older one means that two members took writes at one time.
+    // acknowledged: a write that was sent later than that and answered from the older one means that two members took writes at one time.
     private static IEnumerable<string> TwoLeadersOf(ImmutableArray<WriteAttempt> acknowledged)
     {
         var timelines = acknowledged

@@ -56,8 +56,7 @@ internal sealed partial class SoakLab
     public PostgresTopology Topology => _topology;
 
     /// <summary>A login as the application, by the load balancer's ports on this machine: no host is needed for it that may be down. While
-    /// a password changes, both are tried in turn, as
-    /// instances of an application do that were and were not given the new one.</summary>
+    /// a password changes, both are tried in turn, as instances of an application do that were and were not given the new one.</summary>
     public NpgsqlConnectionStringBuilder Login(int port, string name, int connectSeconds, int commandSeconds)
     {
         var topology = (Interlocked.Increment(ref _logins) & 1) == 0 ? _topology : _before;

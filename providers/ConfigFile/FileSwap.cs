@@ -21,8 +21,7 @@ public sealed record FileSwap(string Path)
             """;
 
     /// <summary>Shell that writes the content to a new file beside, runs the check with its path in <c>$file</c>, and renames it to
-    /// <c>$path</c>.
-    /// To be run in a subshell after <see cref="RenderStart"/>: it leaves a trap.</summary>
+    /// <c>$path</c>. To be run in a subshell after <see cref="RenderStart"/>: it leaves a trap.</summary>
     /// <param name="content">The content; travels as base64 in a here-document, so any byte survives and nothing is on a command
     /// line.</param>
     /// <param name="owner">User name or number.</param>

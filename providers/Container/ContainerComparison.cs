@@ -8,8 +8,8 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Container;
 
 /// <summary>Puts a wanted container and Docker's description of one into the same words.</summary>
-/// <remarks>Docker mixes what the image says into what it says of a container. What the specification leaves to the image reads as
-/// empty when the container has the image's own value, so that anything else shows.</remarks>
+/// <remarks>Docker mixes what the image says into what it says of a container. What the specification leaves to the image reads as empty
+/// when the container has the image's own value, so that anything else shows.</remarks>
 internal static class ContainerComparison
 {
     /// <summary>The label that says which resource made a container.</summary>

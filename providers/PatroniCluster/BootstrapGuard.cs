@@ -9,8 +9,7 @@ public static class BootstrapGuard
     /// <param name="holdsData">Whether each member's data directory holds a PostgreSQL; null where that could not be read, or its volume is
     /// not mounted.</param>
     /// <param name="leader">A leader that is visible now, or null: the member would copy from it. That it is of the cluster which the
-    /// member would join is told before
-    /// (<see cref="ClusterIdentity"/>).</param>
+    /// member would join is told before (<see cref="ClusterIdentity"/>).</param>
     public static string? Refusal(string member, string? bootstrapHost, IReadOnlyDictionary<string, bool?> holdsData, string? leader)
     {
         ArgumentNullException.ThrowIfNull(holdsData);

@@ -7,10 +7,9 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>The replication slots of members that left. They keep the write-ahead log on every member for who does not come back. Patroni
-/// makes anew what somebody else drops, and drops them
-/// itself <c>member_slots_ttl</c> (30 minutes) after it last saw the member: so that time is shortened for a moment. One second spares the
-/// slots of whoever is a member, since it
-/// sees those in every round; 0 would not.</summary>
+/// makes anew what somebody else drops, and drops them itself <c>member_slots_ttl</c> (30 minutes) after it last saw the member: so that
+/// time is shortened for a moment. One second spares the slots of whoever is a member, since it sees those in every round; 0 would
+/// not.</summary>
 /// <param name="resource">The resource that stands for the cluster.</param>
 /// <param name="group">The members.</param>
 internal sealed class FormerSlots(Resource resource, IGroupAccess group)
@@ -39,8 +38,8 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
             : Settled;
 
     /// <summary>Has those dropped that are left of hosts that are no members, and puts the time back. That they are gone is not certain:
-    /// where they are not after a while Patroni does
-    /// it later. Throws <see cref="ChangeFailedException"/> when the time could not be shortened or put back.</summary>
+    /// where they are not after a while Patroni does it later. Throws <see cref="ChangeFailedException"/> when the time could not be
+    /// shortened or put back.</summary>
     public async Task DropAsync(CancellationToken cancellationToken)
     {
         var config = _connection.Rest("/config");

@@ -10,8 +10,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may
-/// be disrupted. It makes
-/// nothing by itself: containers and units do.</summary>
+/// be disrupted. It makes nothing by itself: containers and units do.</summary>
 public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
 {
     private const string Members = "members";
@@ -758,8 +757,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     // One step towards RAFT counting the members and nobody else: whoever does not take part any more is removed, one at a time, by the
-    // member that leads RAFT. Answers what is still
-    // to come, or null when there is nothing.
+    // member that leads RAFT. Answers what is still to come, or null when there is nothing.
     private static async Task<string?> ChangeRaftAsync(
         Resource resource,
         IGroupAccess group,
@@ -839,9 +837,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         resource.Spec.Has(RaftPassword) && ClusterConnection.Of(resource).Runs(member) == true && PasswordMark(resource, member) is null;
 
     // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it.
-    // Nothing of it stays: the setting is
-    // taken out of the file as soon as the running server has it, and that server is about to be stopped. What a run leaves that is killed
-    // in between, patroni_config finds.
+    // Nothing of it stays: the setting is taken out of the file as soon as the running server has it, and that server is about to be
+    // stopped. What a run leaves that is killed in between, patroni_config finds.
     private static async Task<RolloutTurn> TogetherAsync(
         ClusterConnection connection,
         string leader,

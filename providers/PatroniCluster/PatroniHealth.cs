@@ -33,8 +33,7 @@ public sealed record PatroniMember(string Name)
     public long? Timeline { get; init; }
 
     /// <summary>How many bytes of the write-ahead log it has not received yet; null for the leader, and where it cannot be told. The two
-    /// ends are not read at the
-    /// same moment, so that under load it is a little more or less.</summary>
+    /// ends are not read at the same moment, so that under load it is a little more or less.</summary>
     public long? LagBytes { get; init; }
 
     /// <summary>How long ago it reached the store that elects leaders (with RAFT: a quorum); null when it does not say.</summary>

@@ -15,10 +15,9 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
     /// <summary>Takes the next step towards members that run with what is stored, and returns when the cluster is healthy again. A step is
-    /// the restart of a replica, the least behind before
-    /// the others; then the leader hands over, and is a replica by the next step, which Patroni has started anew already; or the restart of
-    /// the leader, where it is alone, or
-    /// has to be first. Answers whose PostgreSQL was started anew. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// the restart of a replica, the least behind before the others; then the leader hands over, and is a replica by the next step, which
+    /// Patroni has started anew already; or the restart of the leader, where it is alone, or has to be first. Answers whose PostgreSQL was
+    /// started anew. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="members">The members that have to be restarted.</param>
     /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
     /// <param name="cancellationToken">Ends it.</param>

@@ -4,8 +4,7 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link
-/// between them for a minute after
-/// a cut. Pure.</summary>
+/// between them for a minute after a cut. Pure.</summary>
 /// <param name="Leader">The member that leads RAFT with a quorum; null when none does, two say so, or Patroni uses another store.
 /// PostgreSQL's leader need not be the same.</param>
 /// <param name="Connected">How many partners RAFT's leader is connected to.</param>

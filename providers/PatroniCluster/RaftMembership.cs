@@ -7,8 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>Whom RAFT counts for its majority, beside whom it should count. A member that was stopped still counts until RAFT is told to
-/// forget it; one that is started makes
-/// itself counted. Pure.</summary>
+/// forget it; one that is started makes itself counted. Pure.</summary>
 /// <param name="Wanted">The addresses of the members.</param>
 /// <param name="OtherHosts">Hosts that are no members, by the address they would have.</param>
 /// <param name="Port">The port of RAFT.</param>
@@ -77,8 +76,7 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     }
 
     /// <summary>The script that makes RAFT count an address or forget it, run on a member that takes part. The password is read inside the
-    /// container, from the file that
-    /// Patroni was started with.</summary>
+    /// container, from the file that Patroni was started with.</summary>
     /// <param name="container">The container that runs Patroni.</param>
     /// <param name="command"><c>add</c> or <c>remove</c>.</param>
     /// <param name="address">The address.</param>

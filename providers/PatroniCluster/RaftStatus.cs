@@ -6,8 +6,7 @@ using KeyBuzz.Reconciler.Providers.PostgreSql;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>RAFT as one member sees it (pysyncobj's <c>status</c>). Patroni's <c>/cluster</c> says "streaming" long before RAFT has
-/// connected again, so that a
-/// roll-out which only looks there can end without a quorum.</summary>
+/// connected again, so that a roll-out which only looks there can end without a quorum.</summary>
 /// <param name="Self">Its own address, <c>10.0.0.120:7000</c>.</param>
 /// <param name="Leader">The RAFT leader's address, or null. It need not be the member that PostgreSQL's leader runs on.</param>
 /// <param name="HasQuorum">Whether it sees a majority.</param>
@@ -20,8 +19,7 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
     public bool? HasPassword { get; init; }
 
     /// <summary>What a member answered to a <see cref="RaftRead"/>. Null where Patroni does not use RAFT, with <paramref name="trouble"/>
-    /// null, or where there is no
-    /// answer, with the reason there.</summary>
+    /// null, or where there is no answer, with the reason there.</summary>
     public static RaftStatus? Parse(ToolAnswer answer, out string? trouble)
     {
         ArgumentNullException.ThrowIfNull(answer);

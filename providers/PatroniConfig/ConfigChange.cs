@@ -8,8 +8,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Carries one change of the dynamic configuration out: stores it, takes back what ALTER SYSTEM put in its way, waits until every
-/// member runs with it, and restarts
-/// in turn the members that have to be.</summary>
+/// member runs with it, and restarts in turn the members that have to be.</summary>
 internal sealed class ConfigChange
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
@@ -58,8 +57,8 @@ internal sealed class ConfigChange
     }
 
     /// <summary>Stores what is wanted where a member's PostgreSQL does not run: it may be what is stored that keeps it from starting, and
-    /// Patroni starts it again with what it finds then. A running
-    /// member reloads, and is restarted by nobody. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// Patroni starts it again with what it finds then. A running member reloads, and is restarted by nobody. Throws
+    /// <see cref="ChangeFailedException"/>.</summary>
     public async Task StoreAheadAsync(CancellationToken cancellationToken)
     {
         var snapshots = await PatroniClusterProvider
@@ -385,8 +384,7 @@ internal sealed class ConfigChange
         && member.Awaits(parameter);
 
     // A key taken away has left a member when its file no longer has it. What Patroni gives PostgreSQL on its command line stays there with
-    // Patroni's own value: whether that asks
-    // for a restart shows only once the member has looked, at the latest after its loop_wait.
+    // Patroni's own value: whether that asks for a restart shows only once the member has looked, at the latest after its loop_wait.
     private static bool IsLeaving(MemberSettings member, string key, TimeSpan elapsed) =>
         DynamicSettings.ParameterOf(key) is { } name
         && member.Parameters.GetValueOrDefault(name) is { } parameter

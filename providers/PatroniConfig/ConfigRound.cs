@@ -8,8 +8,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Values, bool LeaderFirst)
 {
     /// <summary>Parameters that a standby must not have lower than the leader: an increase reaches it before the leader, a decrease after
-    /// it (PostgreSQL, "Administrator's Overview"
-    /// of hot standby).</summary>
+    /// it (PostgreSQL, "Administrator's Overview" of hot standby).</summary>
     public static ImmutableHashSet<string> NotLowerThanLeader { get; } =
     ["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
 

@@ -7,8 +7,7 @@ using KeyBuzz.Reconciler.Providers.PostgreSql;
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration as flat keys: <c>ttl</c>, <c>postgresql.use_slots</c>,
-/// <c>postgresql.parameters.max_connections</c>. Behind <c>postgresql.parameters.</c>
-/// stands one name, also when it has dots.</summary>
+/// <c>postgresql.parameters.max_connections</c>. Behind <c>postgresql.parameters.</c> stands one name, also when it has dots.</summary>
 internal static class DynamicSettings
 {
     /// <summary>What comes before the name of a parameter of PostgreSQL.</summary>

@@ -7,8 +7,8 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>What somebody set beside what is declared: keys of the dynamic configuration (<c>patronictl edit-config</c>), <c>ALTER
-/// SYSTEM</c>, and what else a member waits for a restart
-/// for. kbr owns what it declares, so it leaves these as they are, and says so. Pure.</summary>
+/// SYSTEM</c>, and what else a member waits for a restart for. kbr owns what it declares, so it leaves these as they are, and says so.
+/// Pure.</summary>
 internal static class ForeignSettings
 {
     private const string AutoFile = "postgresql.auto.conf";
@@ -17,8 +17,8 @@ internal static class ForeignSettings
     private const string Pause = "pause";
 
     /// <summary>What each member has to be asked beyond <see cref="ConfigView.Reads"/>: the files are read as they are now, so that a line
-    /// counts here before any reload. The column
-    /// <c>pending_restart</c> of pg_settings is not asked: PostgreSQL leaves it set where a line was taken out again.</summary>
+    /// counts here before any reload. The column <c>pending_restart</c> of pg_settings is not asked: PostgreSQL leaves it set where a line
+    /// was taken out again.</summary>
     public static SqlRead Read(ClusterConnection connection) =>
         connection.Sql(
             $"""

@@ -14,8 +14,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 internal sealed record Parameter(string Name, string Setting, string? Unit, string Kind, string Context, string Source, bool PendingRestart)
 {
     /// <summary>The value that the server has loaded, in its own unit; null where it is not told. A session may be shown another one: the
-    /// archive command as <c>(disabled)</c>,
-    /// keep-alives of a Unix socket as 0.</summary>
+    /// archive command as <c>(disabled)</c>, keep-alives of a Unix socket as 0.</summary>
     public string? Loaded { get; init; }
 
     /// <summary>The value that the configuration files give it, as it is written there; null for none.</summary>

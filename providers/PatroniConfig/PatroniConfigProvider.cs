@@ -9,8 +9,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of
-/// PostgreSQL is as wanted when the
-/// store holds it and every member runs with it.</summary>
+/// PostgreSQL is as wanted when the store holds it and every member runs with it.</summary>
 public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForeseesRollout, IChangesAhead
 {
     /// <inheritdoc />

@@ -7,9 +7,8 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Asks the members' own PostgreSQL whether it would start with some parameters, before anything is stored: <c>postgres -C
-/// shared_memory_size</c> reads and checks all values and
-/// loads the libraries, and opens no socket, no shared memory and no data. It runs in the member's container, on a directory in memory that
-/// has nothing but the member's control file.</summary>
+/// shared_memory_size</c> reads and checks all values and loads the libraries, and opens no socket, no shared memory and no data. It runs
+/// in the member's container, on a directory in memory that has nothing but the member's control file.</summary>
 internal static class StartCheck
 {
     /// <summary>Where a member has its programs and its data.</summary>

@@ -9,9 +9,8 @@ using Npgsql;
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
 /// <summary>Runs statements as the superuser on the member that leads: over TCP through the connection of this run, or, where the password
-/// does not open that
-/// (any more), by psql on the local socket inside the container. The statements do not reach PostgreSQL's log. They must be idempotent:
-/// when the leader moves meanwhile they are run again on the next one.</summary>
+/// does not open that (any more), by psql on the local socket inside the container. The statements do not reach PostgreSQL's log. They must
+/// be idempotent: when the leader moves meanwhile they are run again on the next one.</summary>
 internal sealed class LeaderSession
 {
     // Nothing of a session that carries verifiers is logged, counted or traced; and it does not wait for ever behind somebody's lock.

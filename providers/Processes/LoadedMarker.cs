@@ -26,8 +26,8 @@ public sealed record LoadedMarker(string Path)
     /// <summary>The read of the note.</summary>
     public FileRead Read => new(Path);
 
-    /// <summary>Whether the running process has the file loaded. A note about this very instance decides; without one, a process
-    /// started after the file was last written has it.</summary>
+    /// <summary>Whether the running process has the file loaded. A note about this very instance decides; without one, a process started
+    /// after the file was last written has it.</summary>
     public string Judge(ProcessInstance? process, FileStat file, FileContent content, Snapshot snapshot)
     {
         if (process is null)

@@ -43,8 +43,7 @@ public static class ScramVerifier
     }
 
     /// <summary>Whether the verifier was made of that password, with any salt and number of iterations. False for anything that is no
-    /// SCRAM-SHA-256
-    /// verifier, such as an MD5 hash. Takes the same time whatever differs.</summary>
+    /// SCRAM-SHA-256 verifier, such as an MD5 hash. Takes the same time whatever differs.</summary>
     public static bool Proves(string? verifier, string password)
     {
         if (string.IsNullOrEmpty(password) || !TryParse(verifier, out var parts))

@@ -3,8 +3,8 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Providers.Supervision;
 
 /// <summary>The shell that sets foreign units aside and brings them back.</summary>
-/// <remarks>A unit that is set aside loses its file and its start at boot; what it runs goes on, and is not started again.
-/// So nothing is without service until the caller stops it.</remarks>
+/// <remarks>A unit that is set aside loses its file and its start at boot; what it runs goes on, and is not started again. So nothing is
+/// without service until the caller stops it.</remarks>
 internal static class ForeignUnitScript
 {
     /// <summary>The script, in the directory that keeps a unit, that brings it back.</summary>
@@ -16,9 +16,8 @@ internal static class ForeignUnitScript
     /// <summary>The directory that keeps a unit which was set aside.</summary>
     public static string KeptAs(string unit) => Directory + unit + Suffix;
 
-    /// <summary>Defines <c>set_units_aside</c>, which takes the units away and keeps them,
-    /// <c>end_units</c>, which tells systemd that what they ran has ended, and
-    /// <c>restore_units</c>, which brings back those that this run has set aside.</summary>
+    /// <summary>Defines <c>set_units_aside</c>, which takes the units away and keeps them, <c>end_units</c>, which tells systemd that what
+    /// they ran has ended, and <c>restore_units</c>, which brings back those that this run has set aside.</summary>
     /// <param name="units">The units, one on each line; empty for none.</param>
     /// <param name="container">The container that they start.</param>
     public static string Render(string units, string container)

@@ -4,8 +4,7 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Providers.Supervision;
 
 /// <summary>The services of a host that start a container, other than the one that kbr has for it: each would start it again, or another
-/// one in
-/// its place.</summary>
+/// one in its place.</summary>
 /// <param name="Replaceable">Those that do nothing else: kbr may set them aside.</param>
 /// <param name="Shared">Those that have other jobs, too: they are left alone.</param>
 internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, ImmutableArray<SharedUnit> Shared)

@@ -324,8 +324,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
     }
 
     // Whoever started with what is set aside runs by it until it is restarted. The file is dated first, so that a run which is cut off in
-    // between leaves a unit that is seen to be older than
-    // its file. A drop-in that came after the start is no reason to restart.
+    // between leaves a unit that is seen to be older than its file. A drop-in that came after the start is no reason to restart.
     private string RenderSetAside(Resource resource)
     {
         var allowed = string.Concat(Definition(resource).AllowedDropIns.Select(path => $"        {Script.Quote(path)}) return 0 ;;\n"));

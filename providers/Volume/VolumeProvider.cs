@@ -9,8 +9,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Volume;
 
 /// <summary>A block device with an XFS file system, mounted now and at boot. kbr formats only an empty device, labels what it made, and
-/// mounts it by a line of
-/// its own in fstab.</summary>
+/// mounts it by a line of its own in fstab.</summary>
 public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
 {
     private const string None = "(none)";

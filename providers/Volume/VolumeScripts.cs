@@ -1,10 +1,9 @@
 namespace KeyBuzz.Reconciler.Providers.Volume;
 
 /// <summary>The shell of <see cref="VolumeProvider"/>. Two things make an interruption harmless. A mark under /var/lib/kbr tells the next
-/// plan that a volume was being
-/// made or wiped. A stamp on the device itself, in a block that mkfs leaves free, is there from just before mkfs until it has ended: a
-/// device with the stamp was empty
-/// when kbr began and has never been mounted since, so it alone may be formatted again.</summary>
+/// plan that a volume was being made or wiped. A stamp on the device itself, in a block that mkfs leaves free, is there from just before
+/// mkfs until it has ended: a device with the stamp was empty when kbr began and has never been mounted since, so it alone may be formatted
+/// again.</summary>
 internal static class VolumeScripts
 {
     public const string Common = """

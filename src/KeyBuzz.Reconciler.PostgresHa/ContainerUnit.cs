@@ -4,12 +4,10 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>Renders the systemd unit that supervises a container. It attaches to it, so that the container's end is the unit's, and the
 /// unit starts it again.</summary>
-/// <remarks>
-/// The unit does not require Docker Engine's: a stop of the engine would stop the unit, and no start of the engine would start it again. It
-/// waits for the engine and never starts it,
-/// so an engine that an operator or a package upgrade has stopped stays stopped. Where containers outlive the engine (live-restore) the
-/// client ends and the container does not:
-/// the unit then attaches to it again, because its stop command does nothing when the client has ended by itself.
+/// <remarks> The unit does not require Docker Engine's: a stop of the engine would stop the unit, and no start of the engine would start it
+/// again. It waits for the engine and never starts it, so an engine that an operator or a package upgrade has stopped stays stopped. Where
+/// containers outlive the engine (live-restore) the client ends and the container does not: the unit then attaches to it again, because its
+/// stop command does nothing when the client has ended by itself.
 /// </remarks>
 internal static class ContainerUnit
 {

@@ -27,8 +27,7 @@ internal static class HaproxyFile
     ];
 
     /// <summary>The reload, run on the host. A new worker takes every server for up until it has checked it, so the old one's view is
-    /// handed over first. The master answers
-    /// when the new worker has taken over, or keeps the old one.</summary>
+    /// handed over first. The master answers when the new worker has taken over, or keeps the old one.</summary>
     public static string Reload(string container) =>
         $"said=$(docker exec {container} sh -c '"
         + $"echo show servers state | socat -t 5 - UNIX-CONNECT:{PostgresTopology.HaproxyAdminSocket} > "

@@ -122,8 +122,7 @@ internal sealed class HostResources(
         yield return guard;
         var unit = Unit(PostgresTopology.PatroniContainer);
         // An installation by hand often has its data at the root of what the container mounts, where Patroni cannot rename it: the member
-        // makes it anew in its turn, from the leader. Its turn
-        // begins when all that it needs is there.
+        // makes it anew in its turn, from the leader. Its turn begins when all that it needs is there.
         yield return Data(
             "postgres-data",
             directories.Data,
@@ -465,8 +464,7 @@ internal sealed class HostResources(
         topology.Proxies.IndexOf(proxy) is var at and > 0 ? [new Address("config_file", name, topology.Proxies[at - 1].Name)] : [];
 
     // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before
-    // data is set aside, with the container whenever
-    // the image is another.
+    // data is set aside, with the container whenever the image is another.
     private string CheckImage()
     {
         var script =

@@ -6,8 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>Renders a member's patroni.yml (https://patroni.readthedocs.io/en/latest/yaml_configuration.html). It holds what is the
-/// member's own;
-/// what all members share is Patroni's dynamic configuration.</summary>
+/// member's own; what all members share is Patroni's dynamic configuration.</summary>
 internal static class PatroniFile
 {
     /// <summary>Its name in the container.</summary>
@@ -146,8 +145,7 @@ internal static class PatroniFile
     }
 
     // Applications come through HAProxy, so what PostgreSQL sees is a proxy's address. The load balancer itself never connects to a member:
-    // one that is
-    // set up to do so by mistake is not let in.
+    // one that is set up to do so by mistake is not let in.
     private static IEnumerable<string> AccessRules(PostgresTopology topology)
     {
         var superuser = InAccessRule(topology.Superuser.Name);

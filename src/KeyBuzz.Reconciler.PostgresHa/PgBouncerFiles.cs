@@ -43,8 +43,7 @@ internal static class PgBouncerFiles
         """;
 
     /// <summary>The check of a new file, on the host: a PgBouncer of its own starts with it. A reload does not tell: PgBouncer 1.24 answers
-    /// RELOAD with success, and goes on
-    /// with the settings up to the first that it does not take.</summary>
+    /// RELOAD with success, and goes on with the settings up to the first that it does not take.</summary>
     public static string Check(PgBouncerSettings settings) =>
         string.Create(
             CultureInfo.InvariantCulture,
@@ -65,8 +64,8 @@ internal static class PgBouncerFiles
         );
 
     // In the container, a user after the other. PgBouncer can open a server connection for a user only with what a client proved to it, so
-    // that after a change of
-    // password somebody has to log in with the new one once. A refusal counts; that PostgreSQL cannot be reached is no matter of the users.
+    // that after a change of password somebody has to log in with the new one once. A refusal counts; that PostgreSQL cannot be reached is
+    // no matter of the users.
     private const string Login = """
         refused=0
         while IFS= read -r user && IFS= read -r database && IFS= read -r PGPASSWORD; do

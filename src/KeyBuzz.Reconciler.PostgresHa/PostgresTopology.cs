@@ -235,8 +235,7 @@ public sealed record FailoverTimes(int Ttl, int LoopWait, int RetryTimeout)
     public const int LeastTtl = 20;
 
     /// <summary>The longest gap in writes when the leader dies without a word: its lease has just been renewed, and the new leader promotes
-    /// in about three seconds
-    /// (measured on the lab).</summary>
+    /// in about three seconds (measured on the lab).</summary>
     public TimeSpan WorstCase => TimeSpan.FromSeconds(Ttl + 3);
 
     /// <summary>Why Patroni would silently use other times, or null.</summary>

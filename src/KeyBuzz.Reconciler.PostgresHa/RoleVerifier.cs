@@ -7,8 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>The SCRAM verifier that a role is to have. Its salt is an HMAC under KBR_KEY, so the same verifier comes out of every plan, and
-/// nobody without the key
-/// can tell from two verifiers whether two roles share a password.</summary>
+/// nobody without the key can tell from two verifiers whether two roles share a password.</summary>
 /// <param name="key">KBR_KEY.</param>
 /// <param name="scope">The cluster.</param>
 internal sealed class RoleVerifier(string key, string scope)

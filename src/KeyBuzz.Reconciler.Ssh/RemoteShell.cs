@@ -9,8 +9,7 @@ using Renci.SshNet;
 namespace KeyBuzz.Reconciler.Ssh;
 
 /// <summary>A long-lived <c>sh</c> on a host, fed over standard input: one script costs no new process of sshd and no login, and nothing of
-/// it shows on a
-/// command line. One script at a time.</summary>
+/// it shows on a command line. One script at a time.</summary>
 internal sealed class RemoteShell : IAsyncDisposable
 {
     /// <summary>How long timeout(1) waits between asking a script to end and killing it.</summary>

@@ -12,8 +12,8 @@ namespace KeyBuzz.Reconciler.Ssh;
 public sealed class SshConnector : IHostConnector
 {
     // SSH.NET occupies threads of the pool with every connection and with whatever comes in through a tunnel. The pool grows beyond its
-    // minimum, the number of processors, by one or two
-    // a second only: everybody would wait for that. Threads that are not needed are not made.
+    // minimum, the number of processors, by one or two a second only: everybody would wait for that. Threads that are not needed are not
+    // made.
     private const int Threads = 64;
 
     private readonly SshSettings _settings;

@@ -8,8 +8,8 @@ namespace KeyBuzz.Reconciler.Ssh;
 
 /// <summary>Runs scripts on a host while holding its lock.</summary>
 /// <remarks>Two flocks under /run/kbr. <c>lock</c> is held by a shell that does nothing else, so that it ends with the connection: one
-/// apply at a time. <c>work</c> is
-/// shared by every shell and every script they start: the next apply waits until no script of a killed one is left.</remarks>
+/// apply at a time. <c>work</c> is shared by every shell and every script they start: the next apply waits until no script of a killed one
+/// is left.</remarks>
 internal sealed class SshWriter : IHostWriter
 {
     private const int Taken = 75;
@@ -253,8 +253,8 @@ internal sealed class SshWriter : IHostWriter
         using var file = File.OpenRead(path);
 
         // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses a path that somebody
-        // put there.
-        // What cannot be written is taken all the same: a command that ends before its input does would make sshd drop the connection.
+        // put there. What cannot be written is taken all the same: a command that ends before its input does would make sshd drop the
+        // connection.
         var (exit, _, error) = await _connection
             .ExecuteAsync(
                 $"{_connection.Root}sh -c 'umask 077; set -C; if cat >{target} && test \"$(stat -c %s {target})\" = "

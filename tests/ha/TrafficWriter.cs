@@ -40,8 +40,7 @@ internal sealed record TrafficReport(
 }
 
 /// <summary>An application that writes numbered rows through the lab's load balancer while something is done to the cluster, and that knows
-/// afterwards what was lost.
-/// A number is tried once: after a failure nobody knows whether its row is there.</summary>
+/// afterwards what was lost. A number is tried once: after a failure nobody knows whether its row is there.</summary>
 internal sealed class TrafficWriter : IDisposable
 {
     /// <summary>Read-write SQL.</summary>

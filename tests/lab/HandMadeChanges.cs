@@ -5,12 +5,10 @@ namespace KeyBuzz.Reconciler.LabTests;
 internal sealed record HandMadeChange(string Host, string Command, params string[] Expected);
 
 /// <summary>The resources of every-attribute.yaml changed by hand, one attribute at a time, until all have been.</summary>
-/// <remarks>
-/// Several changes are made between two plans, never two of one resource: what the plan shows can still be told apart.
-/// A few cannot be changed without another one: <see cref="NotByThemselves"/>. What a schema has beyond the attributes compared here says
-/// where a thing is, or how
-/// it is changed (path, device, container_name, unit, validate, reload, archive, ports, supervised_by …); on a host there is nothing of it
-/// that could differ.
+/// <remarks> Several changes are made between two plans, never two of one resource: what the plan shows can still be told apart. A few
+/// cannot be changed without another one: <see cref="NotByThemselves"/>. What a schema has beyond the attributes compared here says where a
+/// thing is, or how it is changed (path, device, container_name, unit, validate, reload, archive, ports, supervised_by …); on a host there
+/// is nothing of it that could differ.
 /// </remarks>
 internal static class HandMadeChanges
 {

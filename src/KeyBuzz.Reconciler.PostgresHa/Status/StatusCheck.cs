@@ -9,9 +9,8 @@ public static class StatusCheck
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a
-    /// change PgBouncer answers with a failed login of
-    /// before for about a second (<c>server_login_retry</c>), and a replica that has to be rewound streams again after some rounds of
-    /// Patroni's.</summary>
+    /// change PgBouncer answers with a failed login of before for about a second (<c>server_login_retry</c>), and a replica that has to be
+    /// rewound streams again after some rounds of Patroni's.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="configuration">Its dynamic configuration as it is declared.</param>
     /// <param name="fleet">The connections of this run.</param>

@@ -37,8 +37,7 @@ public sealed class Applier
     }
 
     /// <summary>Applies the plan. A plan without changes opens no writer. What was approved is done, or is in the result with the reason;
-    /// where something was to be
-    /// removed and cannot be any more, nothing is begun: throws <see cref="DiagnosticException"/>.</summary>
+    /// where something was to be removed and cannot be any more, nothing is begun: throws <see cref="DiagnosticException"/>.</summary>
     /// <param name="plan">The plan the operator saw.</param>
     /// <param name="replan">Surveys and plans again, now that the locks are held.</param>
     /// <param name="accept">Shown the plan that is carried out; throws when the operator does not accept that it differs from the one

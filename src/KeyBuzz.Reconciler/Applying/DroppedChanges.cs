@@ -12,8 +12,8 @@ public sealed record DroppedChange(PlannedChange Change, string Reason);
 /// <summary>Compares the approved plan with the one that is carried out. Pure.</summary>
 public static class DroppedChanges
 {
-    /// <summary>The approved changes that would neither be made nor reported: their host was lost, or they could not be planned any more.
-    /// A change that is already as wanted, seen on a host that answers, is none of them.</summary>
+    /// <summary>The approved changes that would neither be made nor reported: their host was lost, or they could not be planned any more. A
+    /// change that is already as wanted, seen on a host that answers, is none of them.</summary>
     /// <param name="approved">The plan that the operator approved.</param>
     /// <param name="current">The plan made under the locks.</param>
     /// <param name="placesOf">The hosts that hold a resource.</param>

@@ -1,8 +1,7 @@
 namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>Whether what is waited for gets on, told from a number that grows while it does. What breaks off and begins again from less
-/// gets on too, but a few times only:
-/// what always breaks off would be waited for for ever.</summary>
+/// gets on too, but a few times only: what always breaks off would be waited for for ever.</summary>
 public sealed class Headway
 {
     private const int Beginnings = 3;

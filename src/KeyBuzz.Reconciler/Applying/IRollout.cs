@@ -8,8 +8,7 @@ namespace KeyBuzz.Reconciler.Applying;
 public interface IRollout
 {
     /// <summary>Looks at the group and says who may go on. Called again until it answers <see cref="RolloutTurn.Go"/> or
-    /// <see cref="RolloutTurn.Stop"/>,
-    /// or the time that <see cref="GateTimeout"/> gives has passed.</summary>
+    /// <see cref="RolloutTurn.Stop"/>, or the time that <see cref="GateTimeout"/> gives has passed.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="state">Who has still to be disrupted.</param>
     /// <param name="access">The members.</param>
@@ -37,8 +36,7 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
     public ImmutableSortedSet<string> Left => Leaving.Except(ToCome);
 
     /// <summary>Whether changes that the group's resource comes after are still being made, such as the roll-out of the group behind it:
-    /// what serves is then better left alone.
-    /// A wait meanwhile is not held against the gate's time.</summary>
+    /// what serves is then better left alone. A wait meanwhile is not held against the gate's time.</summary>
     public bool Unsettled { get; init; }
 
     /// <summary>Why the roll-out of a group that the group's resource comes after has stopped; null when it has not. What serves is then

@@ -25,8 +25,8 @@ public sealed record RecordEdit(ResourceRecord Record, ResourceRecord? Becomes, 
 public static class RecordEditor
 {
     /// <summary>Takes the locks, makes sure that it is still the same that is to be changed, and changes it. Throws
-    /// <see cref="HostLockedException"/> while an apply runs,
-    /// <see cref="DiagnosticException"/> when the records were changed meanwhile or cannot be written.</summary>
+    /// <see cref="HostLockedException"/> while an apply runs, <see cref="DiagnosticException"/> when the records were changed meanwhile or
+    /// cannot be written.</summary>
     /// <param name="cluster">The cluster.</param>
     /// <param name="fleet">The connections of this run; the records were read through it.</param>
     /// <param name="edits">What the operator saw.</param>

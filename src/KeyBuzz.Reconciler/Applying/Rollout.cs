@@ -6,8 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>Lets the members of one quorum group be disrupted in turn. A member's turn begins when its policy says so, and ends when every
-/// change
-/// that disrupts it has ended. When one of them fails, or a gate stays shut, nobody else gets a turn.</summary>
+/// change that disrupts it has ended. When one of them fails, or a gate stays shut, nobody else gets a turn.</summary>
 public sealed class Rollout
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);

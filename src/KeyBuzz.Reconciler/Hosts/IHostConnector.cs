@@ -27,20 +27,18 @@ public interface IHostConnection : IAsyncDisposable
     IHostReader Reader { get; }
 
     /// <summary>Takes the lock of the host and opens the writer that holds it. Throws <see cref="HostLockedException"/> when another apply
-    /// has it,
-    /// <see cref="HostException"/> when the host fails.</summary>
+    /// has it, <see cref="HostException"/> when the host fails.</summary>
     /// <param name="holder">Who takes the lock: shown to whoever is refused.</param>
     /// <param name="parallelism">How many scripts may run at once on the host.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken);
 
     /// <summary>Ends a process of the host that holds its lock, and answers whether it is gone; one that does not hold the lock is left
-    /// alone. What the process started runs on.
-    /// Throws <see cref="HostException"/>.</summary>
+    /// alone. What the process started runs on. Throws <see cref="HostException"/>.</summary>
     Task<bool> EndLockHolderAsync(int processId, CancellationToken cancellationToken);
 
-    /// <summary>Opens a port on this machine's loopback that leads, through the connection, to a port that the host can reach.
-    /// While it is open every user of this machine can connect to it. Throws <see cref="HostException"/>.</summary>
+    /// <summary>Opens a port on this machine's loopback that leads, through the connection, to a port that the host can reach. While it is
+    /// open every user of this machine can connect to it. Throws <see cref="HostException"/>.</summary>
     Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken);
 }
 
@@ -64,8 +62,8 @@ public interface IHostReader
 /// <summary>Changes a host. Exists only while the host's lock is held.</summary>
 public interface IHostWriter : IAsyncDisposable
 {
-    /// <summary>Runs a script as root with its deadline. A script that was cancelled or timed out does not keep running.
-    /// Throws <see cref="HostException"/> when the connection fails.</summary>
+    /// <summary>Runs a script as root with its deadline. A script that was cancelled or timed out does not keep running. Throws
+    /// <see cref="HostException"/> when the connection fails.</summary>
     Task<ScriptResult> RunAsync(Script script, CancellationToken cancellationToken);
 }
 

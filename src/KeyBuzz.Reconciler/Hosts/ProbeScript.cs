@@ -3,11 +3,10 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>Turns <see cref="Read"/>s into one read-only POSIX shell script and its answer into a <see cref="Snapshot"/>.
-/// Nothing else makes shell out of reads, so a reader cannot write.</summary>
-/// <remarks>Every part ends with a line <c>NONCE LABEL STATUS</c>. The nonce is fresh and random, so no file can forge one, and
-/// payloads pass as they are, binary included. Reads of a kind share a process where a tool allows it: forks are what a probe
-/// costs.</remarks>
+/// <summary>Turns <see cref="Read"/>s into one read-only POSIX shell script and its answer into a <see cref="Snapshot"/>. Nothing else
+/// makes shell out of reads, so a reader cannot write.</summary>
+/// <remarks>Every part ends with a line <c>NONCE LABEL STATUS</c>. The nonce is fresh and random, so no file can forge one, and payloads
+/// pass as they are, binary included. Reads of a kind share a process where a tool allows it: forks are what a probe costs.</remarks>
 public static class ProbeScript
 {
     internal const int LargestFile = 8 * 1024 * 1024;

@@ -8,8 +8,7 @@ public static class RaftProgram
     public const string NamespaceKey = "kbr_namespace";
 
     /// <summary>Its beginning: <c>utility</c> speaks to RAFT at <c>endpoint</c>; where Patroni uses another store it prints <c>null</c> and
-    /// ends. The password stays in the container: it is
-    /// read from the file that Patroni was started with.</summary>
+    /// ends. The password stays in the container: it is read from the file that Patroni was started with.</summary>
     public const string Connect = $$"""
         import json, os, sys
         import yaml

@@ -40,8 +40,7 @@ public sealed record ImageRead(string Reference) : Read<DockerAnswer>;
 public sealed record UnitRead(string Name) : Read<UnitState>;
 
 /// <summary>Every service that systemd has loaded, with its commands and the clients of a container engine that run in it. Commands may
-/// hold passwords: they are judged
-/// and never shown.</summary>
+/// hold passwords: they are judged and never shown.</summary>
 public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>;
 
 /// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
@@ -82,8 +81,7 @@ public sealed record SqlRead(string Container, string User, string Database, int
 public sealed record HaproxyCheckRead(string Container, string Path) : Read<ToolAnswer>;
 
 /// <summary>A table of PgBouncer's admin console as CSV with a header, by psql on the Unix socket inside the container, to which the
-/// container's own user
-/// is let in without a password as <c>pgbouncer</c>.</summary>
+/// container's own user is let in without a password as <c>pgbouncer</c>.</summary>
 /// <param name="Container">The container.</param>
 /// <param name="SocketDirectory">Where PgBouncer's socket lies in it.</param>
 /// <param name="Port">PgBouncer's port, which names the socket.</param>
@@ -91,8 +89,8 @@ public sealed record HaproxyCheckRead(string Container, string Path) : Read<Tool
 public sealed record PoolerRead(string Container, string SocketDirectory, int Port, PoolerTable Table) : Read<ToolAnswer>;
 
 /// <summary>RAFT as the Patroni in a container sees it: Patroni's namespace as JSON on the first line, and pysyncobj's <c>status</c> as
-/// JSON on the last line, or <c>null</c> where Patroni uses another store. The password
-/// is read inside the container, from the file that Patroni was started with.</summary>
+/// JSON on the last line, or <c>null</c> where Patroni uses another store. The password is read inside the container, from the file that
+/// Patroni was started with.</summary>
 /// <param name="Container">The container.</param>
 public sealed record RaftRead(string Container) : Read<ToolAnswer>;
 
@@ -199,8 +197,7 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
     public string this[string name] => Properties.TryGetValue(name, out var value) ? value : "";
 
     /// <summary>The drop-ins that somebody put on this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not,
-    /// sorted. Not those that a package or a generator
-    /// brought, nor those for many units, such as <c>service.d</c>.</summary>
+    /// sorted. Not those that a package or a generator brought, nor those for many units, such as <c>service.d</c>.</summary>
     public ImmutableArray<string> DropIns { get; init; } = [];
 
     /// <summary>The units of whose start this one is a part, by a link in <c>/etc/systemd/system</c> (<c>TARGET.wants</c>,

@@ -90,9 +90,8 @@ public class FleetReader : IAsyncDisposable
     }
 
     /// <summary>Connects to every host that is not connected yet and reads what it holds: one script per host, and one more where records
-    /// speak of
-    /// resources that the configuration does not have any more. A host that fails is named in the survey; the others are read all the
-    /// same.</summary>
+    /// speak of resources that the configuration does not have any more. A host that fails is named in the survey; the others are read all
+    /// the same.</summary>
     /// <param name="hosts">The hosts to look at.</param>
     /// <param name="checkPreconditions">Whether preconditions are read and judged.</param>
     /// <param name="cancellationToken">Ends it.</param>
@@ -108,9 +107,8 @@ public class FleetReader : IAsyncDisposable
     }
 
     /// <summary>The same, but what is recorded is read as it was last applied and not as it is configured now; preconditions are left
-    /// aside. A second script
-    /// goes only to hosts where that asks for other things. <see cref="Survey.Observe"/> then answers for the resources that were handed
-    /// out.</summary>
+    /// aside. A second script goes only to hosts where that asks for other things. <see cref="Survey.Observe"/> then answers for the
+    /// resources that were handed out.</summary>
     /// <param name="hosts">The hosts to look at.</param>
     /// <param name="applied">The resource that a record speaks of.</param>
     /// <param name="cancellationToken">Ends it.</param>

@@ -25,8 +25,7 @@ public sealed record DriftInput(
 );
 
 /// <summary>Compares what was last applied with what the hosts hold. What is configured now has no part in it, but for the values of
-/// secrets, which records do not
-/// have: so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
+/// secrets, which records do not have: so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
 public sealed class DriftFinder
 {
     private readonly ProviderRegistry _providers;
@@ -47,8 +46,7 @@ public sealed class DriftFinder
     }
 
     /// <summary>The resource as it was last applied. Its secrets, which a record masks, are taken from what is configured where the
-    /// fingerprints say that they
-    /// are still the same.</summary>
+    /// fingerprints say that they are still the same.</summary>
     public Resource Applied(ResourceRecord record)
     {
         var resource = record.ToResource();

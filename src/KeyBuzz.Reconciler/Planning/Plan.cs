@@ -33,8 +33,7 @@ public sealed record PlannedChange(
     public ResourceRecord? Record { get; init; }
 
     /// <summary>The record to be written before the change is begun, by which what the change sets is known as kbr's even if it is cut off
-    /// or fails; null where the pending record of a
-    /// creation says so, or the change and its record are one script.</summary>
+    /// or fails; null where the pending record of a creation says so, or the change and its record are one script.</summary>
     public ResourceRecord? Intent { get; init; }
 
     /// <summary>Whether what is changed was not made by kbr, also where kbr makes it anew.</summary>

@@ -9,8 +9,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>What a plan was made from, and what it does, as keyed fingerprints that tell nothing but whether something is still the same.
-/// Only what was compared
-/// is in it: never who leads, a lag, a time, or how a roll-out would go.</summary>
+/// Only what was compared is in it: never who leads, a lag, a time, or how a roll-out would go.</summary>
 /// <param name="Files">The local files and the secrets, by name.</param>
 /// <param name="Hosts">Where each host is.</param>
 /// <param name="Desired">What is wanted, by address and attribute.</param>

@@ -828,8 +828,7 @@ public sealed class Planner
     }
 
     // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without
-    // protection that cannot be told, because nobody leads any more,
-    // keeps no cluster from being taken down.
+    // protection that cannot be told, because nobody leads any more, keeps no cluster from being taken down.
     private IEnumerable<Address> StandsOn(Work work, Address address)
     {
         var required = work.Recorded.Find(address)?.Requires ?? [];
@@ -905,8 +904,8 @@ public sealed class Planner
     }
 
     // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise
-    // a change of the configuration.
-    // A map, such as the environment of somebody else's container, may hold passwords that no credentials file knows.
+    // a change of the configuration. A map, such as the environment of somebody else's container, may hold passwords that no credentials
+    // file knows.
     private ImmutableSortedDictionary<string, string> AsFound(
         Address address,
         ResourceSchema schema,

@@ -26,8 +26,7 @@ public enum RolloutStepKind
 public sealed record RolloutStep(RolloutStepKind Kind, ImmutableArray<string> Hosts, string Note);
 
 /// <summary>How a roll-out would go now: which steps, in which order, and what it costs. Who leads and who is how far behind may be
-/// otherwise at the time; what is applied
-/// does not depend on it.</summary>
+/// otherwise at the time; what is applied does not depend on it.</summary>
 /// <param name="Address">The resource whose change it is, or that stands for the group.</param>
 /// <param name="Steps">The steps, in their order.</param>
 /// <param name="WriteGap">How long writes stand still in all; null where that is not known beforehand.</param>

@@ -10,8 +10,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>A plan to be applied later, exactly as it was shown or not at all: what was asked, what it was made from, and what was shown.
-/// It holds no secret and no script; an
-/// apply plans again and goes on only when nothing is different.</summary>
+/// It holds no secret and no script; an apply plans again and goes on only when nothing is different.</summary>
 /// <param name="Cluster">The cluster it is for.</param>
 /// <param name="Version">The kbr that made it: only the same one would do exactly the same.</param>
 /// <param name="PlannedAt">When, UTC.</param>

@@ -4,8 +4,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>A text of which everything is known but the secrets, as a record keeps it: what stands around them can be compared, and what
-/// cannot be told from a
-/// secret is not shown. A secret is taken to be a part of one line.</summary>
+/// cannot be told from a secret is not shown. A secret is taken to be a part of one line.</summary>
 internal sealed class SecretTemplate
 {
     private const string HiddenLine = "(line not shown: it may hold a secret)";

@@ -7,10 +7,9 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its
-/// position; on the
-/// other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line of the other side
-/// is hidden unless it is
-/// recognised as harmless: what stands on a host may be an old secret, or somebody else's.</summary>
+/// position; on the other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line
+/// of the other side is hidden unless it is recognised as harmless: what stands on a host may be an old secret, or somebody
+/// else's.</summary>
 public static partial class TextDifference
 {
     private const int ContextLines = 3;
@@ -126,9 +125,8 @@ public static partial class TextDifference
     }
 
     // Harmless is a line that holds no secret of now, begins with a word that no secret line begins with, and says nothing of passwords,
-    // unless it begins with a word that lines
-    // without a secret begin with. A line that begins with no plain word, such as the "name" "password" of a user list, tells nothing and
-    // is hidden.
+    // unless it begins with a word that lines without a secret begin with. A line that begins with no plain word, such as the "name"
+    // "password" of a user list, tells nothing and is hidden.
     private static bool IsHarmless(string line, SecretText desired)
     {
         if (line.Trim().Length == 0)

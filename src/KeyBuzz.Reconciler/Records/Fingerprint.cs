@@ -5,8 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Records;
 
 /// <summary>The form in which a value is recorded: short ones as they are, long ones by SHA-256, secret ones by HMAC-SHA-256 under a key
-/// that is
-/// itself a secret, so that a record tells nothing about a secret but whether it is still the same.</summary>
+/// that is itself a secret, so that a record tells nothing about a secret but whether it is still the same.</summary>
 public sealed class Fingerprint
 {
     private const int LongestLiteral = 200;

@@ -10,8 +10,7 @@ namespace KeyBuzz.Reconciler.Records;
 public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<JsonObject, JsonObject>> Steps)
 {
     /// <summary>The format of this program. There has been one version so far. The next one adds a step from 1 here, and old records are
-    /// read as new ones from then on;
-    /// each is written anew when its resource changes.</summary>
+    /// read as new ones from then on; each is written anew when its resource changes.</summary>
     public static readonly RecordFormat Default = new(1, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty);
 
     /// <summary>A record of any version as one of the current. Throws <see cref="FormatException"/> for one that is newer, or so old that

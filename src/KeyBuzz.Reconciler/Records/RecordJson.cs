@@ -81,8 +81,8 @@ public static class RecordJson
     }
 
     /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer
-    /// than this program, and for one
-    /// that speaks of a resource that cluster.yaml could not declare: what it says is done as root.</summary>
+    /// than this program, and for one that speaks of a resource that cluster.yaml could not declare: what it says is done as
+    /// root.</summary>
     public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
     {
         try

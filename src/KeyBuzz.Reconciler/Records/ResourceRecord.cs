@@ -41,8 +41,7 @@ public sealed record ResourceRecord(
     public Address? RenamedFrom { get; init; }
 
     /// <summary>The same record under another address. Fingerprints of secrets speak of an address: they are made anew where what is wanted
-    /// proves to be what was applied, and
-    /// dropped elsewhere.</summary>
+    /// proves to be what was applied, and dropped elsewhere.</summary>
     /// <param name="to">The address it gets.</param>
     /// <param name="desired">What is wanted under that address.</param>
     /// <param name="fingerprint">The key of fingerprints.</param>

@@ -47,9 +47,8 @@ public static class StateFile
     }
 
     /// <summary>Reads the copy; one that is not there says nothing, and one that is damaged says nothing with a warning, since the hosts
-    /// have the records.
-    /// Throws <see cref="DiagnosticException"/> for one that is newer than this program or of another cluster: writing would do away with
-    /// it.</summary>
+    /// have the records. Throws <see cref="DiagnosticException"/> for one that is newer than this program or of another cluster: writing
+    /// would do away with it.</summary>
     public static StateCopy Read(string path, string cluster, ProviderRegistry providers)
     {
         try

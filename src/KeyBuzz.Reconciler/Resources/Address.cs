@@ -16,8 +16,8 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     public override string ToString() => $"{Type}.{Name}@{Host}";
 
     /// <summary>A name for the thing that is called so elsewhere, such as a database: letters, digits, <c>-</c>, <c>_</c> and <c>.</c>
-    /// stand for themselves, and every other
-    /// character for the bytes of its UTF-8 as <c>%20</c>. So an address can be read again, and written in a shell as it is.</summary>
+    /// stand for themselves, and every other character for the bytes of its UTF-8 as <c>%20</c>. So an address can be read again, and
+    /// written in a shell as it is.</summary>
     public static string NameOf(string called)
     {
         ArgumentNullException.ThrowIfNull(called);

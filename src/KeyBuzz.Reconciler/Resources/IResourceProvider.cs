@@ -4,8 +4,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>A resource type: how it is described, read, compared and changed. A provider holds no state and does no I/O:
-/// it says what to read and what to run; the engine does both.</summary>
+/// <summary>A resource type: how it is described, read, compared and changed. A provider holds no state and does no I/O: it says what to
+/// read and what to run; the engine does both.</summary>
 public interface IResourceProvider
 {
     /// <summary>The one description of the type.</summary>
@@ -18,8 +18,7 @@ public interface IResourceProvider
     IEnumerable<Diagnostic> Validate(Resource resource);
 
     /// <summary>What the resource offers to others and needs from them, as tokens; the graph makes a <c>requires</c> edge from each need to
-    /// the
-    /// resource on the same host that offers it. A need of a path is met by the nearest offered ancestor.</summary>
+    /// the resource on the same host that offers it. A need of a path is met by the nearest offered ancestor.</summary>
     ResourceLinks Links(Resource resource);
 
     /// <summary>The reads that <see cref="Observe"/> wants.</summary>
@@ -36,8 +35,7 @@ public interface IHostResourceProvider : IResourceProvider
     Observation Observe(Resource resource, Snapshot snapshot);
 
     /// <summary>The idempotent script that makes the change. It runs under <c>set -eu</c> as root; what it prints to stderr before failing
-    /// is
-    /// shown to the operator.</summary>
+    /// is shown to the operator.</summary>
     Script Render(ResourceChange change);
 }
 
@@ -56,9 +54,8 @@ public interface IGroupResourceProvider : IResourceProvider
 }
 
 /// <summary>A type some of whose resources have nothing of their own to remove, because they stand for, or come and go with, what other
-/// resources make:
-/// the health of a cluster, or the roles it is initialised with. Removed or destroyed, such a resource is forgotten, whatever its
-/// observation says.</summary>
+/// resources make: the health of a cluster, or the roles it is initialised with. Removed or destroyed, such a resource is forgotten,
+/// whatever its observation says.</summary>
 public interface IForgottenOnRemoval
 {
     /// <summary>Whether that resource is only forgotten.</summary>
@@ -66,8 +63,7 @@ public interface IForgottenOnRemoval
 }
 
 /// <summary>A type of a group whose change has a part that disturbs nobody, and without which the group may never become healthy, so that
-/// no gate would open for it. That part goes before
-/// everything else of an apply.</summary>
+/// no gate would open for it. That part goes before everything else of an apply.</summary>
 public interface IChangesAhead
 {
     /// <summary>Makes that part, idempotently, where the group needs it; the rest of the change comes in its turn. Throws

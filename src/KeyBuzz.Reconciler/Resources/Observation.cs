@@ -38,8 +38,7 @@ public abstract record Observation
         public string? Note { get; init; }
 
         /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was
-        /// initialised,
-        /// or a group that makes nothing by itself.</summary>
+        /// initialised, or a group that makes nothing by itself.</summary>
         public bool Ours { get; init; }
 
         /// <summary>What the operator should be warned of, by host; for example a host that is to become a member.</summary>

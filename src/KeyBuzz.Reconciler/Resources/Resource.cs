@@ -32,9 +32,9 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
 }
 
 /// <summary>The values of a resource as bound from cluster.yaml, defaults filled in. Values by kind: String, Path, Mode →
-/// <see cref="string"/>
-/// (mode as four octal digits); Text → <see cref="SecretText"/>; Integer, Size → <see cref="long"/>; Boolean → <see cref="bool"/>;
-/// StringList → <see cref="IReadOnlyList{T}"/> of string; StringMap → <see cref="IReadOnlyDictionary{TKey,TValue}"/> of string.</summary>
+/// <see cref="string"/> (mode as four octal digits); Text → <see cref="SecretText"/>; Integer, Size → <see cref="long"/>; Boolean →
+/// <see cref="bool"/>; StringList → <see cref="IReadOnlyList{T}"/> of string; StringMap → <see cref="IReadOnlyDictionary{TKey,TValue}"/> of
+/// string.</summary>
 public sealed class AttributeSet
 {
     /// <summary>No attributes.</summary>

@@ -48,8 +48,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
     }
 
     /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1, output that cannot be written too. The first Ctrl-C,
-    /// SIGTERM or SIGHUP cancels
-    /// <c>stop</c>, the second <c>abort</c>.</summary>
+    /// SIGTERM or SIGHUP cancels <c>stop</c>, the second <c>abort</c>.</summary>
     public async Task<int> RunAsync(ParseResult parsed, Func<Terminal, CancellationToken, CancellationToken, Task<int>> body)
     {
         var terminal = Terminal(parsed);

@@ -4,8 +4,8 @@ using KeyBuzz.Reconciler.Planning;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>An apply as it happens. On a screen: a line when a change ends, and below these the changes that run, with their seconds, drawn
-/// anew every second.
-/// Elsewhere a line when a change begins, ends, or has run for another ten seconds; or the same as JSON events.</summary>
+/// anew every second. Elsewhere a line when a change begins, ends, or has run for another ten seconds; or the same as JSON
+/// events.</summary>
 public sealed class ApplyView : IApplyProgress, IDisposable
 {
     private static readonly TimeSpan StillInterval = TimeSpan.FromSeconds(10);

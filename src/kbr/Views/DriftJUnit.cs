@@ -6,8 +6,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Drift as JUnit XML, which CI systems show as test results: a suite per host, a case per resource. Drift fails its case, what is
-/// ignored is a skipped one,
-/// and what is not known for sure an error.</summary>
+/// ignored is a skipped one, and what is not known for sure an error.</summary>
 public static class DriftJUnit
 {
     /// <summary>The document.</summary>

@@ -5,8 +5,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Drift in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/), for the textfile collector of
-/// node_exporter:
-/// no time stamps on samples, but one that says when the file was made.</summary>
+/// node_exporter: no time stamps on samples, but one that says when the file was made.</summary>
 public static class DriftMetrics
 {
     /// <summary>The metrics.</summary>

@@ -9,8 +9,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Drift as SARIF 2.1.0 (https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html), which code scanning shows beside the
-/// line of cluster.yaml that
-/// a resource comes from. A result per attribute; what is ignored is a suppressed result.</summary>
+/// line of cluster.yaml that a resource comes from. A result per attribute; what is ignored is a suppressed result.</summary>
 public static class DriftSarif
 {
     private const string Schema = "https://json.schemastore.org/sarif-2.1.0.json";

@@ -3,9 +3,8 @@ using System.Text;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Where a person reads: writes whole lines, coloured when asked, and lets no secret through. On a screen it also keeps a region
-/// below them that is
-/// drawn anew in place. Output that cannot be written, such as to a full disk or a terminal that is gone, is remembered and stops nothing:
-/// an apply goes on.</summary>
+/// below them that is drawn anew in place. Output that cannot be written, such as to a full disk or a terminal that is gone, is remembered
+/// and stops nothing: an apply goes on.</summary>
 /// <param name="output">Where lines and the region go.</param>
 /// <param name="error">Where diagnostics go.</param>
 /// <param name="color">Whether lines are coloured.</param>
@@ -59,8 +58,7 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
     public void ErrorLine(string text = "", Tone tone = Tone.Plain) => Write(error, text, tone);
 
     /// <summary>Puts these lines in place of the region, which stays below every line that is written; none takes it away. A line that is
-    /// too long is cut off,
-    /// and of too many only the first are shown. Shows nothing where there is no screen.</summary>
+    /// too long is cut off, and of too many only the first are shown. Shows nothing where there is no screen.</summary>
     public void Region(IReadOnlyList<string> lines)
     {
         if (screen is null)

@@ -4,9 +4,8 @@ using KeyBuzz.Reconciler.LabTests;
 namespace KeyBuzz.Reconciler.FreshHosts;
 
 /// <summary>A cluster as installations really are (lab/runbook with options): another namespace, another leader, parameters in the local
-/// files, and the volume mounted at the data
-/// directory. What differs from cluster.yaml refuses before anybody is touched; with the right settings it is adopted under two kinds of
-/// writers, and never do two members take writes.</summary>
+/// files, and the volume mounted at the data directory. What differs from cluster.yaml refuses before anybody is touched; with the right
+/// settings it is adopted under two kinds of writers, and never do two members take writes.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
 public sealed class AdoptFoundTests

@@ -17,8 +17,8 @@ using KeyBuzz.Reconciler.Tests.PostgresHa;
 namespace KeyBuzz.Reconciler.Tests.Fuzz;
 
 /// <summary>Inputs that are nearly valid, made from real ones, through all that kbr does with them before it changes anything: the ordinary
-/// error is a diagnostic, and there is no other.
-/// The slice here is made from one seed; <c>eng/fuzz.sh</c> runs the whole (KBR_FUZZ_INPUTS, KBR_FUZZ_SEED).</summary>
+/// error is a diagnostic, and there is no other. The slice here is made from one seed; <c>eng/fuzz.sh</c> runs the whole (KBR_FUZZ_INPUTS,
+/// KBR_FUZZ_SEED).</summary>
 [TestFixture]
 internal sealed class FuzzTests : BlueprintFixture
 {

@@ -5,8 +5,7 @@ using KeyBuzz.Reconciler.Tests.Providers;
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
 /// <summary>The scripts of a drill's faults, run in a network of their own between two namespaces: the leader, and one that has the
-/// addresses of a peer and of a proxy. systemd is
-/// stood in for by programs that note how they are called.</summary>
+/// addresses of a peer and of a proxy. systemd is stood in for by programs that note how they are called.</summary>
 [TestFixture]
 internal sealed class DrillFaultTests : BlueprintFixture
 {

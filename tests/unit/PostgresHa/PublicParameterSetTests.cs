@@ -4,8 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
 /// <summary>Parameters as public files of real users have them (public-parameter-sets.yaml): what kbr refuses of each set, and that it
-/// takes the rest.
-/// eng/parameter-sweep.py applies them on the lab.</summary>
+/// takes the rest. eng/parameter-sweep.py applies them on the lab.</summary>
 internal sealed class PublicParameterSetTests : BlueprintFixture
 {
     private static readonly string s_file = Path.Combine(Here(), "public-parameter-sets.yaml");
