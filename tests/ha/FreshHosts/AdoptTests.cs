@@ -207,7 +207,7 @@ public sealed class AdoptTests
         var taken = workspace.Kbr("plan", "--destroy", "--delete-data", "--target", $"*@{replica}").Output;
         Assert.That(
             taken,
-            Does.Contain($"- directory.postgres-data@{replica}  destroy was asked for  DATA IS DELETED")
+            Does.Contain($"- directory.postgres-data@{replica}  /opt/keybuzz/postgres/data  destroy was asked for  DATA IS DELETED")
                 .And.Match($@"directory\.postgres-raft@{replica}  (?!.*DATA).*\n *it was adopted, not made by kbr: released, not deleted")
         );
 
