@@ -7,4 +7,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 KBR_FUZZ_INPUTS=${INPUTS:-24000} KBR_FUZZ_SEED=${SEED:-1} \
     dotnet test tests/unit -c Release --nologo --filter FullyQualifiedName~FuzzTests --logger 'console;verbosity=detailed' "$@" |
-    tee /dev/stderr | awk '/ inputs, .* passed parsing/ { n += $2; p += $2 * $4 / 100 } END { printf "%d inputs, %.0f %% passed parsing\n", n, n ? p * 100 / n : 0; exit n == 0 }'
+    tee /dev/stderr | awk '/^[A-Z].* inputs, .* passed parsing/ { n += $2; p += $2 * $4 / 100 } END { printf "%d inputs, %.0f %% passed parsing\n", n, n ? p * 100 / n : 0; exit n == 0 }'
