@@ -23,6 +23,8 @@ BATCH = 40
 
 # What every machine and every build of PostgreSQL has another word for: a value by hand. None leaves the parameter out.
 BY_HAND = {
+    # They print every query's plan, or let every query start workers: two cores are not enough for the rest.
+    "debug_print_parse": None, "debug_print_plan": None, "debug_print_rewritten": None, "debug_parallel_query": None, "jit_above_cost": None,
     "default_transaction_read_only": None,      # no application could write
     "restart_after_crash": "off", "post_auth_delay": None, "pre_auth_delay": None,
     "archive_command": "test ! -f /tmp/%f", "archive_cleanup_command": None, "restore_command": None,
@@ -64,7 +66,7 @@ class Trial:
             named = {name: said for name in re.findall(r"postgresql\.parameters\.([a-z0-9_.]+): PostgreSQL on", said) if name in self.parameters}
             if named and "nothing was stored" in said:
                 return self.refuse(named, "apply")
-            self.verdict = "apply ended with %d: %s" % (applied.returncode, said[-1500:])
+            self.verdict = "apply ended with %d: %s" % (applied.returncode, "; ".join(reasons(applied)) or said[-500:])
             return None
         planned = kbr("plan", "--detailed-exitcode")
         self.verdict = "empty" if planned.returncode == 0 else "the second plan is not empty: " + planned.stdout[-1500:]
@@ -87,6 +89,17 @@ def kbr(*arguments):
 def diagnostics(outcome):
     documents = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith("{")]
     return [one for document in documents for one in document.get("diagnostics") or []]
+
+
+def reasons(outcome):
+    """Why changes failed, and which lines of the checklist do not hold."""
+    documents = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith("{")]
+    for one in documents:
+        if one.get("event") == "failed":
+            yield "%s: %s" % (one["address"], one["reason"])
+        for item in one.get("items") or []:
+            if item.get("verdict") != "ok":
+                yield "%s: %s" % (item["name"], item["measured"])
 
 
 def write(parameters):
@@ -138,6 +151,7 @@ def other(kind, setting, least, most, words):
     if kind == "integer":
         number = int(setting)
         grown = 600_000 if number <= 0 else number + max(1, number // 10)
+        # A number without a unit is in the parameter's own: kB, ms, s.
         return min(int(most), max(int(least), grown))
     if kind == "real":
         return min(float(most), max(float(least), float(setting) * 1.25 if float(setting) > 0 else 0.5))

@@ -55,15 +55,16 @@ internal static class StartCheck
                 running.Select(async member =>
                 {
                     var values = StartTrial.Values(wanted, also.GetValueOrDefault(member));
+                    var files = StartTrial.Files(wanted, also.GetValueOrDefault(member), data);
                     var result = await group
                         .RunAsync(
                             member,
-                            StartTrial.Render(connection.Container, data, programs, [StartTrial.Configuration(values), ""]),
+                            StartTrial.Render(connection.Container, data, programs, files, [StartTrial.Configuration(values), ""]),
                             cancellationToken
                         )
                         .ConfigureAwait(false);
                     return StartTrial.Trouble(result.Output) is { } trouble
-                        ? $"{StartTrial.KeyOf(trouble, values.Keys)}: PostgreSQL on {member} would not start with it: {trouble}"
+                        ? $"{StartTrial.KeyOf(trouble, values, files.Keys)}: PostgreSQL on {member} would not start with it: {trouble}"
                         : null;
                 })
             )

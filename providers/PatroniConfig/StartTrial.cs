@@ -10,6 +10,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 public static partial class StartTrial
 {
     private const string Libraries = "shared_preload_libraries";
+    private const string SessionLibraries = "session_preload_libraries";
     private const string Buffers = "shared_buffers";
     private const int LongestAnswer = 16 * 1024;
 
@@ -25,8 +26,64 @@ public static partial class StartTrial
         "stats_temp_directory",
     ];
 
-    /// <summary>The parameters of a start, by name in lower case: of two the wanted one counts.</summary>
+    // The files of a server with TLS, and what PostgreSQL takes where nothing is said; empty for none.
+    private static readonly ImmutableSortedDictionary<string, string> s_tlsFiles = new Dictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["ssl_cert_file"] = "server.crt",
+        ["ssl_key_file"] = "server.key",
+        ["ssl_ca_file"] = "",
+        ["ssl_crl_file"] = "",
+        ["ssl_crl_dir"] = "",
+        ["ssl_dh_params_file"] = "",
+    }.ToImmutableSortedDictionary(StringComparer.Ordinal);
+
+    /// <summary>The parameters of a start that are tried, by name in lower case: of two the wanted one counts.</summary>
     public static ImmutableSortedDictionary<string, string> Values(
+        IEnumerable<KeyValuePair<string, string?>> wanted,
+        IEnumerable<KeyValuePair<string, string>>? also
+    )
+    {
+        var values = Merged(wanted, also);
+        // A library of every session is looked for only when one begins, and then every session fails.
+        if (values.GetValueOrDefault(SessionLibraries) is { } session && session.Trim().Length > 0)
+        {
+            values = values.SetItem(
+                Libraries,
+                string.Join(", ", new[] { values.GetValueOrDefault(Libraries), session }.Where(text => !string.IsNullOrWhiteSpace(text)))
+            );
+        }
+
+        return values
+            .Where(pair =>
+                !s_places.Contains(pair.Key) && !pair.Key.StartsWith("ssl", StringComparison.Ordinal) && !pair.Value.Any(char.IsControl)
+            )
+            .ToImmutableSortedDictionary(StringComparer.Ordinal);
+    }
+
+    /// <summary>The files that PostgreSQL reads at a start, by the parameter that names them; none without TLS.</summary>
+    /// <param name="wanted">The values by flat key; null takes one away.</param>
+    /// <param name="also">Other parameters that count at the next start.</param>
+    /// <param name="data">The data directory, below which a relative path lies.</param>
+    public static ImmutableSortedDictionary<string, string> Files(
+        IEnumerable<KeyValuePair<string, string?>> wanted,
+        IEnumerable<KeyValuePair<string, string>>? also,
+        string data
+    )
+    {
+        var values = Merged(wanted, also);
+        return ParameterValue.Truth(values.GetValueOrDefault("ssl") ?? "off") != true
+            ? ImmutableSortedDictionary<string, string>.Empty
+            : s_tlsFiles
+                .Select(pair => KeyValuePair.Create(pair.Key, values.GetValueOrDefault(pair.Key) ?? pair.Value))
+                .Where(pair => pair.Value.Length > 0 && !pair.Value.Any(char.IsControl))
+                .ToImmutableSortedDictionary(
+                    pair => pair.Key,
+                    pair => pair.Value[0] == '/' ? pair.Value : $"{data}/{pair.Value}",
+                    StringComparer.Ordinal
+                );
+    }
+
+    private static ImmutableSortedDictionary<string, string> Merged(
         IEnumerable<KeyValuePair<string, string?>> wanted,
         IEnumerable<KeyValuePair<string, string>>? also
     )
@@ -46,11 +103,7 @@ public static partial class StartTrial
             }
         }
 
-        return values
-            .Where(pair =>
-                !s_places.Contains(pair.Key) && !pair.Key.StartsWith("ssl", StringComparison.Ordinal) && !pair.Value.Any(char.IsControl)
-            )
-            .ToImmutableSortedDictionary(StringComparer.Ordinal);
+        return values.ToImmutable();
     }
 
     /// <summary>As a file of PostgreSQL's, written as Patroni writes it.</summary>
@@ -63,12 +116,25 @@ public static partial class StartTrial
 
     /// <summary>The script that tries one configuration after the other: what is wanted, and nothing at all. Where that fails too, the
     /// check itself does not work there.</summary>
-    public static Script Render(string container, string data, string programs, IReadOnlyList<string> configurations)
+    /// <param name="container">The member's container.</param>
+    /// <param name="data">The data directory.</param>
+    /// <param name="programs">The directory of PostgreSQL's programs.</param>
+    /// <param name="files">The files that the first configuration names, by their parameter.</param>
+    /// <param name="configurations">The configurations.</param>
+    public static Script Render(
+        string container,
+        string data,
+        string programs,
+        IReadOnlyDictionary<string, string> files,
+        IReadOnlyList<string> configurations
+    )
     {
         var inner = new StringBuilder(
             $$"""
             umask 077
+            missing=
             check() {
+              if [ "$1" = 0 ] && [ -n "$missing" ]; then echo "FATAL:  $missing"; echo "kbr-check 0 1"; return; fi
               t=$(mktemp -d /dev/shm/kbr-check.XXXXXX) || exit 3
               trap 'rm -rf "$t"' EXIT
               mkdir "$t/global"
@@ -83,6 +149,14 @@ public static partial class StartTrial
 
             """
         );
+        foreach (var (name, path) in files)
+        {
+            inner.Append(
+                CultureInfo.InvariantCulture,
+                $"[ -r {Script.Quote(path)} ] || missing={Script.Quote($"the file of \"{name}\", {path}, is not there, or PostgreSQL may not read it")}\n"
+            );
+        }
+
         foreach (var (number, configuration) in configurations.Index())
         {
             inner.Append(
@@ -155,9 +229,14 @@ public static partial class StartTrial
     }
 
     /// <summary>The keys that PostgreSQL means.</summary>
-    public static string KeyOf(string trouble, IEnumerable<string> names)
+    /// <param name="trouble">What it says.</param>
+    /// <param name="values">The values that were tried.</param>
+    /// <param name="files">The files that were looked for, by their parameter.</param>
+    public static string KeyOf(string trouble, IReadOnlyDictionary<string, string> values, IEnumerable<string> files)
     {
-        var known = names.ToHashSet(StringComparer.Ordinal);
+        ArgumentNullException.ThrowIfNull(trouble);
+        ArgumentNullException.ThrowIfNull(values);
+        var known = values.Keys.Concat(files).ToHashSet(StringComparer.Ordinal);
         var named = QuotedPattern()
             .Matches(trouble)
             .Select(match => match.Groups[1].Value.ToLowerInvariant())
@@ -168,11 +247,19 @@ public static partial class StartTrial
             named.Count > 0 ? named
             : trouble.StartsWith("could not access file", StringComparison.Ordinal)
             || trouble.StartsWith("could not load library", StringComparison.Ordinal)
-                ? [Libraries]
+                ? [Library(trouble, values)]
             : trouble.StartsWith("it asks for ", StringComparison.Ordinal) ? [Buffers]
             : [];
         return keys.Count == 0 ? "the parameters" : string.Join(", ", keys.Select(name => DynamicSettings.Parameters + name));
     }
+
+    // A library of the session alone stands in both, since it was tried so.
+    private static string Library(string trouble, IReadOnlyDictionary<string, string> values) =>
+        QuotedPattern().Match(trouble) is { Success: true } quoted
+        && values.TryGetValue(SessionLibraries, out var session)
+        && session.Contains(quoted.Groups[1].Value.Split('/')[^1], StringComparison.Ordinal)
+            ? SessionLibraries
+            : Libraries;
 
     [GeneratedRegex(@"^kbr-check (?:\d+) (\d+)$", RegexOptions.Multiline | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex MarkPattern();

@@ -62,7 +62,19 @@ internal sealed class ParameterSection(int version, Findings findings)
         ["max_locks_per_transaction"] = (32, "32"),
         ["max_replication_slots"] = (4, "4"),
         ["max_worker_processes"] = (2, "2"),
+        ["maintenance_work_mem"] = (1024, "1MB"),
     }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    // Patroni passes on what stands in its own list (available_parameters/0_postgres.yml of 4.0.7) and drops the rest with a line in its log.
+    private static readonly FrozenSet<(int Version, string Name)> s_unknownToPatroni = new[]
+    {
+        (16, "debug_logical_replication_streaming"),
+        (16, "file_extend_method"),
+        (16, "restrict_nonsystem_relation_kind"),
+        (17, "composite_type_mismatch"),
+        (17, "file_extend_method"),
+        (17, "output_plugin_libraries"),
+    }.ToFrozenSet();
 
     private readonly ParameterCatalog? _catalog = ParameterCatalog.Of(version);
     private readonly Dictionary<string, YamlScalar> _seen = new(StringComparer.Ordinal);
@@ -137,6 +149,17 @@ internal sealed class ParameterSection(int version, Findings findings)
         if (definition.Refusal(scalar.Value) is var (problem, remedy))
         {
             findings.Error($"PostgreSQL does not take {scalar.Kind} for '{name}'", scalar.At, $"it {problem}", remedy);
+            return null;
+        }
+
+        if (s_unknownToPatroni.Contains((version, name)))
+        {
+            findings.Error(
+                $"Patroni does not know the parameter '{name}'",
+                key.At,
+                "it would drop it, with a line in its log",
+                "remove it"
+            );
             return null;
         }
 

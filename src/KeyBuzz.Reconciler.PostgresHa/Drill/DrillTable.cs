@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using System.Net.Sockets;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Drill;
@@ -94,9 +94,10 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
             cancellationToken
         );
 
-    /// <summary>Whether SQL failed, and not this program.</summary>
+    /// <summary>Whether SQL failed, and not this program. On answers that it cannot follow, as of a server that ends in the middle of one,
+    /// Npgsql throws whatever its reading runs into.</summary>
     public static bool IsSqlFailure(Exception exception) =>
-        exception is NpgsqlException or SocketException or TimeoutException or IOException;
+        exception is not (OperationCanceledException or HostException or OutOfMemoryException);
 
     /// <summary>What a failure says, without what was sent.</summary>
     public static string Said(Exception exception) => exception is PostgresException refused ? refused.MessageText : exception.Message;

@@ -1,5 +1,5 @@
-using System.Net.Sockets;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Drill;
 using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
@@ -21,13 +21,17 @@ public sealed record ServerAnswer(bool InRecovery, bool IsReadOnly, string Serve
 
 /// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over
 /// SSH.</summary>
-internal static class FrontDoor
+public static class FrontDoor
 {
     /// <summary>What the ways through the load balancer begin with.</summary>
     public const string LoadBalancer = "load balancer ";
 
     private const int TimeoutSeconds = 10;
 
+    /// <summary>Asks through every way in, from every proxy host.</summary>
+    /// <param name="topology">The cluster.</param>
+    /// <param name="connections">The proxy hosts that could be reached.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     public static async Task<IReadOnlyList<DoorAnswer>> KnockAsync(
         PostgresTopology topology,
         IReadOnlyDictionary<string, IHostConnection> connections,
@@ -73,7 +77,7 @@ internal static class FrontDoor
                     {
                         return new DoorAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
                     }
-                    catch (Exception exception) when (exception is NpgsqlException or SocketException or TimeoutException or IOException)
+                    catch (Exception exception) when (DrillTable.IsSqlFailure(exception))
                     {
                         return new DoorAnswer(
                             way.proxy.Name,

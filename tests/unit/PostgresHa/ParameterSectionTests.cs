@@ -28,6 +28,8 @@ internal sealed class ParameterSectionTests : BlueprintFixture
     [TestCase("wal_level: minimal", "replicas need")]
     [TestCase("max_connections: 20", "below 25 it takes its own default")]
     [TestCase("wal_keep_size: 8MB", "below 16MB it takes its own default")]
+    [TestCase("maintenance_work_mem: 512kB", "is outside 1MB to")]
+    [TestCase("file_extend_method: write_zeros", "Patroni does not know the parameter 'file_extend_method'")]
     [TestCase("restore_command: 'true'", "is not yours to set")]
     [TestCase("Listen_Addresses: '*'", "is not yours to set")]
     [TestCase("TimeZone: UTC, timezone: GMT", "the parameter 'timezone' is there twice")]

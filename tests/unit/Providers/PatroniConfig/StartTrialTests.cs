@@ -80,6 +80,47 @@ internal sealed class StartTrialTests
     }
 
     [Test]
+    public void A_library_of_every_session_is_tried_and_named_by_its_own_key()
+    {
+        var values = StartTrial.Values(
+            [new("postgresql.parameters.session_preload_libraries", "auto_explain, nosuchlib")],
+            [new("shared_preload_libraries", "pg_stat_statements")]
+        );
+        Assert.That(values["shared_preload_libraries"], Is.EqualTo("pg_stat_statements, auto_explain, nosuchlib"));
+        const string missing = "could not access file \"nosuchlib\": No such file or directory";
+        Assert.That(StartTrial.KeyOf(missing, values, []), Is.EqualTo("postgresql.parameters.session_preload_libraries"));
+        Assert.That(StartTrial.KeyOf(missing, values.Remove("session_preload_libraries"), []), Does.EndWith(".shared_preload_libraries"));
+    }
+
+    [Test]
+    public void The_files_of_TLS_are_looked_for_where_it_is_on()
+    {
+        KeyValuePair<string, string?>[] wanted =
+        [
+            new("postgresql.parameters.ssl", "on"),
+            new("postgresql.parameters.ssl_cert_file", "/etc/ssl/it's.crt"),
+            new("postgresql.parameters.ssl_ca_file", ""),
+        ];
+        var files = StartTrial.Files(wanted, [], "/data");
+        Assert.That(
+            files,
+            Is.EquivalentTo(
+                new Dictionary<string, string> { ["ssl_cert_file"] = "/etc/ssl/it's.crt", ["ssl_key_file"] = "/data/server.key" }
+            )
+        );
+        Assert.That(StartTrial.Files(wanted[1..], [], "/data"), Is.Empty, "it is off");
+        var script = StartTrial.Render("patroni", "/data", "/bin", files, ["", ""]).Text;
+        Assert.That(
+            script,
+            Does.Contain("missing='the file of \"ssl_key_file\", /data/server.key, is not there, or PostgreSQL may not read it'")
+        );
+        Assert.That(
+            StartTrial.KeyOf("the file of \"ssl_key_file\", /data/server.key, is not there", StartTrial.Values(wanted, []), files.Keys),
+            Is.EqualTo("postgresql.parameters.ssl_key_file")
+        );
+    }
+
+    [Test]
     public void The_last_line_that_ended_the_server_is_quoted_and_none_that_a_client_was_told()
     {
         const string Log = """
