@@ -62,8 +62,11 @@ class Trial:
             return None
         applied = kbr("apply", "--auto-approve", "--json")
         if applied.returncode:
-            said = "\n".join(text(one) for one in diagnostics(applied)) or applied.stdout + applied.stderr
-            named = {name: said for name in re.findall(r"postgresql\.parameters\.([a-z0-9_.]+): PostgreSQL on", said) if name in self.parameters}
+            said = "\n".join([text(one) for one in diagnostics(applied)] + list(reasons(applied)))
+            keys = {key for key in re.findall(r"postgresql\.parameters\.([a-z0-9_.]+)(?:, [a-z0-9_., ]+)?: PostgreSQL on", said)}
+            # Of TLS without its files nothing is left.
+            named = {name: "; ".join(reasons(applied)) for name in self.parameters
+                     if name in keys or (name.startswith("ssl") and any(key.startswith("ssl") for key in keys))}
             if named and "nothing was stored" in said:
                 return self.refuse(named, "apply")
             self.verdict = "apply ended with %d: %s" % (applied.returncode, "; ".join(reasons(applied)) or said[-500:])
