@@ -143,7 +143,10 @@ def every():
     names = list(found)
     for begin in range(0, len(names), BATCH):
         part = names[begin:begin + BATCH]
-        yield "%s … %s" % (part[0], part[-1]), {name: found[name] for name in part}
+        values = {name: found[name] for name in part}
+        if any(name.startswith("enable_") for name in part):
+            values["jit"] = "off"  # a disabled node costs so much that every query would be compiled
+        yield "%s … %s" % (part[0], part[-1]), values
 
 
 def other(kind, setting, least, most, words):
