@@ -389,7 +389,10 @@ internal sealed class ConfigChange
         DynamicSettings.ParameterOf(key) is { } name
         && member.Parameters.GetValueOrDefault(name) is { } parameter
         && !member.Awaits(parameter)
-        && (parameter.IsInPatronisFile || (parameter.Source == "command line" && elapsed < s_loop));
+        && ((parameter.IsInPatronisFile && !IsPatronisOwn(parameter)) || (parameter.Source == "command line" && elapsed < s_loop));
+
+    // Patroni writes this one into the file in any case.
+    private static bool IsPatronisOwn(Parameter parameter) => parameter.Name == "wal_keep_size" && parameter.Has("128MB");
 
     private static string Plain(string body) =>
         body.Contains('<', StringComparison.Ordinal) ? "no reason given"

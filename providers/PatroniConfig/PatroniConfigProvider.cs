@@ -117,6 +117,15 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
         }
 
+        // A key that was taken out of the store is only gone when nobody waits for a restart by it any more.
+        var waiting = view
+            .Members.SelectMany(member => member.PatroniPending.Select(name => (Key: DynamicSettings.Parameters + name, member.Name)))
+            .ToLookup(pair => pair.Key, pair => pair.Name);
+        foreach (var left in waiting.Where(left => !view.Stored.ContainsKey(left.Key) && !wanted.ContainsKey(left.Key)))
+        {
+            observed = observed.SetItem(left.Key, new AttributeValue($"taken away, restart pending on {string.Join(", ", left)}"));
+        }
+
         return new Observation.Present(observed)
         {
             Note = Note(view, wanted),

@@ -65,7 +65,8 @@ internal sealed class ParameterSection(int version, Findings findings)
         ["maintenance_work_mem"] = (1024, "1MB"),
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
-    // Patroni passes on what stands in its own list (available_parameters/0_postgres.yml of 4.0.7) and drops the rest with a line in its log.
+    // Patroni passes on what stands in its own list (available_parameters/0_postgres.yml of 4.0.7) and drops the rest with a line in its
+    // log.
     private static readonly FrozenSet<(int Version, string Name)> s_unknownToPatroni = new[]
     {
         (16, "debug_logical_replication_streaming"),

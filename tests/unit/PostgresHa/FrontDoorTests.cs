@@ -40,7 +40,8 @@ internal sealed class FrontDoorTests : BlueprintFixture
         Assert.That(troubles, Has.Count.GreaterThan(3), "the answers were broken in different ways");
     }
 
-    // What a server says to a login and to the question: authentication, key, ready; parsed, bound, one row of four columns, complete, ready.
+    // What a server says to a login and to the question: authentication, key, ready; parsed, bound, one row of four columns, complete,
+    // ready.
     private static byte[] Session()
     {
         using var stream = new MemoryStream();

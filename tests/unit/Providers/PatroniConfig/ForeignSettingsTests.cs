@@ -69,7 +69,19 @@ internal sealed class ForeignSettingsTests
         Assert.That(Found("""{"ttl": 30}""", ("nonsense", null)), Is.Empty);
     }
 
-    private string[] Found(string stored, params (string Patroni, string? Altered)[] members)
+    [Test]
+    public void A_key_that_an_interrupted_apply_took_away_is_gone_only_when_no_member_waits_for_a_restart_by_it()
+    {
+        const string key = "postgresql.parameters.max_locks_per_transaction";
+        var waits = Observed("""{"ttl": 30}""", (Waits, null), ("{}", null)).Attributes;
+        Assert.That(waits.GetValueOrDefault(key)?.Value, Is.EqualTo("taken away, restart pending on db-1"));
+        Assert.That(Observed("""{"ttl": 30}""", ("{}", null)).Attributes.ContainsKey(key), Is.False);
+    }
+
+    private string[] Found(string stored, params (string Patroni, string? Altered)[] members) =>
+        [.. Observed(stored, members).Foreign.Select(setting => (setting.IsTrouble ? "! " : "") + setting.Shown)];
+
+    private Observation.Present Observed(string stored, params (string Patroni, string? Altered)[] members)
     {
         var config = ProviderBench.Resource(
             _provider,
@@ -103,11 +115,6 @@ internal sealed class ForeignSettingsTests
                             ),
                     ])
             );
-        return
-        [
-            .. ((Observation.Present)_provider.Observe(config, answers)).Foreign.Select(setting =>
-                (setting.IsTrouble ? "! " : "") + setting.Shown
-            ),
-        ];
+        return (Observation.Present)_provider.Observe(config, answers);
     }
 }
