@@ -44,8 +44,7 @@ public static class LostMembers
         var majority = (health.Members.Length / 2) + 1;
         var electing = health.Members.Count(member => !lost.ContainsKey(member.Name)) >= majority;
         var forGood = health.Problems.All(problem =>
-            lost.Keys.Any(name => problem.StartsWith(name + ":", StringComparison.Ordinal))
-            || (problem == PatroniHealth.NobodyLeads && !electing)
+            (problem.Member is { } member && lost.ContainsKey(member)) || (problem.Kind == HealthProblemKind.NoPrimary && !electing)
         );
         return lost.IsEmpty || health.IsHealthy || !forGood
             ? null

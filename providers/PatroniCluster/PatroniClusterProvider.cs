@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -251,7 +252,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 Raft,
                 new(
                     raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside"))
-                    : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1]
+                    : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1].Text
                     : AllConnected
                 )
             );
@@ -272,7 +273,25 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                     StringComparer.Ordinal
                 ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
-            Outlook = ClusterOutlook.Of(health, resource.Spec.OptionalString("preferred_leader")),
+            Outlook = new ClusterOutlook(
+                new ClusterView([.. health.Members.Select(member => member.Name)], health)
+                {
+                    Stopped =
+                    [
+                        .. members
+                            .Where(pair => pair.Value.Has(connection.ContainerRead) && connection.Runs(pair.Value) == false)
+                            .Select(pair => pair.Key),
+                    ],
+                    WithOtherStorePassword = [.. other],
+                    WithStorePassword =
+                    [
+                        .. members.Where(pair => HasWantedPassword(resource, pair.Value) == true).Select(pair => pair.Key),
+                    ],
+                }
+            )
+            {
+                Preferred = resource.Spec.OptionalString("preferred_leader"),
+            },
             Foreign = health.IsPaused
                 ?
                 [
@@ -294,8 +313,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         ArgumentNullException.ThrowIfNull(question);
         var now = question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault();
-        return
-            now is null || now.Replicas.Select(replica => replica.Name).Append(now.Leader).OfType<string>().All(question.Leaving.Contains)
+        return now is null || now.Serving.All(question.Leaving.Contains)
             ? null
             : now.Foresee(question.Resource.Address, question.ToCome, question.Leaving);
     }
@@ -340,7 +358,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         var nobody = new RolloutState([], []);
         var begun = TimeProvider.System.GetTimestamp();
         while (
-            Preferred(change.Resource, health, nobody) is not null
+            IntentOf(change.Resource, nobody).Preferred is { } preferred
+            && preferred != health.Leader
             && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
             && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
         )
@@ -350,16 +369,6 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         await new FormerSlots(change.Resource, group).DropAsync(cancellationToken).ConfigureAwait(false);
     }
-
-    private static string? Preferred(Resource group, PatroniHealth health, RolloutState state) =>
-        !health.IsPaused
-        && group.Spec.OptionalString("preferred_leader") is { } name
-        && health.Leader is { } leader
-        && leader != name
-        && !state.Leaving.Contains(name)
-        && health.Members.Any(member => member.Name == name && member.IsRunning && health.Unfit(member) is null)
-            ? name
-            : null;
 
     /// <inheritdoc />
     public TimeSpan GateTimeout(Resource group) => TimeSpan.FromSeconds(group?.Spec.Integer("gate_timeout") ?? 120);
@@ -393,136 +402,51 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         var names = access.Members.Select(member => member.Name).ToList();
-        var view = new RolloutView(
-            names,
-            Judge(group, snapshots, names.Except(state.Left)),
-            names
-                .Where(name => snapshots.TryGetValue(name, out var snapshot) && connection.Runs(snapshot) == false)
-                .ToHashSet(StringComparer.Ordinal),
-            names.ToDictionary(
+        var view = new ClusterView([.. names], Judge(group, snapshots, names.Except(state.Left)))
+        {
+            Stopped = Those((_, snapshot) => connection.Runs(snapshot) == false),
+            HoldsData = names.ToImmutableSortedDictionary(
                 name => name,
                 name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null,
                 StringComparer.Ordinal
             ),
-            group.Spec.OptionalString("bootstrap_host")
-        )
-        {
+            BootstrapHost = group.Spec.OptionalString("bootstrap_host"),
             Mistaken = IdentityProblemOf(group, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(group).Ticks / 2)),
-            WithFormerData = names
-                .Where(name =>
-                    snapshots.TryGetValue(name, out var snapshot) && FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)
-                )
-                .ToImmutableSortedSet(StringComparer.Ordinal),
-            WithPassword = names
-                .Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == true)
-                .ToHashSet(StringComparer.Ordinal),
-            WithOtherPassword = names
-                .Where(name => snapshots.TryGetValue(name, out var snapshot) && HasWantedPassword(group, snapshot) == false)
-                .ToHashSet(StringComparer.Ordinal),
+            Waited = state.Waited,
+            WithFormerData = Those((_, snapshot) => FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)),
+            WithStorePassword = Those((_, snapshot) => HasWantedPassword(group, snapshot) == true),
+            WithOtherStorePassword = Those((_, snapshot) => HasWantedPassword(group, snapshot) == false),
         };
-        var decided = view.Decide(state);
-        if (
-            decided is RolloutTurn.Go
-            && await RefuseAsync(group, view, snapshots, state, access, cancellationToken).ConfigureAwait(false) is { } refused
-        )
-        {
-            return refused;
-        }
+        IReadOnlyDictionary<string, Snapshot>? store = null;
+        return await new ClusterExecutor(group, access)
+            .NextAsync(view, IntentOf(group, state), StoreAsync, cancellationToken)
+            .ConfigureAwait(false);
 
-        if (
-            decided is not RolloutTurn.Stop
-            && !state.ToCome.IsEmpty
-            && view.Health.Leader is { } writer
-            && await ReplicationPassword.SetAsync(group, writer, access, cancellationToken).ConfigureAwait(false) is { } notYet
-        )
-        {
-            return notYet;
-        }
+        ImmutableSortedSet<string> Those(Func<string, Snapshot, bool> are) =>
+            [.. names.Where(name => snapshots.TryGetValue(name, out var snapshot) && are(name, snapshot))];
 
-        switch (decided)
+        // It costs a program on each member, so it is asked once, and only when the policy wants to know.
+        async Task<StoreView> StoreAsync(ImmutableSortedSet<string> without)
         {
-            // RAFT cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a quorum
-            // lately is part of its health.
-            case RolloutTurn.Go go when view.ChangesPassword(state) && !go.Hosts.All(view.Stopped.Contains):
-                return view.Health.Leader is { } last
-                    ? await TogetherAsync(
-                            connection,
-                            last,
-                            [
-                                .. view
-                                    .Health.Members.Where(member => !member.Leads && member.Replication == "streaming")
-                                    .Select(member => member.Name),
-                            ],
-                            go,
-                            access,
-                            cancellationToken
-                        )
-                        .ConfigureAwait(false)
-                    : go;
-            // What only a healthy cluster allows, RAFT has to allow too; it costs a script on each member, so it is asked last.
-            case RolloutTurn.Go go when view.Health.Members.Any(member => member.Answers) && !go.Hosts.Any(view.IsDown):
-                var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
-                if (
-                    !trouble.IsEmpty
-                    && await ChangeRaftAsync(group, access, access.Members, mayAdd: false, cancellationToken).ConfigureAwait(false)
-                        is { } forgetting
-                )
-                {
-                    return new RolloutTurn.Wait(forgetting);
-                }
-
-                return !trouble.IsEmpty ? new RolloutTurn.Wait(string.Join("; ", trouble))
-                    : state.ToCome.IsEmpty && Preferred(group, view.Health, state) is { } preferred
-                        ? await HandOverAsync(
-                                group,
-                                connection,
-                                state,
-                                view.Health.Leader!,
-                                preferred,
-                                access,
-                                new RolloutTurn.Wait($"{view.Health.Leader} hands over to {preferred}, the preferred leader"),
-                                cancellationToken
-                            )
-                            .ConfigureAwait(false)
-                    : go;
-            // It costs nobody anything if the others can do without it: none of them is on its way back into RAFT.
-            case RolloutTurn.Go { Hosts: [var next] } when view.MayBeLate([next], state):
-                var others = await RaftProblemsAsync(
-                        group,
-                        new RolloutState(state.ToCome.Remove(next), state.Leaving.Add(next)),
-                        access,
-                        cancellationToken
-                    )
-                    .ConfigureAwait(false);
-                return others.IsEmpty ? decided : new RolloutTurn.Wait(string.Join("; ", others));
-            case RolloutTurn.Wait wait when view.HasToHandOver(state) is { } leader:
-                return await HandOverAsync(
-                        group,
-                        connection,
-                        state,
-                        leader,
-                        view.Candidate(state, leader)!,
-                        access,
-                        wait,
-                        cancellationToken
-                    )
-                    .ConfigureAwait(false);
-            // Nothing that is still to come brings these back.
-            case RolloutTurn.Wait
-                when await LostAsync(group, view.Health, access, state.ToCome, cancellationToken).ConfigureAwait(false) is { } lost:
-                return new RolloutTurn.Stop(lost + "; nobody else is disrupted meanwhile");
-            case RolloutTurn.Wait wait when StartFailure.Members(view.Health).Any():
-                var said = await StartFailure
-                    .QuoteAsync(access, connection, StartFailure.Members(view.Health), cancellationToken)
-                    .ConfigureAwait(false);
-                return said.Length == 0 ? wait : new RolloutTurn.Wait($"{wait.Reason}; {said}");
-            case RolloutTurn.Wait wait:
-                return wait with { Progress = await CopiedAsync(connection, view.Health, access, cancellationToken).ConfigureAwait(false) };
-            default:
-                return decided;
+            store ??= await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
+            var all = snapshots.ToDictionary(
+                pair => pair.Key,
+                pair => store.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value,
+                StringComparer.Ordinal
+            );
+            return new StoreView(without, RaftProblems(group, without, access, store))
+            {
+                Mistaken = IdentityProblemOf(group, all),
+                PrimaryTellsNamespace =
+                    view.Health.Leader is not { } leader
+                    || (all.TryGetValue(leader, out var told) && RaftStatus.NamespaceOf(told.Get(RaftOf(group))) is not null),
+            };
         }
     }
+
+    private static ClusterIntent IntentOf(Resource group, RolloutState state) =>
+        new(state.ToCome, state.Leaving) { Preferred = group.Spec.OptionalString("preferred_leader") };
 
     /// <inheritdoc />
     public async Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken)
@@ -612,7 +536,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
     // How many bytes the members that copy their data from the leader have been sent; 0 where none does. A copy of a large database takes
     // longer than any gate should.
-    private static async Task<long> CopiedAsync(
+    internal static async Task<long> CopiedAsync(
         ClusterConnection connection,
         PatroniHealth health,
         IGroupAccess group,
@@ -647,7 +571,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     // What stands in the way for good: members that are down and that nothing in this run starts. Null when waiting may help.
-    private static async Task<string?> LostAsync(
+    internal static async Task<string?> LostAsync(
         Resource resource,
         PatroniHealth health,
         IGroupAccess group,
@@ -677,7 +601,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             ? health
             : health with
             {
-                Problems = await RaftProblemsAsync(resource, new RolloutState([], []), group, cancellationToken).ConfigureAwait(false),
+                Problems = await RaftProblemsAsync(resource, group, cancellationToken).ConfigureAwait(false),
             };
     }
 
@@ -712,17 +636,22 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     /// <summary>What is wrong with RAFT by what its members say; empty when nothing is, or Patroni does not use RAFT.</summary>
-    internal static async Task<ImmutableArray<string>> RaftProblemsAsync(
+    internal static async Task<ImmutableArray<HealthProblem>> RaftProblemsAsync(
         Resource resource,
-        RolloutState state,
         IGroupAccess group,
         CancellationToken cancellationToken
+    ) => RaftProblems(resource, [], group, await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false));
+
+    private static ImmutableArray<HealthProblem> RaftProblems(
+        Resource resource,
+        ImmutableSortedSet<string> without,
+        IGroupAccess group,
+        IReadOnlyDictionary<string, Snapshot> snapshots
     )
     {
-        var asked = group.Members.Select(member => member.Name).Except(state.Left).ToList();
-        var snapshots = await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false);
+        var asked = group.Members.Select(member => member.Name).Except(without).ToList();
         var gone = group
-            .Members.Where(member => state.Left.Contains(member.Name))
+            .Members.Where(member => without.Contains(member.Name))
             .Select(member => RaftMembership.AddressOf(member, RaftMembership.PortOf(resource)))
             .ToList();
         var raft = RaftHealth.Judge(
@@ -745,20 +674,24 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             );
         return
         [
-            .. mistaken is null ? [] : new[] { mistaken.Text },
+            .. mistaken is null ? [] : new[] { new HealthProblem(HealthProblemKind.Identity, null, mistaken.Text) },
             .. asked
                 .Where(name => !snapshots.ContainsKey(name))
-                .Select(name => $"{name}: RAFT could not be asked: the host could not be read"),
+                .Select(name => new HealthProblem(
+                    HealthProblemKind.Store,
+                    name,
+                    $"{name}: RAFT could not be asked: the host could not be read"
+                )),
             .. raft.Problems,
             .. (
                 RaftMembership.Of(resource)?.Uncounted(raft, group.Members.Where(member => snapshots.ContainsKey(member.Name))) ?? []
-            ).Select(member => $"{member.Name}: RAFT does not count it yet"),
+            ).Select(member => new HealthProblem(HealthProblemKind.Store, member.Name, $"{member.Name}: RAFT does not count it yet")),
         ];
     }
 
     // One step towards RAFT counting the members and nobody else: whoever does not take part any more is removed, one at a time, by the
     // member that leads RAFT. Answers what is still to come, or null when there is nothing.
-    private static async Task<string?> ChangeRaftAsync(
+    internal static async Task<string?> ChangeRaftAsync(
         Resource resource,
         IGroupAccess group,
         ImmutableArray<Host> staying,
@@ -836,94 +769,6 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private static bool IsRunningUnmarked(Resource resource, Snapshot member) =>
         resource.Spec.Has(RaftPassword) && ClusterConnection.Of(resource).Runs(member) == true && PasswordMark(resource, member) is null;
 
-    // Whoever leads afterwards must have every acknowledged row: from here on the leader acknowledges a commit when all replicas have it.
-    // Nothing of it stays: the setting is taken out of the file as soon as the running server has it, and that server is about to be
-    // stopped. What a run leaves that is killed in between, patroni_config finds.
-    private static async Task<RolloutTurn> TogetherAsync(
-        ClusterConnection connection,
-        string leader,
-        ImmutableArray<string> replicas,
-        RolloutTurn.Go go,
-        IGroupAccess access,
-        CancellationToken cancellationToken
-    )
-    {
-        if (replicas.IsEmpty)
-        {
-            return go;
-        }
-
-        var session = new LeaderSession(access, connection);
-        var reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
-        var reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
-        var all = $"ANY {replicas.Length} ({string.Join(", ", replicas.Select(SqlText.Identifier))})";
-        var inForce = false;
-        try
-        {
-            await session
-                .RunOnAsync(
-                    leader,
-                    [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), reload],
-                    cancellationToken
-                )
-                .ConfigureAwait(false);
-            var begun = TimeProvider.System.GetTimestamp();
-            var acknowledged = "0/0";
-            while (TimeProvider.System.GetElapsedTime(begun) < s_patience)
-            {
-                var read = connection.Sql(
-                    $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) "
-                        + $"FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
-                        + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= "
-                        + $"{SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for"
-                );
-                var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
-                if (
-                    JsonAnswer.Rows(answer.Json) is [var row, ..]
-                    && row.Number("waited_for") >= replicas.Length
-                    && row.Text("flushed") is { } flushed
-                )
-                {
-                    if (inForce)
-                    {
-                        await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
-                        return go;
-                    }
-
-                    // What was acknowledged before commits waited for all of them, they must have as well.
-                    (inForce, acknowledged) = (true, flushed);
-                    continue;
-                }
-
-                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-            }
-
-            await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
-            return new RolloutTurn.Wait(
-                $"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything"
-            );
-        }
-        catch (Exception exception)
-            when (exception is NotNowException or HostException or ChangeFailedException or OperationCanceledException)
-        {
-            try
-            {
-                await session.RunOnAsync(leader, [reset, reload], CancellationToken.None).ConfigureAwait(false);
-            }
-            catch (Exception again) when (again is NotNowException or HostException or ChangeFailedException)
-            {
-                // The same is in the way; this is tried again from the beginning.
-            }
-
-            if (exception is not NotNowException)
-            {
-                throw;
-            }
-
-            return new RolloutTurn.Wait(exception.Message);
-        }
-    }
-
     internal static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
 
     /// <summary>The health of the members, and whether they are the cluster that the resource stands for.</summary>
@@ -940,7 +785,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 is { } mistaken
             ? health with
             {
-                Problems = [mistaken.Text, .. health.Problems],
+                Problems = [new HealthProblem(HealthProblemKind.Identity, null, mistaken.Text), .. health.Problems],
             }
             : health;
     }
@@ -952,36 +797,6 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             .Compare(
                 snapshots.Select(pair => MemberIdentity.Of(pair.Key, ClusterConnection.Of(resource), pair.Value, DataDirectories(resource)))
             );
-
-    // Before anybody is disrupted: in another namespace than the leader's a member would find no leader and make a database of its own. It
-    // costs a program on each member, so it is asked last.
-    private static async Task<RolloutTurn?> RefuseAsync(
-        Resource group,
-        RolloutView view,
-        IReadOnlyDictionary<string, Snapshot> snapshots,
-        RolloutState state,
-        IGroupAccess access,
-        CancellationToken cancellationToken
-    )
-    {
-        if (state.ToCome.IsEmpty || !view.Health.Members.Any(member => member.Answers))
-        {
-            return null;
-        }
-
-        var raft = await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
-        var all = snapshots.ToDictionary(
-            pair => pair.Key,
-            pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value,
-            StringComparer.Ordinal
-        );
-        return IdentityProblemOf(group, all) is { } mistaken ? new RolloutTurn.Stop(mistaken.Text)
-            : view.Health.Leader is { } leader
-            && view.WouldBootstrap(state) is { } member
-            && RaftStatus.NamespaceOf(all[leader].Get(RaftOf(group))) is null
-                ? new RolloutTurn.Wait($"{member} may make a new database, and {leader}, which leads, does not say in which namespace")
-            : null;
-    }
 
     private static IEnumerable<string> DataDirectories(Resource resource) =>
         new[] { resource.Spec.OptionalString("data_directory") }.Concat(FormerDirectories(resource)).OfType<string>();
@@ -1006,35 +821,4 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
     private static StatRead? DataMark(Resource resource) =>
         resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
-
-    private static async Task<RolloutTurn> HandOverAsync(
-        Resource group,
-        ClusterConnection connection,
-        RolloutState state,
-        string leader,
-        string candidate,
-        IGroupAccess access,
-        RolloutTurn.Wait wait,
-        CancellationToken cancellationToken
-    )
-    {
-        var trouble = await RaftProblemsAsync(group, state, access, cancellationToken).ConfigureAwait(false);
-        if (!trouble.IsEmpty)
-        {
-            return new RolloutTurn.Wait(string.Join("; ", trouble));
-        }
-
-        try
-        {
-            await new PatroniMembers(group, access, TimeSpan.Zero)
-                .SwitchoverAsync(leader, candidate, cancellationToken)
-                .ConfigureAwait(false);
-            return wait;
-        }
-        catch (ChangeFailedException exception)
-        {
-            // It may work next time: a candidate is not ready at once after it was restarted itself.
-            return new RolloutTurn.Wait(exception.Message);
-        }
-    }
 }

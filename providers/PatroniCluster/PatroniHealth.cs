@@ -52,14 +52,11 @@ public sealed record PatroniMember(string Name)
 
 /// <summary>Whether a cluster under Patroni is as it should be, judged from what each member's own REST API says. Pure.</summary>
 /// <param name="Members">The members expected, in the order of their names.</param>
-/// <param name="Problems">What is not as it should be, a sentence each that begins with the member; empty when all is.</param>
-public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, ImmutableArray<string> Problems)
+/// <param name="Problems">What is not as it should be; empty when all is.</param>
+public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, ImmutableArray<HealthProblem> Problems)
 {
     /// <summary>How many bytes a replica may be behind where nothing else is said.</summary>
     public const long DefaultMaxLag = 1 << 20;
-
-    /// <summary>The problem that is nobody's own.</summary>
-    internal const string NobodyLeads = "no member leads";
 
     /// <summary>The key of the dynamic configuration that says whether a commit waits for a standby.</summary>
     public const string SynchronousKey = "synchronous_mode";
@@ -86,6 +83,16 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             ? null
             : $"{string.Join(" and ", Members.Where(member => member.Leads).Select(member => $"{member.Name} (system identifier {member.SystemIdentifier ?? "unknown"})"))} "
                 + $"both take writes: {Leaders.Length} primaries";
+
+    /// <summary>The members that are not primaries, in the order in which they are disrupted and in which they take over: the least lag
+    /// first, then by name.</summary>
+    public ImmutableArray<PatroniMember> Replicas =>
+        [
+            .. Members
+                .Where(member => !member.Leads)
+                .OrderBy(member => member.LagBytes ?? long.MaxValue)
+                .ThenBy(member => member.Name, StringComparer.Ordinal),
+        ];
 
     /// <summary>Whether Patroni has been told to leave everything as it is (maintenance mode).</summary>
     public bool IsPaused { get; init; }
@@ -155,18 +162,18 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             && members.Any(member => !member.Leads && member is { IsRunning: true, Replication: "streaming" })
         )
         {
-            problems.Add($"{leader} has no synchronous standby");
+            problems.Add(new(HealthProblemKind.NoSynchronousStandby, null, $"{leader} has no synchronous standby"));
         }
 
         problems.AddRange(Differing(members));
         if (leaders.Count == 0 && members.Any(member => member.Answers))
         {
-            problems.Add(NobodyLeads);
+            problems.Add(new(HealthProblemKind.NoPrimary, null, "no member leads"));
         }
 
         if (new PatroniHealth(members, []).SeveralPrimaries is { } several)
         {
-            problems.Add(several);
+            problems.Add(new(HealthProblemKind.SeveralPrimaries, null, several));
         }
 
         return new PatroniHealth(members, [.. problems])
@@ -177,7 +184,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     }
 
     // Patroni elects one leader for each scope: two databases under one name are not one cluster, whatever each of them says of itself.
-    private static IEnumerable<string> Differing(ImmutableArray<PatroniMember> members)
+    private static IEnumerable<HealthProblem> Differing(ImmutableArray<PatroniMember> members)
     {
         foreach (
             var (what, of) in new (string, Func<PatroniMember, string?>)[]
@@ -190,8 +197,11 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             var told = members.Where(member => of(member) is not null).ToList();
             if (told.Select(of).Distinct().Count() > 1)
             {
-                yield return $"the members have different {what}: "
-                    + $"{string.Join(", ", told.Select(member => $"{member.Name} {of(member)}"))}";
+                yield return new(
+                    HealthProblemKind.Identity,
+                    null,
+                    $"the members have different {what}: {string.Join(", ", told.Select(member => $"{member.Name} {of(member)}"))}"
+                );
             }
         }
     }
@@ -274,7 +284,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         );
     }
 
-    private static IEnumerable<string> ProblemsOf(
+    private static IEnumerable<HealthProblem> ProblemsOf(
         PatroniMember member,
         int restPort,
         bool asked,
@@ -287,19 +297,21 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         if (!member.Answers)
         {
             yield return asked
-                ? $"{member.Name}: Patroni does not answer on port {restPort}"
-                : $"{member.Name}: the host could not be read";
+                ? Of(HealthProblemKind.PatroniSilent, $"Patroni does not answer on port {restPort}")
+                : Of(HealthProblemKind.HostUnreadable, $"the host could not be read");
             yield break;
         }
 
         if (!member.IsRunning)
         {
-            yield return $"{member.Name}: PostgreSQL is not running ({member.State})";
+            yield return Of(HealthProblemKind.NotRunning, $"PostgreSQL is not running ({member.State})");
         }
         else if (!member.Leads && member.Replication != "streaming")
         {
-            yield return $"{member.Name}: it does not stream{(leader is null ? "" : $" from {leader}")} "
-                + $"({member.Replication ?? "no replication"})";
+            yield return Of(
+                HealthProblemKind.NotStreaming,
+                $"it does not stream{(leader is null ? "" : $" from {leader}")} ({member.Replication ?? "no replication"})"
+            );
         }
 
         if (
@@ -310,24 +322,24 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             && own != common
         )
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"{member.Name}: it is on timeline {own}, {leader} on {common}");
+            yield return Of(HealthProblemKind.OtherTimeline, $"it is on timeline {own}, {leader} on {common}");
         }
 
         if (member.LagBytes > maxLag)
         {
-            yield return string.Create(
-                CultureInfo.InvariantCulture,
-                $"{member.Name}: it is {member.LagBytes} bytes behind, more than {maxLag}"
-            );
+            yield return Of(HealthProblemKind.Lagging, $"it is {member.LagBytes} bytes behind, more than {maxLag}");
         }
 
         // A second is lost in rounding.
         if (member.DcsAge is { } age && age > dcsBound + TimeSpan.FromSeconds(1))
         {
-            yield return string.Create(
-                CultureInfo.InvariantCulture,
-                $"{member.Name}: it has not reached a quorum for {age.TotalSeconds:0} s (bound {dcsBound.TotalSeconds:0} s)"
+            yield return Of(
+                HealthProblemKind.StoreNotReached,
+                $"it has not reached a quorum for {age.TotalSeconds:0} s (bound {dcsBound.TotalSeconds:0} s)"
             );
         }
+
+        HealthProblem Of(HealthProblemKind kind, FormattableString text) =>
+            new(kind, member.Name, $"{member.Name}: {text.ToString(CultureInfo.InvariantCulture)}");
     }
 }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -24,29 +25,27 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
     public async Task<string> RestartNextAsync(IReadOnlyCollection<string> members, bool leaderFirst, CancellationToken cancellationToken)
     {
         var health = await HealthyAsync(cancellationToken).ConfigureAwait(false);
-        if (health.IsPaused)
+        // It is healthy by the consensus store's account, too.
+        var view = new ClusterView([.. health.Members.Select(member => member.Name)], health)
         {
-            throw new ChangeFailedException($"{string.Join(" and ", members)} wait for a restart: {RolloutView.Paused}");
-        }
-
-        var leader = health.Leader!;
-        var replicas = health
-            .Members.Where(member => !member.Leads)
-            .OrderBy(member => member.LagBytes ?? long.MaxValue)
-            .ThenBy(member => member.Name, StringComparer.Ordinal)
-            .Select(member => member.Name)
-            .ToList();
-        var next = leaderFirst ? leader : replicas.FirstOrDefault(members.Contains);
-        if (next is null)
+            Store = new StoreView([], []),
+            HasReplicationPassword = true,
+        };
+        var intent = new ClusterIntent([.. members], []) { OnlyServer = true, PrimaryFirst = leaderFirst };
+        string next;
+        switch (ClusterPolicy.Next(view, intent))
         {
-            if (replicas.Find(name => health.Unfit(health.Members.First(member => member.Name == name)) is null) is { } candidate)
-            {
-                await SwitchoverAsync(leader, candidate, cancellationToken).ConfigureAwait(false);
+            case ClusterStep.SwitchOver(var from, var to, _):
+                await SwitchoverAsync(from, to, cancellationToken).ConfigureAwait(false);
                 await HealthyAsync(cancellationToken).ConfigureAwait(false);
-                return leader;
-            }
-
-            next = leader;
+                return from;
+            case ClusterStep.Disrupt(var member, _):
+                next = member;
+                break;
+            case ClusterStep.Refuse refused:
+                throw new ChangeFailedException($"{string.Join(" and ", members)} wait for a restart: {refused.Text}");
+            case var other:
+                throw new InvalidOperationException($"of a healthy cluster the policy answers {other}");
         }
 
         try

@@ -19,13 +19,15 @@ public sealed record RaftHealth(
     int Partners,
     ImmutableArray<string> Outside,
     ImmutableArray<string> Mute,
-    ImmutableArray<string> Problems
+    ImmutableArray<HealthProblem> Problems
 )
 {
     /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; where it was not asked
     /// itself, by one that follows it. Empty when nobody leads.</summary>
     public ImmutableSortedDictionary<string, bool> Counted { get; init; } =
         ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
+
+    private static HealthProblem Problem(string? member, string text) => new(HealthProblemKind.Store, member, text);
 
     /// <summary>Judges what the members said.</summary>
     /// <param name="answers">What each member that was asked said.</param>
@@ -53,14 +55,17 @@ public sealed record RaftHealth(
             return new RaftHealth(null, 0, 0, [], [], []);
         }
 
-        var problems = silent.Select(pair => $"{pair.Key}: {pair.Value}").ToList();
+        var problems = silent.Select(pair => Problem(pair.Key, $"{pair.Key}: {pair.Value}")).ToList();
         var leading = views.Where(pair => pair.Value.Leader == pair.Value.Self && pair.Value.HasQuorum).ToList();
         if (leading is not [var (leader, its)])
         {
             problems.Add(
-                leading.Count == 0
-                    ? "RAFT has no leader with a quorum"
-                    : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT"
+                Problem(
+                    null,
+                    leading.Count == 0
+                        ? "RAFT has no leader with a quorum"
+                        : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT"
+                )
             );
             // Whoever leads it is none of those that were asked: a former member, for example, whose host is not in the file any more. They
             // know whom RAFT counts as well.
@@ -81,8 +86,8 @@ public sealed record RaftHealth(
         problems.AddRange(
             missing.Select(address =>
                 names.TryGetValue(address, out var name)
-                    ? $"{name}: RAFT's leader {leader} is not connected to it"
-                    : $"RAFT: {leader}, which leads it, is not connected to {address}"
+                    ? Problem(name, $"{name}: RAFT's leader {leader} is not connected to it")
+                    : Problem(null, $"RAFT: {leader}, which leads it, is not connected to {address}")
             )
         );
         return new RaftHealth(

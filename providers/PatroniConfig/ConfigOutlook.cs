@@ -42,8 +42,8 @@ internal sealed record ConfigOutlook(
 
         // As ConfigRound has it: what has no order of its own goes with the others.
         var leaderFirst = keys.Exists(Lowered.Contains) && !keys.Exists(Raised.Contains) ? keys : [.. keys.Intersect(Lowered)];
-        var raised = (cluster with { Preferred = null }).Foresee(change.Address, MembersOf(keys.Except(leaderFirst)), []);
-        var lowered = cluster.LeaderFirst(change.Address, MembersOf(leaderFirst));
+        var raised = cluster.ForeseeServer(change.Address, MembersOf(keys.Except(leaderFirst)), primaryFirst: false);
+        var lowered = cluster.ForeseeServer(change.Address, MembersOf(leaderFirst), primaryFirst: true);
         return raised is null || lowered is null
             ? raised ?? lowered
             : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");

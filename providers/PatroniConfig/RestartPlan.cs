@@ -56,7 +56,7 @@ public sealed record RestartPlan(
         var everybody = waiting.Keys.Union(others).ToImmutableSortedSet(StringComparer.Ordinal);
         if (rounds.Count == 0)
         {
-            return new RestartPlan(waiting, everybody, false, outlook.Foresee(config.Address, everybody, []));
+            return new RestartPlan(waiting, everybody, false, outlook.ForeseeServer(config.Address, everybody, primaryFirst: false));
         }
 
         // A member that waits for both kinds comes in both rounds; who waits for nothing comes with the last.
@@ -70,9 +70,7 @@ public sealed record RestartPlan(
             .ToList();
         sets[^1] = sets[^1].Union(everybody.Except(sets.SelectMany(set => set)));
         var steps = rounds
-            .Zip(sets, (round, set) =>
-                round.LeaderFirst ? outlook.LeaderFirst(config.Address, set) : outlook.Foresee(config.Address, set, [])
-            )
+            .Zip(sets, (round, set) => outlook.ForeseeServer(config.Address, set, round.LeaderFirst))
             .OfType<RolloutForecast>()
             .ToList();
         var forecast =

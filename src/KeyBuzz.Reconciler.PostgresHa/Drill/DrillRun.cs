@@ -185,7 +185,7 @@ public sealed class DrillRun(
 
             var since = Now;
             health = await cluster.WaitHealthyAsync(timeout, stop).ConfigureAwait(false);
-            problems = health.Problems;
+            problems = [.. health.Problems.Select(problem => problem.Text)];
             whole = health.IsHealthy ? Now : null;
             say(
                 health.IsHealthy

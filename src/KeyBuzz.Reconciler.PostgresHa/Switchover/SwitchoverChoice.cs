@@ -50,12 +50,7 @@ public sealed record SwitchoverChoice(string Leader, string Candidate)
             );
         }
 
-        var replicas = health
-            .Members.Where(member => !member.Leads && Unfit(member, health, maxLag) is null)
-            .OrderBy(member => member.LagBytes)
-            .ThenBy(member => member.Name, StringComparer.Ordinal)
-            .Select(member => member.Name)
-            .ToList();
+        var replicas = health.Replicas.Where(member => Unfit(member, health, maxLag) is null).Select(member => member.Name).ToList();
         var candidate = wanted ?? replicas.Find(name => name == preferred) ?? replicas.FirstOrDefault();
         return candidate is not null
             ? new SwitchoverChoice(health.Leader!, candidate)

@@ -15,6 +15,9 @@ public enum RolloutStepKind
     /// <summary>The lead is handed over.</summary>
     Switchover,
 
+    /// <summary>Members are stopped and started together.</summary>
+    RestartTogether,
+
     /// <summary>A member is stopped and removed for good.</summary>
     Remove,
 }
@@ -53,6 +56,9 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
                 new[]
                 {
                     Removed.Any() ? $"stop and remove {string.Join(" and ", Removed)}" : "",
+                    Steps.FirstOrDefault(step => step.Kind == RolloutStepKind.RestartTogether) is { } all
+                        ? $"stop and start of {all.Hosts.Length} members together"
+                        : "",
                     Restarts switch
                     {
                         0 => "",

@@ -122,6 +122,7 @@ internal static class JsonView
                     RolloutStepKind.Start => "start",
                     RolloutStepKind.Switchover => "switchover",
                     RolloutStepKind.Remove => "remove",
+                    RolloutStepKind.RestartTogether => "restart_together",
                     _ => "restart",
                 }
             );

@@ -54,6 +54,7 @@ public static class PlanView
             {
                 RolloutStepKind.Start => $"start {string.Join(" and ", step.Hosts)}",
                 RolloutStepKind.Remove => $"stop and remove {string.Join(" and ", step.Hosts)}",
+                RolloutStepKind.RestartTogether => $"stop and start {string.Join(" and ", step.Hosts)} together",
                 RolloutStepKind.Switchover => $"{step.Hosts[0]} hands over to {step.Hosts[^1]}",
                 _ => $"restart {string.Join(" and ", step.Hosts)}",
             };

@@ -96,11 +96,11 @@ internal sealed class ClusterIdentityTests
 
         var health = Judge(two);
         Assert.That(
-            health.Problems,
+            health.Problems.Select(problem => problem.Text),
             Has.Some.EqualTo("db-1 (system identifier 7711228701456285717) and db-2 (system identifier 42) both take writes: 2 primaries")
         );
         Assert.That(
-            health.Problems,
+            health.Problems.Select(problem => problem.Text),
             Has.Some.StartsWith("the members have different databases: db-1 7711228701456285717, db-2 42")
                 .And.None.EqualTo("no member leads")
         );

@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class ForeseenRolloutTests
 {
     private static readonly Address s_cluster = new("patroni_cluster", "pg", "pg");
-    private static readonly ClusterOutlook s_now = new("db-1", [("db-3", 0), ("db-2", 512)]);
+    private static readonly ClusterOutlook s_now = Serving("db-1", ("db-3", 0), ("db-2", 512));
 
     [Test]
     public void Replicas_go_by_least_lag_then_the_leader_after_a_switchover()
@@ -25,7 +25,7 @@ internal sealed class ForeseenRolloutTests
                 {
                     "Restart db-3 (a replica, 0 bytes behind)",
                     "Restart db-2 (a replica, 512 bytes behind)",
-                    "Switchover db-1 db-3 ()",
+                    "Switchover db-1 db-2 ()",
                     "Restart db-1 (the former leader)",
                 }
             )
@@ -39,7 +39,7 @@ internal sealed class ForeseenRolloutTests
     {
         var forecast = (s_now with { Preferred = "db-1" }).Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
-        Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-3 db-1 (the preferred leader)"));
+        Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-2 db-1 (the preferred leader)"));
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 2 switchovers, about 6 s without writes"));
     }
 
@@ -47,20 +47,16 @@ internal sealed class ForeseenRolloutTests
     public void A_replica_alone_costs_no_write_and_what_does_not_run_is_started_first()
     {
         Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes continue"));
-        var mended = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), [])!;
+        var mended = Serving("db-1", ("db-3", 0)).Foresee(s_cluster, Names("db-2", "db-3"), [])!;
         Assert.That(Steps(mended), Is.EqualTo(new[] { "Start db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
-        Assert.That(
-            new ClusterOutlook(null, []).Foresee(s_cluster, Names("db-1", "db-2"), []),
-            Is.Null,
-            "nobody serves: nobody is interrupted"
-        );
+        Assert.That(Serving(null).Foresee(s_cluster, Names("db-1", "db-2"), []), Is.Null, "nobody serves: nobody is interrupted");
     }
 
     [Test]
     public void A_leader_alone_is_restarted_in_place_and_who_leaves_is_handed_nothing()
     {
         Assert.That(
-            new ClusterOutlook("db-1", []).Foresee(s_cluster, Names("db-1"), [])!.Summary,
+            Serving("db-1").Foresee(s_cluster, Names("db-1"), [])!.Summary,
             Is.EqualTo("1 restart, no writes while the leader restarts")
         );
         Assert.That(
@@ -81,7 +77,7 @@ internal sealed class ForeseenRolloutTests
         var leader = s_now.Foresee(s_cluster, Names("db-1"), Names("db-1"))!;
         Assert.That(Steps(leader), Is.EqualTo(new[] { "Switchover db-1 db-3 ()", "Remove db-1 (the former leader)" }));
         Assert.That(leader.Summary, Is.EqualTo("stop and remove db-1, 1 switchover; about 3 s without writes"));
-        var down = (s_now with { Replicas = [("db-3", 0)] }).Foresee(s_cluster, Names("db-2", "db-3"), Names("db-2"))!;
+        var down = Serving("db-1", ("db-3", 0)).Foresee(s_cluster, Names("db-2", "db-3"), Names("db-2"))!;
         Assert.That(Steps(down), Is.EqualTo(new[] { "Remove db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
     }
 
@@ -89,21 +85,21 @@ internal sealed class ForeseenRolloutTests
     public void After_a_roll_out_whoever_took_over_leads_and_the_others_follow()
     {
         var after = s_now.After(Names("db-1", "db-2", "db-3"), []);
-        Assert.That((after.Leader, after.Replicas.Select(replica => replica.Name)), Is.EqualTo(("db-3", new[] { "db-1", "db-2" })));
+        Assert.That((after.Leader, after.Serving), Is.EqualTo(("db-2", new[] { "db-1", "db-2", "db-3" })));
         Assert.That(
             (s_now with { Preferred = "db-1" }).After(Names("db-1", "db-2", "db-3"), []).Leader,
             Is.EqualTo("db-1"),
             "it hands back"
         );
-        var left = s_now.After(Names("db-1", "db-3"), Names("db-1", "db-3"));
-        Assert.That((left.Leader, left.Replicas.Length), Is.EqualTo(("db-2", 0)));
+        var left = s_now.After(Names("db-1"), Names("db-1"));
+        Assert.That((left.Leader, left.Serving), Is.EqualTo(("db-3", new[] { "db-2", "db-3" })));
         Assert.That(s_now.After([], []), Is.EqualTo(s_now));
     }
 
     [Test]
     public void A_value_that_standbys_may_not_have_less_of_goes_to_the_leader_first()
     {
-        var forecast = s_now.LeaderFirst(s_cluster, Names("db-1", "db-2", "db-3"))!;
+        var forecast = s_now.ForeseeServer(s_cluster, Names("db-1", "db-2", "db-3"), primaryFirst: true)!;
 
         Assert.That(forecast.Steps.SelectMany(step => step.Hosts), Is.EqualTo(new[] { "db-1", "db-3", "db-2" }));
         Assert.That(
@@ -132,6 +128,29 @@ internal sealed class ForeseenRolloutTests
         var address = new Address("sql_proxies", "pg", "pg-proxies");
         return new ProxiesOutlook(Names(running)).Foresee(
             new RolloutQuestion(new Resource(address, AttributeSet.Empty), null, Names(toCome), [], [])
+        );
+    }
+
+    private static ClusterOutlook Serving(string? primary, params (string Name, long Lag)[] replicas)
+    {
+        var members = replicas.Select(replica => new PatroniMember(replica.Name)
+        {
+            Answers = true,
+            State = "running",
+            Replication = "streaming",
+            LagBytes = replica.Lag,
+        });
+        var leader = new[] { primary }
+            .OfType<string>()
+            .Select(name => new PatroniMember(name)
+            {
+                Answers = true,
+                State = "running",
+                Leads = true,
+            });
+        return ClusterOutlook.Of(
+            new PatroniHealth([.. leader.Concat(members).OrderBy(member => member.Name, StringComparer.Ordinal)], []),
+            null
         );
     }
 

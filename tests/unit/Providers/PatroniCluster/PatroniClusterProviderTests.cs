@@ -244,7 +244,7 @@ internal sealed class PatroniClusterProviderTests
             Is.EqualTo("3 rolling restarts, 1 switchover, refused while Patroni is paused")
         );
         Assert.That(
-            ClusterOutlook.Of(Judge(paused), null).LeaderFirst(Resource().Address, ["db-1"])!.Summary,
+            ClusterOutlook.Of(Judge(paused), null).ForeseeServer(Resource().Address, ["db-1"], primaryFirst: true)!.Summary,
             Is.EqualTo("1 restart, refused while Patroni is paused")
         );
         Assert.That(

@@ -11,7 +11,7 @@ internal sealed class PatroniHealthTests
     public void A_leader_and_two_streaming_replicas_are_healthy_also_while_they_do_not_know_their_timeline()
     {
         var health = Judge(Healthy());
-        Assert.That(health.Problems, Is.Empty);
+        Assert.That(health.Problems.Select(problem => problem.Text), Is.Empty);
         Assert.That(health.Leader, Is.EqualTo("db-1"));
         Assert.That(health.Members.Select(member => member.LagBytes), Is.EqualTo(new long?[] { null, 0, 0 }));
         Assert.That(health.Members.Select(member => member.Timeline), Has.All.EqualTo(1), "replicas' by the leader's list");
@@ -37,7 +37,7 @@ internal sealed class PatroniHealthTests
         var body = Replica("db-2");
         Assert.That(body, Does.Contain(part));
         Assert.That(
-            Judge(Healthy(("db-2", body.Replace(part, instead, StringComparison.Ordinal)))).Problems,
+            Judge(Healthy(("db-2", body.Replace(part, instead, StringComparison.Ordinal)))).Problems.Select(problem => problem.Text),
             Is.EqualTo(new[] { sentence })
         );
     }
@@ -56,7 +56,7 @@ internal sealed class PatroniHealthTests
         answers.Remove("db-3");
         var health = Judge(answers);
         Assert.That(
-            health.Problems,
+            health.Problems.Select(problem => problem.Text),
             Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: the host could not be read" })
         );
         Assert.That(health.Members.Select(member => member.Answers), Is.EqualTo(new[] { true, false, false }));
@@ -66,11 +66,11 @@ internal sealed class PatroniHealthTests
     public void Nobody_and_two_leading_are_both_wrong_and_neither_has_a_leader()
     {
         var none = Judge(Healthy(("db-1", Replica("db-1"))));
-        Assert.That(none.Problems, Does.Contain("no member leads"));
+        Assert.That(none.Problems.Select(problem => problem.Text), Does.Contain("no member leads"));
         Assert.That(none.Leader, Is.Null);
         var two = Judge(Healthy(("db-3", Leader("db-3"))));
         Assert.That(
-            two.Problems,
+            two.Problems.Select(problem => problem.Text),
             Does.Contain(
                 "db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) both "
                     + "take writes: 2 primaries"
@@ -85,12 +85,16 @@ internal sealed class PatroniHealthTests
     {
         var health = Judge(Healthy(("db-1", Leader("db-1").Replace("\"running\"", "\"stopping\"", StringComparison.Ordinal))));
         Assert.That(health.Leader, Is.Null);
-        Assert.That(health.Problems, Does.Contain("db-1: PostgreSQL is not running (stopping)"));
+        Assert.That(health.Problems.Select(problem => problem.Text), Does.Contain("db-1: PostgreSQL is not running (stopping)"));
     }
 
     [Test]
     public void An_older_patroni_calls_the_leader_master() =>
-        Assert.That(Judge(Healthy(("db-1", Leader("db-1").Replace("primary", "master", StringComparison.Ordinal)))).Problems, Is.Empty);
+        Assert.That(
+            Judge(Healthy(("db-1", Leader("db-1").Replace("primary", "master", StringComparison.Ordinal))))
+                .Problems.Select(problem => problem.Text),
+            Is.Empty
+        );
 
     [TestCase("true")]
     [TestCase("\"on\"")]
@@ -116,7 +120,7 @@ internal sealed class PatroniHealthTests
                 mode
             )
         );
-        Assert.That(health.Problems, Is.Empty);
+        Assert.That(health.Problems.Select(problem => problem.Text), Is.Empty);
         Assert.That(health.Members.Select(member => member.IsSynchronous), Is.EqualTo(new[] { false, false, true }));
         Assert.That(
             health.Members.Select(health.Unfit),
@@ -129,7 +133,7 @@ internal sealed class PatroniHealthTests
     {
         var health = Judge(Synchronous(Healthy(("db-2", ""), ("db-3", ""))));
         Assert.That(
-            health.Problems,
+            health.Problems.Select(problem => problem.Text),
             Is.EqualTo(new[] { "db-2: Patroni does not answer on port 8008", "db-3: Patroni does not answer on port 8008" })
         );
     }
@@ -161,7 +165,7 @@ internal sealed class PatroniHealthTests
                 ("db-3", Replica("db-3").Replace("\"timeline\": null", "\"pending_restart\": true", StringComparison.Ordinal))
             )
         );
-        Assert.That(health.Problems, Is.Empty);
+        Assert.That(health.Problems.Select(problem => problem.Text), Is.Empty);
         Assert.That(health.IsPaused);
         Assert.That(
             health.Members.Select(member => string.Join(',', member.PendingRestart)),
@@ -183,7 +187,7 @@ internal sealed class PatroniHealthTests
         foreach (var name in Names)
         {
             var health = Judge(Healthy((name, body)));
-            Assert.That(health.Problems, Has.Some.StartsWith(name + ":"));
+            Assert.That(health.Problems.Select(problem => problem.Text), Has.Some.StartsWith(name + ":"));
             Assert.That(health.IsHealthy, Is.False);
         }
     }
@@ -212,21 +216,34 @@ internal sealed class PatroniHealthTests
         };
         var raft = RaftHealth.Judge(answers, []);
         Assert.That((raft.Leader, raft.Connected, raft.Partners), Is.EqualTo(("db-1", 1, 2)));
-        Assert.That(raft.Problems, Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000" }));
+        Assert.That(
+            raft.Problems.Select(problem => problem.Text),
+            Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000" })
+        );
         Assert.That(raft.Outside, Is.Empty, "it was not asked");
-        Assert.That(RaftHealth.Judge(answers, ["10.0.0.3:7000"]).Problems, Is.Empty, "it was taken down for good");
+        Assert.That(
+            RaftHealth.Judge(answers, ["10.0.0.3:7000"]).Problems.Select(problem => problem.Text),
+            Is.Empty,
+            "it was taken down for good"
+        );
 
         answers["db-3"] = PatroniAnswers.Raft("db-3");
-        Assert.That(RaftHealth.Judge(answers, []).Problems, Is.EqualTo(new[] { "db-3: RAFT's leader db-1 is not connected to it" }));
+        Assert.That(
+            RaftHealth.Judge(answers, []).Problems.Select(problem => problem.Text),
+            Is.EqualTo(new[] { "db-3: RAFT's leader db-1 is not connected to it" })
+        );
         Assert.That(RaftHealth.Judge(answers, []).Outside, Is.EqualTo(new[] { "db-3" }));
 
         answers["db-1"] = answers["db-1"] with
         {
             Output = answers["db-1"].Output.Replace("\"has_quorum\": true", "\"has_quorum\": false", StringComparison.Ordinal),
         };
-        Assert.That(RaftHealth.Judge(answers, []).Problems, Is.EqualTo(new[] { "RAFT has no leader with a quorum" }));
         Assert.That(
-            RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-1"] = new(0, "null") }, []).Problems,
+            RaftHealth.Judge(answers, []).Problems.Select(problem => problem.Text),
+            Is.EqualTo(new[] { "RAFT has no leader with a quorum" })
+        );
+        Assert.That(
+            RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-1"] = new(0, "null") }, []).Problems.Select(problem => problem.Text),
             Is.Empty,
             "another store"
         );

@@ -11,6 +11,29 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniConfig;
 [TestFixture]
 internal sealed class PatroniConfigProviderTests
 {
+    // db-1 leads, and db-2 streams from it.
+    private static readonly ClusterOutlook s_cluster = ClusterOutlook.Of(
+        new PatroniHealth(
+            [
+                new PatroniMember("db-1")
+                {
+                    Answers = true,
+                    State = "running",
+                    Leads = true,
+                },
+                new PatroniMember("db-2")
+                {
+                    Answers = true,
+                    State = "running",
+                    Replication = "streaming",
+                    LagBytes = 0,
+                },
+            ],
+            []
+        ),
+        preferred: null
+    );
+
     private readonly PatroniConfigProvider _provider = new();
 
     // The parameter as pg_settings shows it: name, setting, unit, vartype; what is wanted; whether it means the same.
@@ -426,9 +449,7 @@ internal sealed class PatroniConfigProviderTests
                 [.. keys.Select(key => new AttributeDifference(key, null, null, Cause.ConfigurationChanged, ChangeEffect.InPlace))],
                 []
             );
-            var forecast = _provider.Foresee(
-                new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, new ClusterOutlook("db-1", [("db-2", 0)])])
-            );
+            var forecast = _provider.Foresee(new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, s_cluster]));
             return forecast is null
                 ? null
                 : $"{forecast.Summary}: {string.Join(", ", forecast.Steps.Select(step => string.Join(' ', step.Hosts)))}";

@@ -1,0 +1,123 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+
+/// <summary>Performs the steps of <see cref="ClusterPolicy"/> in a roll-out: reads what it asks for, hands over, sets passwords, and lets
+/// members go.</summary>
+/// <param name="group">The resource that stands for the cluster.</param>
+/// <param name="access">The members.</param>
+internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
+{
+    private readonly ClusterConnection _connection = ClusterConnection.Of(group);
+
+    /// <summary>Takes steps until members may be disrupted, or a wait or a refusal is due.</summary>
+    /// <param name="view">The cluster as it was read.</param>
+    /// <param name="intent">What the change asks for.</param>
+    /// <param name="readStore">Asks the consensus store, with these members counting as gone.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<RolloutTurn> NextAsync(
+        ClusterView view,
+        ClusterIntent intent,
+        Func<ImmutableSortedSet<string>, Task<StoreView>> readStore,
+        CancellationToken cancellationToken
+    )
+    {
+        while (true)
+        {
+            switch (ClusterPolicy.Next(view, intent))
+            {
+                case ClusterStep.Look { Fact: ClusterFact.Store, Without: var without }:
+                    view = view with { Store = await readStore(without).ConfigureAwait(false) };
+                    break;
+                case ClusterStep.Look:
+                    view = view with
+                    {
+                        LostForGood = await PatroniClusterProvider
+                            .LostAsync(group, view.Health, access, intent.Pending, cancellationToken)
+                            .ConfigureAwait(false)
+                            ?? "",
+                    };
+                    break;
+                case ClusterStep.SetReplicationPassword(var primary):
+                    if (await ReplicationPassword.SetAsync(group, primary, access, cancellationToken).ConfigureAwait(false) is { } notYet)
+                    {
+                        return notYet;
+                    }
+
+                    view = view with { HasReplicationPassword = true };
+                    break;
+                case ClusterStep.FenceCommits(var primary, var replicas):
+                    if (
+                        await CommitFence.RaiseAsync(_connection, primary, replicas, access, cancellationToken).ConfigureAwait(false) is
+                        { } open
+                    )
+                    {
+                        return open;
+                    }
+
+                    view = view with { IsFenced = true };
+                    break;
+                case ClusterStep.MendStore(var problems):
+                    return new RolloutTurn.Wait(
+                        await PatroniClusterProvider
+                            .ChangeRaftAsync(group, access, access.Members, mayAdd: false, cancellationToken)
+                            .ConfigureAwait(false)
+                            ?? string.Join("; ", problems)
+                    );
+                case ClusterStep.SwitchOver step:
+                    return await SwitchOverAsync(step, cancellationToken).ConfigureAwait(false);
+                case ClusterStep.Start(var members):
+                    return new RolloutTurn.Go(members);
+                case ClusterStep.StopAll(var members):
+                    return new RolloutTurn.Go(members);
+                case ClusterStep.Disrupt(var member, _):
+                    return new RolloutTurn.Go([member]);
+                case ClusterStep.Done:
+                    return new RolloutTurn.Go([]);
+                case ClusterStep.Wait wait:
+                    return await ExplainAsync(wait, view.Health, cancellationToken).ConfigureAwait(false);
+                case ClusterStep.Refuse refused:
+                    return new RolloutTurn.Stop(refused.Text);
+                default:
+                    throw new InvalidOperationException("the policy has a step that nobody performs");
+            }
+        }
+    }
+
+    private async Task<RolloutTurn> SwitchOverAsync(ClusterStep.SwitchOver step, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await new PatroniMembers(group, access, TimeSpan.Zero)
+                .SwitchoverAsync(step.From, step.To, cancellationToken)
+                .ConfigureAwait(false);
+            return new RolloutTurn.Wait($"{step.From} hands over to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");
+        }
+        catch (ChangeFailedException exception)
+        {
+            // It may work next time: a candidate is not ready at once after it was restarted itself.
+            return new RolloutTurn.Wait(exception.Message);
+        }
+    }
+
+    // What PostgreSQL says on members that do not start, or how far a copy has come.
+    private async Task<RolloutTurn.Wait> ExplainAsync(ClusterStep.Wait wait, PatroniHealth health, CancellationToken cancellationToken)
+    {
+        if (StartFailure.Members(health).Any())
+        {
+            var said = await StartFailure
+                .QuoteAsync(access, _connection, StartFailure.Members(health), cancellationToken)
+                .ConfigureAwait(false);
+            return new RolloutTurn.Wait(said.Length == 0 ? wait.Text : $"{wait.Text}; {said}");
+        }
+
+        return new RolloutTurn.Wait(wait.Text)
+        {
+            Progress = await PatroniClusterProvider.CopiedAsync(_connection, health, access, cancellationToken).ConfigureAwait(false),
+        };
+    }
+}

@@ -1,0 +1,274 @@
+using System.Collections.Immutable;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+
+/// <summary>Decides what is done next with a cluster. Pure, and the only place that decides whom to disrupt: roll-outs, restarts for
+/// parameters, removals, switchovers and the plan's forecast go by it.</summary>
+public static class ClusterPolicy
+{
+    /// <summary>Why nobody is restarted while Patroni is paused.</summary>
+    internal const string Paused =
+        "Patroni is paused, so that it would start nothing again and let nobody take over; end the pause ('patronictl resume'), and apply again";
+
+    /// <summary>The next step.</summary>
+    /// <param name="view">The cluster as it was read.</param>
+    /// <param name="intent">What the change asks for.</param>
+    public static ClusterStep Next(ClusterView view, ClusterIntent intent)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(intent);
+        var step = Refusal(view, intent) ?? Choose(view, intent);
+        return step is ClusterStep.Refuse ? step : BeforeDisruption(step, view, intent) ?? Guarded(step, view, intent);
+    }
+
+    /// <summary>The replica that takes over from the primary: the fit one with the least lag. Null when none can.</summary>
+    /// <param name="health">How the members are.</param>
+    /// <param name="leaving">Members that are taken down for good.</param>
+    public static string? Candidate(PatroniHealth health, ImmutableSortedSet<string> leaving)
+    {
+        ArgumentNullException.ThrowIfNull(health);
+        ArgumentNullException.ThrowIfNull(leaving);
+        return health.Replicas.FirstOrDefault(member => !leaving.Contains(member.Name) && health.Unfit(member) is null)?.Name;
+    }
+
+    // What stops a change whatever else is true.
+    private static ClusterStep? Refusal(ClusterView view, ClusterIntent intent) =>
+        WithoutMajority(view, intent) is { } without ? new ClusterStep.Refuse(ClusterCause.Majority, without)
+        : view.Mistaken is { } mistaken ? new ClusterStep.Refuse(ClusterCause.Identity, mistaken.Text)
+        : view.Health.IsPaused && !intent.OnlyRemoves ? new ClusterStep.Refuse(ClusterCause.Paused, Paused)
+        : view.Health.SeveralPrimaries is { } several ? new ClusterStep.Wait(ClusterCause.SeveralPrimaries, several)
+        : WithFormerData(view, intent);
+
+    // Members that have left still count for the majority.
+    private static string? WithoutMajority(ClusterView view, ClusterIntent intent)
+    {
+        var majority = (view.Names.Length / 2) + 1;
+        var staying = view.Names.Length - intent.Leaving.Count;
+        return staying == 0 || staying >= majority || intent.Leaving.IsEmpty
+            ? null
+            : $"{string.Join(" and ", intent.Leaving)} would leave {staying} of {view.Names.Length} members, and {majority} are needed to elect a "
+                + "leader; take down fewer, or the whole cluster";
+    }
+
+    // Set aside everywhere, the data would be nowhere: a primary keeps it until another member has it.
+    private static ClusterStep? WithFormerData(ClusterView view, ClusterIntent intent)
+    {
+        var former = FormerData(view, intent);
+        if (former.IsEmpty)
+        {
+            return null;
+        }
+
+        if (ChangesStorePassword(view, intent))
+        {
+            return new ClusterStep.Refuse(
+                ClusterCause.FormerData,
+                $"{string.Join(" and ", former)} would be stopped together for another RAFT password, and each has to copy its data from a member "
+                    + "that leads. Write 'raft_password: false' under 'postgres' until all of them have; RAFT gets its password by a later apply"
+            );
+        }
+
+        if (view.Health.Leader is not null)
+        {
+            return null;
+        }
+
+        var reason = $"{string.Join(" and ", former)}: the data is to be set aside and copied from the leader, and nobody leads";
+        return view.HasRunningMajority
+            ? new ClusterStep.Wait(ClusterCause.FormerData, reason)
+            : new ClusterStep.Refuse(ClusterCause.FormerData, reason + ". Start PostgreSQL as it was first");
+    }
+
+    private static ClusterStep Choose(ClusterView view, ClusterIntent intent)
+    {
+        var stopped = intent.OnlyServer ? [] : intent.Pending.Where(view.Stopped.Contains).ToImmutableArray();
+        if (!stopped.IsEmpty)
+        {
+            return ChooseStopped(view, intent, stopped);
+        }
+
+        if (ChangesStorePassword(view, intent))
+        {
+            return view.Health.IsHealthy || IsHalfway(view)
+                ? new ClusterStep.StopAll([.. intent.Pending.Where(view.WithOtherStorePassword.Contains)])
+                : new ClusterStep.Wait(
+                    ClusterCause.Unhealthy,
+                    "RAFT's password is changed on all members together, and only of a healthy cluster: " + Texts(view.Health.Problems)
+                );
+        }
+
+        return ChooseDown(view, intent) ?? (view.Health.IsHealthy ? ChooseServing(view, intent) : Unhealthy(view.Health.Problems));
+    }
+
+    private static ClusterStep ChooseStopped(ClusterView view, ClusterIntent intent, ImmutableArray<string> stopped)
+    {
+        return BesideData(view, stopped.Except(intent.Leaving)) ?? new ClusterStep.Start(stopped);
+    }
+
+    // Started now, the one that may initialise the cluster would make a second database.
+    private static ClusterStep? BesideData(ClusterView view, IEnumerable<string> members) =>
+        members
+            .Select(name => BootstrapGuard.Refusal(name, view.BootstrapHost, view.HoldsData, view.Health.Leader))
+            .FirstOrDefault(reason => reason is not null)
+            is not { } refusal
+            ? null
+        // Just after the primary was lost: the others elect one, and the member copies from that.
+        : view.HasRunningMajority ? new ClusterStep.Wait(ClusterCause.Bootstrap, refusal)
+        : new ClusterStep.Refuse(ClusterCause.Bootstrap, refusal);
+
+    // A member that runs and does not serve is perhaps mended by its change; the others have to be well, so that it is the only one down.
+    private static ClusterStep? ChooseDown(ClusterView view, ClusterIntent intent)
+    {
+        var down = intent.OnlyServer ? [] : intent.Pending.Where(view.IsDown).ToImmutableArray();
+        if (down.IsEmpty)
+        {
+            return null;
+        }
+
+        var others = view.Health.Problems.Where(problem => problem.Member is null || !down.Contains(problem.Member)).ToImmutableArray();
+        return view.Health.Leader is null && MayBeLate(view, down) ? Unhealthy(view.Health.Problems)
+            : view.Health.Leader is not null && !others.IsEmpty ? Unhealthy(others)
+            : BesideData(view, down.Take(1).Except(intent.Leaving)) ?? new ClusterStep.Disrupt(down[0], ClusterTurn.NotRunning);
+    }
+
+    // Of a healthy cluster: replicas first, then the primary, which hands over where it can.
+    private static ClusterStep ChooseServing(ClusterView view, ClusterIntent intent)
+    {
+        if (intent.Pending.IsEmpty)
+        {
+            return Preferred(view, intent) is { } preferred
+                ? new ClusterStep.SwitchOver(view.Health.Leader!, preferred, IsPreferred: true)
+                : new ClusterStep.Done();
+        }
+
+        var primary = view.Health.Leader!;
+        if (intent.PrimaryFirst && intent.Pending.Contains(primary))
+        {
+            return new ClusterStep.Disrupt(primary, ClusterTurn.PrimaryFirst);
+        }
+
+        return view.Health.Replicas.FirstOrDefault(member => intent.Pending.Contains(member.Name)) is { } replica
+                ? new ClusterStep.Disrupt(replica.Name, ClusterTurn.Replica)
+            : !intent.Pending.Contains(primary)
+                ? new ClusterStep.Wait(ClusterCause.Unhealthy, $"{string.Join(" and ", intent.Pending)}: PostgreSQL is not running")
+            : Candidate(view.Health, intent.Leaving) is { } candidate ? new ClusterStep.SwitchOver(primary, candidate, IsPreferred: false)
+            : FormerData(view, intent).Contains(primary)
+                ? new ClusterStep.Refuse(
+                    ClusterCause.FormerData,
+                    $"{primary} leads, nobody can take over from it, and its data is to be set aside and copied from another one"
+                )
+            : new ClusterStep.Disrupt(primary, ClusterTurn.PrimaryInPlace);
+    }
+
+    // What has to be true before anybody is disrupted, and before anybody waits for a member that starts with a new password.
+    private static ClusterStep? BeforeDisruption(ClusterStep step, ClusterView view, ClusterIntent intent)
+    {
+        if (intent.Pending.IsEmpty)
+        {
+            return null;
+        }
+
+        if (step is ClusterStep.Start or ClusterStep.Disrupt or ClusterStep.StopAll && view.Health.Members.Any(member => member.Answers))
+        {
+            if (view.Store is not { } store)
+            {
+                return new ClusterStep.Look(ClusterFact.Store, intent.Left);
+            }
+
+            if (store.Mistaken is { } mistaken)
+            {
+                return new ClusterStep.Refuse(ClusterCause.Identity, mistaken.Text);
+            }
+
+            // In another namespace than the primary's a member would find no primary and make a database of its own.
+            if (view.Health.Leader is { } leader && !store.PrimaryTellsNamespace && WouldBootstrap(view, intent) is { } member)
+            {
+                return new ClusterStep.Wait(
+                    ClusterCause.Bootstrap,
+                    $"{member} may make a new database, and {leader}, which leads, does not say in which namespace"
+                );
+            }
+        }
+
+        return view.Health.Leader is { } primary && !view.HasReplicationPassword ? new ClusterStep.SetReplicationPassword(primary) : null;
+    }
+
+    // What a step needs beyond Patroni's own account.
+    private static ClusterStep Guarded(ClusterStep step, ClusterView view, ClusterIntent intent)
+    {
+        switch (step)
+        {
+            // The store cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a
+            // quorum lately is part of the cluster's health.
+            case ClusterStep.StopAll:
+                ImmutableArray<string> streaming =
+                [
+                    .. view
+                        .Health.Members.Where(member => !member.Leads && member.Replication == "streaming")
+                        .Select(member => member.Name),
+                ];
+                return view.Health.Leader is { } last && !streaming.IsEmpty && !view.IsFenced
+                    ? new ClusterStep.FenceCommits(last, streaming)
+                    : step;
+            case ClusterStep.Disrupt { Turn: ClusterTurn.NotRunning, Member: var late }:
+                // It costs nobody anything if the others can do without it: none of them is on its way back into the store.
+                return !MayBeLate(view, [late]) ? step : WithStore(step, view, intent.Left.Add(late), mend: false);
+            case ClusterStep.Disrupt or ClusterStep.Done or ClusterStep.SwitchOver { IsPreferred: true }:
+                return view.Health.Members.Any(member => member.Answers) ? WithStore(step, view, intent.Left, mend: true) : step;
+            case ClusterStep.SwitchOver:
+                return WithStore(step, view, intent.Left, mend: false);
+            // Nothing that is still to come brings these back.
+            case ClusterStep.Wait:
+                return view.LostForGood is not { } lost ? new ClusterStep.Look(ClusterFact.Lost, intent.Pending)
+                    : lost.Length == 0 ? step
+                    : new ClusterStep.Refuse(ClusterCause.Lost, lost + "; nobody else is disrupted meanwhile");
+            default:
+                return step;
+        }
+    }
+
+    private static ClusterStep WithStore(ClusterStep step, ClusterView view, ImmutableSortedSet<string> without, bool mend) =>
+        view.Store is not { } store || !store.Without.SetEquals(without) ? new ClusterStep.Look(ClusterFact.Store, without)
+        : store.Problems.IsEmpty ? step
+        : mend ? new ClusterStep.MendStore(store.Problems)
+        : new ClusterStep.Wait(ClusterCause.Store, Texts(store.Problems));
+
+    private static ImmutableSortedSet<string> FormerData(ClusterView view, ClusterIntent intent) =>
+        intent.Pending.Except(intent.Leaving).Intersect(view.WithFormerData);
+
+    // Members with another password are stopped and started together, because one after another they would lose the quorum.
+    private static bool ChangesStorePassword(ClusterView view, ClusterIntent intent) =>
+        !intent.OnlyServer && intent.Leaving.IsEmpty && intent.Pending.Any(view.WithOtherStorePassword.Contains);
+
+    // A change of the store's password was cut off on its way: some member has the new one already.
+    private static bool IsHalfway(ClusterView view) => view.WithStorePassword.Any(name => !view.Stopped.Contains(name));
+
+    // A primary that was slow to answer, for example, looks like a cluster without one.
+    private static bool MayBeLate(ClusterView view, ImmutableArray<string> down) =>
+        view.Waited < view.Silence
+        && down.Any(name => !view.Stopped.Contains(name) && view.Member(name) is not { State: "start failed" or "crashed" or "stopped" });
+
+    // The member that would make a database if it found no primary: it alone may, and has no data, or has what it has set aside.
+    private static string? WouldBootstrap(ClusterView view, ClusterIntent intent) =>
+        view.BootstrapHost is { } name
+        && intent.Pending.Contains(name)
+        && !intent.Leaving.Contains(name)
+        && (view.HoldsData.GetValueOrDefault(name) != true || view.WithFormerData.Contains(name))
+            ? name
+            : null;
+
+    private static string? Preferred(ClusterView view, ClusterIntent intent) =>
+        !view.Health.IsPaused
+        && intent.Preferred is { } name
+        && view.Health.Leader is { } leader
+        && leader != name
+        && !intent.Leaving.Contains(name)
+        && view.Member(name) is { IsRunning: true } member
+        && view.Health.Unfit(member) is null
+            ? name
+            : null;
+
+    private static ClusterStep.Wait Unhealthy(ImmutableArray<HealthProblem> problems) => new(ClusterCause.Unhealthy, Texts(problems));
+
+    private static string Texts(ImmutableArray<HealthProblem> problems) => string.Join("; ", problems);
+}

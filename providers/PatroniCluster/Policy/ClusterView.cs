@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+
+/// <summary>What was read of a cluster, and all that <see cref="ClusterPolicy"/> decides by. Facts that are dear to read, or that only some
+/// decisions need, are null until a <see cref="ClusterStep.Look"/> asked for them.</summary>
+/// <param name="Names">All members, those that have left among them.</param>
+/// <param name="Health">The health of those that have not left.</param>
+public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Health)
+{
+    /// <summary>Members whose container does not run.</summary>
+    public ImmutableSortedSet<string> Stopped { get; init; } = [];
+
+    /// <summary>Whether each member's data directory holds a database; null where that is not known.</summary>
+    public ImmutableSortedDictionary<string, bool?> HoldsData { get; init; } = ImmutableSortedDictionary<string, bool?>.Empty;
+
+    /// <summary>The member that may initialise the cluster; null for none.</summary>
+    public string? BootstrapHost { get; init; }
+
+    /// <summary>Why the members are not the cluster that is meant; null when they are.</summary>
+    public IdentityProblem? Mistaken { get; init; }
+
+    /// <summary>Members whose data lies where an installation by hand had it: in their turn it is set aside, and they copy it from the
+    /// primary.</summary>
+    public ImmutableSortedSet<string> WithFormerData { get; init; } = [];
+
+    /// <summary>Members whose container was started with the wanted password of the consensus store.</summary>
+    public ImmutableSortedSet<string> WithStorePassword { get; init; } = [];
+
+    /// <summary>Members whose container was started with another one: they and the others do not hear each other.</summary>
+    public ImmutableSortedSet<string> WithOtherStorePassword { get; init; } = [];
+
+    /// <summary>How long a member that does not serve may only be late to answer.</summary>
+    public TimeSpan Silence { get; init; }
+
+    /// <summary>How long the roll-out has waited at this point.</summary>
+    public TimeSpan Waited { get; init; }
+
+    /// <summary>The consensus store's own account; null until asked.</summary>
+    public StoreView? Store { get; init; }
+
+    /// <summary>Whether the primary has the replication password that members start with.</summary>
+    public bool HasReplicationPassword { get; init; }
+
+    /// <summary>Whether commits wait for every replica, so that whichever leads after a stop of all has every acknowledged row.</summary>
+    public bool IsFenced { get; init; }
+
+    /// <summary>Why the cluster cannot become healthy by waiting, empty when it can; null until asked.</summary>
+    public string? LostForGood { get; init; }
+
+    /// <summary>A member by its name; null when it has left, or is none.</summary>
+    public PatroniMember? Member(string name) => Health.Members.FirstOrDefault(member => member.Name == name);
+
+    /// <summary>Whether a member does not serve: to disrupt it costs nothing.</summary>
+    public bool IsDown(string name) => Stopped.Contains(name) || Member(name) is not { IsRunning: true };
+
+    /// <summary>Whether a majority of the members serves, so that waiting for an election makes sense.</summary>
+    public bool HasRunningMajority => Health.Members.Count(member => member.IsRunning) > Names.Length / 2;
+}
+
+/// <summary>What the consensus store says of itself.</summary>
+/// <param name="Without">The members that counted as gone when it was asked.</param>
+/// <param name="Problems">Why it is not whole; empty when it is.</param>
+public sealed record StoreView(ImmutableSortedSet<string> Without, ImmutableArray<HealthProblem> Problems)
+{
+    /// <summary>Why the members are not the cluster that is meant, by what they have in the store; null when they are.</summary>
+    public IdentityProblem? Mistaken { get; init; }
+
+    /// <summary>Whether the primary says under which path of the store its cluster lies.</summary>
+    public bool PrimaryTellsNamespace { get; init; } = true;
+}
+
+/// <summary>What a change asks of a cluster.</summary>
+/// <param name="Pending">The members that have still to be disrupted.</param>
+/// <param name="Leaving">Those of all members that are taken down for good.</param>
+public sealed record ClusterIntent(ImmutableSortedSet<string> Pending, ImmutableSortedSet<string> Leaving)
+{
+    /// <summary>Nobody is to be disrupted: the cluster only has to be healthy, led by the preferred primary.</summary>
+    public static ClusterIntent Settle { get; } = new([], []);
+
+    /// <summary>Whether only PostgreSQL is restarted, by Patroni, and no container.</summary>
+    public bool OnlyServer { get; init; }
+
+    /// <summary>Whether the primary is restarted first and in place: a standby may not have less than it of some parameters.</summary>
+    public bool PrimaryFirst { get; init; }
+
+    /// <summary>The member that is to be the primary in the end; null when any may.</summary>
+    public string? Preferred { get; init; }
+
+    /// <summary>The members that have already left.</summary>
+    public ImmutableSortedSet<string> Left => Leaving.Except(Pending);
+
+    /// <summary>Whether everybody that is to be disrupted is taken down for good.</summary>
+    public bool OnlyRemoves => Pending.IsSubsetOf(Leaving);
+}

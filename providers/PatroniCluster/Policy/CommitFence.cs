@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+
+/// <summary>Makes the primary acknowledge a commit only when all replicas have it, before all members are stopped together: whichever leads
+/// afterwards has every acknowledged row. Nothing of it stays: the setting is taken out of the file as soon as the running server has it,
+/// and that server is about to be stopped. A run that is killed in between leaves it, and patroni_config finds it.</summary>
+internal static class CommitFence
+{
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+
+    /// <summary>Raises it, and returns once all replicas have every acknowledged row. Answers why that cannot be done yet, or
+    /// null.</summary>
+    /// <param name="connection">How the members are reached.</param>
+    /// <param name="leader">The primary.</param>
+    /// <param name="replicas">The replicas that stream; at least one.</param>
+    /// <param name="access">The members.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<RolloutTurn.Wait?> RaiseAsync(
+        ClusterConnection connection,
+        string leader,
+        ImmutableArray<string> replicas,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
+    {
+        var session = new LeaderSession(access, connection);
+        var reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
+        var reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
+        var all = $"ANY {replicas.Length} ({string.Join(", ", replicas.Select(SqlText.Identifier))})";
+        var inForce = false;
+        try
+        {
+            await session
+                .RunOnAsync(
+                    leader,
+                    [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), reload],
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
+            var begun = TimeProvider.System.GetTimestamp();
+            var acknowledged = "0/0";
+            while (TimeProvider.System.GetElapsedTime(begun) < s_patience)
+            {
+                var read = connection.Sql(
+                    $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) "
+                        + $"FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
+                        + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= "
+                        + $"{SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for"
+                );
+                var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
+                if (
+                    JsonAnswer.Rows(answer.Json) is [var row, ..]
+                    && row.Number("waited_for") >= replicas.Length
+                    && row.Text("flushed") is { } flushed
+                )
+                {
+                    if (inForce)
+                    {
+                        await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
+                        return null;
+                    }
+
+                    // What was acknowledged before commits waited for all of them, they must have as well.
+                    (inForce, acknowledged) = (true, flushed);
+                    continue;
+                }
+
+                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            }
+
+            await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
+            return new RolloutTurn.Wait(
+                $"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything"
+            );
+        }
+        catch (Exception exception)
+            when (exception is NotNowException or HostException or ChangeFailedException or OperationCanceledException)
+        {
+            try
+            {
+                await session.RunOnAsync(leader, [reset, reload], CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (Exception again) when (again is NotNowException or HostException or ChangeFailedException)
+            {
+                // The same is in the way; this is tried again from the beginning.
+            }
+
+            if (exception is not NotNowException)
+            {
+                throw;
+            }
+
+            return new RolloutTurn.Wait(exception.Message);
+        }
+    }
+}

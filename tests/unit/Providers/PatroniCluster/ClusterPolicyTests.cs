@@ -1,0 +1,508 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using CsCheck;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+/// <summary>What holds of every decision about a cluster, over generated clusters and changes. The slice here is a part of
+/// <c>eng/policy-sweep.sh</c> (KBR_POLICY_STATES).</summary>
+[TestFixture]
+internal sealed class ClusterPolicyTests
+{
+    private const long MaxLag = 1 << 20;
+    private const int MostSteps = 200;
+
+    private static readonly long s_states = long.Parse(
+        Environment.GetEnvironmentVariable("KBR_POLICY_STATES") ?? "20000",
+        CultureInfo.InvariantCulture
+    );
+    private static readonly Address s_cluster = new("patroni_cluster", "pg", "pg");
+
+    // One member of five states; a container that does not run is silent.
+    private static readonly Gen<(string State, long Lag, bool IsSynchronous, int Data, int Password, bool HasFormerData)> s_member =
+        Gen.Select(
+            Gen.Frequency(
+                (12, Gen.Const("running")),
+                (1, Gen.Const("detached")),
+                (1, Gen.Const("start failed")),
+                (1, Gen.Const("silent")),
+                (2, Gen.Const("stopped"))
+            ),
+            Gen.Frequency((8, Gen.Const(0L)), (3, Gen.Long[1, 5000]), (1, Gen.Const(2 * MaxLag))),
+            Gen.Bool,
+            Gen.Int[0, 2],
+            Gen.Int[0, 2],
+            Gen.Frequency((12, Gen.Const(false)), (1, Gen.Const(true)))
+        );
+
+    private static readonly Gen<(ClusterView View, ClusterIntent Intent)> s_case =
+        from members in s_member.Array[1, 5]
+        from primary in Gen.Frequency((12, Gen.Const(1)), (3, Gen.Const(0)), (1, Gen.Const(2)))
+        from isSynchronous in Gen.Bool
+        from passwords in Gen.Frequency((8, Gen.Const(0)), (1, Gen.Const(1)), (1, Gen.Const(2)))
+        from rare in Gen.Int[0, 39]
+        from waited in Gen.Int[0, 1].Select(one => one * 20)
+        from bootstrap in Gen.Int[-1, 4]
+        from pending in Gen.Bool.Array[5]
+        from leaving in Gen.Frequency((5, Gen.Const(0)), (1, Gen.Int[1, 31]))
+        from onlyServer in Gen.Frequency((4, Gen.Const(false)), (1, Gen.Const(true)))
+        from primaryFirst in Gen.Bool
+        from preferred in Gen.Int[-1, 4]
+        select Case(
+            members,
+            primary,
+            isSynchronous,
+            passwords,
+            rare,
+            waited,
+            bootstrap,
+            pending,
+            leaving,
+            onlyServer,
+            primaryFirst,
+            preferred
+        );
+
+    [Test]
+    public void No_step_endangers_the_cluster_also_when_a_member_fails_between_two_steps() =>
+        Gen.Select(s_case, Gen.Int[0, 6], Gen.Int[0, 4], Gen.Bool, Gen.Frequency((6, Gen.Const(Store.Whole)), (4, Gen.Enum<Store>())))
+            .Sample(
+                (it, after, who, comesBack, store) => Follow(it.View, it.Intent, after, who, comesBack, store),
+                iter: s_states,
+                print: Print
+            );
+
+    [Test]
+    public void The_forecast_is_what_is_done_where_nothing_fails() =>
+        s_case.Sample(
+            it =>
+            {
+                var foreseen = ClusterModel.Run(it.View, it.Intent).Select(taken => taken.Step).Where(IsDeed).ToList();
+                var done = Follow(it.View, it.Intent, int.MaxValue, 0, comesBack: false);
+                Assert.That(done.Select(Text), Is.EqualTo(foreseen.Select(Text).Take(done.Count)));
+                Assert.That(
+                    done,
+                    Has.Count.EqualTo(foreseen.Count).Or.Count.LessThan(foreseen.Count),
+                    "the forecast assumes that a wait helps"
+                );
+            },
+            iter: s_states / 4
+        );
+
+    [Test]
+    public void With_synchronous_replication_the_plan_names_the_candidate_that_the_roll_out_uses()
+    {
+        var health = Health(
+            [Member("db-1", leads: true), Member("db-2", lag: 0), Member("db-3", lag: 512, isSynchronous: true)],
+            isSynchronous: true
+        );
+        var forecast = ClusterOutlook.Of(health, null).Foresee(s_cluster, Names("db-1"), [])!;
+        Assert.That(forecast.Steps[0].Hosts, Is.EqualTo(new[] { "db-1", "db-3" }), "db-2 is less behind, and may not take over");
+        Assert.That(ClusterPolicy.Candidate(health, []), Is.EqualTo("db-3"));
+    }
+
+    [Test]
+    public void A_new_password_of_the_store_is_foreseen_as_one_stop_of_all_members()
+    {
+        var health = Health([Member("db-1", leads: true), Member("db-2"), Member("db-3")]);
+        var view = new ClusterView(["db-1", "db-2", "db-3"], health) { WithOtherStorePassword = Names("db-1", "db-2", "db-3") };
+        var forecast = new ClusterOutlook(view).Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
+        Assert.That(
+            (forecast.Summary, forecast.Steps.Single().Kind),
+            Is.EqualTo(("stop and start of 3 members together, about 15 s without writes", RolloutStepKind.RestartTogether))
+        );
+    }
+
+    // Follows the policy while the model does what it says, and checks every step. A member fails once, after so many steps, and comes back
+    // or not.
+    private static List<ClusterStep> Follow(
+        ClusterView view,
+        ClusterIntent intent,
+        int failsAfter,
+        int who,
+        bool comesBack,
+        Store store = Store.Whole
+    )
+    {
+        List<ClusterStep> done = [];
+        PatroniMember? failed = null;
+        var mended = 0;
+        for (var taken = 0; taken < MostSteps; taken++)
+        {
+            var step = ClusterPolicy.Next(view, intent);
+            Check(step, view, intent);
+            if (step is ClusterStep.Done or ClusterStep.Refuse)
+            {
+                return done;
+            }
+
+            if (step is ClusterStep.Wait)
+            {
+                if (failed is null || !comesBack)
+                {
+                    return done;
+                }
+
+                view = Fresh(view with { Health = Back(view.Health, failed) });
+                failed = null;
+                continue;
+            }
+
+            if (IsDeed(step))
+            {
+                done.Add(step);
+            }
+
+            (view, intent) = ClusterModel.Apply(view, intent, step);
+            if (step is ClusterStep.Look { Fact: ClusterFact.Store })
+            {
+                view = view with { Store = Answer(store, view.Store!) };
+            }
+            else if (step is ClusterStep.MendStore && ++mended > 3)
+            {
+                return done;
+            }
+
+            if (step is not (ClusterStep.Look or ClusterStep.FenceCommits or ClusterStep.SetReplicationPassword))
+            {
+                view = Fresh(view);
+                if (done.Count == failsAfter && view.Health.Members.Length > 0)
+                {
+                    failed = view.Health.Members[who % view.Health.Members.Length];
+                    view = view with { Health = Without(view.Health, failed) };
+                }
+            }
+        }
+
+        throw new AssertionException("it does not come to an end");
+    }
+
+    private enum Store
+    {
+        Whole,
+        NotWhole,
+        OfAnotherCluster,
+        WithoutNamespace,
+    }
+
+    private static StoreView Answer(Store store, StoreView whole) =>
+        store switch
+        {
+            Store.NotWhole => whole with { Problems = [new(HealthProblemKind.Store, null, "not whole")] },
+            Store.OfAnotherCluster => whole with { Mistaken = new IdentityProblem("another cluster", "", "") },
+            Store.WithoutNamespace => whole with { PrimaryTellsNamespace = false },
+            _ => whole,
+        };
+
+    // Every step begins with a look at what there is.
+    private static ClusterView Fresh(ClusterView view) =>
+        view with
+        {
+            Store = null,
+            LostForGood = null,
+            HasReplicationPassword = false,
+            IsFenced = false,
+        };
+
+    private static PatroniHealth Without(PatroniHealth health, PatroniMember failed)
+    {
+        PatroniMember[] rest = [.. health.Members.Select(member => member.Name == failed.Name ? new PatroniMember(member.Name) : member)];
+        // The others elect a fit one, where they can.
+        var heir =
+            !failed.Leads || rest.Count(member => member.IsRunning) <= rest.Length / 2
+                ? null
+                : rest.FirstOrDefault(member =>
+                    member is { IsRunning: true, Leads: false } && (!health.IsSynchronous || member.IsSynchronous)
+                );
+        return Health(
+            rest.Select(member => member == heir ? member with { Leads = true, Replication = null, IsSynchronous = false } : member),
+            health.IsSynchronous,
+            health.IsPaused
+        );
+    }
+
+    private static PatroniHealth Back(PatroniHealth health, PatroniMember failed) =>
+        Health(
+            health.Members.Select(member =>
+                member.Name == failed.Name
+                    ? failed with
+                    {
+                        Leads = health.Leaders.IsEmpty,
+                        Replication = health.Leaders.IsEmpty ? null : "streaming",
+                        LagBytes = 0,
+                        IsSynchronous = false,
+                    }
+                    : member
+            ),
+            health.IsSynchronous,
+            health.IsPaused
+        );
+
+    private static void Check(ClusterStep step, ClusterView view, ClusterIntent intent)
+    {
+        var health = view.Health;
+        if (!IsDeed(step))
+        {
+            return;
+        }
+
+        Assert.That(view.Mistaken, Is.Null, $"{Text(step)}: the members are another cluster");
+        Assert.That(health.Leaders, Has.Length.LessThan(2), $"{Text(step)}: several members are primaries");
+        Assert.That(health.IsPaused && !intent.OnlyRemoves, Is.False, $"{Text(step)}: Patroni is paused");
+        Assert.That(
+            intent.Leaving.IsEmpty
+                || intent.Leaving.Count == view.Names.Length
+                || view.Names.Length - intent.Leaving.Count > view.Names.Length / 2,
+            $"{Text(step)}: too few members stay"
+        );
+        switch (step)
+        {
+            case ClusterStep.Disrupt(var member, _):
+                if (health.Members.Any(other => other.Answers) && !intent.Pending.IsEmpty)
+                {
+                    Assert.That(view.Store, Is.Not.Null, $"{Text(step)}: the store was not asked");
+                    Assert.That(view.Store!.Mistaken, Is.Null, $"{Text(step)}: the store knows them as another cluster");
+                    Assert.That(
+                        !view.Store.PrimaryTellsNamespace
+                            && health.Leader is not null
+                            && view.BootstrapHost is { } host
+                            && intent.Pending.Except(intent.Leaving).Contains(host)
+                            && view.HoldsData.GetValueOrDefault(host) != true,
+                        Is.False,
+                        $"{Text(step)}: it is not known in which namespace the primary is"
+                    );
+                }
+
+                if (IsLate(view, member))
+                {
+                    Assert.That(health.Leader, Is.Not.Null, $"{Text(step)}: it may be the primary, and only late");
+                    Assert.That(view.Store?.Without.Contains(member), Is.True, $"{Text(step)}: the store was not asked without it");
+                    Assert.That(view.Store?.Problems, Is.Not.Null.And.Empty, $"{Text(step)}: the store is not whole without it");
+                }
+
+                if (!view.IsDown(member))
+                {
+                    Assert.That(health.Problems, Is.Empty, $"{Text(step)}: it serves, and the cluster is not healthy");
+                    Assert.That(view.Store?.Problems, Is.Not.Null.And.Empty, $"{Text(step)}: the store was not asked, or is not whole");
+                }
+                else
+                {
+                    Assert.That(
+                        health.Leader is not null
+                            && health.Problems.Any(problem => problem.Member is { } of && of != member && !intent.Pending.Contains(of)),
+                        Is.False,
+                        $"{Text(step)}: another member is not well"
+                    );
+                    AssertNoSecondDatabase(step, member, view, intent);
+                }
+
+                if (member == health.Leader && !(intent.PrimaryFirst && intent.OnlyServer))
+                {
+                    Assert.That(ClusterPolicy.Candidate(health, intent.Leaving), Is.Null, $"{Text(step)}: a replica could take over");
+                    Assert.That(
+                        view.WithFormerData.Contains(member) && !intent.Leaving.Contains(member),
+                        Is.False,
+                        $"{Text(step)}: it alone has the data"
+                    );
+                }
+
+                break;
+            case ClusterStep.SwitchOver(var from, var to, _):
+                Assert.That(health.Problems, Is.Empty, Text(step));
+                Assert.That(view.Store?.Problems, Is.Not.Null.And.Empty, Text(step));
+                Assert.That((from, health.Unfit(view.Member(to)!)), Is.EqualTo((health.Leader, (string?)null)), Text(step));
+                Assert.That(intent.Leaving, Has.No.Member(to), Text(step));
+                break;
+            case ClusterStep.StopAll(var members):
+                Assert.That(health.IsHealthy || view.WithStorePassword.Any(name => !view.Stopped.Contains(name)), Text(step));
+                Assert.That(
+                    view.IsFenced
+                        || health.Leader is null
+                        || health.Members.All(member => member.Leads || member.Replication != "streaming"),
+                    $"{Text(step)}: commits do not wait for the replicas"
+                );
+                Assert.That(members.Intersect(view.WithFormerData), Is.Empty, $"{Text(step)}: their data is to be set aside");
+                break;
+            case ClusterStep.Start(var members):
+                Assert.That(members, Is.SubsetOf(view.Stopped));
+                foreach (var member in members)
+                {
+                    AssertNoSecondDatabase(step, member, view, intent);
+                }
+
+                break;
+        }
+    }
+
+    private static bool IsLate(ClusterView view, string member) =>
+        view.IsDown(member)
+        && view.Waited < view.Silence
+        && !view.Stopped.Contains(member)
+        && view.Member(member) is not { State: "start failed" or "crashed" or "stopped" };
+
+    private static void AssertNoSecondDatabase(ClusterStep step, string member, ClusterView view, ClusterIntent intent) =>
+        Assert.That(
+            member == view.BootstrapHost
+                && !intent.Leaving.Contains(member)
+                && view.Health.Leader is null
+                && view.HoldsData.GetValueOrDefault(member) != true
+                && view.HoldsData.Any(pair => pair.Key != member && pair.Value != false),
+            Is.False,
+            $"{Text(step)}: it would make a database beside one that may be there"
+        );
+
+    private static bool IsDeed(ClusterStep step) =>
+        step is ClusterStep.Disrupt or ClusterStep.SwitchOver or ClusterStep.StopAll or ClusterStep.Start;
+
+    private static string Text(ClusterStep step) =>
+        step switch
+        {
+            ClusterStep.Start(var members) => $"start {string.Join(' ', members)}",
+            ClusterStep.StopAll(var members) => $"stop all {string.Join(' ', members)}",
+            ClusterStep.Disrupt(var member, var turn) => $"disrupt {member} ({turn})",
+            ClusterStep.SwitchOver(var from, var to, _) => $"switch over from {from} to {to}",
+            _ => step.ToString(),
+        };
+
+    private static string Print(((ClusterView View, ClusterIntent Intent) It, int After, int Who, bool ComesBack, Store Store) tried) =>
+        $"store {tried.Store}; fails after {tried.After}: {tried.Who}, back {tried.ComesBack}; pending {string.Join(' ', tried.It.Intent.Pending)}; leaving "
+        + $"{string.Join(' ', tried.It.Intent.Leaving)}; server {tried.It.Intent.OnlyServer}; first {tried.It.Intent.PrimaryFirst}; stopped "
+        + $"{string.Join(' ', tried.It.View.Stopped)}; bootstrap {tried.It.View.BootstrapHost}; sync {tried.It.View.Health.IsSynchronous}; "
+        + string.Join(
+            "; ",
+            tried.It.View.Health.Members.Select(member =>
+                $"{member.Name} {member.State} {(member.Leads ? "leads" : member.Replication)} {member.LagBytes} {member.IsSynchronous}"
+            )
+        );
+
+    private static (ClusterView View, ClusterIntent Intent) Case(
+        (string State, long Lag, bool IsSynchronous, int Data, int Password, bool HasFormerData)[] made,
+        int primaries,
+        bool isSynchronous,
+        int passwords,
+        int rare,
+        int waited,
+        int bootstrap,
+        bool[] pending,
+        int leaving,
+        bool onlyServer,
+        bool primaryFirst,
+        int preferred
+    )
+    {
+        var left = primaries;
+        var members = made.Select(
+                (one, index) =>
+                {
+                    var leads = one.State == "running" && left-- > 0;
+                    return one.State switch
+                    {
+                        "running" => Member($"m{index}", leads, leads ? null : one.Lag, !leads && isSynchronous && one.IsSynchronous),
+                        "detached" => Member($"m{index}", lag: one.Lag) with { Replication = null },
+                        "start failed" => new PatroniMember($"m{index}") { Answers = true, State = "start failed" },
+                        _ => new PatroniMember($"m{index}"),
+                    };
+                }
+            )
+            .ToArray();
+        string[] names = [.. members.Select(member => member.Name)];
+        bool Any(Func<int, bool> are, int index) => index < made.Length && are(index);
+        ImmutableSortedSet<string> Those(Func<int, bool> are) => [.. names.Where((_, index) => Any(are, index))];
+        var gone = Those(index => (leaving >> index & 1) == 1);
+        var view = new ClusterView([.. names], Health(members, isSynchronous, isPaused: rare == 0))
+        {
+            Stopped = Those(index => made[index].State == "stopped"),
+            HoldsData = names
+                .Select(
+                    (name, index) =>
+                        KeyValuePair.Create(
+                            name,
+                            members[index].IsRunning
+                                ? true
+                                : made[index].Data switch
+                                {
+                                    0 => (bool?)false,
+                                    1 => true,
+                                    _ => null,
+                                }
+                        )
+                )
+                .ToImmutableSortedDictionary(),
+            BootstrapHost = bootstrap < 0 ? null : names[bootstrap % names.Length],
+            Mistaken = rare == 1 ? new IdentityProblem("another cluster", "", "") : null,
+            WithFormerData = Those(index => made[index].HasFormerData),
+            WithOtherStorePassword = Those(index => passwords == 1 || (passwords == 2 && made[index].Password == 0)),
+            WithStorePassword = Those(index => passwords == 2 && made[index].Password == 1),
+            Silence = TimeSpan.FromSeconds(15),
+            Waited = TimeSpan.FromSeconds(waited),
+        };
+        var wanted = Those(index => pending[index]).Union(gone);
+        return (
+            view,
+            new ClusterIntent(wanted, gone)
+            {
+                OnlyServer = onlyServer && gone.IsEmpty,
+                PrimaryFirst = onlyServer && gone.IsEmpty && primaryFirst,
+                Preferred = preferred < 0 ? null : names[preferred % names.Length],
+            }
+        );
+    }
+
+    private static PatroniMember Member(string name, bool leads = false, long? lag = 0, bool isSynchronous = false) =>
+        new(name)
+        {
+            Answers = true,
+            State = "running",
+            Leads = leads,
+            Replication = leads ? null : "streaming",
+            LagBytes = leads ? null : lag,
+            IsSynchronous = isSynchronous,
+        };
+
+    private static PatroniHealth Health(IEnumerable<PatroniMember> members, bool isSynchronous = false, bool isPaused = false)
+    {
+        ImmutableArray<PatroniMember> all = [.. members];
+        var health = new PatroniHealth(all, []) { IsSynchronous = isSynchronous, IsPaused = isPaused };
+        var problems = all.SelectMany(Problems).ToList();
+        if (health.Leaders.IsEmpty && all.Any(member => member.Answers))
+        {
+            problems.Add(new(HealthProblemKind.NoPrimary, null, "no member leads"));
+        }
+
+        if (health.SeveralPrimaries is { } several)
+        {
+            problems.Add(new(HealthProblemKind.SeveralPrimaries, null, several));
+        }
+
+        return health with
+        {
+            Problems = [.. problems],
+        };
+
+        static IEnumerable<HealthProblem> Problems(PatroniMember member)
+        {
+            if (!member.Answers)
+            {
+                yield return new(HealthProblemKind.PatroniSilent, member.Name, $"{member.Name}: silent");
+            }
+            else if (!member.IsRunning)
+            {
+                yield return new(HealthProblemKind.NotRunning, member.Name, $"{member.Name}: not running");
+            }
+            else if (!member.Leads && member.Replication != "streaming")
+            {
+                yield return new(HealthProblemKind.NotStreaming, member.Name, $"{member.Name}: not streaming");
+            }
+            else if (member.LagBytes > MaxLag)
+            {
+                yield return new(HealthProblemKind.Lagging, member.Name, $"{member.Name}: lagging");
+            }
+        }
+    }
+
+    private static ImmutableSortedSet<string> Names(params string[] names) => names.ToImmutableSortedSet(StringComparer.Ordinal);
+}
