@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
@@ -12,7 +13,22 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 internal sealed class ConfigChange
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan s_loop = TimeSpan.FromSeconds(15);
+
+    // What Patroni gives these where nothing is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
+    private static readonly FrozenDictionary<string, string> s_patronis = new Dictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["wal_level"] = "replica",
+        ["hot_standby"] = "on",
+        ["max_connections"] = "100",
+        ["max_wal_senders"] = "10",
+        ["max_prepared_transactions"] = "0",
+        ["max_locks_per_transaction"] = "64",
+        ["track_commit_timestamp"] = "off",
+        ["max_replication_slots"] = "10",
+        ["max_worker_processes"] = "8",
+        ["wal_log_hints"] = "on",
+        ["wal_keep_size"] = "128MB",
+    }.ToFrozenDictionary(StringComparer.Ordinal);
 
     private readonly Resource _resource;
     private readonly IGroupAccess _group;
@@ -332,9 +348,7 @@ internal sealed class ConfigChange
                 )
                 .ToList();
             var leaving = values
-                .Where(pair =>
-                    pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key, TimeProvider.System.GetElapsedTime(begun)))
-                )
+                .Where(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key)))
                 .Select(pair => pair.Key)
                 .ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
@@ -383,16 +397,13 @@ internal sealed class ConfigChange
         && member.Parameters.GetValueOrDefault(name) is { } parameter
         && member.Awaits(parameter);
 
-    // A key taken away has left a member when its file no longer has it. What Patroni gives PostgreSQL on its command line stays there with
-    // Patroni's own value: whether that asks for a restart shows only once the member has looked, at the latest after its loop_wait.
-    private static bool IsLeaving(MemberSettings member, string key, TimeSpan elapsed) =>
+    // A key taken away has left a member when its file no longer has it, or when PostgreSQL has Patroni's own value again: until then
+    // Patroni has not looked yet, or a restart is still to come.
+    private static bool IsLeaving(MemberSettings member, string key) =>
         DynamicSettings.ParameterOf(key) is { } name
         && member.Parameters.GetValueOrDefault(name) is { } parameter
         && !member.Awaits(parameter)
-        && ((parameter.IsInPatronisFile && !IsPatronisOwn(parameter)) || (parameter.Source == "command line" && elapsed < s_loop));
-
-    // Patroni writes this one into the file in any case.
-    private static bool IsPatronisOwn(Parameter parameter) => parameter.Name == "wal_keep_size" && parameter.Has("128MB");
+        && (s_patronis.TryGetValue(name, out var own) ? !parameter.Has(own) : parameter.IsInPatronisFile);
 
     private static string Plain(string body) =>
         body.Contains('<', StringComparison.Ordinal) ? "no reason given"

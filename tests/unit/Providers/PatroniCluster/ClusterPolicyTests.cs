@@ -225,22 +225,13 @@ internal sealed class ClusterPolicyTests
         );
     }
 
-    private static PatroniHealth Back(PatroniHealth health, PatroniMember failed) =>
-        Health(
-            health.Members.Select(member =>
-                member.Name == failed.Name
-                    ? failed with
-                    {
-                        Leads = health.Leaders.IsEmpty,
-                        Replication = health.Leaders.IsEmpty ? null : "streaming",
-                        LagBytes = 0,
-                        IsSynchronous = false,
-                    }
-                    : member
-            ),
-            health.IsSynchronous,
-            health.IsPaused
-        );
+    // As it was; one that ran is the primary where there is none.
+    private static PatroniHealth Back(PatroniHealth health, PatroniMember failed)
+    {
+        var leads = failed.IsRunning && health.Leaders.IsEmpty;
+        var back = failed with { Leads = leads, Replication = leads || !failed.IsRunning ? null : "streaming", IsSynchronous = false };
+        return Health(health.Members.Select(member => member.Name == failed.Name ? back : member), health.IsSynchronous, health.IsPaused);
+    }
 
     private static void Check(ClusterStep step, ClusterView view, ClusterIntent intent)
     {
