@@ -68,7 +68,7 @@ public static class ClusterModel
         };
     }
 
-    // Whoever runs has caught up; whoever does not run, and is not started by the change, does not come back by itself.
+    // Running members have caught up; stopped members that the change does not start stay down.
     private static ClusterView Settled(ClusterView view)
     {
         var health = view.Health;

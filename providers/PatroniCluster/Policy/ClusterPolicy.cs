@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
-/// <summary>Decides what is done next with a cluster. Pure, and the only place that decides whom to disrupt: roll-outs, restarts for
-/// parameters, removals, switchovers and the plan's forecast go by it.</summary>
+/// <summary>Decides the next step of a change of a cluster. Pure: roll-outs, restarts for parameters, removals and the plan's forecast go by
+/// it. The candidate of <c>kbr switchover</c> and the fault of a drill are chosen by their commands.</summary>
 public static class ClusterPolicy
 {
     /// <summary>Why nobody is restarted while Patroni is paused.</summary>
@@ -160,7 +160,7 @@ public static class ClusterPolicy
             : new ClusterStep.Disrupt(primary, ClusterTurn.PrimaryInPlace);
     }
 
-    // What has to be true before anybody is disrupted, and before anybody waits for a member that starts with a new password.
+    // Conditions of every disruption, and of every wait for a member that starts with a new password.
     private static ClusterStep? BeforeDisruption(ClusterStep step, ClusterView view, ClusterIntent intent)
     {
         if (intent.Pending.IsEmpty)

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
-/// <summary>What was read of a cluster, and all that <see cref="ClusterPolicy"/> decides by. Facts that are dear to read, or that only some
+/// <summary>The facts about a cluster that <see cref="ClusterPolicy"/> decides by. Facts that are dear to read, or that only some
 /// decisions need, are null until a <see cref="ClusterStep.Look"/> asked for them.</summary>
 /// <param name="Names">All members, those that have left among them.</param>
 /// <param name="Health">The health of those that have not left.</param>
@@ -75,7 +75,7 @@ public sealed record StoreView(ImmutableSortedSet<string> Without, ImmutableArra
 /// <param name="Leaving">Those of all members that are taken down for good.</param>
 public sealed record ClusterIntent(ImmutableSortedSet<string> Pending, ImmutableSortedSet<string> Leaving)
 {
-    /// <summary>Nobody is to be disrupted: the cluster only has to be healthy, led by the preferred primary.</summary>
+    /// <summary>Disrupts no member: the cluster only has to be healthy, with the preferred primary.</summary>
     public static ClusterIntent Settle { get; } = new([], []);
 
     /// <summary>Whether only PostgreSQL is restarted, by Patroni, and no container.</summary>
