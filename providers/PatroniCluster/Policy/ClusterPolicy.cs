@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
-/// <summary>Decides the next step of a change of a cluster. Pure: roll-outs, restarts for parameters, removals and the plan's forecast go by
-/// it. The candidate of <c>kbr switchover</c> and the fault of a drill are chosen by their commands.</summary>
+/// <summary>Decides the next step of a change of a cluster. Pure: roll-outs, restarts for parameters, removals and the plan's forecast
+/// go by it. The candidate of <c>kbr switchover</c> and the fault of a drill are chosen by their commands.</summary>
 public static class ClusterPolicy
 {
     /// <summary>Why nobody is restarted while Patroni is paused.</summary>

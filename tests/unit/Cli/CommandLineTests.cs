@@ -107,14 +107,15 @@ public sealed class CommandLineTests : LocalCluster
     [Test]
     public void Ctrl_C_at_the_question_ends_kbr_and_nothing_is_changed()
     {
-        // A terminal of its own, whose Ctrl-C the kernel turns into the signal.
+        // A terminal of its own, whose Ctrl-C the kernel turns into the signal. Without "exec", a shell that stays around kbr (dash does,
+        // bash does not) gets the signal too and ends with 130.
         using var process = Process.Start(
-            new ProcessStartInfo("script", ["-qec", $"{KbrProgram.Path} apply --no-color", "/dev/null"])
+            new ProcessStartInfo("script", ["-qec", $"exec {KbrProgram.Path} apply --no-color", "/dev/null"])
             {
                 RedirectStandardInput = true,
                 RedirectStandardOutput = true,
                 WorkingDirectory = Folder,
-                Environment = { ["TERM"] = "dumb" },
+                Environment = { ["TERM"] = "dumb", ["SHELL"] = "/bin/sh" },
             }
         )!;
         var said = Read(process, "Type 'yes' to confirm: ");
