@@ -7,6 +7,7 @@ using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Surveying;
 using KeyBuzz.Reconciler.Tests.Cli;
 
 namespace KeyBuzz.Reconciler.Tests;

@@ -1,4 +1,6 @@
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
@@ -166,13 +168,13 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
             return otherwise;
         }
 
-        if (!Configuration.HostPath.TryNormalize(word.Value, out var path, out var problem))
+        if (!Hosts.HostPath.TryNormalize(word.Value, out var path, out var problem))
         {
             findings.Error($"'{key}' cannot be '{word.Value}'", word.At, problem);
             return otherwise;
         }
 
-        if (Configuration.HostPath.Refusal(path) is { } refusal)
+        if (Hosts.HostPath.Refusal(path) is { } refusal)
         {
             findings.Error($"'{key}' cannot be {path}: it is outside what kbr may touch", word.At, refusal);
             return otherwise;

@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
-using KeyBuzz.Reconciler.Configuration;
-using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
@@ -138,7 +136,7 @@ internal sealed class ProbeAnswer
     {
         foreach (var (number, read) in reads.Index())
         {
-            var directory = RecordScript.Directory(read.Cluster);
+            var directory = read.Directory;
             var paths = Lines(Part("r" + number.ToString(CultureInfo.InvariantCulture)).Payload)
                 .Select(line => line.Split('\t', 4))
                 .Where(fields => fields.Length == 4)

@@ -105,7 +105,11 @@ public enum PoolerTable
 }
 
 /// <summary>kbr's records on the host, and who may write them.</summary>
-public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>;
+public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
+{
+    /// <summary>The directory of the cluster's records on a host.</summary>
+    public string Directory => $"/var/lib/kbr/{Cluster}/records";
+}
 
 /// <summary>Where records are kept on a host, as it was found. Links are not followed.</summary>
 /// <param name="Directories">The directories that exist, from <c>/var/lib/kbr</c> down to that of the records.</param>

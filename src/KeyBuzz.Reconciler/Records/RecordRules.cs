@@ -1,5 +1,5 @@
-using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;

@@ -10,6 +10,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -59,7 +60,7 @@ internal sealed class Session : IAsyncDisposable
 
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
-        var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
+        var copy = StateFile.Read(StateFile.PathOf(Cluster.Directory, Cluster.Name), Cluster.Name, Providers);
         // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
         Survey = options.Destroy
             ? await Fleet
@@ -112,10 +113,10 @@ internal sealed class Session : IAsyncDisposable
     public async Task SaveStateAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         await PlanAsync(options, cancellationToken).ConfigureAwait(false);
-        var path = StateFile.PathOf(Cluster);
+        var path = StateFile.PathOf(Cluster.Directory, Cluster.Name);
         var kept = StateFile
             .Read(path, Cluster.Name, Providers)
-            .Unread(Cluster, Providers, Survey!.RecordsRead)
+            .Unread(Cluster.Groups, Providers, Survey!.RecordsRead)
             .Where(record =>
                 !Survey.Records.ContainsKey(record.Address)
                 && !(

@@ -12,6 +12,7 @@ using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Surveying;
 using KeyBuzz.Reconciler.Tests.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Tests.Fuzz;

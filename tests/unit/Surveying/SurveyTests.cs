@@ -4,8 +4,9 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
-namespace KeyBuzz.Reconciler.Tests.Hosts;
+namespace KeyBuzz.Reconciler.Tests.Surveying;
 
 /// <summary>What the answers and records of all hosts become together.</summary>
 [TestFixture]

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace KeyBuzz.Reconciler.Configuration;
+namespace KeyBuzz.Reconciler.Resources;
 
 /// <summary>How modes, sizes and times are written in cluster.yaml.</summary>
 public static class ValueSyntax

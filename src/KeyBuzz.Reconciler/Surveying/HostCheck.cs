@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 
-namespace KeyBuzz.Reconciler.Hosts;
+namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>The preconditions of a host, as they were found.</summary>
 /// <param name="Host">The host.</param>

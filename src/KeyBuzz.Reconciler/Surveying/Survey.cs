@@ -3,10 +3,11 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.Hosts;
+namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>What all hosts were found to hold at one time.</summary>
 /// <param name="Records">What was last applied.</param>

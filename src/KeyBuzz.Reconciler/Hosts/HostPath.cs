@@ -1,4 +1,4 @@
-namespace KeyBuzz.Reconciler.Configuration;
+namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>The rules for paths on a host: how they are written, and which of them kbr may touch.</summary>
 public static class HostPath

@@ -1,7 +1,8 @@
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.Hosts;
+namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>Holds the one connection per host of a run, and reads through them. It hands out no writer by itself.</summary>
 public sealed class Fleet : FleetReader

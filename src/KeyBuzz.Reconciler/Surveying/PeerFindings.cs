@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 
-namespace KeyBuzz.Reconciler.Hosts;
+namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>What several hosts say about one other host, said once. Pure.</summary>
 internal static class PeerFindings
