@@ -17,8 +17,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private const string Available = "available";
     private const string Everywhere = "on every member";
     private const string Image = "image";
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
@@ -245,8 +244,18 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     )
     {
         var read = AvailableQuery(resource, connection);
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        var missing = (
+            await Poll.UntilAsync(LookAsync, look => look.Missing is null || !look.IsSilent, s_pace, group.Time, cancellationToken)
+                .ConfigureAwait(false)
+        ).Missing;
+        if (missing is not null)
+        {
+            throw new ChangeFailedException(
+                $"{missing}: a member without it would break when it takes over. Put an image that has it on every member first"
+            );
+        }
+
+        async Task<(string? Missing, bool IsSilent)> LookAsync()
         {
             // Who cannot be reached now is asked by the next plan.
             var snapshots = await PatroniClusterProvider
@@ -254,27 +263,16 @@ public sealed class ExtensionProvider : IGroupResourceProvider
                 .ConfigureAwait(false);
             var answer = LeaderAnswer.Of(connection, read, snapshots);
             var silent = snapshots.Keys.Except(answer.Rows.Keys).Order(StringComparer.Ordinal).ToList();
-            var missing =
+            return (
                 silent.Count > 0
                     ? $"whether {NameOf(resource)} is available on {string.Join(", ", silent)} could not be asked"
                     : WithoutFiles(
                         resource,
                         answer,
                         resource.Spec.OptionalString(Version) ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))
-                    );
-            if (missing is null)
-            {
-                return;
-            }
-
-            if (silent.Count == 0 || TimeProvider.System.GetElapsedTime(begun) > s_patience)
-            {
-                throw new ChangeFailedException(
-                    $"{missing}: a member without it would break when it takes over. Put an image that has it on every member first"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+                    ),
+                silent.Count > 0
+            );
         }
     }
 
