@@ -17,8 +17,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private const string Available = "available";
     private const string Everywhere = "on every member";
     private const string Image = "image";
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
@@ -232,8 +231,18 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private static async Task CheckAvailableAsync(ExtensionSpec spec, IGroupAccess group, CancellationToken cancellationToken)
     {
         var read = AvailableQuery(spec);
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        var missing = (
+            await Poll.UntilAsync(LookAsync, look => look.Missing is null || !look.IsSilent, s_pace, group.Time, cancellationToken)
+                .ConfigureAwait(false)
+        ).Missing;
+        if (missing is not null)
+        {
+            throw new ChangeFailedException(
+                $"{missing}: a member without it would break when it takes over. Put an image that has it on every member first"
+            );
+        }
+
+        async Task<(string? Missing, bool IsSilent)> LookAsync()
         {
             // Who cannot be reached now is asked by the next plan.
             var snapshots = await PatroniClusterProvider
@@ -241,23 +250,16 @@ public sealed class ExtensionProvider : IGroupResourceProvider
                 .ConfigureAwait(false);
             var answer = LeaderAnswer.Of(spec.Connection, read, snapshots);
             var silent = snapshots.Keys.Except(answer.Rows.Keys).Order(StringComparer.Ordinal).ToList();
-            var missing =
+            return (
                 silent.Count > 0
                     ? $"whether {spec.Name} is available on {string.Join(", ", silent)} could not be asked"
-                    : WithoutFiles(spec, answer, spec.Version ?? (answer.Leader is null ? null : answer.Row.Text("default_version")));
-            if (missing is null)
-            {
-                return;
-            }
-
-            if (silent.Count == 0 || TimeProvider.System.GetElapsedTime(begun) > s_patience)
-            {
-                throw new ChangeFailedException(
-                    $"{missing}: a member without it would break when it takes over. Put an image that has it on every member first"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+                    : WithoutFiles(
+                        spec,
+                        answer,
+                        spec.Version ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))
+                    ),
+                silent.Count > 0
+            );
         }
     }
 

@@ -356,11 +356,11 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         // Who leads is no matter of the plan: it may change any day. Here the members were just started, and the switchover is part of
         // that.
         var nobody = new RolloutState([], []);
-        var begun = TimeProvider.System.GetTimestamp();
+        var begun = group.Time.GetTimestamp();
         while (
             IntentOf(change.Resource, nobody).Preferred is { } preferred
             && preferred != health.Leader
-            && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
+            && group.Time.GetElapsedTime(begun) < GateTimeout(change.Resource)
             && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
         )
         {
@@ -464,22 +464,24 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
 
         // It fails where RAFT has just elected another leader, because the member that was stopped led it: until it succeeds, then.
-        var begun = TimeProvider.System.GetTimestamp();
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
-        while (
-            await ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken).ConfigureAwait(false)
-                is { } pending
+        var pace = new PollPace(s_poll, GateTimeout(group));
+        if (
+            await Poll.UntilAsync(
+                    () => ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken),
+                    pending => pending is null,
+                    pace,
+                    access.Time,
+                    cancellationToken
+                )
+                .ConfigureAwait(false) is
+            { } last
         )
         {
-            if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(group))
-            {
-                throw new ChangeFailedException(
-                    $"{host} is stopped, and RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. "
-                        + $"The next apply tries again"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            throw new ChangeFailedException(
+                $"{host} is stopped, and RAFT still counts it after {pace.Deadline.TotalSeconds:0} s: {last}. "
+                    + $"The next apply tries again"
+            );
         }
     }
 
@@ -501,36 +503,37 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         CancellationToken cancellationToken
     )
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        var waited = begun;
+        var begun = group.Time.GetTimestamp();
         var copy = new Headway();
-        while (true)
-        {
-            var asked = TimeProvider.System.GetTimestamp();
-            var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
-            if (copy.Makes(await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)))
-            {
-                waited = asked;
-            }
+        var last = await Poll.UntilAsync(
+                JudgeAsync,
+                look => look.Health.IsHealthy || look.Lost is not null,
+                // To ask RAFT starts a program on every member.
+                new PollPace(s_poll, patience) { SparesSlowHosts = true },
+                group.Time,
+                cancellationToken,
+                look => look.HasAdvanced
+            )
+            .ConfigureAwait(false);
+        return (last.Health, last.Lost);
 
+        async Task<(PatroniHealth Health, string? Lost, bool HasAdvanced)> JudgeAsync()
+        {
+            var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
+            var hasAdvanced = copy.Makes(
+                await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)
+            );
             var lost =
                 giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
             // A member makes itself counted when it starts; it is helped where that failed. Until it is counted it sees no leader, and has
             // no database to run.
-            var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
+            var mayAdd = group.Time.GetElapsedTime(begun) > s_joins;
             if (giveUp && !health.IsHealthy && (lost is not null || mayAdd || health.Members.All(member => member.IsRunning)))
             {
                 lost = await ChangeRaftAsync(resource, group, [], mayAdd, cancellationToken).ConfigureAwait(false) is null ? lost : null;
             }
 
-            if (health.IsHealthy || lost is not null || TimeProvider.System.GetElapsedTime(waited) > patience)
-            {
-                return (health, lost);
-            }
-
-            // To ask RAFT starts a program on every member; a machine that is slow at that is not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken)
-                .ConfigureAwait(false);
+            return (health, lost, hasAdvanced);
         }
     }
 
@@ -742,6 +745,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private sealed class Part(IGroupAccess whole, ImmutableArray<Host> members) : IGroupAccess
     {
         public ImmutableArray<Host> Members => members;
+
+        public TimeProvider Time => whole.Time;
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             whole.ReadAsync(host, reads, cancellationToken);

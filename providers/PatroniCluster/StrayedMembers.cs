@@ -62,21 +62,20 @@ internal static class StrayedMembers
             }
         }
 
-        async Task<bool> UntilAsync(Func<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed), bool> condition, TimeSpan limit)
-        {
-            var begun = TimeProvider.System.GetTimestamp();
-            while (!condition(await LookAsync(resource, group, cancellationToken).ConfigureAwait(false)))
-            {
-                if (TimeProvider.System.GetElapsedTime(begun) > limit)
-                {
-                    return false;
-                }
-
-                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-            }
-
-            return true;
-        }
+        async Task<bool> UntilAsync(
+            Func<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed), bool> condition,
+            TimeSpan limit
+        ) =>
+            condition(
+                await Poll.UntilAsync(
+                        () => LookAsync(resource, group, cancellationToken),
+                        condition,
+                        new PollPace(s_poll, limit),
+                        group.Time,
+                        cancellationToken
+                    )
+                    .ConfigureAwait(false)
+            );
     }
 
     // Whose Patroni answers, and who of them is to be restarted to take part in RAFT again. A member that cannot reach RAFT's leader would

@@ -11,10 +11,8 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <param name="patience">How long the cluster may take to be healthy before and after each step.</param>
 public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan patience)
 {
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
-
     // Patroni says in its loop, of ten seconds as a rule, that nothing waits any more.
-    private static readonly TimeSpan s_told = TimeSpan.FromSeconds(20);
+    private static readonly PollPace s_told = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(20));
 
     /// <summary>Restarts them. Answers whose PostgreSQL was started anew, in that order. Throws
     /// <see cref="ChangeFailedException"/>.</summary>
@@ -64,16 +62,13 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
 
     private async Task ToldAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (!before.IsEmpty && TimeProvider.System.GetElapsedTime(begun) < s_told)
+        if (!before.IsEmpty)
         {
-            var now = (await LookAsync([], cancellationToken).ConfigureAwait(false)).Waiting.GetValueOrDefault(member) ?? [];
-            if (!now.SetEquals(before))
-            {
-                return;
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            await Poll.UntilAsync(WaitsForAsync, now => !now.SetEquals(before), s_told, group.Time, cancellationToken)
+                .ConfigureAwait(false);
         }
+
+        async Task<ImmutableSortedSet<string>> WaitsForAsync() =>
+            (await LookAsync([], cancellationToken).ConfigureAwait(false)).Waiting.GetValueOrDefault(member) ?? [];
     }
 }

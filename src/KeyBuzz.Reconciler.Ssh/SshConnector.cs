@@ -17,6 +17,7 @@ public sealed class SshConnector : IHostConnector
     private const int Threads = 64;
 
     private readonly SshSettings _settings;
+    private readonly TimeProvider _time;
 
     static SshConnector()
     {
@@ -24,8 +25,12 @@ public sealed class SshConnector : IHostConnector
         ThreadPool.SetMinThreads(Math.Max(workers, Threads), completions);
     }
 
-    /// <summary>Takes the settings of all connections.</summary>
-    public SshConnector(SshSettings settings) => _settings = settings;
+    /// <summary>Takes the settings and the clock of all connections.</summary>
+    public SshConnector(SshSettings settings, TimeProvider time)
+    {
+        _settings = settings;
+        _time = time;
+    }
 
     /// <inheritdoc />
     public async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
@@ -41,8 +46,8 @@ public sealed class SshConnector : IHostConnector
         );
         client.KeepAliveInterval = TimeSpan.FromSeconds(15);
         HostException? refusal = null;
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(_settings.ConnectTimeout);
+        using var timeout = new CancellationTokenSource(_settings.ConnectTimeout, _time);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
             var known = KnownHosts.Load(_settings.KnownHostsFile);
@@ -55,7 +60,7 @@ public sealed class SshConnector : IHostConnector
 
             // Parts of the key exchange block their thread.
             await Task.Run(() => client.ConnectAsync(deadline.Token), deadline.Token).ConfigureAwait(false);
-            return new SshConnection(host, client, key);
+            return new SshConnection(host, client, key, _time);
         }
         catch (Exception e)
         {
@@ -80,7 +85,7 @@ public sealed class SshConnector : IHostConnector
     private HostException Explain(Host host, Certificate certificate, Exception error)
     {
         var path = _settings.IdentityFile + "-cert.pub";
-        var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        var now = _time.GetUtcNow().ToUnixTimeSeconds();
         string When(ulong seconds) =>
             DateTimeOffset
                 .FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799))

@@ -17,6 +17,7 @@ public static class StatusCheck
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="patience">How long it is measured again.</param>
     /// <param name="scope">What it is judged by; null for the whole checklist.</param>
+    /// <param name="time">The clock.</param>
     /// <param name="waits">Told once, with what does not hold yet, when it has to be waited.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<ClusterStatus> SettleAsync(
@@ -25,32 +26,36 @@ public static class StatusCheck
         Fleet fleet,
         TimeSpan patience,
         StatusScope? scope,
+        TimeProvider time,
         Action<ClusterStatus> waits,
         CancellationToken cancellationToken
     )
     {
         ArgumentNullException.ThrowIfNull(waits);
-        var begun = TimeProvider.System.GetTimestamp();
         var told = false;
-        while (true)
-        {
-            var asked = TimeProvider.System.GetTimestamp();
-            var whole = await RunAsync(topology, configuration, fleet, cancellationToken).ConfigureAwait(false);
-            var status = scope?.Of(whole) ?? whole;
-            if (status.Verdict != StatusVerdict.NotOk || TimeProvider.System.GetElapsedTime(begun) > patience)
-            {
-                return status;
-            }
+        return await Poll.UntilAsync(
+                MeasureAsync,
+                status => status.Verdict != StatusVerdict.NotOk,
+                new PollPace(s_poll, patience) { SparesSlowHosts = true },
+                time,
+                cancellationToken,
+                beforePause: Tell
+            )
+            .ConfigureAwait(false);
 
+        async Task<ClusterStatus> MeasureAsync()
+        {
+            var whole = await RunAsync(topology, configuration, fleet, cancellationToken).ConfigureAwait(false);
+            return scope?.Of(whole) ?? whole;
+        }
+
+        void Tell(ClusterStatus status)
+        {
             if (!told)
             {
                 waits(status);
                 told = true;
             }
-
-            // A cluster that is slow to answer is not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken)
-                .ConfigureAwait(false);
         }
     }
 

@@ -156,7 +156,7 @@ public sealed class Applier
     private GroupAccess AccessOf(string group, IReadOnlyDictionary<string, IHostWriter> writers, params IEnumerable<string> leaving)
     {
         var members = _cluster.HostsOf(group).Concat(leaving).ToHashSet(StringComparer.Ordinal);
-        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers);
+        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers, _time);
     }
 
     private sealed class Walk(

@@ -80,6 +80,9 @@ public interface IGroupAccess
     /// <summary>The members, in the order of the file.</summary>
     ImmutableArray<Host> Members { get; }
 
+    /// <summary>The clock of this run.</summary>
+    TimeProvider Time { get; }
+
     /// <summary>Reads from a member.</summary>
     Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken);
 

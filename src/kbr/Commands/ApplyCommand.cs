@@ -165,16 +165,11 @@ internal static class ApplyCommand
                 Approval.Ask(terminal, word, json, stop);
             }
 
-            using var view = new ApplyView(terminal, json, TimeProvider.System);
-            var holder = new LockHolder(
-                Environment.UserName,
-                Environment.MachineName,
-                Environment.ProcessId,
-                Environment.CurrentDirectory,
-                word,
-                DateTimeOffset.UtcNow
-            );
-            var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, Accept, holder, view, stop, abort).ConfigureAwait(false);
+            using var view = new ApplyView(terminal, json, session.Time);
+            var outcome = await session
+                .Applier()
+                .ApplyAsync(plan, PlanAgainAsync, Accept, session.Holder(word), view, stop, abort)
+                .ConfigureAwait(false);
             view.Result(outcome, word);
             if (options.Import && !json)
             {

@@ -22,13 +22,16 @@ internal static class ExitCode
 }
 
 /// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
-internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options)
+internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options, TimeProvider time)
 {
     public ProviderRegistry Providers => providers;
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
 
     public CommonOptions Options => options;
+
+    /// <summary>The clock of this run.</summary>
+    public TimeProvider Time => time;
 
     public Terminal Terminal(ParseResult parsed)
     {
@@ -197,14 +200,15 @@ internal sealed class SessionContext(
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
     Func<SshSettings, IHostConnector> connect,
-    CommonOptions options
-) : CommandContext(providers, blueprints, options)
+    CommonOptions options,
+    TimeProvider time
+) : CommandContext(providers, blueprints, options, time)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
-        var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
+        var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
+        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, Time, parsed.Read(Options.Parallelism));
     }
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
@@ -217,8 +221,9 @@ internal sealed class ReadOnlyContext(
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
     Func<SshSettings, IReaderSource> readers,
-    CommonOptions options
-) : CommandContext(providers, blueprints, options)
+    CommonOptions options,
+    TimeProvider time
+) : CommandContext(providers, blueprints, options, time)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 

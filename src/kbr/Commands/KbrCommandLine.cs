@@ -21,8 +21,13 @@ public static class KbrCommandLine
         services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
         services.AddSingleton<CommonOptions>();
         services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
-        services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings));
-        services.AddSingleton<Func<SshSettings, IReaderSource>>(_ => settings => new HostConnections(new SshConnector(settings)));
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton<Func<SshSettings, IHostConnector>>(provider =>
+            settings => new SshConnector(settings, provider.GetRequiredService<TimeProvider>())
+        );
+        services.AddSingleton<Func<SshSettings, IReaderSource>>(provider =>
+            settings => new HostConnections(new SshConnector(settings, provider.GetRequiredService<TimeProvider>()))
+        );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();
         services.AddSingleton<ReadOnlyContext>();

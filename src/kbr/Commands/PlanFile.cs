@@ -57,7 +57,7 @@ internal sealed class PlanFile
         var saved = new SavedPlan(
             _cluster.Name,
             VersionCommand.Version,
-            DateTimeOffset.UtcNow,
+            session.Time.GetUtcNow(),
             options,
             plan.HasChanges,
             session.BasisOf(plan, _key!),

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Diagnostics;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
@@ -44,7 +43,7 @@ internal static class RestartCommand
                     RestartView.ShowPlan(terminal, topology.Scope, plan);
                 }
 
-                var begun = Stopwatch.GetTimestamp();
+                var begun = session.Time.GetTimestamp();
                 var restarted = ImmutableArray<string>.Empty;
                 if (!plan.Next.IsEmpty)
                 {
@@ -57,13 +56,13 @@ internal static class RestartCommand
                     restarted = await RunAsync(
                             new RollingRestart(config, group, topology.Health.GateTimeout),
                             everybody,
-                            name => Tell(terminal, json, name, begun),
+                            name => Tell(terminal, json, name, session.Time.GetElapsedTime(begun)),
                             stop
                         )
                         .ConfigureAwait(false);
                 }
 
-                terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, Stopwatch.GetElapsedTime(begun)) : "");
+                terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, session.Time.GetElapsedTime(begun)) : "");
                 return
                     await StatusCommand
                         .ShowSettledAsync(session, topology, terminal, json, topology.Health.GateTimeout, scope: null, abort)
@@ -149,11 +148,11 @@ internal static class RestartCommand
         }
     }
 
-    private static void Tell(Terminal terminal, bool json, string name, long begun)
+    private static void Tell(Terminal terminal, bool json, string name, TimeSpan since)
     {
         if (!json)
         {
-            RestartView.ShowStep(terminal, name, Stopwatch.GetElapsedTime(begun));
+            RestartView.ShowStep(terminal, name, since);
         }
     }
 }

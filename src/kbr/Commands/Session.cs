@@ -27,11 +27,13 @@ internal sealed class Session : IAsyncDisposable
         IPreconditionChecks preconditions,
         IHostConnector connector,
         RemoteSteps steps,
+        TimeProvider time,
         int parallelism
     )
     {
         _preconditions = preconditions;
         _steps = steps;
+        Time = time;
         Cluster = cluster;
         Providers = providers;
         Graph = ResourceGraph.Build(cluster.Resources, providers);
@@ -54,6 +56,9 @@ internal sealed class Session : IAsyncDisposable
     public Fingerprint Fingerprint { get; }
 
     public int Parallelism { get; }
+
+    /// <summary>The clock of this run.</summary>
+    public TimeProvider Time { get; }
 
     /// <summary>The last survey; null before the first.</summary>
     public Survey? Survey { get; private set; }
@@ -106,7 +111,12 @@ internal sealed class Session : IAsyncDisposable
             Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Ssh}"))
         );
 
-    public Applier Applier() => new(Cluster, Providers, Fleet, TimeProvider.System, Parallelism, perHost: 4);
+    public Applier Applier() => new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4);
+
+    /// <summary>What this run writes beside the locks that it takes.</summary>
+    /// <param name="word">The command.</param>
+    public LockHolder Holder(string word) =>
+        new(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, Time.GetUtcNow());
 
     /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it
     /// has, unless that was to be forgotten.</summary>

@@ -69,6 +69,7 @@ internal static class StatusCommand
                 session.Fleet,
                 patience,
                 scope,
+                session.Time,
                 now =>
                     terminal.ErrorLine(
                         $"Not settled yet "

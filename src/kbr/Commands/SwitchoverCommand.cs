@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
@@ -51,9 +50,9 @@ internal static class SwitchoverCommand
                 await using var group = await LockAsync(session, topology, [], "switchover", stop).ConfigureAwait(false);
                 var cluster = Running(session, topology, group);
                 await CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
-                var begun = Stopwatch.GetTimestamp();
+                var begun = session.Time.GetTimestamp();
                 await HandOverAsync(cluster, choice, stop).ConfigureAwait(false);
-                var handedOver = Stopwatch.GetElapsedTime(begun);
+                var handedOver = session.Time.GetElapsedTime(begun);
                 var health = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
                 if (!health.IsHealthy || health.Leader != choice.Candidate)
                 {
@@ -68,7 +67,7 @@ internal static class SwitchoverCommand
                     );
                 }
 
-                SwitchoverView.Show(terminal, json, topology.Scope, choice, handedOver, Stopwatch.GetElapsedTime(begun));
+                SwitchoverView.Show(terminal, json, topology.Scope, choice, handedOver, session.Time.GetElapsedTime(begun));
                 return ExitCode.Done;
             }));
         return command;
@@ -109,21 +108,7 @@ internal static class SwitchoverCommand
         IEnumerable<Host> others,
         string word,
         CancellationToken cancellationToken
-    ) =>
-        LockedGroup.TakeAsync(
-            session.Fleet,
-            topology.Members,
-            others,
-            new LockHolder(
-                Environment.UserName,
-                Environment.MachineName,
-                Environment.ProcessId,
-                Environment.CurrentDirectory,
-                word,
-                DateTimeOffset.UtcNow
-            ),
-            cancellationToken
-        );
+    ) => LockedGroup.TakeAsync(session.Fleet, topology.Members, others, session.Holder(word), session.Time, cancellationToken);
 
     /// <summary>The cluster behind its locks.</summary>
     public static RunningCluster Running(Session session, PostgresTopology topology, LockedGroup group) =>

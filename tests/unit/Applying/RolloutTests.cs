@@ -319,6 +319,8 @@ internal sealed class RolloutTests
     {
         public ImmutableArray<Host> Members => members;
 
+        public TimeProvider Time => TimeProvider.System;
+
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             throw new NotSupportedException();
 

@@ -293,6 +293,8 @@ internal sealed class ClusterIdentityTests
         public ImmutableArray<Host> Members { get; } =
         [.. Names.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
+        public TimeProvider Time => TimeProvider.System;
+
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             Task.FromResult(
                 answers[host]

@@ -36,6 +36,8 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
 
     public ImmutableArray<Host> Members { get; }
 
+    public TimeProvider Time => TimeProvider.System;
+
     /// <summary>Members that cannot be reached, as with a host that is down.</summary>
     public HashSet<string> Unreachable { get; } = new(StringComparer.Ordinal);
 

@@ -753,6 +753,8 @@ internal sealed class PatroniClusterProviderTests
         public ImmutableArray<Host> Members { get; } =
         [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
+        public TimeProvider Time => TimeProvider.System;
+
         /// <summary>What was set and reset, as <c>host: statement</c>.</summary>
         public List<string> Sql { get; } = [];
 
