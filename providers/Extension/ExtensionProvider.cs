@@ -102,7 +102,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         }
 
         var wanted = resource.Spec.OptionalString(Version);
-        if (answer.Row.Truth("database_exists") != true)
+        if (answer.Row.Boolean("database_exists") != true)
         {
             return new Observation.Absent(WithoutFiles(resource, answer, wanted));
         }

@@ -112,7 +112,7 @@ internal sealed class ConfigChange
 
                 trouble = refused;
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 trouble = exception.Message;
             }
@@ -277,7 +277,7 @@ internal sealed class ConfigChange
 
                 trouble = refused;
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 trouble = exception.Message;
             }
@@ -309,7 +309,7 @@ internal sealed class ConfigChange
                     .RunOnAsync(member.Key, [.. statements], cancellationToken)
                     .ConfigureAwait(false);
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 throw new ChangeFailedException(exception.Message, exception);
             }

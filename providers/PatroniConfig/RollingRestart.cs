@@ -47,7 +47,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
             var name = await members.RestartNextAsync(plan.Next, plan.LeaderFirst, cancellationToken).ConfigureAwait(false);
             done.Add(name);
             restarted(name);
-            await ToldAsync(name, plan.Waiting.GetValueOrDefault(name) ?? [], cancellationToken).ConfigureAwait(false);
+            await AwaitRestartReportAsync(name, plan.Waiting.GetValueOrDefault(name) ?? [], cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -62,7 +62,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
         );
     }
 
-    private async Task ToldAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
+    private async Task AwaitRestartReportAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
     {
         var begun = TimeProvider.System.GetTimestamp();
         while (!before.IsEmpty && TimeProvider.System.GetElapsedTime(begun) < s_told)

@@ -68,7 +68,7 @@ internal sealed class LeaderSession
                 await RunOnAsync(leader, statements, cancellationToken).ConfigureAwait(false);
                 return;
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 trouble = exception.Message;
             }
@@ -123,7 +123,7 @@ internal sealed class LeaderSession
                 await session.DisposeAsync().ConfigureAwait(false);
             }
         }
-        catch (Exception exception) when (exception is NotNowException or ChangeFailedException or HostException)
+        catch (Exception exception) when (exception is TransientFailureException or ChangeFailedException or HostException)
         {
             return null;
         }
@@ -164,7 +164,7 @@ internal sealed class LeaderSession
         return leaders switch
         {
             [var leader] => leader,
-            [] => throw new NotNowException(
+            [] => throw new TransientFailureException(
                 "no leader answers: "
                     + string.Join(
                         "; ",
@@ -175,7 +175,7 @@ internal sealed class LeaderSession
                         )
                     )
             ),
-            _ => throw new NotNowException($"{string.Join(" and ", leaders)} both say that they lead"),
+            _ => throw new TransientFailureException($"{string.Join(" and ", leaders)} both say that they lead"),
         };
     }
 
@@ -265,7 +265,9 @@ internal sealed class LeaderSession
 
         throw SqlFailure.OfPsql(result.Error) is { } failure ? failure.On(host)
         : result.ExitCode == 124 ? new ChangeFailedException($"{host}: PostgreSQL did not finish within {_timeout.TotalSeconds:0} s")
-        : new NotNowException($"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}");
+        : new TransientFailureException(
+            $"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}"
+        );
     }
 
     private static string LastLine(string text) => text.Trim().Split('\n')[^1];
@@ -303,7 +305,7 @@ internal sealed class LeaderSession
                         $"{Host}: PostgreSQL did not finish in time; see what blocks it in pg_stat_activity",
                         exception
                     )
-                    : new NotNowException($"{Host}: the connection to PostgreSQL broke off");
+                    : new TransientFailureException($"{Host}: the connection to PostgreSQL broke off");
             }
         }
 

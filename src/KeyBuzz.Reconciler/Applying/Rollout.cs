@@ -111,7 +111,7 @@ public sealed class Rollout
             // The whole group goes: there is no quorum to keep.
             if (_leaving.Count == _access.Members.Length)
             {
-                return await LetAsync([.. toCome], ended).ConfigureAwait(false);
+                return await ReleaseAsync([.. toCome], ended).ConfigureAwait(false);
             }
 
             // Nobody is disrupted before everybody is prepared: volumes mounted, images pulled. What a member holds can be told only then,
@@ -144,7 +144,7 @@ public sealed class Rollout
                     return null;
                 }
 
-                trouble = await LetAsync(hosts, ended).ConfigureAwait(false);
+                trouble = await ReleaseAsync(hosts, ended).ConfigureAwait(false);
                 toCome = toCome.Except(hosts);
             }
 
@@ -170,7 +170,7 @@ public sealed class Rollout
         var begun = _time.GetTimestamp();
         var limit = _policy.GateTimeout(_group);
         var waited = "the group's health could not be read";
-        var headway = new Headway();
+        var tracker = new ProgressTracker();
         while (!stop.IsCancellationRequested)
         {
             var unsettled = !before.IsCompleted;
@@ -200,7 +200,7 @@ public sealed class Rollout
                         return ([], refused.Reason);
                     case RolloutTurn.Wait wait:
                         waited = wait.Reason;
-                        getsOn = headway.Makes(wait.Progress);
+                        getsOn = tracker.HasAdvanced(wait.Progress);
                         break;
                 }
             }
@@ -230,7 +230,7 @@ public sealed class Rollout
         return ([], "interrupted");
     }
 
-    private async Task<string?> LetAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)
+    private async Task<string?> ReleaseAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)
     {
         foreach (var host in hosts)
         {
