@@ -50,7 +50,7 @@ internal static class ContainerComparison
     }
 
     /// <summary>Whether kbr made the container.</summary>
-    public static bool IsOurs(string containerJson)
+    public static bool IsManaged(string containerJson)
     {
         using var document = JsonDocument.Parse(containerJson);
         return Map(document.RootElement.GetProperty("Config"), "Labels").ContainsKey(AddressLabel);
@@ -122,10 +122,10 @@ internal static class ContainerComparison
             .Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)))
             .Add("cap_drop", Sorted(List(host, "CapDrop").Select(ContainerSpec.Capability)))
             .Add("security_opt", Sorted(List(host, "SecurityOpt").Select(ContainerSpec.SecurityOption)))
-            .Add(ContainerProvider.Privileged, AttributeValue.Of(Truth(host, "Privileged")))
+            .Add(ContainerProvider.Privileged, AttributeValue.Of(Boolean(host, "Privileged")))
             .Add("log_driver", new(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""))
             .Add("log_options", AttributeValue.Of(LogOptions(spec, host)))
-            .Add("read_only", AttributeValue.Of(Truth(host, "ReadonlyRootfs")))
+            .Add("read_only", AttributeValue.Of(Boolean(host, "ReadonlyRootfs")))
             .Add("tmpfs", Sorted(Map(host, "Tmpfs").Select(pair => pair.Value.Length == 0 ? pair.Key : $"{pair.Key}:{pair.Value}")))
             .Add(ContainerProvider.Leftover, AttributeValue.Of(leftover));
         if (spec.Hostname is not null)
@@ -190,7 +190,7 @@ internal static class ContainerComparison
             switch (Text(mount, "Type"))
             {
                 case "bind":
-                    yield return new BindMount(Text(mount, "Source"), target, !Truth(mount, "RW")).ToString();
+                    yield return new BindMount(Text(mount, "Source"), target, !Boolean(mount, "RW")).ToString();
                     break;
                 case "volume" when declared.Contains(target) || image is null:
                     break;
@@ -229,7 +229,7 @@ internal static class ContainerComparison
 
     private static long? Number(JsonElement element, string name) => Member(element, name)?.GetInt64();
 
-    private static bool Truth(JsonElement element, string name) => Member(element, name)?.GetBoolean() ?? false;
+    private static bool Boolean(JsonElement element, string name) => Member(element, name)?.GetBoolean() ?? false;
 
     private static JsonElement.ArrayEnumerator Items(JsonElement element, string name) =>
         Member(element, name)?.EnumerateArray() ?? default;

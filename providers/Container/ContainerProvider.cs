@@ -168,7 +168,7 @@ public sealed class ContainerProvider : IHostResourceProvider
         return container.Status switch
         {
             // Once the container is kbr's own, a unit with other jobs that starts it at times, such as a backup's, is nobody's concern.
-            200 when units?.Problem(spec.Name) is { } problem && !ContainerComparison.IsOurs(container.Json) => new Observation.Unknown(
+            200 when units?.Problem(spec.Name) is { } problem && !ContainerComparison.IsManaged(container.Json) => new Observation.Unknown(
                 problem
             ),
             200 => new Observation.Present(

@@ -95,7 +95,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         }
 
         var wanted = spec.Version;
-        if (answer.Row.Truth("database_exists") != true)
+        if (answer.Row.Boolean("database_exists") != true)
         {
             return new Observation.Absent(WithoutFiles(spec, answer, wanted));
         }

@@ -47,16 +47,16 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
     public IdentityProblem? Compare(IEnumerable<MemberIdentity> members)
     {
         ImmutableArray<MemberIdentity> all = [.. members.OrderBy(member => member.Name, StringComparer.Ordinal)];
-        return Strangers(all)
+        return UnmanagedServer(all)
             ?? Other(all, "scope", Scope, member => member.Scope)
             ?? Databases(all)
             ?? Other(all, Attribute, Namespace, member => member.Namespace);
     }
 
-    private static IdentityProblem? Strangers(ImmutableArray<MemberIdentity> members) =>
-        members.FirstOrDefault(member => member.Stranger is not null) is { } stranger
+    private static IdentityProblem? UnmanagedServer(ImmutableArray<MemberIdentity> members) =>
+        members.FirstOrDefault(member => member.UnmanagedServer is not null) is { } stranger
             ? new IdentityProblem(
-                $"{stranger.Name} is named as a member, and {stranger.Stranger}",
+                $"{stranger.Name} is named as a member, and {stranger.UnmanagedServer}",
                 "kbr would start Patroni beside it",
                 $"take {stranger.Name} out of 'postgres.members', or stop by hand what runs there"
             )
@@ -152,7 +152,7 @@ public sealed record MemberIdentity(string Name)
     public bool TakesWrites { get; init; }
 
     /// <summary>What runs there that is not the cluster's, as the end of a sentence; null for nothing.</summary>
-    public string? Stranger { get; init; }
+    public string? UnmanagedServer { get; init; }
 
     /// <summary>The file whose first bytes are the system identifier of a data directory.</summary>
     public static FileRead ControlFile(string dataDirectory) => new(dataDirectory + "/global/pg_control");
@@ -181,7 +181,7 @@ public sealed record MemberIdentity(string Name)
                 .Select(path => (path, identifier: snapshot.Has(ControlFile(path)) ? Identifier(snapshot.Get(ControlFile(path))) : null))
                 .Where(pair => pair.identifier is not null)
                 .ToImmutableSortedDictionary(pair => pair.path, pair => pair.identifier!, StringComparer.Ordinal),
-            Stranger = StrangerOf(connection, member, snapshot),
+            UnmanagedServer = UnmanagedServerOf(connection, member, snapshot),
         };
     }
 
@@ -190,7 +190,7 @@ public sealed record MemberIdentity(string Name)
             ? null
             : BitConverter.ToUInt64(file.Bytes.Span[..IdentifierBytes]).ToString(System.Globalization.CultureInfo.InvariantCulture);
 
-    private static string? StrangerOf(ClusterConnection connection, PatroniMember member, Snapshot snapshot)
+    private static string? UnmanagedServerOf(ClusterConnection connection, PatroniMember member, Snapshot snapshot)
     {
         var port = connection.PostgresListener;
         return !snapshot.Has(connection.ContainerRead) || snapshot.Get(connection.ContainerRead).Status != 404 ? null

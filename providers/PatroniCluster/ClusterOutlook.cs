@@ -53,17 +53,17 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     /// <param name="address">The resource whose change it is.</param>
     /// <param name="pending">The members to be disrupted.</param>
     /// <param name="leaving">The members that are taken down for good.</param>
-    public RolloutForecast? Foresee(Address address, ImmutableSortedSet<string> pending, ImmutableSortedSet<string> leaving) =>
-        Foresee(address, new ClusterIntent(pending, leaving) { Preferred = Preferred });
+    public RolloutForecast? Forecast(Address address, ImmutableSortedSet<string> pending, ImmutableSortedSet<string> leaving) =>
+        Forecast(address, new ClusterIntent(pending, leaving) { Preferred = Preferred });
 
     /// <summary>The steps of a restart of PostgreSQL alone; null when it disrupts no member that serves.</summary>
     /// <param name="address">The resource whose change it is.</param>
     /// <param name="pending">The members to be restarted.</param>
     /// <param name="primaryFirst">Whether the primary is restarted first and in place.</param>
-    public RolloutForecast? ForeseeServer(Address address, ImmutableSortedSet<string> pending, bool primaryFirst) =>
-        Foresee(address, new ClusterIntent(pending, []) { OnlyServer = true, PrimaryFirst = primaryFirst });
+    public RolloutForecast? ForecastServer(Address address, ImmutableSortedSet<string> pending, bool primaryFirst) =>
+        Forecast(address, new ClusterIntent(pending, []) { OnlyServer = true, PrimaryFirst = primaryFirst });
 
-    private RolloutForecast? Foresee(Address address, ClusterIntent intent)
+    private RolloutForecast? Forecast(Address address, ClusterIntent intent)
     {
         ArgumentNullException.ThrowIfNull(intent);
         if (!intent.Pending.Any(Serving.Contains))
@@ -83,7 +83,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         {
             ClusterStep.Refuse refused => new RolloutForecast(address, steps, null, $"refused: {refused.Text}"),
             ClusterStep.Wait waits => new RolloutForecast(address, steps, null, $"waits: {waits.Text}"),
-            _ => Forecast(
+            _ => Estimate(
                 address,
                 steps,
                 inPlace: run.Any(taken =>
@@ -168,7 +168,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
                 : "a replica",
         };
 
-    private static RolloutForecast Forecast(Address address, ImmutableArray<RolloutStep> steps, bool inPlace)
+    private static RolloutForecast Estimate(Address address, ImmutableArray<RolloutStep> steps, bool inPlace)
     {
         var gap =
             (s_switchover * steps.Count(step => step.Kind == RolloutStepKind.Switchover))

@@ -105,7 +105,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
                 trouble = $"{member.Name}: Patroni answers {answer.Status}: {answer.Body.Trim()}";
             }
-            catch (Exception exception) when (exception is NotNowException or HostException)
+            catch (Exception exception) when (exception is TransientFailureException or HostException)
             {
                 trouble = exception is HostException host ? $"{host.Host}: {host.Message}" : exception.Message;
             }

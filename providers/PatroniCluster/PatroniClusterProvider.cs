@@ -12,7 +12,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may
 /// be disrupted. It makes nothing by itself: containers and units do.</summary>
-public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
+public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForecastsRollout
 {
     private const string Members = "members";
     private const string Leader = "leader";
@@ -304,18 +304,18 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 ]
                 : [],
             // It makes nothing by itself: whose the containers and units are is asked of these.
-            Ours = true,
+            IsManaged = true,
         };
     }
 
     /// <inheritdoc />
-    public RolloutForecast? Foresee(RolloutQuestion question)
+    public RolloutForecast? Forecast(RolloutQuestion question)
     {
         ArgumentNullException.ThrowIfNull(question);
         var now = question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault();
         return now is null || now.Serving.All(question.Leaving.Contains)
             ? null
-            : now.Foresee(question.Resource.Address, question.ToCome, question.Leaving);
+            : now.Forecast(question.Resource.Address, question.ToCome, question.Leaving);
     }
 
     /// <inheritdoc />
@@ -504,7 +504,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     )
     {
         var begun = group.Time.GetTimestamp();
-        var copy = new Headway();
+        var copy = new ProgressTracker();
         var last = await Poll.UntilAsync(
                 JudgeAsync,
                 look => look.Health.IsHealthy || look.Lost is not null,
@@ -520,7 +520,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         async Task<(PatroniHealth Health, string? Lost, bool HasAdvanced)> JudgeAsync()
         {
             var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
-            var hasAdvanced = copy.Makes(
+            var hasAdvanced = copy.HasAdvanced(
                 await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)
             );
             var lost =

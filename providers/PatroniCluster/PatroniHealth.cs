@@ -178,7 +178,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
 
         return new PatroniHealth(members, [.. problems])
         {
-            IsPaused = bodies.Values.Any(body => body.Truth("pause") == true),
+            IsPaused = bodies.Values.Any(body => body.Boolean("pause") == true),
             IsSynchronous = synchronous,
         };
     }
@@ -251,7 +251,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
                 : Positive(
                     snapshot.Get(new ClockRead()).Now - DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seen.Value, 0, uint.MaxValue))
                 ),
-            IsSynchronous = !leads && (body.Truth("sync_standby") == true || body.Truth("quorum_standby") == true),
+            IsSynchronous = !leads && (body.Boolean("sync_standby") == true || body.Boolean("quorum_standby") == true),
             PendingRestart = Pending(body),
         };
     }
@@ -259,7 +259,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     private static TimeSpan Positive(TimeSpan span) => span < TimeSpan.Zero ? TimeSpan.Zero : span;
 
     private static ImmutableSortedSet<string> Pending(JsonElement body) =>
-        body.Truth("pending_restart") != true ? []
+        body.Boolean("pending_restart") != true ? []
         : body.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons
             ? [.. reasons.EnumerateObject().Select(reason => reason.Name)]
         : ["(unknown)"];

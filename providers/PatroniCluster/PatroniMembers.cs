@@ -122,7 +122,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
                 throw new ChangeFailedException($"{failure}: Patroni answers {answer.Status}: {answer.Body.Trim()}");
             }
         }
-        catch (NotNowException exception)
+        catch (TransientFailureException exception)
         {
             throw new ChangeFailedException($"{failure}: {exception.Message}", exception);
         }

@@ -12,7 +12,7 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
     // Patroni answers these calls with a line; whatever else listens there does not fill the memory.
     private const int LargestAnswer = 4 * 1024 * 1024;
 
-    /// <summary>Makes one call. Throws <see cref="NotNowException"/> when there is no answer, <see cref="ChangeFailedException"/> when the
+    /// <summary>Makes one call. Throws <see cref="TransientFailureException"/> when there is no answer, <see cref="ChangeFailedException"/> when the
     /// credentials are refused.</summary>
     /// <param name="host">The member.</param>
     /// <param name="method">PATCH or POST.</param>
@@ -77,11 +77,11 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
             }
             catch (Exception exception) when (exception is HttpRequestException or IOException)
             {
-                throw new NotNowException($"{host}: Patroni's REST API does not answer on port {connection.RestPort}");
+                throw new TransientFailureException($"{host}: Patroni's REST API does not answer on port {connection.RestPort}");
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
-                throw new NotNowException($"{host}: Patroni's REST API did not answer within {timeout.TotalSeconds:0} s");
+                throw new TransientFailureException($"{host}: Patroni's REST API did not answer within {timeout.TotalSeconds:0} s");
             }
         }
     }

@@ -41,9 +41,9 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
                     property => property.Value.ValueKind == JsonValueKind.Number && property.Value.TryGetInt32(out var state) && state == 2,
                     StringComparer.Ordinal
                 );
-            return new RaftStatus(self, status.Text("leader"), status.Truth("has_quorum") == true, partners)
+            return new RaftStatus(self, status.Text("leader"), status.Boolean("has_quorum") == true, partners)
             {
-                HasPassword = status.Truth("kbr_password"),
+                HasPassword = status.Boolean("kbr_password"),
             };
         }
 

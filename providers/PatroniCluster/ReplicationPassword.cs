@@ -64,7 +64,7 @@ internal static class ReplicationPassword
                 .ConfigureAwait(false);
             return null;
         }
-        catch (NotNowException exception)
+        catch (TransientFailureException exception)
         {
             return new RolloutTurn.Wait(exception.Message);
         }

@@ -112,7 +112,7 @@ internal sealed class ConfigChange
 
                 trouble = refused;
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 trouble = exception.Message;
             }
@@ -275,7 +275,7 @@ internal sealed class ConfigChange
                 var target = view.Members.FirstOrDefault(member => !member.InRecovery)?.Name ?? view.Members[0].Name;
                 return await PatchAsync(target, different, cancellationToken).ConfigureAwait(false);
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 return exception.Message;
             }
@@ -300,7 +300,7 @@ internal sealed class ConfigChange
                     .RunOnAsync(member.Key, [.. statements], cancellationToken)
                     .ConfigureAwait(false);
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 throw new ChangeFailedException(exception.Message, exception);
             }

@@ -32,7 +32,7 @@ internal sealed record ConfigOutlook(
     /// preferred leader is no matter of it.</summary>
     /// <param name="change">The change.</param>
     /// <param name="cluster">The members when it is made; null when they are not known.</param>
-    public RolloutForecast? Foresee(PlannedChange change, ClusterOutlook? cluster)
+    public RolloutForecast? Forecast(PlannedChange change, ClusterOutlook? cluster)
     {
         var keys = change.Differences.Select(difference => difference.Name).Where(Restarts.ContainsKey).ToList();
         if (cluster is null || keys.Count == 0)
@@ -42,8 +42,8 @@ internal sealed record ConfigOutlook(
 
         // As ConfigRound has it: what has no order of its own goes with the others.
         var leaderFirst = keys.Exists(Lowered.Contains) && !keys.Exists(Raised.Contains) ? keys : [.. keys.Intersect(Lowered)];
-        var raised = cluster.ForeseeServer(change.Address, MembersOf(keys.Except(leaderFirst)), primaryFirst: false);
-        var lowered = cluster.ForeseeServer(change.Address, MembersOf(leaderFirst), primaryFirst: true);
+        var raised = cluster.ForecastServer(change.Address, MembersOf(keys.Except(leaderFirst)), primaryFirst: false);
+        var lowered = cluster.ForecastServer(change.Address, MembersOf(leaderFirst), primaryFirst: true);
         return raised is null || lowered is null
             ? raised ?? lowered
             : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");

@@ -61,7 +61,7 @@ internal sealed record ConfigView(
         foreach (var (host, snapshot) in answers.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
             var answer = snapshot.Get(read);
-            if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Truth("in_recovery") is { } inRecovery)
+            if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Boolean("in_recovery") is { } inRecovery)
             {
                 members.Add(
                     new MemberSettings(
@@ -224,7 +224,7 @@ internal sealed record ConfigView(
                 item.Text("vartype") ?? "string",
                 item.Text("context") ?? "",
                 item.Text("source") ?? "",
-                item.Truth("pending_restart") == true
+                item.Boolean("pending_restart") == true
             )
             {
                 Loaded = item.Text("reset_val"),
@@ -259,7 +259,7 @@ internal sealed record ConfigView(
     private static HashSet<string> PendingOf(HttpAnswer answer)
     {
         var body = JsonAnswer.Parse(answer.Body);
-        return body is not { ValueKind: JsonValueKind.Object } own || own.Truth("pending_restart") != true ? []
+        return body is not { ValueKind: JsonValueKind.Object } own || own.Boolean("pending_restart") != true ? []
             : own.At("pending_restart_reason") is { ValueKind: JsonValueKind.Object } reasons
                 ? reasons
                     .EnumerateObject()

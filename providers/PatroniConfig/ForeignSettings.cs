@@ -116,7 +116,7 @@ internal static class ForeignSettings
         // Null where PostgreSQL does not answer; Patroni's own word of what waits for a restart is in the view.
         public static Member? Of(string name, SqlAnswer answer, ConfigView view)
         {
-            if (JsonAnswer.Rows(answer.Json) is not [var row, ..] || row.Truth("in_recovery") is null)
+            if (JsonAnswer.Rows(answer.Json) is not [var row, ..] || row.Boolean("in_recovery") is null)
             {
                 return null;
             }
@@ -127,7 +127,7 @@ internal static class ForeignSettings
                 // The last line of the file counts.
                 if (item.Text("name") is { } parameter && item.Text("setting") is { } setting)
                 {
-                    altered[parameter] = new Line(parameter, setting, item.Truth("applied") == false ? item.Text("error") : null);
+                    altered[parameter] = new Line(parameter, setting, item.Boolean("applied") == false ? item.Text("error") : null);
                 }
             }
 

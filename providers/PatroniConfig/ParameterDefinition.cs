@@ -26,7 +26,7 @@ public sealed record ParameterDefinition(
     public (string Problem, string? Remedy)? Refusal(string text) =>
         Kind switch
         {
-            "bool" => ParameterValue.Truth(text) is null ? ("is neither on nor off", null) : null,
+            "bool" => ParameterValue.Boolean(text) is null ? ("is neither on nor off", null) : null,
             "integer" or "real" => NumberRefusal(text),
             "enum" => WordRefusal(text),
             _ => null,
@@ -38,7 +38,7 @@ public sealed record ParameterDefinition(
         Kind switch
         {
             "bool"
-                when ParameterValue.Truth(text) is { } truth
+                when ParameterValue.Boolean(text) is { } truth
                     && text.Trim().ToLowerInvariant() is not ("on" or "off" or "true" or "false" or "yes" or "no" or "1" or "0") => truth
                 ? "on"
                 : "off",

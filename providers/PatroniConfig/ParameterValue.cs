@@ -88,7 +88,7 @@ public static class ParameterValue
         left == right
         || parameter.Kind switch
         {
-            "bool" => Truth(left) is { } truth && truth == Truth(right),
+            "bool" => Boolean(left) is { } truth && truth == Boolean(right),
             "integer" => Number(left, parameter.Unit) is { } a
                 && Number(right, parameter.Unit) is { } b
                 && Math.Round(a, MidpointRounding.ToEven).Equals(Math.Round(b, MidpointRounding.ToEven)),
@@ -153,7 +153,7 @@ public static class ParameterValue
     }
 
     /// <summary>A truth in any of PostgreSQL's spellings; null when it is none.</summary>
-    public static bool? Truth(string text)
+    public static bool? Boolean(string text)
     {
         text = text.Trim().ToLowerInvariant();
         return text switch

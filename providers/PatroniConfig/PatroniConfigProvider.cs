@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of
 /// PostgreSQL is as wanted when the store holds it and every member runs with it.</summary>
-public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForeseesRollout, IChangesAhead
+public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForecastsRollout, IChangesAhead
 {
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
@@ -135,7 +135,7 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     }
 
     /// <inheritdoc />
-    public RolloutForecast? Foresee(RolloutQuestion question)
+    public RolloutForecast? Forecast(RolloutQuestion question)
     {
         ArgumentNullException.ThrowIfNull(question);
         // It comes after the roll-out of the members, which may leave another leader.
@@ -143,7 +143,7 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
             ? question
                 .Outlooks.OfType<ConfigOutlook>()
                 .FirstOrDefault()
-                ?.Foresee(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault()?.After(question.ToCome, question.Leaving))
+                ?.Forecast(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault()?.After(question.ToCome, question.Leaving))
             : null;
     }
 

@@ -56,7 +56,7 @@ public sealed record RestartPlan(
         var everybody = waiting.Keys.Union(others).ToImmutableSortedSet(StringComparer.Ordinal);
         if (rounds.Count == 0)
         {
-            return new RestartPlan(waiting, everybody, false, outlook.ForeseeServer(config.Address, everybody, primaryFirst: false));
+            return new RestartPlan(waiting, everybody, false, outlook.ForecastServer(config.Address, everybody, primaryFirst: false));
         }
 
         // A member that waits for both kinds comes in both rounds; who waits for nothing comes with the last.
@@ -70,7 +70,7 @@ public sealed record RestartPlan(
             .ToList();
         sets[^1] = sets[^1].Union(everybody.Except(sets.SelectMany(set => set)));
         var steps = rounds
-            .Zip(sets, (round, set) => outlook.ForeseeServer(config.Address, set, round.LeaderFirst))
+            .Zip(sets, (round, set) => outlook.ForecastServer(config.Address, set, round.LeaderFirst))
             .OfType<RolloutForecast>()
             .ToList();
         var forecast =

@@ -45,7 +45,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
             var name = await members.RestartNextAsync(plan.Next, plan.LeaderFirst, cancellationToken).ConfigureAwait(false);
             done.Add(name);
             restarted(name);
-            await ToldAsync(name, plan.Waiting.GetValueOrDefault(name) ?? [], cancellationToken).ConfigureAwait(false);
+            await AwaitRestartReportAsync(name, plan.Waiting.GetValueOrDefault(name) ?? [], cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -60,7 +60,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
         );
     }
 
-    private async Task ToldAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
+    private async Task AwaitRestartReportAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
     {
         if (!before.IsEmpty)
         {

@@ -71,7 +71,7 @@ public static partial class StartTrial
     )
     {
         var values = Merged(wanted, also);
-        return ParameterValue.Truth(values.GetValueOrDefault("ssl") ?? "off") != true
+        return ParameterValue.Boolean(values.GetValueOrDefault("ssl") ?? "off") != true
             ? ImmutableSortedDictionary<string, string>.Empty
             : s_tlsFiles
                 .Select(pair => KeyValuePair.Create(pair.Key, values.GetValueOrDefault(pair.Key) ?? pair.Value))

@@ -48,7 +48,7 @@ public static class JsonAnswer
         element.At(name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
 
     /// <summary>A truth of that name.</summary>
-    public static bool? Truth(this JsonElement element, string name) =>
+    public static bool? Boolean(this JsonElement element, string name) =>
         element.At(name)?.ValueKind switch
         {
             JsonValueKind.True => true,

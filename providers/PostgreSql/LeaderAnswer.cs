@@ -26,7 +26,7 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
         foreach (var (host, snapshot) in members)
         {
             var answer = snapshot.Get(read);
-            if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Truth("in_recovery") is not null)
+            if (JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Boolean("in_recovery") is not null)
             {
                 rows[host] = row;
             }
@@ -36,7 +36,7 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
             }
         }
 
-        var leaders = rows.Where(pair => pair.Value.Truth("in_recovery") == false).Select(pair => pair.Key).ToList();
+        var leaders = rows.Where(pair => pair.Value.Boolean("in_recovery") == false).Select(pair => pair.Key).ToList();
         return leaders switch
         {
             [var leader] => new LeaderAnswer(leader, rows, null),

@@ -74,7 +74,7 @@ internal sealed class LeaderSession
                 await RunOnAsync(leader, statements, cancellationToken).ConfigureAwait(false);
                 return null;
             }
-            catch (NotNowException exception)
+            catch (TransientFailureException exception)
             {
                 return exception.Message;
             }
@@ -122,7 +122,7 @@ internal sealed class LeaderSession
                 await session.DisposeAsync().ConfigureAwait(false);
             }
         }
-        catch (Exception exception) when (exception is NotNowException or ChangeFailedException or HostException)
+        catch (Exception exception) when (exception is TransientFailureException or ChangeFailedException or HostException)
         {
             return null;
         }
@@ -163,7 +163,7 @@ internal sealed class LeaderSession
         return leaders switch
         {
             [var leader] => leader,
-            [] => throw new NotNowException(
+            [] => throw new TransientFailureException(
                 "no leader answers: "
                     + string.Join(
                         "; ",
@@ -174,7 +174,7 @@ internal sealed class LeaderSession
                         )
                     )
             ),
-            _ => throw new NotNowException($"{string.Join(" and ", leaders)} both say that they lead"),
+            _ => throw new TransientFailureException($"{string.Join(" and ", leaders)} both say that they lead"),
         };
     }
 
@@ -264,7 +264,9 @@ internal sealed class LeaderSession
 
         throw SqlFailure.OfPsql(result.Error) is { } failure ? failure.On(host)
         : result.ExitCode == 124 ? new ChangeFailedException($"{host}: PostgreSQL did not finish within {_timeout.TotalSeconds:0} s")
-        : new NotNowException($"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}");
+        : new TransientFailureException(
+            $"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}"
+        );
     }
 
     private static string LastLine(string text) => text.Trim().Split('\n')[^1];
@@ -302,7 +304,7 @@ internal sealed class LeaderSession
                         $"{Host}: PostgreSQL did not finish in time; see what blocks it in pg_stat_activity",
                         exception
                     )
-                    : new NotNowException($"{Host}: the connection to PostgreSQL broke off");
+                    : new TransientFailureException($"{Host}: the connection to PostgreSQL broke off");
             }
         }
 

@@ -5,7 +5,7 @@ using Npgsql;
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
 /// <summary>Now is not the time: nobody leads, the leader moved, or it is just starting or stopping. Worth another try.</summary>
-internal sealed class NotNowException(string message) : Exception(message);
+internal sealed class TransientFailureException(string message) : Exception(message);
 
 /// <summary>An error of PostgreSQL, without the statement, which may hold secrets.</summary>
 /// <param name="Code">SQLSTATE.</param>
@@ -49,8 +49,10 @@ internal sealed partial record SqlFailure(string Code, string Message)
         Code switch
         {
             // Read-only: it has become a replica. Shutdown: it restarts. In use: another session copies template0.
-            "25006" or "57P01" or "57P02" or "57P03" or "55006" or "53300" => new NotNowException($"{host}: PostgreSQL says: {Message}"),
-            _ when Code.StartsWith("08", StringComparison.Ordinal) => new NotNowException($"{host}: PostgreSQL says: {Message}"),
+            "25006" or "57P01" or "57P02" or "57P03" or "55006" or "53300" => new TransientFailureException(
+                $"{host}: PostgreSQL says: {Message}"
+            ),
+            _ when Code.StartsWith("08", StringComparison.Ordinal) => new TransientFailureException($"{host}: PostgreSQL says: {Message}"),
             _ => new ChangeFailedException($"{host}: PostgreSQL refused it: {Message} (SQLSTATE {Code})"),
         };
 

@@ -195,7 +195,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             var isThere = answer.Row.At("found") is not null;
             return new Observation.Present(Comparable.None.Add(Absent, AttributeValue.Of(!isThere)))
             {
-                Ours = true,
+                IsManaged = true,
                 Note = isThere ? "the role is dropped; PostgreSQL refuses it while the role owns anything" : null,
             };
         }
@@ -209,7 +209,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         var observed = Comparable
             .None.Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? -1))
             .AddRange(
-                Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Truth(option.Name) ?? false)))
+                Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Boolean(option.Name) ?? false)))
             );
         if (found.Texts(MemberOf).ToList() is { Count: > 0 } groups)
         {
@@ -233,7 +233,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
         return new Observation.Present(observed)
         {
-            Ours = spec.Boolean("bootstrap") && spec.Text(Password) is { } known && ScramVerifier.Proves(stored, known.Reveal()),
+            IsManaged = spec.Boolean("bootstrap") && spec.Text(Password) is { } known && ScramVerifier.Proves(stored, known.Reveal()),
         };
     }
 
@@ -333,7 +333,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             var closed = open.Where(member =>
                     answers.TryGetValue(member, out var answer)
                     && JsonAnswer.Rows(answer.Get(query).Json) is [var row, ..]
-                    && row.Truth("open") == false
+                    && row.Boolean("open") == false
                 )
                 .ToList();
             foreach (var member in closed)
@@ -363,7 +363,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
                 )
                 .ConfigureAwait(false);
         }
-        catch (NotNowException exception)
+        catch (TransientFailureException exception)
         {
             throw new ChangeFailedException(
                 $"{exception.Message}; the role may not log in any more, but its sessions there may go on",

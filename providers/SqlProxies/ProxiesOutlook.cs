@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupOutlook
 {
     /// <summary>The steps of a roll-out.</summary>
-    public RolloutForecast? Foresee(RolloutQuestion question)
+    public RolloutForecast? Forecast(RolloutQuestion question)
     {
         ArgumentNullException.ThrowIfNull(question);
         var serving = question.ToCome.Intersect(Running);

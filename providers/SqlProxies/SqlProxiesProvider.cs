@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
 /// <summary>The hosts with HAProxy and PgBouncer as a whole: in which turn they may be disrupted. It makes nothing by itself: containers
 /// and units do.</summary>
-public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
+public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForecastsRollout
 {
     private static readonly string[] s_containers = ["haproxy_container", "pgbouncer_container"];
 
@@ -83,7 +83,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         return members.Values.Any(member => Reads(resource).OfType<ContainerRead>().Any(read => member.Get(read).Status == 200))
             ? new Observation.Present(Comparable.None)
             {
-                Ours = true,
+                IsManaged = true,
                 Outlook = new ProxiesOutlook([
                     .. members
                         .Where(member => Reads(resource).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read))))
@@ -94,10 +94,10 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     }
 
     /// <inheritdoc />
-    public RolloutForecast? Foresee(RolloutQuestion question)
+    public RolloutForecast? Forecast(RolloutQuestion question)
     {
         ArgumentNullException.ThrowIfNull(question);
-        return question.Outlooks.OfType<ProxiesOutlook>().FirstOrDefault()?.Foresee(question);
+        return question.Outlooks.OfType<ProxiesOutlook>().FirstOrDefault()?.Forecast(question);
     }
 
     /// <inheritdoc />

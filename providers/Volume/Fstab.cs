@@ -1,13 +1,13 @@
 namespace KeyBuzz.Reconciler.Providers.Volume;
 
-/// <summary>Lines of fstab(5). Ours carry the option <c>x-kbr.volume=NAME</c>, which mount(8) and systemd ignore.</summary>
+/// <summary>Lines of fstab(5). IsManaged carry the option <c>x-kbr.volume=NAME</c>, which mount(8) and systemd ignore.</summary>
 internal static class Fstab
 {
     private const string Owned = "x-kbr.volume=";
 
     internal sealed record Entry(string Source, string Target, string Type, string Options, string Rest)
     {
-        public bool IsOurs => Options.Split(',').Any(option => option.StartsWith(Owned, StringComparison.Ordinal));
+        public bool IsManaged => Options.Split(',').Any(option => option.StartsWith(Owned, StringComparison.Ordinal));
     }
 
     /// <summary>The line for the volume, from that source.</summary>

@@ -176,7 +176,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                 );
             }
 
-            return lines.FirstOrDefault(line => !line.IsOurs) is { } foreign
+            return lines.FirstOrDefault(line => !line.IsManaged) is { } foreign
                 ? new Observation.Unknown(
                     $"{_fstab} already mounts {foreign.Source} at {mountPoint}; remove that line, or correct mount_point"
                 )

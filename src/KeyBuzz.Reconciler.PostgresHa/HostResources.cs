@@ -98,9 +98,9 @@ internal sealed class HostResources(
             ("group", group),
             ("mode", "0600"),
             ("validate", CheckImage()),
-            ("reload", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Command)),
+            ("reload", IfManaged(PostgresTopology.PatroniContainer, PatroniReload.Command)),
             ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
-            ("reload_confirm", OfOurs(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))),
+            ("reload_confirm", IfManaged(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))),
             ("confirm_timeout", PatroniReload.Timeout(topology))
         ) with
         {
@@ -278,7 +278,7 @@ internal sealed class HostResources(
             ("group", settings.StatisticsLogin is null ? null : Text(settings.Gid)),
             ("mode", settings.StatisticsLogin is null ? null : "0600"),
             ("validate", HaproxyFile.Check(settings)),
-            ("reload", OfOurs(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))),
+            ("reload", IfManaged(PostgresTopology.HaproxyContainer, HaproxyFile.Reload(PostgresTopology.HaproxyContainer))),
             ("loaded_by", $"container:{PostgresTopology.HaproxyContainer}")
         ) with
         {
@@ -357,7 +357,7 @@ internal sealed class HostResources(
             PgBouncerFiles.RenderUserList(topology, verifier),
             (
                 "reload_confirm",
-                OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Confirm(PostgresTopology.PgBouncerContainer, proxy, settings))
+                IfManaged(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Confirm(PostgresTopology.PgBouncerContainer, proxy, settings))
             ),
             ("confirm_input", PgBouncerFiles.Logins(topology))
         );
@@ -431,7 +431,7 @@ internal sealed class HostResources(
                     ("mode", "0600"),
                     (
                         "reload",
-                        OfOurs(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))
+                        IfManaged(PostgresTopology.PgBouncerContainer, PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings))
                     ),
                     ("loaded_by", $"container:{PostgresTopology.PgBouncerContainer}"),
                     .. attributes,
@@ -480,7 +480,7 @@ internal sealed class HostResources(
     public const string Confined = "--cap-drop ALL --security-opt no-new-privileges --read-only";
 
     // A container of the same name that somebody else made has another file, and may not survive the signal. It is replaced after this.
-    private static string OfOurs(string container, string reload) =>
+    private static string IfManaged(string container, string reload) =>
         $"test -z \"$(docker container inspect -f '{{{{index .Config.Labels \"kbr.address\"}}}}' {container})\" || {{ {reload}; }}";
 
     private IReadOnlyList<string> DropIns(string container) => ResourceFactory.List(UnitOf(container, topology.DropIns).AllowedDropIns);

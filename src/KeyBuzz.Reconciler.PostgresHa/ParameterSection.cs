@@ -216,7 +216,7 @@ internal sealed class ParameterSection(int version, Findings findings)
     private static string? ByPatroni(string name, ParameterDefinition definition, string text) =>
         name switch
         {
-            "hot_standby" when ParameterValue.Truth(text) == false => "it starts every member with 'on'",
+            "hot_standby" when ParameterValue.Boolean(text) == false => "it starts every member with 'on'",
             "wal_level" when string.Equals(text.Trim(), "minimal", StringComparison.OrdinalIgnoreCase) =>
                 "replicas need 'replica' or 'logical'",
             _ when s_least.TryGetValue(name, out var least) && ParameterValue.Number(text, definition.Unit) < least.Least =>

@@ -78,7 +78,7 @@ public sealed class PostgresBlueprint : IBlueprint
         var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null)
             .Select(user => user.Password)
             .ToArray();
-        string[] unused = section.Truth(PostgresSection.RaftPasswordKey) == false ? [PostgresCredentials.RaftPassword] : [];
+        string[] unused = section.Boolean(PostgresSection.RaftPasswordKey) == false ? [PostgresCredentials.RaftPassword] : [];
         foreach (var password in PostgresCredentials.Passwords.Except(elsewhere).Except(unused))
         {
             yield return new CredentialNeeded(password);

@@ -152,7 +152,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Uid = section.Integer("uid", 999, 1),
             Gid = section.Integer("gid", 999, 1),
             SharedMemory = section.Size("shm_size", 1L << 30),
-            ReadOnly = section.Truth(ReadOnlyKey) ?? true,
+            ReadOnly = section.Boolean(ReadOnlyKey) ?? true,
             DropIns = DropIns(),
             StopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60)),
             BaseDirectory = directory,
@@ -179,7 +179,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Databases = databases,
             Extensions = Extensions(databases),
             Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
-            RaftPassword = section.Truth(RaftPasswordKey) == false ? null : Password(PostgresCredentials.RaftPassword, section.At),
+            RaftPassword = section.Boolean(RaftPasswordKey) == false ? null : Password(PostgresCredentials.RaftPassword, section.At),
             PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
             Haproxy = haproxy
                 ?? new HaproxySettings(
@@ -407,7 +407,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             devices.ToImmutable(),
             own.HostPath("mount_point", directory + "/postgres"),
             own.Word("mount_options", "options of mount, comma-separated")?.Value,
-            own.Truth("prevent_destroy") ?? false
+            own.Boolean("prevent_destroy") ?? false
         );
     }
 
@@ -553,12 +553,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     {
         if (section.Find("synchronous") is YamlMapping map)
         {
-            return new SectionReader(map, "'synchronous'", _findings).Allow("strict").Truth("strict") == true
+            return new SectionReader(map, "'synchronous'", _findings).Allow("strict").Boolean("strict") == true
                 ? SynchronousMode.Strict
                 : SynchronousMode.On;
         }
 
-        return section.Truth("synchronous") == true ? SynchronousMode.On : SynchronousMode.Off;
+        return section.Boolean("synchronous") == true ? SynchronousMode.On : SynchronousMode.Off;
     }
 
     private ImmutableSortedDictionary<string, string> Settings(
@@ -591,7 +591,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         foreach (var key in s_switches.Concat(s_postgresSwitches))
         {
-            if (own.Truth(key) is { } truth)
+            if (own.Boolean(key) is { } truth)
             {
                 settings[s_postgresSwitches.Contains(key) ? "postgresql." + key : key] = truth ? "true" : "false";
             }
@@ -724,7 +724,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         foreach (var own in Items("users", "a user"))
         {
-            var isDropped = own.Truth("drop") == true;
+            var isDropped = own.Boolean("drop") == true;
             own.Allow(isDropped ? ["name", "drop"] : ["name", "password", "pooled", "rotate_with", "drop"]);
             var word = own.Word("name", "a user's name", required: true);
             if (isDropped && word is not null && names.Add(Name(word, word.Value, word.At, "user")))
@@ -733,7 +733,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
             else if (word is not null && names.Add(Name(word, word.Value, word.At, "user")))
             {
-                users.Add(new PostgresUser(word.Value, SecretOf(own, "password")) { Pooled = own.Truth("pooled") ?? true });
+                users.Add(new PostgresUser(word.Value, SecretOf(own, "password")) { Pooled = own.Boolean("pooled") ?? true });
                 Second(RotateWith(own, users[^1]));
             }
             else if (word is not null)
@@ -1125,7 +1125,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     // PgBouncer's file has no quotes for the name of a database.
     private bool Pooled(SectionReader? own, string name, SourceLocation at)
     {
-        if (own?.Truth("pooled") == false)
+        if (own?.Boolean("pooled") == false)
         {
             return false;
         }

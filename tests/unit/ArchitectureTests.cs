@@ -36,8 +36,8 @@ public sealed class ArchitectureTests
     public void Ssh_and_the_providers_know_the_engine_and_not_each_other() =>
         Assert.Multiple(() =>
         {
-            Assert.That(References(Ssh).Where(IsOurs), Is.EqualTo(new[] { "KeyBuzz.Reconciler" }));
-            Assert.That(References(Providers).Where(IsOurs), Is.EqualTo(new[] { "KeyBuzz.Reconciler" }));
+            Assert.That(References(Ssh).Where(IsManaged), Is.EqualTo(new[] { "KeyBuzz.Reconciler" }));
+            Assert.That(References(Providers).Where(IsManaged), Is.EqualTo(new[] { "KeyBuzz.Reconciler" }));
             Assert.That(References(Providers), Has.None.StartsWith("Renci"));
         });
 
@@ -46,7 +46,7 @@ public sealed class ArchitectureTests
         Assert.Multiple(() =>
         {
             Assert.That(
-                References(PostgresHa).Where(IsOurs),
+                References(PostgresHa).Where(IsManaged),
                 Is.EquivalentTo(new[] { "KeyBuzz.Reconciler", "KeyBuzz.Reconciler.Providers" })
             );
             Assert.That(References(PostgresHa), Has.None.StartsWith("Renci"));
@@ -135,7 +135,7 @@ public sealed class ArchitectureTests
                 open.Push(part);
             }
 
-            if (!IsOurs(type.Assembly.GetName().Name!) || !reached.Add(type))
+            if (!IsManaged(type.Assembly.GetName().Name!) || !reached.Add(type))
             {
                 continue;
             }
@@ -161,7 +161,7 @@ public sealed class ArchitectureTests
         return reached;
     }
 
-    private static bool IsOurs(string name) => name.StartsWith("KeyBuzz.", StringComparison.Ordinal) || name == "kbr";
+    private static bool IsManaged(string name) => name.StartsWith("KeyBuzz.", StringComparison.Ordinal) || name == "kbr";
 
     private static IEnumerable<string> References(Assembly assembly) => assembly.GetReferencedAssemblies().Select(name => name.Name!);
 }

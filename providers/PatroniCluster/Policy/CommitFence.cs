@@ -59,18 +59,18 @@ internal static class CommitFence
             );
         }
         catch (Exception exception)
-            when (exception is NotNowException or HostException or ChangeFailedException or OperationCanceledException)
+            when (exception is TransientFailureException or HostException or ChangeFailedException or OperationCanceledException)
         {
             try
             {
                 await session.RunOnAsync(leader, [reset, reload], CancellationToken.None).ConfigureAwait(false);
             }
-            catch (Exception again) when (again is NotNowException or HostException or ChangeFailedException)
+            catch (Exception again) when (again is TransientFailureException or HostException or ChangeFailedException)
             {
                 // The same is in the way; this is tried again from the beginning.
             }
 
-            if (exception is not NotNowException)
+            if (exception is not TransientFailureException)
             {
                 throw;
             }

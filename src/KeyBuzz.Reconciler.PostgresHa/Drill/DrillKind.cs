@@ -34,7 +34,7 @@ public static class DrillKinds
         };
 
     /// <summary>What is done to a leader of that name, as a sentence's end.</summary>
-    public static string Deed(this DrillKind kind, string leader) =>
+    public static string Description(this DrillKind kind, string leader) =>
         kind switch
         {
             DrillKind.Switchover => $"{leader} hands the lead over",

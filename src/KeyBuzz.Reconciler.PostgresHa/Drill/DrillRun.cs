@@ -13,13 +13,13 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// <param name="topology">The cluster.</param>
 /// <param name="cluster">Its health.</param>
 /// <param name="group">Its members, whose locks are held.</param>
-/// <param name="door">The proxy host from which the load balancer is reached.</param>
+/// <param name="proxy">The proxy host from which the load balancer is reached.</param>
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
 public sealed class DrillRun(
     PostgresTopology topology,
     RunningCluster cluster,
     IGroupAccess group,
-    IHostConnection door,
+    IHostConnection proxy,
     Action<string> say
 )
 {
@@ -52,7 +52,7 @@ public sealed class DrillRun(
         {
             foreach (var way in ways)
             {
-                tunnels.Add(await door.OpenTunnelAsync(way.Address, way.Port, stop).ConfigureAwait(false));
+                tunnels.Add(await proxy.OpenTunnelAsync(way.Address, way.Port, stop).ConfigureAwait(false));
             }
 
             table = new DrillTable(
@@ -151,7 +151,9 @@ public sealed class DrillRun(
             }
 
             var synchronous = health.IsSynchronous;
-            say($"{kind.Deed(leader)}; {string.Join(" and ", writers.Select(writer => writer.Way.Endpoint))} are written to every 50 ms");
+            say(
+                $"{kind.Description(leader)}; {string.Join(" and ", writers.Select(writer => writer.Way.Endpoint))} are written to every 50 ms"
+            );
             var fault = DrillFault.Of(kind, topology, leader, timeout + s_slack);
             var begun = Now;
             TimeSpan made,

@@ -69,7 +69,7 @@ public static class StatusCheck
     {
         var reads = new StatusReads(topology, configuration);
         var hosts = await fleet.ReadAsync(topology.Members.Concat(topology.Proxies), reads.For, cancellationToken).ConfigureAwait(false);
-        var doors = await FrontDoor.KnockAsync(topology, fleet.Connections, cancellationToken).ConfigureAwait(false);
-        return new StatusJudgement(topology, reads, hosts, doors).Judge();
+        var endpoints = await SqlEndpointProbe.ProbeAsync(topology, fleet.Connections, cancellationToken).ConfigureAwait(false);
+        return new StatusJudgement(topology, reads, hosts, endpoints).Judge();
     }
 }

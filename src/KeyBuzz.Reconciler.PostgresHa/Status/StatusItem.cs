@@ -53,7 +53,7 @@ public enum StatusTopic
     Extensions,
 
     /// <summary>SQL through the proxies.</summary>
-    Doors,
+    SqlEndpoints,
 }
 
 /// <summary>A service on a host.</summary>

@@ -22,26 +22,26 @@ internal sealed partial class StatusJudgement
             return (StatusVerdict.NotOk, "no synchronous standby, so no write is committed");
         }
 
-        var ways = _doors
-            .Where(door => door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal))
-            .GroupBy(door => door.Way)
+        var ways = _endpoints
+            .Where(endpoint => endpoint.Way.StartsWith(SqlEndpointProbe.LoadBalancer, StringComparison.Ordinal))
+            .GroupBy(endpoint => endpoint.Way)
             .ToList();
         var shut = ways.Where(way => !way.Any(IsWritable)).ToList();
         return shut.Count == 0 && ways.Count > 0 ? (StatusVerdict.Ok, "")
-            : shut.TrueForAll(way => way.All(door => !door.Measured)) ? (StatusVerdict.Unknown, "no proxy could be asked")
+            : shut.TrueForAll(way => way.All(endpoint => !endpoint.Measured)) ? (StatusVerdict.Unknown, "no proxy could be asked")
             : (
                 StatusVerdict.NotOk,
                 string.Join(
                     "; ",
                     shut.Select(way =>
                         $"{way.Key}: "
-                        + $"{way.Where(door => door.Measured).Select(DoorTrouble).OfType<string>().FirstOrDefault() ?? "not measured"}"
+                        + $"{way.Where(endpoint => endpoint.Measured).Select(EndpointProblem).OfType<string>().FirstOrDefault() ?? "not measured"}"
                     )
                 )
             );
     }
 
-    private static bool IsWritable(DoorAnswer door) => door.Answer is { InRecovery: false, IsReadOnly: false };
+    private static bool IsWritable(EndpointAnswer endpoint) => endpoint.Answer is { InRecovery: false, IsReadOnly: false };
 
     // A host that is off, or a service that does not run, explains the lines that follow from it; where neither is so, the first line that
     // does not hold is said.

@@ -13,19 +13,19 @@ internal sealed partial class StatusJudgement
     private readonly PostgresTopology _topology;
     private readonly StatusReads _reads;
     private readonly IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> _hosts;
-    private readonly IReadOnlyList<DoorAnswer> _doors;
+    private readonly IReadOnlyList<EndpointAnswer> _endpoints;
 
     public StatusJudgement(
         PostgresTopology topology,
         StatusReads reads,
         IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> hosts,
-        IReadOnlyList<DoorAnswer> doors
+        IReadOnlyList<EndpointAnswer> endpoints
     )
     {
         _topology = topology;
         _reads = reads;
         _hosts = hosts;
-        _doors = doors;
+        _endpoints = endpoints;
     }
 
     public ClusterStatus Judge()
@@ -46,15 +46,15 @@ internal sealed partial class StatusJudgement
         }
 
         items.AddRange(
-            _doors
-                .GroupBy(door =>
-                    door.Way.Split(' ')[0] switch
+            _endpoints
+                .GroupBy(endpoint =>
+                    endpoint.Way.Split(' ')[0] switch
                     {
-                        "load" => door.Way,
+                        "load" => endpoint.Way,
                         var kind => kind,
                     }
                 )
-                .Select(group => Door("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.Doors })
+                .Select(group => Endpoint("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.SqlEndpoints })
         );
         return new ClusterStatus(items.ToImmutable(), Conclude(items));
     }
@@ -291,7 +291,7 @@ internal sealed partial class StatusJudgement
                             $"{group.Key.Name}: "
                             + $"{string.Join(", ", group.Select(seen => $"{seen.listener.What} {seen.listener.Host.Address}:{seen.listener.Port}").Distinct())} "
                             + $""
-                            + $"{(group.Key.State == PortState.Refused ? "refuses" : "is silent to")} "
+                            + $"{(group.Key.State == PortState.Refused ? "refuses" : "does not answer")} "
                             + $"{string.Join(" and ", group.Select(seen => seen.from.Name).Distinct())}"
                         )
                 )
@@ -354,7 +354,7 @@ internal sealed partial class StatusJudgement
                 var row = JsonAnswer.Rows(answer.Json) is [var first, ..] ? first : default(System.Text.Json.JsonElement?);
                 var distance = row?.At("distance") is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : (double?)null;
                 return (
-                    Good: distance is not null && row?.Truth("in_recovery") == true,
+                    Good: distance is not null && row?.Boolean("in_recovery") == true,
                     Text: $"{host.Name}: "
                         + $"{(distance is { } value ? "distance " + value.ToString("0.###", CultureInfo.InvariantCulture) : answer.Error.Length > 0 ? answer.Error.Split('\n')[0] : "no answer")}"
                 );
@@ -368,45 +368,48 @@ internal sealed partial class StatusJudgement
 
     // The server at the other end must lead, and must see a proxy: a client that it sees as the load balancer came past the proxies (a
     // member is among the balancer's targets).
-    private StatusItem Door(string name, IReadOnlyList<DoorAnswer> doors)
+    private StatusItem Endpoint(string name, IReadOnlyList<EndpointAnswer> endpoints)
     {
-        var unmeasured = doors.Where(door => !door.Measured).Select(door => $"{door.From}: {door.Trouble}").ToList();
-        var wrong = doors
-            .Where(door => door.Measured)
-            .Select(door => DoorTrouble(door) is { } trouble ? $"from {door.From}: {trouble}" : null)
+        var unmeasured = endpoints
+            .Where(endpoint => !endpoint.Measured)
+            .Select(endpoint => $"{endpoint.From}: {endpoint.Trouble}")
+            .ToList();
+        var wrong = endpoints
+            .Where(endpoint => endpoint.Measured)
+            .Select(endpoint => EndpointProblem(endpoint) is { } trouble ? $"from {endpoint.From}: {trouble}" : null)
             .OfType<string>()
             .ToList();
 
         // What comes through the load balancer may go through any of them.
         ImmutableArray<StatusPlace> places =
         [
-            .. doors
-                .Where(door =>
-                    !door.Way.StartsWith(FrontDoor.LoadBalancer, StringComparison.Ordinal)
-                    && (!door.Measured || DoorTrouble(door) is not null)
+            .. endpoints
+                .Where(endpoint =>
+                    !endpoint.Way.StartsWith(SqlEndpointProbe.LoadBalancer, StringComparison.Ordinal)
+                    && (!endpoint.Measured || EndpointProblem(endpoint) is not null)
                 )
-                .Select(door => new StatusPlace(
-                    door.Way.StartsWith("HAProxy", StringComparison.Ordinal) ? StatusReads.Haproxy : StatusReads.PgBouncer,
-                    door.From
+                .Select(endpoint => new StatusPlace(
+                    endpoint.Way.StartsWith("HAProxy", StringComparison.Ordinal) ? StatusReads.Haproxy : StatusReads.PgBouncer,
+                    endpoint.From
                 )),
         ];
         var servers = string.Join(
             " and ",
-            doors.Select(door => door.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct()
+            endpoints.Select(endpoint => endpoint.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct()
         );
         return wrong.Count > 0 ? new StatusItem(name, StatusVerdict.NotOk, string.Join("; ", wrong)) { Places = places }
             : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured)) { Places = places }
-            : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {doors.Count} of {doors.Count} proxies");
+            : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {endpoints.Count} of {endpoints.Count} proxies");
     }
 
-    private string? DoorTrouble(DoorAnswer door) =>
-        door.Answer switch
+    private string? EndpointProblem(EndpointAnswer endpoint) =>
+        endpoint.Answer switch
         {
-            null => door.Trouble,
+            null => endpoint.Trouble,
             { InRecovery: true } answer => $"it leads to the replica {NameOf(answer.Server)}",
             { IsReadOnly: true } answer => $"{NameOf(answer.Server)} lets the application read only: default_transaction_read_only is on",
             var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) =>
-                $"{NameOf(answer.Server)} sees {answer.Client}, which is no proxy: is a member a target of the load balancer?",
+                $"{NameOf(answer.Server)} sees {answer.Client}, which is not a proxy: is a member a target of the load balancer?",
             _ => null,
         };
 

@@ -47,8 +47,8 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
     private static bool IsAbout(Address address, StatusTopic topic) =>
         ServiceOf(address) switch
         {
-            PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.Doors,
-            PostgresTopology.PgBouncerContainer => topic is StatusTopic.Pooler or StatusTopic.Doors,
+            PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.SqlEndpoints,
+            PostgresTopology.PgBouncerContainer => topic is StatusTopic.Pooler or StatusTopic.SqlEndpoints,
             _ => false,
         };
 

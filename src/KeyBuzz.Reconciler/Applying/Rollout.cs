@@ -111,7 +111,7 @@ public sealed class Rollout
             // The whole group goes: there is no quorum to keep.
             if (_leaving.Count == _access.Members.Length)
             {
-                return await LetAsync([.. toCome], ended).ConfigureAwait(false);
+                return await ReleaseAsync([.. toCome], ended).ConfigureAwait(false);
             }
 
             // Nobody is disrupted before everybody is prepared: volumes mounted, images pulled. What a member holds can be told only then,
@@ -144,7 +144,7 @@ public sealed class Rollout
                     return null;
                 }
 
-                trouble = await LetAsync(hosts, ended).ConfigureAwait(false);
+                trouble = await ReleaseAsync(hosts, ended).ConfigureAwait(false);
                 toCome = toCome.Except(hosts);
             }
 
@@ -169,7 +169,7 @@ public sealed class Rollout
     {
         var begun = _time.GetTimestamp();
         var pace = new PollPace(s_poll, _policy.GateTimeout(_group)) { SparesSlowHosts = true };
-        var headway = new Headway();
+        var tracker = new ProgressTracker();
         try
         {
             stop.ThrowIfCancellationRequested();
@@ -215,13 +215,13 @@ public sealed class Rollout
             }
 
             // While the group behind is still changing, the gate's time does not run.
-            var hasAdvanced = (turn is RolloutTurn.Wait wait && headway.Makes(wait.Progress)) || unsettled;
+            var hasAdvanced = (turn is RolloutTurn.Wait wait && tracker.HasAdvanced(wait.Progress)) || unsettled;
             begun = hasAdvanced ? _time.GetTimestamp() : begun;
             return (turn, hasAdvanced);
         }
     }
 
-    private async Task<string?> LetAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)
+    private async Task<string?> ReleaseAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)
     {
         foreach (var host in hosts)
         {

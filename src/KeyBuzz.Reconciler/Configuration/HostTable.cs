@@ -207,7 +207,7 @@ public sealed class HostTable
             _findings.Error($"'{user.Value}' cannot be a login name", user.At);
         }
 
-        var sudo = section.Truth("sudo");
+        var sudo = section.Boolean("sudo");
         if (user is not null && user.Value != "root" && sudo is null && section.Find("sudo") is null)
         {
             _findings.Warning(

@@ -131,7 +131,7 @@ internal sealed class PreconditionSection(HostTable hosts, Findings findings)
             return;
         }
 
-        var mustAnswer = settings.Truth("must_answer") ?? false;
+        var mustAnswer = settings.Boolean("must_answer") ?? false;
         foreach (var item in targets.Items)
         {
             if (SectionReader.Of(item, "a target of precondition 'ports'", findings)?.Allow("host", "port") is not { } target)

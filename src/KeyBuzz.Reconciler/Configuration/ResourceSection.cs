@@ -164,7 +164,7 @@ internal sealed class ResourceSection(
         var preventDestroy = false;
         if (SectionReader.Of(section.Find("lifecycle"), $"'lifecycle' of {what}", findings) is { } lifecycle)
         {
-            preventDestroy = lifecycle.Allow("prevent_destroy").Truth("prevent_destroy") ?? false;
+            preventDestroy = lifecycle.Allow("prevent_destroy").Boolean("prevent_destroy") ?? false;
         }
 
         // A resource with no good host is still bound once, for what else is wrong with it.

@@ -72,7 +72,7 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
         }
     }
 
-    public bool? Truth(string key)
+    public bool? Boolean(string key)
     {
         if (Word(key, "true or false") is not { } word)
         {

@@ -54,7 +54,7 @@ public sealed record PlanInput(
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
 
     /// <summary>Hosts whose error has a finding of its own beside the plan, such as a precondition that does not hold.</summary>
-    public ImmutableHashSet<string> Explained { get; init; } = [];
+    public ImmutableHashSet<string> ReportedHosts { get; init; } = [];
 
     /// <summary>What hosts that could not be read held when they last were, in words.</summary>
     public ImmutableDictionary<string, string> LastKnown { get; init; } = ImmutableDictionary<string, string>.Empty;
@@ -127,7 +127,7 @@ public sealed class Planner
             work.OnlyFound();
         }
 
-        foreach (var (host, reason) in input.HostErrors.Where(pair => !input.Explained.Contains(pair.Key)))
+        foreach (var (host, reason) in input.HostErrors.Where(pair => !input.ReportedHosts.Contains(pair.Key)))
         {
             var held = input.LastKnown.GetValueOrDefault(host);
             work.Diagnostics.Add(
@@ -144,18 +144,18 @@ public sealed class Planner
         var changes = Ordered(work);
         return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
         {
-            Rollouts = Foresee(input, changes),
+            Rollouts = Forecast(input, changes),
             HostErrors = input.HostErrors,
         };
     }
 
     // What is said of the moment: it is in the plan to be read, and in nothing that plans are compared by.
-    private ImmutableArray<RolloutForecast> Foresee(PlanInput input, ImmutableArray<PlannedChange> changes)
+    private ImmutableArray<RolloutForecast> Forecast(PlanInput input, ImmutableArray<PlannedChange> changes)
     {
         var forecasts = ImmutableArray.CreateBuilder<RolloutForecast>();
         foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
         {
-            if (_providers.Get(resource.Address.Type) is not IForeseesRollout foreseeing)
+            if (_providers.Get(resource.Address.Type) is not IForecastsRollout foreseeing)
             {
                 continue;
             }
@@ -181,7 +181,7 @@ public sealed class Planner
                     .ToImmutableSortedSet(StringComparer.Ordinal),
                 [.. outlooks]
             );
-            if (foreseeing.Foresee(question) is { } forecast)
+            if (foreseeing.Forecast(question) is { } forecast)
             {
                 forecasts.Add(forecast);
             }
@@ -596,7 +596,7 @@ public sealed class Planner
 
             var cause = record switch
             {
-                null when present.Ours => Cause.New,
+                null when present.IsManaged => Cause.New,
                 null => Cause.Adopted,
                 { Pending: true } => Cause.Interrupted,
                 _ when record.Intended.Contains(name) => Cause.Interrupted,
@@ -636,7 +636,7 @@ public sealed class Planner
                 node.Resource.Location
             )
         );
-        var next = Record(node, desired, created: record?.Created ?? present.Ours);
+        var next = Record(node, desired, created: record?.Created ?? present.IsManaged);
         if (differences.Count == 0)
         {
             var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
@@ -663,7 +663,7 @@ public sealed class Planner
             return;
         }
 
-        if (record is null && !adopted && !present.Ours)
+        if (record is null && !adopted && !present.IsManaged)
         {
             var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
             work.Diagnostics.Add(
@@ -751,7 +751,7 @@ public sealed class Planner
             return;
         }
 
-        if (!work.Input.Options.Destroy && Heir(work, resource) is { } heir)
+        if (!work.Input.Options.Destroy && ReplacementOf(work, resource) is { } heir)
         {
             work.Add(
                 new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"what it stood for is {heir} now" }
@@ -810,7 +810,7 @@ public sealed class Planner
     // delete it, too.
     private void KeepWhatIsStoodOn(Work work)
     {
-        var open = new Queue<(Address Address, Address Keeper)>(work.Blocked.Keys.Order().Select(address => (address, address)));
+        var open = new Queue<(Address Address, Address Protected)>(work.Blocked.Keys.Order().Select(address => (address, address)));
         var seen = work.Blocked.Keys.ToHashSet();
         while (open.TryDequeue(out var next))
         {
@@ -819,10 +819,10 @@ public sealed class Planner
                 if (work.Changes.GetValueOrDefault(below)?.Action == ResourceAction.Delete)
                 {
                     work.Changes.Remove(below);
-                    work.Block(below, $"{next.Keeper} stands on it and stays");
+                    work.Block(below, $"{next.Protected} stands on it and stays");
                 }
 
-                open.Enqueue((below, next.Keeper));
+                open.Enqueue((below, next.Protected));
             }
         }
     }
@@ -844,7 +844,7 @@ public sealed class Planner
     }
 
     // The wanted resource that stands for the same thing under another name: taking the thing down would take it from that one.
-    private Address? Heir(Work work, Resource removed)
+    private Address? ReplacementOf(Work work, Resource removed)
     {
         var wanted = work.Things ??= work
             .Input.Graph.Order.SelectMany(address => Things(work.Input.Graph.Find(address)!.Resource).Select(thing => (address, thing)))

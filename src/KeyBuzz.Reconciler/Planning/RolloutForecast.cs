@@ -78,7 +78,7 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
     }
 }
 
-/// <summary>What is asked of <see cref="IForeseesRollout"/>.</summary>
+/// <summary>What is asked of <see cref="IForecastsRollout"/>.</summary>
 /// <param name="Resource">A resource of the group.</param>
 /// <param name="Change">Its own change; null when it is not in the plan.</param>
 /// <param name="ToCome">The members that other changes disrupt.</param>
@@ -93,8 +93,8 @@ public sealed record RolloutQuestion(
 );
 
 /// <summary>A type of a group that says beforehand how changes disrupt its members. Pure.</summary>
-public interface IForeseesRollout
+public interface IForecastsRollout
 {
     /// <summary>How it would go now; null when nobody who serves is disrupted.</summary>
-    RolloutForecast? Foresee(RolloutQuestion question);
+    RolloutForecast? Forecast(RolloutQuestion question);
 }

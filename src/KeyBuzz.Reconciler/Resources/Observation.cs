@@ -39,7 +39,7 @@ public abstract record Observation
 
         /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was
         /// initialised, or a group that makes nothing by itself.</summary>
-        public bool Ours { get; init; }
+        public bool IsManaged { get; init; }
 
         /// <summary>What the operator should be warned of, by host; for example a host that is to become a member.</summary>
         public ImmutableSortedDictionary<string, string> Warnings { get; init; } = ImmutableSortedDictionary<string, string>.Empty;

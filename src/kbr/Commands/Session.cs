@@ -81,7 +81,7 @@ internal sealed class Session : IAsyncDisposable
             UnevenRecords = Survey.UnevenRecords,
             Unreachable = Survey.Unreachable,
             Moved = Cluster.Moved,
-            Explained =
+            ReportedHosts =
             [
                 .. Survey
                     .Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)

@@ -37,7 +37,7 @@ public static class DrillPicture
         );
         Add($"""<rect width="{Width}" height="{bottom + 64}" fill="#ffffff"/>""");
         Add(
-            $"""<text x="16" y="26" font-size="16" font-weight="bold">{Escaped($"{report.Scope}: {report.Kind.Deed(report.Leader)}")}</text>"""
+            $"""<text x="16" y="26" font-size="16" font-weight="bold">{Escaped($"{report.Scope}: {report.Kind.Description(report.Leader)}")}</text>"""
         );
         Legend(report, Add);
         Axis(Add, begin, report.Ended.TotalSeconds, bottom, seconds => X(TimeSpan.FromSeconds(seconds)));

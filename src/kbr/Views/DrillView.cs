@@ -13,7 +13,7 @@ public static class DrillView
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(topology);
-        terminal.Line($"Drill of {topology.Scope}: {kind.Deed(leader)}.", Terminal.Tone.Changed);
+        terminal.Line($"Drill of {topology.Scope}: {kind.Description(leader)}.", Terminal.Tone.Changed);
         terminal.Line(
             kind switch
             {
@@ -52,7 +52,7 @@ public static class DrillView
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(report);
-        terminal.Line($"Drill of {report.Scope}: {report.Kind.Deed(report.Leader)}", Terminal.Tone.Bold);
+        terminal.Line($"Drill of {report.Scope}: {report.Kind.Description(report.Leader)}", Terminal.Tone.Bold);
         foreach (var way in report.Ways)
         {
             var gap = way.LongestGap;

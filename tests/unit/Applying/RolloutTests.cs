@@ -80,13 +80,13 @@ internal sealed class RolloutTests
     [Test]
     public void A_copy_that_begins_again_or_is_one_less_gets_on_but_one_that_always_breaks_off_does_not()
     {
-        var headway = new Headway();
+        var tracker = new ProgressTracker();
         Assert.That(
-            new long[] { 0, 10, 10, 20, 0, 5, 15, 15 }.Select(headway.Makes),
+            new long[] { 0, 10, 10, 20, 0, 5, 15, 15 }.Select(tracker.HasAdvanced),
             Is.EqualTo(new[] { false, true, false, true, false, true, true, false })
         );
         Assert.That(
-            new long[] { 5, 20, 5, 20, 5, 20, 5, 25 }.Select(headway.Makes),
+            new long[] { 5, 20, 5, 20, 5, 20, 5, 25 }.Select(tracker.HasAdvanced),
             Is.EqualTo(new[] { true, true, true, true, false, false, false, true }),
             "three times"
         );

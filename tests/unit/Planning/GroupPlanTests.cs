@@ -122,7 +122,7 @@ public sealed class GroupPlanTests
     [Test]
     public void What_was_made_on_the_way_of_making_the_group_is_updated_without_being_adopted()
     {
-        var plan = Run(Resource(("value", "A")), null, Present(("value", "B")) with { Ours = true });
+        var plan = Run(Resource(("value", "A")), null, Present(("value", "B")) with { IsManaged = true });
 
         Assert.That(plan.HasErrors, Is.False);
         Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Update));

@@ -24,7 +24,11 @@ internal sealed class StatusScopeTests : BlueprintFixture
                 Places = [new("pgbouncer", "haproxy-01"), new("pgbouncer", "haproxy-02")],
             },
             new("extension vector", StatusVerdict.Ok, "") { Topic = StatusTopic.Extensions },
-            new("sql through PgBouncer", StatusVerdict.NotOk, "") { Topic = StatusTopic.Doors, Places = [new("pgbouncer", "haproxy-01")] },
+            new("sql through PgBouncer", StatusVerdict.NotOk, "")
+            {
+                Topic = StatusTopic.SqlEndpoints,
+                Places = [new("pgbouncer", "haproxy-01")],
+            },
         ],
         new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], ["patroni on db-slave-01 does not exist"])
     );

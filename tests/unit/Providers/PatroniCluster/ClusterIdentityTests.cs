@@ -104,7 +104,7 @@ internal sealed class ClusterIdentityTests
             Has.Some.StartsWith("the members have different databases: db-1 7711228701456285717, db-2 42")
                 .And.None.EqualTo("no member leads")
         );
-        var steps = ClusterOutlook.Of(health, null).Foresee(new Address("patroni_cluster", "pg", "pg"), ["db-1", "db-2", "db-3"], []);
+        var steps = ClusterOutlook.Of(health, null).Forecast(new Address("patroni_cluster", "pg", "pg"), ["db-1", "db-2", "db-3"], []);
         Assert.That(steps!.Steps.Select(step => step.Note), Has.None.EqualTo("not running"));
     }
 

@@ -100,7 +100,7 @@ internal sealed class ClusterPolicyTests
             [Member("db-1", leads: true), Member("db-2", lag: 0), Member("db-3", lag: 512, isSynchronous: true)],
             isSynchronous: true
         );
-        var forecast = ClusterOutlook.Of(health, null).Foresee(s_cluster, Names("db-1"), [])!;
+        var forecast = ClusterOutlook.Of(health, null).Forecast(s_cluster, Names("db-1"), [])!;
         Assert.That(forecast.Steps[0].Hosts, Is.EqualTo(new[] { "db-1", "db-3" }), "db-2 is less behind, and may not take over");
         Assert.That(ClusterPolicy.Candidate(health, []), Is.EqualTo("db-3"));
     }
@@ -110,7 +110,7 @@ internal sealed class ClusterPolicyTests
     {
         var health = Health([Member("db-1", leads: true), Member("db-2"), Member("db-3")]);
         var view = new ClusterView(["db-1", "db-2", "db-3"], health) { WithOtherStorePassword = Names("db-1", "db-2", "db-3") };
-        var forecast = new ClusterOutlook(view).Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
+        var forecast = new ClusterOutlook(view).Forecast(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
         Assert.That(
             (forecast.Summary, forecast.Steps.Single().Kind),
             Is.EqualTo(("stop and start of 3 members together, about 15 s without writes", RolloutStepKind.RestartTogether))

@@ -45,7 +45,7 @@ internal sealed class PatroniClusterProviderTests
     {
         var begun = Healthy(("db-1", Replica("db-1")), ("db-2", ""));
         Assert.That(Observed(begun).Leader, Is.EqualTo("none"));
-        Assert.That(((Observation.Present)_provider.Observe(Resource(), begun)).Ours);
+        Assert.That(((Observation.Present)_provider.Observe(Resource(), begun)).IsManaged);
     }
 
     [Test]
@@ -240,15 +240,15 @@ internal sealed class PatroniClusterProviderTests
         );
         Assert.That(await NextAsync(Group(paused), ["db-3"], leaving: ["db-3"]), Is.EqualTo("go db-3"), "it does not come back anyway");
         Assert.That(
-            ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, [.. Names], [])!.Summary,
+            ClusterOutlook.Of(Judge(paused), null).Forecast(Resource().Address, [.. Names], [])!.Summary,
             Is.EqualTo("3 rolling restarts, 1 switchover, refused while Patroni is paused")
         );
         Assert.That(
-            ClusterOutlook.Of(Judge(paused), null).ForeseeServer(Resource().Address, ["db-1"], primaryFirst: true)!.Summary,
+            ClusterOutlook.Of(Judge(paused), null).ForecastServer(Resource().Address, ["db-1"], primaryFirst: true)!.Summary,
             Is.EqualTo("1 restart, refused while Patroni is paused")
         );
         Assert.That(
-            ClusterOutlook.Of(Judge(paused), null).Foresee(Resource().Address, ["db-3"], ["db-3"])!.Summary,
+            ClusterOutlook.Of(Judge(paused), null).Forecast(Resource().Address, ["db-3"], ["db-3"])!.Summary,
             Does.Not.Contain("refused")
         );
     }

@@ -80,7 +80,7 @@ internal sealed class RealClusterTests
             ]
         );
         var before = await PresentAsync(_roles, role);
-        Assert.That(before.Ours);
+        Assert.That(before.IsManaged);
         Assert.That(Differing(_roles, role, before.Attributes), Is.EqualTo(new[] { "password" }));
         await ChangeAsync(_roles, role, ResourceOperation.Update, "password");
         await IsAsWantedAsync(_roles, role);

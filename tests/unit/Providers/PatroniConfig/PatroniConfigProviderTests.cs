@@ -449,7 +449,7 @@ internal sealed class PatroniConfigProviderTests
                 [.. keys.Select(key => new AttributeDifference(key, null, null, Cause.ConfigurationChanged, ChangeEffect.InPlace))],
                 []
             );
-            var forecast = _provider.Foresee(new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, s_cluster]));
+            var forecast = _provider.Forecast(new RolloutQuestion(config, change, [.. disrupted], [], [observed.Outlook!, s_cluster]));
             return forecast is null
                 ? null
                 : $"{forecast.Summary}: {string.Join(", ", forecast.Steps.Select(step => string.Join(' ', step.Hosts)))}";

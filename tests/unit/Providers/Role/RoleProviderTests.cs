@@ -50,10 +50,10 @@ internal sealed class RoleProviderTests
     public void A_role_that_patroni_makes_is_ours_without_a_record_only_while_its_password_is_proved()
     {
         var role = Role(("password", Secret("secret")), ("bootstrap", true));
-        Assert.That(((Observation.Present)_provider.Observe(role, Found(s_otherSalt))).Ours);
-        Assert.That(((Observation.Present)_provider.Observe(role, Found(s_otherPassword))).Ours, Is.False);
+        Assert.That(((Observation.Present)_provider.Observe(role, Found(s_otherSalt))).IsManaged);
+        Assert.That(((Observation.Present)_provider.Observe(role, Found(s_otherPassword))).IsManaged, Is.False);
         Assert.That(
-            ((Observation.Present)_provider.Observe(Role(("password", Secret("secret"))), Found(s_otherSalt))).Ours,
+            ((Observation.Present)_provider.Observe(Role(("password", Secret("secret"))), Found(s_otherSalt))).IsManaged,
             Is.False,
             "not one that patroni makes"
         );
@@ -127,7 +127,7 @@ internal sealed class RoleProviderTests
         var role = Role(("absent", true));
         var there = (Observation.Present)_provider.Observe(role, Found(null));
         Assert.That(_provider.Desired(role)["absent"].Value, Is.EqualTo("true"));
-        Assert.That((there.Attributes["absent"].Value, there.Ours), Is.EqualTo(("false", true)));
+        Assert.That((there.Attributes["absent"].Value, there.IsManaged), Is.EqualTo(("false", true)));
         Assert.That(_provider.IsForgotten(role), Is.True);
         Assert.That(
             _provider.Validate(Role(("absent", true), ("bootstrap", true))).Single().Summary,

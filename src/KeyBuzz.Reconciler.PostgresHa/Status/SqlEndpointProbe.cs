@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.PostgresHa.Status;
 /// <param name="Answer">What the server at the other end said of itself; null when there was none.</param>
 /// <param name="Trouble">Why there was no answer; empty otherwise.</param>
 /// <param name="Measured">Whether it could be tried at all: false when the host or its tunnel failed, not SQL.</param>
-public sealed record DoorAnswer(string From, string Way, ServerAnswer? Answer, string Trouble, bool Measured);
+public sealed record EndpointAnswer(string From, string Way, ServerAnswer? Answer, string Trouble, bool Measured);
 
 /// <summary>What a PostgreSQL server says of a session.</summary>
 /// <param name="InRecovery">Whether it is a replica.</param>
@@ -21,7 +21,7 @@ public sealed record ServerAnswer(bool InRecovery, bool IsReadOnly, string Serve
 
 /// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over
 /// SSH.</summary>
-public static class FrontDoor
+public static class SqlEndpointProbe
 {
     /// <summary>What the ways through the load balancer begin with.</summary>
     public const string LoadBalancer = "load balancer ";
@@ -32,7 +32,7 @@ public static class FrontDoor
     /// <param name="topology">The cluster.</param>
     /// <param name="connections">The proxy hosts that could be reached.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public static async Task<IReadOnlyList<DoorAnswer>> KnockAsync(
+    public static async Task<IReadOnlyList<EndpointAnswer>> ProbeAsync(
         PostgresTopology topology,
         IReadOnlyDictionary<string, IHostConnection> connections,
         CancellationToken cancellationToken
@@ -62,7 +62,7 @@ public static class FrontDoor
                 {
                     if (!connections.TryGetValue(way.proxy.Name, out var connection))
                     {
-                        return new DoorAnswer(way.proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
+                        return new EndpointAnswer(way.proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
                     }
 
                     try
@@ -71,15 +71,15 @@ public static class FrontDoor
                             .OpenTunnelAsync(way.Address, way.Port, cancellationToken)
                             .ConfigureAwait(false);
                         var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
-                        return new DoorAnswer(way.proxy.Name, way.Way, answer, "", Measured: true);
+                        return new EndpointAnswer(way.proxy.Name, way.Way, answer, "", Measured: true);
                     }
                     catch (HostException exception)
                     {
-                        return new DoorAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
+                        return new EndpointAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
                     }
                     catch (Exception exception) when (DrillTable.IsSqlFailure(exception))
                     {
-                        return new DoorAnswer(
+                        return new EndpointAnswer(
                             way.proxy.Name,
                             way.Way,
                             null,

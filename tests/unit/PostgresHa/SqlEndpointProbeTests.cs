@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.PostgresHa.Status;
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
 /// <summary>SQL through the ways in, where the other end is no PostgreSQL, or one that ends in the middle of an answer.</summary>
-internal sealed class FrontDoorTests : BlueprintFixture
+internal sealed class SqlEndpointProbeTests : BlueprintFixture
 {
     [Test]
     public async Task An_answer_that_cannot_be_followed_is_the_ways_trouble_and_no_error_of_kbrs()
@@ -27,12 +27,12 @@ internal sealed class FrontDoorTests : BlueprintFixture
             using var server = new Server(said[..dice.Next(1, said.Length + 1)]);
             var connections = topology!.Proxies.ToDictionary(host => host.Name, host => (IHostConnection)new Through(host, server.Port));
 
-            var answers = await FrontDoor.KnockAsync(topology, connections, CancellationToken.None);
+            var answers = await SqlEndpointProbe.ProbeAsync(topology, connections, CancellationToken.None);
 
             Assert.That(
                 answers,
                 Has.Count.EqualTo(8)
-                    .And.All.Matches<DoorAnswer>(answer => answer!.Measured && (answer.Answer is null) == (answer.Trouble.Length > 0))
+                    .And.All.Matches<EndpointAnswer>(answer => answer!.Measured && (answer.Answer is null) == (answer.Trouble.Length > 0))
             );
             troubles.UnionWith(answers.Select(answer => answer.Trouble));
         }

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
 /// <summary>What the plan says beforehand of a roll-out.</summary>
 [TestFixture]
-internal sealed class ForeseenRolloutTests
+internal sealed class RolloutForecastTests
 {
     private static readonly Address s_cluster = new("patroni_cluster", "pg", "pg");
     private static readonly ClusterOutlook s_now = Serving("db-1", ("db-3", 0), ("db-2", 512));
@@ -16,7 +16,7 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void Replicas_go_by_least_lag_then_the_leader_after_a_switchover()
     {
-        var forecast = s_now.Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
+        var forecast = s_now.Forecast(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
         Assert.That(
             Steps(forecast),
@@ -37,7 +37,7 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_preferred_leader_costs_a_second_switchover()
     {
-        var forecast = (s_now with { Preferred = "db-1" }).Foresee(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
+        var forecast = (s_now with { Preferred = "db-1" }).Forecast(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
         Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-2 db-1 (the preferred leader)"));
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 2 switchovers, about 6 s without writes"));
@@ -46,21 +46,21 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_replica_alone_costs_no_write_and_what_does_not_run_is_started_first()
     {
-        Assert.That(s_now.Foresee(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes continue"));
-        var mended = Serving("db-1", ("db-3", 0)).Foresee(s_cluster, Names("db-2", "db-3"), [])!;
+        Assert.That(s_now.Forecast(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes continue"));
+        var mended = Serving("db-1", ("db-3", 0)).Forecast(s_cluster, Names("db-2", "db-3"), [])!;
         Assert.That(Steps(mended), Is.EqualTo(new[] { "Start db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
-        Assert.That(Serving(null).Foresee(s_cluster, Names("db-1", "db-2"), []), Is.Null, "nobody serves: nobody is interrupted");
+        Assert.That(Serving(null).Forecast(s_cluster, Names("db-1", "db-2"), []), Is.Null, "nobody serves: nobody is interrupted");
     }
 
     [Test]
     public void A_leader_alone_is_restarted_in_place_and_who_leaves_is_handed_nothing()
     {
         Assert.That(
-            Serving("db-1").Foresee(s_cluster, Names("db-1"), [])!.Summary,
+            Serving("db-1").Forecast(s_cluster, Names("db-1"), [])!.Summary,
             Is.EqualTo("1 restart, no writes while the leader restarts")
         );
         Assert.That(
-            Steps((s_now with { Preferred = "db-3" }).Foresee(s_cluster, Names("db-1", "db-3"), Names("db-3"))!),
+            Steps((s_now with { Preferred = "db-3" }).Forecast(s_cluster, Names("db-1", "db-3"), Names("db-3"))!),
             Does.Contain("Switchover db-1 db-2 ()").And.None.Contains("preferred")
         );
     }
@@ -68,16 +68,16 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_member_that_leaves_is_stopped_and_removed_and_not_restarted()
     {
-        var replica = s_now.Foresee(s_cluster, Names("db-2"), Names("db-2"))!;
+        var replica = s_now.Forecast(s_cluster, Names("db-2"), Names("db-2"))!;
         Assert.That(Steps(replica), Is.EqualTo(new[] { "Remove db-2 (a replica, 512 bytes behind)" }));
         Assert.That(
             (replica.Summary, replica.Restarts, replica.Removed.Count()),
             Is.EqualTo(("stop and remove db-2; writes continue", 0, 1))
         );
-        var leader = s_now.Foresee(s_cluster, Names("db-1"), Names("db-1"))!;
+        var leader = s_now.Forecast(s_cluster, Names("db-1"), Names("db-1"))!;
         Assert.That(Steps(leader), Is.EqualTo(new[] { "Switchover db-1 db-3 ()", "Remove db-1 (the former leader)" }));
         Assert.That(leader.Summary, Is.EqualTo("stop and remove db-1, 1 switchover; about 3 s without writes"));
-        var down = Serving("db-1", ("db-3", 0)).Foresee(s_cluster, Names("db-2", "db-3"), Names("db-2"))!;
+        var down = Serving("db-1", ("db-3", 0)).Forecast(s_cluster, Names("db-2", "db-3"), Names("db-2"))!;
         Assert.That(Steps(down), Is.EqualTo(new[] { "Remove db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
     }
 
@@ -99,7 +99,7 @@ internal sealed class ForeseenRolloutTests
     [Test]
     public void A_value_that_standbys_may_not_have_less_of_goes_to_the_leader_first()
     {
-        var forecast = s_now.ForeseeServer(s_cluster, Names("db-1", "db-2", "db-3"), primaryFirst: true)!;
+        var forecast = s_now.ForecastServer(s_cluster, Names("db-1", "db-2", "db-3"), primaryFirst: true)!;
 
         Assert.That(forecast.Steps.SelectMany(step => step.Hosts), Is.EqualTo(new[] { "db-1", "db-3", "db-2" }));
         Assert.That(
@@ -126,7 +126,7 @@ internal sealed class ForeseenRolloutTests
     private static RolloutForecast? Proxies(string[] running, params string[] toCome)
     {
         var address = new Address("sql_proxies", "pg", "pg-proxies");
-        return new ProxiesOutlook(Names(running)).Foresee(
+        return new ProxiesOutlook(Names(running)).Forecast(
             new RolloutQuestion(new Resource(address, AttributeSet.Empty), null, Names(toCome), [], [])
         );
     }
