@@ -13,12 +13,12 @@ internal sealed class SshConnection : IHostConnection
     private readonly PrivateKeyFile _key;
     private readonly SshReader _reader;
 
-    public SshConnection(Host host, SshClient client, PrivateKeyFile key)
+    public SshConnection(Host host, SshClient client, PrivateKeyFile key, ProbeScript probe)
     {
         Host = host;
         Client = client;
         _key = key;
-        _reader = new SshReader(this);
+        _reader = new SshReader(this, probe);
     }
 
     public Host Host { get; }

@@ -17,6 +17,7 @@ public sealed class SshConnector : IHostConnector
     private const int Threads = 64;
 
     private readonly SshSettings _settings;
+    private readonly ProbeScript _probe;
 
     static SshConnector()
     {
@@ -25,7 +26,13 @@ public sealed class SshConnector : IHostConnector
     }
 
     /// <summary>Takes the settings of all connections.</summary>
-    public SshConnector(SshSettings settings) => _settings = settings;
+    /// <param name="settings">The settings.</param>
+    /// <param name="probe">What turns reads into shell.</param>
+    public SshConnector(SshSettings settings, ProbeScript probe)
+    {
+        _settings = settings;
+        _probe = probe;
+    }
 
     /// <inheritdoc />
     public async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
@@ -55,7 +62,7 @@ public sealed class SshConnector : IHostConnector
 
             // Parts of the key exchange block their thread.
             await Task.Run(() => client.ConnectAsync(deadline.Token), deadline.Token).ConfigureAwait(false);
-            return new SshConnection(host, client, key);
+            return new SshConnection(host, client, key, _probe);
         }
         catch (Exception e)
         {

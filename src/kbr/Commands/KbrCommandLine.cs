@@ -21,8 +21,10 @@ public static class KbrCommandLine
         services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
         services.AddSingleton<CommonOptions>();
         services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
-        services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings));
-        services.AddSingleton<Func<SshSettings, IReaderSource>>(_ => settings => new HostConnections(new SshConnector(settings)));
+        services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings, ReadList.Probe));
+        services.AddSingleton<Func<SshSettings, IReaderSource>>(_ =>
+            settings => new HostConnections(new SshConnector(settings, ReadList.Probe))
+        );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();
         services.AddSingleton<ReadOnlyContext>();

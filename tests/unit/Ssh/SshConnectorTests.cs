@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Ssh;
@@ -317,7 +318,9 @@ public sealed class SshConnectorTests
         var settings = _server.Settings with { KnownHostsFile = file, HostKeyChecking = HostKeyChecking.AcceptNew };
 
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(settings, ReadList.Probe).ConnectAsync(_server.Host, CancellationToken.None)
+            )
         )!;
 
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not the one in"));
@@ -329,19 +332,21 @@ public sealed class SshConnectorTests
     {
         var settings = _server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_none") };
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(settings, ReadList.Probe).ConnectAsync(_server.Host, CancellationToken.None)
+            )
         )!;
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not in"));
         Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
 
         await using (
-            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(
+            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }, ReadList.Probe).ConnectAsync(
                 _server.Host,
                 CancellationToken.None
             )
         ) { }
 
-        await using var known = await new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None);
+        await using var known = await new SshConnector(settings, ReadList.Probe).ConnectAsync(_server.Host, CancellationToken.None);
     }
 
     [Test]
@@ -351,7 +356,9 @@ public sealed class SshConnectorTests
         var host = _server.Host with { Ssh = _server.Host.Ssh with { Port = port } };
 
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(_server.Settings, ReadList.Probe).ConnectAsync(host, CancellationToken.None)
+            )
         )!;
 
         Assert.That((error.Host, error.Message), Is.EqualTo(("db-1", $"127.0.0.1:{port} refuses connections")));
@@ -364,7 +371,9 @@ public sealed class SshConnectorTests
         var settings = _server.Settings with { IdentityFile = Path.Combine(_server.Directory, "host") };
 
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(settings, ReadList.Probe).ConnectAsync(_server.Host, CancellationToken.None)
+            )
         )!;
 
         Assert.That(error.Message, Does.Contain("does not let user root in with the key"));
@@ -385,7 +394,10 @@ public sealed class SshConnectorTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings with { IdentityFile = link }).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(_server.Settings with { IdentityFile = link }, ReadList.Probe).ConnectAsync(
+                    _server.Host,
+                    CancellationToken.None
+                )
             )
         )!;
 
@@ -398,27 +410,33 @@ public sealed class SshConnectorTests
     {
         var noKey = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }, ReadList.Probe).ConnectAsync(
+                    _server.Host,
+                    CancellationToken.None
+                )
             )
         )!;
         Assert.That(noKey.Message, Does.Contain("/no/such/key"));
 
         var host = _server.Host with { Ssh = _server.Host.Ssh with { Hostname = "no-such-host.invalid" } };
         var noName = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(_server.Settings, ReadList.Probe).ConnectAsync(host, CancellationToken.None)
+            )
         )!;
         Assert.That(noName.Message, Does.Contain("cannot be resolved"));
     }
 
     private Task<IHostConnection> ConnectAsync(Host? host = null) =>
         host is null
-            ? new SshConnector(_server.Settings).ConnectAsync(_server.Host, CancellationToken.None)
+            ? new SshConnector(_server.Settings, ReadList.Probe).ConnectAsync(_server.Host, CancellationToken.None)
             : new SshConnector(
                 _server.Settings with
                 {
                     KnownHostsFile = Path.Combine(_server.Directory, "known_relay"),
                     HostKeyChecking = HostKeyChecking.AcceptNew,
-                }
+                },
+                ReadList.Probe
             ).ConnectAsync(host, CancellationToken.None);
 
     // What each says that fails; one that does not even end fails the test.
