@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Image;

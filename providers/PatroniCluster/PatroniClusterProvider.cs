@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;

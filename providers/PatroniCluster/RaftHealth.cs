@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 

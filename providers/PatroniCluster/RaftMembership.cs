@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;

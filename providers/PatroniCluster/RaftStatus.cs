@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;

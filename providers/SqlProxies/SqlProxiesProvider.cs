@@ -4,6 +4,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.Container;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 

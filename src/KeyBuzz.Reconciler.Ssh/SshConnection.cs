@@ -13,13 +13,13 @@ internal sealed class SshConnection : IHostConnection
     private readonly PrivateKeyFile _key;
     private readonly SshReader _reader;
 
-    public SshConnection(Host host, SshClient client, PrivateKeyFile key, TimeProvider time)
+    public SshConnection(Host host, SshClient client, PrivateKeyFile key, ProbeScript probe, TimeProvider time)
     {
         Host = host;
         Client = client;
         Time = time;
         _key = key;
-        _reader = new SshReader(this);
+        _reader = new SshReader(this, probe);
     }
 
     public Host Host { get; }

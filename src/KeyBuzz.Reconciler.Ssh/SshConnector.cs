@@ -17,6 +17,7 @@ public sealed class SshConnector : IHostConnector
     private const int Threads = 64;
 
     private readonly SshSettings _settings;
+    private readonly ProbeScript _probe;
     private readonly TimeProvider _time;
 
     static SshConnector()
@@ -25,10 +26,14 @@ public sealed class SshConnector : IHostConnector
         ThreadPool.SetMinThreads(Math.Max(workers, Threads), completions);
     }
 
-    /// <summary>Takes the settings and the clock of all connections.</summary>
-    public SshConnector(SshSettings settings, TimeProvider time)
+    /// <summary>Takes what all connections have in common.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="probe">What turns reads into shell.</param>
+    /// <param name="time">The clock.</param>
+    public SshConnector(SshSettings settings, ProbeScript probe, TimeProvider time)
     {
         _settings = settings;
+        _probe = probe;
         _time = time;
     }
 
@@ -60,7 +65,7 @@ public sealed class SshConnector : IHostConnector
 
             // Parts of the key exchange block their thread.
             await Task.Run(() => client.ConnectAsync(deadline.Token), deadline.Token).ConfigureAwait(false);
-            return new SshConnection(host, client, key, _time);
+            return new SshConnection(host, client, key, _probe, _time);
         }
         catch (Exception e)
         {

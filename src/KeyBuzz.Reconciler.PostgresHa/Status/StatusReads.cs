@@ -1,7 +1,12 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;

@@ -23,10 +23,10 @@ public static class KbrCommandLine
         services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Func<SshSettings, IHostConnector>>(provider =>
-            settings => new SshConnector(settings, provider.GetRequiredService<TimeProvider>())
+            settings => new SshConnector(settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
         );
         services.AddSingleton<Func<SshSettings, IReaderSource>>(provider =>
-            settings => new HostConnections(new SshConnector(settings, provider.GetRequiredService<TimeProvider>()))
+            settings => new HostConnections(new SshConnector(settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>()))
         );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();

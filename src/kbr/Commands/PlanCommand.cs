@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -82,7 +83,7 @@ internal static class PlanCommand
             throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no host '{host}'"));
         }
 
-        terminal.Prompt(ProbeScript.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
+        terminal.Prompt(ReadList.Probe.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
         return ExitCode.Done;
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Ssh;
@@ -26,7 +27,7 @@ public sealed class HostileHostTests
     {
         using var server = new SshServer(setting);
         using var growth = new Growth();
-        await using var connection = await new SshConnector(server.Settings, TimeProvider.System).ConnectAsync(
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             server.Host,
             CancellationToken.None
         );
@@ -49,7 +50,7 @@ public sealed class HostileHostTests
     {
         using var server = new SshServer();
         using var growth = new Growth();
-        await using var connection = await new SshConnector(server.Settings, TimeProvider.System).ConnectAsync(
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             server.Host,
             CancellationToken.None
         );
@@ -79,7 +80,7 @@ public sealed class HostileHostTests
             file.SetLength(8 << 20);
         }
 
-        await using var connection = await new SshConnector(server.Settings, TimeProvider.System).ConnectAsync(
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             server.Host,
             CancellationToken.None
         );
@@ -115,7 +116,7 @@ public sealed class HostileHostTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(server.Settings with { ConnectTimeout = TimeSpan.FromSeconds(3) }, TimeProvider.System)
+                new SshConnector(server.Settings with { ConnectTimeout = TimeSpan.FromSeconds(3) }, ReadList.Probe, TimeProvider.System)
                     .ConnectAsync(host, CancellationToken.None)
                     .WaitAsync(TimeSpan.FromSeconds(30))
             )
@@ -131,7 +132,7 @@ public sealed class HostileHostTests
     public async Task Too_few_sessions_are_named_with_what_to_set(int sessions)
     {
         using var server = new SshServer($"MaxSessions {sessions}");
-        await using var connection = await new SshConnector(server.Settings, TimeProvider.System).ConnectAsync(
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             server.Host,
             CancellationToken.None
         );
@@ -153,7 +154,7 @@ public sealed class HostileHostTests
     public async Task A_login_that_is_not_root_is_refused_and_does_not_report_what_it_cannot_read_as_absent()
     {
         using var server = new SshServer("ForceCommand exec setpriv --reuid=65534 --regid=65534 --clear-groups sh");
-        await using var connection = await new SshConnector(server.Settings, TimeProvider.System).ConnectAsync(
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             server.Host,
             CancellationToken.None
         );
@@ -186,7 +187,7 @@ public sealed class HostileHostTests
     {
         using var server = new SshServer("ForceCommand " + shell);
         var host = server.Host with { Ssh = server.Host.Ssh with { Sudo = true } };
-        await using var connection = await new SshConnector(server.Settings, TimeProvider.System).ConnectAsync(
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             host,
             CancellationToken.None
         );
@@ -216,7 +217,7 @@ public sealed class HostileHostTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(server.Settings with { IdentityFile = key }, TimeProvider.System).ConnectAsync(
+                new SshConnector(server.Settings with { IdentityFile = key }, ReadList.Probe, TimeProvider.System).ConnectAsync(
                     server.Host,
                     CancellationToken.None
                 )

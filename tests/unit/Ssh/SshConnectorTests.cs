@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Ssh;
@@ -318,7 +319,7 @@ public sealed class SshConnectorTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(settings, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
             )
         )!;
 
@@ -332,20 +333,20 @@ public sealed class SshConnectorTests
         var settings = _server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_none") };
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(settings, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
             )
         )!;
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not in"));
         Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
 
         await using (
-            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }, TimeProvider.System).ConnectAsync(
+            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }, ReadList.Probe, TimeProvider.System).ConnectAsync(
                 _server.Host,
                 CancellationToken.None
             )
         ) { }
 
-        await using var known = await new SshConnector(settings, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None);
+        await using var known = await new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None);
     }
 
     [Test]
@@ -356,7 +357,7 @@ public sealed class SshConnectorTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings, TimeProvider.System).ConnectAsync(host, CancellationToken.None)
+                new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(host, CancellationToken.None)
             )
         )!;
 
@@ -371,7 +372,7 @@ public sealed class SshConnectorTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(settings, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
             )
         )!;
 
@@ -393,7 +394,7 @@ public sealed class SshConnectorTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings with { IdentityFile = link }, TimeProvider.System).ConnectAsync(
+                new SshConnector(_server.Settings with { IdentityFile = link }, ReadList.Probe, TimeProvider.System).ConnectAsync(
                     _server.Host,
                     CancellationToken.None
                 )
@@ -409,7 +410,7 @@ public sealed class SshConnectorTests
     {
         var noKey = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }, TimeProvider.System).ConnectAsync(
+                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }, ReadList.Probe, TimeProvider.System).ConnectAsync(
                     _server.Host,
                     CancellationToken.None
                 )
@@ -420,7 +421,7 @@ public sealed class SshConnectorTests
         var host = _server.Host with { Ssh = _server.Host.Ssh with { Hostname = "no-such-host.invalid" } };
         var noName = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings, TimeProvider.System).ConnectAsync(host, CancellationToken.None)
+                new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(host, CancellationToken.None)
             )
         )!;
         Assert.That(noName.Message, Does.Contain("cannot be resolved"));
@@ -428,13 +429,14 @@ public sealed class SshConnectorTests
 
     private Task<IHostConnection> ConnectAsync(Host? host = null) =>
         host is null
-            ? new SshConnector(_server.Settings, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+            ? new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
             : new SshConnector(
                 _server.Settings with
                 {
                     KnownHostsFile = Path.Combine(_server.Directory, "known_relay"),
                     HostKeyChecking = HostKeyChecking.AcceptNew,
                 },
+                ReadList.Probe,
                 TimeProvider.System
             ).ConnectAsync(host, CancellationToken.None);
 

@@ -1,7 +1,10 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 

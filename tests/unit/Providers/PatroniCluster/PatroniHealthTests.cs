@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 

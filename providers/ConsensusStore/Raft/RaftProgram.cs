@@ -1,4 +1,4 @@
-namespace KeyBuzz.Reconciler.Hosts;
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
 /// <summary>The Python program that answers a <see cref="RaftRead"/>, run by the Python that Patroni itself needs.</summary>
 public static class RaftProgram
