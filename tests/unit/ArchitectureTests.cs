@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Hosts;
@@ -14,7 +15,7 @@ namespace KeyBuzz.Reconciler.Tests;
 
 /// <summary>Dependencies point inward: kbr → PostgresHa, Ssh → providers → engine.</summary>
 [TestFixture]
-public sealed class ArchitectureTests
+public sealed partial class ArchitectureTests
 {
     private static readonly Assembly Engine = typeof(Planner).Assembly;
     private static readonly Assembly Ssh = typeof(SshConnector).Assembly;
@@ -90,6 +91,22 @@ public sealed class ArchitectureTests
             );
         });
     }
+
+    [Test]
+    public void Only_its_folder_and_the_composition_root_name_a_blueprint()
+    {
+        var root = Path.Combine(JsonSchemas.Root, "src/kbr");
+        var naming = Directory
+            .EnumerateFiles(root, "*.cs", SearchOption.AllDirectories)
+            .Where(file => NamesPostgres().IsMatch(File.ReadAllText(file)))
+            .Select(file => Path.GetRelativePath(root, file))
+            .ToLookup(file => file.StartsWith("Blueprints/Postgres/", StringComparison.Ordinal));
+        Assert.That(naming[true], Is.Not.Empty);
+        Assert.That(naming[false], Is.EqualTo(new[] { "Commands/KbrCommandLine.cs" }));
+    }
+
+    [GeneratedRegex("Postgres|Patroni|PgBouncer|HAProxy")]
+    private static partial Regex NamesPostgres();
 
     // The compiler checks every other rule of .editorconfig, and `dotnet format whitespace` the layout.
     [Test]

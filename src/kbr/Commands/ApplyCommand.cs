@@ -1,10 +1,9 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
-using KeyBuzz.Reconciler.PostgresHa;
-using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
@@ -132,9 +131,6 @@ internal static class ApplyCommand
         return command;
     }
 
-    // PgBouncer answers for about a second with a login that failed before.
-    private static readonly TimeSpan s_settles = TimeSpan.FromSeconds(5);
-
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
 
     private static async Task<int> RunAsync(
@@ -184,7 +180,7 @@ internal static class ApplyCommand
             result = saved && outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
             // With --target the rest is for another apply to make.
             await JudgeAsync(
-                    outcome.Succeeded ? null : TimeSpan.Zero,
+                    check => outcome.Succeeded ? check.GateTimeout : TimeSpan.Zero,
                     options.Targets.IsEmpty
                         ? []
                         : outcome
@@ -196,7 +192,7 @@ internal static class ApplyCommand
         else if (!plan.HasErrors && options is { Destroy: false, Import: false, Targets.IsEmpty: true })
         {
             // Nothing was changed, so there is little to wait for.
-            await JudgeAsync(s_settles, []).ConfigureAwait(false);
+            await JudgeAsync(check => check.SettleTime, []).ConfigureAwait(false);
         }
         else if (options.ForgetUnreachable)
         {
@@ -211,14 +207,19 @@ internal static class ApplyCommand
         return plan.HasErrors ? ExitCode.Error : result;
 
         // An apply that leaves an unhealthy cluster behind is not done, whether or not it had something to change.
-        async Task JudgeAsync(TimeSpan? patience, IEnumerable<Address> changed)
+        async Task JudgeAsync(Func<IHealthCheck, TimeSpan> patience, IEnumerable<Address> changed)
         {
-            if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
+            if (options.Destroy || options.Import)
+            {
+                return;
+            }
+
+            IReadOnlyCollection<Address>? touched = options.Targets.IsEmpty ? null : [.. changed];
+            foreach (var check in context.HealthChecks(session.Cluster))
             {
                 terminal.Line();
-                var scope = options.Targets.IsEmpty ? null : new StatusScope(topology, changed);
                 var health = await StatusCommand
-                    .ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, scope, abort)
+                    .ShowSettledAsync(session, check, terminal, json, patience(check), touched, abort)
                     .ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }

@@ -1,7 +1,9 @@
 using System.Collections;
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Steps;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
@@ -19,6 +21,9 @@ internal static class ExitCode
     public const int Error = 1;
     public const int Changes = 2;
     public const int Lost = 2;
+
+    /// <summary>The one of two that a command with both results ends with.</summary>
+    public static int Worse(int one, int other) => one == Error || other == Error ? Error : Math.Max(one, other);
 }
 
 /// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
@@ -198,6 +203,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 internal sealed class SessionContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
+    IEnumerable<IBlueprintCommands> contributions,
     IPreconditionChecks preconditions,
     Func<SshSettings, IHostConnector> connect,
     CommonOptions options,
@@ -210,6 +216,10 @@ internal sealed class SessionContext(
         var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
         return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, Time, parsed.Read(Options.Parallelism));
     }
+
+    /// <summary>The checklists of what the file declares.</summary>
+    public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>
+        [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
         new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));

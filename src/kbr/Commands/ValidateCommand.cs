@@ -1,14 +1,14 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Graph;
-using KeyBuzz.Reconciler.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
 /// <summary><c>kbr validate</c>: checks the cluster file; connects to nothing.</summary>
 internal static class ValidateCommand
 {
-    public static Command Create(CommandContext context)
+    public static Command Create(CommandContext context, IReadOnlyCollection<IBlueprintCommands> blueprints)
     {
         var command = new Command("validate", "Check the cluster file. Connects to nothing.").With(context.Options.Cluster);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
@@ -23,17 +23,9 @@ internal static class ValidateCommand
                 {
                     DiagnosticView.Show(terminal, cluster.Warnings);
                     terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
-                    if (cluster.Model<PostgresTopology>() is { Times: var times } topology)
+                    foreach (var fact in blueprints.SelectMany(blueprint => blueprint.Facts(cluster)))
                     {
-                        foreach (var open in OpenAccess.Of(topology))
-                        {
-                            terminal.Line(open);
-                        }
-
-                        terminal.Line(
-                            $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s "
-                                + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})"
-                        );
+                        terminal.Line(fact);
                     }
                 }
 

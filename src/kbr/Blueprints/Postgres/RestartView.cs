@@ -1,9 +1,10 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
+using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-namespace KeyBuzz.Reconciler.Cli.Views;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary>Shows which members are restarted, and that they were.</summary>
 public static class RestartView

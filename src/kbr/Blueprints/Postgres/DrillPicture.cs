@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Drill;
 
-namespace KeyBuzz.Reconciler.Cli.Views;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary>Draws a drill as a timeline: a row for each way in, the members that acknowledged in their colours, the longest gap, and what
 /// happened when. SVG that needs nothing else.</summary>

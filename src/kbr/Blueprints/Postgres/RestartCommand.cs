@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
@@ -7,7 +8,7 @@ using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.Cli.Commands;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary><c>kbr restart</c>: restarts PostgreSQL on the members that wait for it, one at a time, while all is well.</summary>
 internal static class RestartCommand
@@ -65,7 +66,15 @@ internal static class RestartCommand
                 terminal.Line(json ? RestartView.Document(topology.Scope, plan, restarted, session.Time.GetElapsedTime(begun)) : "");
                 return
                     await StatusCommand
-                        .ShowSettledAsync(session, topology, terminal, json, topology.Health.GateTimeout, scope: null, abort)
+                        .ShowSettledAsync(
+                            session,
+                            new PostgresHealth(session.Cluster, topology),
+                            terminal,
+                            json,
+                            topology.Health.GateTimeout,
+                            touched: null,
+                            abort
+                        )
                         .ConfigureAwait(false) == ExitCode.Done
                     ? ExitCode.Done
                     : ExitCode.Error;

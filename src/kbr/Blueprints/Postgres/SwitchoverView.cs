@@ -1,7 +1,8 @@
 using System.Globalization;
+using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Switchover;
 
-namespace KeyBuzz.Reconciler.Cli.Views;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary>Shows a switchover that was made.</summary>
 internal static class SwitchoverView

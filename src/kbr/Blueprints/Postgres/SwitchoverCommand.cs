@@ -1,5 +1,6 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -8,7 +9,7 @@ using KeyBuzz.Reconciler.PostgresHa.Switchover;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.Cli.Commands;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary><c>kbr switchover</c>: moves the lead to another member, while all is well.</summary>
 internal static class SwitchoverCommand

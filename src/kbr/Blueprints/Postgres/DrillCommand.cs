@@ -1,10 +1,11 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Drill;
 
-namespace KeyBuzz.Reconciler.Cli.Commands;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary><c>kbr drill</c>: takes the lead from the leader, and measures what that means for those who write.</summary>
 internal static class DrillCommand

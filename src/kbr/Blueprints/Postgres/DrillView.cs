@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
+using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Drill;
 
-namespace KeyBuzz.Reconciler.Cli.Views;
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary>Shows a drill: what it will do, and what it showed.</summary>
 public static class DrillView
