@@ -348,9 +348,9 @@ public sealed class Planner
         }
     }
 
-    private static ImmutableHashSet<Address> Select(PlanInput input, ResourceGraph recorded)
+    private static HashSet<Address> Select(PlanInput input, ResourceGraph recorded)
     {
-        var all = input.Graph.Order.Concat(recorded.Order).ToImmutableHashSet();
+        var all = input.Graph.Order.Concat(recorded.Order).ToHashSet();
         if (input.Options.Targets.IsEmpty)
         {
             return all;
@@ -358,8 +358,8 @@ public sealed class Planner
 
         var matched = all.Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address))).ToList();
         return input.Options.Destroy
-            ? input.Graph.WithDependents(matched).Union(recorded.WithDependents(matched))
-            : input.Graph.WithRequirements(matched).Union(matched);
+            ? [.. input.Graph.WithDependents(matched), .. recorded.WithDependents(matched)]
+            : [.. input.Graph.WithRequirements(matched), .. matched];
     }
 
     private void PlanDesired(Work work, ResourceGraph.Node node)
@@ -586,11 +586,11 @@ public sealed class Planner
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
-            var wantedPrint = _fingerprint.Of(address, name, wanted, wanted.Secret is not null);
             var last = record?.Fingerprints.GetValueOrDefault(name);
+            var isApplied = last is not null && _fingerprint.Is(last, address, name, wanted);
             if (found?.Value == wanted.Value)
             {
-                recordIsOld |= last != wantedPrint;
+                recordIsOld |= !isApplied;
                 continue;
             }
 
@@ -602,7 +602,7 @@ public sealed class Planner
                 _ when record.Intended.Contains(name) => Cause.Interrupted,
                 _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) =>
                     Cause.ConfigurationChanged,
-                _ when wantedPrint == last => joining.Length > 0 ? Cause.New : Cause.Drift,
+                _ when isApplied => joining.Length > 0 ? Cause.New : Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
             // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
@@ -636,17 +636,20 @@ public sealed class Planner
                 node.Resource.Location
             )
         );
-        var next = Record(node, desired, created: record?.Created ?? present.IsManaged);
-        if (differences.Count == 0)
+        var isAsWanted = differences.Count == 0;
+        if (isAsWanted && !recordIsOld && IsRecorded(record!, node, desired.Count))
         {
-            var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
             work.Add(
-                new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], [])
-                {
-                    Record = action == ResourceAction.NoOp ? record : next,
-                    Note = note,
-                }
+                new PlannedChange(address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Record = record, Note = note }
             );
+            return;
+        }
+
+        var next = Record(node, desired, created: record?.Created ?? present.IsManaged);
+        if (isAsWanted)
+        {
+            var cause = record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved;
+            work.Add(new PlannedChange(address, ResourceAction.Adopt, cause, node.Resource, [], []) { Record = next, Note = note });
             return;
         }
 
@@ -837,9 +840,7 @@ public sealed class Planner
             && work.IsProtected(own)
             && _providers.Get(address.Type) is IGroupResourceProvider
             && work.IsTakenDown(address.Host)
-            ? required.Concat(
-                work.Input.Records.Values.Where(record => record.Group == address.Host).Select(record => record.Address).Order()
-            )
+            ? required.Concat(work.RunningBy[address.Host].Order())
             : required;
     }
 
@@ -875,11 +876,12 @@ public sealed class Planner
             _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
         };
 
-    private static bool Same(ResourceRecord left, ResourceRecord right) =>
-        left.Fingerprints.SequenceEqual(right.Fingerprints)
-        && left.Requires.SequenceEqual(right.Requires)
-        && left.PreventDestroy == right.PreventDestroy
-        && left.Group == right.Group;
+    // Whether a record that has the fingerprint of every desired value says all that a new one would.
+    private static bool IsRecorded(ResourceRecord record, ResourceGraph.Node node, int values) =>
+        record.Fingerprints.Count == values
+        && record.Requires.AsSpan().SequenceEqual(node.Requires.AsSpan())
+        && record.PreventDestroy == node.Resource.PreventDestroy
+        && record.Group == node.Resource.Group;
 
     private static Cause Overall(IEnumerable<AttributeDifference> differences)
     {
@@ -939,63 +941,54 @@ public sealed class Planner
             .Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget)
             .Select(change => change.Address)
             .ToHashSet();
-        var before = work.Changes.Keys.ToDictionary(address => address, _ => new SortedSet<Address>());
-        foreach (var change in work.Changes.Values)
+        var dependents = work
+            .Changes.Keys.Where(_ => removed.Count > 0)
+            .SelectMany(address =>
+                (work.Recorded.Find(address)?.Requires ?? []).Where(removed.Contains).Select(required => (required, address))
+            )
+            .ToLookup(edge => edge.required, edge => edge.address);
+        var before = work.Changes.Keys.ToDictionary(
+            address => address,
+            address => removed.Contains(address) ? [.. dependents[address].Order()] : Before(work, address, removed)
+        );
+        var order = DependencyOrder.Of(before.Keys, address => before[address]);
+        if (!order.Left.IsEmpty)
         {
-            if (!removed.Contains(change.Address) && work.Input.Graph.Find(change.Address) is { } node)
-            {
-                before[change.Address]
-                    .UnionWith(
-                        node.Requires.Concat(node.After).Where(required => before.ContainsKey(required) && !removed.Contains(required))
-                    );
-                before[change.Address].UnionWith(node.Resource.AfterRemovalOf.Where(removed.Contains));
-            }
-
-            foreach (var required in work.Recorded.Find(change.Address)?.Requires ?? [])
-            {
-                if (removed.Contains(required))
-                {
-                    before[required].Add(change.Address);
-                }
-            }
-        }
-
-        var followers = before
-            .SelectMany(pair => pair.Value.Select(first => (first, pair.Key)))
-            .ToLookup(edge => edge.first, edge => edge.Key);
-        var waits = before.ToDictionary(pair => pair.Key, pair => pair.Value.Count);
-        var ready = new SortedSet<Address>(waits.Where(pair => pair.Value == 0).Select(pair => pair.Key));
-        var order = ImmutableArray.CreateBuilder<PlannedChange>();
-        while (ready.Count > 0)
-        {
-            var address = ready.Min;
-            ready.Remove(address);
-            var change = work.Changes[address];
-            order.Add(change with { DependsOn = [.. before[address]], Disrupts = Disrupts(change) ? change.Resource.Group : null });
-            foreach (var follower in followers[address])
-            {
-                if (--waits[follower] == 0)
-                {
-                    ready.Add(follower);
-                }
-            }
-        }
-
-        if (order.Count != before.Count)
-        {
-            var left = string.Join(
-                ", ",
-                waits.Where(pair => pair.Value > 0).Select(pair => pair.Key.ToString()).Order(StringComparer.Ordinal)
-            );
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"no order satisfies both the new edges and the old ones among {left}",
+                    "no order satisfies both the new edges and the old ones among "
+                        + string.Join(", ", order.Left.Select(address => address.ToString()).Order(StringComparer.Ordinal)),
                     remedy: "apply the removal first, with --target"
                 )
             );
         }
 
-        return order.ToImmutable();
+        return
+        [
+            .. order
+                .Addresses.Select(address => work.Changes[address])
+                .Select(change =>
+                    change with
+                    {
+                        DependsOn = before[change.Address],
+                        Disrupts = Disrupts(change) ? change.Resource.Group : null,
+                    }
+                ),
+        ];
+    }
+
+    // The changes that a change goes after, in the order of their addresses.
+    private static ImmutableArray<Address> Before(Work work, Address address, HashSet<Address> removed)
+    {
+        if (work.Input.Graph.Find(address) is not { } node)
+        {
+            return [];
+        }
+
+        bool Stays(Address other) => work.Changes.ContainsKey(other) && !removed.Contains(other);
+        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && node.Requires.All(Stays)
+            ? node.Requires
+            : [.. node.Requires.Union(node.After).Where(Stays).Union(node.Resource.AfterRemovalOf.Where(removed.Contains)).Order()];
     }
 
     // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
@@ -1007,7 +1000,7 @@ public sealed class Planner
             _ => false,
         };
 
-    private sealed class Work(PlanInput input, ResourceGraph recorded, ImmutableHashSet<Address> selected)
+    private sealed class Work(PlanInput input, ResourceGraph recorded, HashSet<Address> selected)
     {
         public PlanInput Input { get; } = input;
 
@@ -1027,22 +1020,31 @@ public sealed class Planner
 
         public bool IsMounted(Address volume) => Observe(volume).IsMounted;
 
+        /// <summary>What runs the members of a group by its record, by group.</summary>
+        public ILookup<string, Address> RunningBy { get; } =
+            input
+                .Records.Values.Where(record => record.Group is not null)
+                .ToLookup(record => record.Group!, record => record.Address, StringComparer.Ordinal);
+
+        /// <summary>What runs the members of a group by cluster.yaml, by group.</summary>
+        public ILookup<string, Address> RunningIn { get; } =
+            input
+                .Graph.Order.Where(address => input.Graph.Find(address)!.Resource.Group is not null)
+                .ToLookup(address => input.Graph.Find(address)!.Resource.Group!, StringComparer.Ordinal);
+
         /// <summary>Whether all that runs the members of a group is taken down: what lives in the group goes with them.</summary>
         public bool IsTakenDown(string group)
         {
-            var members = Input.Records.Values.Where(record => record.Group == group).ToList();
-            return Input.Options.Destroy && members.Count > 0 && members.TrueForAll(record => selected.Contains(record.Address));
+            return Input.Options.Destroy && RunningBy.Contains(group) && RunningBy[group].All(selected.Contains);
         }
 
         /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record
         /// either.</summary>
         public string[] NewMembersOf(Address group) =>
             [
-                .. Changes
-                    .Values.Where(change =>
-                        change is { Action: ResourceAction.Create, Cause: Cause.New } && change.Resource.Group == group.Host
-                    )
-                    .Select(change => change.Address.Host)
+                .. RunningIn[group.Host]
+                    .Where(address => Changes.GetValueOrDefault(address) is { Action: ResourceAction.Create, Cause: Cause.New })
+                    .Select(address => address.Host)
                     .Distinct()
                     .Order(StringComparer.Ordinal),
             ];
