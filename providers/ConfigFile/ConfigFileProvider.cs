@@ -114,7 +114,11 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var path = Path(resource);
-        return new ResourceLinks([$"file:{path}"], [$"path:{System.IO.Path.GetDirectoryName(path)}"]) { ManagedPaths = [path] };
+        return new ResourceLinks([$"file:{path}"], [$"path:{System.IO.Path.GetDirectoryName(path)}"])
+        {
+            ManagedPaths = [path],
+            ReplacedFiles = [path],
+        };
     }
 
     /// <inheritdoc />

@@ -199,7 +199,10 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                     new(string.Join(',', mount is null ? MountOptions.Effective(wanted) : MountOptions.Observed(wanted, mount.Options)))
                 )
                 .Add("fstab", new(Fstab.Describe(lines, device.Signatures.GetValueOrDefault("UUID")) ?? None))
-        );
+        )
+        {
+            IsMounted = mount is not null,
+        };
     }
 
     /// <inheritdoc />

@@ -22,11 +22,18 @@ internal static class ExitCode
 }
 
 /// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
-internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options)
+internal class CommandContext(
+    ProviderRegistry providers,
+    IEnumerable<IBlueprint> blueprints,
+    IPreconditionChecks preconditions,
+    CommonOptions options
+)
 {
     public ProviderRegistry Providers => providers;
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
+
+    protected IPreconditionChecks Preconditions => preconditions;
 
     public CommonOptions Options => options;
 
@@ -43,7 +50,14 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, providers.All, EnvironmentVariables(), Blueprints, secretsOptional);
+        var cluster = ClusterLoader.Load(
+            parsed.Read(options.File)!,
+            providers.All,
+            preconditions.Kinds,
+            EnvironmentVariables(),
+            Blueprints,
+            secretsOptional
+        );
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }
@@ -198,17 +212,17 @@ internal sealed class SessionContext(
     IPreconditionChecks preconditions,
     Func<SshSettings, IHostConnector> connect,
     CommonOptions options
-) : CommandContext(providers, blueprints, options)
+) : CommandContext(providers, blueprints, preconditions, options)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
         var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
+        return new Session(cluster, Providers, Preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
     }
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
@@ -218,12 +232,12 @@ internal sealed class ReadOnlyContext(
     IPreconditionChecks preconditions,
     Func<SshSettings, IReaderSource> readers,
     CommonOptions options
-) : CommandContext(providers, blueprints, options)
+) : CommandContext(providers, blueprints, preconditions, options)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
 }
