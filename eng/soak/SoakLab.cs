@@ -197,7 +197,13 @@ internal sealed partial class SoakLab
             .GetEnvironmentVariables()
             .Keys.Cast<string>()
             .ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name) ?? "", StringComparer.Ordinal);
-        var cluster = ClusterLoader.Load(_file, [.. container.GetServices<IResourceProvider>()], environment, [new PostgresBlueprint()]);
+        var cluster = ClusterLoader.Load(
+            _file,
+            [.. container.GetServices<IResourceProvider>()],
+            container.GetRequiredService<IPreconditionChecks>().Kinds,
+            environment,
+            [new PostgresBlueprint()]
+        );
         var credentials = CredentialsLine().Match(File.ReadAllText(_file)).Groups[1].Value.Trim();
         return (
             cluster.Model<PostgresTopology>() ?? throw new SoakException($"{_file} has no 'postgres' section"),

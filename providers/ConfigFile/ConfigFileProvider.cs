@@ -118,7 +118,11 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var path = ConfigFileSpec.Of(resource).Path;
-        return new ResourceLinks([$"file:{path}"], [$"path:{Path.GetDirectoryName(path)}"]) { ManagedPaths = [path] };
+        return new ResourceLinks([$"file:{path}"], [$"path:{Path.GetDirectoryName(path)}"])
+        {
+            ManagedPaths = [path],
+            ReplacedFiles = [path],
+        };
     }
 
     /// <inheritdoc />

@@ -135,6 +135,7 @@ public sealed class ContainerProvider : IHostResourceProvider
             [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()]
         )
         {
+            Names = ["container:" + spec.Name],
             Ports = [.. resource.Spec.List("ports")],
 
             // Its process may read them at once: what it mounts has to be filled before it starts.

@@ -209,7 +209,10 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                     )
                 )
                 .Add("fstab", new(Fstab.Describe(lines, device.Signatures.GetValueOrDefault("UUID")) ?? None))
-        );
+        )
+        {
+            IsMounted = mount is not null,
+        };
     }
 
     /// <inheritdoc />

@@ -13,6 +13,9 @@ public sealed class PostgresBlueprint : IBlueprint
     public string Key => "postgres";
 
     /// <inheritdoc />
+    public string CredentialsFile => "credentials/postgres.env";
+
+    /// <inheritdoc />
     public IReadOnlyCollection<string> PlainNames { get; } = [.. PostgresCredentials.Plain.Select(one => one.Name)];
 
     /// <inheritdoc />

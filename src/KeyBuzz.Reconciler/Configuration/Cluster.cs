@@ -65,10 +65,10 @@ public enum PreconditionLevel
 }
 
 /// <summary>Something a host must have that kbr checks and never installs.</summary>
-/// <param name="Kind">swap, docker, dns, clock, disk, xfs or ports.</param>
+/// <param name="Kind">One that <see cref="IPreconditionChecks.Kinds"/> has.</param>
 /// <param name="Level">What happens when it does not hold.</param>
 /// <param name="Host">The host it is checked on.</param>
-/// <param name="Settings">path and free (a number of bytes) for disk; path for xfs; address, port and peer (host name) for ports.</param>
+/// <param name="Settings">What is checked, as its kind reads it.</param>
 /// <param name="Location">Where cluster.yaml says it; null for a default.</param>
 public sealed record Precondition(string Kind, PreconditionLevel Level, string Host, AttributeSet Settings, SourceLocation? Location);
 

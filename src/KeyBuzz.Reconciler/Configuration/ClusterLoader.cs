@@ -35,6 +35,7 @@ public static class ClusterLoader
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
     /// <param name="providers">The resource types there are.</param>
+    /// <param name="preconditions">The kinds of preconditions there are.</param>
     /// <param name="environment">The environment variables.</param>
     /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
     /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must
@@ -42,6 +43,7 @@ public static class ClusterLoader
     public static Cluster Load(
         string file,
         IReadOnlyCollection<IResourceProvider> providers,
+        IReadOnlyList<IPreconditionKind> preconditions,
         IReadOnlyDictionary<string, string> environment,
         IReadOnlyCollection<IBlueprint>? blueprints = null,
         bool secretsOptional = false
@@ -62,13 +64,14 @@ public static class ClusterLoader
         var secrets = ReadSecrets(
             SectionReader.Of(root.Find("secrets"), "'secrets'", findings),
             directory,
+            DefaultCredentials(root, blueprints),
             environment,
             start,
             findings,
             secretsOptional
         );
         secrets.MarkPlain(blueprints.SelectMany(blueprint => blueprint.PlainNames));
-        var preconditions = new PreconditionSection(hosts, findings).Read(root.Find("preconditions"));
+        var declared = new PreconditionSection(preconditions, hosts, findings).Read(root.Find("preconditions"));
         var ignored = DriftSection.Read(SectionReader.Of(root.Find("drift"), "'drift'", findings), findings);
 
         var expanded = Expand(root, blueprints, new BlueprintContext(name, hosts, secrets, providers, findings));
@@ -92,7 +95,7 @@ public static class ClusterLoader
             directory,
             hosts.All,
             ssh,
-            Strictest([.. preconditions, .. expanded.SelectMany(one => one.Expansion.Preconditions)]),
+            Strictest([.. declared, .. expanded.SelectMany(one => one.Expansion.Preconditions)]),
             resources,
             secrets.All(),
             [.. findings.Warnings]
@@ -129,7 +132,7 @@ public static class ClusterLoader
         findings.ThrowIfErrors();
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
         var section = SectionReader.Of(root.Find("secrets"), "'secrets'", findings);
-        var path = section?.Word("file")?.Value ?? SecretSource.DefaultFile;
+        var path = section?.Word("file")?.Value ?? DefaultCredentials(root, blueprints ?? []);
         var names = new SortedSet<string>(StringComparer.Ordinal) { Secrets.KeyName };
         names.UnionWith(section?.Words("required", "a list of names").Select(word => word.Value) ?? []);
 
@@ -310,9 +313,18 @@ public static class ClusterLoader
             )
             : Path.Combine(directory, text);
 
+    // A blueprint whose section the file has comes before one that only could have one.
+    private static string DefaultCredentials(SectionReader root, IReadOnlyCollection<IBlueprint> blueprints) =>
+        blueprints
+            .OrderByDescending(blueprint => root.Find(blueprint.Key) is not null)
+            .Select(blueprint => blueprint.CredentialsFile)
+            .FirstOrDefault(file => file is not null)
+        ?? SecretSource.DefaultFile;
+
     private static SecretSource ReadSecrets(
         SectionReader? section,
         string directory,
+        string defaultFile,
         IReadOnlyDictionary<string, string> environment,
         SourceLocation start,
         Findings findings,
@@ -321,7 +333,7 @@ public static class ClusterLoader
     {
         section?.Allow("file", "required");
         var file = section?.Word("file", "a local path");
-        var secrets = new SecretSource(directory, file?.Value ?? SecretSource.DefaultFile, environment, findings, optional);
+        var secrets = new SecretSource(directory, file?.Value ?? defaultFile, environment, findings, optional);
         foreach (var word in section?.Words("required", "a list of names") ?? [])
         {
             secrets.Require(word.Value, word.At, findings);

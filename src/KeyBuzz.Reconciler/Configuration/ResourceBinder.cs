@@ -236,8 +236,8 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         findings.Error(
             $"'{attribute.Name}' may not hold a secret",
             locate("${secret."),
-            "its value can be seen on the host, for example with docker inspect, systemctl or ps",
-            "put the secret in a config_file with mode 0600 and refer to that file"
+            "its value can be seen on the host, for example with ps or systemctl",
+            "put the secret in a file with mode 0600 and refer to that file"
         );
         return null;
     }

@@ -124,29 +124,28 @@ internal sealed class ResourceChecks(
         return (item ?? node)?.At ?? resource.Location;
     }
 
-    // A file that is replaced by renaming stays the old one inside a container that mounted the file itself.
+    // A file that is replaced by renaming stays the old one for a program that holds the file itself and not its directory.
     private void SingleFileMounts(List<(Resource Resource, ResourceLinks Links)> linked)
     {
         var files = new Dictionary<(string, string), Address>();
-        foreach (var (resource, links) in linked.Where(one => one.Resource.Address.Type == "config_file"))
+        foreach (var (resource, links) in linked)
         {
-            foreach (var path in links.ManagedPaths)
+            foreach (var path in links.ReplacedFiles)
             {
                 files.TryAdd((resource.Address.Host, path), resource.Address);
             }
         }
 
-        foreach (var (resource, links) in linked.Where(one => one.Resource.Address.Type == "container"))
+        foreach (var (resource, links) in linked)
         {
-            foreach (var need in links.Needs.Where(need => need.StartsWith("path:", StringComparison.Ordinal)))
+            foreach (var path in links.UsedDirectories.Distinct())
             {
-                var path = need[5..];
                 if (files.TryGetValue((resource.Address.Host, path), out var file))
                 {
                     findings.Error(
                         $"{resource.Address.Type} '{resource.Address.Name}' mounts the single file {path}",
                         Place(resource, path, "mounts"),
-                        $"{file} is replaced at once, and a container that mounts the file itself keeps the old one",
+                        $"{file} is replaced at once, and a {resource.Address.Type} that mounts the file itself keeps the old one",
                         $"mount the directory {path[..Math.Max(1, path.LastIndexOf('/'))]}",
                         resource.Address.Host,
                         resource.Address.ToString()

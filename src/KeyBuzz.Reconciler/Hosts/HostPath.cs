@@ -3,7 +3,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>The rules for paths on a host: how they are written, and which of them kbr may touch.</summary>
 public static class HostPath
 {
-    // The system's own, kbr's own, Docker's own: nothing in them is cluster.yaml's business.
+    // Of the system, of its packages and of kbr: nothing in them is cluster.yaml's business.
     private static readonly string[] s_trees =
     [
         "/proc",

@@ -92,7 +92,7 @@ public sealed record UnitRead(string Name) : Read<UnitState>
             )
         );
 
-    // /etc/systemd/system/multi-user.target.wants/patroni.service
+    // /etc/systemd/system/multi-user.target.wants/app.service
     private static string Target(string link) => Path.GetFileNameWithoutExtension(Path.GetFileName(Path.GetDirectoryName(link)!));
 }
 

@@ -257,7 +257,7 @@ public sealed class DriftFinder
         if (
             node.Volume is { } volume
             && work.Input.Records.GetValueOrDefault(volume) is { } under
-            && work.Input.Observe(Applied(under)) is { IsMounted: false }
+            && work.Input.Observe(Applied(under)) is { ShowsContent: false }
         )
         {
             work.CannotTell(address, volume, "is not mounted");

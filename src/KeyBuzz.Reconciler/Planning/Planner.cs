@@ -539,11 +539,11 @@ public sealed class Planner
     // As it was applied: where nothing else names the thing on the host, its own name does.
     private static Resource Former(ResourceRecord record) => record.ToResource() with { Address = record.RenamedFrom ?? record.Address };
 
-    // Images are left to who uses them until then; files, directories, volumes, units and containers have a place of their own.
+    // What offers neither a path nor a name of its own is left to who uses it until then.
     private ImmutableArray<string> Places(Resource resource)
     {
         var links = LinksOf(resource);
-        return [.. links.ManagedPaths, .. links.Provides.Where(token => token.StartsWith("container:", StringComparison.Ordinal))];
+        return [.. links.ManagedPaths, .. links.Names];
     }
 
     private static string Join(string first, string? second) => second is null ? first : first + "; " + second;
@@ -906,7 +906,7 @@ public sealed class Planner
     }
 
     // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise
-    // a change of the configuration. A map, such as the environment of somebody else's container, may hold passwords that no credentials
+    // a change of the configuration. A map, such as the environment of somebody else's process, may hold passwords that no credentials
     // file knows.
     private ImmutableSortedDictionary<string, string> AsFound(
         Address address,
@@ -1018,7 +1018,7 @@ public sealed class Planner
         public Observation Observe(Address address) =>
             Input.Observations.GetValueOrDefault(address) ?? new Observation.Unknown("it was not read");
 
-        public bool IsMounted(Address volume) => Observe(volume).IsMounted;
+        public bool IsMounted(Address volume) => Observe(volume).ShowsContent;
 
         /// <summary>What runs the members of a group by its record, by group.</summary>
         public ILookup<string, Address> RunningBy { get; } =

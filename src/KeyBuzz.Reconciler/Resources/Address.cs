@@ -4,8 +4,8 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>The name of a resource: <c>type.name@host</c>, for example <c>container.patroni@db-slave-01</c>.</summary>
-/// <param name="Type">The resource type, for example <c>container</c>.</param>
+/// <summary>The name of a resource: <c>type.name@host</c>, for example <c>directory.data@db-1</c>.</summary>
+/// <param name="Type">The resource type, for example <c>directory</c>.</param>
 /// <param name="Name">The operator's name for it.</param>
 /// <param name="Host">The host it is on.</param>
 public readonly record struct Address(string Type, string Name, string Host) : IComparable<Address>
@@ -95,7 +95,7 @@ public sealed class AddressPattern
 {
     private readonly string _glob;
 
-    /// <summary>Takes a glob such as <c>*@db-slave-01</c> or <c>container.*</c>.</summary>
+    /// <summary>Takes a glob such as <c>*@db-1</c> or <c>directory.*</c>.</summary>
     public AddressPattern(string glob) => _glob = glob.Contains('@', StringComparison.Ordinal) ? glob : glob + "@*";
 
     /// <summary>Whether the address is meant.</summary>

@@ -27,11 +27,19 @@ internal static class ExitCode
 }
 
 /// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
-internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options, TimeProvider time)
+internal class CommandContext(
+    ProviderRegistry providers,
+    IEnumerable<IBlueprint> blueprints,
+    IPreconditionChecks preconditions,
+    CommonOptions options,
+    TimeProvider time
+)
 {
     public ProviderRegistry Providers => providers;
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
+
+    protected IPreconditionChecks Preconditions => preconditions;
 
     public CommonOptions Options => options;
 
@@ -51,7 +59,14 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, providers.All, EnvironmentVariables(), Blueprints, secretsOptional);
+        var cluster = ClusterLoader.Load(
+            parsed.Read(options.File)!,
+            providers.All,
+            preconditions.Kinds,
+            EnvironmentVariables(),
+            Blueprints,
+            secretsOptional
+        );
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }
@@ -208,13 +223,13 @@ internal sealed class SessionContext(
     Func<SshSettings, IHostConnector> connect,
     CommonOptions options,
     TimeProvider time
-) : CommandContext(providers, blueprints, options, time)
+) : CommandContext(providers, blueprints, preconditions, options, time)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
         var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, Time, parsed.Read(Options.Parallelism));
+        return new Session(cluster, Providers, Preconditions, connect(cluster.Ssh), steps, Time, parsed.Read(Options.Parallelism));
     }
 
     /// <summary>The checklists of what the file declares.</summary>
@@ -222,7 +237,7 @@ internal sealed class SessionContext(
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
@@ -233,12 +248,12 @@ internal sealed class ReadOnlyContext(
     Func<SshSettings, IReaderSource> readers,
     CommonOptions options,
     TimeProvider time
-) : CommandContext(providers, blueprints, options, time)
+) : CommandContext(providers, blueprints, preconditions, options, time)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
 }

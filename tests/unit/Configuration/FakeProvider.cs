@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
@@ -65,6 +66,7 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
                 {
                     Provides = [$"path:{resource.Spec.String("path")}"],
                     ManagedPaths = [resource.Spec.String("path")],
+                    ReplacedFiles = [resource.Spec.String("path")],
                 },
         },
         new FakeProvider(
@@ -105,6 +107,7 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
                 {
                     Ports = resource.Spec.Integer("port") is { } port ? [$"tcp/{port}"] : [],
                     Needs = [.. resource.Spec.List("mounts").Select(mount => "path:" + mount.Split(':')[0])],
+                    UsedDirectories = [.. resource.Spec.List("mounts").Select(mount => mount.Split(':')[0])],
                 },
         },
     ];

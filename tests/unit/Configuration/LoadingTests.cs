@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -16,7 +17,7 @@ internal sealed class LoadingTests : LoaderFixture
           db-1: { role: db, address: 10.77.0.120, ssh: { host: 127.0.77.120, port: 2222, user: deploy, sudo: true } }
           db-2: { role: db, address: "fd00::2" }
           lb-1: { role: lb, address: 10.77.0.130 }
-        secrets: { file: credentials/postgres.env, required: [APP_PASS] }
+        secrets: { file: credentials/secrets.env, required: [APP_PASS] }
         preconditions:
           swap: warn
           dns: warn
@@ -58,7 +59,7 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void A_whole_file_is_bound_with_defaults_and_one_resource_per_host()
     {
-        Put("credentials/postgres.env", "APP_PASS=from-the-file\n");
+        Put("credentials/secrets.env", "APP_PASS=from-the-file\n");
         Put("files/app.conf", "host=${host.name}\npassword=${secret.APP_PASS}\n");
 
         var cluster = Load(Full);
@@ -129,7 +130,7 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void Preconditions_are_one_per_host_and_ports_one_per_host_and_target_but_itself()
     {
-        Put("credentials/postgres.env", "APP_PASS=from-the-file\n");
+        Put("credentials/secrets.env", "APP_PASS=from-the-file\n");
         Put("files/app.conf", "x\n");
 
         var found = Load(Full).Preconditions;
@@ -199,7 +200,7 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void The_environment_wins_over_the_credentials_file_unless_it_is_empty()
     {
-        Put("credentials/postgres.env", "A=from-file\nB=from-file\n");
+        Put("credentials/secrets.env", "A=from-file\nB=from-file\n");
         Environment["A"] = "from-environment";
         Environment["B"] = "";
 
@@ -256,7 +257,7 @@ internal sealed class LoadingTests : LoaderFixture
                 """
         );
 
-        var cluster = ClusterLoader.Load(File, FakeProvider.All, Environment, secretsOptional: true);
+        var cluster = ClusterLoader.Load(File, FakeProvider.All, new PreconditionChecks().Kinds, Environment, secretsOptional: true);
 
         Assert.That(cluster.Resources.Single().Spec.Text("content")!.ToString(), Is.EqualTo("user = app, password = (secret)"));
         Assert.That(cluster.Secrets.Names, Is.Empty);

@@ -2,6 +2,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -57,7 +58,7 @@ internal abstract class BlueprintFixture : IDisposable
     protected Cluster Load(string yaml)
     {
         System.IO.File.WriteAllText(File, yaml);
-        return ClusterLoader.Load(File, RealProviders, Environment, [new PostgresBlueprint()]);
+        return ClusterLoader.Load(File, RealProviders, new PreconditionChecks().Kinds, Environment, [new PostgresBlueprint()]);
     }
 
     protected PostgresTopology Topology(string yaml) => Load(yaml).Model<PostgresTopology>()!;

@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -960,6 +961,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         var without = ClusterLoader.Load(
             File,
             RealProviders,
+            new PreconditionChecks().Kinds,
             new Dictionary<string, string>(),
             [new PostgresBlueprint()],
             secretsOptional: true

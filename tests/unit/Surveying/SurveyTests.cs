@@ -181,7 +181,7 @@ public sealed class SurveyTests
     // Every port is silent to everybody.
     private sealed class AllSilent : IPreconditionChecks
     {
-        public IReadOnlyList<string> Kinds => ["ports"];
+        public IReadOnlyList<IPreconditionKind> Kinds => [];
 
         public IEnumerable<Read> Reads(Precondition precondition) => [];
 
@@ -268,7 +268,7 @@ public sealed class SurveyTests
 
     private sealed class NoChecks : IPreconditionChecks
     {
-        public IReadOnlyList<string> Kinds => [];
+        public IReadOnlyList<IPreconditionKind> Kinds => [];
 
         public IEnumerable<Read> Reads(Precondition precondition) => [];
 

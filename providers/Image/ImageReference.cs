@@ -1,6 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 
-namespace KeyBuzz.Reconciler.Resources;
+namespace KeyBuzz.Reconciler.Providers.Image;
 
 /// <summary>The name of a container image: <c>[registry/]repository[:tag][@digest]</c>.</summary>
 public static class ImageReference
