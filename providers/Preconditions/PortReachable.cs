@@ -27,7 +27,7 @@ internal sealed class PortReachable : PreconditionCheck
             yield break;
         }
 
-        var mustAnswer = settings.Truth("must_answer") ?? false;
+        var mustAnswer = settings.Boolean("must_answer") ?? false;
         foreach (var item in targets.Items)
         {
             if (SectionReader.Of(item, "a target of precondition 'ports'", findings)?.Allow("host", "port") is not { } target)

@@ -1,7 +1,9 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
@@ -90,6 +92,24 @@ public sealed partial class ArchitectureTests
                 "what holds them is seen to"
             );
         });
+    }
+
+    // A run's survey, input and plan are returned values (PlannedRun): what a command works on stands in it.
+    [Test]
+    public void Neither_a_session_nor_a_reader_remembers_what_it_returned()
+    {
+        Type[] types = [typeof(Session), typeof(DriftSession), typeof(RecordsSession), typeof(FleetReader), typeof(Applier)];
+        var fields = types
+            .SelectMany(type => type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+            .ToList();
+        Assert.Multiple(() =>
+        {
+            Assert.That(fields.Select(field => field.FieldType), Does.Contain(typeof(Cluster)));
+            Assert.That(fields.Where(field => !field.IsInitOnly && !IsParameter(field)), Is.Empty);
+        });
+
+        // As the compiler names a parameter of a primary constructor that is kept.
+        static bool IsParameter(FieldInfo field) => field.Name.EndsWith(">P", StringComparison.Ordinal);
     }
 
     [Test]

@@ -35,6 +35,9 @@ public sealed record Survey(
     /// <summary>The hosts whose records were all read.</summary>
     public ImmutableHashSet<string> RecordsRead { get; init; } = [];
 
+    /// <summary>The serial of a group's record; 0 when it has none.</summary>
+    public long SerialOf(Address address) => Records.GetValueOrDefault(address)?.Serial ?? 0;
+
     /// <summary>What the answers of the hosts say of a resource that was read, or is like one that was but for its secrets; null when no
     /// host that could say so was read.</summary>
     public Func<Resource, Observation?> Observe { get; init; } = _ => null;
@@ -49,7 +52,6 @@ public class FleetReader : IAsyncDisposable
     private readonly IReaderSource _source;
     private readonly int _parallelism;
     private readonly ConcurrentDictionary<string, IHostReader> _readers = new(StringComparer.Ordinal);
-    private ImmutableDictionary<Address, long> _serials = ImmutableDictionary<Address, long>.Empty;
 
     /// <summary>Takes what a survey needs; opens nothing yet. Closes the source with itself.</summary>
     public FleetReader(
@@ -146,20 +148,8 @@ public class FleetReader : IAsyncDisposable
             )
             .ConfigureAwait(false);
 
-        var survey = Join([.. complete], more);
-        RecordedGroups = survey.RecordedGroups;
-        _serials = survey
-            .Records.Values.Where(record => record.Serial > 0)
-            .ToImmutableDictionary(record => record.Address, record => record.Serial);
-        return survey;
+        return Join([.. complete], more);
     }
-
-    /// <summary>The hosts that a group's records were found on in the last survey.</summary>
-    public ImmutableDictionary<string, ImmutableArray<string>> RecordedGroups { get; private set; } =
-        ImmutableDictionary<string, ImmutableArray<string>>.Empty;
-
-    /// <summary>The serial of a group's record in the last survey; 0 when it had none.</summary>
-    public long SerialOf(Address address) => _serials.GetValueOrDefault(address);
 
     /// <summary>Connects to every host that is not connected yet and asks each its own reads, one script per host; answers what each said,
     /// or why it could not be read.</summary>

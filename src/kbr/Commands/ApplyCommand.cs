@@ -1,4 +1,5 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
@@ -47,7 +48,7 @@ internal static class ApplyCommand
                         approved: true,
                         stop,
                         abort,
-                        (session, plan) => file.Check(what, session, plan)
+                        (session, run) => file.Check(what, session, run)
                     );
                 }
 
@@ -142,17 +143,18 @@ internal static class ApplyCommand
         bool approved,
         CancellationToken stop,
         CancellationToken abort,
-        Action<Session, Plan>? check = null
+        Action<Session, PlannedRun>? check = null
     )
     {
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
-        var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
-        check?.Invoke(session, plan);
+        var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+        var plan = run.Plan;
+        check?.Invoke(session, run);
         PlanCommand.Show(terminal, session, plan, json);
         var result = ExitCode.Done;
-        var givenUp = options.ForgetUnreachable ? session.Survey!.Unreachable : [];
-        RefuseUnreachable(session, options, givenUp);
+        var givenUp = options.ForgetUnreachable ? run.Survey.Unreachable : [];
+        RefuseUnreachable(run.Survey, options, givenUp);
 
         if (plan.Effective.Any())
         {
@@ -164,7 +166,7 @@ internal static class ApplyCommand
             using var view = new ApplyView(terminal, json, session.Time);
             var outcome = await session
                 .Applier()
-                .ApplyAsync(plan, PlanAgainAsync, Accept, session.Holder(word), view, stop, abort)
+                .ApplyAsync(run, PlanAgainAsync, Accept, session.Holder(word), view, stop, abort)
                 .ConfigureAwait(false);
             view.Result(outcome, word);
             if (options.Import && !json)
@@ -229,16 +231,17 @@ internal static class ApplyCommand
         bool Asks(Plan planned) => planned.HasChanges || options.Import;
 
         // What a killed run left behind may still have been working when the first plan was made.
-        async Task<Plan> PlanAgainAsync(CancellationToken token)
+        async Task<PlannedRun> PlanAgainAsync(CancellationToken token)
         {
             var current = await session.PlanAsync(options, token).ConfigureAwait(false);
             check?.Invoke(session, current);
-            RefuseUnreachable(session, options, givenUp);
+            RefuseUnreachable(current.Survey, options, givenUp);
             return current;
         }
 
-        void Accept(Plan current)
+        void Accept(PlannedRun accepted)
         {
+            var current = accepted.Plan;
             if (!current.DoesTheSameAs(plan))
             {
                 terminal.ErrorLine("The hosts changed while the locks were taken. The plan is now:", Terminal.Tone.Changed);
@@ -278,18 +281,15 @@ internal static class ApplyCommand
 
     // What is on a host that cannot be reached would be left behind unknown. Of hosts that were given up, those count that could not be
     // reached when that was decided.
-    private static void RefuseUnreachable(Session session, PlanOptions options, IReadOnlySet<string> givenUp)
+    private static void RefuseUnreachable(Survey survey, PlanOptions options, IReadOnlySet<string> givenUp)
     {
-        if (options.Destroy && session.Survey!.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
+        if (options.Destroy && survey.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"nothing was destroyed: {string.Join(", ", lost.Order(StringComparer.Ordinal))} cannot be reached, "
                         + $"and what is there would be left behind unknown",
-                    detail: string.Join(
-                        "\n  ",
-                        lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {session.Survey.HostErrors[host]}")
-                    ),
+                    detail: string.Join("\n  ", lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {survey.HostErrors[host]}")),
                     remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"
                 )
             );

@@ -49,9 +49,10 @@ internal static class PlanCommand
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
                 };
                 var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
-                var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
+                var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+                var plan = run.Plan;
                 Show(terminal, session, plan, parsed.Read(context.Options.Json));
-                file?.Save(session, options, plan, terminal);
+                file?.Save(session, options, run, terminal);
                 if (parsed.Read(context.Options.Verbose))
                 {
                     session.ShowCost(terminal);

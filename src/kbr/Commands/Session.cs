@@ -19,7 +19,6 @@ internal sealed class Session : IAsyncDisposable
 {
     private readonly IPreconditionChecks _preconditions;
     private readonly RemoteSteps _steps;
-    private PlanInput? _input;
 
     public Session(
         Cluster cluster,
@@ -60,51 +59,61 @@ internal sealed class Session : IAsyncDisposable
     /// <summary>The clock of this run.</summary>
     public TimeProvider Time { get; }
 
-    /// <summary>The last survey; null before the first.</summary>
-    public Survey? Survey { get; private set; }
-
-    public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
+    /// <summary>Reads the hosts and plans.</summary>
+    public async Task<PlannedRun> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         var copy = StateFile.Read(StateFile.PathOf(Cluster.Directory, Cluster.Name), Cluster.Name, Providers);
-        // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
-        Survey = options.Destroy
-            ? await Fleet
-                .SurveyAppliedAsync(
-                    Hosts(options),
-                    new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied,
-                    cancellationToken
-                )
-                .ConfigureAwait(false)
-            : await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken).ConfigureAwait(false);
-        _input = new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options)
+        var survey = await SurveyAsync(options, cancellationToken).ConfigureAwait(false);
+        var input = new PlanInput(Graph, survey.Records, survey.Observations, survey.HostErrors, options)
         {
-            UnevenRecords = Survey.UnevenRecords,
-            Unreachable = Survey.Unreachable,
+            UnevenRecords = survey.UnevenRecords,
+            Unreachable = survey.Unreachable,
             Moved = Cluster.Moved,
             ReportedHosts =
             [
-                .. Survey
+                .. survey
                     .Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)
                     .Select(diagnostic => diagnostic.Host)
                     .OfType<string>(),
             ],
-            LastKnown = Survey
+            LastKnown = survey
                 .Unreachable.Select(host => KeyValuePair.Create(host, copy.Held(host)))
                 .Where(pair => pair.Value is not null)
                 .ToImmutableDictionary()!,
         };
-        var plan = Planner.Plan(_input);
-        return plan with
-        {
-            Diagnostics = [.. Cluster.Warnings, .. copy.Diagnostics, .. Left(copy, options), .. Survey.Diagnostics, .. plan.Diagnostics],
-        };
+        var plan = Planner.Plan(input);
+        return new PlannedRun(
+            plan with
+            {
+                Diagnostics =
+                [
+                    .. Cluster.Warnings,
+                    .. copy.Diagnostics,
+                    .. Left(copy, options),
+                    .. survey.Diagnostics,
+                    .. plan.Diagnostics,
+                ],
+            },
+            input,
+            survey
+        );
     }
 
-    /// <summary>What the plan that was made last was made from, as fingerprints for a saved plan.</summary>
-    public PlanBasis BasisOf(Plan plan, byte[] key) =>
+    // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
+    private Task<Survey> SurveyAsync(PlanOptions options, CancellationToken cancellationToken) =>
+        options.Destroy
+            ? Fleet.SurveyAppliedAsync(
+                Hosts(options),
+                new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied,
+                cancellationToken
+            )
+            : Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken);
+
+    /// <summary>What a plan was made from, as fingerprints for a saved plan.</summary>
+    public PlanBasis BasisOf(PlannedRun run, byte[] key) =>
         PlanBasis.Of(
-            _input!,
-            plan,
+            run.Input,
+            run.Plan,
             Providers,
             key,
             Cluster.Sources,
@@ -122,20 +131,20 @@ internal sealed class Session : IAsyncDisposable
     /// has, unless that was to be forgotten.</summary>
     public async Task SaveStateAsync(PlanOptions options, CancellationToken cancellationToken)
     {
-        await PlanAsync(options, cancellationToken).ConfigureAwait(false);
+        var survey = await SurveyAsync(options, cancellationToken).ConfigureAwait(false);
         var path = StateFile.PathOf(Cluster.Directory, Cluster.Name);
         var kept = StateFile
             .Read(path, Cluster.Name, Providers)
-            .Unread(Cluster.Groups, Providers, Survey!.RecordsRead)
+            .Unread(Cluster.Groups, Providers, survey.RecordsRead)
             .Where(record =>
-                !Survey.Records.ContainsKey(record.Address)
+                !survey.Records.ContainsKey(record.Address)
                 && !(
                     options.ForgetUnreachable
-                    && Survey.Unreachable.Contains(record.Address.Host)
+                    && survey.Unreachable.Contains(record.Address.Host)
                     && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(record.Address)))
                 )
             );
-        StateFile.Write(path, Cluster.Name, [.. Survey.Records.Values, .. kept]);
+        StateFile.Write(path, Cluster.Name, [.. survey.Records.Values, .. kept]);
     }
 
     // What lies on hosts that the cluster file has no more: nobody looks there.
