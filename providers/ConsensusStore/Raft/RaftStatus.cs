@@ -3,7 +3,7 @@ using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 
-namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
 /// <summary>RAFT as one member sees it (pysyncobj's <c>status</c>). Patroni's <c>/cluster</c> says "streaming" long before RAFT has
 /// connected again, so that a roll-out which only looks there can end without a quorum.</summary>
