@@ -1,6 +1,7 @@
 using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -70,7 +71,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
     private async Task<bool> AnyLeftAsync(CancellationToken cancellationToken)
     {
         var names = resource
-            .Spec.Map(RaftMembership.OtherHostsAttribute)
+            .Spec.Map(StoreMembership.OtherHostsAttribute)
             .Values.Select(name => SqlText.Literal(MemberSlot.NameOf(name)))
             .ToList();
         if (names.Count == 0)

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -39,14 +40,19 @@ internal sealed class ConfigChange
     private readonly PollPace _pace;
 
     /// <summary>Takes the change; does nothing yet.</summary>
-    public ConfigChange(ResourceChange change, IGroupAccess group)
+    public ConfigChange(ResourceChange change, IGroupAccess group, IConsensusStore store)
     {
         var settings = change.Resource.Spec.Map("settings");
         _resource = change.Resource;
         _group = group;
         _connection = ClusterConnection.Of(change.Resource);
+<<<<<<< HEAD
         _pace = new PollPace(s_poll, TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120));
         _members = new PatroniMembers(change.Resource, group, _pace.Deadline);
+=======
+        _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
+        _members = new PatroniMembers(change.Resource, group, store, _patience);
+>>>>>>> store
         _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key,
             key => settings.GetValueOrDefault(key),

@@ -45,8 +45,8 @@ internal sealed record ConfigView(
     ImmutableArray<string> Silent
 )
 {
-    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed RAFT's
-    /// password, it goes before that: commits wait for whom it names.</summary>
+    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed the
+    /// store's password, it goes before that: commits wait for whom it names.</summary>
     private const string SynchronousStandbys = "synchronous_standby_names";
 
     /// <summary>What each member has to be asked.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
@@ -22,7 +23,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     public async Task<ImmutableArray<string>> RunAsync(bool all, Action<string> restarted, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(restarted);
-        var members = new PatroniMembers(config, group, patience);
+        var members = new PatroniMembers(config, group, ConsensusStores.Known.Of(config), patience);
         var done = ImmutableArray.CreateBuilder<string>();
         while (true)
         {

@@ -63,8 +63,8 @@ public static class ClusterPolicy
         {
             return new ClusterStep.Refuse(
                 ClusterCause.FormerData,
-                $"{string.Join(" and ", former)} would be stopped together for another RAFT password, and each has to copy its data from a member "
-                    + "that leads. Write 'raft_password: false' under 'postgres' until all of them have; RAFT gets its password by a later apply"
+                $"{string.Join(" and ", former)} would be stopped together for another {view.StoreWords.Name} password, and each has to copy its "
+                    + $"data from a member that leads. {view.StoreWords.PasswordPostponement}"
             );
         }
 
@@ -93,7 +93,8 @@ public static class ClusterPolicy
                 ? new ClusterStep.StopAll([.. intent.Pending.Where(view.WithOtherStorePassword.Contains)])
                 : new ClusterStep.Wait(
                     ClusterCause.Unhealthy,
-                    "RAFT's password is changed on all members together, and only of a healthy cluster: " + Texts(view.Health.Problems)
+                    $"{view.StoreWords.Name}'s password is changed on all members together, and only of a healthy cluster: "
+                        + Texts(view.Health.Problems)
                 );
         }
 

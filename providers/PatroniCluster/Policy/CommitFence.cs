@@ -17,12 +17,14 @@ internal static class CommitFence
     /// <summary>Raises it, and returns once all replicas have every acknowledged row. Answers why that cannot be done yet, or
     /// null.</summary>
     /// <param name="connection">How the members are reached.</param>
+    /// <param name="store">The name of the consensus store whose password changes.</param>
     /// <param name="leader">The primary.</param>
     /// <param name="replicas">The replicas that stream; at least one.</param>
     /// <param name="access">The members.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<RolloutTurn.Wait?> RaiseAsync(
         ClusterConnection connection,
+        string store,
         string leader,
         ImmutableArray<string> replicas,
         IGroupAccess access,
@@ -55,7 +57,7 @@ internal static class CommitFence
 
             await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
             return new RolloutTurn.Wait(
-                $"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything"
+                $"{leader} does not see all of its {replicas.Length} replicas stream; {store}'s password is changed when they have everything"
             );
         }
         catch (Exception exception)

@@ -120,7 +120,7 @@ internal static class SwitchoverCommand
             group
         );
 
-    /// <summary>Makes sure, now that the locks are held and RAFT can be asked, that what was chosen still holds.</summary>
+    /// <summary>Makes sure, now that the locks are held and the consensus store can be asked, that what was chosen still holds.</summary>
     public static async Task CheckAgainAsync(
         PostgresTopology topology,
         RunningCluster cluster,

@@ -1,4 +1,4 @@
-namespace KeyBuzz.Reconciler.PostgresHa;
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
 /// <summary>A Python module that mends two faults of pysyncobj 0.3.14 inside Patroni, both seen on the lab when all members started
 /// together.</summary>

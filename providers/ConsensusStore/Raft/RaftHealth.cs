@@ -1,39 +1,20 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
 /// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link
-/// between them for a minute after a cut. Pure.</summary>
-/// <param name="Leader">The member that leads RAFT with a quorum; null when none does, two say so, or Patroni uses another store.
-/// PostgreSQL's leader need not be the same.</param>
-/// <param name="Connected">How many partners RAFT's leader is connected to.</param>
-/// <param name="Partners">How many partners it has.</param>
-/// <param name="Outside">The members that answered and that RAFT's leader is not connected to, or that do not let themselves be asked, in
-/// the order of their names.</param>
-/// <param name="Mute">Those of them that do not let themselves be asked, as when their thread that keeps RAFT going has died.</param>
-/// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
-public sealed record RaftHealth(
-    string? Leader,
-    int Connected,
-    int Partners,
-    ImmutableArray<string> Outside,
-    ImmutableArray<string> Mute,
-    ImmutableArray<HealthProblem> Problems
-)
+/// between them for a minute after a cut. Where Patroni uses another store, there is neither a leader nor a problem. Pure.</summary>
+public static class RaftHealth
 {
-    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; where it was not asked
-    /// itself, by one that follows it. Empty when nobody leads.</summary>
-    public ImmutableSortedDictionary<string, bool> Counted { get; init; } =
-        ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
-
     private static HealthProblem Problem(string? member, string text) => new(HealthProblemKind.Store, member, text);
 
     /// <summary>Judges what the members said.</summary>
     /// <param name="answers">What each member that was asked said.</param>
     /// <param name="gone">Addresses (<c>10.0.0.121:7000</c>) of members that were taken down for good and still count.</param>
-    public static RaftHealth Judge(IReadOnlyDictionary<string, ToolAnswer> answers, IReadOnlyCollection<string> gone)
+    public static StoreHealth Judge(IReadOnlyDictionary<string, ToolAnswer> answers, IReadOnlyCollection<string> gone)
     {
         ArgumentNullException.ThrowIfNull(answers);
         ArgumentNullException.ThrowIfNull(gone);
@@ -53,7 +34,7 @@ public sealed record RaftHealth(
 
         if (views.Count + silent.Count == 0)
         {
-            return new RaftHealth(null, 0, 0, [], [], []);
+            return new StoreHealth(null, 0, 0, [], [], []);
         }
 
         var problems = silent.Select(pair => Problem(pair.Key, $"{pair.Key}: {pair.Value}")).ToList();
@@ -74,7 +55,7 @@ public sealed record RaftHealth(
                 leading.Count > 0 || silent.Count > 0
                     ? null
                     : views.Values.FirstOrDefault(view => view.HasQuorum && view.Leader is not null);
-            return new RaftHealth(null, 0, 0, [.. silent.Keys], [.. silent.Keys], [.. problems])
+            return new StoreHealth(null, 0, 0, [.. silent.Keys], [.. silent.Keys], [.. problems])
             {
                 Counted = follower is null
                     ? ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal)
@@ -91,7 +72,7 @@ public sealed record RaftHealth(
                     : Problem(null, $"RAFT: {leader}, which leads it, is not connected to {address}")
             )
         );
-        return new RaftHealth(
+        return new StoreHealth(
             leader,
             its.Partners.Count(partner => partner.Value),
             its.Partners.Count,

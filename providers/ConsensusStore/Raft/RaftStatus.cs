@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 
-namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
 /// <summary>RAFT as one member sees it (pysyncobj's <c>status</c>). Patroni's <c>/cluster</c> says "streaming" long before RAFT has
 /// connected again, so that a roll-out which only looks there can end without a quorum.</summary>

@@ -4,11 +4,11 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.PostgresHa;
+namespace KeyBuzz.Reconciler.Providers.ConfigFile;
 
 /// <summary>Texts of configuration files that know which of their characters are secret: an interpolated string takes a
 /// <see cref="SecretText"/> as it is.</summary>
-internal static class ConfigText
+public static class ConfigText
 {
     /// <summary>The text of an interpolated string.</summary>
     public static SecretText Of(Handler text) => text.ToText();
@@ -46,7 +46,7 @@ internal static class ConfigText
 
     /// <summary>Collects what an interpolated string is made of.</summary>
     [InterpolatedStringHandler]
-    internal sealed class Handler(int literalLength, int formattedCount)
+    public sealed class Handler(int literalLength, int formattedCount)
     {
         private readonly ImmutableArray<SecretText.Part>.Builder _parts = ImmutableArray.CreateBuilder<SecretText.Part>(formattedCount + 1);
         private readonly StringBuilder _plain = new(literalLength);
