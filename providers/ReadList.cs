@@ -1,5 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
-using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -28,7 +28,7 @@ public static class ReadList
             LockRead.Kind,
             RecordsRead.Kind,
             HttpRead.Kind,
-            ContainerExec.Of(RaftRead.Kind, PoolerRead.Kind, SqlRead.Kind),
+            ContainerExec.Of([.. ConsensusStores.Known.ReadKinds, PoolerRead.Kind, SqlRead.Kind]),
             HaproxyCheckRead.Kind,
             PortRead.Kind,
         ]);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 

@@ -9,6 +9,7 @@ using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 using Microsoft.Extensions.DependencyInjection;
 
 // What eng/bench.sh --planner measures, each in a process of its own:

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
@@ -17,6 +18,9 @@ public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
 
     /// <summary>The store where none is chosen.</summary>
     public IConsensusStore Default => All[0];
+
+    /// <summary>The kinds of read that are theirs.</summary>
+    public ImmutableArray<ContainerReadKind> ReadKinds => [.. All.SelectMany(store => store.ReadKinds)];
 
     /// <summary>The attribute by which a resource chooses its store; none while there is no choice.</summary>
     internal ImmutableArray<AttributeDefinition> Attributes { get; } =

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
@@ -42,6 +43,9 @@ public interface IConsensusStore
 
     /// <summary>Reads its part of the <c>postgres</c> section, and notes what is wrong with each value by itself.</summary>
     StoreSettings Read(SectionReader section, StoreContext context);
+
+    /// <summary>Its own kinds of read, answered inside of a member's container.</summary>
+    ImmutableArray<ContainerReadKind> ReadKinds { get; }
 
     /// <summary>The reads on a member by which the store tells of itself.</summary>
     ImmutableArray<Read> Reads(Resource resource);

@@ -253,11 +253,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             return (
                 silent.Count > 0
                     ? $"whether {spec.Name} is available on {string.Join(", ", silent)} could not be asked"
-                    : WithoutFiles(
-                        spec,
-                        answer,
-                        spec.Version ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))
-                    ),
+                    : WithoutFiles(spec, answer, spec.Version ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))),
                 silent.Count > 0
             );
         }

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
-using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 

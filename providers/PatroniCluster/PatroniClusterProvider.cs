@@ -4,11 +4,7 @@ using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
-<<<<<<< HEAD
-using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
-=======
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
->>>>>>> store
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -17,12 +13,12 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may
 /// be disrupted. It makes nothing by itself: containers and units do.</summary>
-<<<<<<< HEAD
-public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForecastsRollout
-=======
 /// <param name="stores">The consensus stores that clusters may use.</param>
-public sealed class PatroniClusterProvider(ConsensusStores stores) : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForeseesRollout
->>>>>>> store
+public sealed class PatroniClusterProvider(ConsensusStores stores)
+    : IGroupResourceProvider,
+        IForgottenOnRemoval,
+        IRollout,
+        IForecastsRollout
 {
     private const string Members = "members";
     private const string Leader = "leader";
@@ -425,13 +421,12 @@ public sealed class PatroniClusterProvider(ConsensusStores stores) : IGroupResou
             return;
         }
 
-<<<<<<< HEAD
-        // It fails where RAFT has just elected another leader, because the member that was stopped led it: until it succeeds, then.
+        // It fails where the store has just elected another leader, because the member that was stopped led it: until it succeeds, then.
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
         var pace = new PollPace(s_poll, GateTimeout(group));
         if (
             await Poll.UntilAsync(
-                    () => ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken),
+                    () => new ClusterStore(group, new Part(access, staying), store).ChangeAsync(staying, mayAdd: false, cancellationToken),
                     pending => pending is null,
                     pace,
                     access.Time,
@@ -442,30 +437,9 @@ public sealed class PatroniClusterProvider(ConsensusStores stores) : IGroupResou
         )
         {
             throw new ChangeFailedException(
-                $"{host} is stopped, and RAFT still counts it after {pace.Deadline.TotalSeconds:0} s: {last}. "
+                $"{host} is stopped, and {store.Name} still counts it after {pace.Deadline.TotalSeconds:0} s: {last}. "
                     + $"The next apply tries again"
             );
-=======
-        // It fails where the store has just elected another leader, because the member that was stopped led it: until it succeeds, then.
-        var begun = TimeProvider.System.GetTimestamp();
-        ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
-        while (
-            await new ClusterStore(group, new Part(access, staying), store)
-                .ChangeAsync(staying, mayAdd: false, cancellationToken)
-                .ConfigureAwait(false)
-                is { } pending
-        )
-        {
-            if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(group))
-            {
-                throw new ChangeFailedException(
-                    $"{host} is stopped, and {store.Name} still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. "
-                        + $"The next apply tries again"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
->>>>>>> store
         }
     }
 
@@ -489,13 +463,12 @@ public sealed class PatroniClusterProvider(ConsensusStores stores) : IGroupResou
         CancellationToken cancellationToken
     )
     {
-<<<<<<< HEAD
         var begun = group.Time.GetTimestamp();
         var copy = new ProgressTracker();
         var last = await Poll.UntilAsync(
                 JudgeAsync,
                 look => look.Health.IsHealthy || look.Lost is not null,
-                // To ask RAFT starts a program on every member.
+                // To ask the store may start a program on every member.
                 new PollPace(s_poll, patience) { SparesSlowHosts = true },
                 group.Time,
                 cancellationToken,
@@ -503,23 +476,10 @@ public sealed class PatroniClusterProvider(ConsensusStores stores) : IGroupResou
             )
             .ConfigureAwait(false);
         return (last.Health, last.Lost);
-=======
-        var begun = TimeProvider.System.GetTimestamp();
-        var waited = begun;
-        var copy = new Headway();
-        while (true)
-        {
-            var asked = TimeProvider.System.GetTimestamp();
-            var health = await LookAsync(resource, group, store, cancellationToken).ConfigureAwait(false);
-            if (copy.Makes(await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)))
-            {
-                waited = asked;
-            }
->>>>>>> store
 
         async Task<(PatroniHealth Health, string? Lost, bool HasAdvanced)> JudgeAsync()
         {
-            var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
+            var health = await LookAsync(resource, group, store, cancellationToken).ConfigureAwait(false);
             var hasAdvanced = copy.HasAdvanced(
                 await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)
             );
@@ -536,18 +496,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores) : IGroupResou
                 lost = change is null ? lost : null;
             }
 
-<<<<<<< HEAD
             return (health, lost, hasAdvanced);
-=======
-            if (health.IsHealthy || lost is not null || TimeProvider.System.GetElapsedTime(waited) > patience)
-            {
-                return (health, lost);
-            }
-
-            // To ask the store may start a program on every member; a machine that is slow at that is not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken)
-                .ConfigureAwait(false);
->>>>>>> store
         }
     }
 

@@ -70,14 +70,13 @@ internal static class StrayedMembers
             }
         }
 
-<<<<<<< HEAD
         async Task<bool> UntilAsync(
             Func<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed), bool> condition,
             TimeSpan limit
         ) =>
             condition(
                 await Poll.UntilAsync(
-                        () => LookAsync(resource, group, cancellationToken),
+                        () => LookAsync(resource, group, store, cancellationToken),
                         condition,
                         new PollPace(s_poll, limit),
                         group.Time,
@@ -85,23 +84,6 @@ internal static class StrayedMembers
                     )
                     .ConfigureAwait(false)
             );
-=======
-        async Task<bool> UntilAsync(Func<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed), bool> condition, TimeSpan limit)
-        {
-            var begun = TimeProvider.System.GetTimestamp();
-            while (!condition(await LookAsync(resource, group, store, cancellationToken).ConfigureAwait(false)))
-            {
-                if (TimeProvider.System.GetElapsedTime(begun) > limit)
-                {
-                    return false;
-                }
-
-                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-            }
-
-            return true;
-        }
->>>>>>> store
     }
 
     // Whose Patroni answers, and who of them is to be restarted to take part in the store again. A member that cannot reach the store's

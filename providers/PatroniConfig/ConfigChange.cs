@@ -46,13 +46,8 @@ internal sealed class ConfigChange
         _resource = change.Resource;
         _group = group;
         _connection = ClusterConnection.Of(change.Resource);
-<<<<<<< HEAD
         _pace = new PollPace(s_poll, TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120));
-        _members = new PatroniMembers(change.Resource, group, _pace.Deadline);
-=======
-        _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
-        _members = new PatroniMembers(change.Resource, group, store, _patience);
->>>>>>> store
+        _members = new PatroniMembers(change.Resource, group, store, _pace.Deadline);
         _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key,
             key => settings.GetValueOrDefault(key),

@@ -11,16 +11,12 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of
 /// PostgreSQL is as wanted when the store holds it and every member runs with it.</summary>
-<<<<<<< HEAD
-public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForecastsRollout, IChangesAhead
-=======
 /// <param name="stores">The consensus stores that clusters may use.</param>
 public sealed class PatroniConfigProvider(ConsensusStores stores)
     : IGroupResourceProvider,
         IForgottenOnRemoval,
-        IForeseesRollout,
+        IForecastsRollout,
         IChangesAhead
->>>>>>> store
 {
     /// <summary>The type with the consensus stores that kbr knows.</summary>
     public PatroniConfigProvider()

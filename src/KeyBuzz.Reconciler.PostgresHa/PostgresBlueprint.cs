@@ -87,13 +87,8 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null)
             .Select(user => user.Password)
             .ToArray();
-<<<<<<< HEAD
-        string[] unused = section.Boolean(PostgresSection.RaftPasswordKey) == false ? [PostgresCredentials.RaftPassword] : [];
-        foreach (var password in PostgresCredentials.Passwords.Except(elsewhere).Except(unused))
-=======
         var ofStore = PostgresSection.StoreOf(section, stores).PasswordsNeeded(section);
         foreach (var password in PostgresCredentials.Passwords(ofStore).Except(elsewhere))
->>>>>>> store
         {
             yield return new CredentialNeeded(password);
         }

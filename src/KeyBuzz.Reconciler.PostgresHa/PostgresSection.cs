@@ -4,11 +4,8 @@ using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
-<<<<<<< HEAD
-using KeyBuzz.Reconciler.Providers.Image;
-=======
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
->>>>>>> store
+using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Resources;
@@ -182,13 +179,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             DroppedUsers = dropped.ToImmutable(),
             Databases = databases,
             Extensions = Extensions(databases),
-<<<<<<< HEAD
-            Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
-            RaftPassword = section.Boolean(RaftPasswordKey) == false ? null : Password(PostgresCredentials.RaftPassword, section.At),
-=======
             Rest = rest,
             Store = settings,
->>>>>>> store
             PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
             Haproxy = haproxy
                 ?? new HaproxySettings(

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -88,6 +89,9 @@ public sealed class RaftStore : IConsensusStore
         ArgumentNullException.ThrowIfNull(context);
         return new RaftSettings(this, section, context);
     }
+
+    /// <inheritdoc />
+    public ImmutableArray<ContainerReadKind> ReadKinds => [RaftRead.Kind];
 
     /// <inheritdoc />
     public ImmutableArray<Read> Reads(Resource resource) => [ReadOf(resource)];

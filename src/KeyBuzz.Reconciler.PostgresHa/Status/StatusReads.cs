@@ -1,12 +1,8 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
-<<<<<<< HEAD
-using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
-=======
-using KeyBuzz.Reconciler.Providers.ConsensusStore;
->>>>>>> store
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;

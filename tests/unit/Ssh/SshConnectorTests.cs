@@ -340,13 +340,20 @@ public sealed class SshConnectorTests
         Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
 
         await using (
-            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }, ReadList.Probe, TimeProvider.System).ConnectAsync(
-                _server.Host,
-                CancellationToken.None
-            )
+            await new SshConnector(
+                settings with
+                {
+                    HostKeyChecking = HostKeyChecking.AcceptNew,
+                },
+                ReadList.Probe,
+                TimeProvider.System
+            ).ConnectAsync(_server.Host, CancellationToken.None)
         ) { }
 
-        await using var known = await new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None);
+        await using var known = await new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            _server.Host,
+            CancellationToken.None
+        );
     }
 
     [Test]

@@ -2,6 +2,8 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
@@ -58,6 +60,8 @@ internal sealed class LedgerStore : IConsensusStore
             ],
             OpenAccess = ["Open: Ledger"],
         };
+
+    public ImmutableArray<ContainerReadKind> ReadKinds => [];
 
     public ImmutableArray<Read> Reads(Resource resource) => [Question];
 
