@@ -26,12 +26,16 @@ internal class CommandContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
+    IConnectionSection connection,
     CommonOptions options
 )
 {
     public ProviderRegistry Providers => providers;
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
+
+    /// <summary>What a cluster file may hold.</summary>
+    public ClusterSyntax Syntax => new(providers.All, preconditions.Kinds, connection, Blueprints);
 
     protected IPreconditionChecks Preconditions => preconditions;
 
@@ -50,14 +54,7 @@ internal class CommandContext(
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(
-            parsed.Read(options.File)!,
-            providers.All,
-            preconditions.Kinds,
-            EnvironmentVariables(),
-            Blueprints,
-            secretsOptional
-        );
+        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, Syntax, EnvironmentVariables(), secretsOptional);
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }
@@ -210,19 +207,20 @@ internal sealed class SessionContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
-    Func<SshSettings, IHostConnector> connect,
+    IConnectionSection connection,
+    Func<IConnectionSettings, IHostConnector> connect,
     CommonOptions options
-) : CommandContext(providers, blueprints, preconditions, options)
+) : CommandContext(providers, blueprints, preconditions, connection, options)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
         var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, Preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
+        return new Session(cluster, Providers, Preconditions, connect(cluster.Connection), steps, parsed.Read(Options.Parallelism));
     }
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, Preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, connect(cluster.Connection), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
@@ -230,14 +228,15 @@ internal sealed class ReadOnlyContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
-    Func<SshSettings, IReaderSource> readers,
+    IConnectionSection connection,
+    Func<IConnectionSettings, IReaderSource> readers,
     CommonOptions options
-) : CommandContext(providers, blueprints, preconditions, options)
+) : CommandContext(providers, blueprints, preconditions, connection, options)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, Preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, readers(cluster.Connection), parsed.Read(Options.Parallelism));
 }

@@ -19,11 +19,14 @@ public static class KbrCommandLine
         var services = new ServiceCollection();
         Registration.AddProviders(services);
         services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
+        services.AddSingleton<IConnectionSection>(_ => new SshSection());
         services.AddSingleton<CommonOptions>();
         services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
-        services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings, ReadList.Probe));
-        services.AddSingleton<Func<SshSettings, IReaderSource>>(_ =>
-            settings => new HostConnections(new SshConnector(settings, ReadList.Probe))
+        services.AddSingleton<Func<IConnectionSettings, IHostConnector>>(_ =>
+            settings => new SshConnector((SshSettings)settings, ReadList.Probe)
+        );
+        services.AddSingleton<Func<IConnectionSettings, IReaderSource>>(_ =>
+            settings => new HostConnections(new SshConnector((SshSettings)settings, ReadList.Probe))
         );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();
