@@ -66,7 +66,7 @@ internal sealed class RemoteShell : IAsyncDisposable
                     {
                         // What sudo says is told apart by its words.
                         var command = connection.Client.CreateCommand(
-                            connection.Host.Ssh.Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh"
+                            SshEndpoint.Of(connection.Host).Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh"
                         );
                         return new RemoteShell(connection, command, command.ExecuteAsync(CancellationToken.None));
                     },
@@ -242,7 +242,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     private HostException Flooded() =>
         new(
             _connection.Host.Name,
-            $"what the host answers has no end: the login shell of {_connection.Host.Ssh.User} prints before any command runs",
+            $"what the host answers has no end: the login shell of {SshEndpoint.Of(_connection.Host).User} prints before any command runs",
             "look at its start-up files there, such as ~/.bashrc and /etc/profile.d"
         );
 
@@ -297,7 +297,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             return Flooded();
         }
 
-        if (_connection.Host.Ssh.Sudo && !output.Started.IsCompleted)
+        if (SshEndpoint.Of(_connection.Host).Sudo && !output.Started.IsCompleted)
         {
             return ShellRefusal.Of(_connection.Host, said, _command.ExitStatus);
         }

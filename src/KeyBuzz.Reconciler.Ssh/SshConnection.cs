@@ -32,7 +32,7 @@ internal sealed class SshConnection : IHostConnection
     public TimeProvider Time { get; }
 
     /// <summary>What goes before a command so that it runs as root.</summary>
-    public string Root => Host.Ssh.Sudo ? "sudo -n " : "";
+    public string Root => SshEndpoint.Of(Host).Sudo ? "sudo -n " : "";
 
     public async Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
         await SshWriter.OpenAsync(this, holder, parallelism, cancellationToken).ConfigureAwait(false);

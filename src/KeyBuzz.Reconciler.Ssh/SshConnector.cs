@@ -41,7 +41,7 @@ public sealed class SshConnector : IHostConnector
     public async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(host);
-        var endpoint = host.Ssh;
+        var endpoint = SshEndpoint.Of(host);
         var key = LoadKey(host);
         var client = new SshClient(
             new ConnectionInfo(endpoint.Hostname, endpoint.Port, endpoint.User, new PrivateKeyAuthenticationMethod(endpoint.User, key))
@@ -100,7 +100,7 @@ public sealed class SshConnector : IHostConnector
                 ? (
                     $"{path} is the certificate of a host and lets no user in",
                     $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n "
-                        + $"{host.Ssh.User} {_settings.IdentityFile}.pub"
+                        + $"{SshEndpoint.Of(host).User} {_settings.IdentityFile}.pub"
                 )
             : certificate.ValidBeforeUnixSeconds <= (ulong)now
                 ? (
@@ -112,13 +112,13 @@ public sealed class SshConnector : IHostConnector
                     $"the certificate {path} is valid from {When(certificate.ValidAfterUnixSeconds)} on only",
                     "is this machine's clock right?"
                 )
-            : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(host.Ssh.User)
+            : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(SshEndpoint.Of(host).User)
                 ? (
-                    $"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {host.Ssh.User}",
-                    $"have it signed for {host.Ssh.User}, or set ssh.user"
+                    $"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {SshEndpoint.Of(host).User}",
+                    $"have it signed for {SshEndpoint.Of(host).User}, or set ssh.user"
                 )
             : (
-                $"{host.Ssh.Hostname} does not take the certificate {path}",
+                $"{SshEndpoint.Of(host).Hostname} does not take the certificate {path}",
                 "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host"
             );
         return new HostException(host.Name, message, remedy, error);
@@ -197,7 +197,7 @@ public sealed class SshConnector : IHostConnector
 
     private HostException? Judge(Host host, KnownHosts known, byte[] key)
     {
-        var (hostname, port) = (host.Ssh.Hostname, host.Ssh.Port);
+        var (hostname, port) = (SshEndpoint.Of(host).Hostname, SshEndpoint.Of(host).Port);
         var name = KnownHosts.Name(hostname, port);
         var file = _settings.KnownHostsFile;
         var what = $"{KnownHosts.TypeOf(key)} key {KnownHosts.Fingerprint(key)}";
@@ -252,7 +252,7 @@ public sealed class SshConnector : IHostConnector
 
     private HostException Explain(Host host, Exception error)
     {
-        var where = string.Create(CultureInfo.InvariantCulture, $"{host.Ssh.Hostname}:{host.Ssh.Port}");
+        var where = string.Create(CultureInfo.InvariantCulture, $"{SshEndpoint.Of(host).Hostname}:{SshEndpoint.Of(host).Port}");
         var socket = error as SocketException ?? error.InnerException as SocketException;
         switch (socket?.SocketErrorCode)
         {
@@ -261,7 +261,7 @@ public sealed class SshConnector : IHostConnector
             case SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain:
                 return new HostException(
                     host.Name,
-                    $"the name {host.Ssh.Hostname} cannot be resolved",
+                    $"the name {SshEndpoint.Of(host).Hostname} cannot be resolved",
                     "correct ssh.host, or name resolution on this machine",
                     error
                 );
@@ -287,8 +287,8 @@ public sealed class SshConnector : IHostConnector
             ),
             SshAuthenticationException => new HostException(
                 host.Name,
-                $"{where} does not let user {host.Ssh.User} in with the key {_settings.IdentityFile}",
-                $"add {_settings.IdentityFile}.pub to ~{host.Ssh.User}/.ssh/authorized_keys there",
+                $"{where} does not let user {SshEndpoint.Of(host).User} in with the key {_settings.IdentityFile}",
+                $"add {_settings.IdentityFile}.pub to ~{SshEndpoint.Of(host).User}/.ssh/authorized_keys there",
                 error
             ),
             _ => new HostException(

@@ -128,6 +128,18 @@ public sealed partial class ArchitectureTests
     [GeneratedRegex("Postgres|Patroni|PgBouncer|HAProxy")]
     private static partial Regex NamesPostgres();
 
+    // HostPath protects the directories of packages, and ClockRead has systemd's word for a kind of virtual machine.
+    [Test]
+    public void The_engine_names_no_product()
+    {
+        string[] products = ["docker", "container", "postgres", "patroni", "haproxy", "pgbouncer", "raft"];
+        var naming = Directory
+            .EnumerateFiles(Path.Combine(JsonSchemas.Root, "src", "KeyBuzz.Reconciler"), "*.cs", SearchOption.AllDirectories)
+            .Where(file => products.Any(product => File.ReadAllText(file).Contains(product, StringComparison.OrdinalIgnoreCase)))
+            .Select(Path.GetFileName);
+        Assert.That(naming, Is.EquivalentTo(new[] { "HostPath.cs", "ClockRead.cs" }));
+    }
+
     // The compiler checks every other rule of .editorconfig, and `dotnet format whitespace` the layout.
     [Test]
     public void Usings_are_in_the_formatters_order()

@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <param name="File">The file it came from, as the operator named it.</param>
 /// <param name="Directory">The folder of that file; relative paths in it start there.</param>
 /// <param name="Hosts">The hosts, in the order of the file.</param>
-/// <param name="Ssh">How they are reached.</param>
+/// <param name="Connection">How they are reached.</param>
 /// <param name="Preconditions">What must hold on them.</param>
 /// <param name="Resources">The resources, one per host they are placed on.</param>
 /// <param name="Secrets">The secrets by name.</param>
@@ -21,7 +21,7 @@ public sealed record Cluster(
     string File,
     string Directory,
     ImmutableArray<Host> Hosts,
-    SshSettings Ssh,
+    IConnectionSettings Connection,
     ImmutableArray<Precondition> Preconditions,
     ImmutableArray<Resource> Resources,
     Secrets Secrets,

@@ -31,6 +31,7 @@ internal class CommandContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
+    IConnectionSection connection,
     CommonOptions options,
     TimeProvider time
 )
@@ -38,6 +39,9 @@ internal class CommandContext(
     public ProviderRegistry Providers => providers;
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
+
+    /// <summary>What a cluster file may hold.</summary>
+    public ClusterSyntax Syntax => new(providers.All, preconditions.Kinds, connection, Blueprints);
 
     protected IPreconditionChecks Preconditions => preconditions;
 
@@ -59,14 +63,7 @@ internal class CommandContext(
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(
-            parsed.Read(options.File)!,
-            providers.All,
-            preconditions.Kinds,
-            EnvironmentVariables(),
-            Blueprints,
-            secretsOptional
-        );
+        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, Syntax, EnvironmentVariables(), secretsOptional);
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }
@@ -220,16 +217,17 @@ internal sealed class SessionContext(
     IEnumerable<IBlueprint> blueprints,
     IEnumerable<IBlueprintCommands> contributions,
     IPreconditionChecks preconditions,
-    Func<SshSettings, IHostConnector> connect,
+    IConnectionSection connection,
+    Func<IConnectionSettings, IHostConnector> connect,
     CommonOptions options,
     TimeProvider time
-) : CommandContext(providers, blueprints, preconditions, options, time)
+) : CommandContext(providers, blueprints, preconditions, connection, options, time)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
         var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, Preconditions, connect(cluster.Ssh), steps, Time, parsed.Read(Options.Parallelism));
+        return new Session(cluster, Providers, Preconditions, connect(cluster.Connection), steps, Time, parsed.Read(Options.Parallelism));
     }
 
     /// <summary>The checklists of what the file declares.</summary>
@@ -237,7 +235,7 @@ internal sealed class SessionContext(
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, Preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, connect(cluster.Connection), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
@@ -245,15 +243,16 @@ internal sealed class ReadOnlyContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
-    Func<SshSettings, IReaderSource> readers,
+    IConnectionSection connection,
+    Func<IConnectionSettings, IReaderSource> readers,
     CommonOptions options,
     TimeProvider time
-) : CommandContext(providers, blueprints, preconditions, options, time)
+) : CommandContext(providers, blueprints, preconditions, connection, options, time)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, Preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, readers(cluster.Connection), parsed.Read(Options.Parallelism));
 }

@@ -22,14 +22,15 @@ public static class KbrCommandLine
         Registration.AddProviders(services);
         PostgresCommands.AddTo(services);
         more?.Invoke(services);
+        services.AddSingleton<IConnectionSection>(_ => new SshSection());
         services.AddSingleton<CommonOptions>();
         services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
         services.AddSingleton(TimeProvider.System);
-        services.AddSingleton<Func<SshSettings, IHostConnector>>(provider =>
-            settings => new SshConnector(settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
+        services.AddSingleton<Func<IConnectionSettings, IHostConnector>>(provider =>
+            settings => new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
         );
-        services.AddSingleton<Func<SshSettings, IReaderSource>>(provider =>
-            settings => new HostConnections(new SshConnector(settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>()))
+        services.AddSingleton<Func<IConnectionSettings, IReaderSource>>(provider =>
+            settings => new HostConnections(new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>()))
         );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();

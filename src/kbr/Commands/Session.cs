@@ -117,7 +117,7 @@ internal sealed class Session : IAsyncDisposable
             Providers,
             key,
             Cluster.Sources,
-            Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Ssh}"))
+            Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Endpoint}"))
         );
 
     public Applier Applier() => new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4);

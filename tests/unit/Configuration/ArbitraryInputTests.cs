@@ -149,7 +149,7 @@ internal sealed class ArbitraryInputTests : LoaderFixture
         System.IO.File.WriteAllBytes(File, content);
         try
         {
-            ClusterLoader.Load(File, FakeProvider.All, new PreconditionChecks().Kinds, Environment);
+            ClusterLoader.Load(File, FakeProvider.Syntax, Environment);
         }
         catch (DiagnosticException exception)
         {

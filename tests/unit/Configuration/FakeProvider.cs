@@ -1,8 +1,11 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Image;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -28,6 +31,8 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
     public Observation Observe(Resource resource, Snapshot snapshot) => new Observation.Absent();
 
     public Script Render(ResourceChange change) => new("");
+
+    public static ClusterSyntax Syntax => new(All, new PreconditionChecks().Kinds, new SshSection(), []);
 
     public static readonly IResourceProvider[] All =
     [

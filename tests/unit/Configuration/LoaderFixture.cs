@@ -40,7 +40,7 @@ internal abstract class LoaderFixture : IDisposable
     protected Cluster Load(string yaml)
     {
         Put("cluster.yaml", yaml);
-        return ClusterLoader.Load(File, FakeProvider.All, new PreconditionChecks().Kinds, Environment);
+        return ClusterLoader.Load(File, FakeProvider.Syntax, Environment);
     }
 
     /// <summary>Every error as <c>line:column: summary [detail] (remedy)</c>.</summary>

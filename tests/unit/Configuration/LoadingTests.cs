@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Preconditions;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -71,9 +72,9 @@ internal sealed class LoadingTests : LoaderFixture
                 cluster.Hosts[0],
                 Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true)))
             );
-            Assert.That(cluster.Hosts[1].Ssh, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
+            Assert.That(cluster.Hosts[1].Endpoint, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
             Assert.That(
-                cluster.Ssh,
+                cluster.Connection,
                 Is.EqualTo(
                     new SshSettings(
                         Path.Combine(Folder, ".state/id_ed25519"),
@@ -236,7 +237,7 @@ internal sealed class LoadingTests : LoaderFixture
                 """
         );
 
-        var needed = ClusterLoader.ReadCredentialsNeeded(File);
+        var needed = ClusterLoader.ReadCredentialsNeeded(File, FakeProvider.Syntax);
 
         Assert.That(needed.Path, Is.EqualTo(Path.Combine(Folder, "my.env")));
         Assert.That(needed.Names, Is.EqualTo(new[] { "FROM_FILE", "KBR_KEY", "LISTED", "USED" }));
@@ -257,7 +258,7 @@ internal sealed class LoadingTests : LoaderFixture
                 """
         );
 
-        var cluster = ClusterLoader.Load(File, FakeProvider.All, new PreconditionChecks().Kinds, Environment, secretsOptional: true);
+        var cluster = ClusterLoader.Load(File, FakeProvider.Syntax, Environment, secretsOptional: true);
 
         Assert.That(cluster.Resources.Single().Spec.Text("content")!.ToString(), Is.EqualTo("user = app, password = (secret)"));
         Assert.That(cluster.Secrets.Names, Is.Empty);
@@ -315,7 +316,7 @@ internal sealed class LoadingTests : LoaderFixture
     {
         Assert.That(Environment, Does.Not.ContainKey("HOME"));
         Assert.That(
-            Load(Header).Ssh.IdentityFile,
+            ((SshSettings)Load(Header).Connection).IdentityFile,
             Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519"))
         );
     }

@@ -67,9 +67,7 @@ internal sealed class ValidationTests : LoaderFixture
     [Test]
     public void A_missing_file_is_named()
     {
-        var failure = Assert.Throws<DiagnosticException>(() =>
-            ClusterLoader.Load(File, FakeProvider.All, new PreconditionChecks().Kinds, Environment)
-        )!;
+        var failure = Assert.Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.Syntax, Environment))!;
 
         Assert.That(failure.Diagnostics.Single().Summary, Is.EqualTo($"{File} does not exist"));
     }
@@ -78,9 +76,7 @@ internal sealed class ValidationTests : LoaderFixture
     public void A_directory_is_no_file() =>
         Assert.That(
             Assert
-                .Throws<DiagnosticException>(() =>
-                    ClusterLoader.Load(Folder, FakeProvider.All, new PreconditionChecks().Kinds, Environment)
-                )!
+                .Throws<DiagnosticException>(() => ClusterLoader.Load(Folder, FakeProvider.Syntax, Environment))!
                 .Diagnostics.Single()
                 .Summary,
             Does.EndWith("is a directory, not a file")
@@ -92,7 +88,7 @@ internal sealed class ValidationTests : LoaderFixture
         System.IO.File.WriteAllBytes(File, [.. "version: 1\ncluster: l"u8, 0xe4, .. "b\n"u8]);
 
         var finding = Assert
-            .Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.All, new PreconditionChecks().Kinds, Environment))!
+            .Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.Syntax, Environment))!
             .Diagnostics.Single();
 
         Assert.That(

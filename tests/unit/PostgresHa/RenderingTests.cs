@@ -958,14 +958,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void Without_secrets_the_section_stands_for_the_same_resources()
     {
         var whole = Load(With("extensions: [vector]"));
-        var without = ClusterLoader.Load(
-            File,
-            RealProviders,
-            new PreconditionChecks().Kinds,
-            new Dictionary<string, string>(),
-            [new PostgresBlueprint()],
-            secretsOptional: true
-        );
+        var without = ClusterLoader.Load(File, RealSyntax, new Dictionary<string, string>(), secretsOptional: true);
 
         Assert.That(
             without.Resources.Select(resource => resource.Address),

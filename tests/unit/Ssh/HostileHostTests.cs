@@ -112,7 +112,7 @@ public sealed class HostileHostTests
         });
         using var server = new SshServer();
         using var growth = new Growth();
-        var host = server.Host with { Ssh = server.Host.Ssh with { Port = ((IPEndPoint)listener.LocalEndpoint).Port } };
+        var host = server.Host with { Endpoint = SshEndpoint.Of(server.Host) with { Port = ((IPEndPoint)listener.LocalEndpoint).Port } };
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
@@ -186,7 +186,7 @@ public sealed class HostileHostTests
     public async Task What_keeps_a_login_from_becoming_root_is_told_apart(string shell, string message, string remedy)
     {
         using var server = new SshServer("ForceCommand " + shell);
-        var host = server.Host with { Ssh = server.Host.Ssh with { Sudo = true } };
+        var host = server.Host with { Endpoint = SshEndpoint.Of(server.Host) with { Sudo = true } };
         await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
             host,
             CancellationToken.None

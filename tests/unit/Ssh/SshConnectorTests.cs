@@ -360,7 +360,7 @@ public sealed class SshConnectorTests
     public async Task A_refused_connection_names_host_and_port()
     {
         var port = SshServer.FreePort();
-        var host = _server.Host with { Ssh = _server.Host.Ssh with { Port = port } };
+        var host = _server.Host with { Endpoint = SshEndpoint.Of(_server.Host) with { Port = port } };
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
@@ -425,7 +425,7 @@ public sealed class SshConnectorTests
         )!;
         Assert.That(noKey.Message, Does.Contain("/no/such/key"));
 
-        var host = _server.Host with { Ssh = _server.Host.Ssh with { Hostname = "no-such-host.invalid" } };
+        var host = _server.Host with { Endpoint = SshEndpoint.Of(_server.Host) with { Hostname = "no-such-host.invalid" } };
         var noName = (
             await Assert.ThrowsAsync<HostException>(() =>
                 new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(host, CancellationToken.None)

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Tests.Surveying;

@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
