@@ -78,14 +78,25 @@ public sealed class DirectoryProvider : IHostResourceProvider
         [Stat(resource), .. Unwanted(resource), .. IsSupervised(resource) ? [new ServicesRead()] : Array.Empty<Read>()];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        Comparable
-            .None.Add("path", new(resource.Spec.String("path")))
-            .Add("owner", new(resource.Spec.String("owner")))
-            .Add("group", new(resource.Spec.String("group")))
-            .Add("mode", new(resource.Spec.String("mode")))
-            .AddRange(Unwanted(resource).IsEmpty ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))])
-            .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(ForeignUnits.None))] : []);
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var values = Comparable.None.ToBuilder();
+        values.Add("path", new(resource.Spec.String("path")));
+        values.Add("owner", new(resource.Spec.String("owner")));
+        values.Add("group", new(resource.Spec.String("group")));
+        values.Add("mode", new(resource.Spec.String("mode")));
+        if (!Unwanted(resource).IsEmpty)
+        {
+            values.Add(Holds, new(Without(resource)));
+        }
+
+        if (IsSupervised(resource))
+        {
+            values.Add(ForeignUnits.Attribute, new(ForeignUnits.None));
+        }
+
+        return values.ToImmutable();
+    }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
@@ -110,31 +121,27 @@ public sealed class DirectoryProvider : IHostResourceProvider
             isUnwanted && IsSupervised(resource)
                 ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), resource.Spec.String("used_by"), resource.Spec.String("supervised_by"))
                 : null;
-        return new Observation.Present(
-            Comparable
-                .None.AddRange(
-                    IsSupervised(resource)
-                        ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units?.Value ?? ForeignUnits.None))]
-                        : []
-                )
-                .AddRange(
-                    Unwanted(resource).IsEmpty
-                        ? []
-                        : [KeyValuePair.Create(Holds, new AttributeValue(found is null ? Without(resource) : Entry(resource, found)))]
-                )
-                .Add("path", new(path))
-                // Where it is to come out of a directory above, it is not there yet.
-                .AddRange(
-                    stat is null
-                        ? []
-                        :
-                        [
-                            KeyValuePair.Create("owner", new AttributeValue(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User))),
-                            KeyValuePair.Create("group", new AttributeValue(SameForm(resource.Spec.String("group"), stat.Gid, stat.Group))),
-                            KeyValuePair.Create("mode", new AttributeValue(stat.Mode)),
-                        ]
-                )
-        )
+        var values = Comparable.None.ToBuilder();
+        values.Add("path", new(path));
+        if (IsSupervised(resource))
+        {
+            values.Add(ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
+        }
+
+        if (!Unwanted(resource).IsEmpty)
+        {
+            values.Add(Holds, new(found is null ? Without(resource) : Entry(resource, found)));
+        }
+
+        // Where it is to come out of a directory above, it is not there yet.
+        if (stat is not null)
+        {
+            values.Add("owner", new(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User)));
+            values.Add("group", new(SameForm(resource.Spec.String("group"), stat.Gid, stat.Group)));
+            values.Add("mode", new(stat.Mode));
+        }
+
+        return new Observation.Present(values.ToImmutable())
         {
             Note =
                 found is null ? null

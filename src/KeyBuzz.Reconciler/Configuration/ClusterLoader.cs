@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
@@ -49,7 +50,7 @@ public static class ClusterLoader
     {
         blueprints ??= [];
         var findings = new Findings();
-        var source = SourceText.Read(file, file);
+        var source = SourceText.Read(file, file, largest: SourceText.LargestCluster);
         var root = Root(source, findings);
         var start = source.At(1, 1);
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
@@ -78,7 +79,7 @@ public static class ClusterLoader
         var section = new ResourceSection(hosts, binder, providers, made, findings);
         var own = section.Read(root.Find("resources"));
         ImmutableArray<Resource> resources = [.. made, .. own];
-        new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+        var graph = new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
         var moved = MovedSection.Read(root.Find("moved"), resources, findings);
         foreach (var finding in expanded.SelectMany(one => one.Blueprint.Check(one.Expansion, own)))
         {
@@ -102,6 +103,7 @@ public static class ClusterLoader
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
             Moved = moved,
+            Graph = graph ?? ResourceGraph.Empty,
             Sources = Sources(source, binder, secrets),
         };
     }
@@ -125,7 +127,7 @@ public static class ClusterLoader
     public static CredentialsNeeded ReadCredentialsNeeded(string file, IReadOnlyCollection<IBlueprint>? blueprints = null)
     {
         var findings = new Findings();
-        var root = Root(SourceText.Read(file, file), findings);
+        var root = Root(SourceText.Read(file, file, largest: SourceText.LargestCluster), findings);
         findings.ThrowIfErrors();
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
         var section = SectionReader.Of(root.Find("secrets"), "'secrets'", findings);

@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
@@ -62,7 +63,7 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
                 return null;
             case null:
                 return null;
-            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !scalar.Value.Any(char.IsControl):
+            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !ControlCharacters.AreIn(scalar.Value):
                 return scalar;
             case var other:
                 findings.Error($"'{key}' must be {wanted}, not {(other is YamlScalar { Value: "" } ? "nothing" : other.Kind)}", other.At);

@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 internal sealed class ProbeAnswer
 {
     private readonly Dictionary<string, (string Status, ReadOnlyMemory<byte> Payload)> _parts = new(StringComparer.Ordinal);
-    private readonly ImmutableDictionary<Read, object?>.Builder _answers = ImmutableDictionary.CreateBuilder<Read, object?>();
+    private readonly Dictionary<Read, object?> _answers = [];
 
     private ProbeAnswer(string nonce, ReadOnlyMemory<byte> output)
     {
@@ -87,7 +87,7 @@ internal sealed class ProbeAnswer
         }
 
         answer.Ports(groups.Of<PortRead>());
-        return new Snapshot(answer._answers.ToImmutable());
+        return new Snapshot(answer._answers);
     }
 
     private void Each<TRead>(IReadOnlyList<TRead> reads, string label, Func<string, ReadOnlyMemory<byte>, object?> parse)

@@ -33,7 +33,6 @@ internal sealed class Session : IAsyncDisposable
         _steps = steps;
         Cluster = cluster;
         Providers = providers;
-        Graph = ResourceGraph.Build(cluster.Resources, providers);
         Fleet = new Fleet(cluster, providers, _preconditions, new CountedConnector(connector, steps), parallelism);
         Fingerprint = new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!);
         Planner = new Planner(providers, Fingerprint);
@@ -44,7 +43,7 @@ internal sealed class Session : IAsyncDisposable
 
     public ProviderRegistry Providers { get; }
 
-    public ResourceGraph Graph { get; }
+    public ResourceGraph Graph => Cluster.Graph;
 
     public Fleet Fleet { get; }
 
