@@ -48,7 +48,7 @@ internal sealed class BenchHosts(Cluster cluster, string? records) : IReaderSour
         public Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
         {
             var begun = Environment.CpuUsage.TotalTime;
-            var answers = ImmutableDictionary.CreateBuilder<Read, object?>();
+            var answers = new Dictionary<Read, object?>();
             var paths = new Dictionary<string, Resource>(StringComparer.Ordinal);
             var containers = new Dictionary<string, Resource>(StringComparer.Ordinal);
             if (hosts.Records is not null)
@@ -75,7 +75,7 @@ internal sealed class BenchHosts(Cluster cluster, string? records) : IReaderSour
             }
 
             hosts.Spent += Environment.CpuUsage.TotalTime - begun;
-            return Task.FromResult(new Snapshot(answers.ToImmutable()));
+            return Task.FromResult(new Snapshot(answers));
         }
 
         private RecordsFolder Folder()

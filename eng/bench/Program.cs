@@ -3,7 +3,6 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Bench;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
-using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers;
@@ -75,7 +74,11 @@ static async Task<int> PlanAsync(string file)
         .Select(part => part.Name == "survey" ? (part.Name, Spent: part.Spent - hosts.Spent) : part)
         .Append(("answers", hosts.Spent))
         .Select(part => string.Create(CultureInfo.InvariantCulture, $"\"{part.Item1}\": {part.Item2.TotalSeconds:F3}"));
-    Console.WriteLine($"{{\"resources\": {cluster.Resources.Length}, {string.Join(", ", figures)}}}");
+    var pauses = string.Create(CultureInfo.InvariantCulture, $"{GC.GetTotalPauseDuration().TotalSeconds:F3}");
+    Console.WriteLine(
+        $"{{\"resources\": {cluster.Resources.Length}, {string.Join(", ", figures)}, \"pauses\": {pauses}, "
+            + $"\"collections\": [{string.Join(", ", Enumerable.Range(0, 3).Select(GC.CollectionCount))}]}}"
+    );
     return 0;
 }
 
@@ -111,13 +114,11 @@ internal sealed class BenchRun(Cluster cluster)
     /// <summary>Plans; says after each part what it was.</summary>
     public async Task<Plan> PlanAsync(BenchHosts hosts, Action<string> ended)
     {
-        var graph = ResourceGraph.Build(cluster.Resources, Providers);
-        ended("graph");
         await using var fleet = new FleetReader(cluster, Providers, s_services.GetRequiredService<IPreconditionChecks>(), hosts, 1);
         var survey = await fleet.SurveyAsync(cluster.Hosts, checkPreconditions: false, CancellationToken.None);
         ended("survey");
         var planner = new Planner(Providers, new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!));
-        var plan = planner.Plan(new PlanInput(graph, survey.Records, survey.Observations, survey.HostErrors, new PlanOptions()));
+        var plan = planner.Plan(new PlanInput(cluster.Graph, survey.Records, survey.Observations, survey.HostErrors, new PlanOptions()));
         ended("plan");
         return plan;
     }

@@ -76,7 +76,7 @@ public sealed class SshSection : IConnectionSection
             findings.Error($"'{user.Value}' cannot be a login name", user.At);
         }
 
-        var sudo = section.Truth("sudo");
+        var sudo = section.Boolean("sudo");
         if (user is not null && user.Value != "root" && sudo is null && section.Find("sudo") is null)
         {
             findings.Warning(

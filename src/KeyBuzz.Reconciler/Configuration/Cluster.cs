@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Encodings.Web;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
@@ -39,6 +40,9 @@ public sealed record Cluster(
 
     /// <summary>The resources that got another name.</summary>
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
+
+    /// <summary>The resources with their dependencies.</summary>
+    public ResourceGraph Graph { get; init; } = ResourceGraph.Empty;
 
     /// <summary>What it was made from, by name: hashes of the local files and of the secrets together.</summary>
     public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;

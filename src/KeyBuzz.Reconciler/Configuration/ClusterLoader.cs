@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
@@ -35,7 +36,7 @@ public static class ClusterLoader
         ArgumentNullException.ThrowIfNull(syntax);
         var (providers, preconditions, connection, blueprints) = syntax;
         var findings = new Findings();
-        var source = SourceText.Read(file, file);
+        var source = SourceText.Read(file, file, largest: SourceText.LargestCluster);
         var root = Root(source, syntax, findings);
         var start = source.At(1, 1);
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
@@ -70,7 +71,7 @@ public static class ClusterLoader
         var section = new ResourceSection(hosts, binder, providers, made, findings);
         var own = section.Read(root.Find("resources"));
         ImmutableArray<Resource> resources = [.. made, .. own];
-        new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+        var graph = new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
         var moved = MovedSection.Read(root.Find("moved"), resources, findings);
         foreach (var finding in expanded.SelectMany(one => one.Blueprint.Check(one.Expansion, own)))
         {
@@ -94,6 +95,7 @@ public static class ClusterLoader
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
             Moved = moved,
+            Graph = graph ?? ResourceGraph.Empty,
             Sources = Sources(source, binder, secrets),
         };
     }
@@ -118,7 +120,7 @@ public static class ClusterLoader
     {
         ArgumentNullException.ThrowIfNull(syntax);
         var findings = new Findings();
-        var root = Root(SourceText.Read(file, file), syntax, findings);
+        var root = Root(SourceText.Read(file, file, largest: SourceText.LargestCluster), syntax, findings);
         findings.ThrowIfErrors();
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
         var section = SectionReader.Of(root.Find("secrets"), "'secrets'", findings);

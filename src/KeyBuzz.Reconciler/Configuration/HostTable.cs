@@ -61,6 +61,12 @@ public sealed class HostTable
     /// <summary>The hosts that a name, a role, a group, <c>all</c> or a list of those means, in the order of the file, each once.</summary>
     public ImmutableArray<Host> Select(IReadOnlyList<YamlScalar> words)
     {
+        // No role and no group has the name of a host.
+        if (words is [{ Value: var only }] && _byName.TryGetValue(only, out var named))
+        {
+            return [named];
+        }
+
         var chosen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var word in words)
         {

@@ -12,7 +12,8 @@ internal sealed class ResourceChecks(
     Findings findings
 )
 {
-    public void Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
+    /// <summary>Makes the checks, and the graph that they need; null where something is wrong before that.</summary>
+    public ResourceGraph? Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
     {
         var byType = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
         var linked = new List<(Resource Resource, ResourceLinks Links)>();
@@ -44,10 +45,7 @@ internal sealed class ResourceChecks(
         Clashes(linked, links => links.ManagedPaths, (path, first) => $"{path} is already managed by {first}", "path");
         SingleFileMounts(linked);
         Cycles(references);
-        if (!findings.HasErrors)
-        {
-            Implied(resources);
-        }
+        return findings.HasErrors ? null : Implied(resources);
     }
 
     // A provider does not know the file, but its message quotes the value or names the attribute: the place is there.
@@ -201,11 +199,11 @@ internal sealed class ResourceChecks(
     }
 
     // Edges that follow from what resources offer and need can close a cycle too.
-    private void Implied(ImmutableArray<Resource> resources)
+    private ResourceGraph? Implied(ImmutableArray<Resource> resources)
     {
         try
         {
-            ResourceGraph.Build(resources, new ProviderRegistry(providers));
+            return ResourceGraph.Build(resources, new ProviderRegistry(providers));
         }
         catch (DiagnosticException exception)
         {
@@ -213,6 +211,8 @@ internal sealed class ResourceChecks(
             {
                 findings.Add(finding);
             }
+
+            return null;
         }
     }
 }

@@ -64,7 +64,7 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
                 return null;
             case null:
                 return null;
-            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !scalar.Value.Any(char.IsControl):
+            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !ControlCharacters.AreIn(scalar.Value):
                 return scalar;
             case var other:
                 findings.Error($"'{key}' must be {wanted}, not {(other is YamlScalar { Value: "" } ? "nothing" : other.Kind)}", other.At);

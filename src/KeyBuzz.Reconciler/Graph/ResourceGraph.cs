@@ -17,6 +17,7 @@ public sealed class ResourceGraph
     {
         _nodes = nodes;
         Order = order;
+        Nodes = [.. order.Select(address => nodes[address])];
     }
 
     /// <summary>A resource with its edges.</summary>
@@ -24,10 +25,20 @@ public sealed class ResourceGraph
     /// <param name="Requires">What must exist first, said and inferred, in the order of addresses.</param>
     /// <param name="After">What merely comes first.</param>
     /// <param name="Volume">The volume it lies under, or null.</param>
-    public sealed record Node(Resource Resource, ImmutableArray<Address> Requires, ImmutableArray<Address> After, Address? Volume);
+    /// <param name="Provides">What it offers.</param>
+    public sealed record Node(
+        Resource Resource,
+        ImmutableArray<Address> Requires,
+        ImmutableArray<Address> After,
+        Address? Volume,
+        ImmutableArray<string> Provides
+    );
 
     /// <summary>Every address, dependencies first.</summary>
     public ImmutableArray<Address> Order { get; }
+
+    /// <summary>Every resource with its edges, in the same order.</summary>
+    public ImmutableArray<Node> Nodes { get; }
 
     /// <summary>The node of an address, or null.</summary>
     public Node? Find(Address address) => _nodes.GetValueOrDefault(address);
@@ -107,7 +118,7 @@ public sealed class ResourceGraph
                 }
             }
 
-            var requires = new List<Address>(resource.Requires.Where(all.ContainsKey));
+            var requires = resource.Requires.Where(all.ContainsKey).ToList();
             foreach (var need in link.Needs)
             {
                 if (Offering(offers[address.Host], address, need) is { } offering)
@@ -122,15 +133,7 @@ public sealed class ResourceGraph
                 requires.Add(over);
             }
 
-            // Who says the contrary is taken at his word.
-            var below = Below(managed, address, link.UsedDirectories)
-                .Where(other => !all[other].Requires.Contains(address) && !all[other].After.Contains(address));
-            nodes[address] = new Node(
-                resource,
-                [.. requires.Order().Distinct()],
-                [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()],
-                volume
-            );
+            nodes[address] = new Node(resource, Sorted(requires), After(all, managed, resource, link), volume, link.Provides);
         }
 
         if (diagnostics.Count > 0)
@@ -184,6 +187,38 @@ public sealed class ResourceGraph
         }
 
         return reached;
+    }
+
+    private static ImmutableArray<Address> Sorted(List<Address> addresses)
+    {
+        addresses.Sort();
+        for (var last = addresses.Count - 1; last > 0; last--)
+        {
+            if (addresses[last] == addresses[last - 1])
+            {
+                addresses.RemoveAt(last);
+            }
+        }
+
+        return [.. addresses];
+    }
+
+    // What comes first as it says, and what manages a path in a directory that it uses. Who says the contrary is taken at his word.
+    private static ImmutableArray<Address> After(
+        Dictionary<Address, Resource> all,
+        Dictionary<string, List<(string Path, Address Address)>> managed,
+        Resource resource,
+        ResourceLinks link
+    )
+    {
+        if (resource.After.IsEmpty && link.UsedDirectories.IsEmpty)
+        {
+            return [];
+        }
+
+        var below = Below(managed, resource.Address, link.UsedDirectories)
+            .Where(other => !all[other].Requires.Contains(resource.Address) && !all[other].After.Contains(resource.Address));
+        return [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()];
     }
 
     private static ImmutableArray<Address> Before(Node node) => node.After.IsEmpty ? node.Requires : [.. node.Requires.Union(node.After)];

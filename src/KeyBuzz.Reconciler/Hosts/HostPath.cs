@@ -89,10 +89,16 @@ public static class HostPath
             return false;
         }
 
-        if (text.Any(char.IsControl))
+        if (ControlCharacters.AreIn(text))
         {
             problem = "a path may not hold a line break or another control character";
             return false;
+        }
+
+        if (IsNormal(text))
+        {
+            path = text;
+            return true;
         }
 
         var parts = text.Split('/', StringSplitOptions.RemoveEmptyEntries);
@@ -103,6 +109,20 @@ public static class HostPath
         }
 
         path = "/" + string.Join('/', parts);
+        return true;
+    }
+
+    private static bool IsNormal(ReadOnlySpan<char> text)
+    {
+        var names = text[1..];
+        foreach (var range in names.Split('/'))
+        {
+            if (names[range] is "" or "." or "..")
+            {
+                return false;
+            }
+        }
+
         return true;
     }
 

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 public sealed class ProbeAnswer
 {
     private readonly Dictionary<string, ProbePart> _parts = new(StringComparer.Ordinal);
-    private readonly ImmutableDictionary<Read, object?>.Builder _answers = ImmutableDictionary.CreateBuilder<Read, object?>();
+    private readonly Dictionary<Read, object?> _answers = [];
 
     internal ProbeAnswer(string nonce, ReadOnlyMemory<byte> output)
     {
@@ -55,7 +55,7 @@ public sealed class ProbeAnswer
         }
     }
 
-    internal Snapshot ToSnapshot() => new(_answers.ToImmutable());
+    internal Snapshot ToSnapshot() => new(_answers);
 }
 
 /// <summary>A part of an answer.</summary>

@@ -16,7 +16,7 @@ namespace KeyBuzz.Reconciler.Planning;
 /// <param name="Targets">Only these; empty for all.</param>
 /// <param name="Ignored">What is shown and not counted.</param>
 public sealed record DriftInput(
-    ImmutableDictionary<Address, ResourceRecord> Records,
+    IReadOnlyDictionary<Address, ResourceRecord> Records,
     Func<Resource, Observation?> Observe,
     ImmutableSortedDictionary<string, string> HostErrors,
     ImmutableArray<string> Hosts,
@@ -512,7 +512,7 @@ public sealed class DriftFinder
             );
         }
 
-        if (input.Records.IsEmpty && without.Count == 0 && input.HostErrors.IsEmpty)
+        if (input.Records.Count == 0 && without.Count == 0 && input.HostErrors.IsEmpty)
         {
             work.Diagnostics.Add(
                 Diagnostic.Error("there is no record of anything applied, so there is nothing to compare with", remedy: Remedy)

@@ -38,8 +38,8 @@ public sealed record PlanOptions
 /// <param name="Options">What was asked.</param>
 public sealed record PlanInput(
     ResourceGraph Graph,
-    ImmutableDictionary<Address, ResourceRecord> Records,
-    ImmutableDictionary<Address, Observation> Observations,
+    IReadOnlyDictionary<Address, ResourceRecord> Records,
+    IReadOnlyDictionary<Address, Observation> Observations,
     ImmutableSortedDictionary<string, string> HostErrors,
     PlanOptions Options
 )
@@ -89,19 +89,19 @@ public sealed class Planner
         }
 
         var work = new Work(input, recorded, selected);
-        foreach (var address in input.Graph.Order.Where(selected.Contains))
+        foreach (var node in input.Graph.Nodes.Where(node => selected(node.Resource.Address)))
         {
             if (!input.Options.Destroy)
             {
-                PlanDesired(work, input.Graph.Find(address)!);
+                PlanDesired(work, node);
             }
-            else if (input.Records.TryGetValue(address, out var record))
+            else if (input.Records.TryGetValue(node.Resource.Address, out var record))
             {
                 PlanRemoval(work, record, Cause.Destroyed);
             }
         }
 
-        foreach (var address in recorded.Order.Reverse().Where(address => selected.Contains(address) && input.Graph.Find(address) is null))
+        foreach (var address in recorded.Order.Reverse().Where(address => input.Graph.Find(address) is null && selected(address)))
         {
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
@@ -153,7 +153,7 @@ public sealed class Planner
     private ImmutableArray<RolloutForecast> Forecast(PlanInput input, ImmutableArray<PlannedChange> changes)
     {
         var forecasts = ImmutableArray.CreateBuilder<RolloutForecast>();
-        foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
+        foreach (var resource in input.Graph.Nodes.Select(node => node.Resource))
         {
             if (_providers.Get(resource.Address.Type) is not IForecastsRollout foreseeing)
             {
@@ -199,7 +199,7 @@ public sealed class Planner
             return input;
         }
 
-        var records = input.Records.ToBuilder();
+        var records = new Dictionary<Address, ResourceRecord>(input.Records);
         foreach (
             var record in input.Records.Values.Where(record => input.Graph.Find(record.Address) is null).OrderBy(record => record.Address)
         )
@@ -219,7 +219,7 @@ public sealed class Planner
 
         return input with
         {
-            Records = records.ToImmutable(),
+            Records = records,
         };
     }
 
@@ -227,18 +227,18 @@ public sealed class Planner
     private void RefuseFixed(PlanInput input)
     {
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
-        foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
+        var stable = _providers
+            .All.SelectMany(provider => provider.Schema.Attributes.Select(attribute => (provider.Schema.Type, Attribute: attribute)))
+            .Where(pair => pair.Attribute.FixedBecause is not null)
+            .ToLookup(pair => pair.Type, pair => pair.Attribute, StringComparer.Ordinal);
+        foreach (var resource in input.Graph.Nodes.Select(node => node.Resource).Where(one => stable.Contains(one.Address.Type)))
         {
             if (input.Records.GetValueOrDefault(resource.Address) is not { Pending: false } record)
             {
                 continue;
             }
 
-            foreach (
-                var attribute in _providers
-                    .Get(resource.Address.Type)
-                    .Schema.Attributes.Where(attribute => attribute.FixedBecause is not null)
-            )
+            foreach (var attribute in stable[resource.Address.Type])
             {
                 var (was, wanted) = (record.Spec[attribute.Name], resource.Spec[attribute.Name]);
                 if (was is not null && wanted is not null && !was.Equals(wanted))
@@ -268,12 +268,10 @@ public sealed class Planner
     private static void RefuseAnotherThing(Work work)
     {
         var refused = work
-            .Input.Graph.Order.Where(address => !work.IsTakenDown(address.Host))
-            .Select(address =>
-                (
-                    work.Input.Graph.Find(address)!.Resource,
-                    Observed: work.Input.Observations.GetValueOrDefault(address) as Observation.Unknown
-                )
+            .Input.Graph.Nodes.Select(node => node.Resource)
+            .Where(resource => !work.IsTakenDown(resource.Address.Host))
+            .Select(resource =>
+                (Resource: resource, Observed: work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Unknown)
             )
             .Where(pair => pair.Observed?.Remedy is not null)
             .Select(pair =>
@@ -301,7 +299,7 @@ public sealed class Planner
         }
 
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
-        foreach (var resource in work.Input.Graph.Order.Select(address => work.Input.Graph.Find(address)!.Resource))
+        foreach (var resource in work.Input.Graph.Nodes.Select(node => node.Resource))
         {
             foreach (
                 var (name, host) in (work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Present)?.Outsiders ?? []
@@ -348,18 +346,22 @@ public sealed class Planner
         }
     }
 
-    private static HashSet<Address> Select(PlanInput input, ResourceGraph recorded)
+    private static Func<Address, bool> Select(PlanInput input, ResourceGraph recorded)
     {
-        var all = input.Graph.Order.Concat(recorded.Order).ToHashSet();
         if (input.Options.Targets.IsEmpty)
         {
-            return all;
+            return address => input.Graph.Find(address) is not null || recorded.Find(address) is not null;
         }
 
-        var matched = all.Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address))).ToList();
-        return input.Options.Destroy
+        var matched = input
+            .Graph.Order.Concat(recorded.Order)
+            .Distinct()
+            .Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address)))
+            .ToList();
+        HashSet<Address> selected = input.Options.Destroy
             ? [.. input.Graph.WithDependents(matched), .. recorded.WithDependents(matched)]
             : [.. input.Graph.WithRequirements(matched), .. matched];
+        return selected.Contains;
     }
 
     private void PlanDesired(Work work, ResourceGraph.Node node)
@@ -527,6 +529,12 @@ public sealed class Planner
     private bool IsAnotherThing(ResourceRecord record, Resource desired) =>
         !LinksOf(Former(record)).Provides.SequenceEqual(LinksOf(desired).Provides);
 
+    private bool IsAnotherThing(Work work, ResourceRecord record, ResourceGraph.Node node)
+    {
+        var applied = record.RenamedFrom is null ? work.Recorded.Find(record.Address)?.Provides : null;
+        return !(applied ?? LinksOf(Former(record)).Provides).AsSpan().SequenceEqual(node.Provides.AsSpan());
+    }
+
     private ResourceLinks LinksOf(Resource resource) => _providers.Get(resource.Address.Type).Links(resource);
 
     // Where it is on the host, or what it is called there.
@@ -561,7 +569,7 @@ public sealed class Planner
         var schema = _providers.Get(address.Type).Schema;
         // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one
         // is left alone.
-        var former = record is not null && IsAnotherThing(record, node.Resource) ? PlaceOf(Former(record)) : null;
+        var former = record is not null && IsAnotherThing(work, record, node) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
         if (former is not null)
         {
@@ -614,7 +622,8 @@ public sealed class Planner
         }
 
         // What was applied, or was about to be, is not wanted any more and is still there is taken away.
-        foreach (var name in record?.Owned ?? [])
+        var isNoOp = differences.Count == 0 && !recordIsOld && IsRecorded(record!, node, desired.Count);
+        foreach (var name in isNoOp ? [] : record?.Owned ?? [])
         {
             if (!desired.ContainsKey(name) && actual.TryGetValue(name, out var left))
             {
@@ -636,8 +645,7 @@ public sealed class Planner
                 node.Resource.Location
             )
         );
-        var isAsWanted = differences.Count == 0;
-        if (isAsWanted && !recordIsOld && IsRecorded(record!, node, desired.Count))
+        if (isNoOp)
         {
             work.Add(
                 new PlannedChange(address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Record = record, Note = note }
@@ -951,7 +959,11 @@ public sealed class Planner
             address => address,
             address => removed.Contains(address) ? [.. dependents[address].Order()] : Before(work, address, removed)
         );
-        var order = DependencyOrder.Of(before.Keys, address => before[address]);
+        // With all resources and nothing to remove it is the order of the graph.
+        var order =
+            removed.Count == 0 && work.Changes.Count == work.Input.Graph.Order.Length
+                ? new DependencyOrder(work.Input.Graph.Order, [])
+                : DependencyOrder.Of(before.Keys, address => before[address]);
         if (!order.Left.IsEmpty)
         {
             throw new DiagnosticException(
@@ -1000,7 +1012,7 @@ public sealed class Planner
             _ => false,
         };
 
-    private sealed class Work(PlanInput input, ResourceGraph recorded, HashSet<Address> selected)
+    private sealed class Work(PlanInput input, ResourceGraph recorded, Func<Address, bool> selected)
     {
         public PlanInput Input { get; } = input;
 
@@ -1029,13 +1041,14 @@ public sealed class Planner
         /// <summary>What runs the members of a group by cluster.yaml, by group.</summary>
         public ILookup<string, Address> RunningIn { get; } =
             input
-                .Graph.Order.Where(address => input.Graph.Find(address)!.Resource.Group is not null)
-                .ToLookup(address => input.Graph.Find(address)!.Resource.Group!, StringComparer.Ordinal);
+                .Graph.Nodes.Select(node => node.Resource)
+                .Where(resource => resource.Group is not null)
+                .ToLookup(resource => resource.Group!, resource => resource.Address, StringComparer.Ordinal);
 
         /// <summary>Whether all that runs the members of a group is taken down: what lives in the group goes with them.</summary>
         public bool IsTakenDown(string group)
         {
-            return Input.Options.Destroy && RunningBy.Contains(group) && RunningBy[group].All(selected.Contains);
+            return Input.Options.Destroy && RunningBy.Contains(group) && RunningBy[group].All(selected);
         }
 
         /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record

@@ -15,8 +15,8 @@ namespace KeyBuzz.Reconciler.Surveying;
 /// <param name="HostErrors">Hosts that could not be read or may not be touched, with the reason.</param>
 /// <param name="Diagnostics">Preconditions that do not hold, and records that could not be read.</param>
 public sealed record Survey(
-    ImmutableDictionary<Address, ResourceRecord> Records,
-    ImmutableDictionary<Address, Observation> Observations,
+    IReadOnlyDictionary<Address, ResourceRecord> Records,
+    IReadOnlyDictionary<Address, Observation> Observations,
     ImmutableSortedDictionary<string, string> HostErrors,
     ImmutableArray<Diagnostic> Diagnostics
 )
@@ -47,6 +47,7 @@ public sealed record Survey(
 public class FleetReader : IAsyncDisposable
 {
     private readonly Cluster _cluster;
+    private readonly ILookup<string, Resource> _resources;
     private readonly ProviderRegistry _providers;
     private readonly IPreconditionChecks _preconditions;
     private readonly IReaderSource _source;
@@ -63,6 +64,7 @@ public class FleetReader : IAsyncDisposable
     )
     {
         _cluster = cluster;
+        _resources = cluster.Resources.ToLookup(resource => resource.Address.Host, StringComparer.Ordinal);
         _providers = providers;
         _preconditions = preconditions;
         _source = source;
@@ -302,7 +304,7 @@ public class FleetReader : IAsyncDisposable
             .Select(group => group.Name)
             .Append(host)
             .ToHashSet(StringComparer.Ordinal);
-        return _cluster.Resources.Where(resource => places.Contains(resource.Address.Host));
+        return places.SelectMany(place => _resources[place]);
     }
 
     // What one host contributes to a survey. Error is the reason why it may not be planned for; Snapshot is null when it could not be read.
@@ -377,7 +379,7 @@ public class FleetReader : IAsyncDisposable
         var snapshots = parts
             .Where(part => part.Snapshot is not null)
             .ToDictionary(part => part.Host.Name, part => part.Snapshot!, StringComparer.Ordinal);
-        var observations = ImmutableDictionary.CreateBuilder<Address, Observation>();
+        var observations = new Dictionary<Address, Observation>();
         foreach (var resource in _cluster.Resources.Concat(more))
         {
             if (Observe(resource) is { } observation)
@@ -398,8 +400,8 @@ public class FleetReader : IAsyncDisposable
             .Where(part => part.RecordsAreLoose && !part.Records.IsEmpty)
             .Select(part => part.Records.Min(record => record.Address));
         return new Survey(
-            records.Newest.ToImmutableDictionary(),
-            observations.ToImmutable(),
+            records.Newest,
+            observations,
             parts
                 .Where(part => part.Error is not null)
                 .ToImmutableSortedDictionary(part => part.Host.Name, part => part.Error!, StringComparer.Ordinal),
@@ -522,7 +524,8 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        return new HostPart(host, error, snapshot, records, diagnostics.ToImmutable())
+        // The text of the records takes much memory, and is read.
+        return new HostPart(host, error, snapshot.Without(new RecordsRead(_cluster.Name)), records, diagnostics.ToImmutable())
         {
             RecordsAreWhole = damaged is null,
             RecordsAreLoose = loose is not null,

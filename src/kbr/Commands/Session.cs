@@ -35,7 +35,6 @@ internal sealed class Session : IAsyncDisposable
         Time = time;
         Cluster = cluster;
         Providers = providers;
-        Graph = ResourceGraph.Build(cluster.Resources, providers);
         Fleet = new Fleet(cluster, providers, _preconditions, new CountedConnector(connector, steps), parallelism);
         Fingerprint = new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!);
         Planner = new Planner(providers, Fingerprint);
@@ -46,7 +45,7 @@ internal sealed class Session : IAsyncDisposable
 
     public ProviderRegistry Providers { get; }
 
-    public ResourceGraph Graph { get; }
+    public ResourceGraph Graph => Cluster.Graph;
 
     public Fleet Fleet { get; }
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
-using KeyBuzz.Reconciler.Graph;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -14,7 +13,6 @@ internal static class ValidateCommand
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
             {
                 var cluster = context.Load(parsed, terminal);
-                ResourceGraph.Build(cluster.Resources, context.Providers);
                 if (parsed.Read(context.Options.Json))
                 {
                     terminal.Line(JsonView.DiagnosticsDocument(cluster.Warnings));
