@@ -5,9 +5,11 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using KeyBuzz.Reconciler.Surveying;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -82,7 +84,12 @@ static async Task<int> PlanAsync(string file)
     return 0;
 }
 
-static Cluster Load(string file) => ClusterLoader.Load(file, BenchRun.Providers.All, BenchCluster.Environment);
+static Cluster Load(string file) =>
+    ClusterLoader.Load(
+        file,
+        new ClusterSyntax(BenchRun.Providers.All, new PreconditionChecks().Kinds, new SshSection(), []),
+        BenchCluster.Environment
+    );
 
 static string RecordsOf(string file) => file + ".records";
 

@@ -654,7 +654,7 @@ public sealed class Planner
         }
 
         var next = Record(node, desired, created: record?.Created ?? present.IsManaged);
-        if (isAsWanted)
+        if (differences.Count == 0)
         {
             var cause = record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved;
             work.Add(new PlannedChange(address, ResourceAction.Adopt, cause, node.Resource, [], []) { Record = next, Note = note });

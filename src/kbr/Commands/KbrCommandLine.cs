@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;

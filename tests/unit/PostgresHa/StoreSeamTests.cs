@@ -12,6 +12,7 @@ using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using KeyBuzz.Reconciler.Tests.Providers;
 using KeyBuzz.Reconciler.Tests.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
@@ -95,7 +96,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
             Is.EqualTo(new[] { "unknown key 'raft_password' in 'postgres'" })
         );
         Assert.That(
-            ClusterLoader.ReadCredentialsNeeded(File, [new PostgresBlueprint(stores)]).Names,
+            ClusterLoader.ReadCredentialsNeeded(File, SyntaxWith(stores)).Names,
             Does.Contain("LEDGER_TOKEN").And.Not.Contain("PATRONI_RAFT_PASS")
         );
     }
@@ -149,14 +150,15 @@ internal sealed class StoreSeamTests : BlueprintFixture
     {
         Environment["LEDGER_TOKEN"] = "canary-of-the-ledger";
         System.IO.File.WriteAllText(File, yaml);
-        return ClusterLoader.Load(
-            File,
-            ProvidersWith(stores),
-            new PreconditionChecks().Kinds,
-            Environment,
-            [new PostgresBlueprint(stores)]
-        );
+        return ClusterLoader.Load(File, SyntaxWith(stores), Environment);
     }
+
+    private static ClusterSyntax SyntaxWith(ConsensusStores stores) =>
+        RealSyntax with
+        {
+            Providers = ProvidersWith(stores),
+            Blueprints = [new PostgresBlueprint(stores)],
+        };
 
     private static IResourceProvider[] ProvidersWith(ConsensusStores stores) =>
         [

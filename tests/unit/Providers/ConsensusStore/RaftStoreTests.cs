@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.ConsensusStore;
