@@ -45,7 +45,7 @@ public enum HealthVerdict
 public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measured);
 
 /// <summary>A checklist as it was measured.</summary>
-/// <param name="Items">Its lines, in the order they are shown; at least one.</param>
+/// <param name="Items">Its lines, in the order they are shown; none where a change concerns none.</param>
 public sealed record HealthReport(ImmutableArray<HealthItem> Items)
 {
     /// <summary>What the items come to, in sentences, for somebody who has to decide at once; empty for nothing beyond the

@@ -74,6 +74,11 @@ internal static class StatusCommand
                 beforePause: Tell
             )
             .ConfigureAwait(false);
+        if (report.Items.IsEmpty)
+        {
+            return ExitCode.Done;
+        }
+
         if (touched is not null && !json)
         {
             terminal.Line("The part of the checklist that concerns what was changed; kbr status shows all of it:");

@@ -51,6 +51,10 @@ public sealed class WebBlueprintTests : LocalCluster
     public async Task An_apply_of_targets_is_judged_by_the_part_they_touched()
     {
         WriteCluster(top: Section);
+        var other = await RunAsync("apply", "--auto-approve", "--target", "directory.spare@db-1");
+        Assert.That(other.Exit, Is.EqualTo(ExitCode.Done), other.Output + other.Error);
+        Assert.That(other.Output, Does.Contain("Apply complete: 1 created").And.Not.Contain("healthy"));
+
         var part = await RunAsync("apply", "--auto-approve", "--target", "config_file.page@db-1");
         Assert.That(part.Exit, Is.EqualTo(ExitCode.Done), part.Output + part.Error);
         Assert.That(part.Output, Does.Contain("concerns what was changed").And.Contain("the changed part of web is healthy."));

@@ -56,7 +56,7 @@ internal sealed class WebCommands : IBlueprintCommands
         {
             var answers = await fleet
                 .ReadAsync(
-                    site.Hosts.Where(host => touched?.Any(address => address.Host == host.Name) != false),
+                    site.Hosts.Where(host => touched?.Contains(new Address("config_file", "page", host.Name)) != false),
                     _ => [new FileRead(site.Page)],
                     cancellationToken
                 )
