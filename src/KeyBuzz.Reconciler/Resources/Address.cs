@@ -1,8 +1,8 @@
-using KeyBuzz.Reconciler.Hosts;
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
+using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Resources;
 

@@ -31,7 +31,9 @@ public static class KbrCommandLine
             settings => new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
         );
         services.AddSingleton<Func<IConnectionSettings, IReaderSource>>(provider =>
-            settings => new HostConnections(new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>()))
+            settings => new HostConnections(
+                new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
+            )
         );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();
