@@ -26,12 +26,12 @@ public static class BootstrapGuard
         var unread = holdsData.Where(pair => pair.Value is null).Select(pair => pair.Key).Order(StringComparer.Ordinal).ToList();
         return holders.Count > 0
                 ? $"{member} has no data, {string.Join(" and ", holders)} {(holders.Count == 1 ? "has" : "have")}, and "
-                    + $"no leader is visible: started now, {member} would initialise an empty cluster. "
-                    + $"Start {string.Join(" and ", holders)} first until one of them leads; or, if that data is really to "
-                    + $"be given up, remove it by hand"
+                    + $"no leader is visible: if started now, {member} would initialise an empty cluster. "
+                    + $"Start {string.Join(" and ", holders)} first, until one of them leads; or, to give up "
+                    + $"that data, remove it by hand"
             : unread.Count > 0
-                ? $"{member} has no data, no leader is visible, and it cannot be told whether "
-                    + $"{string.Join(" and ", unread)} {(unread.Count == 1 ? "has" : "have")} any: started now, {member} "
+                ? $"{member} has no data, no leader is visible, and it is unknown whether "
+                    + $"{string.Join(" and ", unread)} {(unread.Count == 1 ? "has" : "have")} any: if started now, {member} "
                     + $"might initialise an "
                     + "empty cluster beside it. Make them reachable and mount their volumes first"
             : null;

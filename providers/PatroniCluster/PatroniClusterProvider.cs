@@ -33,14 +33,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     /// <summary>The label of a member's container that says which RAFT password it was started with, without giving it away.</summary>
     public const string PasswordLabel = "kbr.raft-password";
 
-    /// <summary>What that label says where RAFT has none.</summary>
+    /// <summary>The value of that label for a cluster without a RAFT password.</summary>
     public const string NoPassword = "none";
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
         new(
             "patroni_cluster",
-            "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
+            "The members of a PostgreSQL cluster under Patroni: all running, one primary, the others streaming from it.",
             [
                 .. ClusterConnection.Attributes.Select(attribute =>
                     attribute with
@@ -48,10 +48,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                         FixedBecause = attribute.Name switch
                         {
                             "connect_as" =>
-                                "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml "
-                                    + "names a role that is not there loses its database",
+                                "the superuser was created with the data directory, and Patroni logs in as it: a member whose patroni.yml "
+                                    + "names a missing role loses its database",
                             "postgres_port" =>
-                                "PostgreSQL takes a port only when it starts, and the proxies would look for it on another one meanwhile",
+                                "PostgreSQL changes its port only at a start, and the proxies would use the wrong port until then",
                             _ => attribute.FixedBecause,
                         },
                     }
@@ -66,36 +66,36 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 new(
                     "unit",
                     AttributeKind.String,
-                    "The systemd unit that runs Patroni on each member. A member that RAFT has lost, and that can reach "
-                        + "RAFT's leader, is restarted by it."
+                    "The systemd unit that runs Patroni on each member. kbr restarts it on a member that RAFT lost "
+                        + "but that can reach RAFT's leader."
                 ),
                 ClusterIdentity.Definition with
                 {
-                    FixedBecause = "members in another namespace do not find the present ones, and would make a second, empty database",
+                    FixedBecause = "members in another namespace do not find the present ones, and would create a second, empty database",
                 },
                 new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.")
                 {
                     Default = 7000L,
                     Minimum = 1,
                     FixedBecause =
-                        "RAFT knows its members by address and port: on another port they are other members, which the "
+                        "RAFT identifies members by address and port: with another port they are new members that the "
                         + "present ones do not count",
                 },
                 new(
                     RaftMembership.Attribute,
                     AttributeKind.StringList,
                     "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others "
-                        + "are removed from RAFT once they are stopped; when left out, nobody is."
+                        + "are removed from RAFT once they are stopped; without this key none is removed."
                 ),
                 new(
                     RaftMembership.OtherHostsAttribute,
                     AttributeKind.StringMap,
-                    "Hosts that are no members, by the address they would have in RAFT."
+                    "Hosts outside the cluster, by the address they would have in RAFT."
                 ),
                 new(
                     RaftPassword,
                     AttributeKind.String,
-                    $"What stands for RAFT's password in the label {PasswordLabel} of the members' containers; members "
+                    $"The fingerprint of RAFT's password in the label {PasswordLabel} of the members' containers; members "
                         + $"with another one are stopped and started together."
                 ),
                 new(
@@ -106,12 +106,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 new(
                     "data_directory",
                     AttributeKind.Path,
-                    "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."
+                    "PostgreSQL's data directory on the hosts; checked before the bootstrap member is started."
                 ),
                 new(
                     MountPoint,
                     AttributeKind.Path,
-                    "What that directory lies on. While it is not mounted on a host, it cannot be told whether there is data."
+                    "The mount point below that directory. While it is not mounted, it is unknown whether the host has data."
                 ),
                 .. ReplicationPassword.Attributes,
                 new(
@@ -120,14 +120,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                     $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside "
                         + $"in that member's turn, and only while another member leads."
                 ),
-                new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.")
+                new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
                 {
                     Default = PatroniHealth.DefaultMaxLag,
                 },
                 new(
                     "preferred_leader",
                     AttributeKind.String,
-                    "The member that leads after an apply that started or restarted members; any when left out. With "
+                    "The primary after an apply that started or restarted members; any by default. With "
                         + "synchronous replication only if it is the synchronous standby then."
                 ),
                 new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.")
@@ -212,8 +212,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         if (other.Count > 0)
         {
             notes.Add(
-                "members with different RAFT passwords do not hear each other, so all of them are stopped and "
-                    + "started together: every session ends, and there are about 15 s without writes"
+                "members with different RAFT passwords cannot communicate, so all of them are stopped and "
+                    + "started together: every session ends, and writes stop for about 15 s"
             );
         }
 
@@ -221,7 +221,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             .None.AddRange(
                 membership is null
                     ? []
-                    // While nobody leads RAFT it cannot be told; that has its own line.
+                    // Unknown while RAFT has no leader; attribute 'raft' reports that.
                     :
                     [
                         KeyValuePair.Create(
@@ -269,7 +269,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                     pair => pair.Key,
                     pair =>
                         $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its "
-                        + $"data; take it out of 'postgres.members' where it is something else",
+                        + $"data; remove it from 'postgres.members' if it has another purpose",
                     StringComparer.Ordinal
                 ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
@@ -297,7 +297,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 [
                     new ForeignSetting(
                         "pause",
-                        "Patroni keeps nothing running and lets nobody take over",
+                        "Patroni restarts no member and promotes no replica",
                         "end it with patronictl resume",
                         IsTrouble: true
                     ),
@@ -334,8 +334,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         if (lost is not null)
         {
             throw new ChangeFailedException(
-                $"{change.Resource.Address.Host} cannot become healthy: {lost}. The others are as well as they can "
-                    + $"be; bring it back, or take it out of the members, and apply again"
+                $"{change.Resource.Address.Host} cannot become healthy: {lost}. Bring that "
+                    + $"host back, or remove it from the members, and apply again"
             );
         }
 
@@ -349,12 +349,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                     + $"s: {string.Join("; ", health.Problems)}. "
                     + (said.Length == 0 ? "" : said + ". ")
                     + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
-                    + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}"
+                    + $"Read Patroni's log on that host: docker logs {ClusterConnection.Of(change.Resource).Container}"
             );
         }
 
-        // Who leads is no matter of the plan: it may change any day. Here the members were just started, and the switchover is part of
-        // that.
+        // The plan does not compare the primary, which may change any day. Here the members were just started, and the switchover is part
+        // of that.
         var nobody = new RolloutState([], []);
         var begun = TimeProvider.System.GetTimestamp();
         while (
@@ -474,7 +474,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(group))
             {
                 throw new ChangeFailedException(
-                    $"{host} is stopped, and RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. "
+                    $"{host} is stopped, but RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. "
                         + $"The next apply tries again"
                 );
             }
@@ -553,7 +553,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             return 0;
         }
 
-        // Somebody's own backup is none of theirs.
+        // Base backups started by other clients do not count.
         var read = connection.Sql(
             "SELECT coalesce(sum(p.backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup p "
                 + "JOIN pg_stat_replication r USING (pid) "
@@ -570,7 +570,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         }
     }
 
-    // What stands in the way for good: members that are down and that nothing in this run starts. Null when waiting may help.
+    // The permanent obstacle: members that are down and that this run does not start. Null when waiting may help.
     internal static async Task<string?> LostAsync(
         Resource resource,
         PatroniHealth health,
@@ -590,8 +590,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         return LostMembers.Verdict(health, LostMembers.Of(down, answers, unit));
     }
 
-    /// <summary>Looks once. Where the members' Patroni have nothing to complain about, RAFT's own view is asked too, and what is wrong with
-    /// that is among the problems.</summary>
+    /// <summary>Reads once. If Patroni reports no problems, RAFT's own status is read as well, and its problems are added.</summary>
     internal static async Task<PatroniHealth> LookAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
     {
         var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken)
@@ -635,7 +634,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             .ToDictionary(answer => answer.Name, answer => answer.Snapshot!, StringComparer.Ordinal);
     }
 
-    /// <summary>What is wrong with RAFT by what its members say; empty when nothing is, or Patroni does not use RAFT.</summary>
+    /// <summary>RAFT's problems according to its members; empty for none, or without RAFT.</summary>
     internal static async Task<ImmutableArray<HealthProblem>> RaftProblemsAsync(
         Resource resource,
         IGroupAccess group,
@@ -680,7 +679,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 .Select(name => new HealthProblem(
                     HealthProblemKind.Store,
                     name,
-                    $"{name}: RAFT could not be asked: the host could not be read"
+                    $"{name}: RAFT's status is unknown: the host could not be read"
                 )),
             .. raft.Problems,
             .. (
@@ -689,8 +688,8 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         ];
     }
 
-    // One step towards RAFT counting the members and nobody else: whoever does not take part any more is removed, one at a time, by the
-    // member that leads RAFT. Answers what is still to come, or null when there is nothing.
+    // One step towards RAFT counting exactly the members: RAFT's leader removes former members one at a time. Answers the pending work;
+    // null for none.
     internal static async Task<string?> ChangeRaftAsync(
         Resource resource,
         IGroupAccess group,
@@ -790,7 +789,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             : health;
     }
 
-    // Who the members are, by all that was read of them; what they hold on disk, too.
+    // The identity of the members, from their answers and their data directories.
     private static IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
         ClusterIdentity
             .Of(resource)
@@ -801,13 +800,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private static IEnumerable<string> DataDirectories(Resource resource) =>
         new[] { resource.Spec.OptionalString("data_directory") }.Concat(FormerDirectories(resource)).OfType<string>();
 
-    // Where an installation by hand has its data: at the root of what the container mounts, or of the volume.
+    // An installation by hand has its data at the root of the mounted directory, or of the volume.
     private static IEnumerable<string> FormerDirectories(Resource resource) =>
         resource.Spec.OptionalString(FormerData) is { } former
             ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>()
             : [];
 
-    // Null where it cannot be told: what would have the data is not there.
+    // Null when unknown: the volume of the data is not mounted.
     private static bool? HoldsData(Resource resource, Snapshot member, List<StatRead> marks) =>
         marks.Exists(mark => member.Get(mark) is not null) ? true
         : marks.Count == 0

@@ -12,8 +12,8 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
     // Patroni answers these calls with a line; whatever else listens there does not fill the memory.
     private const int LargestAnswer = 4 * 1024 * 1024;
 
-    /// <summary>Makes one call. Throws <see cref="TransientFailureException"/> when there is no answer, <see cref="ChangeFailedException"/> when the
-    /// credentials are refused.</summary>
+    /// <summary>Makes one call. Throws <see cref="TransientFailureException"/> when there is no answer,
+    /// <see cref="ChangeFailedException"/> when the credentials are refused.</summary>
     /// <param name="host">The member.</param>
     /// <param name="method">PATCH or POST.</param>
     /// <param name="path">The path.</param>
@@ -72,7 +72,7 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
                         $"{host}: Patroni's REST API refuses "
                             + $"{(connection.RestUser is null ? "calls without credentials" : $"the user '{connection.RestUser}' with this password")}: "
                             + $""
-                            + "give rest_user and rest_password as patroni.yml has them under restapi.authentication"
+                            + "set rest_user and rest_password to the values of restapi.authentication in patroni.yml"
                     );
             }
             catch (Exception exception) when (exception is HttpRequestException or IOException)

@@ -3,16 +3,16 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link
-/// between them for a minute after a cut. Pure.</summary>
-/// <param name="Leader">The member that leads RAFT with a quorum; null when none does, two say so, or Patroni uses another store.
-/// PostgreSQL's leader need not be the same.</param>
+/// <summary>RAFT's health, combined from its members' answers. Only the view of RAFT's leader counts: two members can disagree about their
+/// link for a minute after a cut. Pure.</summary>
+/// <param name="Leader">RAFT's leader with a quorum; null for none, for two, or if Patroni uses another store. PostgreSQL's primary may be
+/// another member.</param>
 /// <param name="Connected">How many partners RAFT's leader is connected to.</param>
 /// <param name="Partners">How many partners it has.</param>
-/// <param name="Outside">The members that answered and that RAFT's leader is not connected to, or that do not let themselves be asked, in
-/// the order of their names.</param>
-/// <param name="Mute">Those of them that do not let themselves be asked, as when their thread that keeps RAFT going has died.</param>
-/// <param name="Problems">What is not as it should be, a sentence each; empty when all is, or Patroni uses another store.</param>
+/// <param name="Outside">The members that answer but are not connected to RAFT's leader, or whose RAFT does not answer, in the order of
+/// their names.</param>
+/// <param name="Mute">Those of them whose RAFT does not answer, as when its thread has died.</param>
+/// <param name="Problems">The problems, a sentence each; empty for none, or if Patroni uses another store.</param>
 public sealed record RaftHealth(
     string? Leader,
     int Connected,
@@ -22,15 +22,15 @@ public sealed record RaftHealth(
     ImmutableArray<HealthProblem> Problems
 )
 {
-    /// <summary>Whom RAFT's leader counts, by address, itself among them, and whether it is connected to each; where it was not asked
-    /// itself, by one that follows it. Empty when nobody leads.</summary>
+    /// <summary>The addresses that RAFT's leader counts, including its own, and whether it is connected to each; from a follower if the
+    /// leader was not read. Empty without a leader.</summary>
     public ImmutableSortedDictionary<string, bool> Counted { get; init; } =
         ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
 
     private static HealthProblem Problem(string? member, string text) => new(HealthProblemKind.Store, member, text);
 
     /// <summary>Judges what the members said.</summary>
-    /// <param name="answers">What each member that was asked said.</param>
+    /// <param name="answers">The members' answers.</param>
     /// <param name="gone">Addresses (<c>10.0.0.121:7000</c>) of members that were taken down for good and still count.</param>
     public static RaftHealth Judge(IReadOnlyDictionary<string, ToolAnswer> answers, IReadOnlyCollection<string> gone)
     {
@@ -64,11 +64,10 @@ public sealed record RaftHealth(
                     null,
                     leading.Count == 0
                         ? "RAFT has no leader with a quorum"
-                        : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT"
+                        : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both claim to be RAFT's leader"
                 )
             );
-            // Whoever leads it is none of those that were asked: a former member, for example, whose host is not in the file any more. They
-            // know whom RAFT counts as well.
+            // The leader was not read: for example a former member whose host left cluster.yaml. Its followers know RAFT's members as well.
             var follower =
                 leading.Count > 0 || silent.Count > 0
                     ? null
@@ -87,7 +86,7 @@ public sealed record RaftHealth(
             missing.Select(address =>
                 names.TryGetValue(address, out var name)
                     ? Problem(name, $"{name}: RAFT's leader {leader} is not connected to it")
-                    : Problem(null, $"RAFT: {leader}, which leads it, is not connected to {address}")
+                    : Problem(null, $"RAFT's leader {leader} is not connected to {address}")
             )
         );
         return new RaftHealth(

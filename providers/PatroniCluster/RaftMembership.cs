@@ -6,20 +6,20 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>Whom RAFT counts for its majority, beside whom it should count. A member that was stopped still counts until RAFT is told to
-/// forget it; one that is started makes itself counted. Pure.</summary>
+/// <summary>RAFT's counted members compared with the declared ones. A stopped member counts until it is removed from RAFT; a started one
+/// adds itself. Pure.</summary>
 /// <param name="Wanted">The addresses of the members.</param>
-/// <param name="OtherHosts">Hosts that are no members, by the address they would have.</param>
+/// <param name="OtherHosts">Hosts outside the cluster, by the address they would have.</param>
 /// <param name="Port">The port of RAFT.</param>
 public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnlyDictionary<string, string> OtherHosts, int Port)
 {
-    /// <summary>The attribute that says who should be counted.</summary>
+    /// <summary>The attribute of the members that RAFT should count.</summary>
     public const string Attribute = "raft_members";
 
     /// <summary>The attribute that names hosts which are no members.</summary>
     public const string OtherHostsAttribute = "other_hosts";
 
-    /// <summary>Who should be counted by what a resource says; null when it says nothing.</summary>
+    /// <summary>The declared members of a resource; null when it declares none.</summary>
     public static RaftMembership? Of(Resource resource) =>
         resource is null || !resource.Spec.Has(Attribute)
             ? null
@@ -41,7 +41,7 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
     /// <summary>The value that is compared.</summary>
     public static string Text(IEnumerable<string> addresses) => string.Join(", ", addresses.Order(StringComparer.Ordinal));
 
-    /// <summary>Who is counted, takes part, and should not.</summary>
+    /// <summary>Counted and connected addresses that are not declared.</summary>
     public IEnumerable<Outsider> Outsiders(RaftHealth raft)
     {
         ArgumentNullException.ThrowIfNull(raft);
@@ -50,7 +50,7 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
             .Select(pair => new Outsider(pair.Key, OtherHosts.GetValueOrDefault(pair.Key)));
     }
 
-    /// <summary>Who is counted and should not be.</summary>
+    /// <summary>Counted addresses that are not declared.</summary>
     /// <param name="raft">RAFT as it is.</param>
     /// <param name="staying">Addresses that are still to be taken down.</param>
     public IReadOnlyList<string> Strays(RaftHealth raft, IReadOnlyCollection<string> staying)
@@ -60,7 +60,7 @@ public sealed record RaftMembership(ImmutableSortedSet<string> Wanted, IReadOnly
         return [.. raft.Counted.Keys.Where(address => !Wanted.Contains(address) && !staying.Contains(address))];
     }
 
-    /// <summary>Members that answer and are not counted; empty while nobody leads RAFT.</summary>
+    /// <summary>Members that answer and are not counted; empty while RAFT has no leader.</summary>
     public IReadOnlyList<Host> Uncounted(RaftHealth raft, IEnumerable<Host> answering)
     {
         ArgumentNullException.ThrowIfNull(raft);

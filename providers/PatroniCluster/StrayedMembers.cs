@@ -56,7 +56,7 @@ internal static class StrayedMembers
             )
             {
                 throw new ChangeFailedException(
-                    $"{name} is outside RAFT, also {patience.TotalSeconds:0} s after {unit} was restarted there; see "
+                    $"{name} is still outside RAFT {patience.TotalSeconds:0} s after the restart of {unit}; see "
                         + $"'docker logs {ClusterConnection.Of(resource).Container}' on it"
                 );
             }
@@ -79,8 +79,8 @@ internal static class StrayedMembers
         }
     }
 
-    // Whose Patroni answers, and who of them is to be restarted to take part in RAFT again. A member that cannot reach RAFT's leader would
-    // be worse off afterwards: it streams now, and would not start.
+    // The members whose Patroni answers, and those to be restarted to rejoin RAFT. A member that cannot reach RAFT's leader is not
+    // restarted: it streams now, and would not start.
     private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(
         Resource resource,
         IGroupAccess group,
@@ -104,7 +104,7 @@ internal static class StrayedMembers
             ),
             []
         );
-        // Where nobody leads, those that do not take part in RAFT at all have nothing to lose.
+        // Without a leader, members outside RAFT lose nothing by a restart.
         if (raft.Leader is null || group.Members.FirstOrDefault(member => member.Name == raft.Leader) is not { } leader)
         {
             return (answering, health.Leaders.IsEmpty && !health.IsPaused ? raft.Mute : []);

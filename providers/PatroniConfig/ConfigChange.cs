@@ -14,7 +14,7 @@ internal sealed class ConfigChange
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    // What Patroni gives these where nothing is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
+    // Patroni's values of these when none is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
     private static readonly FrozenDictionary<string, string> s_patronis = new Dictionary<string, string>(StringComparer.Ordinal)
     {
         ["wal_level"] = "replica",
@@ -72,9 +72,9 @@ internal sealed class ConfigChange
         }
     }
 
-    /// <summary>Stores what is wanted where a member's PostgreSQL does not run: it may be what is stored that keeps it from starting, and
-    /// Patroni starts it again with what it finds then. A running member reloads, and is restarted by nobody. Throws
-    /// <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Stores the desired values while a member's PostgreSQL does not run: the stored values may prevent its start, and Patroni
+    /// starts it again with the new ones. A running member reloads and is not restarted. Throws <see
+    /// cref="ChangeFailedException"/>.</summary>
     public async Task StoreAheadAsync(CancellationToken cancellationToken)
     {
         var snapshots = await PatroniClusterProvider
@@ -121,7 +121,7 @@ internal sealed class ConfigChange
         throw new ChangeFailedException(trouble);
     }
 
-    // What PostgreSQL would not start with is never stored.
+    // A value that PostgreSQL would not start with is never stored.
     private async Task RefuseAsync(ConfigView view, CancellationToken cancellationToken)
     {
         if (
@@ -138,11 +138,11 @@ internal sealed class ConfigChange
                 is { } refusal
         )
         {
-            throw new ChangeFailedException($"{refusal}; nothing was stored, and nobody is restarted");
+            throw new ChangeFailedException($"{refusal}; nothing was stored, and no member is restarted");
         }
     }
 
-    // What somebody else set counts at a start, too.
+    // Undeclared settings count at a start, too.
     private async Task RefuseRestartAsync(ConfigView view, CancellationToken cancellationToken)
     {
         var stored = view
@@ -161,7 +161,7 @@ internal sealed class ConfigChange
         if (await StartCheck.RefusalAsync(_group, _connection, Wanted(), also, cancellationToken).ConfigureAwait(false) is { } refusal)
         {
             throw new ChangeFailedException(
-                $"{refusal}; nobody is restarted. What {_resource.Address} does not declare is taken out by hand: "
+                $"{refusal}; no member is restarted. Remove settings outside {_resource.Address} by hand: "
                     + $"patronictl edit-config, or ALTER SYSTEM RESET"
             );
         }
@@ -214,7 +214,7 @@ internal sealed class ConfigChange
             if (++restarts > 3 * _group.Members.Length)
             {
                 throw new ChangeFailedException(
-                    $"{string.Join(" and ", waiting)} still wait for a restart after {restarts - 1} of them; see "
+                    $"{string.Join(" and ", waiting)} still have a pending restart after {restarts - 1} restarts; see "
                         + $"pending_restart_reason in Patroni's /patroni there"
                 );
             }
@@ -245,7 +245,7 @@ internal sealed class ConfigChange
             if (TimeProvider.System.GetElapsedTime(begun) > _patience)
             {
                 throw new ChangeFailedException(
-                    $"no member of {_connection.Scope} tells its dynamic configuration and parameters for "
+                    $"no member of {_connection.Scope} has reported its dynamic configuration and parameters for "
                         + $"{_patience.TotalSeconds:0} s; is there a leader?"
                 );
             }
@@ -373,15 +373,15 @@ internal sealed class ConfigChange
                 }
 
                 throw new ChangeFailedException(
-                    $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} has what was stored: "
+                    $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} uses the stored values: "
                         + (
                             open.Count == 0
-                                ? $"{string.Join(", ", leaving)} taken away and still in postgresql.conf; does a member's own "
+                                ? $"{string.Join(", ", leaving)} removed but still in postgresql.conf; does a member's own "
                                     + $"patroni.yml set it?"
                                 : string.Join(
                                     "; ",
                                     open.Select(pair =>
-                                        $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}"
+                                        $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} instead of {pair.Value}"
                                     )
                                 )
                         )

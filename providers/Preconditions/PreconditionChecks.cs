@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
-/// <summary>The preconditions kbr knows: what a host must have before it is touched.</summary>
+/// <summary>The supported preconditions of a host, checked before any change.</summary>
 public sealed class PreconditionChecks : IPreconditionChecks
 {
     private readonly Dictionary<string, PreconditionCheck> _checks;
@@ -61,7 +61,7 @@ public sealed class PreconditionChecks : IPreconditionChecks
             : throw new ArgumentException($"no precondition of kind '{precondition.Kind}'", nameof(precondition));
 }
 
-/// <summary>What does not hold.</summary>
+/// <summary>A failed precondition.</summary>
 /// <param name="Summary">One line.</param>
 /// <param name="Found">What the host said.</param>
 /// <param name="Remedy">What to do.</param>
@@ -73,9 +73,9 @@ internal abstract class PreconditionCheck
     /// <summary>The word in cluster.yaml.</summary>
     public abstract string Kind { get; }
 
-    /// <summary>What it has to read.</summary>
+    /// <summary>Its reads.</summary>
     public abstract Read Read(Precondition precondition);
 
-    /// <summary>What is wrong, or null.</summary>
+    /// <summary>The finding, or null.</summary>
     public abstract Finding? Evaluate(Precondition precondition, Snapshot snapshot);
 }

@@ -31,18 +31,14 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
                 {
                     Effect = ChangeEffect.Replace,
                 },
-                new("content", AttributeKind.Text, "The unit file; without it only the state of a unit that is there anyway is kept.")
+                new("content", AttributeKind.Text, "The unit file; without it only the state of an existing unit is managed.")
                 {
                     Effect = ChangeEffect.Disruptive,
                 },
                 new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
                 new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
                 new("container", AttributeKind.String, "The container it supervises."),
-                new(
-                    DropIns,
-                    AttributeKind.StringList,
-                    "Drop-ins that may be on the host; any other one of this unit is renamed to PATH.before-kbr."
-                )
+                new(DropIns, AttributeKind.StringList, "Allowed drop-ins; any other drop-in of this unit is renamed to PATH.before-kbr.")
                 {
                     Effect = ChangeEffect.Disruptive,
                 },
@@ -84,8 +80,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             {
                 yield return Error(
                     resource,
-                    "drop_ins has no content to go with",
-                    "drop-ins are compared for units that kbr writes; remove drop_ins"
+                    "drop_ins needs content",
+                    "drop-ins are compared only for units that kbr writes; remove drop_ins"
                 );
             }
 
@@ -105,8 +101,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         {
             yield return Error(
                 resource,
-                $"{unit} is to be enabled but its content has no [Install] section",
-                "add [Install] with WantedBy=multi-user.target, or say enabled: false"
+                $"{unit} is enabled, but its content has no [Install] section",
+                "add [Install] with WantedBy=multi-user.target, or write enabled: false"
             );
         }
     }
@@ -268,7 +264,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             body.Append(
                 """
                 if [ "$(property LoadState)" = not-found ]; then
-                    echo "there is no unit $unit on this host, and the configuration gives no content for it" >&2
+                    echo "the unit $unit does not exist on this host, and the configuration has no content for it" >&2
                     exit 1
                 fi
 
@@ -323,7 +319,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         return body.ToString();
     }
 
-    // Whoever started with what is set aside runs by it until it is restarted. The file is dated first, so that a run which is cut off in
+    // A process started with a file that is set aside uses it until a restart. The file is dated first, so that a run which is cut off in
     // between leaves a unit that is seen to be older than its file. A drop-in that came after the start is no reason to restart.
     private string RenderSetAside(Resource resource)
     {
@@ -372,7 +368,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             systemctl daemon-reload
             case $(property LoadState) in
             bad-setting | error)
-                echo "systemd cannot load $unit; its former file was put back: $(property LoadError)" >&2
+                echo "systemd cannot load $unit; its previous file was restored: $(property LoadError)" >&2
                 if [ -n "$former" ]; then mv -T -- "$former" "$path"; else rm -f -- "$path"; fi
                 systemctl daemon-reload
                 exit 1
@@ -482,7 +478,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         return missing.Count == 0 ? state : $"not with {string.Join(" and ", missing)}";
     }
 
-    // What has specifiers, such as %i, systemd alone can name.
+    // Only systemd can expand specifiers such as %i.
     private static IEnumerable<string> Installed(string content) =>
         Lines(content)
             .Where(line =>
@@ -497,7 +493,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         state switch
         {
             "enabled" or "alias" => "true",
-            // Not there any more after a reboot, or never to be started: neither of the two that can be asked for.
+            // Gone after a reboot, or never started: neither of the two supported states.
             "enabled-runtime" or "masked" or "masked-runtime" => state,
             _ => "false",
         };

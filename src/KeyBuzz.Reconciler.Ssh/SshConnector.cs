@@ -12,8 +12,8 @@ namespace KeyBuzz.Reconciler.Ssh;
 public sealed class SshConnector : IHostConnector
 {
     // SSH.NET occupies threads of the pool with every connection and with whatever comes in through a tunnel. The pool grows beyond its
-    // minimum, the number of processors, by one or two a second only: everybody would wait for that. Threads that are not needed are not
-    // made.
+    // minimum, the number of processors, by only one or two a second, and every host would wait for that. Threads that are not needed are
+    // not made.
     private const int Threads = 64;
 
     private readonly SshSettings _settings;
@@ -76,7 +76,7 @@ public sealed class SshConnector : IHostConnector
         }
     }
 
-    // Whoever has the key signed does not add it: what is wrong with the certificate is what is to be told.
+    // Users of a certificate do not add the key to the host: the error is about the certificate.
     private HostException Explain(Host host, Certificate certificate, Exception error)
     {
         var path = _settings.IdentityFile + "-cert.pub";
@@ -88,7 +88,7 @@ public sealed class SshConnector : IHostConnector
         var (message, remedy) =
             certificate.Type == Certificate.CertificateType.Host
                 ? (
-                    $"{path} is the certificate of a host and lets no user in",
+                    $"{path} is a host certificate, not a user's",
                     $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n "
                         + $"{host.Ssh.User} {_settings.IdentityFile}.pub"
                 )
@@ -99,7 +99,7 @@ public sealed class SshConnector : IHostConnector
                 )
             : certificate.ValidAfterUnixSeconds > (ulong)now
                 ? (
-                    $"the certificate {path} is valid from {When(certificate.ValidAfterUnixSeconds)} on only",
+                    $"the certificate {path} is not valid before {When(certificate.ValidAfterUnixSeconds)}",
                     "is this machine's clock right?"
                 )
             : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(host.Ssh.User)
@@ -108,7 +108,7 @@ public sealed class SshConnector : IHostConnector
                     $"have it signed for {host.Ssh.User}, or set ssh.user"
                 )
             : (
-                $"{host.Ssh.Hostname} does not take the certificate {path}",
+                $"{host.Ssh.Hostname} does not accept the certificate {path}",
                 "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host"
             );
         return new HostException(host.Name, message, remedy, error);
@@ -131,7 +131,7 @@ public sealed class SshConnector : IHostConnector
         {
             throw new HostException(
                 host.Name,
-                $"the private key {path} is protected by a passphrase, which kbr cannot ask for",
+                $"the private key {path} has a passphrase, which kbr cannot ask for",
                 "use a key without a passphrase, kept where only kbr's operator can read it",
                 e
             );
@@ -234,8 +234,8 @@ public sealed class SshConnector : IHostConnector
             default:
                 return new HostException(
                     host.Name,
-                    $"its {what} is not the one in {file}: the host was installed anew, or somebody stands between",
-                    $"only when you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}"
+                    $"its {what} differs from {file}: the host was reinstalled, or the connection is intercepted",
+                    $"once you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}"
                 );
         }
     }

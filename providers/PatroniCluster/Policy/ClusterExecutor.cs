@@ -83,7 +83,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
                 case ClusterStep.Refuse refused:
                     return new RolloutTurn.Stop(refused.Text);
                 default:
-                    throw new InvalidOperationException("the policy has a step that nobody performs");
+                    throw new InvalidOperationException("the policy returned a step without an executor");
             }
         }
     }
@@ -95,7 +95,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
             await new PatroniMembers(group, access, TimeSpan.Zero)
                 .SwitchoverAsync(step.From, step.To, cancellationToken)
                 .ConfigureAwait(false);
-            return new RolloutTurn.Wait($"{step.From} hands over to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");
+            return new RolloutTurn.Wait($"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");
         }
         catch (ChangeFailedException exception)
         {
@@ -104,7 +104,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
         }
     }
 
-    // What PostgreSQL says on members that do not start, or how far a copy has come.
+    // PostgreSQL's messages of members that do not start, or the progress of a copy.
     private async Task<RolloutTurn.Wait> ExplainAsync(ClusterStep.Wait wait, PatroniHealth health, CancellationToken cancellationToken)
     {
         if (StartFailure.Members(health).Any())

@@ -66,7 +66,7 @@ internal static class CommitFence
                         return null;
                     }
 
-                    // What was acknowledged before commits waited for all of them, they must have as well.
+                    // The replicas must also have the commits acknowledged before the fence.
                     (inForce, acknowledged) = (true, flushed);
                     continue;
                 }
@@ -76,7 +76,7 @@ internal static class CommitFence
 
             await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
             return new RolloutTurn.Wait(
-                $"{leader} does not see all of its {replicas.Length} replicas stream; RAFT's password is changed when they have everything"
+                $"{leader} does not see all {replicas.Length} replicas streaming; RAFT's password is changed once they are in sync"
             );
         }
         catch (Exception exception)

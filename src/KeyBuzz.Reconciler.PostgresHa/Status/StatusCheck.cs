@@ -8,15 +8,15 @@ public static class StatusCheck
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Measures until every item holds, one cannot be measured, or the time has passed; answers what was measured last. After a
+    /// <summary>Measures until every check passes, one cannot be measured, or the time has passed; answers the last measurement. After a
     /// change PgBouncer answers with a failed login of before for about a second (<c>server_login_retry</c>), and a replica that has to be
     /// rewound streams again after some rounds of Patroni's.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="configuration">Its dynamic configuration as it is declared.</param>
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="patience">How long it is measured again.</param>
-    /// <param name="scope">What it is judged by; null for the whole checklist.</param>
-    /// <param name="waits">Told once, with what does not hold yet, when it has to be waited.</param>
+    /// <param name="scope">The checks that count; null for all.</param>
+    /// <param name="waits">Receives the failed checks once, when it has to wait.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<ClusterStatus> SettleAsync(
         PostgresTopology topology,

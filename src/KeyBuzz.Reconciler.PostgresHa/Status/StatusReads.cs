@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>What is read from the hosts for the checklist: one script per host.</summary>
+/// <summary>The reads of the status: one script per host.</summary>
 internal sealed class StatusReads(PostgresTopology topology, Resource configuration)
 {
     private static readonly PatroniConfigProvider s_configuration = new();
@@ -42,7 +42,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
 
-    /// <summary>The dynamic configuration on the members, judged as a plan judges it: what is declared, and what is there.</summary>
+    /// <summary>The dynamic configuration, compared as in a plan: declared and found.</summary>
     public (ImmutableSortedDictionary<string, AttributeValue> Declared, Observation Found) Configuration(
         IReadOnlyDictionary<string, Snapshot> members
     ) => (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));

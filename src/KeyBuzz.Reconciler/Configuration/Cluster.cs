@@ -12,10 +12,10 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <param name="Directory">The folder of that file; relative paths in it start there.</param>
 /// <param name="Hosts">The hosts, in the order of the file.</param>
 /// <param name="Ssh">How they are reached.</param>
-/// <param name="Preconditions">What must hold on them.</param>
+/// <param name="Preconditions">Their preconditions.</param>
 /// <param name="Resources">The resources, one per host they are placed on.</param>
 /// <param name="Secrets">The secrets by name.</param>
-/// <param name="Warnings">What validation found that does not stop anything.</param>
+/// <param name="Warnings">The warnings of the validation.</param>
 public sealed record Cluster(
     string Name,
     string File,
@@ -31,16 +31,16 @@ public sealed record Cluster(
     /// <summary>The groups of hosts that resources are placed on.</summary>
     public ImmutableArray<HostGroup> Groups { get; init; } = [];
 
-    /// <summary>What the blueprints read their sections as, one typed record each.</summary>
+    /// <summary>The blueprints' typed sections, one each.</summary>
     public ImmutableArray<object> Models { get; init; } = [];
 
-    /// <summary>What <c>kbr drift</c> shows and does not count.</summary>
+    /// <summary>The drift that <c>kbr drift</c> shows and does not count.</summary>
     public ImmutableArray<IgnoreRule> IgnoredDrift { get; init; } = [];
 
     /// <summary>The resources that got another name.</summary>
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
 
-    /// <summary>What it was made from, by name: hashes of the local files and of the secrets together.</summary>
+    /// <summary>Its sources, by name: hashes of the local files, and of the secrets together.</summary>
     public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     /// <summary>The record of that type that a blueprint read its section as; null when the file has no such section.</summary>
@@ -51,7 +51,7 @@ public sealed record Cluster(
     public ImmutableArray<string> HostsOf(string place) => Groups.FirstOrDefault(group => group.Name == place)?.Members ?? [place];
 }
 
-/// <summary>What happens when a precondition does not hold.</summary>
+/// <summary>The effect of a failed precondition.</summary>
 public enum PreconditionLevel
 {
     /// <summary>Not looked at.</summary>
@@ -91,8 +91,8 @@ public sealed class Secrets
         ArgumentNullException.ThrowIfNull(values);
         _values = values;
 
-        // As it is, and as Utf8JsonWriter writes it, who escapes + & ' " < > \ and all beyond ASCII. The longest first: one secret may be
-        // part of another.
+        // Unchanged, and as Utf8JsonWriter escapes it (+ & ' " < > \ and all beyond ASCII). The longest first: one secret may be part of
+        // another.
         _masked =
         [
             .. values

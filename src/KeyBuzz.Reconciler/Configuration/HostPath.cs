@@ -85,7 +85,7 @@ public static class HostPath
         problem = "";
         if (!text.StartsWith('/'))
         {
-            problem = "an absolute path is wanted, such as /opt/app/data";
+            problem = "write an absolute path, such as /opt/app/data";
             return false;
         }
 
@@ -136,7 +136,7 @@ public static class HostPath
         attribute == "device"
             ? path.StartsWith("/dev/", StringComparison.Ordinal)
                 ? null
-                : "a block device under /dev is wanted"
+                : "write a block device under /dev"
             : Refusal(path);
 
     /// <summary>Whether a path is a tree or in it.</summary>

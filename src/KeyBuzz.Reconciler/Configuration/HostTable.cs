@@ -29,7 +29,7 @@ public sealed class HostTable
         {
             if (section.Map.Entries.Count == 0)
             {
-                findings.Error("'hosts' names no host", section.At);
+                findings.Error("'hosts' is empty", section.At);
             }
 
             table.ReadAll(section.Map);
@@ -193,7 +193,7 @@ public sealed class HostTable
             _findings.Error(
                 $"bad address '{hostname.Value}' to reach host '{name}'",
                 hostname.At,
-                "a host name or an IPv4 or IPv6 address is wanted"
+                "write a host name or an IPv4 or IPv6 address"
             );
         }
 
@@ -213,7 +213,7 @@ public sealed class HostTable
                 $"kbr logs in to host '{name}' as '{user.Value}' without sudo, and most changes need root",
                 user.At,
                 null,
-                "say 'sudo: true', or 'sudo: false' if this is meant"
+                "write 'sudo: true', or 'sudo: false' if this is intended"
             );
         }
 

@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>Reads what must hold on the hosts. What is off is left out.</summary>
+/// <summary>Reads the preconditions of the hosts, without those that are off.</summary>
 internal sealed class PreconditionSection(HostTable hosts, Findings findings)
 {
     private const long DefaultFree = 1L << 30;

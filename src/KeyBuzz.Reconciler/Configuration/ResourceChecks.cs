@@ -146,7 +146,7 @@ internal sealed class ResourceChecks(
                     findings.Error(
                         $"{resource.Address.Type} '{resource.Address.Name}' mounts the single file {path}",
                         Place(resource, path, "mounts"),
-                        $"{file} is replaced at once, and a container that mounts the file itself keeps the old one",
+                        $"{file} is replaced atomically, and a container that mounts the file itself keeps the old one",
                         $"mount the directory {path[..Math.Max(1, path.LastIndexOf('/'))]}",
                         resource.Address.Host,
                         resource.Address.ToString()
@@ -189,7 +189,7 @@ internal sealed class ResourceChecks(
                     if (seen.Add(string.Join('|', round.Select(step => step.Edges.Current.At.ToString()).Order(StringComparer.Ordinal))))
                     {
                         findings.Error(
-                            $"resources wait for each other: "
+                            $"resources depend on each other in a cycle: "
                                 + $"{string.Join(" → ", round.Select(step => step.Address).Append(edges.Current.To))}",
                             edges.Current.At,
                             null,

@@ -91,9 +91,7 @@ public sealed class SecretSource
         if (_required.Add(name) && Find(name) is null && !_optional)
         {
             findings.Error(
-                name == Secrets.KeyName
-                    ? $"secret {name} has no value; fingerprints of secrets are made under it"
-                    : $"secret {name} has no value",
+                name == Secrets.KeyName ? $"secret {name} has no value; kbr fingerprints secrets with it" : $"secret {name} has no value",
                 at,
                 _absent,
                 Remedy
@@ -118,7 +116,7 @@ public sealed class SecretSource
         {
             if (_used.TryAdd(name, value) && value.Length < 4)
             {
-                findings.Warning($"secret {name} is shorter than four characters, too short to be masked wherever it may turn up", at);
+                findings.Warning($"secret {name} is shorter than four characters, too short to be masked in output", at);
             }
 
             return value;

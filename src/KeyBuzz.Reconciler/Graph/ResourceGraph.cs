@@ -21,8 +21,8 @@ public sealed class ResourceGraph
 
     /// <summary>A resource with its edges.</summary>
     /// <param name="Resource">The resource.</param>
-    /// <param name="Requires">What must exist first, said and inferred.</param>
-    /// <param name="After">What merely comes first.</param>
+    /// <param name="Requires">The resources that must exist first, declared and inferred.</param>
+    /// <param name="After">The resources that are only ordered first.</param>
     /// <param name="Volume">The volume it lies under, or null.</param>
     public sealed record Node(Resource Resource, ImmutableArray<Address> Requires, ImmutableArray<Address> After, Address? Volume);
 
@@ -116,7 +116,7 @@ public sealed class ResourceGraph
                 requires.Add(over);
             }
 
-            // Who says the contrary is taken at his word.
+            // An explicit order overrides the inferred one.
             var below = Below(managed, resource.Address, links[resource.Address].UsedDirectories)
                 .Where(address => !all[address].Requires.Contains(resource.Address) && !all[address].After.Contains(resource.Address));
             nodes[resource.Address] = new Node(
@@ -139,7 +139,7 @@ public sealed class ResourceGraph
             var shown = string.Join(" → ", cycle.Append(cycle[0]));
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"resources depend on each other in a circle: {shown}",
+                    $"resources depend on each other in a cycle: {shown}",
                     graph[cycle[0]].Resource.Location,
                     remedy: "drop one of these `requires` or `after`"
                 )

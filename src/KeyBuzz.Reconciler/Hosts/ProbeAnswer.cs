@@ -37,7 +37,7 @@ internal sealed class ProbeAnswer
 
         if (!_parts.ContainsKey("end"))
         {
-            throw new InvalidDataException("the answer of the host broke off");
+            throw new InvalidDataException("the host's answer was cut off");
         }
     }
 
@@ -501,7 +501,7 @@ internal sealed class ProbeAnswer
         // Inside a container the clock is kept, or not, by the machine beneath, in ways that cannot be seen from here.
         if (said.ContainsKey("container"))
         {
-            return new ClockState(null, "a container's clock is its machine's, which cannot be asked from here", now);
+            return new ClockState(null, "a container's clock is its machine's, which cannot be read from here", now);
         }
 
         return said.GetValueOrDefault("kernel") == "no"

@@ -24,7 +24,7 @@ public sealed record FileRead(string Path) : Read<FileContent?>;
 /// <summary>Every mounted file system, as in /proc/self/mountinfo.</summary>
 public sealed record MountsRead : Read<IReadOnlyList<MountEntry>>;
 
-/// <summary>What a block device holds, by blkid's low-level probe, and whether its first MiB is all zero.</summary>
+/// <summary>The content of a block device, by blkid's low-level probe, and whether its first MiB is all zero.</summary>
 public sealed record BlockDeviceRead(string Path) : Read<BlockDeviceState>;
 
 /// <summary>Size and free space of the file system that holds a path.</summary>
@@ -46,8 +46,7 @@ public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>;
 /// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
 public sealed record PortRead(string Address, int Port) : Read<PortState>;
 
-/// <summary>Who holds the lock of the host, and what its description says. Looks through every process of the host: only for who asks about
-/// the lock.</summary>
+/// <summary>The holder of the host's lock, with its description. Scans every process of the host, so only for kbr unlock.</summary>
 public sealed record LockRead : Read<LockState>;
 
 /// <summary>The lock of a host.</summary>
@@ -104,7 +103,7 @@ public enum PoolerTable
     Config,
 }
 
-/// <summary>kbr's records on the host, and who may write them.</summary>
+/// <summary>kbr's records on the host, with their owners and modes.</summary>
 public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>;
 
 /// <summary>Where records are kept on a host, as it was found. Links are not followed.</summary>
@@ -116,7 +115,7 @@ public sealed record RecordsFolder(ImmutableArray<RecordPath> Directories, Immut
     public static readonly RecordsFolder None = new([], []);
 }
 
-/// <summary>What stat(1) says of a place where records are kept.</summary>
+/// <summary>The answer of stat(1) for a directory or file of records.</summary>
 /// <param name="Path">The path.</param>
 /// <param name="Kind">As <c>stat -c %F</c>; an empty file is a regular one.</param>
 /// <param name="Uid">Numeric owner.</param>
@@ -124,11 +123,11 @@ public sealed record RecordsFolder(ImmutableArray<RecordPath> Directories, Immut
 public sealed record RecordPath(string Path, string Kind, int Uid, string Mode);
 
 /// <summary>A file that holds a record.</summary>
-/// <param name="At">Where it is, and who may write it.</param>
-/// <param name="Text">What it holds; empty for what is no regular file.</param>
+/// <param name="At">Its path, owner and mode.</param>
+/// <param name="Text">Its content; empty for other than a regular file.</param>
 public sealed record RecordFile(RecordPath At, string Text);
 
-/// <summary>What stat(1) says.</summary>
+/// <summary>The answer of stat(1).</summary>
 /// <param name="Kind">As <c>stat -c %F</c>: <c>directory</c>, <c>regular file</c>, <c>symbolic link</c> …</param>
 /// <param name="Uid">Numeric owner.</param>
 /// <param name="Gid">Numeric group.</param>
@@ -153,7 +152,7 @@ public sealed record FileContent(ReadOnlyMemory<byte> Bytes)
 /// <param name="Options">Mount and superblock options, comma-separated.</param>
 public sealed record MountEntry(string MountPoint, string Source, string DeviceNumber, string Type, string Options);
 
-/// <summary>What a block device holds.</summary>
+/// <summary>The content of a block device.</summary>
 /// <param name="Exists">Whether it is a block device at all.</param>
 /// <param name="DeviceNumber">major:minor in decimal, or null.</param>
 /// <param name="Signatures">blkid's low-level tags (TYPE, UUID, LABEL, PTTYPE …); empty when it recognises nothing.</param>
@@ -196,8 +195,8 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
     /// <summary>A property's value; empty when absent.</summary>
     public string this[string name] => Properties.TryGetValue(name, out var value) ? value : "";
 
-    /// <summary>The drop-ins that somebody put on this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not,
-    /// sorted. Not those that a package or a generator brought, nor those for many units, such as <c>service.d</c>.</summary>
+    /// <summary>The drop-ins of this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not, sorted. Not those
+    /// that a package or a generator brought, nor those for many units, such as <c>service.d</c>.</summary>
     public ImmutableArray<string> DropIns { get; init; } = [];
 
     /// <summary>The units of whose start this one is a part, by a link in <c>/etc/systemd/system</c> (<c>TARGET.wants</c>,
@@ -236,13 +235,13 @@ public sealed record ServiceState(string Name, string LoadState, ImmutableArray<
 /// <param name="Line">Its words, separated by spaces.</param>
 public sealed record ServiceCommand(string Kind, string Line);
 
-/// <summary>What a port did.</summary>
+/// <summary>The answer of a port.</summary>
 public enum PortState
 {
     /// <summary>It accepted a connection.</summary>
     Answered,
 
-    /// <summary>The host refused the connection: reachable, nobody listens.</summary>
+    /// <summary>The host refused the connection: reachable, without a listener.</summary>
     Refused,
 
     /// <summary>No answer in time: filtered, or the host is down.</summary>
@@ -250,7 +249,7 @@ public enum PortState
 }
 
 /// <summary>Whether the clock is in step.</summary>
-/// <param name="Synchronized">True or false; null when nothing on the host can tell.</param>
-/// <param name="Source">What told it, in words.</param>
+/// <param name="Synchronized">True or false; null when no service on the host reports it.</param>
+/// <param name="Source">The source, in words.</param>
 /// <param name="Now">The host's clock when it was read.</param>
 public sealed record ClockState(bool? Synchronized, string Source, DateTimeOffset Now);

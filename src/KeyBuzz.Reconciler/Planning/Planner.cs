@@ -106,7 +106,7 @@ public sealed class Planner
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
 
-        KeepWhatIsStoodOn(work);
+        KeepProtectedDependencies(work);
         RefuseAnotherThing(work);
         RefuseOutsiders(work);
         foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
@@ -114,10 +114,7 @@ public sealed class Planner
             if (!input.Graph.Order.Any(pattern.Matches) && !recorded.Order.Any(pattern.Matches))
             {
                 work.Diagnostics.Add(
-                    Diagnostic.Error(
-                        $"no resource matches '{pattern}'",
-                        remedy: "addresses look like type.name@host; `*` stands for anything"
-                    )
+                    Diagnostic.Error($"no resource matches '{pattern}'", remedy: "write type.name@host; `*` matches anything")
                 );
             }
         }
@@ -133,7 +130,7 @@ public sealed class Planner
             work.Diagnostics.Add(
                 input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
                     ? Diagnostic.Warning(
-                        $"{host}: {reason}; what it held is forgotten, and nothing is done there",
+                        $"{host}: {reason}; its records are dropped, and nothing is changed there",
                         detail: held,
                         host: host
                     )
@@ -245,10 +242,10 @@ public sealed class Planner
                 {
                     refused.Add(
                         Diagnostic.Error(
-                            $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'; nothing is planned",
+                            $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot change to '{wanted}'; nothing is planned",
                             resource.Location,
                             detail: attribute.FixedBecause,
-                            remedy: $"put '{was}' back; where it was never so, and only recorded by an import, 'kbr state rm "
+                            remedy: $"restore '{was}'; if an import recorded a wrong value, run 'kbr state rm "
                                 + $"{resource.Address}' and import again",
                             address: resource.Address.ToString()
                         )
@@ -320,21 +317,21 @@ public sealed class Planner
                         ? (
                             name,
                             "no host in the configuration has this address",
-                            "put it back under 'hosts', though not among the members: kbr then stops it first; or stop it for good by hand"
+                            "list it under 'hosts' but not among the members, so that kbr stops it first; or stop it by hand"
                         )
                     : work.Input.HostErrors.TryGetValue(host, out var error)
-                        ? ($"{host} ({name})", error, "mend that, or stop it for good by hand")
+                        ? ($"{host} ({name})", error, "fix that error, or stop the member by hand")
                     : (
                         $"{host} ({name})",
-                        "there is no record of what runs it, or it is no target",
-                        "leave --target out; or stop it for good by hand"
+                        "it has no record of its service, or --target excludes it",
+                        "repeat without --target; or stop the member by hand"
                     );
                 refused.Add(
                     Diagnostic.Error(
-                        $"{who} is no member of {resource.Address.Host} any more, takes part in it, and cannot be stopped: "
+                        $"{who} still takes part in {resource.Address.Host}, is no longer a member, and cannot be stopped: "
                             + $"{because}; nothing is planned",
                         resource.Location,
-                        detail: "it may lead; those that are told of the new members would not find it any more",
+                        detail: "it may be the leader, and the remaining members would lose it",
                         remedy: remedy,
                         address: resource.Address.ToString()
                     )
@@ -382,7 +379,7 @@ public sealed class Planner
                 return;
             }
 
-            AddLater(work, node, record, desired, "its volume is mounted", $"{volume} is not mounted; looked at again once it is");
+            AddLater(work, node, record, desired, "its volume is mounted", $"{volume} is not mounted; checked again once it is");
             return;
         }
 
@@ -394,7 +391,7 @@ public sealed class Planner
                 is { Host: not null } pending
         )
         {
-            AddLater(work, node, record, desired, $"{pending} is as wanted", $"looked at again once {pending} is as wanted");
+            AddLater(work, node, record, desired, $"{pending} is applied", $"checked again once {pending} is applied");
             return;
         }
 
@@ -410,15 +407,15 @@ public sealed class Planner
                 when record is null && !work.Input.Options.Adopt.Any(pattern => pattern.Matches(address)):
                 work.Diagnostics.Add(
                     Diagnostic.Error(
-                        $"{address} is not there, and would be made by something that is not kbr's",
+                        $"{address} does not exist, and another service would create it",
                         node.Resource.Location,
                         detail: string.Join(", ", absent.Foreign.Select(pair => $"{pair.Key}: {Shown(pair.Value)}")),
-                        remedy: $"take it over with --adopt '{address}', or remove by hand what makes it",
+                        remedy: $"adopt it with --adopt '{address}', or remove that service by hand",
                         host: address.Host,
                         address: address.ToString()
                     )
                 );
-                work.Block(address, "something that is not kbr's would make it");
+                work.Block(address, "another service would create it");
                 break;
             case Observation.Absent absent:
                 AddCreate(work, node, record, desired, absent.Note, absent.Foreign);
@@ -444,7 +441,7 @@ public sealed class Planner
     {
         if (record is null || record.Pending)
         {
-            AddCreate(work, node, record, desired, $"it is looked at again once {when}");
+            AddCreate(work, node, record, desired, $"checked again once {when}");
             return;
         }
 
@@ -508,7 +505,7 @@ public sealed class Planner
         }
 
         var stays = !record.Created || (provider.HoldsData(former) && provider is not IReleasesOnDestroy) || Places(former).Length == 0;
-        AddCreate(work, node, null, desired, Join(stays ? "the former one stays where it is" : "the former one is removed first", note));
+        AddCreate(work, node, null, desired, Join(stays ? "the previous one stays in place" : "the previous one is removed first", note));
         work.Add(
             work.Changes[record.Address] with
             {
@@ -566,7 +563,7 @@ public sealed class Planner
         if (former is not null)
         {
             record = null;
-            note = Join($"{former}, which it was until now, is left as it is and is no longer kbr's", note);
+            note = Join($"the previous {former} stays unchanged and is no longer managed by kbr", note);
         }
 
         // A group that a member joins differs because of that, and not because anybody changed it.
@@ -665,23 +662,23 @@ public sealed class Planner
 
         if (record is null && !adopted && !present.IsManaged)
         {
-            var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
+            var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} desired)"));
             work.Diagnostics.Add(
                 Diagnostic.Error(
                     former is null
-                        ? $"{address} exists and was not made by kbr"
-                        : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not made by kbr",
+                        ? $"{address} exists and was not created by kbr"
+                        : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not created by kbr",
                     node.Resource.Location,
                     detail: $"it differs in {names}",
                     remedy: former is null
-                        ? $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand"
-                        : $"put {former} back; or move away what is there; or take it over with --adopt '{address}', which "
-                            + $"leaves {former} as it is and gives it up",
+                        ? $"record it unchanged with 'kbr import', adopt and change it with --adopt '{address}', or remove it by hand"
+                        : $"restore {former}; or move the existing one away; or adopt it with --adopt '{address}', which "
+                            + $"leaves {former} unchanged and unmanaged",
                     host: address.Host,
                     address: address.ToString()
                 )
             );
-            work.Block(address, "it exists and was not made by kbr");
+            work.Block(address, "it exists and was not created by kbr");
             return;
         }
 
@@ -751,11 +748,9 @@ public sealed class Planner
             return;
         }
 
-        if (!work.Input.Options.Destroy && ReplacementOf(work, resource) is { } heir)
+        if (!work.Input.Options.Destroy && ReplacementOf(work, resource) is { } replacement)
         {
-            work.Add(
-                new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"what it stood for is {heir} now" }
-            );
+            work.Add(new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"replaced by {replacement}" });
             return;
         }
 
@@ -777,10 +772,10 @@ public sealed class Planner
             _ when deleteData && provider is IGroupResourceProvider && work.IsTakenDown(address.Host) => (
                 ResourceAction.Forget,
                 cause,
-                "it goes with the data of the members"
+                "it is deleted with the data of the members"
             ),
             _ when retirement is not null => (ResourceAction.Delete, cause, retirement),
-            _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
+            _ when !record.Created => (ResourceAction.Forget, cause, "adopted, not created by kbr: released, not deleted"),
             null => (ResourceAction.Forget, cause, "its volume is not mounted"),
             _ when detaches => (ResourceAction.Delete, cause, "detached; its data is kept"),
             _ when holdsData && !deleteData => (ResourceAction.Forget, cause, "its data is kept"),
@@ -806,20 +801,19 @@ public sealed class Planner
         );
     }
 
-    // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to
-    // delete it, too.
-    private void KeepWhatIsStoodOn(Work work)
+    // Dependencies of protected resources are kept, transitively: deleting a directory deletes everything below it.
+    private void KeepProtectedDependencies(Work work)
     {
         var open = new Queue<(Address Address, Address Protected)>(work.Blocked.Keys.Order().Select(address => (address, address)));
         var seen = work.Blocked.Keys.ToHashSet();
         while (open.TryDequeue(out var next))
         {
-            foreach (var below in StandsOn(work, next.Address).Where(seen.Add))
+            foreach (var below in DependenciesOf(work, next.Address).Where(seen.Add))
             {
                 if (work.Changes.GetValueOrDefault(below)?.Action == ResourceAction.Delete)
                 {
                     work.Changes.Remove(below);
-                    work.Block(below, $"{next.Protected} stands on it and stays");
+                    work.Block(below, $"{next.Protected} depends on it and is kept");
                 }
 
                 open.Enqueue((below, next.Protected));
@@ -829,7 +823,7 @@ public sealed class Planner
 
     // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without
     // protection that cannot be told, because nobody leads any more, keeps no cluster from being taken down.
-    private IEnumerable<Address> StandsOn(Work work, Address address)
+    private IEnumerable<Address> DependenciesOf(Work work, Address address)
     {
         var required = work.Recorded.Find(address)?.Requires ?? [];
         return
@@ -989,7 +983,7 @@ public sealed class Planner
             );
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"no order satisfies both the new edges and the old ones among {left}",
+                    $"the new dependencies contradict the recorded ones among {left}",
                     remedy: "apply the removal first, with --target"
                 )
             );
@@ -1115,12 +1109,12 @@ public sealed class Planner
             Block(resource.Address, "lifecycle.prevent_destroy");
             Diagnostics.Add(
                 Diagnostic.Error(
-                    $"{resource.Address} would be {what}, but has lifecycle.prevent_destroy",
+                    $"{resource.Address} would be {what}, but lifecycle.prevent_destroy protects it",
                     resource.Location,
-                    detail: resource.Location is null ? "it was applied with it, and is not in the configuration any more" : null,
+                    detail: resource.Location is null ? "it was applied with prevent_destroy, and is no longer in the configuration" : null,
                     remedy: resource.Location is null
-                        ? "put it back without prevent_destroy, apply, and then take it out, if you mean it"
-                        : "drop prevent_destroy there if you mean it, or leave it out with --target",
+                        ? "to remove it anyway: put it back without prevent_destroy, apply, then remove it"
+                        : "to remove it anyway, drop prevent_destroy; or exclude it with --target",
                     host: resource.Address.Host,
                     address: resource.Address.ToString()
                 )

@@ -20,7 +20,7 @@ internal static class ExitCode
     public const int Lost = 2;
 }
 
-/// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
+/// <summary>The context of every command: its options and its terminal. It reaches no host.</summary>
 internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options)
 {
     public ProviderRegistry Providers => providers;
@@ -66,7 +66,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
             if (!terminal.IsAsking)
             {
-                terminal.ErrorLine("Interrupted: finishing what is running. Press Ctrl-C again to abort it.", Views.Terminal.Tone.Changed);
+                terminal.ErrorLine("Interrupted. Finishing what is running. Press Ctrl-C again to abort it.", Views.Terminal.Tone.Changed);
             }
 
             stop.Cancel();
@@ -101,7 +101,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         }
         catch (Exception exception)
         {
-            // The edge of the program: what nobody foresaw is still one line, and the whole of it for who asks.
+            // The edge of the program: an unexpected exception is one line, and complete with --verbose.
             var detail = verbose ? exception.ToString() : null;
             return Fail(
                 parsed,
@@ -117,7 +117,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         }
     }
 
-    // What stands before the command is for every command, and some do not take all of it.
+    // Options before the command are parsed for every command, but not every command has them.
     private static void RefuseForeign(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
@@ -129,7 +129,10 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
         )
         {
             throw new DiagnosticException(
-                Diagnostic.Error($"{command.Name} takes no {foreign.Option.Name}", remedy: $"kbr {command.Name} --help lists what it takes")
+                Diagnostic.Error(
+                    $"{command.Name} has no option {foreign.Option.Name}",
+                    remedy: $"kbr {command.Name} --help lists its options"
+                )
             );
         }
     }
@@ -156,8 +159,8 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
             [
                 Diagnostic.Error(
                     $"the output could not be written: {trouble}",
-                    detail: "the command itself ran to its end",
-                    remedy: "make room where the output goes, or redirect it elsewhere"
+                    detail: "the command itself completed",
+                    remedy: "free disk space, or redirect the output elsewhere"
                 ),
             ]
         );
@@ -190,7 +193,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
             .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
 }
 
-/// <summary>What a command runs with that changes hosts, or may be about to.</summary>
+/// <summary>The context of a command that may change hosts.</summary>
 internal sealed class SessionContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
@@ -210,7 +213,7 @@ internal sealed class SessionContext(
         new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
 }
 
-/// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
+/// <summary>The context of a command that only reads hosts, without any writer.</summary>
 internal sealed class ReadOnlyContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,

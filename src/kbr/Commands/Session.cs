@@ -60,7 +60,7 @@ internal sealed class Session : IAsyncDisposable
     public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
         var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
-        // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
+        // A destroy removes the applied resource at its applied path and name, whatever cluster.yaml says now.
         Survey = options.Destroy
             ? await Fleet
                 .SurveyAppliedAsync(
@@ -94,7 +94,7 @@ internal sealed class Session : IAsyncDisposable
         };
     }
 
-    /// <summary>What the plan that was made last was made from, as fingerprints for a saved plan.</summary>
+    /// <summary>The basis of the last plan, as fingerprints for a saved plan.</summary>
     public PlanBasis BasisOf(Plan plan, byte[] key) =>
         PlanBasis.Of(
             _input!,
@@ -127,7 +127,7 @@ internal sealed class Session : IAsyncDisposable
         StateFile.Write(path, Cluster.Name, [.. Survey.Records.Values, .. kept]);
     }
 
-    // What lies on hosts that the cluster file has no more: nobody looks there.
+    // Resources on hosts that left the cluster file, which are not read.
     private IEnumerable<Diagnostic> Left(StateCopy copy, PlanOptions options) =>
         copy
             .Records.Where(record =>
@@ -138,11 +138,11 @@ internal sealed class Session : IAsyncDisposable
             .OrderBy(left => left.Key, StringComparer.Ordinal)
             .Select(left =>
                 Diagnostic.Warning(
-                    $"{left.Key} is no host of {Cluster.File} any more, and {left.Count()} "
-                        + $"{(left.Count() == 1 ? "thing was" : "things were")} left there when it was last read",
+                    $"{left.Key} is no longer a host of {Cluster.File}, and {left.Count()} "
+                        + $"{(left.Count() == 1 ? "resource was" : "resources were")} left there when it was last read",
                     detail: copy.Held(left.Key),
-                    remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to take them down; if the host is gone for "
-                        + $"good: kbr state rm '*@{left.Key}'",
+                    remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to remove them; if the host no longer "
+                        + $"exists: kbr state rm '*@{left.Key}'",
                     host: left.Key
                 )
             );
@@ -160,7 +160,7 @@ internal sealed class Session : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Fleet.DisposeAsync();
 
-    // With targets only the hosts that they and what they need are on are looked at; for a destroy, what needs them, because it goes first.
+    // With targets only their hosts and those of their dependencies are read; for a destroy, those of their dependents, which go first.
     private IEnumerable<Host> Hosts(PlanOptions options)
     {
         if (options.Targets.IsEmpty)

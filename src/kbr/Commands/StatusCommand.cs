@@ -14,14 +14,14 @@ internal static class StatusCommand
     {
         var command = new Command(
             "status",
-            "Measure whether the cluster is healthy, item by item. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable."
+            "Show whether the cluster is healthy: the conclusion, then every check. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable."
         ).With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 await using var session = context.Open(parsed, terminal);
                 var topology = session.Cluster.Model<PostgresTopology>()
                     ?? throw new DiagnosticException(
-                        Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, and only that has a status")
+                        Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, so there is no status")
                     );
                 return await ShowAsync(session, topology, terminal, parsed.Read(context.Options.Json), stop).ConfigureAwait(false);
             }));
@@ -73,7 +73,7 @@ internal static class StatusCommand
                     terminal.ErrorLine(
                         $"Not settled yet "
                             + $"({string.Join(", ", now.Items.Where(item => item.Verdict == StatusVerdict.NotOk).Select(item => item.Name))}); "
-                            + $"measured again for up to {patience.TotalSeconds:0} s …",
+                            + $"checking again for up to {patience.TotalSeconds:0} s …",
                         Terminal.Tone.Plain
                     ),
                 cancellationToken
@@ -81,7 +81,7 @@ internal static class StatusCommand
             .ConfigureAwait(false);
         if (scope is not null && !json)
         {
-            terminal.Line("The part of the checklist that concerns what was changed; kbr status shows all of it:");
+            terminal.Line("Checks of the changed resources; kbr status shows all of them:");
         }
 
         return Show(session, topology, terminal, json, status, scope is null ? topology.Scope : $"the changed part of {topology.Scope}");

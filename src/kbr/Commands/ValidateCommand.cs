@@ -31,7 +31,7 @@ internal static class ValidateCommand
                         }
 
                         terminal.Line(
-                            $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s "
+                            $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
                                 + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})"
                         );
                     }

@@ -1,10 +1,13 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Shows the checklist of a cluster: what it comes to, then a line per item.</summary>
+/// <summary>Shows the status of a cluster: the conclusion, the checks with the failed ones first, and the next command.</summary>
 public static class StatusView
 {
+    private static readonly ImmutableArray<StatusVerdict> s_order = [StatusVerdict.NotOk, StatusVerdict.Unknown, StatusVerdict.Ok];
+
     /// <summary>For a person.</summary>
     /// <param name="terminal">Where.</param>
     /// <param name="scope">The cluster.</param>
@@ -15,25 +18,9 @@ public static class StatusView
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(status);
         terminal.Line(Headline(scope, status), Terminal.Tone.Bold);
-        foreach (var (verdict, word) in new[] { (StatusVerdict.NotOk, "NOT OK"), (StatusVerdict.Unknown, "unknown") })
-        {
-            if (status.Items.Where(item => item.Verdict == verdict).Select(item => item.Name).ToList() is { Count: > 0 } names)
-            {
-                terminal.Line(
-                    $"{word}: {string.Join(", ", names)}",
-                    verdict == StatusVerdict.NotOk ? Terminal.Tone.Removed : Terminal.Tone.Changed
-                );
-            }
-        }
-
-        if (status.Verdict != StatusVerdict.Ok)
-        {
-            terminal.Line($"Next: {Advice(status.Conclusion, next)}");
-        }
-
         terminal.Line();
         var width = status.Items.Max(item => item.Name.Length);
-        foreach (var item in status.Items)
+        foreach (var item in status.Items.OrderBy(item => s_order.IndexOf(item.Verdict)))
         {
             var (word, tone) = item.Verdict switch
             {
@@ -42,6 +29,12 @@ public static class StatusView
                 _ => ("unknown", Terminal.Tone.Changed),
             };
             terminal.Line($"{word}  {item.Name.PadRight(width)}  {item.Measured}", tone);
+        }
+
+        if (status.Verdict != StatusVerdict.Ok)
+        {
+            terminal.Line();
+            terminal.Line($"Next: {Advice(status.Conclusion, next)}");
         }
     }
 

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class PatroniHealthTests
 {
     [Test]
-    public void A_leader_and_two_streaming_replicas_are_healthy_also_while_they_do_not_know_their_timeline()
+    public void A_leader_and_two_streaming_replicas_are_healthy_even_without_a_timeline()
     {
         var health = Judge(Healthy());
         Assert.That(health.Problems.Select(problem => problem.Text), Is.Empty);
@@ -29,10 +29,10 @@ internal sealed class PatroniHealthTests
     [TestCase(
         "\"received_location\": 67108960, \"replayed_location\": 67108960",
         "\"received_location\": 60000000, \"replayed_location\": 60000000",
-        "db-2: it is 7108960 bytes behind, more than 1048576"
+        "db-2: its lag is 7108960 bytes, more than 1048576"
     )]
     [TestCase("1795410419", "1795410400", "db-2: it has not reached a quorum for 25 s (bound 10 s)")]
-    public void What_is_wrong_with_a_replica_is_one_sentence(string part, string instead, string sentence)
+    public void A_replicas_problem_is_one_sentence(string part, string instead, string sentence)
     {
         var body = Replica("db-2");
         Assert.That(body, Does.Contain(part));
@@ -50,7 +50,7 @@ internal sealed class PatroniHealthTests
     }
 
     [Test]
-    public void A_silent_patroni_and_a_host_that_was_not_read_are_told_apart()
+    public void A_silent_patroni_and_an_unread_host_are_distinguished()
     {
         var answers = Healthy(("db-2", ""));
         answers.Remove("db-3");
@@ -63,7 +63,7 @@ internal sealed class PatroniHealthTests
     }
 
     [Test]
-    public void Nobody_and_two_leading_are_both_wrong_and_neither_has_a_leader()
+    public void No_primary_and_two_primaries_are_both_problems_without_a_leader()
     {
         var none = Judge(Healthy(("db-1", Replica("db-1"))));
         Assert.That(none.Problems.Select(problem => problem.Text), Does.Contain("no member leads"));
@@ -72,8 +72,8 @@ internal sealed class PatroniHealthTests
         Assert.That(
             two.Problems.Select(problem => problem.Text),
             Does.Contain(
-                "db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) both "
-                    + "take writes: 2 primaries"
+                "db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) "
+                    + "accept writes: 2 primaries"
             )
         );
         Assert.That(two.Leader, Is.Null);
@@ -218,7 +218,7 @@ internal sealed class PatroniHealthTests
         Assert.That((raft.Leader, raft.Connected, raft.Partners), Is.EqualTo(("db-1", 1, 2)));
         Assert.That(
             raft.Problems.Select(problem => problem.Text),
-            Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000" })
+            Is.EqualTo(new[] { "RAFT's leader db-1 is not connected to 10.0.0.3:7000" })
         );
         Assert.That(raft.Outside, Is.Empty, "it was not asked");
         Assert.That(
@@ -250,14 +250,14 @@ internal sealed class PatroniHealthTests
     }
 
     [TestCase(0, "null", null)]
-    [TestCase(0, "{\"self\": \"x", "RAFT could not be asked: {\"self\": \"x")]
+    [TestCase(0, "{\"self\": \"x", "RAFT's status query failed: {\"self\": \"x")]
     [TestCase(
         1,
         "Traceback …\npysyncobj.utility.UtilityException: connection lost\n",
-        "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost"
+        "RAFT's status query failed: pysyncobj.utility.UtilityException: connection lost"
     )]
-    [TestCase(124, "", "RAFT could not be asked (exit status 124)")]
-    public void Raft_that_is_not_used_and_raft_that_does_not_answer_are_told_apart(int exit, string output, string? reason)
+    [TestCase(124, "", "RAFT's status query failed (exit status 124)")]
+    public void Unused_raft_and_silent_raft_are_distinguished(int exit, string output, string? reason)
     {
         Assert.That(RaftStatus.Parse(new ToolAnswer(exit, output), out var trouble), Is.Null);
         Assert.That(trouble, Is.EqualTo(reason));
