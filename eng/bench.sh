@@ -2,9 +2,16 @@
 # The no-op plan, and drift, of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
 # key exchange. Prints medians, the ratio of walls, and the CPU of both. Needs the lab up; applies lab/cluster.yaml first. ROUNDS=15 by default.
 # KBR_LAB names another lab than the first (lab/README.md).
+#   eng/bench.sh --planner   needs no lab: plans up to 100 000 resources, and prints CPU and memory beside their limits (docs/promises.md). Exit 1 above one. ROUNDS=3 by default.
 # shellcheck source-path=SCRIPTDIR/../lab
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [[ ${1-} == --planner ]]; then
+    eng/publish.sh
+    dotnet publish eng/bench -c Release -r linux-x64 --nologo -v quiet
+    exec eng/bench-planner.py artifacts/publish/KeyBuzz.Reconciler.Bench/release_linux-x64/KeyBuzz.Reconciler.Bench artifacts/publish/kbr/release_linux-x64/kbr
+fi
+
 . lab/lib.sh
 rounds=${ROUNDS:-15}
 file=$HERE/cluster.yaml

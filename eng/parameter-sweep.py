@@ -23,10 +23,11 @@ BATCH = 40
 
 # What every machine and every build of PostgreSQL has another word for: a value by hand. None leaves the parameter out.
 BY_HAND = {
-    # They print every query's plan, or let every query start workers: two cores are not enough for the rest.
-    "debug_print_parse": None, "debug_print_plan": None, "debug_print_rewritten": None, "debug_parallel_query": None, "jit_above_cost": None,
+    "jit_above_cost": None,                     # every query would be compiled: two cores are not enough for the rest
     "default_transaction_read_only": None,      # no application could write
-    "restart_after_crash": "off", "post_auth_delay": None, "pre_auth_delay": None,
+    "bonjour": None,                            # not in the image's build
+    "min_dynamic_shared_memory": "16MB", "recovery_min_apply_delay": "50ms",
+    "restart_after_crash": "off",
     "archive_command": "test ! -f /tmp/%f", "archive_cleanup_command": None, "restore_command": None,
     "client_encoding": "LATIN1", "datestyle": "iso, dmy", "default_tablespace": "pg_default", "default_text_search_config": "pg_catalog.german",
     "intervalstyle": "iso_8601", "lc_messages": "C.UTF-8", "lc_monetary": "C.UTF-8", "lc_numeric": "C.UTF-8", "lc_time": "C.UTF-8",
@@ -132,12 +133,14 @@ def plain(value):
 
 
 def every():
-    """Batches of every parameter that a file can set, each at another value than the running server's."""
-    rows = psql("SELECT name, vartype, coalesce(unit, ''), context, setting, coalesce(min_val, ''), coalesce(max_val, ''), array_to_string(enumvals, ',') "
-                "FROM pg_settings WHERE name NOT LIKE '%.%' AND context <> 'internal' ORDER BY context = 'postmaster', name")
+    """Batches of every parameter that a file can set, each at another value than the running server's. Without the developer options, which
+    PostgreSQL's manual keeps from production: several make a server too slow for Patroni's checks."""
+    rows = psql("SELECT name, vartype, coalesce(unit, ''), setting, coalesce(min_val, ''), coalesce(max_val, ''), array_to_string(enumvals, ',') "
+                "FROM pg_settings WHERE name NOT LIKE '%.%' AND context <> 'internal' AND category <> 'Developer Options' "
+                "ORDER BY context = 'postmaster', name")
     found = {}
-    for name, kind, _, context, setting, least, most, words in rows:
-        value = BY_HAND[name.lower()] if name.lower() in BY_HAND else other(kind, setting, least, most, words.split(","))
+    for name, kind, unit, setting, least, most, words in rows:
+        value = BY_HAND[name.lower()] if name.lower() in BY_HAND else other(kind, unit, setting, least, most, words.split(","))
         if value is not None:
             found[name] = value
     names = list(found)
@@ -149,14 +152,18 @@ def every():
         yield "%s … %s" % (part[0], part[-1]), values
 
 
-def other(kind, setting, least, most, words):
+# What takes the place of "off" or "as it comes", by the parameter's unit.
+SWITCHED_ON = {"ms": 600_000, "s": 600, "min": 10, "B": 1024, "kB": 1_048_576, "8kB": 64, "MB": 1024, "": 1}
+
+
+def other(kind, unit, setting, least, most, words):
     if kind == "bool":
         return "off" if setting == "on" else "on"
     if kind == "enum":
         return words[(words.index(setting) + 1) % len(words)] if setting in words else words[0]
     if kind == "integer":
         number = int(setting)
-        grown = 600_000 if number <= 0 else number + max(1, number // 10)
+        grown = SWITCHED_ON[unit] if number <= 0 else number + max(1, number // 10)
         # A number without a unit is in the parameter's own: kB, ms, s.
         return min(int(most), max(int(least), grown))
     if kind == "real":

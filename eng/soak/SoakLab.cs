@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
@@ -61,7 +62,7 @@ internal sealed partial class SoakLab
     {
         var topology = (Interlocked.Increment(ref _logins) & 1) == 0 ? _topology : _before;
         var login = ApplicationLogin.Settings(topology, port, name, connectSeconds, commandSeconds);
-        var published = topology.Members[0].Ssh.Hostname;
+        var published = SshEndpoint.Of(topology.Members[0]).Hostname;
         login.Host =
             published[..(published.LastIndexOf('.') + 1)]
             + topology.LoadBalancer.Address[(topology.LoadBalancer.Address.LastIndexOf('.') + 1)..];
@@ -197,7 +198,16 @@ internal sealed partial class SoakLab
             .GetEnvironmentVariables()
             .Keys.Cast<string>()
             .ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name) ?? "", StringComparer.Ordinal);
-        var cluster = ClusterLoader.Load(_file, [.. container.GetServices<IResourceProvider>()], environment, [new PostgresBlueprint()]);
+        var cluster = ClusterLoader.Load(
+            _file,
+            new ClusterSyntax(
+                [.. container.GetServices<IResourceProvider>()],
+                container.GetRequiredService<IPreconditionChecks>().Kinds,
+                new SshSection(),
+                [new PostgresBlueprint()]
+            ),
+            environment
+        );
         var credentials = CredentialsLine().Match(File.ReadAllText(_file)).Groups[1].Value.Trim();
         return (
             cluster.Model<PostgresTopology>() ?? throw new SoakException($"{_file} has no 'postgres' section"),

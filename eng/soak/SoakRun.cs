@@ -63,8 +63,10 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             throw new SoakException("the soak does not begin: " + trouble);
         }
 
-        var table = new DrillTable(lab.Topology, () =>
-            lab.Login(lab.Topology.LoadBalancer.Port, "kbr soak", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds)
+        var table = new DrillTable(
+            lab.Topology,
+            () => lab.Login(lab.Topology.LoadBalancer.Port, "kbr soak", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds),
+            TimeProvider.System
         );
         await table.CreateAsync(CancellationToken.None).ConfigureAwait(false);
         _writers =
@@ -74,7 +76,8 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
                 .Select(way => new DrillWriter(
                     way,
                     () => lab.Login(way.Port, "kbr soak " + way.Name, DrillWriter.DeadlineSeconds, 30),
-                    () => Now
+                    () => Now,
+                    TimeProvider.System
                 )),
         ];
         using var ended = new CancellationTokenSource();

@@ -31,9 +31,9 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                     Required = true,
                     MayHoldSecret = true,
                 },
-                new("owner", AttributeKind.String, "User name or number that owns it.") { Default = "root" },
-                new("group", AttributeKind.String, "Group name or number that owns it.") { Default = "root" },
-                new("mode", AttributeKind.Mode, "Its permissions.") { Default = "0644" },
+                new("owner", AttributeKind.String, "User name or number that owns it.") { Default = ConfigFileSpec.DefaultPrincipal },
+                new("group", AttributeKind.String, "Group name or number that owns it.") { Default = ConfigFileSpec.DefaultPrincipal },
+                new("mode", AttributeKind.Mode, "Its permissions.") { Default = ConfigFileSpec.DefaultMode },
                 new(
                     "validate",
                     AttributeKind.String,
@@ -51,7 +51,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                 },
                 new("confirm_timeout", AttributeKind.Integer, "Seconds during which reload_confirm is retried.")
                 {
-                    Default = 30L,
+                    Default = ConfigFileSpec.DefaultConfirmTimeout,
                     Minimum = 1,
                 },
                 new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
@@ -113,16 +113,21 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource)
     {
-        var path = Path(resource);
-        return new ResourceLinks([$"file:{path}"], [$"path:{System.IO.Path.GetDirectoryName(path)}"]) { ManagedPaths = [path] };
+        var path = ConfigFileSpec.Of(resource).Path;
+        return new ResourceLinks([$"file:{path}"], [$"path:{Path.GetDirectoryName(path)}"])
+        {
+            ManagedPaths = [path],
+            ReplacedFiles = [path],
+        };
     }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource)
     {
-        yield return new StatRead(Path(resource));
-        yield return new FileRead(Path(resource));
-        if (LoadedBy(resource) is { } process)
+        var spec = ConfigFileSpec.Of(resource);
+        yield return new StatRead(spec.Path);
+        yield return new FileRead(spec.Path);
+        if (spec.LoadedBy is { } process)
         {
             yield return process.Read;
             yield return Marker(resource).Read;
@@ -132,19 +137,20 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
+        var spec = ConfigFileSpec.Of(resource);
         var values = Comparable
-            .None.Add("content", AttributeValue.OfText(Content(resource)))
-            .Add("owner", new(resource.Spec.String("owner")))
-            .Add("group", new(resource.Spec.String("group")))
-            .Add("mode", new(resource.Spec.String("mode")));
-        return LoadedBy(resource) is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
+            .None.Add("content", AttributeValue.OfText(spec.Content))
+            .Add("owner", new(spec.Owner))
+            .Add("group", new(spec.Group))
+            .Add("mode", new(spec.Mode));
+        return spec.LoadedBy is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
     }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
     {
-        var path = Path(resource);
-        if (snapshot.Get(new StatRead(path)) is not { } stat)
+        var spec = ConfigFileSpec.Of(resource);
+        if (snapshot.Get(new StatRead(spec.Path)) is not { } stat)
         {
             return new Observation.Absent();
         }
@@ -152,20 +158,20 @@ public sealed class ConfigFileProvider : IHostResourceProvider
         // stat calls an empty one "regular empty file".
         if (!stat.Kind.StartsWith("regular", StringComparison.Ordinal))
         {
-            return new Observation.Unknown($"{path} is a {stat.Kind}, not a regular file");
+            return new Observation.Unknown($"{spec.Path} is a {stat.Kind}, not a regular file");
         }
 
-        if (snapshot.Get(new FileRead(path)) is not { } content)
+        if (snapshot.Get(new FileRead(spec.Path)) is not { } content)
         {
-            return new Observation.Unknown($"{path} cannot be read, or is larger than 8 MiB");
+            return new Observation.Unknown($"{spec.Path} cannot be read, or is larger than 8 MiB");
         }
 
         var values = Comparable
             .None.Add("content", AttributeValue.OfText(content.Text))
-            .Add("owner", new(Principal(resource.Spec.String("owner"), stat.Uid, stat.User)))
-            .Add("group", new(Principal(resource.Spec.String("group"), stat.Gid, stat.Group)))
+            .Add("owner", new(Principal(spec.Owner, stat.Uid, stat.User)))
+            .Add("group", new(Principal(spec.Group, stat.Gid, stat.Group)))
             .Add("mode", new(stat.Mode));
-        if (LoadedBy(resource) is not { } process)
+        if (spec.LoadedBy is not { } process)
         {
             return new Observation.Present(values);
         }
@@ -177,82 +183,63 @@ public sealed class ConfigFileProvider : IHostResourceProvider
 
         // Another content is going to be replaced and then loaded anyway: that is one difference, not two.
         var loaded =
-            content.Text == Content(resource).Reveal() ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
+            content.Text == spec.Content.Reveal() ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
         return new Observation.Present(values.Add(Loaded, new(loaded)));
     }
 
     /// <inheritdoc />
     public Script Render(ResourceChange change)
     {
-        var resource = change.Resource;
-        var swap = new FileSwap(Path(resource));
+        var spec = ConfigFileSpec.Of(change.Resource);
+        var marker = Marker(change.Resource);
+        var swap = new FileSwap(spec.Path);
         var body = new StringBuilder("(\n").Append(swap.RenderStart());
         if (change.Operation == ResourceOperation.Delete)
         {
-            return new Script(body.Append("rm -f -- \"$path\"\n").Append(Marker(resource).RenderRemove()).Append(")\n").ToString());
+            return new Script(body.Append("rm -f -- \"$path\"\n").Append(marker.RenderRemove()).Append(")\n").ToString());
         }
 
-        var spec = resource.Spec;
         var anew = change.Operation != ResourceOperation.Update || change.Changed.Contains("content");
         if (anew)
         {
-            body.Append(
-                swap.RenderWrite(
-                    Content(resource).Reveal(),
-                    spec.String("owner"),
-                    spec.String("group"),
-                    spec.String("mode"),
-                    spec.OptionalString("validate")
-                )
-            );
+            body.Append(swap.RenderWrite(spec.Content.Reveal(), spec.Owner, spec.Group, spec.Mode, spec.Validate));
         }
         else if (change.Changed.Contains("owner") || change.Changed.Contains("group") || change.Changed.Contains("mode"))
         {
             // chown drops set-id bits, so the mode is set after it either way.
-            body.Append(
-                CultureInfo.InvariantCulture,
-                $"chown -- {Script.Quote(spec.String("owner") + ":" + spec.String("group"))} \"$path\"\n"
-            );
-            body.Append(CultureInfo.InvariantCulture, $"chmod -- {spec.String("mode")} \"$path\"\n");
+            body.Append(CultureInfo.InvariantCulture, $"chown -- {Script.Quote(spec.Principal)} \"$path\"\n");
+            body.Append(CultureInfo.InvariantCulture, $"chmod -- {spec.Mode} \"$path\"\n");
         }
 
-        if (LoadedBy(resource) is { } process && (anew || change.Changed.Contains(Loaded)))
+        if (spec.LoadedBy is { } process && (anew || change.Changed.Contains(Loaded)))
         {
-            body.Append(RenderReload(resource, process));
+            body.Append(RenderReload(spec, process, marker));
         }
 
         var script = new Script(body.Append(")\n").ToString());
-        return script with { Deadline = script.Deadline + TimeSpan.FromSeconds(spec.Integer("confirm_timeout") ?? 30) };
+        return script with { Deadline = script.Deadline + TimeSpan.FromSeconds(spec.ConfirmTimeout) };
     }
 
-    private string RenderReload(Resource resource, ProcessReference process)
-    {
-        var confirm = resource.Spec.OptionalString("reload_confirm");
-        return $$"""
+    private static string RenderReload(ConfigFileSpec spec, ProcessReference process, LoadedMarker marker) =>
+        $$"""
             umask 077
             {{process.RenderInstance()}}
             if [ -n "$instance" ]; then
                 sum=$(sha256sum < "$path")
                 sum=${sum%% *}
-                if ! sh -c {{Script.Quote(resource.Spec.String("reload"))}} </dev/null >&2; then
+                if ! sh -c {{Script.Quote(spec.Reload ?? "")}} </dev/null >&2; then
                     echo "$path is written, but {{process}} did not load it" >&2
                     exit 1
                 fi
             {{(
-                confirm is null
-                    ? ""
-                    : RenderConfirm(
-                        confirm,
-                        resource.Spec.Text("confirm_input")?.Reveal() ?? "",
-                        resource.Spec.Integer("confirm_timeout") ?? 30,
-                        process
-                    )
+                spec.ReloadConfirm is { } confirm
+                    ? RenderConfirm(confirm, spec.ConfirmInput.Reveal(), spec.ConfirmTimeout, process)
+                    : ""
             )}}
-            {{Marker(resource).RenderWrite()}}
+            {{marker.RenderWrite()}}
             fi
 
             """;
-    }
 
     // The input travels as base64 in a here-document, as the content does: it is on no command line.
     private static string RenderConfirm(string command, string input, long seconds, ProcessReference process) =>
@@ -279,13 +266,6 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     // A number asked for is compared with the number, a name with the name.
     private static string Principal(string wanted, int id, string name) =>
         wanted.All(char.IsAsciiDigit) || name == "UNKNOWN" ? id.ToString(CultureInfo.InvariantCulture) : name;
-
-    private static string Path(Resource resource) => resource.Spec.String("path");
-
-    private static SecretText Content(Resource resource) => resource.Spec.Text("content") ?? SecretText.Plain("");
-
-    private static ProcessReference? LoadedBy(Resource resource) =>
-        ProcessReference.TryParse(resource.Spec.OptionalString("loaded_by"), out var process) ? process : null;
 
     private LoadedMarker Marker(Resource resource) => LoadedMarker.Of(resource.Address, _markers);
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
@@ -8,6 +9,11 @@ namespace KeyBuzz.Reconciler.Providers.Container;
 /// <param name="ReadOnly">Whether the container may only read it.</param>
 internal sealed record BindMount(string Source, string Target, bool ReadOnly)
 {
+    // The value of --mount is CSV: a comma or a quote in a path would start another field.
+    private static readonly SearchValues<char> s_unusable = SearchValues.Create(
+        ",\"" + string.Concat(Enumerable.Range(0, 0xA0).Select(code => (char)code).Where(char.IsControl))
+    );
+
     /// <summary>Reads <c>source:target[:ro]</c>.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out BindMount? mount)
     {
@@ -23,9 +29,9 @@ internal sealed record BindMount(string Source, string Target, bool ReadOnly)
     /// <inheritdoc />
     public override string ToString() => $"{Source}:{Target}{(ReadOnly ? ":ro" : "")}";
 
-    // The value of --mount is CSV: a comma or a quote in a path would start another field.
-    private static bool IsPath(string path) =>
-        path.StartsWith('/') && !path.Split('/').Contains("..") && !path.Any(letter => letter is ',' or '"' || char.IsControl(letter));
+    private static bool IsPath(string path) => path.StartsWith('/') && !IsRelative(path) && !path.AsSpan().ContainsAny(s_unusable);
+
+    private static bool IsRelative(string path) => path.Contains("/..", StringComparison.Ordinal) && path.Split('/').Contains("..");
 
     private static string Trim(string path) => path.Length > 1 ? path.TrimEnd('/') : path;
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 
@@ -17,36 +18,38 @@ internal static class ContainerComparison
 
     public static ImmutableSortedDictionary<string, AttributeValue> Desired(ContainerSpec spec)
     {
-        var values = Comparable
-            .None.Add("image", new(spec.Image))
-            .Add("command", Lines(spec.Command ?? []))
-            .Add("entrypoint", Lines(spec.Entrypoint ?? []))
-            .Add("environment", AttributeValue.Of(spec.Environment))
-            .Add("mounts", Sorted(spec.Mounts.Select(mount => mount.ToString())))
-            .Add("network", new(spec.Network))
-            .Add("user", new(spec.User ?? ""))
-            .Add("shm_size", AttributeValue.Of(spec.ShmSize))
-            .Add("stop_timeout", AttributeValue.Of(spec.StopTimeout))
-            .Add("restart", new(spec.Restart))
-            .Add("labels", AttributeValue.Of(spec.Labels))
-            .Add("ulimits", AttributeValue.Of(spec.Ulimits))
-            .Add("cap_add", Sorted(spec.CapAdd))
-            .Add("cap_drop", Sorted(spec.CapDrop))
-            .Add("security_opt", Sorted(spec.SecurityOpt))
-            .Add(ContainerProvider.Privileged, AttributeValue.Of(false))
-            .Add("log_driver", new(spec.LogDriver))
-            .Add("log_options", AttributeValue.Of(spec.LogOptions))
-            .Add("read_only", AttributeValue.Of(spec.ReadOnly))
-            .Add("tmpfs", Sorted(spec.Tmpfs.Select(entry => entry.TrimEnd(':'))))
-            .Add(ContainerProvider.Leftover, AttributeValue.Of(false));
+        var values = Comparable.None.ToBuilder();
+        values.Add("image", new(spec.Image));
+        values.Add("command", Lines(spec.Command ?? []));
+        values.Add("entrypoint", Lines(spec.Entrypoint ?? []));
+        values.Add("environment", AttributeValue.Of(spec.Environment));
+        values.Add("mounts", Sorted(spec.Mounts.Select(mount => mount.ToString())));
+        values.Add("network", new(spec.Network));
+        values.Add("user", new(spec.User ?? ""));
+        values.Add("shm_size", AttributeValue.Of(spec.ShmSize));
+        values.Add("stop_timeout", AttributeValue.Of(spec.StopTimeout));
+        values.Add("restart", new(spec.Restart));
+        values.Add("labels", AttributeValue.Of(spec.Labels));
+        values.Add("ulimits", AttributeValue.Of(spec.Ulimits));
+        values.Add("cap_add", Sorted(spec.CapAdd));
+        values.Add("cap_drop", Sorted(spec.CapDrop));
+        values.Add("security_opt", Sorted(spec.SecurityOpt));
+        values.Add(ContainerProvider.Privileged, AttributeValue.Of(false));
+        values.Add("log_driver", new(spec.LogDriver));
+        values.Add("log_options", AttributeValue.Of(spec.LogOptions));
+        values.Add("read_only", AttributeValue.Of(spec.ReadOnly));
+        values.Add("tmpfs", Sorted(spec.Tmpfs.Select(entry => entry.TrimEnd(':'))));
+        values.Add(ContainerProvider.Leftover, AttributeValue.Of(false));
         if (spec.Hostname is { } hostname)
         {
-            values = values.Add("hostname", new(hostname));
+            values.Add("hostname", new(hostname));
         }
 
-        return spec.SupervisedBy is null
-            ? values.Add(ContainerProvider.Running, AttributeValue.Of(true))
-            : values.Add(ForeignUnits.Attribute, new(ForeignUnits.None));
+        var (name, value) = spec.SupervisedBy is null
+            ? (ContainerProvider.Running, AttributeValue.Of(true))
+            : (ForeignUnits.Attribute, new(ForeignUnits.None));
+        values.Add(name, value);
+        return values.ToImmutable();
     }
 
     /// <summary>Whether kbr made the container.</summary>
@@ -97,44 +100,49 @@ internal static class ContainerComparison
         }
 
         var user = Text(config, "User");
-        var values = Comparable
-            .None.Add("image", new(ImageName(spec, container, sameImage, image.Status)))
-            .Add("command", Lines(command))
-            .Add("entrypoint", Lines(entrypoint))
-            .Add(
-                "environment",
-                AttributeValue.Of(WithoutImages(Variables(config), own is null ? null : Variables(own.Value), spec.Environment))
+        var values = Comparable.None.ToBuilder();
+        values.Add("image", new(ImageName(spec, container, sameImage, image.Status)));
+        values.Add("command", Lines(command));
+        values.Add("entrypoint", Lines(entrypoint));
+        values.Add(
+            "environment",
+            AttributeValue.Of(WithoutImages(Variables(config), own is null ? null : Variables(own.Value), spec.Environment))
+        );
+        values.Add("mounts", Sorted(Mounts(container, own)));
+        values.Add("network", new(Text(host, "NetworkMode") is "default" ? "bridge" : Text(host, "NetworkMode")));
+        values.Add("user", new(spec.User is null && (own is null || user == Text(own.Value, "User")) ? "" : user));
+        values.Add("shm_size", AttributeValue.Of(Number(host, "ShmSize") ?? 0));
+        values.Add("stop_timeout", AttributeValue.Of(Number(config, "StopTimeout") ?? 10));
+        values.Add(
+            "restart",
+            new(Member(host, "RestartPolicy") is { } policy && Text(policy, "Name") is { Length: > 0 } name ? name : "no")
+        );
+        values.Add(
+            "labels",
+            AttributeValue.Of(
+                WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)
             )
-            .Add("mounts", Sorted(Mounts(container, own)))
-            .Add("network", new(Text(host, "NetworkMode") is "default" ? "bridge" : Text(host, "NetworkMode")))
-            .Add("user", new(spec.User is null && (own is null || user == Text(own.Value, "User")) ? "" : user))
-            .Add("shm_size", AttributeValue.Of(Number(host, "ShmSize") ?? 0))
-            .Add("stop_timeout", AttributeValue.Of(Number(config, "StopTimeout") ?? 10))
-            .Add("restart", new(Member(host, "RestartPolicy") is { } policy && Text(policy, "Name") is { Length: > 0 } name ? name : "no"))
-            .Add(
-                "labels",
-                AttributeValue.Of(
-                    WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)
-                )
-            )
-            .Add("ulimits", AttributeValue.Of(Ulimits(host)))
-            .Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)))
-            .Add("cap_drop", Sorted(List(host, "CapDrop").Select(ContainerSpec.Capability)))
-            .Add("security_opt", Sorted(List(host, "SecurityOpt").Select(ContainerSpec.SecurityOption)))
-            .Add(ContainerProvider.Privileged, AttributeValue.Of(Boolean(host, "Privileged")))
-            .Add("log_driver", new(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""))
-            .Add("log_options", AttributeValue.Of(LogOptions(spec, host)))
-            .Add("read_only", AttributeValue.Of(Boolean(host, "ReadonlyRootfs")))
-            .Add("tmpfs", Sorted(Map(host, "Tmpfs").Select(pair => pair.Value.Length == 0 ? pair.Key : $"{pair.Key}:{pair.Value}")))
-            .Add(ContainerProvider.Leftover, AttributeValue.Of(leftover));
+        );
+        values.Add("ulimits", AttributeValue.Of(Ulimits(host)));
+        values.Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)));
+        values.Add("cap_drop", Sorted(List(host, "CapDrop").Select(ContainerSpec.Capability)));
+        values.Add("security_opt", Sorted(List(host, "SecurityOpt").Select(ContainerSpec.SecurityOption)));
+        values.Add(ContainerProvider.Privileged, AttributeValue.Of(Boolean(host, "Privileged")));
+        values.Add("log_driver", new(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""));
+        values.Add("log_options", AttributeValue.Of(LogOptions(spec, host)));
+        values.Add("read_only", AttributeValue.Of(Boolean(host, "ReadonlyRootfs")));
+        values.Add("tmpfs", Sorted(Map(host, "Tmpfs").Select(pair => pair.Value.Length == 0 ? pair.Key : $"{pair.Key}:{pair.Value}")));
+        values.Add(ContainerProvider.Leftover, AttributeValue.Of(leftover));
         if (spec.Hostname is not null)
         {
-            values = values.Add("hostname", new(Text(config, "Hostname")));
+            values.Add("hostname", new(Text(config, "Hostname")));
         }
 
-        return spec.SupervisedBy is null
-            ? values.Add(ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
-            : values.Add(ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
+        var (computed, value) = spec.SupervisedBy is null
+            ? (ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
+            : (ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
+        values.Add(computed, value);
+        return values.ToImmutable();
     }
 
     private static string ImageName(ContainerSpec spec, JsonElement container, bool sameImage, int imageStatus)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Resources;
 
@@ -127,6 +128,7 @@ public sealed class ContainerProvider : IHostResourceProvider
             [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()]
         )
         {
+            Names = ["container:" + spec.Name],
             Ports = [.. resource.Spec.List("ports")],
 
             // Its process may read them at once, so mounted directories are filled before it starts.

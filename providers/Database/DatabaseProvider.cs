@@ -20,7 +20,7 @@ public sealed class DatabaseProvider : IGroupResourceProvider
             [
                 new("database", AttributeKind.String, "Its name; default: the resource's name."),
                 new(Owner, AttributeKind.String, "The role that owns it.") { Required = true },
-                new(Encoding, AttributeKind.String, "Its character set; fixed at creation.") { Default = "UTF8" },
+                new(Encoding, AttributeKind.String, "Its character set; fixed at creation.") { Default = DatabaseSpec.DefaultEncoding },
                 .. ClusterConnection.Attributes,
             ]
         );
@@ -31,9 +31,10 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource)
     {
-        var name = NameOf(resource);
+        var spec = DatabaseSpec.Of(resource);
+        var name = spec.Name;
         var problem = SqlText.Problem(name)
-            ?? SqlText.Problem(resource.Spec.String(Owner))
+            ?? SqlText.Problem(spec.Owner)
             ?? (name is "template0" or "template1" or "postgres" ? $"'{name}' exists in every cluster and cannot be declared" : null);
         if (problem is not null)
         {
@@ -42,26 +43,32 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     }
 
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) =>
-        new(["database:" + NameOf(resource)], [ClusterConnection.Of(resource).Token, "role:" + resource.Spec.String(Owner)]);
+    public ResourceLinks Links(Resource resource)
+    {
+        var spec = DatabaseSpec.Of(resource);
+        return new ResourceLinks(["database:" + spec.Name], [spec.Connection.Token, "role:" + spec.Owner]);
+    }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource)
     {
-        var connection = ClusterConnection.Of(resource);
-        yield return connection.ContainerRead;
-        yield return Query(resource, connection);
+        var spec = DatabaseSpec.Of(resource);
+        yield return spec.Connection.ContainerRead;
+        yield return Query(spec);
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        Comparable.None.Add(Owner, new(resource.Spec.String(Owner))).Add(Encoding, new(EncodingOf(resource)));
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var spec = DatabaseSpec.Of(resource);
+        return Comparable.None.Add(Owner, new(spec.Owner)).Add(Encoding, new(spec.Encoding));
+    }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
-        var connection = ClusterConnection.Of(resource);
-        var answer = LeaderAnswer.Of(connection, Query(resource, connection), members);
+        var spec = DatabaseSpec.Of(resource);
+        var answer = LeaderAnswer.Of(spec.Connection, Query(spec), members);
         return answer.Instead
             ?? (
                 answer.Row.At("found") is { } found
@@ -76,55 +83,46 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(change);
+        var spec = DatabaseSpec.Of(change.Resource);
         if (change.Operation == ResourceOperation.Update && change.Changed.Contains(Encoding))
         {
             throw new ChangeFailedException(
-                $"the encoding of database {NameOf(change.Resource)} was fixed at its creation; dump it, drop it, "
+                $"the encoding of database {spec.Name} was fixed at its creation; dump it, drop it, "
                     + $"and restore into a new one; or correct 'encoding'"
             );
         }
 
-        var session = new LeaderSession(group, ClusterConnection.Of(change.Resource), timeout: TimeSpan.FromMinutes(5));
+        var session = new LeaderSession(group, spec.Connection, timeout: TimeSpan.FromMinutes(5));
         await session.RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
     }
 
     internal static IReadOnlyList<SqlStatement> Statements(ResourceChange change)
     {
-        var resource = change.Resource;
-        var database = SqlText.Identifier(NameOf(resource));
+        var spec = DatabaseSpec.Of(change.Resource);
+        var database = SqlText.Identifier(spec.Name);
         if (change.Operation == ResourceOperation.Delete)
         {
             return [SqlStatement.Run($"DROP DATABASE IF EXISTS {database} WITH (FORCE)")];
         }
 
         // Only template0 allows an encoding other than its own.
-        var owner = SqlText.Identifier(resource.Spec.String(Owner));
+        var owner = SqlText.Identifier(spec.Owner);
         return
         [
             SqlStatement.RunWhere(
-                $"CREATE DATABASE {database} OWNER {owner} ENCODING {SqlText.Literal(EncodingOf(resource))} TEMPLATE template0",
-                $"NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {SqlText.Literal(NameOf(resource))})"
+                $"CREATE DATABASE {database} OWNER {owner} ENCODING {SqlText.Literal(spec.Encoding)} TEMPLATE template0",
+                $"NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {SqlText.Literal(spec.Name)})"
             ),
             SqlStatement.Run($"ALTER DATABASE {database} OWNER TO {owner}"),
         ];
     }
 
-    private static string NameOf(Resource resource) => resource.Spec.OptionalString("database") ?? resource.Address.Name;
-
-    // As pg_encoding_to_char writes the usual one; others are taken as PostgreSQL lists them.
-    private static string EncodingOf(Resource resource) =>
-        resource.Spec.String(Encoding).ToUpperInvariant() switch
-        {
-            "UTF-8" or "UTF8" or "UNICODE" => "UTF8",
-            var name => name,
-        };
-
-    private static SqlRead Query(Resource resource, ClusterConnection connection) =>
-        connection.Sql(
+    private static SqlRead Query(DatabaseSpec spec) =>
+        spec.Connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(d) FROM (
               SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = {SqlText.Literal(
-                NameOf(resource)
+                spec.Name
             )}) d) AS found
             """
         );

@@ -11,8 +11,6 @@ namespace KeyBuzz.Reconciler.Providers.Directory;
 public sealed class DirectoryProvider : IHostResourceProvider
 {
     private const string Holds = "holds";
-    private const string Root = "set_aside_root";
-    private const string Keeps = "set_aside_keeps";
 
     // Longer than a PostgreSQL with a full cache takes to write it down.
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromMinutes(2);
@@ -28,9 +26,9 @@ public sealed class DirectoryProvider : IHostResourceProvider
                     Required = true,
                     Effect = ChangeEffect.Replace,
                 },
-                new("owner", AttributeKind.String, "Owner, a name or a number.") { Default = "root" },
-                new("group", AttributeKind.String, "Group, a name or a number.") { Default = "root" },
-                new("mode", AttributeKind.Mode, "Permissions in octal.") { Default = "0755" },
+                new("owner", AttributeKind.String, "Owner, a name or a number.") { Default = DirectorySpec.DefaultPrincipal },
+                new("group", AttributeKind.String, "Group, a name or a number.") { Default = DirectorySpec.DefaultPrincipal },
+                new("mode", AttributeKind.Mode, "Permissions in octal.") { Default = DirectorySpec.DefaultMode },
                 new("data", AttributeKind.Boolean, "Whether it is stateful: destroy then keeps it unless --delete-data is given.")
                 {
                     Default = false,
@@ -43,12 +41,12 @@ public sealed class DirectoryProvider : IHostResourceProvider
                         + "replaces it."
                 ),
                 new(
-                    Root,
+                    "set_aside_root",
                     AttributeKind.Path,
                     "A directory above it that may contain that entry instead, such as a volume mounted at a data "
                         + "directory. With that entry its content is moved to PATH.before-kbr."
                 ),
-                new(Keeps, AttributeKind.StringList, "The names of entries of that directory that stay in place."),
+                new("set_aside_keeps", AttributeKind.StringList, "The names of entries of that directory that stay in place."),
                 new("used_by", AttributeKind.String, "The container that is stopped before the directory is renamed."),
                 new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
             ]
@@ -61,7 +59,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
         };
 
     /// <inheritdoc />
-    public bool HoldsData(Resource resource) => resource.Spec.Boolean("data");
+    public bool HoldsData(Resource resource) => DirectorySpec.Of(resource).HoldsData;
 
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource) => PathRules.Check(resource, "path");
@@ -69,30 +67,35 @@ public sealed class DirectoryProvider : IHostResourceProvider
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource)
     {
-        var path = resource.Spec.String("path");
+        var path = DirectorySpec.Of(resource).Path;
         return new ResourceLinks([$"path:{path}"], [$"path:{PathRules.Parent(path)}"]) { ManagedPaths = [path] };
     }
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) =>
-        [Stat(resource), .. Unwanted(resource), .. IsSupervised(resource) ? [new ServicesRead()] : Array.Empty<Read>()];
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var spec = DirectorySpec.Of(resource);
+        return [spec.Stat, .. spec.Unwanted, .. spec.IsSupervised ? [new ServicesRead()] : Array.Empty<Read>()];
+    }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        Comparable
-            .None.Add("path", new(resource.Spec.String("path")))
-            .Add("owner", new(resource.Spec.String("owner")))
-            .Add("group", new(resource.Spec.String("group")))
-            .Add("mode", new(resource.Spec.String("mode")))
-            .AddRange(Unwanted(resource).IsEmpty ? [] : [KeyValuePair.Create(Holds, new AttributeValue(Without(resource)))])
-            .AddRange(IsSupervised(resource) ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(ForeignUnits.None))] : []);
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var spec = DirectorySpec.Of(resource);
+        return Comparable
+            .None.Add("path", new(spec.Path))
+            .Add("owner", new(spec.Owner))
+            .Add("group", new(spec.Group))
+            .Add("mode", new(spec.Mode))
+            .AddRange(Compared(spec, spec.WithoutEntry, ForeignUnits.None));
+    }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
     {
-        var path = resource.Spec.String("path");
-        var found = Unwanted(resource).FirstOrDefault(unwanted => snapshot.Get(unwanted) is not null);
-        var stat = snapshot.Get(Stat(resource));
+        var spec = DirectorySpec.Of(resource);
+        var found = spec.Unwanted.FirstOrDefault(unwanted => snapshot.Get(unwanted) is not null);
+        var stat = snapshot.Get(spec.Stat);
         if (stat is null && found is null)
         {
             return new Observation.Absent();
@@ -100,36 +103,26 @@ public sealed class DirectoryProvider : IHostResourceProvider
 
         if (stat is not null && stat.Kind != "directory")
         {
-            return new Observation.Unknown($"{path} is a {stat.Kind}, not a directory; move it away or correct the path");
+            return new Observation.Unknown($"{spec.Path} is a {stat.Kind}, not a directory; move it away or correct the path");
         }
 
-        var isUnwanted = found is not null;
         // They matter only before a directory is set aside: another supervisor would start the container on the empty directory.
         var units =
-            isUnwanted && IsSupervised(resource)
-                ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), resource.Spec.String("used_by"), resource.Spec.String("supervised_by"))
+            found is not null && spec.IsSupervised
+                ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), spec.UsedBy!, spec.SupervisedBy!)
                 : null;
         return new Observation.Present(
             Comparable
-                .None.AddRange(
-                    IsSupervised(resource)
-                        ? [KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units?.Value ?? ForeignUnits.None))]
-                        : []
-                )
-                .AddRange(
-                    Unwanted(resource).IsEmpty
-                        ? []
-                        : [KeyValuePair.Create(Holds, new AttributeValue(found is null ? Without(resource) : Entry(resource, found)))]
-                )
-                .Add("path", new(path))
-                // Where it is to come out of a directory above, it is not there yet.
+                .None.AddRange(Compared(spec, found is null ? spec.WithoutEntry : spec.Shown(found), units?.Value ?? ForeignUnits.None))
+                .Add("path", new(spec.Path))
+                // A directory that is to come out of the one above it is not there yet.
                 .AddRange(
                     stat is null
                         ? []
                         :
                         [
-                            KeyValuePair.Create("owner", new AttributeValue(SameForm(resource.Spec.String("owner"), stat.Uid, stat.User))),
-                            KeyValuePair.Create("group", new AttributeValue(SameForm(resource.Spec.String("group"), stat.Gid, stat.Group))),
+                            KeyValuePair.Create("owner", new AttributeValue(SameForm(spec.Owner, stat.Uid, stat.User))),
+                            KeyValuePair.Create("group", new AttributeValue(SameForm(spec.Group, stat.Gid, stat.Group))),
                             KeyValuePair.Create("mode", new AttributeValue(stat.Mode)),
                         ]
                 )
@@ -137,41 +130,52 @@ public sealed class DirectoryProvider : IHostResourceProvider
         {
             Note =
                 found is null ? null
-                : IsWithin(resource, found)
-                    ? $"the existing directory is kept as {path}{DirectoryScripts.AsideSuffix}; an empty one replaces it"
-                : $"the content of {PathRules.Parent(found.Path)} is kept as {path}{DirectoryScripts.AsideSuffix}; an "
+                : spec.Contains(found)
+                    ? $"the existing directory is kept as {spec.Path}{DirectoryScripts.AsideSuffix}; an empty one replaces it"
+                : $"the content of {PathRules.Parent(found.Path)} is kept as {spec.Path}{DirectoryScripts.AsideSuffix}; an "
                     + $"empty directory is created beside it",
         };
+    }
+
+    // What is compared beside path and permissions, where an entry can set the directory aside.
+    private static IEnumerable<KeyValuePair<string, AttributeValue>> Compared(DirectorySpec spec, string entry, string units)
+    {
+        if (spec.UnwantedEntry is not null)
+        {
+            yield return KeyValuePair.Create(Holds, new AttributeValue(entry));
+        }
+
+        if (spec.IsSupervised)
+        {
+            yield return KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units));
+        }
     }
 
     /// <inheritdoc />
     public Script Render(ResourceChange change)
     {
-        var spec = change.Resource.Spec;
-        var path = spec.String("path");
+        var spec = DirectorySpec.Of(change.Resource);
+        var parent = PathRules.Parent(spec.Path);
         var head = $"""
-            path={Script.Quote(path)}
-            parent={Script.Quote(PathRules.Parent(path))}
+            path={Script.Quote(spec.Path)}
+            parent={Script.Quote(parent)}
             # Beside the path, so that the finished directory appears by one rename.
-            fresh={Script.Quote(PathRules.Parent(path).TrimEnd('/') + "/.kbr-new-" + path[(path.LastIndexOf('/') + 1)..])}
-            owner={Script.Quote($"{spec.String("owner")}:{spec.String("group")}")}
-            mode={Script.Quote(spec.String("mode"))}
-            delete_data={(change.DeleteData && HoldsData(change.Resource) ? "yes" : "no")}
-            unwanted={Script.Quote(spec.OptionalString("set_aside_with") ?? "")}
-            container={Script.Quote(spec.OptionalString("used_by") ?? "")}
-            unit={Script.Quote(spec.OptionalString("supervised_by") ?? "")}
-            root={Script.Quote(spec.OptionalString(Root) ?? "")}
-            keeps={Script.Quote($" {string.Join(' ', spec.Has(Keeps) ? spec.List(Keeps) : [])} ")}
+            fresh={Script.Quote(parent.TrimEnd('/') + "/.kbr-new-" + spec.Path[(spec.Path.LastIndexOf('/') + 1)..])}
+            owner={Script.Quote($"{spec.Owner}:{spec.Group}")}
+            mode={Script.Quote(spec.Mode)}
+            delete_data={(change.DeleteData && spec.HoldsData ? "yes" : "no")}
+            unwanted={Script.Quote(spec.UnwantedEntry ?? "")}
+            container={Script.Quote(spec.UsedBy ?? "")}
+            unit={Script.Quote(spec.SupervisedBy ?? "")}
+            root={Script.Quote(spec.Root ?? "")}
+            keeps={Script.Quote($" {string.Join(' ', spec.Keeps)} ")}
             stop_timeout={(int)s_stopTimeout.TotalSeconds}
             {DirectoryScripts.Start}
-            {ForeignUnitScript.Render(
-                change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None),
-                spec.OptionalString("used_by") ?? ""
-            )}
+            {ForeignUnitScript.Render(change.Found.GetValueOrDefault(ForeignUnits.Attribute, ForeignUnits.None), spec.UsedBy ?? "")}
             """;
         return change.Operation switch
         {
-            // Cut off after the entry was moved out of a directory above, that is gone on with.
+            // An apply that was cut off after it had moved the entry out of a directory above goes on from there.
             ResourceOperation.Create => new Script(head + DirectoryScripts.SetRootAside + DirectoryScripts.Create),
             ResourceOperation.Update when change.Changed.Contains(Holds) => new Script(
                 head + DirectoryScripts.SetAside + DirectoryScripts.SetRootAside + DirectoryScripts.Create
@@ -184,29 +188,6 @@ public sealed class DirectoryProvider : IHostResourceProvider
             _ => throw new InvalidOperationException("a directory is never replaced: another path is another directory"),
         };
     }
-
-    private static StatRead Stat(Resource resource) => new(resource.Spec.String("path"));
-
-    // The entry that must not be there, in the directory itself and at the root above it.
-    private static ImmutableArray<StatRead> Unwanted(Resource resource) =>
-        resource.Spec.OptionalString("set_aside_with") is not { } name
-            ? []
-            :
-            [
-                .. new[] { resource.Spec.String("path"), resource.Spec.OptionalString(Root) }
-                    .OfType<string>()
-                    .Select(path => new StatRead($"{path}/{name}")),
-            ];
-
-    private static bool IsSupervised(Resource resource) =>
-        !Unwanted(resource).IsEmpty && resource.Spec.Has("used_by") && resource.Spec.Has("supervised_by");
-
-    private static bool IsWithin(Resource resource, StatRead entry) => PathRules.Parent(entry.Path) == resource.Spec.String("path");
-
-    private static string Entry(Resource resource, StatRead entry) =>
-        IsWithin(resource, entry) ? resource.Spec.String("set_aside_with") : entry.Path;
-
-    private static string Without(Resource resource) => $"no {resource.Spec.String("set_aside_with")}";
 
     // A number is compared with the number, a name with the name; an owner without a name still shows as its number.
     private static string SameForm(string desired, int id, string name)

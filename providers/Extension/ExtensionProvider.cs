@@ -17,8 +17,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private const string Available = "available";
     private const string Everywhere = "on every member";
     private const string Image = "image";
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
@@ -48,85 +47,79 @@ public sealed class ExtensionProvider : IGroupResourceProvider
 
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource) =>
-        from name in new[]
-        {
-            NameOf(resource),
-            resource.Spec.String("database"),
-            resource.Spec.OptionalString(Version),
-            resource.Spec.OptionalString(SchemaName),
-        }
+        from name in Names(ExtensionSpec.Of(resource))
         where name is not null
         let problem = SqlText.Problem(name)
         where problem is not null
         select Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
 
+    private static string?[] Names(ExtensionSpec spec) => [spec.Name, spec.Database, spec.Version, spec.Schema];
+
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) =>
-        new(
-            [$"extension:{resource.Spec.String("database")}/{NameOf(resource)}"],
-            [ClusterConnection.Of(resource).Token, "database:" + resource.Spec.String("database")]
-        );
+    public ResourceLinks Links(Resource resource)
+    {
+        var spec = ExtensionSpec.Of(resource);
+        return new ResourceLinks([$"extension:{spec.Database}/{spec.Name}"], [spec.Connection.Token, "database:" + spec.Database]);
+    }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource)
     {
-        var connection = ClusterConnection.Of(resource);
-        yield return connection.ContainerRead;
-        yield return AvailableQuery(resource, connection);
-        yield return InstalledQuery(resource, connection);
+        var spec = ExtensionSpec.Of(resource);
+        yield return spec.Connection.ContainerRead;
+        yield return AvailableQuery(spec);
+        yield return InstalledQuery(spec);
     }
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
+        var spec = ExtensionSpec.Of(resource);
         var desired = Comparable.None.Add(Available, new(Everywhere)).Add("installed", AttributeValue.Of(true));
-        foreach (var name in new[] { Version, SchemaName })
+        if ((spec.Version ?? (spec.Follows is { } image ? Of(image) : null)) is { } version)
         {
-            if (resource.Spec.OptionalString(name) is { } value)
-            {
-                desired = desired.Add(name, new(value));
-            }
+            desired = desired.Add(Version, new(version));
         }
 
-        return Follows(resource) is { } image ? desired.Add(Version, new(Of(image))) : desired;
+        return spec.Schema is { } schema ? desired.Add(SchemaName, new(schema)) : desired;
     }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
-        var connection = ClusterConnection.Of(resource);
-        var answer = LeaderAnswer.Of(connection, AvailableQuery(resource, connection), members);
+        var spec = ExtensionSpec.Of(resource);
+        var answer = LeaderAnswer.Of(spec.Connection, AvailableQuery(spec), members);
         if (answer.Instead is { } instead)
         {
             return instead;
         }
 
-        var wanted = resource.Spec.OptionalString(Version);
+        var wanted = spec.Version;
         if (answer.Row.Boolean("database_exists") != true)
         {
-            return new Observation.Absent(WithoutFiles(resource, answer, wanted));
+            return new Observation.Absent(WithoutFiles(spec, answer, wanted));
         }
 
-        var installed = members[answer.Leader!].Get(InstalledQuery(resource, connection));
+        var installed = members[answer.Leader!].Get(InstalledQuery(spec));
         if (JsonAnswer.Rows(installed.Json) is not [var row, ..])
         {
             return new Observation.Unknown(
-                $"{answer.Leader}: the database {resource.Spec.String("database")} does not answer: "
+                $"{answer.Leader}: the database {spec.Database} does not answer: "
                     + $"{(installed.Error.Length > 0 ? installed.Error : "its answer was cut off")}"
             );
         }
 
         if (row.At("found") is not { } found)
         {
-            return new Observation.Absent(WithoutFiles(resource, answer, wanted));
+            return new Observation.Absent(WithoutFiles(spec, answer, wanted));
         }
 
         var version = found.Text(Version) ?? "";
         var observed = Comparable
-            .None.Add(Available, new(WithoutFiles(resource, answer, wanted ?? version) ?? Everywhere))
+            .None.Add(Available, new(WithoutFiles(spec, answer, wanted ?? version) ?? Everywhere))
             .Add("installed", AttributeValue.Of(true));
         var newer = answer.Row.Text("default_version");
-        var image = Follows(resource);
+        var image = spec.Follows;
         if (wanted is not null)
         {
             observed = observed.Add(Version, new(version));
@@ -135,7 +128,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         {
             // An image that is still to come is what the members are compared with first; then whether the extension has followed.
             var other = members
-                .Values.Select(member => JsonAnswer.Parse(member.Get(connection.ContainerRead).Json)?.At("Config")?.Text("Image"))
+                .Values.Select(member => JsonAnswer.Parse(member.Get(spec.Connection.ContainerRead).Json)?.At("Config")?.Text("Image"))
                 .FirstOrDefault(found => found is not null && found != image);
             observed = observed.Add(
                 Version,
@@ -147,7 +140,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             );
         }
 
-        if (resource.Spec.Has(SchemaName))
+        if (spec.Schema is not null)
         {
             observed = observed.Add(SchemaName, new(found.Text(SchemaName) ?? ""));
         }
@@ -156,7 +149,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         {
             Note =
                 wanted is null && newer is not null && newer != version && (image is null || observed[Version].Value == Of(image))
-                    ? $"{NameOf(resource)} {version} is installed, the image has {newer}"
+                    ? $"{spec.Name} {version} is installed, the image has {newer}"
                     : null,
         };
     }
@@ -166,29 +159,27 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     {
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
-        var resource = change.Resource;
-        var connection = ClusterConnection.Of(resource);
+        var spec = ExtensionSpec.Of(change.Resource);
         if (change.Operation != ResourceOperation.Delete)
         {
-            await CheckAvailableAsync(resource, connection, group, cancellationToken).ConfigureAwait(false);
+            await CheckAvailableAsync(spec, group, cancellationToken).ConfigureAwait(false);
         }
 
-        var session = new LeaderSession(group, connection, resource.Spec.String("database"), TimeSpan.FromMinutes(5));
+        var session = new LeaderSession(group, spec.Connection, spec.Database, TimeSpan.FromMinutes(5));
         await session.RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
     }
 
     internal static IReadOnlyList<SqlStatement> Statements(ResourceChange change)
     {
-        var resource = change.Resource;
-        var extension = SqlText.Identifier(NameOf(resource));
+        var spec = ExtensionSpec.Of(change.Resource);
+        var extension = SqlText.Identifier(spec.Name);
         if (change.Operation == ResourceOperation.Delete)
         {
             // Deleting data was asked for and confirmed: columns of the extension's types are data of it.
             return [SqlStatement.Run($"DROP EXTENSION IF EXISTS {extension} CASCADE")];
         }
 
-        var version = resource.Spec.OptionalString(Version);
-        var schema = resource.Spec.OptionalString(SchemaName);
+        var (version, schema) = (spec.Version, spec.Schema);
         var create =
             $"CREATE EXTENSION IF NOT EXISTS {extension}"
             + (schema is null ? "" : $" SCHEMA {SqlText.Identifier(schema)}")
@@ -202,12 +193,12 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             statements.Add(
                 SqlStatement.RunWhere(
                     $"ALTER EXTENSION {extension} UPDATE TO {SqlText.Literal(version)}",
-                    $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(NameOf(resource))} AND "
+                    $"EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {SqlText.Literal(spec.Name)} AND "
                         + $"extversion <> {SqlText.Literal(version)})"
                 )
             );
         }
-        else if (Follows(resource) is not null)
+        else if (spec.Follows is not null)
         {
             statements.Add(
                 SqlStatement.RunWhere(
@@ -215,7 +206,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
                     $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_available_extensions a ON a.name = "
                         + $"e.extname JOIN LATERAL pg_catalog.pg_extension_update_paths(a.name) p ON p.source = e.extversion "
                         + $"AND p.target = a.default_version AND p.path IS NOT NULL WHERE e.extname = "
-                        + $"{SqlText.Literal(NameOf(resource))})"
+                        + $"{SqlText.Literal(spec.Name)})"
                 )
             );
         }
@@ -226,7 +217,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
                 SqlStatement.RunWhere(
                     $"ALTER EXTENSION {extension} SET SCHEMA {SqlText.Identifier(schema)}",
                     $"EXISTS (SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = "
-                        + $"e.extnamespace WHERE extname = {SqlText.Literal(NameOf(resource))} AND nspname <> "
+                        + $"e.extnamespace WHERE extname = {SqlText.Literal(spec.Name)} AND nspname <> "
                         + $"{SqlText.Literal(schema)})"
                 )
             );
@@ -236,49 +227,39 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     }
 
     // After a roll-out the last member may still be starting. It is waited for: a member without the version would break after a failover.
-    private static async Task CheckAvailableAsync(
-        Resource resource,
-        ClusterConnection connection,
-        IGroupAccess group,
-        CancellationToken cancellationToken
-    )
+    private static async Task CheckAvailableAsync(ExtensionSpec spec, IGroupAccess group, CancellationToken cancellationToken)
     {
-        var read = AvailableQuery(resource, connection);
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        var read = AvailableQuery(spec);
+        var missing = (
+            await Poll.UntilAsync(LookAsync, look => look.Missing is null || !look.IsSilent, s_pace, group.Time, cancellationToken)
+                .ConfigureAwait(false)
+        ).Missing;
+        if (missing is not null)
+        {
+            throw new ChangeFailedException(
+                $"{missing}: a member without it would fail after a failover. Deploy an image with it to every member first"
+            );
+        }
+
+        async Task<(string? Missing, bool IsSilent)> LookAsync()
         {
             // The next plan reads unreachable members.
             var snapshots = await PatroniClusterProvider
-                .ReadAllAsync(group, [read, connection.ContainerRead], cancellationToken)
+                .ReadAllAsync(group, [read, spec.Connection.ContainerRead], cancellationToken)
                 .ConfigureAwait(false);
-            var answer = LeaderAnswer.Of(connection, read, snapshots);
+            var answer = LeaderAnswer.Of(spec.Connection, read, snapshots);
             var silent = snapshots.Keys.Except(answer.Rows.Keys).Order(StringComparer.Ordinal).ToList();
-            var missing =
+            return (
                 silent.Count > 0
-                    ? $"whether {NameOf(resource)} is available on {string.Join(", ", silent)} could not be read"
-                    : WithoutFiles(
-                        resource,
-                        answer,
-                        resource.Spec.OptionalString(Version) ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))
-                    );
-            if (missing is null)
-            {
-                return;
-            }
-
-            if (silent.Count == 0 || TimeProvider.System.GetElapsedTime(begun) > s_patience)
-            {
-                throw new ChangeFailedException(
-                    $"{missing}: a member without it would fail after a failover. Deploy an image with it to every member first"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+                    ? $"whether {spec.Name} is available on {string.Join(", ", silent)} could not be read"
+                    : WithoutFiles(spec, answer, spec.Version ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))),
+                silent.Count > 0
+            );
         }
     }
 
     // Names the members that have no files of that version, or of any when it is null; null when all have.
-    private static string? WithoutFiles(Resource resource, LeaderAnswer answer, string? version)
+    private static string? WithoutFiles(ExtensionSpec spec, LeaderAnswer answer, string? version)
     {
         var without = answer
             .Rows.Where(pair => !pair.Value.Texts("versions").Any(found => version is null || found == version))
@@ -286,38 +267,33 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             .ToList();
         return without.Count == 0
             ? null
-            : $"{NameOf(resource)}{(version is null ? "" : " " + version)} is not available on {string.Join(", ", without)}";
+            : $"{spec.Name}{(version is null ? "" : " " + version)} is not available on {string.Join(", ", without)}";
     }
-
-    // The image whose version is wanted, where none is given.
-    private static string? Follows(Resource resource) => resource.Spec.Has(Version) ? null : resource.Spec.OptionalString(Image);
 
     private static string Of(string image) => "that of " + image;
 
-    private static string NameOf(Resource resource) => resource.Spec.OptionalString("extension") ?? resource.Address.Name;
-
-    private static SqlRead AvailableQuery(Resource resource, ClusterConnection connection) =>
-        connection.Sql(
+    private static SqlRead AvailableQuery(ExtensionSpec spec) =>
+        spec.Connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_database WHERE datname = {SqlText.Literal(
-                resource.Spec.String("database")
+                spec.Database
             )}) AS database_exists,
-              ARRAY(SELECT version FROM pg_available_extension_versions WHERE name = {SqlText.Literal(NameOf(resource))}) AS versions,
-              (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(NameOf(resource))}) AS default_version,
+              ARRAY(SELECT version FROM pg_available_extension_versions WHERE name = {SqlText.Literal(spec.Name)}) AS versions,
+              (SELECT default_version FROM pg_available_extensions WHERE name = {SqlText.Literal(spec.Name)}) AS default_version,
               ARRAY(SELECT p.source FROM pg_available_extensions a, LATERAL pg_extension_update_paths(a.name) p WHERE a.name = {SqlText.Literal(
-                NameOf(resource)
+                spec.Name
             )} AND p.target = a.default_version AND p.path IS NOT NULL) AS updatable
             """
         );
 
-    private static SqlRead InstalledQuery(Resource resource, ClusterConnection connection) =>
-        connection.Sql(
+    private static SqlRead InstalledQuery(ExtensionSpec spec) =>
+        spec.Connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(x) FROM (
               SELECT extversion AS version, nspname AS schema FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = {SqlText.Literal(
-                NameOf(resource)
+                spec.Name
             )}) x) AS found
             """,
-            resource.Spec.String("database")
+            spec.Database
         );
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Image;
@@ -81,27 +82,27 @@ public sealed class ImageProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) => new([$"image:{resource.Spec.String("reference")}"], []);
+    public ResourceLinks Links(Resource resource) => new([$"image:{ImageSpec.Of(resource).Reference}"], []);
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) => [Inspect(resource)];
+    public IEnumerable<Read> Reads(Resource resource) => [ImageSpec.Of(resource).Read];
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
-        var reference = Reference(resource);
-        var desired = Comparable.None.Add("tag", new($"{reference.Repository}:{reference.Tag}"));
-        if (reference.Digest is { } digest)
+        var spec = ImageSpec.Of(resource);
+        var desired = Comparable.None.Add("tag", new(spec.Tagged));
+        if (spec.Digest is { } digest)
         {
             desired = desired.Add("digest", new(digest));
         }
 
-        if (resource.Spec.OptionalString("image_id") is { } id)
+        if (spec.Id is { } id)
         {
             desired = desired.Add("image_id", new(id));
         }
 
-        foreach (var (name, value) in resource.Spec.Map("labels"))
+        foreach (var (name, value) in spec.Labels)
         {
             desired = desired.Add($"label.{name}", new(value));
         }
@@ -112,7 +113,8 @@ public sealed class ImageProvider : IHostResourceProvider
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
     {
-        var answer = snapshot.Get(Inspect(resource));
+        var spec = ImageSpec.Of(resource);
+        var answer = snapshot.Get(spec.Read);
         switch (answer.Status)
         {
             case 0:
@@ -127,25 +129,24 @@ public sealed class ImageProvider : IHostResourceProvider
 
         using var document = JsonDocument.Parse(answer.Json);
         var image = document.RootElement;
-        var reference = Reference(resource);
-        var wanted = $"{reference.Repository}:{reference.Tag}";
+        var wanted = spec.Tagged;
         var present = Comparable.None;
 
         // Docker Engine shortens the names of its default registry, so the tag is compared in that form.
         var tagged = Strings(image, "RepoTags").Any(tag => tag == Familiar(wanted) || tag == wanted);
         present = present.Add("tag", new(tagged ? wanted : "(none)"));
-        if (reference.Digest is { } digest)
+        if (spec.Digest is { } digest)
         {
             var found = Strings(image, "RepoDigests").Select(entry => entry[(entry.IndexOf('@', StringComparison.Ordinal) + 1)..]).ToList();
             present = present.Add("digest", new(found.Contains(digest) ? digest : found.FirstOrDefault() ?? "(none)"));
         }
 
-        if (resource.Spec.Has("image_id"))
+        if (spec.Id is not null)
         {
             present = present.Add("image_id", new(image.TryGetProperty("Id", out var id) ? id.GetString() ?? "" : ""));
         }
 
-        foreach (var name in resource.Spec.Map("labels").Keys)
+        foreach (var name in spec.Labels.Keys)
         {
             present = present.Add($"label.{name}", new(Label(image, name) ?? "(none)"));
         }
@@ -156,10 +157,10 @@ public sealed class ImageProvider : IHostResourceProvider
     /// <inheritdoc />
     public Script Render(ResourceChange change)
     {
-        var reference = Reference(change.Resource);
+        var spec = ImageSpec.Of(change.Resource);
         var head = $"""
-            tag={Script.Quote($"{reference.Repository}:{reference.Tag}")}
-            pinned={Script.Quote(Pinned(change.Resource))}
+            tag={Script.Quote(spec.Tagged)}
+            pinned={Script.Quote(spec.Pinned)}
             fail() {"{"} printf '%s\n' "$*" >&2; exit 1; {"}"}
 
             """;
@@ -168,29 +169,13 @@ public sealed class ImageProvider : IHostResourceProvider
             return new Script(head + ImageScripts.Delete);
         }
 
-        return change.Resource.Spec.OptionalString("archive") is { } archive
+        return spec.Archive is { } archive
             ? new Script(head + ImageScripts.Load)
             {
                 Deadline = TransferDeadline,
                 Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("archive", archive),
             }
             : new Script(head + ImageScripts.Pull) { Deadline = TransferDeadline };
-    }
-
-    private sealed record Parts(string Repository, string? Tag, string? Digest);
-
-    private static Parts Reference(Resource resource) =>
-        ImageReference.TryParse(resource.Spec.String("reference"), out var repository, out var tag, out var digest)
-            ? new Parts(repository, tag, digest)
-            : throw new InvalidOperationException($"{resource.Address}: not an image reference");
-
-    private static ImageRead Inspect(Resource resource) => new(Pinned(resource));
-
-    // By digest where there is one: the tag may have moved to another image.
-    private static string Pinned(Resource resource)
-    {
-        var reference = Reference(resource);
-        return reference.Digest is { } digest ? $"{reference.Repository}@{digest}" : $"{reference.Repository}:{reference.Tag}";
     }
 
     private static string Familiar(string name)

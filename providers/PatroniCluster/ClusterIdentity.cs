@@ -162,19 +162,22 @@ public sealed record MemberIdentity(string Name)
     /// <param name="connection">How it was asked.</param>
     /// <param name="snapshot">What it said.</param>
     /// <param name="dataDirectories">Where it may have data.</param>
-    internal static MemberIdentity Of(string name, ClusterConnection connection, Snapshot snapshot, IEnumerable<string> dataDirectories)
+    /// <param name="storeNamespace">The path in the consensus store that its Patroni uses; null where that was not told.</param>
+    internal static MemberIdentity Of(
+        string name,
+        ClusterConnection connection,
+        Snapshot snapshot,
+        IEnumerable<string> dataDirectories,
+        string? storeNamespace
+    )
     {
         var member = PatroniHealth
             .Judge(connection.RestPort, ImmutableDictionary<string, Snapshot>.Empty.Add(name, snapshot), [name], long.MaxValue)
             .Members[0];
-        var raft = new RaftRead(connection.Container);
         return new MemberIdentity(name)
         {
             Scope = member.Scope,
-            Namespace =
-                member.Answers && snapshot.Has(raft) && RaftStatus.NamespaceOf(snapshot.Get(raft)) is { } found
-                    ? ClusterIdentity.Normal(found)
-                    : null,
+            Namespace = member.Answers && storeNamespace is not null ? ClusterIdentity.Normal(storeNamespace) : null,
             SystemIdentifier = member.SystemIdentifier,
             TakesWrites = member.Leads,
             Held = dataDirectories

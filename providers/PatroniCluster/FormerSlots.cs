@@ -1,6 +1,7 @@
 using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -24,8 +25,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
     // As text: a number would be an operator's own value.
     private const string ForNow = "1s";
 
-    private static readonly TimeSpan s_rounds = TimeSpan.FromSeconds(45);
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly PollPace s_rounds = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(45));
     private static readonly TimeSpan s_call = TimeSpan.FromSeconds(20);
 
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
@@ -57,11 +57,8 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
         await StoreAsync($"\"{ForNow}\"", cancellationToken).ConfigureAwait(false);
         try
         {
-            var begun = TimeProvider.System.GetTimestamp();
-            while (await AnyLeftAsync(cancellationToken).ConfigureAwait(false) && TimeProvider.System.GetElapsedTime(begun) < s_rounds)
-            {
-                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-            }
+            await Poll.UntilAsync(() => AnyLeftAsync(cancellationToken), left => !left, s_rounds, group.Time, cancellationToken)
+                .ConfigureAwait(false);
         }
         finally
         {
@@ -73,7 +70,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
     private async Task<bool> AnyLeftAsync(CancellationToken cancellationToken)
     {
         var names = resource
-            .Spec.Map(RaftMembership.OtherHostsAttribute)
+            .Spec.Map(StoreMembership.OtherHostsAttribute)
             .Values.Select(name => SqlText.Literal(MemberSlot.NameOf(name)))
             .ToList();
         if (names.Count == 0)

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -12,17 +13,18 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may
 /// be disrupted. It makes nothing by itself: containers and units do.</summary>
-public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForecastsRollout
+/// <param name="stores">The consensus stores that clusters may use.</param>
+public sealed class PatroniClusterProvider(ConsensusStores stores)
+    : IGroupResourceProvider,
+        IForgottenOnRemoval,
+        IRollout,
+        IForecastsRollout
 {
     private const string Members = "members";
     private const string Leader = "leader";
-    private const string Raft = "raft";
     private const string AllRunning = "all running";
-    private const string AllConnected = "all connected";
-    private const string RaftPassword = "raft_password";
     private const string MountPoint = "mount_point";
     private const string FormerData = "former_data_directory";
-    private const string EverybodyHasIt = "the wanted one on every member";
 
     // Longer than an answer that is late, or a server too busy for Patroni's own question.
     private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(15);
@@ -30,11 +32,9 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
-    /// <summary>The label of a member's container that says which RAFT password it was started with, without giving it away.</summary>
-    public const string PasswordLabel = "kbr.raft-password";
-
-    /// <summary>The value of that label for a cluster without a RAFT password.</summary>
-    public const string NoPassword = "none";
+    /// <summary>The type with the consensus stores that kbr knows.</summary>
+    public PatroniClusterProvider()
+        : this(ConsensusStores.Known) { }
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
@@ -66,37 +66,19 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                 new(
                     "unit",
                     AttributeKind.String,
-                    "The systemd unit that runs Patroni on each member. kbr restarts it on a member that RAFT lost "
-                        + "but that can reach RAFT's leader."
+                    "The systemd unit that runs Patroni on each member. kbr restarts it on a member that the consensus store lost "
+                        + "but that can reach the store's leader."
                 ),
                 ClusterIdentity.Definition with
                 {
                     FixedBecause = "members in another namespace do not find the present ones, and would create a second, empty database",
                 },
-                new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.")
-                {
-                    Default = 7000L,
-                    Minimum = 1,
-                    FixedBecause =
-                        "RAFT identifies members by address and port: with another port they are new members that the "
-                        + "present ones do not count",
-                },
+                .. stores.Attributes,
+                .. stores.All.SelectMany(store => store.ClusterAttributes),
                 new(
-                    RaftMembership.Attribute,
-                    AttributeKind.StringList,
-                    "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others "
-                        + "are removed from RAFT once they are stopped; without this key none is removed."
-                ),
-                new(
-                    RaftMembership.OtherHostsAttribute,
+                    StoreMembership.OtherHostsAttribute,
                     AttributeKind.StringMap,
-                    "Hosts outside the cluster, by the address they would have in RAFT."
-                ),
-                new(
-                    RaftPassword,
-                    AttributeKind.String,
-                    $"The fingerprint of RAFT's password in the label {PasswordLabel} of the members' containers; members "
-                        + $"with another one are stopped and started together."
+                    "Hosts outside the cluster, by the address they would have in the consensus store."
                 ),
                 new(
                     "bootstrap_host",
@@ -157,7 +139,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         return
         [
             .. PatroniHealth.Reads(connection.RestPort),
-            RaftOf(resource),
+            .. stores.Of(resource).Reads(resource),
             connection.ContainerRead,
             connection.PostgresListener,
             .. DataDirectories(resource).Select(MemberIdentity.ControlFile),
@@ -169,19 +151,14 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         Comparable
             .None.Add(Members, new(AllRunning))
             .Add(Leader, new("one"))
-            .Add(Raft, new(AllConnected))
-            .AddRange(
-                RaftMembership.Of(resource) is { } membership
-                    ? [KeyValuePair.Create(RaftMembership.Attribute, new AttributeValue(RaftMembership.Text(membership.Wanted)))]
-                    : []
-            )
             .Add(FormerSlots.Attribute, new(FormerSlots.Settled))
-            .AddRange(resource.Spec.Has(RaftPassword) ? [KeyValuePair.Create(RaftPassword, new AttributeValue(EverybodyHasIt))] : []);
+            .AddRange(stores.Of(resource).Desired(resource));
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
         ArgumentNullException.ThrowIfNull(members);
+        var store = stores.Of(resource);
         var health = Judge(resource, members, members.Keys);
         var connection = ClusterConnection.Of(resource);
         if (IdentityProblemOf(resource, members) is { } mistaken)
@@ -200,11 +177,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             .ToList();
         var answering = health
             .Members.Where(member => member.Answers)
-            .ToDictionary(member => member.Name, member => members[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal);
-        var raft = RaftHealth.Judge(answering, []);
-        var membership = RaftMembership.Of(resource);
+            .ToDictionary(member => member.Name, member => members[member.Name], StringComparer.Ordinal);
+        var storeHealth = store.Judge(resource, answering, []);
         var other = members
-            .Where(member => HasWantedPassword(resource, member.Value) == false)
+            .Where(member => store.HasDesiredPassword(resource, member.Value) == false)
             .Select(member => member.Key)
             .Order(StringComparer.Ordinal)
             .ToList();
@@ -212,28 +188,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         if (other.Count > 0)
         {
             notes.Add(
-                "members with different RAFT passwords cannot communicate, so all of them are stopped and "
+                $"members with different {store.Name} passwords cannot communicate, so all of them are stopped and "
                     + "started together: every session ends, and writes stop for about 15 s"
             );
         }
 
         var observed = Comparable
-            .None.AddRange(
-                membership is null
-                    ? []
-                    // Unknown while RAFT has no leader; attribute 'raft' reports that.
-                    :
-                    [
-                        KeyValuePair.Create(
-                            RaftMembership.Attribute,
-                            new AttributeValue(RaftMembership.Text(raft.Counted.IsEmpty ? membership.Wanted : raft.Counted.Keys))
-                        ),
-                    ]
-            )
-            .Add(
-                FormerSlots.Attribute,
-                new(FormerSlots.Observe(ClusterConnection.Of(resource), answering.Keys.Select(name => members[name])))
-            )
+            .None.Add(FormerSlots.Attribute, new(FormerSlots.Observe(ClusterConnection.Of(resource), answering.Values)))
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
             .Add(
                 Leader,
@@ -247,22 +208,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                     }
                 )
             )
-            // A member that does not run has its own line above.
-            .Add(
-                Raft,
-                new(
-                    raft.Outside.Length > 0 ? string.Join(", ", raft.Outside.Select(name => name + ": outside"))
-                    : raft.Leader is null && !raft.Problems.IsEmpty ? raft.Problems[^1].Text
-                    : AllConnected
-                )
-            );
-        return new Observation.Present(
-            !resource.Spec.Has(RaftPassword)
-                ? observed
-                : observed.Add(RaftPassword, new(other.Count == 0 ? EverybodyHasIt : $"another one on {string.Join(", ", other)}"))
-        )
+            .AddRange(store.Observe(resource, storeHealth, other));
+        return new Observation.Present(observed)
         {
-            Outsiders = [.. membership?.Outsiders(raft) ?? []],
+            Outsiders = [.. store.MembershipOf(resource)?.Outsiders(storeHealth) ?? []],
             Warnings = members
                 .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
                 .ToImmutableSortedDictionary(
@@ -282,10 +231,11 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
                             .Where(pair => pair.Value.Has(connection.ContainerRead) && connection.Runs(pair.Value) == false)
                             .Select(pair => pair.Key),
                     ],
+                    StoreWords = StoreWords.Of(store),
                     WithOtherStorePassword = [.. other],
                     WithStorePassword =
                     [
-                        .. members.Where(pair => HasWantedPassword(resource, pair.Value) == true).Select(pair => pair.Key),
+                        .. members.Where(pair => store.HasDesiredPassword(resource, pair.Value) == true).Select(pair => pair.Key),
                     ],
                 }
             )
@@ -328,8 +278,11 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             return;
         }
 
-        await StrayedMembers.RejoinAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
-        var (health, lost) = await WaitAsync(change.Resource, group, GateTimeout(change.Resource), giveUp: true, cancellationToken)
+        var store = stores.Of(change.Resource);
+        await StrayedMembers
+            .RejoinAsync(change.Resource, group, store, GateTimeout(change.Resource), cancellationToken)
+            .ConfigureAwait(false);
+        var (health, lost) = await WaitAsync(change.Resource, group, store, GateTimeout(change.Resource), giveUp: true, cancellationToken)
             .ConfigureAwait(false);
         if (lost is not null)
         {
@@ -356,15 +309,16 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         // The plan does not compare the primary, which may change any day. Here the members were just started, and the switchover is part
         // of that.
         var nobody = new RolloutState([], []);
-        var begun = TimeProvider.System.GetTimestamp();
+        var begun = group.Time.GetTimestamp();
         while (
             IntentOf(change.Resource, nobody).Preferred is { } preferred
             && preferred != health.Leader
-            && TimeProvider.System.GetElapsedTime(begun) < GateTimeout(change.Resource)
+            && group.Time.GetElapsedTime(begun) < GateTimeout(change.Resource)
             && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
         )
         {
-            health = await WaitHealthyAsync(change.Resource, group, GateTimeout(change.Resource), cancellationToken).ConfigureAwait(false);
+            health = await WaitHealthyAsync(change.Resource, group, store, GateTimeout(change.Resource), cancellationToken)
+                .ConfigureAwait(false);
         }
 
         await new FormerSlots(change.Resource, group).DropAsync(cancellationToken).ConfigureAwait(false);
@@ -380,6 +334,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(access);
         var connection = ClusterConnection.Of(group);
+        var store = stores.Of(group);
         List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
         List<StatRead> marks = [.. new[] { DataMark(group) }.OfType<StatRead>(), .. FormerMarks(group)];
         reads.AddRange(marks);
@@ -390,15 +345,10 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
 
         reads.AddRange(DataDirectories(group).Select(MemberIdentity.ControlFile));
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
-        if (snapshots.Values.Any(snapshot => IsRunningUnmarked(group, snapshot)))
+        if (snapshots.Values.Any(snapshot => store.MustTellPassword(group, snapshot)))
         {
-            // A container that kbr did not make does not say what password its RAFT has; that member does.
-            var raft = await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
-            snapshots = snapshots.ToDictionary(
-                pair => pair.Key,
-                pair => raft.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value,
-                StringComparer.Ordinal
-            );
+            // A container that kbr did not make does not say what password its store has; that member does.
+            snapshots = With(snapshots, await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false));
         }
 
         var names = access.Members.Select(member => member.Name).ToList();
@@ -415,11 +365,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(group).Ticks / 2)),
             Waited = state.Waited,
             WithFormerData = Those((_, snapshot) => FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)),
-            WithStorePassword = Those((_, snapshot) => HasWantedPassword(group, snapshot) == true),
-            WithOtherStorePassword = Those((_, snapshot) => HasWantedPassword(group, snapshot) == false),
+            StoreWords = StoreWords.Of(store),
+            WithStorePassword = Those((_, snapshot) => store.HasDesiredPassword(group, snapshot) == true),
+            WithOtherStorePassword = Those((_, snapshot) => store.HasDesiredPassword(group, snapshot) == false),
         };
-        IReadOnlyDictionary<string, Snapshot>? store = null;
-        return await new ClusterExecutor(group, access)
+        IReadOnlyDictionary<string, Snapshot>? told = null;
+        return await new ClusterExecutor(group, access, store)
             .NextAsync(view, IntentOf(group, state), StoreAsync, cancellationToken)
             .ConfigureAwait(false);
 
@@ -429,21 +380,27 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         // It costs a program on each member, so it is asked once, and only when the policy wants to know.
         async Task<StoreView> StoreAsync(ImmutableSortedSet<string> without)
         {
-            store ??= await ReadAllAsync(access, [RaftOf(group)], cancellationToken).ConfigureAwait(false);
-            var all = snapshots.ToDictionary(
-                pair => pair.Key,
-                pair => store.TryGetValue(pair.Key, out var more) ? pair.Value.With(more) : pair.Value,
-                StringComparer.Ordinal
-            );
-            return new StoreView(without, RaftProblems(group, without, access, store))
+            told ??= await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false);
+            var all = With(snapshots, told);
+            return new StoreView(without, new ClusterStore(group, access, store).Problems(told, without))
             {
                 Mistaken = IdentityProblemOf(group, all),
                 PrimaryTellsNamespace =
                     view.Health.Leader is not { } leader
-                    || (all.TryGetValue(leader, out var told) && RaftStatus.NamespaceOf(told.Get(RaftOf(group))) is not null),
+                    || (all.TryGetValue(leader, out var answer) && store.NamespaceOf(group, answer) is not null),
             };
         }
     }
+
+    private static Dictionary<string, Snapshot> With(
+        IReadOnlyDictionary<string, Snapshot> snapshots,
+        IReadOnlyDictionary<string, Snapshot> more
+    ) =>
+        snapshots.ToDictionary(
+            pair => pair.Key,
+            pair => more.TryGetValue(pair.Key, out var other) ? pair.Value.With(other) : pair.Value,
+            StringComparer.Ordinal
+        );
 
     private static ClusterIntent IntentOf(Resource group, RolloutState state) =>
         new(state.ToCome, state.Leaving) { Preferred = group.Spec.OptionalString("preferred_leader") };
@@ -453,84 +410,93 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     {
         ArgumentNullException.ThrowIfNull(group);
         ArgumentNullException.ThrowIfNull(access);
+        var store = stores.Of(group);
         if (
-            RaftMembership.Of(group) is not { } membership
+            store.MembershipOf(group) is not { } membership
             || access.Members.FirstOrDefault(member => member.Name == host) is not { } left
-            || membership.Wanted.Contains(RaftMembership.AddressOf(left, membership.Port))
+            || membership.Wanted.Contains(store.AddressOf(group, left))
         )
         {
             // It comes back.
             return;
         }
 
-        // It fails where RAFT has just elected another leader, because the member that was stopped led it: until it succeeds, then.
-        var begun = TimeProvider.System.GetTimestamp();
+        // It fails where the store has just elected another leader, because the member that was stopped led it: until it succeeds, then.
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
-        while (
-            await ChangeRaftAsync(group, new Part(access, staying), staying, mayAdd: false, cancellationToken).ConfigureAwait(false)
-                is { } pending
+        var pace = new PollPace(s_poll, GateTimeout(group));
+        if (
+            await Poll.UntilAsync(
+                    () => new ClusterStore(group, new Part(access, staying), store).ChangeAsync(staying, mayAdd: false, cancellationToken),
+                    pending => pending is null,
+                    pace,
+                    access.Time,
+                    cancellationToken
+                )
+                .ConfigureAwait(false) is
+            { } last
         )
         {
-            if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(group))
-            {
-                throw new ChangeFailedException(
-                    $"{host} is stopped, but RAFT still counts it after {GateTimeout(group).TotalSeconds:0} s: {pending}. "
-                        + $"The next apply tries again"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            throw new ChangeFailedException(
+                $"{host} is stopped, but {store.Name} still counts it after {pace.Deadline.TotalSeconds:0} s: {last}. "
+                    + $"The next apply tries again"
+            );
         }
     }
 
-    /// <summary>Waits until the cluster is healthy and RAFT connected, or that time has passed in which no member got on with copying its
+    /// <summary>Waits until the cluster is healthy and its store whole, or that time has passed in which no member got on with copying its
     /// data; answers what it was last.</summary>
     internal static async Task<PatroniHealth> WaitHealthyAsync(
         Resource resource,
         IGroupAccess group,
+        IConsensusStore store,
         TimeSpan patience,
         CancellationToken cancellationToken
-    ) => (await WaitAsync(resource, group, patience, giveUp: false, cancellationToken).ConfigureAwait(false)).Health;
+    ) => (await WaitAsync(resource, group, store, patience, giveUp: false, cancellationToken).ConfigureAwait(false)).Health;
 
     // Answers too what it will never become healthy for, when it is to give up then.
     private static async Task<(PatroniHealth Health, string? Lost)> WaitAsync(
         Resource resource,
         IGroupAccess group,
+        IConsensusStore store,
         TimeSpan patience,
         bool giveUp,
         CancellationToken cancellationToken
     )
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        var waited = begun;
+        var begun = group.Time.GetTimestamp();
         var copy = new ProgressTracker();
-        while (true)
-        {
-            var asked = TimeProvider.System.GetTimestamp();
-            var health = await LookAsync(resource, group, cancellationToken).ConfigureAwait(false);
-            if (copy.HasAdvanced(await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)))
-            {
-                waited = asked;
-            }
+        var last = await Poll.UntilAsync(
+                JudgeAsync,
+                look => look.Health.IsHealthy || look.Lost is not null,
+                // To ask the store may start a program on every member.
+                new PollPace(s_poll, patience) { SparesSlowHosts = true },
+                group.Time,
+                cancellationToken,
+                look => look.HasAdvanced
+            )
+            .ConfigureAwait(false);
+        return (last.Health, last.Lost);
 
+        async Task<(PatroniHealth Health, string? Lost, bool HasAdvanced)> JudgeAsync()
+        {
+            var health = await LookAsync(resource, group, store, cancellationToken).ConfigureAwait(false);
+            var hasAdvanced = copy.HasAdvanced(
+                await CopiedAsync(ClusterConnection.Of(resource), health, group, cancellationToken).ConfigureAwait(false)
+            );
             var lost =
                 giveUp && !health.IsHealthy ? await LostAsync(resource, health, group, [], cancellationToken).ConfigureAwait(false) : null;
             // A member makes itself counted when it starts; it is helped where that failed. Until it is counted it sees no leader, and has
             // no database to run.
-            var mayAdd = TimeProvider.System.GetElapsedTime(begun) > s_joins;
+            var mayAdd = group.Time.GetElapsedTime(begun) > s_joins;
             if (giveUp && !health.IsHealthy && (lost is not null || mayAdd || health.Members.All(member => member.IsRunning)))
             {
-                lost = await ChangeRaftAsync(resource, group, [], mayAdd, cancellationToken).ConfigureAwait(false) is null ? lost : null;
+                var change = await new ClusterStore(resource, group, store)
+                    .ChangeAsync([], mayAdd, cancellationToken)
+                    .ConfigureAwait(false);
+                lost = change is null ? lost : null;
             }
 
-            if (health.IsHealthy || lost is not null || TimeProvider.System.GetElapsedTime(waited) > patience)
-            {
-                return (health, lost);
-            }
-
-            // To ask RAFT starts a program on every member; a machine that is slow at that is not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, TimeProvider.System.GetElapsedTime(asked).Ticks)), cancellationToken)
-                .ConfigureAwait(false);
+            return (health, lost, hasAdvanced);
         }
     }
 
@@ -590,8 +556,13 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         return LostMembers.Verdict(health, LostMembers.Of(down, answers, unit));
     }
 
-    /// <summary>Reads once. If Patroni reports no problems, RAFT's own status is read as well, and its problems are added.</summary>
-    internal static async Task<PatroniHealth> LookAsync(Resource resource, IGroupAccess group, CancellationToken cancellationToken)
+    /// <summary>Reads once. If Patroni reports no problems, the store's own status is read as well, and its problems are added.</summary>
+    internal static async Task<PatroniHealth> LookAsync(
+        Resource resource,
+        IGroupAccess group,
+        IConsensusStore store,
+        CancellationToken cancellationToken
+    )
     {
         var snapshots = await ReadAllAsync(group, PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), cancellationToken)
             .ConfigureAwait(false);
@@ -600,7 +571,7 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             ? health
             : health with
             {
-                Problems = await RaftProblemsAsync(resource, group, cancellationToken).ConfigureAwait(false),
+                Problems = await new ClusterStore(resource, group, store).ProblemsAsync(cancellationToken).ConfigureAwait(false),
             };
     }
 
@@ -634,113 +605,12 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
             .ToDictionary(answer => answer.Name, answer => answer.Snapshot!, StringComparer.Ordinal);
     }
 
-    /// <summary>RAFT's problems according to its members; empty for none, or without RAFT.</summary>
-    internal static async Task<ImmutableArray<HealthProblem>> RaftProblemsAsync(
-        Resource resource,
-        IGroupAccess group,
-        CancellationToken cancellationToken
-    ) => RaftProblems(resource, [], group, await ReadAllAsync(group, [RaftOf(resource)], cancellationToken).ConfigureAwait(false));
-
-    private static ImmutableArray<HealthProblem> RaftProblems(
-        Resource resource,
-        ImmutableSortedSet<string> without,
-        IGroupAccess group,
-        IReadOnlyDictionary<string, Snapshot> snapshots
-    )
-    {
-        var asked = group.Members.Select(member => member.Name).Except(without).ToList();
-        var gone = group
-            .Members.Where(member => without.Contains(member.Name))
-            .Select(member => RaftMembership.AddressOf(member, RaftMembership.PortOf(resource)))
-            .ToList();
-        var raft = RaftHealth.Judge(
-            snapshots
-                .Where(pair => asked.Contains(pair.Key))
-                .ToDictionary(pair => pair.Key, pair => pair.Value.Get(RaftOf(resource)), StringComparer.Ordinal),
-            gone
-        );
-        var mistaken = ClusterIdentity
-            .Of(resource)
-            .Compare(
-                snapshots
-                    .Where(pair => asked.Contains(pair.Key))
-                    .Select(pair => new MemberIdentity(pair.Key)
-                    {
-                        Namespace = RaftStatus.NamespaceOf(pair.Value.Get(RaftOf(resource))) is { } found
-                            ? ClusterIdentity.Normal(found)
-                            : null,
-                    })
-            );
-        return
-        [
-            .. mistaken is null ? [] : new[] { new HealthProblem(HealthProblemKind.Identity, null, mistaken.Text) },
-            .. asked
-                .Where(name => !snapshots.ContainsKey(name))
-                .Select(name => new HealthProblem(
-                    HealthProblemKind.Store,
-                    name,
-                    $"{name}: RAFT's status is unknown: the host could not be read"
-                )),
-            .. raft.Problems,
-            .. (
-                RaftMembership.Of(resource)?.Uncounted(raft, group.Members.Where(member => snapshots.ContainsKey(member.Name))) ?? []
-            ).Select(member => new HealthProblem(HealthProblemKind.Store, member.Name, $"{member.Name}: RAFT does not count it yet")),
-        ];
-    }
-
-    // One step towards RAFT counting exactly the members: RAFT's leader removes former members one at a time. Answers the pending work;
-    // null for none.
-    internal static async Task<string?> ChangeRaftAsync(
-        Resource resource,
-        IGroupAccess group,
-        ImmutableArray<Host> staying,
-        bool mayAdd,
-        CancellationToken cancellationToken
-    )
-    {
-        if (RaftMembership.Of(resource) is not { } membership)
-        {
-            return null;
-        }
-
-        var connection = ClusterConnection.Of(resource);
-        var snapshots = await ReadAllAsync(group, [RaftOf(resource), connection.Rest("/patroni")], cancellationToken).ConfigureAwait(false);
-        var answering = group
-            .Members.Where(member =>
-                snapshots.TryGetValue(member.Name, out var snapshot) && snapshot.Get(connection.Rest("/patroni")).Status > 0
-            )
-            .ToList();
-        var raft = RaftHealth.Judge(
-            answering.ToDictionary(member => member.Name, member => snapshots[member.Name].Get(RaftOf(resource)), StringComparer.Ordinal),
-            []
-        );
-        if (raft.Leader is null)
-        {
-            return raft.Problems.IsEmpty ? null : "RAFT has no leader with a quorum";
-        }
-
-        var strays = membership.Strays(raft, [.. staying.Select(member => RaftMembership.AddressOf(member, membership.Port))]);
-        var dead = strays.FirstOrDefault(address => !raft.Counted[address]);
-        var uncounted = mayAdd ? membership.Uncounted(raft, answering) : [];
-        var (command, address) =
-            dead is not null ? ("remove", dead)
-            : uncounted.Count > 0 ? ("add", RaftMembership.AddressOf(uncounted[0], membership.Port))
-            : ("", "");
-        if (command.Length == 0)
-        {
-            return strays.Count == 0 ? null : $"{string.Join(" and ", strays)} still takes part in RAFT";
-        }
-
-        var result = await group
-            .RunAsync(raft.Leader, RaftMembership.Change(connection.Container, command, address), cancellationToken)
-            .ConfigureAwait(false);
-        return $"RAFT {(command == "add" ? "counts" : "forgets")} {address}: {result.Output.Trim().Split('\n')[^1]}";
-    }
-
     // Some of a group's members.
     private sealed class Part(IGroupAccess whole, ImmutableArray<Host> members) : IGroupAccess
     {
         public ImmutableArray<Host> Members => members;
+
+        public TimeProvider Time => whole.Time;
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             whole.ReadAsync(host, reads, cancellationToken);
@@ -751,24 +621,6 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
             whole.OpenTunnelAsync(host, address, port, cancellationToken);
     }
-
-    // Null where neither the container says it nor the member, as when it was made before there was such a label.
-    private static bool? HasWantedPassword(Resource resource, Snapshot member) =>
-        resource.Spec.OptionalString(RaftPassword) is not { } wanted ? null
-        : PasswordMark(resource, member) is { } found ? found == wanted
-        : member.Has(RaftOf(resource))
-        && RaftStatus.Parse(member.Get(RaftOf(resource)), out _)?.HasPassword is { } has
-        && (!has || wanted == NoPassword)
-            ? has == (wanted != NoPassword)
-        : null;
-
-    private static string? PasswordMark(Resource resource, Snapshot member) =>
-        JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(PasswordLabel);
-
-    private static bool IsRunningUnmarked(Resource resource, Snapshot member) =>
-        resource.Spec.Has(RaftPassword) && ClusterConnection.Of(resource).Runs(member) == true && PasswordMark(resource, member) is null;
-
-    internal static RaftRead RaftOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
 
     /// <summary>The health of the members, and whether they are the cluster that the resource stands for.</summary>
     internal static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected)
@@ -790,11 +642,19 @@ public sealed class PatroniClusterProvider : IGroupResourceProvider, IForgottenO
     }
 
     // The identity of the members, from their answers and their data directories.
-    private static IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
+    private IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
         ClusterIdentity
             .Of(resource)
             .Compare(
-                snapshots.Select(pair => MemberIdentity.Of(pair.Key, ClusterConnection.Of(resource), pair.Value, DataDirectories(resource)))
+                snapshots.Select(pair =>
+                    MemberIdentity.Of(
+                        pair.Key,
+                        ClusterConnection.Of(resource),
+                        pair.Value,
+                        DataDirectories(resource),
+                        stores.Of(resource).NamespaceOf(resource, pair.Value)
+                    )
+                )
             );
 
     private static IEnumerable<string> DataDirectories(Resource resource) =>

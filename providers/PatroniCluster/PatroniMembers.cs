@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -10,8 +11,9 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <summary>Restarts PostgreSQL on members and hands the lead over, by Patroni's REST API, and only while the cluster is healthy.</summary>
 /// <param name="resource">A resource of the cluster: how its members are reached, and how far one may be behind.</param>
 /// <param name="group">The members.</param>
+/// <param name="store">Their consensus store.</param>
 /// <param name="patience">How long the cluster may take to be healthy.</param>
-internal sealed class PatroniMembers(Resource resource, IGroupAccess group, TimeSpan patience)
+internal sealed class PatroniMembers(Resource resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
@@ -86,11 +88,13 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, Time
             cancellationToken
         );
 
-    /// <summary>Waits until the cluster is healthy by Patroni and by RAFT: <c>/cluster</c> says "streaming" long before RAFT has connected
-    /// again. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Waits until the cluster is healthy by Patroni and by the consensus store: <c>/cluster</c> says "streaming" long before
+    /// the store is whole again. Throws <see cref="ChangeFailedException"/>.</summary>
     public async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
     {
-        var health = await PatroniClusterProvider.WaitHealthyAsync(resource, group, patience, cancellationToken).ConfigureAwait(false);
+        var health = await PatroniClusterProvider
+            .WaitHealthyAsync(resource, group, store, patience, cancellationToken)
+            .ConfigureAwait(false);
         if (health.IsHealthy)
         {
             return health;

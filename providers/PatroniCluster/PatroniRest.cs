@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -29,8 +30,8 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
         CancellationToken cancellationToken
     )
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        patience.CancelAfter(timeout);
+        using var limit = new CancellationTokenSource(timeout, group.Time);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         // It listens on the member's own address only.
         var address = group.Members.First(member => member.Name == host).Address;
         var tunnel = await group.OpenTunnelAsync(host, address, connection.RestPort, cancellationToken).ConfigureAwait(false);

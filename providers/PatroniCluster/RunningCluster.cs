@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -8,16 +9,18 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="group">Its members, whose locks are held.</param>
 public sealed class RunningCluster(Resource resource, IGroupAccess group)
 {
-    /// <summary>Looks once, at the members' Patroni and, where these have nothing to complain about, at RAFT's own view.</summary>
+    private readonly IConsensusStore _store = ConsensusStores.Known.Of(resource);
+
+    /// <summary>Looks once, at the members' Patroni and, where these have nothing to complain about, at the store's own account.</summary>
     public Task<PatroniHealth> LookAsync(CancellationToken cancellationToken) =>
-        PatroniClusterProvider.LookAsync(resource, group, cancellationToken);
+        PatroniClusterProvider.LookAsync(resource, group, _store, cancellationToken);
 
     /// <summary>Looks until the cluster is healthy or that time has passed; answers what it was last.</summary>
     public Task<PatroniHealth> WaitHealthyAsync(TimeSpan patience, CancellationToken cancellationToken) =>
-        PatroniClusterProvider.WaitHealthyAsync(resource, group, patience, cancellationToken);
+        PatroniClusterProvider.WaitHealthyAsync(resource, group, _store, patience, cancellationToken);
 
     /// <summary>Hands the lead over through Patroni's REST API, which answers when the candidate leads. Throws
     /// <see cref="ChangeFailedException"/>.</summary>
     public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) =>
-        new PatroniMembers(resource, group, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken);
+        new PatroniMembers(resource, group, _store, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken);
 }

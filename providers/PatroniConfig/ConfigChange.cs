@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -36,17 +37,17 @@ internal sealed class ConfigChange
     private readonly PatroniMembers _members;
     private readonly ImmutableSortedDictionary<string, string?> _values;
     private readonly IReadOnlyCollection<string> _keys;
-    private readonly TimeSpan _patience;
+    private readonly PollPace _pace;
 
     /// <summary>Takes the change; does nothing yet.</summary>
-    public ConfigChange(ResourceChange change, IGroupAccess group)
+    public ConfigChange(ResourceChange change, IGroupAccess group, IConsensusStore store)
     {
         var settings = change.Resource.Spec.Map("settings");
         _resource = change.Resource;
         _group = group;
         _connection = ClusterConnection.Of(change.Resource);
-        _patience = TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120);
-        _members = new PatroniMembers(change.Resource, group, _patience);
+        _pace = new PollPace(s_poll, TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120));
+        _members = new PatroniMembers(change.Resource, group, store, _pace.Deadline);
         _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key,
             key => settings.GetValueOrDefault(key),
@@ -231,63 +232,54 @@ internal sealed class ConfigChange
 
     private async Task<ConfigView> ReadAsync(CancellationToken cancellationToken)
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
-        {
-            var snapshots = await PatroniClusterProvider
-                .ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken)
-                .ConfigureAwait(false);
-            if (ConfigView.Of(_connection, _keys, snapshots) is { Members.IsEmpty: false } view)
-            {
-                return view;
-            }
+        var last = await Poll.UntilAsync(LookAsync, view => view is { Members.IsEmpty: false }, _pace, _group.Time, cancellationToken)
+            .ConfigureAwait(false);
+        return last is { Members.IsEmpty: false }
+            ? last
+            : throw new ChangeFailedException(
+                $"no member of {_connection.Scope} has reported its dynamic configuration and parameters for "
+                    + $"{_pace.Deadline.TotalSeconds:0} s; is there a leader?"
+            );
 
-            if (TimeProvider.System.GetElapsedTime(begun) > _patience)
-            {
-                throw new ChangeFailedException(
-                    $"no member of {_connection.Scope} has reported its dynamic configuration and parameters for "
-                        + $"{_patience.TotalSeconds:0} s; is there a leader?"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-        }
+        async Task<ConfigView?> LookAsync() =>
+            ConfigView.Of(
+                _connection,
+                _keys,
+                await PatroniClusterProvider
+                    .ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken)
+                    .ConfigureAwait(false)
+            );
     }
 
     private async Task StoreAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        if (
+            await Poll.UntilAsync(TryAsync, trouble => trouble is null, _pace, _group.Time, cancellationToken).ConfigureAwait(false) is
+            { } last
+        )
+        {
+            throw new ChangeFailedException(last);
+        }
+
+        // Answers what was in the way, or null.
+        async Task<string?> TryAsync()
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
             var different = Different(view, values);
             if (different.Count == 0)
             {
-                return;
+                return null;
             }
 
-            string trouble;
             try
             {
                 var target = view.Members.FirstOrDefault(member => !member.InRecovery)?.Name ?? view.Members[0].Name;
-                if (await PatchAsync(target, different, cancellationToken).ConfigureAwait(false) is not { } refused)
-                {
-                    return;
-                }
-
-                trouble = refused;
+                return await PatchAsync(target, different, cancellationToken).ConfigureAwait(false);
             }
             catch (TransientFailureException exception)
             {
-                trouble = exception.Message;
+                return exception.Message;
             }
-
-            if (TimeProvider.System.GetElapsedTime(begun) > _patience)
-            {
-                throw new ChangeFailedException(trouble);
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -322,8 +314,10 @@ internal sealed class ConfigChange
         CancellationToken cancellationToken
     )
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        var last = await Poll.UntilAsync(LookAsync, look => look.IsSettled, _pace, _group.Time, cancellationToken).ConfigureAwait(false);
+        return last.IsSettled ? (last.View, last.Waiting) : throw new ChangeFailedException(last.Unsettled(_connection.Scope, _pace));
+
+        async Task<Settling> LookAsync()
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
             var pending = values
@@ -352,44 +346,45 @@ internal sealed class ConfigChange
                 .Select(pair => pair.Key)
                 .ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
-            if (open.Count == 0 && leaving.Count == 0 && left.Count == 0)
-            {
-                return (view, waiting);
-            }
-
-            if (TimeProvider.System.GetElapsedTime(begun) > _patience)
-            {
-                if (open.Count == 0 && left.Count > 0)
-                {
-                    throw new ChangeFailedException(
-                        string.Join(
-                            "; ",
-                            left.Select(pair =>
-                                $"{view.Left(pair.Key)}: the slot {DynamicSettings.SlotOf(pair.Key)} is in use; Patroni drops it once "
-                                + $"its consumer is stopped"
-                            )
-                        )
-                    );
-                }
-
-                throw new ChangeFailedException(
-                    $"after {_patience.TotalSeconds:0} s not every member of {_connection.Scope} uses the stored values: "
-                        + (
-                            open.Count == 0
-                                ? $"{string.Join(", ", leaving)} removed but still in postgresql.conf; does a member's own "
-                                    + $"patroni.yml set it?"
-                                : string.Join(
-                                    "; ",
-                                    open.Select(pair =>
-                                        $"{pair.Key} is {view.Actual(pair.Key, pair.Value!) ?? "nothing"} instead of {pair.Value}"
-                                    )
-                                )
-                        )
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            return new Settling(view, waiting, open, leaving, [.. left.Select(pair => pair.Key)]);
         }
+    }
+
+    /// <summary>How far the members have taken what was stored.</summary>
+    /// <param name="View">What they say.</param>
+    /// <param name="Waiting">Who has to be restarted for it.</param>
+    /// <param name="Open">What not every member has taken.</param>
+    /// <param name="Leaving">The keys taken away that PostgreSQL still has.</param>
+    /// <param name="Left">The keys of slots taken away that are still there.</param>
+    private sealed record Settling(
+        ConfigView View,
+        ImmutableSortedSet<string> Waiting,
+        IReadOnlyList<KeyValuePair<string, string?>> Open,
+        IReadOnlyList<string> Leaving,
+        IReadOnlyList<string> Left
+    )
+    {
+        public bool IsSettled => Open.Count == 0 && Leaving.Count == 0 && Left.Count == 0;
+
+        /// <summary>What to tell the operator when it did not settle in time.</summary>
+        public string Unsettled(string scope, PollPace pace) =>
+            Open.Count == 0 && Left.Count > 0
+                ? string.Join(
+                    "; ",
+                    Left.Select(key =>
+                        $"{View.Left(key)}: the slot {DynamicSettings.SlotOf(key)} is in use; Patroni drops it once its consumer is stopped"
+                    )
+                )
+                : $"after {pace.Deadline.TotalSeconds:0} s not every member of {scope} uses the stored values: "
+                    + (
+                        Open.Count == 0
+                            ? $"{string.Join(", ", Leaving)} removed but still in postgresql.conf; does a member's own "
+                                + $"patroni.yml set it?"
+                            : string.Join(
+                                "; ",
+                                Open.Select(pair => $"{pair.Key} is {View.Actual(pair.Key, pair.Value!) ?? "nothing"} instead of {pair.Value}")
+                            )
+                    );
     }
 
     private static bool IsAwaited(MemberSettings member, string key) =>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -10,8 +11,17 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>Patroni's dynamic configuration, key by key: kbr owns the keys that are declared, and keeps the others. A parameter of
 /// PostgreSQL is as wanted when the store holds it and every member runs with it.</summary>
-public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOnRemoval, IForecastsRollout, IChangesAhead
+/// <param name="stores">The consensus stores that clusters may use.</param>
+public sealed class PatroniConfigProvider(ConsensusStores stores)
+    : IGroupResourceProvider,
+        IForgottenOnRemoval,
+        IForecastsRollout,
+        IChangesAhead
 {
+    /// <summary>The type with the consensus stores that kbr knows.</summary>
+    public PatroniConfigProvider()
+        : this(ConsensusStores.Known) { }
+
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
         new(
@@ -29,7 +39,8 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
                 .. ClusterConnection.Attributes,
                 .. ClusterConnection.RestCredentials,
                 ClusterIdentity.Definition,
-                new("raft_port", AttributeKind.Integer, "The port of RAFT between the members.") { Default = 7000L, Minimum = 1 },
+                .. stores.Attributes,
+                .. stores.All.SelectMany(store => store.GateAttributes),
                 new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
                 {
                     Default = PatroniHealth.DefaultMaxLag,
@@ -154,7 +165,7 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
         ArgumentNullException.ThrowIfNull(group);
         return change.Operation == ResourceOperation.Delete
             ? Task.CompletedTask
-            : new ConfigChange(change, group).RunAsync(cancellationToken);
+            : new ConfigChange(change, group, stores.Of(change.Resource)).RunAsync(cancellationToken);
     }
 
     /// <inheritdoc />
@@ -162,7 +173,7 @@ public sealed class PatroniConfigProvider : IGroupResourceProvider, IForgottenOn
     {
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
-        return new ConfigChange(change, group).StoreAheadAsync(cancellationToken);
+        return new ConfigChange(change, group, stores.Of(change.Resource)).StoreAheadAsync(cancellationToken);
     }
 
     private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> wanted)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
@@ -11,10 +12,8 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <param name="patience">How long the cluster may take to be healthy before and after each step.</param>
 public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan patience)
 {
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
-
     // Patroni clears the pending restart in its next loop, usually within ten seconds.
-    private static readonly TimeSpan s_told = TimeSpan.FromSeconds(20);
+    private static readonly PollPace s_told = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(20));
 
     /// <summary>Restarts them. Answers the restarted members, in that order. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="all">Whether those are restarted too that wait for nothing.</param>
@@ -23,7 +22,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     public async Task<ImmutableArray<string>> RunAsync(bool all, Action<string> restarted, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(restarted);
-        var members = new PatroniMembers(config, group, patience);
+        var members = new PatroniMembers(config, group, ConsensusStores.Known.Of(config), patience);
         var done = ImmutableArray.CreateBuilder<string>();
         while (true)
         {
@@ -63,16 +62,13 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
 
     private async Task AwaitRestartReportAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (!before.IsEmpty && TimeProvider.System.GetElapsedTime(begun) < s_told)
+        if (!before.IsEmpty)
         {
-            var now = (await LookAsync([], cancellationToken).ConfigureAwait(false)).Waiting.GetValueOrDefault(member) ?? [];
-            if (!now.SetEquals(before))
-            {
-                return;
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            await Poll.UntilAsync(WaitsForAsync, now => !now.SetEquals(before), s_told, group.Time, cancellationToken)
+                .ConfigureAwait(false);
         }
+
+        async Task<ImmutableSortedSet<string>> WaitsForAsync() =>
+            (await LookAsync([], cancellationToken).ConfigureAwait(false)).Waiting.GetValueOrDefault(member) ?? [];
     }
 }

@@ -33,8 +33,7 @@ internal sealed class LeaderSession
 
     // invalid_password; also of a role that is not there.
     private const string WrongPassword = "28P01";
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     private readonly IGroupAccess _group;
     private readonly ClusterConnection _connection;
@@ -58,31 +57,31 @@ internal sealed class LeaderSession
     /// refuses one, or there is no primary for a minute.</summary>
     public async Task RunAsync(IReadOnlyCollection<SqlStatement> statements, CancellationToken cancellationToken)
     {
-        var deadline = TimeProvider.System.GetTimestamp();
-        while (true)
+        if (
+            await Poll.UntilAsync(TryAsync, trouble => trouble is null, s_pace, _group.Time, cancellationToken).ConfigureAwait(false) is
+            { } last
+        )
         {
-            string trouble;
+            throw new ChangeFailedException($"{_connection.Scope} could not be changed for {s_pace.Deadline.TotalSeconds:0} s: {last}");
+        }
+
+        // Answers what was in the way, or null.
+        async Task<string?> TryAsync()
+        {
             try
             {
                 var leader = await FindLeaderAsync(cancellationToken).ConfigureAwait(false);
                 await RunOnAsync(leader, statements, cancellationToken).ConfigureAwait(false);
-                return;
+                return null;
             }
             catch (TransientFailureException exception)
             {
-                trouble = exception.Message;
+                return exception.Message;
             }
             catch (HostException exception)
             {
-                trouble = $"{exception.Host}: {exception.Message}";
+                return $"{exception.Host}: {exception.Message}";
             }
-
-            if (TimeProvider.System.GetElapsedTime(deadline) > s_patience)
-            {
-                throw new ChangeFailedException($"{_connection.Scope} could not be changed for {s_patience.TotalSeconds:0} s: {trouble}");
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
     }
 

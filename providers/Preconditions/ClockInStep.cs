@@ -10,6 +10,8 @@ internal sealed class ClockInStep : PreconditionCheck
 
     public override string Kind => "clock";
 
+    public override PreconditionLevel Default => PreconditionLevel.Warn;
+
     public override Read Read(Precondition precondition) => Clock;
 
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)

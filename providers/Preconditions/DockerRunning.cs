@@ -10,6 +10,8 @@ internal sealed class DockerRunning : PreconditionCheck
 
     public override string Kind => "docker";
 
+    public override PreconditionLevel Default => PreconditionLevel.Error;
+
     public override Read Read(Precondition precondition) => Unit;
 
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)

@@ -1,13 +1,29 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
 /// <summary>A path has at least so many bytes free.</summary>
 internal sealed class EnoughDisk : PreconditionCheck
 {
+    private const string DefaultPath = "/var/lib";
+    private const long DefaultFree = 1L << 30;
+
     public override string Kind => "disk";
+
+    public override AttributeSet Settings => Of(DefaultPath, DefaultFree);
+
+    public override IReadOnlyList<string> Keys => ["path", "free"];
+
+    public override IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings) =>
+        [
+            new DeclaredPrecondition(
+                Of(ReadPath(settings, findings, required: false) ?? DefaultPath, settings.Size("free", DefaultFree)),
+                settings.Map
+            ),
+        ];
 
     public override Read Read(Precondition precondition) => Space(precondition);
 
@@ -46,6 +62,8 @@ internal sealed class EnoughDisk : PreconditionCheck
 
         return string.Create(CultureInfo.InvariantCulture, $"{value:0.#} {units[unit]}");
     }
+
+    private static AttributeSet Of(string path, long free) => AttributeSet.Empty.With("path", path).With("free", free);
 
     private static string Path(Precondition precondition) => precondition.Settings.OptionalString("path") ?? "/";
 

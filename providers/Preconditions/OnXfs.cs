@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
@@ -7,6 +8,15 @@ namespace KeyBuzz.Reconciler.Providers.Preconditions;
 internal sealed class OnXfs : PreconditionCheck
 {
     public override string Kind => "xfs";
+
+    public override string Example => "xfs: { level: error, path: /opt/data }";
+
+    public override IReadOnlyList<string> Keys => ["path"];
+
+    public override IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings) =>
+        ReadPath(settings, findings, required: true) is { } path
+            ? [new DeclaredPrecondition(AttributeSet.Empty.With("path", path), settings.Map)]
+            : [];
 
     public override Read Read(Precondition precondition) => Space(precondition);
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
@@ -9,6 +10,55 @@ namespace KeyBuzz.Reconciler.Providers.Preconditions;
 internal sealed class PortReachable : PreconditionCheck
 {
     public override string Kind => "ports";
+
+    public override string Example => "ports: { level: error, from: [ROLE], to: [{ host: HOST, port: 5432 }] }";
+
+    public override string PlacementKey => "from";
+
+    public override IReadOnlyList<string> Keys => ["to", "must_answer"];
+
+    public override bool IsList => true;
+
+    public override IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings)
+    {
+        if (settings.Find("to") is not YamlSequence { Items.Count: > 0 } targets)
+        {
+            findings.Error("'to' must be a list such as [{ host: db-1, port: 5432 }]", settings.Find("to")?.At ?? settings.At);
+            yield break;
+        }
+
+        var mustAnswer = settings.Boolean("must_answer") ?? false;
+        foreach (var item in targets.Items)
+        {
+            if (SectionReader.Of(item, "a target of precondition 'ports'", findings)?.Allow("host", "port") is not { } target)
+            {
+                continue;
+            }
+
+            var ports = ReadPorts(target, findings);
+            if (target.Find("host") is null)
+            {
+                findings.Error("a target of precondition 'ports' has no 'host'", target.At);
+                continue;
+            }
+
+            foreach (var peer in hosts.Select(target.Words("host", "a host name or a role")))
+            {
+                foreach (var port in ports)
+                {
+                    yield return new DeclaredPrecondition(
+                        AttributeSet
+                            .Empty.With("address", peer.Address)
+                            .With("port", port)
+                            .With("peer", peer.Name)
+                            .With("must_answer", mustAnswer),
+                        item,
+                        peer.Name
+                    );
+                }
+            }
+        }
+    }
 
     public override Read Read(Precondition precondition) => Port(precondition);
 
@@ -31,6 +81,35 @@ internal sealed class PortReachable : PreconditionCheck
             ),
             _ => null,
         };
+    }
+
+    // One port or a list of them.
+    private static List<long> ReadPorts(SectionReader target, Findings findings)
+    {
+        if (target.Find("port") is not YamlSequence list)
+        {
+            return target.Port("port", required: true) is { } one ? [one] : [];
+        }
+
+        if (list.Items.Count == 0)
+        {
+            findings.Error("'port' must be a port number or a list of them, not an empty list", list.At);
+        }
+
+        var ports = new List<long>();
+        foreach (var word in target.Words("port", "a port number or a list of them"))
+        {
+            if (ValueSyntax.TryParseInteger(word.Value, out var number) && number is >= 1 and <= 65535)
+            {
+                ports.Add(number);
+            }
+            else
+            {
+                findings.Error($"'port' must be a port number from 1 to 65535, not {word.Kind}", word.At);
+            }
+        }
+
+        return ports;
     }
 
     private static PortRead Port(Precondition precondition) =>

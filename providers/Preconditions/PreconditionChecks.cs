@@ -1,6 +1,7 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
@@ -23,11 +24,11 @@ public sealed class PreconditionChecks : IPreconditionChecks
             new PortReachable(),
         ];
         _checks = checks.ToDictionary(check => check.Kind, StringComparer.Ordinal);
-        Kinds = [.. checks.Select(check => check.Kind)];
+        Kinds = checks;
     }
 
     /// <inheritdoc />
-    public IReadOnlyList<string> Kinds { get; }
+    public IReadOnlyList<IPreconditionKind> Kinds { get; }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Precondition precondition) =>
@@ -68,14 +69,53 @@ public sealed class PreconditionChecks : IPreconditionChecks
 internal sealed record Finding(string Summary, string Found, string Remedy);
 
 /// <summary>One kind of precondition.</summary>
-internal abstract class PreconditionCheck
+internal abstract class PreconditionCheck : IPreconditionKind
 {
-    /// <summary>The word in cluster.yaml.</summary>
+    /// <inheritdoc />
     public abstract string Kind { get; }
+
+    /// <inheritdoc />
+    public virtual PreconditionLevel Default => PreconditionLevel.Off;
+
+    /// <inheritdoc />
+    public virtual string? Example => null;
+
+    /// <inheritdoc />
+    public virtual AttributeSet Settings => AttributeSet.Empty;
+
+    /// <inheritdoc />
+    public virtual string PlacementKey => "hosts";
+
+    /// <inheritdoc />
+    public virtual IReadOnlyList<string> Keys => [];
+
+    /// <inheritdoc />
+    public virtual bool IsList => false;
+
+    /// <inheritdoc />
+    public virtual IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings) =>
+        [new DeclaredPrecondition(Settings, settings.Map)];
 
     /// <summary>Its reads.</summary>
     public abstract Read Read(Precondition precondition);
 
     /// <summary>The finding, or null.</summary>
     public abstract Finding? Evaluate(Precondition precondition, Snapshot snapshot);
+
+    /// <summary>The path that its settings name, or null.</summary>
+    protected static string? ReadPath(SectionReader settings, Findings findings, bool required)
+    {
+        if (settings.Word("path", "an absolute path", required) is not { } word)
+        {
+            return null;
+        }
+
+        if (HostPath.TryNormalize(word.Value, out var path, out var problem))
+        {
+            return path;
+        }
+
+        findings.Error($"'path' cannot be '{word.Value}'", word.At, problem);
+        return null;
+    }
 }

@@ -10,6 +10,8 @@ internal sealed class SwapOff : PreconditionCheck
 
     public override string Kind => "swap";
 
+    public override PreconditionLevel Default => PreconditionLevel.Error;
+
     public override Read Read(Precondition precondition) => Swaps;
 
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)

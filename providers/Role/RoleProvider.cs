@@ -20,8 +20,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     // dependent_objects_still_exist.
     private const string OwnsSomething = "2BP01";
 
-    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan s_replay = TimeSpan.FromSeconds(60);
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     // Truths of CREATE ROLE by attribute.
     private static readonly (string Name, string On, string Off)[] s_options =
@@ -309,13 +308,21 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         var query = connection.Sql(
             $"SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin) AS open"
         );
-        var begun = TimeProvider.System.GetTimestamp();
-        var members = group.Members.Select(member => member.Name).ToList();
-        while (members.Count > 0)
+        var open = group.Members.Select(member => member.Name).ToList();
+        await Poll.UntilAsync(CloseAsync, members => members.Count == 0, s_pace, group.Time, cancellationToken).ConfigureAwait(false);
+        if (open.Count > 0)
+        {
+            throw new ChangeFailedException(
+                $"the login of {NameOf(resource)} is revoked, but {string.Join(" and ", open)} did not confirm "
+                    + $"within {s_pace.Deadline.TotalSeconds:0} s; its sessions there may go on. Apply again when they answer"
+            );
+        }
+
+        // Ends the sessions on the members that say so, and answers the others.
+        async Task<List<string>> CloseAsync()
         {
             var answers = await PatroniCluster.PatroniClusterProvider.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
-            var closed = members
-                .Where(member =>
+            var closed = open.Where(member =>
                     answers.TryGetValue(member, out var answer)
                     && JsonAnswer.Rows(answer.Get(query).Json) is [var row, ..]
                     && row.Boolean("open") == false
@@ -324,21 +331,10 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             foreach (var member in closed)
             {
                 await EndSessionsAsync(session, member, name, cancellationToken).ConfigureAwait(false);
-                members.Remove(member);
+                open.Remove(member);
             }
 
-            if (members.Count > 0 && TimeProvider.System.GetElapsedTime(begun) > s_replay)
-            {
-                throw new ChangeFailedException(
-                    $"the login of {NameOf(resource)} is revoked, but {string.Join(" and ", members)} did not confirm "
-                        + $"it within {s_replay.TotalSeconds:0} s; its sessions there may continue. Apply again once they answer"
-                );
-            }
-
-            if (members.Count > 0)
-            {
-                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
-            }
+            return open;
         }
     }
 
@@ -372,9 +368,18 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     private static async Task ProveAsync(ClusterConnection login, IGroupAccess group, CancellationToken cancellationToken)
     {
         var session = new LeaderSession(group, login);
-        var begun = TimeProvider.System.GetTimestamp();
         var open = group.Members.Select(member => member.Name).ToList();
-        while (true)
+        var last = await Poll.UntilAsync(LogInAsync, refused => refused.Count == 0, s_pace, group.Time, cancellationToken)
+            .ConfigureAwait(false);
+        if (last.Count > 0)
+        {
+            throw new ChangeFailedException(
+                $"the password of {login.Superuser} was set, but after {s_pace.Deadline.TotalSeconds:0} s it does not open "
+                    + $"{string.Join("; ", last.Select(pair => $"{pair.Key}: {pair.Value}"))}"
+            );
+        }
+
+        async Task<Dictionary<string, string>> LogInAsync()
         {
             Dictionary<string, string> refused = new(StringComparer.Ordinal);
             foreach (var member in open)
@@ -387,20 +392,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             }
 
             open = [.. refused.Keys];
-            if (open.Count == 0)
-            {
-                return;
-            }
-
-            if (TimeProvider.System.GetElapsedTime(begun) > s_replay)
-            {
-                throw new ChangeFailedException(
-                    $"the password of {login.Superuser} was set, but after {s_replay.TotalSeconds:0} s it does not log in to "
-                        + $"{string.Join("; ", refused.Select(pair => $"{pair.Key}: {pair.Value}"))}"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            return refused;
         }
     }
 

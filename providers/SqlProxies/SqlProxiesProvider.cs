@@ -4,6 +4,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.Container;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -106,26 +108,18 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
             return;
         }
 
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        var pace = new PollPace(s_poll, GateTimeout(change.Resource));
+        var problems = await Poll.UntilAsync(ProblemsAsync, found => found.Count == 0, pace, group.Time, cancellationToken)
+            .ConfigureAwait(false);
+        if (problems.Count > 0)
         {
-            var problems = (await LookAsync(change.Resource, [], group, cancellationToken).ConfigureAwait(false))
-                .SelectMany(proxy => proxy.Problems)
-                .ToList();
-            if (problems.Count == 0)
-            {
-                return;
-            }
-
-            if (TimeProvider.System.GetElapsedTime(begun) > GateTimeout(change.Resource))
-            {
-                throw new ChangeFailedException(
-                    $"the proxies do not serve after {GateTimeout(change.Resource).TotalSeconds:0} s: {string.Join("; ", problems)}"
-                );
-            }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+            throw new ChangeFailedException(
+                $"the proxies do not serve after {pace.Deadline.TotalSeconds:0} s: {string.Join("; ", problems)}"
+            );
         }
+
+        async Task<List<string>> ProblemsAsync() =>
+            [.. (await LookAsync(change.Resource, [], group, cancellationToken).ConfigureAwait(false)).SelectMany(proxy => proxy.Problems)];
     }
 
     /// <inheritdoc />

@@ -1,5 +1,3 @@
-using KeyBuzz.Reconciler.Resources;
-
 namespace KeyBuzz.Reconciler.Providers.Volume;
 
 /// <summary>Lines of fstab(5). IsManaged carry the option <c>x-kbr.volume=NAME</c>, which mount(8) and systemd ignore.</summary>
@@ -13,16 +11,16 @@ internal static class Fstab
     }
 
     /// <summary>The line for the volume, from that source.</summary>
-    public static string Line(string source, Resource resource)
+    public static string Line(string source, VolumeSpec volume)
     {
-        var options = resource.Spec.String("mount_options").Split(',', StringSplitOptions.RemoveEmptyEntries).ToList();
+        var options = volume.MountOptions.Split(',', StringSplitOptions.RemoveEmptyEntries).ToList();
         if (!options.Contains("nofail"))
         {
             options.Add("nofail");
         }
 
-        options.Add(Owned + resource.Address.Name);
-        return $"{source} {resource.Spec.String("mount_point")} {resource.Spec.String("file_system")} {string.Join(',', options)} 0 0";
+        options.Add(Owned + volume.Name);
+        return $"{source} {volume.MountPoint} {volume.FileSystem} {string.Join(',', options)} 0 0";
     }
 
     /// <summary>The entries for a mount point, in order.</summary>

@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
-using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Directory;
@@ -44,14 +42,14 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                     Required = true,
                     Effect = ChangeEffect.Replace,
                 },
-                new("file_system", AttributeKind.String, "The file system.") { Default = "xfs", Choices = ["xfs"] },
+                new("file_system", AttributeKind.String, "The file system.") { Default = VolumeSpec.DefaultFileSystem, Choices = ["xfs"] },
                 new(
                     "mount_options",
                     AttributeKind.String,
                     "Mount options, comma-separated; nofail is added, so that a missing device leaves the host reachable."
                 )
                 {
-                    Default = "noatime",
+                    Default = VolumeSpec.DefaultMountOptions,
                 },
             ]
         );
@@ -92,29 +90,35 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource)
     {
-        var path = resource.Spec.String("mount_point");
+        var path = VolumeSpec.Of(resource).MountPoint;
         return new ResourceLinks([$"path:{path}"], [$"path:{PathRules.Parent(path)}"]) { MountPoint = path, ManagedPaths = [path] };
     }
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) =>
-        [Device(resource), new MountsRead(), new FileRead(_fstab), MountPoint(resource), Mark(resource)];
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var spec = VolumeSpec.Of(resource);
+        return [spec.DeviceRead, new MountsRead(), new FileRead(_fstab), spec.MountPointRead, Mark(spec)];
+    }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        Comparable
-            .None.Add("file_system", new(resource.Spec.String("file_system")))
-            .Add("label", new(Label(resource)))
+    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    {
+        var spec = VolumeSpec.Of(resource);
+        return Comparable
+            .None.Add("file_system", new(spec.FileSystem))
+            .Add("label", new(spec.Label))
             .Add("mounted", new("true"))
-            .Add("mount_options", new(string.Join(',', MountOptions.Effective(resource.Spec.String("mount_options")))))
-            .Add("fstab", new(Fstab.Line("UUID=(its own)", resource)));
+            .Add("mount_options", new(string.Join(',', MountOptions.Effective(spec.MountOptions))))
+            .Add("fstab", new(Fstab.Line("UUID=(its own)", spec)));
+    }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)
     {
-        var name = resource.Spec.String("device");
-        var mountPoint = resource.Spec.String("mount_point");
-        var device = snapshot.Get(Device(resource));
+        var spec = VolumeSpec.Of(resource);
+        var (name, mountPoint) = (spec.Device, spec.MountPoint);
+        var device = snapshot.Get(spec.DeviceRead);
         if (!device.Exists)
         {
             return new Observation.Unknown($"there is no block device {name}; attach the volume, or correct the name");
@@ -127,7 +131,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             );
         }
 
-        if (snapshot.Get(MountPoint(resource)) is { } stat && stat.Kind != "directory")
+        if (snapshot.Get(spec.MountPointRead) is { } stat && stat.Kind != "directory")
         {
             return new Observation.Unknown($"the mount point {mountPoint} is a {stat.Kind}, not a directory");
         }
@@ -149,7 +153,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             );
         }
 
-        var mark = snapshot.Get(Mark(resource))?.Text ?? "";
+        var mark = snapshot.Get(Mark(spec))?.Text ?? "";
         if (mark.StartsWith("creating", StringComparison.Ordinal))
         {
             return new Observation.Absent("an earlier apply was interrupted while creating this volume: this one continues");
@@ -178,7 +182,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                 )
                 : new Observation.Absent("the device is empty: it is formatted") { IsBlank = true };
         }
-        else if (mount is null && label == Label(resource) && lines.Count == 0)
+        else if (mount is null && label == spec.Label && lines.Count == 0)
         {
             return new Observation.Absent("the device has the xfs file system that kbr created: it is mounted, not formatted");
         }
@@ -187,7 +191,6 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             return new Observation.Unknown($"{name} is mounted at {mountPoint} and holds {Content(device)}, not xfs");
         }
 
-        var wanted = resource.Spec.String("mount_options");
         return new Observation.Present(
             Comparable
                 .None.Add("file_system", new(type))
@@ -196,32 +199,42 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                 // A volume that is not mounted has no options that could differ.
                 .Add(
                     "mount_options",
-                    new(string.Join(',', mount is null ? MountOptions.Effective(wanted) : MountOptions.Observed(wanted, mount.Options)))
+                    new(
+                        string.Join(
+                            ',',
+                            mount is null
+                                ? MountOptions.Effective(spec.MountOptions)
+                                : MountOptions.Observed(spec.MountOptions, mount.Options)
+                        )
+                    )
                 )
                 .Add("fstab", new(Fstab.Describe(lines, device.Signatures.GetValueOrDefault("UUID")) ?? None))
-        );
+        )
+        {
+            IsMounted = mount is not null,
+        };
     }
 
     /// <inheritdoc />
     public Script Render(ResourceChange change)
     {
-        var resource = change.Resource;
-        var options = resource.Spec.String("mount_options");
+        var spec = VolumeSpec.Of(change.Resource);
+        var options = spec.MountOptions;
         var head = $"""
-            device={Script.Quote(resource.Spec.String("device"))}
-            mount_point={Script.Quote(resource.Spec.String("mount_point"))}
-            parent={Script.Quote(PathRules.Parent(resource.Spec.String("mount_point")))}
-            label={Script.Quote(Label(resource))}
+            device={Script.Quote(spec.Device)}
+            mount_point={Script.Quote(spec.MountPoint)}
+            parent={Script.Quote(PathRules.Parent(spec.MountPoint))}
+            label={Script.Quote(spec.Label)}
             options={Script.Quote(options)}
             remount={Script.Quote(
                 change.Changed.Contains("mount_options") || change.Operation == ResourceOperation.Create
                     ? MountOptions.Remount(options)
                     : ""
             )}
-            fields={Script.Quote(Fstab.Line("", resource).TrimStart())}
+            fields={Script.Quote(Fstab.Line("", spec).TrimStart())}
             fstab={Script.Quote(_fstab)}
             state={Script.Quote(_state)}
-            mark={Script.Quote(MarkPath(resource))}
+            mark={Script.Quote(MarkPath(spec))}
             creating={(change.Operation == ResourceOperation.Create ? "yes" : "no")}
             adopt={(change.Adopt ? "yes" : "no")}
             delete_data={(change.DeleteData ? "yes" : "no")}
@@ -241,18 +254,12 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         };
     }
 
-    /// <summary>The label of the file system that kbr makes for a volume; by it kbr knows its own work again. An XFS label has at most 12
-    /// characters.</summary>
-    public static string Label(Resource resource) =>
-        "kbr-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(resource.Address.Name)).AsSpan(0, 4));
+    /// <summary>The label of the file system that kbr makes for a volume.</summary>
+    public static string Label(Resource resource) => VolumeSpec.Of(resource).Label;
 
-    private static BlockDeviceRead Device(Resource resource) => new(resource.Spec.String("device"));
+    private FileRead Mark(VolumeSpec spec) => new(MarkPath(spec));
 
-    private static StatRead MountPoint(Resource resource) => new(resource.Spec.String("mount_point"));
-
-    private FileRead Mark(Resource resource) => new(MarkPath(resource));
-
-    private string MarkPath(Resource resource) => $"{_state}/unfinished-{Label(resource)}";
+    private string MarkPath(VolumeSpec spec) => $"{_state}/unfinished-{spec.Label}";
 
     private static string Content(BlockDeviceState device)
     {

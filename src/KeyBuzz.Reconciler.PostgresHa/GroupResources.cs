@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
@@ -11,6 +12,7 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 internal sealed class GroupResources(
     PostgresTopology topology,
     ImmutableArray<Host> others,
+    ConsensusStores stores,
     RoleVerifier verifier,
     ResourceFactory factory,
     SectionReader section
@@ -22,25 +24,26 @@ internal sealed class GroupResources(
             "patroni_cluster",
             topology.Scope,
             "members",
-            ("version", (long)topology.Version),
-            ("rest_user", topology.Rest.Name),
-            ("rest_password", topology.Rest.Password),
-            ("unit", PostgresTopology.PatroniContainer + ".service"),
-            (ClusterIdentity.Attribute, topology.Namespace),
-            ("raft_port", (long)topology.Ports.Raft),
-            ("raft_members", ResourceFactory.List(topology.Members.Select(RaftAddress))),
-            ("other_hosts", ResourceFactory.Map(others.Select(host => (RaftAddress(host), host.Name)))),
-            ("raft_password", verifier.RaftPassword(topology)),
-            ("bootstrap_host", topology.FirstLeader),
-            ("mount_point", topology.Volume.MountPoint),
-            ("data_directory", topology.Directories.DataDirectory),
-            ("replication_role", topology.Replication.Name),
-            ("replication_password", topology.Replication.Password),
-            ("replication_verifier", verifier.Of(topology.Replication)),
-            ("former_data_directory", topology.Directories.Data),
-            ("max_lag", topology.Health.MaxLag),
-            ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
-            ("preferred_leader", topology.PreferredLeader)
+            [
+                ("version", (long)topology.Version),
+                ("rest_user", topology.Rest.Name),
+                ("rest_password", topology.Rest.Password),
+                ("unit", PostgresTopology.PatroniContainer + ".service"),
+                (ClusterIdentity.Attribute, topology.Namespace),
+                ("other_hosts", ResourceFactory.Map(others.Select(host => (topology.Store.AddressOf(host), host.Name)))),
+                ("bootstrap_host", topology.FirstLeader),
+                ("mount_point", topology.Volume.MountPoint),
+                ("data_directory", topology.Directories.DataDirectory),
+                ("replication_role", topology.Replication.Name),
+                ("replication_password", topology.Replication.Password),
+                ("replication_verifier", verifier.Of(topology.Replication)),
+                ("former_data_directory", topology.Directories.Data),
+                ("max_lag", topology.Health.MaxLag),
+                ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
+                ("preferred_leader", topology.PreferredLeader),
+                stores.Choose(topology.Store.Kind),
+                .. topology.Store.ClusterAttributes(settings => verifier.Fingerprint(settings.AsSpan())),
+            ]
         ) with
         {
             After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))],
@@ -52,13 +55,16 @@ internal sealed class GroupResources(
             "patroni_config",
             topology.Scope,
             "dynamic",
-            ("rest_user", topology.Rest.Name),
-            ("rest_password", topology.Rest.Password),
-            ("settings", topology.Settings),
-            (ClusterIdentity.Attribute, topology.Namespace),
-            ("raft_port", (long)topology.Ports.Raft),
-            ("max_lag", topology.Health.MaxLag),
-            ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)
+            [
+                ("rest_user", topology.Rest.Name),
+                ("rest_password", topology.Rest.Password),
+                ("settings", topology.Settings),
+                (ClusterIdentity.Attribute, topology.Namespace),
+                ("max_lag", topology.Health.MaxLag),
+                ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
+                stores.Choose(topology.Store.Kind),
+                .. topology.Store.GateAttributes,
+            ]
         ) with
         {
             Requires = [cluster.Address],
@@ -187,8 +193,6 @@ internal sealed class GroupResources(
         {
             Requires = [cluster.Address],
         };
-
-    private string RaftAddress(Host host) => ConfigText.Endpoint(host.Address, topology.Ports.Raft);
 
     private bool HasRole(string name) =>
         name == topology.Superuser.Name

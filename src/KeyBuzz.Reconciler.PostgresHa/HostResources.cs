@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Resources;
@@ -38,7 +39,8 @@ internal sealed class HostResources(
         return unit with { AllowedDropIns = [.. dropIns.Where(unit.CanHave)] };
     }
 
-    /// <summary>The service of a former member. It is stopped and removed from RAFT before the others and the proxies change.</summary>
+    /// <summary>The service of a former member. It is stopped and removed from the consensus store before the others and the proxies
+    /// change.</summary>
     public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) =>
         [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
 
@@ -49,6 +51,7 @@ internal sealed class HostResources(
         var owner = Text(topology.Uid);
         var group = Text(topology.Gid);
         var volume = topology.Volume;
+        ImmutableArray<string> besideData = [.. topology.Store.Directories.Select(directory => directory.Path), directories.Archive];
         yield return Base(member);
         yield return factory.Make(
             "volume",
@@ -64,10 +67,14 @@ internal sealed class HostResources(
         };
         // Not inside of a data directory that is at the root of the volume: it is set aside first.
         ImmutableArray<Address> data = [new Address("directory", "postgres-data", member.Name)];
-        yield return Data("postgres-raft", directories.Raft, "0700") with
+        foreach (var directory in topology.Store.Directories)
         {
-            After = data,
-        };
+            yield return Data(directory.Name, directory.Path, directory.Mode) with
+            {
+                After = data,
+            };
+        }
+
         yield return Data("postgres-archive", directories.Archive, "0750") with
         {
             After = data,
@@ -107,18 +114,27 @@ internal sealed class HostResources(
             AfterRemovalOf = FormerMembers(others),
         };
         yield return file;
-        var guard = factory.Make(
-            "config_file",
-            "patroni-raft-guard",
-            member.Name,
-            at,
-            ("path", $"{directories.Configuration}/{RaftGuard.FileName}"),
-            ("content", SecretText.Plain(RaftGuard.Module)),
-            ("owner", owner),
-            ("group", group),
-            ("mode", "0600")
-        );
-        yield return guard;
+        ImmutableArray<Resource> ofStore =
+        [
+            .. topology.Store.Files.Select(one =>
+                factory.Make(
+                    "config_file",
+                    one.Name,
+                    member.Name,
+                    at,
+                    ("path", $"{directories.Configuration}/{one.FileName}"),
+                    ("content", one.Content),
+                    ("owner", owner),
+                    ("group", group),
+                    ("mode", "0600")
+                )
+            ),
+        ];
+        foreach (var one in ofStore)
+        {
+            yield return one;
+        }
+
         var unit = Unit(PostgresTopology.PatroniContainer);
         // An installation by hand often has its data at the root of the mounted directory, where Patroni cannot rename it: the member
         // copies it again from the leader in its turn, which begins once its dependencies exist.
@@ -128,16 +144,13 @@ internal sealed class HostResources(
             "0700",
             ("set_aside_with", "PG_VERSION"),
             ("set_aside_root", volume.MountPoint),
-            (
-                "set_aside_keeps",
-                ResourceFactory.List(new[] { directories.Raft, directories.Archive }.Select(path => path[(path.LastIndexOf('/') + 1)..]))
-            ),
+            ("set_aside_keeps", ResourceFactory.List(besideData.Select(path => path[(path.LastIndexOf('/') + 1)..]))),
             ("used_by", PostgresTopology.PatroniContainer),
             ("supervised_by", unit)
         ) with
         {
             Group = topology.Scope,
-            After = [image.Address, file.Address, guard.Address],
+            After = [image.Address, file.Address, .. ofStore.Select(one => one.Address)],
         };
         var container = factory.Make(
             "container",
@@ -147,21 +160,20 @@ internal sealed class HostResources(
             ("image", topology.Image),
             ("validate", CheckImage()),
             ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
-            ("environment", ResourceFactory.Map(("PYTHONPATH", "/etc/patroni"))),
+            ("environment", topology.Store.Environment.IsEmpty ? null : ResourceFactory.Map(topology.Store.Environment)),
             ("user", $"{owner}:{group}"),
             (
                 "mounts",
-                ResourceFactory.List(
-                    $"{directories.Configuration}:/etc/patroni:ro",
+                ResourceFactory.List([
+                    $"{directories.Configuration}:{PatroniFile.Directory}:ro",
                     Same(directories.Data),
-                    Same(directories.Raft),
-                    Same(directories.Archive)
-                )
+                    .. besideData.Select(Same),
+                ])
             ),
             ("shm_size", topology.SharedMemory),
             ("stop_timeout", (long)topology.StopTimeout.TotalSeconds),
             ("supervised_by", unit),
-            ("ports", Ports(topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft)),
+            ("ports", Ports([topology.Ports.Postgres, topology.Ports.Rest, .. topology.Store.Ports.Select(port => port.Number)])),
             ("log_options", LogRotation()),
             // Patroni reads these only when it starts, so another value has to be another container.
             ("read_only", topology.ReadOnly),
@@ -177,7 +189,7 @@ internal sealed class HostResources(
             ("security_opt", s_securityOptions),
             (
                 "labels",
-                ResourceFactory.Map(
+                ResourceFactory.Map([
                     (
                         "kbr.start-settings",
                         verifier.Fingerprint([
@@ -185,21 +197,15 @@ internal sealed class HostResources(
                             .. topology.Namespace == ClusterIdentity.DefaultNamespace ? [] : new[] { topology.Namespace },
                             topology.Scope,
                             member.Name,
-                            ConfigText.Endpoint(member.Address, topology.Ports.Raft),
-                            directories.Raft,
-                            directories.DataDirectory,
-                            topology.RaftPassword?.Reveal() ?? "",
-                            "bind_addr " + ConfigText.Endpoint(member.Address, topology.Ports.Raft),
-                            RaftGuard.Module,
+                            .. topology.Store.StartSettings(member, directories.DataDirectory),
                         ])
                     ),
-                    // A roll-out reads from it which members can communicate.
-                    (PatroniClusterProvider.PasswordLabel, verifier.RaftPassword(topology))
-                )
+                    .. topology.Store.Labels(settings => verifier.Fingerprint(settings.AsSpan())),
+                ])
             )
         ) with
         {
-            Requires = [file.Address, guard.Address],
+            Requires = [file.Address, .. ofStore.Select(one => one.Address)],
             Group = topology.Scope,
         };
         yield return container;

@@ -25,9 +25,9 @@ public static class OpenAccess
             yield return $"Open: {string.Join(", ", topology.Networks)} log in to PostgreSQL directly, past the proxies (networks)";
         }
 
-        if (topology.RaftPassword is null)
+        foreach (var line in topology.Store.OpenAccess)
         {
-            yield return $"Open: RAFT, without a password, on port {topology.Ports.Raft} of each member (raft_password: false)";
+            yield return line;
         }
     }
 }

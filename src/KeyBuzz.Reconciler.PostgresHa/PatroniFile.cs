@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
@@ -10,7 +11,10 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 internal static class PatroniFile
 {
     /// <summary>Its name in the container.</summary>
-    public const string Path = "/etc/patroni/patroni.yml";
+    public const string Path = Directory + "/patroni.yml";
+
+    /// <summary>Its directory in the container.</summary>
+    public const string Directory = "/etc/patroni";
 
     /// <summary>The user that PostgreSQL runs as in the image; the local socket lets it in as the superuser.</summary>
     private const string SystemUser = "postgres";
@@ -42,12 +46,7 @@ internal static class PatroniFile
                 username: {Quoted(topology.Rest.Name)}
                 password: {ConfigText.Quoted(topology.Rest.Password)}
 
-            raft:
-              data_dir: {Quoted(topology.Directories.Raft)}
-              self_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
-              # Left out, it is every address.
-              bind_addr: {Quoted(Endpoint(member.Address, topology.Ports.Raft))}
-              partner_addrs:{Partners(topology, member)}{RaftPassword(topology)}
+            {topology.Store.PatroniFragment(member)}
             {Bootstrap(topology, member)}
             postgresql:
               listen: {Quoted($"{member.Address},127.0.0.1:{topology.Ports.Postgres}")}
@@ -86,9 +85,6 @@ internal static class PatroniFile
     // Patroni's own default is left out, as in files that were written before there was a choice.
     private static string Namespace(PostgresTopology topology) =>
         topology.Namespace == ClusterIdentity.DefaultNamespace ? "" : $"\nnamespace: {Quoted(topology.Namespace)}";
-
-    private static SecretText RaftPassword(PostgresTopology topology) =>
-        topology.RaftPassword is not { } password ? SecretText.Plain("") : ConfigText.Of($"\n  password: {ConfigText.Quoted(password)}");
 
     // Only one member may make the database when there is none: otherwise it is a race who does.
     private static SecretText Bootstrap(PostgresTopology topology, Host member) =>
@@ -134,15 +130,6 @@ internal static class PatroniFile
     // Numbers and truths as such, as the REST API will give them back; everything else is a string.
     private static string Scalar(string value) =>
         ValueSyntax.TryParseInteger(value, out _) || value is "true" or "false" ? value : Quoted(value);
-
-    private static string Partners(PostgresTopology topology, Host member)
-    {
-        var others = topology
-            .Members.Where(other => other.Name != member.Name)
-            .Select(other => $"\n    - {Quoted(Endpoint(other.Address, topology.Ports.Raft))}")
-            .ToArray();
-        return others.Length == 0 ? " []" : string.Concat(others);
-    }
 
     // Applications come through HAProxy, so what PostgreSQL sees is a proxy's address. The load balancer itself never connects to a member:
     // one that is set up to do so by mistake is not let in.

@@ -2,15 +2,24 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>The <c>postgres</c> section: a PostgreSQL cluster under Patroni, with HAProxy and PgBouncer in front of it.</summary>
-public sealed class PostgresBlueprint : IBlueprint
+/// <param name="stores">The consensus stores to choose from.</param>
+public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
 {
+    /// <summary>The section with the consensus stores that kbr knows.</summary>
+    public PostgresBlueprint()
+        : this(ConsensusStores.Known) { }
+
     /// <inheritdoc />
     public string Key => "postgres";
+
+    /// <inheritdoc />
+    public string CredentialsFile => "credentials/postgres.env";
 
     /// <inheritdoc />
     public IReadOnlyCollection<string> PlainNames { get; } = [.. PostgresCredentials.Plain.Select(one => one.Name)];
@@ -18,7 +27,7 @@ public sealed class PostgresBlueprint : IBlueprint
     /// <inheritdoc />
     public BlueprintExpansion Expand(SectionReader section, BlueprintContext context)
     {
-        var topology = new PostgresSection(section, context).Read();
+        var topology = new PostgresSection(section, context, stores).Read();
         if (topology is null)
         {
             return BlueprintExpansion.Empty;
@@ -41,7 +50,7 @@ public sealed class PostgresBlueprint : IBlueprint
         var verifier = new RoleVerifier(key, topology.Scope);
         ImmutableArray<Host> others = [.. context.Hosts.All.Where(host => topology.Members.All(member => member.Name != host.Name))];
         var hosts = new HostResources(topology, others, verifier, factory, section);
-        var whole = new GroupResources(topology, others, verifier, factory, section);
+        var whole = new GroupResources(topology, others, stores, verifier, factory, section);
         ImmutableArray<Resource> behind = [.. whole.All()];
         ImmutableArray<Resource> resources =
         [
@@ -78,8 +87,8 @@ public sealed class PostgresBlueprint : IBlueprint
         var elsewhere = own.Where(user => section.Find(user.Key) is YamlMapping map && map.Find("password") is not null)
             .Select(user => user.Password)
             .ToArray();
-        string[] unused = section.Boolean(PostgresSection.RaftPasswordKey) == false ? [PostgresCredentials.RaftPassword] : [];
-        foreach (var password in PostgresCredentials.Passwords.Except(elsewhere).Except(unused))
+        var ofStore = PostgresSection.StoreOf(section, stores).PasswordsNeeded(section);
+        foreach (var password in PostgresCredentials.Passwords(ofStore).Except(elsewhere))
         {
             yield return new CredentialNeeded(password);
         }
@@ -97,7 +106,8 @@ public sealed class PostgresBlueprint : IBlueprint
             );
             foreach (var peer in topology.Members.Where(peer => peer.Name != member.Name))
             {
-                preconditions.AddRange(Reach(member, peer, topology.Ports.Postgres, topology.Ports.Rest, topology.Ports.Raft));
+                int[] ports = [topology.Ports.Postgres, topology.Ports.Rest, .. topology.Store.Ports.Select(port => port.Number)];
+                preconditions.AddRange(Reach(member, peer, ports));
             }
         }
 

@@ -45,16 +45,7 @@ internal static class PostgresChecks
             findings.Warning("a single member: no replica can take over", section.Place("members"), null, "run three or five members");
         }
 
-        if (topology.RaftPassword is null)
-        {
-            findings.Warning(
-                "RAFT has no password",
-                section.Place(PostgresSection.RaftPasswordKey),
-                $"any client that reaches port {topology.Ports.Raft} of a member can change the leader",
-                "omit it only while adopting a cluster without one (docs/adopting.md)"
-            );
-        }
-
+        topology.Store.Check(findings);
         Logs(topology, section, findings);
         Synchronous(topology, section, findings);
         LoadBalancer(topology, section, hosts, findings);
@@ -131,7 +122,7 @@ internal static class PostgresChecks
     /// <summary>Other resources of the file that would get in the way of a member.</summary>
     public static IEnumerable<Diagnostic> Neighbours(PostgresTopology topology, IReadOnlyCollection<Resource> others)
     {
-        string[] owned = [topology.Directories.Data, topology.Directories.Raft];
+        string[] owned = [topology.Directories.Data, .. topology.Store.Directories.Select(directory => directory.Path)];
         foreach (
             var container in others.Where(other =>
                 other.Address.Type == "container" && topology.Members.Any(member => member.Name == other.Address.Host)
@@ -208,7 +199,7 @@ internal static class PostgresChecks
         [
             (topology.Ports.Postgres, "PostgreSQL", section.Section("ports").Place("postgres")),
             (topology.Ports.Rest, "Patroni's REST API", section.Section("ports").Place("rest")),
-            (topology.Ports.Raft, "RAFT", section.Section("ports").Place("raft")),
+            .. topology.Store.Ports.Select(port => (port.Number, port.Name, port.At)),
         ];
         foreach (var group in new[] { proxy, member })
         {

@@ -10,7 +10,6 @@ internal static class PostgresCredentials
     public const string ReplicationPassword = "POSTGRES_REPL_PASS";
     public const string ApplicationPassword = "POSTGRES_APP_PASS";
     public const string RestPassword = "PATRONI_REST_PASS";
-    public const string RaftPassword = "PATRONI_RAFT_PASS";
     public const string PoolerStatisticsPassword = "PGBOUNCER_STATS_PASS";
 
     public static readonly CredentialNeeded Scope = new(ScopeName);
@@ -33,14 +32,7 @@ internal static class PostgresCredentials
         PoolerStatistics,
     ];
 
-    /// <summary>The names whose values are secrets.</summary>
-    public static readonly IReadOnlyList<string> Passwords =
-    [
-        SuperuserPassword,
-        ReplicationPassword,
-        ApplicationPassword,
-        RestPassword,
-        RaftPassword,
-        PoolerStatisticsPassword,
-    ];
+    /// <summary>The names whose values are secrets, with those of the consensus store among them.</summary>
+    public static IEnumerable<string> Passwords(IEnumerable<string> ofStore) =>
+        [SuperuserPassword, ReplicationPassword, ApplicationPassword, RestPassword, .. ofStore, PoolerStatisticsPassword];
 }

@@ -4,6 +4,8 @@ using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Resources;
@@ -11,13 +13,12 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>Reads the <c>postgres</c> section: fills in the defaults and notes what is wrong with each value by itself.</summary>
-internal sealed class PostgresSection(SectionReader section, BlueprintContext context)
+internal sealed class PostgresSection(SectionReader section, BlueprintContext context, ConsensusStores stores)
 {
     // NAMEDATALEN - 1: PostgreSQL silently cuts longer ones.
     private const int LongestName = 63;
 
-    /// <summary>The key that says whether RAFT has a password.</summary>
-    public const string RaftPasswordKey = "raft_password";
+    private const string StoreKey = "store";
 
     /// <summary>Whether the root file system of the members' containers is read-only.</summary>
     public const string ReadOnlyKey = "read_only";
@@ -41,8 +42,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         "directories",
         "first_leader",
         "preferred_leader",
-        "store",
-        RaftPasswordKey,
+        StoreKey,
         "synchronous",
         "locale",
         "networks",
@@ -109,9 +109,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     /// <summary>The section, or null when so much is missing that it says nothing.</summary>
     public PostgresTopology? Read()
     {
-        section.Allow(s_keys);
-        // Where the members keep who leads. One setting, so that another store can follow.
-        section.Choice("store", "raft", ("raft", "raft"));
+        var store = StoreOf(section, stores);
+        section.Allow([.. s_keys, .. store.SectionKeys]);
         var members = Hosts("members");
         var proxies = Hosts("proxies");
         var scope = Scope();
@@ -139,6 +138,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var synchronous = Synchronous();
         var haproxy = Haproxy(balancer);
         var pgbouncer = PgBouncer();
+        var rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword);
+        var settings = store.Read(section, new StoreContext(scope, members, volume.MountPoint, PatroniFile.Directory, Password));
         var topology = new PostgresTopology
         {
             Scope = scope,
@@ -147,7 +148,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Members = members,
             Proxies = proxies,
             LoadBalancer = balancer ?? new LoadBalancer("", 5432, 6432),
-            Ports = Ports(),
+            Ports = Ports(store),
             Image = image ?? "",
             Uid = section.Integer("uid", 999, 1),
             Gid = section.Integer("gid", 999, 1),
@@ -157,7 +158,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             StopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60)),
             BaseDirectory = directory,
             Volume = volume,
-            Directories = Directories(volume, directory),
+            Directories = Directories(volume, directory, settings),
             FirstLeader = Member("first_leader", members) ?? members.FirstOrDefault()?.Name ?? "",
             PreferredLeader = Member("preferred_leader", members),
             Locale = section.Word("locale", "a locale such as C.UTF-8")?.Value ?? "C.UTF-8",
@@ -178,8 +179,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             DroppedUsers = dropped.ToImmutable(),
             Databases = databases,
             Extensions = Extensions(databases),
-            Rest = Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword),
-            RaftPassword = section.Boolean(RaftPasswordKey) == false ? null : Password(PostgresCredentials.RaftPassword, section.At),
+            Rest = rest,
+            Store = settings,
             PoolerStatistics = Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
             Haproxy = haproxy
                 ?? new HaproxySettings(
@@ -216,6 +217,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             ? null
             : topology;
     }
+
+    /// <summary>The consensus store that a section chooses.</summary>
+    public static IConsensusStore StoreOf(SectionReader section, ConsensusStores stores) =>
+        section.Choice(StoreKey, stores.Default, [.. stores.All.Select(store => (store.Key, store))]);
 
     /// <summary>The name of the cluster's group.</summary>
     public string Scope()
@@ -322,10 +327,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return address is null ? null : new LoadBalancer(address.Value, own.Port("port") ?? 5432, own.Port("pooled_port") ?? 6432);
     }
 
-    private MemberPorts Ports()
+    private MemberPorts Ports(IConsensusStore store)
     {
-        var own = section.Section("ports").Allow("postgres", "rest", "raft");
-        return new MemberPorts(own.Port("postgres") ?? 5432, own.Port("rest") ?? 8008, own.Port("raft") ?? 7000);
+        var own = section.Section("ports").Allow(["postgres", "rest", .. store.PortKeys]);
+        return new MemberPorts(own.Port("postgres") ?? 5432, own.Port("rest") ?? 8008);
     }
 
     private string? Image(SectionReader own)
@@ -432,18 +437,23 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return null;
     }
 
-    private MemberDirectories Directories(DataVolume volume, string directory)
+    private MemberDirectories Directories(DataVolume volume, string directory, StoreSettings store)
     {
-        var own = section.Section("directories").Allow("data", "data_directory", "raft", "archive");
+        var own = section.Section("directories").Allow(["data", "data_directory", "archive", .. store.Kind.DirectoryKeys]);
         var data = own.HostPath("data", volume.MountPoint + "/data");
         var found = new MemberDirectories(
             data,
             own.HostPath("data_directory", data + "/pgdata"),
-            own.HostPath("raft", volume.MountPoint + "/raft"),
             own.HostPath("archive", volume.MountPoint + "/archive"),
             directory + "/patroni"
         );
-        foreach (var (key, path) in new[] { ("data", found.Data), ("raft", found.Raft), ("archive", found.Archive) })
+        (string Key, string Path)[] apart =
+        [
+            ("data", found.Data),
+            .. store.Directories.Select(one => (one.Key, one.Path)),
+            ("archive", found.Archive),
+        ];
+        foreach (var (key, path) in apart)
         {
             if (path == volume.MountPoint || !HostPath.IsIn(path, volume.MountPoint))
             {
@@ -466,7 +476,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             );
         }
 
-        foreach (var (one, other) in new[] { (found.Data, found.Raft), (found.Data, found.Archive), (found.Raft, found.Archive) })
+        foreach (var (one, other) in apart.SelectMany((one, at) => apart.Skip(at + 1).Select(other => (one.Path, other.Path))))
         {
             if (HostPath.IsIn(one, other) || HostPath.IsIn(other, one))
             {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -140,8 +141,8 @@ public sealed record PostgresTopology
     /// <summary>The login of the unsafe parts of Patroni's REST API.</summary>
     public required PostgresUser Rest { get; init; }
 
-    /// <summary>The shared password of RAFT's members; null for none.</summary>
-    public required SecretText? RaftPassword { get; init; }
+    /// <summary>The consensus store.</summary>
+    public required StoreSettings Store { get; init; }
 
     /// <summary>The login of PgBouncer's statistics.</summary>
     public required PostgresUser PoolerStatistics { get; init; }
@@ -184,11 +185,10 @@ public enum SuperuserLogin
     Members,
 }
 
-/// <summary>The ports on the members.</summary>
+/// <summary>The ports on the members, beside those of the consensus store.</summary>
 /// <param name="Postgres">PostgreSQL.</param>
 /// <param name="Rest">Patroni's REST API.</param>
-/// <param name="Raft">RAFT between the members.</param>
-public sealed record MemberPorts(int Postgres, int Rest, int Raft);
+public sealed record MemberPorts(int Postgres, int Rest);
 
 /// <summary>The block device that a member keeps its data on.</summary>
 /// <param name="Devices">The device by member.</param>
@@ -202,14 +202,13 @@ public sealed record DataVolume(
     bool PreventDestroy
 );
 
-/// <summary>The directories on a member, the same inside its container.</summary>
+/// <summary>The directories on a member, the same inside its container, beside those of the consensus store.</summary>
 /// <param name="Data">The parent of the data directory. The container mounts it, so that Patroni may rename and remove the data directory
 /// in it.</param>
 /// <param name="DataDirectory">PostgreSQL's data directory (PGDATA).</param>
-/// <param name="Raft">RAFT's log.</param>
 /// <param name="Archive">For archived WAL.</param>
 /// <param name="Configuration">The directory of patroni.yml.</param>
-public sealed record MemberDirectories(string Data, string DataDirectory, string Raft, string Archive, string Configuration);
+public sealed record MemberDirectories(string Data, string DataDirectory, string Archive, string Configuration);
 
 /// <summary>Whether a commit waits until one standby, which Patroni chooses, has it.</summary>
 public enum SynchronousMode

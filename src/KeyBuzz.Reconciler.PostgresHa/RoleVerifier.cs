@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 
@@ -31,12 +30,6 @@ internal sealed class RoleVerifier(string key, string scope)
             .AsSpan(0, ScramVerifier.SaltLength);
         return _made[user] = new SecretText([new SecretText.Part(ScramVerifier.Make(password, salt), true)]);
     }
-
-    /// <summary>The public fingerprint of RAFT's password.</summary>
-    public string RaftPassword(PostgresTopology topology) =>
-        topology.RaftPassword is { } password
-            ? Fingerprint("raft.password", topology.Scope, password.Reveal())
-            : PatroniClusterProvider.NoPassword;
 
     /// <summary>A fingerprint of settings, some of which may be secret, that may be shown: it tells nothing but whether they are still the
     /// same.</summary>

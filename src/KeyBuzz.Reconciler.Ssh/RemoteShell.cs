@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -67,7 +66,7 @@ internal sealed class RemoteShell : IAsyncDisposable
                     {
                         // sudo's refusals differ only in their text.
                         var command = connection.Client.CreateCommand(
-                            connection.Host.Ssh.Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh"
+                            SshEndpoint.Of(connection.Host).Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh"
                         );
                         return new RemoteShell(connection, command, command.ExecuteAsync(CancellationToken.None));
                     },
@@ -108,7 +107,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         text.Append(script).Append('\n');
         text.Append(nonce).Append('\n');
         AppendTrailer(text, nonce);
-        var started = Stopwatch.GetTimestamp();
+        var started = _connection.Time.GetTimestamp();
         var answer = await ExchangeAsync(
                 text.ToString(),
                 nonce,
@@ -127,7 +126,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         }
 
         // 137 is what remains of timeout(1) when it had to kill.
-        return answer.Exit == 137 && Stopwatch.GetElapsedTime(started) >= deadline ? answer with { Exit = 124 } : answer;
+        return answer.Exit == 137 && _connection.Time.GetElapsedTime(started) >= deadline ? answer with { Exit = 124 } : answer;
     }
 
     /// <summary>Runs commands in the shell itself: what they open stays open. They cannot be cancelled, only abandoned with the
@@ -150,8 +149,8 @@ internal sealed class RemoteShell : IAsyncDisposable
             {
                 // The end of its input is all that ends it. After a word such as exit the server closes the channel by itself, and what
                 // then still comes for it, as the end of its input does, makes sshd drop the whole connection.
-                await Task.Run(_input.Dispose).WaitAsync(TimeSpan.FromSeconds(3)).ConfigureAwait(false);
-                await _ended.WaitAsync(TimeSpan.FromSeconds(5)).ConfigureAwait(false);
+                await Task.Run(_input.Dispose).WaitAsync(TimeSpan.FromSeconds(3), _connection.Time).ConfigureAwait(false);
+                await _ended.WaitAsync(TimeSpan.FromSeconds(5), _connection.Time).ConfigureAwait(false);
             }
         }
         catch (Exception e) when (SshConnection.IsConnectionFailure(e) || e is HostException or TimeoutException)
@@ -160,7 +159,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         }
 
         Broken = true;
-        await Task.WhenAny(Task.Run(_command.Dispose), Task.Delay(TimeSpan.FromSeconds(3))).ConfigureAwait(false);
+        await Task.WhenAny(Task.Run(_command.Dispose), Task.Delay(TimeSpan.FromSeconds(3), _connection.Time)).ConfigureAwait(false);
     }
 
     private static void AppendTrailer(StringBuilder text, string nonce) =>
@@ -187,7 +186,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         {
             await SendAsync(text, CancellationToken.None).ConfigureAwait(false);
             var first = await Task.WhenAny(reading, output.Overflowed, error.Overflowed)
-                .WaitAsync(deadline, cancellationToken)
+                .WaitAsync(deadline, _connection.Time, cancellationToken)
                 .ConfigureAwait(false);
             if (first != reading)
             {
@@ -243,14 +242,14 @@ internal sealed class RemoteShell : IAsyncDisposable
     private HostException Flooded() =>
         new(
             _connection.Host.Name,
-            $"the host's answer does not end: the login shell of {_connection.Host.Ssh.User} prints before any command runs",
+            $"the host's answer does not end: the login shell of {SshEndpoint.Of(_connection.Host).User} prints before any command runs",
             "check its start-up files there, such as ~/.bashrc and /etc/profile.d"
         );
 
     // As root, sshd refuses to pass on signals: the script's process group is ended by a command of our own.
     private async Task EndScriptAsync(Frame output, Task reading)
     {
-        await Task.WhenAny(output.Started, reading, Task.Delay(KillAfter, CancellationToken.None)).ConfigureAwait(false);
+        await Task.WhenAny(output.Started, reading, Task.Delay(KillAfter, _connection.Time)).ConfigureAwait(false);
         foreach (var signal in (string[])["TERM", "KILL"])
         {
             if (reading.IsCompleted)
@@ -275,7 +274,7 @@ internal sealed class RemoteShell : IAsyncDisposable
                 break;
             }
 
-            await Task.WhenAny(reading, Task.Delay(KillAfter, CancellationToken.None)).ConfigureAwait(false);
+            await Task.WhenAny(reading, Task.Delay(KillAfter, _connection.Time)).ConfigureAwait(false);
         }
 
         Broken = !reading.IsCompleted;
@@ -285,7 +284,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     {
         try
         {
-            await _ended.WaitAsync(TimeSpan.FromSeconds(2)).ConfigureAwait(false);
+            await _ended.WaitAsync(TimeSpan.FromSeconds(2), _connection.Time).ConfigureAwait(false);
         }
         catch (Exception e) when (SshConnection.IsConnectionFailure(e) || e is TimeoutException or OperationCanceledException)
         {
@@ -298,7 +297,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             return Flooded();
         }
 
-        if (_connection.Host.Ssh.Sudo && !output.Started.IsCompleted)
+        if (SshEndpoint.Of(_connection.Host).Sudo && !output.Started.IsCompleted)
         {
             return ShellRefusal.Of(_connection.Host, said, _command.ExitStatus);
         }

@@ -12,7 +12,7 @@ internal static class ShellRefusal
     /// <param name="exitStatus">How it ended; null when that is not known.</param>
     public static HostException Of(Host host, string said, int? exitStatus)
     {
-        var user = host.Ssh.User;
+        var user = SshEndpoint.Of(host).User;
         bool Says(string words) => said.Contains(words, StringComparison.OrdinalIgnoreCase);
         var (message, remedy) =
             Says("must have a tty")
@@ -31,7 +31,7 @@ internal static class ShellRefusal
                     $"sudo does not let user {user} become root without a password",
                     $"on the host, as root: echo '{user} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/kbr"
                 )
-            : Says("sudo") ? ($"sudo does not give user {user} a shell", $"try: ssh {user}@{host.Ssh.Hostname} sudo -n sh")
+            : Says("sudo") ? ($"sudo does not give user {user} a shell", $"try: ssh {user}@{SshEndpoint.Of(host).Hostname} sudo -n sh")
             : (
                 $"the login shell of user {user} ended at once",
                 "give that user a shell that runs commands (getent passwd shows it), or another ssh.user"

@@ -13,12 +13,13 @@ internal sealed class SshConnection : IHostConnection
     private readonly PrivateKeyFile _key;
     private readonly SshReader _reader;
 
-    public SshConnection(Host host, SshClient client, PrivateKeyFile key)
+    public SshConnection(Host host, SshClient client, PrivateKeyFile key, ProbeScript probe, TimeProvider time)
     {
         Host = host;
         Client = client;
+        Time = time;
         _key = key;
-        _reader = new SshReader(this);
+        _reader = new SshReader(this, probe);
     }
 
     public Host Host { get; }
@@ -27,8 +28,11 @@ internal sealed class SshConnection : IHostConnection
 
     public SshClient Client { get; }
 
+    /// <summary>The clock of all deadlines on it.</summary>
+    public TimeProvider Time { get; }
+
     /// <summary>The prefix of a command that runs as root.</summary>
-    public string Root => Host.Ssh.Sudo ? "sudo -n " : "";
+    public string Root => SshEndpoint.Of(Host).Sudo ? "sudo -n " : "";
 
     public async Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
         await SshWriter.OpenAsync(this, holder, parallelism, cancellationToken).ConfigureAwait(false);
@@ -62,8 +66,8 @@ internal sealed class SshConnection : IHostConnection
         CancellationToken cancellationToken
     )
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(deadline);
+        using var timeout = new CancellationTokenSource(deadline, Time);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
             using var exec = Client.CreateCommand(command);
@@ -166,7 +170,7 @@ internal sealed class SshConnection : IHostConnection
         await _reader.DisposeAsync().ConfigureAwait(false);
 
         // Saying goodbye can block on a connection that is dead.
-        await Task.WhenAny(Task.Run(Client.Dispose), Task.Delay(TimeSpan.FromSeconds(3))).ConfigureAwait(false);
+        await Task.WhenAny(Task.Run(Client.Dispose), Task.Delay(TimeSpan.FromSeconds(3), Time)).ConfigureAwait(false);
         _key.Dispose();
     }
 }

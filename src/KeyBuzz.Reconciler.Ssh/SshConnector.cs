@@ -17,6 +17,8 @@ public sealed class SshConnector : IHostConnector
     private const int Threads = 64;
 
     private readonly SshSettings _settings;
+    private readonly ProbeScript _probe;
+    private readonly TimeProvider _time;
 
     static SshConnector()
     {
@@ -24,14 +26,22 @@ public sealed class SshConnector : IHostConnector
         ThreadPool.SetMinThreads(Math.Max(workers, Threads), completions);
     }
 
-    /// <summary>Takes the settings of all connections.</summary>
-    public SshConnector(SshSettings settings) => _settings = settings;
+    /// <summary>Takes what all connections have in common.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="probe">What turns reads into shell.</param>
+    /// <param name="time">The clock.</param>
+    public SshConnector(SshSettings settings, ProbeScript probe, TimeProvider time)
+    {
+        _settings = settings;
+        _probe = probe;
+        _time = time;
+    }
 
     /// <inheritdoc />
     public async Task<IHostConnection> ConnectAsync(Host host, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(host);
-        var endpoint = host.Ssh;
+        var endpoint = SshEndpoint.Of(host);
         var key = LoadKey(host);
         var client = new SshClient(
             new ConnectionInfo(endpoint.Hostname, endpoint.Port, endpoint.User, new PrivateKeyAuthenticationMethod(endpoint.User, key))
@@ -41,8 +51,8 @@ public sealed class SshConnector : IHostConnector
         );
         client.KeepAliveInterval = TimeSpan.FromSeconds(15);
         HostException? refusal = null;
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(_settings.ConnectTimeout);
+        using var timeout = new CancellationTokenSource(_settings.ConnectTimeout, _time);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
             var known = KnownHosts.Load(_settings.KnownHostsFile);
@@ -55,7 +65,7 @@ public sealed class SshConnector : IHostConnector
 
             // Parts of the key exchange block their thread.
             await Task.Run(() => client.ConnectAsync(deadline.Token), deadline.Token).ConfigureAwait(false);
-            return new SshConnection(host, client, key);
+            return new SshConnection(host, client, key, _probe, _time);
         }
         catch (Exception e)
         {
@@ -80,7 +90,7 @@ public sealed class SshConnector : IHostConnector
     private HostException Explain(Host host, Certificate certificate, Exception error)
     {
         var path = _settings.IdentityFile + "-cert.pub";
-        var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        var now = _time.GetUtcNow().ToUnixTimeSeconds();
         string When(ulong seconds) =>
             DateTimeOffset
                 .FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799))
@@ -90,7 +100,7 @@ public sealed class SshConnector : IHostConnector
                 ? (
                     $"{path} is a host certificate, not a user's",
                     $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n "
-                        + $"{host.Ssh.User} {_settings.IdentityFile}.pub"
+                        + $"{SshEndpoint.Of(host).User} {_settings.IdentityFile}.pub"
                 )
             : certificate.ValidBeforeUnixSeconds <= (ulong)now
                 ? (
@@ -102,13 +112,13 @@ public sealed class SshConnector : IHostConnector
                     $"the certificate {path} is not valid before {When(certificate.ValidAfterUnixSeconds)}",
                     "is this machine's clock right?"
                 )
-            : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(host.Ssh.User)
+            : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(SshEndpoint.Of(host).User)
                 ? (
-                    $"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {host.Ssh.User}",
-                    $"have it signed for {host.Ssh.User}, or set ssh.user"
+                    $"the certificate {path} is for {string.Join(", ", certificate.ValidPrincipals)} and not for user {SshEndpoint.Of(host).User}",
+                    $"have it signed for {SshEndpoint.Of(host).User}, or set ssh.user"
                 )
             : (
-                $"{host.Ssh.Hostname} does not accept the certificate {path}",
+                $"{SshEndpoint.Of(host).Hostname} does not accept the certificate {path}",
                 "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host"
             );
         return new HostException(host.Name, message, remedy, error);
@@ -187,7 +197,7 @@ public sealed class SshConnector : IHostConnector
 
     private HostException? Judge(Host host, KnownHosts known, byte[] key)
     {
-        var (hostname, port) = (host.Ssh.Hostname, host.Ssh.Port);
+        var (hostname, port) = (SshEndpoint.Of(host).Hostname, SshEndpoint.Of(host).Port);
         var name = KnownHosts.Name(hostname, port);
         var file = _settings.KnownHostsFile;
         var what = $"{KnownHosts.TypeOf(key)} key {KnownHosts.Fingerprint(key)}";
@@ -242,7 +252,7 @@ public sealed class SshConnector : IHostConnector
 
     private HostException Explain(Host host, Exception error)
     {
-        var where = string.Create(CultureInfo.InvariantCulture, $"{host.Ssh.Hostname}:{host.Ssh.Port}");
+        var where = string.Create(CultureInfo.InvariantCulture, $"{SshEndpoint.Of(host).Hostname}:{SshEndpoint.Of(host).Port}");
         var socket = error as SocketException ?? error.InnerException as SocketException;
         switch (socket?.SocketErrorCode)
         {
@@ -251,7 +261,7 @@ public sealed class SshConnector : IHostConnector
             case SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain:
                 return new HostException(
                     host.Name,
-                    $"the name {host.Ssh.Hostname} cannot be resolved",
+                    $"the name {SshEndpoint.Of(host).Hostname} cannot be resolved",
                     "correct ssh.host, or name resolution on this machine",
                     error
                 );
@@ -277,8 +287,8 @@ public sealed class SshConnector : IHostConnector
             ),
             SshAuthenticationException => new HostException(
                 host.Name,
-                $"{where} does not let user {host.Ssh.User} in with the key {_settings.IdentityFile}",
-                $"add {_settings.IdentityFile}.pub to ~{host.Ssh.User}/.ssh/authorized_keys there",
+                $"{where} does not let user {SshEndpoint.Of(host).User} in with the key {_settings.IdentityFile}",
+                $"add {_settings.IdentityFile}.pub to ~{SshEndpoint.Of(host).User}/.ssh/authorized_keys there",
                 error
             ),
             _ => new HostException(

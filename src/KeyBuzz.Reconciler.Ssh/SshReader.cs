@@ -12,18 +12,23 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
     private const int LargestAnswer = 64 * 1024 * 1024;
 
     private readonly SshConnection _connection;
+    private readonly ProbeScript _probe;
     private readonly SemaphoreSlim _oneAtATime = new(1, 1);
     private RemoteShell? _shell;
     private int _scriptCount;
 
-    public SshReader(SshConnection connection) => _connection = connection;
+    public SshReader(SshConnection connection, ProbeScript probe)
+    {
+        _connection = connection;
+        _probe = probe;
+    }
 
     public int ScriptCount => Volatile.Read(ref _scriptCount);
 
     public async Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
     {
         var nonce = RemoteShell.NewNonce();
-        var script = ProbeScript.Render(reads, nonce, _connection.Host.Address);
+        var script = _probe.Render(reads, nonce, _connection.Host.Address);
         await _oneAtATime.WaitAsync(cancellationToken).ConfigureAwait(false);
         ShellAnswer answer;
         try
@@ -45,7 +50,7 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
 
         try
         {
-            return ProbeScript.Parse(reads, nonce, answer.Output);
+            return _probe.Parse(reads, nonce, answer.Output);
         }
         catch (InvalidDataException e)
         {

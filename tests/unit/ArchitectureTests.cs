@@ -1,19 +1,23 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Surveying;
 using KeyBuzz.Reconciler.Tests.Cli;
 
 namespace KeyBuzz.Reconciler.Tests;
 
 /// <summary>Dependencies point inward: kbr → PostgresHa, Ssh → providers → engine.</summary>
 [TestFixture]
-public sealed class ArchitectureTests
+public sealed partial class ArchitectureTests
 {
     private static readonly Assembly Engine = typeof(Planner).Assembly;
     private static readonly Assembly Ssh = typeof(SshConnector).Assembly;
@@ -88,6 +92,52 @@ public sealed class ArchitectureTests
                 "what holds them is seen to"
             );
         });
+    }
+
+    // A run's survey, input and plan are returned values (PlannedRun): what a command works on stands in it.
+    [Test]
+    public void Neither_a_session_nor_a_reader_remembers_what_it_returned()
+    {
+        Type[] types = [typeof(Session), typeof(DriftSession), typeof(RecordsSession), typeof(FleetReader), typeof(Applier)];
+        var fields = types
+            .SelectMany(type => type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+            .ToList();
+        Assert.Multiple(() =>
+        {
+            Assert.That(fields.Select(field => field.FieldType), Does.Contain(typeof(Cluster)));
+            Assert.That(fields.Where(field => !field.IsInitOnly && !IsParameter(field)), Is.Empty);
+        });
+
+        // As the compiler names a parameter of a primary constructor that is kept.
+        static bool IsParameter(FieldInfo field) => field.Name.EndsWith(">P", StringComparison.Ordinal);
+    }
+
+    [Test]
+    public void Only_its_folder_and_the_composition_root_name_a_blueprint()
+    {
+        var root = Path.Combine(JsonSchemas.Root, "src/kbr");
+        var naming = Directory
+            .EnumerateFiles(root, "*.cs", SearchOption.AllDirectories)
+            .Where(file => NamesPostgres().IsMatch(File.ReadAllText(file)))
+            .Select(file => Path.GetRelativePath(root, file))
+            .ToLookup(file => file.StartsWith("Blueprints/Postgres/", StringComparison.Ordinal));
+        Assert.That(naming[true], Is.Not.Empty);
+        Assert.That(naming[false], Is.EqualTo(new[] { "Commands/KbrCommandLine.cs" }));
+    }
+
+    [GeneratedRegex("Postgres|Patroni|PgBouncer|HAProxy")]
+    private static partial Regex NamesPostgres();
+
+    // HostPath protects the directories of packages, and ClockRead has systemd's word for a kind of virtual machine.
+    [Test]
+    public void The_engine_names_no_product()
+    {
+        string[] products = ["docker", "container", "postgres", "patroni", "haproxy", "pgbouncer", "raft"];
+        var naming = Directory
+            .EnumerateFiles(Path.Combine(JsonSchemas.Root, "src", "KeyBuzz.Reconciler"), "*.cs", SearchOption.AllDirectories)
+            .Where(file => products.Any(product => File.ReadAllText(file).Contains(product, StringComparison.OrdinalIgnoreCase)))
+            .Select(Path.GetFileName);
+        Assert.That(naming, Is.EquivalentTo(new[] { "HostPath.cs", "ClockRead.cs" }));
     }
 
     // The compiler checks every other rule of .editorconfig, and `dotnet format whitespace` the layout.

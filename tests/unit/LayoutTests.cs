@@ -8,12 +8,58 @@ public sealed partial class LayoutTests
 {
     private const int Columns = 140;
 
+    // The composition root chooses the clock.
+    private const string Composed = "services.AddSingleton(TimeProvider.System);";
+
     // The formatter breaks no literal: text without a place to break at, and what is inside raw literals, such as scripts, may be longer.
     [Test]
     public void A_line_of_code_has_at_most_140_columns() => Assert.That(Sources().SelectMany(LongLines), Is.Empty);
 
-    private static IEnumerable<string> Sources() =>
-        new[] { "src", "providers", "tests", "eng" }
+    // A test turns this clock, and no other.
+    [Test]
+    public void Time_comes_from_the_TimeProvider_of_the_run() =>
+        Assert.That(
+            Sources("src", "providers")
+                .SelectMany(file =>
+                {
+                    var text = File.ReadAllText(file).Replace(Composed, "", StringComparison.Ordinal);
+                    return IsSystemTime()
+                        .Matches(text)
+                        .Select(found => $"{Path.GetRelativePath(Root(), file)}: {text[found.Index..].Split('\n')[0]}");
+                }),
+            Is.Empty
+        );
+
+    [TestCase("var now = DateTime.UtcNow;", true)]
+    [TestCase("var now = DateTimeOffset.Now;", true)]
+    [TestCase("var begun = Stopwatch.GetTimestamp();", true)]
+    [TestCase("var begun = Environment.TickCount64;", true)]
+    [TestCase("new Applier(cluster, TimeProvider.System, 10)", true)]
+    [TestCase("await Task.Delay(s_poll, cancellationToken)", true)]
+    [TestCase("await Task.Delay(TimeSpan.FromSeconds(3)).ConfigureAwait(false)", true)]
+    [TestCase("await Task.Delay(KillAfter, CancellationToken.None).ConfigureAwait(false)", true)]
+    [TestCase("limit.CancelAfter(deadline);", true)]
+    [TestCase("using var limit = new CancellationTokenSource(s_deadline);", true)]
+    [TestCase("using var pace = new PeriodicTimer(s_pace);", true)]
+    [TestCase("await ended.WaitAsync(TimeSpan.FromSeconds(5))", true)]
+    [TestCase("await ended\n    .WaitAsync(\n        deadline,\n        cancellationToken\n    );", true)]
+    [TestCase("await ended\n    .WaitAsync(\n        deadline,\n        time,\n        cancellationToken\n    );", false)]
+    [TestCase("Thread.Sleep(100);", true)]
+    [TestCase("await Task.Delay(pause, time, cancellationToken)", false)]
+    [TestCase("await Task.Delay(TimeSpan.FromSeconds(3), _connection.Time).ConfigureAwait(false)", false)]
+    [TestCase("using var limit = new CancellationTokenSource(s_deadline, time);", false)]
+    [TestCase("using var stop = new CancellationTokenSource();", false)]
+    [TestCase("using var pace = new PeriodicTimer(s_pace, time);", false)]
+    [TestCase("await ended.WaitAsync(TimeSpan.FromSeconds(5), _connection.Time)", false)]
+    [TestCase("await slot.WaitAsync(CancellationToken.None)", false)]
+    [TestCase("var now = time.GetUtcNow();", false)]
+    public void Code_that_reads_another_clock_is_found(string code, bool expected) =>
+        Assert.That(IsSystemTime().IsMatch(code), Is.EqualTo(expected));
+
+    private static IEnumerable<string> Sources() => Sources("src", "providers", "tests", "eng");
+
+    private static IEnumerable<string> Sources(params string[] folders) =>
+        folders
             .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Root(), folder), "*.cs", SearchOption.AllDirectories))
             .Where(file => !file.Contains("/obj/", StringComparison.Ordinal));
 
@@ -34,6 +80,14 @@ public sealed partial class LayoutTests
     }
 
     private static string Root([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../.."));
+
+    // Clocks by name; waits whose arguments name no clock.
+    [GeneratedRegex(
+        @"\bDateTime(Offset)?\.(Utc)?(Now|Today)\b|\bStopwatch\b|\bTickCount|\bTimeProvider\.System\b|\bThread\.Sleep\b|\.CancelAfter\("
+            + @"|(Task\.Delay|new CancellationTokenSource|new PeriodicTimer|\.WaitAsync)\((?!\s*\)|[^;]*[tT]ime\b)"
+            + @"(?!\s*(CancellationToken|cancellationToken|limit\.Token|[a-z]+\.Token))"
+    )]
+    private static partial Regex IsSystemTime();
 
     [GeneratedRegex("^\\s*([+:?] |select )?[$@]*\"")]
     private static partial Regex StartsWithLiteral();

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -10,7 +11,8 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 /// members go.</summary>
 /// <param name="group">The resource that stands for the cluster.</param>
 /// <param name="access">The members.</param>
-internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
+/// <param name="store">Their consensus store.</param>
+internal sealed class ClusterExecutor(Resource group, IGroupAccess access, IConsensusStore store)
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(group);
 
@@ -52,7 +54,9 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
                     break;
                 case ClusterStep.FenceCommits(var primary, var replicas):
                     if (
-                        await CommitFence.RaiseAsync(_connection, primary, replicas, access, cancellationToken).ConfigureAwait(false) is
+                        await CommitFence
+                            .RaiseAsync(_connection, store.Name, primary, replicas, access, cancellationToken)
+                            .ConfigureAwait(false) is
                         { } open
                     )
                     {
@@ -63,8 +67,8 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
                     break;
                 case ClusterStep.MendStore(var problems):
                     return new RolloutTurn.Wait(
-                        await PatroniClusterProvider
-                            .ChangeRaftAsync(group, access, access.Members, mayAdd: false, cancellationToken)
+                        await new ClusterStore(group, access, store)
+                            .ChangeAsync(access.Members, mayAdd: false, cancellationToken)
                             .ConfigureAwait(false)
                             ?? string.Join("; ", problems)
                     );
@@ -92,7 +96,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access)
     {
         try
         {
-            await new PatroniMembers(group, access, TimeSpan.Zero)
+            await new PatroniMembers(group, access, store, TimeSpan.Zero)
                 .SwitchoverAsync(step.From, step.To, cancellationToken)
                 .ConfigureAwait(false);
             return new RolloutTurn.Wait($"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");

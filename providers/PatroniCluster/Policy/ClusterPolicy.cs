@@ -63,8 +63,8 @@ public static class ClusterPolicy
         {
             return new ClusterStep.Refuse(
                 ClusterCause.FormerData,
-                $"{string.Join(" and ", former)} would be stopped together for a new RAFT password, but each must copy its data from a running "
-                    + "primary. Write 'raft_password: false' under 'postgres' until they have; set RAFT's password in a later apply"
+                $"{string.Join(" and ", former)} would be stopped together for another {view.StoreWords.Name} password, and each has to copy its "
+                    + $"data from a member that leads. {view.StoreWords.PasswordPostponement}"
             );
         }
 
@@ -93,7 +93,8 @@ public static class ClusterPolicy
                 ? new ClusterStep.StopAll([.. intent.Pending.Where(view.WithOtherStorePassword.Contains)])
                 : new ClusterStep.Wait(
                     ClusterCause.Unhealthy,
-                    "RAFT's password is changed on all members together, which needs a healthy cluster: " + Texts(view.Health.Problems)
+                    $"{view.StoreWords.Name}'s password is changed on all members together, and only of a healthy cluster: "
+                        + Texts(view.Health.Problems)
                 );
         }
 

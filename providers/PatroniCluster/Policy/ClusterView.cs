@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
@@ -23,6 +24,9 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Members whose data lies where an installation by hand had it: in their turn it is set aside, and they copy it from the
     /// primary.</summary>
     public ImmutableSortedSet<string> WithFormerData { get; init; } = [];
+
+    /// <summary>The consensus store in the operator's words.</summary>
+    public StoreWords StoreWords { get; init; } = new("the consensus store", "");
 
     /// <summary>Members whose container was started with the wanted password of the consensus store.</summary>
     public ImmutableSortedSet<string> WithStorePassword { get; init; } = [];
@@ -68,6 +72,19 @@ public sealed record StoreView(ImmutableSortedSet<string> Without, ImmutableArra
 
     /// <summary>Whether the primary says under which path of the store its cluster lies.</summary>
     public bool PrimaryTellsNamespace { get; init; } = true;
+}
+
+/// <summary>A consensus store in the operator's words.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="PasswordPostponement">How its password is postponed, as sentences.</param>
+public sealed record StoreWords(string Name, string PasswordPostponement)
+{
+    /// <summary>The words of a store.</summary>
+    public static StoreWords Of(IConsensusStore store)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        return new StoreWords(store.Name, store.PasswordPostponement);
+    }
 }
 
 /// <summary>What a change asks of a cluster.</summary>

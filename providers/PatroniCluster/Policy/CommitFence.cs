@@ -17,12 +17,14 @@ internal static class CommitFence
     /// <summary>Raises it, and returns once all replicas have every acknowledged row. Answers why that cannot be done yet, or
     /// null.</summary>
     /// <param name="connection">How the members are reached.</param>
+    /// <param name="store">The name of the consensus store whose password changes.</param>
     /// <param name="leader">The primary.</param>
     /// <param name="replicas">The replicas that stream; at least one.</param>
     /// <param name="access">The members.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<RolloutTurn.Wait?> RaiseAsync(
         ClusterConnection connection,
+        string store,
         string leader,
         ImmutableArray<string> replicas,
         IGroupAccess access,
@@ -33,7 +35,6 @@ internal static class CommitFence
         var reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
         var reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
         var all = $"ANY {replicas.Length} ({string.Join(", ", replicas.Select(SqlText.Identifier))})";
-        var inForce = false;
         try
         {
             await session
@@ -43,40 +44,20 @@ internal static class CommitFence
                     cancellationToken
                 )
                 .ConfigureAwait(false);
-            var begun = TimeProvider.System.GetTimestamp();
-            var acknowledged = "0/0";
-            while (TimeProvider.System.GetElapsedTime(begun) < s_patience)
+            // The replicas must also have the commits acknowledged before the fence.
+            var begun = access.Time.GetTimestamp();
+            if (
+                await FlushedAsync("0/0", s_patience).ConfigureAwait(false) is { } acknowledged
+                && await FlushedAsync(acknowledged, s_patience - access.Time.GetElapsedTime(begun)).ConfigureAwait(false) is not null
+            )
             {
-                var read = connection.Sql(
-                    $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) "
-                        + $"FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
-                        + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= "
-                        + $"{SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for"
-                );
-                var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
-                if (
-                    JsonAnswer.Rows(answer.Json) is [var row, ..]
-                    && row.Number("waited_for") >= replicas.Length
-                    && row.Text("flushed") is { } flushed
-                )
-                {
-                    if (inForce)
-                    {
-                        await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
-                        return null;
-                    }
-
-                    // The replicas must also have the commits acknowledged before the fence.
-                    (inForce, acknowledged) = (true, flushed);
-                    continue;
-                }
-
-                await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
+                await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
+                return null;
             }
 
             await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
             return new RolloutTurn.Wait(
-                $"{leader} does not see all {replicas.Length} replicas streaming; RAFT's password is changed once they are in sync"
+                $"{leader} does not see all {replicas.Length} replicas streaming; {store}'s password is changed once they are in sync"
             );
         }
         catch (Exception exception)
@@ -97,6 +78,30 @@ internal static class CommitFence
             }
 
             return new RolloutTurn.Wait(exception.Message);
+        }
+
+        // Waits until all replicas are waited for and have flushed that much; answers what the primary has by then, or null.
+        Task<string?> FlushedAsync(string acknowledged, TimeSpan patience) =>
+            Poll.UntilAsync(
+                () => LookAsync(acknowledged),
+                flushed => flushed is not null,
+                new PollPace(s_poll, patience),
+                access.Time,
+                cancellationToken
+            );
+
+        async Task<string?> LookAsync(string acknowledged)
+        {
+            var read = connection.Sql(
+                $"SELECT {LeaderAnswer.InRecovery}, pg_current_wal_flush_lsn()::text AS flushed, (SELECT count(*) "
+                    + $"FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') "
+                    + $"AND application_name IN ({string.Join(", ", replicas.Select(SqlText.Literal))}) AND flush_lsn >= "
+                    + $"{SqlText.Literal(acknowledged)}::pg_lsn) AS waited_for"
+            );
+            var answer = (await access.ReadAsync(leader, [read], cancellationToken).ConfigureAwait(false)).Get(read);
+            return JsonAnswer.Rows(answer.Json) is [var row, ..] && row.Number("waited_for") >= replicas.Length
+                ? row.Text("flushed")
+                : null;
         }
     }
 }

@@ -34,7 +34,8 @@ public sealed record DrillFault(Script Make, Script Undo)
         ArgumentNullException.ThrowIfNull(topology);
         const string unit = PostgresTopology.PatroniContainer + ".service";
         var peers = topology.Members.Where(member => member.Name != leader).Select(member => member.Address).ToList();
-        int[] ports = [.. new[] { topology.Ports.Raft, topology.Ports.Postgres, topology.Ports.Rest }.Distinct()];
+        var ofStore = topology.Store.Ports.Select(port => port.Number);
+        int[] ports = [.. ofStore.Concat([topology.Ports.Postgres, topology.Ports.Rest]).Distinct()];
         return kind switch
         {
             // Started is what a killed one is by its unit already; it does no harm.

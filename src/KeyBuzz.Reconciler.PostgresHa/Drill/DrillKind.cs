@@ -12,7 +12,8 @@ public enum DrillKind
     /// <summary>Its container gets SIGKILL; systemd starts it again.</summary>
     Kill,
 
-    /// <summary>RAFT, PostgreSQL and REST packets between it and the other members are dropped; the proxies still reach it.</summary>
+    /// <summary>Packets of the consensus store, PostgreSQL and REST between it and the other members are dropped; the proxies still
+    /// reach it.</summary>
     CutPeers,
 
     /// <summary>All its packets but those of SSH are dropped.</summary>

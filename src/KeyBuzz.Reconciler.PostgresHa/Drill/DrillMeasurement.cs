@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 

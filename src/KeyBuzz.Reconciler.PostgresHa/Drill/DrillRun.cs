@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using System.Globalization;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -33,9 +32,9 @@ public sealed class DrillRun(
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(100);
     private const int WritesBefore = 20;
 
-    private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly long _started = group.Time.GetTimestamp();
 
-    private TimeSpan Now => Stopwatch.GetElapsedTime(_started);
+    private TimeSpan Now => group.Time.GetElapsedTime(_started);
 
     /// <summary>Runs it. Throws <see cref="DiagnosticException"/> when it is refused or cannot begin, and nothing was done then; problems
     /// after the fault are in the report. Leaves nothing behind.</summary>
@@ -56,8 +55,11 @@ public sealed class DrillRun(
                 tunnels.Add(await proxy.OpenTunnelAsync(way.Address, way.Port, stop).ConfigureAwait(false));
             }
 
-            table = new DrillTable(topology, () =>
-                ApplicationLogin.Settings(topology, tunnels[0].Port, "kbr drill", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds)
+            table = new DrillTable(
+                topology,
+                () =>
+                    ApplicationLogin.Settings(topology, tunnels[0].Port, "kbr drill", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds),
+                group.Time
             );
             await table.CreateAsync(stop).ConfigureAwait(false);
             return await MeasureAsync(
@@ -76,7 +78,8 @@ public sealed class DrillRun(
                                         DrillWriter.DeadlineSeconds,
                                         30
                                     ),
-                                () => Now
+                                () => Now,
+                                group.Time
                             )
                         ),
                     ],
@@ -299,12 +302,6 @@ public sealed class DrillRun(
         }
     }
 
-    private static async Task UntilAsync(Func<bool> condition, TimeSpan patience, CancellationToken stop)
-    {
-        var begun = Stopwatch.GetTimestamp();
-        while (!condition() && Stopwatch.GetElapsedTime(begun) < patience)
-        {
-            await Task.Delay(s_poll, stop).ConfigureAwait(false);
-        }
-    }
+    private Task<bool> UntilAsync(Func<bool> condition, TimeSpan patience, CancellationToken stop) =>
+        Poll.UntilAsync(() => Task.FromResult(condition()), holds => holds, new PollPace(s_poll, patience), group.Time, stop);
 }

@@ -8,7 +8,8 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// <summary>The table that a drill writes to, in a schema of its own in the application's database.</summary>
 /// <param name="topology">The cluster.</param>
 /// <param name="login">How to log in where the leader is reached.</param>
-internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectionStringBuilder> login)
+/// <param name="time">The clock.</param>
+internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectionStringBuilder> login, TimeProvider time)
 {
     /// <summary>The table, with its schema.</summary>
     public const string Name = DrillRun.Schema + ".rows";
@@ -102,10 +103,11 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
     /// <summary>The message of a failure, without the sent data.</summary>
     public static string Said(Exception exception) => exception is PostgresException refused ? refused.MessageText : exception.Message;
 
-    private static async Task<bool> TryAsync(Func<CancellationToken, Task> work, TimeSpan patience, CancellationToken cancellationToken)
+    private Task<bool> TryAsync(Func<CancellationToken, Task> work, TimeSpan patience, CancellationToken cancellationToken)
     {
-        var begun = TimeProvider.System.GetTimestamp();
-        while (true)
+        return Poll.UntilAsync(OnceAsync, done => done, new PollPace(s_poll, patience), time, cancellationToken);
+
+        async Task<bool> OnceAsync()
         {
             try
             {
@@ -114,13 +116,8 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
             }
             catch (Exception exception) when (IsSqlFailure(exception))
             {
-                if (TimeProvider.System.GetElapsedTime(begun) > patience)
-                {
-                    return false;
-                }
+                return false;
             }
-
-            await Task.Delay(s_poll, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -7,8 +7,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// fails.</summary>
 /// <param name="way">The way.</param>
 /// <param name="login">How it logs in there; asked for each connection, since a password may change meanwhile.</param>
-/// <param name="clock">The drill's clock.</param>
-internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuilder> login, Func<TimeSpan> clock)
+/// <param name="clock">How long the drill has been running.</param>
+/// <param name="time">The clock of its pace and deadlines.</param>
+internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuilder> login, Func<TimeSpan> clock, TimeProvider time)
 {
     /// <summary>How long it gives a login, and a write.</summary>
     public const int DeadlineSeconds = 2;
@@ -62,7 +63,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
     /// <summary>Writes until it is told to stop; the last attempt is finished.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
-        using var pace = new PeriodicTimer(s_pace);
+        using var pace = new PeriodicTimer(s_pace, time);
         Session? session = null;
         try
         {
@@ -70,7 +71,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
             {
                 try
                 {
-                    session ??= await Session.OpenAsync(login()).ConfigureAwait(false);
+                    session ??= await Session.OpenAsync(login(), time).ConfigureAwait(false);
                     await WriteAsync(session, number++).ConfigureAwait(false);
                 }
                 catch (Exception exception) when (DrillTable.IsSqlFailure(exception) || exception is OperationCanceledException)
@@ -109,7 +110,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         (string Server, long Timeline)? by = null;
         try
         {
-            by = await session.InsertAsync(way.Name, number).WaitAsync(s_deadline).ConfigureAwait(false);
+            by = await session.InsertAsync(way.Name, number).WaitAsync(s_deadline, time).ConfigureAwait(false);
         }
         finally
         {
@@ -141,9 +142,9 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
 
         public bool Warned { get; private set; }
 
-        public static async Task<Session> OpenAsync(NpgsqlConnectionStringBuilder login)
+        public static async Task<Session> OpenAsync(NpgsqlConnectionStringBuilder login, TimeProvider time)
         {
-            using var deadline = new CancellationTokenSource(s_deadline);
+            using var deadline = new CancellationTokenSource(s_deadline, time);
             var source = new NpgsqlSlimDataSourceBuilder(login.ConnectionString)
                 .ConfigureTypeLoading(types => types.EnableTypeLoading(false))
                 .Build();

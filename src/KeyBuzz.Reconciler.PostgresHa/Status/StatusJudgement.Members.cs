@@ -48,7 +48,7 @@ internal sealed partial class StatusJudgement
         };
     }
 
-    // Patroni says that it reached RAFT also when it only read its own copy of it, so RAFT's leader is asked as well.
+    // Patroni says that it reached the store also when it only read its own copy of it, so the store's leader is asked as well.
     private StatusItem Quorum()
     {
         var bound = TimeSpan.FromSeconds(_topology.Times.LoopWait + _topology.Times.RetryTimeout + 1); // a second is lost in rounding
@@ -57,19 +57,18 @@ internal sealed partial class StatusJudgement
             ", ",
             Health.Members.Select(member => $"{member.Name} {(member.DcsAge is { } age ? $"{age.TotalSeconds:0} s ago" : "never")}")
         );
-        var raft = RaftHealth.Judge(
+        var store = _reads.Store(
             Health
                 .Members.Where(member => member.Answers)
-                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!.Get(StatusReads.Raft), StringComparer.Ordinal),
-            []
+                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!, StringComparer.Ordinal)
         );
-        var view = raft.Leader is null
+        var view = store.Leader is null
             ? ""
-            : $"consensus leader {raft.Leader}, connected to {raft.Connected} of {raft.Partners} partners; ";
+            : $"consensus leader {store.Leader}, connected to {store.Connected} of {store.Partners} partners; ";
         var text =
-            $"{view}{string.Concat(raft.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound "
+            $"{view}{string.Concat(store.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound "
             + $"{bound.TotalSeconds - 1:0} s)";
-        return late.Count == 0 && raft.Leader is not null && raft.Problems.IsEmpty
+        return late.Count == 0 && store.Leader is not null && store.Problems.IsEmpty
             ? Item("quorum", _topology.Members, text)
             : new StatusItem("quorum", StatusVerdict.NotOk, text);
     }
@@ -82,9 +81,7 @@ internal sealed partial class StatusJudgement
                 .Select(member => new MemberIdentity(member.Name)
                 {
                     Scope = member.Scope,
-                    Namespace = RaftStatus.NamespaceOf(_hosts[member.Name].Snapshot!.Get(StatusReads.Raft)) is { } found
-                        ? ClusterIdentity.Normal(found)
-                        : null,
+                    Namespace = _reads.NamespaceOf(_hosts[member.Name].Snapshot!) is { } found ? ClusterIdentity.Normal(found) : null,
                     SystemIdentifier = member.SystemIdentifier,
                     TakesWrites = member.Leads,
                 })

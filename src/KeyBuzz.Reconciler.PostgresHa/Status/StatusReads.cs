@@ -1,7 +1,12 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
@@ -14,8 +19,6 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public const string Patroni = PostgresTopology.PatroniContainer;
     public const string Haproxy = PostgresTopology.HaproxyContainer;
     public const string PgBouncer = PostgresTopology.PgBouncerContainer;
-
-    public static RaftRead Raft => new(Patroni);
 
     public HttpRead HaproxyTable => new("127.0.0.1", topology.Haproxy.StatsPort, "/stats;csv");
 
@@ -47,6 +50,12 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
         IReadOnlyDictionary<string, Snapshot> members
     ) => (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
 
+    /// <summary>The consensus store's own account, by the members that answer.</summary>
+    public StoreHealth Store(IReadOnlyDictionary<string, Snapshot> members) => topology.Store.Kind.Judge(configuration, members, []);
+
+    /// <summary>The path in the consensus store that a member uses; null where it does not say.</summary>
+    public string? NamespaceOf(Snapshot member) => topology.Store.Kind.NamespaceOf(configuration, member);
+
     /// <summary>A distance between two vectors, computed where it is asked.</summary>
     public SqlRead Vector(string database) =>
         Sql(database, "SELECT pg_is_in_recovery() AS in_recovery, ('[1,2,3]'::vector <-> '[3,2,1]'::vector)::float8 AS distance");
@@ -57,12 +66,9 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public IEnumerable<(Host Host, int Port, string What)> Listeners =>
         [
             .. topology.Members.SelectMany(host =>
-                new[]
-                {
-                    (host, topology.Ports.Postgres, "PostgreSQL"),
-                    (host, topology.Ports.Rest, "Patroni"),
-                    (host, topology.Ports.Raft, "RAFT"),
-                }
+                new[] { (host, topology.Ports.Postgres, "PostgreSQL"), (host, topology.Ports.Rest, "Patroni") }.Concat(
+                    topology.Store.Ports.Select(port => (host, port.Number, port.Name))
+                )
             ),
             .. topology.Proxies.SelectMany(host =>
                 new[]
@@ -84,7 +90,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             reads.UnionWith([
                 new UnitRead(Patroni + ".service"),
                 new ContainerRead(Patroni),
-                Raft,
+                .. topology.Store.Kind.Reads(configuration),
                 Replication,
                 Available,
                 .. PatroniHealth.Reads(topology.Ports.Rest),

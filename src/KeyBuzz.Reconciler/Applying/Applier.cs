@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Applying;
 
@@ -38,7 +39,7 @@ public sealed class Applier
 
     /// <summary>Applies the plan. A plan without changes opens no writer. Every approved change is done, or is in the result with the
     /// reason; if an approved removal is no longer possible, nothing begins: throws <see cref="DiagnosticException"/>.</summary>
-    /// <param name="plan">The plan the operator saw.</param>
+    /// <param name="shown">The plan the operator saw.</param>
     /// <param name="replan">Surveys and plans again, now that the locks are held.</param>
     /// <param name="accept">Receives the plan to apply; throws when the operator does not accept its differences from the one
     /// shown.</param>
@@ -47,22 +48,23 @@ public sealed class Applier
     /// <param name="stop">Once cancelled, running changes finish and no other begins.</param>
     /// <param name="abort">Once cancelled, running changes are aborted too.</param>
     public async Task<ApplyResult> ApplyAsync(
-        Plan plan,
-        Func<CancellationToken, Task<Plan>> replan,
-        Action<Plan> accept,
+        PlannedRun shown,
+        Func<CancellationToken, Task<PlannedRun>> replan,
+        Action<PlannedRun> accept,
         LockHolder holder,
         IApplyProgress progress,
         CancellationToken stop,
         CancellationToken abort
     )
     {
+        var plan = shown.Plan;
         if (!plan.Effective.Any())
         {
             return new ApplyResult([], [], []);
         }
 
         var hosts = plan
-            .Effective.SelectMany(Locks)
+            .Effective.SelectMany(change => Locks(shown.Survey, change))
             .Distinct()
             .Where(_fleet.Connections.ContainsKey)
             .Order(StringComparer.Ordinal)
@@ -77,12 +79,15 @@ public sealed class Applier
                 writers[host] = await _fleet.OpenWriterAsync(host, holder, _perHost, abort).ConfigureAwait(false);
             }
 
-            var current = await replan(abort).ConfigureAwait(false);
-            var dropped = DroppedChanges.Between(plan, current, address => PlacesOf(address));
+            var planned = await replan(abort).ConfigureAwait(false);
+            var (current, survey) = (planned.Plan, planned.Survey);
+            var dropped = DroppedChanges.Between(plan, current, address => PlacesOf(survey, address));
             RefuseDroppedRemovals(current, dropped);
-            accept(current);
+            accept(planned);
             var unlocked = current
-                .Effective.Where(change => Locks(change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host)))
+                .Effective.Where(change =>
+                    Locks(survey, change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host))
+                )
                 .Select(change => change.Address.ToString())
                 .ToList();
             if (unlocked.Count > 0)
@@ -96,7 +101,7 @@ public sealed class Applier
                 );
             }
 
-            using var walk = new Walk(this, writers, progress, stop, abort);
+            using var walk = new Walk(this, survey, writers, progress, stop, abort);
             var result = await walk.RunAsync(current, dropped).ConfigureAwait(false);
             // A former member keeps no copy of the group's records: it would become stale.
             foreach (
@@ -143,23 +148,24 @@ public sealed class Applier
     }
 
     // Two applies must not each disrupt a member of one group: its whole group is locked.
-    private IEnumerable<string> Locks(PlannedChange change) =>
-        [.. PlacesOf(change.Address), .. change.Disrupts is { } group ? _cluster.HostsOf(group) : []];
+    private IEnumerable<string> Locks(Survey survey, PlannedChange change) =>
+        [.. PlacesOf(survey, change.Address), .. change.Disrupts is { } group ? _cluster.HostsOf(group) : []];
 
     // The hosts that hold what an address names, and its record.
-    private ImmutableArray<string> PlacesOf(Address address) =>
+    private ImmutableArray<string> PlacesOf(Survey survey, Address address) =>
         _cluster.Groups.Any(group => group.Name == address.Host) ? _cluster.HostsOf(address.Host)
-        : _providers.Get(address.Type) is IGroupResourceProvider ? _fleet.RecordedGroups.GetValueOrDefault(address.Host, [])
+        : _providers.Get(address.Type) is IGroupResourceProvider ? survey.RecordedGroups.GetValueOrDefault(address.Host, [])
         : [address.Host];
 
     private GroupAccess AccessOf(string group, IReadOnlyDictionary<string, IHostWriter> writers, params IEnumerable<string> leaving)
     {
         var members = _cluster.HostsOf(group).Concat(leaving).ToHashSet(StringComparer.Ordinal);
-        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers);
+        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers, _time);
     }
 
     private sealed class Walk(
         Applier applier,
+        Survey survey,
         Dictionary<string, IHostWriter> writers,
         IApplyProgress progress,
         CancellationToken stop,
@@ -276,7 +282,7 @@ public sealed class Applier
 
             try
             {
-                var hosts = applier.PlacesOf(change.Address).Where(writers.ContainsKey);
+                var hosts = applier.PlacesOf(survey, change.Address).Where(writers.ContainsKey);
                 if (IntentScript(change) is { Length: > 0 } intent && await OnAllAsync(hosts, intent).ConfigureAwait(false) is { } error)
                 {
                     _refused[change.Address] = error;
@@ -536,11 +542,11 @@ public sealed class Applier
             // thing is known to be ours.
             var cluster = applier._cluster.Name;
             var record = change.Record is null ? null : change.Record with { AppliedAt = applier._time.GetUtcNow() };
-            var hosts = applier.PlacesOf(change.Address).Where(writers.ContainsKey).ToList();
+            var hosts = applier.PlacesOf(survey, change.Address).Where(writers.ContainsKey).ToList();
             var provider = applier._providers.Get(change.Address.Type);
             if (provider is IGroupResourceProvider && record is not null)
             {
-                record = record with { Serial = applier._fleet.SerialOf(change.Address) + (change.Intent is null ? 1 : 2) };
+                record = record with { Serial = survey.SerialOf(change.Address) + (change.Intent is null ? 1 : 2) };
             }
 
             var intent =
@@ -580,7 +586,7 @@ public sealed class Applier
 
         private string IntentScript(PlannedChange change) =>
             change.Intent is { } intent
-                ? RecordScript.Write(intent with { Serial = applier._fleet.SerialOf(change.Address) + 1 }, applier._cluster.Name)
+                ? RecordScript.Write(intent with { Serial = survey.SerialOf(change.Address) + 1 }, applier._cluster.Name)
                 : "";
 
         private Script HostScript(PlannedChange change, IHostResourceProvider provider, string intent)

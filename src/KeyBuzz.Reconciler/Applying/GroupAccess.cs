@@ -8,10 +8,13 @@ namespace KeyBuzz.Reconciler.Applying;
 internal sealed class GroupAccess(
     ImmutableArray<Host> members,
     IReadOnlyDictionary<string, IHostConnection> connections,
-    IReadOnlyDictionary<string, IHostWriter> writers
+    IReadOnlyDictionary<string, IHostWriter> writers,
+    TimeProvider time
 ) : IGroupAccess
 {
     public ImmutableArray<Host> Members => members;
+
+    public TimeProvider Time => time;
 
     public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
         Connection(host).Reader.ReadAsync(reads, cancellationToken);

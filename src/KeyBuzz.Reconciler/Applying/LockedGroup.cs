@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Applying;
 
@@ -14,15 +15,19 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
     private LockedGroup(
         ImmutableArray<Host> members,
         IReadOnlyDictionary<string, IHostConnection> connections,
-        Dictionary<string, IHostWriter> writers
+        Dictionary<string, IHostWriter> writers,
+        TimeProvider time
     )
     {
-        _access = new GroupAccess(members, connections, writers);
+        _access = new GroupAccess(members, connections, writers, time);
         _writers = writers;
     }
 
     /// <inheritdoc />
     public ImmutableArray<Host> Members => _access.Members;
+
+    /// <inheritdoc />
+    public TimeProvider Time => _access.Time;
 
     /// <summary>Takes the locks. Throws <see cref="HostLockedException"/> when an apply holds one of them, <see cref="HostException"/> when
     /// a host cannot be reached.</summary>
@@ -30,12 +35,14 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
     /// <param name="members">The group's members.</param>
     /// <param name="others">Hosts that must not change meanwhile either.</param>
     /// <param name="holder">The holder of the locks.</param>
+    /// <param name="time">The clock of this run.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     public static async Task<LockedGroup> TakeAsync(
         Fleet fleet,
         ImmutableArray<Host> members,
         IEnumerable<Host> others,
         LockHolder holder,
+        TimeProvider time,
         CancellationToken cancellationToken
     )
     {
@@ -51,7 +58,7 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
                     : throw new HostException(host, "it could not be reached");
             }
 
-            return new LockedGroup(members, fleet.Connections, writers);
+            return new LockedGroup(members, fleet.Connections, writers, time);
         }
         catch
         {

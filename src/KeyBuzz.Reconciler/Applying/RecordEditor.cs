@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Applying;
 

@@ -167,66 +167,57 @@ public sealed class Rollout
     )
     {
         var begun = _time.GetTimestamp();
-        var limit = _policy.GateTimeout(_group);
-        var waited = "the group's health could not be read";
+        var pace = new PollPace(s_poll, _policy.GateTimeout(_group)) { SparesSlowHosts = true };
         var tracker = new ProgressTracker();
-        while (!stop.IsCancellationRequested)
+        try
+        {
+            stop.ThrowIfCancellationRequested();
+            var last = await Poll.UntilAsync(
+                    AskAsync,
+                    answer => answer.Turn is not RolloutTurn.Wait,
+                    pace,
+                    _time,
+                    stop,
+                    answer => answer.HasAdvanced
+                )
+                .ConfigureAwait(false);
+            return last.Turn switch
+            {
+                RolloutTurn.Go go => (go.Hosts, null),
+                RolloutTurn.Stop refused => ([], refused.Reason),
+                RolloutTurn.Wait wait => ([], $"waited {pace.Deadline.TotalSeconds:0} s for: {wait.Reason}"),
+                _ => throw new InvalidOperationException($"{last.Turn} is no turn"),
+            };
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return ([], "interrupted");
+        }
+
+        async Task<(RolloutTurn Turn, bool HasAdvanced)> AskAsync()
         {
             var unsettled = !before.IsCompleted;
-            var getsOn = false;
-            var asked = _time.GetTimestamp();
+            var state = new RolloutState(toCome, _leaving)
+            {
+                Unsettled = unsettled,
+                FailedBehind = failedBehind(),
+                Waited = _time.GetElapsedTime(begun),
+            };
+            RolloutTurn turn;
             try
             {
-                switch (
-                    await _policy
-                        .NextAsync(
-                            _group,
-                            new RolloutState(toCome, _leaving)
-                            {
-                                Unsettled = unsettled,
-                                FailedBehind = failedBehind(),
-                                Waited = _time.GetElapsedTime(begun),
-                            },
-                            _access,
-                            stop
-                        )
-                        .ConfigureAwait(false)
-                )
-                {
-                    case RolloutTurn.Go go:
-                        return (go.Hosts, null);
-                    case RolloutTurn.Stop refused:
-                        return ([], refused.Reason);
-                    case RolloutTurn.Wait wait:
-                        waited = wait.Reason;
-                        getsOn = tracker.HasAdvanced(wait.Progress);
-                        break;
-                }
+                turn = await _policy.NextAsync(_group, state, _access, stop).ConfigureAwait(false);
             }
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {
-                waited = exception.Message;
-            }
-            catch (OperationCanceledException) when (stop.IsCancellationRequested)
-            {
-                break;
+                turn = new RolloutTurn.Wait(exception.Message);
             }
 
-            if (unsettled || getsOn)
-            {
-                begun = _time.GetTimestamp();
-            }
-            else if (_time.GetElapsedTime(begun) > limit)
-            {
-                return ([], $"waited {limit.TotalSeconds:0} s for: {waited}");
-            }
-
-            // Hosts that are slow to answer are not asked all the time.
-            await Task.Delay(TimeSpan.FromTicks(Math.Max(s_poll.Ticks, _time.GetElapsedTime(asked).Ticks)), _time, CancellationToken.None)
-                .ConfigureAwait(false);
+            // While the group behind is still changing, the gate's time does not run.
+            var hasAdvanced = (turn is RolloutTurn.Wait wait && tracker.HasAdvanced(wait.Progress)) || unsettled;
+            begun = hasAdvanced ? _time.GetTimestamp() : begun;
+            return (turn, hasAdvanced);
         }
-
-        return ([], "interrupted");
     }
 
     private async Task<string?> ReleaseAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)

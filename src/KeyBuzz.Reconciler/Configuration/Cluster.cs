@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Encodings.Web;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
@@ -11,7 +12,7 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <param name="File">The file it came from, as the operator named it.</param>
 /// <param name="Directory">The folder of that file; relative paths in it start there.</param>
 /// <param name="Hosts">The hosts, in the order of the file.</param>
-/// <param name="Ssh">How they are reached.</param>
+/// <param name="Connection">How they are reached.</param>
 /// <param name="Preconditions">Their preconditions.</param>
 /// <param name="Resources">The resources, one per host they are placed on.</param>
 /// <param name="Secrets">The secrets by name.</param>
@@ -21,7 +22,7 @@ public sealed record Cluster(
     string File,
     string Directory,
     ImmutableArray<Host> Hosts,
-    SshSettings Ssh,
+    IConnectionSettings Connection,
     ImmutableArray<Precondition> Preconditions,
     ImmutableArray<Resource> Resources,
     Secrets Secrets,
@@ -39,6 +40,9 @@ public sealed record Cluster(
 
     /// <summary>The resources that got another name.</summary>
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
+
+    /// <summary>The resources with their dependencies.</summary>
+    public ResourceGraph Graph { get; init; } = ResourceGraph.Empty;
 
     /// <summary>Its sources, by name: hashes of the local files, and of the secrets together.</summary>
     public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
@@ -65,10 +69,10 @@ public enum PreconditionLevel
 }
 
 /// <summary>Something a host must have that kbr checks and never installs.</summary>
-/// <param name="Kind">swap, docker, dns, clock, disk, xfs or ports.</param>
+/// <param name="Kind">One that <see cref="IPreconditionChecks.Kinds"/> has.</param>
 /// <param name="Level">What happens when it does not hold.</param>
 /// <param name="Host">The host it is checked on.</param>
-/// <param name="Settings">path and free (a number of bytes) for disk; path for xfs; address, port and peer (host name) for ports.</param>
+/// <param name="Settings">What is checked, as its kind reads it.</param>
 /// <param name="Location">Where cluster.yaml says it; null for a default.</param>
 public sealed record Precondition(string Kind, PreconditionLevel Level, string Host, AttributeSet Settings, SourceLocation? Location);
 

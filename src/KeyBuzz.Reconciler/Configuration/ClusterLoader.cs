@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
@@ -19,56 +20,48 @@ public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names
 /// <summary>Reads and validates cluster.yaml.</summary>
 public static class ClusterLoader
 {
-    private static readonly string[] s_keys =
-    [
-        "version",
-        "cluster",
-        "ssh",
-        "hosts",
-        "secrets",
-        "preconditions",
-        "resources",
-        "drift",
-        "moved",
-    ];
-
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    /// <param name="providers">The resource types there are.</param>
+    /// <param name="syntax">What it may hold.</param>
     /// <param name="environment">The environment variables.</param>
-    /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
     /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must
     /// not be compared or applied.</param>
     public static Cluster Load(
         string file,
-        IReadOnlyCollection<IResourceProvider> providers,
+        ClusterSyntax syntax,
         IReadOnlyDictionary<string, string> environment,
-        IReadOnlyCollection<IBlueprint>? blueprints = null,
         bool secretsOptional = false
     )
     {
-        blueprints ??= [];
+        ArgumentNullException.ThrowIfNull(syntax);
+        var (providers, preconditions, connection, blueprints) = syntax;
         var findings = new Findings();
-        var source = SourceText.Read(file, file);
-        var root = Root(source, findings);
+        var source = SourceText.Read(file, file, largest: SourceText.LargestCluster);
+        var root = Root(source, syntax, findings);
         var start = source.At(1, 1);
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
 
-        root.Allow([.. s_keys, .. blueprints.Select(blueprint => blueprint.Key)]);
+        root.Allow([.. Keys(syntax), .. blueprints.Select(blueprint => blueprint.Key)]);
         CheckVersion(root, findings);
         var name = ReadName(root);
-        var hosts = HostTable.Read(root.Find("hosts"), start, findings);
-        var ssh = ReadSsh(SectionReader.Of(root.Find("ssh"), "'ssh'", findings), directory, environment, findings);
+        var hosts = HostTable.Read(root.Find("hosts"), connection, start, findings);
+        var connections = connection.ReadSettings(
+            SectionReader.Of(root.Find(connection.Key), $"'{connection.Key}'", findings),
+            directory,
+            environment,
+            findings
+        );
         var secrets = ReadSecrets(
             SectionReader.Of(root.Find("secrets"), "'secrets'", findings),
             directory,
+            DefaultCredentials(root, blueprints),
             environment,
             start,
             findings,
             secretsOptional
         );
         secrets.MarkPlain(blueprints.SelectMany(blueprint => blueprint.PlainNames));
-        var preconditions = new PreconditionSection(hosts, findings).Read(root.Find("preconditions"));
+        var declared = new PreconditionSection(preconditions, hosts, findings).Read(root.Find("preconditions"));
         var ignored = DriftSection.Read(SectionReader.Of(root.Find("drift"), "'drift'", findings), findings);
 
         var expanded = Expand(root, blueprints, new BlueprintContext(name, hosts, secrets, providers, findings));
@@ -78,7 +71,7 @@ public static class ClusterLoader
         var section = new ResourceSection(hosts, binder, providers, made, findings);
         var own = section.Read(root.Find("resources"));
         ImmutableArray<Resource> resources = [.. made, .. own];
-        new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+        var graph = new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
         var moved = MovedSection.Read(root.Find("moved"), resources, findings);
         foreach (var finding in expanded.SelectMany(one => one.Blueprint.Check(one.Expansion, own)))
         {
@@ -91,8 +84,8 @@ public static class ClusterLoader
             file,
             directory,
             hosts.All,
-            ssh,
-            Strictest([.. preconditions, .. expanded.SelectMany(one => one.Expansion.Preconditions)]),
+            connections,
+            Strictest([.. declared, .. expanded.SelectMany(one => one.Expansion.Preconditions)]),
             resources,
             secrets.All(),
             [.. findings.Warnings]
@@ -102,6 +95,7 @@ public static class ClusterLoader
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
             Moved = moved,
+            Graph = graph ?? ResourceGraph.Empty,
             Sources = Sources(source, binder, secrets),
         };
     }
@@ -121,20 +115,21 @@ public static class ClusterLoader
 
     /// <summary>The names for <c>kbr init --credentials</c>: readable also while the secrets are still missing.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    /// <param name="blueprints">The sections there are that stand for many resources; none when left out.</param>
-    public static CredentialsNeeded ReadCredentialsNeeded(string file, IReadOnlyCollection<IBlueprint>? blueprints = null)
+    /// <param name="syntax">What it may hold.</param>
+    public static CredentialsNeeded ReadCredentialsNeeded(string file, ClusterSyntax syntax)
     {
+        ArgumentNullException.ThrowIfNull(syntax);
         var findings = new Findings();
-        var root = Root(SourceText.Read(file, file), findings);
+        var root = Root(SourceText.Read(file, file, largest: SourceText.LargestCluster), syntax, findings);
         findings.ThrowIfErrors();
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
         var section = SectionReader.Of(root.Find("secrets"), "'secrets'", findings);
-        var path = section?.Word("file")?.Value ?? SecretSource.DefaultFile;
+        var path = section?.Word("file")?.Value ?? DefaultCredentials(root, syntax.Blueprints);
         var names = new SortedSet<string>(StringComparer.Ordinal) { Secrets.KeyName };
         names.UnionWith(section?.Words("required", "a list of names").Select(word => word.Value) ?? []);
 
         var values = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
-        foreach (var blueprint in blueprints ?? [])
+        foreach (var blueprint in syntax.Blueprints)
         {
             if (SectionReader.Of(root.Find(blueprint.Key), $"'{blueprint.Key}'", findings) is { } own)
             {
@@ -231,13 +226,16 @@ public static class ClusterLoader
             settings.Names.Order(StringComparer.Ordinal).Select(name => $"{name}={AttributeValue.Of(settings[name]!).Value}")
         );
 
-    private static SectionReader Root(SourceText source, Findings findings)
+    private static string[] Keys(ClusterSyntax syntax) =>
+        ["version", "cluster", syntax.Connection.Key, "hosts", "secrets", "preconditions", "resources", "drift", "moved"];
+
+    private static SectionReader Root(SourceText source, ClusterSyntax syntax, Findings findings)
     {
         var node = YamlDocument.Parse(source, findings);
         return node is YamlMapping map
             ? new SectionReader(map, "the cluster", findings)
             : throw new DiagnosticException(
-                Diagnostic.Error($"{source.File} must be a map with the keys {string.Join(", ", s_keys)}, not {node.Kind}", node.At)
+                Diagnostic.Error($"{source.File} must be a map with the keys {string.Join(", ", Keys(syntax))}, not {node.Kind}", node.At)
             );
     }
 
@@ -264,55 +262,18 @@ public static class ClusterLoader
         return word.Value;
     }
 
-    private static SshSettings ReadSsh(
-        SectionReader? section,
-        string directory,
-        IReadOnlyDictionary<string, string> environment,
-        Findings findings
-    )
-    {
-        section?.Allow("identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
-        var timeout = TimeSpan.FromSeconds(10);
-        if (
-            section?.Word("connect_timeout", "a time such as 10s") is { } word
-            && (
-                !ValueSyntax.TryParseDuration(word.Value, out timeout)
-                || timeout < TimeSpan.FromMilliseconds(100)
-                || timeout > TimeSpan.FromMinutes(10)
-            )
-        )
-        {
-            findings.Error($"'connect_timeout' must be a time such as 10s, from 100ms to 10m, not {word.Kind}", word.At);
-        }
-
-        return new SshSettings(
-            LocalPath(section?.Word("identity_file", "a local path")?.Value ?? "~/.ssh/id_ed25519", directory, environment),
-            LocalPath(section?.Word("known_hosts", "a local path")?.Value ?? "~/.ssh/known_hosts", directory, environment),
-            section?.Choice(
-                "host_key_checking",
-                HostKeyChecking.Strict,
-                ("strict", HostKeyChecking.Strict),
-                ("accept-new", HostKeyChecking.AcceptNew)
-            ) ?? HostKeyChecking.Strict,
-            section?.Choice("key_exchange", true, ("curve25519-first", true), ("library-default", false)) ?? true,
-            timeout
-        );
-    }
-
-    // Where HOME is not set, as in some CI, the account says where the home is.
-    private static string LocalPath(string text, string directory, IReadOnlyDictionary<string, string> environment) =>
-        text.StartsWith("~/", StringComparison.Ordinal)
-            ? Path.Combine(
-                environment.GetValueOrDefault("HOME") is { Length: > 0 } home
-                    ? home
-                    : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile),
-                text[2..]
-            )
-            : Path.Combine(directory, text);
+    // A blueprint whose section the file has comes before one that only could have one.
+    private static string DefaultCredentials(SectionReader root, IReadOnlyCollection<IBlueprint> blueprints) =>
+        blueprints
+            .OrderByDescending(blueprint => root.Find(blueprint.Key) is not null)
+            .Select(blueprint => blueprint.CredentialsFile)
+            .FirstOrDefault(file => file is not null)
+        ?? SecretSource.DefaultFile;
 
     private static SecretSource ReadSecrets(
         SectionReader? section,
         string directory,
+        string defaultFile,
         IReadOnlyDictionary<string, string> environment,
         SourceLocation start,
         Findings findings,
@@ -321,7 +282,7 @@ public static class ClusterLoader
     {
         section?.Allow("file", "required");
         var file = section?.Word("file", "a local path");
-        var secrets = new SecretSource(directory, file?.Value ?? SecretSource.DefaultFile, environment, findings, optional);
+        var secrets = new SecretSource(directory, file?.Value ?? defaultFile, environment, findings, optional);
         foreach (var word in section?.Words("required", "a list of names") ?? [])
         {
             secrets.Require(word.Value, word.At, findings);

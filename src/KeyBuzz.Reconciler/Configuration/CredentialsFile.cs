@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 

@@ -1,26 +1,32 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>The hosts of the file, by name and by role.</summary>
 public sealed class HostTable
 {
+    private readonly IConnectionSection _connection;
     private readonly Findings _findings;
     private readonly List<Host> _hosts = [];
     private readonly Dictionary<string, Host> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<string, HostGroup> _groups = new(StringComparer.Ordinal);
 
-    private HostTable(Findings findings) => _findings = findings;
+    private HostTable(IConnectionSection connection, Findings findings)
+    {
+        _connection = connection;
+        _findings = findings;
+    }
 
     public ImmutableArray<Host> All => [.. _hosts];
 
     public IReadOnlyDictionary<string, Host> ByName => _byName;
 
-    public static HostTable Read(YamlNode? node, SourceLocation fileStart, Findings findings)
+    public static HostTable Read(YamlNode? node, IConnectionSection connection, SourceLocation fileStart, Findings findings)
     {
-        var table = new HostTable(findings);
+        var table = new HostTable(connection, findings);
         if (node is null)
         {
             findings.Error("no hosts: key 'hosts' is missing", fileStart);
@@ -55,6 +61,12 @@ public sealed class HostTable
     /// <summary>The hosts that a name, a role, a group, <c>all</c> or a list of those means, in the order of the file, each once.</summary>
     public ImmutableArray<Host> Select(IReadOnlyList<YamlScalar> words)
     {
+        // No role and no group has the name of a host.
+        if (words is [{ Value: var only }] && _byName.TryGetValue(only, out var named))
+        {
+            return [named];
+        }
+
         var chosen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var word in words)
         {
@@ -86,7 +98,7 @@ public sealed class HostTable
     private void ReadAll(YamlMapping map)
     {
         var addresses = new Dictionary<string, Host>(StringComparer.Ordinal);
-        var endpoints = new Dictionary<(string, int), Host>();
+        var endpoints = new Dictionary<string, Host>(StringComparer.Ordinal);
         var roleLocations = new List<(string Role, SourceLocation At)>();
         foreach (var (key, value) in map.Entries)
         {
@@ -122,17 +134,17 @@ public sealed class HostTable
         SourceLocation at,
         YamlNode value,
         Dictionary<string, Host> addresses,
-        Dictionary<(string, int), Host> endpoints,
+        Dictionary<string, Host> endpoints,
         List<(string, SourceLocation)> roles
     )
     {
-        var broken = new Host(name, "", "", new SshEndpoint("", 22, "root", false));
+        var broken = new Host(name, "", "", new NoEndpoint());
         if (SectionReader.Of(value, $"host '{name}'", _findings) is not { } section)
         {
             return broken;
         }
 
-        section.Allow("role", "address", "ssh");
+        section.Allow("role", "address", _connection.Key);
         var role = section.Word("role", "a word such as db", required: true);
         if (role is not null)
         {
@@ -153,80 +165,34 @@ public sealed class HostTable
             _findings.Error($"bad address '{address.Value}' of host '{name}'", address.At, problem);
         }
 
-        var ssh = ReadSsh(name, address?.Value ?? "", section);
-        var host = broken with { Role = role?.Value ?? "", Address = address?.Value ?? "", Ssh = ssh };
-        if (address is not null && !addresses.TryAdd(Canonical(address.Value), host))
+        var endpoint = _connection.ReadEndpoint(
+            name,
+            address?.Value ?? "",
+            SectionReader.Of(section.Find(_connection.Key), $"'{_connection.Key}' of host '{name}'", _findings),
+            _findings
+        );
+        var host = broken with { Role = role?.Value ?? "", Address = address?.Value ?? "", Endpoint = endpoint };
+        if (address is not null && !addresses.TryAdd(NetworkAddress.Canonical(address.Value), host))
         {
             _findings.Error(
-                $"hosts '{addresses[Canonical(address.Value)].Name}' and '{name}' have the same address {address.Value}",
+                $"hosts '{addresses[NetworkAddress.Canonical(address.Value)].Name}' and '{name}' have the same address {address.Value}",
                 address.At
             );
         }
 
-        if (ssh.Hostname.Length > 0 && !endpoints.TryAdd((Canonical(ssh.Hostname), ssh.Port), host))
+        if (endpoint.Place.Length > 0 && !endpoints.TryAdd(endpoint.Key, host))
         {
-            var other = endpoints[(Canonical(ssh.Hostname), ssh.Port)];
+            var other = endpoints[endpoint.Key];
             // One private address for both has been said already.
-            if (Canonical(other.Address) != Canonical(host.Address))
+            if (NetworkAddress.Canonical(other.Address) != NetworkAddress.Canonical(host.Address))
             {
                 _findings.Error(
-                    $"hosts '{other.Name}' and '{name}' are reached at the same place, {ssh.Hostname} port {ssh.Port}",
-                    section.Find("ssh")?.At ?? at
+                    $"hosts '{other.Name}' and '{name}' are reached at the same place, {endpoint.Place}",
+                    section.Find(_connection.Key)?.At ?? at
                 );
             }
         }
 
         return host;
     }
-
-    private SshEndpoint ReadSsh(string name, string address, SectionReader host)
-    {
-        if (SectionReader.Of(host.Find("ssh"), $"'ssh' of host '{name}'", _findings) is not { } section)
-        {
-            return new SshEndpoint(address, 22, "root", false);
-        }
-
-        section.Allow("host", "port", "user", "sudo");
-        var hostname = section.Word("host", "a name or an address");
-        if (hostname is not null && !NetworkAddress.TryParse(hostname.Value, out _) && !IsHostname(hostname.Value))
-        {
-            _findings.Error(
-                $"bad address '{hostname.Value}' to reach host '{name}'",
-                hostname.At,
-                "write a host name or an IPv4 or IPv6 address"
-            );
-        }
-
-        var user = section.Word("user", "a login name");
-        if (
-            user is not null
-            && (user.Value[0] == '-' || user.Value.Any(letter => char.IsWhiteSpace(letter) || letter is '@' or ':' or '/'))
-        )
-        {
-            _findings.Error($"'{user.Value}' cannot be a login name", user.At);
-        }
-
-        var sudo = section.Boolean("sudo");
-        if (user is not null && user.Value != "root" && sudo is null && section.Find("sudo") is null)
-        {
-            _findings.Warning(
-                $"kbr logs in to host '{name}' as '{user.Value}' without sudo, and most changes need root",
-                user.At,
-                null,
-                "write 'sudo: true', or 'sudo: false' if this is intended"
-            );
-        }
-
-        return new SshEndpoint(hostname?.Value ?? address, section.Port("port") ?? 22, user?.Value ?? "root", sudo ?? false);
-    }
-
-    // Digits and dots only is an address gone wrong, not a name.
-    private static bool IsHostname(string text) =>
-        text.Length <= 253
-        && text[0] != '-'
-        && text.Any(char.IsAsciiLetter)
-        && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_');
-
-    private static string Canonical(string address) =>
-        NetworkAddress.TryParse(address, out var parsed) ? parsed.ToString() : address.ToLowerInvariant();
 }

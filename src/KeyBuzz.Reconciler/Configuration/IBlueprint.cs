@@ -8,12 +8,15 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <summary>A section of cluster.yaml in the operator's words that stands for many resources.</summary>
 public interface IBlueprint
 {
-    /// <summary>The section's key, for example <c>postgres</c>.</summary>
+    /// <summary>The section's key, for example <c>web</c>.</summary>
     string Key { get; }
 
     /// <summary>Names in the credentials file whose values are no secrets, such as the name of a user: they are never masked, also where
     /// the section is missing.</summary>
     IReadOnlyCollection<string> PlainNames { get; }
+
+    /// <summary>The credentials file of a cluster file that names none; null where the blueprint has no opinion.</summary>
+    string? CredentialsFile => null;
 
     /// <summary>Turns the section into resources, and adds every error to the context's findings.</summary>
     BlueprintExpansion Expand(SectionReader section, BlueprintContext context);

@@ -24,6 +24,13 @@ public static class NetworkAddress
         return parsed.AddressFamily == AddressFamily.InterNetworkV6 || parsed.ToString() == text;
     }
 
+    /// <summary>The one form of an address or of a host's name.</summary>
+    public static string Canonical(string address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        return TryParse(address, out var parsed) ? parsed.ToString() : address.ToLowerInvariant();
+    }
+
     /// <summary>The problem of a host's address, or null.</summary>
     public static string? Problem(string text)
     {

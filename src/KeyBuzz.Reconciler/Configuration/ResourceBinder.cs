@@ -23,7 +23,7 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
     /// <summary>The attributes for one host, or null when something is wrong with them (which is then noted).</summary>
     public AttributeSet? Bind(ResourceSchema schema, YamlMapping map, string what, Host host)
     {
-        var values = ImmutableDictionary.CreateBuilder<string, object>(StringComparer.Ordinal);
+        var values = new List<KeyValuePair<string, object>>(schema.Attributes.Count);
         var good = true;
         var takesFile = schema.Find(ContentKey) is { Kind: AttributeKind.Text };
         foreach (var (key, _) in map.Entries)
@@ -65,12 +65,12 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
                 }
                 else if (SchemaDefaults.Of(attribute) is { } value)
                 {
-                    values[attribute.Name] = value;
+                    values.Add(new(attribute.Name, value));
                 }
             }
             else if ((file is null ? Value(attribute, node!, host) : FileText(attribute, file, host)) is { } value)
             {
-                values[attribute.Name] = value;
+                values.Add(new(attribute.Name, value));
             }
             else
             {
@@ -78,7 +78,7 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
             }
         }
 
-        return good ? new AttributeSet(values.ToImmutable()) : null;
+        return good ? new AttributeSet(values) : null;
     }
 
     private object? Value(AttributeDefinition attribute, YamlNode node, Host host)
@@ -236,8 +236,8 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         findings.Error(
             $"'{attribute.Name}' may not hold a secret",
             locate("${secret."),
-            "its value is visible on the host, for example with docker inspect, systemctl or ps",
-            "put the secret in a config_file with mode 0600 and refer to that file"
+            "its value is visible on the host, for example with ps or systemctl",
+            "put the secret in a file with mode 0600 and refer to that file"
         );
         return null;
     }
@@ -303,6 +303,5 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         return null;
     }
 
-    private static bool IsOneLine(SecretText text) =>
-        !text.Parts.Any(part => part.Value.Any(letter => char.IsControl(letter) && letter != '\t'));
+    private static bool IsOneLine(SecretText text) => !text.Parts.Any(part => ControlCharacters.OtherThanTabAreIn(part.Value));
 }

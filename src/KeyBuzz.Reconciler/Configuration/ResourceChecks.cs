@@ -12,7 +12,8 @@ internal sealed class ResourceChecks(
     Findings findings
 )
 {
-    public void Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
+    /// <summary>Makes the checks, and the graph that they need; null where something is wrong before that.</summary>
+    public ResourceGraph? Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
     {
         var byType = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
         var linked = new List<(Resource Resource, ResourceLinks Links)>();
@@ -44,10 +45,7 @@ internal sealed class ResourceChecks(
         Clashes(linked, links => links.ManagedPaths, (path, first) => $"{path} is already managed by {first}", "path");
         SingleFileMounts(linked);
         Cycles(references);
-        if (!findings.HasErrors)
-        {
-            Implied(resources);
-        }
+        return findings.HasErrors ? null : Implied(resources);
     }
 
     // A provider does not know the file, but its message quotes the value or names the attribute: the place is there.
@@ -124,29 +122,28 @@ internal sealed class ResourceChecks(
         return (item ?? node)?.At ?? resource.Location;
     }
 
-    // A file that is replaced by renaming stays the old one inside a container that mounted the file itself.
+    // A file that is replaced by renaming stays the old one for a program that holds the file itself and not its directory.
     private void SingleFileMounts(List<(Resource Resource, ResourceLinks Links)> linked)
     {
         var files = new Dictionary<(string, string), Address>();
-        foreach (var (resource, links) in linked.Where(one => one.Resource.Address.Type == "config_file"))
+        foreach (var (resource, links) in linked)
         {
-            foreach (var path in links.ManagedPaths)
+            foreach (var path in links.ReplacedFiles)
             {
                 files.TryAdd((resource.Address.Host, path), resource.Address);
             }
         }
 
-        foreach (var (resource, links) in linked.Where(one => one.Resource.Address.Type == "container"))
+        foreach (var (resource, links) in linked)
         {
-            foreach (var need in links.Needs.Where(need => need.StartsWith("path:", StringComparison.Ordinal)))
+            foreach (var path in links.UsedDirectories.Distinct())
             {
-                var path = need[5..];
                 if (files.TryGetValue((resource.Address.Host, path), out var file))
                 {
                     findings.Error(
                         $"{resource.Address.Type} '{resource.Address.Name}' mounts the single file {path}",
                         Place(resource, path, "mounts"),
-                        $"{file} is replaced atomically, and a container that mounts the file itself keeps the old one",
+                        $"{file} is replaced atomically, and a {resource.Address.Type} that mounts the file itself keeps the old one",
                         $"mount the directory {path[..Math.Max(1, path.LastIndexOf('/'))]}",
                         resource.Address.Host,
                         resource.Address.ToString()
@@ -202,11 +199,11 @@ internal sealed class ResourceChecks(
     }
 
     // Edges that follow from what resources offer and need can close a cycle too.
-    private void Implied(ImmutableArray<Resource> resources)
+    private ResourceGraph? Implied(ImmutableArray<Resource> resources)
     {
         try
         {
-            ResourceGraph.Build(resources, new ProviderRegistry(providers));
+            return ResourceGraph.Build(resources, new ProviderRegistry(providers));
         }
         catch (DiagnosticException exception)
         {
@@ -214,6 +211,8 @@ internal sealed class ResourceChecks(
             {
                 findings.Add(finding);
             }
+
+            return null;
         }
     }
 }

@@ -137,7 +137,7 @@ internal sealed class ResourceSection(
         {
             if (hosts.Groups.TryGetValue(word.Value, out var group))
             {
-                chosen.Add(new Host(group.Name, "", "", new SshEndpoint("", 22, "root", false)));
+                chosen.Add(new Host(group.Name, "", "", new NoEndpoint()));
             }
             else
             {

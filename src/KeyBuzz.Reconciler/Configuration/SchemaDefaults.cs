@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
@@ -11,12 +10,14 @@ public static class SchemaDefaults
     /// made them.</exception>
     public static AttributeSet Fill(ResourceSchema schema, AttributeSet given)
     {
-        var values = ImmutableDictionary.CreateBuilder<string, object>(StringComparer.Ordinal);
+        var values = new List<KeyValuePair<string, object>>(schema.Attributes.Count);
         foreach (var name in given.Names)
         {
-            values[name] = schema.Find(name) is not null
-                ? given[name]!
-                : throw new ArgumentException($"the type {schema.Type} has no attribute '{name}'", nameof(given));
+            values.Add(
+                schema.Find(name) is not null
+                    ? new(name, given[name]!)
+                    : throw new ArgumentException($"the type {schema.Type} has no attribute '{name}'", nameof(given))
+            );
         }
 
         foreach (var attribute in schema.Attributes.Where(attribute => !given.Has(attribute.Name)))
@@ -28,11 +29,11 @@ public static class SchemaDefaults
 
             if (Of(attribute) is { } value)
             {
-                values[attribute.Name] = value;
+                values.Add(new(attribute.Name, value));
             }
         }
 
-        return new AttributeSet(values.ToImmutable());
+        return new AttributeSet(values);
     }
 
     /// <summary>The default of an attribute in the type that an <see cref="AttributeSet"/> holds it in, or null.</summary>

@@ -1,12 +1,14 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>Where the values of secrets come from: the environment first, then the credentials file.</summary>
 public sealed class SecretSource
 {
-    public const string DefaultFile = "credentials/postgres.env";
+    /// <summary>The credentials file where neither the cluster file nor a blueprint names one.</summary>
+    public const string DefaultFile = "credentials/secrets.env";
     private const string Remedy = "kbr init --credentials";
 
     // Never compared and never shown; it only lets what is made of secrets be made.

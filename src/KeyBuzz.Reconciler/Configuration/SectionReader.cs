@@ -1,4 +1,6 @@
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
@@ -62,7 +64,7 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
                 return null;
             case null:
                 return null;
-            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !scalar.Value.Any(char.IsControl):
+            case YamlScalar { IsNull: false } scalar when scalar.Value.Length > 0 && !ControlCharacters.AreIn(scalar.Value):
                 return scalar;
             case var other:
                 findings.Error($"'{key}' must be {wanted}, not {(other is YamlScalar { Value: "" } ? "nothing" : other.Kind)}", other.At);
@@ -166,13 +168,13 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
             return otherwise;
         }
 
-        if (!Configuration.HostPath.TryNormalize(word.Value, out var path, out var problem))
+        if (!Hosts.HostPath.TryNormalize(word.Value, out var path, out var problem))
         {
             findings.Error($"'{key}' cannot be '{word.Value}'", word.At, problem);
             return otherwise;
         }
 
-        if (Configuration.HostPath.Refusal(path) is { } refusal)
+        if (Hosts.HostPath.Refusal(path) is { } refusal)
         {
             findings.Error($"'{key}' cannot be {path}: it is outside the paths that kbr may change", word.At, refusal);
             return otherwise;

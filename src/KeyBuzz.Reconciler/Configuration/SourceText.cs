@@ -7,9 +7,13 @@ namespace KeyBuzz.Reconciler.Configuration;
 internal sealed class SourceText
 {
     /// <summary>As much as kbr reads of one file on a host; a local file that is to become one may not be larger.</summary>
-    public const int MaximumBytes = 8 * 1024 * 1024;
+    public const int LargestFile = 8 * 1024 * 1024;
+
+    /// <summary>The largest cluster.yaml: some 300 000 resources, each with an entry of its own.</summary>
+    public const int LargestCluster = 64 * 1024 * 1024;
 
     private readonly string[] _lines;
+    private readonly List<int> _starts;
     private readonly bool _hidden;
 
     private SourceText(string file, string text, bool hidden)
@@ -18,6 +22,7 @@ internal sealed class SourceText
         Text = text;
         _hidden = hidden;
         _lines = text.ReplaceLineEndings("\n").Split('\n');
+        _starts = Starts(text);
     }
 
     public string File { get; }
@@ -34,7 +39,14 @@ internal sealed class SourceText
     /// <param name="shownAs">Its name as the operator knows it.</param>
     /// <param name="askedAt">The line that named the file.</param>
     /// <param name="hidden">Whether it holds secrets: its places then have no line to show.</param>
-    public static SourceText Read(string path, string shownAs, SourceLocation? askedAt = null, bool hidden = false)
+    /// <param name="largest">How many bytes it may have.</param>
+    public static SourceText Read(
+        string path,
+        string shownAs,
+        SourceLocation? askedAt = null,
+        bool hidden = false,
+        int largest = LargestFile
+    )
     {
         byte[] bytes;
         try
@@ -46,9 +58,9 @@ internal sealed class SourceText
             while ((count = stream.Read(buffer)) > 0)
             {
                 copy.Write(buffer, 0, count);
-                if (copy.Length > MaximumBytes)
+                if (copy.Length > largest)
                 {
-                    throw Failure($"{shownAs} is larger than 8 MiB", askedAt);
+                    throw Failure($"{shownAs} is larger than {largest / (1024 * 1024)} MiB", askedAt);
                 }
             }
 
@@ -91,18 +103,24 @@ internal sealed class SourceText
     /// <summary>The place of a character.</summary>
     public SourceLocation AtOffset(int offset)
     {
-        var line = 1;
-        var start = 0;
-        for (var i = 0; i < offset && i < Text.Length; i++)
+        var found = _starts.BinarySearch(offset);
+        var line = found < 0 ? ~found - 1 : found;
+        return At(line + 1, offset - _starts[line] + 1);
+    }
+
+    // The offsets at which lines start.
+    private static List<int> Starts(string text)
+    {
+        var starts = new List<int> { 0 };
+        for (var end = text.AsSpan().IndexOfAny('\r', '\n'); end >= 0; )
         {
-            if (Text[i] == '\n' || (Text[i] == '\r' && (i + 1 >= Text.Length || Text[i + 1] != '\n')))
-            {
-                line++;
-                start = i + 1;
-            }
+            var start = end + (text.AsSpan(end).StartsWith("\r\n") ? 2 : 1);
+            starts.Add(start);
+            var next = text.AsSpan(start).IndexOfAny('\r', '\n');
+            end = next < 0 ? -1 : start + next;
         }
 
-        return At(line, offset - start + 1);
+        return starts;
     }
 
     /// <summary>The text of a line, from 1; empty outside the file.</summary>

@@ -30,7 +30,18 @@ public sealed record YamlMapping(SourceLocation At, List<(YamlScalar Key, YamlNo
 {
     public override string Kind => "a map";
 
-    public YamlNode? Find(string key) => Entries.Find(entry => entry.Key.Value == key).Value;
+    public YamlNode? Find(string key)
+    {
+        foreach (var entry in Entries)
+        {
+            if (entry.Key.Value == key)
+            {
+                return entry.Value;
+            }
+        }
+
+        return null;
+    }
 }
 
 /// <summary>Reads a YAML document with the low-level parser into nodes that know their places.</summary>

@@ -11,29 +11,40 @@ public sealed class ResourceGraph
         (one, other) => string.CompareOrdinal(one.Path, other.Path)
     );
 
-    private readonly ImmutableDictionary<Address, Node> _nodes;
+    private readonly Dictionary<Address, Node> _nodes;
 
-    private ResourceGraph(ImmutableDictionary<Address, Node> nodes, ImmutableArray<Address> order)
+    private ResourceGraph(Dictionary<Address, Node> nodes, ImmutableArray<Address> order)
     {
         _nodes = nodes;
         Order = order;
+        Nodes = [.. order.Select(address => nodes[address])];
     }
 
     /// <summary>A resource with its edges.</summary>
     /// <param name="Resource">The resource.</param>
-    /// <param name="Requires">The resources that must exist first, declared and inferred.</param>
+    /// <param name="Requires">The resources that must exist first, declared and inferred, in the order of addresses.</param>
     /// <param name="After">The resources that are only ordered first.</param>
     /// <param name="Volume">The volume it lies under, or null.</param>
-    public sealed record Node(Resource Resource, ImmutableArray<Address> Requires, ImmutableArray<Address> After, Address? Volume);
+    /// <param name="Provides">What it offers.</param>
+    public sealed record Node(
+        Resource Resource,
+        ImmutableArray<Address> Requires,
+        ImmutableArray<Address> After,
+        Address? Volume,
+        ImmutableArray<string> Provides
+    );
 
     /// <summary>Every address, dependencies first.</summary>
     public ImmutableArray<Address> Order { get; }
+
+    /// <summary>Every resource with its edges, in the same order.</summary>
+    public ImmutableArray<Node> Nodes { get; }
 
     /// <summary>The node of an address, or null.</summary>
     public Node? Find(Address address) => _nodes.GetValueOrDefault(address);
 
     /// <summary>An empty graph.</summary>
-    public static ResourceGraph Empty { get; } = new(ImmutableDictionary<Address, Node>.Empty, []);
+    public static ResourceGraph Empty { get; } = new([], []);
 
     /// <summary>Builds the graph; edges are those of the resources and those their links imply. Throws <see cref="DiagnosticException"/>
     /// naming every dangling reference and every cycle.</summary>
@@ -43,17 +54,22 @@ public sealed class ResourceGraph
     public static ResourceGraph Build(IEnumerable<Resource> resources, ProviderRegistry providers, bool keepDangling = false)
     {
         var all = resources.ToDictionary(resource => resource.Address);
-        var offers = new Dictionary<(string Host, string Token), Address>();
+        var offers = new Dictionary<string, Dictionary<string, Address>>(StringComparer.Ordinal);
         var volumes = new Dictionary<string, List<(string MountPoint, Address Address)>>();
-        var links = new Dictionary<Address, ResourceLinks>();
+        var links = new Dictionary<Address, ResourceLinks>(all.Count);
         var managed = new Dictionary<string, List<(string Path, Address Address)>>();
         foreach (var resource in all.Values)
         {
             var link = providers.Get(resource.Address.Type).Links(resource);
             links[resource.Address] = link;
+            if (!offers.TryGetValue(resource.Address.Host, out var offered))
+            {
+                offers[resource.Address.Host] = offered = new Dictionary<string, Address>(StringComparer.Ordinal);
+            }
+
             foreach (var token in link.Provides)
             {
-                offers.TryAdd((resource.Address.Host, token), resource.Address);
+                offered.TryAdd(token, resource.Address);
             }
 
             if (!link.ManagedPaths.IsEmpty)
@@ -83,48 +99,41 @@ public sealed class ResourceGraph
         }
 
         var diagnostics = new List<Diagnostic>();
-        var nodes = ImmutableDictionary.CreateBuilder<Address, Node>();
+        var nodes = new Dictionary<Address, Node>(all.Count);
         foreach (var resource in all.Values)
         {
-            var requires = new SortedSet<Address>();
-            foreach (var address in resource.Requires.Concat(resource.After))
+            var address = resource.Address;
+            var link = links[address];
+            if (!keepDangling)
             {
-                if (!all.ContainsKey(address) && !keepDangling)
+                foreach (var missing in resource.Requires.Concat(resource.After).Where(other => !all.ContainsKey(other)))
                 {
                     diagnostics.Add(
                         Diagnostic.Error(
-                            $"{resource.Address} refers to {address}, which does not exist",
+                            $"{address} refers to {missing}, which does not exist",
                             resource.Location,
-                            address: resource.Address.ToString()
+                            address: address.ToString()
                         )
                     );
                 }
             }
 
-            requires.UnionWith(resource.Requires.Where(all.ContainsKey));
-            foreach (var need in links[resource.Address].Needs)
+            var requires = resource.Requires.Where(all.ContainsKey).ToList();
+            foreach (var need in link.Needs)
             {
-                if (Offering(offers, resource.Address, need) is { } offering)
+                if (Offering(offers[address.Host], address, need) is { } offering)
                 {
                     requires.Add(offering);
                 }
             }
 
-            var volume = VolumeOver(volumes, resource.Address, links[resource.Address].ManagedPaths);
+            var volume = VolumeOver(volumes, address, link.ManagedPaths);
             if (volume is { } over)
             {
                 requires.Add(over);
             }
 
-            // An explicit order overrides the inferred one.
-            var below = Below(managed, resource.Address, links[resource.Address].UsedDirectories)
-                .Where(address => !all[address].Requires.Contains(resource.Address) && !all[address].After.Contains(resource.Address));
-            nodes[resource.Address] = new Node(
-                resource,
-                [.. requires],
-                [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()],
-                volume
-            );
+            nodes[address] = new Node(resource, Sorted(requires), After(all, managed, resource, link), volume, link.Provides);
         }
 
         if (diagnostics.Count > 0)
@@ -132,29 +141,29 @@ public sealed class ResourceGraph
             throw new DiagnosticException(diagnostics);
         }
 
-        var graph = nodes.ToImmutable();
-        var order = Sort(graph, out var cycle);
-        if (cycle.Count > 0)
+        var order = DependencyOrder.Of(nodes.Keys, address => Before(nodes[address]));
+        if (!order.Left.IsEmpty)
         {
+            var cycle = FindCycle(nodes, [.. order.Left]);
             var shown = string.Join(" → ", cycle.Append(cycle[0]));
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"resources depend on each other in a cycle: {shown}",
-                    graph[cycle[0]].Resource.Location,
+                    nodes[cycle[0]].Resource.Location,
                     remedy: "drop one of these `requires` or `after`"
                 )
             );
         }
 
-        return new ResourceGraph(graph, order);
+        return new ResourceGraph(nodes, order.Addresses);
     }
 
     /// <summary>The given addresses and everything they require, over any number of steps.</summary>
-    public ImmutableHashSet<Address> WithRequirements(IEnumerable<Address> addresses) =>
+    public IReadOnlySet<Address> WithRequirements(IEnumerable<Address> addresses) =>
         Reach(addresses, address => Find(address)?.Requires ?? []);
 
     /// <summary>The given addresses and everything that requires them, over any number of steps.</summary>
-    public ImmutableHashSet<Address> WithDependents(IEnumerable<Address> addresses)
+    public IReadOnlySet<Address> WithDependents(IEnumerable<Address> addresses)
     {
         var dependents = _nodes
             .Values.SelectMany(node => node.Requires.Select(required => (required, node.Resource.Address)))
@@ -162,9 +171,9 @@ public sealed class ResourceGraph
         return Reach(addresses, address => dependents[address]);
     }
 
-    private static ImmutableHashSet<Address> Reach(IEnumerable<Address> start, Func<Address, IEnumerable<Address>> next)
+    private static HashSet<Address> Reach(IEnumerable<Address> start, Func<Address, IEnumerable<Address>> next)
     {
-        var reached = ImmutableHashSet.CreateBuilder<Address>();
+        var reached = new HashSet<Address>();
         var open = new Stack<Address>(start);
         while (open.TryPop(out var address))
         {
@@ -177,15 +186,51 @@ public sealed class ResourceGraph
             }
         }
 
-        return reached.ToImmutable();
+        return reached;
     }
 
-    private static Address? Offering(Dictionary<(string Host, string Token), Address> offers, Address needing, string need)
+    private static ImmutableArray<Address> Sorted(List<Address> addresses)
+    {
+        addresses.Sort();
+        for (var last = addresses.Count - 1; last > 0; last--)
+        {
+            if (addresses[last] == addresses[last - 1])
+            {
+                addresses.RemoveAt(last);
+            }
+        }
+
+        return [.. addresses];
+    }
+
+    // What comes first as it says, and what manages a path in a directory that it uses. An explicit order overrides the inferred one.
+    private static ImmutableArray<Address> After(
+        Dictionary<Address, Resource> all,
+        Dictionary<string, List<(string Path, Address Address)>> managed,
+        Resource resource,
+        ResourceLinks link
+    )
+    {
+        if (resource.After.IsEmpty && link.UsedDirectories.IsEmpty)
+        {
+            return [];
+        }
+
+        var below = Below(managed, resource.Address, link.UsedDirectories)
+            .Where(other => !all[other].Requires.Contains(resource.Address) && !all[other].After.Contains(resource.Address));
+        return [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()];
+    }
+
+    private static ImmutableArray<Address> Before(Node node) => node.After.IsEmpty ? node.Requires : [.. node.Requires.Union(node.After)];
+
+    // The offer of a need; of a path, the nearest one above it.
+    private static Address? Offering(Dictionary<string, Address> offers, Address needing, ReadOnlySpan<char> need)
     {
         const string Path = "path:";
+        var byToken = offers.GetAlternateLookup<ReadOnlySpan<char>>();
         while (true)
         {
-            if (offers.TryGetValue((needing.Host, need), out var offering) && offering != needing)
+            if (byToken.TryGetValue(need, out var offering) && offering != needing)
             {
                 return offering;
             }
@@ -251,49 +296,8 @@ public sealed class ResourceGraph
         return nearest?.Address;
     }
 
-    // Kahn's algorithm over a sorted frontier, so that the order is the same in every run.
-    private static ImmutableArray<Address> Sort(ImmutableDictionary<Address, Node> nodes, out IReadOnlyList<Address> cycle)
-    {
-        var waits = new Dictionary<Address, int>();
-        var followers = new Dictionary<Address, List<Address>>();
-        foreach (var (address, node) in nodes)
-        {
-            var before = node.Requires.Concat(node.After).Distinct().ToList();
-            waits[address] = before.Count;
-            foreach (var first in before)
-            {
-                if (!followers.TryGetValue(first, out var list))
-                {
-                    followers[first] = list = [];
-                }
-
-                list.Add(address);
-            }
-        }
-
-        var ready = new SortedSet<Address>(waits.Where(pair => pair.Value == 0).Select(pair => pair.Key));
-        var order = ImmutableArray.CreateBuilder<Address>(nodes.Count);
-        while (ready.Count > 0)
-        {
-            var address = ready.Min;
-            ready.Remove(address);
-            order.Add(address);
-            foreach (var follower in followers.GetValueOrDefault(address) ?? [])
-            {
-                if (--waits[follower] == 0)
-                {
-                    ready.Add(follower);
-                }
-            }
-        }
-
-        cycle =
-            order.Count == nodes.Count ? [] : FindCycle(nodes, waits.Where(pair => pair.Value > 0).Select(pair => pair.Key).ToHashSet());
-        return order.ToImmutable();
-    }
-
     // Every address left over waits for another one left over, so walking on must come back to where it has been.
-    private static List<Address> FindCycle(ImmutableDictionary<Address, Node> nodes, HashSet<Address> left)
+    private static List<Address> FindCycle(Dictionary<Address, Node> nodes, HashSet<Address> left)
     {
         var path = new List<Address>();
         var seen = new Dictionary<Address, int>();

@@ -1,14 +1,12 @@
-using System.Collections.Immutable;
-
 namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>The answers of one host to one set of reads.</summary>
 public sealed class Snapshot
 {
-    private readonly ImmutableDictionary<Read, object?> _answers;
+    private readonly IReadOnlyDictionary<Read, object?> _answers;
 
     /// <summary>Takes the answers.</summary>
-    public Snapshot(ImmutableDictionary<Read, object?> answers) => _answers = answers;
+    public Snapshot(IReadOnlyDictionary<Read, object?> answers) => _answers = answers;
 
     /// <summary>The answer to a read that was asked. Throws <see cref="KeyNotFoundException"/> when it was not.</summary>
     public T Get<T>(Read<T> read) =>
@@ -18,5 +16,17 @@ public sealed class Snapshot
     public bool Has(Read read) => _answers.ContainsKey(read);
 
     /// <summary>These answers and, over them, those of another snapshot.</summary>
-    public Snapshot With(Snapshot newer) => new(_answers.SetItems(newer._answers));
+    public Snapshot With(Snapshot newer)
+    {
+        var answers = new Dictionary<Read, object?>(_answers);
+        foreach (var (read, answer) in newer._answers)
+        {
+            answers[read] = answer;
+        }
+
+        return new Snapshot(answers);
+    }
+
+    /// <summary>These answers but for that to one read.</summary>
+    public Snapshot Without(Read read) => new(_answers.Where(pair => pair.Key != read).ToDictionary());
 }

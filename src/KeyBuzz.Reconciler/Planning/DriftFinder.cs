@@ -16,7 +16,7 @@ namespace KeyBuzz.Reconciler.Planning;
 /// <param name="Targets">Only these; empty for all.</param>
 /// <param name="Ignored">What is shown and not counted.</param>
 public sealed record DriftInput(
-    ImmutableDictionary<Address, ResourceRecord> Records,
+    IReadOnlyDictionary<Address, ResourceRecord> Records,
     Func<Resource, Observation?> Observe,
     ImmutableSortedDictionary<string, string> HostErrors,
     ImmutableArray<string> Hosts,
@@ -256,7 +256,7 @@ public sealed class DriftFinder
         if (
             node.Volume is { } volume
             && work.Input.Records.GetValueOrDefault(volume) is { } under
-            && work.Input.Observe(Applied(under)) is { IsMounted: false }
+            && work.Input.Observe(Applied(under)) is { ShowsContent: false }
         )
         {
             work.CannotTell(address, volume, "is not mounted");
@@ -504,7 +504,7 @@ public sealed class DriftFinder
             );
         }
 
-        if (input.Records.IsEmpty && without.Count == 0 && input.HostErrors.IsEmpty)
+        if (input.Records.Count == 0 && without.Count == 0 && input.HostErrors.IsEmpty)
         {
             work.Diagnostics.Add(Diagnostic.Error("no host has records, so drift cannot be compared", remedy: Remedy));
         }

@@ -38,8 +38,8 @@ public sealed record PlanOptions
 /// <param name="Options">What was asked.</param>
 public sealed record PlanInput(
     ResourceGraph Graph,
-    ImmutableDictionary<Address, ResourceRecord> Records,
-    ImmutableDictionary<Address, Observation> Observations,
+    IReadOnlyDictionary<Address, ResourceRecord> Records,
+    IReadOnlyDictionary<Address, Observation> Observations,
     ImmutableSortedDictionary<string, string> HostErrors,
     PlanOptions Options
 )
@@ -89,19 +89,19 @@ public sealed class Planner
         }
 
         var work = new Work(input, recorded, selected);
-        foreach (var address in input.Graph.Order.Where(selected.Contains))
+        foreach (var node in input.Graph.Nodes.Where(node => selected(node.Resource.Address)))
         {
             if (!input.Options.Destroy)
             {
-                PlanDesired(work, input.Graph.Find(address)!);
+                PlanDesired(work, node);
             }
-            else if (input.Records.TryGetValue(address, out var record))
+            else if (input.Records.TryGetValue(node.Resource.Address, out var record))
             {
                 PlanRemoval(work, record, Cause.Destroyed);
             }
         }
 
-        foreach (var address in recorded.Order.Reverse().Where(address => selected.Contains(address) && input.Graph.Find(address) is null))
+        foreach (var address in recorded.Order.Reverse().Where(address => input.Graph.Find(address) is null && selected(address)))
         {
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
@@ -150,7 +150,7 @@ public sealed class Planner
     private ImmutableArray<RolloutForecast> Forecast(PlanInput input, ImmutableArray<PlannedChange> changes)
     {
         var forecasts = ImmutableArray.CreateBuilder<RolloutForecast>();
-        foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
+        foreach (var resource in input.Graph.Nodes.Select(node => node.Resource))
         {
             if (_providers.Get(resource.Address.Type) is not IForecastsRollout foreseeing)
             {
@@ -196,7 +196,7 @@ public sealed class Planner
             return input;
         }
 
-        var records = input.Records.ToBuilder();
+        var records = new Dictionary<Address, ResourceRecord>(input.Records);
         foreach (
             var record in input.Records.Values.Where(record => input.Graph.Find(record.Address) is null).OrderBy(record => record.Address)
         )
@@ -216,7 +216,7 @@ public sealed class Planner
 
         return input with
         {
-            Records = records.ToImmutable(),
+            Records = records,
         };
     }
 
@@ -224,18 +224,18 @@ public sealed class Planner
     private void RefuseFixed(PlanInput input)
     {
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
-        foreach (var resource in input.Graph.Order.Select(address => input.Graph.Find(address)!.Resource))
+        var stable = _providers
+            .All.SelectMany(provider => provider.Schema.Attributes.Select(attribute => (provider.Schema.Type, Attribute: attribute)))
+            .Where(pair => pair.Attribute.FixedBecause is not null)
+            .ToLookup(pair => pair.Type, pair => pair.Attribute, StringComparer.Ordinal);
+        foreach (var resource in input.Graph.Nodes.Select(node => node.Resource).Where(one => stable.Contains(one.Address.Type)))
         {
             if (input.Records.GetValueOrDefault(resource.Address) is not { Pending: false } record)
             {
                 continue;
             }
 
-            foreach (
-                var attribute in _providers
-                    .Get(resource.Address.Type)
-                    .Schema.Attributes.Where(attribute => attribute.FixedBecause is not null)
-            )
+            foreach (var attribute in stable[resource.Address.Type])
             {
                 var (was, wanted) = (record.Spec[attribute.Name], resource.Spec[attribute.Name]);
                 if (was is not null && wanted is not null && !was.Equals(wanted))
@@ -265,12 +265,10 @@ public sealed class Planner
     private static void RefuseAnotherThing(Work work)
     {
         var refused = work
-            .Input.Graph.Order.Where(address => !work.IsTakenDown(address.Host))
-            .Select(address =>
-                (
-                    work.Input.Graph.Find(address)!.Resource,
-                    Observed: work.Input.Observations.GetValueOrDefault(address) as Observation.Unknown
-                )
+            .Input.Graph.Nodes.Select(node => node.Resource)
+            .Where(resource => !work.IsTakenDown(resource.Address.Host))
+            .Select(resource =>
+                (Resource: resource, Observed: work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Unknown)
             )
             .Where(pair => pair.Observed?.Remedy is not null)
             .Select(pair =>
@@ -298,7 +296,7 @@ public sealed class Planner
         }
 
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
-        foreach (var resource in work.Input.Graph.Order.Select(address => work.Input.Graph.Find(address)!.Resource))
+        foreach (var resource in work.Input.Graph.Nodes.Select(node => node.Resource))
         {
             foreach (
                 var (name, host) in (work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Present)?.Outsiders ?? []
@@ -345,18 +343,22 @@ public sealed class Planner
         }
     }
 
-    private static ImmutableHashSet<Address> Select(PlanInput input, ResourceGraph recorded)
+    private static Func<Address, bool> Select(PlanInput input, ResourceGraph recorded)
     {
-        var all = input.Graph.Order.Concat(recorded.Order).ToImmutableHashSet();
         if (input.Options.Targets.IsEmpty)
         {
-            return all;
+            return address => input.Graph.Find(address) is not null || recorded.Find(address) is not null;
         }
 
-        var matched = all.Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address))).ToList();
-        return input.Options.Destroy
-            ? input.Graph.WithDependents(matched).Union(recorded.WithDependents(matched))
-            : input.Graph.WithRequirements(matched).Union(matched);
+        var matched = input
+            .Graph.Order.Concat(recorded.Order)
+            .Distinct()
+            .Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address)))
+            .ToList();
+        HashSet<Address> selected = input.Options.Destroy
+            ? [.. input.Graph.WithDependents(matched), .. recorded.WithDependents(matched)]
+            : [.. input.Graph.WithRequirements(matched), .. matched];
+        return selected.Contains;
     }
 
     private void PlanDesired(Work work, ResourceGraph.Node node)
@@ -524,6 +526,12 @@ public sealed class Planner
     private bool IsAnotherThing(ResourceRecord record, Resource desired) =>
         !LinksOf(Former(record)).Provides.SequenceEqual(LinksOf(desired).Provides);
 
+    private bool IsAnotherThing(Work work, ResourceRecord record, ResourceGraph.Node node)
+    {
+        var applied = record.RenamedFrom is null ? work.Recorded.Find(record.Address)?.Provides : null;
+        return !(applied ?? LinksOf(Former(record)).Provides).AsSpan().SequenceEqual(node.Provides.AsSpan());
+    }
+
     private ResourceLinks LinksOf(Resource resource) => _providers.Get(resource.Address.Type).Links(resource);
 
     // Where it is on the host, or what it is called there.
@@ -536,11 +544,11 @@ public sealed class Planner
     // As it was applied: where nothing else names the thing on the host, its own name does.
     private static Resource Former(ResourceRecord record) => record.ToResource() with { Address = record.RenamedFrom ?? record.Address };
 
-    // Images are left to who uses them until then; files, directories, volumes, units and containers have a place of their own.
+    // What offers neither a path nor a name of its own is left to who uses it until then.
     private ImmutableArray<string> Places(Resource resource)
     {
         var links = LinksOf(resource);
-        return [.. links.ManagedPaths, .. links.Provides.Where(token => token.StartsWith("container:", StringComparison.Ordinal))];
+        return [.. links.ManagedPaths, .. links.Names];
     }
 
     private static string Join(string first, string? second) => second is null ? first : first + "; " + second;
@@ -558,7 +566,7 @@ public sealed class Planner
         var schema = _providers.Get(address.Type).Schema;
         // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one
         // is left alone.
-        var former = record is not null && IsAnotherThing(record, node.Resource) ? PlaceOf(Former(record)) : null;
+        var former = record is not null && IsAnotherThing(work, record, node) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
         if (former is not null)
         {
@@ -583,11 +591,11 @@ public sealed class Planner
         foreach (var (name, wanted) in desired)
         {
             var found = actual.GetValueOrDefault(name);
-            var wantedPrint = _fingerprint.Of(address, name, wanted, wanted.Secret is not null);
             var last = record?.Fingerprints.GetValueOrDefault(name);
+            var isApplied = last is not null && _fingerprint.Is(last, address, name, wanted);
             if (found?.Value == wanted.Value)
             {
-                recordIsOld |= last != wantedPrint;
+                recordIsOld |= !isApplied;
                 continue;
             }
 
@@ -599,7 +607,7 @@ public sealed class Planner
                 _ when record.Intended.Contains(name) => Cause.Interrupted,
                 _ when last is null || (found is not null && _fingerprint.Matches(last, address, name, found)) =>
                     Cause.ConfigurationChanged,
-                _ when wantedPrint == last => joining.Length > 0 ? Cause.New : Cause.Drift,
+                _ when isApplied => joining.Length > 0 ? Cause.New : Cause.Drift,
                 _ => Cause.ConfigurationChangedAndDrift,
             };
             // Where cluster.yaml holds no secret any more, nothing tells which parts of what is on the host are one.
@@ -611,7 +619,8 @@ public sealed class Planner
         }
 
         // What was applied, or was about to be, is not wanted any more and is still there is taken away.
-        foreach (var name in record?.Owned ?? [])
+        var isNoOp = differences.Count == 0 && !recordIsOld && IsRecorded(record!, node, desired.Count);
+        foreach (var name in isNoOp ? [] : record?.Owned ?? [])
         {
             if (!desired.ContainsKey(name) && actual.TryGetValue(name, out var left))
             {
@@ -633,17 +642,19 @@ public sealed class Planner
                 node.Resource.Location
             )
         );
+        if (isNoOp)
+        {
+            work.Add(
+                new PlannedChange(address, ResourceAction.NoOp, Cause.FoundAsWanted, node.Resource, [], []) { Record = record, Note = note }
+            );
+            return;
+        }
+
         var next = Record(node, desired, created: record?.Created ?? present.IsManaged);
         if (differences.Count == 0)
         {
-            var action = recordIsOld || !Same(record!, next) ? ResourceAction.Adopt : ResourceAction.NoOp;
-            work.Add(
-                new PlannedChange(address, action, record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved, node.Resource, [], [])
-                {
-                    Record = action == ResourceAction.NoOp ? record : next,
-                    Note = note,
-                }
-            );
+            var cause = record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved;
+            work.Add(new PlannedChange(address, ResourceAction.Adopt, cause, node.Resource, [], []) { Record = next, Note = note });
             return;
         }
 
@@ -831,9 +842,7 @@ public sealed class Planner
             && work.IsProtected(own)
             && _providers.Get(address.Type) is IGroupResourceProvider
             && work.IsTakenDown(address.Host)
-            ? required.Concat(
-                work.Input.Records.Values.Where(record => record.Group == address.Host).Select(record => record.Address).Order()
-            )
+            ? required.Concat(work.RunningBy[address.Host].Order())
             : required;
     }
 
@@ -869,11 +878,12 @@ public sealed class Planner
             _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
         };
 
-    private static bool Same(ResourceRecord left, ResourceRecord right) =>
-        left.Fingerprints.SequenceEqual(right.Fingerprints)
-        && left.Requires.SequenceEqual(right.Requires)
-        && left.PreventDestroy == right.PreventDestroy
-        && left.Group == right.Group;
+    // Whether a record that has the fingerprint of every desired value says all that a new one would.
+    private static bool IsRecorded(ResourceRecord record, ResourceGraph.Node node, int values) =>
+        record.Fingerprints.Count == values
+        && record.Requires.AsSpan().SequenceEqual(node.Requires.AsSpan())
+        && record.PreventDestroy == node.Resource.PreventDestroy
+        && record.Group == node.Resource.Group;
 
     private static Cause Overall(IEnumerable<AttributeDifference> differences)
     {
@@ -898,7 +908,7 @@ public sealed class Planner
     }
 
     // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise
-    // a change of the configuration. A map, such as the environment of somebody else's container, may hold passwords that no credentials
+    // a change of the configuration. A map, such as the environment of somebody else's process, may hold passwords that no credentials
     // file knows.
     private ImmutableSortedDictionary<string, string> AsFound(
         Address address,
@@ -933,63 +943,58 @@ public sealed class Planner
             .Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget)
             .Select(change => change.Address)
             .ToHashSet();
-        var before = work.Changes.Keys.ToDictionary(address => address, _ => new SortedSet<Address>());
-        foreach (var change in work.Changes.Values)
+        var dependents = work
+            .Changes.Keys.Where(_ => removed.Count > 0)
+            .SelectMany(address =>
+                (work.Recorded.Find(address)?.Requires ?? []).Where(removed.Contains).Select(required => (required, address))
+            )
+            .ToLookup(edge => edge.required, edge => edge.address);
+        var before = work.Changes.Keys.ToDictionary(
+            address => address,
+            address => removed.Contains(address) ? [.. dependents[address].Order()] : Before(work, address, removed)
+        );
+        // With all resources and nothing to remove it is the order of the graph.
+        var order =
+            removed.Count == 0 && work.Changes.Count == work.Input.Graph.Order.Length
+                ? new DependencyOrder(work.Input.Graph.Order, [])
+                : DependencyOrder.Of(before.Keys, address => before[address]);
+        if (!order.Left.IsEmpty)
         {
-            if (!removed.Contains(change.Address) && work.Input.Graph.Find(change.Address) is { } node)
-            {
-                before[change.Address]
-                    .UnionWith(
-                        node.Requires.Concat(node.After).Where(required => before.ContainsKey(required) && !removed.Contains(required))
-                    );
-                before[change.Address].UnionWith(node.Resource.AfterRemovalOf.Where(removed.Contains));
-            }
-
-            foreach (var required in work.Recorded.Find(change.Address)?.Requires ?? [])
-            {
-                if (removed.Contains(required))
-                {
-                    before[required].Add(change.Address);
-                }
-            }
-        }
-
-        var followers = before
-            .SelectMany(pair => pair.Value.Select(first => (first, pair.Key)))
-            .ToLookup(edge => edge.first, edge => edge.Key);
-        var waits = before.ToDictionary(pair => pair.Key, pair => pair.Value.Count);
-        var ready = new SortedSet<Address>(waits.Where(pair => pair.Value == 0).Select(pair => pair.Key));
-        var order = ImmutableArray.CreateBuilder<PlannedChange>();
-        while (ready.Count > 0)
-        {
-            var address = ready.Min;
-            ready.Remove(address);
-            var change = work.Changes[address];
-            order.Add(change with { DependsOn = [.. before[address]], Disrupts = Disrupts(change) ? change.Resource.Group : null });
-            foreach (var follower in followers[address])
-            {
-                if (--waits[follower] == 0)
-                {
-                    ready.Add(follower);
-                }
-            }
-        }
-
-        if (order.Count != before.Count)
-        {
-            var left = string.Join(
-                ", ",
-                waits.Where(pair => pair.Value > 0).Select(pair => pair.Key.ToString()).Order(StringComparer.Ordinal)
-            );
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"the new dependencies contradict the recorded ones among {left}",
+                    "the new dependencies contradict the recorded ones among "
+                        + string.Join(", ", order.Left.Select(address => address.ToString()).Order(StringComparer.Ordinal)),
                     remedy: "apply the removal first, with --target"
                 )
             );
         }
 
-        return order.ToImmutable();
+        return
+        [
+            .. order
+                .Addresses.Select(address => work.Changes[address])
+                .Select(change =>
+                    change with
+                    {
+                        DependsOn = before[change.Address],
+                        Disrupts = Disrupts(change) ? change.Resource.Group : null,
+                    }
+                ),
+        ];
+    }
+
+    // The changes that a change goes after, in the order of their addresses.
+    private static ImmutableArray<Address> Before(Work work, Address address, HashSet<Address> removed)
+    {
+        if (work.Input.Graph.Find(address) is not { } node)
+        {
+            return [];
+        }
+
+        bool Stays(Address other) => work.Changes.ContainsKey(other) && !removed.Contains(other);
+        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && node.Requires.All(Stays)
+            ? node.Requires
+            : [.. node.Requires.Union(node.After).Where(Stays).Union(node.Resource.AfterRemovalOf.Where(removed.Contains)).Order()];
     }
 
     // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
@@ -1001,7 +1006,7 @@ public sealed class Planner
             _ => false,
         };
 
-    private sealed class Work(PlanInput input, ResourceGraph recorded, ImmutableHashSet<Address> selected)
+    private sealed class Work(PlanInput input, ResourceGraph recorded, Func<Address, bool> selected)
     {
         public PlanInput Input { get; } = input;
 
@@ -1019,24 +1024,34 @@ public sealed class Planner
         public Observation Observe(Address address) =>
             Input.Observations.GetValueOrDefault(address) ?? new Observation.Unknown("it was not read");
 
-        public bool IsMounted(Address volume) => Observe(volume).IsMounted;
+        public bool IsMounted(Address volume) => Observe(volume).ShowsContent;
+
+        /// <summary>What runs the members of a group by its record, by group.</summary>
+        public ILookup<string, Address> RunningBy { get; } =
+            input
+                .Records.Values.Where(record => record.Group is not null)
+                .ToLookup(record => record.Group!, record => record.Address, StringComparer.Ordinal);
+
+        /// <summary>What runs the members of a group by cluster.yaml, by group.</summary>
+        public ILookup<string, Address> RunningIn { get; } =
+            input
+                .Graph.Nodes.Select(node => node.Resource)
+                .Where(resource => resource.Group is not null)
+                .ToLookup(resource => resource.Group!, resource => resource.Address, StringComparer.Ordinal);
 
         /// <summary>Whether all that runs the members of a group is taken down: what lives in the group goes with them.</summary>
         public bool IsTakenDown(string group)
         {
-            var members = Input.Records.Values.Where(record => record.Group == group).ToList();
-            return Input.Options.Destroy && members.Count > 0 && members.TrueForAll(record => selected.Contains(record.Address));
+            return Input.Options.Destroy && RunningBy.Contains(group) && RunningBy[group].All(selected);
         }
 
         /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record
         /// either.</summary>
         public string[] NewMembersOf(Address group) =>
             [
-                .. Changes
-                    .Values.Where(change =>
-                        change is { Action: ResourceAction.Create, Cause: Cause.New } && change.Resource.Group == group.Host
-                    )
-                    .Select(change => change.Address.Host)
+                .. RunningIn[group.Host]
+                    .Where(address => Changes.GetValueOrDefault(address) is { Action: ResourceAction.Create, Cause: Cause.New })
+                    .Select(address => address.Host)
                     .Distinct()
                     .Order(StringComparer.Ordinal),
             ];

@@ -24,9 +24,20 @@ public sealed class Fingerprint
             return "hmac-sha256:" + Convert.ToHexStringLower(hash);
         }
 
-        return value.IsText || value.Value.Length > LongestLiteral
-            ? "sha256:" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(value.Value)))
-            : "=" + value.Value;
+        return IsLiteral(value)
+            ? "=" + value.Value
+            : "sha256:" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(value.Value)));
+    }
+
+    /// <summary>Whether a fingerprint is that of a value.</summary>
+    public bool Is(string fingerprint, Address address, string attribute, AttributeValue value)
+    {
+        ArgumentNullException.ThrowIfNull(fingerprint);
+        return IsLiteral(value)
+            ? fingerprint.Length == value.Value.Length + 1
+                && fingerprint[0] == '='
+                && fingerprint.EndsWith(value.Value, StringComparison.Ordinal)
+            : Of(address, attribute, value, secret: false) == fingerprint;
     }
 
     /// <summary>Whether a value is the one that was recorded. One that was recorded keyed is compared keyed, and only such a one.</summary>
@@ -35,4 +46,6 @@ public sealed class Fingerprint
 
     /// <summary>Whether a recorded fingerprint is of a secret.</summary>
     public static bool IsSecret(string fingerprint) => fingerprint.StartsWith("hmac-sha256:", StringComparison.Ordinal);
+
+    private static bool IsLiteral(AttributeValue value) => value is { Secret: null, IsText: false } && value.Value.Length <= LongestLiteral;
 }

@@ -86,7 +86,7 @@ public static class RecordJson
     {
         try
         {
-            using var document = JsonDocument.Parse((format ?? RecordFormat.Default).Bring(text));
+            using var document = (format ?? RecordFormat.Default).Parse(text);
             var root = document.RootElement;
             var owner = root.GetProperty("cluster").GetString();
             if (owner != cluster)
@@ -101,12 +101,13 @@ public static class RecordJson
 
             var provider = providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'");
             var schema = provider.Schema;
-            var spec = ImmutableDictionary.CreateBuilder<string, object>();
+            address = address with { Type = schema.Type };
+            var spec = new Dictionary<string, object>(StringComparer.Ordinal);
             foreach (var property in root.GetProperty("spec").EnumerateObject())
             {
                 if (schema.Find(property.Name) is { } definition)
                 {
-                    spec[property.Name] = ReadValue(property.Value, definition.Kind);
+                    spec[definition.Name] = ReadValue(property.Value, definition.Kind);
                 }
             }
 
@@ -116,8 +117,8 @@ public static class RecordJson
                 root.GetProperty("pending").GetBoolean(),
                 root.GetProperty("fingerprints")
                     .EnumerateObject()
-                    .ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
-                new AttributeSet(spec.ToImmutable()),
+                    .ToImmutableSortedDictionary(p => schema.Find(p.Name)?.Name ?? p.Name, p => Text(p.Value), StringComparer.Ordinal),
+                new AttributeSet(spec),
                 [
                     .. root.GetProperty("requires")
                         .EnumerateArray()

@@ -1,5 +1,5 @@
-using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
@@ -10,7 +10,7 @@ internal static class RecordRules
     /// <summary>Why a record speaks of a resource that cluster.yaml could not declare, or null when it does not.</summary>
     public static string? Problem(ResourceRecord record, IResourceProvider provider) =>
         (
-            record.Requires.Append(record.Address).All(address => address.CanBeDeclared)
+            record.Address.CanBeDeclared && record.Requires.All(address => address.CanBeDeclared)
                 ? null
                 : "its address, or one that it requires, is invalid in cluster.yaml"
         )
@@ -56,5 +56,5 @@ internal static class RecordRules
         : HostPath.RefusalOf(attribute, path) is { } refusal ? $"its {attribute} is {path}, which kbr may not change: {refusal}"
         : null;
 
-    private static bool HasControl(string text) => text.Any(letter => char.IsControl(letter) && letter != '\t');
+    private static bool HasControl(string text) => ControlCharacters.OtherThanTabAreIn(text);
 }

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
@@ -13,20 +13,19 @@ public sealed record StateCopy(long Serial, ImmutableArray<ResourceRecord> Recor
 {
     /// <summary>The records of which no host that was read could have said otherwise: those of hosts and of groups that were not read, and
     /// of hosts that the cluster file has no more.</summary>
-    /// <param name="cluster">The configuration.</param>
+    /// <param name="groups">The groups of the configuration.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="read">The hosts whose records were all read.</param>
-    public IEnumerable<ResourceRecord> Unread(Cluster cluster, ProviderRegistry providers, IReadOnlySet<string> read)
+    public IEnumerable<ResourceRecord> Unread(ImmutableArray<HostGroup> groups, ProviderRegistry providers, IReadOnlySet<string> read)
     {
-        ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(providers);
         return Records.Where(record =>
             providers.Find(record.Address.Type) switch
             {
                 // Every member has a copy of a group's records, so one that was read is enough.
-                IGroupResourceProvider => !(
-                    cluster.Groups.Any(group => group.Name == record.Address.Host) ? cluster.HostsOf(record.Address.Host) : [.. read]
-                ).Any(read.Contains),
+                IGroupResourceProvider => !(groups.FirstOrDefault(group => group.Name == record.Address.Host)?.Members ?? [.. read]).Any(
+                    read.Contains
+                ),
                 _ => !read.Contains(record.Address.Host),
             }
         );

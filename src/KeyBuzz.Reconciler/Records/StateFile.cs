@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Resources;
 
@@ -14,11 +13,9 @@ public static class StateFile
     public const int FormatVersion = 1;
 
     /// <summary>Where the copy of a cluster is: beside the cluster file.</summary>
-    public static string PathOf(Cluster cluster)
-    {
-        ArgumentNullException.ThrowIfNull(cluster);
-        return Path.Combine(cluster.Directory, "state", cluster.Name + ".json");
-    }
+    /// <param name="directory">The folder of the cluster file.</param>
+    /// <param name="cluster">The cluster's name.</param>
+    public static string PathOf(string directory, string cluster) => Path.Combine(directory, "state", cluster + ".json");
 
     /// <summary>Writes the copy: beside, synced, renamed. The lineage of an existing copy stays, its serial goes up by one. Answers the
     /// serial.</summary>

@@ -1,16 +1,23 @@
+using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
+using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>The name of a resource: <c>type.name@host</c>, for example <c>container.patroni@db-slave-01</c>.</summary>
-/// <param name="Type">The resource type, for example <c>container</c>.</param>
+/// <summary>The name of a resource: <c>type.name@host</c>, for example <c>directory.data@db-1</c>.</summary>
+/// <param name="Type">The resource type, for example <c>directory</c>.</param>
 /// <param name="Name">The operator's name for it.</param>
 /// <param name="Host">The host it is on.</param>
 public readonly record struct Address(string Type, string Name, string Host) : IComparable<Address>
 {
     private const int LongestName = 200;
+    private const string LowerCaseAndDigits = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    private static readonly SearchValues<char> s_notInNames = SearchValues.Create(ControlCharacters.All + "/\\");
+    private static readonly SearchValues<char> s_inTypes = SearchValues.Create(LowerCaseAndDigits + "_");
+    private static readonly SearchValues<char> s_inPlaces = SearchValues.Create(LowerCaseAndDigits + "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.");
 
     /// <inheritdoc />
     public override string ToString() => $"{Type}.{Name}@{Host}";
@@ -65,15 +72,13 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     public bool CanBeDeclared =>
         Name.Length is > 0 and <= LongestName
         && Name is not ("." or "..")
-        && !Name.Any(letter => char.IsControl(letter) || letter is '/' or '\\')
-        && Type.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '_')
+        && !Name.AsSpan().ContainsAny(s_notInNames)
+        && !Type.AsSpan().ContainsAnyExcept(s_inTypes)
         && IsPlace(Host);
 
     /// <summary>Whether it can be the name of a host or of a group.</summary>
     public static bool IsPlace(string name) =>
-        name is { Length: > 0 and <= LongestName }
-        && name[0] is not ('.' or '-')
-        && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
+        name is { Length: > 0 and <= LongestName } && name[0] is not ('.' or '-') && !name.AsSpan().ContainsAnyExcept(s_inPlaces);
 
     /// <inheritdoc />
     public int CompareTo(Address other)
@@ -95,7 +100,7 @@ public sealed class AddressPattern
 {
     private readonly string _glob;
 
-    /// <summary>Takes a glob such as <c>*@db-slave-01</c> or <c>container.*</c>.</summary>
+    /// <summary>Takes a glob such as <c>*@db-1</c> or <c>directory.*</c>.</summary>
     public AddressPattern(string glob) => _glob = glob.Contains('@', StringComparison.Ordinal) ? glob : glob + "@*";
 
     /// <summary>Whether the address is meant.</summary>

@@ -39,7 +39,7 @@ public interface IHostResourceProvider : IResourceProvider
     Script Render(ResourceChange change);
 }
 
-/// <summary>A type whose resources belong to a <see cref="HostGroup"/> as a whole, such as a role or an extension of a PostgreSQL cluster.
+/// <summary>A type whose resources belong to a <see cref="HostGroup"/> as a whole, such as a role or an extension of a database cluster.
 /// <see cref="IResourceProvider.Reads"/> is asked on every member.</summary>
 public interface IGroupResourceProvider : IResourceProvider
 {
@@ -79,6 +79,9 @@ public interface IGroupAccess
     /// <summary>The members, in the order of the file.</summary>
     ImmutableArray<Host> Members { get; }
 
+    /// <summary>The clock of this run.</summary>
+    TimeProvider Time { get; }
+
     /// <summary>Reads from a member.</summary>
     Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken);
 
@@ -89,8 +92,8 @@ public interface IGroupAccess
     Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken);
 }
 
-/// <summary>The offers and needs of a resource; tokens such as <c>path:/opt/data</c>, <c>image:REF</c>, <c>container:NAME</c>,
-/// <c>unit:NAME</c>, <c>port:tcp/5432</c>.</summary>
+/// <summary>The offers and needs of a resource; tokens such as <c>path:/opt/data</c> or
+/// <c>unit:NAME</c>.</summary>
 /// <param name="Provides">What it offers.</param>
 /// <param name="Needs">What it cannot be without.</param>
 public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArray<string> Needs)
@@ -101,14 +104,19 @@ public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArr
     /// <summary>Ports it will listen on (<c>tcp/5432</c>); two resources of one host with the same port are refused.</summary>
     public ImmutableArray<string> Ports { get; init; } = [];
 
+    /// <summary>Of what it offers, names that the host knows one thing by, where that thing stands at no path of its own.</summary>
+    public ImmutableArray<string> Names { get; init; } = [];
+
+    /// <summary>Files that are replaced by renaming: a program that holds such a file itself keeps the old one.</summary>
+    public ImmutableArray<string> ReplacedFiles { get; init; } = [];
+
     /// <summary>For a volume: the mount point. Resources below it are unknown while it is not mounted.</summary>
     public string? MountPoint { get; init; }
 
     /// <summary>Paths that the resource manages, for the check that two do not manage the same.</summary>
     public ImmutableArray<string> ManagedPaths { get; init; } = [];
 
-    /// <summary>Directories whose content it uses, as a container does what it mounts: whatever manages a path below one of them comes
-    /// first.</summary>
+    /// <summary>Directories whose content it uses from its start on: whatever manages a path below one of them comes first.</summary>
     public ImmutableArray<string> UsedDirectories { get; init; } = [];
 }
 

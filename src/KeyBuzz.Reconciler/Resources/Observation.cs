@@ -9,13 +9,7 @@ public abstract record Observation
 
     /// <summary>Of a volume: whether what lies under it can be told. One that is unknown itself does not stand in the way of
     /// asking.</summary>
-    public bool IsMounted =>
-        this switch
-        {
-            Present present => present.Attributes.GetValueOrDefault("mounted")?.Value == "true",
-            Unknown => true,
-            _ => false,
-        };
+    public bool ShowsContent => this is Present { IsMounted: true } or Unknown;
 
     /// <summary>It is not there.</summary>
     /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
@@ -35,6 +29,9 @@ public abstract record Observation
     {
         /// <summary>Something the plan should say, or null; for example what else is there and is kept.</summary>
         public string? Note { get; init; }
+
+        /// <summary>Of a volume: whether it is mounted.</summary>
+        public bool IsMounted { get; init; }
 
         /// <summary>Whether kbr manages it even without a record; for example a role created with the cluster, or a group without objects
         /// of its own.</summary>

@@ -19,7 +19,7 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
     public bool HasSecret => Parts.Any(part => part.IsSecret);
 
     /// <summary>The real text, secrets included. For hosts only.</summary>
-    public string Reveal() => string.Concat(Parts.Select(part => part.Value));
+    public string Reveal() => Parts is [var only] ? only.Value : string.Concat(Parts.Select(part => part.Value));
 
     /// <summary>The text with every secret replaced by <see cref="Mask"/>.</summary>
     public override string ToString() => string.Concat(Parts.Select(part => part.IsSecret ? Mask : part.Value));
@@ -38,46 +38,61 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
 public sealed class AttributeSet
 {
     /// <summary>No attributes.</summary>
-    public static readonly AttributeSet Empty = new(ImmutableDictionary<string, object>.Empty);
+    public static readonly AttributeSet Empty = new([]);
 
-    private readonly ImmutableDictionary<string, object> _values;
+    // There are few, and many sets of them: an array takes the least memory and is searched as fast as a dictionary.
+    private readonly KeyValuePair<string, object>[] _values;
 
-    /// <summary>Takes the values by attribute name.</summary>
-    public AttributeSet(ImmutableDictionary<string, object> values) => _values = values;
+    /// <summary>Takes the values by attribute name, each once.</summary>
+    public AttributeSet(IEnumerable<KeyValuePair<string, object>> values) => _values = [.. values];
 
     /// <summary>The names that have a value.</summary>
-    public IEnumerable<string> Names => _values.Keys;
+    public IEnumerable<string> Names => _values.Select(pair => pair.Key);
 
     /// <summary>The raw value, or null.</summary>
-    public object? this[string name] => _values.GetValueOrDefault(name);
+    public object? this[string name]
+    {
+        get
+        {
+            foreach (var (key, value) in _values)
+            {
+                if (key == name)
+                {
+                    return value;
+                }
+            }
+
+            return null;
+        }
+    }
 
     /// <summary>Whether it has a value.</summary>
-    public bool Has(string name) => _values.ContainsKey(name);
+    public bool Has(string name) => this[name] is not null;
 
     /// <summary>The string of that name; throws when it has none.</summary>
     public string String(string name) => OptionalString(name) ?? throw new InvalidOperationException($"attribute '{name}' has no value");
 
     /// <summary>The string of that name, or null.</summary>
-    public string? OptionalString(string name) => _values.GetValueOrDefault(name) as string;
+    public string? OptionalString(string name) => this[name] as string;
 
     /// <summary>The text of that name, or null.</summary>
-    public SecretText? Text(string name) => _values.GetValueOrDefault(name) as SecretText;
+    public SecretText? Text(string name) => this[name] as SecretText;
 
     /// <summary>The number of that name, or null.</summary>
-    public long? Integer(string name) => _values.GetValueOrDefault(name) as long?;
+    public long? Integer(string name) => this[name] as long?;
 
     /// <summary>The truth of that name; false when it has none.</summary>
-    public bool Boolean(string name) => _values.GetValueOrDefault(name) is true;
+    public bool Boolean(string name) => this[name] is true;
 
     /// <summary>The list of that name; empty when it has none.</summary>
-    public IReadOnlyList<string> List(string name) => _values.GetValueOrDefault(name) as IReadOnlyList<string> ?? [];
+    public IReadOnlyList<string> List(string name) => this[name] as IReadOnlyList<string> ?? [];
 
     /// <summary>The map of that name; empty when it has none.</summary>
     public IReadOnlyDictionary<string, string> Map(string name) =>
-        _values.GetValueOrDefault(name) as IReadOnlyDictionary<string, string> ?? ImmutableDictionary<string, string>.Empty;
+        this[name] as IReadOnlyDictionary<string, string> ?? ImmutableDictionary<string, string>.Empty;
 
     /// <summary>The same set with one more value.</summary>
-    public AttributeSet With(string name, object value) => new(_values.SetItem(name, value));
+    public AttributeSet With(string name, object value) => new([.. _values.Where(pair => pair.Key != name), new(name, value)]);
 }
 
 /// <summary>One thing that must be so on a host.</summary>

@@ -1,11 +1,12 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
-using KeyBuzz.Reconciler.PostgresHa;
-using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -45,7 +46,7 @@ internal static class ApplyCommand
                         approved: true,
                         stop,
                         abort,
-                        (session, plan) => file.Check(what, session, plan)
+                        (session, run) => file.Check(what, session, run)
                     );
                 }
 
@@ -129,9 +130,6 @@ internal static class ApplyCommand
         return command;
     }
 
-    // PgBouncer answers for about a second with a login that failed before.
-    private static readonly TimeSpan s_settles = TimeSpan.FromSeconds(5);
-
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask for confirmation." };
 
     private static async Task<int> RunAsync(
@@ -143,17 +141,18 @@ internal static class ApplyCommand
         bool approved,
         CancellationToken stop,
         CancellationToken abort,
-        Action<Session, Plan>? check = null
+        Action<Session, PlannedRun>? check = null
     )
     {
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
-        var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
-        check?.Invoke(session, plan);
+        var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+        var plan = run.Plan;
+        check?.Invoke(session, run);
         PlanCommand.Show(terminal, session, plan, json);
         var result = ExitCode.Done;
-        var givenUp = options.ForgetUnreachable ? session.Survey!.Unreachable : [];
-        RefuseUnreachable(session, options, givenUp);
+        var givenUp = options.ForgetUnreachable ? run.Survey.Unreachable : [];
+        RefuseUnreachable(run.Survey, options, givenUp);
 
         if (plan.Effective.Any())
         {
@@ -162,16 +161,11 @@ internal static class ApplyCommand
                 Approval.Ask(terminal, word, json, stop);
             }
 
-            using var view = new ApplyView(terminal, json, TimeProvider.System);
-            var holder = new LockHolder(
-                Environment.UserName,
-                Environment.MachineName,
-                Environment.ProcessId,
-                Environment.CurrentDirectory,
-                word,
-                DateTimeOffset.UtcNow
-            );
-            var outcome = await session.Applier().ApplyAsync(plan, PlanAgainAsync, Accept, holder, view, stop, abort).ConfigureAwait(false);
+            using var view = new ApplyView(terminal, json, session.Time);
+            var outcome = await session
+                .Applier()
+                .ApplyAsync(run, PlanAgainAsync, Accept, session.Holder(word), view, stop, abort)
+                .ConfigureAwait(false);
             view.Result(outcome, word);
             if (options.Import && !json)
             {
@@ -186,7 +180,7 @@ internal static class ApplyCommand
             result = saved && outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
             // With --target the rest is for another apply to make.
             await JudgeAsync(
-                    outcome.Succeeded ? null : TimeSpan.Zero,
+                    check => outcome.Succeeded ? check.GateTimeout : TimeSpan.Zero,
                     options.Targets.IsEmpty
                         ? []
                         : outcome
@@ -198,7 +192,7 @@ internal static class ApplyCommand
         else if (!plan.HasErrors && options is { Destroy: false, Import: false, Targets.IsEmpty: true })
         {
             // Nothing was changed, so there is little to wait for.
-            await JudgeAsync(s_settles, []).ConfigureAwait(false);
+            await JudgeAsync(check => check.SettleTime, []).ConfigureAwait(false);
         }
         else if (options.ForgetUnreachable)
         {
@@ -213,14 +207,19 @@ internal static class ApplyCommand
         return plan.HasErrors ? ExitCode.Error : result;
 
         // An apply that leaves an unhealthy cluster behind is not done, whether or not it had something to change.
-        async Task JudgeAsync(TimeSpan? patience, IEnumerable<Address> changed)
+        async Task JudgeAsync(Func<IHealthCheck, TimeSpan> patience, IEnumerable<Address> changed)
         {
-            if (!options.Destroy && !options.Import && session.Cluster.Model<PostgresTopology>() is { } topology)
+            if (options.Destroy || options.Import)
+            {
+                return;
+            }
+
+            IReadOnlyCollection<Address>? touched = options.Targets.IsEmpty ? null : [.. changed];
+            foreach (var check in context.HealthChecks(session.Cluster))
             {
                 terminal.Line();
-                var scope = options.Targets.IsEmpty ? null : new StatusScope(topology, changed);
                 var health = await StatusCommand
-                    .ShowSettledAsync(session, topology, terminal, json, patience ?? topology.Health.GateTimeout, scope, abort)
+                    .ShowSettledAsync(session, check, terminal, json, patience(check), touched, abort)
                     .ConfigureAwait(false);
                 result = result == ExitCode.Done && health != ExitCode.Done ? ExitCode.Error : result;
             }
@@ -230,16 +229,17 @@ internal static class ApplyCommand
         bool Asks(Plan planned) => planned.HasChanges || options.Import;
 
         // Scripts of a killed run may still have been running during the first plan.
-        async Task<Plan> PlanAgainAsync(CancellationToken token)
+        async Task<PlannedRun> PlanAgainAsync(CancellationToken token)
         {
             var current = await session.PlanAsync(options, token).ConfigureAwait(false);
             check?.Invoke(session, current);
-            RefuseUnreachable(session, options, givenUp);
+            RefuseUnreachable(current.Survey, options, givenUp);
             return current;
         }
 
-        void Accept(Plan current)
+        void Accept(PlannedRun accepted)
         {
+            var current = accepted.Plan;
             if (!current.DoesTheSameAs(plan))
             {
                 terminal.ErrorLine("The hosts changed while the locks were taken. The new plan:", Terminal.Tone.Changed);
@@ -279,18 +279,15 @@ internal static class ApplyCommand
 
     // Resources on an unreachable host would be left behind. --forget-unreachable covers the hosts that were unreachable when it was
     // decided.
-    private static void RefuseUnreachable(Session session, PlanOptions options, IReadOnlySet<string> givenUp)
+    private static void RefuseUnreachable(Survey survey, PlanOptions options, IReadOnlySet<string> givenUp)
     {
-        if (options.Destroy && session.Survey!.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
+        if (options.Destroy && survey.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"nothing was destroyed: {string.Join(", ", lost.Order(StringComparer.Ordinal))} cannot be reached, "
                         + $"and their resources would be left behind",
-                    detail: string.Join(
-                        "\n  ",
-                        lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {session.Survey.HostErrors[host]}")
-                    ),
+                    detail: string.Join("\n  ", lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {survey.HostErrors[host]}")),
                     remedy: "bring the host back, exclude it with --target, or drop its records with --forget-unreachable"
                 )
             );

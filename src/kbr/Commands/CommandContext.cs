@@ -1,13 +1,16 @@
 using System.Collections;
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Steps;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -18,16 +21,34 @@ internal static class ExitCode
     public const int Error = 1;
     public const int Changes = 2;
     public const int Lost = 2;
+
+    /// <summary>The one of two that a command with both results ends with.</summary>
+    public static int Worse(int one, int other) => one == Error || other == Error ? Error : Math.Max(one, other);
 }
 
 /// <summary>The context of every command: its options and its terminal. It reaches no host.</summary>
-internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint> blueprints, CommonOptions options)
+internal class CommandContext(
+    ProviderRegistry providers,
+    IEnumerable<IBlueprint> blueprints,
+    IPreconditionChecks preconditions,
+    IConnectionSection connection,
+    CommonOptions options,
+    TimeProvider time
+)
 {
     public ProviderRegistry Providers => providers;
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
 
+    /// <summary>What a cluster file may hold.</summary>
+    public ClusterSyntax Syntax => new(providers.All, preconditions.Kinds, connection, Blueprints);
+
+    protected IPreconditionChecks Preconditions => preconditions;
+
     public CommonOptions Options => options;
+
+    /// <summary>The clock of this run.</summary>
+    public TimeProvider Time => time;
 
     public Terminal Terminal(ParseResult parsed)
     {
@@ -42,7 +63,7 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
     {
-        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, providers.All, EnvironmentVariables(), Blueprints, secretsOptional);
+        var cluster = ClusterLoader.Load(parsed.Read(options.File)!, Syntax, EnvironmentVariables(), secretsOptional);
         terminal.MaskWith(cluster.Secrets.Mask);
         return cluster;
     }
@@ -197,20 +218,27 @@ internal class CommandContext(ProviderRegistry providers, IEnumerable<IBlueprint
 internal sealed class SessionContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
+    IEnumerable<IBlueprintCommands> contributions,
     IPreconditionChecks preconditions,
-    Func<SshSettings, IHostConnector> connect,
-    CommonOptions options
-) : CommandContext(providers, blueprints, options)
+    IConnectionSection connection,
+    Func<IConnectionSettings, IHostConnector> connect,
+    CommonOptions options,
+    TimeProvider time
+) : CommandContext(providers, blueprints, preconditions, connection, options, time)
 {
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
-        var steps = new RemoteSteps { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, preconditions, connect(cluster.Ssh), steps, parsed.Read(Options.Parallelism));
+        var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
+        return new Session(cluster, Providers, Preconditions, connect(cluster.Connection), steps, Time, parsed.Read(Options.Parallelism));
     }
 
+    /// <summary>The checklists of what the file declares.</summary>
+    public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>
+        [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
+
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, connect(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, connect(cluster.Connection), parsed.Read(Options.Parallelism));
 }
 
 /// <summary>The context of a command that only reads hosts, without any writer.</summary>
@@ -218,14 +246,16 @@ internal sealed class ReadOnlyContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
     IPreconditionChecks preconditions,
-    Func<SshSettings, IReaderSource> readers,
-    CommonOptions options
-) : CommandContext(providers, blueprints, options)
+    IConnectionSection connection,
+    Func<IConnectionSettings, IReaderSource> readers,
+    CommonOptions options,
+    TimeProvider time
+) : CommandContext(providers, blueprints, preconditions, connection, options, time)
 {
     public DriftSession Open(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public RecordsSession OpenRecords(ParseResult parsed, Cluster cluster) => new(cluster, Providers, Fleet(parsed, cluster));
 
     public FleetReader Fleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, preconditions, readers(cluster.Ssh), parsed.Read(Options.Parallelism));
+        new(cluster, Providers, Preconditions, readers(cluster.Connection), parsed.Read(Options.Parallelism));
 }

@@ -81,7 +81,7 @@ internal static class DriftCommand
                 catch (DiagnosticException exception) when (file is not null || shown is not (Text or Json))
                 {
                     // The report must show the failure, and not an earlier result.
-                    report = DriftReport.Failed(parsed.Read(context.Options.File)!, exception.Diagnostics, TimeProvider.System.GetUtcNow());
+                    report = DriftReport.Failed(parsed.Read(context.Options.File)!, exception.Diagnostics, context.Time.GetUtcNow());
                 }
 
                 if (file is not null)
@@ -114,7 +114,7 @@ internal static class DriftCommand
             session.ShowCost(terminal);
         }
 
-        return DriftReport.Of(drift, cluster.Name, cluster.File, TimeProvider.System.GetUtcNow(), cluster.Secrets.Mask);
+        return DriftReport.Of(drift, cluster.Name, cluster.File, context.Time.GetUtcNow(), cluster.Secrets.Mask);
     }
 
     private static void Show(Terminal terminal, DriftReport report, string format)

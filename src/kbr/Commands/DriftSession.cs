@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -19,7 +20,7 @@ internal sealed class DriftSession(Cluster cluster, ProviderRegistry providers, 
         CancellationToken cancellationToken
     )
     {
-        var graph = ResourceGraph.Build(cluster.Resources, providers);
+        var graph = cluster.Graph;
         var finder = new DriftFinder(providers, graph, cluster.Secrets.Find(Secrets.KeyName));
         var hosts = Hosts(graph, targets);
         var survey = await fleet.SurveyAppliedAsync(hosts, finder.Applied, cancellationToken).ConfigureAwait(false);

@@ -16,7 +16,7 @@ internal static class GraphCommand
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
             {
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
-                var graph = ResourceGraph.Build(cluster.Resources, context.Providers);
+                var graph = cluster.Graph;
                 var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
                 var shown = graph.WithRequirements(
                     graph.Order.Where(address => targets.IsEmpty || targets.Any(target => target.Matches(address)))

@@ -22,7 +22,7 @@ internal static class InitCommand
                     throw new DiagnosticException(Diagnostic.Error("init needs --credentials", remedy: "pass --credentials"));
                 }
 
-                var needed = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Blueprints);
+                var needed = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Syntax);
                 var added = CredentialsFile.Initialize(needed);
                 if (parsed.Read(context.Options.Json))
                 {

@@ -1,8 +1,10 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Help;
+using KeyBuzz.Reconciler.Cli.Blueprints;
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
-using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
@@ -14,15 +16,25 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 public static class KbrCommandLine
 {
     /// <summary>Registers what the commands need.</summary>
-    public static ServiceProvider Services()
+    /// <param name="more">Registers further blueprints; null for none.</param>
+    public static ServiceProvider Services(Action<IServiceCollection>? more = null)
     {
         var services = new ServiceCollection();
         Registration.AddProviders(services);
-        services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
+        PostgresCommands.AddTo(services);
+        more?.Invoke(services);
+        services.AddSingleton<IConnectionSection>(_ => new SshSection());
         services.AddSingleton<CommonOptions>();
         services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
-        services.AddSingleton<Func<SshSettings, IHostConnector>>(_ => settings => new SshConnector(settings));
-        services.AddSingleton<Func<SshSettings, IReaderSource>>(_ => settings => new HostConnections(new SshConnector(settings)));
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton<Func<IConnectionSettings, IHostConnector>>(provider =>
+            settings => new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
+        );
+        services.AddSingleton<Func<IConnectionSettings, IReaderSource>>(provider =>
+            settings => new HostConnections(
+                new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
+            )
+        );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();
         services.AddSingleton<ReadOnlyContext>();
@@ -36,9 +48,10 @@ public static class KbrCommandLine
         var context = services.GetRequiredService<CommandContext>();
         var session = services.GetRequiredService<SessionContext>();
         var reading = services.GetRequiredService<ReadOnlyContext>();
+        ImmutableArray<IBlueprintCommands> blueprints = [.. services.GetServices<IBlueprintCommands>()];
         var root = new RootCommand("kbr, the KeyBuzz Reconciler: compares your hosts with cluster.yaml, and applies the difference.")
         {
-            ValidateCommand.Create(context),
+            ValidateCommand.Create(context, blueprints),
             PlanCommand.Create(session),
             ShowCommand.Create(context),
             ApplyCommand.CreateApply(session),
@@ -49,13 +62,18 @@ public static class KbrCommandLine
             StatusCommand.Create(session),
             CheckCommand.Create(reading),
             GraphCommand.Create(context),
-            SwitchoverCommand.Create(session),
-            RestartCommand.Create(session),
-            DrillCommand.Create(session),
+        };
+        Command[] rest =
+        [
+            .. blueprints.SelectMany(blueprint => blueprint.Commands(session)),
             UnlockCommand.Create(session),
             InitCommand.Create(context),
             VersionCommand.Create(context),
-        };
+        ];
+        foreach (var command in rest)
+        {
+            root.Add(command);
+        }
 
         // They may stand before the command, too, if it takes them.
         root.With(context.Options.All);

@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -48,9 +49,10 @@ internal static class PlanCommand
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
                 };
                 var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
-                var plan = await session.PlanAsync(options, stop).ConfigureAwait(false);
+                var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+                var plan = run.Plan;
                 Show(terminal, session, plan, parsed.Read(context.Options.Json));
-                file?.Save(session, options, plan, terminal);
+                file?.Save(session, options, run, terminal);
                 if (parsed.Read(context.Options.Verbose))
                 {
                     session.ShowCost(terminal);
@@ -82,7 +84,7 @@ internal static class PlanCommand
             throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no host '{host}'"));
         }
 
-        terminal.Prompt(ProbeScript.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
+        terminal.Prompt(ReadList.Probe.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
         return ExitCode.Done;
     }
 }

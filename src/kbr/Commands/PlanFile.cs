@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
@@ -34,10 +35,11 @@ internal sealed class PlanFile
     /// <summary>Whether the file's origin can be told here.</summary>
     public bool IsAuthenticated => _key is not null;
 
-    /// <summary>Saves the plan that was made last, readable by its owner only. One with errors is not saved, and no older one is left in
+    /// <summary>Saves the plan, readable by its owner only. One with errors is not saved, and no older one is left in
     /// its place.</summary>
-    public void Save(Session session, PlanOptions options, Plan plan, Terminal terminal)
+    public void Save(Session session, PlanOptions options, PlannedRun run, Terminal terminal)
     {
+        var plan = run.Plan;
         if (plan.HasErrors)
         {
             File.Delete(_path);
@@ -57,10 +59,10 @@ internal sealed class PlanFile
         var saved = new SavedPlan(
             _cluster.Name,
             VersionCommand.Version,
-            DateTimeOffset.UtcNow,
+            session.Time.GetUtcNow(),
             options,
             plan.HasChanges,
-            session.BasisOf(plan, _key!),
+            session.BasisOf(run, _key!),
             document,
             [.. shown.ToString().TrimEnd('\n').Split('\n')]
         );
@@ -104,12 +106,12 @@ internal sealed class PlanFile
 
     /// <summary>Makes sure that what a plan is made from now is what the saved one was made from. Throws <see cref="DiagnosticException"/>
     /// naming all that is not.</summary>
-    public void Check(SavedPlan saved, Session session, Plan plan)
+    public void Check(SavedPlan saved, Session session, PlannedRun run)
     {
         // A plan with errors is not all there; it was none when it was saved.
-        var changes = plan.HasErrors
-            ? [.. plan.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)]
-            : saved.Basis.Changes(session.BasisOf(plan, _key!), address => session.Graph.Find(address)?.Resource);
+        var changes = run.Plan.HasErrors
+            ? [.. run.Plan.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)]
+            : saved.Basis.Changes(session.BasisOf(run, _key!), address => session.Graph.Find(address)?.Resource);
         if (!changes.IsEmpty)
         {
             throw new DiagnosticException([

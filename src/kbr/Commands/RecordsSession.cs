@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -13,11 +14,15 @@ internal sealed class RecordsSession(Cluster cluster, ProviderRegistry providers
     /// <summary>Reads the records of all hosts; of a host that cannot be read, what the operator's copy says.</summary>
     public async Task<RecordsFound> ReadAsync(CancellationToken cancellationToken)
     {
-        var copy = StateFile.Read(StateFile.PathOf(cluster), cluster.Name, providers);
+        var copy = StateFile.Read(StateFile.PathOf(cluster.Directory, cluster.Name), cluster.Name, providers);
         var found = await fleet.ReadRecordsAsync(cluster.Hosts, cancellationToken).ConfigureAwait(false);
         return found with
         {
-            Copies = [.. found.Copies, .. copy.Unread(cluster, providers, found.Hosts).Select(record => new RecordCopy(null, record))],
+            Copies =
+            [
+                .. found.Copies,
+                .. copy.Unread(cluster.Groups, providers, found.Hosts).Select(record => new RecordCopy(null, record)),
+            ],
             Diagnostics = [.. copy.Diagnostics, .. found.Diagnostics],
         };
     }
@@ -32,7 +37,7 @@ internal sealed class RecordsSession(Cluster cluster, ProviderRegistry providers
         [
             .. found.ByAddress().Where(one => !one.Hosts.IsEmpty || !dropped.Contains(one.Record.Address)).Select(one => one.Record),
         ];
-        var path = StateFile.PathOf(cluster);
+        var path = StateFile.PathOf(cluster.Directory, cluster.Name);
         return (path, StateFile.Write(path, cluster.Name, records), records.Length);
     }
 

@@ -10,6 +10,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -18,7 +19,6 @@ internal sealed class Session : IAsyncDisposable
 {
     private readonly IPreconditionChecks _preconditions;
     private readonly RemoteSteps _steps;
-    private PlanInput? _input;
 
     public Session(
         Cluster cluster,
@@ -26,14 +26,15 @@ internal sealed class Session : IAsyncDisposable
         IPreconditionChecks preconditions,
         IHostConnector connector,
         RemoteSteps steps,
+        TimeProvider time,
         int parallelism
     )
     {
         _preconditions = preconditions;
         _steps = steps;
+        Time = time;
         Cluster = cluster;
         Providers = providers;
-        Graph = ResourceGraph.Build(cluster.Resources, providers);
         Fleet = new Fleet(cluster, providers, _preconditions, new CountedConnector(connector, steps), parallelism);
         Fingerprint = new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!);
         Planner = new Planner(providers, Fingerprint);
@@ -44,7 +45,7 @@ internal sealed class Session : IAsyncDisposable
 
     public ProviderRegistry Providers { get; }
 
-    public ResourceGraph Graph { get; }
+    public ResourceGraph Graph => Cluster.Graph;
 
     public Fleet Fleet { get; }
 
@@ -54,77 +55,95 @@ internal sealed class Session : IAsyncDisposable
 
     public int Parallelism { get; }
 
-    /// <summary>The last survey; null before the first.</summary>
-    public Survey? Survey { get; private set; }
+    /// <summary>The clock of this run.</summary>
+    public TimeProvider Time { get; }
 
-    public async Task<Plan> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
+    /// <summary>Reads the hosts and plans.</summary>
+    public async Task<PlannedRun> PlanAsync(PlanOptions options, CancellationToken cancellationToken)
     {
-        var copy = StateFile.Read(StateFile.PathOf(Cluster), Cluster.Name, Providers);
-        // A destroy removes the applied resource at its applied path and name, whatever cluster.yaml says now.
-        Survey = options.Destroy
-            ? await Fleet
-                .SurveyAppliedAsync(
-                    Hosts(options),
-                    new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied,
-                    cancellationToken
-                )
-                .ConfigureAwait(false)
-            : await Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken).ConfigureAwait(false);
-        _input = new PlanInput(Graph, Survey.Records, Survey.Observations, Survey.HostErrors, options)
+        var copy = StateFile.Read(StateFile.PathOf(Cluster.Directory, Cluster.Name), Cluster.Name, Providers);
+        var survey = await SurveyAsync(options, cancellationToken).ConfigureAwait(false);
+        var input = new PlanInput(Graph, survey.Records, survey.Observations, survey.HostErrors, options)
         {
-            UnevenRecords = Survey.UnevenRecords,
-            Unreachable = Survey.Unreachable,
+            UnevenRecords = survey.UnevenRecords,
+            Unreachable = survey.Unreachable,
             Moved = Cluster.Moved,
             ReportedHosts =
             [
-                .. Survey
+                .. survey
                     .Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)
                     .Select(diagnostic => diagnostic.Host)
                     .OfType<string>(),
             ],
-            LastKnown = Survey
+            LastKnown = survey
                 .Unreachable.Select(host => KeyValuePair.Create(host, copy.Held(host)))
                 .Where(pair => pair.Value is not null)
                 .ToImmutableDictionary()!,
         };
-        var plan = Planner.Plan(_input);
-        return plan with
-        {
-            Diagnostics = [.. Cluster.Warnings, .. copy.Diagnostics, .. Left(copy, options), .. Survey.Diagnostics, .. plan.Diagnostics],
-        };
+        var plan = Planner.Plan(input);
+        return new PlannedRun(
+            plan with
+            {
+                Diagnostics =
+                [
+                    .. Cluster.Warnings,
+                    .. copy.Diagnostics,
+                    .. Left(copy, options),
+                    .. survey.Diagnostics,
+                    .. plan.Diagnostics,
+                ],
+            },
+            input,
+            survey
+        );
     }
 
-    /// <summary>The basis of the last plan, as fingerprints for a saved plan.</summary>
-    public PlanBasis BasisOf(Plan plan, byte[] key) =>
+    // A destroy removes the applied resource at its applied path and name, whatever cluster.yaml says now.
+    private Task<Survey> SurveyAsync(PlanOptions options, CancellationToken cancellationToken) =>
+        options.Destroy
+            ? Fleet.SurveyAppliedAsync(
+                Hosts(options),
+                new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied,
+                cancellationToken
+            )
+            : Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken);
+
+    /// <summary>The basis of a plan, as fingerprints for a saved plan.</summary>
+    public PlanBasis BasisOf(PlannedRun run, byte[] key) =>
         PlanBasis.Of(
-            _input!,
-            plan,
+            run.Input,
+            run.Plan,
             Providers,
             key,
             Cluster.Sources,
-            Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Ssh}"))
+            Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Endpoint}"))
         );
 
-    public Applier Applier() => new(Cluster, Providers, Fleet, TimeProvider.System, Parallelism, perHost: 4);
+    public Applier Applier() => new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4);
+
+    /// <summary>What this run writes beside the locks that it takes.</summary>
+    /// <param name="word">The command.</param>
+    public LockHolder Holder(string word) =>
+        new(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, Time.GetUtcNow());
 
     /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it
     /// has, unless that was to be forgotten.</summary>
     public async Task SaveStateAsync(PlanOptions options, CancellationToken cancellationToken)
     {
-        await PlanAsync(options, cancellationToken).ConfigureAwait(false);
-        var path = StateFile.PathOf(Cluster);
+        var survey = await SurveyAsync(options, cancellationToken).ConfigureAwait(false);
+        var path = StateFile.PathOf(Cluster.Directory, Cluster.Name);
         var kept = StateFile
             .Read(path, Cluster.Name, Providers)
-            .Unread(Cluster, Providers, Survey!.RecordsRead)
+            .Unread(Cluster.Groups, Providers, survey.RecordsRead)
             .Where(record =>
-                !Survey.Records.ContainsKey(record.Address)
+                !survey.Records.ContainsKey(record.Address)
                 && !(
                     options.ForgetUnreachable
-                    && Survey.Unreachable.Contains(record.Address.Host)
+                    && survey.Unreachable.Contains(record.Address.Host)
                     && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(record.Address)))
                 )
             );
-        StateFile.Write(path, Cluster.Name, [.. Survey.Records.Values, .. kept]);
+        StateFile.Write(path, Cluster.Name, [.. survey.Records.Values, .. kept]);
     }
 
     // Resources on hosts that left the cluster file, which are not read.

@@ -157,21 +157,13 @@ internal static class StateEditCommand
             Approval.Ask(terminal, word, json, stop);
         }
 
-        var holder = new LockHolder(
-            Environment.UserName,
-            Environment.MachineName,
-            Environment.ProcessId,
-            Environment.CurrentDirectory,
-            word,
-            DateTimeOffset.UtcNow
-        );
         await RecordEditor
             .RunAsync(
                 session.Cluster.Name,
                 session.Fleet,
                 edits,
                 async () => Choose(await records.ReadAsync(stop).ConfigureAwait(false)),
-                holder,
+                session.Holder(word),
                 stop
             )
             .ConfigureAwait(false);

@@ -1,15 +1,17 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
-using KeyBuzz.Reconciler.PostgresHa;
-using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
-/// <summary><c>kbr status</c>: the checklist of a healthy cluster, measured.</summary>
+/// <summary><c>kbr status</c>: the checklists of the blueprints, measured.</summary>
 internal static class StatusCommand
 {
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
+
     public static Command Create(SessionContext context)
     {
         var command = new Command(
@@ -19,100 +21,102 @@ internal static class StatusCommand
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 await using var session = context.Open(parsed, terminal);
-                var topology = session.Cluster.Model<PostgresTopology>()
-                    ?? throw new DiagnosticException(
-                        Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, so there is no status")
+                var checks = context.HealthChecks(session.Cluster);
+                if (checks.IsEmpty)
+                {
+                    var sections = string.Join(" or ", context.Blueprints.Select(blueprint => $"'{blueprint.Key}'"));
+                    throw new DiagnosticException(
+                        Diagnostic.Error($"{session.Cluster.File} has no {sections} section, so there is no status")
                     );
-                return await ShowAsync(session, topology, terminal, parsed.Read(context.Options.Json), stop).ConfigureAwait(false);
+                }
+
+                var exit = ExitCode.Done;
+                foreach (var check in checks)
+                {
+                    var report = await check.MeasureAsync(session.Fleet, touched: null, stop).ConfigureAwait(false);
+                    exit = ExitCode.Worse(
+                        exit,
+                        Show(session, check.Scope, check.Scope, terminal, parsed.Read(context.Options.Json), report)
+                    );
+                }
+
+                return exit;
             }));
         return command;
     }
 
-    /// <summary>Measures once, shows, and answers the exit code.</summary>
-    public static async Task<int> ShowAsync(
-        Session session,
-        PostgresTopology topology,
-        Terminal terminal,
-        bool json,
-        CancellationToken cancellationToken
-    ) =>
-        Show(
-            session,
-            topology,
-            terminal,
-            json,
-            await StatusCheck.RunAsync(topology, Configuration(session, topology), session.Fleet, cancellationToken).ConfigureAwait(false)
-        );
-
-    /// <summary>Gives a cluster that was just changed time to settle, shows what was measured last, and answers the exit code.</summary>
+    /// <summary>Gives what was just changed time to settle: measures until every item holds, one cannot be measured, or the time has
+    /// passed. Shows what was measured last, and answers the exit code.</summary>
     /// <param name="session">The hosts of this run.</param>
-    /// <param name="topology">The cluster.</param>
+    /// <param name="check">The checklist.</param>
     /// <param name="terminal">Where it is shown.</param>
     /// <param name="json">Whether as JSON.</param>
     /// <param name="patience">How long it is measured again.</param>
-    /// <param name="scope">The part of the checklist that counts; null for all of it.</param>
+    /// <param name="touched">What was changed, for the part of the checklist that counts; null for all of it.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<int> ShowSettledAsync(
         Session session,
-        PostgresTopology topology,
+        IHealthCheck check,
         Terminal terminal,
         bool json,
         TimeSpan patience,
-        StatusScope? scope,
+        IReadOnlyCollection<Address>? touched,
         CancellationToken cancellationToken
     )
     {
-        var status = await StatusCheck
-            .SettleAsync(
-                topology,
-                Configuration(session, topology),
-                session.Fleet,
-                patience,
-                scope,
-                now =>
-                    terminal.ErrorLine(
-                        $"Not settled yet "
-                            + $"({string.Join(", ", now.Items.Where(item => item.Verdict == StatusVerdict.NotOk).Select(item => item.Name))}); "
-                            + $"checking again for up to {patience.TotalSeconds:0} s …",
-                        Terminal.Tone.Plain
-                    ),
-                cancellationToken
+        var told = false;
+        var report = await Poll.UntilAsync(
+                () => check.MeasureAsync(session.Fleet, touched, cancellationToken),
+                now => now.Verdict != HealthVerdict.NotOk,
+                new PollPace(s_poll, patience) { SparesSlowHosts = true },
+                session.Time,
+                cancellationToken,
+                beforePause: Tell
             )
             .ConfigureAwait(false);
-        if (scope is not null && !json)
+        if (report.Items.IsEmpty)
+        {
+            return ExitCode.Done;
+        }
+
+        if (touched is not null && !json)
         {
             terminal.Line("Checks of the changed resources; kbr status shows all of them:");
         }
 
-        return Show(session, topology, terminal, json, status, scope is null ? topology.Scope : $"the changed part of {topology.Scope}");
+        return Show(session, check.Scope, touched is null ? check.Scope : $"the changed part of {check.Scope}", terminal, json, report);
+
+        void Tell(HealthReport now)
+        {
+            if (!told)
+            {
+                terminal.ErrorLine(
+                    $"Not settled yet "
+                        + $"({string.Join(", ", now.Items.Where(item => item.Verdict == HealthVerdict.NotOk).Select(item => item.Name))}); "
+                        + $"checking again for up to {patience.TotalSeconds:0} s …",
+                    Terminal.Tone.Plain
+                );
+                told = true;
+            }
+        }
     }
 
-    private static Resource Configuration(Session session, PostgresTopology topology) =>
-        session.Cluster.Resources.First(resource => resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope);
-
-    private static int Show(
-        Session session,
-        PostgresTopology topology,
-        Terminal terminal,
-        bool json,
-        ClusterStatus status,
-        string? subject = null
-    )
+    private static int Show(Session session, string scope, string subject, Terminal terminal, bool json, HealthReport report)
     {
         var next = CopyableCommand.Of(session.Cluster.File, "plan");
         if (json)
         {
-            terminal.Line(StatusView.Document(session.Cluster.Name, topology.Scope, status, next));
+            terminal.Line(StatusView.Document(session.Cluster.Name, scope, report, next));
         }
         else
         {
-            StatusView.Show(terminal, subject ?? topology.Scope, status, next);
+            StatusView.Show(terminal, subject, report, next);
         }
 
-        return status.Verdict switch
+        return report.Verdict switch
         {
-            StatusVerdict.Ok => ExitCode.Done,
-            StatusVerdict.NotOk => ExitCode.Changes,
+            HealthVerdict.Ok => ExitCode.Done,
+            HealthVerdict.NotOk => ExitCode.Changes,
             _ => ExitCode.Error,
         };
     }

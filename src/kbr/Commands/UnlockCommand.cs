@@ -3,6 +3,7 @@ using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 

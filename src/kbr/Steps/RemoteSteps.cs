@@ -5,12 +5,18 @@ namespace KeyBuzz.Reconciler.Cli.Steps;
 /// <summary>Numbers what a run does to hosts beyond reading: each lock taken, each script run and each tunnel opened is a step.</summary>
 public sealed class RemoteSteps
 {
+    private readonly TimeProvider _time;
     private readonly Action<string> _end;
     private int _count;
 
     /// <summary>Counts.</summary>
+    /// <param name="time">The clock of <see cref="KillPoint.Wait"/>.</param>
     /// <param name="end">Told what was reached at the kill point; ends this process. The default is <c>SIGKILL</c>.</param>
-    public RemoteSteps(Action<string>? end = null) => _end = end ?? Kill;
+    public RemoteSteps(TimeProvider time, Action<string>? end = null)
+    {
+        _time = time;
+        _end = end ?? Kill;
+    }
 
     /// <summary>How many steps were begun.</summary>
     public int Count => Volatile.Read(ref _count);
@@ -33,7 +39,7 @@ public sealed class RemoteSteps
         var taken = step();
         if (point?.Moment == KillMoment.During)
         {
-            await Task.Delay(point.Wait).ConfigureAwait(false);
+            await Task.Delay(point.Wait, _time).ConfigureAwait(false);
             _end($"{point.Wait.TotalMilliseconds:0} ms into remote step {number}, {what}");
         }
 

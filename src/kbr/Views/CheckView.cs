@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 

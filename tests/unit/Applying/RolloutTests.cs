@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Applying;
 
@@ -318,6 +319,8 @@ internal sealed class RolloutTests
     private sealed class Group(ImmutableArray<Host> members) : IGroupAccess
     {
         public ImmutableArray<Host> Members => members;
+
+        public TimeProvider Time => TimeProvider.System;
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             throw new NotSupportedException();

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
@@ -101,7 +102,13 @@ public sealed partial class JsonSchemaTests : LocalCluster
             ],
             new StatusConclusion(StatusVerdict.NotOk, "no primary", 0, 3, ["db-3"], ["db-3 unreachable"])
         );
-        Assert.That(JsonSchemas.Problems(StatusView.Document("lab", "pg", status, "kbr plan")), Is.Empty);
+        var document = StatusView.Document("lab", "pg", PostgresHealth.ReportOf(status), "kbr plan");
+        Assert.That(JsonSchemas.Problems(document), Is.Empty);
+        Assert.That(
+            JsonNode.Parse(document)!["conclusion"]!.AsObject().Select(pair => pair.Key),
+            Is.SupersetOf(new[] { "writes", "writes_note", "serving", "members" }),
+            "always of a PostgreSQL cluster"
+        );
     }
 
     [Test]

@@ -15,14 +15,11 @@ public sealed class RemoteStepsTests
     public void A_run_ends_at_its_kill_point_and_nowhere_else(string point, string expected)
     {
         var said = new List<string>();
-        var steps = new RemoteSteps(reached =>
+        var steps = new RemoteSteps(TimeProvider.System, reached =>
         {
             said.Add(reached);
             throw new OperationCanceledException("killed");
-        })
-        {
-            Kills = KillPoint.Parse(point),
-        };
+        }) { Kills = KillPoint.Parse(point) };
         try
         {
             foreach (var name in (string[])["one", "two", "three"])

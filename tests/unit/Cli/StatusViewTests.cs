@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 
@@ -68,7 +69,12 @@ public sealed class StatusViewTests
     private static string[] Shown(StatusConclusion conclusion, params StatusItem[] items)
     {
         using var text = new StringWriter { NewLine = "\n" };
-        StatusView.Show(new Terminal(text, text, color: false), "pg", new ClusterStatus([.. items], conclusion), "kbr plan -c 'my file'");
+        StatusView.Show(
+            new Terminal(text, text, color: false),
+            "pg",
+            PostgresHealth.ReportOf(new ClusterStatus([.. items], conclusion)),
+            "kbr plan -c 'my file'"
+        );
         return text.ToString().TrimEnd('\n').Split('\n');
     }
 }

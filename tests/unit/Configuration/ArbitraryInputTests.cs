@@ -3,6 +3,7 @@ using System.Text;
 using CsCheck;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -148,7 +149,7 @@ internal sealed class ArbitraryInputTests : LoaderFixture
         System.IO.File.WriteAllBytes(File, content);
         try
         {
-            ClusterLoader.Load(File, FakeProvider.All, Environment);
+            ClusterLoader.Load(File, FakeProvider.Syntax, Environment);
         }
         catch (DiagnosticException exception)
         {

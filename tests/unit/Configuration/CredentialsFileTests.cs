@@ -65,7 +65,7 @@ internal sealed class CredentialsFileTests : LoaderFixture
     [Platform(Exclude = "Win")]
     public void A_file_that_others_can_read_or_change_is_refused()
     {
-        var path = Put("credentials/postgres.env", "A=b\n");
+        var path = Put("credentials/secrets.env", "A=b\n");
         if (!OperatingSystem.IsWindows())
         {
             System.IO.File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.GroupRead);
@@ -75,8 +75,8 @@ internal sealed class CredentialsFileTests : LoaderFixture
         Assert.That(
             Shown(refused.Diagnostics),
             Does.Contain(
-                "credentials/postgres.env:1:1: the credentials file credentials/postgres.env has mode 0440: others "
-                    + "can read it (chmod 0600 credentials/postgres.env)"
+                "credentials/secrets.env:1:1: the credentials file credentials/secrets.env has mode 0440: others "
+                    + "can read it (chmod 0600 credentials/secrets.env)"
             )
         );
         if (!OperatingSystem.IsWindows())

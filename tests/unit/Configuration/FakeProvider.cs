@@ -1,7 +1,11 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Image;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -27,6 +31,8 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
     public Observation Observe(Resource resource, Snapshot snapshot) => new Observation.Absent();
 
     public Script Render(ResourceChange change) => new("");
+
+    public static ClusterSyntax Syntax => new(All, new PreconditionChecks().Kinds, new SshSection(), []);
 
     public static readonly IResourceProvider[] All =
     [
@@ -65,6 +71,7 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
                 {
                     Provides = [$"path:{resource.Spec.String("path")}"],
                     ManagedPaths = [resource.Spec.String("path")],
+                    ReplacedFiles = [resource.Spec.String("path")],
                 },
         },
         new FakeProvider(
@@ -105,6 +112,7 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
                 {
                     Ports = resource.Spec.Integer("port") is { } port ? [$"tcp/{port}"] : [],
                     Needs = [.. resource.Spec.List("mounts").Select(mount => "path:" + mount.Split(':')[0])],
+                    UsedDirectories = [.. resource.Spec.List("mounts").Select(mount => mount.Split(':')[0])],
                 },
         },
     ];

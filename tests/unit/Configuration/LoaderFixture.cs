@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -39,7 +40,7 @@ internal abstract class LoaderFixture : IDisposable
     protected Cluster Load(string yaml)
     {
         Put("cluster.yaml", yaml);
-        return ClusterLoader.Load(File, FakeProvider.All, Environment);
+        return ClusterLoader.Load(File, FakeProvider.Syntax, Environment);
     }
 
     /// <summary>Every error as <c>line:column: summary [detail] (remedy)</c>.</summary>

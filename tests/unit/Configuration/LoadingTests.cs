@@ -1,6 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Preconditions;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -16,7 +18,7 @@ internal sealed class LoadingTests : LoaderFixture
           db-1: { role: db, address: 10.77.0.120, ssh: { host: 127.0.77.120, port: 2222, user: deploy, sudo: true } }
           db-2: { role: db, address: "fd00::2" }
           lb-1: { role: lb, address: 10.77.0.130 }
-        secrets: { file: credentials/postgres.env, required: [APP_PASS] }
+        secrets: { file: credentials/secrets.env, required: [APP_PASS] }
         preconditions:
           swap: warn
           dns: warn
@@ -58,7 +60,7 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void A_whole_file_is_bound_with_defaults_and_one_resource_per_host()
     {
-        Put("credentials/postgres.env", "APP_PASS=from-the-file\n");
+        Put("credentials/secrets.env", "APP_PASS=from-the-file\n");
         Put("files/app.conf", "host=${host.name}\npassword=${secret.APP_PASS}\n");
 
         var cluster = Load(Full);
@@ -70,9 +72,9 @@ internal sealed class LoadingTests : LoaderFixture
                 cluster.Hosts[0],
                 Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true)))
             );
-            Assert.That(cluster.Hosts[1].Ssh, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
+            Assert.That(cluster.Hosts[1].Endpoint, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
             Assert.That(
-                cluster.Ssh,
+                cluster.Connection,
                 Is.EqualTo(
                     new SshSettings(
                         Path.Combine(Folder, ".state/id_ed25519"),
@@ -129,7 +131,7 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void Preconditions_are_one_per_host_and_ports_one_per_host_and_target_but_itself()
     {
-        Put("credentials/postgres.env", "APP_PASS=from-the-file\n");
+        Put("credentials/secrets.env", "APP_PASS=from-the-file\n");
         Put("files/app.conf", "x\n");
 
         var found = Load(Full).Preconditions;
@@ -199,7 +201,7 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void The_environment_wins_over_the_credentials_file_unless_it_is_empty()
     {
-        Put("credentials/postgres.env", "A=from-file\nB=from-file\n");
+        Put("credentials/secrets.env", "A=from-file\nB=from-file\n");
         Environment["A"] = "from-environment";
         Environment["B"] = "";
 
@@ -235,7 +237,7 @@ internal sealed class LoadingTests : LoaderFixture
                 """
         );
 
-        var needed = ClusterLoader.ReadCredentialsNeeded(File);
+        var needed = ClusterLoader.ReadCredentialsNeeded(File, FakeProvider.Syntax);
 
         Assert.That(needed.Path, Is.EqualTo(Path.Combine(Folder, "my.env")));
         Assert.That(needed.Names, Is.EqualTo(new[] { "FROM_FILE", "KBR_KEY", "LISTED", "USED" }));
@@ -256,7 +258,7 @@ internal sealed class LoadingTests : LoaderFixture
                 """
         );
 
-        var cluster = ClusterLoader.Load(File, FakeProvider.All, Environment, secretsOptional: true);
+        var cluster = ClusterLoader.Load(File, FakeProvider.Syntax, Environment, secretsOptional: true);
 
         Assert.That(cluster.Resources.Single().Spec.Text("content")!.ToString(), Is.EqualTo("user = app, password = (secret)"));
         Assert.That(cluster.Secrets.Names, Is.Empty);
@@ -314,7 +316,7 @@ internal sealed class LoadingTests : LoaderFixture
     {
         Assert.That(Environment, Does.Not.ContainKey("HOME"));
         Assert.That(
-            Load(Header).Ssh.IdentityFile,
+            ((SshSettings)Load(Header).Connection).IdentityFile,
             Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519"))
         );
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;
 
@@ -66,7 +67,7 @@ internal sealed class ValidationTests : LoaderFixture
     [Test]
     public void A_missing_file_is_named()
     {
-        var failure = Assert.Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.All, Environment))!;
+        var failure = Assert.Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.Syntax, Environment))!;
 
         Assert.That(failure.Diagnostics.Single().Summary, Is.EqualTo($"{File} does not exist"));
     }
@@ -75,7 +76,7 @@ internal sealed class ValidationTests : LoaderFixture
     public void A_directory_is_no_file() =>
         Assert.That(
             Assert
-                .Throws<DiagnosticException>(() => ClusterLoader.Load(Folder, FakeProvider.All, Environment))!
+                .Throws<DiagnosticException>(() => ClusterLoader.Load(Folder, FakeProvider.Syntax, Environment))!
                 .Diagnostics.Single()
                 .Summary,
             Does.EndWith("is a directory, not a file")
@@ -87,7 +88,7 @@ internal sealed class ValidationTests : LoaderFixture
         System.IO.File.WriteAllBytes(File, [.. "version: 1\ncluster: l"u8, 0xe4, .. "b\n"u8]);
 
         var finding = Assert
-            .Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.All, Environment))!
+            .Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.Syntax, Environment))!
             .Diagnostics.Single();
 
         Assert.That(
@@ -434,7 +435,7 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase("${address.db-3}", "12:26: unknown host 'db-3'", "did you mean 'db-1'?")]
     public void An_unknown_expression_is_shown_where_it_stands(string expression, string expected, string help)
     {
-        Put("credentials/postgres.env", "APP_PASS=secret\n");
+        Put("credentials/secrets.env", "APP_PASS=secret\n");
 
         var error = OnlyError(
             Resource("type: config_file", "name: a", "host: all", "path: /etc/a/a", $"content: \"password = {expression}\"")
@@ -454,11 +455,11 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase("command: [\"-p${secret.APP_PASS}\"]", "12:18: 'command' may not hold a secret")]
     public void A_secret_where_anyone_could_see_it_is_refused_without_showing_it(string line, string expected)
     {
-        Put("credentials/postgres.env", "APP_PASS=canary-value\n");
+        Put("credentials/secrets.env", "APP_PASS=canary-value\n");
 
         var error = OnlyError(Resource("type: container", "name: a", "host: db-1", "image: app:1", line));
 
-        Assert.That(error, Does.StartWith(expected).And.Contains("docker inspect").And.Not.Contains("canary"));
+        Assert.That(error, Does.StartWith(expected).And.Contains("can be seen on the host").And.Not.Contains("canary"));
     }
 
     [Test]
@@ -470,7 +471,7 @@ internal sealed class ValidationTests : LoaderFixture
             OnlyError(Header),
             Is.EqualTo(
                 "1:1: secret KBR_KEY has no value; kbr fingerprints secrets with it "
-                    + "[credentials/postgres.env does not exist, and the environment has no such variable] (kbr init "
+                    + "[credentials/secrets.env does not exist, and the environment has no such variable] (kbr init "
                     + "--credentials)"
             )
         );

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Configuration;

@@ -8,10 +8,17 @@ using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.Preconditions;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Surveying;
 using KeyBuzz.Reconciler.Tests.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Tests.Fuzz;
@@ -220,7 +227,7 @@ internal sealed class FuzzTests : BlueprintFixture
         [
             .. fleet.ProbeReads(cluster.Hosts[0].Name, checkPreconditions: true).Where(read => read is not (PortRead or ClockRead)),
         ];
-        var answer = Providers.ProviderBench.Shell(ProbeScript.Render(reads, "fuzznonce")).Output;
+        var answer = Providers.ProviderBench.Shell(ReadList.Probe.Render(reads, "fuzznonce")).Output;
         Try(
             Share.Answers,
             dice => LineMutation.Of(dice, answer, dice.Any([' ', '\t'])),
@@ -228,7 +235,7 @@ internal sealed class FuzzTests : BlueprintFixture
             {
                 try
                 {
-                    var snapshot = ProbeScript.Parse(reads, "fuzznonce", Encoding.UTF8.GetBytes(text));
+                    var snapshot = ReadList.Probe.Parse(reads, "fuzznonce", Encoding.UTF8.GetBytes(text));
                     foreach (var resource in cluster.Resources.Where(resource => resource.Address.Host == cluster.Hosts[0].Name))
                     {
                         ((IHostResourceProvider)providers.Get(resource.Address.Type)).Observe(resource, snapshot);
@@ -347,7 +354,7 @@ internal sealed class FuzzTests : BlueprintFixture
 
         foreach (var host in cluster.Hosts)
         {
-            ProbeScript.Render(
+            ReadList.Probe.Render(
                 [
                     .. cluster
                         .Resources.Where(resource => resource.Address.Host == host.Name)

@@ -1,5 +1,11 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 

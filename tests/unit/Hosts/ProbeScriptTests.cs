@@ -2,6 +2,14 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Providers.Supervision;
+using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Tests.Hosts;
 
@@ -101,7 +109,10 @@ public sealed class ProbeScriptTests
         var output =
             $"36 35 98:0 / /mnt/with\\040space rw,noatime shared:1 master:2 - xfs /dev/sd\\134b "
             + $"rw,attr2\n\n{Nonce} mounts 0\n\n{Nonce} end 0\n";
-        var mount = ProbeScript.Parse([new MountsRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new MountsRead()).Single();
+        var mount = ReadList
+            .Probe.Parse([new MountsRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output))
+            .Get(new MountsRead())
+            .Single();
         Assert.That(mount, Is.EqualTo(new MountEntry("/mnt/with space", "/dev/sd\\b", "98:0", "xfs", "rw,noatime,rw,attr2")));
     }
 
@@ -135,7 +146,7 @@ public sealed class ProbeScriptTests
         var read = new BlockDeviceRead("/dev/sdb");
         var output = $"8 1f\n1073741824\nzero\n\n{Nonce} b0 {status}\n\n{Nonce} end 0\n";
 
-        var device = ProbeScript.Parse([read], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(read);
+        var device = ReadList.Probe.Parse([read], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(read);
 
         Assert.That(device.DeviceNumber, Is.EqualTo("8:31"));
         Assert.That(device.SizeBytes, Is.EqualTo(1073741824));
@@ -148,7 +159,7 @@ public sealed class ProbeScriptTests
         var read = new BlockDeviceRead("/dev/sdb");
         var output = $"8 10\n1024\ndata\nDEVNAME=/dev/sdb\nLABEL=my\\ data\nTYPE=xfs\n\n{Nonce} b0 0\n\n{Nonce} end 0\n";
 
-        var device = ProbeScript.Parse([read], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(read);
+        var device = ReadList.Probe.Parse([read], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(read);
 
         Assert.That(device.Signatures, Is.EquivalentTo(new Dictionary<string, string> { ["LABEL"] = "my data", ["TYPE"] = "xfs" }));
         Assert.That(device.FirstMebibyteIsZero, Is.False);
@@ -217,7 +228,7 @@ public sealed class ProbeScriptTests
     {
         var output = $"now=1700000000.5\n{said}\n{Nonce} clock 0\n\n{Nonce} end 0\n";
 
-        var clock = ProbeScript.Parse([new ClockRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new ClockRead());
+        var clock = ReadList.Probe.Parse([new ClockRead()], Nonce, System.Text.Encoding.UTF8.GetBytes(output)).Get(new ClockRead());
 
         Assert.That(clock.Synchronized, Is.EqualTo(expected));
         Assert.That(clock.Now, Is.EqualTo(DateTimeOffset.FromUnixTimeMilliseconds(1700000000500)));
@@ -240,7 +251,7 @@ public sealed class ProbeScriptTests
             + $"real.service\nActiveState=failed\n\n{Nonce} units 1\n\n{Nonce} end 0\n";
         Read[] reads = [new UnitRead("bad@.service"), new UnitRead("docker"), new UnitRead("alias.service")];
 
-        var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
+        var snapshot = ReadList.Probe.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
 
         Assert.That(snapshot.Get(new UnitRead("bad@.service"))["ActiveState"], Is.Empty);
         Assert.That(
@@ -261,8 +272,8 @@ public sealed class ProbeScriptTests
             + "loaded.conf\n/etc/systemd/system/b.service.d/x.conf\n"
             + $"\n{Nonce} unitfiles 0\n\n{Nonce} end 0\n";
 
-        var unit = ProbeScript
-            .Parse([new UnitRead("a.service")], Nonce, System.Text.Encoding.UTF8.GetBytes(output))
+        var unit = ReadList
+            .Probe.Parse([new UnitRead("a.service")], Nonce, System.Text.Encoding.UTF8.GetBytes(output))
             .Get(new UnitRead("a.service"));
 
         Assert.That(
@@ -289,7 +300,7 @@ public sealed class ProbeScriptTests
             + " end 0\n";
         Read[] reads = [new ServicesRead()];
 
-        var services = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(Output)).Get(new ServicesRead());
+        var services = ReadList.Probe.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(Output)).Get(new ServicesRead());
 
         Assert.That(
             services.Select(service => $"{service.Name} {service.LoadState}"),
@@ -311,7 +322,7 @@ public sealed class ProbeScriptTests
     [Test]
     public void One_curl_asks_for_every_container_and_image()
     {
-        var script = ProbeScript.Render(
+        var script = ReadList.Probe.Render(
             [new ContainerRead("a"), new ContainerRead("b c"), new ImageRead("reg:5000/x/y:1@sha256:00")],
             Nonce
         );
@@ -329,7 +340,7 @@ public sealed class ProbeScriptTests
         Read[] reads = [new ContainerRead("a"), new ContainerRead("b"), new ImageRead("c")];
         var output = $"{{\"Id\":1}}\n\n{Nonce} d0 200\n{{}}\n\n{Nonce} d1 404\n\n{Nonce} d2 000\n\n{Nonce} docker 7\n\n{Nonce} end 0\n";
 
-        var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
+        var snapshot = ReadList.Probe.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
 
         Assert.That(snapshot.Get(new ContainerRead("a")).Json.Trim(), Is.EqualTo("{\"Id\":1}"));
         Assert.That(snapshot.Get(new ContainerRead("b")).Status, Is.EqualTo(404));
@@ -348,7 +359,7 @@ public sealed class ProbeScriptTests
             new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Config),
         ];
 
-        var script = ProbeScript.Render(reads, Nonce);
+        var script = ReadList.Probe.Render(reads, Nonce);
 
         Assert.That(
             script.Split("docker exec ").Skip(1).Select(part => part.Split(' ')[1]),
@@ -358,7 +369,7 @@ public sealed class ProbeScriptTests
             $"{{\"leader\": null}}\n\n{Nonce} a0 0\n[{{\"n\":1}}]\n\n{Nonce} q0 false\n\n{Nonce} p0 0\npsql: "
             + $"error: no such database\n\n{Nonce} p1 2\n\n{Nonce} x0 0\n"
             + $"Error response from daemon: No such container: pgbouncer\n\n{Nonce} x1 1\n\n{Nonce} end 0\n";
-        var snapshot = ProbeScript.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
+        var snapshot = ReadList.Probe.Parse(reads, Nonce, System.Text.Encoding.UTF8.GetBytes(output));
         Assert.That(snapshot.Get(new RaftRead("patroni")), Is.EqualTo(new ToolAnswer(0, "{\"leader\": null}\n")));
         Assert.That(snapshot.Get((SqlRead)reads[1]).Json, Is.EqualTo("[{\"n\":1}]"));
         Assert.That(snapshot.Get((SqlRead)reads[2]), Is.EqualTo(new SqlAnswer(null, "psql: error: no such database")));
@@ -371,7 +382,7 @@ public sealed class ProbeScriptTests
 
     [Test]
     public void An_answer_that_broke_off_is_refused() =>
-        Assert.That(() => ProbeScript.Parse([new MountsRead()], Nonce, "1 2 3"u8.ToArray()), Throws.TypeOf<InvalidDataException>());
+        Assert.That(() => ReadList.Probe.Parse([new MountsRead()], Nonce, "1 2 3"u8.ToArray()), Throws.TypeOf<InvalidDataException>());
 
     [Test]
     public void A_script_of_every_kind_of_read_runs_and_leaves_the_directory_as_it_was()
@@ -511,11 +522,11 @@ public sealed class ProbeScriptTests
         using var process = Process.Start(start)!;
         var output = new MemoryStream();
         var reading = process.StandardOutput.BaseStream.CopyToAsync(output);
-        process.StandardInput.Write(ProbeScript.Render(reads, Nonce));
+        process.StandardInput.Write(ReadList.Probe.Render(reads, Nonce));
         process.StandardInput.Close();
         Assert.That(reading.Wait(TimeSpan.FromSeconds(30)), Is.True, "the probe did not end");
         process.WaitForExit();
         Assert.That(process.ExitCode, Is.Zero);
-        return ProbeScript.Parse(reads, Nonce, output.ToArray());
+        return ReadList.Probe.Parse(reads, Nonce, output.ToArray());
     }
 }

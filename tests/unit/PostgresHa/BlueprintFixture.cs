@@ -2,7 +2,9 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
@@ -37,6 +39,13 @@ internal abstract class BlueprintFixture : IDisposable
 
     protected static readonly IResourceProvider[] RealProviders = Providers();
 
+    protected static readonly ClusterSyntax RealSyntax = new(
+        RealProviders,
+        new PreconditionChecks().Kinds,
+        new SshSection(),
+        [new PostgresBlueprint()]
+    );
+
     protected string Folder { get; } = Directory.CreateTempSubdirectory("kbr-postgres-").FullName;
 
     protected string File => Path.Combine(Folder, "cluster.yaml");
@@ -57,7 +66,7 @@ internal abstract class BlueprintFixture : IDisposable
     protected Cluster Load(string yaml)
     {
         System.IO.File.WriteAllText(File, yaml);
-        return ClusterLoader.Load(File, RealProviders, Environment, [new PostgresBlueprint()]);
+        return ClusterLoader.Load(File, RealSyntax, Environment);
     }
 
     protected PostgresTopology Topology(string yaml) => Load(yaml).Model<PostgresTopology>()!;

@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -953,13 +954,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void Without_secrets_the_section_stands_for_the_same_resources()
     {
         var whole = Load(With("extensions: [vector]"));
-        var without = ClusterLoader.Load(
-            File,
-            RealProviders,
-            new Dictionary<string, string>(),
-            [new PostgresBlueprint()],
-            secretsOptional: true
-        );
+        var without = ClusterLoader.Load(File, RealSyntax, new Dictionary<string, string>(), secretsOptional: true);
 
         Assert.That(
             without.Resources.Select(resource => resource.Address),

@@ -458,7 +458,7 @@ internal sealed class ValidationTests : BlueprintFixture
         Environment.Clear();
         System.IO.File.WriteAllText(File, Minimal + "secrets: { file: new.env }\n");
 
-        var added = CredentialsFile.Initialize(ClusterLoader.ReadCredentialsNeeded(File, [new PostgresBlueprint()]));
+        var added = CredentialsFile.Initialize(ClusterLoader.ReadCredentialsNeeded(File, RealSyntax));
         var values = CredentialsFile.Read(Path.Combine(Folder, "new.env"), "new.env").Values;
         var cluster = Load(Minimal + "secrets: { file: new.env }\n");
 
@@ -479,7 +479,7 @@ internal sealed class ValidationTests : BlueprintFixture
     {
         System.IO.File.WriteAllText(File, With("application: { name: shop, password: \"${secret.SHOP_PASS}\" }"));
 
-        var names = ClusterLoader.ReadCredentialsNeeded(File, [new PostgresBlueprint()]).Names;
+        var names = ClusterLoader.ReadCredentialsNeeded(File, RealSyntax).Names;
 
         Assert.That(names, Has.Member("SHOP_PASS").And.No.Member("POSTGRES_APP_PASS"));
     }

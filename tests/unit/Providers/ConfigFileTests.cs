@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Processes;
 using KeyBuzz.Reconciler.Resources;
 

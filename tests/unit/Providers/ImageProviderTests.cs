@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Image;
 using KeyBuzz.Reconciler.Resources;
 using static KeyBuzz.Reconciler.Tests.Providers.ProviderBench;

@@ -125,17 +125,6 @@ public sealed class RecordFormatTests
         Assert.That(StateFile.Write(path, "lab", [Record, elsewhere]), Is.EqualTo(1));
         Assert.That(StateFile.Write(path, "lab", [Record, elsewhere]), Is.EqualTo(2));
         var copy = StateFile.Read(path, "lab", Providers);
-        var cluster = new Cluster(
-            "lab",
-            "cluster.yaml",
-            "/",
-            [],
-            new SshSettings("", "", default, false, default),
-            [],
-            [],
-            new Secrets(ImmutableSortedDictionary<string, string>.Empty),
-            []
-        );
         Assert.Multiple(() =>
         {
             Assert.That(
@@ -143,7 +132,7 @@ public sealed class RecordFormatTests
                 Is.EqualTo(new[] { RecordJson.Write(Record, "lab"), RecordJson.Write(elsewhere, "lab") })
             );
             Assert.That(
-                copy.Unread(cluster, Providers, new HashSet<string> { "host-1" }).Select(record => record.Address.Host),
+                copy.Unread([], Providers, new HashSet<string> { "host-1" }).Select(record => record.Address.Host),
                 Is.EqualTo(new[] { "host-2" })
             );
             Assert.That(copy.Held("host-2"), Is.EqualTo("when it was last read, it held thing.one (from the operator's copy, serial 2)"));

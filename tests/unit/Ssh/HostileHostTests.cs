@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Ssh;
@@ -26,7 +27,10 @@ public sealed class HostileHostTests
     {
         using var server = new SshServer(setting);
         using var growth = new Growth();
-        await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            server.Host,
+            CancellationToken.None
+        );
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None))
@@ -46,7 +50,10 @@ public sealed class HostileHostTests
     {
         using var server = new SshServer();
         using var growth = new Growth();
-        await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            server.Host,
+            CancellationToken.None
+        );
         await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
 
         var flood = await writer.RunAsync(new Script("yes"), CancellationToken.None);
@@ -73,7 +80,10 @@ public sealed class HostileHostTests
             file.SetLength(8 << 20);
         }
 
-        await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            server.Host,
+            CancellationToken.None
+        );
         var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync(reads, CancellationToken.None)))!;
 
         Assert.That(error.Message, Does.Contain("it printed more than 64 MiB and was aborted"));
@@ -102,11 +112,11 @@ public sealed class HostileHostTests
         });
         using var server = new SshServer();
         using var growth = new Growth();
-        var host = server.Host with { Ssh = server.Host.Ssh with { Port = ((IPEndPoint)listener.LocalEndpoint).Port } };
+        var host = server.Host with { Endpoint = SshEndpoint.Of(server.Host) with { Port = ((IPEndPoint)listener.LocalEndpoint).Port } };
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(server.Settings with { ConnectTimeout = TimeSpan.FromSeconds(3) })
+                new SshConnector(server.Settings with { ConnectTimeout = TimeSpan.FromSeconds(3) }, ReadList.Probe, TimeProvider.System)
                     .ConnectAsync(host, CancellationToken.None)
                     .WaitAsync(TimeSpan.FromSeconds(30))
             )
@@ -122,7 +132,10 @@ public sealed class HostileHostTests
     public async Task Too_few_sessions_are_named_with_the_setting(int sessions)
     {
         using var server = new SshServer($"MaxSessions {sessions}");
-        await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            server.Host,
+            CancellationToken.None
+        );
         Assert.That((await connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)).Get(new StatRead("/")), Is.Not.Null);
 
         var error = (
@@ -141,7 +154,10 @@ public sealed class HostileHostTests
     public async Task A_login_without_root_is_refused_and_does_not_report_unreadable_files_as_absent()
     {
         using var server = new SshServer("ForceCommand exec setpriv --reuid=65534 --regid=65534 --clear-groups sh");
-        await using var connection = await new SshConnector(server.Settings).ConnectAsync(server.Host, CancellationToken.None);
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            server.Host,
+            CancellationToken.None
+        );
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
@@ -170,8 +186,11 @@ public sealed class HostileHostTests
     public async Task Reasons_against_becoming_root_are_distinguished(string shell, string message, string remedy)
     {
         using var server = new SshServer("ForceCommand " + shell);
-        var host = server.Host with { Ssh = server.Host.Ssh with { Sudo = true } };
-        await using var connection = await new SshConnector(server.Settings).ConnectAsync(host, CancellationToken.None);
+        var host = server.Host with { Endpoint = SshEndpoint.Of(server.Host) with { Sudo = true } };
+        await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            host,
+            CancellationToken.None
+        );
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None))
@@ -198,7 +217,10 @@ public sealed class HostileHostTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(server.Settings with { IdentityFile = key }).ConnectAsync(server.Host, CancellationToken.None)
+                new SshConnector(server.Settings with { IdentityFile = key }, ReadList.Probe, TimeProvider.System).ConnectAsync(
+                    server.Host,
+                    CancellationToken.None
+                )
             )
         )!;
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Ssh;
@@ -317,7 +318,9 @@ public sealed class SshConnectorTests
         var settings = _server.Settings with { KnownHostsFile = file, HostKeyChecking = HostKeyChecking.AcceptNew };
 
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+            )
         )!;
 
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain(" differs from "));
@@ -329,29 +332,40 @@ public sealed class SshConnectorTests
     {
         var settings = _server.Settings with { KnownHostsFile = Path.Combine(_server.Directory, "known_none") };
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+            )
         )!;
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not in"));
         Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
 
         await using (
-            await new SshConnector(settings with { HostKeyChecking = HostKeyChecking.AcceptNew }).ConnectAsync(
-                _server.Host,
-                CancellationToken.None
-            )
+            await new SshConnector(
+                settings with
+                {
+                    HostKeyChecking = HostKeyChecking.AcceptNew,
+                },
+                ReadList.Probe,
+                TimeProvider.System
+            ).ConnectAsync(_server.Host, CancellationToken.None)
         ) { }
 
-        await using var known = await new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None);
+        await using var known = await new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
+            _server.Host,
+            CancellationToken.None
+        );
     }
 
     [Test]
     public async Task A_refused_connection_names_host_and_port()
     {
         var port = SshServer.FreePort();
-        var host = _server.Host with { Ssh = _server.Host.Ssh with { Port = port } };
+        var host = _server.Host with { Endpoint = SshEndpoint.Of(_server.Host) with { Port = port } };
 
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(host, CancellationToken.None)
+            )
         )!;
 
         Assert.That((error.Host, error.Message), Is.EqualTo(("db-1", $"127.0.0.1:{port} refuses connections")));
@@ -364,7 +378,9 @@ public sealed class SshConnectorTests
         var settings = _server.Settings with { IdentityFile = Path.Combine(_server.Directory, "host") };
 
         var error = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(settings).ConnectAsync(_server.Host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
+            )
         )!;
 
         Assert.That(error.Message, Does.Contain("does not let user root in with the key"));
@@ -385,7 +401,10 @@ public sealed class SshConnectorTests
 
         var error = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings with { IdentityFile = link }).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(_server.Settings with { IdentityFile = link }, ReadList.Probe, TimeProvider.System).ConnectAsync(
+                    _server.Host,
+                    CancellationToken.None
+                )
             )
         )!;
 
@@ -398,27 +417,34 @@ public sealed class SshConnectorTests
     {
         var noKey = (
             await Assert.ThrowsAsync<HostException>(() =>
-                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }).ConnectAsync(_server.Host, CancellationToken.None)
+                new SshConnector(_server.Settings with { IdentityFile = "/no/such/key" }, ReadList.Probe, TimeProvider.System).ConnectAsync(
+                    _server.Host,
+                    CancellationToken.None
+                )
             )
         )!;
         Assert.That(noKey.Message, Does.Contain("/no/such/key"));
 
-        var host = _server.Host with { Ssh = _server.Host.Ssh with { Hostname = "no-such-host.invalid" } };
+        var host = _server.Host with { Endpoint = SshEndpoint.Of(_server.Host) with { Hostname = "no-such-host.invalid" } };
         var noName = (
-            await Assert.ThrowsAsync<HostException>(() => new SshConnector(_server.Settings).ConnectAsync(host, CancellationToken.None))
+            await Assert.ThrowsAsync<HostException>(() =>
+                new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(host, CancellationToken.None)
+            )
         )!;
         Assert.That(noName.Message, Does.Contain("cannot be resolved"));
     }
 
     private Task<IHostConnection> ConnectAsync(Host? host = null) =>
         host is null
-            ? new SshConnector(_server.Settings).ConnectAsync(_server.Host, CancellationToken.None)
+            ? new SshConnector(_server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(_server.Host, CancellationToken.None)
             : new SshConnector(
                 _server.Settings with
                 {
                     KnownHostsFile = Path.Combine(_server.Directory, "known_relay"),
                     HostKeyChecking = HostKeyChecking.AcceptNew,
-                }
+                },
+                ReadList.Probe,
+                TimeProvider.System
             ).ConnectAsync(host, CancellationToken.None);
 
     // What each says that fails; one that does not even end fails the test.

@@ -1,5 +1,7 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Extension;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 using static KeyBuzz.Reconciler.Tests.Providers.PostgreSql.GroupAnswers;
 

@@ -1,5 +1,8 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;

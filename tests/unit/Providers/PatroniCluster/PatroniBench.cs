@@ -1,7 +1,13 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
@@ -35,6 +41,8 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
     }
 
     public ImmutableArray<Host> Members { get; }
+
+    public TimeProvider Time => TimeProvider.System;
 
     /// <summary>Members that cannot be reached, as with a host that is down.</summary>
     public HashSet<string> Unreachable { get; } = new(StringComparer.Ordinal);
@@ -216,10 +224,10 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 return inspected.ExitCode == 0 ? new DockerAnswer(200, inspected.Output) : new DockerAnswer(404, "{}");
             case RaftRead:
                 Read raft = new RaftRead(machine);
-                var script = ProbeScript.Render([raft], "nonce");
+                var script = ReadList.Probe.Render([raft], "nonce");
                 Scripts.Add(script);
-                return ProbeScript
-                    .Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output))
+                return ReadList
+                    .Probe.Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output))
                     .Get(new RaftRead(machine));
             case ClockRead:
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);

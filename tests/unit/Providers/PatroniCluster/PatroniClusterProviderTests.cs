@@ -4,9 +4,14 @@ using System.Net.Sockets;
 using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
@@ -752,6 +757,8 @@ internal sealed class PatroniClusterProviderTests
 
         public ImmutableArray<Host> Members { get; } =
         [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
+
+        public TimeProvider Time => TimeProvider.System;
 
         /// <summary>What was set and reset, as <c>host: statement</c>.</summary>
         public List<string> Sql { get; } = [];

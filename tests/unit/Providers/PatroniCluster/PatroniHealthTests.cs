@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 
@@ -190,76 +191,5 @@ internal sealed class PatroniHealthTests
             Assert.That(health.Problems.Select(problem => problem.Text), Has.Some.StartsWith(name + ":"));
             Assert.That(health.IsHealthy, Is.False);
         }
-    }
-
-    [Test]
-    public void Raft_is_read_from_its_status_and_judged_by_the_view_of_its_leader()
-    {
-        const string status = """
-            {"version": "0.3.14", "self": "10.0.0.120:7000", "state": 2, "leader": "10.0.0.120:7000", "has_quorum": true, "partner_nodes_count": 2,
-             "partner_node_status_server_10.0.0.121:7000": 2, "partner_node_status_server_10.0.0.122:7000": 0, "log_len": 3, "uptime": 7}
-            """;
-        var leading = RaftStatus.Parse(
-            new ToolAnswer(0, "DeprecationWarning: something\n" + status.ReplaceLineEndings(" ")),
-            out var trouble
-        )!;
-        Assert.That(trouble, Is.Null);
-        Assert.That(
-            leading.Partners.Select(pair => (pair.Key, pair.Value)),
-            Is.EqualTo(new[] { ("10.0.0.121:7000", true), ("10.0.0.122:7000", false) })
-        );
-
-        Dictionary<string, ToolAnswer> answers = new()
-        {
-            ["db-1"] = PatroniAnswers.Raft("db-1", "db-3"),
-            ["db-2"] = PatroniAnswers.Raft("db-2", "db-1"),
-        };
-        var raft = RaftHealth.Judge(answers, []);
-        Assert.That((raft.Leader, raft.Connected, raft.Partners), Is.EqualTo(("db-1", 1, 2)));
-        Assert.That(
-            raft.Problems.Select(problem => problem.Text),
-            Is.EqualTo(new[] { "RAFT's leader db-1 is not connected to 10.0.0.3:7000" })
-        );
-        Assert.That(raft.Outside, Is.Empty, "it was not asked");
-        Assert.That(
-            RaftHealth.Judge(answers, ["10.0.0.3:7000"]).Problems.Select(problem => problem.Text),
-            Is.Empty,
-            "it was taken down for good"
-        );
-
-        answers["db-3"] = PatroniAnswers.Raft("db-3");
-        Assert.That(
-            RaftHealth.Judge(answers, []).Problems.Select(problem => problem.Text),
-            Is.EqualTo(new[] { "db-3: RAFT's leader db-1 is not connected to it" })
-        );
-        Assert.That(RaftHealth.Judge(answers, []).Outside, Is.EqualTo(new[] { "db-3" }));
-
-        answers["db-1"] = answers["db-1"] with
-        {
-            Output = answers["db-1"].Output.Replace("\"has_quorum\": true", "\"has_quorum\": false", StringComparison.Ordinal),
-        };
-        Assert.That(
-            RaftHealth.Judge(answers, []).Problems.Select(problem => problem.Text),
-            Is.EqualTo(new[] { "RAFT has no leader with a quorum" })
-        );
-        Assert.That(
-            RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-1"] = new(0, "null") }, []).Problems.Select(problem => problem.Text),
-            Is.Empty,
-            "another store"
-        );
-    }
-
-    [TestCase(0, "null", null)]
-    [TestCase(0, "{\"self\": \"x", "RAFT's status query failed: {\"self\": \"x")]
-    [TestCase(
-        1,
-        "Traceback …\npysyncobj.utility.UtilityException: connection lost\n",
-        "RAFT's status query failed: pysyncobj.utility.UtilityException: connection lost"
-    )]
-    [TestCase(124, "", "RAFT's status query failed (exit status 124)")]
-    public void Unused_raft_and_silent_raft_are_distinguished(int exit, string output, string? reason)
-    {
-        Assert.That(RaftStatus.Parse(new ToolAnswer(exit, output), out var trouble), Is.Null);
-        Assert.That(trouble, Is.EqualTo(reason));
     }
 }

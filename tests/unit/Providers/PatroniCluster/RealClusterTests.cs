@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Database;
 using KeyBuzz.Reconciler.Providers.Extension;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;

@@ -1,6 +1,7 @@
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Database;
 using KeyBuzz.Reconciler.Providers.Extension;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 using static KeyBuzz.Reconciler.Tests.Providers.PostgreSql.GroupAnswers;

@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 using static KeyBuzz.Reconciler.Tests.Providers.PostgreSql.GroupAnswers;
@@ -192,7 +193,7 @@ internal sealed class RoleProviderTests
     [Test]
     public void A_name_with_a_semicolon_or_a_quote_is_still_one_select()
     {
-        var query = ((KeyBuzz.Reconciler.Hosts.SqlRead)_provider.Reads(Role(("role", "a;b\\'c"))).Last()).Query;
+        var query = ((SqlRead)_provider.Reads(Role(("role", "a;b\\'c"))).Last()).Query;
         Assert.That(query, Does.Not.Contain(";").And.Contain(@"E'a\x3Bb\\''c'"));
     }
 

@@ -1,0 +1,42 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
+
+/// <summary>The consensus stores there are, the default one first.</summary>
+/// <param name="all">The stores.</param>
+public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
+{
+    private const string Attribute = "store";
+
+    /// <summary>The stores that kbr knows, a line each.</summary>
+    public static ConsensusStores Known { get; } = new(new Raft.RaftStore());
+
+    /// <summary>All of them.</summary>
+    public ImmutableArray<IConsensusStore> All { get; } = all;
+
+    /// <summary>The store where none is chosen.</summary>
+    public IConsensusStore Default => All[0];
+
+    /// <summary>The kinds of read that are theirs.</summary>
+    public ImmutableArray<ContainerReadKind> ReadKinds => [.. All.SelectMany(store => store.ReadKinds)];
+
+    /// <summary>The attribute by which a resource chooses its store; none while there is no choice.</summary>
+    internal ImmutableArray<AttributeDefinition> Attributes { get; } =
+        all.Length == 1 ? [] : [new(Attribute, AttributeKind.String, $"The consensus store; {all[0].Key} when left out.")];
+
+    /// <summary>The store of a resource.</summary>
+    public IConsensusStore Of(Resource resource)
+    {
+        ArgumentNullException.ThrowIfNull(resource);
+        return All.FirstOrDefault(store => store.Key == resource.Spec.OptionalString(Attribute)) ?? Default;
+    }
+
+    /// <summary>What a resource says by <see cref="Of"/>'s attribute; null where its store is the default.</summary>
+    public (string Name, string? Value) Choose(IConsensusStore store)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        return (Attribute, store.Key == Default.Key ? null : store.Key);
+    }
+}

@@ -1,0 +1,96 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
+
+/// <summary>The store through which Patroni elects the primary. An implementation is the only code that knows its product: what it sets up
+/// on a member (<see cref="StoreSettings"/>), how it is read and judged, and how its members are added and forgotten. It performs nothing
+/// itself: reads and scripts are values that the cluster's executor runs.</summary>
+public interface IConsensusStore
+{
+    /// <summary>The value of <c>postgres.store</c> that chooses it.</summary>
+    string Key { get; }
+
+    /// <summary>Its name in output.</summary>
+    string Name { get; }
+
+    /// <summary>How an operator postpones its password, as sentences for the end of an error.</summary>
+    string PasswordPostponement { get; }
+
+    /// <summary>How long members take to connect again by themselves after a cut.</summary>
+    TimeSpan Reconnection { get; }
+
+    /// <summary>The attributes of <c>patroni_cluster</c> that are its own.</summary>
+    ImmutableArray<AttributeDefinition> ClusterAttributes { get; }
+
+    /// <summary>Its attributes of every other type whose gate is the cluster's health.</summary>
+    ImmutableArray<AttributeDefinition> GateAttributes { get; }
+
+    /// <summary>The keys of the <c>postgres</c> section that are its own.</summary>
+    ImmutableArray<string> SectionKeys { get; }
+
+    /// <summary>The keys of <c>ports</c> that are its own.</summary>
+    ImmutableArray<string> PortKeys { get; }
+
+    /// <summary>The keys of <c>directories</c> that are its own.</summary>
+    ImmutableArray<string> DirectoryKeys { get; }
+
+    /// <summary>The names in the credentials file of the passwords that a section needs.</summary>
+    ImmutableArray<string> PasswordsNeeded(SectionReader section);
+
+    /// <summary>Reads its part of the <c>postgres</c> section, and notes what is wrong with each value by itself.</summary>
+    StoreSettings Read(SectionReader section, StoreContext context);
+
+    /// <summary>Its own kinds of read, answered inside of a member's container.</summary>
+    ImmutableArray<ContainerReadKind> ReadKinds { get; }
+
+    /// <summary>The reads on a member by which the store tells of itself.</summary>
+    ImmutableArray<Read> Reads(Resource resource);
+
+    /// <summary>The store's health and quorum by what members answered to <see cref="Reads"/>.</summary>
+    /// <param name="resource">The resource whose members they are.</param>
+    /// <param name="members">The answers of each member that was asked.</param>
+    /// <param name="gone">Addresses of members that were taken down for good and still count.</param>
+    StoreHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone);
+
+    /// <summary>The path in the store that the member's Patroni uses, as its file spells it; null where that was not read, or not
+    /// told.</summary>
+    string? NamespaceOf(Resource resource, Snapshot member);
+
+    /// <summary>Whether a member was started with the desired password; null where there is none, or where it was not told.</summary>
+    bool? HasDesiredPassword(Resource resource, Snapshot member);
+
+    /// <summary>Whether only <see cref="Reads"/> can tell what <see cref="HasDesiredPassword"/> asks.</summary>
+    bool MustTellPassword(Resource resource, Snapshot member);
+
+    /// <summary>The compared attributes of <c>patroni_cluster</c> that are its own, as they should be.</summary>
+    ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource);
+
+    /// <summary>The same attributes as they are.</summary>
+    /// <param name="resource">The resource.</param>
+    /// <param name="health">The store's health.</param>
+    /// <param name="withOtherPassword">Members that were started with another password.</param>
+    ImmutableSortedDictionary<string, AttributeValue> Observe(
+        Resource resource,
+        StoreHealth health,
+        IReadOnlyCollection<string> withOtherPassword
+    );
+
+    /// <summary>The members that should count; null when the resource does not say.</summary>
+    StoreMembership? MembershipOf(Resource resource);
+
+    /// <summary>A host's address as a member of the store.</summary>
+    string AddressOf(Resource resource, Host host);
+
+    /// <summary>The port on which a member of the store listens for the others.</summary>
+    PortRead ListenerOf(Resource resource, Host host);
+
+    /// <summary>The script that adds a member, run on the store's leader.</summary>
+    Script Add(Resource resource, string address);
+
+    /// <summary>The script that makes the store forget a member, run on the store's leader.</summary>
+    Script Forget(Resource resource, string address);
+}

@@ -1,0 +1,38 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+
+/// <summary>RAFT's password, which Patroni takes only at its start: members with different ones do not hear each other. Pure.</summary>
+internal static class RaftPassword
+{
+    /// <summary>The key of the section that turns it off, and the attribute of the desired mark.</summary>
+    public const string Key = "raft_password";
+
+    /// <summary>The name in the credentials file.</summary>
+    public const string Credential = "PATRONI_RAFT_PASS";
+
+    /// <summary>The label of a member's container that says which password it was started with, without giving it away.</summary>
+    public const string Label = "kbr.raft-password";
+
+    /// <summary>The mark where there is no password.</summary>
+    public const string None = "none";
+
+    /// <summary>Whether a member was started with the desired password. Null where neither its container nor the member says it, as when
+    /// the container was made before there was such a label.</summary>
+    public static bool? IsDesired(Resource resource, Snapshot member, RaftRead read) =>
+        resource.Spec.OptionalString(Key) is not { } wanted ? null
+        : Mark(resource, member) is { } found ? found == wanted
+        : member.Has(read) && RaftStatus.Parse(member.Get(read), out _)?.HasPassword is { } has && (!has || wanted == None)
+            ? has == (wanted != None)
+        : null;
+
+    /// <summary>Whether a running member's container says nothing, as one that kbr did not make.</summary>
+    public static bool IsUnmarked(Resource resource, Snapshot member) =>
+        resource.Spec.Has(Key) && ClusterConnection.Of(resource).Runs(member) == true && Mark(resource, member) is null;
+
+    private static string? Mark(Resource resource, Snapshot member) =>
+        JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(Label);
+}

@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
+
+/// <summary>A consensus store as the <c>postgres</c> section sets it up: its part of each member.</summary>
+/// <param name="Kind">The store.</param>
+public abstract record StoreSettings(IConsensusStore Kind)
+{
+    /// <summary>Its directories on each member, the same inside the member's container.</summary>
+    public ImmutableArray<StoreDirectory> Directories { get; init; } = [];
+
+    /// <summary>Its ports on each member.</summary>
+    public ImmutableArray<StorePort> Ports { get; init; } = [];
+
+    /// <summary>Its files beside patroni.yml.</summary>
+    public ImmutableArray<StoreFile> Files { get; init; } = [];
+
+    /// <summary>Its environment variables of the member's container.</summary>
+    public ImmutableArray<(string Name, string Value)> Environment { get; init; } = [];
+
+    /// <summary>What it leaves open on the cluster's network by choice, a line each.</summary>
+    public ImmutableArray<string> OpenAccess { get; init; } = [];
+
+    /// <summary>Its sections of a member's patroni.yml, without a line break at the end.</summary>
+    public abstract SecretText PatroniFragment(Host member);
+
+    /// <summary>The settings that Patroni takes only at its start, in an order that never changes, secrets among them: a keyed fingerprint
+    /// of them is a label of the container.</summary>
+    /// <param name="member">The member.</param>
+    /// <param name="dataDirectory">PostgreSQL's data directory, one of them.</param>
+    public abstract ImmutableArray<string> StartSettings(Host member, string dataDirectory);
+
+    /// <summary>Its labels of the member's container.</summary>
+    /// <param name="fingerprint">Makes a keyed fingerprint of settings that may be secret.</param>
+    public virtual ImmutableArray<(string Name, string Value)> Labels(Func<ImmutableArray<string>, string> fingerprint) => [];
+
+    /// <summary>The values of <see cref="IConsensusStore.ClusterAttributes"/>.</summary>
+    /// <param name="fingerprint">Makes a keyed fingerprint of settings that may be secret.</param>
+    public virtual ImmutableArray<(string Name, object? Value)> ClusterAttributes(Func<ImmutableArray<string>, string> fingerprint) => [];
+
+    /// <summary>The values of <see cref="IConsensusStore.GateAttributes"/>.</summary>
+    public virtual ImmutableArray<(string Name, object? Value)> GateAttributes => [];
+
+    /// <summary>A host's address as a member of the store.</summary>
+    public abstract string AddressOf(Host host);
+
+    /// <summary>Notes what is wrong with it as a whole, though each value by itself is good.</summary>
+    public virtual void Check(Configuration.Findings findings) { }
+}
+
+/// <summary>What a store's settings depend on beside the <c>postgres</c> section.</summary>
+/// <param name="Scope">Patroni's name of the cluster.</param>
+/// <param name="Members">The members.</param>
+/// <param name="MountPoint">Where the members' volume is mounted.</param>
+/// <param name="ConfigurationDirectory">The directory of patroni.yml inside the container.</param>
+/// <param name="Password">A password by its name in the credentials file, used at a place in cluster.yaml.</param>
+public sealed record StoreContext(
+    string Scope,
+    ImmutableArray<Host> Members,
+    string MountPoint,
+    string ConfigurationDirectory,
+    Func<string, SourceLocation, SecretText> Password
+);
+
+/// <summary>A directory of a store.</summary>
+/// <param name="Key">Its key under <c>directories</c>.</param>
+/// <param name="Name">The name of its resource.</param>
+/// <param name="Path">The directory.</param>
+/// <param name="Mode">Its mode.</param>
+public sealed record StoreDirectory(string Key, string Name, string Path, string Mode);
+
+/// <summary>A port of a store.</summary>
+/// <param name="Number">The port.</param>
+/// <param name="Name">What listens there, in output.</param>
+/// <param name="At">Its place in cluster.yaml.</param>
+public sealed record StorePort(int Number, string Name, SourceLocation At);
+
+/// <summary>A file of a store in the directory of patroni.yml.</summary>
+/// <param name="Name">The name of its resource.</param>
+/// <param name="FileName">The name of the file.</param>
+/// <param name="Content">Its content.</param>
+public sealed record StoreFile(string Name, string FileName, SecretText Content);

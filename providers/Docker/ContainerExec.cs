@@ -1,0 +1,104 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.Docker;
+
+/// <summary>A read that a program inside a container answers.</summary>
+public interface IContainerRead
+{
+    /// <summary>The container's name.</summary>
+    string Container { get; }
+}
+
+/// <summary>How the reads of one kind are asked and answered inside a container.</summary>
+public sealed class ContainerReadKind
+{
+    private readonly Action<ProbeText, IReadOnlyList<(int Number, Read Read)>> _render;
+    private readonly Action<ProbeAnswer, IReadOnlyList<Read>, Func<IContainerRead, ProbePart>> _parse;
+
+    private ContainerReadKind(
+        Type type,
+        Action<ProbeText, IReadOnlyList<(int Number, Read Read)>> render,
+        Action<ProbeAnswer, IReadOnlyList<Read>, Func<IContainerRead, ProbePart>> parse
+    )
+    {
+        Type = type;
+        _render = render;
+        _parse = parse;
+    }
+
+    /// <summary>The type of its reads.</summary>
+    public Type Type { get; }
+
+    /// <summary>A kind of read.</summary>
+    /// <param name="render">Writes the shell that answers the reads of one container, inside it; each has its number among all reads of the
+    /// kind.</param>
+    /// <param name="parse">Gives each read its answer; for one that was not reached the part of its container says why.</param>
+    public static ContainerReadKind Of<TRead>(
+        Action<ProbeText, IReadOnlyList<(int Number, TRead Read)>> render,
+        Action<ProbeAnswer, IReadOnlyList<TRead>, Func<IContainerRead, ProbePart>> parse
+    )
+        where TRead : Read, IContainerRead =>
+        new(
+            typeof(TRead),
+            (script, reads) => render(script, [.. reads.Select(one => (one.Number, (TRead)one.Read))]),
+            (answer, reads, container) => parse(answer, [.. reads.Cast<TRead>()], container)
+        );
+
+    internal void Render(ProbeText script, IReadOnlyList<(int Number, Read Read)> reads)
+    {
+        if (reads.Count > 0)
+        {
+            _render(script, reads);
+        }
+    }
+
+    internal void Parse(ProbeAnswer answer, IReadOnlyList<Read> reads, Func<IContainerRead, ProbePart> container) =>
+        _parse(answer, reads, container);
+}
+
+/// <summary>One exec for all reads inside a container: an exec costs more than all its questions.</summary>
+public static class ContainerExec
+{
+    /// <summary>The kind of all reads inside containers.</summary>
+    /// <param name="kinds">Their kinds, in the order in which a container answers them.</param>
+    public static ReadKind Of(params ImmutableArray<ContainerReadKind> kinds)
+    {
+        return ReadKind.Of<Read>([.. kinds.Select(kind => kind.Type)], Render, Parse);
+
+        void Render(ProbeText script, IReadOnlyList<Read> reads)
+        {
+            foreach (var (number, container) in ContainersOf(reads).Index())
+            {
+                script
+                    .Append($"timeout 40 docker exec -i {Script.Quote(container)} sh -s <<'{script.Nonce}_sh' 2>&1\n")
+                    .Append($"end() {{ printf '\\n{script.Nonce} %s %s\\n' \"$1\" \"$2\"; }}\n")
+                    .Append(
+                        "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
+                            + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
+                    );
+                foreach (var kind in kinds)
+                {
+                    kind.Render(script, [.. OfKind(kind, reads).Index().Where(one => ((IContainerRead)one.Item).Container == container)]);
+                }
+
+                script.Append($"{script.Nonce}_sh\nend x{number} $?\n");
+            }
+        }
+
+        void Parse(ProbeAnswer answer, IReadOnlyList<Read> reads)
+        {
+            var containers = ContainersOf(reads);
+            foreach (var kind in kinds)
+            {
+                kind.Parse(answer, [.. OfKind(kind, reads)], read => answer.Part($"x{containers.IndexOf(read.Container)}"));
+            }
+        }
+    }
+
+    private static IEnumerable<Read> OfKind(ContainerReadKind kind, IReadOnlyList<Read> reads) =>
+        reads.Where(read => read.GetType() == kind.Type);
+
+    private static List<string> ContainersOf(IReadOnlyList<Read> reads) =>
+        [.. reads.Cast<IContainerRead>().Select(read => read.Container).Distinct()];
+}

@@ -1,0 +1,31 @@
+using System.Globalization;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.Docker;
+
+/// <summary>How a tool inside a container ended.</summary>
+/// <param name="ExitCode">Its exit status, or that of docker when the container could not be entered.</param>
+/// <param name="Output">What it printed, both streams.</param>
+public sealed record ToolAnswer(int ExitCode, string Output)
+{
+    /// <summary>What a part of an answer says.</summary>
+    internal static ToolAnswer Of(ProbePart part) =>
+        new(int.TryParse(part.Status, CultureInfo.InvariantCulture, out var code) ? code : -1, part.Text);
+
+    /// <summary>Answers reads inside containers that have a part each. A tool that was not reached has none: what docker said of the
+    /// container stands for it.</summary>
+    internal static void Each<TRead>(
+        ProbeAnswer answer,
+        IReadOnlyList<TRead> reads,
+        string letter,
+        Func<IContainerRead, ProbePart> container
+    )
+        where TRead : Read<ToolAnswer>, IContainerRead
+    {
+        foreach (var (number, read) in reads.Index())
+        {
+            var part = answer.Part($"{letter}{number}");
+            answer.Set(read, Of(part.Status.Length > 0 ? part : container(read)));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Providers.Supervision;
+using KeyBuzz.Reconciler.Records;
+
+namespace KeyBuzz.Reconciler.Providers;
+
+/// <summary>Every kind of read there is, a line each, in the order in which a host answers them. A read that is not in it cannot be
+/// asked.</summary>
+public static class ReadList
+{
+    /// <summary>The one script that asks them.</summary>
+    public static ProbeScript Probe { get; } =
+        new([
+            StatRead.Kind,
+            FileRead.Kind,
+            MountsRead.Kind,
+            BlockDeviceRead.Kind,
+            DiskSpaceRead.Kind,
+            DockerRead.Kind,
+            UnitRead.Kind,
+            ServicesRead.Kind,
+            ClockRead.Kind,
+            LockRead.Kind,
+            RecordsRead.Kind,
+            HttpRead.Kind,
+            ContainerExec.Of([.. ConsensusStores.Known.ReadKinds, PoolerRead.Kind, SqlRead.Kind]),
+            HaproxyCheckRead.Kind,
+            PortRead.Kind,
+        ]);
+}

@@ -1,0 +1,81 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Providers.Supervision;
+
+/// <summary>Every service that systemd has loaded, with its commands and the clients of a container engine that run in it. Commands may
+/// hold passwords: they are judged and never shown.</summary>
+public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>
+{
+    private const string Properties = "Id,LoadState,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecReload,ExecStop,ExecStopPost";
+
+    /// <summary>How it is asked and answered.</summary>
+    public static ReadKind Kind { get; } = ReadKind.Of<ServicesRead>(Render, Parse);
+
+    // With --all, as a glob leaves out what does not run now. A unit may start its container by a script of its own: then only the client
+    // that runs in the unit's cgroup tells.
+    private static void Render(ProbeText script, IReadOnlyList<ServicesRead> reads) =>
+        script
+            .Append($"systemctl show --all --no-pager -p {Properties} -- '*.service' 2>/dev/null; end services $?\n")
+            .Append(
+                """
+                for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)
+                u=; while IFS= read -r l; do case $l in *.service) u=${l##*/}; break;; esac; done 2>/dev/null <"$p/cgroup"
+                if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done; end clients 0
+
+                """
+            );
+
+    private static void Parse(ProbeAnswer answer, IReadOnlyList<ServicesRead> reads)
+    {
+        foreach (var read in reads)
+        {
+            answer.Set(read, ServicesOf(answer.Part("services"), answer.Part("clients")));
+        }
+    }
+
+    private static List<ServiceState> ServicesOf(ProbePart loaded, ProbePart running)
+    {
+        var clients = running
+            .Lines.Select(line => line.Split(' ', 2))
+            .Where(pair => pair.Length == 2)
+            .ToLookup(pair => pair[0], pair => pair[1].Trim());
+        List<ServiceState> services = [];
+        foreach (var block in loaded.Text.Split("\n\n"))
+        {
+            var properties = block.Split('\n').Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToList();
+            if (properties.Find(pair => pair[0] == "Id") is { } id)
+            {
+                var commands = properties
+                    .Where(pair => pair[0].StartsWith("Exec", StringComparison.Ordinal))
+                    .Select(pair => new ServiceCommand(pair[0], Command(pair[1])));
+                services.Add(
+                    new ServiceState(id[1], properties.Find(pair => pair[0] == "LoadState")?[1] ?? "", [.. commands], [.. clients[id[1]]])
+                );
+            }
+        }
+
+        return services;
+    }
+
+    // { path=/usr/bin/docker ; argv[]=/usr/bin/docker stop haproxy ; ignore_errors=no ; … }
+    private static string Command(string text)
+    {
+        const string Begin = "argv[]=";
+        var begin = text.IndexOf(Begin, StringComparison.Ordinal);
+        var end = text.LastIndexOf(" ; ignore_errors=", StringComparison.Ordinal);
+        return begin >= 0 && end > begin ? text[(begin + Begin.Length)..end] : text;
+    }
+}
+
+/// <summary>A service of systemd, as far as it concerns containers.</summary>
+/// <param name="Name">Its name, with its suffix.</param>
+/// <param name="LoadState">As <c>systemctl show</c> says it; <c>not-found</c> of one that runs and whose file is gone.</param>
+/// <param name="Commands">What its file runs.</param>
+/// <param name="Clients">The command lines of container clients that run in it, words separated by spaces.</param>
+public sealed record ServiceState(string Name, string LoadState, ImmutableArray<ServiceCommand> Commands, ImmutableArray<string> Clients);
+
+/// <summary>A command of a service.</summary>
+/// <param name="Kind">The setting, such as <c>ExecStart</c>.</param>
+/// <param name="Line">Its words, separated by spaces.</param>
+public sealed record ServiceCommand(string Kind, string Line);

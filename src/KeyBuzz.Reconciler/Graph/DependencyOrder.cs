@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Graph;
+
+/// <summary>Addresses in an order in which each comes after what it waits for.</summary>
+/// <param name="Addresses">The order. Of the addresses that could come next, the first by name does: so it is the same in every
+/// run.</param>
+/// <param name="Left">The addresses that wait for each other, or for one that does; none when the order is complete.</param>
+internal sealed record DependencyOrder(ImmutableArray<Address> Addresses, ImmutableArray<Address> Left)
+{
+    /// <summary>Kahn's algorithm.</summary>
+    /// <param name="addresses">The addresses, each once.</param>
+    /// <param name="before">What an address waits for; what is not among the addresses is left aside.</param>
+    public static DependencyOrder Of(IEnumerable<Address> addresses, Func<Address, ImmutableArray<Address>> before)
+    {
+        // By their place in the order of names, so that comparing two of them compares numbers.
+        var sorted = addresses.ToArray();
+        Array.Sort(sorted);
+        var places = new Dictionary<Address, int>(sorted.Length);
+        for (var place = 0; place < sorted.Length; place++)
+        {
+            places.Add(sorted[place], place);
+        }
+
+        var waits = new int[sorted.Length];
+        var followers = new List<int>?[sorted.Length];
+        for (var place = 0; place < sorted.Length; place++)
+        {
+            foreach (var address in before(sorted[place]))
+            {
+                if (places.TryGetValue(address, out var first))
+                {
+                    (followers[first] ??= []).Add(place);
+                    waits[place]++;
+                }
+            }
+        }
+
+        var ready = new PriorityQueue<int, int>();
+        for (var place = 0; place < sorted.Length; place++)
+        {
+            if (waits[place] == 0)
+            {
+                ready.Enqueue(place, place);
+            }
+        }
+
+        var order = ImmutableArray.CreateBuilder<Address>(sorted.Length);
+        while (ready.TryDequeue(out var place, out _))
+        {
+            order.Add(sorted[place]);
+            foreach (var follower in CollectionsMarshal.AsSpan(followers[place]))
+            {
+                if (--waits[follower] == 0)
+                {
+                    ready.Enqueue(follower, follower);
+                }
+            }
+        }
+
+        return new DependencyOrder(order.DrainToImmutable(), [.. sorted.Where((_, place) => waits[place] > 0)]);
+    }
+}

@@ -1,0 +1,38 @@
+using System.Globalization;
+
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>Size and free space of the file system that holds a path.</summary>
+public sealed record DiskSpaceRead(string Path) : Read<DiskSpace?>
+{
+    /// <summary>How it is asked and answered.</summary>
+    public static ReadKind Kind { get; } = ReadKind.Of<DiskSpaceRead>(Render, Parse);
+
+    private static void Render(ProbeText script, IReadOnlyList<DiskSpaceRead> reads)
+    {
+        script.Append(
+            "space() { d=$2; while [ -n \"$d\" ] && [ ! -e \"$d\" ]; do d=${d%/*}; done; df -B1 "
+                + "--output=size,avail,fstype -- \"${d:-/}\" 2>/dev/null; end \"s$1\" $?; }\n"
+        );
+        foreach (var (number, read) in reads.Index())
+        {
+            script.Append($"space {number} {Script.Quote(read.Path)}\n");
+        }
+    }
+
+    private static void Parse(ProbeAnswer answer, IReadOnlyList<DiskSpaceRead> reads) => answer.Each(reads, "s", SpaceOf);
+
+    private static DiskSpace? SpaceOf(ProbePart part)
+    {
+        var words = part.Status == "0" ? part.Lines.Last().Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
+        return
+            words.Length == 3
+            && long.TryParse(words[0], CultureInfo.InvariantCulture, out var size)
+            && long.TryParse(words[1], CultureInfo.InvariantCulture, out var available)
+            ? new DiskSpace(size, available, words[2])
+            : null;
+    }
+}
+
+/// <summary>Size and free space in bytes, and the type of the file system (as <c>df --output=fstype</c>).</summary>
+public sealed record DiskSpace(long SizeBytes, long AvailableBytes, string FileSystem);

@@ -1,0 +1,54 @@
+namespace KeyBuzz.Reconciler.Hosts;
+
+/// <summary>stat(1) of a path, not following a final symbolic link. Answer: null when there is nothing.</summary>
+public sealed record StatRead(string Path) : Read<FileStat?>
+{
+    /// <summary>How it is asked and answered.</summary>
+    public static ReadKind Kind { get; } = ReadKind.Of<StatRead>(Render, Parse);
+
+    private static void Render(ProbeText script, IReadOnlyList<StatRead> reads) =>
+        script
+            .Append("stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%n\\n' --")
+            .AppendQuoted(reads.Select(read => read.Path))
+            .Append(" 2>/dev/null; end stat $?\n");
+
+    private static void Parse(ProbeAnswer answer, IReadOnlyList<StatRead> reads)
+    {
+        Dictionary<string, FileStat> found = new(StringComparer.Ordinal);
+        foreach (var line in answer.Part("stat").Lines)
+        {
+            var fields = line.Split('\t', 8);
+            if (fields.Length == 8)
+            {
+                found[fields[7]] = new FileStat(
+                    FileStat.KindOf(fields[0]),
+                    ProbePart.Number(fields[1]),
+                    ProbePart.Number(fields[2]),
+                    fields[3],
+                    fields[4],
+                    fields[5].PadLeft(4, '0'),
+                    ProbePart.Time(fields[6])
+                );
+            }
+        }
+
+        foreach (var read in reads)
+        {
+            answer.Set(read, found.GetValueOrDefault(read.Path));
+        }
+    }
+}
+
+/// <summary>The answer of stat(1).</summary>
+/// <param name="Kind">As <c>stat -c %F</c>: <c>directory</c>, <c>regular file</c>, <c>symbolic link</c> …</param>
+/// <param name="Uid">Numeric owner.</param>
+/// <param name="Gid">Numeric group.</param>
+/// <param name="User">Owner's name, or <c>UNKNOWN</c>.</param>
+/// <param name="Group">Group's name, or <c>UNKNOWN</c>.</param>
+/// <param name="Mode">Four octal digits.</param>
+/// <param name="ModifiedAt">Time of the last change of content.</param>
+public sealed record FileStat(string Kind, int Uid, int Gid, string User, string Group, string Mode, DateTimeOffset ModifiedAt)
+{
+    /// <summary>stat(1) calls an empty file another kind of thing; to kbr it is a file.</summary>
+    internal static string KindOf(string kind) => kind == "regular empty file" ? "regular file" : kind;
+}

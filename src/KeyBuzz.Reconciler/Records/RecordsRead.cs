@@ -1,0 +1,96 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+
+namespace KeyBuzz.Reconciler.Records;
+
+/// <summary>kbr's records on the host, with their owners and modes.</summary>
+public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
+{
+    /// <summary>How it is asked and answered.</summary>
+    public static ReadKind Kind { get; } = ReadKind.Of<RecordsRead>(Render, Parse);
+
+    // What is no regular file is named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
+    private static void Render(ProbeText script, IReadOnlyList<RecordsRead> reads)
+    {
+        foreach (var (number, read) in reads.Index())
+        {
+            var directory = Script.Quote(RecordScript.Directory(read.Cluster));
+            script
+                .Append($"set -- {directory}/*.json; [ -e \"$1\" ] || [ -L \"$1\" ] || shift\n")
+                .Append(
+                    $"stat --printf '%F\\t%u\\t%a\\t%n\\n' -- /var/lib/kbr {Script.Quote($"/var/lib/kbr/{read.Cluster}")} "
+                        + $"{directory} \"$@\" 2>/dev/null; end r{number} $?\n"
+                )
+                .Append("for f do shift; if [ -f \"$f\" ] && ! [ -L \"$f\" ]; then set -- \"$@\" \"$f\"; fi; done\n")
+                .Append($"if [ $# -gt 0 ]; then head -v -c {FileRead.LargestFile} -- \"$@\" 2>/dev/null; fi; end rf{number} $?\n");
+        }
+    }
+
+    private static void Parse(ProbeAnswer answer, IReadOnlyList<RecordsRead> reads)
+    {
+        foreach (var (number, read) in reads.Index())
+        {
+            answer.Set(read, FolderOf(RecordScript.Directory(read.Cluster), answer.Part($"r{number}"), answer.Part($"rf{number}")));
+        }
+    }
+
+    private static RecordsFolder FolderOf(string directory, ProbePart found, ProbePart content)
+    {
+        var paths = found
+            .Lines.Select(line => line.Split('\t', 4))
+            .Where(fields => fields.Length == 4)
+            .Select(fields => new RecordPath(fields[3], FileStat.KindOf(fields[0]), ProbePart.Number(fields[1]), fields[2].PadLeft(4, '0')))
+            .ToList();
+        var text = content.Text;
+        List<RecordPath> regular = [.. paths.Where(path => path.Kind == "regular file")];
+        return new RecordsFolder(
+            [.. paths.Where(path => HostPath.IsIn(directory, path.Path))],
+            [
+                .. paths
+                    .Where(path => path.Path.StartsWith(directory + "/", StringComparison.Ordinal))
+                    .Select(path => new RecordFile(path, path.Kind == "regular file" ? TextOf(regular, path, text) : "")),
+            ]
+        );
+    }
+
+    // head writes "==> NAME <==" above each file, with an empty line between two of them.
+    private static string TextOf(List<RecordPath> files, RecordPath file, string said)
+    {
+        var index = files.IndexOf(file);
+        var header = $"==> {file.Path} <==\n";
+        var at =
+            index == 0
+                ? (said.StartsWith(header, StringComparison.Ordinal) ? 0 : -1)
+                : said.IndexOf("\n" + header, StringComparison.Ordinal) + 1;
+        if (at < 0 || (index > 0 && at == 0))
+        {
+            return "";
+        }
+
+        var begin = at + header.Length;
+        var end =
+            index + 1 < files.Count ? said.IndexOf($"\n==> {files[index + 1].Path} <==\n", begin, StringComparison.Ordinal) : said.Length;
+        return said[begin..(end < 0 ? said.Length : end)].Trim();
+    }
+}
+
+/// <summary>Where records are kept on a host, as it was found. Links are not followed.</summary>
+/// <param name="Directories">The directories that exist, from <c>/var/lib/kbr</c> down to that of the records.</param>
+/// <param name="Files">The files in it, in the order of their names.</param>
+public sealed record RecordsFolder(ImmutableArray<RecordPath> Directories, ImmutableArray<RecordFile> Files)
+{
+    /// <summary>No records.</summary>
+    public static readonly RecordsFolder None = new([], []);
+}
+
+/// <summary>The answer of stat(1) for a directory or file of records.</summary>
+/// <param name="Path">The path.</param>
+/// <param name="Kind">As <c>stat -c %F</c>; an empty file is a regular one.</param>
+/// <param name="Uid">Numeric owner.</param>
+/// <param name="Mode">Four octal digits.</param>
+public sealed record RecordPath(string Path, string Kind, int Uid, string Mode);
+
+/// <summary>A file that holds a record.</summary>
+/// <param name="At">Its path, owner and mode.</param>
+/// <param name="Text">Its content; empty for other than a regular file.</param>
+public sealed record RecordFile(RecordPath At, string Text);

@@ -1,0 +1,20 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Commands;
+using KeyBuzz.Reconciler.Configuration;
+
+namespace KeyBuzz.Reconciler.Cli.Blueprints;
+
+/// <summary>What a blueprint adds to the command line, beside the resources of its <see cref="IBlueprint"/>. A blueprint is a folder with
+/// both; the composition root (<see cref="KbrCommandLine.Services"/>) registers them, and no command names it.</summary>
+internal interface IBlueprintCommands
+{
+    /// <summary>The checklists that <c>kbr status</c> shows and an apply is judged by; none when cluster.yaml has no section of the
+    /// blueprint.</summary>
+    IEnumerable<IHealthCheck> HealthChecks(Cluster cluster);
+
+    /// <summary>Its own commands, each with its description, options and action, in the order of the help.</summary>
+    IEnumerable<Command> Commands(SessionContext context);
+
+    /// <summary>The lines that <c>kbr validate</c> adds for a person.</summary>
+    IEnumerable<string> Facts(Cluster cluster) => [];
+}

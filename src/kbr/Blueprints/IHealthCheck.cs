@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
+
+namespace KeyBuzz.Reconciler.Cli.Blueprints;
+
+/// <summary>The checklist of what a blueprint's section stands for. It changes nothing.</summary>
+internal interface IHealthCheck
+{
+    /// <summary>The name of what is measured, such as a cluster's.</summary>
+    string Scope { get; }
+
+    /// <summary>How long it may take to become healthy after a change.</summary>
+    TimeSpan GateTimeout { get; }
+
+    /// <summary>How long it may take to be measured as healthy when nothing was changed.</summary>
+    TimeSpan SettleTime { get; }
+
+    /// <summary>Measures every item once. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
+    /// <param name="fleet">The connections of this run.</param>
+    /// <param name="touched">Keeps only the items that a change of these can have changed; null for all.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    Task<HealthReport> MeasureAsync(Fleet fleet, IReadOnlyCollection<Address>? touched, CancellationToken cancellationToken);
+}
+
+/// <summary>How an item of a checklist stands.</summary>
+public enum HealthVerdict
+{
+    /// <summary>It holds.</summary>
+    Ok,
+
+    /// <summary>It does not hold.</summary>
+    NotOk,
+
+    /// <summary>It could not be measured.</summary>
+    Unknown,
+}
+
+/// <summary>One line of a checklist.</summary>
+/// <param name="Name">The check, for example <c>lag</c>.</param>
+/// <param name="Verdict">How it stands.</param>
+/// <param name="Measured">What was measured, for the operator.</param>
+public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measured);
+
+/// <summary>A checklist as it was measured.</summary>
+/// <param name="Items">Its lines, in the order they are shown; none where a change concerns none.</param>
+public sealed record HealthReport(ImmutableArray<HealthItem> Items)
+{
+    /// <summary>What the items come to, in sentences, for somebody who has to decide at once; empty for nothing beyond the
+    /// verdict.</summary>
+    public string Summary { get; init; } = "";
+
+    /// <summary>Writes the same as members of the JSON document's <c>conclusion</c>; null for none.</summary>
+    public Action<Utf8JsonWriter>? WriteSummary { get; init; }
+
+    /// <summary>The hosts that could not be read.</summary>
+    public ImmutableArray<string> Unreachable { get; init; } = [];
+
+    /// <summary>Why not everything holds, the unreachable hosts first; empty when all holds.</summary>
+    public ImmutableArray<string> Causes { get; init; } = [];
+
+    /// <summary>How all stands: what could not be measured beats what does not hold.</summary>
+    public HealthVerdict Verdict =>
+        Items.Any(item => item.Verdict == HealthVerdict.Unknown) ? HealthVerdict.Unknown
+        : Items.Any(item => item.Verdict == HealthVerdict.NotOk) ? HealthVerdict.NotOk
+        : HealthVerdict.Ok;
+}

@@ -1,0 +1,42 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Commands;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.PostgresHa;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+
+/// <summary>What the <c>postgres</c> section adds to the command line.</summary>
+internal sealed class PostgresCommands : IBlueprintCommands
+{
+    /// <summary>Registers the blueprint and what it adds.</summary>
+    public static void AddTo(IServiceCollection services)
+    {
+        services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
+        services.AddSingleton<IBlueprintCommands>(_ => new PostgresCommands());
+    }
+
+    /// <inheritdoc />
+    public IEnumerable<IHealthCheck> HealthChecks(Cluster cluster) =>
+        cluster.Model<PostgresTopology>() is { } topology ? [new PostgresHealth(cluster, topology)] : [];
+
+    /// <inheritdoc />
+    public IEnumerable<Command> Commands(SessionContext context) =>
+        [SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context)];
+
+    /// <inheritdoc />
+    public IEnumerable<string> Facts(Cluster cluster)
+    {
+        if (cluster.Model<PostgresTopology>() is not { Times: var times } topology)
+        {
+            return [];
+        }
+
+        return
+        [
+            .. OpenAccess.Of(topology),
+            $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
+                + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})",
+        ];
+    }
+}

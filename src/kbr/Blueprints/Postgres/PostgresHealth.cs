@@ -1,0 +1,69 @@
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Surveying;
+
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+
+/// <summary>The runbook's checklist of a PostgreSQL cluster (docs/runbook.md).</summary>
+/// <param name="cluster">The file.</param>
+/// <param name="topology">The PostgreSQL cluster of the file.</param>
+internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology) : IHealthCheck
+{
+    /// <inheritdoc />
+    public string Scope => topology.Scope;
+
+    // A replica that has to be rewound streams again after some rounds of Patroni's.
+    /// <inheritdoc />
+    public TimeSpan GateTimeout => topology.Health.GateTimeout;
+
+    // PgBouncer answers for about a second with a login that failed before (server_login_retry).
+    /// <inheritdoc />
+    public TimeSpan SettleTime => TimeSpan.FromSeconds(5);
+
+    /// <inheritdoc />
+    public async Task<HealthReport> MeasureAsync(Fleet fleet, IReadOnlyCollection<Address>? touched, CancellationToken cancellationToken)
+    {
+        var configuration = cluster.Resources.First(resource =>
+            resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope
+        );
+        var whole = await StatusCheck.RunAsync(topology, configuration, fleet, cancellationToken).ConfigureAwait(false);
+        return ReportOf(touched is null ? whole : new StatusScope(topology, touched).Of(whole));
+    }
+
+    /// <summary>The checklist as every command shows one.</summary>
+    public static HealthReport ReportOf(ClusterStatus status)
+    {
+        var conclusion = status.Conclusion;
+        var writes = conclusion.Writes switch
+        {
+            StatusVerdict.Ok => "OK",
+            StatusVerdict.NotOk => "NOT OK",
+            _ => "unknown",
+        };
+        var note = conclusion.WritesNote.Length == 0 ? "" : $" ({conclusion.WritesNote})";
+        return new HealthReport([.. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured))])
+        {
+            Summary = $"Writes: {writes}{note}. Redundancy: {conclusion.Serving} of {conclusion.Members}.",
+            WriteSummary = json =>
+            {
+                json.WriteString("writes", Views.StatusView.Word(VerdictOf(conclusion.Writes)));
+                json.WriteString("writes_note", conclusion.WritesNote);
+                json.WriteNumber("serving", conclusion.Serving);
+                json.WriteNumber("members", conclusion.Members);
+            },
+            Unreachable = conclusion.Unreachable,
+            Causes = conclusion.Causes,
+        };
+    }
+
+    private static HealthVerdict VerdictOf(StatusVerdict verdict) =>
+        verdict switch
+        {
+            StatusVerdict.Ok => HealthVerdict.Ok,
+            StatusVerdict.NotOk => HealthVerdict.NotOk,
+            _ => HealthVerdict.Unknown,
+        };
+}

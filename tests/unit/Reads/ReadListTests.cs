@@ -1,0 +1,102 @@
+using System.Reflection;
+using System.Text;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Ssh;
+
+namespace KeyBuzz.Reconciler.Tests.Reads;
+
+/// <summary>The set of reads is closed, and every read has a sample.</summary>
+[TestFixture]
+public sealed class ReadListTests
+{
+    private const string Nonce = "0123456789abcdef0123456789abcdef";
+
+    public static IEnumerable<TestCaseData> Samples =>
+        ReadSamples.All.Select(sample => new TestCaseData(sample).SetArgDisplayNames($"{sample.Read}"));
+
+    [Test]
+    public void The_list_holds_these_reads_and_no_others() =>
+        Assert.That(
+            ReadList.Probe.Types.Select(type => type.Name),
+            Is.EquivalentTo(
+                new[]
+                {
+                    "BlockDeviceRead",
+                    "ClockRead",
+                    "ContainerRead",
+                    "DiskSpaceRead",
+                    "FileRead",
+                    "HaproxyCheckRead",
+                    "HttpRead",
+                    "ImageRead",
+                    "LockRead",
+                    "MountsRead",
+                    "PoolerRead",
+                    "PortRead",
+                    "RaftRead",
+                    "RecordsRead",
+                    "ServicesRead",
+                    "SqlRead",
+                    "StatRead",
+                    "UnitRead",
+                }
+            ),
+            "a new read is a decision: it runs as root on every host in a plan"
+        );
+
+    [Test]
+    public void Every_type_of_read_is_in_the_list()
+    {
+        Assembly[] ours =
+        [
+            typeof(Read).Assembly,
+            typeof(ReadList).Assembly,
+            typeof(SshConnector).Assembly,
+            typeof(PostgresBlueprint).Assembly,
+            typeof(Terminal).Assembly,
+        ];
+        var reads = ours.SelectMany(assembly => assembly.GetTypes()).Where(type => type.IsSubclassOf(typeof(Read)) && !type.IsAbstract);
+        Assert.That(reads, Is.EquivalentTo(ReadList.Probe.Types));
+    }
+
+    [Test]
+    public void A_read_that_is_not_in_the_list_is_refused() =>
+        Assert.That(
+            () => ReadList.Probe.Render([new Stranger()], Nonce),
+            Throws.ArgumentException.With.Message.Contains("Stranger is not in the list of reads")
+        );
+
+    [Test]
+    public void Every_read_has_a_sample() =>
+        Assert.That(ReadSamples.All.Select(sample => sample.Read.GetType()).Distinct(), Is.EquivalentTo(ReadList.Probe.Types));
+
+    [TestCaseSource(nameof(Samples))]
+    public void A_read_is_asked_and_its_answer_is_understood(ReadSample sample) =>
+        Assert.Multiple(() =>
+        {
+            Assert.That(ReadList.Probe.Render([sample.Read], Nonce, "fd00::1"), Does.Contain(sample.Shell));
+            Assert.That(AnswerOf(sample.Read, sample.Printed), Is.EqualTo(sample.Answer));
+            Assert.That(AnswerOf(sample.Read, ""), Is.EqualTo(sample.Nothing), "nothing was printed");
+        });
+
+    private static string AnswerOf(Read read, string printed)
+    {
+        // As `end` prints it: a line break of its own before the nonce.
+        var output = string.Concat(printed.Split('\n').Select(line => line is ['@', .. var part] ? $"\n{Nonce} {part}\n" : line + "\n"));
+        var snapshot = ReadList.Probe.Parse([read], Nonce, Encoding.UTF8.GetBytes($"{output}\n{Nonce} end 0\n"));
+        var get = typeof(Snapshot).GetMethod(nameof(Snapshot.Get))!;
+        var answer = read.GetType().BaseType;
+        while (answer is not { IsGenericType: true })
+        {
+            answer = answer!.BaseType;
+        }
+
+        return JsonSerializer.Serialize(get.MakeGenericMethod(answer.GetGenericArguments()).Invoke(snapshot, [read]));
+    }
+
+    private sealed record Stranger : Read<string>;
+}

@@ -1,0 +1,183 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Providers.Supervision;
+using KeyBuzz.Reconciler.Records;
+
+namespace KeyBuzz.Reconciler.Tests.Reads;
+
+/// <summary>A sample of every read. A new read needs a row here (<c>ReadListTests</c>).</summary>
+internal static class ReadSamples
+{
+    public static readonly ReadSample[] All =
+    [
+        new(
+            new StatRead("/opt/a b"),
+            "stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%n\\n' -- '/opt/a b' ",
+            "regular empty file\t999\t998\tpostgres\tUNKNOWN\t640\t1700000000.500000000\t/opt/a b\n@stat 1",
+            """{"Kind":"regular file","Uid":999,"Gid":998,"User":"postgres","Group":"UNKNOWN","Mode":"0640","ModifiedAt":"2023-11-14T22:13:20.5+00:00"}"""
+        )
+        {
+            Nothing = "null",
+        },
+        new(new FileRead("/etc/it's"), "file 0 '/etc/it'\\''s'", "a\nb\n@f0 0", """{"Bytes":"YQpiCg==","Text":"a\nb\n"}""")
+        {
+            Nothing = "null",
+        },
+        new(
+            new MountsRead(),
+            "cat /proc/self/mountinfo",
+            "36 35 98:0 / /mnt/a\\040b rw,noatime shared:1 - xfs /dev/sdb rw,attr2\n37 35 0:4 broken\n@mounts 0",
+            """[{"MountPoint":"/mnt/a b","Source":"/dev/sdb","DeviceNumber":"98:0","Type":"xfs","Options":"rw,noatime,rw,attr2"}]"""
+        )
+        {
+            Nothing = "[]",
+        },
+        new(
+            new BlockDeviceRead("/dev/sdb"),
+            "device 0 '/dev/sdb'",
+            "8 10\n1024\ndata\nDEVNAME=/dev/sdb\nLABEL=my\\ data\nTYPE=xfs\n@b0 0",
+            """{"Exists":true,"DeviceNumber":"8:16","Signatures":{"LABEL":"my data","TYPE":"xfs"},"FirstMebibyteIsZero":false,"SizeBytes":1024}"""
+        )
+        {
+            Nothing = """{"Exists":false,"DeviceNumber":null,"Signatures":{},"FirstMebibyteIsZero":false,"SizeBytes":0}""",
+        },
+        new(
+            new DiskSpaceRead("/var/lib"),
+            "space 0 '/var/lib'",
+            "     1B-blocks     Avail Type\n 8589934592 6442450944 xfs\n@s0 0",
+            """{"SizeBytes":8589934592,"AvailableBytes":6442450944,"FileSystem":"xfs"}"""
+        )
+        {
+            Nothing = "null",
+        },
+        new(
+            new UnitRead("app.service"),
+            "for u in 'app.service'; do for f in",
+            "Names=app.service\n@units 0\n"
+                + "/etc/systemd/system/multi-user.target.wants/app.service\n/etc/systemd/system/app.service.d/x.conf\n@unitfiles 0",
+            """{"Properties":{"Names":"app.service"}"""
+                + ""","DropIns":["/etc/systemd/system/app.service.d/x.conf"],"StartedWith":["multi-user.target"],"ActiveSince":null}"""
+        )
+        {
+            Nothing = """{"Properties":{},"DropIns":[],"StartedWith":[],"ActiveSince":null}""",
+        },
+        new(new PortRead("10.0.0.1", 5432), "port 0 '10.0.0.1' 5432 &", "0 refused\n@ports 0", "1") { Nothing = "2" },
+        new(
+            new LockRead(),
+            "cat /run/kbr/lock.json",
+            """
+            pid 17
+            {"user":"ops","machine":"laptop","pid":4,"directory":"/srv","command":"apply","since":"2026-11-23T12:00:00Z"}
+            @lock 0
+            """,
+            """{"ProcessIds":[17],"Holder":{"User":"ops","Machine":"laptop","ProcessId":4"""
+                + ""","Directory":"/srv","Command":"apply","Since":"2026-11-23T12:00:00+00:00","InWords":"apply by ops on laptop (pid 4, in /srv) since 2026-11-23 12:00:00 UTC"}}"""
+        )
+        {
+            Nothing = """{"ProcessIds":[],"Holder":null}""",
+        },
+        new(
+            new ClockRead(),
+            "timedatectl show -p NTPSynchronized",
+            "now=1700000000.5\nkernel=yes\n@clock 0",
+            """{"Synchronized":true,"Source":"the kernel, by timedated","Now":"2023-11-14T22:13:20.5+00:00"}"""
+        )
+        {
+            Nothing =
+                """{"Synchronized":null,"Source":"neither timedated nor chrony nor systemd-timesyncd answers","Now":"1970-01-01T00:00:00+00:00"}""",
+        },
+        new(
+            new RecordsRead("lab"),
+            "set -- '/var/lib/kbr/lab/records'/*.json",
+            "directory\t0\t700\t/var/lib/kbr\nregular file\t0\t600\t/var/lib/kbr/lab/records/a@b.json\n@r0 1\n"
+                + "==> /var/lib/kbr/lab/records/a@b.json <==\n{}\n@rf0 0",
+            """{"Directories":[{"Path":"/var/lib/kbr","Kind":"directory","Uid":0,"Mode":"0700"}]"""
+                + ""","Files":[{"At":{"Path":"/var/lib/kbr/lab/records/a@b.json","Kind":"regular file","Uid":0,"Mode":"0600"},"Text":"{}"}]}"""
+        )
+        {
+            Nothing = """{"Directories":[],"Files":[]}""",
+        },
+        new(
+            new ContainerRead("b c"),
+            "--unix-socket /run/docker.sock",
+            """
+            {"Id":1}
+            @d0 200
+            @docker 0
+            """,
+            """{"Status":200,"Json":"{\u0022Id\u0022:1}\n"}"""
+        )
+        {
+            Nothing = """{"Status":0,"Json":""}""",
+        },
+        new(
+            new ImageRead("reg:5000/x:1@sha256:00"),
+            "'http://localhost/images/reg:5000/x:1@sha256:00/json'",
+            "{}\n@d0 404",
+            """{"Status":404,"Json":"{}\n"}"""
+        )
+        {
+            Nothing = """{"Status":0,"Json":""}""",
+        },
+        new(
+            new ServicesRead(),
+            "systemctl show --all --no-pager",
+            "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; pid=0 }\nId=app.service\n"
+                + "LoadState=loaded\n@services 0\napp.service /usr/bin/docker start -a app \n@clients 0",
+            """[{"Name":"app.service","LoadState":"loaded","Commands":[{"Kind":"ExecStop","Line":"/usr/bin/docker stop app"}]"""
+                + ""","Clients":["/usr/bin/docker start -a app"]}]"""
+        )
+        {
+            Nothing = "[]",
+        },
+        new(
+            new HttpRead(HttpRead.OwnAddress, 8008, "/patroni"),
+            "'http://[fd00::1]:8008/patroni'",
+            "{}\n@h0 503",
+            """{"Status":503,"Body":"{}\n"}"""
+        )
+        {
+            Nothing = """{"Status":0,"Body":""}""",
+        },
+        new(
+            new SqlRead("patroni", "kb_admin", "app", 5432, "SELECT 1 AS n"),
+            "PGDATABASE='app' psql -X -q -A -t -U 'kb_admin' -p 5432 2>&1 <<",
+            "[{\"n\":1}]\n@q0 false\n@p0 0\n@x0 0",
+            """{"Json":"[{\u0022n\u0022:1}]","Error":""}"""
+        )
+        {
+            Nothing = """{"Json":null,"Error":"no answer"}""",
+        },
+        new(
+            new HaproxyCheckRead("haproxy", "/etc/haproxy.cfg"),
+            "docker exec 'haproxy' haproxy -c -q -f '/etc/haproxy.cfg'",
+            "fatal errors\n@k0 1",
+            """{"ExitCode":1,"Output":"fatal errors\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
+        },
+        new(
+            new PoolerRead("pgbouncer", "/tmp", 6432, PoolerTable.Pools),
+            "-h '/tmp' -p 6432 -U pgbouncer -d pgbouncer -c 'SHOW POOLS'",
+            "database,user\napp,kb_app\n@o0 0\n@x0 0",
+            """{"ExitCode":0,"Output":"database,user\napp,kb_app\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
+        },
+        new(
+            new RaftRead("patroni"),
+            "python3 - <<",
+            "{\"leader\":null}\n@a0 0\n@x0 0",
+            """{"ExitCode":0,"Output":"{\u0022leader\u0022:null}\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
+        },
+    ];
+}
