@@ -115,7 +115,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             Comparable
                 .None.AddRange(Compared(spec, found is null ? spec.WithoutEntry : spec.Shown(found), units?.Value ?? ForeignUnits.None))
                 .Add("path", new(spec.Path))
-                // A directory that is to come out of the one above it is not there yet.
+                // A directory that will be created from an entry above it does not exist yet.
                 .AddRange(
                     stat is null
                         ? []
@@ -137,7 +137,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
         };
     }
 
-    // What is compared beside path and permissions, where an entry can set the directory aside.
+    // The compared values beside path and permissions, if an entry can set the directory aside.
     private static IEnumerable<KeyValuePair<string, AttributeValue>> Compared(DirectorySpec spec, string entry, string units)
     {
         if (spec.UnwantedEntry is not null)

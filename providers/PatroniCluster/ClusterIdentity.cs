@@ -139,7 +139,7 @@ public sealed record MemberIdentity(string Name)
     /// <summary>The scope of its Patroni; null without an answer.</summary>
     public string? Scope { get; init; }
 
-    /// <summary>The namespace of its Patroni; null where that was not told.</summary>
+    /// <summary>The namespace of its Patroni; null if it was not reported.</summary>
     public string? Namespace { get; init; }
 
     /// <summary>The system identifier of its database while Patroni tells it.</summary>
@@ -162,7 +162,7 @@ public sealed record MemberIdentity(string Name)
     /// <param name="connection">How it was asked.</param>
     /// <param name="snapshot">What it said.</param>
     /// <param name="dataDirectories">Where it may have data.</param>
-    /// <param name="storeNamespace">The path in the consensus store that its Patroni uses; null where that was not told.</param>
+    /// <param name="storeNamespace">The path in the consensus store that its Patroni uses; null if it was not reported.</param>
     internal static MemberIdentity Of(
         string name,
         ClusterConnection connection,

@@ -347,7 +347,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => store.MustTellPassword(group, snapshot)))
         {
-            // A container that kbr did not make does not say what password its store has; that member does.
+            // A container that kbr did not create has no label of its store's password; the member reports it.
             snapshots = With(snapshots, await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false));
         }
 
@@ -377,7 +377,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         ImmutableSortedSet<string> Those(Func<string, Snapshot, bool> are) =>
             [.. names.Where(name => snapshots.TryGetValue(name, out var snapshot) && are(name, snapshot))];
 
-        // It costs a program on each member, so it is asked once, and only when the policy wants to know.
+        // It costs a program on each member, so it is read once, and only when the policy needs it.
         async Task<StoreView> StoreAsync(ImmutableSortedSet<string> without)
         {
             told ??= await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false);
@@ -421,7 +421,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
             return;
         }
 
-        // It fails where the store has just elected another leader, because the member that was stopped led it: until it succeeds, then.
+        // It fails while the store elects another leader, if the stopped member was its leader. So it is retried.
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
         var pace = new PollPace(s_poll, GateTimeout(group));
         if (
@@ -468,7 +468,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         var last = await Poll.UntilAsync(
                 JudgeAsync,
                 look => look.Health.IsHealthy || look.Lost is not null,
-                // To ask the store may start a program on every member.
+                // Reading the store may start a program on every member.
                 new PollPace(s_poll, patience) { SparesSlowHosts = true },
                 group.Time,
                 cancellationToken,

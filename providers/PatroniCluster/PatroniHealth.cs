@@ -37,7 +37,7 @@ public sealed record PatroniMember(string Name)
     /// ends are not read at the same moment, so that under load it is a little more or less.</summary>
     public long? LagBytes { get; init; }
 
-    /// <summary>How long ago it reached a quorum of the consensus store; null when it does not say.</summary>
+    /// <summary>How long ago it reached a quorum of the consensus store; null if it does not report it.</summary>
     public TimeSpan? DcsAge { get; init; }
 
     /// <summary>Whether it is a synchronous standby: it has every commit that was acknowledged, and only such a one may take

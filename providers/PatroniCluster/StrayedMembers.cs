@@ -5,15 +5,15 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>Members that run outside the consensus store. Patroni may take the store's password and members only when it starts: one that
-/// was started with others stays outside, whatever its file says by now.</summary>
+/// <summary>Members that run outside the consensus store. Patroni may take the store's password and members only when it starts: a member
+/// started with others stays outside, whatever its file says now.</summary>
 internal static class StrayedMembers
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Restarts them by their unit, one after another, since together they might be the majority. Throws
     /// <see cref="ChangeFailedException"/> when one does not come back.</summary>
-    /// <param name="resource">The resource that stands for the cluster.</param>
+    /// <param name="resource">The resource of the cluster.</param>
     /// <param name="group">Its members.</param>
     /// <param name="store">Their consensus store.</param>
     /// <param name="patience">How long one may take to take part again, before the next.</param>

@@ -261,7 +261,7 @@ internal sealed class ConfigChange
             throw new ChangeFailedException(last);
         }
 
-        // Answers what was in the way, or null.
+        // Answers the obstacle; null for none.
         async Task<string?> TryAsync()
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
@@ -350,12 +350,12 @@ internal sealed class ConfigChange
         }
     }
 
-    /// <summary>How far the members have taken what was stored.</summary>
-    /// <param name="View">What they say.</param>
-    /// <param name="Waiting">Who has to be restarted for it.</param>
-    /// <param name="Open">What not every member has taken.</param>
-    /// <param name="Leaving">The keys taken away that PostgreSQL still has.</param>
-    /// <param name="Left">The keys of slots taken away that are still there.</param>
+    /// <summary>The members' progress in taking over the stored values.</summary>
+    /// <param name="View">Their configuration.</param>
+    /// <param name="Waiting">The members with a pending restart.</param>
+    /// <param name="Open">The values that some member does not use yet.</param>
+    /// <param name="Leaving">The removed keys that PostgreSQL still has.</param>
+    /// <param name="Left">The keys of removed slots that still exist.</param>
     private sealed record Settling(
         ConfigView View,
         ImmutableSortedSet<string> Waiting,
@@ -366,7 +366,7 @@ internal sealed class ConfigChange
     {
         public bool IsSettled => Open.Count == 0 && Leaving.Count == 0 && Left.Count == 0;
 
-        /// <summary>What to tell the operator when it did not settle in time.</summary>
+        /// <summary>The error when it did not settle in time.</summary>
         public string Unsettled(string scope, PollPace pace) =>
             Open.Count == 0 && Left.Count > 0
                 ? string.Join(
@@ -382,7 +382,9 @@ internal sealed class ConfigChange
                                 + $"patroni.yml set it?"
                             : string.Join(
                                 "; ",
-                                Open.Select(pair => $"{pair.Key} is {View.Actual(pair.Key, pair.Value!) ?? "nothing"} instead of {pair.Value}")
+                                Open.Select(pair =>
+                                    $"{pair.Key} is {View.Actual(pair.Key, pair.Value!) ?? "nothing"} instead of {pair.Value}"
+                                )
                             )
                     );
     }

@@ -45,8 +45,8 @@ internal sealed record ConfigView(
     ImmutableArray<string> Silent
 )
 {
-    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed the
-    /// store's password, it goes before that: commits wait for whom it names.</summary>
+    /// <summary>The parameter that Patroni derives from its synchronous mode. An ALTER SYSTEM, as left by an apply that was killed while
+    /// changing the store's password, overrides it: commits wait for the standbys that it names.</summary>
     private const string SynchronousStandbys = "synchronous_standby_names";
 
     /// <summary>The reads of each member.</summary>

@@ -65,7 +65,7 @@ internal sealed class LeaderSession
             throw new ChangeFailedException($"{_connection.Scope} could not be changed for {s_pace.Deadline.TotalSeconds:0} s: {last}");
         }
 
-        // Answers what was in the way, or null.
+        // Answers the obstacle; null for none.
         async Task<string?> TryAsync()
         {
             try

@@ -314,11 +314,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         {
             throw new ChangeFailedException(
                 $"the login of {NameOf(resource)} is revoked, but {string.Join(" and ", open)} did not confirm "
-                    + $"within {s_pace.Deadline.TotalSeconds:0} s; its sessions there may go on. Apply again when they answer"
+                    + $"it within {s_pace.Deadline.TotalSeconds:0} s; its sessions there may continue. Apply again once they answer"
             );
         }
 
-        // Ends the sessions on the members that say so, and answers the others.
+        // Ends the sessions on the members that confirm the change, and answers the others.
         async Task<List<string>> CloseAsync()
         {
             var answers = await PatroniCluster.PatroniClusterProvider.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
@@ -374,7 +374,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         if (last.Count > 0)
         {
             throw new ChangeFailedException(
-                $"the password of {login.Superuser} was set, but after {s_pace.Deadline.TotalSeconds:0} s it does not open "
+                $"the password of {login.Superuser} was set, but after {s_pace.Deadline.TotalSeconds:0} s it does not log in to "
                     + $"{string.Join("; ", last.Select(pair => $"{pair.Key}: {pair.Value}"))}"
             );
         }

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 
 /// <summary>The shell that changes a unit.</summary>
 /// <param name="spec">The unit as declared.</param>
-/// <param name="marker">Where it is noted what the unit was started with.</param>
+/// <param name="marker">The file that records what the unit was started with.</param>
 internal sealed class UnitScripts(UnitSpec spec, LoadedMarker marker)
 {
     /// <summary>The script that makes the change.</summary>

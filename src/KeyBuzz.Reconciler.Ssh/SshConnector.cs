@@ -26,9 +26,9 @@ public sealed class SshConnector : IHostConnector
         ThreadPool.SetMinThreads(Math.Max(workers, Threads), completions);
     }
 
-    /// <summary>Takes what all connections have in common.</summary>
+    /// <summary>Takes the settings of all connections.</summary>
     /// <param name="settings">The settings.</param>
-    /// <param name="probe">What turns reads into shell.</param>
+    /// <param name="probe">Renders reads as shell.</param>
     /// <param name="time">The clock.</param>
     public SshConnector(SshSettings settings, ProbeScript probe, TimeProvider time)
     {

@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
-/// <summary>RAFT as the <c>postgres</c> section sets it up: a directory and a port of each member, and a module that mends
+/// <summary>RAFT's settings in the <c>postgres</c> section: a directory and a port of each member, and a module that fixes
 /// pysyncobj.</summary>
 internal sealed record RaftSettings : StoreSettings
 {
@@ -81,7 +81,7 @@ internal sealed record RaftSettings : StoreSettings
             findings.Warning(
                 "RAFT has no password",
                 _passwordPlace,
-                $"whoever reaches port {_port} of a member can say who leads",
+                $"any client that reaches port {_port} of a member can change the leader",
                 "omit it only while adopting a cluster without one (docs/adopting.md)"
             );
         }

@@ -28,7 +28,7 @@ public sealed class RaftStore : IConsensusStore
 
     /// <inheritdoc />
     public string PasswordPostponement =>
-        $"Write '{RaftPassword.Key}: false' under 'postgres' until all of them have; RAFT gets its password by a later apply";
+        $"Write '{RaftPassword.Key}: false' under 'postgres' until they have; set RAFT's password in a later apply";
 
     // pysyncobj tries a link again every 5 s (connectionRetryTime).
     /// <inheritdoc />
@@ -51,7 +51,7 @@ public sealed class RaftStore : IConsensusStore
         new(
             RaftPassword.Key,
             AttributeKind.String,
-            $"What stands for RAFT's password in the label {RaftPassword.Label} of the members' containers; members "
+            $"The fingerprint of RAFT's password in the label {RaftPassword.Label} of the members' containers; members "
                 + $"with another one are stopped and started together."
         ),
     ];
@@ -142,7 +142,7 @@ public sealed class RaftStore : IConsensusStore
         ArgumentNullException.ThrowIfNull(withOtherPassword);
         return Compared(
             resource,
-                // A member that does not run has a line of its own.
+                // A stopped member has its own line.
                 health.Outside.Length > 0
                     ? string.Join(", ", health.Outside.Select(name => name + ": outside"))
                 : health.Leader is null && !health.Problems.IsEmpty ? health.Problems[^1].Text

@@ -63,8 +63,8 @@ public static class ClusterPolicy
         {
             return new ClusterStep.Refuse(
                 ClusterCause.FormerData,
-                $"{string.Join(" and ", former)} would be stopped together for another {view.StoreWords.Name} password, and each has to copy its "
-                    + $"data from a member that leads. {view.StoreWords.PasswordPostponement}"
+                $"{string.Join(" and ", former)} would be stopped together for a new {view.StoreWords.Name} password, but each must copy its "
+                    + $"data from a running primary. {view.StoreWords.PasswordPostponement}"
             );
         }
 
@@ -93,7 +93,7 @@ public static class ClusterPolicy
                 ? new ClusterStep.StopAll([.. intent.Pending.Where(view.WithOtherStorePassword.Contains)])
                 : new ClusterStep.Wait(
                     ClusterCause.Unhealthy,
-                    $"{view.StoreWords.Name}'s password is changed on all members together, and only of a healthy cluster: "
+                    $"{view.StoreWords.Name}'s password is changed on all members together, which needs a healthy cluster: "
                         + Texts(view.Health.Problems)
                 );
         }

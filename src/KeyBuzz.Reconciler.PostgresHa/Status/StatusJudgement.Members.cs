@@ -48,7 +48,7 @@ internal sealed partial class StatusJudgement
         };
     }
 
-    // Patroni says that it reached the store also when it only read its own copy of it, so the store's leader is asked as well.
+    // Patroni reports that it reached the store even if it only read its own copy, so the store's leader is read as well.
     private StatusItem Quorum()
     {
         var bound = TimeSpan.FromSeconds(_topology.Times.LoopWait + _topology.Times.RetryTimeout + 1); // a second is lost in rounding

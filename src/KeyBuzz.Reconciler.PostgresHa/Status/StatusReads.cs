@@ -50,10 +50,10 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
         IReadOnlyDictionary<string, Snapshot> members
     ) => (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
 
-    /// <summary>The consensus store's own account, by the members that answer.</summary>
+    /// <summary>The health of the consensus store, from the members that answer.</summary>
     public StoreHealth Store(IReadOnlyDictionary<string, Snapshot> members) => topology.Store.Kind.Judge(configuration, members, []);
 
-    /// <summary>The path in the consensus store that a member uses; null where it does not say.</summary>
+    /// <summary>The path in the consensus store that a member uses; null if it does not report it.</summary>
     public string? NamespaceOf(Snapshot member) => topology.Store.Kind.NamespaceOf(configuration, member);
 
     /// <summary>A distance between two vectors, computed where it is asked.</summary>

@@ -72,7 +72,7 @@ public enum PreconditionLevel
 /// <param name="Kind">One that <see cref="IPreconditionChecks.Kinds"/> has.</param>
 /// <param name="Level">What happens when it does not hold.</param>
 /// <param name="Host">The host it is checked on.</param>
-/// <param name="Settings">What is checked, as its kind reads it.</param>
+/// <param name="Settings">The checked settings, as its kind reads them.</param>
 /// <param name="Location">Where cluster.yaml says it; null for a default.</param>
 public sealed record Precondition(string Kind, PreconditionLevel Level, string Host, AttributeSet Settings, SourceLocation? Location);
 

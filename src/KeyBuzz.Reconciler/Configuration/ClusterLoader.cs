@@ -22,7 +22,7 @@ public static class ClusterLoader
 {
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    /// <param name="syntax">What it may hold.</param>
+    /// <param name="syntax">Its syntax.</param>
     /// <param name="environment">The environment variables.</param>
     /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must
     /// not be compared or applied.</param>
@@ -115,7 +115,7 @@ public static class ClusterLoader
 
     /// <summary>The names for <c>kbr init --credentials</c>: readable also while the secrets are still missing.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    /// <param name="syntax">What it may hold.</param>
+    /// <param name="syntax">Its syntax.</param>
     public static CredentialsNeeded ReadCredentialsNeeded(string file, ClusterSyntax syntax)
     {
         ArgumentNullException.ThrowIfNull(syntax);

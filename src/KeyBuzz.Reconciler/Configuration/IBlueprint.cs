@@ -15,7 +15,7 @@ public interface IBlueprint
     /// the section is missing.</summary>
     IReadOnlyCollection<string> PlainNames { get; }
 
-    /// <summary>The credentials file of a cluster file that names none; null where the blueprint has no opinion.</summary>
+    /// <summary>The default credentials file of a cluster file with this section; null for none.</summary>
     string? CredentialsFile => null;
 
     /// <summary>Turns the section into resources, and adds every error to the context's findings.</summary>

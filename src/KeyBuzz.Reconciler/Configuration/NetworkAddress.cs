@@ -24,7 +24,7 @@ public static class NetworkAddress
         return parsed.AddressFamily == AddressFamily.InterNetworkV6 || parsed.ToString() == text;
     }
 
-    /// <summary>The one form of an address or of a host's name.</summary>
+    /// <summary>The canonical form of an address or of a host's name.</summary>
     public static string Canonical(string address)
     {
         ArgumentNullException.ThrowIfNull(address);

@@ -12,7 +12,7 @@ internal sealed class ResourceChecks(
     Findings findings
 )
 {
-    /// <summary>Makes the checks, and the graph that they need; null where something is wrong before that.</summary>
+    /// <summary>Makes the checks, and the graph that they need; null for an error before that.</summary>
     public ResourceGraph? Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
     {
         var byType = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <summary>Where the values of secrets come from: the environment first, then the credentials file.</summary>
 public sealed class SecretSource
 {
-    /// <summary>The credentials file where neither the cluster file nor a blueprint names one.</summary>
+    /// <summary>The credentials file if neither the cluster file nor a blueprint names one.</summary>
     public const string DefaultFile = "credentials/secrets.env";
     private const string Remedy = "kbr init --credentials";
 

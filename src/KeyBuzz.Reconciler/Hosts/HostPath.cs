@@ -3,7 +3,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>The rules for paths on a host: how they are written, and which of them kbr may touch.</summary>
 public static class HostPath
 {
-    // Of the system, of its packages and of kbr: nothing in them is cluster.yaml's business.
+    // Paths of the system, of its packages and of kbr: cluster.yaml cannot manage them.
     private static readonly string[] s_trees =
     [
         "/proc",

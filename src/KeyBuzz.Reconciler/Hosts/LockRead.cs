@@ -9,7 +9,7 @@ public sealed record LockRead : Read<LockState>
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<LockRead>(Render, Parse);
 
-    // Of those that have the file open, some may only wait: who holds it has a line of it in fdinfo. A process in a mount namespace of its
+    // A process that has the file open may only wait: the holder has a line for it in fdinfo. A process in a mount namespace of its
     // own has another file of that name.
     private static void Render(ProbeText script, IReadOnlyList<LockRead> reads) =>
         script

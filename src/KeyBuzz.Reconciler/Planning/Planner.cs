@@ -544,7 +544,7 @@ public sealed class Planner
     // As it was applied: where nothing else names the thing on the host, its own name does.
     private static Resource Former(ResourceRecord record) => record.ToResource() with { Address = record.RenamedFrom ?? record.Address };
 
-    // What offers neither a path nor a name of its own is left to who uses it until then.
+    // A resource without a path or a name of its own is left to its users until then.
     private ImmutableArray<string> Places(Resource resource)
     {
         var links = LinksOf(resource);
@@ -878,7 +878,7 @@ public sealed class Planner
             _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
         };
 
-    // Whether a record that has the fingerprint of every desired value says all that a new one would.
+    // Whether a record with the fingerprint of every desired value is as complete as a new one.
     private static bool IsRecorded(ResourceRecord record, ResourceGraph.Node node, int values) =>
         record.Fingerprints.Count == values
         && record.Requires.AsSpan().SequenceEqual(node.Requires.AsSpan())
@@ -1026,13 +1026,13 @@ public sealed class Planner
 
         public bool IsMounted(Address volume) => Observe(volume).ShowsContent;
 
-        /// <summary>What runs the members of a group by its record, by group.</summary>
+        /// <summary>The recorded resources that run the members, by group.</summary>
         public ILookup<string, Address> RunningBy { get; } =
             input
                 .Records.Values.Where(record => record.Group is not null)
                 .ToLookup(record => record.Group!, record => record.Address, StringComparer.Ordinal);
 
-        /// <summary>What runs the members of a group by cluster.yaml, by group.</summary>
+        /// <summary>The declared resources that run the members, by group.</summary>
         public ILookup<string, Address> RunningIn { get; } =
             input
                 .Graph.Nodes.Select(node => node.Resource)

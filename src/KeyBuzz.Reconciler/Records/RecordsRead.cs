@@ -9,7 +9,7 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<RecordsRead>(Render, Parse);
 
-    // What is no regular file is named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
+    // Other than regular files are named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
     private static void Render(ProbeText script, IReadOnlyList<RecordsRead> reads)
     {
         foreach (var (number, read) in reads.Index())

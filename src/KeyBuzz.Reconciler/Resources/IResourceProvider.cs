@@ -104,7 +104,7 @@ public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArr
     /// <summary>Ports it will listen on (<c>tcp/5432</c>); two resources of one host with the same port are refused.</summary>
     public ImmutableArray<string> Ports { get; init; } = [];
 
-    /// <summary>Of what it offers, names that the host knows one thing by, where that thing stands at no path of its own.</summary>
+    /// <summary>Those of its offers that name an object of the host without a path of its own.</summary>
     public ImmutableArray<string> Names { get; init; } = [];
 
     /// <summary>Files that are replaced by renaming: a program that holds such a file itself keeps the old one.</summary>
@@ -116,7 +116,7 @@ public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArr
     /// <summary>Paths that the resource manages, for the check that two do not manage the same.</summary>
     public ImmutableArray<string> ManagedPaths { get; init; } = [];
 
-    /// <summary>Directories whose content it uses from its start on: whatever manages a path below one of them comes first.</summary>
+    /// <summary>Directories whose content it uses from its start on: resources that manage a path below one of them come first.</summary>
     public ImmutableArray<string> UsedDirectories { get; init; } = [];
 }
 

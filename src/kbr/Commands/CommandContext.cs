@@ -22,7 +22,7 @@ internal static class ExitCode
     public const int Changes = 2;
     public const int Lost = 2;
 
-    /// <summary>The one of two that a command with both results ends with.</summary>
+    /// <summary>The exit code of a command with both results.</summary>
     public static int Worse(int one, int other) => one == Error || other == Error ? Error : Math.Max(one, other);
 }
 
@@ -40,7 +40,7 @@ internal class CommandContext(
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
 
-    /// <summary>What a cluster file may hold.</summary>
+    /// <summary>The syntax of a cluster file.</summary>
     public ClusterSyntax Syntax => new(providers.All, preconditions.Kinds, connection, Blueprints);
 
     protected IPreconditionChecks Preconditions => preconditions;
@@ -233,7 +233,7 @@ internal sealed class SessionContext(
         return new Session(cluster, Providers, Preconditions, connect(cluster.Connection), steps, Time, parsed.Read(Options.Parallelism));
     }
 
-    /// <summary>The checklists of what the file declares.</summary>
+    /// <summary>The health checks of the file's sections.</summary>
     public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 

@@ -121,7 +121,7 @@ internal sealed class Session : IAsyncDisposable
 
     public Applier Applier() => new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4);
 
-    /// <summary>What this run writes beside the locks that it takes.</summary>
+    /// <summary>The description of this run in its locks.</summary>
     /// <param name="word">The command.</param>
     public LockHolder Holder(string word) =>
         new(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, Time.GetUtcNow());

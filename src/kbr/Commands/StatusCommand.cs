@@ -45,14 +45,14 @@ internal static class StatusCommand
         return command;
     }
 
-    /// <summary>Gives what was just changed time to settle: measures until every item holds, one cannot be measured, or the time has
-    /// passed. Shows what was measured last, and answers the exit code.</summary>
+    /// <summary>Gives changes time to settle: measures until every check passes, one cannot be measured, or the time has passed.
+    /// Shows the last measurement, and answers the exit code.</summary>
     /// <param name="session">The hosts of this run.</param>
     /// <param name="check">The checklist.</param>
     /// <param name="terminal">Where it is shown.</param>
     /// <param name="json">Whether as JSON.</param>
     /// <param name="patience">How long it is measured again.</param>
-    /// <param name="touched">What was changed, for the part of the checklist that counts; null for all of it.</param>
+    /// <param name="touched">The changed resources, whose checks count; null for all.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<int> ShowSettledAsync(
         Session session,

@@ -459,7 +459,7 @@ internal sealed class ValidationTests : LoaderFixture
 
         var error = OnlyError(Resource("type: container", "name: a", "host: db-1", "image: app:1", line));
 
-        Assert.That(error, Does.StartWith(expected).And.Contains("can be seen on the host").And.Not.Contains("canary"));
+        Assert.That(error, Does.StartWith(expected).And.Contains("is visible on the host").And.Not.Contains("canary"));
     }
 
     [Test]

@@ -120,7 +120,7 @@ internal static class SwitchoverCommand
             group
         );
 
-    /// <summary>Makes sure, now that the locks are held and the consensus store can be asked, that what was chosen still holds.</summary>
+    /// <summary>Checks under the locks, with the status of the consensus store, that the choice still holds.</summary>
     public static async Task CheckAgainAsync(
         PostgresTopology topology,
         RunningCluster cluster,

@@ -104,11 +104,11 @@ internal sealed class RaftStoreTests
         );
         Assert.That(health.Leader, Is.Null);
         Assert.That(health.Counted, Is.Empty);
-        Assert.That(health.Problems.Single().Text, Is.EqualTo("db-1 and db-2 both say that they lead RAFT"));
+        Assert.That(health.Problems.Single().Text, Is.EqualTo("db-1 and db-2 both claim to be RAFT's leader"));
     }
 
     [Test]
-    public void A_follower_tells_the_members_that_count_while_the_leader_was_not_asked()
+    public void A_follower_reports_the_counted_members_while_the_leader_was_not_read()
     {
         var health = RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-2"] = PatroniAnswers.Raft("db-2", "db-3") }, []);
         Assert.That(health.Leader, Is.Null);
@@ -148,7 +148,7 @@ internal sealed class RaftStoreTests
     [TestCase("wanted", null, true, null)]
     [TestCase("wanted", null, null, null)]
     [TestCase(null, "other", null, null)]
-    public void The_label_tells_the_password_and_where_there_is_none_the_member_tells_whether_it_has_one(
+    public void The_label_identifies_the_password_and_without_a_label_the_member_reports_it(
         string? wanted,
         string? label,
         bool? has,
@@ -170,7 +170,7 @@ internal sealed class RaftStoreTests
     }
 
     [Test]
-    public void The_namespace_is_what_the_member_tells_and_nothing_where_it_was_not_asked()
+    public void The_namespace_is_what_the_member_reports_and_null_if_it_was_not_read()
     {
         var asked = ProviderBench.Snapshot((new RaftRead("patroni"), PatroniAnswers.Raft("db-1")));
         Assert.That(_store.NamespaceOf(Resource(), asked), Is.EqualTo("/service/"));
