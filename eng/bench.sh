@@ -2,6 +2,7 @@
 # The no-op plan, and drift, of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
 # key exchange. Prints medians, the ratio of walls, and the CPU of both. Needs the lab up; applies lab/cluster.yaml first. ROUNDS=15 by default.
 # KBR_LAB names another lab than the first (lab/README.md).
+#   eng/bench.sh --cluster   the same for the PostgreSQL cluster of lab/cluster-ha.yaml, with `kbr status` in place of the JIT build.
 #   eng/bench.sh --planner   needs no lab: plans up to 100 000 resources, and prints CPU and memory beside their limits (docs/promises.md). Exit 1 above one. ROUNDS=3 by default.
 # shellcheck source-path=SCRIPTDIR/../lab
 set -euo pipefail
@@ -15,6 +16,7 @@ fi
 . lab/lib.sh
 rounds=${ROUNDS:-15}
 file=$HERE/cluster.yaml
+[[ ${1-} == --cluster ]] && file=$HERE/cluster-ha.yaml
 aot=artifacts/publish/kbr/release_linux-x64/kbr
 jit=artifacts/bin/kbr/release/kbr
 [ -x $aot ] || eng/publish.sh
@@ -47,6 +49,9 @@ def run(command):
     return wall, after.children_user + after.children_system - before.children_user - before.children_system
 plan = ["plan", "--detailed-exitcode", "-c", file]
 subjects = {"floor (ssh)": [floor], "kbr plan, Native AOT": [aot, *plan], "kbr drift, Native AOT": [aot, "drift", "-c", file], "kbr plan, JIT": [jit, *plan]}
+if file.endswith("-ha.yaml"):
+    del subjects["kbr plan, JIT"]
+    subjects["kbr status, Native AOT"] = [aot, "status", "-c", file]
 taken = {name: [] for name in subjects}
 for number in range(rounds + 1):
     for name, command in subjects.items():

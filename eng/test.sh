@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Runs everything from a fresh clone on a bare Debian machine: format, build, unit and property tests, Native AOT publish, the labs and their tests.
+#   eng/test.sh            # everything
+#   eng/test.sh unit ha    # only these suites (unit, lab, ha, live, fresh-hosts), and only their labs
 # Hosts that an earlier lab left are made anew. Its last line counts the real results: N passed, N failed, N skipped.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -14,8 +16,23 @@ failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 
 # make the hosts anew and so can have a lab after another suite.
 declare -A lab_of=([lab]='' [ha]=b [fresh-hosts]=b [live]=c) project_of=([lab]=tests/lab [fresh-hosts]=tests/ha [ha]=tests/ha [live]=tests/ha)
 declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=fresh-hosts' [live]='TestCategory=live' [fresh-hosts]='TestCategory=fresh-hosts')
-suites=(lab fresh-hosts ha live)
-labs=('' b c)
+suites=(unit lab fresh-hosts ha live)
+# Side by side, in lanes that take about as long. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look through every
+# process of the machine.
+lanes=("unit lab" "ha fresh-hosts" "live")
+if (($#)); then
+    for suite in "$@"; do [[ " ${suites[*]} " == *" $suite "* ]] || { echo "no suite '$suite': ${suites[*]}" >&2; exit 2; }; done
+    chosen=()
+    for lane in "${lanes[@]}"; do
+        of_lane=()
+        for suite in $lane; do if [[ " $* " == *" $suite "* ]]; then of_lane+=("$suite"); fi; done
+        if ((${#of_lane[@]})); then chosen+=("${of_lane[*]}"); fi
+    done
+    suites=("$@")
+    lanes=("${chosen[@]}")
+fi
+labs=()
+for lane in "${lanes[@]}"; do labs+=("${lab_of[${lane%% *}]-}"); done
 for project in tests/*/*.csproj; do
     folder=$(dirname "$project")
     [[ $folder == tests/unit || " ${project_of[*]} " == *" $folder "* ]] || failed "$folder" "has no lab: name one in eng/test.sh"
@@ -78,9 +95,6 @@ if ! wait $coming_up; then
 fi
 for lab in "${labs[@]}"; do tail -n 1 "$results/up-lab$lab.log"; done
 
-# Side by side, in lanes that take about as long. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look through every
-# process of the machine.
-lanes=("unit lab" "ha fresh-hosts" "live")
 step "tests, side by side: ${lanes[*]/%/;}"
 running=()
 for lane in "${lanes[@]}"; do
@@ -90,6 +104,5 @@ wait "${running[@]}"
 wait $formatting || failed format
 
 step "done; all logs are in ${results#"$PWD"/}"
-trx=("$results/unit.trx")
-for suite in "${suites[@]}"; do trx+=("$results/$suite.trx"); done
-eng/count-results.py "${trx[@]}"
+trx=("${suites[@]/#/$results/}")
+eng/count-results.py "${trx[@]/%/.trx}"
