@@ -8,8 +8,8 @@ public static class BootstrapGuard
     /// <param name="bootstrapHost">The member whose patroni.yml has the <c>bootstrap</c> section; null for none.</param>
     /// <param name="holdsData">Whether each member's data directory holds a PostgreSQL; null where that could not be read, or its volume is
     /// not mounted.</param>
-    /// <param name="leader">A leader that is visible now, or null: the member would copy from it. That it is of the cluster which the
-    /// member would join is told before (<see cref="ClusterIdentity"/>).</param>
+    /// <param name="leader">A leader that is visible now, or null: the member would copy from it. <see cref="ClusterIdentity"/>
+    /// checks before that it belongs to the same cluster.</param>
     public static string? Refusal(string member, string? bootstrapHost, IReadOnlyDictionary<string, bool?> holdsData, string? leader)
     {
         ArgumentNullException.ThrowIfNull(holdsData);

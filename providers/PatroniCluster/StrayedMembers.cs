@@ -86,8 +86,8 @@ internal static class StrayedMembers
             );
     }
 
-    // The members whose Patroni answers, and those to be restarted to rejoin the store. A member that cannot reach the store's leader is not
-    // restarted: it streams now, and would not start.
+    // The members whose Patroni answers, and those to be restarted to rejoin the store. A member that cannot reach the store's leader is
+    // not restarted: it streams now, and would not start.
     private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(
         Resource resource,
         IGroupAccess group,

@@ -60,7 +60,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         }
     }
 
-    /// <summary>Writes until it is told to stop; the last attempt is finished.</summary>
+    /// <summary>Writes until it is stopped; the last attempt is finished.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         using var pace = new PeriodicTimer(s_pace, time);

@@ -6,7 +6,7 @@ public sealed record ClockRead : Read<ClockState>
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<ClockRead>(Render, Parse);
 
-    // timedated gives the kernel's flag; where the bus does not answer, whoever keeps the clock is asked.
+    // timedated gives the kernel's flag; if the bus does not answer, the clock's service is asked.
     private static void Render(ProbeText script, IReadOnlyList<ClockRead> reads) =>
         script
             .Append("date +'now=%s.%N'\n")

@@ -260,8 +260,8 @@ public sealed class Planner
         }
     }
 
-    // What a group runs is another thing than the configuration means, such as another cluster: whoever went by the configuration would
-    // change the wrong one. To take it down as a whole is no mistake.
+    // The group runs something else than the configuration describes, such as another cluster: applying the configuration would change
+    // the wrong one. Destroying it as a whole is still allowed.
     private static void RefuseAnotherThing(Work work)
     {
         var refused = work
@@ -385,7 +385,7 @@ public sealed class Planner
             return;
         }
 
-        // What lives in a group that is still to be brought about, for example a role while nobody leads after an interrupted first apply.
+        // A resource of a group that is still to be created, for example a role without a primary after an interrupted first apply.
         if (
             work.Observe(address) is Observation.Unknown
             && _providers.Get(address.Type) is IGroupResourceProvider
@@ -482,7 +482,7 @@ public sealed class Planner
         work.Add(
             new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
             {
-                // What kbr makes anew is its own, whoever made the former one.
+                // A resource that kbr replaces is its own, even if the previous one was not.
                 Record = Record(node, desired, created: record is not { Pending: true, Created: false }),
                 Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
             }
@@ -564,8 +564,8 @@ public sealed class Planner
         var actual = present.Attributes;
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
-        // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one
-        // is left alone.
+        // A record of another path or name does not cover an object found at the new one: it must be adopted, and the former one is left
+        // alone.
         var former = record is not null && IsAnotherThing(work, record, node) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
         if (former is not null)
@@ -832,8 +832,8 @@ public sealed class Planner
         }
     }
 
-    // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without
-    // protection that cannot be told, because nobody leads any more, keeps no cluster from being taken down.
+    // A resource of a group depends on no single member, but is removed with the last of them: a protected database keeps them all. An
+    // unprotected one that cannot be removed, because there is no primary, does not keep a cluster from being destroyed.
     private IEnumerable<Address> DependenciesOf(Work work, Address address)
     {
         var required = work.Recorded.Find(address)?.Requires ?? [];
@@ -907,9 +907,8 @@ public sealed class Planner
         };
     }
 
-    // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise
-    // a change of the configuration. A map, such as the environment of somebody else's process, may hold passwords that no credentials
-    // file knows.
+    // The found values count as last applied: from then on another value is drift, and another value in cluster.yaml is a change of the
+    // configuration. A map, such as the environment of a foreign process, may hold passwords that no credentials file knows.
     private ImmutableSortedDictionary<string, string> AsFound(
         Address address,
         ResourceSchema schema,

@@ -33,7 +33,7 @@ internal sealed class CommonOptions
     /// <summary>Of a command that reaches hosts.</summary>
     public IEnumerable<Option> Hosts => [File, Parallelism, .. Shown];
 
-    /// <summary>Of a command that reaches hosts, and only some of them where it is told so.</summary>
+    /// <summary>The options of a command that reaches hosts, all or some of them.</summary>
     public IEnumerable<Option> Targeted => [File, Target, Parallelism, .. Shown];
 
     public IEnumerable<Option> All => Targeted;
