@@ -37,7 +37,7 @@ for host in "${HOSTS[@]}"; do
   [[ -z $(on "$host" 'docker ps -aq; ls -A /opt; ls -d /var/lib/kbr 2>/dev/null; blkid -p /dev/sdb || true') ]] || used+=("$host")
 done
 if ((${#used[@]})); then
-  step "${used[*]} already hold something: all five are made anew, and what they hold is gone"
+  step "${used[*]} already have data: all five are recreated, and their data is lost"
   expect 0 600 lab/reset
 fi
 holds "five empty hosts"
@@ -56,7 +56,7 @@ expect 2 120 ./kbr plan --detailed-exitcode -c "$file"
 contains "0 to update, 0 to replace, 0 to delete"
 holds "exit code 2: there are changes"
 
-step "The apply: all of it, in the order of what needs what. It ends with the checklist"
+step "The apply: all of it, in the order of what needs what. It ends with the status"
 applied=$SECONDS
 expect 0 600 ./kbr apply --auto-approve -c "$file"
 applied=$((SECONDS - applied))
@@ -103,7 +103,7 @@ done
 cat "$said"
 holds "the replica has both rows and finds the nearest first"
 
-step "Somebody changes two things by hand: haproxy.cfg on haproxy-01, and a parameter on $replica"
+step "Two changes by hand: haproxy.cfg on haproxy-01, and a parameter on $replica"
 echo "haproxy-01  sed -i 's/ fall 2 / fall 20 /' /opt/keybuzz/haproxy/haproxy.cfg"
 on haproxy-01 "sed -i 's/ fall 2 / fall 20 /' /opt/keybuzz/haproxy/haproxy.cfg; grep -q ' fall 20 ' /opt/keybuzz/haproxy/haproxy.cfg"
 echo "$replica  ALTER SYSTEM SET work_mem = '1MB'"

@@ -9,7 +9,7 @@ using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Providers;
 
-/// <summary>Every kind of read there is, a line each, in the order in which a host answers them. A read that is not in it cannot be
+/// <summary>Every kind of read, a line each, in the order in which a host answers them. A read that is not in it cannot be
 /// asked.</summary>
 public static class ReadList
 {

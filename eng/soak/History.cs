@@ -16,7 +16,7 @@ public sealed record SoakEvent(int Number, string Kind, string What, TimeSpan Be
 /// <param name="Seed">What the sequence of events came from.</param>
 /// <param name="Synchronous">Whether commits waited for a standby.</param>
 /// <param name="Ways">What was written, and what is there in the end.</param>
-/// <param name="Events">What was done.</param>
+/// <param name="Events">The changes and faults of the run.</param>
 /// <param name="Ended">When the writers ended.</param>
 public sealed record SoakHistory(
     int Seed,

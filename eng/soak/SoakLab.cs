@@ -119,7 +119,7 @@ internal sealed partial class SoakLab
     public async Task ApplyAsync()
     {
         var outcome = await KbrAsync("apply", "--auto-approve").ConfigureAwait(false);
-        if (outcome.ExitCode != 0 && !outcome.Output.Contains(" 0 failed, 0 not tried", StringComparison.Ordinal))
+        if (outcome.ExitCode != 0 && !outcome.Output.Contains(" 0 failed, 0 skipped", StringComparison.Ordinal))
         {
             _log(outcome.Output);
             throw new SoakException($"kbr apply ended with exit code {outcome.ExitCode}: {outcome.Said}");

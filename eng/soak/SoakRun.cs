@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Soak;
 /// healthy by <c>kbr status</c>.</summary>
 /// <param name="lab">The lab.</param>
 /// <param name="image">Another image for the members, or null.</param>
-/// <param name="log">Told what happens.</param>
+/// <param name="log">Receives the progress.</param>
 internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string> log)
 {
     private static readonly TimeSpan s_gate = TimeSpan.FromMinutes(5);
@@ -188,9 +188,9 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
                     lab.Settled();
                 });
             case SoakKind.Switchover:
-                return ("switchover", $"{Leader.Name} hands the lead over", () => lab.MustAsync("switchover", "--auto-approve"));
+                return ("switchover", $"switchover away from {Leader.Name}", () => lab.MustAsync("switchover", "--auto-approve"));
             case SoakKind.KillPostmaster:
-                return ("kill -9 of the postmaster", $"the postmaster of {Leader.Name}, the leader, is killed", () =>
+                return ("kill -9 of the postmaster", $"the postmaster of the leader {Leader.Name} is killed", () =>
                     FaultAsync(() => KillPostmasterAsync(Leader))
                 );
             case SoakKind.KillContainer:
@@ -232,7 +232,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         {
             0 => (
                 "two: postmaster, PgBouncer",
-                $"the postmaster of {Leader.Name}, the leader, is killed, and the PgBouncer of {proxy.Name}",
+                $"the postmaster of the leader {Leader.Name} is killed, and the PgBouncer of {proxy.Name}",
                 () =>
                     FaultAsync(async () =>
                     {
@@ -242,7 +242,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             ),
             1 => (
                 "two: container, next postmaster",
-                $"the container of {Leader.Name}, the leader, is killed, then the postmaster of whoever leads next",
+                $"the container of the leader {Leader.Name} is killed, then the postmaster of whoever leads next",
                 async () =>
                 {
                     await FaultAsync(() => lab.LabAsync("kill", Leader.Name, "patroni")).ConfigureAwait(false);
@@ -251,7 +251,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             ),
             _ => (
                 "two: cut, HAProxy",
-                $"{Leader.Name}, the leader, is cut off from everything, then the HAProxy of {proxy.Name} is killed",
+                $"the leader {Leader.Name} is cut off from everything, then the HAProxy of {proxy.Name} is killed",
                 async () =>
                 {
                     var cut = Leader;

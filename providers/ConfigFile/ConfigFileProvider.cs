@@ -23,10 +23,10 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public ResourceSchema Schema { get; } =
         new(
             "config_file",
-            "A file with its content, owner and mode; replaced at once, never written in place.",
+            "A file with its content, owner and mode; replaced atomically, never written in place.",
             [
                 new("path", AttributeKind.Path, "Where the file is.") { Required = true, Effect = ChangeEffect.Replace },
-                new("content", AttributeKind.Text, "What it holds; content_file takes it from a local file.")
+                new("content", AttributeKind.Text, "Its content; content_file reads it from a local file.")
                 {
                     Required = true,
                     MayHoldSecret = true,
@@ -37,7 +37,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                 new(
                     "validate",
                     AttributeKind.String,
-                    "A shell command that must accept the new file, whose path is in $file, before it takes the old one's place."
+                    "A shell command that must accept the new file, whose path is in $file, before it replaces the old one."
                 ),
                 new("reload", AttributeKind.String, "A shell command that makes the running process load the new file."),
                 new(
@@ -45,15 +45,11 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                     AttributeKind.String,
                     "A shell command that succeeds once the process has loaded it; tried until confirm_timeout."
                 ),
-                new(
-                    "confirm_input",
-                    AttributeKind.Text,
-                    "What reload_confirm reads from its standard input, such as a password to log in with; empty when left out."
-                )
+                new("confirm_input", AttributeKind.Text, "The standard input of reload_confirm, such as a password; empty by default.")
                 {
                     MayHoldSecret = true,
                 },
-                new("confirm_timeout", AttributeKind.Integer, "Seconds that reload_confirm is tried for.")
+                new("confirm_timeout", AttributeKind.Integer, "Seconds during which reload_confirm is retried.")
                 {
                     Default = ConfigFileSpec.DefaultConfirmTimeout,
                     Minimum = 1,
@@ -80,21 +76,21 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             yield return Error(
                 resource,
                 "reload and loaded_by go together",
-                "loaded_by says which process has the file loaded, reload how it is made to load it again; give both or neither"
+                "loaded_by names the process that loads the file, reload the command that makes it load again; give both or neither"
             );
         }
 
         if (spec.Has("reload_confirm") && !spec.Has("reload"))
         {
-            yield return Error(resource, "reload_confirm has nothing to confirm without reload");
+            yield return Error(resource, "reload_confirm needs reload");
         }
 
         if (spec.Has("confirm_input") && !spec.Has("reload_confirm"))
         {
-            yield return Error(resource, "confirm_input has no reload_confirm to read it");
+            yield return Error(resource, "confirm_input needs reload_confirm");
         }
 
-        // Root may always read it; whoever else has to gets it by owner or group.
+        // Root may always read it; other users need the owner or the group.
         if (
             spec.Text("content") is { HasSecret: true }
             && spec.OptionalString("mode") is { Length: > 0 } mode
@@ -232,7 +228,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
                 sum=$(sha256sum < "$path")
                 sum=${sum%% *}
                 if ! sh -c {{Script.Quote(spec.Reload ?? "")}} </dev/null >&2; then
-                    echo "$path is in place, but {{process}} could not be made to load it" >&2
+                    echo "$path is written, but {{process}} did not load it" >&2
                     exit 1
                 fi
             {{(
@@ -260,7 +256,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             end=$(($(date +%s) + {{seconds}}))
             until said=$(confirm); do
                 if [ "$(date +%s)" -ge "$end" ]; then
-                    echo "$path is in place, but {{process}} did not confirm within {{seconds}} s that it has loaded it: $said" >&2
+                    echo "$path is written, but {{process}} did not confirm within {{seconds}} s that it loaded it: $said" >&2
                     exit 1
                 fi
                 sleep 0.2

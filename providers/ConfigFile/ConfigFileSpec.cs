@@ -4,17 +4,17 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.ConfigFile;
 
 /// <summary>A file as declared.</summary>
-/// <param name="Path">Where it is.</param>
-/// <param name="Content">What it holds.</param>
+/// <param name="Path">Its path.</param>
+/// <param name="Content">Its content.</param>
 /// <param name="Owner">A name or a number.</param>
 /// <param name="Group">A name or a number.</param>
 /// <param name="Mode">Four octal digits.</param>
 /// <param name="Validate">The command that must accept a new content, or null.</param>
 /// <param name="LoadedBy">The process that loads it, or null.</param>
 /// <param name="Reload">The command that makes the process load it; null without a process.</param>
-/// <param name="ReloadConfirm">The command that tells whether the process has loaded it, or null.</param>
+/// <param name="ReloadConfirm">The command that checks that the process has loaded it, or null.</param>
 /// <param name="ConfirmInput">The standard input of that command.</param>
-/// <param name="ConfirmTimeout">Seconds that command is tried for.</param>
+/// <param name="ConfirmTimeout">Seconds during which that command is retried.</param>
 internal sealed record ConfigFileSpec(
     string Path,
     SecretText Content,

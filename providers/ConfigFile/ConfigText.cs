@@ -16,7 +16,7 @@ public static class ConfigText
     /// <summary>A string in single quotes, as YAML and PgBouncer read it: a quote in it is doubled.</summary>
     public static string Quoted(string text) => "'" + text.Replace("'", "''", StringComparison.Ordinal) + "'";
 
-    /// <summary>A secret in single quotes; what stands between them stays secret.</summary>
+    /// <summary>A secret in single quotes; the text between them stays secret.</summary>
     public static SecretText Quoted(SecretText text) =>
         Of(
             $"'{new SecretText([.. text.Parts.Select(part => part with { Value = part.Value.Replace("'", "''", StringComparison.Ordinal) })])}'"

@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
 
-/// <summary>The consensus stores there are, the default one first.</summary>
+/// <summary>The consensus stores, the default one first.</summary>
 /// <param name="all">The stores.</param>
 public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
 {
@@ -16,15 +16,15 @@ public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
     /// <summary>All of them.</summary>
     public ImmutableArray<IConsensusStore> All { get; } = all;
 
-    /// <summary>The store where none is chosen.</summary>
+    /// <summary>The default store.</summary>
     public IConsensusStore Default => All[0];
 
-    /// <summary>The kinds of read that are theirs.</summary>
+    /// <summary>The kinds of read of all stores.</summary>
     public ImmutableArray<ContainerReadKind> ReadKinds => [.. All.SelectMany(store => store.ReadKinds)];
 
     /// <summary>The attribute by which a resource chooses its store; none while there is no choice.</summary>
     internal ImmutableArray<AttributeDefinition> Attributes { get; } =
-        all.Length == 1 ? [] : [new(Attribute, AttributeKind.String, $"The consensus store; {all[0].Key} when left out.")];
+        all.Length == 1 ? [] : [new(Attribute, AttributeKind.String, $"The consensus store; default: {all[0].Key}.")];
 
     /// <summary>The store of a resource.</summary>
     public IConsensusStore Of(Resource resource)
@@ -33,7 +33,7 @@ public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
         return All.FirstOrDefault(store => store.Key == resource.Spec.OptionalString(Attribute)) ?? Default;
     }
 
-    /// <summary>What a resource says by <see cref="Of"/>'s attribute; null where its store is the default.</summary>
+    /// <summary>The value of <see cref="Of"/>'s attribute for a resource; null for the default store.</summary>
     public (string Name, string? Value) Choose(IConsensusStore store)
     {
         ArgumentNullException.ThrowIfNull(store);

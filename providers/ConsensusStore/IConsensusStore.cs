@@ -6,9 +6,9 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
 
-/// <summary>The store through which Patroni elects the primary. An implementation is the only code that knows its product: what it sets up
-/// on a member (<see cref="StoreSettings"/>), how it is read and judged, and how its members are added and forgotten. It performs nothing
-/// itself: reads and scripts are values that the cluster's executor runs.</summary>
+/// <summary>The store through which Patroni elects the primary. Only an implementation knows its product: its part of a
+/// member (<see cref="StoreSettings"/>), its reads, its health, and how its members are added and removed. It has no effects: reads and
+/// scripts are values that the cluster's executor runs.</summary>
 public interface IConsensusStore
 {
     /// <summary>The value of <c>postgres.store</c> that chooses it.</summary>
@@ -41,29 +41,29 @@ public interface IConsensusStore
     /// <summary>The names in the credentials file of the passwords that a section needs.</summary>
     ImmutableArray<string> PasswordsNeeded(SectionReader section);
 
-    /// <summary>Reads its part of the <c>postgres</c> section, and notes what is wrong with each value by itself.</summary>
+    /// <summary>Reads its part of the <c>postgres</c> section, and adds an error for each invalid value.</summary>
     StoreSettings Read(SectionReader section, StoreContext context);
 
     /// <summary>Its own kinds of read, answered inside of a member's container.</summary>
     ImmutableArray<ContainerReadKind> ReadKinds { get; }
 
-    /// <summary>The reads on a member by which the store tells of itself.</summary>
+    /// <summary>The reads of the store's status on a member.</summary>
     ImmutableArray<Read> Reads(Resource resource);
 
-    /// <summary>The store's health and quorum by what members answered to <see cref="Reads"/>.</summary>
+    /// <summary>The store's health and quorum, from the members' answers to <see cref="Reads"/>.</summary>
     /// <param name="resource">The resource whose members they are.</param>
-    /// <param name="members">The answers of each member that was asked.</param>
-    /// <param name="gone">Addresses of members that were taken down for good and still count.</param>
+    /// <param name="members">The answers of each member that was read.</param>
+    /// <param name="gone">Addresses of removed members that still count.</param>
     StoreHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone);
 
-    /// <summary>The path in the store that the member's Patroni uses, as its file spells it; null where that was not read, or not
-    /// told.</summary>
+    /// <summary>The path in the store that the member's Patroni uses, as its file spells it; null if it was not read, or not
+    /// reported.</summary>
     string? NamespaceOf(Resource resource, Snapshot member);
 
-    /// <summary>Whether a member was started with the desired password; null where there is none, or where it was not told.</summary>
+    /// <summary>Whether a member was started with the desired password; null without a password, or if it was not reported.</summary>
     bool? HasDesiredPassword(Resource resource, Snapshot member);
 
-    /// <summary>Whether only <see cref="Reads"/> can tell what <see cref="HasDesiredPassword"/> asks.</summary>
+    /// <summary>Whether <see cref="HasDesiredPassword"/> needs the answers to <see cref="Reads"/>.</summary>
     bool MustTellPassword(Resource resource, Snapshot member);
 
     /// <summary>The compared attributes of <c>patroni_cluster</c> that are its own, as they should be.</summary>
@@ -79,7 +79,7 @@ public interface IConsensusStore
         IReadOnlyCollection<string> withOtherPassword
     );
 
-    /// <summary>The members that should count; null when the resource does not say.</summary>
+    /// <summary>The declared members; null when the resource declares none.</summary>
     StoreMembership? MembershipOf(Resource resource);
 
     /// <summary>A host's address as a member of the store.</summary>
@@ -91,6 +91,6 @@ public interface IConsensusStore
     /// <summary>The script that adds a member, run on the store's leader.</summary>
     Script Add(Resource resource, string address);
 
-    /// <summary>The script that makes the store forget a member, run on the store's leader.</summary>
+    /// <summary>The script that removes a member, run on the store's leader.</summary>
     Script Forget(Resource resource, string address);
 }

@@ -3,10 +3,10 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
 
-/// <summary>The members that should count for the store's majority. A member that was stopped still counts until the store is told to
-/// forget it. Pure.</summary>
+/// <summary>The store's counted members compared with the declared ones. A stopped member counts until it is removed from the store.
+/// Pure.</summary>
 /// <param name="Wanted">The addresses of the members.</param>
-/// <param name="OtherHosts">Hosts that are no members, by the address they would have.</param>
+/// <param name="OtherHosts">Hosts outside the cluster, by the address they would have.</param>
 public sealed record StoreMembership(ImmutableSortedSet<string> Wanted, IReadOnlyDictionary<string, string> OtherHosts)
 {
     /// <summary>The attribute that names hosts which are no members.</summary>
@@ -15,7 +15,7 @@ public sealed record StoreMembership(ImmutableSortedSet<string> Wanted, IReadOnl
     /// <summary>Addresses as one compared value.</summary>
     public static string Text(IEnumerable<string> addresses) => string.Join(", ", addresses.Order(StringComparer.Ordinal));
 
-    /// <summary>Members that count, take part, and should not.</summary>
+    /// <summary>Counted and connected addresses that are not declared.</summary>
     public IEnumerable<Outsider> Outsiders(StoreHealth health)
     {
         ArgumentNullException.ThrowIfNull(health);
@@ -24,7 +24,7 @@ public sealed record StoreMembership(ImmutableSortedSet<string> Wanted, IReadOnl
             .Select(pair => new Outsider(pair.Key, OtherHosts.GetValueOrDefault(pair.Key)));
     }
 
-    /// <summary>Members that answer and do not count; empty while that is not known.</summary>
+    /// <summary>Members that answer and are not counted; empty while the store has no leader.</summary>
     /// <param name="health">The store as it is.</param>
     /// <param name="answering">The members that answer.</param>
     public IEnumerable<StoreMember> Uncounted(StoreHealth health, IEnumerable<StoreMember> answering)
@@ -36,11 +36,11 @@ public sealed record StoreMembership(ImmutableSortedSet<string> Wanted, IReadOnl
             : answering.Where(member => Wanted.Contains(member.Address) && !health.Counted.ContainsKey(member.Address));
     }
 
-    /// <summary>The next change that brings the store closer to these members, one at a time; null when none is due.</summary>
+    /// <summary>The next change towards the declared members, one at a time; null for none.</summary>
     /// <param name="health">The store as it is.</param>
     /// <param name="answering">The members that answer.</param>
     /// <param name="staying">Addresses that are still to be taken down.</param>
-    /// <param name="mayAdd">Whether members that do not count may be added.</param>
+    /// <param name="mayAdd">Whether uncounted members may be added.</param>
     public StoreChange? Next(StoreHealth health, IEnumerable<StoreMember> answering, IReadOnlyCollection<string> staying, bool mayAdd)
     {
         ArgumentNullException.ThrowIfNull(health);
@@ -67,11 +67,11 @@ public abstract record StoreChange
     /// <param name="Address">Its address.</param>
     public sealed record Add(string Address) : StoreChange;
 
-    /// <summary>Forget a member that takes no part any more.</summary>
+    /// <summary>Remove a stopped member.</summary>
     /// <param name="Address">Its address.</param>
     public sealed record Forget(string Address) : StoreChange;
 
-    /// <summary>Wait until members that are to be forgotten have stopped.</summary>
+    /// <summary>Wait until former members have stopped.</summary>
     /// <param name="Addresses">Their addresses.</param>
     public sealed record AwaitStop(ImmutableArray<string> Addresses) : StoreChange;
 }

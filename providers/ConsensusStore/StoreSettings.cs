@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
 
-/// <summary>A consensus store as the <c>postgres</c> section sets it up: its part of each member.</summary>
+/// <summary>The settings of a consensus store in the <c>postgres</c> section: its part of each member.</summary>
 /// <param name="Kind">The store.</param>
 public abstract record StoreSettings(IConsensusStore Kind)
 {
@@ -21,7 +21,7 @@ public abstract record StoreSettings(IConsensusStore Kind)
     /// <summary>Its environment variables of the member's container.</summary>
     public ImmutableArray<(string Name, string Value)> Environment { get; init; } = [];
 
-    /// <summary>What it leaves open on the cluster's network by choice, a line each.</summary>
+    /// <summary>Its ports left open on the cluster's network by choice, a line each.</summary>
     public ImmutableArray<string> OpenAccess { get; init; } = [];
 
     /// <summary>Its sections of a member's patroni.yml, without a line break at the end.</summary>
@@ -47,11 +47,11 @@ public abstract record StoreSettings(IConsensusStore Kind)
     /// <summary>A host's address as a member of the store.</summary>
     public abstract string AddressOf(Host host);
 
-    /// <summary>Notes what is wrong with it as a whole, though each value by itself is good.</summary>
+    /// <summary>Adds warnings about the settings as a whole.</summary>
     public virtual void Check(Configuration.Findings findings) { }
 }
 
-/// <summary>What a store's settings depend on beside the <c>postgres</c> section.</summary>
+/// <summary>The inputs of a store's settings beside the <c>postgres</c> section.</summary>
 /// <param name="Scope">Patroni's name of the cluster.</param>
 /// <param name="Members">The members.</param>
 /// <param name="MountPoint">Where the members' volume is mounted.</param>
@@ -74,7 +74,7 @@ public sealed record StoreDirectory(string Key, string Name, string Path, string
 
 /// <summary>A port of a store.</summary>
 /// <param name="Number">The port.</param>
-/// <param name="Name">What listens there, in output.</param>
+/// <param name="Name">The name of its listener, in output.</param>
 /// <param name="At">Its place in cluster.yaml.</param>
 public sealed record StorePort(int Number, string Name, SourceLocation At);
 

@@ -8,9 +8,9 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
 
-/// <summary>Puts a wanted container and Docker's description of one into the same words.</summary>
-/// <remarks>Docker mixes what the image says into what it says of a container. What the specification leaves to the image reads as empty
-/// when the container has the image's own value, so that anything else shows.</remarks>
+/// <summary>Converts a desired container and Docker's description of one into the same form.</summary>
+/// <remarks>Docker merges the image's values into a container's. A value that the specification leaves to the image is read as empty while
+/// the container has the image's own value, so that any other value shows.</remarks>
 internal static class ContainerComparison
 {
     /// <summary>The label that says which resource made a container.</summary>
@@ -73,8 +73,7 @@ internal static class ContainerComparison
         var config = container.GetProperty("Config");
         var host = container.GetProperty("HostConfig");
 
-        // What the image gives can be told apart only when the container was made from the image that is wanted; from another one it will
-        // be replaced anyway.
+        // The image's own values are known only for a container of the desired image; a container of another image is replaced anyway.
         var sameImage = imageDocument is not null && Text(imageDocument.RootElement, "Id") == Text(container, "Image");
         JsonElement? own = sameImage ? Member(imageDocument!.RootElement, "Config") : null;
 

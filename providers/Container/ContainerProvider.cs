@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
 
-/// <summary>A container of Docker Engine, compared field by field with what the engine's API says of it.</summary>
+/// <summary>A container of Docker Engine, compared field by field with the answer of the engine's API.</summary>
 public sealed class ContainerProvider : IHostResourceProvider
 {
     internal const string Running = "running";
@@ -20,10 +20,7 @@ public sealed class ContainerProvider : IHostResourceProvider
             "container",
             "A container of Docker Engine.",
             [
-                new("container_name", AttributeKind.String, "Its name; the resource's name when left out.")
-                {
-                    Effect = ChangeEffect.Replace,
-                },
+                new("container_name", AttributeKind.String, "Its name; default: the resource's name.") { Effect = ChangeEffect.Replace },
                 new(
                     "image",
                     AttributeKind.String,
@@ -33,16 +30,9 @@ public sealed class ContainerProvider : IHostResourceProvider
                     Required = true,
                     Effect = ChangeEffect.Replace,
                 },
-                new("command", AttributeKind.StringList, "The command; the image's own when left out.") { Effect = ChangeEffect.Replace },
-                new("entrypoint", AttributeKind.StringList, "The entry point; the image's own when left out.")
-                {
-                    Effect = ChangeEffect.Replace,
-                },
-                new(
-                    "environment",
-                    AttributeKind.StringMap,
-                    "Variables beside the image's own; anyone who may inspect the container reads them, so no secrets."
-                )
+                new("command", AttributeKind.StringList, "The command; default: the image's.") { Effect = ChangeEffect.Replace },
+                new("entrypoint", AttributeKind.StringList, "The entry point; default: the image's.") { Effect = ChangeEffect.Replace },
+                new("environment", AttributeKind.StringMap, "Variables besides the image's; docker inspect shows them, so no secrets.")
                 {
                     Effect = ChangeEffect.Replace,
                 },
@@ -51,8 +41,8 @@ public sealed class ContainerProvider : IHostResourceProvider
                     Effect = ChangeEffect.Replace,
                 },
                 new("network", AttributeKind.String, "The network it joins.") { Default = "host", Effect = ChangeEffect.Replace },
-                new("user", AttributeKind.String, "The user it runs as; the image's own when left out.") { Effect = ChangeEffect.Replace },
-                new("hostname", AttributeKind.String, "Its host name; Docker's choice when left out.") { Effect = ChangeEffect.Replace },
+                new("user", AttributeKind.String, "The user it runs as; default: the image's.") { Effect = ChangeEffect.Replace },
+                new("hostname", AttributeKind.String, "Its host name; default: chosen by Docker.") { Effect = ChangeEffect.Replace },
                 new("shm_size", AttributeKind.Size, "The size of /dev/shm.") { Default = 64L << 20, Effect = ChangeEffect.Replace },
                 new("stop_timeout", AttributeKind.Integer, "Seconds it is given to stop before it is killed.")
                 {
@@ -60,22 +50,22 @@ public sealed class ContainerProvider : IHostResourceProvider
                     Minimum = 1,
                     Effect = ChangeEffect.Replace,
                 },
-                new("restart", AttributeKind.String, "Docker's restart policy; no when a unit supervises it.")
+                new("restart", AttributeKind.String, "Docker's restart policy; 'no' when a unit supervises the container.")
                 {
                     Default = "no",
                     Choices = ["no", "always", "unless-stopped", "on-failure"],
                 },
                 new("supervised_by", AttributeKind.String, "The systemd unit that starts and stops it, for example patroni.service."),
-                new("labels", AttributeKind.StringMap, "Labels beside the image's own.") { Effect = ChangeEffect.Replace },
+                new("labels", AttributeKind.StringMap, "Labels besides the image's.") { Effect = ChangeEffect.Replace },
                 new("ulimits", AttributeKind.StringMap, "Limits by name, soft:hard or one number for both.")
                 {
                     Effect = ChangeEffect.Replace,
                 },
-                new("cap_add", AttributeKind.StringList, "Capabilities beside Docker's own; beside none with cap_drop: [ALL].")
+                new("cap_add", AttributeKind.StringList, "Capabilities besides Docker's defaults; with cap_drop: [ALL], the only ones.")
                 {
                     Effect = ChangeEffect.Replace,
                 },
-                new("cap_drop", AttributeKind.StringList, "Capabilities of Docker's own that it does not get; ALL for none.")
+                new("cap_drop", AttributeKind.StringList, "Default capabilities of Docker to drop; ALL drops every one.")
                 {
                     Effect = ChangeEffect.Replace,
                 },
@@ -83,7 +73,7 @@ public sealed class ContainerProvider : IHostResourceProvider
                 {
                     Effect = ChangeEffect.Replace,
                 },
-                new("log_driver", AttributeKind.String, "Where its output goes; local keeps a bounded, rotated amount.")
+                new("log_driver", AttributeKind.String, "The log driver; local keeps a bounded, rotated log.")
                 {
                     Default = "local",
                     Effect = ChangeEffect.Replace,
@@ -100,14 +90,17 @@ public sealed class ContainerProvider : IHostResourceProvider
                 new(
                     "validate",
                     AttributeKind.String,
-                    "A shell command that must succeed before the container is made and before the former one is stopped."
+                    "A shell command that must succeed before the container is created and the previous one is stopped."
                 ),
                 new("read_only", AttributeKind.Boolean, "Whether its root file system is read-only.")
                 {
                     Default = false,
                     Effect = ChangeEffect.Replace,
                 },
-                new("tmpfs", AttributeKind.StringList, "Paths in memory: path or path:options.") { Effect = ChangeEffect.Replace },
+                new("tmpfs", AttributeKind.StringList, "In-memory file systems (tmpfs): path or path:options.")
+                {
+                    Effect = ChangeEffect.Replace,
+                },
             ]
         )
         {
@@ -138,7 +131,7 @@ public sealed class ContainerProvider : IHostResourceProvider
             Names = ["container:" + spec.Name],
             Ports = [.. resource.Spec.List("ports")],
 
-            // Its process may read them at once: what it mounts has to be filled before it starts.
+            // Its process may read them at once, so mounted directories are filled before it starts.
             UsedDirectories = [.. spec.Mounts.Select(mount => mount.Source)],
         };
     }
@@ -169,7 +162,7 @@ public sealed class ContainerProvider : IHostResourceProvider
         var units = spec.SupervisedBy is { } own ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), spec.Name, own) : null;
         return container.Status switch
         {
-            // Once the container is kbr's own, a unit with other jobs that starts it at times, such as a backup's, is nobody's concern.
+            // Once kbr manages the container, another unit that starts it at times, such as a backup's, is no conflict.
             200 when units?.Problem(spec.Name) is { } problem && !ContainerComparison.IsManaged(container.Json) => new Observation.Unknown(
                 problem
             ),
@@ -181,7 +174,7 @@ public sealed class ContainerProvider : IHostResourceProvider
             },
             404 => new Observation.Absent(
                 Join(
-                    former.Status == 200 ? $"a replacement was interrupted: the former container is kept as {spec.FormerName}" : null,
+                    former.Status == 200 ? $"a replacement was interrupted: the previous container is kept as {spec.FormerName}" : null,
                     units?.Note
                 )
             )
@@ -191,7 +184,7 @@ public sealed class ContainerProvider : IHostResourceProvider
                     : Comparable.None,
             },
             0 => new Observation.Unknown("Docker Engine does not answer on this host"),
-            var status => new Observation.Unknown($"Docker Engine answers {status} when asked for the container {spec.Name}"),
+            var status => new Observation.Unknown($"Docker Engine answers {status} to the query for the container {spec.Name}"),
         };
     }
 

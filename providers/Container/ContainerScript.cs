@@ -9,8 +9,8 @@ namespace KeyBuzz.Reconciler.Providers.Container;
 /// <summary>Renders the shell that makes, changes and removes a container.</summary>
 /// <param name="spec">The container as wanted.</param>
 /// <param name="foreignUnits">The units that start the container and are not kbr's, one on each line; empty for none.</param>
-/// <param name="adopts">Whether the container belonged to somebody else before kbr: then it is kept. One that was put in the place of kbr's
-/// own is drift, and removed.</param>
+/// <param name="adopts">Whether the container existed before kbr: then it is kept. A container that replaced kbr's own is drift, and
+/// removed.</param>
 internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, bool adopts)
 {
     private const string KeptSuffix = ".before-kbr";
@@ -50,7 +50,7 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                 $$"""
                 source={{Quote(mount.Source)}}
                 if [ -e "$source" ] && [ ! -d "$source" ]; then
-                    echo "the mount source $source is not a directory: a container that binds a single file goes on seeing the old one after it was replaced; mount the directory that holds it" >&2
+                    echo "the mount source $source is not a directory: a container that mounts a single file keeps the old one after a replacement; mount its directory" >&2
                     exit 1
                 fi
                 if [ ! -d "$source" ]; then
@@ -94,15 +94,15 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                 if exists "$former"; then
                     docker rename "$former" "$name"
                     if [ -n "$ran" ] && start && settled; then
-                        echo "the former container runs again" >&2
+                        echo "the previous container runs again" >&2
                     else
-                        echo "the former container has its name again and is stopped" >&2
+                        echo "the previous container has its name again and is stopped" >&2
                     fi
                 fi
                 restore_units
                 exit 1
             }
-            {{{RenderCreate()}}} >/dev/null || fail "the container $name could not be made"
+            {{{RenderCreate()}}} >/dev/null || fail "the container $name could not be created"
 
             """
         );
@@ -152,7 +152,7 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
             script
                 .Append(
                     spec.SupervisedBy is null
-                        ? "settled || { echo \"the container $name does not stay up, so the former one is kept as $former\" "
+                        ? "settled || { echo \"the container $name does not stay up, so the previous one is kept as $former\" "
                             + ">&2; exit 1; }\n"
                         : ""
                 )
@@ -162,7 +162,7 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
         return script.Append(")\n").ToString();
     }
 
-    /// <summary>Stops and removes the container and what an interrupted replacement left.</summary>
+    /// <summary>Stops and removes the container and the leftovers of an interrupted replacement.</summary>
     public string Delete() =>
         "(\n"
         + RenderFunctions()
@@ -290,7 +290,7 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                 if [ "$(docker container inspect -f '{{index .Config.Labels "{{{ContainerComparison.AddressLabel}}}"}}' "$name")" != {{{Quote(
                 spec.Address.ToString()
             )}}} ]; then
-                    echo "there is a container $name that was not made by this resource; adopt it with --adopt {{{spec.Address}}}" >&2
+                    echo "the container $name exists and was not created by this resource; adopt it with --adopt {{{spec.Address}}}" >&2
                     exit 1
                 fi
             """;

@@ -59,7 +59,7 @@ internal sealed record ContainerSpec
 
     public required ImmutableArray<string> Tmpfs { get; init; }
 
-    /// <summary>What the old container is called while a new one takes its place.</summary>
+    /// <summary>The name of the old container during a replacement.</summary>
     public string FormerName => Name + ".kbr-old";
 
     public static ContainerSpec Of(Resource resource)
@@ -153,7 +153,7 @@ internal sealed record ContainerSpec
         if (spec.Has("supervised_by") && spec.OptionalString("restart") is { } restart && restart != "no")
         {
             yield return $"restart is '{restart}' but the unit {spec.String("supervised_by")} supervises the container: two "
-                + $"supervisors would fight, so restart must be 'no'";
+                + $"supervisors would conflict, so restart must be 'no'";
         }
 
         foreach (var port in spec.List("ports").Where(port => !IsPort(port)))

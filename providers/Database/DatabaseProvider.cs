@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Database;
 
-/// <summary>A database of a PostgreSQL cluster. What is in it is not looked at.</summary>
+/// <summary>A database of a PostgreSQL cluster. Its content is not read.</summary>
 public sealed class DatabaseProvider : IGroupResourceProvider
 {
     private const string Owner = "owner";
@@ -18,9 +18,9 @@ public sealed class DatabaseProvider : IGroupResourceProvider
             "database",
             "A database of a PostgreSQL cluster.",
             [
-                new("database", AttributeKind.String, "Its name; the resource's name when left out."),
+                new("database", AttributeKind.String, "Its name; default: the resource's name."),
                 new(Owner, AttributeKind.String, "The role that owns it.") { Required = true },
-                new(Encoding, AttributeKind.String, "Its character set; fixed when it is made.") { Default = DatabaseSpec.DefaultEncoding },
+                new(Encoding, AttributeKind.String, "Its character set; fixed at creation.") { Default = DatabaseSpec.DefaultEncoding },
                 .. ClusterConnection.Attributes,
             ]
         );
@@ -35,7 +35,7 @@ public sealed class DatabaseProvider : IGroupResourceProvider
         var name = spec.Name;
         var problem = SqlText.Problem(name)
             ?? SqlText.Problem(spec.Owner)
-            ?? (name is "template0" or "template1" or "postgres" ? $"'{name}' comes with every cluster and is not kbr's to make" : null);
+            ?? (name is "template0" or "template1" or "postgres" ? $"'{name}' exists in every cluster and cannot be declared" : null);
         if (problem is not null)
         {
             yield return Diagnostic.Error(problem, resource.Location, address: resource.Address.ToString());
@@ -87,8 +87,8 @@ public sealed class DatabaseProvider : IGroupResourceProvider
         if (change.Operation == ResourceOperation.Update && change.Changed.Contains(Encoding))
         {
             throw new ChangeFailedException(
-                $"the encoding of database {spec.Name} was fixed when it was made; take a dump, drop it "
-                    + $"and restore into a new one, or correct 'encoding'"
+                $"the encoding of database {spec.Name} was fixed at its creation; dump it, drop it, "
+                    + $"and restore into a new one; or correct 'encoding'"
             );
         }
 

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Providers.Database;
 /// <param name="Name">Its name.</param>
 /// <param name="Owner">The role that owns it.</param>
 /// <param name="Encoding">Its character set as PostgreSQL spells it.</param>
-/// <param name="Connection">How the cluster is asked.</param>
+/// <param name="Connection">How the cluster is reached.</param>
 internal sealed record DatabaseSpec(string Name, string Owner, string Encoding, ClusterConnection Connection)
 {
     public const string DefaultEncoding = "UTF8";

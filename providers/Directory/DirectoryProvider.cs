@@ -6,8 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Directory;
 
-/// <summary>A directory with its owner, group and mode. What is in it is not looked at and never changed; what must not be in it takes the
-/// whole directory out of the way, under another name.</summary>
+/// <summary>A directory with its owner, group and mode. Its content is never read or changed. A directory with a forbidden entry is renamed
+/// as a whole, and an empty one replaces it.</summary>
 public sealed class DirectoryProvider : IHostResourceProvider
 {
     private const string Holds = "holds";
@@ -19,9 +19,9 @@ public sealed class DirectoryProvider : IHostResourceProvider
     public ResourceSchema Schema { get; } =
         new(
             "directory",
-            "A directory with owner, group and mode; its content is left alone.",
+            "A directory with owner, group and mode; kbr does not change its content.",
             [
-                new("path", AttributeKind.Path, "Where it is; its parent must exist or be declared.")
+                new("path", AttributeKind.Path, "Its path; the parent must exist or be declared.")
                 {
                     Required = true,
                     Effect = ChangeEffect.Replace,
@@ -29,24 +29,24 @@ public sealed class DirectoryProvider : IHostResourceProvider
                 new("owner", AttributeKind.String, "Owner, a name or a number.") { Default = DirectorySpec.DefaultPrincipal },
                 new("group", AttributeKind.String, "Group, a name or a number.") { Default = DirectorySpec.DefaultPrincipal },
                 new("mode", AttributeKind.Mode, "Permissions in octal.") { Default = DirectorySpec.DefaultMode },
-                new("data", AttributeKind.Boolean, "Whether it holds data: then destroy leaves it unless deleting data is asked for.")
+                new("data", AttributeKind.Boolean, "Whether it is stateful: destroy then keeps it unless --delete-data is given.")
                 {
                     Default = false,
                 },
                 new(
                     "set_aside_with",
                     AttributeKind.String,
-                    "The name of an entry that must not be in it, such as PG_VERSION where data directories are to be in "
-                        + "it and it is to be none. With that entry it is renamed to PATH.before-kbr, and an empty one takes "
-                        + "its place."
+                    "The name of an entry that marks it as a data directory, such as PG_VERSION, where it must "
+                        + "only contain data directories. With that entry it is renamed to PATH.before-kbr, and an empty one "
+                        + "replaces it."
                 ),
                 new(
                     "set_aside_root",
                     AttributeKind.Path,
-                    "A directory above it that may have that entry instead, such as a volume that is mounted at a data "
-                        + "directory. With that entry all that is in it is moved to PATH.before-kbr."
+                    "A directory above it that may contain that entry instead, such as a volume mounted at a data "
+                        + "directory. With that entry its content is moved to PATH.before-kbr."
                 ),
-                new("set_aside_keeps", AttributeKind.StringList, "The names of entries of that directory which stay where they are."),
+                new("set_aside_keeps", AttributeKind.StringList, "The names of entries of that directory that stay in place."),
                 new("used_by", AttributeKind.String, "The container that is stopped before the directory is renamed."),
                 new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
             ]
@@ -106,7 +106,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             return new Observation.Unknown($"{spec.Path} is a {stat.Kind}, not a directory; move it away or correct the path");
         }
 
-        // Foreign units matter only while there is something to set aside: they would start the container on the empty directory.
+        // They matter only before a directory is set aside: another supervisor would start the container on the empty directory.
         var units =
             found is not null && spec.IsSupervised
                 ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), spec.UsedBy!, spec.SupervisedBy!)
@@ -115,7 +115,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             Comparable
                 .None.AddRange(Compared(spec, found is null ? spec.WithoutEntry : spec.Shown(found), units?.Value ?? ForeignUnits.None))
                 .Add("path", new(spec.Path))
-                // A directory that is to come out of the one above it is not there yet.
+                // A directory that will be created from an entry above it does not exist yet.
                 .AddRange(
                     stat is null
                         ? []
@@ -131,13 +131,13 @@ public sealed class DirectoryProvider : IHostResourceProvider
             Note =
                 found is null ? null
                 : spec.Contains(found)
-                    ? $"what is there is kept as {spec.Path}{DirectoryScripts.AsideSuffix}, and an empty directory takes its place"
-                : $"what is in {PathRules.Parent(found.Path)} is kept as {spec.Path}{DirectoryScripts.AsideSuffix}, and an "
-                    + $"empty directory is made beside it",
+                    ? $"the existing directory is kept as {spec.Path}{DirectoryScripts.AsideSuffix}; an empty one replaces it"
+                : $"the content of {PathRules.Parent(found.Path)} is kept as {spec.Path}{DirectoryScripts.AsideSuffix}; an "
+                    + $"empty directory is created beside it",
         };
     }
 
-    // What is compared beside path and permissions, where an entry can set the directory aside.
+    // The compared values beside path and permissions, if an entry can set the directory aside.
     private static IEnumerable<KeyValuePair<string, AttributeValue>> Compared(DirectorySpec spec, string entry, string units)
     {
         if (spec.UnwantedEntry is not null)

@@ -3,7 +3,7 @@ namespace KeyBuzz.Reconciler.Providers.Directory;
 /// <summary>The shell of <see cref="DirectoryProvider"/>.</summary>
 internal static class DirectoryScripts
 {
-    /// <summary>What the name of a directory that was set aside ends with; a number follows where that name is taken.</summary>
+    /// <summary>The suffix of a directory that was set aside; a number follows if that name exists.</summary>
     public const string AsideSuffix = ".before-kbr";
 
     public const string Start = """
@@ -12,7 +12,7 @@ internal static class DirectoryScripts
         make_room() {
             needed=$(du -sk --one-file-system -- "$1" | cut -f1)
             free=$(df -k --output=avail -- "$1" | tail -n 1 | tr -d ' ')
-            [ "$free" -gt $((needed + needed / 10)) ] || fail "$1 holds $needed KiB, which are kept and made anew, and $free KiB are free: make room first"
+            [ "$free" -gt $((needed + needed / 10)) ] || fail "$1 uses $needed KiB, which are kept and copied again, but only $free KiB are free: free disk space first"
         }
         name_aside() {
             aside=$path.before-kbr
@@ -33,12 +33,12 @@ internal static class DirectoryScripts
 
     // Made beside and renamed: a run that was cut off leaves either nothing at the path or the finished directory.
     public const string Create = """
-        [ -d "$parent" ] || fail "$parent is not there, and kbr makes no undeclared directories: declare it as a directory, or mount what should be there"
+        [ -d "$parent" ] || fail "$parent does not exist, and kbr creates no undeclared directories: declare it, or mount its volume"
         if [ -d "$path" ] && [ ! -L "$path" ]; then
             chown -- "$owner" "$path"
             chmod -- "$mode" "$path"
         else
-            { [ ! -e "$path" ] && [ ! -L "$path" ]; } || fail "$path is there and is not a directory"
+            { [ ! -e "$path" ] && [ ! -L "$path" ]; } || fail "$path exists and is not a directory"
             if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
             mkdir -m 0700 -- "$fresh"
             chown -- "$owner" "$fresh"
@@ -49,7 +49,7 @@ internal static class DirectoryScripts
 
         """;
 
-    // Cut off between the two renames, the path is missing and is made by the next run; what was there has its other name already.
+    // Interrupted between the two renames, the path is missing: the next run creates it, and the old directory already has its new name.
     public const string SetAside = """
         if [ -e "$path/$unwanted" ]; then
             while read -r _ _ _ _ mounted _; do
@@ -76,7 +76,7 @@ internal static class DirectoryScripts
         if [ -n "$root" ] && { [ -e "$root/$unwanted" ] || [ -d "$root/.kbr-aside" ]; }; then
             while read -r _ _ _ _ mounted _; do
                 case $mounted in
-                    "$root"/*) fail "a file system is mounted at $mounted: what is in $root cannot be moved" ;;
+                    "$root"/*) fail "a file system is mounted at $mounted: the content of $root cannot be moved" ;;
                 esac
             done </proc/self/mountinfo
             if [ ! -d "$root/.kbr-aside" ]; then make_room "$root"; fi
@@ -102,7 +102,7 @@ internal static class DirectoryScripts
         """;
 
     public const string Update = """
-        { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is not a directory any more"
+        { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is no longer a directory"
         chown -- "$owner" "$path"
         chmod -- "$mode" "$path"
         sync -- "$path"
@@ -112,7 +112,7 @@ internal static class DirectoryScripts
     public const string Delete = """
         if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
         if [ -e "$path" ] || [ -L "$path" ]; then
-            { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is not a directory any more; kbr leaves it alone"
+            { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is no longer a directory; kbr does not change it"
             while read -r _ _ _ _ mounted _; do
                 case $mounted in
                     "$path") fail "a file system is mounted at $path: unmount it first" ;;
@@ -124,7 +124,7 @@ internal static class DirectoryScripts
             elif ! rmdir -- "$path" 2>/dev/null; then
                 set -- "$(ls -A -- "$path" | wc -l)"
                 [ "$1" -gt 0 ] || rmdir -- "$path"
-                fail "$path is not empty ($1 entries that kbr did not make): move them away or delete them, then run again"
+                fail "$path is not empty ($1 entries that kbr did not create): move or delete them, then run again"
             fi
             sync -- "$parent"
         fi

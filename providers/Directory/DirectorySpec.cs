@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Directory;
 
 /// <summary>A directory as declared.</summary>
-/// <param name="Path">Where it is.</param>
+/// <param name="Path">Its path.</param>
 /// <param name="Owner">A name or a number.</param>
 /// <param name="Group">A name or a number.</param>
 /// <param name="Mode">Four octal digits.</param>
@@ -51,19 +51,19 @@ internal sealed record DirectorySpec(
     /// <summary>The directory itself.</summary>
     public StatRead Stat => new(Path);
 
-    /// <summary>The entry that must not be there, in the directory itself and at the root above it.</summary>
+    /// <summary>The entry that must not exist, in the directory itself and at the root above it.</summary>
     public ImmutableArray<StatRead> Unwanted =>
         UnwantedEntry is null ? [] : [.. new[] { Path, Root }.OfType<string>().Select(path => new StatRead($"{path}/{UnwantedEntry}"))];
 
     /// <summary>Whether foreign units that would start its container again matter.</summary>
     public bool IsSupervised => UnwantedEntry is not null && UsedBy is not null && SupervisedBy is not null;
 
-    /// <summary>What is compared where the entry is not there.</summary>
+    /// <summary>The compared value without the entry.</summary>
     public string WithoutEntry => $"no {UnwantedEntry}";
 
     /// <summary>Whether an unwanted entry is in the directory itself.</summary>
     public bool Contains(StatRead entry) => PathRules.Parent(entry.Path) == Path;
 
-    /// <summary>What is compared where the entry is there.</summary>
+    /// <summary>The compared value with the entry.</summary>
     public string Shown(StatRead entry) => Contains(entry) ? UnwantedEntry! : entry.Path;
 }

@@ -3,7 +3,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Directory;
 
-/// <summary>What a path that kbr manages must look like, so that the same place always has the same name.</summary>
+/// <summary>The canonical form of a managed path, so that one place has one name.</summary>
 internal static class PathRules
 {
     /// <summary>The folder above.</summary>
@@ -13,7 +13,7 @@ internal static class PathRules
         return slash <= 0 ? "/" : path[..slash];
     }
 
-    /// <summary>What is wrong with the path in that attribute.</summary>
+    /// <summary>The problem of the path in that attribute.</summary>
     public static IEnumerable<Diagnostic> Check(Resource resource, string attribute)
     {
         var path = resource.Spec.OptionalString(attribute);

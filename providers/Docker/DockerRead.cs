@@ -9,7 +9,7 @@ public abstract record DockerRead : Read<DockerAnswer>
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<DockerRead>([typeof(ContainerRead), typeof(ImageRead)], Render, Parse);
 
-    /// <summary>The path of the question.</summary>
+    /// <summary>The path of the request.</summary>
     private protected abstract string Path { get; }
 
     // One curl keeps one connection; it numbers its URLs and goes on after one that fails.

@@ -8,12 +8,12 @@ namespace KeyBuzz.Reconciler.Providers.Docker;
 /// <param name="Output">What it printed, both streams.</param>
 public sealed record ToolAnswer(int ExitCode, string Output)
 {
-    /// <summary>What a part of an answer says.</summary>
+    /// <summary>The answer in a part.</summary>
     internal static ToolAnswer Of(ProbePart part) =>
         new(int.TryParse(part.Status, CultureInfo.InvariantCulture, out var code) ? code : -1, part.Text);
 
-    /// <summary>Answers reads inside containers that have a part each. A tool that was not reached has none: what docker said of the
-    /// container stands for it.</summary>
+    /// <summary>Answers reads inside containers that have a part each. For a tool that was not reached, docker's message about the
+    /// container is the answer.</summary>
     internal static void Each<TRead>(
         ProbeAnswer answer,
         IReadOnlyList<TRead> reads,

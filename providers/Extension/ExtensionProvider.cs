@@ -25,18 +25,18 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             "extension",
             "An extension in a database of a PostgreSQL cluster.",
             [
-                new("extension", AttributeKind.String, "Its name; the resource's name when left out."),
+                new("extension", AttributeKind.String, "Its name; default: the resource's name."),
                 new("database", AttributeKind.String, "The database it is installed in.") { Required = true },
-                new(Version, AttributeKind.String, "Its version; any when left out."),
+                new(Version, AttributeKind.String, "Its version; any by default."),
                 new(
                     Image,
                     AttributeKind.String,
-                    "The image of the members: where no version is given, the extension is updated to the one that comes with this image."
+                    "The image of the members: without a version, the extension is updated to the one in this image."
                 ),
                 new(
                     SchemaName,
                     AttributeKind.String,
-                    "The schema its objects are in; public, or what the extension itself demands, when left out."
+                    "The schema of its objects; default: public, or the one that the extension requires."
                 ),
                 .. ClusterConnection.Attributes,
             ]
@@ -105,7 +105,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         {
             return new Observation.Unknown(
                 $"{answer.Leader}: the database {spec.Database} does not answer: "
-                    + $"{(installed.Error.Length > 0 ? installed.Error : "its answer broke off")}"
+                    + $"{(installed.Error.Length > 0 ? installed.Error : "its answer was cut off")}"
             );
         }
 
@@ -226,8 +226,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         return statements;
     }
 
-    // After a roll-out the last member is perhaps just starting: it is waited for, because whoever lacks the version would break when it
-    // takes over.
+    // After a roll-out the last member may still be starting. It is waited for: a member without the version would break after a failover.
     private static async Task CheckAvailableAsync(ExtensionSpec spec, IGroupAccess group, CancellationToken cancellationToken)
     {
         var read = AvailableQuery(spec);
@@ -238,13 +237,13 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         if (missing is not null)
         {
             throw new ChangeFailedException(
-                $"{missing}: a member without it would break when it takes over. Put an image that has it on every member first"
+                $"{missing}: a member without it would fail after a failover. Deploy an image with it to every member first"
             );
         }
 
         async Task<(string? Missing, bool IsSilent)> LookAsync()
         {
-            // Who cannot be reached now is asked by the next plan.
+            // The next plan reads unreachable members.
             var snapshots = await PatroniClusterProvider
                 .ReadAllAsync(group, [read, spec.Connection.ContainerRead], cancellationToken)
                 .ConfigureAwait(false);
@@ -252,7 +251,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
             var silent = snapshots.Keys.Except(answer.Rows.Keys).Order(StringComparer.Ordinal).ToList();
             return (
                 silent.Count > 0
-                    ? $"whether {spec.Name} is available on {string.Join(", ", silent)} could not be asked"
+                    ? $"whether {spec.Name} is available on {string.Join(", ", silent)} could not be read"
                     : WithoutFiles(spec, answer, spec.Version ?? (answer.Leader is null ? null : answer.Row.Text("default_version"))),
                 silent.Count > 0
             );

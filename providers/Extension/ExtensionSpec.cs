@@ -8,8 +8,8 @@ namespace KeyBuzz.Reconciler.Providers.Extension;
 /// <param name="Database">The database it is installed in.</param>
 /// <param name="Version">Its version; null for any, or for the image's.</param>
 /// <param name="Schema">The schema of its objects, or null.</param>
-/// <param name="Follows">The image whose version it is updated to; null where a version is given, or none is wanted.</param>
-/// <param name="Connection">How the cluster is asked.</param>
+/// <param name="Follows">The image whose version it is updated to; null for a declared version, or for no updates.</param>
+/// <param name="Connection">How the cluster is reached.</param>
 internal sealed record ExtensionSpec(
     string Name,
     string Database,

@@ -22,10 +22,10 @@ public sealed class ImageProvider : IHostResourceProvider
                 new(
                     "archive",
                     AttributeKind.String,
-                    "A file made by 'docker save', on the operator's machine; sent and loaded instead of pulling."
+                    "A file of 'docker save' on the operator's machine; uploaded and loaded instead of pulling."
                 ),
                 new("image_id", AttributeKind.String, "The id (sha256:...) the image must have."),
-                new("labels", AttributeKind.StringMap, "Labels the image must have; with an archive they tell one build from another."),
+                new("labels", AttributeKind.StringMap, "Labels the image must have; with an archive they identify the build."),
             ]
         );
 
@@ -48,11 +48,7 @@ public sealed class ImageProvider : IHostResourceProvider
 
         if (tag is null or "latest")
         {
-            yield return Problem(
-                resource,
-                $"'{text}' names no fixed tag",
-                "name the tag of a version; 'latest' means another image tomorrow"
-            );
+            yield return Problem(resource, $"'{text}' has no fixed tag", "give the tag of a version; 'latest' changes over time");
         }
 
         if (resource.Spec.Has("archive"))
@@ -62,7 +58,7 @@ public sealed class ImageProvider : IHostResourceProvider
                 yield return Problem(
                     resource,
                     $"'{text}' has a digest, but an image from an archive has none",
-                    "write NAME:TAG, and labels or image_id to know the image by"
+                    "write NAME:TAG, and labels or image_id to identify the image"
                 );
             }
 
@@ -70,8 +66,8 @@ public sealed class ImageProvider : IHostResourceProvider
             {
                 yield return Problem(
                     resource,
-                    "nothing tells one build in the archive from another",
-                    "give labels that the image was built with, or its image_id"
+                    "the build in the archive cannot be identified",
+                    "give labels of the image, or its image_id"
                 );
             }
         }

@@ -47,7 +47,7 @@ public static class ImageReference
     {
         if (!TryParse(text, out _, out var tag, out var digest))
         {
-            return $"'{text}' is no image reference; wanted is repository:tag, best with @sha256:digest";
+            return $"'{text}' is not an image reference; write repository:tag, best with @sha256:digest";
         }
 
         return digest is not null

@@ -3,7 +3,7 @@ namespace KeyBuzz.Reconciler.Providers.Image;
 /// <summary>The shell of <see cref="ImageProvider"/>.</summary>
 internal static class ImageScripts
 {
-    // What is there already is not fetched again, so a lost tag is put back without a registry.
+    // An image that exists is not pulled again, so a lost tag is restored without a registry.
     public const string Pull = """
         docker image inspect --format '{{.Id}}' "$pinned" >/dev/null 2>&1 || docker pull -q "$pinned" >/dev/null
         docker tag "$pinned" "$tag"
@@ -12,11 +12,11 @@ internal static class ImageScripts
 
     public const string Load = """
         docker load -q -i "$archive" >/dev/null
-        docker image inspect --format '{{.Id}}' "$tag" >/dev/null 2>&1 || fail "the archive does not hold $tag; 'docker save' it by that name"
+        docker image inspect --format '{{.Id}}' "$tag" >/dev/null 2>&1 || fail "the archive does not contain $tag; run 'docker save' with that name"
 
         """;
 
-    // Only the names kbr gave are taken away; the layers go with the last name.
+    // Only names that kbr gave are removed; the layers go with the last name.
     public const string Delete = """
         docker version --format '{{.Server.Version}}' >/dev/null
         if id=$(docker image inspect --format '{{.Id}}' "$pinned" 2>/dev/null); then

@@ -5,10 +5,10 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>What tells one cluster under Patroni from another: members that differ in either elect a leader of their own, also where they
-/// share the consensus store. Pure.</summary>
+/// <summary>The identity of a cluster under Patroni: members that differ in either part elect separate leaders, even in one consensus
+/// store. Pure.</summary>
 /// <param name="Scope">Patroni's name of the cluster.</param>
-/// <param name="Namespace">The path in the consensus store that it lies under, as <see cref="Normal"/> spells it.</param>
+/// <param name="Namespace">Its path in the consensus store, as <see cref="Normal"/> spells it.</param>
 public sealed record ClusterIdentity(string Scope, string Namespace)
 {
     /// <summary>The attribute of the namespace.</summary>
@@ -56,9 +56,9 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
     private static IdentityProblem? UnmanagedServer(ImmutableArray<MemberIdentity> members) =>
         members.FirstOrDefault(member => member.UnmanagedServer is not null) is { } stranger
             ? new IdentityProblem(
-                $"{stranger.Name} is named as a member, and {stranger.UnmanagedServer}",
+                $"{stranger.Name} is listed as a member, but {stranger.UnmanagedServer}",
                 "kbr would start Patroni beside it",
-                $"take {stranger.Name} out of 'postgres.members', or stop by hand what runs there"
+                $"remove {stranger.Name} from 'postgres.members', or stop that server by hand"
             )
             : null;
 
@@ -80,11 +80,11 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
         var same = others.Where(member => of(member) == found).Select(member => member.Name).ToList();
         return new IdentityProblem(
             $"{Names(same)} {(same.Count == 1 ? "is" : "are")} in Patroni's {key} {found}, not in {wanted}",
-            $"members that differ in it do not find each other: one that is started with {key} {wanted} would "
-                + $"make a second, empty database",
+            $"members with different values do not find each other: one started with {key} {wanted} would "
+                + $"create a second, empty database",
             same.Count == told.Count
                 ? $"set postgres.{key}: {found}"
-                : $"take {Names(same)} out of 'postgres.members' where "
+                : $"remove {Names(same)} from 'postgres.members' if "
                     + $"{(same.Count == 1 ? "it belongs" : "they belong")} to another cluster; set postgres.{key}: {found} "
                     + $"where all of them should"
         );
@@ -104,7 +104,7 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
                     "; ",
                     holders.Select(pair => $"{pair.Member.Name}: system identifier {pair.Identifier}{Described(pair.Member)}")
                 ),
-                "find out which of them is yours; stop the members with the other one by hand and move their data directories away"
+                "find out which database is yours; stop the members with the other one by hand and move their data directories away"
             );
     }
 
@@ -121,7 +121,7 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
 
 /// <summary>Why members must not be touched.</summary>
 /// <param name="Problem">What was found, in a line.</param>
-/// <param name="Detail">The evidence, or what would come of it.</param>
+/// <param name="Detail">The evidence, or the consequence.</param>
 /// <param name="Remedy">What to do.</param>
 public sealed record IdentityProblem(string Problem, string Detail, string Remedy)
 {
@@ -129,7 +129,7 @@ public sealed record IdentityProblem(string Problem, string Detail, string Remed
     public string Text => $"{Problem}: {Detail}; {Remedy}";
 }
 
-/// <summary>What one member says of the cluster that it belongs to.</summary>
+/// <summary>The cluster identity that one member reports.</summary>
 /// <param name="Name">The member.</param>
 public sealed record MemberIdentity(string Name)
 {
@@ -139,7 +139,7 @@ public sealed record MemberIdentity(string Name)
     /// <summary>The scope of its Patroni; null without an answer.</summary>
     public string? Scope { get; init; }
 
-    /// <summary>The namespace of its Patroni; null where that was not told.</summary>
+    /// <summary>The namespace of its Patroni; null if it was not reported.</summary>
     public string? Namespace { get; init; }
 
     /// <summary>The system identifier of its database while Patroni tells it.</summary>
@@ -151,7 +151,7 @@ public sealed record MemberIdentity(string Name)
     /// <summary>Whether it is a primary.</summary>
     public bool TakesWrites { get; init; }
 
-    /// <summary>What runs there that is not the cluster's, as the end of a sentence; null for nothing.</summary>
+    /// <summary>A server on the host outside the cluster, as the end of a sentence; null for none.</summary>
     public string? UnmanagedServer { get; init; }
 
     /// <summary>The file whose first bytes are the system identifier of a data directory.</summary>
@@ -162,7 +162,7 @@ public sealed record MemberIdentity(string Name)
     /// <param name="connection">How it was asked.</param>
     /// <param name="snapshot">What it said.</param>
     /// <param name="dataDirectories">Where it may have data.</param>
-    /// <param name="storeNamespace">The path in the consensus store that its Patroni uses; null where that was not told.</param>
+    /// <param name="storeNamespace">The path in the consensus store that its Patroni uses; null if it was not reported.</param>
     internal static MemberIdentity Of(
         string name,
         ClusterConnection connection,
@@ -199,7 +199,7 @@ public sealed record MemberIdentity(string Name)
         return !snapshot.Has(connection.ContainerRead) || snapshot.Get(connection.ContainerRead).Status != 404 ? null
             : member.Answers ? $"its Patroni does not run in the container '{connection.Container}'"
             : snapshot.Has(port) && snapshot.Get(port) == PortState.Answered
-                ? $"port {connection.PostgresPort} there is taken by a server that is not under Patroni"
+                ? $"its port {connection.PostgresPort} is used by a server outside Patroni"
             : null;
     }
 }

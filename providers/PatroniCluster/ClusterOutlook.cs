@@ -23,7 +23,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     /// <summary>The members that serve: the primary, and the replicas that run.</summary>
     public IEnumerable<string> Serving => View.Health.Members.Where(member => member.IsRunning).Select(member => member.Name);
 
-    /// <summary>A cluster that is known by its members' own word alone.</summary>
+    /// <summary>A cluster known from its members' answers alone.</summary>
     /// <param name="health">What they say.</param>
     /// <param name="preferred">The member that is to be the primary after a roll-out; null when any may.</param>
     public static ClusterOutlook Of(PatroniHealth health, string? preferred)
@@ -124,13 +124,13 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
                     break;
                 case ClusterStep.StopAll(var members):
                     steps.Add(
-                        new RolloutStep(RolloutStepKind.RestartTogether, members, "members with different passwords do not hear each other")
+                        new RolloutStep(RolloutStepKind.RestartTogether, members, "members with different passwords cannot communicate")
                     );
                     break;
                 case ClusterStep.SwitchOver(var from, var to, var isPreferred):
                     steps.Add(new RolloutStep(RolloutStepKind.Switchover, [from, to], isPreferred ? "the preferred leader" : ""));
                     formerPrimaries.Add(from);
-                    // Patroni starts the former primary anew as a replica, with what is stored.
+                    // Patroni restarts the former primary as a replica with the stored configuration.
                     if (intent.OnlyServer)
                     {
                         steps.Add(new RolloutStep(RolloutStepKind.Restart, [from], "the former leader"));
@@ -161,8 +161,8 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         turn switch
         {
             ClusterTurn.NotRunning => "not running",
-            ClusterTurn.PrimaryInPlace => "the leader, in place: nobody can take over",
-            ClusterTurn.PrimaryFirst => "the leader, in place and first: a standby may not have less than it",
+            ClusterTurn.PrimaryInPlace => "the leader, in place: no replica can take over",
+            ClusterTurn.PrimaryFirst => "the leader, in place and first: a standby needs at least its value",
             _ => member?.LagBytes is { } bytes
                 ? string.Create(CultureInfo.InvariantCulture, $"a replica, {bytes} bytes behind")
                 : "a replica",

@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The consensus store of a running cluster: asked for its health, and told to add or forget members.</summary>
+/// <summary>The consensus store of a running cluster: its health, and changes of its members.</summary>
 /// <param name="resource">A resource of the cluster.</param>
 /// <param name="group">The members.</param>
 /// <param name="store">The store.</param>
@@ -14,16 +14,16 @@ internal sealed class ClusterStore(Resource resource, IGroupAccess group, IConse
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
-    /// <summary>Why the store is not whole by its own account; empty when it is, or Patroni uses another store.</summary>
+    /// <summary>The store's problems according to its members; empty for none, or if Patroni uses another store.</summary>
     public async Task<ImmutableArray<HealthProblem>> ProblemsAsync(CancellationToken cancellationToken) =>
         Problems(
             await PatroniClusterProvider.ReadAllAsync(group, store.Reads(resource), cancellationToken).ConfigureAwait(false),
             without: []
         );
 
-    /// <summary>The same, by what members answered. Pure.</summary>
+    /// <summary>The same, from answers already read. Pure.</summary>
     /// <param name="snapshots">The answers of the members that could be read.</param>
-    /// <param name="without">Members that count as gone.</param>
+    /// <param name="without">Members that count as removed.</param>
     public ImmutableArray<HealthProblem> Problems(IReadOnlyDictionary<string, Snapshot> snapshots, ImmutableSortedSet<string> without)
     {
         var asked = group.Members.Select(member => member.Name).Except(without).ToList();
@@ -51,14 +51,14 @@ internal sealed class ClusterStore(Resource resource, IGroupAccess group, IConse
             .. mistaken is null ? [] : new[] { new HealthProblem(HealthProblemKind.Identity, null, mistaken.Text) },
             .. asked
                 .Where(name => !snapshots.ContainsKey(name))
-                .Select(name => Problem(name, $"{store.Name} could not be asked: the host could not be read")),
+                .Select(name => Problem(name, $"{store.Name}'s status is unknown: the host could not be read")),
             .. health.Problems,
             .. (uncounted ?? []).Select(member => Problem(member.Host, $"{store.Name} does not count it yet")),
         ];
     }
 
-    /// <summary>Takes one step towards a store of the members and nobody else: its leader adds a member, or forgets one that takes no part
-    /// any more. Answers what was done or is awaited; null when nothing is left to do.</summary>
+    /// <summary>Takes one step towards the store counting exactly the members: its leader adds a member, or removes a former one.
+    /// Answers the pending work; null for none.</summary>
     /// <param name="staying">Members that are still to be taken down.</param>
     /// <param name="mayAdd">Whether members that do not count may be added.</param>
     /// <param name="cancellationToken">Ends it.</param>

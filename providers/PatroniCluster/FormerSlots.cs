@@ -7,10 +7,9 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The replication slots of members that left. They keep the write-ahead log on every member for who does not come back. Patroni
-/// makes anew what somebody else drops, and drops them itself <c>member_slots_ttl</c> (30 minutes) after it last saw the member: so that
-/// time is shortened for a moment. One second spares the slots of whoever is a member, since it sees those in every round; 0 would
-/// not.</summary>
+/// <summary>The replication slots of members that left. They retain the write-ahead log on every member. Patroni recreates a slot that is
+/// dropped by hand, and drops the slots itself <c>member_slots_ttl</c> (30 minutes) after it last saw the member, so that time is shortened
+/// for a moment. One second keeps the slots of present members, which Patroni sees in every round; 0 would not.</summary>
 /// <param name="resource">The resource that stands for the cluster.</param>
 /// <param name="group">The members.</param>
 internal sealed class FormerSlots(Resource resource, IGroupAccess group)
@@ -23,7 +22,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
     private const string Key = "member_slots_ttl";
 
-    // As text: a number would be somebody's own.
+    // As text: a number would be an operator's own value.
     private const string ForNow = "1s";
 
     private static readonly PollPace s_rounds = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(45));
@@ -31,7 +30,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
-    /// <summary>The value of <see cref="Attribute"/> by what the members say.</summary>
+    /// <summary>The value of <see cref="Attribute"/> from the members' answers.</summary>
     public static string Observe(ClusterConnection connection, IEnumerable<Snapshot> members) =>
         members.Any(member => JsonAnswer.Parse(member.Get(connection.Rest("/config")).Body)?.Text(Key) == ForNow)
             ? $"being dropped: {Key} is {ForNow}"
@@ -63,7 +62,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
         }
         finally
         {
-            // Also when somebody does not want to wait any longer.
+            // Even after a cancellation.
             await StoreAsync(cutOff || former is null ? "null" : former, CancellationToken.None).ConfigureAwait(false);
         }
     }
@@ -114,7 +113,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
 
         throw new ChangeFailedException(
             $"{Key} could not be set to {value} in the dynamic configuration: {trouble}. Where it is {ForNow}, "
-                + $"the next apply puts it back; slots of former members that are left go when Patroni drops them"
+                + $"the next apply puts it back; Patroni drops the remaining slots of former members"
         );
     }
 }

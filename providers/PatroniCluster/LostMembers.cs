@@ -3,10 +3,10 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The members that nothing in this run brings back, so that nobody waits for them. Pure.</summary>
+/// <summary>The members that this run does not bring back, so it does not wait for them. Pure.</summary>
 public static class LostMembers
 {
-    /// <summary>Who is lost, and why in words.</summary>
+    /// <summary>The lost members, each with the reason.</summary>
     /// <param name="names">The members that this run does not start.</param>
     /// <param name="answers">What the hosts said, <see cref="UnitRead"/> of the unit among it; one that could not be read is
     /// missing.</param>
@@ -29,14 +29,14 @@ public static class LostMembers
             else if (unit is not null && snapshot.Get(new UnitRead(unit))["ActiveState"] is "inactive" or "failed")
             {
                 // A unit that restarts what it runs is 'activating' in between.
-                lost[name] = $"{name}: {unit} does not run, and nothing here starts it";
+                lost[name] = $"{name}: {unit} does not run, and this apply does not start it";
             }
         }
 
         return lost.ToImmutable();
     }
 
-    /// <summary>What stands in the way of a healthy cluster for good, or null when waiting may help.</summary>
+    /// <summary>The permanent obstacle to a healthy cluster; null when waiting may help.</summary>
     public static string? Verdict(PatroniHealth health, ImmutableSortedDictionary<string, string> lost)
     {
         ArgumentNullException.ThrowIfNull(health);

@@ -40,7 +40,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     public ResourceSchema Schema { get; } =
         new(
             "patroni_cluster",
-            "The members of a PostgreSQL cluster under Patroni: all running, one leading, the others streaming from it.",
+            "The members of a PostgreSQL cluster under Patroni: all running, one primary, the others streaming from it.",
             [
                 .. ClusterConnection.Attributes.Select(attribute =>
                     attribute with
@@ -48,10 +48,10 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                         FixedBecause = attribute.Name switch
                         {
                             "connect_as" =>
-                                "the superuser was made with the data directory, and Patroni works as it: a member whose patroni.yml "
-                                    + "names a role that is not there loses its database",
+                                "the superuser was created with the data directory, and Patroni logs in as it: a member whose patroni.yml "
+                                    + "names a missing role loses its database",
                             "postgres_port" =>
-                                "PostgreSQL takes a port only when it starts, and the proxies would look for it on another one meanwhile",
+                                "PostgreSQL changes its port only at a start, and the proxies would use the wrong port until then",
                             _ => attribute.FixedBecause,
                         },
                     }
@@ -66,19 +66,19 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                 new(
                     "unit",
                     AttributeKind.String,
-                    "The systemd unit that runs Patroni on each member. A member that the consensus store has lost, and that can "
-                        + "reach the store's leader, is restarted by it."
+                    "The systemd unit that runs Patroni on each member. kbr restarts it on a member that the consensus store lost "
+                        + "but that can reach the store's leader."
                 ),
                 ClusterIdentity.Definition with
                 {
-                    FixedBecause = "members in another namespace do not find the present ones, and would make a second, empty database",
+                    FixedBecause = "members in another namespace do not find the present ones, and would create a second, empty database",
                 },
                 .. stores.Attributes,
                 .. stores.All.SelectMany(store => store.ClusterAttributes),
                 new(
                     StoreMembership.OtherHostsAttribute,
                     AttributeKind.StringMap,
-                    "Hosts that are no members, by the address they would have in the consensus store."
+                    "Hosts outside the cluster, by the address they would have in the consensus store."
                 ),
                 new(
                     "bootstrap_host",
@@ -88,12 +88,12 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                 new(
                     "data_directory",
                     AttributeKind.Path,
-                    "PostgreSQL's data directory on the hosts; looked at before the bootstrap member is started."
+                    "PostgreSQL's data directory on the hosts; checked before the bootstrap member is started."
                 ),
                 new(
                     MountPoint,
                     AttributeKind.Path,
-                    "What that directory lies on. While it is not mounted on a host, it cannot be told whether there is data."
+                    "The mount point below that directory. While it is not mounted, it is unknown whether the host has data."
                 ),
                 .. ReplicationPassword.Attributes,
                 new(
@@ -102,14 +102,14 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                     $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside "
                         + $"in that member's turn, and only while another member leads."
                 ),
-                new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.")
+                new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
                 {
                     Default = PatroniHealth.DefaultMaxLag,
                 },
                 new(
                     "preferred_leader",
                     AttributeKind.String,
-                    "The member that leads after an apply that started or restarted members; any when left out. With "
+                    "The primary after an apply that started or restarted members; any by default. With "
                         + "synchronous replication only if it is the synchronous standby then."
                 ),
                 new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.")
@@ -188,8 +188,8 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         if (other.Count > 0)
         {
             notes.Add(
-                $"members with different {store.Name} passwords do not hear each other, so all of them are stopped and "
-                    + "started together: every session ends, and there are about 15 s without writes"
+                $"members with different {store.Name} passwords cannot communicate, so all of them are stopped and "
+                    + "started together: every session ends, and writes stop for about 15 s"
             );
         }
 
@@ -218,7 +218,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                     pair => pair.Key,
                     pair =>
                         $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its "
-                        + $"data; take it out of 'postgres.members' where it is something else",
+                        + $"data; remove it from 'postgres.members' if it has another purpose",
                     StringComparer.Ordinal
                 ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
@@ -247,7 +247,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                 [
                     new ForeignSetting(
                         "pause",
-                        "Patroni keeps nothing running and lets nobody take over",
+                        "Patroni restarts no member and promotes no replica",
                         "end it with patronictl resume",
                         IsTrouble: true
                     ),
@@ -287,8 +287,8 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         if (lost is not null)
         {
             throw new ChangeFailedException(
-                $"{change.Resource.Address.Host} cannot become healthy: {lost}. The others are as well as they can "
-                    + $"be; bring it back, or take it out of the members, and apply again"
+                $"{change.Resource.Address.Host} cannot become healthy: {lost}. Bring that "
+                    + $"host back, or remove it from the members, and apply again"
             );
         }
 
@@ -302,12 +302,12 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                     + $"s: {string.Join("; ", health.Problems)}. "
                     + (said.Length == 0 ? "" : said + ". ")
                     + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
-                    + $"Look at what Patroni says on that host: docker logs {ClusterConnection.Of(change.Resource).Container}"
+                    + $"Read Patroni's log on that host: docker logs {ClusterConnection.Of(change.Resource).Container}"
             );
         }
 
-        // Who leads is no matter of the plan: it may change any day. Here the members were just started, and the switchover is part of
-        // that.
+        // The plan does not compare the primary, which may change any day. Here the members were just started, and the switchover is part
+        // of that.
         var nobody = new RolloutState([], []);
         var begun = group.Time.GetTimestamp();
         while (
@@ -347,7 +347,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => store.MustTellPassword(group, snapshot)))
         {
-            // A container that kbr did not make does not say what password its store has; that member does.
+            // A container that kbr did not create has no label of its store's password; the member reports it.
             snapshots = With(snapshots, await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false));
         }
 
@@ -377,7 +377,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         ImmutableSortedSet<string> Those(Func<string, Snapshot, bool> are) =>
             [.. names.Where(name => snapshots.TryGetValue(name, out var snapshot) && are(name, snapshot))];
 
-        // It costs a program on each member, so it is asked once, and only when the policy wants to know.
+        // It costs a program on each member, so it is read once, and only when the policy needs it.
         async Task<StoreView> StoreAsync(ImmutableSortedSet<string> without)
         {
             told ??= await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false);
@@ -421,7 +421,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
             return;
         }
 
-        // It fails where the store has just elected another leader, because the member that was stopped led it: until it succeeds, then.
+        // It fails while the store elects another leader, if the stopped member was its leader. So it is retried.
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
         var pace = new PollPace(s_poll, GateTimeout(group));
         if (
@@ -437,7 +437,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         )
         {
             throw new ChangeFailedException(
-                $"{host} is stopped, and {store.Name} still counts it after {pace.Deadline.TotalSeconds:0} s: {last}. "
+                $"{host} is stopped, but {store.Name} still counts it after {pace.Deadline.TotalSeconds:0} s: {last}. "
                     + $"The next apply tries again"
             );
         }
@@ -468,7 +468,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         var last = await Poll.UntilAsync(
                 JudgeAsync,
                 look => look.Health.IsHealthy || look.Lost is not null,
-                // To ask the store may start a program on every member.
+                // Reading the store may start a program on every member.
                 new PollPace(s_poll, patience) { SparesSlowHosts = true },
                 group.Time,
                 cancellationToken,
@@ -519,7 +519,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
             return 0;
         }
 
-        // Somebody's own backup is none of theirs.
+        // Base backups started by other clients do not count.
         var read = connection.Sql(
             "SELECT coalesce(sum(p.backup_streamed), 0)::bigint AS streamed FROM pg_stat_progress_basebackup p "
                 + "JOIN pg_stat_replication r USING (pid) "
@@ -536,7 +536,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         }
     }
 
-    // What stands in the way for good: members that are down and that nothing in this run starts. Null when waiting may help.
+    // The permanent obstacle: members that are down and that this run does not start. Null when waiting may help.
     internal static async Task<string?> LostAsync(
         Resource resource,
         PatroniHealth health,
@@ -556,8 +556,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         return LostMembers.Verdict(health, LostMembers.Of(down, answers, unit));
     }
 
-    /// <summary>Looks once. Where the members' Patroni have nothing to complain about, the store's own account is asked too, and its
-    /// problems are among the others.</summary>
+    /// <summary>Reads once. If Patroni reports no problems, the store's own status is read as well, and its problems are added.</summary>
     internal static async Task<PatroniHealth> LookAsync(
         Resource resource,
         IGroupAccess group,
@@ -642,7 +641,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
             : health;
     }
 
-    // Who the members are, by all that was read of them; what they hold on disk, too.
+    // The identity of the members, from their answers and their data directories.
     private IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
         ClusterIdentity
             .Of(resource)
@@ -661,13 +660,13 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     private static IEnumerable<string> DataDirectories(Resource resource) =>
         new[] { resource.Spec.OptionalString("data_directory") }.Concat(FormerDirectories(resource)).OfType<string>();
 
-    // Where an installation by hand has its data: at the root of what the container mounts, or of the volume.
+    // An installation by hand has its data at the root of the mounted directory, or of the volume.
     private static IEnumerable<string> FormerDirectories(Resource resource) =>
         resource.Spec.OptionalString(FormerData) is { } former
             ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>()
             : [];
 
-    // Null where it cannot be told: what would have the data is not there.
+    // Null when unknown: the volume of the data is not mounted.
     private static bool? HoldsData(Resource resource, Snapshot member, List<StatRead> marks) =>
         marks.Exists(mark => member.Get(mark) is not null) ? true
         : marks.Count == 0

@@ -37,7 +37,7 @@ public sealed record PatroniMember(string Name)
     /// ends are not read at the same moment, so that under load it is a little more or less.</summary>
     public long? LagBytes { get; init; }
 
-    /// <summary>How long ago it reached a quorum of the consensus store; null when it does not say.</summary>
+    /// <summary>How long ago it reached a quorum of the consensus store; null if it does not report it.</summary>
     public TimeSpan? DcsAge { get; init; }
 
     /// <summary>Whether it is a synchronous standby: it has every commit that was acknowledged, and only such a one may take
@@ -51,9 +51,9 @@ public sealed record PatroniMember(string Name)
     public bool IsRunning => State is "running" or "streaming";
 }
 
-/// <summary>Whether a cluster under Patroni is as it should be, judged from what each member's own REST API says. Pure.</summary>
+/// <summary>The health of a cluster under Patroni, judged from each member's REST API. Pure.</summary>
 /// <param name="Members">The members expected, in the order of their names.</param>
-/// <param name="Problems">What is not as it should be; empty when all is.</param>
+/// <param name="Problems">The problems; empty for a healthy cluster.</param>
 public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, ImmutableArray<HealthProblem> Problems)
 {
     /// <summary>How many bytes a replica may be behind where nothing else is said.</summary>
@@ -78,12 +78,12 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>The leader, when there is exactly one.</summary>
     public string? Leader => Leaders is [var leader] ? leader : null;
 
-    /// <summary>What several primaries are called, with the databases they hold; null where there is one, or none.</summary>
+    /// <summary>The primaries and their databases when there are several; null for one, or none.</summary>
     public string? SeveralPrimaries =>
         Leaders.Length < 2
             ? null
             : $"{string.Join(" and ", Members.Where(member => member.Leads).Select(member => $"{member.Name} (system identifier {member.SystemIdentifier ?? "unknown"})"))} "
-                + $"both take writes: {Leaders.Length} primaries";
+                + $"accept writes: {Leaders.Length} primaries";
 
     /// <summary>The members that are not primaries, in the order in which they are disrupted and in which they take over: the least lag
     /// first, then by name.</summary>
@@ -117,13 +117,13 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             : $"it is not the synchronous standby, {string.Join(" or ", synchronous)} is";
     }
 
-    /// <summary>What each member has to be asked.</summary>
+    /// <summary>The reads of each member.</summary>
     /// <param name="restPort">The port of Patroni's REST API.</param>
     public static ImmutableArray<Read> Reads(int restPort) => [Own(restPort), Cluster(restPort), Configuration(restPort), new ClockRead()];
 
     /// <summary>Judges the answers.</summary>
     /// <param name="restPort">The port that <see cref="Reads"/> was given.</param>
-    /// <param name="answers">The answers by member; one that could not be asked is missing.</param>
+    /// <param name="answers">The answers by member; one that could not be read is missing.</param>
     /// <param name="expected">The members that there should be.</param>
     /// <param name="maxLag">How many bytes a replica may be behind.</param>
     public static PatroniHealth Judge(
@@ -328,7 +328,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
 
         if (member.LagBytes > maxLag)
         {
-            yield return Of(HealthProblemKind.Lagging, $"it is {member.LagBytes} bytes behind, more than {maxLag}");
+            yield return Of(HealthProblemKind.Lagging, $"its lag is {member.LagBytes} bytes, more than {maxLag}");
         }
 
         // A second is lost in rounding.

@@ -17,10 +17,10 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, ICon
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
-    /// <summary>Takes the next step towards members that run with what is stored, and returns when the cluster is healthy again. A step is
-    /// the restart of a replica, the least behind before the others; then the leader hands over, and is a replica by the next step, which
-    /// Patroni has started anew already; or the restart of the leader, where it is alone, or has to be first. Answers whose PostgreSQL was
-    /// started anew. Throws <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Takes the next step towards members that run with the stored configuration, and returns when the cluster is healthy again.
+    /// A step restarts a replica, the least lag first; then switches over, after which Patroni restarts the former primary as a replica; or
+    /// restarts the primary in place, if it is alone or must be first. Answers the restarted members. Throws <see
+    /// cref="ChangeFailedException"/>.</summary>
     /// <param name="members">The members that have to be restarted.</param>
     /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
     /// <param name="cancellationToken">Ends it.</param>
@@ -45,9 +45,9 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, ICon
                 next = member;
                 break;
             case ClusterStep.Refuse refused:
-                throw new ChangeFailedException($"{string.Join(" and ", members)} wait for a restart: {refused.Text}");
+                throw new ChangeFailedException($"{string.Join(" and ", members)} have a pending restart: {refused.Text}");
             case var other:
-                throw new InvalidOperationException($"of a healthy cluster the policy answers {other}");
+                throw new InvalidOperationException($"unexpected policy step in a healthy cluster: {other}");
         }
 
         try
@@ -68,7 +68,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, ICon
             throw said.Length == 0
                 ? exception
                 : new ChangeFailedException(
-                    $"{exception.Message}. {said}. Nobody else was restarted; take back what it does not start with, and apply again",
+                    $"{exception.Message}. {said}. No other member was restarted; revert the value that stops it from starting, and apply again",
                     exception
                 );
         }
@@ -84,7 +84,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, ICon
             "/switchover",
             Json(("leader", leader), ("candidate", candidate)),
             TimeSpan.FromMinutes(2),
-            $"{leader} could not hand over to {candidate}",
+            $"the switchover from {leader} to {candidate} failed",
             cancellationToken
         );
 
@@ -102,7 +102,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, ICon
 
         var said = await StartFailure.QuoteAsync(group, _connection, StartFailure.Members(health), cancellationToken).ConfigureAwait(false);
         throw new ChangeFailedException(
-            $"nobody is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: "
+            $"no member is restarted while {_connection.Scope} is not healthy; after {patience.TotalSeconds:0} s: "
                 + $"{string.Join("; ", health.Problems)}{(said.Length == 0 ? "" : $". {said}")}"
         );
     }

@@ -73,7 +73,7 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
                         $"{host}: Patroni's REST API refuses "
                             + $"{(connection.RestUser is null ? "calls without credentials" : $"the user '{connection.RestUser}' with this password")}: "
                             + $""
-                            + "give rest_user and rest_password as patroni.yml has them under restapi.authentication"
+                            + "set rest_user and rest_password to the values of restapi.authentication in patroni.yml"
                     );
             }
             catch (Exception exception) when (exception is HttpRequestException or IOException)

@@ -19,10 +19,10 @@ internal static class ReplicationPassword
         new(
             Role,
             AttributeKind.String,
-            "The role that replicas stream as; with the next two it has its password before a member is started that uses it."
+            "The role that replicas stream as; with the next two keys its password is set before a member that uses it starts."
         ),
         new(Password, AttributeKind.String, "Its password.") { MayHoldSecret = true },
-        new(Verifier, AttributeKind.String, "The SCRAM verifier of it that PostgreSQL is given.") { MayHoldSecret = true },
+        new(Verifier, AttributeKind.String, "The SCRAM verifier that PostgreSQL stores.") { MayHoldSecret = true },
     ];
 
     /// <summary>Sets it where PostgreSQL has another one. Answers why that cannot be done yet, or null.</summary>

@@ -11,7 +11,7 @@ public sealed class RunningCluster(Resource resource, IGroupAccess group)
 {
     private readonly IConsensusStore _store = ConsensusStores.Known.Of(resource);
 
-    /// <summary>Looks once, at the members' Patroni and, where these have nothing to complain about, at the store's own account.</summary>
+    /// <summary>Reads once. If Patroni reports no problems, the store's own status is read as well.</summary>
     public Task<PatroniHealth> LookAsync(CancellationToken cancellationToken) =>
         PatroniClusterProvider.LookAsync(resource, group, _store, cancellationToken);
 

@@ -7,7 +7,7 @@ public static partial class ServerLog
 {
     private const int LongestLine = 400;
 
-    /// <summary>The last line that says why the server ended; what it says to clients is none. Of a file with errors the line before names
+    /// <summary>The last line that explains the server's end; messages to clients do not count. Of a file with errors the line before names
     /// the error.</summary>
     public static string? LastFatal(string log)
     {

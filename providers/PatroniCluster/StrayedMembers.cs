@@ -5,15 +5,15 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>Members that run outside the consensus store. Patroni may take the store's password and members only when it starts: one that
-/// was started with others stays outside, whatever its file says by now.</summary>
+/// <summary>Members that run outside the consensus store. Patroni may take the store's password and members only when it starts: a member
+/// started with others stays outside, whatever its file says now.</summary>
 internal static class StrayedMembers
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Restarts them by their unit, one after another, since together they might be the majority. Throws
     /// <see cref="ChangeFailedException"/> when one does not come back.</summary>
-    /// <param name="resource">The resource that stands for the cluster.</param>
+    /// <param name="resource">The resource of the cluster.</param>
     /// <param name="group">Its members.</param>
     /// <param name="store">Their consensus store.</param>
     /// <param name="patience">How long one may take to take part again, before the next.</param>
@@ -64,7 +64,7 @@ internal static class StrayedMembers
             )
             {
                 throw new ChangeFailedException(
-                    $"{name} is outside {store.Name}, also {patience.TotalSeconds:0} s after {unit} was restarted there; see "
+                    $"{name} is still outside {store.Name} {patience.TotalSeconds:0} s after the restart of {unit}; see "
                         + $"'docker logs {ClusterConnection.Of(resource).Container}' on it"
                 );
             }
@@ -86,8 +86,8 @@ internal static class StrayedMembers
             );
     }
 
-    // Whose Patroni answers, and who of them is to be restarted to take part in the store again. A member that cannot reach the store's
-    // leader would be worse off afterwards: it streams now, and would not start.
+    // The members whose Patroni answers, and those to be restarted to rejoin the store. A member that cannot reach the store's leader is
+    // not restarted: it streams now, and would not start.
     private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(
         Resource resource,
         IGroupAccess group,
@@ -105,7 +105,7 @@ internal static class StrayedMembers
         var health = PatroniClusterProvider.Judge(resource, snapshots, group.Members.Select(member => member.Name));
         var answering = health.Members.Where(member => member.Answers).Select(member => member.Name).ToList();
         var storeHealth = store.Judge(resource, answering.ToDictionary(name => name, name => snapshots[name], StringComparer.Ordinal), []);
-        // Where nobody leads, those that do not take part in the store at all have nothing to lose.
+        // Without a leader, members outside the store lose nothing by a restart.
         if (storeHealth.Leader is null || group.Members.FirstOrDefault(member => member.Name == storeHealth.Leader) is not { } leader)
         {
             return (answering, health.Leaders.IsEmpty && !health.IsPaused ? storeHealth.Mute : []);

@@ -15,7 +15,7 @@ internal sealed class ConfigChange
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    // What Patroni gives these where nothing is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
+    // Patroni's values of these when none is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
     private static readonly FrozenDictionary<string, string> s_patronis = new Dictionary<string, string>(StringComparer.Ordinal)
     {
         ["wal_level"] = "replica",
@@ -73,9 +73,9 @@ internal sealed class ConfigChange
         }
     }
 
-    /// <summary>Stores what is wanted where a member's PostgreSQL does not run: it may be what is stored that keeps it from starting, and
-    /// Patroni starts it again with what it finds then. A running member reloads, and is restarted by nobody. Throws
-    /// <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Stores the desired values while a member's PostgreSQL does not run: the stored values may prevent its start, and Patroni
+    /// starts it again with the new ones. A running member reloads and is not restarted. Throws <see
+    /// cref="ChangeFailedException"/>.</summary>
     public async Task StoreAheadAsync(CancellationToken cancellationToken)
     {
         var snapshots = await PatroniClusterProvider
@@ -122,7 +122,7 @@ internal sealed class ConfigChange
         throw new ChangeFailedException(trouble);
     }
 
-    // What PostgreSQL would not start with is never stored.
+    // A value that PostgreSQL would not start with is never stored.
     private async Task RefuseAsync(ConfigView view, CancellationToken cancellationToken)
     {
         if (
@@ -139,11 +139,11 @@ internal sealed class ConfigChange
                 is { } refusal
         )
         {
-            throw new ChangeFailedException($"{refusal}; nothing was stored, and nobody is restarted");
+            throw new ChangeFailedException($"{refusal}; nothing was stored, and no member is restarted");
         }
     }
 
-    // What somebody else set counts at a start, too.
+    // Undeclared settings count at a start, too.
     private async Task RefuseRestartAsync(ConfigView view, CancellationToken cancellationToken)
     {
         var stored = view
@@ -162,7 +162,7 @@ internal sealed class ConfigChange
         if (await StartCheck.RefusalAsync(_group, _connection, Wanted(), also, cancellationToken).ConfigureAwait(false) is { } refusal)
         {
             throw new ChangeFailedException(
-                $"{refusal}; nobody is restarted. What {_resource.Address} does not declare is taken out by hand: "
+                $"{refusal}; no member is restarted. Remove settings outside {_resource.Address} by hand: "
                     + $"patronictl edit-config, or ALTER SYSTEM RESET"
             );
         }
@@ -215,7 +215,7 @@ internal sealed class ConfigChange
             if (++restarts > 3 * _group.Members.Length)
             {
                 throw new ChangeFailedException(
-                    $"{string.Join(" and ", waiting)} still wait for a restart after {restarts - 1} of them; see "
+                    $"{string.Join(" and ", waiting)} still have a pending restart after {restarts - 1} restarts; see "
                         + $"pending_restart_reason in Patroni's /patroni there"
                 );
             }
@@ -237,7 +237,7 @@ internal sealed class ConfigChange
         return last is { Members.IsEmpty: false }
             ? last
             : throw new ChangeFailedException(
-                $"no member of {_connection.Scope} tells its dynamic configuration and parameters for "
+                $"no member of {_connection.Scope} has reported its dynamic configuration and parameters for "
                     + $"{_pace.Deadline.TotalSeconds:0} s; is there a leader?"
             );
 
@@ -261,7 +261,7 @@ internal sealed class ConfigChange
             throw new ChangeFailedException(last);
         }
 
-        // Answers what was in the way, or null.
+        // Answers the obstacle; null for none.
         async Task<string?> TryAsync()
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
@@ -350,12 +350,12 @@ internal sealed class ConfigChange
         }
     }
 
-    /// <summary>How far the members have taken what was stored.</summary>
-    /// <param name="View">What they say.</param>
-    /// <param name="Waiting">Who has to be restarted for it.</param>
-    /// <param name="Open">What not every member has taken.</param>
-    /// <param name="Leaving">The keys taken away that PostgreSQL still has.</param>
-    /// <param name="Left">The keys of slots taken away that are still there.</param>
+    /// <summary>The members' progress in taking over the stored values.</summary>
+    /// <param name="View">Their configuration.</param>
+    /// <param name="Waiting">The members with a pending restart.</param>
+    /// <param name="Open">The values that some member does not use yet.</param>
+    /// <param name="Leaving">The removed keys that PostgreSQL still has.</param>
+    /// <param name="Left">The keys of removed slots that still exist.</param>
     private sealed record Settling(
         ConfigView View,
         ImmutableSortedSet<string> Waiting,
@@ -366,7 +366,7 @@ internal sealed class ConfigChange
     {
         public bool IsSettled => Open.Count == 0 && Leaving.Count == 0 && Left.Count == 0;
 
-        /// <summary>What to tell the operator when it did not settle in time.</summary>
+        /// <summary>The error when it did not settle in time.</summary>
         public string Unsettled(string scope, PollPace pace) =>
             Open.Count == 0 && Left.Count > 0
                 ? string.Join(
@@ -375,14 +375,16 @@ internal sealed class ConfigChange
                         $"{View.Left(key)}: the slot {DynamicSettings.SlotOf(key)} is in use; Patroni drops it once its consumer is stopped"
                     )
                 )
-                : $"after {pace.Deadline.TotalSeconds:0} s not every member of {scope} has what was stored: "
+                : $"after {pace.Deadline.TotalSeconds:0} s not every member of {scope} uses the stored values: "
                     + (
                         Open.Count == 0
-                            ? $"{string.Join(", ", Leaving)} taken away and still in postgresql.conf; does a member's own "
+                            ? $"{string.Join(", ", Leaving)} removed but still in postgresql.conf; does a member's own "
                                 + $"patroni.yml set it?"
                             : string.Join(
                                 "; ",
-                                Open.Select(pair => $"{pair.Key} is {View.Actual(pair.Key, pair.Value!) ?? "nothing"} and not {pair.Value}")
+                                Open.Select(pair =>
+                                    $"{pair.Key} is {View.Actual(pair.Key, pair.Value!) ?? "nothing"} instead of {pair.Value}"
+                                )
                             )
                     );
     }

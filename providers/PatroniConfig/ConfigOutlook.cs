@@ -28,8 +28,8 @@ internal sealed record ConfigOutlook(
         );
     }
 
-    /// <summary>The steps of a change; null when it restarts nobody. Of a key that is taken away it is not known what it falls back to. The
-    /// preferred leader is no matter of it.</summary>
+    /// <summary>The steps of a change; null when it restarts no member. The fallback of a removed key is unknown. The preferred leader does
+    /// not matter here.</summary>
     /// <param name="change">The change.</param>
     /// <param name="cluster">The members when it is made; null when they are not known.</param>
     public RolloutForecast? Forecast(PlannedChange change, ClusterOutlook? cluster)
@@ -40,7 +40,7 @@ internal sealed record ConfigOutlook(
             return null;
         }
 
-        // As ConfigRound has it: what has no order of its own goes with the others.
+        // As in ConfigRound: values without an order of their own go with the others.
         var leaderFirst = keys.Exists(Lowered.Contains) && !keys.Exists(Raised.Contains) ? keys : [.. keys.Intersect(Lowered)];
         var raised = cluster.ForecastServer(change.Address, MembersOf(keys.Except(leaderFirst)), primaryFirst: false);
         var lowered = cluster.ForecastServer(change.Address, MembersOf(leaderFirst), primaryFirst: true);

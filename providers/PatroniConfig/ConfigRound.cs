@@ -2,9 +2,9 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Values that are stored together, and with whom the restarts that they need begin. Pure.</summary>
+/// <summary>Values that are stored together, and the member to restart first. Pure.</summary>
 /// <param name="Values">The wanted values by flat key; null takes one away.</param>
-/// <param name="LeaderFirst">Whether the leader is restarted first and in place, and not last after it has handed over.</param>
+/// <param name="LeaderFirst">Whether the leader is restarted first and in place, instead of last after a switchover.</param>
 public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Values, bool LeaderFirst)
 {
     /// <summary>Parameters that a standby must not have lower than the leader: an increase reaches it before the leader, a decrease after
@@ -15,7 +15,7 @@ public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Valu
     /// <summary>The rounds of a change. Everything goes together where it can: only values that have to reach the standbys first and others
     /// that have to reach the leader first take two.</summary>
     /// <param name="values">The wanted values by flat key.</param>
-    /// <param name="leader">What the leader runs with by the parameter's name: the value in its own unit, and that.</param>
+    /// <param name="leader">The leader's values by parameter name: the value in its own unit, and that unit.</param>
     public static IReadOnlyList<ConfigRound> Of(
         ImmutableSortedDictionary<string, string?> values,
         IReadOnlyDictionary<string, (string Setting, string? Unit)> leader
@@ -34,7 +34,7 @@ public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Valu
         };
     }
 
-    /// <summary>What the leader runs with; nothing while nobody leads.</summary>
+    /// <summary>The leader's values; empty without a leader.</summary>
     internal static IReadOnlyDictionary<string, (string Setting, string? Unit)> Running(ConfigView view) =>
         (view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters ?? new Dictionary<string, Parameter>()).ToDictionary(
             pair => pair.Key,

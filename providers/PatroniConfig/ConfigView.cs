@@ -10,8 +10,8 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <summary>One member's side of the dynamic configuration.</summary>
 /// <param name="Name">The member.</param>
 /// <param name="InRecovery">Whether it is a replica.</param>
-/// <param name="Parameters">What holds on it, by name in lower case.</param>
-/// <param name="Altered">What somebody set on it with ALTER SYSTEM, by name in lower case.</param>
+/// <param name="Parameters">Its parameters in force, by name in lower case.</param>
+/// <param name="Altered">Its ALTER SYSTEM settings, by name in lower case.</param>
 /// <param name="PatroniPending">The parameters that Patroni wants it restarted for.</param>
 internal sealed record MemberSettings(
     string Name,
@@ -35,8 +35,8 @@ internal sealed record MemberSettings(
         || (parameter.Context == "postmaster" && PatroniPending.Contains("(unknown)"));
 }
 
-/// <summary>The dynamic configuration and what became of it on each member. Pure.</summary>
-/// <param name="Stored">What the store holds, flat.</param>
+/// <summary>The dynamic configuration, stored and in force on each member. Pure.</summary>
+/// <param name="Stored">The stored values, flat.</param>
 /// <param name="Members">The members whose PostgreSQL answers, in the order of their names.</param>
 /// <param name="Silent">Why the others do not, a sentence each.</param>
 internal sealed record ConfigView(
@@ -45,11 +45,11 @@ internal sealed record ConfigView(
     ImmutableArray<string> Silent
 )
 {
-    /// <summary>What Patroni makes of its synchronous mode. Set with ALTER SYSTEM, as by an apply that was killed while it changed the
-    /// store's password, it goes before that: commits wait for whom it names.</summary>
+    /// <summary>The parameter that Patroni derives from its synchronous mode. An ALTER SYSTEM, as left by an apply that was killed while
+    /// changing the store's password, overrides it: commits wait for the standbys that it names.</summary>
     private const string SynchronousStandbys = "synchronous_standby_names";
 
-    /// <summary>What each member has to be asked.</summary>
+    /// <summary>The reads of each member.</summary>
     public static ImmutableArray<Read> Reads(ClusterConnection connection, IEnumerable<string> keys) =>
         [connection.ContainerRead, connection.Rest("/config"), connection.Rest("/patroni"), Query(connection, keys)];
 
@@ -80,7 +80,7 @@ internal sealed record ConfigView(
             }
             else
             {
-                silent.Add($"{host}: {(answer.Error.Length > 0 ? answer.Error.Split('\n')[0].Trim() : "its answer broke off")}");
+                silent.Add($"{host}: {(answer.Error.Length > 0 ? answer.Error.Split('\n')[0].Trim() : "its answer was cut off")}");
             }
         }
 
@@ -170,7 +170,7 @@ internal sealed record ConfigView(
                 .Select(member => (member.Name, name)),
         ];
 
-    /// <summary>The leader, where it still has a slot that nobody declares any more.</summary>
+    /// <summary>The leader, if it still has a slot that is no longer declared.</summary>
     public string? Left(string key) =>
         DynamicSettings.SlotOf(key) is { } slot
         && Members.FirstOrDefault(member => !member.InRecovery) is { } leader
@@ -288,7 +288,7 @@ internal sealed record ConfigView(
             .Order(StringComparer.Ordinal)
             .Select(SqlText.Literal)
             .ToList();
-        // Only where a slot is declared: the others are nobody's matter here.
+        // Only declared slots count here.
         var slots = !keys.Any(key => key.StartsWith(DynamicSettings.Slots, StringComparison.Ordinal))
             ? ""
             : """

@@ -10,10 +10,10 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <c>postgresql.parameters.max_connections</c>. Behind <c>postgresql.parameters.</c> stands one name, also when it has dots.</summary>
 internal static class DynamicSettings
 {
-    /// <summary>What comes before the name of a parameter of PostgreSQL.</summary>
+    /// <summary>The prefix of a parameter of PostgreSQL.</summary>
     public const string Parameters = "postgresql.parameters.";
 
-    /// <summary>What comes before the name of a permanent replication slot.</summary>
+    /// <summary>The prefix of a permanent replication slot.</summary>
     public const string Slots = "slots.";
 
     private const string SlotType = ".type";
@@ -63,7 +63,7 @@ internal static class DynamicSettings
         var root = new Node();
         foreach (var (key, value) in values)
         {
-            // Patroni makes a physical slot of one without a type: it is taken away as a whole.
+            // Patroni treats a slot without a type as physical, so a slot is removed as a whole.
             var path =
                 ParameterOf(key) is not null ? [.. Parameters.TrimEnd('.').Split('.'), key[Parameters.Length..]]
                 : value is null && SlotOf(key) is { } slot ? ["slots", slot]

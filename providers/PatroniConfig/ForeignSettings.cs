@@ -6,19 +6,18 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>What somebody set beside what is declared: keys of the dynamic configuration (<c>patronictl edit-config</c>), <c>ALTER
-/// SYSTEM</c>, and what else a member waits for a restart for. kbr owns what it declares, so it leaves these as they are, and says so.
-/// Pure.</summary>
+/// <summary>Undeclared settings: keys of the dynamic configuration (<c>patronictl edit-config</c>), <c>ALTER SYSTEM</c>, and other pending
+/// restarts. kbr manages only declared settings, so it keeps and reports these. Pure.</summary>
 internal static class ForeignSettings
 {
     private const string AutoFile = "postgresql.auto.conf";
 
-    // What patroni_cluster tells.
+    // The settings that patroni_cluster reports.
     private const string Pause = "pause";
 
-    /// <summary>What each member has to be asked beyond <see cref="ConfigView.Reads"/>: the files are read as they are now, so that a line
-    /// counts here before any reload. The column <c>pending_restart</c> of pg_settings is not asked: PostgreSQL leaves it set where a line
-    /// was taken out again.</summary>
+    /// <summary>The reads of each member beyond <see cref="ConfigView.Reads"/>: the files are read as they are now, so that a line counts
+    /// here before any reload. The column <c>pending_restart</c> of pg_settings is not read: PostgreSQL leaves it set after a line was
+    /// removed again.</summary>
     public static SqlRead Read(ClusterConnection connection) =>
         connection.Sql(
             $"""
@@ -30,7 +29,7 @@ internal static class ForeignSettings
 
     /// <summary>Finds them.</summary>
     /// <param name="connection">How the members are asked.</param>
-    /// <param name="view">What is stored, and what became of it.</param>
+    /// <param name="view">The stored values, and their state on each member.</param>
     /// <param name="wanted">What is declared.</param>
     /// <param name="answers">The members' answers.</param>
     public static ImmutableArray<ForeignSetting> Find(
@@ -41,7 +40,7 @@ internal static class ForeignSettings
     )
     {
         var declared = wanted.Keys.Select(DynamicSettings.ParameterOf).OfType<string>().ToHashSet(StringComparer.Ordinal);
-        // These are taken back with what they stand in the way of.
+        // These are reset together with the values that they override.
         declared.UnionWith(wanted.SelectMany(pair => view.Overridden(pair.Key, pair.Value)).Select(found => found.Parameter));
         var members = answers
             .OrderBy(pair => pair.Key, StringComparer.Ordinal)
@@ -67,7 +66,7 @@ internal static class ForeignSettings
                 .Select(group => new ForeignSetting(
                     group.Key,
                     $"restart pending on {string.Join(", ", group)}",
-                    "look at it in pg_file_settings and patroni.yml there, and restart with patronictl restart",
+                    "check pg_file_settings and patroni.yml there, then restart with patronictl restart",
                     IsTrouble: true
                 )),
         ];
@@ -84,14 +83,14 @@ internal static class ForeignSettings
             return new ForeignSetting(
                 key,
                 waiting.Count == 0 ? value : $"{value}, restart pending on {string.Join(", ", waiting)}",
-                "declare it, or take it out with patronictl edit-config",
+                "declare it, or remove it with patronictl edit-config",
                 IsTrouble: waiting.Count > 0
             );
         }
 
         static ForeignSetting Altered(IGrouping<string, (Member Member, Line Line)> group)
         {
-            // What PostgreSQL could not take over is not in force yet, and counts when it starts.
+            // A setting that PostgreSQL could not reload is in force from its next start.
             var open = group
                 .Where(pair => pair.Line.Error is not null || pair.Member.Pending.Contains(group.Key))
                 .Select(pair => pair.Member.Name)
@@ -103,7 +102,7 @@ internal static class ForeignSettings
                 $"{AutoFile}.{group.Key}",
                 $"{string.Join(", ", values)} (ALTER "
                     + $"SYSTEM){(open.Count == 0 ? "" : $", in force only after the next start of {string.Join(", ", open)}")}",
-                $"declare it, or take it back there with ALTER SYSTEM RESET {group.Key}",
+                $"declare it, or reset it there with ALTER SYSTEM RESET {group.Key}",
                 IsTrouble: open.Count > 0
             );
         }
@@ -113,7 +112,7 @@ internal static class ForeignSettings
 
     private sealed record Member(string Name, IReadOnlyDictionary<string, Line> Altered, IReadOnlySet<string> Pending)
     {
-        // Null where PostgreSQL does not answer; Patroni's own word of what waits for a restart is in the view.
+        // Null where PostgreSQL does not answer; the view has the pending restarts that Patroni reports.
         public static Member? Of(string name, SqlAnswer answer, ConfigView view)
         {
             if (JsonAnswer.Rows(answer.Json) is not [var row, ..] || row.Boolean("in_recovery") is null)

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// <param name="Name">Its name, as pg_settings spells it.</param>
 /// <param name="Kind"><c>bool</c>, <c>integer</c>, <c>real</c>, <c>enum</c> or <c>string</c>.</param>
 /// <param name="Unit">The unit of a number without one; null for none.</param>
-/// <param name="Context"><c>internal</c> where nobody can set it.</param>
+/// <param name="Context"><c>internal</c> when it cannot be set.</param>
 /// <param name="Minimum">The least number it takes.</param>
 /// <param name="Maximum">The greatest.</param>
 /// <param name="Words">The words that an enumeration takes.</param>
@@ -54,10 +54,10 @@ public sealed record ParameterDefinition(
         if (ParameterValue.Number(text, Unit) is not { } number)
         {
             return Unit is null
-                ? ("is no number", null)
+                ? ("is not a number", null)
                 : (
-                    $"is no number with a unit that fits {Unit}",
-                    $"units are {(ParameterValue.IsMemory(Unit) ? "B, kB, MB, GB and TB" : "us, ms, s, min, h and d")}, spelled so"
+                    $"is not a number with a unit compatible with {Unit}",
+                    $"units are {(ParameterValue.IsMemory(Unit) ? "B, kB, MB, GB and TB" : "us, ms, s, min, h and d")}, in this spelling"
                 );
         }
 
@@ -79,7 +79,7 @@ public sealed record ParameterDefinition(
         }
 
         return (
-            $"is none of {string.Join(", ", Words.Select(word => word.Length == 0 ? "''" : word))}",
+            $"is not one of {string.Join(", ", Words.Select(word => word.Length == 0 ? "''" : word))}",
             NearName.Of(text.Trim(), Words) is { Length: > 0 } near ? $"did you mean '{near}'?" : null
         );
     }

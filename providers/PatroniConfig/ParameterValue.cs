@@ -26,7 +26,7 @@ internal sealed record Parameter(string Name, string Setting, string? Unit, stri
     /// <summary>The file that gives it its value; null for none.</summary>
     public string? SourceFile { get; init; }
 
-    /// <summary>Whether it stands in the file that Patroni writes, and not only in the one that initdb wrote.</summary>
+    /// <summary>Whether it is in the file that Patroni writes, not only in the one of initdb.</summary>
     public bool IsInPatronisFile =>
         Source == "configuration file" && (SourceFile is null || SourceFile.EndsWith("/postgresql.conf", StringComparison.Ordinal));
 

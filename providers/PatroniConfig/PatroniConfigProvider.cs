@@ -26,7 +26,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     public ResourceSchema Schema { get; } =
         new(
             "patroni_config",
-            "The dynamic configuration of a PostgreSQL cluster under Patroni, which all members share.",
+            "The dynamic configuration of a PostgreSQL cluster under Patroni, shared by all members.",
             [
                 new(
                     "settings",
@@ -41,7 +41,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
                 ClusterIdentity.Definition,
                 .. stores.Attributes,
                 .. stores.All.SelectMany(store => store.GateAttributes),
-                new("max_lag", AttributeKind.Size, "How many bytes a replica may be behind for the cluster to count as healthy.")
+                new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
                 {
                     Default = PatroniHealth.DefaultMaxLag,
                 },
@@ -75,7 +75,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             var problem =
                 inner is not null ? $"'{key}' cannot have a value and also hold '{inner}'"
                 : key.Split('.').Any(part => part.Length == 0)
-                    ? $"'{key}' is no key of Patroni's dynamic configuration: a part of it is empty"
+                    ? $"'{key}' is not a key of Patroni's dynamic configuration: a part of it is empty"
                 : null;
             if (problem is not null)
             {
@@ -111,7 +111,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             return new Observation.Absent();
         }
 
-        // Where no PostgreSQL runs, what is stored may be what keeps it from starting: as far as the store goes, it can be told.
+        // Where no PostgreSQL runs, the stored values may prevent its start: the store alone is compared.
         var isStored = wanted.All(pair => view.IsStored(pair.Key, pair.Value)) && view.Stored.Keys.All(wanted.ContainsKey);
         if (view.Members.IsEmpty && isStored)
         {
@@ -128,13 +128,13 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
         }
 
-        // A key that was taken out of the store is only gone when nobody waits for a restart by it any more.
+        // A key removed from the store is gone once no member has a restart pending for it.
         var waiting = view
             .Members.SelectMany(member => member.PatroniPending.Select(name => (Key: DynamicSettings.Parameters + name, member.Name)))
             .ToLookup(pair => pair.Key, pair => pair.Name);
         foreach (var left in waiting.Where(left => !view.Stored.ContainsKey(left.Key) && !wanted.ContainsKey(left.Key)))
         {
-            observed = observed.SetItem(left.Key, new AttributeValue($"taken away, restart pending on {string.Join(", ", left)}"));
+            observed = observed.SetItem(left.Key, new AttributeValue($"removed, restart pending on {string.Join(", ", left)}"));
         }
 
         return new Observation.Present(observed)

@@ -7,12 +7,12 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Which members have to be restarted next, and with whom that begins, from how the cluster is now. Pure: the order is that of a
-/// change of parameters.</summary>
-/// <param name="Waiting">The parameters that wait for a restart, by member.</param>
+/// <summary>The members to restart next, and the first of them, for the cluster's current state. Pure: the order of a parameter
+/// change.</summary>
+/// <param name="Waiting">The pending parameters, by member.</param>
 /// <param name="Next">The members of the round that comes next.</param>
 /// <param name="LeaderFirst">Whether the leader is restarted first and in place.</param>
-/// <param name="Forecast">The steps as things are now; null when nobody is to be restarted.</param>
+/// <param name="Forecast">The steps in the current state; null when no member is restarted.</param>
 public sealed record RestartPlan(
     ImmutableSortedDictionary<string, ImmutableSortedSet<string>> Waiting,
     ImmutableSortedSet<string> Next,
@@ -26,7 +26,7 @@ public sealed record RestartPlan(
         .. ConfigRound.NotLowerThanLeader.Order(StringComparer.Ordinal).Select(name => DynamicSettings.Parameters + name),
     ];
 
-    /// <summary>What each member has to be asked.</summary>
+    /// <summary>The reads of each member.</summary>
     /// <param name="config">The <c>patroni_config</c> of the cluster.</param>
     public static ImmutableArray<Read> Reads(Resource config)
     {
@@ -38,7 +38,7 @@ public sealed record RestartPlan(
     /// <param name="config">The <c>patroni_config</c> of the cluster.</param>
     /// <param name="health">How the members are.</param>
     /// <param name="answers">What they answered to <see cref="Reads"/>.</param>
-    /// <param name="others">Members to be restarted although nothing waits for it.</param>
+    /// <param name="others">Further members to restart, without a pending restart.</param>
     public static RestartPlan Of(
         Resource config,
         PatroniHealth health,
@@ -59,7 +59,7 @@ public sealed record RestartPlan(
             return new RestartPlan(waiting, everybody, false, outlook.ForecastServer(config.Address, everybody, primaryFirst: false));
         }
 
-        // A member that waits for both kinds comes in both rounds; who waits for nothing comes with the last.
+        // A member with both kinds pending comes in both rounds; one without any comes in the last.
         var sets = rounds
             .Select(round =>
                 waiting

@@ -6,19 +6,18 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>Restarts PostgreSQL on members in turn, as a change of parameters does, until none waits for it any more.</summary>
+/// <summary>Restarts PostgreSQL on members in turn, as a change of parameters does, until none has a pending restart.</summary>
 /// <param name="config">The <c>patroni_config</c> of the cluster.</param>
 /// <param name="group">Its members, whose locks are held.</param>
 /// <param name="patience">How long the cluster may take to be healthy before and after each step.</param>
 public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan patience)
 {
-    // Patroni says in its loop, of ten seconds as a rule, that nothing waits any more.
+    // Patroni clears the pending restart in its next loop, usually within ten seconds.
     private static readonly PollPace s_told = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(20));
 
-    /// <summary>Restarts them. Answers whose PostgreSQL was started anew, in that order. Throws
-    /// <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Restarts them. Answers the restarted members, in that order. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="all">Whether those are restarted too that wait for nothing.</param>
-    /// <param name="restarted">Told after each step who was restarted.</param>
+    /// <param name="restarted">Receives the restarted members after each step.</param>
     /// <param name="cancellationToken">Ends it between two steps.</param>
     public async Task<ImmutableArray<string>> RunAsync(bool all, Action<string> restarted, CancellationToken cancellationToken)
     {
@@ -38,7 +37,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
             if (done.Count >= 3 * group.Members.Length)
             {
                 throw new ChangeFailedException(
-                    $"{string.Join(" and ", plan.Waiting.Keys)} still wait for a restart after {done.Count} of them; see "
+                    $"{string.Join(" and ", plan.Waiting.Keys)} still have a pending restart after {done.Count} restarts; see "
                         + $"pending_restart_reason in Patroni's /patroni there"
                 );
             }

@@ -18,13 +18,13 @@ internal static class StartCheck
                 + "name = 'BINDIR') AS programs"
         );
 
-    /// <summary>Why members would not start with what is stored and these values, a sentence for the operator that names the key; null when
-    /// they would, or it cannot be told.</summary>
+    /// <summary>Why members would not start with the stored and these values, a sentence for the operator that names the key; null when
+    /// they would, or when unknown.</summary>
     /// <param name="group">The members.</param>
     /// <param name="connection">How they are reached.</param>
     /// <param name="wanted">The values by flat key; null takes one away.</param>
-    /// <param name="also">Other parameters that count at a member's next start, by member: by name and value. None where only what is
-    /// wanted is to be checked.</param>
+    /// <param name="also">Other parameters that count at a member's next start, by member: by name and value. Empty to check only the
+    /// desired values.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<string?> RefusalAsync(
         IGroupAccess group,

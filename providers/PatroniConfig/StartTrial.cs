@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
-/// <summary>How PostgreSQL is asked whether it would start, and what its answer means. Pure.</summary>
+/// <summary>The trial start of PostgreSQL, and the meaning of its answer. Pure.</summary>
 public static partial class StartTrial
 {
     private const string Libraries = "shared_preload_libraries";
@@ -14,7 +14,7 @@ public static partial class StartTrial
     private const string Buffers = "shared_buffers";
     private const int LongestAnswer = 16 * 1024;
 
-    // What names files beside the data directory, or another one: in the directory of the check they are not there.
+    // Parameters that name files next to the data directory, or another directory: the check's directory does not have these files.
     private static readonly ImmutableHashSet<string> s_places =
     [
         "data_directory",
@@ -26,7 +26,7 @@ public static partial class StartTrial
         "stats_temp_directory",
     ];
 
-    // The files of a server with TLS, and what PostgreSQL takes where nothing is said; empty for none.
+    // The TLS files of a server, and PostgreSQL's defaults; empty for none.
     private static readonly ImmutableSortedDictionary<string, string> s_tlsFiles = new Dictionary<string, string>(StringComparer.Ordinal)
     {
         ["ssl_cert_file"] = "server.crt",
@@ -114,8 +114,8 @@ public static partial class StartTrial
             )
         );
 
-    /// <summary>The script that tries one configuration after the other: what is wanted, and nothing at all. Where that fails too, the
-    /// check itself does not work there.</summary>
+    /// <summary>The script that tries the configurations in turn: the desired one, then an empty one. If the empty one fails too, the check
+    /// itself does not work there.</summary>
     /// <param name="container">The member's container.</param>
     /// <param name="data">The data directory.</param>
     /// <param name="programs">The directory of PostgreSQL's programs.</param>
@@ -177,7 +177,7 @@ public static partial class StartTrial
         );
     }
 
-    /// <summary>What PostgreSQL said against what is wanted; null when it would start with it, or would not start with nothing
+    /// <summary>PostgreSQL's objection to the desired values; null when it would start with them, or would not start with nothing
     /// either.</summary>
     public static string? Trouble(string output)
     {
@@ -209,7 +209,7 @@ public static partial class StartTrial
             : null;
     }
 
-    // The line that says what is wrong stands before the one that says that something is.
+    // The cause is in the line before the general error.
     private static string Said(string text)
     {
         var lines = text.Split('\n').Select(line => line.Trim()).ToList();
@@ -223,7 +223,7 @@ public static partial class StartTrial
             first is not null ? first.Groups[2].Value
             : lines.FindLast(line => line.StartsWith("postgres:", StringComparison.Ordinal)) is { } plain
                 ? plain["postgres:".Length..].Trim()
-            : lines.FindLast(line => line.Length > 0) ?? "it gives no reason";
+            : lines.FindLast(line => line.Length > 0) ?? "it reported no reason";
         var hint = lines.Select(line => HintPattern().Match(line)).FirstOrDefault(match => match.Success)?.Groups[1].Value;
         return FilePattern().Replace(message, "") + (hint is null ? "" : $" ({hint.TrimEnd('.')})");
     }

@@ -31,7 +31,7 @@ internal sealed record ClusterConnection(
     public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
     [
         new("container", AttributeKind.String, "The container that runs Patroni on each member.") { Default = "patroni" },
-        new("connect_as", AttributeKind.String, "The role kbr asks and changes things as.") { Default = "postgres" },
+        new("connect_as", AttributeKind.String, "The role that kbr logs in as.") { Default = "postgres" },
         new("connect_password", AttributeKind.String, "Its password; without it kbr uses the local socket inside the container.")
         {
             MayHoldSecret = true,
@@ -43,7 +43,7 @@ internal sealed record ClusterConnection(
     /// <summary>The attributes that open the unsafe calls of Patroni's REST API.</summary>
     public static IReadOnlyList<AttributeDefinition> RestCredentials { get; } =
     [
-        new("rest_user", AttributeKind.String, "The user of Patroni's REST API for calls that change something."),
+        new("rest_user", AttributeKind.String, "The user of Patroni's REST API for changes."),
         new("rest_password", AttributeKind.String, "Its password.") { MayHoldSecret = true },
     ];
 

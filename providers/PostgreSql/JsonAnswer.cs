@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>Looks into JSON that a host sent: what is broken off, missing or of another kind is null, never an exception.</summary>
+/// <summary>Looks into JSON that a host sent: a truncated, missing or differently typed value is null, never an exception.</summary>
 public static class JsonAnswer
 {
     /// <summary>The document, or null when it is none.</summary>
@@ -29,7 +29,7 @@ public static class JsonAnswer
     public static IReadOnlyList<JsonElement>? Rows(string? text) =>
         Parse(text) is { ValueKind: JsonValueKind.Array } rows ? [.. rows.EnumerateArray()] : null;
 
-    /// <summary>What stands under these names, one inside the other; null when one of them is missing or null.</summary>
+    /// <summary>The value at this path of names; null when one of them is missing or null.</summary>
     public static JsonElement? At(this JsonElement element, params ReadOnlySpan<string> names)
     {
         foreach (var name in names)

@@ -4,12 +4,12 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>What the members answered to a query of one row with the column <c>in_recovery</c> (<c>pg_is_in_recovery()</c>), and which of
-/// them leads.</summary>
+/// <summary>The members' answers to a query of one row with the column <c>in_recovery</c> (<c>pg_is_in_recovery()</c>), and the primary
+/// among them.</summary>
 /// <param name="Leader">The member that takes writes, or null.</param>
 /// <param name="Rows">The rows by member; members without an answer are missing.</param>
-/// <param name="Instead">What to answer when nobody leads: absent where no member runs the cluster, otherwise unknown with the reason. Null
-/// when somebody leads.</param>
+/// <param name="Instead">The observation without a leader: absent where no member runs the cluster, otherwise unknown with the reason. Null
+/// with a leader.</param>
 internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, JsonElement> Rows, Observation? Instead)
 {
     /// <summary>The first column of every such query.</summary>
@@ -32,7 +32,7 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
             }
             else
             {
-                silent[host] = answer.Error.Length > 0 ? FirstLine(answer.Error) : "its answer broke off";
+                silent[host] = answer.Error.Length > 0 ? FirstLine(answer.Error) : "its answer was cut off";
             }
         }
 
@@ -44,7 +44,7 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
             _ => new LeaderAnswer(
                 null,
                 rows,
-                new Observation.Unknown($"{string.Join(" and ", leaders)} both take writes; kbr asks none of them before one has given way")
+                new Observation.Unknown($"{string.Join(" and ", leaders)} both accept writes; kbr queries neither until one is demoted")
             ),
         };
     }
@@ -59,7 +59,7 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
         if (members.Values.All(member => connection.Runs(member) == false))
         {
             var made = members.Values.Any(member => member.Get(connection.ContainerRead).Status == 200);
-            return new Observation.Absent(made ? $"{connection.Scope} does not run; looked at again once it does" : null);
+            return new Observation.Absent(made ? $"{connection.Scope} does not run; checked again once it does" : null);
         }
 
         var reasons = silent

@@ -8,12 +8,12 @@ using Npgsql;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>Runs statements as the superuser on the member that leads: over TCP through the connection of this run, or, where the password
-/// does not open that (any more), by psql on the local socket inside the container. The statements do not reach PostgreSQL's log. They must
-/// be idempotent: when the leader moves meanwhile they are run again on the next one.</summary>
+/// <summary>Runs statements as the superuser on the primary: over TCP through the connection of this run, or, where that password is
+/// refused, by psql on the local socket inside the container. The statements do not reach PostgreSQL's log. They must be idempotent: after
+/// a failover they run again on the next primary.</summary>
 internal sealed class LeaderSession
 {
-    // Nothing of a session that carries verifiers is logged, counted or traced; and it does not wait for ever behind somebody's lock.
+    // Nothing of a session that carries verifiers is logged, counted or traced; and it does not wait forever for another session's lock.
     private static readonly ImmutableArray<string> s_preamble =
     [
         "SET log_statement = 'none'",
@@ -54,7 +54,7 @@ internal sealed class LeaderSession
     }
 
     /// <summary>Runs the statements in order, each in a transaction of its own. Throws <see cref="ChangeFailedException"/> when PostgreSQL
-    /// refuses one, or nobody leads for a minute.</summary>
+    /// refuses one, or there is no primary for a minute.</summary>
     public async Task RunAsync(IReadOnlyCollection<SqlStatement> statements, CancellationToken cancellationToken)
     {
         if (
@@ -65,7 +65,7 @@ internal sealed class LeaderSession
             throw new ChangeFailedException($"{_connection.Scope} could not be changed for {s_pace.Deadline.TotalSeconds:0} s: {last}");
         }
 
-        // Answers what was in the way, or null.
+        // Answers the obstacle; null for none.
         async Task<string?> TryAsync()
         {
             try
@@ -170,11 +170,11 @@ internal sealed class LeaderSession
                         answers.Select(answer =>
                             answer.Status == 0
                                 ? $"{answer.Name}: Patroni does not answer on port {_connection.RestPort}"
-                                : $"{answer.Name}: Patroni says that it does not lead"
+                                : $"{answer.Name}: Patroni reports a replica"
                         )
                     )
             ),
-            _ => throw new TransientFailureException($"{string.Join(" and ", leaders)} both say that they lead"),
+            _ => throw new TransientFailureException($"{string.Join(" and ", leaders)} both claim to be the primary"),
         };
     }
 
@@ -215,7 +215,7 @@ internal sealed class LeaderSession
             await tunnel.DisposeAsync().ConfigureAwait(false);
             switch (exception)
             {
-                // Class 28 is the password, the role or pg_hba: the socket may let in whom TCP does not.
+                // Class 28 is the password, the role or pg_hba: the socket may accept a login that TCP refuses.
                 case PostgresException { SqlState: var state } refusal when !state.StartsWith("28", StringComparison.Ordinal):
                     throw SqlFailure.Of(refusal).On(host);
                 case PostgresException refusal:
@@ -264,9 +264,7 @@ internal sealed class LeaderSession
 
         throw SqlFailure.OfPsql(result.Error) is { } failure ? failure.On(host)
         : result.ExitCode == 124 ? new ChangeFailedException($"{host}: PostgreSQL did not finish within {_timeout.TotalSeconds:0} s")
-        : new TransientFailureException(
-            $"{host}: psql in the container {_connection.Container} does not get through: {LastLine(result.Error)}"
-        );
+        : new TransientFailureException($"{host}: psql in the container {_connection.Container} cannot connect: {LastLine(result.Error)}");
     }
 
     private static string LastLine(string text) => text.Trim().Split('\n')[^1];
@@ -304,7 +302,7 @@ internal sealed class LeaderSession
                         $"{Host}: PostgreSQL did not finish in time; see what blocks it in pg_stat_activity",
                         exception
                     )
-                    : new TransientFailureException($"{Host}: the connection to PostgreSQL broke off");
+                    : new TransientFailureException($"{Host}: the connection to PostgreSQL was lost");
             }
         }
 

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>Now is not the time: nobody leads, the leader moved, or it is just starting or stopping. Worth another try.</summary>
+/// <summary>A transient failure: no primary, a failover, or a server that starts or stops. Retry.</summary>
 internal sealed class TransientFailureException(string message) : Exception(message);
 
 /// <summary>An error of PostgreSQL, without the statement, which may hold secrets.</summary>
@@ -53,7 +53,7 @@ internal sealed partial record SqlFailure(string Code, string Message)
                 $"{host}: PostgreSQL says: {Message}"
             ),
             _ when Code.StartsWith("08", StringComparison.Ordinal) => new TransientFailureException($"{host}: PostgreSQL says: {Message}"),
-            _ => new ChangeFailedException($"{host}: PostgreSQL refused it: {Message} (SQLSTATE {Code})"),
+            _ => new ChangeFailedException($"{host}: PostgreSQL refused the statement: {Message} (SQLSTATE {Code})"),
         };
 
     // psql:<stdin>:3: ERROR:  42704: role "x" does not exist

@@ -22,7 +22,7 @@ internal sealed class ClockInStep : PreconditionCheck
         {
             true => null,
             false => new Finding("the clock is not synchronized", clock.Source, Remedy),
-            null => new Finding("nothing on the host can tell whether the clock is synchronized", clock.Source, Remedy),
+            null => new Finding("no service on the host reports whether the clock is synchronized", clock.Source, Remedy),
         };
     }
 }

@@ -19,7 +19,11 @@ internal sealed class DockerRunning : PreconditionCheck
         var unit = snapshot.Get(Unit);
         if (unit["LoadState"] == "not-found")
         {
-            return new Finding("Docker Engine is not installed", "there is no unit docker.service", "install Docker Engine; kbr does not");
+            return new Finding(
+                "Docker Engine is not installed",
+                "there is no unit docker.service",
+                "install Docker Engine (kbr does not install it)"
+            );
         }
 
         if (unit["ActiveState"] != "active")

@@ -34,7 +34,7 @@ internal sealed class EnoughDisk : PreconditionCheck
         if (snapshot.Get(Space(precondition)) is not { } space)
         {
             return new Finding(
-                $"the free space of {path} cannot be told",
+                $"the free space of {path} is unknown",
                 $"there is no {path}",
                 "correct the path of the precondition, or create it"
             );

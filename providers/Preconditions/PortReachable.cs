@@ -5,8 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
-/// <summary>A port of another host can be reached. A refusal is enough, because before the first apply nobody listens yet, unless the port
-/// must answer.</summary>
+/// <summary>A port of another host can be reached. A refusal is enough, because before the first apply the port has no listener, unless the
+/// port must answer.</summary>
 internal sealed class PortReachable : PreconditionCheck
 {
     public override string Kind => "ports";
@@ -72,13 +72,12 @@ internal sealed class PortReachable : PreconditionCheck
             PortState.Silent => new Finding(
                 $"port {number} of {peer} cannot be reached",
                 "neither an answer nor a refusal in time",
-                $"let {precondition.Host} through to TCP {number} in the firewalls between the two, and see that {peer} is up"
+                $"allow TCP {number} from {precondition.Host} in the firewalls between the two, and check that {peer} is up"
             ),
             PortState.Refused when precondition.Settings.Boolean("must_answer") => new Finding(
-                $"nobody listens on port {number} of {peer}",
-                "it can be reached, and refuses the connection",
-                $"start what listens there, on {port.Address} and not on loopback only; or leave out must_answer "
-                    + $"where kbr itself is to install it"
+                $"port {number} of {peer} has no listener",
+                "the host refuses the connection",
+                $"start that service on {port.Address}, not on loopback only; or remove must_answer " + $"if kbr installs it"
             ),
             _ => null,
         };

@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Preconditions;
 
-/// <summary>The preconditions kbr knows: what a host must have before it is touched.</summary>
+/// <summary>The supported preconditions of a host, checked before any change.</summary>
 public sealed class PreconditionChecks : IPreconditionChecks
 {
     private readonly Dictionary<string, PreconditionCheck> _checks;
@@ -62,7 +62,7 @@ public sealed class PreconditionChecks : IPreconditionChecks
             : throw new ArgumentException($"no precondition of kind '{precondition.Kind}'", nameof(precondition));
 }
 
-/// <summary>What does not hold.</summary>
+/// <summary>A failed precondition.</summary>
 /// <param name="Summary">One line.</param>
 /// <param name="Found">What the host said.</param>
 /// <param name="Remedy">What to do.</param>
@@ -96,10 +96,10 @@ internal abstract class PreconditionCheck : IPreconditionKind
     public virtual IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings) =>
         [new DeclaredPrecondition(Settings, settings.Map)];
 
-    /// <summary>What it has to read.</summary>
+    /// <summary>Its reads.</summary>
     public abstract Read Read(Precondition precondition);
 
-    /// <summary>What is wrong, or null.</summary>
+    /// <summary>The finding, or null.</summary>
     public abstract Finding? Evaluate(Precondition precondition, Snapshot snapshot);
 
     /// <summary>The path that its settings name, or null.</summary>

@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Processes;
 
-/// <summary>What runs with a file: <c>container:NAME</c> or <c>unit:NAME.service</c>.</summary>
+/// <summary>A process that loads a file: <c>container:NAME</c> or <c>unit:NAME.service</c>.</summary>
 /// <param name="IsContainer">Whether it is a container; else a systemd unit.</param>
 /// <param name="Name">Its name.</param>
 public sealed record ProcessReference(bool IsContainer, string Name)

@@ -38,20 +38,16 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             "role",
             "A role of a PostgreSQL cluster.",
             [
-                new("role", AttributeKind.String, "Its name; the resource's name when left out."),
-                new(Password, AttributeKind.String, "Its password; what PostgreSQL holds must prove it.") { MayHoldSecret = true },
-                new(
-                    "verifier",
-                    AttributeKind.String,
-                    "The SCRAM verifier that PostgreSQL is given; one with a salt of its own is made when left out."
-                )
+                new("role", AttributeKind.String, "Its name; default: the resource's name."),
+                new(Password, AttributeKind.String, "Its password; the stored verifier must match it.") { MayHoldSecret = true },
+                new("verifier", AttributeKind.String, "The SCRAM verifier that PostgreSQL stores; default: a new one with a random salt.")
                 {
                     MayHoldSecret = true,
                 },
                 new(
                     "exact",
                     AttributeKind.Boolean,
-                    "Whether PostgreSQL must hold that very verifier, as PgBouncer needs it, or may hold any that proves the password."
+                    "Whether PostgreSQL must store exactly that verifier, as PgBouncer needs, or any that matches the password."
                 )
                 {
                     Default = false,
@@ -59,29 +55,25 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
                 new(Login, AttributeKind.Boolean, "Whether it may log in.") { Default = true },
                 new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
                 new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
-                new("createdb", AttributeKind.Boolean, "Whether it may make databases.") { Default = false },
-                new("createrole", AttributeKind.Boolean, "Whether it may make roles.") { Default = false },
-                new(ConnectionLimit, AttributeKind.Integer, "How many connections it may have at once; -1 for any number.")
-                {
-                    Default = -1L,
-                    Minimum = -1,
-                },
-                new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared when left out."),
+                new("createdb", AttributeKind.Boolean, "Whether it may create databases.") { Default = false },
+                new("createrole", AttributeKind.Boolean, "Whether it may create roles.") { Default = false },
+                new(ConnectionLimit, AttributeKind.Integer, "Its connection limit; -1 for none.") { Default = -1L, Minimum = -1 },
+                new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared by default."),
                 new(
                     SetRole,
                     AttributeKind.String,
-                    "The role that its sessions act as from their beginning (ALTER ROLE … SET role), so that what they "
-                        + "make is owned by that one; it must be a member of it."
+                    "The role that its sessions act as (ALTER ROLE … SET role), so that objects they "
+                        + "create belong to that role; it must be a member of it."
                 ),
                 new(
                     "bootstrap",
                     AttributeKind.Boolean,
-                    "Whether Patroni makes it when it initialises the cluster; then it goes only with the cluster."
+                    "Whether Patroni creates it when initialising the cluster; it is then removed only with the cluster."
                 )
                 {
                     Default = false,
                 },
-                new(Absent, AttributeKind.Boolean, "Whether it is to be dropped. PostgreSQL drops only a role that owns nothing.")
+                new(Absent, AttributeKind.Boolean, "Whether to drop it. PostgreSQL drops only a role that owns nothing.")
                 {
                     Default = false,
                 },
@@ -100,7 +92,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     {
         ArgumentNullException.ThrowIfNull(observed);
         return observed.Attributes.GetValueOrDefault(Login)?.Value == AttributeValue.Of(true).Value
-            ? "login is taken away and its sessions are ended; the role and what it owns stay (drop: true drops it)"
+            ? "its login is revoked and its sessions end; the role and its objects stay (drop: true drops it)"
             : null;
     }
 
@@ -112,24 +104,24 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         var problem = SqlText.Problem(name)
             ?? (
                 name.StartsWith("pg_", StringComparison.Ordinal) || name is "public" or "none"
-                    ? $"'{name}' is a name that PostgreSQL keeps for itself"
+                    ? $"PostgreSQL reserves the name '{name}'"
                     : null
             )
             ?? (spec.Text(Password) is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
             ?? (
                 spec.Text("verifier") is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal())
-                    ? "'verifier' is no SCRAM-SHA-256 verifier"
+                    ? "'verifier' is not a SCRAM-SHA-256 verifier"
                     : null
             )
             ?? (
                 spec.Text("verifier") is { IsMasked: false } other
                 && spec.Text(Password) is { IsMasked: false } wanted
                 && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal())
-                    ? "'verifier' was not made of 'password'"
+                    ? "'verifier' does not match 'password'"
                     : null
             )
-            ?? (spec.Boolean("exact") && !spec.Has("verifier") ? "'exact' needs a 'verifier' to be exact about" : null)
-            ?? (spec.Boolean(Absent) && spec.Boolean("bootstrap") ? "a role that the cluster is made with cannot be dropped" : null)
+            ?? (spec.Boolean("exact") && !spec.Has("verifier") ? "'exact' needs 'verifier'" : null)
+            ?? (spec.Boolean(Absent) && spec.Boolean("bootstrap") ? "a role that Patroni creates with the cluster cannot be dropped" : null)
             ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null)
             ?? (
                 spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts)
@@ -191,7 +183,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         var spec = resource.Spec;
         if (spec.Boolean(Absent))
         {
-            // Nothing is taken over here: whoever made it, it is named as one that is not to be.
+            // Nothing is adopted here: the role is declared absent, even if it was created by hand.
             var isThere = answer.Row.At("found") is not null;
             return new Observation.Present(Comparable.None.Add(Absent, AttributeValue.Of(!isThere)))
             {
@@ -260,7 +252,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         catch (ChangeFailedException exception) when (exception.Message.Contains(OwnsSomething, StringComparison.Ordinal))
         {
             throw new ChangeFailedException(
-                $"{exception.Message}. Its login is taken away, and it is not dropped. In each database named there: "
+                $"{exception.Message}. Its login is revoked, but it is not dropped. In each database named there: "
                     + $"REASSIGN OWNED BY {SqlText.Identifier(NameOf(change.Resource))} TO …; "
                     + $"DROP OWNED BY {SqlText.Identifier(NameOf(change.Resource))}; then apply again",
                 exception
@@ -292,7 +284,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         }
     }
 
-    // A member lets nobody in any more once it has replayed the change: only then are its sessions the last ones.
+    // A member refuses new logins once it has replayed the change: only then are its sessions the last ones.
     private static async Task RetireAsync(
         Resource resource,
         ClusterConnection connection,
@@ -321,12 +313,12 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         if (open.Count > 0)
         {
             throw new ChangeFailedException(
-                $"{NameOf(resource)} may not log in any more, but {string.Join(" and ", open)} did not say so "
-                    + $"within {s_pace.Deadline.TotalSeconds:0} s; its sessions there may go on. Apply again when they answer"
+                $"the login of {NameOf(resource)} is revoked, but {string.Join(" and ", open)} did not confirm "
+                    + $"it within {s_pace.Deadline.TotalSeconds:0} s; its sessions there may continue. Apply again once they answer"
             );
         }
 
-        // Ends the sessions on the members that say so, and answers the others.
+        // Ends the sessions on the members that confirm the change, and answers the others.
         async Task<List<string>> CloseAsync()
         {
             var answers = await PatroniCluster.PatroniClusterProvider.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
@@ -366,14 +358,13 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         catch (TransientFailureException exception)
         {
             throw new ChangeFailedException(
-                $"{exception.Message}; the role may not log in any more, but its sessions there may go on",
+                $"{exception.Message}; the role's login is revoked, but its sessions there may continue",
                 exception
             );
         }
     }
 
-    // A new password counts on a member when it has replayed the change: whoever logs in there, above all another member of the cluster,
-    // must find it.
+    // A new password is in force on a member once it has replayed the change: clients, above all other members, must find it there.
     private static async Task ProveAsync(ClusterConnection login, IGroupAccess group, CancellationToken cancellationToken)
     {
         var session = new LeaderSession(group, login);
@@ -383,7 +374,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         if (last.Count > 0)
         {
             throw new ChangeFailedException(
-                $"the password of {login.Superuser} was set, but after {s_pace.Deadline.TotalSeconds:0} s it does not open "
+                $"the password of {login.Superuser} was set, but after {s_pace.Deadline.TotalSeconds:0} s it does not log in to "
                     + $"{string.Join("; ", last.Select(pair => $"{pair.Key}: {pair.Value}"))}"
             );
         }
@@ -393,7 +384,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             Dictionary<string, string> refused = new(StringComparer.Ordinal);
             foreach (var member in open)
             {
-                // Who does not answer has nothing to be proven now, and takes the password with the rest when it comes back.
+                // A member that does not answer is skipped, and replays the password when it returns.
                 if (await session.LogInAsync(member, cancellationToken).ConfigureAwait(false) is { } refusal)
                 {
                     refused[member] = refusal;

@@ -5,8 +5,8 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Providers.Role;
 
-/// <summary>SASLprep (RFC 4013) as PostgreSQL does it: what may not be prepared is taken as it is, byte for byte. It brings its own tables
-/// (made by saslprep-tables.py), because without ICU .NET normalises nothing.</summary>
+/// <summary>SASLprep (RFC 4013) as PostgreSQL does it: a string that cannot be prepared is used unchanged, byte for byte. It brings its own
+/// tables (made by saslprep-tables.py), because without ICU .NET normalises nothing.</summary>
 internal static class SaslPrep
 {
     private const int HangulFirst = 0xAC00;

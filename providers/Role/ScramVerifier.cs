@@ -5,7 +5,7 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Providers.Role;
 
-/// <summary>What PostgreSQL stores of a password, <c>SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY</c> with the last three in base64
+/// <summary>PostgreSQL's stored form of a password, <c>SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY</c> with the last three in base64
 /// (RFC 5802 and 7677; the text is that of <c>pg_authid.rolpassword</c> and of PgBouncer's userlist). It lets a client in that proves the
 /// password, so it is a secret.</summary>
 public static class ScramVerifier

@@ -42,8 +42,8 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupO
             steps.ToImmutable(),
             null,
             serving.All(host => Running.Union(question.ToCome).Except(question.Leaving).Any(other => other != host))
-                ? "each cuts the sessions through it, and new ones go through another"
-                : "no connections meanwhile: nothing else is in front of the cluster"
+                ? "each restart ends the sessions through that proxy; new ones use another"
+                : "no connections during the restart: the cluster has no other proxy"
         );
     }
 }

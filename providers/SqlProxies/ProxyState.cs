@@ -5,9 +5,9 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
 /// <summary>One proxy host as a roll-out sees it.</summary>
 /// <param name="Name">The host.</param>
-/// <param name="HaproxyRuns">Whether its HAProxy's container runs, or that cannot be told.</param>
+/// <param name="HaproxyRuns">Whether its HAProxy container runs, or is unknown.</param>
 /// <param name="PgBouncerRuns">The same of its PgBouncer.</param>
-/// <param name="Problems">What is not as it should be, a sentence each that begins with the host; empty when all is.</param>
+/// <param name="Problems">The problems, a sentence each that begins with the host; empty for none.</param>
 public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRuns, ImmutableArray<string> Problems)
 {
     private bool IsDown => !HaproxyRuns && !PgBouncerRuns;
@@ -16,11 +16,11 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
 
     private bool IsWhole => Problems.IsEmpty;
 
-    /// <summary>Whether sessions have to come by another proxy before this one is taken away: its HAProxy runs, though one look may have
-    /// found it ill, and the others serve. Pure.</summary>
+    /// <summary>Whether sessions must arrive through another proxy before this one is disrupted: its HAProxy runs, although one read may
+    /// have found it unhealthy, and the others serve. Pure.</summary>
     /// <param name="proxies">The proxies.</param>
-    /// <param name="state">Who has still to be disrupted.</param>
-    /// <param name="next">The one whose turn it is.</param>
+    /// <param name="state">The members still to be disrupted.</param>
+    /// <param name="next">The next proxy.</param>
     public static bool HandsOver(IReadOnlyList<ProxyState> proxies, RolloutState state, string next)
     {
         ArgumentNullException.ThrowIfNull(proxies);
@@ -30,9 +30,9 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
             .All(proxy => proxy.Name == next ? proxy.HaproxyRuns : proxy.IsWhole);
     }
 
-    /// <summary>Whose turn it is. Pure.</summary>
+    /// <summary>The next step of the roll-out. Pure.</summary>
     /// <param name="proxies">The proxies, in the order of the file.</param>
-    /// <param name="state">Who has still to be disrupted.</param>
+    /// <param name="state">The members still to be disrupted.</param>
     public static RolloutTurn Decide(IReadOnlyList<ProxyState> proxies, RolloutState state)
     {
         ArgumentNullException.ThrowIfNull(proxies);
@@ -40,15 +40,15 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
         var staying = proxies.Where(proxy => !state.Left.Contains(proxy.Name)).ToList();
         var toCome = staying.Where(proxy => state.ToCome.Contains(proxy.Name)).ToList();
 
-        // Who serves nothing has nothing to lose.
+        // A proxy that is down can be changed at once.
         ImmutableArray<string> stopped = [.. toCome.Where(proxy => proxy.IsDown).Select(proxy => proxy.Name)];
         if (!stopped.IsEmpty)
         {
             return new RolloutTurn.Go(stopped);
         }
 
-        // Who is ill is perhaps mended by its change, and goes before who is well. While what is behind moves, nobody can be told from ill
-        // by what it reaches.
+        // The change may repair an unhealthy proxy, which goes before the healthy ones. While the cluster behind changes, reachability does
+        // not tell whether a proxy is healthy.
         var ill = toCome.FirstOrDefault(proxy => proxy.IsHalfDown)
             ?? toCome.FirstOrDefault(proxy =>
                 !state.Unsettled
@@ -63,12 +63,12 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
 
         if (state.FailedBehind is { } failed && !state.ToCome.IsEmpty)
         {
-            return new RolloutTurn.Stop($"what is behind the proxies was not brought about, and they serve as they are: {failed}");
+            return new RolloutTurn.Stop($"the change behind the proxies failed, so they stay unchanged: {failed}");
         }
 
         if (state.Unsettled)
         {
-            return new RolloutTurn.Wait("what is behind the proxies is still being changed");
+            return new RolloutTurn.Wait("the change behind the proxies is still running");
         }
 
         var problems = staying.SelectMany(proxy => proxy.Problems).ToList();

@@ -13,8 +13,7 @@ internal sealed class SqlLogin(string user, string password, string database)
 {
     private const int TimeoutSeconds = 5;
 
-    /// <summary>What the server at the other end says: whether it is a replica, and the address that it sees the session come from. Where
-    /// there is no answer, why.</summary>
+    /// <summary>The server's answer: whether it is a replica, and the client address that it sees. Without an answer, the reason.</summary>
     public async Task<(bool? InRecovery, string Client, string Trouble)> AskAsync(
         IGroupAccess group,
         string host,

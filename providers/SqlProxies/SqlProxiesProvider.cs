@@ -23,21 +23,17 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     public ResourceSchema Schema { get; } =
         new(
             "sql_proxies",
-            "The hosts with HAProxy and PgBouncer in front of a PostgreSQL cluster: one of them at most is disrupted at a time.",
+            "The hosts with HAProxy and PgBouncer in front of a PostgreSQL cluster: disrupted one at a time.",
             [
                 new("haproxy_container", AttributeKind.String, "The container of HAProxy on each host.") { Default = "haproxy" },
                 new("pgbouncer_container", AttributeKind.String, "The container of PgBouncer on each host.") { Default = "pgbouncer" },
-                new("port", AttributeKind.Integer, "Where HAProxy takes read-write SQL, on each host's address.")
+                new("port", AttributeKind.Integer, "HAProxy's port for read-write SQL, on each host's address.")
                 {
                     Default = 5432L,
                     Minimum = 1,
                 },
                 new("stats_port", AttributeKind.Integer, "HAProxy's statistics, on loopback.") { Default = 8404L, Minimum = 1 },
-                new("pgbouncer_port", AttributeKind.Integer, "Where PgBouncer listens, on each host's address.")
-                {
-                    Default = 6433L,
-                    Minimum = 1,
-                },
+                new("pgbouncer_port", AttributeKind.Integer, "PgBouncer's port, on each host's address.") { Default = 6433L, Minimum = 1 },
                 new("primary_backend", AttributeKind.String, "HAProxy's backend of all members, of which exactly one is up.")
                 {
                     Default = "primary",
@@ -49,12 +45,12 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
                 new(
                     "balancer_address",
                     AttributeKind.String,
-                    "The load balancer in front of them. A proxy is disrupted only while sessions through it arrive by another one."
+                    "The load balancer in front of them. A proxy is disrupted only while its sessions arrive through another one."
                 ),
                 new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.") { Default = 5432L, Minimum = 1 },
-                new("connect_as", AttributeKind.String, "The role that a proxy is tried with."),
-                new("connect_password", AttributeKind.String, "Its password; without it no login is tried.") { MayHoldSecret = true },
-                new("database", AttributeKind.String, "The database that it is tried with.") { Default = "postgres" },
+                new("connect_as", AttributeKind.String, "The role of the login check of a proxy."),
+                new("connect_password", AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
+                new("database", AttributeKind.String, "The database of that check.") { Default = "postgres" },
                 new("gate_timeout", AttributeKind.Integer, "Seconds to wait for a proxy to serve.") { Default = 120L, Minimum = 1 },
             ]
         );
@@ -75,7 +71,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     public IEnumerable<Read> Reads(Resource resource) =>
         [Container(resource, "haproxy_container"), Container(resource, "pgbouncer_container")];
 
-    /// <summary>Nothing: what runs on the hosts has resources of its own.</summary>
+    /// <summary>Nothing: the services on the hosts are resources of their own.</summary>
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None;
 
     /// <inheritdoc />
@@ -137,8 +133,8 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         ArgumentNullException.ThrowIfNull(access);
         var proxies = await LookAsync(group, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
-        // Who serves is taken away only while the load balancer sends sessions to another one: it may find out later than kbr that a proxy
-        // is back.
+        // A serving proxy is disrupted only while the load balancer sends sessions to another one: it may notice a returning proxy later
+        // than kbr.
         return
             turn is RolloutTurn.Go { Hosts: [var next] }
             && ProxyState.HandsOver(proxies, state, next)
@@ -176,8 +172,8 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
             )
             .ConfigureAwait(false);
 
-        // What somebody installed by hand has statistics and ports of its own: it serves if SQL through it does. To the others it is as if
-        // it had left.
+        // A proxy installed by hand has its own statistics and ports: it is healthy if SQL through it works. The others treat it as
+        // removed.
         var foreign = answers
             .Where(answer =>
                 answer.Snapshot is not null && s_containers.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name))))

@@ -3,8 +3,8 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Providers.Supervision;
 
 /// <summary>The shell that sets foreign units aside and brings them back.</summary>
-/// <remarks>A unit that is set aside loses its file and its start at boot; what it runs goes on, and is not started again. So nothing is
-/// without service until the caller stops it.</remarks>
+/// <remarks>A unit that is set aside loses its file and its start at boot; its process continues, and is not started again. Service
+/// continues until the caller stops it.</remarks>
 internal static class ForeignUnitScript
 {
     /// <summary>The script, in the directory that keeps a unit, that brings it back.</summary>
@@ -51,7 +51,7 @@ internal static class ForeignUnitScript
                     if [ -n "$own" ] && [ -d "$own.d" ]; then cp -a -- "$own.d" "{{Directory}}.kbr-$1/"; fi
                     {
                         echo '#!/bin/sh'
-                        echo "# Brings $1 back as it was when kbr set it aside: ${state:-not enabled}. What kbr runs in its place has to be gone first."
+                        echo "# Restores $1 as it was when kbr set it aside: ${state:-not enabled}. Remove kbr's replacement first."
                         echo 'set -eu'
                         echo "unit='$1' container='{{container}}'"
                         cat <<'END_OF_RESTORE'

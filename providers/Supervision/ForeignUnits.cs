@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Providers.Supervision;
 /// <summary>The services of a host that start a container, other than the one that kbr has for it: each would start it again, or another
 /// one in its place.</summary>
 /// <param name="Replaceable">Those that do nothing else: kbr may set them aside.</param>
-/// <param name="Shared">Those that have other jobs, too: they are left alone.</param>
+/// <param name="Shared">Those with other jobs: they are not changed.</param>
 internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, ImmutableArray<SharedUnit> Shared)
 {
     /// <summary>The attribute that shows them.</summary>
@@ -44,14 +44,14 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
     /// <summary>As an attribute's value.</summary>
     public string Value => string.Join('\n', Replaceable);
 
-    /// <summary>What a plan says of them; null for nothing.</summary>
+    /// <summary>The plan's note about them; null for none.</summary>
     public string? Note =>
         Replaceable.IsEmpty
             ? null
             : string.Join(
                 "; ",
                 Replaceable.Select(unit =>
-                    $"{unit}, which starts it, is set aside as {ForeignUnitScript.KeptAs(unit)}; to go back, run "
+                    $"its unit {unit} is kept as {ForeignUnitScript.KeptAs(unit)}; to go back, run "
                     + $"{ForeignUnitScript.KeptAs(unit)}/{ForeignUnitScript.Restore}"
                 )
             );
@@ -63,15 +63,15 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
             : string.Join(
                 "; ",
                 Shared.Select(unit =>
-                    $"{unit.Name} starts the container {container} and does something else, too ({unit.OtherJob}): take "
-                    + $"{container} out of it, and systemctl daemon-reload"
+                    $"{unit.Name} starts the container {container} and has another job ({unit.OtherJob}): remove "
+                    + $"{container} from it, then run systemctl daemon-reload"
                 )
             );
 
     /// <summary>Judges the services of a host.</summary>
     /// <param name="services">All that systemd has loaded.</param>
     /// <param name="container">The container.</param>
-    /// <param name="own">kbr's unit for it. One of that name that makes the container instead of starting it is somebody else's.</param>
+    /// <param name="own">kbr's unit for it. A unit of that name that creates the container instead of starting it is foreign.</param>
     public static ForeignUnits Of(IReadOnlyList<ServiceState> services, string container, string own)
     {
         var replaceable = ImmutableArray.CreateBuilder<string>();
@@ -108,13 +108,13 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
         return new ForeignUnits(replaceable.ToImmutable(), shared.ToImmutable());
     }
 
-    // What comes before the start and after the stop prepares and tidies up, whatever it is.
+    // Commands before the start and after the stop only prepare and clean up.
     private static bool IsPreparation(string kind) => kind is "ExecCondition" or "ExecStartPre" or "ExecStop" or "ExecStopPost";
 
-    /// <summary>What one command does.</summary>
+    /// <summary>The job of one command.</summary>
     /// <param name="Starts">The containers that it starts.</param>
     /// <param name="Makes">Whether it makes them, too.</param>
-    /// <param name="Other">What it does beside containers, in words that hold no argument of it; null for nothing.</param>
+    /// <param name="Other">Its job besides containers, without any of its arguments; null for none.</param>
     private sealed record Job(ImmutableArray<string> Starts, bool Makes, string? Other)
     {
         private static readonly Job s_nothing = new([], false, null);
@@ -133,7 +133,7 @@ internal sealed record ForeignUnits(ImmutableArray<string> Replaceable, Immutabl
                 return isPreparation ? s_nothing : new Job([], false, $"it runs {words[0]}");
             }
 
-            // A shell may do more than the one command, and what stands before another program is an argument of that.
+            // A shell may run more than one command, and a command behind another program is that program's argument.
             var isPlain = at == 0 || (s_shells.Contains(FileName(words[0])) && !line.AsSpan().ContainsAny(";&|\n`"));
             var other = isPlain || isPreparation ? null : $"it runs {words[0]}";
             var verb = Array.FindIndex(words, at + 1, word =>

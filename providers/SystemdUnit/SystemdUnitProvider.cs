@@ -29,18 +29,14 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
                 {
                     Effect = ChangeEffect.Replace,
                 },
-                new("content", AttributeKind.Text, "The unit file; without it only the state of a unit that is there anyway is kept.")
+                new("content", AttributeKind.Text, "The unit file; without it only the state of an existing unit is managed.")
                 {
                     Effect = ChangeEffect.Disruptive,
                 },
                 new("enabled", AttributeKind.Boolean, "Whether it starts at boot.") { Default = true },
                 new("active", AttributeKind.Boolean, "Whether it runs.") { Default = true, Effect = ChangeEffect.Disruptive },
                 new("container", AttributeKind.String, "The container it supervises."),
-                new(
-                    DropIns,
-                    AttributeKind.StringList,
-                    "Drop-ins that may be on the host; any other one of this unit is renamed to PATH.before-kbr."
-                )
+                new(DropIns, AttributeKind.StringList, "Allowed drop-ins; any other drop-in of this unit is renamed to PATH.before-kbr.")
                 {
                     Effect = ChangeEffect.Disruptive,
                 },
@@ -83,8 +79,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             {
                 yield return Error(
                     resource,
-                    "drop_ins has no content to go with",
-                    "drop-ins are compared for units that kbr writes; remove drop_ins"
+                    "drop_ins needs content",
+                    "drop-ins are compared only for units that kbr writes; remove drop_ins"
                 );
             }
 
@@ -104,8 +100,8 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         {
             yield return Error(
                 resource,
-                $"{unit} is to be enabled but its content has no [Install] section",
-                "add [Install] with WantedBy=multi-user.target, or say enabled: false"
+                $"{unit} is enabled, but its content has no [Install] section",
+                "add [Install] with WantedBy=multi-user.target, or write enabled: false"
             );
         }
     }
@@ -251,7 +247,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         return missing.Count == 0 ? state : $"not with {string.Join(" and ", missing)}";
     }
 
-    // What has specifiers, such as %i, systemd alone can name.
+    // Only systemd can expand specifiers such as %i.
     private static IEnumerable<string> Installed(string content) =>
         Lines(content)
             .Where(line =>
@@ -266,7 +262,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
         state switch
         {
             "enabled" or "alias" => "true",
-            // Not there any more after a reboot, or never to be started: neither of the two that can be asked for.
+            // Gone after a reboot, or never started: neither of the two supported states.
             "enabled-runtime" or "masked" or "masked-runtime" => state,
             _ => "false",
         };

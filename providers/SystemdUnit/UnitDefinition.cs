@@ -3,7 +3,7 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 
-/// <summary>What systemd runs a unit by: kbr's file under /etc/systemd/system, and what somebody laid over it.</summary>
+/// <summary>The definition of a unit: kbr's file under /etc/systemd/system, and foreign files that override it.</summary>
 /// <param name="Unit">The unit's name, with its suffix.</param>
 /// <param name="AllowedDropIns">The drop-ins that may be there.</param>
 public sealed record UnitDefinition(string Unit, ImmutableArray<string> AllowedDropIns)
@@ -11,10 +11,10 @@ public sealed record UnitDefinition(string Unit, ImmutableArray<string> AllowedD
     /// <summary>Where units are kept that an operator wrote.</summary>
     public const string Directory = "/etc/systemd/system/";
 
-    /// <summary>What the name of a file that was set aside ends with; a number follows where that name is taken.</summary>
+    /// <summary>The suffix of a file that was set aside; a number follows if that name exists.</summary>
     public const string AsideSuffix = ".before-kbr";
 
-    /// <summary>What stands for the file of a masked unit.</summary>
+    /// <summary>The link target of a masked unit's file.</summary>
     public const string Masked = "masked";
 
     /// <summary>The unit's own file.</summary>
@@ -41,10 +41,10 @@ public sealed record UnitDefinition(string Unit, ImmutableArray<string> AllowedD
         Fragment(unit) == Masked ? "is masked: it cannot be started"
         : Fragment(unit) != Path ? $"is defined by {Fragment(unit)} and not by {Path}"
         : ForeignDropIns(unit) is { IsEmpty: false } foreign ? $"is changed by {string.Join(" and ", foreign)}"
-        : unit["NeedDaemonReload"] == "yes" ? "has files that changed since systemd read them: systemctl daemon-reload"
+        : unit["NeedDaemonReload"] == "yes" ? "has files that changed since systemd read them; run systemctl daemon-reload"
         : null;
 
-    /// <summary>What an apply does with what lies over the file; null for nothing.</summary>
+    /// <summary>How an apply handles overriding files; null for none.</summary>
     public string? Remedy(UnitState unit)
     {
         var fragment = Fragment(unit);

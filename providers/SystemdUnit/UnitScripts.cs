@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 
 /// <summary>The shell that changes a unit.</summary>
 /// <param name="spec">The unit as declared.</param>
-/// <param name="marker">Where it is noted what the unit was started with.</param>
+/// <param name="marker">The file that records what the unit was started with.</param>
 internal sealed class UnitScripts(UnitSpec spec, LoadedMarker marker)
 {
     /// <summary>The script that makes the change.</summary>
@@ -39,7 +39,7 @@ internal sealed class UnitScripts(UnitSpec spec, LoadedMarker marker)
             body.Append(
                 """
                 if [ "$(property LoadState)" = not-found ]; then
-                    echo "there is no unit $unit on this host, and the configuration gives no content for it" >&2
+                    echo "the unit $unit does not exist on this host, and the configuration has no content for it" >&2
                     exit 1
                 fi
 
@@ -94,7 +94,7 @@ internal sealed class UnitScripts(UnitSpec spec, LoadedMarker marker)
         return body.ToString();
     }
 
-    // Whoever started with what is set aside runs by it until it is restarted. The file is dated first, so that a run which is cut off in
+    // A process started with a file that is set aside uses it until a restart. The file is dated first, so that a run which is cut off in
     // between leaves a unit that is seen to be older than its file. A drop-in that came after the start is no reason to restart.
     private string RenderSetAside()
     {
@@ -143,7 +143,7 @@ internal sealed class UnitScripts(UnitSpec spec, LoadedMarker marker)
             systemctl daemon-reload
             case $(property LoadState) in
             bad-setting | error)
-                echo "systemd cannot load $unit; its former file was put back: $(property LoadError)" >&2
+                echo "systemd cannot load $unit; its previous file was restored: $(property LoadError)" >&2
                 if [ -n "$former" ]; then mv -T -- "$former" "$path"; else rm -f -- "$path"; fi
                 systemctl daemon-reload
                 exit 1

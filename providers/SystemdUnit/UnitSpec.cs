@@ -5,11 +5,11 @@ namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 
 /// <summary>A unit as declared.</summary>
 /// <param name="Name">Its name with its suffix.</param>
-/// <param name="Content">The unit file; null where only the state of an existing unit is kept.</param>
+/// <param name="Content">The unit file; null if only the state of an existing unit is managed.</param>
 /// <param name="Enabled">Whether it starts at boot.</param>
 /// <param name="Active">Whether it runs.</param>
 /// <param name="Container">The container it supervises, or null.</param>
-/// <param name="DropIns">The drop-ins that may be on the host.</param>
+/// <param name="DropIns">The allowed drop-ins.</param>
 internal sealed record UnitSpec(
     string Name,
     SecretText? Content,
@@ -32,7 +32,7 @@ internal sealed record UnitSpec(
         );
     }
 
-    /// <summary>What systemd is to run it by.</summary>
+    /// <summary>The file that systemd must run it from.</summary>
     public UnitDefinition Definition => new(Name, DropIns);
 
     /// <summary>Its own file.</summary>

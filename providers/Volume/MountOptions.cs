@@ -24,7 +24,7 @@ internal static class MountOptions
         "nolazytime",
     ];
 
-    // What changes how the volume behaves for everything on it: shown when it is in effect unasked.
+    // Options that change the volume's behaviour: shown when in effect without being declared.
     private static readonly string[] Notable = ["ro", "noexec", "nosuid", "nodev", "sync", "noatime", "nodiratime", "strictatime"];
 
     private static readonly Dictionary<string, string> KernelNames = new(StringComparer.Ordinal)
@@ -45,7 +45,7 @@ internal static class MountOptions
                 .Order(StringComparer.Ordinal),
         ];
 
-    /// <summary>The wanted options that are in effect, and the notable ones that are though nobody asked.</summary>
+    /// <summary>The declared options in effect, and the notable undeclared ones.</summary>
     public static IReadOnlyList<string> Observed(string wanted, string effective)
     {
         var seen = Split(effective).ToHashSet(StringComparer.Ordinal);

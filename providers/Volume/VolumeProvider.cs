@@ -30,14 +30,14 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
     public ResourceSchema Schema { get; } =
         new(
             "volume",
-            "A block device with a file system, made only if the device is empty, mounted now and at boot.",
+            "A block device with a file system: formatted only if empty, mounted now and at boot.",
             [
-                new("device", AttributeKind.Path, "The block device, best by a name that stays: /dev/disk/by-id/...")
+                new("device", AttributeKind.Path, "The block device, best by a stable name: /dev/disk/by-id/...")
                 {
                     Required = true,
                     Effect = ChangeEffect.Replace,
                 },
-                new("mount_point", AttributeKind.Path, "Where it is mounted; its parent must exist or be declared.")
+                new("mount_point", AttributeKind.Path, "The mount point; the parent must exist or be declared.")
                 {
                     Required = true,
                     Effect = ChangeEffect.Replace,
@@ -80,8 +80,8 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             {
                 yield return Problem(
                     resource,
-                    $"{name} '{value}' holds a character that fstab cannot",
-                    "leave out blanks, backslashes, quotes and '#'"
+                    $"{name} '{value}' has a character that fstab does not allow",
+                    "remove blanks, backslashes, quotes and '#'"
                 );
             }
         }
@@ -127,7 +127,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         if (device.SizeBytes == 0)
         {
             return new Observation.Unknown(
-                $"the block device {name} has a size of 0: what it stood for was detached; attach the volume, or correct the name"
+                $"the block device {name} has a size of 0: the volume was detached; attach it, or correct the name"
             );
         }
 
@@ -136,7 +136,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             return new Observation.Unknown($"the mount point {mountPoint} is a {stat.Kind}, not a directory");
         }
 
-        // The last of several mounts at one place is the one that is seen.
+        // The last of several mounts at one place is visible.
         var mounts = snapshot.Get(new MountsRead());
         var mount = mounts.LastOrDefault(entry => entry.MountPoint == mountPoint);
         if (mount is not null && mount.DeviceNumber != device.DeviceNumber)
@@ -156,7 +156,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
         var mark = snapshot.Get(Mark(spec))?.Text ?? "";
         if (mark.StartsWith("creating", StringComparison.Ordinal))
         {
-            return new Observation.Absent("an earlier apply was cut off while it made this volume: it goes on from there");
+            return new Observation.Absent("an earlier apply was interrupted while creating this volume: this one continues");
         }
 
         var type = device.Signatures.GetValueOrDefault("TYPE");
@@ -171,7 +171,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
             if (device.Signatures.Count > 0 || !device.FirstMebibyteIsZero)
             {
                 return new Observation.Unknown(
-                    $"{name} holds {Content(device)}; kbr formats only an empty device: name another one, or empty it "
+                    $"{name} holds {Content(device)}; kbr formats only an empty device: name another one, or wipe it "
                         + $"yourself ('wipefs -a' and zeroes over its first MiB)"
                 );
             }
@@ -180,11 +180,11 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
                 ? new Observation.Unknown(
                     $"{_fstab} already mounts {foreign.Source} at {mountPoint}; remove that line, or correct mount_point"
                 )
-                : new Observation.Absent("the device is empty: it will be formatted") { IsBlank = true };
+                : new Observation.Absent("the device is empty: it is formatted") { IsBlank = true };
         }
         else if (mount is null && label == spec.Label && lines.Count == 0)
         {
-            return new Observation.Absent("the device holds the xfs file system kbr made: it will be mounted, not formatted");
+            return new Observation.Absent("the device has the xfs file system that kbr created: it is mounted, not formatted");
         }
         else if (type != "xfs")
         {

@@ -127,7 +127,7 @@ internal static class VolumeScripts
         fi
 
         if [ -z "$here" ]; then
-            [ -d "$parent" ] || fail "$parent is not there, and kbr makes no undeclared directories: declare it as a directory, or mount what should be there"
+            [ -d "$parent" ] || fail "$parent does not exist, and kbr creates no undeclared directories: declare it, or mount its volume"
             [ "$(readlink -f -- "$mount_point")" = "$mount_point" ] || fail "a symbolic link leads to $mount_point: name the real path, $(readlink -f -- "$mount_point")"
             if [ -d "$mount_point" ]; then
                 entries=$(ls -A -- "$mount_point" | wc -l)
@@ -144,7 +144,7 @@ internal static class VolumeScripts
                 # Never formatted, whoever made it; only mounted when it is ours or was given to us.
                 found=$(tag LABEL)
                 if [ "$found" != "$label" ] && [ "$adopt" = no ]; then
-                    fail "$device holds an xfs file system that kbr did not make for this volume (label '$found'): name another device, or take it over with --adopt"
+                    fail "$device has an xfs file system that kbr did not create for this volume (label '$found'): name another device, or adopt it with --adopt"
                 fi
                 if [ "$creating" = yes ]; then set_mark creating; fi
             elif is_empty; then
@@ -175,7 +175,7 @@ internal static class VolumeScripts
         [ -n "$uuid" ] || fail "blkid tells no UUID of the file system on $device"
         write_fstab "UUID=$uuid $fields"
         here=$(mounted_here)
-        [ "$here" = "$number" ] || fail "$mount_point was mounted and is not any more: look at 'journalctl -b'"
+        [ "$here" = "$number" ] || fail "$mount_point is no longer mounted: check 'journalctl -b'"
         clear_mark
 
         """;
@@ -185,12 +185,12 @@ internal static class VolumeScripts
         wiping=no
         if [ -e "$mark" ] && read -r word _ <"$mark" && [ "$word" = wiping ]; then wiping=yes; fi
         if [ -n "$here" ] && [ "$here" != "$number" ]; then
-            fail "another device ($here) is mounted at $mount_point; kbr leaves it alone"
+            fail "another device ($here) is mounted at $mount_point; kbr does not change it"
         fi
 
         # What is on the device is judged before anything is changed.
         if [ "$delete_data" = yes ] && [ "$wiping" = no ] && ! stamped && ! is_empty && [ "$(tag LABEL)" != "$label" ]; then
-            fail "$device holds something that kbr did not make ($(blkid -p -- "$node" 2>/dev/null || echo 'data of an unknown kind')); it is not deleted"
+            fail "$device has content that kbr did not create ($(blkid -p -- "$node" 2>/dev/null || echo 'data of an unknown kind')); it is not deleted"
         fi
 
         if [ -n "$here" ]; then
@@ -204,7 +204,7 @@ internal static class VolumeScripts
             fi
         fi
         if [ -d "$mount_point" ] && [ "$(stat -c '%a %u' -- "$mount_point")" = '0 0' ]; then
-            rmdir -- "$mount_point" || fail "$mount_point is not empty though nothing is mounted there: move away what is in it"
+            rmdir -- "$mount_point" || fail "$mount_point is not empty although nothing is mounted there: move its content away"
             sync -- "$parent"
         fi
 

@@ -28,7 +28,7 @@ internal sealed record VolumeSpec(string Name, string Device, string MountPoint,
         );
     }
 
-    /// <summary>The label of the file system that kbr makes; by it kbr knows its own work again. An XFS label has at most 12
+    /// <summary>The label of the file system that kbr makes; kbr recognises its own file systems by it. An XFS label has at most 12
     /// characters.</summary>
     public string Label => "kbr-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Name)).AsSpan(0, 4));
 

@@ -8,7 +8,7 @@ internal static class ApplicationLogin
     /// <summary>The settings of such a login.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="port">The tunnel's port on this machine.</param>
-    /// <param name="name">What the session is called in pg_stat_activity.</param>
+    /// <param name="name">The session's name in pg_stat_activity.</param>
     /// <param name="connectSeconds">How long the login may take.</param>
     /// <param name="commandSeconds">How long a statement may take.</param>
     public static NpgsqlConnectionStringBuilder Settings(

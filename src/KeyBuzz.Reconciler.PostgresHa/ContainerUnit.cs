@@ -14,7 +14,7 @@ internal static class ContainerUnit
     /// <param name="description">What it runs.</param>
     /// <param name="container">The container.</param>
     /// <param name="stopTimeout">How long the container is given to stop.</param>
-    /// <param name="mountPoint">A file system that must be mounted: on an unmounted one an empty database would be made on the root disk.
+    /// <param name="mountPoint">A file system that must be mounted: while unmounted, an empty database would be created on the root disk.
     /// Null for none.</param>
     public static string Render(string description, string container, TimeSpan stopTimeout, string? mountPoint)
     {

@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>What belongs to the cluster as a whole: the members as a group, the dynamic configuration, roles, databases,
+/// <summary>The resources of the cluster as a whole: the members as a group, the dynamic configuration, roles, databases,
 /// extensions.</summary>
 internal sealed class GroupResources(
     PostgresTopology topology,
@@ -72,8 +72,7 @@ internal sealed class GroupResources(
         };
         yield return config;
 
-        // What is changed by SQL comes after what may restart the leader; but for the password that a member logs in with when it is
-        // restarted.
+        // SQL changes come after changes that may restart the leader, except for the password that a restarted member logs in with.
         foreach (var resource in BySql(cluster))
         {
             yield return config.After.Contains(resource.Address) ? resource : resource with { After = [.. resource.After, config.Address] };
@@ -88,7 +87,7 @@ internal sealed class GroupResources(
         yield return Role(topology.Application, "application", cluster);
         foreach (var user in topology.Users)
         {
-            // What a second login makes is the first one's, so that it does not matter which of them an application uses.
+            // Objects of a second login belong to the first one, so an application may use either.
             yield return user.ActsAs is not { } first
                 ? Role(user, "users", cluster)
                 : Role(user, "users", cluster, ("member_of", ResourceFactory.List(first)), ("set_role", first)) with
@@ -141,8 +140,8 @@ internal sealed class GroupResources(
         }
     }
 
-    /// <summary>The proxies as a whole. They come after what is behind them, so that they are rolled out last; where they do not run, they
-    /// are started all the same.</summary>
+    /// <summary>The proxies as a whole. They depend on the cluster behind them, so they are rolled out last; stopped ones are started
+    /// anyway.</summary>
     public Resource Proxies(IEnumerable<Resource> behind) =>
         factory.Make(
             "sql_proxies",

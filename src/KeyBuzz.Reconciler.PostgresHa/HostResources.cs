@@ -9,7 +9,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>What stands on each host: volume, directories, files, images, containers and units.</summary>
+/// <summary>The resources of each host: volume, directories, files, images, containers and units.</summary>
 internal sealed class HostResources(
     PostgresTopology topology,
     ImmutableArray<Host> others,
@@ -39,8 +39,8 @@ internal sealed class HostResources(
         return unit with { AllowedDropIns = [.. dropIns.Where(unit.CanHave)] };
     }
 
-    /// <summary>What ran a member on a host that is none any more. It is stopped, and the consensus store forgets it, before the others
-    /// and the proxies are told.</summary>
+    /// <summary>The service of a former member. It is stopped and removed from the consensus store before the others and the proxies
+    /// change.</summary>
     public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) =>
         [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
 
@@ -136,8 +136,8 @@ internal sealed class HostResources(
         }
 
         var unit = Unit(PostgresTopology.PatroniContainer);
-        // An installation by hand often has its data at the root of what the container mounts, where Patroni cannot rename it: the member
-        // makes it anew in its turn, from the leader. Its turn begins when all that it needs is there.
+        // An installation by hand often has its data at the root of the mounted directory, where Patroni cannot rename it: the member
+        // copies it again from the leader in its turn, which begins once its dependencies exist.
         yield return Data(
             "postgres-data",
             directories.Data,
@@ -193,7 +193,7 @@ internal sealed class HostResources(
                     (
                         "kbr.start-settings",
                         verifier.Fingerprint([
-                            // Patroni's own namespace is left out: what was started before there was a choice has the same settings.
+                            // Patroni's default namespace is omitted, so containers from before this setting have the same settings.
                             .. topology.Namespace == ClusterIdentity.DefaultNamespace ? [] : new[] { topology.Namespace },
                             topology.Scope,
                             member.Name,
@@ -232,7 +232,7 @@ internal sealed class HostResources(
             Group = topology.Scope,
         };
 
-        // Who protects the volume means what lies on it, and the volume requires nothing of that.
+        // Protection of the volume covers the resources on it, which the volume itself does not require.
         Resource Data(string name, string path, string mode, params ReadOnlySpan<(string, object?)> attributes) =>
             factory.Make(
                 "directory",
@@ -251,8 +251,8 @@ internal sealed class HostResources(
         yield return Base(proxy);
         foreach (var resource in Haproxy(proxy).Concat(PgBouncer(proxy)))
         {
-            // When the members' roll-out has failed, a proxy keeps its files: with them applications still reach whoever serves. What
-            // starts it waits for nothing on other hosts.
+            // After a failed roll-out of the members a proxy keeps its files, with which applications still reach the primary. Starting it
+            // depends on no other host.
             yield return resource.Address.Type == "config_file" ? resource with { After = [.. resource.After, .. Members] } : resource;
         }
     }
@@ -394,7 +394,7 @@ internal sealed class HostResources(
             ("supervised_by", Unit(PostgresTopology.PgBouncerContainer)),
             ("ports", Ports(settings.Port)),
             ("log_options", LogRotation()),
-            // What it binds, it binds when it starts.
+            // It binds its ports at its start.
             (
                 "labels",
                 ResourceFactory.Map(
@@ -484,7 +484,7 @@ internal sealed class HostResources(
     /// <summary>The flags by which a container of kbr's own for a moment, such as a check, may do nothing but read.</summary>
     public const string Confined = "--cap-drop ALL --security-opt no-new-privileges --read-only";
 
-    // A container of the same name that somebody else made has another file, and may not survive the signal. It is replaced after this.
+    // A foreign container of the same name has another file, and may not survive the signal. It is replaced afterwards.
     private static string IfManaged(string container, string reload) =>
         $"test -z \"$(docker container inspect -f '{{{{index .Config.Labels \"kbr.address\"}}}}' {container})\" || {{ {reload}; }}";
 

@@ -1,6 +1,6 @@
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>What the section leaves open on the cluster's network by choice, and the setting that closes it (docs/security.md).</summary>
+/// <summary>The access that the section leaves open on the cluster's network, and the settings that close it (docs/security.md).</summary>
 public static class OpenAccess
 {
     /// <summary>One line for each.</summary>
@@ -9,7 +9,7 @@ public static class OpenAccess
         ArgumentNullException.ThrowIfNull(topology);
         if (topology.SuperuserLogin == SuperuserLogin.Proxies)
         {
-            yield return $"Open: superuser {topology.Superuser.Name} logs in through the load balancer, on "
+            yield return $"Open: superuser {topology.Superuser.Name} can log in through the load balancer, on "
                 + $"{topology.LoadBalancer.Port} and {topology.LoadBalancer.PooledPort} (superuser_login: members "
                 + $"closes it)";
         }

@@ -8,9 +8,9 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>Reads <c>parameters</c>: names in any case, values that PostgreSQL of the wanted version takes and Patroni passes on.</summary>
 internal sealed class ParameterSection(int version, Findings findings)
 {
-    private const string Patroni = "kbr or Patroni gives it its value";
-    private const string Replicas = "Patroni gives it to replicas only, from its own recovery_conf";
-    private const string Transaction = "PostgreSQL takes it for a transaction, and from no file";
+    private const string Patroni = "kbr or Patroni sets it";
+    private const string Replicas = "Patroni sets it on replicas only, from its recovery_conf";
+    private const string Transaction = "PostgreSQL accepts it only in a transaction, not from a file";
 
     // Anything else would be overwritten, ignored, or break the cluster.
     private static readonly FrozenDictionary<string, string> s_reserved = new (string Name, string Why)[]
@@ -51,7 +51,7 @@ internal sealed class ParameterSection(int version, Findings findings)
         ("transaction_deferrable", Transaction),
     }.ToFrozenDictionary(pair => pair.Name, pair => pair.Why, StringComparer.Ordinal);
 
-    // What Patroni starts PostgreSQL with; with less than this it takes its own default instead.
+    // The options that Patroni starts PostgreSQL with; below this minimum it uses its own default.
     private static readonly FrozenDictionary<string, (double Least, string Shown)> s_least = new Dictionary<string, (double, string)>(
         StringComparer.Ordinal
     )
@@ -95,9 +95,9 @@ internal sealed class ParameterSection(int version, Findings findings)
         else if (!_seen.TryAdd(name, key))
         {
             findings.Error(
-                $"the parameter '{key.Value}' is there twice",
+                $"the parameter '{key.Value}' is declared twice",
                 key.At,
-                $"'{_seen[name].Value}' is the same to PostgreSQL",
+                $"PostgreSQL treats '{_seen[name].Value}' as the same",
                 "remove one of them"
             );
         }
@@ -109,7 +109,7 @@ internal sealed class ParameterSection(int version, Findings findings)
                 "port" => "; ports.postgres sets it",
                 _ => "",
             };
-            findings.Error($"the parameter '{name}' is not yours to set", key.At, why, "remove it" + instead);
+            findings.Error($"the parameter '{name}' cannot be set here", key.At, why, "remove it" + instead);
         }
         else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
         {
@@ -117,7 +117,7 @@ internal sealed class ParameterSection(int version, Findings findings)
         }
         else if (scalar.Value.Contains("${secret.", StringComparison.Ordinal))
         {
-            findings.Error($"the parameter '{name}' may not hold a secret", scalar.At, "anyone who can log in reads it in pg_settings");
+            findings.Error($"the parameter '{name}' may not hold a secret", scalar.At, "every role that can log in sees it in pg_settings");
         }
         else if (Value(name, key, scalar) is { } text)
         {
@@ -143,22 +143,22 @@ internal sealed class ParameterSection(int version, Findings findings)
 
         if (definition.Context == "internal")
         {
-            findings.Error($"the parameter '{name}' cannot be set", key.At, "PostgreSQL only shows it", "remove it");
+            findings.Error($"the parameter '{name}' cannot be set", key.At, "it is read-only in PostgreSQL", "remove it");
             return null;
         }
 
         if (definition.Refusal(scalar.Value) is var (problem, remedy))
         {
-            findings.Error($"PostgreSQL does not take {scalar.Kind} for '{name}'", scalar.At, $"it {problem}", remedy);
+            findings.Error($"PostgreSQL does not accept {scalar.Kind} for '{name}'", scalar.At, $"it {problem}", remedy);
             return null;
         }
 
         if (s_unknownToPatroni.Contains((version, name)))
         {
             findings.Error(
-                $"Patroni does not know the parameter '{name}'",
+                $"Patroni does not support the parameter '{name}'",
                 key.At,
-                "it would drop it, with a line in its log",
+                "it would ignore it, with a line in its log",
                 "remove it"
             );
             return null;
@@ -166,7 +166,7 @@ internal sealed class ParameterSection(int version, Findings findings)
 
         if (ByPatroni(name, definition, scalar.Value) is { } other)
         {
-            findings.Error($"Patroni does not take {scalar.Kind} for '{name}'", scalar.At, other);
+            findings.Error($"Patroni does not accept {scalar.Kind} for '{name}'", scalar.At, other);
             return null;
         }
 
@@ -188,12 +188,7 @@ internal sealed class ParameterSection(int version, Findings findings)
         }
         else if (ParameterCatalog.FirstVersion(name) is { } first)
         {
-            findings.Error(
-                summary,
-                key.At,
-                string.Create(CultureInfo.InvariantCulture, $"PostgreSQL {first} is the first that has it"),
-                "remove it"
-            );
+            findings.Error(summary, key.At, string.Create(CultureInfo.InvariantCulture, $"PostgreSQL {first} introduced it"), "remove it");
         }
         else if (
             ParameterCatalog.Extensions.FirstOrDefault(extension => name.StartsWith(extension + "_", StringComparison.Ordinal)) is
@@ -220,7 +215,7 @@ internal sealed class ParameterSection(int version, Findings findings)
             "wal_level" when string.Equals(text.Trim(), "minimal", StringComparison.OrdinalIgnoreCase) =>
                 "replicas need 'replica' or 'logical'",
             _ when s_least.TryGetValue(name, out var least) && ParameterValue.Number(text, definition.Unit) < least.Least =>
-                $"below {least.Shown} it takes its own default",
+                $"below {least.Shown} it uses its own default",
             _ => null,
         };
 }

@@ -6,8 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>Renders a member's patroni.yml (https://patroni.readthedocs.io/en/latest/yaml_configuration.html). It holds what is the
-/// member's own; what all members share is Patroni's dynamic configuration.</summary>
+/// <summary>Renders a member's patroni.yml (https://patroni.readthedocs.io/en/latest/yaml_configuration.html). It has the member's own
+/// settings; the shared ones are Patroni's dynamic configuration.</summary>
 internal static class PatroniFile
 {
     /// <summary>Its name in the container.</summary>
@@ -21,7 +21,7 @@ internal static class PatroniFile
 
     private const string Map = "kbr";
 
-    /// <summary>The file, and what stands for it in the tag <see cref="PatroniReload.Tag"/>, by which Patroni says that it has loaded
+    /// <summary>The file, and its fingerprint in the tag <see cref="PatroniReload.Tag"/>, by which Patroni reports that it has loaded
     /// it.</summary>
     public static (SecretText Text, string Tag) Render(PostgresTopology topology, RoleVerifier verifier, Host member)
     {

@@ -12,10 +12,9 @@ internal static class PatroniReload
 
     // Runs in the container and reads its passwords from the file there, so that they are on no command line. Its three steps:
     // - The tags that Patroni shows are those of the file it has loaded.
-    // - The REST API takes the file's password: a PATCH that takes away a key which nobody has changes nothing, and wakes Patroni up.
-    // - The password that the replica streams with lies in a pgpass of its own, which Patroni does not write again while it streams: a
-    // walreceiver that has to connect again would
-    //   be refused until Patroni's next loop.
+    // - The REST API takes the file's password: a PATCH that removes an unknown key changes nothing, and wakes Patroni up.
+    // - The password that the replica streams with is in its own pgpass, which Patroni does not write again while it streams: a
+    //   walreceiver that connects again would be refused until Patroni's next loop.
     private const string Module = """
         import base64, json, os, re, sys, yaml
         from urllib import error, request
@@ -30,14 +29,14 @@ internal static class PatroniReload
         except (OSError, ValueError):
             sys.exit(0)
         if said.get("tags", {}).get(tag) != loaded:
-            sys.exit("Patroni works with the file it had before")
+            sys.exit("Patroni still uses the previous file")
         rest = config["restapi"]["authentication"]
         basic = base64.b64encode((rest["username"] + ":" + rest["password"]).encode()).decode()
         try:
             request.urlopen(request.Request(url + "/config", data=b'{"kbr_nothing": null}', method="PATCH", headers={"Authorization": "Basic " + basic}), timeout=5)
         except error.HTTPError as other:
             if other.code in (401, 403):
-                sys.exit("Patroni's REST API does not take the password of its file")
+                sys.exit("Patroni's REST API does not accept the password of its file")
         except OSError:
             sys.exit("Patroni's REST API does not answer in time")
         path = config["postgresql"]["pgpass"]

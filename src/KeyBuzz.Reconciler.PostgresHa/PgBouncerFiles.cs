@@ -15,7 +15,7 @@ internal static class PgBouncerFiles
     /// <summary>The name of userlist.txt in the container.</summary>
     private const string UserList = "/etc/pgbouncer/userlist.txt";
 
-    // What kbr sets unless 'settings' says otherwise.
+    // kbr's defaults, which 'settings' overrides.
     private static readonly (string Comment, string Name, string Value)[] s_defaults =
     [
         ("", "max_prepared_statements", "200"),
@@ -65,8 +65,7 @@ internal static class PgBouncerFiles
         );
 
     // In the container, a user after the other. PgBouncer can open a server connection for a user only with what a client proved to it, so
-    // that after a change of password somebody has to log in with the new one once. A refusal counts; that PostgreSQL cannot be reached is
-    // no matter of the users.
+    // a login with the new password is needed once after a change. A refusal is an error; an unreachable PostgreSQL is not.
     private const string Login = """
         refused=0
         while IFS= read -r user && IFS= read -r database && IFS= read -r PGPASSWORD; do
@@ -87,7 +86,7 @@ internal static class PgBouncerFiles
             $"docker exec -i {container} sh -c {Script.Quote(Login)} {proxy.Address} {settings.Port}"
         );
 
-    /// <summary>Who logs in: a user, a database and the password in a line each.</summary>
+    /// <summary>The logins: a user, a database and the password in a line each.</summary>
     public static SecretText Logins(PostgresTopology topology) =>
         ConfigText.Join([
             .. topology.PooledUsers.Select(user => ConfigText.Of($"{user.Name}\n{topology.ApplicationDatabase.Name}\n{user.Password}\n")),
@@ -134,8 +133,7 @@ internal static class PgBouncerFiles
                 )
         );
 
-    /// <summary>The users and their verifiers: the same text as in PostgreSQL, since only then PgBouncer can log in with what the client
-    /// proved.</summary>
+    /// <summary>The users and their verifiers: the same text as in PostgreSQL, since PgBouncer logs in with the client's proof.</summary>
     public static SecretText RenderUserList(PostgresTopology topology, RoleVerifier verifier) =>
         ConfigText.Join(
             topology

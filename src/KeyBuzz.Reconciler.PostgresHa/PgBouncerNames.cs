@@ -22,15 +22,15 @@ internal static class PgBouncerNames
             "unix_socket_mode",
         }.ToFrozenSet(StringComparer.Ordinal);
 
-    /// <summary>What kbr sets, and where it takes the value from.</summary>
+    /// <summary>The settings that kbr controls, and their sources.</summary>
     public static FrozenDictionary<string, string> Owned { get; } =
         new Dictionary<string, string>(StringComparer.Ordinal)
         {
-            ["auth_file"] = "'users', which says who may log in",
-            ["auth_hba_file"] = "'users', which says who may log in",
-            ["auth_ident_file"] = "'users', which says who may log in",
+            ["auth_file"] = "'users', which lists the logins",
+            ["auth_hba_file"] = "'users', which lists the logins",
+            ["auth_ident_file"] = "'users', which lists the logins",
             ["auth_type"] = "nothing: scram-sha-256 always",
-            ["conffile"] = "nothing: the file has one place",
+            ["conffile"] = "nothing: its path is fixed",
             ["default_pool_size"] = "pgbouncer.default_pool_size",
             ["listen_addr"] = "the proxy's 'address' under 'hosts'",
             ["listen_port"] = "pgbouncer.port",
@@ -48,7 +48,7 @@ internal static class PgBouncerNames
             ["user"] = "pgbouncer.uid",
         }.ToFrozenDictionary(StringComparer.Ordinal);
 
-    /// <summary>What an operator may set, as of 1.24 and 1.25. A newer PgBouncer may have more: what it takes, it says itself.</summary>
+    /// <summary>The settings of 1.24 and 1.25. A newer PgBouncer may have more, and checks them itself.</summary>
     public static ImmutableArray<string> Known { get; } =
     [
         .. NeedRestart,

@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>What is wrong with the section as a whole, though each value by itself is good.</summary>
+/// <summary>Checks across the values of the section.</summary>
 internal static class PostgresChecks
 {
     // PostgreSQL's own default of superuser_reserved_connections.
@@ -23,9 +23,9 @@ internal static class PostgresChecks
         if (both.Length > 0)
         {
             findings.Error(
-                $"{string.Join(", ", both)} would be member and proxy at once",
+                $"{string.Join(", ", both)} would be both member and proxy",
                 section.Place("proxies"),
-                "PostgreSQL and HAProxy would both listen on the same port of it",
+                "PostgreSQL and HAProxy would use the same port",
                 "give the proxies hosts of their own"
             );
         }
@@ -35,19 +35,14 @@ internal static class PostgresChecks
             findings.Warning(
                 $"{topology.Members.Length} members: an even number",
                 section.Place("members"),
-                $"a majority of {topology.Members.Length} is {(topology.Members.Length / 2) + 1}, so it survives no "
+                $"its majority is {(topology.Members.Length / 2) + 1}, so it survives no "
                     + $"more lost members than {topology.Members.Length - 1} would",
                 "run three or five members"
             );
         }
         else if (topology.Members.Length == 1)
         {
-            findings.Warning(
-                "a single member: nothing takes over when it is lost",
-                section.Place("members"),
-                null,
-                "run three or five members"
-            );
+            findings.Warning("a single member: no replica can take over", section.Place("members"), null, "run three or five members");
         }
 
         topology.Store.Check(findings);
@@ -75,7 +70,7 @@ internal static class PostgresChecks
             findings.Error(
                 $"{Parameter} {path} lies in the container, whose root is read-only",
                 section.Section("parameters").Place(Parameter),
-                $"PostgreSQL would not start; what it wrote there was lost with each container",
+                $"PostgreSQL would not start; files there are lost with each container",
                 $"give a path under {directories.Archive}, or one without a slash in front, under PGDATA; or "
                     + $"'{PostgresSection.ReadOnlyKey}: false'"
             );
@@ -95,7 +90,7 @@ internal static class PostgresChecks
                 findings.Error(
                     "'synchronous' with a single member",
                     section.Place("synchronous"),
-                    "there is nobody to be the synchronous standby",
+                    "no other member can be the synchronous standby",
                     "run three or five members"
                 );
                 break;
@@ -103,13 +98,13 @@ internal static class PostgresChecks
                 findings.Warning(
                     "'synchronous: { strict: true }' with two members",
                     section.Place("synchronous"),
-                    "while either is away no write is committed",
+                    "while either is down, no write is committed",
                     "run three or five members"
                 );
                 break;
         }
 
-        // What PostgreSQL takes for a commit that does not wait for another server.
+        // The values of synchronous_commit that do not wait for another server.
         if (
             topology.Settings.GetValueOrDefault(Commit) is { } commit
             && (commit.ToLowerInvariant() is "local" or "off" or "false" or "no" or "0")
@@ -118,8 +113,8 @@ internal static class PostgresChecks
             findings.Error(
                 $"with synchronous_commit '{commit}' no commit waits for the synchronous standby",
                 section.Section("parameters").Place("synchronous_commit"),
-                "acknowledged writes could be lost all the same",
-                "remove it, or 'synchronous'; an application can set it for a transaction that may be lost"
+                "acknowledged writes could still be lost",
+                "remove it, or 'synchronous'; applications can set it for a single transaction"
             );
         }
     }
@@ -138,7 +133,7 @@ internal static class PostgresChecks
             {
                 yield return Error(
                     $"{container.Address} would be a second Patroni on {container.Address.Host}",
-                    "two members on one host are lost together, and fight over ports and data",
+                    "two members on one host fail together, and conflict on ports and data",
                     container
                 );
                 continue;
@@ -151,8 +146,8 @@ internal static class PostgresChecks
             if (mounted is not null)
             {
                 yield return Error(
-                    $"{container.Address} mounts {mounted}, where the member's data is",
-                    "nothing but the member's own container may touch it",
+                    $"{container.Address} mounts {mounted}, the member's data",
+                    "only the member's own container may use it",
                     container
                 );
             }
@@ -182,8 +177,8 @@ internal static class PostgresChecks
             $"the load balancer has the address of {host.Name}",
             section.Section("load_balancer").Place("address"),
             member
-                ? "applications would be tied to one member, whether it is the primary or not"
-                : "applications would be tied to one host, and lost with it",
+                ? "applications would always connect to one member, even as a replica"
+                : "applications would lose access when that host fails",
             "give the address of the load balancer itself; its targets are the proxies"
         );
     }
@@ -215,7 +210,7 @@ internal static class PostgresChecks
                     $"{who} and {clash.First().Who} would both listen on port {port}",
                     at,
                     "they share the host's network",
-                    "give one of them another port; PgBouncer's is 6433 when it is left out"
+                    "give one of them another port; PgBouncer's default is 6433"
                 );
             }
         }
@@ -235,7 +230,7 @@ internal static class PostgresChecks
         foreach (var database in topology.Databases.Where(database => !roles.Contains(database.Owner)))
         {
             findings.Unknown(
-                $"the owner '{database.Owner}' of the database '{database.Name}' is none of the users",
+                $"the owner '{database.Owner}' of the database '{database.Name}' is not a declared user",
                 section.Place("databases"),
                 database.Owner,
                 roles,
@@ -269,12 +264,12 @@ internal static class PostgresChecks
         if (sum > room)
         {
             findings.Warning(
-                string.Create(CultureInfo.InvariantCulture, $"the pools may open {sum} connections, and PostgreSQL has room for {room}"),
+                string.Create(CultureInfo.InvariantCulture, $"the pools may open {sum} connections, but PostgreSQL allows {room}"),
                 section.Section("pgbouncer").Place("max_db_connections"),
                 string.Create(
                     CultureInfo.InvariantCulture,
                     $"{topology.Proxies.Length} PgBouncers × {ofPooler}; max_connections {most} less "
-                        + $"{ReservedConnections} reserved for superusers and {Headroom} for Patroni, kbr and people"
+                        + $"{ReservedConnections} reserved for superusers and {Headroom} for Patroni, kbr and operators"
                 ),
                 string.Create(
                     CultureInfo.InvariantCulture,

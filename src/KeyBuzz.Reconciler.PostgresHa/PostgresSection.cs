@@ -225,7 +225,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     /// <summary>The name of the cluster's group.</summary>
     public string Scope()
     {
-        var word = section.Word("scope", "the name Patroni knows the cluster by");
+        var word = section.Word("scope", "Patroni's name of the cluster");
         var scope = word?.Value ?? context.Secrets.Plain(PostgresCredentials.Scope.Name) ?? context.Cluster;
         if (context.Hosts.ProblemOfGroup(scope) is { } problem)
         {
@@ -242,7 +242,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private string Namespace()
     {
-        if (section.Word("namespace", "a path such as /db/, as patroni.yml has it under 'namespace'") is not { } word)
+        if (section.Word("namespace", "a path such as /db/, the 'namespace' of patroni.yml") is not { } word)
         {
             return ClusterIdentity.DefaultNamespace;
         }
@@ -252,8 +252,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 $"'{word.Value}' cannot be the namespace of the cluster",
                 word.At,
-                "letters, digits, '.', '_', '-' and '/' can stand in it",
-                "write it as patroni.yml has it under 'namespace', such as /db/"
+                "it may have letters, digits, '.', '_', '-' and '/'",
+                "write the 'namespace' of patroni.yml, such as /db/"
             );
         }
 
@@ -295,7 +295,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         _findings.Unknown(
-            $"'{key}' names '{word.Value}', which is no member",
+            $"'{key}' names '{word.Value}', which is not a member",
             word.At,
             word.Value,
             members.Select(member => member.Name),
@@ -311,7 +311,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 "'postgres' has no 'load_balancer'",
                 section.At,
-                "it is what applications connect to, in front of the proxies",
+                "applications connect to it, in front of the proxies",
                 "write load_balancer: { address: 10.0.0.10 }"
             );
             return null;
@@ -342,14 +342,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         if (!ImageReference.TryParse(word.Value, out _, out var tag, out var digest))
         {
-            _findings.Error($"'{word.Value}' is no image reference", word.At, null, "write REPOSITORY:TAG@sha256:DIGEST");
+            _findings.Error($"'{word.Value}' is not an image reference", word.At, null, "write REPOSITORY:TAG@sha256:DIGEST");
         }
         else if (tag is null or "latest")
         {
             _findings.Error(
-                $"image '{word.Value}' names no fixed tag",
+                $"image '{word.Value}' has no fixed tag",
                 word.At,
-                "'latest', which is also meant where no tag stands, is another image tomorrow",
+                "'latest', the default tag, changes over time",
                 "give the tag of a version, and @sha256:DIGEST"
             );
         }
@@ -377,7 +377,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 "'postgres' has no 'volume'",
                 section.At,
-                "the data of each member lies on a file system of its own",
+                "each member's data is on a file system of its own",
                 "write volume: { device: /dev/disk/by-id/NAME }"
             );
         }
@@ -429,9 +429,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         _findings.Error(
-            $"'{word.Value}' is no block device",
+            $"'{word.Value}' is not a block device",
             word.At,
-            "a path under /dev is wanted",
+            "write a path under /dev",
             "name the volume as 'ls -l /dev/disk/by-id' shows it"
         );
         return null;
@@ -460,7 +460,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 _findings.Error(
                     $"the directory '{key}', {path}, does not lie under the mount point {volume.MountPoint}",
                     own.Place(key),
-                    "it would be on the root disk, and what is mounted would not be used",
+                    "it would be on the root disk, and the volume would not be used",
                     "put it under the mount point, or correct volume.mount_point"
                 );
             }
@@ -469,10 +469,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         if (found.DataDirectory == data || !HostPath.IsIn(found.DataDirectory, data))
         {
             _findings.Error(
-                $"the data directory {found.DataDirectory} is no subdirectory of {data}",
+                $"the data directory {found.DataDirectory} is not a subdirectory of {data}",
                 own.Place("data_directory"),
-                $"the container mounts {data}, and Patroni has to be able to rename and remove the data directory",
-                $"write {data}/pgdata, or leave it out"
+                $"the container mounts {data}, and Patroni must be able to rename and remove the data directory",
+                $"write {data}/pgdata, or remove the key"
             );
         }
 
@@ -481,10 +481,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             if (HostPath.IsIn(one, other) || HostPath.IsIn(other, one))
             {
                 _findings.Error(
-                    $"the directories {one} and {other} lie in each other",
+                    $"the directories {one} and {other} are nested",
                     section.Place("directories"),
                     null,
-                    "give each a place of its own"
+                    "use separate directories"
                 );
             }
         }
@@ -519,15 +519,15 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         {
             if (NetworkAddress.ProblemOfNetwork(word.Value) is { } problem)
             {
-                _findings.Error($"'{word.Value}' is no network", word.At, problem);
+                _findings.Error($"'{word.Value}' is not a network", word.At, problem);
             }
             else if (word.Value.EndsWith("/0", StringComparison.Ordinal))
             {
                 _findings.Error(
-                    $"the network {word.Value} is everybody",
+                    $"the network {word.Value} matches every address",
                     word.At,
                     "pg_hba would let any address try passwords",
-                    "name the networks of your own hosts"
+                    "list the networks of your own hosts"
                 );
             }
         }
@@ -548,9 +548,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 $"Patroni would not use these times: {problem}",
                 own.Place("ttl"),
-                "it stores them and silently works with others",
-                $"needed are ttl ≥ {FailoverTimes.LeastTtl}, loop_wait ≥ 1, retry_timeout ≥ 3 and loop_wait + 2 × "
-                    + $"retry_timeout ≤ ttl; 20, 5 and 5 are the fastest that leave room, with a failover in at most "
+                "it stores them, but silently uses others",
+                $"required: ttl ≥ {FailoverTimes.LeastTtl}, loop_wait ≥ 1, retry_timeout ≥ 3 and loop_wait + 2 × "
+                    + $"retry_timeout ≤ ttl; 20, 5 and 5 are the fastest safe values, with a failover in at most "
                     + $"{new FailoverTimes(20, 5, 5).WorstCase.TotalSeconds} s"
             );
         }
@@ -589,7 +589,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         settings["loop_wait"] = Text(times.LoopWait);
         settings["retry_timeout"] = Text(times.RetryTimeout);
         settings["maximum_lag_on_failover"] = Text(own.Size("maximum_lag_on_failover", 1L << 20));
-        // Both always, so that either is drift when somebody changes it by hand.
+        // Both always, so that a change of either by hand is drift.
         settings[PatroniHealth.SynchronousKey] = synchronous == SynchronousMode.Off ? "false" : "true";
         settings[PatroniHealth.StrictKey] = synchronous == SynchronousMode.Strict ? "true" : "false";
         settings["postgresql.use_pg_rewind"] = "true";
@@ -649,7 +649,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             "kbr sets it from 'synchronous' of the 'postgres' section",
             key.Value.StartsWith(PatroniHealth.SynchronousKey, StringComparison.Ordinal)
                 ? "write synchronous: true, or synchronous: { strict: true }, in the 'postgres' section"
-                : "remove it: there is one synchronous standby"
+                : "remove it: kbr uses one synchronous standby"
         );
         return true;
     }
@@ -706,8 +706,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 $"'{user.Name}' and '{first.Name}' have the same password",
                 second.Place("password"),
-                "the one that is not in use is the one to be changed",
-                "give each a secret of its own"
+                "the unused login could not be changed on its own",
+                "give each its own secret"
             );
         }
 
@@ -725,9 +725,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         foreach (var user in known.Where(user => !names.Add(user.Name)))
         {
             _findings.Error(
-                $"the user '{user.Name}' has two parts to play",
+                $"the user '{user.Name}' is assigned to two roles",
                 section.At,
-                "superuser, replication and application are users of their own",
+                "superuser, replication and application need separate users",
                 "give each another name"
             );
         }
@@ -748,7 +748,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             }
             else if (word is not null)
             {
-                _findings.Error($"the user '{word.Value}' is there already", word.At, null, "remove one of them");
+                _findings.Error($"the user '{word.Value}' is already declared", word.At, null, "remove one of them");
             }
         }
 
@@ -764,9 +764,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             else if (login is { } twice)
             {
                 _findings.Error(
-                    $"the user '{twice.User.Name}' is there already",
+                    $"the user '{twice.User.Name}' is already declared",
                     twice.At,
-                    "a second login is a role of its own",
+                    "a second login is a separate role",
                     "give it another name"
                 );
             }
@@ -795,7 +795,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
             if (databases.Any(database => database.Name == name.Value))
             {
-                _findings.Error($"the database '{name.Value}' is there already", name.At, null, "remove one of them");
+                _findings.Error($"the database '{name.Value}' is already declared", name.At, null, "remove one of them");
                 continue;
             }
 
@@ -847,7 +847,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             if (extensions.Any(one => one.Name == extension.Name && one.Database == extension.Database))
             {
                 _findings.Error(
-                    $"the extension '{extension.Name}' is there already in {extension.Database}",
+                    $"the extension '{extension.Name}' is already declared in {extension.Database}",
                     name.At,
                     null,
                     "remove one of them"
@@ -1027,7 +1027,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 _findings.Error(
                     $"PgBouncer's setting '{key.Value}' may not hold a secret",
                     scalar.At,
-                    "the statistics user reads it with SHOW CONFIG"
+                    "the statistics user can read it with SHOW CONFIG"
                 );
             }
             else if (IsKnownToPgBouncer(key))
@@ -1057,7 +1057,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         _findings.Warning(
             $"PgBouncer 1.25 and older have no setting '{key.Value}'",
             key.At,
-            "PgBouncer looks at its file before it is used, and refuses what it does not know",
+            "PgBouncer refuses a file with unknown settings",
             near is null ? null : $"did you mean '{near}'?"
         );
         return true;
@@ -1103,7 +1103,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
     }
 
-    // What PostgreSQL takes in double quotes, but for what means something else to it or to PgBouncer.
+    // The names that PostgreSQL allows in double quotes, without those that have another meaning for it or for PgBouncer.
     private string Name(YamlScalar? word, string name, SourceLocation at, string what)
     {
         if (NameProblem(name, what) is { } problem)
@@ -1121,15 +1121,15 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private static string? NameProblem(string name, string what) =>
         name.Length == 0 ? "a name may not be empty"
-        : Encoding.UTF8.GetByteCount(name) > LongestName ? $"PostgreSQL takes at most {LongestName} bytes of it"
-        : name.Any(char.IsControl) ? "PgBouncer's files are made of lines, so a name has no control characters"
-        : name == "pgbouncer" ? "PgBouncer has a database and a user of that name itself"
+        : Encoding.UTF8.GetByteCount(name) > LongestName ? $"PostgreSQL allows at most {LongestName} bytes"
+        : name.Any(char.IsControl) ? "PgBouncer's files are line-based, so a name cannot have control characters"
+        : name == "pgbouncer" ? "PgBouncer reserves this name for its console"
         : what == "database"
-            ? name is "template0" or "template1" ? "PostgreSQL comes with a database of that name"
+            ? name is "template0" or "template1" ? "every PostgreSQL cluster already has this database"
                 : null
-        : name.StartsWith("pg_", StringComparison.Ordinal) ? "PostgreSQL keeps names that begin with 'pg_' for its own roles"
-        : name is "public" or "none" ? "PostgreSQL keeps that word for itself"
-        : name[0] == '/' ? "PostgreSQL reads it as a regular expression in pg_hba.conf"
+        : name.StartsWith("pg_", StringComparison.Ordinal) ? "PostgreSQL reserves names that begin with 'pg_'"
+        : name is "public" or "none" ? "PostgreSQL reserves this word"
+        : name[0] == '/' ? "pg_hba.conf reads it as a regular expression"
         : null;
 
     // PgBouncer's file has no quotes for the name of a database.
@@ -1145,10 +1145,10 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 $"PgBouncer cannot take a database called '{name}'",
                 at,
-                "its file has letters of ASCII, digits, '_', '-' and '.' for a database",
+                "its file allows ASCII letters, digits, '_', '-' and '.' for a database",
                 own is null
                     ? "give the application's database another name"
-                    : "give it another name, or write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it"
+                    : "give it another name, or write pooled: false: it is then not available through PgBouncer"
             );
         }
 
@@ -1167,7 +1167,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 $"'{name}' cannot be the name of a user",
                 at,
-                "here letters of ASCII, digits, '_', '-' and '.' only",
+                "ASCII letters, digits, '_', '-' and '.' only",
                 "give another value in the credentials file"
             );
         }
@@ -1184,15 +1184,15 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
         if (!word.Value.StartsWith("${secret.", StringComparison.Ordinal) || !word.Value.EndsWith('}'))
         {
-            // What stands there may be a password, so it is not shown.
+            // The value may be a password, so it is not shown.
             _findings.Error(
                 $"'{key}' must be ${{secret.NAME}}",
                 word.At with
                 {
                     LineText = "",
                 },
-                "secrets stand in the credentials file or in the environment, never in cluster.yaml",
-                "kbr init --credentials makes one of any name"
+                "secrets belong in the credentials file or the environment, never in cluster.yaml",
+                "kbr init --credentials generates it"
             );
             return SecretText.Plain("");
         }
@@ -1209,7 +1209,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             _findings.Error(
                 $"secret {name} holds a control character",
                 at,
-                "configuration files are made of lines",
+                "configuration files are line-based",
                 "choose a password without it"
             );
         }

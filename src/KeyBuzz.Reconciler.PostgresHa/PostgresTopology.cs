@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>The <c>postgres</c> section of cluster.yaml with every default filled in: who runs what, on which ports, as whom.</summary>
+/// <summary>The <c>postgres</c> section of cluster.yaml with every default filled in: services, hosts, ports and users.</summary>
 public sealed record PostgresTopology
 {
     /// <summary>The container that PostgreSQL and Patroni run in, on every member.</summary>
@@ -57,7 +57,7 @@ public sealed record PostgresTopology
     /// <summary>The hosts with HAProxy and PgBouncer, in the order of the file.</summary>
     public required ImmutableArray<Host> Proxies { get; init; }
 
-    /// <summary>What applications connect to.</summary>
+    /// <summary>The load balancer for applications.</summary>
     public required LoadBalancer LoadBalancer { get; init; }
 
     /// <summary>The ports on the members.</summary>
@@ -138,13 +138,13 @@ public sealed record PostgresTopology
     /// <summary>The extensions.</summary>
     public required ImmutableArray<PostgresExtension> Extensions { get; init; }
 
-    /// <summary>Who may call the unsafe parts of Patroni's REST API.</summary>
+    /// <summary>The login of the unsafe parts of Patroni's REST API.</summary>
     public required PostgresUser Rest { get; init; }
 
     /// <summary>The consensus store.</summary>
     public required StoreSettings Store { get; init; }
 
-    /// <summary>Who may ask PgBouncer for its statistics.</summary>
+    /// <summary>The login of PgBouncer's statistics.</summary>
     public required PostgresUser PoolerStatistics { get; init; }
 
     /// <summary>How HAProxy is set up.</summary>
@@ -153,7 +153,7 @@ public sealed record PostgresTopology
     /// <summary>How PgBouncer is set up.</summary>
     public required PgBouncerSettings PgBouncer { get; init; }
 
-    /// <summary>What counts as healthy.</summary>
+    /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }
 
     /// <summary>The application's database.</summary>
@@ -177,8 +177,8 @@ public sealed record LoadBalancer(string Address, int Port, int PooledPort);
 /// <summary>From where the superuser may log in.</summary>
 public enum SuperuserLogin
 {
-    /// <summary>As everybody: through the load balancer, the proxies and PgBouncer, and from the networks that may log in directly. The
-    /// runbook's checks do.</summary>
+    /// <summary>Like any user: through the load balancer, the proxies and PgBouncer, and from the networks with direct access, as the
+    /// runbook's checks need.</summary>
     Proxies,
 
     /// <summary>From the members only: Patroni, pg_rewind and kbr.</summary>
@@ -203,21 +203,20 @@ public sealed record DataVolume(
 );
 
 /// <summary>The directories on a member, the same inside its container, beside those of the consensus store.</summary>
-/// <param name="Data">What holds the data directory. The container mounts this one, so that Patroni may rename and remove the data
-/// directory in it.</param>
+/// <param name="Data">The parent of the data directory. The container mounts it, so that Patroni may rename and remove the data directory
+/// in it.</param>
 /// <param name="DataDirectory">PostgreSQL's data directory (PGDATA).</param>
 /// <param name="Archive">For archived WAL.</param>
-/// <param name="Configuration">What holds patroni.yml.</param>
+/// <param name="Configuration">The directory of patroni.yml.</param>
 public sealed record MemberDirectories(string Data, string DataDirectory, string Archive, string Configuration);
 
 /// <summary>Whether a commit waits until one standby, which Patroni chooses, has it.</summary>
 public enum SynchronousMode
 {
-    /// <summary>It does not: what no replica has received is lost with the leader.</summary>
+    /// <summary>It does not: writes that no replica has received are lost with the primary.</summary>
     Off,
 
-    /// <summary>It does while there is a standby that streams; where there is none, the leader goes on alone, and nobody else is
-    /// elected.</summary>
+    /// <summary>It does while a standby streams; without one, the primary continues alone, and no replica is elected.</summary>
     On,
 
     /// <summary>It does in any case: where no standby streams, no write is committed.</summary>
@@ -239,15 +238,15 @@ public sealed record FailoverTimes(int Ttl, int LoopWait, int RetryTimeout)
 
     /// <summary>Why Patroni would silently use other times, or null.</summary>
     public string? Problem =>
-        Ttl < LeastTtl ? $"ttl is {Ttl} s, and Patroni uses no less than {LeastTtl} s"
-        : LoopWait < 1 ? $"loop_wait is {LoopWait} s, and Patroni uses no less than 1 s"
-        : RetryTimeout < 3 ? $"retry_timeout is {RetryTimeout} s, and Patroni uses no less than 3 s"
+        Ttl < LeastTtl ? $"ttl is {Ttl} s, less than Patroni's minimum of {LeastTtl} s"
+        : LoopWait < 1 ? $"loop_wait is {LoopWait} s, less than Patroni's minimum of 1 s"
+        : RetryTimeout < 3 ? $"retry_timeout is {RetryTimeout} s, less than Patroni's minimum of 3 s"
         : LoopWait + (2 * RetryTimeout) > Ttl
             ? $"loop_wait + 2 × retry_timeout is {LoopWait + (2 * RetryTimeout)} s, more than the ttl of {Ttl} s"
         : null;
 }
 
-/// <summary>Somebody who logs in.</summary>
+/// <summary>A login.</summary>
 /// <param name="Name">The name.</param>
 /// <param name="Password">The password.</param>
 public sealed record PostgresUser(string Name, SecretText Password)
@@ -314,7 +313,7 @@ public sealed record HaproxySettings(
     TimeSpan IdleTimeout
 )
 {
-    /// <summary>Who may see the statistics from other machines; null for everybody.</summary>
+    /// <summary>The login of the statistics from other machines; null for none required.</summary>
     public PostgresUser? StatisticsLogin { get; init; }
 
     /// <summary>Whether sessions are ended when their server is marked down, on the ways in to the primary.</summary>
@@ -367,7 +366,7 @@ public sealed record PgBouncerSettings(
         ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 }
 
-/// <summary>What counts as healthy.</summary>
+/// <summary>The health limits.</summary>
 /// <param name="MaxLag">How far a replica may be behind, in bytes.</param>
 /// <param name="GateTimeout">How long kbr waits for the cluster to become healthy after a step.</param>
 public sealed record HealthBounds(long MaxLag, TimeSpan GateTimeout);

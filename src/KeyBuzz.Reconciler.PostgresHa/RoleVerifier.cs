@@ -5,8 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>The SCRAM verifier that a role is to have. Its salt is an HMAC under KBR_KEY, so the same verifier comes out of every plan, and
-/// nobody without the key can tell from two verifiers whether two roles share a password.</summary>
+/// <summary>The SCRAM verifier that a role is to have. Its salt is an HMAC under KBR_KEY, so every plan has the same verifier, and without
+/// the key two verifiers do not reveal whether two roles share a password.</summary>
 /// <param name="key">KBR_KEY.</param>
 /// <param name="scope">The cluster.</param>
 internal sealed class RoleVerifier(string key, string scope)

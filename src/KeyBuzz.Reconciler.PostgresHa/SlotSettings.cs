@@ -36,7 +36,7 @@ internal sealed class SlotSettings(Findings findings)
     {
         var names = members.ToDictionary(
             member => MemberSlot.NameOf(member.Name),
-            member => $"Patroni keeps it for the member {member.Name}",
+            member => $"Patroni reserves it for the member {member.Name}",
             StringComparer.Ordinal
         );
         SourceLocation? last = null;
@@ -49,9 +49,9 @@ internal sealed class SlotSettings(Findings findings)
                 continue;
             }
 
-            if (!names.TryAdd(name, "it is declared twice"))
+            if (!names.TryAdd(name, "slot names must be unique"))
             {
-                findings.Error($"the slot '{name}' is there already", own.Place("name"), names[name], "give it another name");
+                findings.Error($"the slot '{name}' is already declared", own.Place("name"), names[name], "give it another name");
                 continue;
             }
 
@@ -60,7 +60,7 @@ internal sealed class SlotSettings(Findings findings)
                 findings.Error(
                     $"the slot '{name}' needs dynamic.use_slots",
                     own.At,
-                    "with 'use_slots: false' Patroni makes no slot at all",
+                    "with 'use_slots: false' Patroni creates no slots",
                     "remove 'use_slots: false'"
                 );
             }
@@ -87,12 +87,7 @@ internal sealed class SlotSettings(Findings findings)
             any = true;
             if (own.Map.Entries.Count == 0)
             {
-                findings.Error(
-                    "an entry of 'ignore_slots' matches nothing",
-                    own.At,
-                    null,
-                    $"give one or more of {string.Join(", ", s_matched)}"
-                );
+                findings.Error("an entry of 'ignore_slots' is empty", own.At, null, $"give one or more of {string.Join(", ", s_matched)}");
             }
 
             json.WriteStartObject();
@@ -161,7 +156,7 @@ internal sealed class SlotSettings(Findings findings)
             findings.Error(
                 $"the logical slot '{name}' needs wal_level logical",
                 own.At,
-                "PostgreSQL makes no logical slot with a lower one",
+                "PostgreSQL creates no logical slot at a lower level",
                 "write wal_level: logical under 'parameters'"
             );
         }
@@ -187,7 +182,7 @@ internal sealed class SlotSettings(Findings findings)
         )
         {
             findings.Error(
-                string.Create(CultureInfo.InvariantCulture, $"{needed} replication slots are needed, and max_replication_slots is {most}"),
+                string.Create(CultureInfo.InvariantCulture, $"{needed} replication slots are needed, but max_replication_slots is {most}"),
                 at,
                 "one for each replica and each declared slot",
                 string.Create(CultureInfo.InvariantCulture, $"write max_replication_slots: {needed} or more under 'parameters'")
@@ -213,7 +208,7 @@ internal sealed class SlotSettings(Findings findings)
         findings.Error(
             $"'{word.Value}' cannot be the name of a slot",
             word.At,
-            "PostgreSQL takes at most 63 lower-case letters, digits and '_'"
+            "PostgreSQL allows at most 63 lower-case letters, digits and '_'"
         );
         return null;
     }

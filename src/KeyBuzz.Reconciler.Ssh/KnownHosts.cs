@@ -6,7 +6,7 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Ssh;
 
-/// <summary>What known_hosts says of a host's key.</summary>
+/// <summary>The verdict of known_hosts on a host's key.</summary>
 public enum HostKeyVerdict
 {
     /// <summary>The key is listed for the host.</summary>
@@ -61,7 +61,7 @@ public sealed class KnownHosts
         return known;
     }
 
-    /// <summary>What the file says of this key for this host.</summary>
+    /// <summary>The file's verdict on this key for this host.</summary>
     public HostKeyVerdict Check(string hostname, int port, ReadOnlySpan<byte> key)
     {
         var name = Name(hostname, port);

@@ -17,7 +17,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     /// <summary>As much as a shell may print before it runs anything, and between two scripts.</summary>
     private const int MostUnasked = 1024 * 1024;
 
-    /// <summary>As much as may lie unread: nobody reads between two scripts.</summary>
+    /// <summary>The limit of unread output: nothing is read between two scripts.</summary>
     private const int MostPending = 32 * 1024 * 1024;
 
     private const int NotRoot = 77;
@@ -64,7 +64,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             var shell = await Task.Run(
                     () =>
                     {
-                        // What sudo says is told apart by its words.
+                        // sudo's refusals differ only in their text.
                         var command = connection.Client.CreateCommand(
                             SshEndpoint.Of(connection.Host).Sudo ? "exec env LC_ALL=C sudo -n sh" : "exec sh"
                         );
@@ -99,7 +99,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         );
         text.Append(CultureInfo.InvariantCulture, $"exec 3<&-; printf '%s group %s\\n' {nonce} \"$PPID\"\n");
 
-        // Who is not root would report what it cannot read as not there. /proc belongs to root, so nothing is started to find out.
+        // Without root, unreadable files would look absent. /proc belongs to root, so the check starts no process.
         text.Append(
             CultureInfo.InvariantCulture,
             $"[ -O /proc ] || [ \"$(id -u)\" = 0 ] || {{ echo '{NotRootMark}'\"$(id -un)\" >&2; exit {NotRoot}; }}\n"
@@ -120,7 +120,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         {
             throw new HostException(
                 _connection.Host.Name,
-                $"kbr has to be root on the host, and is {answer.ErrorText[NotRootMark.Length..].Trim()} there",
+                $"kbr needs root on the host, but is {answer.ErrorText[NotRootMark.Length..].Trim()} there",
                 "set sudo: true for this host, or log in as root"
             );
         }
@@ -204,7 +204,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             throw new HostException(
                 _connection.Host.Name,
                 string.Create(CultureInfo.InvariantCulture, $"no answer within {deadline.TotalSeconds:0} s"),
-                "is the host still up?",
+                "check that the host is up",
                 e
             );
         }
@@ -230,7 +230,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             return new ShellAnswer(
                 1,
                 default,
-                Encoding.UTF8.GetBytes($"it printed more than {mostBytes >> 20} MiB and was ended: does something in it print without end?")
+                Encoding.UTF8.GetBytes($"it printed more than {mostBytes >> 20} MiB and was aborted: does a command in it print endlessly?")
             );
         }
 
@@ -242,8 +242,8 @@ internal sealed class RemoteShell : IAsyncDisposable
     private HostException Flooded() =>
         new(
             _connection.Host.Name,
-            $"what the host answers has no end: the login shell of {SshEndpoint.Of(_connection.Host).User} prints before any command runs",
-            "look at its start-up files there, such as ~/.bashrc and /etc/profile.d"
+            $"the host's answer does not end: the login shell of {SshEndpoint.Of(_connection.Host).User} prints before any command runs",
+            "check its start-up files there, such as ~/.bashrc and /etc/profile.d"
         );
 
     // As root, sshd refuses to pass on signals: the script's process group is ended by a command of our own.
@@ -306,7 +306,7 @@ internal sealed class RemoteShell : IAsyncDisposable
         return new HostException(
             _connection.Host.Name,
             $"the shell on the host ended unexpectedly: {detail}",
-            "was it killed there? look at the host's journal, then run the command again"
+            "check the host's journal, then run the command again"
         );
     }
 
@@ -336,7 +336,7 @@ internal sealed class RemoteShell : IAsyncDisposable
 
     private void Taken(int count) => Interlocked.Add(ref _unread, -count);
 
-    // A shell that is of no use any more is closed at once: whatever it still prints would fill the memory.
+    // An unusable shell is closed at once: its further output would fill the memory.
     private void Abandon()
     {
         Broken = true;
@@ -444,7 +444,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             var from = Math.Max(_begin, _length - _last.Length - 16);
             _length += chunk.Length;
 
-            // What stands before the first line was printed by start-up files or left over by a script before: it is not ours.
+            // Output before the first line comes from start-up files or an earlier script, and is ignored.
             if (!_started.Task.IsCompleted && Find(_first, Math.Max(_begin, from - _first.Length)) is (>= 0, var number, var after))
             {
                 _started.TrySetResult(number);
@@ -485,7 +485,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     }
 }
 
-/// <summary>What a shell answered.</summary>
+/// <summary>A shell's answer.</summary>
 internal sealed record ShellAnswer(int Exit, ReadOnlyMemory<byte> Output, ReadOnlyMemory<byte> Error)
 {
     public string OutputText => Encoding.UTF8.GetString(Output.Span);

@@ -8,7 +8,7 @@ internal static class ShellRefusal
 {
     /// <summary>The error of a shell that ended before it ran anything.</summary>
     /// <param name="host">The host; its login uses sudo.</param>
-    /// <param name="said">What came on its error stream.</param>
+    /// <param name="said">Its error output.</param>
     /// <param name="exitStatus">How it ended; null when that is not known.</param>
     public static HostException Of(Host host, string said, int? exitStatus)
     {
@@ -21,7 +21,7 @@ internal static class ShellRefusal
                     $"on the host, as root: echo 'Defaults:{user} !requiretty' >> /etc/sudoers.d/kbr"
                 )
             : (exitStatus is 126 or 127 || Says("not found") || Says("No such file")) && Says("sudo")
-                ? ("sudo is not there", "install sudo on the host, or log in as root and leave sudo out")
+                ? ("sudo is not installed", "install sudo on the host, or log in as root without 'sudo: true'")
             : Says("password is required")
             || Says("not in the sudoers")
             || Says("may not run")

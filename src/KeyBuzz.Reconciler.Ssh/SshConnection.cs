@@ -31,7 +31,7 @@ internal sealed class SshConnection : IHostConnection
     /// <summary>The clock of all deadlines on it.</summary>
     public TimeProvider Time { get; }
 
-    /// <summary>What goes before a command so that it runs as root.</summary>
+    /// <summary>The prefix of a command that runs as root.</summary>
     public string Root => SshEndpoint.Of(Host).Sudo ? "sudo -n " : "";
 
     public async Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
@@ -102,7 +102,7 @@ internal sealed class SshConnection : IHostConnection
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new HostException(Host.Name, $"no answer within {deadline.TotalSeconds:0} s", "is the host still up?", e);
+            throw new HostException(Host.Name, $"no answer within {deadline.TotalSeconds:0} s", "check that the host is up", e);
         }
         catch (Exception e) when (IsConnectionFailure(e))
         {
@@ -151,8 +151,8 @@ internal sealed class SshConnection : IHostConnection
     public HostException Broken(Exception? inner, string? detail = null) =>
         new(
             Host.Name,
-            "the connection broke off" + (detail is null ? "" : $": {detail}"),
-            "is the host up? run the command again: what was done is recorded, the rest is planned anew",
+            "the connection was lost" + (detail is null ? "" : $": {detail}"),
+            "check that the host is up, then run the command again: finished changes are recorded, the rest is planned again",
             inner
         );
 

@@ -12,8 +12,8 @@ namespace KeyBuzz.Reconciler.Ssh;
 public sealed class SshConnector : IHostConnector
 {
     // SSH.NET occupies threads of the pool with every connection and with whatever comes in through a tunnel. The pool grows beyond its
-    // minimum, the number of processors, by one or two a second only: everybody would wait for that. Threads that are not needed are not
-    // made.
+    // minimum, the number of processors, by only one or two a second, and every host would wait for that. Threads that are not needed are
+    // not made.
     private const int Threads = 64;
 
     private readonly SshSettings _settings;
@@ -26,9 +26,9 @@ public sealed class SshConnector : IHostConnector
         ThreadPool.SetMinThreads(Math.Max(workers, Threads), completions);
     }
 
-    /// <summary>Takes what all connections have in common.</summary>
+    /// <summary>Takes the settings of all connections.</summary>
     /// <param name="settings">The settings.</param>
-    /// <param name="probe">What turns reads into shell.</param>
+    /// <param name="probe">Renders reads as shell.</param>
     /// <param name="time">The clock.</param>
     public SshConnector(SshSettings settings, ProbeScript probe, TimeProvider time)
     {
@@ -86,7 +86,7 @@ public sealed class SshConnector : IHostConnector
         }
     }
 
-    // Whoever has the key signed does not add it: what is wrong with the certificate is what is to be told.
+    // Users of a certificate do not add the key to the host: the error is about the certificate.
     private HostException Explain(Host host, Certificate certificate, Exception error)
     {
         var path = _settings.IdentityFile + "-cert.pub";
@@ -98,7 +98,7 @@ public sealed class SshConnector : IHostConnector
         var (message, remedy) =
             certificate.Type == Certificate.CertificateType.Host
                 ? (
-                    $"{path} is the certificate of a host and lets no user in",
+                    $"{path} is a host certificate, not a user's",
                     $"move it away, or have {_settings.IdentityFile}.pub signed as a user's: ssh-keygen -s CA -I NAME -n "
                         + $"{SshEndpoint.Of(host).User} {_settings.IdentityFile}.pub"
                 )
@@ -109,7 +109,7 @@ public sealed class SshConnector : IHostConnector
                 )
             : certificate.ValidAfterUnixSeconds > (ulong)now
                 ? (
-                    $"the certificate {path} is valid from {When(certificate.ValidAfterUnixSeconds)} on only",
+                    $"the certificate {path} is not valid before {When(certificate.ValidAfterUnixSeconds)}",
                     "is this machine's clock right?"
                 )
             : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(SshEndpoint.Of(host).User)
@@ -118,7 +118,7 @@ public sealed class SshConnector : IHostConnector
                     $"have it signed for {SshEndpoint.Of(host).User}, or set ssh.user"
                 )
             : (
-                $"{SshEndpoint.Of(host).Hostname} does not take the certificate {path}",
+                $"{SshEndpoint.Of(host).Hostname} does not accept the certificate {path}",
                 "is its authority among TrustedUserCAKeys there, and the certificate not revoked? look at sshd's journal on the host"
             );
         return new HostException(host.Name, message, remedy, error);
@@ -141,7 +141,7 @@ public sealed class SshConnector : IHostConnector
         {
             throw new HostException(
                 host.Name,
-                $"the private key {path} is protected by a passphrase, which kbr cannot ask for",
+                $"the private key {path} has a passphrase, which kbr cannot ask for",
                 "use a key without a passphrase, kept where only kbr's operator can read it",
                 e
             );
@@ -244,8 +244,8 @@ public sealed class SshConnector : IHostConnector
             default:
                 return new HostException(
                     host.Name,
-                    $"its {what} is not the one in {file}: the host was installed anew, or somebody stands between",
-                    $"only when you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}"
+                    $"its {what} differs from {file}: the host was reinstalled, or the connection is intercepted",
+                    $"once you know why it changed: ssh-keygen -R '{name}' -f {file}; then {scan}"
                 );
         }
     }

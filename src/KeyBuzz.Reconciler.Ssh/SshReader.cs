@@ -58,7 +58,7 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
                 answer.Exit == 124
                     ? (
                         $"reading took longer than {Deadline.TotalSeconds:0} s",
-                        "something there does not answer: look at docker and systemd on the host"
+                        "check docker and systemd on the host: one of them does not answer"
                     )
                     : ($"{e.Message} (exit status {answer.Exit}): {Encoding.UTF8.GetString(answer.Error.Span).Trim()}", "run it again");
             throw new HostException(_connection.Host.Name, what, remedy, e);

@@ -63,7 +63,7 @@ public sealed class SshSection : IConnectionSection
             findings.Error(
                 $"bad address '{hostname.Value}' to reach host '{host}'",
                 hostname.At,
-                "a host name or an IPv4 or IPv6 address is wanted"
+                "write a host name or an IPv4 or IPv6 address"
             );
         }
 
@@ -83,7 +83,7 @@ public sealed class SshSection : IConnectionSection
                 $"kbr logs in to host '{host}' as '{user.Value}' without sudo, and most changes need root",
                 user.At,
                 null,
-                "say 'sudo: true', or 'sudo: false' if this is meant"
+                "write 'sudo: true', or 'sudo: false' if this is intended"
             );
         }
 

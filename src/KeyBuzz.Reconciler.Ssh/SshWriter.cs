@@ -18,15 +18,14 @@ internal sealed class SshWriter : IHostWriter
     // sshd allows ten sessions on a connection by default: one reads, one is kept for uploads and for ending scripts.
     private const int MostShells = 6;
 
-    // What a script prints is for a person, or a short answer.
+    // A script prints messages for the operator, or a short answer.
     private const int LargestOutput = 8 * 1024 * 1024;
     private const string UploadPrefix = "/var/tmp/kbr-upload.";
 
     private readonly SshConnection _connection;
     private readonly RemoteShell _lockShell;
 
-    // A null among the shells stands for one that could not be opened: whoever waits is to try for itself, or it would wait for a shell
-    // that never comes.
+    // A null among the shells stands for one that could not be opened: the waiting caller then tries itself, instead of waiting forever.
     private readonly Channel<RemoteShell?> _idle = Channel.CreateUnbounded<RemoteShell?>();
     private readonly List<RemoteShell> _workers = [];
     private readonly Lock _gate = new();
@@ -88,7 +87,7 @@ internal sealed class SshWriter : IHostWriter
                     throw new HostException(
                         connection.Host.Name,
                         $"the lock under /run/kbr cannot be taken: {answer.ErrorText.Trim()}",
-                        "kbr has to be root on the host: log in as root or set sudo: true"
+                        "kbr needs root on the host: log in as root or set sudo: true"
                     );
             }
         }
@@ -122,7 +121,7 @@ internal sealed class SshWriter : IHostWriter
         {
             await RemoveAsync(shell, uploaded).ConfigureAwait(false);
 
-            // A broken one goes back, too: whoever takes it next drops it.
+            // A broken one is returned, too: the next caller drops it.
             _idle.Writer.TryWrite(shell);
         }
     }
@@ -135,7 +134,7 @@ internal sealed class SshWriter : IHostWriter
             workers = [.. _workers];
         }
 
-        // The lock goes last: whoever takes it then finds nothing of us.
+        // The lock is released last, after every other trace is removed.
         await Task.WhenAll(workers.Select(worker => worker.DisposeAsync().AsTask())).ConfigureAwait(false);
         try
         {
@@ -185,8 +184,8 @@ internal sealed class SshWriter : IHostWriter
         }
     }
 
-    // Answers null when no more shells may be opened, and there is one to wait for: in use, or about to be opened by somebody who hands on
-    // a null should that fail.
+    // Answers null when no more shells may be opened, and there is one to wait for: in use, or being opened by a caller that passes on a
+    // null on failure.
     private async Task<RemoteShell?> TryOpenAsync(CancellationToken cancellationToken)
     {
         lock (_gate)
@@ -252,9 +251,8 @@ internal sealed class SshWriter : IHostWriter
     {
         using var file = File.OpenRead(path);
 
-        // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses a path that somebody
-        // put there. What cannot be written is taken all the same: a command that ends before its input does would make sshd drop the
-        // connection.
+        // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses an existing path. Input
+        // that cannot be written is read anyway: a command that ends before its input would make sshd drop the connection.
         var (exit, _, error) = await _connection
             .ExecuteAsync(
                 $"{_connection.Root}sh -c 'umask 077; set -C; if cat >{target} && test \"$(stat -c %s {target})\" = "
@@ -269,7 +267,7 @@ internal sealed class SshWriter : IHostWriter
             throw new HostException(
                 _connection.Host.Name,
                 $"{path} could not be sent: {(error.Trim() is { Length: > 0 } said ? said : "it arrived incomplete")}",
-                "is there room in /var/tmp on the host?"
+                "check the free space of /var/tmp on the host"
             );
         }
     }
@@ -290,7 +288,7 @@ internal sealed class SshWriter : IHostWriter
         }
         catch (HostException)
         {
-            // As above; and what the script did matters more.
+            // As above; the script's result matters more.
         }
     }
 
@@ -308,5 +306,5 @@ internal sealed class SshWriter : IHostWriter
     }
 
     private static string Describe(ReadOnlyMemory<byte> json) =>
-        LockHolder.Read(json)?.InWords ?? "unknown, its description cannot be read";
+        LockHolder.Read(json)?.InWords ?? "unknown: its description cannot be read";
 }

@@ -5,7 +5,7 @@ await using var services = KbrCommandLine.Services();
 var parsed = KbrCommandLine.Create(services).Parse(KbrCommandLine.Spelled(args));
 try
 {
-    // Signals are the commands' own matter: what runs on a host is finished first.
+    // Commands handle signals themselves: running changes finish first.
     return await parsed.InvokeAsync(
         new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false }
     );

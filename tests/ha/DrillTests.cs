@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 public sealed class DrillTests
 {
     [Test]
-    public void A_switchover_moves_the_lead_to_the_member_that_was_named_and_refuses_who_leads_already()
+    public void A_switchover_promotes_the_named_member_and_refuses_the_present_primary()
     {
         var leader = Ha.Leader();
         var target = Ha.Members.Last(member => member != leader);
@@ -25,12 +25,12 @@ public sealed class DrillTests
         Assert.That(Ha.Leader(), Is.EqualTo(target));
         var again = HaSetUp.Workspace.Kbr("switchover", "--to", target, "--auto-approve");
         Assert.That(again.ExitCode, Is.EqualTo(1), again.All);
-        Assert.That(again.Error, Does.Contain($"{target} cannot take over: it leads already"));
+        Assert.That(again.Error, Does.Contain($"{target} cannot take over: it is already the primary"));
         Ha.AssertHealthy(HaSetUp.Workspace);
     }
 
     [Test]
-    [DependsOnTest(nameof(A_switchover_moves_the_lead_to_the_member_that_was_named_and_refuses_who_leads_already), AllowFailure = true)]
+    [DependsOnTest(nameof(A_switchover_promotes_the_named_member_and_refuses_the_present_primary), AllowFailure = true)]
     public void A_drill_by_switchover_loses_no_acknowledged_write_and_leaves_nothing_behind()
     {
         var leader = Ha.Leader();

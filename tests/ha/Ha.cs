@@ -176,7 +176,7 @@ internal static class Ha
         return outcome.ExitCode == 0 && long.TryParse(outcome.Output.Trim(), CultureInfo.InvariantCulture, out var rows) ? rows : -1;
     }
 
-    /// <summary>Whether a member streams, by Patroni's word.</summary>
+    /// <summary>Whether a member streams according to Patroni.</summary>
     public static bool IsStreaming(string member) => Known().Any(one => one.Name == member && one.State == "streaming");
 
     /// <summary>Asserts that every line of the checklist holds, at the latest once PgBouncer has forgotten a login that failed while the
@@ -187,7 +187,7 @@ internal static class Ha
     public static void UntilHealthy(Workspace workspace, TimeSpan deadline)
     {
         // The whole checklist is much to ask for while hosts boot: nobody who can be asked for less says yet that it may hold.
-        var last = "by Patroni's word somebody is missing";
+        var last = "a replica does not stream according to Patroni";
         Lab.Until(
             () =>
             {

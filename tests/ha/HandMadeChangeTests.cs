@@ -112,7 +112,7 @@ public sealed class HandMadeChangeTests
         var drift = expected.Select(line => Workspace.AsDrift(line.Replace("HOST", host))).ToArray();
         Assert.That(HaSetUp.Workspace.Drift().Select(line => Comparable(line, drift)), Is.EquivalentTo(drift), "kbr drift says the same");
 
-        // It ends with the checklist, and fails where a line of that does not hold.
+        // It ends with the status, and fails where a line of that does not hold.
         HaSetUp.Workspace.Apply();
 
         HaSetUp.Workspace.AssertNothingToDo();

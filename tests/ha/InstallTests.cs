@@ -18,7 +18,7 @@ public sealed class InstallTests
     }
 
     [Test]
-    public void A_plan_right_after_is_empty_and_a_second_apply_disturbs_nobody()
+    public void A_plan_right_after_is_empty_and_a_second_apply_disrupts_no_member()
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
 
@@ -31,7 +31,7 @@ public sealed class InstallTests
     }
 
     [Test]
-    public void There_is_no_drift_right_after_also_for_who_has_no_secrets()
+    public void There_is_no_drift_right_after_even_without_secrets()
     {
         Assert.That(HaSetUp.Workspace.Drift(), Is.Empty);
         using var without = HaSetUp.Workspace.WithoutSecrets();
@@ -39,7 +39,7 @@ public sealed class InstallTests
     }
 
     [Test]
-    public void Applications_reach_the_leader_through_the_load_balancer_and_the_vector_extension_answers_on_replicas()
+    public void The_load_balancer_reaches_the_primary_and_the_vector_extension_answers_on_replicas()
     {
         var status = HaSetUp.Workspace.Kbr("status", "--json");
 

@@ -29,7 +29,7 @@ public sealed class ParameterTests
         TestContext.Out.WriteLine($"work_mem: {report}");
         sessions.AssertOpen();
         Assert.That(report.Lost, Is.Empty);
-        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "nobody was restarted");
+        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "no member was restarted");
         Assert.That(Ha.Members.Select(member => Ha.Sql(member, "SHOW work_mem")), Is.All.EqualTo("9MB"));
         HaSetUp.Workspace.AssertNothingToDo();
     }
@@ -59,7 +59,7 @@ public sealed class ParameterTests
 
     [Test]
     [DependsOnTest(nameof(Values_that_a_session_is_shown_otherwise_settle_and_so_does_their_removal), AllowFailure = true)]
-    public void An_increase_of_max_connections_goes_standbys_first_one_at_a_time_also_when_kbr_is_killed_on_the_way()
+    public void An_increase_of_max_connections_restarts_standbys_first_although_kbr_is_killed()
     {
         var leader = Ha.Leader();
         var since = Now();
@@ -89,11 +89,8 @@ public sealed class ParameterTests
     }
 
     [Test]
-    [DependsOnTest(
-        nameof(An_increase_of_max_connections_goes_standbys_first_one_at_a_time_also_when_kbr_is_killed_on_the_way),
-        AllowFailure = true
-    )]
-    public void A_decrease_of_max_connections_restarts_the_leader_in_place_and_then_the_standbys_one_at_a_time()
+    [DependsOnTest(nameof(An_increase_of_max_connections_restarts_standbys_first_although_kbr_is_killed), AllowFailure = true)]
+    public void A_decrease_of_max_connections_restarts_the_leader_in_place_then_one_standby_at_a_time()
     {
         var leader = Ha.Leader();
         var since = Now();
@@ -116,10 +113,7 @@ public sealed class ParameterTests
     }
 
     [Test]
-    [DependsOnTest(
-        nameof(A_decrease_of_max_connections_restarts_the_leader_in_place_and_then_the_standbys_one_at_a_time),
-        AllowFailure = true
-    )]
+    [DependsOnTest(nameof(A_decrease_of_max_connections_restarts_the_leader_in_place_then_one_standby_at_a_time), AllowFailure = true)]
     public void A_library_that_is_not_there_is_refused_with_its_key_before_anything_is_stored()
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
@@ -141,12 +135,12 @@ public sealed class ParameterTests
             )
         );
         Assert.That(Ha.Configuration(), Does.Not.Contain("nosuchlib"));
-        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "nobody was restarted");
+        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "no member was restarted");
     }
 
     [Test]
     [DependsOnTest(nameof(A_library_that_is_not_there_is_refused_with_its_key_before_anything_is_stored), AllowFailure = true)]
-    public void What_a_killed_apply_stored_and_stopped_a_member_with_is_taken_back_with_the_file()
+    public void A_value_that_a_killed_apply_stored_and_that_stopped_a_member_is_reverted_with_the_file()
     {
         // That there are no huge pages shows only when PostgreSQL asks for them.
         var yaml = HaSetUp.Workspace.Yaml;
@@ -183,8 +177,8 @@ public sealed class ParameterTests
     }
 
     [Test]
-    [DependsOnTest(nameof(What_a_killed_apply_stored_and_stopped_a_member_with_is_taken_back_with_the_file), AllowFailure = true)]
-    public void What_others_set_is_told_alike_and_an_apply_without_changes_ends_with_the_checklist()
+    [DependsOnTest(nameof(A_value_that_a_killed_apply_stored_and_that_stopped_a_member_is_reverted_with_the_file), AllowFailure = true)]
+    public void Undeclared_settings_are_reported_alike_and_an_apply_without_changes_ends_with_the_status()
     {
         var replica = Ha.Members.First(member => member != Ha.Leader());
         Ha.Configure("""{"pause": true, "postgresql": {"parameters": {"max_locks_per_transaction": 128, "log_lock_waits": "on"}}}""");

@@ -137,7 +137,7 @@ public sealed class PasswordTests
         sessions.AssertOpen();
         Assert.That(report.Lost, Is.Empty);
         Assert.That(report.Errors, Has.None.Contains("password").And.None.Contains("authentication"));
-        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "nobody was restarted");
+        Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "no member was restarted");
         AssertFilesOpen();
         HaSetUp.Workspace.AssertNothingToDo();
     }

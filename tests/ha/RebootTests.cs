@@ -39,7 +39,7 @@ public sealed class RebootTests
 
     [Test]
     [DependsOnTest(nameof(Hosts_rebooted_one_after_another_come_back_by_themselves_with_all_rows), AllowFailure = true)]
-    public void An_engine_that_was_stopped_and_started_brings_back_what_runs_on_it_and_with_live_restore_nothing_has_stopped()
+    public void A_restarted_engine_brings_its_containers_back_and_with_live_restore_stops_none()
     {
         var member = Ha.Members.First(one => one != Ha.Leader());
         const string settings = "/etc/docker/daemon.json";
@@ -66,7 +66,7 @@ public sealed class RebootTests
 
     [Test]
     [DependsOnTest(nameof(Hosts_that_all_lost_power_at_once_come_back_by_themselves_with_all_rows), AllowFailure = true)]
-    public void A_member_whose_volume_is_missing_at_boot_starts_no_empty_database_and_the_plan_says_what_is_wrong()
+    public void A_member_without_its_volume_at_boot_starts_no_empty_database_and_the_plan_names_the_cause()
     {
         var host = Ha.Members.First(member => member != Ha.Leader());
         Lab.Command("reboot", "--without", "sdb", host);

@@ -57,7 +57,7 @@ public sealed class RebuildTests
 
     [Test]
     [DependsOnTest(nameof(A_fresh_host_in_place_of_a_lost_one_is_a_streaming_replica_after_one_apply), AllowFailure = true)]
-    public void Fresh_hosts_in_place_of_the_leaders_and_of_a_proxys_are_a_replica_and_a_way_in_after_one_apply()
+    public void One_apply_turns_fresh_hosts_of_the_leader_and_of_a_proxy_into_a_replica_and_a_proxy()
     {
         var leader = Ha.Leader();
         Lab.Command("reset", leader, "haproxy-01");
@@ -70,10 +70,7 @@ public sealed class RebuildTests
     }
 
     [Test]
-    [DependsOnTest(
-        nameof(Fresh_hosts_in_place_of_the_leaders_and_of_a_proxys_are_a_replica_and_a_way_in_after_one_apply),
-        AllowFailure = true
-    )]
+    [DependsOnTest(nameof(One_apply_turns_fresh_hosts_of_the_leader_and_of_a_proxy_into_a_replica_and_a_proxy), AllowFailure = true)]
     public void A_new_disk_in_place_of_the_leaders_lost_one_is_filled_from_its_successor_by_one_apply()
     {
         var leader = Ha.Leader();

@@ -26,7 +26,7 @@ public sealed class SoakTests
     public void Remember() => _secrets = Ha.Credentials;
 
     [Test]
-    public void Through_changes_and_faults_no_acknowledged_row_is_lost_and_never_do_two_members_acknowledge()
+    public void Changes_and_faults_lose_no_acknowledged_row_and_never_have_two_primaries()
     {
         using var soak = Lab.Start(
             Lab.Root,

@@ -26,7 +26,7 @@ public sealed class UsersAndSlotsTests
     }
 
     [Test]
-    public void Names_that_have_to_be_quoted_work_everywhere_and_who_is_taken_out_has_no_login_and_no_session_any_more()
+    public void Names_that_need_quotes_work_everywhere_and_a_removed_user_has_no_login_and_no_session()
     {
         var password = "${secret.POSTGRES_APP_PASS}";
         Declare(
@@ -101,8 +101,8 @@ public sealed class UsersAndSlotsTests
         Assert.That(
             plan.Output,
             Does.Contain(
-                "- role.Mein-Benutzer@keybuzz-pg  role:Mein-Benutzer  removed from the configuration\n      login is "
-                    + "taken away and its sessions are ended"
+                "- role.Mein-Benutzer@keybuzz-pg  role:Mein-Benutzer  removed from the configuration\n      its login "
+                    + "is revoked and its sessions end"
             )
         );
         HaSetUp.Workspace.Apply();
@@ -116,7 +116,7 @@ public sealed class UsersAndSlotsTests
     }
 
     [Test]
-    public void A_member_that_waits_for_a_restart_is_restarted_alone_and_nobody_while_Patroni_is_paused()
+    public void Only_a_member_with_a_pending_restart_is_restarted_and_none_while_Patroni_is_paused()
     {
         var replica = Ha.Members.First(member => member != Ha.Leader());
         var others = Ha.Members.Where(member => member != replica).ToList();

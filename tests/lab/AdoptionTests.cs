@@ -8,7 +8,7 @@ public sealed class AdoptionTests
     private const string Target = "directory.keybuzz@haproxy-02";
 
     [Test]
-    public void What_exists_and_differs_is_refused_until_adopted_and_released_at_destroy()
+    public void An_existing_different_resource_is_refused_until_adopted_and_released_at_destroy()
     {
         using var workspace = new Workspace();
         Lab.OnHost(Host, "mkdir -m 0700 /opt/keybuzz");
@@ -20,8 +20,8 @@ public sealed class AdoptionTests
                 Assert.That(refused.ExitCode, Is.EqualTo(1));
                 Assert.That(
                     refused.Error,
-                    Does.Contain("exists and was not made by kbr")
-                        .And.Contain("mode (0700 on the host, 0755 wanted)")
+                    Does.Contain("exists and was not created by kbr")
+                        .And.Contain("mode (0700 on the host, 0755 desired)")
                         .And.Contain("--adopt")
                 );
                 Assert.That(Lab.OnHost(Host, "stat -c %a /opt/keybuzz").Trim(), Is.EqualTo("700"));
@@ -45,7 +45,7 @@ public sealed class AdoptionTests
     }
 
     [Test]
-    public void Records_that_were_lost_are_made_anew_by_an_import_and_nothing_on_the_host_changes()
+    public void An_import_restores_lost_records_and_changes_nothing_else_on_the_host()
     {
         const string All = $"*@{Host}";
         using var workspace = new Workspace();
@@ -62,7 +62,7 @@ public sealed class AdoptionTests
             Assert.Multiple(() =>
             {
                 Assert.That(import.ExitCode, Is.Zero, import.All);
-                Assert.That(import.Output, Does.Contain("8 recorded as they are, 0 of them differ"));
+                Assert.That(import.Output, Does.Contain("8 recorded unchanged, 0 of them differ"));
                 Assert.That(workspace.Plan("--target", All), Is.Empty);
                 Assert.That(workspace.Drift("--target", All), Is.Empty);
                 Assert.That(Running(), Is.EqualTo(before));
@@ -75,7 +75,7 @@ public sealed class AdoptionTests
     }
 
     [Test]
-    public void An_installation_by_hand_is_shown_recorded_as_it_is_and_then_converged_with_what_is_not_kbrs_left_alone()
+    public void An_installation_by_hand_is_shown_imported_and_converged_without_touching_foreign_files()
     {
         const string All = $"*@{Host}";
         using var workspace = new Workspace();
@@ -100,7 +100,7 @@ public sealed class AdoptionTests
             Assert.Multiple(() =>
             {
                 Assert.That(refused.ExitCode, Is.EqualTo(1));
-                Assert.That(refused.Error, Does.Contain("exists and was not made by kbr").And.Contain("kbr import"));
+                Assert.That(refused.Error, Does.Contain("exists and was not created by kbr").And.Contain("kbr import"));
             });
 
             var asked = workspace.Kbr("import", All);

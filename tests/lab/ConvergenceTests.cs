@@ -189,7 +189,7 @@ public sealed class ConvergenceTests
     }
 
     [Test]
-    public void What_took_the_place_of_a_directory_is_refused_and_named()
+    public void A_file_at_the_place_of_a_directory_is_refused_and_named()
     {
         const string host = "haproxy-01";
         Lab.OnHost(host, "rmdir /opt/keybuzz/spare; echo mine >/opt/keybuzz/spare");
@@ -208,7 +208,7 @@ public sealed class ConvergenceTests
     }
 
     [Test]
-    public void A_stopped_unit_and_its_unmounted_volume_are_shown_as_those_two_and_no_directory_is_created()
+    public void A_stopped_unit_and_its_unmounted_volume_are_two_changes_and_no_directory_is_created()
     {
         const string host = "db-slave-01";
         Lab.OnHost(host, "touch /opt/keybuzz/data/app/row; systemctl stop kbr-app.service; umount /opt/keybuzz/data");

@@ -42,7 +42,7 @@ public sealed class DestroyTests
     }
 
     [Test]
-    public void Destroy_leaves_the_hosts_as_before_kbr_with_the_data_kept_and_with_delete_data_an_empty_device()
+    public void Destroy_restores_the_hosts_and_keeps_the_data_and_delete_data_leaves_an_empty_device()
     {
         const string host = "haproxy-01";
         Lab.OnHost(host, "touch /opt/keybuzz/data/app/row");

@@ -125,7 +125,7 @@ internal static class HandMadeChanges
         ["volume.file_system"] =
             "another file system on the device is refused, never mended: A_device_formatted_by_hand_is_refused_and_named",
         ["volume.mounted"] =
-            "only with what uses it stopped: A_stopped_unit_and_its_unmounted_volume_are_shown_as_those_two_and_no_directory_is_created",
+            "only with what uses it stopped: A_stopped_unit_and_its_unmounted_volume_are_two_changes_and_no_directory_is_created",
     };
 
     private const string ForeignUnit =

@@ -22,7 +22,7 @@ public sealed class InterruptionTests
     }
 
     [Test]
-    public void Killed_before_during_and_after_remote_steps_the_plan_is_true_the_next_apply_converges_and_nothing_is_left()
+    public void Killed_at_any_remote_step_the_plan_is_true_and_the_next_apply_converges()
     {
         // A slice of eng/kill-sweep.sh, which knows what has to hold after each kill: a point on each of four hosts, in create, update and
         // destroy. Without a number it tries all.
@@ -48,7 +48,7 @@ public sealed class InterruptionTests
     }
 
     [Test]
-    public void A_connection_cut_in_the_middle_of_a_script_is_a_failed_change_that_names_the_host_and_the_next_apply_converges()
+    public void A_connection_cut_during_a_script_fails_the_change_by_host_and_the_next_apply_converges()
     {
         using var apply = HoldInReload();
         // Up from what the script started to the sshd that serves kbr's connection.
@@ -61,7 +61,7 @@ public sealed class InterruptionTests
         Assert.Multiple(() =>
         {
             Assert.That(outcome.ExitCode, Is.EqualTo(1), outcome.All);
-            Assert.That(outcome.All, Does.Match($@"config_file\.app@{Host}: .*broke off"));
+            Assert.That(outcome.All, Does.Match($@"config_file\.app@{Host}: .*the connection was lost"));
         });
 
         // What the script has begun it finishes by itself, and the next apply waits for it.
@@ -70,7 +70,7 @@ public sealed class InterruptionTests
     }
 
     [Test]
-    public void A_host_that_reboots_in_the_middle_of_an_apply_is_a_failed_change_that_names_it_and_the_next_apply_converges()
+    public void A_reboot_during_an_apply_fails_the_change_by_host_and_the_next_apply_converges()
     {
         using var apply = HoldInReload();
         Lab.Command("reboot", "--crash", Host);
@@ -84,7 +84,7 @@ public sealed class InterruptionTests
     }
 
     [Test]
-    public void On_a_full_disk_the_change_fails_by_name_nothing_half_written_stays_and_with_room_the_next_apply_converges()
+    public void On_a_full_disk_the_change_fails_without_partial_files_and_the_next_apply_converges()
     {
         var directory = $"directory.app-config@{Host}";
         var file = $"config_file.app@{Host}";
@@ -225,7 +225,7 @@ public sealed class InterruptionTests
             Assert.That(full.ExitCode, Is.EqualTo(1));
             Assert.That(
                 full.Output,
-                Does.Contain($"image.archive@{Host}: ").And.Contain("No space left on device").And.Contain(", 1 failed, 0 not tried"),
+                Does.Contain($"image.archive@{Host}: ").And.Contain("No space left on device").And.Contain(", 1 failed, 0 skipped"),
                 "all the rest was done"
             );
             Assert.That(left, Is.Empty, "what was sent is taken away again");
@@ -235,7 +235,7 @@ public sealed class InterruptionTests
     }
 
     [Test]
-    public void After_Ctrl_C_what_runs_is_finished_nothing_more_is_begun_and_the_next_apply_goes_on()
+    public void After_Ctrl_C_running_changes_finish_no_other_begins_and_the_next_apply_continues()
     {
         // Where this whole run was started in the background, a shell has SIGINT ignored, and kbr would keep to that.
         using var apply = Lab.Start(
@@ -260,14 +260,14 @@ public sealed class InterruptionTests
         {
             Assert.That(outcome.ExitCode, Is.EqualTo(1), outcome.All);
             Assert.That(outcome.Error, Does.Contain("Interrupted"));
-            Assert.That(outcome.Output, Does.Contain("not tried").And.Contain("0 failed"));
+            Assert.That(outcome.Output, Does.Contain("skipped").And.Contain("0 failed"));
         });
         _workspace.Apply("--target", Target);
         Assert.That(_workspace.Plan("--target", Target), Is.Empty);
     }
 
     [Test]
-    public void Of_two_applies_at_once_the_second_says_who_holds_the_lock_and_changes_nothing()
+    public void Of_two_applies_at_once_the_second_names_the_lock_holder_and_changes_nothing()
     {
         _workspace.Apply("--target", Target);
         using var second = new Workspace();

@@ -32,7 +32,7 @@ public sealed class MachineOutputTests
                 Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
                 Assert.That(
                     refused.Error,
-                    Does.StartWith("Error: second.plan does not hold any more; nothing was changed\n")
+                    Does.StartWith("Error: The plan in second.plan is out of date; nothing was changed\n")
                         .And.Contain("Error: directory.spare@haproxy-01: mode was changed on haproxy-01\n")
                 );
                 Assert.That(refused.Error.Split("\nError: "), Has.Length.EqualTo(2), "that is all that changed");

@@ -46,13 +46,8 @@ public sealed class PreconditionTests
         ("db-slave-02", "Docker Engine would not start at boot", "docker.service is disabled", "systemctl enable docker"),
         ("haproxy-01", "too little disk space at /var/lib", "wanted 1024 TiB", "free or add disk space"),
         ("haproxy-01", "/opt/data is not on XFS", "it is on ", "mount an XFS volume"),
-        ("haproxy-01", "port 5999 of db-master-01 (", "neither an answer nor a refusal in time", "let haproxy-01 through to TCP 5999"),
-        (
-            "haproxy-01",
-            "nobody listens on port 5998 of db-slave-02 (",
-            "it can be reached, and refuses the connection",
-            "start what listens there"
-        ),
+        ("haproxy-01", "port 5999 of db-master-01 (", "neither an answer nor a refusal in time", "allow TCP 5999 from haproxy-01"),
+        ("haproxy-01", "port 5998 of db-slave-02 has no listener (", "the host refuses the connection", "start that service"),
     ];
 
     private Workspace _workspace;
@@ -94,7 +89,7 @@ public sealed class PreconditionTests
     }
 
     [Test]
-    public void What_does_not_hold_is_an_error_that_names_host_finding_and_remedy_and_the_other_hosts_are_planned_and_applied()
+    public void A_failed_precondition_names_host_finding_and_remedy_and_the_other_hosts_are_applied()
     {
         Say("error");
         var (code, changes, diagnostics) = Plan();
@@ -119,7 +114,7 @@ public sealed class PreconditionTests
     }
 
     [Test]
-    public void What_is_off_is_not_looked_at()
+    public void A_precondition_that_is_off_is_not_read()
     {
         Say("off");
         var (code, changes, diagnostics) = Plan();
@@ -132,7 +127,7 @@ public sealed class PreconditionTests
     }
 
     [Test]
-    public void What_is_a_warning_is_said_and_apply_goes_on()
+    public void A_warning_is_shown_and_apply_continues()
     {
         Say("warn");
         var (code, changes, diagnostics) = Plan();

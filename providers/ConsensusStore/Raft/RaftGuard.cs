@@ -1,10 +1,10 @@
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
-/// <summary>A Python module that mends two faults of pysyncobj 0.3.14 inside Patroni, both seen on the lab when all members started
+/// <summary>A Python module that fixes two faults of pysyncobj 0.3.14 inside Patroni, both seen on the lab when all members started
 /// together.</summary>
-/// <remarks>An assertion ends the thread that keeps RAFT going (PySyncObj issue 189, mended upstream in pull request 194); Patroni would go
-/// on without it, outside the quorum, until somebody restarts it. And the current term is not kept (issues 84 and 201, pull request 202):
-/// it is 0 after every start, though RAFT's safety rests on it never going back.</remarks>
+/// <remarks>An assertion ends the thread that keeps RAFT going (PySyncObj issue 189, fixed upstream in pull request 194); Patroni would
+/// continue without it, outside the quorum, until a restart. And the current term is not kept (issues 84 and 201, pull request 202): it is
+/// 0 after every start, though RAFT's safety rests on it never going back.</remarks>
 internal static class RaftGuard
 {
     /// <summary>Where Python finds it in the container: it imports a module of this name before anything else.</summary>

@@ -5,14 +5,14 @@ using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
-/// <summary>RAFT as its members see it, put together. Only the view of RAFT's own leader counts: two members can disagree about the link
-/// between them for a minute after a cut. Where Patroni uses another store, there is neither a leader nor a problem. Pure.</summary>
+/// <summary>RAFT's health, combined from its members' answers. Only the view of RAFT's leader counts: two members can disagree about their
+/// link for a minute after a cut. Where Patroni uses another store, there is neither a leader nor a problem. Pure.</summary>
 public static class RaftHealth
 {
     private static HealthProblem Problem(string? member, string text) => new(HealthProblemKind.Store, member, text);
 
     /// <summary>Judges what the members said.</summary>
-    /// <param name="answers">What each member that was asked said.</param>
+    /// <param name="answers">The members' answers.</param>
     /// <param name="gone">Addresses (<c>10.0.0.121:7000</c>) of members that were taken down for good and still count.</param>
     public static StoreHealth Judge(IReadOnlyDictionary<string, ToolAnswer> answers, IReadOnlyCollection<string> gone)
     {
@@ -46,11 +46,10 @@ public static class RaftHealth
                     null,
                     leading.Count == 0
                         ? "RAFT has no leader with a quorum"
-                        : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both say that they lead RAFT"
+                        : $"{string.Join(" and ", leading.Select(pair => pair.Key))} both claim to be RAFT's leader"
                 )
             );
-            // Whoever leads it is none of those that were asked: a former member, for example, whose host is not in the file any more. They
-            // know whom RAFT counts as well.
+            // The leader was not read: for example a former member whose host left cluster.yaml. Its followers know RAFT's members as well.
             var follower =
                 leading.Count > 0 || silent.Count > 0
                     ? null
@@ -69,7 +68,7 @@ public static class RaftHealth
             missing.Select(address =>
                 names.TryGetValue(address, out var name)
                     ? Problem(name, $"{name}: RAFT's leader {leader} is not connected to it")
-                    : Problem(null, $"RAFT: {leader}, which leads it, is not connected to {address}")
+                    : Problem(null, $"RAFT's leader {leader} is not connected to {address}")
             )
         );
         return new StoreHealth(

@@ -5,19 +5,19 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
-/// <summary>RAFT's members: host and port. One that is started makes itself counted.</summary>
+/// <summary>RAFT's members: host and port. A started member adds itself.</summary>
 public static class RaftMembership
 {
-    /// <summary>The attribute that says which members should count.</summary>
+    /// <summary>The attribute of the members that RAFT should count.</summary>
     public const string Attribute = "raft_members";
 
     /// <summary>The attribute of the port.</summary>
     public const string PortAttribute = "raft_port";
 
-    /// <summary>The port where none is given.</summary>
+    /// <summary>The default port.</summary>
     public const int DefaultPort = 7000;
 
-    /// <summary>The members that should count by what a resource says; null when it says nothing.</summary>
+    /// <summary>The declared members of a resource; null when it declares none.</summary>
     public static StoreMembership? Of(Resource resource) =>
         resource is null || !resource.Spec.Has(Attribute)
             ? null

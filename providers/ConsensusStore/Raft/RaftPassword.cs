@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
-/// <summary>RAFT's password, which Patroni takes only at its start: members with different ones do not hear each other. Pure.</summary>
+/// <summary>RAFT's password, which Patroni takes only at its start: members with different ones cannot communicate. Pure.</summary>
 internal static class RaftPassword
 {
     /// <summary>The key of the section that turns it off, and the attribute of the desired mark.</summary>
@@ -14,14 +14,14 @@ internal static class RaftPassword
     /// <summary>The name in the credentials file.</summary>
     public const string Credential = "PATRONI_RAFT_PASS";
 
-    /// <summary>The label of a member's container that says which password it was started with, without giving it away.</summary>
+    /// <summary>The label of a member's container with the fingerprint of the password that it was started with.</summary>
     public const string Label = "kbr.raft-password";
 
-    /// <summary>The mark where there is no password.</summary>
+    /// <summary>The mark of a cluster without a RAFT password.</summary>
     public const string None = "none";
 
-    /// <summary>Whether a member was started with the desired password. Null where neither its container nor the member says it, as when
-    /// the container was made before there was such a label.</summary>
+    /// <summary>Whether a member was started with the desired password. Null if neither its container nor the member reports it, as
+    /// for a container from before that label.</summary>
     public static bool? IsDesired(Resource resource, Snapshot member, RaftRead read) =>
         resource.Spec.OptionalString(Key) is not { } wanted ? null
         : Mark(resource, member) is { } found ? found == wanted
@@ -29,7 +29,7 @@ internal static class RaftPassword
             ? has == (wanted != None)
         : null;
 
-    /// <summary>Whether a running member's container says nothing, as one that kbr did not make.</summary>
+    /// <summary>Whether a running member's container has no such label, for example one that kbr did not create.</summary>
     public static bool IsUnmarked(Resource resource, Snapshot member) =>
         resource.Spec.Has(Key) && ClusterConnection.Of(resource).Runs(member) == true && Mark(resource, member) is null;
 

@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 
-/// <summary>RAFT as the <c>postgres</c> section sets it up: a directory and a port of each member, and a module that mends
+/// <summary>RAFT's settings in the <c>postgres</c> section: a directory and a port of each member, and a module that fixes
 /// pysyncobj.</summary>
 internal sealed record RaftSettings : StoreSettings
 {
@@ -56,7 +56,7 @@ internal sealed record RaftSettings : StoreSettings
     public override ImmutableArray<string> StartSettings(Host member, string dataDirectory) =>
         [AddressOf(member), _directory, dataDirectory, _password?.Reveal() ?? "", "bind_addr " + AddressOf(member), RaftGuard.Module];
 
-    // By it a roll-out knows who hears whom.
+    // A roll-out reads from it which members can communicate.
     /// <inheritdoc />
     public override ImmutableArray<(string Name, string Value)> Labels(Func<ImmutableArray<string>, string> fingerprint) =>
         [(RaftPassword.Label, Mark(fingerprint))];
@@ -81,8 +81,8 @@ internal sealed record RaftSettings : StoreSettings
             findings.Warning(
                 "RAFT has no password",
                 _passwordPlace,
-                $"whoever reaches port {_port} of a member can say who leads",
-                "leave it so only while a cluster that was installed without one is adopted (docs/adopting.md)"
+                $"any client that reaches port {_port} of a member can change the leader",
+                "omit it only while adopting a cluster without one (docs/adopting.md)"
             );
         }
     }

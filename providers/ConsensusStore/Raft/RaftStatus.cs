@@ -20,8 +20,8 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
     /// <summary>Whether the member's RAFT has a password; null where that was not told.</summary>
     public bool? HasPassword { get; init; }
 
-    /// <summary>What a member answered to a <see cref="RaftRead"/>. Null where Patroni does not use RAFT, with <paramref name="trouble"/>
-    /// null, or where there is no answer, with the reason there.</summary>
+    /// <summary>A member's answer to a <see cref="RaftRead"/>. Null where Patroni does not use RAFT, with <paramref name="trouble"/> null,
+    /// or where there is no answer, with the reason there.</summary>
     public static RaftStatus? Parse(ToolAnswer answer, out string? trouble)
     {
         ArgumentNullException.ThrowIfNull(answer);
@@ -49,7 +49,7 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
             };
         }
 
-        trouble = said.Length == 0 ? $"RAFT could not be asked (exit status {answer.ExitCode})" : "RAFT could not be asked: " + last;
+        trouble = said.Length == 0 ? $"RAFT's status query failed (exit status {answer.ExitCode})" : "RAFT's status query failed: " + last;
         return null;
     }
 

@@ -28,7 +28,7 @@ public sealed class RaftStore : IConsensusStore
 
     /// <inheritdoc />
     public string PasswordPostponement =>
-        $"Write '{RaftPassword.Key}: false' under 'postgres' until all of them have; RAFT gets its password by a later apply";
+        $"Write '{RaftPassword.Key}: false' under 'postgres' until they have; set RAFT's password in a later apply";
 
     // pysyncobj tries a link again every 5 s (connectionRetryTime).
     /// <inheritdoc />
@@ -40,18 +40,18 @@ public sealed class RaftStore : IConsensusStore
         Port with
         {
             FixedBecause =
-                "RAFT knows its members by address and port: on another port they are other members, which the present ones do not count",
+                "RAFT identifies members by address and port: with another port they are new members that the present ones do not count",
         },
         new(
             RaftMembership.Attribute,
             AttributeKind.StringList,
             "The members' addresses in RAFT, such as 10.0.0.120:7000: those that count for its majority. Others "
-                + "are removed from RAFT once they are stopped; when left out, nobody is."
+                + "are removed from RAFT once they are stopped; without this key none is removed."
         ),
         new(
             RaftPassword.Key,
             AttributeKind.String,
-            $"What stands for RAFT's password in the label {RaftPassword.Label} of the members' containers; members "
+            $"The fingerprint of RAFT's password in the label {RaftPassword.Label} of the members' containers; members "
                 + $"with another one are stopped and started together."
         ),
     ];
@@ -142,12 +142,12 @@ public sealed class RaftStore : IConsensusStore
         ArgumentNullException.ThrowIfNull(withOtherPassword);
         return Compared(
             resource,
-                // A member that does not run has a line of its own.
+                // A stopped member has its own line.
                 health.Outside.Length > 0
                     ? string.Join(", ", health.Outside.Select(name => name + ": outside"))
                 : health.Leader is null && !health.Problems.IsEmpty ? health.Problems[^1].Text
                 : AllConnected,
-            // While nobody leads RAFT it cannot be told; that has its own line.
+            // Unknown while RAFT has no leader; attribute 'raft' reports that.
             MembershipOf(resource) is { } membership
                 ? StoreMembership.Text(health.Counted.IsEmpty ? membership.Wanted : health.Counted.Keys)
                 : null,

@@ -87,7 +87,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access, ICons
                 case ClusterStep.Refuse refused:
                     return new RolloutTurn.Stop(refused.Text);
                 default:
-                    throw new InvalidOperationException("the policy has a step that nobody performs");
+                    throw new InvalidOperationException("the policy returned a step without an executor");
             }
         }
     }
@@ -99,7 +99,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access, ICons
             await new PatroniMembers(group, access, store, TimeSpan.Zero)
                 .SwitchoverAsync(step.From, step.To, cancellationToken)
                 .ConfigureAwait(false);
-            return new RolloutTurn.Wait($"{step.From} hands over to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");
+            return new RolloutTurn.Wait($"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");
         }
         catch (ChangeFailedException exception)
         {
@@ -108,7 +108,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access, ICons
         }
     }
 
-    // What PostgreSQL says on members that do not start, or how far a copy has come.
+    // PostgreSQL's messages of members that do not start, or the progress of a copy.
     private async Task<RolloutTurn.Wait> ExplainAsync(ClusterStep.Wait wait, PatroniHealth health, CancellationToken cancellationToken)
     {
         if (StartFailure.Members(health).Any())

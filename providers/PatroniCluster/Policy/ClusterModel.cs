@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
-/// <summary>What each step does to a cluster, where nothing fails. Pure. The plan's forecast is the policy run against it.</summary>
+/// <summary>The effect of each step on a cluster when no step fails. Pure. The plan's forecast is the policy run against it.</summary>
 public static class ClusterModel
 {
     // More than any change of any cluster takes; a policy that never ends is a fault that tests find.
@@ -36,7 +36,7 @@ public static class ClusterModel
             (view, intent) = (after, rest);
         }
 
-        throw new InvalidOperationException("the policy does not come to an end");
+        throw new InvalidOperationException("the policy does not terminate");
     }
 
     /// <summary>The cluster and the rest of the change after a step.</summary>

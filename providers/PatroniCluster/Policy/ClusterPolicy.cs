@@ -6,9 +6,9 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 /// go by it. The candidate of <c>kbr switchover</c> and the fault of a drill are chosen by their commands.</summary>
 public static class ClusterPolicy
 {
-    /// <summary>Why nobody is restarted while Patroni is paused.</summary>
+    /// <summary>Why no member is restarted while Patroni is paused.</summary>
     internal const string Paused =
-        "Patroni is paused, so that it would start nothing again and let nobody take over; end the pause ('patronictl resume'), and apply again";
+        "Patroni is paused: it would restart no member and promote no replica; run 'patronictl resume', and apply again";
 
     /// <summary>The next step.</summary>
     /// <param name="view">The cluster as it was read.</param>
@@ -31,7 +31,7 @@ public static class ClusterPolicy
         return health.Replicas.FirstOrDefault(member => !leaving.Contains(member.Name) && health.Unfit(member) is null)?.Name;
     }
 
-    // What stops a change whatever else is true.
+    // Refusals that hold in every state.
     private static ClusterStep? Refusal(ClusterView view, ClusterIntent intent) =>
         WithoutMajority(view, intent) is { } without ? new ClusterStep.Refuse(ClusterCause.Majority, without)
         : view.Mistaken is { } mistaken ? new ClusterStep.Refuse(ClusterCause.Identity, mistaken.Text)
@@ -47,7 +47,7 @@ public static class ClusterPolicy
         return staying == 0 || staying >= majority || intent.Leaving.IsEmpty
             ? null
             : $"{string.Join(" and ", intent.Leaving)} would leave {staying} of {view.Names.Length} members, and {majority} are needed to elect a "
-                + "leader; take down fewer, or the whole cluster";
+                + "leader; remove fewer, or the whole cluster";
     }
 
     // Set aside everywhere, the data would be nowhere: a primary keeps it until another member has it.
@@ -63,8 +63,8 @@ public static class ClusterPolicy
         {
             return new ClusterStep.Refuse(
                 ClusterCause.FormerData,
-                $"{string.Join(" and ", former)} would be stopped together for another {view.StoreWords.Name} password, and each has to copy its "
-                    + $"data from a member that leads. {view.StoreWords.PasswordPostponement}"
+                $"{string.Join(" and ", former)} would be stopped together for a new {view.StoreWords.Name} password, but each must copy its "
+                    + $"data from a running primary. {view.StoreWords.PasswordPostponement}"
             );
         }
 
@@ -73,10 +73,10 @@ public static class ClusterPolicy
             return null;
         }
 
-        var reason = $"{string.Join(" and ", former)}: the data is to be set aside and copied from the leader, and nobody leads";
+        var reason = $"{string.Join(" and ", former)}: its data must be set aside and copied from the leader, but there is no leader";
         return view.HasRunningMajority
             ? new ClusterStep.Wait(ClusterCause.FormerData, reason)
-            : new ClusterStep.Refuse(ClusterCause.FormerData, reason + ". Start PostgreSQL as it was first");
+            : new ClusterStep.Refuse(ClusterCause.FormerData, reason + ". Start PostgreSQL by hand first");
     }
 
     private static ClusterStep Choose(ClusterView view, ClusterIntent intent)
@@ -93,7 +93,7 @@ public static class ClusterPolicy
                 ? new ClusterStep.StopAll([.. intent.Pending.Where(view.WithOtherStorePassword.Contains)])
                 : new ClusterStep.Wait(
                     ClusterCause.Unhealthy,
-                    $"{view.StoreWords.Name}'s password is changed on all members together, and only of a healthy cluster: "
+                    $"{view.StoreWords.Name}'s password is changed on all members together, which needs a healthy cluster: "
                         + Texts(view.Health.Problems)
                 );
         }
@@ -106,7 +106,7 @@ public static class ClusterPolicy
         return BesideData(view, stopped.Except(intent.Leaving)) ?? new ClusterStep.Start(stopped);
     }
 
-    // Started now, the one that may initialise the cluster would make a second database.
+    // Started now, the bootstrap member would create a second database.
     private static ClusterStep? BesideData(ClusterView view, IEnumerable<string> members) =>
         members
             .Select(name => BootstrapGuard.Refusal(name, view.BootstrapHost, view.HoldsData, view.Health.Leader))
@@ -117,7 +117,7 @@ public static class ClusterPolicy
         : view.HasRunningMajority ? new ClusterStep.Wait(ClusterCause.Bootstrap, refusal)
         : new ClusterStep.Refuse(ClusterCause.Bootstrap, refusal);
 
-    // A member that runs and does not serve is perhaps mended by its change; the others have to be well, so that it is the only one down.
+    // The change may repair a running member that does not serve; the others must be healthy, so that only one is down.
     private static ClusterStep? ChooseDown(ClusterView view, ClusterIntent intent)
     {
         var down = intent.OnlyServer ? [] : intent.Pending.Where(view.IsDown).ToImmutableArray();
@@ -156,7 +156,7 @@ public static class ClusterPolicy
             : FormerData(view, intent).Contains(primary)
                 ? new ClusterStep.Refuse(
                     ClusterCause.FormerData,
-                    $"{primary} leads, nobody can take over from it, and its data is to be set aside and copied from another one"
+                    $"no replica can take over from {primary}, whose data must be set aside and copied from another member"
                 )
             : new ClusterStep.Disrupt(primary, ClusterTurn.PrimaryInPlace);
     }
@@ -186,7 +186,7 @@ public static class ClusterPolicy
             {
                 return new ClusterStep.Wait(
                     ClusterCause.Bootstrap,
-                    $"{member} may make a new database, and {leader}, which leads, does not say in which namespace"
+                    $"{member} could create a new database: the namespace of the primary {leader} is unknown"
                 );
             }
         }
@@ -194,7 +194,7 @@ public static class ClusterPolicy
         return view.Health.Leader is { } primary && !view.HasReplicationPassword ? new ClusterStep.SetReplicationPassword(primary) : null;
     }
 
-    // What a step needs beyond Patroni's own account.
+    // Conditions of a step beyond Patroni's own answers.
     private static ClusterStep Guarded(ClusterStep step, ClusterView view, ClusterIntent intent)
     {
         switch (step)
@@ -212,7 +212,7 @@ public static class ClusterPolicy
                     ? new ClusterStep.FenceCommits(last, streaming)
                     : step;
             case ClusterStep.Disrupt { Turn: ClusterTurn.NotRunning, Member: var late }:
-                // It costs nobody anything if the others can do without it: none of them is on its way back into the store.
+                // It is safe while the others do not need it: none of them is rejoining the store.
                 return !MayBeLate(view, [late]) ? step : WithStore(step, view, intent.Left.Add(late), mend: false);
             case ClusterStep.Disrupt or ClusterStep.Done or ClusterStep.SwitchOver { IsPreferred: true }:
                 return view.Health.Members.Any(member => member.Answers) ? WithStore(step, view, intent.Left, mend: true) : step;
@@ -222,7 +222,7 @@ public static class ClusterPolicy
             case ClusterStep.Wait:
                 return view.LostForGood is not { } lost ? new ClusterStep.Look(ClusterFact.Lost, intent.Pending)
                     : lost.Length == 0 ? step
-                    : new ClusterStep.Refuse(ClusterCause.Lost, lost + "; nobody else is disrupted meanwhile");
+                    : new ClusterStep.Refuse(ClusterCause.Lost, lost + "; no other member is disrupted until then");
             default:
                 return step;
         }

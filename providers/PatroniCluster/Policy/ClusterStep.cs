@@ -12,7 +12,7 @@ public abstract record ClusterStep
     /// <param name="Without">Members that count as gone.</param>
     public sealed record Look(ClusterFact Fact, ImmutableSortedSet<string> Without) : ClusterStep;
 
-    /// <summary>Start members that do not run, together: a consensus store elects nobody before a majority runs.</summary>
+    /// <summary>Start members that do not run, together: a consensus store elects no leader before a majority runs.</summary>
     /// <param name="Members">The members.</param>
     public sealed record Start(ImmutableArray<string> Members) : ClusterStep;
 
@@ -40,16 +40,16 @@ public abstract record ClusterStep
     /// <param name="Replicas">The replicas.</param>
     public sealed record FenceCommits(string Primary, ImmutableArray<string> Replicas) : ClusterStep;
 
-    /// <summary>Make the consensus store forget members that are gone, for it is not whole.</summary>
+    /// <summary>Remove former members from the consensus store, which is not healthy.</summary>
     /// <param name="Problems">What it says.</param>
     public sealed record MendStore(ImmutableArray<HealthProblem> Problems) : ClusterStep;
 
-    /// <summary>Disrupt nobody yet.</summary>
+    /// <summary>Disrupt no member yet.</summary>
     /// <param name="Cause">The kind of reason.</param>
     /// <param name="Text">The reason, for the operator.</param>
     public sealed record Wait(ClusterCause Cause, string Text) : ClusterStep;
 
-    /// <summary>Disrupt nobody any more.</summary>
+    /// <summary>Disrupt no further member.</summary>
     /// <param name="Cause">The kind of reason.</param>
     /// <param name="Text">The reason, for the operator.</param>
     public sealed record Refuse(ClusterCause Cause, string Text) : ClusterStep;

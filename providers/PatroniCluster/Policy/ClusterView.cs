@@ -18,7 +18,7 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>The member that may initialise the cluster; null for none.</summary>
     public string? BootstrapHost { get; init; }
 
-    /// <summary>Why the members are not the cluster that is meant; null when they are.</summary>
+    /// <summary>Why the members are another cluster; null when they are the declared one.</summary>
     public IdentityProblem? Mistaken { get; init; }
 
     /// <summary>Members whose data lies where an installation by hand had it: in their turn it is set aside, and they copy it from the
@@ -31,7 +31,7 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Members whose container was started with the wanted password of the consensus store.</summary>
     public ImmutableSortedSet<string> WithStorePassword { get; init; } = [];
 
-    /// <summary>Members whose container was started with another one: they and the others do not hear each other.</summary>
+    /// <summary>Members whose container was started with another one: they cannot communicate with the others.</summary>
     public ImmutableSortedSet<string> WithOtherStorePassword { get; init; } = [];
 
     /// <summary>How long a member that does not serve may only be late to answer.</summary>
@@ -62,12 +62,12 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     public bool HasRunningMajority => Health.Members.Count(member => member.IsRunning) > Names.Length / 2;
 }
 
-/// <summary>What the consensus store says of itself.</summary>
-/// <param name="Without">The members that counted as gone when it was asked.</param>
-/// <param name="Problems">Why it is not whole; empty when it is.</param>
+/// <summary>The consensus store's own status.</summary>
+/// <param name="Without">The members that counted as removed when it was read.</param>
+/// <param name="Problems">Its problems; empty for none.</param>
 public sealed record StoreView(ImmutableSortedSet<string> Without, ImmutableArray<HealthProblem> Problems)
 {
-    /// <summary>Why the members are not the cluster that is meant, by what they have in the store; null when they are.</summary>
+    /// <summary>Why the members are another cluster, judged from the store; null when they are the declared one.</summary>
     public IdentityProblem? Mistaken { get; init; }
 
     /// <summary>Whether the primary says under which path of the store its cluster lies.</summary>
@@ -107,6 +107,6 @@ public sealed record ClusterIntent(ImmutableSortedSet<string> Pending, Immutable
     /// <summary>The members that have already left.</summary>
     public ImmutableSortedSet<string> Left => Leaving.Except(Pending);
 
-    /// <summary>Whether everybody that is to be disrupted is taken down for good.</summary>
+    /// <summary>Whether every member to be disrupted is removed for good.</summary>
     public bool OnlyRemoves => Pending.IsSubsetOf(Leaving);
 }

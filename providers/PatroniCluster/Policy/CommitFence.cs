@@ -44,7 +44,7 @@ internal static class CommitFence
                     cancellationToken
                 )
                 .ConfigureAwait(false);
-            // What was acknowledged before commits waited for all of them, they must have as well.
+            // The replicas must also have the commits acknowledged before the fence.
             var begun = access.Time.GetTimestamp();
             if (
                 await FlushedAsync("0/0", s_patience).ConfigureAwait(false) is { } acknowledged
@@ -57,7 +57,7 @@ internal static class CommitFence
 
             await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
             return new RolloutTurn.Wait(
-                $"{leader} does not see all of its {replicas.Length} replicas stream; {store}'s password is changed when they have everything"
+                $"{leader} does not see all {replicas.Length} replicas streaming; {store}'s password is changed once they are in sync"
             );
         }
         catch (Exception exception)

@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// <param name="Undo">Ends the fault and the timer; does nothing where there is neither.</param>
 public sealed record DrillFault(Script Make, Script Undo)
 {
-    /// <summary>The name of the timer, of what it starts, and of the rules in the packet filter.</summary>
+    /// <summary>The name of the timer, of its service, and of the rules in the packet filter.</summary>
     public const string Unit = "kbr-drill";
 
     private const string Table = "kbr_drill";
@@ -132,7 +132,7 @@ public sealed record DrillFault(Script Make, Script Undo)
             pid=$(sed 's/^.*) . //; s/ .*//' "/proc/$pid/stat")
         done
         if [ -z "$port" ]; then
-            echo "the port of sshd cannot be told on this host, and without it kbr would be cut off too: choose another kind of drill" >&2
+            echo "the port of sshd is unknown on this host, so the fault would cut off kbr, too: choose another kind of drill" >&2
             exit 1
         fi
 

@@ -20,7 +20,7 @@ public enum DrillKind
     Cut,
 }
 
-/// <summary>What is said of each kind, in one place.</summary>
+/// <summary>The texts of each kind, in one place.</summary>
 public static class DrillKinds
 {
     /// <summary>All kinds, the gentlest first.</summary>
@@ -34,18 +34,18 @@ public static class DrillKinds
             _ => kind.ToString().ToLowerInvariant(),
         };
 
-    /// <summary>What is done to a leader of that name, as a sentence's end.</summary>
+    /// <summary>The fault for a leader of that name, as a clause.</summary>
     public static string Description(this DrillKind kind, string leader) =>
         kind switch
         {
-            DrillKind.Switchover => $"{leader} hands the lead over",
-            DrillKind.Stop => $"PostgreSQL and Patroni are stopped on {leader}, the leader",
-            DrillKind.Kill => $"the container of {leader}, the leader, is killed",
-            DrillKind.CutPeers => $"{leader}, the leader, is cut off from the other members",
-            _ => $"{leader}, the leader, is cut off from everything but SSH",
+            DrillKind.Switchover => $"switchover away from {leader}",
+            DrillKind.Stop => $"PostgreSQL and Patroni are stopped on the leader {leader}",
+            DrillKind.Kill => $"the container of the leader {leader} is killed",
+            DrillKind.CutPeers => $"the leader {leader} is cut off from the other members",
+            _ => $"the leader {leader} is cut off from everything but SSH",
         };
 
-    /// <summary>Whether the fault lasts until somebody ends it.</summary>
+    /// <summary>Whether the fault lasts until it is undone.</summary>
     public static bool Lasts(this DrillKind kind) => kind is DrillKind.Stop or DrillKind.CutPeers or DrillKind.Cut;
 
     /// <summary>Whether another member has to lead afterwards. A killed one may be back before its lease has run out.</summary>

@@ -21,28 +21,29 @@ public sealed record DrillWay(string Name, string Address, int Port)
     public string Endpoint => ConfigText.Endpoint(Address, Port);
 }
 
-/// <summary>One row that a drill tried to write. A number is tried once: after a failure nobody knows whether the row is there.</summary>
+/// <summary>One row that a drill tried to write. A number is tried once: after a failure it is unknown whether the row was
+/// written.</summary>
 /// <param name="Number">The row's number, from 1.</param>
 /// <param name="Sent">When it was sent, on the drill's clock.</param>
 /// <param name="Acknowledged">When its commit was acknowledged; null when it was not, or only with the warning that no synchronous standby
 /// has it.</param>
-/// <param name="Server">The address of the member that acknowledged it; null when nobody did.</param>
+/// <param name="Server">The address of the member that acknowledged it; null for none.</param>
 public sealed record WriteAttempt(long Number, TimeSpan Sent, TimeSpan? Acknowledged, string? Server)
 {
     /// <summary>The timeline that member wrote it on: each takeover begins a new one.</summary>
     public long Timeline { get; init; }
 }
 
-/// <summary>What was written through one way.</summary>
+/// <summary>The writes through one endpoint.</summary>
 /// <param name="Way">The way.</param>
 /// <param name="Attempts">The attempts, in their order.</param>
 /// <param name="Present">The numbers that are in the table in the end; null when it could not be read.</param>
 public sealed record WayMeasurement(DrillWay Way, ImmutableArray<WriteAttempt> Attempts, ImmutableHashSet<long>? Present);
 
-/// <summary>What a drill saw, before anything is made of it. All times are on the drill's clock, which starts with it.</summary>
+/// <summary>The raw measurements of a drill. All times are on the drill's clock, which starts with it.</summary>
 public sealed record DrillMeasurement
 {
-    /// <summary>What was done.</summary>
+    /// <summary>The kind of the drill.</summary>
     public required DrillKind Kind { get; init; }
 
     /// <summary>The cluster's name.</summary>
@@ -60,7 +61,7 @@ public sealed record DrillMeasurement
     /// <summary>When the fault was begun.</summary>
     public required TimeSpan Begun { get; init; }
 
-    /// <summary>When it was made: whatever is sent later is not answered by what was there before.</summary>
+    /// <summary>When it was complete: later writes are not answered by the old primary.</summary>
     public required TimeSpan Made { get; init; }
 
     /// <summary>When it was undone; null for a fault that ends by itself.</summary>
@@ -69,7 +70,7 @@ public sealed record DrillMeasurement
     /// <summary>When the cluster was healthy again; null when it was not in time.</summary>
     public TimeSpan? Whole { get; init; }
 
-    /// <summary>What kept it from being healthy in the end.</summary>
+    /// <summary>The remaining health problems at the end.</summary>
     public ImmutableArray<string> Problems { get; init; } = [];
 
     /// <summary>When the writers ended.</summary>
@@ -81,7 +82,7 @@ public sealed record DrillMeasurement
     /// <summary>What was written.</summary>
     public required ImmutableArray<WayMeasurement> Ways { get; init; }
 
-    /// <summary>When a write through that way was first acknowledged by who serves after the fault; null when none was.</summary>
+    /// <summary>When a write through that endpoint was first acknowledged by the primary after the fault; null for none.</summary>
     /// <param name="kind">The kind of drill.</param>
     /// <param name="attempts">The attempts through that way so far.</param>
     /// <param name="leader">The address of the member that led before.</param>

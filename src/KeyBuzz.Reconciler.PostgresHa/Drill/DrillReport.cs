@@ -34,16 +34,16 @@ public sealed record Gap(TimeSpan From, TimeSpan To, bool IsOpen)
 /// <param name="Lost">Whether these are missing in the end.</param>
 public sealed record ServedSpan(string Server, TimeSpan From, TimeSpan To, int Writes, bool Lost);
 
-/// <summary>What a drill meant for those who come in one way.</summary>
+/// <summary>The effect of a drill on clients of one endpoint.</summary>
 /// <param name="Way">The way.</param>
 /// <param name="Acknowledged">How many writes were acknowledged.</param>
 /// <param name="Unacknowledged">How many were sent and not acknowledged.</param>
 /// <param name="LongestGap">The longest time without an acknowledged write that did not end before the fault.</param>
-/// <param name="Back">When a write was first acknowledged by who serves after the fault; null for not at all.</param>
+/// <param name="Back">When a write was first acknowledged by the primary after the fault; null for never.</param>
 /// <param name="Lost">The numbers that were acknowledged and are missing.</param>
 /// <param name="Unexpected">The numbers that are there although they were never acknowledged. That is no fault: the answer was lost on its
 /// way.</param>
-/// <param name="Served">Who acknowledged when.</param>
+/// <param name="Served">The acknowledging members, with their times.</param>
 public sealed record WayReport(
     DrillWay Way,
     int Acknowledged,
@@ -55,13 +55,13 @@ public sealed record WayReport(
     ImmutableArray<ServedSpan> Served
 );
 
-/// <summary>What a drill showed. All times count from when the fault was begun; before it they are negative.</summary>
+/// <summary>The result of a drill. All times count from the beginning of the fault; before it they are negative.</summary>
 public sealed record DrillReport
 {
     // Within a stretch of service, writes come every 50 ms.
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
 
-    /// <summary>What was done.</summary>
+    /// <summary>The kind of the drill.</summary>
     public required DrillKind Kind { get; init; }
 
     /// <summary>The cluster's name.</summary>
@@ -70,7 +70,7 @@ public sealed record DrillReport
     /// <summary>The member that led before.</summary>
     public required string Leader { get; init; }
 
-    /// <summary>The member that acknowledged last; null when nobody did after the fault.</summary>
+    /// <summary>The member that acknowledged last; null for none after the fault.</summary>
     public required string? NewLeader { get; init; }
 
     /// <summary>The members, in the order of their addresses.</summary>
@@ -156,7 +156,7 @@ public sealed record DrillReport
 
         if (measured.Ways.Any(way => way.Present is null))
         {
-            yield return "the rows could not be read back, so that it cannot be told whether acknowledged ones are missing";
+            yield return "the rows could not be read back, so lost writes cannot be counted";
         }
     }
 
@@ -224,7 +224,7 @@ public sealed record DrillReport
         return spans.ToImmutable();
     }
 
-    // In the order in which they first acknowledged, nobody may go on once the next one has begun.
+    // In the order of their first acknowledgements, no member may acknowledge after the next one has begun.
     private static int ByTwo(IReadOnlyList<WriteAttempt> attempts)
     {
         var acknowledged = attempts.Where(attempt => attempt.Acknowledged is not null).ToList();

@@ -36,12 +36,12 @@ public sealed class DrillRun(
 
     private TimeSpan Now => group.Time.GetElapsedTime(_started);
 
-    /// <summary>Runs it. Throws <see cref="DiagnosticException"/> when it is refused or cannot begin, and nothing was done then; what goes
-    /// wrong after the fault is in the report. Leaves nothing behind.</summary>
+    /// <summary>Runs it. Throws <see cref="DiagnosticException"/> when it is refused or cannot begin, and nothing was done then; problems
+    /// after the fault are in the report. Leaves nothing behind.</summary>
     /// <param name="kind">What to do.</param>
-    /// <param name="choice">Who leads, and who takes over in a switchover; looked at again.</param>
+    /// <param name="choice">The primary, and the candidate of a switchover; chosen again under the locks.</param>
     /// <param name="timeout">How long the service, and after that the cluster, may take to come back.</param>
-    /// <param name="stop">Once cancelled, the drill is broken off: the fault is undone, the table dropped.</param>
+    /// <param name="stop">Once cancelled, the drill is aborted: the fault is undone, the table dropped.</param>
     public async Task<DrillReport> RunAsync(DrillKind kind, SwitchoverChoice choice, TimeSpan timeout, CancellationToken stop)
     {
         ArgumentNullException.ThrowIfNull(choice);
@@ -130,7 +130,7 @@ public sealed class DrillRun(
                         Diagnostic.Error(
                             $"no {WritesBefore} writes through {writer.Way.Endpoint} were acknowledged within "
                                 + $"{s_patience.TotalSeconds:0} s{(writer.Trouble.Length > 0 ? ": " + writer.Trouble : "")}",
-                            remedy: "kbr status says what is not well on the way; nothing was done to the cluster"
+                            remedy: "run kbr status to find the cause; the cluster was not changed"
                         )
                     );
                 }
@@ -143,9 +143,9 @@ public sealed class DrillRun(
                 throw new DiagnosticException(
                     Diagnostic.Error(
                         health.IsHealthy
-                            ? $"{health.Leader} leads {topology.Scope} now, and no longer {leader}"
+                            ? $"the primary of {topology.Scope} is now {health.Leader}, no longer {leader}"
                             : $"{topology.Scope} is not healthy: {string.Join("; ", health.Problems)}",
-                        remedy: "a drill begins only while all is well; nothing was done to the cluster"
+                        remedy: "a drill needs a healthy cluster; nothing was changed"
                     )
                 );
             }
@@ -255,7 +255,7 @@ public sealed class DrillRun(
                 return;
             }
 
-            // Not cancelled in the middle: what is half made is undone in any case.
+            // Not cancelled midway: an incomplete fault is always undone.
             var result = await group.RunAsync(choice.Leader, fault.Make, CancellationToken.None).ConfigureAwait(false);
             if (result.ExitCode != 0)
             {
@@ -268,11 +268,7 @@ public sealed class DrillRun(
         catch (ChangeFailedException exception)
         {
             throw new DiagnosticException(
-                Diagnostic.Error(
-                    exception.Message,
-                    remedy: "what was begun was undone; kbr status says how the cluster is",
-                    host: choice.Leader
-                )
+                Diagnostic.Error(exception.Message, remedy: "the fault was undone; run kbr status", host: choice.Leader)
             );
         }
     }

@@ -14,7 +14,7 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
     /// <summary>The table, with its schema.</summary>
     public const string Name = DrillRun.Schema + ".rows";
 
-    // Says whose it is: a schema of that name without it is somebody else's.
+    // Marks the schema as kbr's: one of that name without it is foreign.
     private const string Mark = "kbr drill: rows of a running drill; kbr drops this schema";
 
     /// <summary>How long a login and a statement may take.</summary>
@@ -22,8 +22,8 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Makes it. What an earlier drill left, because its kbr was killed, is dropped first. Throws
-    /// <see cref="DiagnosticException"/>.</summary>
+    /// <summary>Creates it, after dropping the leftovers of an earlier drill whose kbr was killed. Throws <see
+    /// cref="DiagnosticException"/>.</summary>
     public async Task CreateAsync(CancellationToken cancellationToken)
     {
         try
@@ -61,7 +61,7 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
                 Diagnostic.Error(
                     $"the drill cannot make its table in {topology.ApplicationDatabase.Name} through "
                         + $"{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}: {Said(exception)}",
-                    remedy: "kbr status says whether SQL gets through; nothing was done to the cluster"
+                    remedy: "run kbr status to check SQL access; the cluster was not changed"
                 )
             );
         }
@@ -100,7 +100,7 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
     public static bool IsSqlFailure(Exception exception) =>
         exception is not (OperationCanceledException or HostException or OutOfMemoryException);
 
-    /// <summary>What a failure says, without what was sent.</summary>
+    /// <summary>The message of a failure, without the sent data.</summary>
     public static string Said(Exception exception) => exception is PostgresException refused ? refused.MessageText : exception.Message;
 
     private Task<bool> TryAsync(Func<CancellationToken, Task> work, TimeSpan patience, CancellationToken cancellationToken)

@@ -24,7 +24,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
     /// <summary>The way.</summary>
     public DrillWay Way => way;
 
-    /// <summary>What was tried so far.</summary>
+    /// <summary>The attempts so far.</summary>
     public ImmutableArray<WriteAttempt> Attempts
     {
         get
@@ -48,7 +48,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         }
     }
 
-    /// <summary>What the last failure said; empty when there was none.</summary>
+    /// <summary>The message of the last failure; empty for none.</summary>
     public string Trouble
     {
         get
@@ -60,7 +60,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         }
     }
 
-    /// <summary>Writes until it is told to stop; the last attempt is finished.</summary>
+    /// <summary>Writes until it is stopped; the last attempt is finished.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         using var pace = new PeriodicTimer(s_pace, time);
@@ -127,8 +127,8 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         }
     }
 
-    /// <summary>One connection. What has failed is left to end by itself: the driver would first try to cancel the statement, through the
-    /// very way that does not answer.</summary>
+    /// <summary>One connection. A failed one is abandoned: the driver would first try to cancel the statement, through the endpoint that
+    /// does not answer.</summary>
     private sealed class Session
     {
         private readonly NpgsqlDataSource _source;
@@ -173,7 +173,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
             await reader.ReadAsync().ConfigureAwait(false);
             var by = (reader.GetString(0), reader.GetInt64(1));
 
-            // To its end: the row comes before the commit, and what goes wrong with that after the row.
+            // To its end: the row comes before the commit, and an error of the commit after the row.
             while (await reader.NextResultAsync().ConfigureAwait(false)) { }
 
             return by;

@@ -4,31 +4,31 @@ using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>What SQL through one way in said.</summary>
-/// <param name="From">The proxy host that it was asked from.</param>
-/// <param name="Way">The way in, for example <c>load balancer 10.0.0.10:5432</c>.</param>
-/// <param name="Answer">What the server at the other end said of itself; null when there was none.</param>
+/// <summary>The answer to SQL through one endpoint.</summary>
+/// <param name="From">The proxy host of the probe.</param>
+/// <param name="Way">The endpoint, for example <c>load balancer 10.0.0.10:5432</c>.</param>
+/// <param name="Answer">The server's answer; null for none.</param>
 /// <param name="Trouble">Why there was no answer; empty otherwise.</param>
-/// <param name="Measured">Whether it could be tried at all: false when the host or its tunnel failed, not SQL.</param>
+/// <param name="Measured">Whether SQL was tried: false when the host or its tunnel failed.</param>
 public sealed record EndpointAnswer(string From, string Way, ServerAnswer? Answer, string Trouble, bool Measured);
 
-/// <summary>What a PostgreSQL server says of a session.</summary>
+/// <summary>The facts that a PostgreSQL server reports of a session.</summary>
 /// <param name="InRecovery">Whether it is a replica.</param>
 /// <param name="IsReadOnly">Whether the session cannot write.</param>
 /// <param name="Server">Its own address.</param>
-/// <param name="Client">The address that the session comes from, in its eyes.</param>
+/// <param name="Client">The client address that it sees.</param>
 public sealed record ServerAnswer(bool InRecovery, bool IsReadOnly, string Server, string Client);
 
 /// <summary>Runs SQL as the application would: with its password, through HAProxy, PgBouncer and the load balancer, from a proxy host over
 /// SSH.</summary>
 public static class SqlEndpointProbe
 {
-    /// <summary>What the ways through the load balancer begin with.</summary>
+    /// <summary>The prefix of endpoints of the load balancer.</summary>
     public const string LoadBalancer = "load balancer ";
 
     private const int TimeoutSeconds = 10;
 
-    /// <summary>Asks through every way in, from every proxy host.</summary>
+    /// <summary>Probes every endpoint, from every proxy host.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="connections">The proxy hosts that could be reached.</param>
     /// <param name="cancellationToken">Ends it.</param>

@@ -16,19 +16,19 @@ public enum StatusVerdict
 }
 
 /// <summary>One line of the runbook's checklist (docs/runbook.md).</summary>
-/// <param name="Name">What is looked at, for example <c>lag</c>.</param>
+/// <param name="Name">The check, for example <c>lag</c>.</param>
 /// <param name="Verdict">How it stands.</param>
 /// <param name="Measured">What was measured, for the operator.</param>
 public sealed record StatusItem(string Name, StatusVerdict Verdict, string Measured)
 {
-    /// <summary>What it is about.</summary>
+    /// <summary>Its topic.</summary>
     public StatusTopic Topic { get; init; }
 
     /// <summary>Where it does not hold or could not be read; empty where it holds, or where it is the cluster's as a whole.</summary>
     public ImmutableArray<StatusPlace> Places { get; init; } = [];
 }
 
-/// <summary>What an item of the checklist is about.</summary>
+/// <summary>The topic of a check.</summary>
 public enum StatusTopic
 {
     /// <summary>Patroni and replication, of the cluster as a whole.</summary>
@@ -61,13 +61,13 @@ public enum StatusTopic
 /// <param name="Host">The host.</param>
 public sealed record StatusPlace(string Service, string Host);
 
-/// <summary>What the checklist comes to, for somebody who has to decide at once.</summary>
+/// <summary>The conclusion of the status, for an operator who decides at once.</summary>
 /// <param name="Writes">Whether the application can write through the load balancer.</param>
-/// <param name="WritesNote">Which way does not work, and why; empty where all do.</param>
+/// <param name="WritesNote">The failed endpoint and the reason; empty for none.</param>
 /// <param name="Serving">How many members serve: the primary, and the replicas that stream.</param>
-/// <param name="Members">How many there are.</param>
+/// <param name="Members">The number of members.</param>
 /// <param name="Unreachable">The hosts that could not be read.</param>
-/// <param name="Causes">Why not everything holds, the unreachable hosts first; empty when all holds.</param>
+/// <param name="Causes">The causes of failed checks, unreachable hosts first; empty when all pass.</param>
 public sealed record StatusConclusion(
     StatusVerdict Writes,
     string WritesNote,
@@ -79,10 +79,10 @@ public sealed record StatusConclusion(
 
 /// <summary>The whole checklist.</summary>
 /// <param name="Items">Its lines, in the order they are shown.</param>
-/// <param name="Conclusion">What they come to.</param>
+/// <param name="Conclusion">Their conclusion.</param>
 public sealed record ClusterStatus(ImmutableArray<StatusItem> Items, StatusConclusion Conclusion)
 {
-    /// <summary>How the cluster stands: what could not be measured beats what does not hold.</summary>
+    /// <summary>The verdict: an unmeasured check outweighs a failed one.</summary>
     public StatusVerdict Verdict =>
         Items.Any(item => item.Verdict == StatusVerdict.Unknown) ? StatusVerdict.Unknown
         : Items.Any(item => item.Verdict == StatusVerdict.NotOk) ? StatusVerdict.NotOk

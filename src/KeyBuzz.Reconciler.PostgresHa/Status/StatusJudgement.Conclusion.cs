@@ -3,7 +3,7 @@ using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>What the lines come to.</summary>
+/// <summary>The conclusion of the checks.</summary>
 internal sealed partial class StatusJudgement
 {
     private StatusConclusion Conclude(IReadOnlyCollection<StatusItem> items)
@@ -14,7 +14,7 @@ internal sealed partial class StatusJudgement
         return new StatusConclusion(writes, note, serving, _topology.Members.Length, unreachable, Causes(items, unreachable));
     }
 
-    // Through the load balancer only: that is where applications are.
+    // Only through the load balancer, as applications connect.
     private (StatusVerdict Verdict, string Note) Writes()
     {
         if (_topology.Synchronous == SynchronousMode.Strict && Leader is not null && !Health.Members.Any(member => member.IsSynchronous))
@@ -43,8 +43,7 @@ internal sealed partial class StatusJudgement
 
     private static bool IsWritable(EndpointAnswer endpoint) => endpoint.Answer is { InRecovery: false, IsReadOnly: false };
 
-    // A host that is off, or a service that does not run, explains the lines that follow from it; where neither is so, the first line that
-    // does not hold is said.
+    // An unreachable host, a stopped service or a pause is the cause of its consequences; otherwise the first failed check is named.
     private ImmutableArray<string> Causes(IReadOnlyCollection<StatusItem> items, ImmutableArray<string> unreachable)
     {
         string[] causes =

@@ -48,7 +48,7 @@ internal sealed partial class StatusJudgement
         };
     }
 
-    // Patroni says that it reached the store also when it only read its own copy of it, so the store's leader is asked as well.
+    // Patroni reports that it reached the store even if it only read its own copy, so the store's leader is read as well.
     private StatusItem Quorum()
     {
         var bound = TimeSpan.FromSeconds(_topology.Times.LoopWait + _topology.Times.RetryTimeout + 1); // a second is lost in rounding
@@ -64,7 +64,7 @@ internal sealed partial class StatusJudgement
         );
         var view = store.Leader is null
             ? ""
-            : $"{_topology.Store.Kind.Name} is led by {store.Leader}, connected to {store.Connected} of {store.Partners} partners; ";
+            : $"consensus leader {store.Leader}, connected to {store.Connected} of {store.Partners} partners; ";
         var text =
             $"{view}{string.Concat(store.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound "
             + $"{bound.TotalSeconds - 1:0} s)";
@@ -87,13 +87,13 @@ internal sealed partial class StatusJudgement
                 })
         );
         var text =
-            $"{(identity is null ? "" : identity.Text + "; ")}{Health.SeveralPrimaries ?? (Leader is null ? "nobody leads" : Leader + " leads")}; "
+            $"{(identity is null ? "" : identity.Text + "; ")}{Health.SeveralPrimaries ?? (Leader is null ? "no PostgreSQL primary" : "PostgreSQL primary " + Leader)}; "
             + $""
             + string.Join(
                 ", ",
                 Replicas
                     .Where(member => !member.Leads)
-                    .Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "silent")}")
+                    .Select(member => $"{member.Name} {(member.Answers ? member.IsRunning ? "replica" : member.State : "no answer")}")
             )
             + (Health.IsPaused ? "; paused" : "");
         return identity is null && Leader is not null && !Health.IsPaused && Replicas.All(member => member.IsRunning)
@@ -110,14 +110,14 @@ internal sealed partial class StatusJudgement
                 ? JsonAnswer.Rows(snapshot.Get(_reads.Replication).Json)?.Count(row => row.Text("state") == "streaming")
                 : null;
         var text =
-            $"{streaming} of {wanted} replicas say so, the leader sees "
+            $"{streaming} of {wanted} replicas report streaming, the primary sees "
             + $"{(seen is { } count ? count.ToString(CultureInfo.InvariantCulture) : "none")}";
         return streaming == wanted && seen >= wanted
             ? Item("streaming", _topology.Members, text)
             : new StatusItem("streaming", StatusVerdict.NotOk, text);
     }
 
-    // Patroni's word says who may take over, PostgreSQL's whom a commit really waits for.
+    // Patroni reports the candidates for a failover, PostgreSQL the standbys that a commit waits for.
     private StatusItem Synchronous()
     {
         var standbys = Health.Members.Where(member => member.IsSynchronous).Select(member => member.Name).ToList();
@@ -131,20 +131,20 @@ internal sealed partial class StatusJudgement
                 : null;
         var strict = _topology.Synchronous == SynchronousMode.Strict;
         var trouble =
-            !Health.IsSynchronous ? "wanted, and Patroni's configuration has it off: an acknowledged write can be lost"
+            !Health.IsSynchronous ? "declared, but off in Patroni's configuration: an acknowledged write can be lost"
             : standbys.Count == 0
                 ? $"there is no synchronous standby: "
-                    + $"{(strict ? "no write is committed" : "commits wait for nobody, and nobody else is elected")}"
-            : waitedFor is null ? $"{string.Join(" and ", standbys)} by Patroni's word; the leader's PostgreSQL does not say"
+                    + $"{(strict ? "no write is committed" : "commits wait for no standby, and no replica can be elected")}"
+            : waitedFor is null ? $"{string.Join(" and ", standbys)} according to Patroni; the primary's PostgreSQL does not report it"
             : standbys.Exists(name => !waitedFor.Contains(name))
-                ? $"{string.Join(" and ", standbys)} by Patroni's word, "
-                    + $"{(waitedFor.Count == 0 ? "none" : string.Join(" and ", waitedFor))} by PostgreSQL's"
+                ? $"{string.Join(" and ", standbys)} according to Patroni, "
+                    + $"{(waitedFor.Count == 0 ? "none" : string.Join(" and ", waitedFor))} according to PostgreSQL"
             : null;
         return trouble is null
             ? Item(
                 "synchronous",
                 _topology.Members,
-                $"commits wait for {string.Join(" and ", standbys)}{(strict ? ", and without a standby none is made" : "")}"
+                $"commits wait for {string.Join(" and ", standbys)}{(strict ? ", and without a standby no commit succeeds" : "")}"
             )
             : new StatusItem("synchronous", StatusVerdict.NotOk, trouble);
     }
@@ -176,7 +176,7 @@ internal sealed partial class StatusJudgement
             : new StatusItem("lag", StatusVerdict.NotOk, text);
     }
 
-    // As the leader's pg_stat_replication has it: what was not replayed yet, not only what was not received.
+    // From the primary's pg_stat_replication: bytes not replayed yet, received or not.
     private long? ReplayLag(string member) =>
         LeaderHost is { } leader && Of(leader) is { } snapshot
             ? JsonAnswer
@@ -186,7 +186,13 @@ internal sealed partial class StatusJudgement
                 .FirstOrDefault()
             : null;
 
-    // As plan and drift have it; what a member waits for a restart for is among it.
+    // A value that is stored and not in force yet is observed as "VALUE, restart pending on MEMBER".
+    internal static string Deviation(string key, string? found, string declared) =>
+        found?.StartsWith(declared + ", ", StringComparison.Ordinal) == true
+            ? $"{key} is {declared} in the configuration; {found[(declared.Length + 2)..]}"
+            : $"{key} is {found ?? "not set"} instead of {declared}";
+
+    // The same comparison as plan and drift, pending restarts included.
     private StatusItem Parameters()
     {
         var members = _topology
@@ -203,24 +209,22 @@ internal sealed partial class StatusJudgement
             return new StatusItem(
                 "parameters",
                 StatusVerdict.NotOk,
-                found is Observation.Unknown unknown ? unknown.Reason : "no member's Patroni tells the dynamic configuration"
+                found is Observation.Unknown unknown ? unknown.Reason : "no member's Patroni reports the dynamic configuration"
             );
         }
 
         var troubles = declared
             .Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
-            .Select(pair =>
-                $"{pair.Key} is {present.Attributes.GetValueOrDefault(pair.Key)?.Value ?? "not set"} and not {pair.Value.Value}"
-            )
+            .Select(pair => Deviation(pair.Key, present.Attributes.GetValueOrDefault(pair.Key)?.Value, pair.Value.Value))
             .Concat(present.Foreign.Where(setting => setting.IsTrouble).Select(setting => $"{setting.Shown}; not declared"))
             .ToList();
         var others = string.Join(
             ", ",
             present.Foreign.Where(setting => !setting.IsTrouble).Select(setting => $"{setting.Name} = {setting.Value}")
         );
-        var kept = others.Length == 0 ? "" : $"; set by others and left as it is: {others}";
+        var kept = others.Length == 0 ? "" : $"; set outside kbr and kept: {others}";
         return troubles.Count == 0
-            ? Item("parameters", _topology.Members, $"as declared, and no member waits for a restart{kept}")
+            ? Item("parameters", _topology.Members, $"as declared, no restart pending{kept}")
             : new StatusItem("parameters", StatusVerdict.NotOk, string.Join("; ", troubles) + kept);
     }
 }

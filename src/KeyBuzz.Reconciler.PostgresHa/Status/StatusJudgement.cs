@@ -129,7 +129,7 @@ internal sealed partial class StatusJudgement
         var answer = host.Get(new ContainerRead(name));
         return answer.Status switch
         {
-            0 => "cannot be asked for: Docker Engine is silent",
+            0 => "is unknown: Docker Engine does not answer",
             404 => "does not exist",
             _ when JsonAnswer.Parse(answer.Json)?.At("State")?.Text("Status") is { } state => state == "running" ? null : $"is {state}",
             _ => "cannot be read",
@@ -228,7 +228,7 @@ internal sealed partial class StatusJudgement
             var settings = CommaTable.Read(config.Output).ToDictionary(row => row["key"], row => row["value"], StringComparer.Ordinal);
             var differs = Wanted()
                 .Where(pair => settings.GetValueOrDefault(pair.Key) != pair.Value)
-                .Select(pair => $"{pair.Key} is {settings.GetValueOrDefault(pair.Key, "missing")} and not {pair.Value}")
+                .Select(pair => $"{pair.Key} is {settings.GetValueOrDefault(pair.Key, "missing")} instead of {pair.Value}")
                 .ToList();
             var application = CommaTable
                 .Read(pools.Output)
@@ -269,7 +269,7 @@ internal sealed partial class StatusJudgement
     private StatusItem Listeners()
     {
         var asked = _topology.Proxies.Where(host => Of(host) is not null).ToList();
-        // A host is named once, with the ports and who asked.
+        // A host is named once, with its ports and the probing proxies.
         var wrong = asked
             .SelectMany(from =>
                 _reads
@@ -317,7 +317,7 @@ internal sealed partial class StatusJudgement
         var name = $"extension {extension.Name}";
         if (LeaderHost is not { } leader)
         {
-            return new StatusItem(name, StatusVerdict.NotOk, "there is no leader to ask");
+            return new StatusItem(name, StatusVerdict.NotOk, "no primary to query");
         }
 
         var installed = JsonAnswer
@@ -361,7 +361,7 @@ internal sealed partial class StatusJudgement
                 );
             })
             .ToList();
-        var text = said.Count == 0 ? "there is no replica" : string.Join("; ", said.Select(one => one.Text));
+        var text = said.Count == 0 ? "no replica" : string.Join("; ", said.Select(one => one.Text));
         return said.Count > 0 && said.All(one => one.Good)
             ? Item("vector query on replicas", _topology.Members, text)
             : new StatusItem("vector query on replicas", StatusVerdict.NotOk, text);
@@ -381,7 +381,7 @@ internal sealed partial class StatusJudgement
             .OfType<string>()
             .ToList();
 
-        // What comes through the load balancer may go through any of them.
+        // Sessions through the load balancer may use any proxy.
         ImmutableArray<StatusPlace> places =
         [
             .. endpoints
@@ -407,8 +407,8 @@ internal sealed partial class StatusJudgement
         endpoint.Answer switch
         {
             null => endpoint.Trouble,
-            { InRecovery: true } answer => $"it leads to the replica {NameOf(answer.Server)}",
-            { IsReadOnly: true } answer => $"{NameOf(answer.Server)} lets the application read only: default_transaction_read_only is on",
+            { InRecovery: true } answer => $"it connects to the replica {NameOf(answer.Server)}",
+            { IsReadOnly: true } answer => $"{NameOf(answer.Server)} is read-only for the application: default_transaction_read_only is on",
             var answer when _topology.Proxies.All(proxy => proxy.Address != answer.Client) =>
                 $"{NameOf(answer.Server)} sees {answer.Client}, which is not a proxy: is a member a target of the load balancer?",
             _ => null,

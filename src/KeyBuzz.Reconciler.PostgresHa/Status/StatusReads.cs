@@ -11,7 +11,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>What is read from the hosts for the checklist: one script per host.</summary>
+/// <summary>The reads of the status: one script per host.</summary>
 internal sealed class StatusReads(PostgresTopology topology, Resource configuration)
 {
     private static readonly PatroniConfigProvider s_configuration = new();
@@ -45,15 +45,15 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
 
-    /// <summary>The dynamic configuration on the members, judged as a plan judges it: what is declared, and what is there.</summary>
+    /// <summary>The dynamic configuration, compared as in a plan: declared and found.</summary>
     public (ImmutableSortedDictionary<string, AttributeValue> Declared, Observation Found) Configuration(
         IReadOnlyDictionary<string, Snapshot> members
     ) => (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
 
-    /// <summary>The consensus store's own account, by the members that answer.</summary>
+    /// <summary>The health of the consensus store, from the members that answer.</summary>
     public StoreHealth Store(IReadOnlyDictionary<string, Snapshot> members) => topology.Store.Kind.Judge(configuration, members, []);
 
-    /// <summary>The path in the consensus store that a member uses; null where it does not say.</summary>
+    /// <summary>The path in the consensus store that a member uses; null if it does not report it.</summary>
     public string? NamespaceOf(Snapshot member) => topology.Store.Kind.NamespaceOf(configuration, member);
 
     /// <summary>A distance between two vectors, computed where it is asked.</summary>

@@ -3,8 +3,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>The part of the checklist that an apply of some resources can be judged by: what it touched, and not what another apply will
-/// make.</summary>
+/// <summary>The checks that count for an apply of some resources: those of the changed resources.</summary>
 /// <param name="topology">The cluster.</param>
 /// <param name="touched">What was changed.</param>
 public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> touched)

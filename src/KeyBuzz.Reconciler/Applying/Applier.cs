@@ -37,16 +37,16 @@ public sealed class Applier
         _perHost = perHost;
     }
 
-    /// <summary>Applies the plan. A plan without changes opens no writer. What was approved is done, or is in the result with the reason;
-    /// where something was to be removed and cannot be any more, nothing is begun: throws <see cref="DiagnosticException"/>.</summary>
+    /// <summary>Applies the plan. A plan without changes opens no writer. Every approved change is done, or is in the result with the
+    /// reason; if an approved removal is no longer possible, nothing begins: throws <see cref="DiagnosticException"/>.</summary>
     /// <param name="shown">The plan the operator saw.</param>
     /// <param name="replan">Surveys and plans again, now that the locks are held.</param>
-    /// <param name="accept">Shown the plan that is carried out; throws when the operator does not accept that it differs from the one
+    /// <param name="accept">Receives the plan to apply; throws when the operator does not accept its differences from the one
     /// shown.</param>
-    /// <param name="holder">Who applies.</param>
-    /// <param name="progress">Told what happens.</param>
-    /// <param name="stop">Once cancelled, what runs is finished and nothing more is begun.</param>
-    /// <param name="abort">Once cancelled, what runs is ended too.</param>
+    /// <param name="holder">The holder of the locks.</param>
+    /// <param name="progress">Receives the progress.</param>
+    /// <param name="stop">Once cancelled, running changes finish and no other begins.</param>
+    /// <param name="abort">Once cancelled, running changes are aborted too.</param>
     public async Task<ApplyResult> ApplyAsync(
         PlannedRun shown,
         Func<CancellationToken, Task<PlannedRun>> replan,
@@ -94,16 +94,16 @@ public sealed class Applier
             {
                 throw new DiagnosticException(
                     Diagnostic.Error(
-                        "a host that had nothing to do changed since the plan was shown; nothing was applied",
-                        detail: "different now: " + string.Join(", ", unlocked),
-                        remedy: "look at the plan again and apply that"
+                        "a host without planned changes has changed since the plan was shown; nothing was applied",
+                        detail: "changed since: " + string.Join(", ", unlocked),
+                        remedy: "review the new plan and apply it"
                     )
                 );
             }
 
             using var walk = new Walk(this, survey, writers, progress, stop, abort);
             var result = await walk.RunAsync(current, dropped).ConfigureAwait(false);
-            // Who has left a group keeps no copy of the group's records: it would grow old.
+            // A former member keeps no copy of the group's records: it would become stale.
             foreach (
                 var (group, host) in result
                     .Done.Where(change =>
@@ -129,16 +129,16 @@ public sealed class Applier
         }
     }
 
-    // What is left behind unknown on a host that was lost is to be decided by the operator, and before anything else is removed.
+    // The operator decides about resources on a lost host, before anything else is removed.
     private static void RefuseDroppedRemovals(Plan current, ImmutableArray<DroppedChange> dropped)
     {
         if (dropped.FirstOrDefault(one => one.Change.Action is ResourceAction.Delete or ResourceAction.Forget) is { } first)
         {
             throw new DiagnosticException([
                 Diagnostic.Error(
-                    $"nothing was changed: {first.Change.Address} was to be removed and cannot be any more",
+                    $"nothing was changed: {first.Change.Address} can no longer be removed",
                     detail: first.Reason,
-                    remedy: "look at the plan again",
+                    remedy: "review the new plan",
                     host: first.Change.Address.Host,
                     address: first.Change.Address.ToString()
                 ),
@@ -175,7 +175,7 @@ public sealed class Applier
         private readonly Lock _gate = new();
         private readonly List<PlannedChange> _done = [];
         private readonly List<(PlannedChange Change, string Reason)> _failed = [];
-        private readonly List<(PlannedChange Change, string Reason)> _notTried = [];
+        private readonly List<(PlannedChange Change, string Reason)> _skipped = [];
         private readonly Dictionary<Address, string> _refused = [];
         private readonly Dictionary<string, SemaphoreSlim> _slots = writers.Keys.ToDictionary(
             host => host,
@@ -184,7 +184,7 @@ public sealed class Applier
         );
         private readonly SemaphoreSlim _all = new(applier._parallelism);
 
-        // What became of each roll-out, by the resource that stands for its group.
+        // The result of each roll-out, by the resource of its group.
         private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(
             TaskCreationOptions.RunContinuationsAsynchronously
         );
@@ -194,7 +194,7 @@ public sealed class Applier
         {
             foreach (var (change, reason) in dropped)
             {
-                NotTried(change, reason);
+                Skip(change, reason);
             }
 
             var tasks = new Dictionary<Address, Task<string?>>();
@@ -259,7 +259,7 @@ public sealed class Applier
                 )
                 .ConfigureAwait(false);
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
-            return new ApplyResult(_done, _failed, _notTried)
+            return new ApplyResult(_done, _failed, _skipped)
             {
                 Errors = [.. plan.Errors],
                 StoppedRollouts = gates
@@ -268,7 +268,7 @@ public sealed class Applier
             };
         }
 
-        // What a group may need before any gate of it opens; a gate of this very run among them.
+        // Changes that a group may need before any of its gates opens, including gates of this run.
         private async Task AheadAsync(PlannedChange change)
         {
             if (
@@ -315,8 +315,7 @@ public sealed class Applier
                     );
                 if (standing is not null)
                 {
-                    // Where the group itself is still to be brought about, that change waits for its health; one that is only recorded does
-                    // not.
+                    // A group that is not complete yet waits for its health; one that is only recorded does not.
                     var gate = !plan.Effective.Any(change => change.Address == standing.Address && change.Action != ResourceAction.Adopt);
                     rollouts[disrupting.Key] = new Rollout(
                         standing,
@@ -332,8 +331,7 @@ public sealed class Applier
             return rollouts;
         }
 
-        // What the resource that stands for a group comes after, its own members left out: of two groups the one behind is rolled out
-        // before the one in front of it.
+        // The dependencies of a group's resource outside its own members: a group behind is rolled out before the one in front of it.
         private IEnumerable<Address> Before(Plan plan, string group)
         {
             var own = plan.Changes.Where(change => change.Resource.Group == group).Select(change => change.Address).ToHashSet();
@@ -354,7 +352,7 @@ public sealed class Applier
 
             foreach (var (address, task) in before)
             {
-                // What is as wanted is so whatever became of that which merely comes first.
+                // A no-op stays valid when a change that is only ordered before it fails.
                 if (
                     await task.ConfigureAwait(false) is not null
                     && !(
@@ -362,7 +360,7 @@ public sealed class Applier
                     )
                 )
                 {
-                    return NotTried(change, $"{address} was not brought about");
+                    return Skip(change, $"its dependency {address} {(HasFailed(address) ? "failed" : "was skipped")}");
                 }
             }
 
@@ -370,7 +368,7 @@ public sealed class Applier
             var rollouts = await _rollouts.Task.ConfigureAwait(false);
             if (rollouts.TryGetValue(change.Address, out var own) && own.Gates && await own.Ended.ConfigureAwait(false) is { } trouble)
             {
-                return NotTried(change, $"the roll-out of {change.Address.Host} stopped: {trouble}");
+                return Skip(change, $"the roll-out of {change.Address.Host} stopped: {trouble}");
             }
 
             if (change.Action == ResourceAction.NoOp && !change.Deferred)
@@ -380,7 +378,7 @@ public sealed class Applier
 
             if (rollout is not null && await rollout.TurnAsync(change.Address.Host).ConfigureAwait(false) is { } refused)
             {
-                return NotTried(change, refused);
+                return Skip(change, refused);
             }
 
             // A deferred look needs no writer, so its host may have no slots.
@@ -396,7 +394,7 @@ public sealed class Applier
                 try
                 {
                     return stop.IsCancellationRequested
-                        ? NotTried(change, "interrupted")
+                        ? Skip(change, "interrupted")
                         : await RunOneAsync(change, rollout).ConfigureAwait(false);
                 }
                 finally
@@ -422,7 +420,15 @@ public sealed class Applier
             }
         }
 
-        private string? NotTried(PlannedChange change, string reason)
+        private bool HasFailed(Address address)
+        {
+            lock (_gate)
+            {
+                return _failed.Exists(failed => failed.Change.Address == address);
+            }
+        }
+
+        private string? Skip(PlannedChange change, string reason)
         {
             if (change.Action == ResourceAction.NoOp && !change.Deferred)
             {
@@ -431,10 +437,10 @@ public sealed class Applier
 
             lock (_gate)
             {
-                _notTried.Add((change, reason));
+                _skipped.Add((change, reason));
             }
 
-            progress.NotTried(change, reason);
+            progress.Skipped(change, reason);
             return reason;
         }
 
@@ -464,8 +470,8 @@ public sealed class Applier
             catch (Exception exception)
                 when (exception is InvalidOperationException or InvalidDataException or IOException or KeyNotFoundException)
             {
-                // A fault in one provider, or a local file that cannot be read, stops this change and what depends on it, not the rest.
-                error = $"it could not be carried out: {exception.Message}";
+                // A fault in one provider, or an unreadable local file, stops this change and its dependents, not the rest.
+                error = $"the change failed: {exception.Message}";
             }
 
             var elapsed = applier._time.GetElapsedTime(begun);
@@ -499,7 +505,7 @@ public sealed class Applier
         {
             var observation = await applier._fleet.ObserveAsync(change.Resource, abort).ConfigureAwait(false);
             var differs = Differences(change, observation);
-            return differs is null ? null : $"looked at again, {differs}; run plan again";
+            return differs is null ? null : $"after its dependencies were applied, {differs}; run kbr plan again";
         }
 
         private async Task<string?> ChangeAsync(PlannedChange change)
@@ -517,15 +523,13 @@ public sealed class Applier
             var observation = await applier._fleet.ObserveAsync(change.Resource, abort).ConfigureAwait(false);
             if (change.Action == ResourceAction.Delete)
             {
-                return observation is Observation.Present left && !IsRetired(change, left)
-                    ? "it is still there after it was removed"
-                    : null;
+                return observation is Observation.Present left && !IsRetired(change, left) ? "it still exists after its removal" : null;
             }
 
-            return Differences(change, observation) is { } differs ? $"the change was made, but {differs}" : null;
+            return Differences(change, observation) is { } differs ? $"the change was applied, but {differs}" : null;
         }
 
-        // What was put out of use is meant to be still there.
+        // A retired resource still exists, as intended.
         private bool IsRetired(PlannedChange change, Observation.Present left) =>
             !change.DeleteData
             && applier._providers.Get(change.Address.Type) is IRetiresOnRemoval retiring
@@ -637,19 +641,19 @@ public sealed class Applier
             var result = await writers[host].RunAsync(script, abort).ConfigureAwait(false);
             if (result.ExitCode == 124)
             {
-                return $"it took longer than {script.Deadline.TotalSeconds:0} s and was ended. {Tail(result)}";
+                return $"it took longer than {script.Deadline.TotalSeconds:0} s and was aborted. {Tail(result)}";
             }
 
             return result.ExitCode == 0 ? null
                 : Tail(result) is { Length: > 0 } text ? text
-                : $"the script ended with exit status {result.ExitCode} and said nothing";
+                : $"the script ended with exit status {result.ExitCode} and no output";
         }
 
         private string? Differences(PlannedChange change, Observation observation)
         {
             if (observation is not Observation.Present present)
             {
-                return observation is Observation.Unknown unknown ? unknown.Reason : "it is not there";
+                return observation is Observation.Unknown unknown ? unknown.Reason : "it does not exist";
             }
 
             var desired = applier._providers.Get(change.Address.Type).Desired(change.Resource);

@@ -12,8 +12,8 @@ public sealed record DroppedChange(PlannedChange Change, string Reason);
 /// <summary>Compares the approved plan with the one that is carried out. Pure.</summary>
 public static class DroppedChanges
 {
-    /// <summary>The approved changes that would neither be made nor reported: their host was lost, or they could not be planned any more. A
-    /// change that is already as wanted, seen on a host that answers, is none of them.</summary>
+    /// <summary>The approved changes that would be neither applied nor reported: their host was lost, or they can no longer be planned. A
+    /// change that is already in effect on a host that answers does not count.</summary>
     /// <param name="approved">The plan that the operator approved.</param>
     /// <param name="current">The plan made under the locks.</param>
     /// <param name="placesOf">The hosts that hold a resource.</param>
@@ -35,15 +35,16 @@ public static class DroppedChanges
         ];
     }
 
-    // To forget something is less than to delete it, unless it is gone.
+    // Forgetting is less than deleting, unless the resource is gone.
     private static string? ReasonOfLess(PlannedChange approved, PlannedChange planned) =>
         approved.Action == ResourceAction.Delete && planned is { Action: ResourceAction.Forget, Cause: not Cause.AlreadyGone }
-            ? planned.Note ?? "it would only be forgotten now"
+            ? planned.Note ?? "it would now only be removed from the records"
             : null;
 
-    // What nobody speaks of any more is done, if somebody who would know was asked.
+    // A change that the new plan does not contain is already done, if a host with its record was read.
     private static string? ReasonUnseen(Plan current, ImmutableArray<string> places) =>
-        places.IsEmpty ? "no host that holds it could be read once the locks were taken"
-        : places.All(current.HostErrors.ContainsKey) ? $"{places[0]} was lost once the locks were taken: {current.HostErrors[places[0]]}"
+        places.IsEmpty ? "no host with its record could be read after the locks were taken"
+        : places.All(current.HostErrors.ContainsKey)
+            ? $"{places[0]} became unreachable after the locks were taken: {current.HostErrors[places[0]]}"
         : null;
 }

@@ -3,20 +3,20 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Applying;
 
-/// <summary>Decides, from how a quorum group is now, whose turn it is to be disrupted. The provider of the resource that stands for the
-/// group implements it.</summary>
+/// <summary>Decides from the state of a quorum group which member is disrupted next. The provider of the group's resource implements
+/// it.</summary>
 public interface IRollout
 {
-    /// <summary>Looks at the group and says who may go on. Called again until it answers <see cref="RolloutTurn.Go"/> or
+    /// <summary>Reads the group and decides which members may be disrupted. Called again until it answers <see cref="RolloutTurn.Go"/> or
     /// <see cref="RolloutTurn.Stop"/>, or the time that <see cref="GateTimeout"/> gives has passed.</summary>
     /// <param name="group">The resource that stands for the group.</param>
-    /// <param name="state">Who has still to be disrupted.</param>
+    /// <param name="state">The members still to be disrupted.</param>
     /// <param name="access">The members.</param>
     /// <param name="cancellationToken">Ends the look.</param>
     Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
 
-    /// <summary>What is to be done once a member has been taken down and does not come back, before anybody else is told. Throws
-    /// <see cref="ChangeFailedException"/>.</summary>
+    /// <summary>Work after a member was removed for good, before any other resource changes. Throws <see
+    /// cref="ChangeFailedException"/>.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="host">The member.</param>
     /// <param name="access">The members, those that leave among them.</param>
@@ -39,15 +39,15 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
     /// what serves is then better left alone. A wait meanwhile is not held against the gate's time.</summary>
     public bool Unsettled { get; init; }
 
-    /// <summary>Why the roll-out of a group that the group's resource comes after has stopped; null when it has not. What serves is then
-    /// left as it is.</summary>
+    /// <summary>Why the roll-out of a group behind this one has stopped; null when it has not. Serving members then stay
+    /// unchanged.</summary>
     public string? FailedBehind { get; init; }
 
     /// <summary>How long this gate has been shut by now; zero at the first look.</summary>
     public TimeSpan Waited { get; init; }
 }
 
-/// <summary>What is to happen next in a roll-out.</summary>
+/// <summary>The next step of a roll-out.</summary>
 public abstract record RolloutTurn
 {
     private RolloutTurn() { }
@@ -56,8 +56,8 @@ public abstract record RolloutTurn
     /// <param name="Hosts">Members out of those to come.</param>
     public sealed record Go(ImmutableArray<string> Hosts) : RolloutTurn;
 
-    /// <summary>Nobody yet.</summary>
-    /// <param name="Reason">What is waited for.</param>
+    /// <summary>No member yet.</summary>
+    /// <param name="Reason">The awaited condition.</param>
     public sealed record Wait(string Reason) : RolloutTurn
     {
         /// <summary>How far what is waited for has come, such as the bytes of a copy. While it grows, the gate's time does not
@@ -65,7 +65,7 @@ public abstract record RolloutTurn
         public long Progress { get; init; }
     }
 
-    /// <summary>Nobody any more.</summary>
+    /// <summary>No further member.</summary>
     /// <param name="Reason">Why, for the operator.</param>
     public sealed record Stop(string Reason) : RolloutTurn;
 }

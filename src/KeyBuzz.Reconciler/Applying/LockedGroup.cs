@@ -34,7 +34,7 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
     /// <param name="fleet">The connections of this run; all these hosts were read through it.</param>
     /// <param name="members">The group's members.</param>
     /// <param name="others">Hosts that must not change meanwhile either.</param>
-    /// <param name="holder">Who takes the locks.</param>
+    /// <param name="holder">The holder of the locks.</param>
     /// <param name="time">The clock of this run.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     public static async Task<LockedGroup> TakeAsync(

@@ -4,8 +4,8 @@ using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Applying;
 
-/// <summary>One look at the hosts and what was planned from it.</summary>
+/// <summary>A survey of the hosts, with its plan.</summary>
 /// <param name="Plan">The plan.</param>
-/// <param name="Input">What the planner made it from.</param>
-/// <param name="Survey">What the hosts said.</param>
+/// <param name="Input">The planner's input.</param>
+/// <param name="Survey">The answers of the hosts.</param>
 public sealed record PlannedRun(Plan Plan, PlanInput Input, Survey Survey);

@@ -1,7 +1,7 @@
 namespace KeyBuzz.Reconciler.Applying;
 
-/// <summary>Whether what is waited for gets on, told from a number that grows while it does. What breaks off and begins again from less
-/// gets on too, but a few times only: what always breaks off would be waited for for ever.</summary>
+/// <summary>Tells from a growing number whether an awaited process advances. A restart from a smaller number counts as well, but only a few
+/// times, so that a process that always breaks off is not awaited forever.</summary>
 public sealed class ProgressTracker
 {
     private const int Beginnings = 3;
@@ -9,8 +9,8 @@ public sealed class ProgressTracker
     private long _reached;
     private int _begunAgain;
 
-    /// <summary>Takes how far it has come by now, and answers whether it has got on since the last time.</summary>
-    /// <param name="progress">How far; zero while nothing is known of it.</param>
+    /// <summary>Takes the current progress, and answers whether it has advanced since the last call.</summary>
+    /// <param name="progress">The progress; zero while unknown.</param>
     public bool HasAdvanced(long progress)
     {
         var beginsAgain = progress > 0 && progress < _reached && _begunAgain < Beginnings;

@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>A change of a record, and of nothing else.</summary>
 /// <param name="Record">The record as it is.</param>
-/// <param name="Becomes">What it becomes, under another address; null when it goes.</param>
+/// <param name="Becomes">The record under its new address; null when it is removed.</param>
 /// <param name="Hosts">The hosts that have a copy of it; none where only the operator's copy has it.</param>
 public sealed record RecordEdit(ResourceRecord Record, ResourceRecord? Becomes, ImmutableArray<string> Hosts)
 {
@@ -25,14 +25,13 @@ public sealed record RecordEdit(ResourceRecord Record, ResourceRecord? Becomes, 
 /// <summary>Changes records on the hosts, under their locks.</summary>
 public static class RecordEditor
 {
-    /// <summary>Takes the locks, makes sure that it is still the same that is to be changed, and changes it. Throws
-    /// <see cref="HostLockedException"/> while an apply runs, <see cref="DiagnosticException"/> when the records were changed meanwhile or
-    /// cannot be written.</summary>
+    /// <summary>Takes the locks, checks that the records did not change, and edits them. Throws <see cref="HostLockedException"/> while an
+    /// apply runs, <see cref="DiagnosticException"/> when the records were changed meanwhile or cannot be written.</summary>
     /// <param name="cluster">The cluster.</param>
     /// <param name="fleet">The connections of this run; the records were read through it.</param>
     /// <param name="edits">What the operator saw.</param>
     /// <param name="choose">Reads and chooses again.</param>
-    /// <param name="holder">Who does it.</param>
+    /// <param name="holder">The holder of the locks.</param>
     /// <param name="cancellationToken">Ends the wait for locks.</param>
     public static async Task RunAsync(
         string cluster,

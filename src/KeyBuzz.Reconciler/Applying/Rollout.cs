@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>Lets the members of one quorum group be disrupted in turn. A member's turn begins when its policy says so, and ends when every
-/// change that disrupts it has ended. When one of them fails, or a gate stays shut, nobody else gets a turn.</summary>
+/// change that disrupts it has ended. When one of them fails, or a gate stays shut, no other member gets a turn.</summary>
 public sealed class Rollout
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
@@ -21,7 +21,7 @@ public sealed class Rollout
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
 
-    /// <summary>Takes what it works on; nobody has a turn yet.</summary>
+    /// <summary>Takes its inputs; no member has a turn yet.</summary>
     /// <param name="group">The resource that stands for the group.</param>
     /// <param name="policy">Its policy.</param>
     /// <param name="access">The group's members, those that leave it among them.</param>
@@ -89,12 +89,11 @@ public sealed class Rollout
             : Task.CompletedTask;
     }
 
-    /// <summary>Gives out the turns. Answers null when everybody had one and the last gate opened, otherwise why the roll-out
+    /// <summary>Runs the turns. Answers null when every member had one and the last gate opened, otherwise why the roll-out
     /// stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
-    /// <param name="stop">Once cancelled, nobody gets a turn any more.</param>
-    /// <param name="before">Completes when what the group's resource comes after has been changed; null where there is nothing of the
-    /// kind.</param>
+    /// <param name="stop">Once cancelled, no further member gets a turn.</param>
+    /// <param name="before">Completes when the changes ordered before the group's resource have ended; null for none.</param>
     /// <param name="failedBehind">Answers why the roll-out of a group behind this one has stopped, or null; null where there is
     /// none.</param>
     public async Task<string?> RunAsync(
@@ -114,8 +113,8 @@ public sealed class Rollout
                 return await ReleaseAsync([.. toCome], ended).ConfigureAwait(false);
             }
 
-            // Nobody is disrupted before everybody is prepared: volumes mounted, images pulled. What a member holds can be told only then,
-            // too.
+            // No member is disrupted before all are prepared: volumes mounted, images pulled. Only then is it known which members hold
+            // data.
             var unprepared = await Task.WhenAll(
                     toCome.Select(async host =>
                         await Task.WhenAny(_arrivals[host].Task, ended(host)).ConfigureAwait(false) is Task<string?> early

@@ -13,10 +13,10 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <param name="Directory">The folder of that file; relative paths in it start there.</param>
 /// <param name="Hosts">The hosts, in the order of the file.</param>
 /// <param name="Connection">How they are reached.</param>
-/// <param name="Preconditions">What must hold on them.</param>
+/// <param name="Preconditions">Their preconditions.</param>
 /// <param name="Resources">The resources, one per host they are placed on.</param>
 /// <param name="Secrets">The secrets by name.</param>
-/// <param name="Warnings">What validation found that does not stop anything.</param>
+/// <param name="Warnings">The warnings of the validation.</param>
 public sealed record Cluster(
     string Name,
     string File,
@@ -32,10 +32,10 @@ public sealed record Cluster(
     /// <summary>The groups of hosts that resources are placed on.</summary>
     public ImmutableArray<HostGroup> Groups { get; init; } = [];
 
-    /// <summary>What the blueprints read their sections as, one typed record each.</summary>
+    /// <summary>The blueprints' typed sections, one each.</summary>
     public ImmutableArray<object> Models { get; init; } = [];
 
-    /// <summary>What <c>kbr drift</c> shows and does not count.</summary>
+    /// <summary>The drift that <c>kbr drift</c> shows and does not count.</summary>
     public ImmutableArray<IgnoreRule> IgnoredDrift { get; init; } = [];
 
     /// <summary>The resources that got another name.</summary>
@@ -44,7 +44,7 @@ public sealed record Cluster(
     /// <summary>The resources with their dependencies.</summary>
     public ResourceGraph Graph { get; init; } = ResourceGraph.Empty;
 
-    /// <summary>What it was made from, by name: hashes of the local files and of the secrets together.</summary>
+    /// <summary>Its sources, by name: hashes of the local files, and of the secrets together.</summary>
     public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     /// <summary>The record of that type that a blueprint read its section as; null when the file has no such section.</summary>
@@ -55,7 +55,7 @@ public sealed record Cluster(
     public ImmutableArray<string> HostsOf(string place) => Groups.FirstOrDefault(group => group.Name == place)?.Members ?? [place];
 }
 
-/// <summary>What happens when a precondition does not hold.</summary>
+/// <summary>The effect of a failed precondition.</summary>
 public enum PreconditionLevel
 {
     /// <summary>Not looked at.</summary>
@@ -72,7 +72,7 @@ public enum PreconditionLevel
 /// <param name="Kind">One that <see cref="IPreconditionChecks.Kinds"/> has.</param>
 /// <param name="Level">What happens when it does not hold.</param>
 /// <param name="Host">The host it is checked on.</param>
-/// <param name="Settings">What is checked, as its kind reads it.</param>
+/// <param name="Settings">The checked settings, as its kind reads them.</param>
 /// <param name="Location">Where cluster.yaml says it; null for a default.</param>
 public sealed record Precondition(string Kind, PreconditionLevel Level, string Host, AttributeSet Settings, SourceLocation? Location);
 
@@ -95,8 +95,8 @@ public sealed class Secrets
         ArgumentNullException.ThrowIfNull(values);
         _values = values;
 
-        // As it is, and as Utf8JsonWriter writes it, who escapes + & ' " < > \ and all beyond ASCII. The longest first: one secret may be
-        // part of another.
+        // Unchanged, and as Utf8JsonWriter escapes it (+ & ' " < > \ and all beyond ASCII). The longest first: one secret may be part of
+        // another.
         _masked =
         [
             .. values

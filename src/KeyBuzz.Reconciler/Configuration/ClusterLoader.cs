@@ -13,7 +13,7 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <param name="Names">The secrets that must have a value, <see cref="Secrets.KeyName"/> among them.</param>
 public sealed record CredentialsNeeded(string Path, ImmutableArray<string> Names)
 {
-    /// <summary>What those become that are no secrets, such as the name of a user; the others get a random value.</summary>
+    /// <summary>The values of names that are not secrets, such as a user's; the others get a random value.</summary>
     public ImmutableSortedDictionary<string, string> Values { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 }
 
@@ -22,7 +22,7 @@ public static class ClusterLoader
 {
     /// <summary>Reads a cluster.yaml. Throws <see cref="DiagnosticException"/> with everything that is wrong with it.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    /// <param name="syntax">What it may hold.</param>
+    /// <param name="syntax">Its syntax.</param>
     /// <param name="environment">The environment variables.</param>
     /// <param name="secretsOptional">Whether secrets may be missing: then the resources are whole but for their secret values, which must
     /// not be compared or applied.</param>
@@ -100,7 +100,7 @@ public static class ClusterLoader
         };
     }
 
-    // As hashes: what is held here could be shown by mistake.
+    // As hashes, so that no secret can be shown by mistake.
     private static ImmutableSortedDictionary<string, string> Sources(SourceText source, ResourceBinder binder, SecretSource secrets)
     {
         var all = secrets.All();
@@ -113,9 +113,9 @@ public static class ClusterLoader
         static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
     }
 
-    /// <summary>What <c>kbr init --credentials</c> has to make: readable also while the secrets are still missing.</summary>
+    /// <summary>The names for <c>kbr init --credentials</c>: readable also while the secrets are still missing.</summary>
     /// <param name="file">The file as the operator named it.</param>
-    /// <param name="syntax">What it may hold.</param>
+    /// <param name="syntax">Its syntax.</param>
     public static CredentialsNeeded ReadCredentialsNeeded(string file, ClusterSyntax syntax)
     {
         ArgumentNullException.ThrowIfNull(syntax);
@@ -212,7 +212,7 @@ public static class ClusterLoader
         return expanded.ToImmutable();
     }
 
-    // What a blueprint wants of a host and what the file says of the same are one condition, of the higher level.
+    // The same precondition from a blueprint and from the file is merged, with the higher level.
     private static ImmutableArray<Precondition> Strictest(IReadOnlyCollection<Precondition> preconditions) =>
         [
             .. preconditions
@@ -243,7 +243,7 @@ public static class ClusterLoader
     {
         if (root.Word("version", "1", required: true) is { } version && version.Value != "1")
         {
-            findings.Error($"version {version.Kind} is not known to this kbr", version.At, "known is 1");
+            findings.Error($"version {version.Kind} is unknown to this kbr", version.At, "known is 1");
         }
     }
 

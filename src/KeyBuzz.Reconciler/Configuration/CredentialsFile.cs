@@ -184,7 +184,7 @@ public sealed class CredentialsFile
             if (expands)
             {
                 findings.Warning(
-                    $"the value of {name} holds a '$' or '`' that a shell would expand; kbr takes it as it is",
+                    $"the value of {name} holds a '$' or '`' that a shell would expand; kbr takes it literally",
                     at,
                     null,
                     "put the value in single quotes"
@@ -250,7 +250,7 @@ public sealed class CredentialsFile
             }
             else if (quote == '\0' && letter is ';' or '&' or '|' or '<' or '>' or '(' or ')')
             {
-                return "it holds a character that means something to a shell (one of ; & | < > ( and )) outside quotes";
+                return "it has a shell character (one of ; & | < > ( and )) outside quotes";
             }
             else
             {

@@ -34,7 +34,7 @@ internal static class DriftSection
             ?.Allow("address", "attribute", "reason")
             .Word("address", "an address such as config_file.app@db-1, or a glob", required: true);
         var attribute = entry?.Word("attribute", "an attribute of the resource, or a glob");
-        var reason = entry?.Word("reason", "a sentence: whoever reads the report wants to know why this is no matter", required: true);
+        var reason = entry?.Word("reason", "a sentence that tells readers of the report why this drift is acceptable", required: true);
         if (entry is null || address is null || reason is null)
         {
             return null;
@@ -46,9 +46,9 @@ internal static class DriftSection
         )
         {
             entry.Error(
-                $"{address.Kind} is no address",
+                $"{address.Kind} is not an address",
                 address.At,
-                "addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own"
+                "write type.name@host; `*` matches anything; the attribute has its own key"
             );
             return null;
         }

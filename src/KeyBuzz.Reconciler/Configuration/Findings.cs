@@ -2,8 +2,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>What validation has found so far. The same finding at the same place is kept once: a resource placed on three hosts is bound
-/// three times.</summary>
+/// <summary>The findings of the validation so far. The same finding at the same place is kept once: a resource placed on three hosts is
+/// bound three times.</summary>
 public sealed class Findings
 {
     private readonly List<Diagnostic> _all = [];

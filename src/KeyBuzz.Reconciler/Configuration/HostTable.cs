@@ -35,7 +35,7 @@ public sealed class HostTable
         {
             if (section.Map.Entries.Count == 0)
             {
-                findings.Error("'hosts' names no host", section.At);
+                findings.Error("'hosts' is empty", section.At);
             }
 
             table.ReadAll(section.Map);

@@ -15,10 +15,10 @@ public interface IBlueprint
     /// the section is missing.</summary>
     IReadOnlyCollection<string> PlainNames { get; }
 
-    /// <summary>The credentials file of a cluster file that names none; null where the blueprint has no opinion.</summary>
+    /// <summary>The default credentials file of a cluster file with this section; null for none.</summary>
     string? CredentialsFile => null;
 
-    /// <summary>Turns the section into resources; what is wrong with it is noted in the context's findings, all of it.</summary>
+    /// <summary>Turns the section into resources, and adds every error to the context's findings.</summary>
     BlueprintExpansion Expand(SectionReader section, BlueprintContext context);
 
     /// <summary>Checks what shows only beside the other resources of the file.</summary>
@@ -26,7 +26,7 @@ public interface IBlueprint
     /// <param name="others">The resources that the file places by itself.</param>
     IEnumerable<Diagnostic> Check(BlueprintExpansion expansion, IReadOnlyCollection<Resource> others) => [];
 
-    /// <summary>What the section needs in the credentials file, readable also while it is missing; for <c>kbr init
+    /// <summary>The names that the section needs in the credentials file, readable also while it is missing; for <c>kbr init
     /// --credentials</c>.</summary>
     /// <param name="section">The section.</param>
     /// <param name="cluster">The cluster's name.</param>
@@ -35,10 +35,10 @@ public interface IBlueprint
 
 /// <summary>A name that the credentials file must have.</summary>
 /// <param name="Name">The name.</param>
-/// <param name="Value">What it is when it is missing, for one that is no secret; null for a random secret.</param>
+/// <param name="Value">The default of a name that is not a secret; null for a random secret.</param>
 public sealed record CredentialNeeded(string Name, string? Value = null);
 
-/// <summary>What a blueprint may look at besides its own section.</summary>
+/// <summary>A blueprint's inputs besides its own section.</summary>
 /// <param name="Cluster">The cluster's name.</param>
 /// <param name="Hosts">The hosts of the file.</param>
 /// <param name="Secrets">Where secrets come from; <see cref="SecretSource.Require"/> notes one that is missing.</param>
@@ -52,10 +52,10 @@ public sealed record BlueprintContext(
     Findings Findings
 );
 
-/// <summary>What a section stands for.</summary>
+/// <summary>The expansion of a section.</summary>
 /// <param name="Groups">Groups of hosts that resources are placed on.</param>
 /// <param name="Resources">The resources; their <see cref="Resource.Location"/> is the place in the section that each comes from.</param>
-/// <param name="Preconditions">What must hold on the hosts beyond what the file says.</param>
+/// <param name="Preconditions">Preconditions of the hosts besides those in the file.</param>
 public sealed record BlueprintExpansion(
     ImmutableArray<HostGroup> Groups,
     ImmutableArray<Resource> Resources,

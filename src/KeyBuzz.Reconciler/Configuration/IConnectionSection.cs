@@ -2,7 +2,7 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>The part of cluster.yaml that says how hosts are reached: a section of the file, and one of each host.</summary>
+/// <summary>The connection settings in cluster.yaml: a section of the file, and one of each host.</summary>
 public interface IConnectionSection
 {
     /// <summary>The key of both.</summary>
@@ -12,7 +12,7 @@ public interface IConnectionSection
     /// <param name="section">The section of the file; null when it has none.</param>
     /// <param name="directory">The folder that relative paths start from.</param>
     /// <param name="environment">The environment variables.</param>
-    /// <param name="findings">Where to note what is wrong.</param>
+    /// <param name="findings">Receives the errors.</param>
     IConnectionSettings ReadSettings(
         SectionReader? section,
         string directory,
@@ -22,8 +22,8 @@ public interface IConnectionSection
 
     /// <summary>Reads how one host is reached.</summary>
     /// <param name="host">Its name.</param>
-    /// <param name="address">Its private address; empty when that is wrong.</param>
+    /// <param name="address">Its private address; empty if invalid.</param>
     /// <param name="section">The section of the host; null when it has none.</param>
-    /// <param name="findings">Where to note what is wrong.</param>
+    /// <param name="findings">Receives the errors.</param>
     IHostEndpoint ReadEndpoint(string host, string address, SectionReader? section, Findings findings);
 }

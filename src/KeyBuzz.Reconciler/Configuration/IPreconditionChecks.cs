@@ -12,6 +12,6 @@ public interface IPreconditionChecks
     /// <summary>The reads that <see cref="Evaluate"/> wants; none when the precondition is off.</summary>
     IEnumerable<Read> Reads(Precondition precondition);
 
-    /// <summary>What is wrong, or null when the precondition holds or is off.</summary>
+    /// <summary>The finding, or null when the precondition passes or is off.</summary>
     Diagnostic? Evaluate(Precondition precondition, Snapshot snapshot);
 }

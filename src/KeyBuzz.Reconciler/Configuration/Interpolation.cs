@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>Expands <c>${secret.NAME}</c>, <c>${host.name}</c>, <c>${host.address}</c>, <c>${host.role}</c>, <c>${address.HOST}</c> and
-/// <c>${cluster}</c>. Any other <c>${…}</c> belongs to whoever reads the text on the host, and <c>$${</c> is a literal <c>${</c>.</summary>
+/// <c>${cluster}</c>. Any other <c>${…}</c> belongs to the program that reads the text on the host, and <c>$${</c> is a literal
+/// <c>${</c>.</summary>
 internal sealed class Interpolation(
     SourceText source,
     string cluster,

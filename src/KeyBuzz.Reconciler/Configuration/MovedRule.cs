@@ -19,7 +19,7 @@ public sealed record MovedRule(string Type, string From, string To, string? Host
     {
         ArgumentNullException.ThrowIfNull(rules);
 
-        // No more steps than rules: whoever renames in a circle was told so when the file was read.
+        // No more steps than rules: cycles were reported when the file was read.
         for (var step = 0; step < rules.Count && rules.FirstOrDefault(rule => rule.IsAbout(address)) is { } rule; step++)
         {
             address = address with { Name = rule.To };

@@ -44,23 +44,19 @@ internal static class MovedSection
         var everywhere = !from.Value.Contains('@', StringComparison.Ordinal);
         if (!Address.TryParse(everywhere ? from.Value + "@*" : from.Value, out var was))
         {
-            entry.Error($"{from.Kind} is no address", from.At, Wanted);
+            entry.Error($"{from.Kind} is not an address", from.At, Wanted);
             return null;
         }
 
         if (!Address.TryParse(to.Value.Contains('@', StringComparison.Ordinal) ? to.Value : $"{to.Value}@{was.Host}", out var becomes))
         {
-            entry.Error($"{to.Kind} is no address", to.At, Wanted);
+            entry.Error($"{to.Kind} is not an address", to.At, Wanted);
             return null;
         }
 
         if (was.Type != becomes.Type || was.Host != becomes.Host)
         {
-            entry.Error(
-                $"{from.Value} cannot become {to.Value}",
-                to.At,
-                "type and host stay: something of another type, or on another host, is another thing"
-            );
+            entry.Error($"{from.Value} cannot become {to.Value}", to.At, "the type and the host must stay the same");
             return null;
         }
 
@@ -74,18 +70,18 @@ internal static class MovedSection
         if (resources.FirstOrDefault(resource => On(resource.Address, rule.From)) is { } still)
         {
             findings.Error(
-                $"{rule.Type}.{rule.From} was moved, but is still there",
+                $"{rule.Type}.{rule.From} is listed in 'moved', but still declared",
                 rule.Location,
                 still.Location is { } at ? $"it is given at {at}" : null,
                 "rename it, or drop this entry"
             );
         }
 
-        // What it became may have become another thing since.
+        // The new name may have been moved again since.
         if (!resources.Any(resource => On(resource.Address, rule.To)) && !rules.Any(next => next.Type == rule.Type && next.From == rule.To))
         {
             findings.Unknown(
-                $"there is no resource {rule.Type}.{rule.To} that {rule.Type}.{rule.From} could have become",
+                $"'moved' names {rule.Type}.{rule.To}, which no resource has",
                 rule.Location,
                 $"{rule.Type}.{rule.To}",
                 resources.Select(resource => $"{resource.Address.Type}.{resource.Address.Name}"),
@@ -96,7 +92,7 @@ internal static class MovedSection
         var end = MovedRule.Follow(rules, new Address(rule.Type, rule.From, rule.Host ?? "*"));
         if (rules.Any(other => other.IsAbout(end)))
         {
-            findings.Error($"the names in 'moved' go round in a circle from {rule.Type}.{rule.From}", rule.Location);
+            findings.Error($"the entries of 'moved' form a cycle from {rule.Type}.{rule.From}", rule.Location);
         }
     }
 }

@@ -24,30 +24,30 @@ public static class NetworkAddress
         return parsed.AddressFamily == AddressFamily.InterNetworkV6 || parsed.ToString() == text;
     }
 
-    /// <summary>The one form of an address or of a host's name.</summary>
+    /// <summary>The canonical form of an address or of a host's name.</summary>
     public static string Canonical(string address)
     {
         ArgumentNullException.ThrowIfNull(address);
         return TryParse(address, out var parsed) ? parsed.ToString() : address.ToLowerInvariant();
     }
 
-    /// <summary>What is wrong with a host's address, or null.</summary>
+    /// <summary>The problem of a host's address, or null.</summary>
     public static string? Problem(string text)
     {
         if (TryParse(text, out var address))
         {
-            return IsUnicast(address) ? null : "no single host can have this address";
+            return IsUnicast(address) ? null : "this is not the address of a single host";
         }
 
         return text.Contains('/', StringComparison.Ordinal) && ProblemOfNetwork(text) is null
-            ? "this is a network; the address of one host is wanted, without the prefix length"
-            : "an IPv4 or IPv6 address is wanted, such as 10.0.0.11";
+            ? "this is a network; write the address of one host, without the prefix length"
+            : "write an IPv4 or IPv6 address, such as 10.0.0.11";
     }
 
-    /// <summary>What is wrong with a network in CIDR notation, or null.</summary>
+    /// <summary>The problem of a network in CIDR notation, or null.</summary>
     public static string? ProblemOfNetwork(string text)
     {
-        const string Wanted = "a network in CIDR notation is wanted, such as 10.0.0.0/24";
+        const string Wanted = "write a network in CIDR notation, such as 10.0.0.0/24";
         var slash = text.IndexOf('/', StringComparison.Ordinal);
         if (slash < 0 || !TryParse(text[..slash], out var address))
         {

@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>Reads what must hold on the hosts. What is off is left out.</summary>
+/// <summary>Reads the preconditions of the hosts, without those that are off.</summary>
 internal sealed class PreconditionSection(IReadOnlyList<IPreconditionKind> kinds, HostTable hosts, Findings findings)
 {
     private readonly ImmutableArray<Precondition>.Builder _found = ImmutableArray.CreateBuilder<Precondition>();

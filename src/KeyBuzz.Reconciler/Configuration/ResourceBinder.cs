@@ -150,7 +150,7 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
 
         return HostPath.RefusalOf(attribute.Name, path) is not { } refusal ? path
             : attribute.Name == "device" ? Refuse($"'{attribute.Name}' cannot be {path}", scalar.At, refusal)
-            : Refuse($"'{attribute.Name}' cannot be {path}: it is outside what kbr may touch", scalar.At, refusal);
+            : Refuse($"'{attribute.Name}' cannot be {path}: it is outside the paths that kbr may change", scalar.At, refusal);
     }
 
     private object? List(AttributeDefinition attribute, YamlNode node, Host host)
@@ -236,7 +236,7 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
         findings.Error(
             $"'{attribute.Name}' may not hold a secret",
             locate("${secret."),
-            "its value can be seen on the host, for example with ps or systemctl",
+            "its value is visible on the host, for example with ps or systemctl",
             "put the secret in a file with mode 0600 and refer to that file"
         );
         return null;

@@ -12,7 +12,7 @@ internal sealed class ResourceChecks(
     Findings findings
 )
 {
-    /// <summary>Makes the checks, and the graph that they need; null where something is wrong before that.</summary>
+    /// <summary>Makes the checks, and the graph that they need; null for an error before that.</summary>
     public ResourceGraph? Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
     {
         var byType = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
@@ -143,7 +143,7 @@ internal sealed class ResourceChecks(
                     findings.Error(
                         $"{resource.Address.Type} '{resource.Address.Name}' mounts the single file {path}",
                         Place(resource, path, "mounts"),
-                        $"{file} is replaced at once, and a {resource.Address.Type} that mounts the file itself keeps the old one",
+                        $"{file} is replaced atomically, and a {resource.Address.Type} that mounts the file itself keeps the old one",
                         $"mount the directory {path[..Math.Max(1, path.LastIndexOf('/'))]}",
                         resource.Address.Host,
                         resource.Address.ToString()
@@ -186,7 +186,7 @@ internal sealed class ResourceChecks(
                     if (seen.Add(string.Join('|', round.Select(step => step.Edges.Current.At.ToString()).Order(StringComparer.Ordinal))))
                     {
                         findings.Error(
-                            $"resources wait for each other: "
+                            $"resources depend on each other in a cycle: "
                                 + $"{string.Join(" → ", round.Select(step => step.Address).Append(edges.Current.To))}",
                             edges.Current.At,
                             null,

@@ -129,7 +129,7 @@ internal sealed class ResourceSection(
         return new Declaration(section, type.Value, name.Value, provider, placement);
     }
 
-    // What belongs to a group as a whole is bound once, for a place that has the group's name and nothing else of a host.
+    // A group's resource is bound once, for a place with the group's name only.
     private ImmutableArray<Host> SelectGroups(IReadOnlyList<YamlScalar> words, string type)
     {
         var chosen = ImmutableArray.CreateBuilder<Host>();
@@ -167,7 +167,7 @@ internal sealed class ResourceSection(
             preventDestroy = lifecycle.Allow("prevent_destroy").Boolean("prevent_destroy") ?? false;
         }
 
-        // A resource with no good host is still bound once, for what else is wrong with it.
+        // A resource without a valid host is still bound once, to find its other errors.
         foreach (var host in placement.IsEmpty ? hosts.All.Take(1) : placement)
         {
             var address = new Address(type, name, host.Name);
@@ -198,7 +198,7 @@ internal sealed class ResourceSection(
             var elsewhere = word.Value.Contains('@', StringComparison.Ordinal);
             if (!Address.TryParse(elsewhere ? word.Value : $"{word.Value}@{from.Host}", out var to))
             {
-                findings.Error($"{word.Kind} is no reference", word.At, "type.name for the same host, or type.name@host");
+                findings.Error($"{word.Kind} is not a reference", word.At, "type.name for the same host, or type.name@host");
             }
             else if (!_declared.ContainsKey(to))
             {

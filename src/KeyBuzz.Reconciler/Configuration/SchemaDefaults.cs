@@ -2,7 +2,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
 
-/// <summary>The values that a schema gives to what is left out.</summary>
+/// <summary>The default values of a schema.</summary>
 public static class SchemaDefaults
 {
     /// <summary>The attributes with the defaults of the schema filled in, as if they had been bound from cluster.yaml.</summary>

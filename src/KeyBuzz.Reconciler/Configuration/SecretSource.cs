@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <summary>Where the values of secrets come from: the environment first, then the credentials file.</summary>
 public sealed class SecretSource
 {
-    /// <summary>The credentials file where neither the cluster file nor a blueprint names one.</summary>
+    /// <summary>The credentials file if neither the cluster file nor a blueprint names one.</summary>
     public const string DefaultFile = "credentials/secrets.env";
     private const string Remedy = "kbr init --credentials";
 
@@ -93,9 +93,7 @@ public sealed class SecretSource
         if (_required.Add(name) && Find(name) is null && !_optional)
         {
             findings.Error(
-                name == Secrets.KeyName
-                    ? $"secret {name} has no value; fingerprints of secrets are made under it"
-                    : $"secret {name} has no value",
+                name == Secrets.KeyName ? $"secret {name} has no value; kbr fingerprints secrets with it" : $"secret {name} has no value",
                 at,
                 _absent,
                 Remedy
@@ -120,7 +118,7 @@ public sealed class SecretSource
         {
             if (_used.TryAdd(name, value) && value.Length < 4)
             {
-                findings.Warning($"secret {name} is shorter than four characters, too short to be masked wherever it may turn up", at);
+                findings.Warning($"secret {name} is shorter than four characters, too short to be masked in output", at);
             }
 
             return value;

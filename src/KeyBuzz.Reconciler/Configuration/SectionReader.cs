@@ -176,7 +176,7 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
 
         if (Hosts.HostPath.Refusal(path) is { } refusal)
         {
-            findings.Error($"'{key}' cannot be {path}: it is outside what kbr may touch", word.At, refusal);
+            findings.Error($"'{key}' cannot be {path}: it is outside the paths that kbr may change", word.At, refusal);
             return otherwise;
         }
 

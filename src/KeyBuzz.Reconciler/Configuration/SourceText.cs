@@ -34,7 +34,7 @@ internal sealed class SourceText
     /// <summary>Takes a text that is already in memory.</summary>
     public static SourceText Of(string text, string shownAs, bool hidden = false) => new(shownAs, text, hidden);
 
-    /// <summary>Reads a file strictly as UTF-8. What goes wrong is thrown as a diagnostic.</summary>
+    /// <summary>Reads a file strictly as UTF-8. Errors are thrown as diagnostics.</summary>
     /// <param name="path">The file.</param>
     /// <param name="shownAs">Its name as the operator knows it.</param>
     /// <param name="askedAt">The line that named the file.</param>

@@ -6,7 +6,7 @@ public enum Severity
     /// <summary>Worth a look; nothing is refused.</summary>
     Warning,
 
-    /// <summary>What was asked cannot be done as it stands.</summary>
+    /// <summary>The request cannot be executed.</summary>
     Error,
 }
 

@@ -4,15 +4,15 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Graph;
 
-/// <summary>Addresses in an order in which each comes after what it waits for.</summary>
+/// <summary>Addresses in an order in which each comes after its dependencies.</summary>
 /// <param name="Addresses">The order. Of the addresses that could come next, the first by name does: so it is the same in every
 /// run.</param>
-/// <param name="Left">The addresses that wait for each other, or for one that does; none when the order is complete.</param>
+/// <param name="Left">The addresses in a cycle, or behind one; none when the order is complete.</param>
 internal sealed record DependencyOrder(ImmutableArray<Address> Addresses, ImmutableArray<Address> Left)
 {
     /// <summary>Kahn's algorithm.</summary>
     /// <param name="addresses">The addresses, each once.</param>
-    /// <param name="before">What an address waits for; what is not among the addresses is left aside.</param>
+    /// <param name="before">The dependencies of an address; those outside the addresses are ignored.</param>
     public static DependencyOrder Of(IEnumerable<Address> addresses, Func<Address, ImmutableArray<Address>> before)
     {
         // By their place in the order of names, so that comparing two of them compares numbers.

@@ -22,8 +22,8 @@ public sealed class ResourceGraph
 
     /// <summary>A resource with its edges.</summary>
     /// <param name="Resource">The resource.</param>
-    /// <param name="Requires">What must exist first, said and inferred, in the order of addresses.</param>
-    /// <param name="After">What merely comes first.</param>
+    /// <param name="Requires">The resources that must exist first, declared and inferred, in the order of addresses.</param>
+    /// <param name="After">The resources that are only ordered first.</param>
     /// <param name="Volume">The volume it lies under, or null.</param>
     /// <param name="Provides">What it offers.</param>
     public sealed record Node(
@@ -148,7 +148,7 @@ public sealed class ResourceGraph
             var shown = string.Join(" → ", cycle.Append(cycle[0]));
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"resources depend on each other in a circle: {shown}",
+                    $"resources depend on each other in a cycle: {shown}",
                     nodes[cycle[0]].Resource.Location,
                     remedy: "drop one of these `requires` or `after`"
                 )
@@ -203,7 +203,7 @@ public sealed class ResourceGraph
         return [.. addresses];
     }
 
-    // What comes first as it says, and what manages a path in a directory that it uses. Who says the contrary is taken at his word.
+    // What comes first as it says, and what manages a path in a directory that it uses. An explicit order overrides the inferred one.
     private static ImmutableArray<Address> After(
         Dictionary<Address, Resource> all,
         Dictionary<string, List<(string Path, Address Address)>> managed,

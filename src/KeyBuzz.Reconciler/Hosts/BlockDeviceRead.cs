@@ -4,7 +4,7 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>What a block device holds, by blkid's low-level probe, and whether its first MiB is all zero.</summary>
+/// <summary>The content of a block device, by blkid's low-level probe, and whether its first MiB is all zero.</summary>
 public sealed record BlockDeviceRead(string Path) : Read<BlockDeviceState>
 {
     /// <summary>How it is asked and answered.</summary>
@@ -88,7 +88,7 @@ public sealed record BlockDeviceRead(string Path) : Read<BlockDeviceState>
     }
 }
 
-/// <summary>What a block device holds.</summary>
+/// <summary>The content of a block device.</summary>
 /// <param name="Exists">Whether it is a block device at all.</param>
 /// <param name="DeviceNumber">major:minor in decimal, or null.</param>
 /// <param name="Signatures">blkid's low-level tags (TYPE, UUID, LABEL, PTTYPE …); empty when it recognises nothing.</param>

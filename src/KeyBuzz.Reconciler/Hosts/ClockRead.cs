@@ -6,7 +6,7 @@ public sealed record ClockRead : Read<ClockState>
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<ClockRead>(Render, Parse);
 
-    // timedated gives the kernel's flag; where the bus does not answer, whoever keeps the clock is asked.
+    // timedated gives the kernel's flag; if the bus does not answer, the clock's service is asked.
     private static void Render(ProbeText script, IReadOnlyList<ClockRead> reads) =>
         script
             .Append("date +'now=%s.%N'\n")
@@ -52,7 +52,7 @@ public sealed record ClockRead : Read<ClockState>
         // Inside a container the clock is kept, or not, by the machine beneath, in ways that cannot be seen from here.
         if (said.ContainsKey("container"))
         {
-            return new ClockState(null, "a container's clock is its machine's, which cannot be asked from here", now);
+            return new ClockState(null, "a container's clock is its machine's, which cannot be read from here", now);
         }
 
         return said.GetValueOrDefault("kernel") == "no"
@@ -62,7 +62,7 @@ public sealed record ClockRead : Read<ClockState>
 }
 
 /// <summary>Whether the clock is in step.</summary>
-/// <param name="Synchronized">True or false; null when nothing on the host can tell.</param>
-/// <param name="Source">What told it, in words.</param>
+/// <param name="Synchronized">True or false; null when no service on the host reports it.</param>
+/// <param name="Source">The source, in words.</param>
 /// <param name="Now">The host's clock when it was read.</param>
 public sealed record ClockState(bool? Synchronized, string Source, DateTimeOffset Now);

@@ -7,17 +7,17 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <param name="Endpoint">How to reach it.</param>
 public sealed record Host(string Name, string Role, string Address, IHostEndpoint Endpoint);
 
-/// <summary>How a host is reached. Only what opens connections knows more of it.</summary>
+/// <summary>The endpoint of a host. Only the code that opens connections knows more of it.</summary>
 public interface IHostEndpoint
 {
-    /// <summary>Where it leads, for a person; empty for nowhere.</summary>
+    /// <summary>Its place in output; empty for none.</summary>
     string Place { get; }
 
     /// <summary>The same for two endpoints that lead to the same place.</summary>
     string Key { get; }
 }
 
-/// <summary>The endpoint of what is no single host.</summary>
+/// <summary>The endpoint of a group, which is no single host.</summary>
 public sealed record NoEndpoint : IHostEndpoint
 {
     string IHostEndpoint.Place => "";
@@ -25,5 +25,5 @@ public sealed record NoEndpoint : IHostEndpoint
     string IHostEndpoint.Key => "";
 }
 
-/// <summary>Settings of all connections. Only what opens them knows more of it.</summary>
+/// <summary>Settings of all connections. Only the code that opens them knows more of it.</summary>
 public interface IConnectionSettings;

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>The connections of a run, one per host. Who is to read only gets it as an <see cref="IReaderSource"/>.</summary>
+/// <summary>The connections of a run, one per host. Read-only code receives it as an <see cref="IReaderSource"/>.</summary>
 /// <param name="connector">Opens them.</param>
 public sealed class HostConnections(IHostConnector connector) : IReaderSource
 {

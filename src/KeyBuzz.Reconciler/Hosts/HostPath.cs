@@ -3,7 +3,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <summary>The rules for paths on a host: how they are written, and which of them kbr may touch.</summary>
 public static class HostPath
 {
-    // Of the system, of its packages and of kbr: nothing in them is cluster.yaml's business.
+    // Paths of the system, of its packages and of kbr: cluster.yaml cannot manage them.
     private static readonly string[] s_trees =
     [
         "/proc",
@@ -85,7 +85,7 @@ public static class HostPath
         problem = "";
         if (!text.StartsWith('/'))
         {
-            problem = "an absolute path is wanted, such as /opt/app/data";
+            problem = "write an absolute path, such as /opt/app/data";
             return false;
         }
 
@@ -156,7 +156,7 @@ public static class HostPath
         attribute == "device"
             ? path.StartsWith("/dev/", StringComparison.Ordinal)
                 ? null
-                : "a block device under /dev is wanted"
+                : "write a block device under /dev"
             : Refusal(path);
 
     /// <summary>Whether a path is a tree or in it.</summary>

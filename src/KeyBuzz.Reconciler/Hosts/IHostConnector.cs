@@ -28,13 +28,13 @@ public interface IHostConnection : IAsyncDisposable
 
     /// <summary>Takes the lock of the host and opens the writer that holds it. Throws <see cref="HostLockedException"/> when another apply
     /// has it, <see cref="HostException"/> when the host fails.</summary>
-    /// <param name="holder">Who takes the lock: shown to whoever is refused.</param>
+    /// <param name="holder">The holder: shown to a refused run.</param>
     /// <param name="parallelism">How many scripts may run at once on the host.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken);
 
-    /// <summary>Ends a process of the host that holds its lock, and answers whether it is gone; one that does not hold the lock is left
-    /// alone. What the process started runs on. Throws <see cref="HostException"/>.</summary>
+    /// <summary>Ends a process of the host that holds its lock, and answers whether it is gone; one that does not hold the lock is not
+    /// touched. Its child processes continue. Throws <see cref="HostException"/>.</summary>
     Task<bool> EndLockHolderAsync(int processId, CancellationToken cancellationToken);
 
     /// <summary>Opens a port on this machine's loopback that leads, through the connection, to a port that the host can reach. While it is
@@ -67,7 +67,7 @@ public interface IHostWriter : IAsyncDisposable
     Task<ScriptResult> RunAsync(Script script, CancellationToken cancellationToken);
 }
 
-/// <summary>Who holds the lock of a host.</summary>
+/// <summary>The holder of a host's lock.</summary>
 /// <param name="User">Login name of the operator.</param>
 /// <param name="Machine">The machine kbr runs on.</param>
 /// <param name="ProcessId">Its process id there.</param>
@@ -146,7 +146,7 @@ public sealed class HostLockedException : HostException
         : base(
             host,
             $"another apply is running on this host: {holder}",
-            "wait until it ends; the lock is released by itself when it does, also when it was killed"
+            "wait until it ends; its lock is released then, even when it is killed"
         ) => Holder = holder;
 
     /// <summary>The holder in words: who, where, since when.</summary>

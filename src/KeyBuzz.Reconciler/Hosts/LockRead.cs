@@ -3,14 +3,13 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>Who holds the lock of the host, and what its description says. Looks through every process of the host: only for who asks about
-/// the lock.</summary>
+/// <summary>The holder of the host's lock, with its description. Scans every process of the host, so only for kbr unlock.</summary>
 public sealed record LockRead : Read<LockState>
 {
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<LockRead>(Render, Parse);
 
-    // Of those that have the file open, some may only wait: who holds it has a line of it in fdinfo. A process in a mount namespace of its
+    // A process that has the file open may only wait: the holder has a line for it in fdinfo. A process in a mount namespace of its
     // own has another file of that name.
     private static void Render(ProbeText script, IReadOnlyList<LockRead> reads) =>
         script

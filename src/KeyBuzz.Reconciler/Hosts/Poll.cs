@@ -13,14 +13,14 @@ public sealed record PollPace(TimeSpan Interval, TimeSpan Deadline)
 public static class Poll
 {
     /// <summary>Looks until the condition holds or the deadline has passed, at least once. Answers the last look; the caller decides what a
-    /// missed deadline means. What a look throws ends the poll.</summary>
+    /// missed deadline means. An exception of a look ends the poll.</summary>
     /// <param name="look">One look.</param>
     /// <param name="condition">Whether a look ends the poll.</param>
     /// <param name="pace">How often, and for how long.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends the pauses; throws then.</param>
     /// <param name="hasAdvanced">Whether a look shows progress; the deadline counts from there.</param>
-    /// <param name="beforePause">Told each look that another one follows.</param>
+    /// <param name="beforePause">Receives each look that another one follows.</param>
     public static async Task<T> UntilAsync<T>(
         Func<Task<T>> look,
         Func<T, bool> condition,

@@ -49,13 +49,13 @@ public sealed record PortRead(string Address, int Port) : Read<PortState>
     }
 }
 
-/// <summary>What a port did.</summary>
+/// <summary>The answer of a port.</summary>
 public enum PortState
 {
     /// <summary>It accepted a connection.</summary>
     Answered,
 
-    /// <summary>The host refused the connection: reachable, nobody listens.</summary>
+    /// <summary>The host refused the connection: reachable, without a listener.</summary>
     Refused,
 
     /// <summary>No answer in time: filtered, or the host is down.</summary>

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>What a probe printed, split into its parts, and the answers that are read from them.</summary>
+/// <summary>The output of a probe, split into its parts, and the answers in them.</summary>
 public sealed class ProbeAnswer
 {
     private readonly Dictionary<string, ProbePart> _parts = new(StringComparer.Ordinal);
@@ -35,7 +35,7 @@ public sealed class ProbeAnswer
 
         if (!_parts.ContainsKey("end"))
         {
-            throw new InvalidDataException("the answer of the host broke off");
+            throw new InvalidDataException("the host's answer was cut off");
         }
     }
 
@@ -59,7 +59,7 @@ public sealed class ProbeAnswer
 }
 
 /// <summary>A part of an answer.</summary>
-/// <param name="Status">What it ended with, such as an exit status; empty when the host did not print it.</param>
+/// <param name="Status">Its status, such as an exit status; empty when the host did not print it.</param>
 /// <param name="Payload">The bytes before that.</param>
 public readonly record struct ProbePart(string Status, ReadOnlyMemory<byte> Payload)
 {
@@ -72,10 +72,10 @@ public readonly record struct ProbePart(string Status, ReadOnlyMemory<byte> Payl
     /// <summary>The lines that are not empty.</summary>
     public string[] Lines => Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
-    /// <summary>A whole number in an answer; -1 for what is none.</summary>
+    /// <summary>A whole number in an answer; -1 for other text.</summary>
     public static int Number(string text) => int.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : -1;
 
-    /// <summary>Seconds since 1970 with a fraction; 1970 for what is none.</summary>
+    /// <summary>Seconds since 1970 with a fraction; 1970 for other text.</summary>
     public static DateTimeOffset Time(string seconds) =>
         decimal.TryParse(seconds, CultureInfo.InvariantCulture, out var value)
             ? DateTimeOffset.UnixEpoch.AddTicks((long)(value * TimeSpan.TicksPerSecond))

@@ -9,7 +9,7 @@ public sealed class ProbeText(string nonce, string ownAddress)
 {
     private readonly StringBuilder _text = new();
 
-    /// <summary>The word that tells the end of a part, or of a here-document, from whatever a host holds.</summary>
+    /// <summary>The word that marks the end of a part, or of a here-document, and that no content of a host contains.</summary>
     public string Nonce => nonce;
 
     /// <summary>The host's own address in the cluster's network.</summary>

@@ -28,8 +28,8 @@ public sealed class ReadKind
 
     /// <summary>A kind of one type of read.</summary>
     /// <param name="render">Writes the shell that answers the reads: it only reads, and ends each part by <c>end LABEL STATUS</c>.</param>
-    /// <param name="parse">Gives each read its answer, also where the host said nothing.</param>
-    /// <param name="start">Writes what runs while all others are answered; null for nothing.</param>
+    /// <param name="parse">Gives each read its answer, even if the host printed none.</param>
+    /// <param name="start">Writes the shell that runs while all others are answered; null for none.</param>
     public static ReadKind Of<TRead>(
         Action<ProbeText, IReadOnlyList<TRead>> render,
         Action<ProbeAnswer, IReadOnlyList<TRead>> parse,

@@ -39,7 +39,7 @@ public sealed record StatRead(string Path) : Read<FileStat?>
     }
 }
 
-/// <summary>What stat(1) says.</summary>
+/// <summary>The answer of stat(1).</summary>
 /// <param name="Kind">As <c>stat -c %F</c>: <c>directory</c>, <c>regular file</c>, <c>symbolic link</c> …</param>
 /// <param name="Uid">Numeric owner.</param>
 /// <param name="Gid">Numeric group.</param>
@@ -49,6 +49,6 @@ public sealed record StatRead(string Path) : Read<FileStat?>
 /// <param name="ModifiedAt">Time of the last change of content.</param>
 public sealed record FileStat(string Kind, int Uid, int Gid, string User, string Group, string Mode, DateTimeOffset ModifiedAt)
 {
-    /// <summary>stat(1) calls an empty file another kind of thing; to kbr it is a file.</summary>
+    /// <summary>stat(1) has a kind of its own for an empty file; to kbr it is a file.</summary>
     internal static string KindOf(string kind) => kind == "regular empty file" ? "regular file" : kind;
 }

@@ -102,8 +102,8 @@ public sealed record UnitState(IReadOnlyDictionary<string, string> Properties)
     /// <summary>A property's value; empty when absent.</summary>
     public string this[string name] => Properties.TryGetValue(name, out var value) ? value : "";
 
-    /// <summary>The drop-ins that somebody put on this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not,
-    /// sorted. Not those that a package or a generator brought, nor those for many units, such as <c>service.d</c>.</summary>
+    /// <summary>The drop-ins of this host (<c>/etc/systemd/…/UNIT.d/*.conf</c>, <c>/run/systemd/…</c>), loaded or not, sorted. Not those
+    /// that a package or a generator brought, nor those for many units, such as <c>service.d</c>.</summary>
     public ImmutableArray<string> DropIns { get; init; } = [];
 
     /// <summary>The units of whose start this one is a part, by a link in <c>/etc/systemd/system</c> (<c>TARGET.wants</c>,

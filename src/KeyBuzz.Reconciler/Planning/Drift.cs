@@ -5,20 +5,20 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>An attribute that is not as it was applied.</summary>
+/// <summary>An attribute that differs from its applied value.</summary>
 /// <param name="Name">The attribute.</param>
 /// <param name="Applied">What was applied; null when the record does not say it.</param>
 /// <param name="Actual">What the host holds; null for nothing.</param>
 /// <param name="IgnoredBy">The rule by which it is not counted, or null.</param>
 public sealed record DriftedAttribute(string Name, AttributeValue? Applied, AttributeValue? Actual, IgnoreRule? IgnoredBy)
 {
-    /// <summary>Whether kbr never applied it: somebody else set it, and an apply leaves it.</summary>
+    /// <summary>Whether it was set outside kbr: an apply keeps it.</summary>
     public bool IsForeign { get; init; }
 }
 
 /// <summary>A resource that was changed on its hosts since it was applied.</summary>
 /// <param name="Address">The resource.</param>
-/// <param name="Attributes">What was changed of it; empty when it is gone.</param>
+/// <param name="Attributes">The changed attributes; empty when it was deleted.</param>
 /// <param name="IgnoredBy">The rule by which the resource as a whole is not counted, or null.</param>
 public sealed record DriftedResource(Address Address, ImmutableArray<DriftedAttribute> Attributes, IgnoreRule? IgnoredBy)
 {
@@ -31,7 +31,7 @@ public sealed record DriftedResource(Address Address, ImmutableArray<DriftedAttr
     /// <summary>Something the operator should know, or null.</summary>
     public string? Note { get; init; }
 
-    /// <summary>Where cluster.yaml speaks of it; null when it does not any more.</summary>
+    /// <summary>Its place in cluster.yaml; null when it was removed there.</summary>
     public SourceLocation? Location { get; init; }
 }
 
@@ -39,15 +39,14 @@ public sealed record DriftedResource(Address Address, ImmutableArray<DriftedAttr
 /// <param name="Address">The resource.</param>
 /// <param name="Attribute">The attribute; null for the whole resource.</param>
 /// <param name="Reason">Why.</param>
-/// <param name="IsError">Whether nothing else accounts for it: then nobody may take the result for "no drift".</param>
+/// <param name="IsError">Whether no other finding explains it, so that the result is not "no drift".</param>
 public sealed record Uncompared(Address Address, string? Attribute, string Reason, bool IsError);
 
-/// <summary>What was changed on the hosts since it was last applied.</summary>
+/// <summary>The changes on the hosts since the last apply.</summary>
 /// <param name="Compared">The resources that were compared, what they require first.</param>
 /// <param name="Resources">Those that were changed, ignored ones included.</param>
 /// <param name="Uncompared">What could not be compared.</param>
-/// <param name="NotApplied">Resources of cluster.yaml that were never applied: there is nothing to compare them with, and that is no
-/// drift.</param>
+/// <param name="NotApplied">Resources of cluster.yaml that were never applied: they cannot be compared, and are not drift.</param>
 /// <param name="Diagnostics">What was found.</param>
 public sealed record Drift(
     ImmutableArray<Address> Compared,

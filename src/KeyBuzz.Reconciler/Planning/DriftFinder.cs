@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>Everything that drift is found from.</summary>
+/// <summary>The inputs of drift detection.</summary>
 /// <param name="Records">What was last applied.</param>
 /// <param name="Observe">What the hosts hold of a resource as <see cref="DriftFinder.Applied"/> hands it out; null when it was not
 /// read.</param>
@@ -24,8 +24,8 @@ public sealed record DriftInput(
     ImmutableArray<IgnoreRule> Ignored
 );
 
-/// <summary>Compares what was last applied with what the hosts hold. What is configured now has no part in it, but for the values of
-/// secrets, which records do not have: so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
+/// <summary>Compares the last applied state with the hosts. The current configuration matters only for the values of secrets, which records
+/// do not have, so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
 public sealed class DriftFinder
 {
     private readonly ProviderRegistry _providers;
@@ -89,9 +89,8 @@ public sealed class DriftFinder
             keyed = false;
             work.Diagnostics.Add(
                 Diagnostic.Warning(
-                    $"{Secrets.KeyName} is not the one that the fingerprints of secrets in the records were made under; "
-                        + $"secrets are not compared",
-                    remedy: "use the key of the last apply, or none at all"
+                    $"{Secrets.KeyName} differs from the key of the last apply; " + $"secrets are not compared",
+                    remedy: "use the key of the last apply, or unset it"
                 )
             );
         }
@@ -248,7 +247,7 @@ public sealed class DriftFinder
         {
             work.CannotTell(
                 address,
-                "an apply was interrupted while it made this, so there is no record to compare with; apply again",
+                "an apply was interrupted while creating it, so it has no complete record; apply again",
                 isError: true
             );
             return;
@@ -264,7 +263,7 @@ public sealed class DriftFinder
             return;
         }
 
-        // What lives in a group that was changed itself cannot be told from outside, for example a role while nobody leads.
+        // A resource of a group that drifted itself is unknown, for example a role without a primary.
         var because =
             _providers.Get(address.Type) is IGroupResourceProvider
                 ? node.Requires.Where(work.Drifted.ContainsKey).Select(required => (Address?)required).FirstOrDefault()
@@ -294,8 +293,7 @@ public sealed class DriftFinder
                 {
                     // Taken down by kbr, or never made: what the group lacks for that is no change by hand.
                     var why =
-                        $"there is no record of the member on {string.Join(" and ", away)}, and without it the group is not "
-                        + $"as it was applied";
+                        $"the member on {string.Join(" and ", away)} has no record, so the group is incomplete" + $"as it was applied";
                     work.Uncompared.AddRange(changed.Select(one => new Uncompared(address, one.Name, why, IsError: false)));
                     changed = [];
                 }
@@ -313,23 +311,23 @@ public sealed class DriftFinder
                         work,
                         address,
                         changed,
-                        cutOff.Count > 0 ? $"an apply that set {string.Join(", ", cutOff)} was interrupted, or failed"
-                            : remedies.Count > 0 ? $"an apply leaves what is not declared: {string.Join("; ", remedies)}"
+                        cutOff.Count > 0 ? $"an apply that set {string.Join(", ", cutOff)} was interrupted or failed"
+                            : remedies.Count > 0 ? $"apply keeps undeclared settings: {string.Join("; ", remedies)}"
                             : present.Note
                     );
                 }
 
-                // What it was to become was not recorded as applied: there is nothing to compare with.
+                // The intended value was not recorded as applied, so it cannot be compared.
                 foreach (var name in view.Record.Intended.Where(name => !view.Record.Fingerprints.ContainsKey(name)))
                 {
-                    work.CannotTell(address, "an apply that set it was interrupted, or failed; apply again", isError: true, name);
+                    work.CannotTell(address, "an apply that set it was interrupted or failed; apply again", isError: true, name);
                 }
 
                 break;
         }
     }
 
-    // What does no harm is only told, as the plan tells it.
+    // Harmless settings are only reported, as in the plan.
     private static IEnumerable<DriftedAttribute> Foreign(Work work, AppliedView view, Observation.Present present)
     {
         var address = view.Record.Address;
@@ -411,11 +409,9 @@ public sealed class DriftFinder
                     break;
                 case SecretVerdict.Unknown:
                     var why =
-                        keyed
-                            ? "its secret is another one now, or has no value here, so what is on the host can be compared again "
-                                + "after the next apply"
-                        : template is null ? $"it is secret, and compared only with {Secrets.KeyName}"
-                        : $"its secrets are compared only with {Secrets.KeyName}";
+                        keyed ? "its secret changed, or has no value here; it can be compared again " + "after the next apply"
+                        : template is null ? $"secret values are compared only with {Secrets.KeyName}"
+                        : $"secret values are compared only with {Secrets.KeyName}";
                     work.Uncompared.Add(new Uncompared(address, name, why, IsError: false));
                     break;
             }
@@ -446,7 +442,7 @@ public sealed class DriftFinder
         }
 
         // A text is compared by its characters. Of what only proves a secret, such as the verifier of a password, several are right, and
-        // without the secret nobody can tell.
+        // without the secret they cannot be compared.
         if (keyed)
         {
             return template is not null || known is not null ? SecretVerdict.Changed : SecretVerdict.Unknown;
@@ -488,10 +484,10 @@ public sealed class DriftFinder
     private static IgnoreRule? Ignoring(Work work, Address address, string? attribute) =>
         work.Input.Ignored.FirstOrDefault(rule => rule.Address.Matches(address) && rule.Covers(attribute));
 
-    // A host that should have records and has none may have been made anew: never "no drift".
+    // A host without its expected records may have been reinstalled: never "no drift".
     private static void CheckRecords(Work work, List<Address> unrecorded)
     {
-        const string Remedy = "apply first; a host that was made anew shows in kbr plan";
+        const string Remedy = "run kbr apply first; kbr plan shows reinstalled hosts";
         var input = work.Input;
         var without = unrecorded
             .Select(address => address.Host)
@@ -504,35 +500,26 @@ public sealed class DriftFinder
         foreach (var host in without)
         {
             work.Diagnostics.Add(
-                Diagnostic.Error(
-                    $"{host}: there is no record of anything applied there, so there is nothing to compare with",
-                    remedy: Remedy,
-                    host: host
-                )
+                Diagnostic.Error($"{host}: the host has no records, so drift cannot be compared", remedy: Remedy, host: host)
             );
         }
 
         if (input.Records.Count == 0 && without.Count == 0 && input.HostErrors.IsEmpty)
         {
-            work.Diagnostics.Add(
-                Diagnostic.Error("there is no record of anything applied, so there is nothing to compare with", remedy: Remedy)
-            );
+            work.Diagnostics.Add(Diagnostic.Error("no host has records, so drift cannot be compared", remedy: Remedy));
         }
 
         foreach (var target in input.Targets.Where(target => !input.Records.Keys.Any(target.Matches) && input.HostErrors.IsEmpty))
         {
             work.Diagnostics.Add(
                 unrecorded.Exists(target.Matches)
-                    ? Diagnostic.Error($"there is no record of '{target}', so there is nothing to compare with", remedy: Remedy)
-                    : Diagnostic.Error(
-                        $"no resource matches '{target}'",
-                        remedy: "addresses look like type.name@host; `*` stands for anything"
-                    )
+                    ? Diagnostic.Error($"'{target}' has no record, so drift cannot be compared", remedy: Remedy)
+                    : Diagnostic.Error($"no resource matches '{target}'", remedy: "write type.name@host; `*` matches anything")
             );
         }
     }
 
-    // A rule that is about nothing hides nothing, but whoever wrote it thinks that it does.
+    // A rule without a match hides nothing, although its author expects it to.
     private void CheckPatterns(Work work)
     {
         var records = work.Input.Records;
@@ -541,7 +528,7 @@ public sealed class DriftFinder
             var matched = records.Values.Where(record => rule.Address.Matches(record.Address)).ToList();
             var problem =
                 matched.Count == 0 && !_configured.Order.Any(rule.Address.Matches)
-                    ? $"no resource matches '{rule.Address}', which drift is to ignore"
+                    ? $"no resource matches '{rule.Address}' of 'drift.ignore'"
                 : matched.Count > 0
                 && rule.Attribute is not null
                 && !matched.Exists(record =>
@@ -552,13 +539,13 @@ public sealed class DriftFinder
                         && drifted.Attributes.Any(attribute => rule.Covers(attribute.Name))
                     )
                 )
-                    ? $"no resource that matches '{rule.Address}' has an attribute '{rule.Attribute}', which drift is to ignore"
+                    ? $"no resource that matches '{rule.Address}' has the attribute '{rule.Attribute}' of 'drift.ignore'"
                 : null;
 
             // A host that could not be read may have it.
             if (problem is not null && work.Input.HostErrors.IsEmpty && work.Input.Targets.IsEmpty)
             {
-                work.Diagnostics.Add(Diagnostic.Warning(problem, rule.Location, remedy: "correct it, or drop it"));
+                work.Diagnostics.Add(Diagnostic.Warning(problem, rule.Location, remedy: "correct or remove that entry"));
             }
         }
     }

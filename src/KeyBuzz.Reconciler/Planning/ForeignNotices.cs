@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>How plan and drift tell of what somebody else set: in the same words.</summary>
+/// <summary>Reports undeclared settings in plan and drift, in the same words.</summary>
 internal static class ForeignNotices
 {
     /// <summary>One warning for a resource; none where there is nothing to tell.</summary>
@@ -16,7 +16,7 @@ internal static class ForeignNotices
         if (!foreign.IsEmpty)
         {
             yield return Diagnostic.Warning(
-                $"{address}: set by others, and left as it is: {string.Join(", ", foreign.Select(setting => setting.Name))}",
+                $"{address}: set outside kbr, and kept: {string.Join(", ", foreign.Select(setting => setting.Name))}",
                 location,
                 detail: string.Join("; ", foreign.Select(setting => setting.Shown)),
                 remedy: string.Join("; ", foreign.Select(setting => setting.Remedy).Distinct()),

@@ -13,7 +13,7 @@ namespace KeyBuzz.Reconciler.Planning;
 /// <param name="Effect">What changing it costs.</param>
 public sealed record AttributeDifference(string Name, AttributeValue? Before, AttributeValue? After, Cause Cause, ChangeEffect Effect);
 
-/// <summary>What is to be done with one resource.</summary>
+/// <summary>The planned action of one resource.</summary>
 /// <param name="Address">The resource.</param>
 /// <param name="Action">What is done.</param>
 /// <param name="Cause">Why.</param>
@@ -58,7 +58,7 @@ public sealed record PlannedChange(
     /// <summary>The quorum group that a member is disrupted of by this change, or null.</summary>
     public string? Disrupts { get; init; }
 
-    /// <summary>The volume it lies under is not mounted: it can be told only after that, and is looked at again then.</summary>
+    /// <summary>The volume it lies under is not mounted: its state is unknown until then, and is checked again.</summary>
     public bool Deferred { get; init; }
 }
 
@@ -67,7 +67,7 @@ public sealed record PlannedChange(
 /// <param name="Reason">Why.</param>
 public sealed record BlockedResource(Address Address, string Reason);
 
-/// <summary>What differs, and what an apply would do about it.</summary>
+/// <summary>The differences, and the planned actions.</summary>
 /// <param name="Changes">One per resource looked at, no-ops included, dependencies first.</param>
 /// <param name="Blocked">Resources that could not be planned.</param>
 /// <param name="Diagnostics">What was found.</param>
@@ -98,7 +98,7 @@ public sealed record Plan(
     /// <summary>How many changes have that action.</summary>
     public int Count(ResourceAction action) => Changes.Count(change => change.Action == action);
 
-    /// <summary>What must be the same for two plans to do the same: addresses, actions, and the values before and after.</summary>
+    /// <summary>The identity of a plan's effect: addresses, actions, and the values before and after.</summary>
     public bool DoesTheSameAs(Plan other) => Effective.Select(Essence).SequenceEqual(other.Effective.Select(Essence));
 
     private static string Essence(PlannedChange change) =>

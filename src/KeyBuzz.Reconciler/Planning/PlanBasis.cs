@@ -8,8 +8,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>What a plan was made from, and what it does, as keyed fingerprints that tell nothing but whether something is still the same.
-/// Only what was compared is in it: never who leads, a lag, a time, or how a roll-out would go.</summary>
+/// <summary>The basis and the actions of a plan, as keyed fingerprints that reveal only whether a value is still the same. Only what was
+/// compared is in it: never the primary, a lag, a time, or a forecast.</summary>
 /// <param name="Files">The local files and the secrets, by name.</param>
 /// <param name="Hosts">Where each host is.</param>
 /// <param name="Desired">What is wanted, by address and attribute.</param>
@@ -114,8 +114,8 @@ public sealed record PlanBasis(
             Convert.ToHexStringLower(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"{of}\n{attribute}\n{value}")).AsSpan(0, 16));
     }
 
-    /// <summary>What is not as it was when the plan was made: an error for each host, and for each resource with the host or the file where
-    /// it differs. Empty when the plan still holds.</summary>
+    /// <summary>The changes since the plan was made: an error for each host, and for each resource with its host or file. Empty when the
+    /// plan is up to date.</summary>
     /// <param name="now">The same, as of now.</param>
     /// <param name="find">The resource of an address as it is wanted now; null when it is not.</param>
     public ImmutableArray<Diagnostic> Changes(PlanBasis now, Func<Address, Resource?> find)
@@ -126,7 +126,7 @@ public sealed record PlanBasis(
         var changed = ImmutableArray.CreateBuilder<Diagnostic>();
         foreach (var host in Names(Hosts, now.Hosts))
         {
-            changed.Add(Diagnostic.Error($"{host}: cluster.yaml says otherwise where this host is, or how it is reached", host: host));
+            changed.Add(Diagnostic.Error($"{host}: its address or SSH settings changed in cluster.yaml", host: host));
         }
 
         string[] all =
@@ -149,8 +149,8 @@ public sealed record PlanBasis(
                 now.Desired,
                 name,
                 "it was added to the configuration",
-                "it was taken out of the configuration",
-                names => $"{names} is wanted otherwise"
+                "it was removed from the configuration",
+                names => $"desired value changed: {names}"
             );
             if (wanted is not null)
             {
@@ -161,7 +161,7 @@ public sealed record PlanBasis(
             {
                 reasons.Add(
                     now.Records.ContainsKey(name)
-                        ? $"it was applied since (its record on {address.Host} is another)"
+                        ? $"it was applied since (its record on {address.Host} changed)"
                         : $"its record on {address.Host} is gone"
                 );
             }
@@ -173,7 +173,7 @@ public sealed record PlanBasis(
 
             if (reasons.Count == 0 && Steps.GetValueOrDefault(name) != now.Steps.GetValueOrDefault(name))
             {
-                reasons.Add($"planned was {Word(Steps, name)}, and now it is {Word(now.Steps, name)}");
+                reasons.Add($"planned action was {Word(Steps, name)}, now {Word(now.Steps, name)}");
             }
 
             if (reasons.Count > 0)
@@ -241,11 +241,11 @@ public sealed record PlanBasis(
             case (null, _) or (_, null):
                 return null; // it is not looked at, or was not: the configuration or the record says why
             case (not "absent", "absent"):
-                return $"it is gone from {host}";
+                return $"it no longer exists on {host}";
             case ("absent", not "absent"):
-                return $"it is there on {host} now";
+                return $"it now exists on {host}";
             default:
-                var names = Names(then, now).Select(name => name == State ? "whether it can be told" : name).ToList();
+                var names = Names(then, now).Select(name => name == State ? "readability" : name).ToList();
                 return names.Count == 0 ? null : $"{string.Join(", ", names)} was changed on {host}";
         }
     }

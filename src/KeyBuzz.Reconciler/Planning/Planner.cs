@@ -106,7 +106,7 @@ public sealed class Planner
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
 
-        KeepWhatIsStoodOn(work);
+        KeepProtectedDependencies(work);
         RefuseAnotherThing(work);
         RefuseOutsiders(work);
         foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
@@ -114,10 +114,7 @@ public sealed class Planner
             if (!input.Graph.Order.Any(pattern.Matches) && !recorded.Order.Any(pattern.Matches))
             {
                 work.Diagnostics.Add(
-                    Diagnostic.Error(
-                        $"no resource matches '{pattern}'",
-                        remedy: "addresses look like type.name@host; `*` stands for anything"
-                    )
+                    Diagnostic.Error($"no resource matches '{pattern}'", remedy: "write type.name@host; `*` matches anything")
                 );
             }
         }
@@ -133,7 +130,7 @@ public sealed class Planner
             work.Diagnostics.Add(
                 input.Options is { Destroy: true, ForgetUnreachable: true } && input.Unreachable.Contains(host)
                     ? Diagnostic.Warning(
-                        $"{host}: {reason}; what it held is forgotten, and nothing is done there",
+                        $"{host}: {reason}; its records are dropped, and nothing is changed there",
                         detail: held,
                         host: host
                     )
@@ -245,10 +242,10 @@ public sealed class Planner
                 {
                     refused.Add(
                         Diagnostic.Error(
-                            $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot become '{wanted}'; nothing is planned",
+                            $"{resource.Address}: {attribute.Name} was applied as '{was}' and cannot change to '{wanted}'; nothing is planned",
                             resource.Location,
                             detail: attribute.FixedBecause,
-                            remedy: $"put '{was}' back; where it was never so, and only recorded by an import, 'kbr state rm "
+                            remedy: $"restore '{was}'; if an import recorded a wrong value, run 'kbr state rm "
                                 + $"{resource.Address}' and import again",
                             address: resource.Address.ToString()
                         )
@@ -263,8 +260,8 @@ public sealed class Planner
         }
     }
 
-    // What a group runs is another thing than the configuration means, such as another cluster: whoever went by the configuration would
-    // change the wrong one. To take it down as a whole is no mistake.
+    // The group runs something else than the configuration describes, such as another cluster: applying the configuration would change
+    // the wrong one. Destroying it as a whole is still allowed.
     private static void RefuseAnotherThing(Work work)
     {
         var refused = work
@@ -318,21 +315,21 @@ public sealed class Planner
                         ? (
                             name,
                             "no host in the configuration has this address",
-                            "put it back under 'hosts', though not among the members: kbr then stops it first; or stop it for good by hand"
+                            "list it under 'hosts' but not among the members, so that kbr stops it first; or stop it by hand"
                         )
                     : work.Input.HostErrors.TryGetValue(host, out var error)
-                        ? ($"{host} ({name})", error, "mend that, or stop it for good by hand")
+                        ? ($"{host} ({name})", error, "fix that error, or stop the member by hand")
                     : (
                         $"{host} ({name})",
-                        "there is no record of what runs it, or it is no target",
-                        "leave --target out; or stop it for good by hand"
+                        "it has no record of its service, or --target excludes it",
+                        "repeat without --target; or stop the member by hand"
                     );
                 refused.Add(
                     Diagnostic.Error(
-                        $"{who} is no member of {resource.Address.Host} any more, takes part in it, and cannot be stopped: "
+                        $"{who} still takes part in {resource.Address.Host}, is no longer a member, and cannot be stopped: "
                             + $"{because}; nothing is planned",
                         resource.Location,
-                        detail: "it may lead; those that are told of the new members would not find it any more",
+                        detail: "it may be the leader, and the remaining members would lose it",
                         remedy: remedy,
                         address: resource.Address.ToString()
                     )
@@ -384,11 +381,11 @@ public sealed class Planner
                 return;
             }
 
-            AddLater(work, node, record, desired, "its volume is mounted", $"{volume} is not mounted; looked at again once it is");
+            AddLater(work, node, record, desired, "its volume is mounted", $"{volume} is not mounted; checked again once it is");
             return;
         }
 
-        // What lives in a group that is still to be brought about, for example a role while nobody leads after an interrupted first apply.
+        // A resource of a group that is still to be created, for example a role without a primary after an interrupted first apply.
         if (
             work.Observe(address) is Observation.Unknown
             && _providers.Get(address.Type) is IGroupResourceProvider
@@ -396,7 +393,7 @@ public sealed class Planner
                 is { Host: not null } pending
         )
         {
-            AddLater(work, node, record, desired, $"{pending} is as wanted", $"looked at again once {pending} is as wanted");
+            AddLater(work, node, record, desired, $"{pending} is applied", $"checked again once {pending} is applied");
             return;
         }
 
@@ -412,15 +409,15 @@ public sealed class Planner
                 when record is null && !work.Input.Options.Adopt.Any(pattern => pattern.Matches(address)):
                 work.Diagnostics.Add(
                     Diagnostic.Error(
-                        $"{address} is not there, and would be made by something that is not kbr's",
+                        $"{address} does not exist, and another service would create it",
                         node.Resource.Location,
                         detail: string.Join(", ", absent.Foreign.Select(pair => $"{pair.Key}: {Shown(pair.Value)}")),
-                        remedy: $"take it over with --adopt '{address}', or remove by hand what makes it",
+                        remedy: $"adopt it with --adopt '{address}', or remove that service by hand",
                         host: address.Host,
                         address: address.ToString()
                     )
                 );
-                work.Block(address, "something that is not kbr's would make it");
+                work.Block(address, "another service would create it");
                 break;
             case Observation.Absent absent:
                 AddCreate(work, node, record, desired, absent.Note, absent.Foreign);
@@ -446,7 +443,7 @@ public sealed class Planner
     {
         if (record is null || record.Pending)
         {
-            AddCreate(work, node, record, desired, $"it is looked at again once {when}");
+            AddCreate(work, node, record, desired, $"checked again once {when}");
             return;
         }
 
@@ -485,7 +482,7 @@ public sealed class Planner
         work.Add(
             new PlannedChange(node.Resource.Address, ResourceAction.Create, cause, node.Resource, [.. differences], [])
             {
-                // What kbr makes anew is its own, whoever made the former one.
+                // A resource that kbr replaces is its own, even if the previous one was not.
                 Record = Record(node, desired, created: record is not { Pending: true, Created: false }),
                 Note = cause == Cause.Drift ? Join("deleted on the host", note) : note,
             }
@@ -510,7 +507,7 @@ public sealed class Planner
         }
 
         var stays = !record.Created || (provider.HoldsData(former) && provider is not IReleasesOnDestroy) || Places(former).Length == 0;
-        AddCreate(work, node, null, desired, Join(stays ? "the former one stays where it is" : "the former one is removed first", note));
+        AddCreate(work, node, null, desired, Join(stays ? "the previous one stays in place" : "the previous one is removed first", note));
         work.Add(
             work.Changes[record.Address] with
             {
@@ -547,7 +544,7 @@ public sealed class Planner
     // As it was applied: where nothing else names the thing on the host, its own name does.
     private static Resource Former(ResourceRecord record) => record.ToResource() with { Address = record.RenamedFrom ?? record.Address };
 
-    // What offers neither a path nor a name of its own is left to who uses it until then.
+    // A resource without a path or a name of its own is left to its users until then.
     private ImmutableArray<string> Places(Resource resource)
     {
         var links = LinksOf(resource);
@@ -567,14 +564,14 @@ public sealed class Planner
         var actual = present.Attributes;
         var address = node.Resource.Address;
         var schema = _providers.Get(address.Type).Schema;
-        // A record of another path or name says nothing of what is there already: that is nobody's until it is adopted, and the former one
-        // is left alone.
+        // A record of another path or name does not cover an object found at the new one: it must be adopted, and the former one is left
+        // alone.
         var former = record is not null && IsAnotherThing(work, record, node) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
         if (former is not null)
         {
             record = null;
-            note = Join($"{former}, which it was until now, is left as it is and is no longer kbr's", note);
+            note = Join($"the previous {former} stays unchanged and is no longer managed by kbr", note);
         }
 
         // A group that a member joins differs because of that, and not because anybody changed it.
@@ -676,23 +673,23 @@ public sealed class Planner
 
         if (record is null && !adopted && !present.IsManaged)
         {
-            var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} wanted)"));
+            var names = string.Join(", ", differences.Select(d => $"{d.Name} ({Shown(d.Before)} on the host, {Shown(d.After)} desired)"));
             work.Diagnostics.Add(
                 Diagnostic.Error(
                     former is null
-                        ? $"{address} exists and was not made by kbr"
-                        : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not made by kbr",
+                        ? $"{address} exists and was not created by kbr"
+                        : $"{address} was applied at {former}; {PlaceOf(node.Resource)} exists and was not created by kbr",
                     node.Resource.Location,
                     detail: $"it differs in {names}",
                     remedy: former is null
-                        ? $"record it as it is with 'kbr import', take it over at once with --adopt '{address}', or remove it by hand"
-                        : $"put {former} back; or move away what is there; or take it over with --adopt '{address}', which "
-                            + $"leaves {former} as it is and gives it up",
+                        ? $"record it unchanged with 'kbr import', adopt and change it with --adopt '{address}', or remove it by hand"
+                        : $"restore {former}; or move the existing one away; or adopt it with --adopt '{address}', which "
+                            + $"leaves {former} unchanged and unmanaged",
                     host: address.Host,
                     address: address.ToString()
                 )
             );
-            work.Block(address, "it exists and was not made by kbr");
+            work.Block(address, "it exists and was not created by kbr");
             return;
         }
 
@@ -762,11 +759,9 @@ public sealed class Planner
             return;
         }
 
-        if (!work.Input.Options.Destroy && ReplacementOf(work, resource) is { } heir)
+        if (!work.Input.Options.Destroy && ReplacementOf(work, resource) is { } replacement)
         {
-            work.Add(
-                new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"what it stood for is {heir} now" }
-            );
+            work.Add(new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"replaced by {replacement}" });
             return;
         }
 
@@ -788,10 +783,10 @@ public sealed class Planner
             _ when deleteData && provider is IGroupResourceProvider && work.IsTakenDown(address.Host) => (
                 ResourceAction.Forget,
                 cause,
-                "it goes with the data of the members"
+                "it is deleted with the data of the members"
             ),
             _ when retirement is not null => (ResourceAction.Delete, cause, retirement),
-            _ when !record.Created => (ResourceAction.Forget, cause, "it was adopted, not made by kbr: released, not deleted"),
+            _ when !record.Created => (ResourceAction.Forget, cause, "adopted, not created by kbr: released, not deleted"),
             null => (ResourceAction.Forget, cause, "its volume is not mounted"),
             _ when detaches => (ResourceAction.Delete, cause, "detached; its data is kept"),
             _ when holdsData && !deleteData => (ResourceAction.Forget, cause, "its data is kept"),
@@ -817,20 +812,19 @@ public sealed class Planner
         );
     }
 
-    // What cannot or must not be taken down keeps what it stands on, over any number of steps: to delete the directory above it is to
-    // delete it, too.
-    private void KeepWhatIsStoodOn(Work work)
+    // Dependencies of protected resources are kept, transitively: deleting a directory deletes everything below it.
+    private void KeepProtectedDependencies(Work work)
     {
         var open = new Queue<(Address Address, Address Protected)>(work.Blocked.Keys.Order().Select(address => (address, address)));
         var seen = work.Blocked.Keys.ToHashSet();
         while (open.TryDequeue(out var next))
         {
-            foreach (var below in StandsOn(work, next.Address).Where(seen.Add))
+            foreach (var below in DependenciesOf(work, next.Address).Where(seen.Add))
             {
                 if (work.Changes.GetValueOrDefault(below)?.Action == ResourceAction.Delete)
                 {
                     work.Changes.Remove(below);
-                    work.Block(below, $"{next.Protected} stands on it and stays");
+                    work.Block(below, $"{next.Protected} depends on it and is kept");
                 }
 
                 open.Enqueue((below, next.Protected));
@@ -838,9 +832,9 @@ public sealed class Planner
         }
     }
 
-    // What lives in a group needs no single member of it, but goes with the last of them: a protected database keeps them all. One without
-    // protection that cannot be told, because nobody leads any more, keeps no cluster from being taken down.
-    private IEnumerable<Address> StandsOn(Work work, Address address)
+    // A resource of a group depends on no single member, but is removed with the last of them: a protected database keeps them all. An
+    // unprotected one that cannot be removed, because there is no primary, does not keep a cluster from being destroyed.
+    private IEnumerable<Address> DependenciesOf(Work work, Address address)
     {
         var required = work.Recorded.Find(address)?.Requires ?? [];
         return
@@ -884,7 +878,7 @@ public sealed class Planner
             _ => value.Value.Length == 0 ? "\"\"" : value.Value.Replace('\n', ' '),
         };
 
-    // Whether a record that has the fingerprint of every desired value says all that a new one would.
+    // Whether a record with the fingerprint of every desired value is as complete as a new one.
     private static bool IsRecorded(ResourceRecord record, ResourceGraph.Node node, int values) =>
         record.Fingerprints.Count == values
         && record.Requires.AsSpan().SequenceEqual(node.Requires.AsSpan())
@@ -913,9 +907,8 @@ public sealed class Planner
         };
     }
 
-    // What is there is what was last applied, by whoever it was: from then on another value is drift, and what cluster.yaml says otherwise
-    // a change of the configuration. A map, such as the environment of somebody else's process, may hold passwords that no credentials
-    // file knows.
+    // The found values count as last applied: from then on another value is drift, and another value in cluster.yaml is a change of the
+    // configuration. A map, such as the environment of a foreign process, may hold passwords that no credentials file knows.
     private ImmutableSortedDictionary<string, string> AsFound(
         Address address,
         ResourceSchema schema,
@@ -968,7 +961,7 @@ public sealed class Planner
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    "no order satisfies both the new edges and the old ones among "
+                    "the new dependencies contradict the recorded ones among "
                         + string.Join(", ", order.Left.Select(address => address.ToString()).Order(StringComparer.Ordinal)),
                     remedy: "apply the removal first, with --target"
                 )
@@ -1032,13 +1025,13 @@ public sealed class Planner
 
         public bool IsMounted(Address volume) => Observe(volume).ShowsContent;
 
-        /// <summary>What runs the members of a group by its record, by group.</summary>
+        /// <summary>The recorded resources that run the members, by group.</summary>
         public ILookup<string, Address> RunningBy { get; } =
             input
                 .Records.Values.Where(record => record.Group is not null)
                 .ToLookup(record => record.Group!, record => record.Address, StringComparer.Ordinal);
 
-        /// <summary>What runs the members of a group by cluster.yaml, by group.</summary>
+        /// <summary>The declared resources that run the members, by group.</summary>
         public ILookup<string, Address> RunningIn { get; } =
             input
                 .Graph.Nodes.Select(node => node.Resource)
@@ -1130,12 +1123,12 @@ public sealed class Planner
             Block(resource.Address, "lifecycle.prevent_destroy");
             Diagnostics.Add(
                 Diagnostic.Error(
-                    $"{resource.Address} would be {what}, but has lifecycle.prevent_destroy",
+                    $"{resource.Address} would be {what}, but lifecycle.prevent_destroy protects it",
                     resource.Location,
-                    detail: resource.Location is null ? "it was applied with it, and is not in the configuration any more" : null,
+                    detail: resource.Location is null ? "it was applied with prevent_destroy, and is no longer in the configuration" : null,
                     remedy: resource.Location is null
-                        ? "put it back without prevent_destroy, apply, and then take it out, if you mean it"
-                        : "drop prevent_destroy there if you mean it, or leave it out with --target",
+                        ? "to remove it anyway: put it back without prevent_destroy, apply, then remove it"
+                        : "to remove it anyway, drop prevent_destroy; or exclude it with --target",
                     host: resource.Address.Host,
                     address: resource.Address.ToString()
                 )

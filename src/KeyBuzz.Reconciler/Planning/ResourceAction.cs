@@ -1,6 +1,6 @@
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>What a plan does with a resource; Terraform's words.</summary>
+/// <summary>The planned action of a resource, in Terraform's words.</summary>
 public enum ResourceAction
 {
     /// <summary>Nothing: it is as wanted.</summary>
@@ -69,7 +69,7 @@ public enum Cause
     /// <summary>Both of them.</summary>
     ConfigurationChangedAndDrift,
 
-    /// <summary>It is not in the configuration any more.</summary>
+    /// <summary>It was removed from the configuration.</summary>
     Removed,
 
     /// <summary>The operator asked to destroy it.</summary>
@@ -84,7 +84,7 @@ public enum Cause
     /// <summary>An earlier apply was interrupted while it made this.</summary>
     Interrupted,
 
-    /// <summary>It is recorded, but is not there any more.</summary>
+    /// <summary>It is recorded, but no longer exists.</summary>
     AlreadyGone,
 
     /// <summary>It is as wanted, and is recorded under the name that it had before.</summary>
@@ -103,8 +103,8 @@ public static class Causes
             Cause.Drift => "drift: changed on the host",
             Cause.ConfigurationChangedAndDrift => "configuration changed, and drift: changed on the host",
             Cause.Removed => "removed from the configuration",
-            Cause.Destroyed => "destroy was asked for",
-            Cause.FoundAsWanted => "found as wanted",
+            Cause.Destroyed => "destroy requested",
+            Cause.FoundAsWanted => "exists as declared",
             Cause.Adopted => "adopted: exists and differs",
             Cause.Moved => "moved: only its record changes",
             Cause.Interrupted => "an earlier apply was interrupted here",

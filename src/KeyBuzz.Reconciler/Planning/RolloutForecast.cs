@@ -3,13 +3,13 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>What happens in a step of a roll-out.</summary>
+/// <summary>The kind of a roll-out's step.</summary>
 public enum RolloutStepKind
 {
-    /// <summary>Who does not serve is started or mended.</summary>
+    /// <summary>Members that do not serve are started or repaired.</summary>
     Start,
 
-    /// <summary>Who serves is restarted or replaced.</summary>
+    /// <summary>A serving member is restarted or replaced.</summary>
     Restart,
 
     /// <summary>The lead is handed over.</summary>
@@ -22,24 +22,24 @@ public enum RolloutStepKind
     Remove,
 }
 
-/// <summary>A step of a roll-out, as it would go now.</summary>
+/// <summary>A step of a roll-out in the current state.</summary>
 /// <param name="Kind">What happens.</param>
-/// <param name="Hosts">Who it happens to, together; of a switchover who hands over, and to whom.</param>
-/// <param name="Note">What makes it this one's turn, for the operator; empty for nothing.</param>
+/// <param name="Hosts">The members, together; for a switchover the primary and the candidate.</param>
+/// <param name="Note">The reason for its turn, for the operator; empty for none.</param>
 public sealed record RolloutStep(RolloutStepKind Kind, ImmutableArray<string> Hosts, string Note);
 
-/// <summary>How a roll-out would go now: which steps, in which order, and what it costs. Who leads and who is how far behind may be
-/// otherwise at the time; what is applied does not depend on it.</summary>
+/// <summary>The forecast of a roll-out: its steps in order, and its cost. The primary and the lag may differ by then; the applied result
+/// does not depend on them.</summary>
 /// <param name="Address">The resource whose change it is, or that stands for the group.</param>
 /// <param name="Steps">The steps, in their order.</param>
-/// <param name="WriteGap">How long writes stand still in all; null where that is not known beforehand.</param>
+/// <param name="WriteGap">The total time without writes; null when unknown.</param>
 /// <param name="Cost">The same in words.</param>
 public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep> Steps, TimeSpan? WriteGap, string Cost)
 {
-    /// <summary>How many steps take down who serves.</summary>
+    /// <summary>How many serving members are restarted.</summary>
     public int Restarts => Steps.Where(step => step.Kind == RolloutStepKind.Restart).Sum(step => step.Hosts.Length);
 
-    /// <summary>How often the lead is handed over.</summary>
+    /// <summary>How many switchovers there are.</summary>
     public int Switchovers => Steps.Count(step => step.Kind == RolloutStepKind.Switchover);
 
     /// <summary>The members that are stopped and removed, in their order.</summary>
@@ -57,7 +57,7 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
                 {
                     Removed.Any() ? $"stop and remove {string.Join(" and ", Removed)}" : "",
                     Steps.FirstOrDefault(step => step.Kind == RolloutStepKind.RestartTogether) is { } all
-                        ? $"stop and start of {all.Hosts.Length} members together"
+                        ? $"restart of all {all.Hosts.Length} members at once"
                         : "",
                     Restarts switch
                     {
@@ -78,7 +78,7 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
     }
 }
 
-/// <summary>What is asked of <see cref="IForecastsRollout"/>.</summary>
+/// <summary>The input of <see cref="IForecastsRollout"/>.</summary>
 /// <param name="Resource">A resource of the group.</param>
 /// <param name="Change">Its own change; null when it is not in the plan.</param>
 /// <param name="ToCome">The members that other changes disrupt.</param>
@@ -92,9 +92,9 @@ public sealed record RolloutQuestion(
     ImmutableArray<GroupOutlook> Outlooks
 );
 
-/// <summary>A type of a group that says beforehand how changes disrupt its members. Pure.</summary>
+/// <summary>A type of a group that forecasts how changes disrupt its members. Pure.</summary>
 public interface IForecastsRollout
 {
-    /// <summary>How it would go now; null when nobody who serves is disrupted.</summary>
+    /// <summary>The forecast; null when no serving member is disrupted.</summary>
     RolloutForecast? Forecast(RolloutQuestion question);
 }

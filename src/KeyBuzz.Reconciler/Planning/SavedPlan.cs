@@ -9,8 +9,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>A plan to be applied later, exactly as it was shown or not at all: what was asked, what it was made from, and what was shown.
-/// It holds no secret and no script; an apply plans again and goes on only when nothing is different.</summary>
+/// <summary>A plan to be applied later, exactly as it was shown or not at all: its options, its basis and its output. It has no secret and
+/// no script; an apply plans again and continues only when nothing has changed.</summary>
 /// <param name="Cluster">The cluster it is for.</param>
 /// <param name="Version">The kbr that made it: only the same one would do exactly the same.</param>
 /// <param name="PlannedAt">When, UTC.</param>
@@ -112,7 +112,7 @@ public sealed record SavedPlan(
         var end = content.Span.IndexOf((byte)'\n');
         if (end < 0 || !IsOne(content.Span))
         {
-            throw Refused($"{file} is not a saved plan, or only half of one", "kbr plan --out FILE makes one");
+            throw Refused($"{file} is not a saved plan, or is truncated", "create one with kbr plan --out FILE");
         }
 
         try
@@ -124,7 +124,7 @@ public sealed record SavedPlan(
             {
                 throw Refused(
                     $"{file} has format version {version}; this kbr reads up to {FormatVersion}",
-                    "use the kbr that made it, or plan again"
+                    "use the kbr that created it, or plan again"
                 );
             }
 
@@ -139,8 +139,8 @@ public sealed record SavedPlan(
             )
             {
                 throw Refused(
-                    $"{file} is damaged, or was altered, or was made with another KBR_KEY",
-                    "plan again; a saved plan is not for editing"
+                    $"{file} is damaged or altered, or was created with another KBR_KEY",
+                    "plan again; saved plans cannot be edited"
                 );
             }
 
@@ -223,7 +223,7 @@ public sealed record SavedPlan(
     private static ImmutableArray<AddressPattern> Patterns(JsonElement list) =>
         [.. list.EnumerateArray().Select(one => new AddressPattern(Word(one)))];
 
-    private static string Word(JsonElement element) => element.GetString() ?? throw new FormatException("a text of it is null");
+    private static string Word(JsonElement element) => element.GetString() ?? throw new FormatException("one of its texts is null");
 
     private static ImmutableSortedDictionary<string, string> Map(JsonElement map) =>
         map.EnumerateObject().ToImmutableSortedDictionary(pair => pair.Name, pair => Word(pair.Value), StringComparer.Ordinal);

@@ -8,8 +8,7 @@ namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its
 /// position; on the other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line
-/// of the other side is hidden unless it is recognised as harmless: what stands on a host may be an old secret, or somebody
-/// else's.</summary>
+/// of the other side is hidden unless it is recognised as harmless: text on a host may have an old or foreign secret.</summary>
 public static partial class TextDifference
 {
     private const int ContextLines = 3;

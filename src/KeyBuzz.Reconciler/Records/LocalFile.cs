@@ -19,7 +19,7 @@ public static class LocalFile
             && (full.StartsWith("/dev/", StringComparison.Ordinal) || full.StartsWith("/proc/", StringComparison.Ordinal))
         )
         {
-            throw new DiagnosticException(Diagnostic.Error($"{path} is no file that could be replaced"));
+            throw new DiagnosticException(Diagnostic.Error($"{path} is not a regular file"));
         }
 
         try
@@ -38,7 +38,7 @@ public static class LocalFile
                     );
             }
 
-            // Hidden, so that nobody who takes whatever lies in the directory takes it half-written.
+            // Hidden, so that programs that read all files of the directory skip the incomplete one.
             var beside = Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}.{Guid.NewGuid():n}");
             try
             {

@@ -11,8 +11,7 @@ public static class PrivateFile
         | UnixFileMode.OtherWrite
         | UnixFileMode.OtherExecute;
 
-    /// <summary>What lets others in, as <c>has mode 0644: others can read it</c>; null when nothing does, or the file is not
-    /// there.</summary>
+    /// <summary>The access of other users, as <c>has mode 0644: others can read it</c>; null for none, or a missing file.</summary>
     /// <param name="path">The file; of a link, what it points to counts.</param>
     public static string? Problem(string path)
     {

@@ -61,7 +61,7 @@ public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<Jso
             record = (
                 Steps.GetValueOrDefault(version)
                 ?? throw new FormatException(
-                    $"it has format version {version}, which this kbr does not read any more: apply once with the kbr "
+                    $"it has format version {version}, which this kbr no longer reads: apply once with the kbr "
                         + $"that wrote it, or one in between"
                 )
             )(record);

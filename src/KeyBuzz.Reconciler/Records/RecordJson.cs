@@ -81,8 +81,7 @@ public static class RecordJson
     }
 
     /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer
-    /// than this program, and for one that speaks of a resource that cluster.yaml could not declare: what it says is done as
-    /// root.</summary>
+    /// than this program, and for one of a resource that cluster.yaml could not declare, because kbr acts on records as root.</summary>
     public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
     {
         try
@@ -97,7 +96,7 @@ public static class RecordJson
 
             if (!Address.TryParse(root.GetProperty("address").GetString(), out var address))
             {
-                throw new FormatException("its address is not one");
+                throw new FormatException("its address is invalid");
             }
 
             var provider = providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'");
@@ -126,7 +125,7 @@ public static class RecordJson
                         .Select(e =>
                             Address.TryParse(e.GetString(), out var required)
                                 ? required
-                                : throw new FormatException("an edge of it is not an address")
+                                : throw new FormatException("one of its dependencies is not an address")
                         ),
                 ],
                 root.GetProperty("prevent_destroy").GetBoolean()
@@ -140,7 +139,7 @@ public static class RecordJson
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
             return RecordRules.Problem(record, provider) is { } problem
-                ? throw new FormatException($"{problem}; look at it, and move it away to adopt anew what is there")
+                ? throw new FormatException($"{problem}; check it, and move it away to adopt the resource again")
                 : record;
         }
         catch (Exception exception)
@@ -198,5 +197,5 @@ public static class RecordJson
             _ => Text(element),
         };
 
-    private static string Text(JsonElement element) => element.GetString() ?? throw new FormatException("a text of it is null");
+    private static string Text(JsonElement element) => element.GetString() ?? throw new FormatException("one of its texts is null");
 }

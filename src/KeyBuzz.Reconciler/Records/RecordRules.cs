@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The rules of cluster.yaml, over a record: somebody may have edited it, and what it says is removed as root.</summary>
+/// <summary>The rules of cluster.yaml for a record, which may have been edited: kbr removes recorded resources as root.</summary>
 internal static class RecordRules
 {
     /// <summary>Why a record speaks of a resource that cluster.yaml could not declare, or null when it does not.</summary>
@@ -12,9 +12,9 @@ internal static class RecordRules
         (
             record.Address.CanBeDeclared && record.Requires.All(address => address.CanBeDeclared)
                 ? null
-                : "its address, or one that it requires, could not stand in cluster.yaml"
+                : "its address, or one that it requires, is invalid in cluster.yaml"
         )
-        ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not the name of one" : null)
+        ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not a valid name" : null)
         ?? provider
             .Schema.Attributes.Select(attribute => Problem(attribute, record.Spec[attribute.Name]))
             .FirstOrDefault(problem => problem is not null)
@@ -28,12 +28,12 @@ internal static class RecordRules
             (AttributeKind.Path, string path) => PathProblem(attribute.Name, path),
             (AttributeKind.Mode, string mode) => ValueSyntax.TryParseMode(mode, out var read) && read == mode
                 ? null
-                : $"its '{attribute.Name}' is no mode",
+                : $"its '{attribute.Name}' is not a mode",
             (AttributeKind.String, string word) =>
             // A blueprint's commands have several lines.
             HasControl(word.Replace('\n', ' ')) ? $"its '{attribute.Name}' has a control character"
             : attribute.Choices is { } choices && !choices.Contains(word)
-                ? $"its '{attribute.Name}' is none of {string.Join(", ", choices)}"
+                ? $"its '{attribute.Name}' is not one of {string.Join(", ", choices)}"
             : null,
             (AttributeKind.Integer, long number) => number < attribute.Minimum
                 ? $"its '{attribute.Name}' is less than {attribute.Minimum}"
@@ -51,9 +51,9 @@ internal static class RecordRules
         };
 
     private static string? PathProblem(string attribute, string path) =>
-        !HostPath.TryNormalize(path, out var normal, out var problem) ? $"its {attribute} is not one: {problem}"
-        : normal != path ? $"its {attribute} {path} is written otherwise than kbr writes it"
-        : HostPath.RefusalOf(attribute, path) is { } refusal ? $"its {attribute} is {path}, which kbr may not touch: {refusal}"
+        !HostPath.TryNormalize(path, out var normal, out var problem) ? $"its {attribute} is invalid: {problem}"
+        : normal != path ? $"its {attribute} {path} is not in the form that kbr writes"
+        : HostPath.RefusalOf(attribute, path) is { } refusal ? $"its {attribute} is {path}, which kbr may not change: {refusal}"
         : null;
 
     private static bool HasControl(string text) => ControlCharacters.OtherThanTabAreIn(text);

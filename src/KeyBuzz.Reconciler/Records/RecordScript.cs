@@ -43,8 +43,7 @@ public static class RecordScript
             """;
     }
 
-    /// <summary>Removes a record, and with the last one the directories, so that an interrupted destroy leaves no empty ones that nobody
-    /// takes away.</summary>
+    /// <summary>Removes a record, and with the last one the directories, so that an interrupted destroy leaves no empty ones.</summary>
     public static string Remove(Address address, string cluster)
     {
         var path = Script.Quote(PathOf(address, cluster));

@@ -39,7 +39,7 @@ public sealed record RecordsFound(ImmutableArray<RecordCopy> Copies, ImmutableHa
             ? throw new DiagnosticException([
                 Diagnostic.Error(
                     $"there is no record of '{pattern}'",
-                    remedy: "kbr state list shows all; addresses look like type.name@host, `*` stands for anything"
+                    remedy: "kbr state list shows all; write type.name@host; `*` matches anything"
                 ),
                 .. Diagnostics,
             ])

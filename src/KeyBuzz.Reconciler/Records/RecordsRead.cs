@@ -3,13 +3,13 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>kbr's records on the host, and who may write them.</summary>
+/// <summary>kbr's records on the host, with their owners and modes.</summary>
 public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
 {
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<RecordsRead>(Render, Parse);
 
-    // What is no regular file is named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
+    // Other than regular files are named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
     private static void Render(ProbeText script, IReadOnlyList<RecordsRead> reads)
     {
         foreach (var (number, read) in reads.Index())
@@ -83,7 +83,7 @@ public sealed record RecordsFolder(ImmutableArray<RecordPath> Directories, Immut
     public static readonly RecordsFolder None = new([], []);
 }
 
-/// <summary>What stat(1) says of a place where records are kept.</summary>
+/// <summary>The answer of stat(1) for a directory or file of records.</summary>
 /// <param name="Path">The path.</param>
 /// <param name="Kind">As <c>stat -c %F</c>; an empty file is a regular one.</param>
 /// <param name="Uid">Numeric owner.</param>
@@ -91,6 +91,6 @@ public sealed record RecordsFolder(ImmutableArray<RecordPath> Directories, Immut
 public sealed record RecordPath(string Path, string Kind, int Uid, string Mode);
 
 /// <summary>A file that holds a record.</summary>
-/// <param name="At">Where it is, and who may write it.</param>
-/// <param name="Text">What it holds; empty for what is no regular file.</param>
+/// <param name="At">Its path, owner and mode.</param>
+/// <param name="Text">Its content; empty for other than a regular file.</param>
 public sealed record RecordFile(RecordPath At, string Text);

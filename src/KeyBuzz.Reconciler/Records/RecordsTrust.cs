@@ -2,7 +2,7 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>Whether nobody but root can have written the records of a host: they say what is removed there as root.</summary>
+/// <summary>Whether only root can have written the records of a host, which decide what kbr removes there as root.</summary>
 public static class RecordsTrust
 {
     /// <summary>The mode of the directories that hold records.</summary>
@@ -18,8 +18,7 @@ public static class RecordsTrust
             .FirstOrDefault(refusal => refusal is not null);
     }
 
-    /// <summary>What others may do with the records that they should not, or null: the next record that is written there mends
-    /// it.</summary>
+    /// <summary>The excess access of other users to the records, or null; the next written record corrects it.</summary>
     public static string? Loose(RecordsFolder folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
@@ -30,12 +29,12 @@ public static class RecordsTrust
 
     private static string? Refusal(RecordPath place, string kind) =>
         place.Kind != kind
-            ? $"{place.Path} is a {place.Kind} and not a {kind}: its records are not believed; find out who made it, and move it away"
+            ? $"{place.Path} is a {place.Kind} and not a {kind}: its records are not trusted; find out who created it, and move it away"
         : place.Uid != 0
-            ? $"{place.Path} belongs to uid {place.Uid} and not to root: its records are not believed; find out who "
-                + $"made it, then chown or move it away"
+            ? $"{place.Path} belongs to uid {place.Uid} and not to root: its records are not trusted; find out who "
+                + $"created it, then chown or move it away"
         : kind == "regular file" && WritableByOthers(place.Mode)
-            ? $"{place.Path} has mode {place.Mode}, others can write it: it is not believed; look at it, then chmod 0600 {place.Path}"
+            ? $"{place.Path} has mode {place.Mode}, others can write it, so it is not trusted; check it, then chmod 0600 {place.Path}"
         : null;
 
     private static bool WritableByOthers(string mode) => mode.Length >= 2 && (((mode[^1] - '0') | (mode[^2] - '0')) & 2) != 0;

@@ -3,7 +3,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>What kbr last applied for one resource; kept on the host it speaks of.</summary>
+/// <summary>The last applied state of one resource, kept on its host.</summary>
 /// <param name="Address">The resource.</param>
 /// <param name="Created">Whether kbr made it; false for one that was adopted, which kbr never deletes.</param>
 /// <param name="Pending">Whether its creation was begun and not seen to end.</param>
@@ -40,8 +40,8 @@ public sealed record ResourceRecord(
     /// <summary>The address it was recorded under before <see cref="Rename"/>, or null.</summary>
     public Address? RenamedFrom { get; init; }
 
-    /// <summary>The same record under another address. Fingerprints of secrets speak of an address: they are made anew where what is wanted
-    /// proves to be what was applied, and dropped elsewhere.</summary>
+    /// <summary>The same record under another address. Fingerprints of secrets depend on the address: they are renewed where the desired
+    /// value proves to be the applied one, and dropped elsewhere.</summary>
     /// <param name="to">The address it gets.</param>
     /// <param name="desired">What is wanted under that address.</param>
     /// <param name="fingerprint">The key of fingerprints.</param>

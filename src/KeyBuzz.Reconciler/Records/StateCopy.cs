@@ -31,7 +31,7 @@ public sealed record StateCopy(long Serial, ImmutableArray<ResourceRecord> Recor
         );
     }
 
-    /// <summary>What it says that a host held, in words; null when it says nothing of it.</summary>
+    /// <summary>The recorded resources of a host, in words; null for none.</summary>
     public string? Held(string host)
     {
         var held = Records.Where(record => record.Address.Host == host).Select(record => record.Address).Order().ToList();

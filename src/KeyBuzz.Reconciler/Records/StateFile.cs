@@ -5,8 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The operator's copy of the records, <c>state/CLUSTER.json</c>: written whole after each apply, and read for what a host held
-/// that cannot be read. Losing it loses nothing else.</summary>
+/// <summary>The operator's copy of the records, <c>state/CLUSTER.json</c>: written as a whole after each apply, and read for unreachable
+/// hosts. Its loss loses no other data.</summary>
 public static class StateFile
 {
     /// <summary>The version this program writes.</summary>
@@ -103,7 +103,7 @@ public static class StateFile
                     Diagnostic.Warning(
                         $"{path} cannot be used",
                         detail: exception.Message,
-                        remedy: "it is a copy and is written anew by the next apply, or now by kbr state pull; the records are on the hosts"
+                        remedy: "the file is only a copy; kbr state pull writes it again from the hosts"
                     ),
                 ]
             );
@@ -122,9 +122,9 @@ public static class StateFile
             var target = new FileInfo(directory).LinkTarget is { } link ? $"; it is a link to {link}" : "";
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{path} cannot be written: its directory cannot be made",
+                    $"{path} cannot be written: its directory cannot be created",
                     detail: exception.Message + target,
-                    remedy: "make that directory; kbr state pull then brings the copy up to date: the records are on the hosts"
+                    remedy: "create that directory, then run kbr state pull; the records are on the hosts"
                 )
             );
         }

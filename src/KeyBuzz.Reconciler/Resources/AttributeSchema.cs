@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>What a change of an attribute costs.</summary>
+/// <summary>The effect of a change of an attribute.</summary>
 public enum ChangeEffect
 {
     /// <summary>Changed where it is; nothing is interrupted.</summary>
@@ -11,7 +11,7 @@ public enum ChangeEffect
     /// <summary>Changed where it is, but what runs is interrupted.</summary>
     Disruptive,
 
-    /// <summary>The resource has to be made anew.</summary>
+    /// <summary>The resource is replaced.</summary>
     Replace,
 }
 
@@ -58,7 +58,7 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
     /// <summary>The value when it is left out, in the CLR type of <see cref="Kind"/>; null for none.</summary>
     public object? Default { get; init; }
 
-    /// <summary>What a change of it costs.</summary>
+    /// <summary>The effect of its change.</summary>
     public ChangeEffect Effect { get; init; }
 
     /// <summary>The words allowed, for a closed choice; null when open.</summary>
@@ -81,14 +81,13 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
 /// <param name="Attributes">Its attributes, in the order help shows them.</param>
 public sealed record ResourceSchema(string Type, string Description, IReadOnlyList<AttributeDefinition> Attributes)
 {
-    /// <summary>What a change costs of values that are compared but cannot be given, such as what a process has loaded; in place where it
-    /// is not said.</summary>
+    /// <summary>The effect of a change of computed attributes, such as the content that a process has loaded; default: in place.</summary>
     public IReadOnlyDictionary<string, ChangeEffect> Computed { get; init; } = ImmutableDictionary<string, ChangeEffect>.Empty;
 
-    /// <summary>Values in whose change the thing is made anew, though others of it stay: from then on it is kbr's own.</summary>
+    /// <summary>Attributes whose change recreates the resource, which kbr then counts as its own.</summary>
     public IReadOnlySet<string> MadeAnewFor { get; init; } = ImmutableHashSet<string>.Empty;
 
-    /// <summary>What a change of that attribute costs.</summary>
+    /// <summary>The effect of a change of that attribute.</summary>
     public ChangeEffect EffectOf(string name) => Find(name)?.Effect ?? Computed.GetValueOrDefault(name, ChangeEffect.InPlace);
 
     /// <summary>The attribute of that name, or null.</summary>

@@ -17,8 +17,8 @@ public interface IResourceProvider
     /// <summary>Checks what the schema alone cannot say, over one resource.</summary>
     IEnumerable<Diagnostic> Validate(Resource resource);
 
-    /// <summary>What the resource offers to others and needs from them, as tokens; the graph makes a <c>requires</c> edge from each need to
-    /// the resource on the same host that offers it. A need of a path is met by the nearest offered ancestor.</summary>
+    /// <summary>The offers and needs of the resource, as tokens; the graph makes a <c>requires</c> edge from each need to the resource on
+    /// the same host that offers it. A need of a path is met by the nearest offered ancestor.</summary>
     ResourceLinks Links(Resource resource);
 
     /// <summary>The reads that <see cref="Observe"/> wants.</summary>
@@ -31,7 +31,7 @@ public interface IResourceProvider
 /// <summary>A type whose resources are each on one host.</summary>
 public interface IHostResourceProvider : IResourceProvider
 {
-    /// <summary>What the snapshot says of the resource.</summary>
+    /// <summary>Observes the resource in the snapshot.</summary>
     Observation Observe(Resource resource, Snapshot snapshot);
 
     /// <summary>The idempotent script that makes the change. It runs under <c>set -eu</c> as root; what it prints to stderr before failing
@@ -43,7 +43,7 @@ public interface IHostResourceProvider : IResourceProvider
 /// <see cref="IResourceProvider.Reads"/> is asked on every member.</summary>
 public interface IGroupResourceProvider : IResourceProvider
 {
-    /// <summary>What the members say of the resource.</summary>
+    /// <summary>Observes the resource in the members' answers.</summary>
     /// <param name="resource">The resource.</param>
     /// <param name="members">The members' answers by host name; a member that could not be read is missing.</param>
     Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members);
@@ -53,17 +53,16 @@ public interface IGroupResourceProvider : IResourceProvider
     Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
 }
 
-/// <summary>A type some of whose resources have nothing of their own to remove, because they stand for, or come and go with, what other
-/// resources make: the health of a cluster, or the roles it is initialised with. Removed or destroyed, such a resource is forgotten,
-/// whatever its observation says.</summary>
+/// <summary>A type of which some resources have nothing of their own to remove, such as the health of a cluster, or the roles created with
+/// it. On removal or destroy such a resource is only forgotten.</summary>
 public interface IForgottenOnRemoval
 {
     /// <summary>Whether that resource is only forgotten.</summary>
     bool IsForgotten(Resource resource);
 }
 
-/// <summary>A type of a group whose change has a part that disturbs nobody, and without which the group may never become healthy, so that
-/// no gate would open for it. That part goes before everything else of an apply.</summary>
+/// <summary>A type of a group whose change has a part without disruption that the group may need to become healthy, so that its gates can
+/// open. That part goes first in an apply.</summary>
 public interface IChangesAhead
 {
     /// <summary>Makes that part, idempotently, where the group needs it; the rest of the change comes in its turn. Throws
@@ -74,7 +73,7 @@ public interface IChangesAhead
 /// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
 public sealed class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
 
-/// <summary>What a change of a group may use: its members, whose locks are held.</summary>
+/// <summary>The access of a group's change: its members, whose locks are held.</summary>
 public interface IGroupAccess
 {
     /// <summary>The members, in the order of the file.</summary>
@@ -93,7 +92,7 @@ public interface IGroupAccess
     Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken);
 }
 
-/// <summary>What a resource offers and needs; tokens such as <c>path:/opt/data</c> or
+/// <summary>The offers and needs of a resource; tokens such as <c>path:/opt/data</c> or
 /// <c>unit:NAME</c>.</summary>
 /// <param name="Provides">What it offers.</param>
 /// <param name="Needs">What it cannot be without.</param>
@@ -105,23 +104,23 @@ public sealed record ResourceLinks(ImmutableArray<string> Provides, ImmutableArr
     /// <summary>Ports it will listen on (<c>tcp/5432</c>); two resources of one host with the same port are refused.</summary>
     public ImmutableArray<string> Ports { get; init; } = [];
 
-    /// <summary>Of what it offers, names that the host knows one thing by, where that thing stands at no path of its own.</summary>
+    /// <summary>Those of its offers that name an object of the host without a path of its own.</summary>
     public ImmutableArray<string> Names { get; init; } = [];
 
     /// <summary>Files that are replaced by renaming: a program that holds such a file itself keeps the old one.</summary>
     public ImmutableArray<string> ReplacedFiles { get; init; } = [];
 
-    /// <summary>For a volume: the mount point. What lies under it is unknown while it is not mounted.</summary>
+    /// <summary>For a volume: the mount point. Resources below it are unknown while it is not mounted.</summary>
     public string? MountPoint { get; init; }
 
     /// <summary>Paths that the resource manages, for the check that two do not manage the same.</summary>
     public ImmutableArray<string> ManagedPaths { get; init; } = [];
 
-    /// <summary>Directories whose content it uses from its start on: whatever manages a path below one of them comes first.</summary>
+    /// <summary>Directories whose content it uses from its start on: resources that manage a path below one of them come first.</summary>
     public ImmutableArray<string> UsedDirectories { get; init; } = [];
 }
 
-/// <summary>What is to be done with a resource.</summary>
+/// <summary>The operation on a resource.</summary>
 public enum ResourceOperation
 {
     /// <summary>Make it.</summary>
@@ -149,6 +148,6 @@ public sealed record ResourceChange(ResourceOperation Operation, Resource Resour
     /// <summary>Of the attributes that differ, the values that the plan found and showed.</summary>
     public ImmutableSortedDictionary<string, string> Found { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
-    /// <summary>Whether kbr takes over what somebody else made: named with <c>--adopt</c>, or recorded by an import.</summary>
+    /// <summary>Whether kbr adopts a resource that it did not create: named with <c>--adopt</c>, or recorded by an import.</summary>
     public bool Adopt { get; init; }
 }

@@ -1,9 +1,9 @@
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>A type that holds data, and is put out of use when it leaves the configuration: the provider's Delete then runs with DeleteData
-/// false, and what holds data stays. A destroy, which takes down what it lives in, does not put it out of use.</summary>
+/// <summary>A stateful type that is retired when it leaves the configuration: the provider's Delete runs with DeleteData false, and the
+/// data stays. A destroy, which removes its group, does not retire it.</summary>
 public interface IRetiresOnRemoval
 {
-    /// <summary>What the plan says is done; null when it is out of use already.</summary>
+    /// <summary>The plan's note about it; null when it is already retired.</summary>
     string? Retirement(Resource resource, Observation.Present observed);
 }

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>What a host really holds for a resource.</summary>
+/// <summary>The actual state of a resource on its host.</summary>
 public abstract record Observation
 {
     private Observation() { }
@@ -18,8 +18,7 @@ public abstract record Observation
         /// <summary>Of a volume: whether its device holds nothing at all, so that whatever once lay under it is gone.</summary>
         public bool IsBlank { get; init; }
 
-        /// <summary>Attributes that have a value although it is not there, and that somebody else made so: such as whoever would make it
-        /// again.</summary>
+        /// <summary>Attributes with a value although the resource is absent, such as a foreign unit that would create it again.</summary>
         public ImmutableSortedDictionary<string, AttributeValue> Foreign { get; init; } =
             ImmutableSortedDictionary<string, AttributeValue>.Empty;
     }
@@ -34,21 +33,20 @@ public abstract record Observation
         /// <summary>Of a volume: whether it is mounted.</summary>
         public bool IsMounted { get; init; }
 
-        /// <summary>Whether it is known to be kbr's own although no record says so; for example a role that was made when the cluster was
-        /// initialised, or a group that makes nothing by itself.</summary>
+        /// <summary>Whether kbr manages it even without a record; for example a role created with the cluster, or a group without objects
+        /// of its own.</summary>
         public bool IsManaged { get; init; }
 
-        /// <summary>What the operator should be warned of, by host; for example a host that is to become a member.</summary>
+        /// <summary>Warnings by host; for example about a host that becomes a member.</summary>
         public ImmutableSortedDictionary<string, string> Warnings { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
-        /// <summary>Of a group: who takes part in it now and is none of its members in the configuration.</summary>
+        /// <summary>For a group: participants that are not members in the configuration.</summary>
         public ImmutableArray<Outsider> Outsiders { get; init; } = [];
 
-        /// <summary>What somebody else set on it. Plan, drift and status tell of it alike, and an apply leaves it.</summary>
+        /// <summary>Its undeclared settings. Plan, drift and status report them alike, and an apply keeps them.</summary>
         public ImmutableArray<ForeignSetting> Foreign { get; init; } = [];
 
-        /// <summary>What the plan may say of how things are at this moment, such as who leads; null for nothing. It is never
-        /// compared.</summary>
+        /// <summary>The momentary state for the plan's forecast, such as the primary; null for none. Never compared.</summary>
         public GroupOutlook? Outlook { get; init; }
     }
 
@@ -56,8 +54,7 @@ public abstract record Observation
     /// <param name="Reason">Why, for the operator.</param>
     public sealed record Unknown(string Reason) : Observation
     {
-        /// <summary>Set where what is there is another thing than the configuration means, such as another cluster: what to do. Then
-        /// nothing at all is planned.</summary>
+        /// <summary>The remedy when the found object is not the declared one, such as another cluster. Nothing is planned then.</summary>
         public string? Remedy { get; init; }
 
         /// <summary>The evidence for that; null for none.</summary>
@@ -65,19 +62,19 @@ public abstract record Observation
     }
 }
 
-/// <summary>Something that somebody else set on a resource, and that the configuration does not declare.</summary>
-/// <param name="Name">What was set.</param>
-/// <param name="Value">Its value, and what became of it.</param>
+/// <summary>A setting of a resource that the configuration does not declare.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Value">Its value, and its effect.</param>
 /// <param name="Remedy">What the operator may do about it.</param>
-/// <param name="IsTrouble">Whether the resource is not well because of it, as where something waits for a restart: that is drift.</param>
+/// <param name="IsTrouble">Whether it is a problem, such as a pending restart: that is drift.</param>
 public sealed record ForeignSetting(string Name, string Value, string Remedy, bool IsTrouble)
 {
-    /// <summary>What it is and what it became, in one line.</summary>
+    /// <summary>The name and the value, in one line.</summary>
     public string Shown => $"{Name}: {Value}";
 }
 
-/// <summary>Somebody who takes part in a group and is none of its members in the configuration.</summary>
-/// <param name="Name">By what name the group knows it, such as its address.</param>
+/// <summary>A participant of a group that is not one of its members in the configuration.</summary>
+/// <param name="Name">Its name in the group, such as its address.</param>
 /// <param name="Host">The host of the configuration that it is, or null.</param>
 public sealed record Outsider(string Name, string? Host);
 

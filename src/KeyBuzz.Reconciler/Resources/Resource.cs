@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Resources;
 /// <param name="Parts">The parts, in order.</param>
 public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
 {
-    /// <summary>What a secret is replaced by wherever a person or a file could see it.</summary>
+    /// <summary>The mask of a secret in output and files.</summary>
     public const string Mask = "(secret)";
 
     /// <summary>A piece of the text.</summary>
@@ -101,14 +101,13 @@ public sealed class AttributeSet
 /// <param name="Location">Where cluster.yaml says it; null for one made by a blueprint or read back from a record.</param>
 public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation? Location = null)
 {
-    /// <summary>What must exist first; destroy goes the other way round.</summary>
+    /// <summary>The resources that must exist first; a destroy reverses the order.</summary>
     public ImmutableArray<Address> Requires { get; init; } = [];
 
-    /// <summary>What comes first when both change; no more than an order.</summary>
+    /// <summary>Resources ordered first when both change.</summary>
     public ImmutableArray<Address> After { get; init; } = [];
 
-    /// <summary>What is taken down first, where it still is on a host and the configuration does not have it any more; no more than an
-    /// order.</summary>
+    /// <summary>Resources removed first when they left the configuration; only an order.</summary>
     public ImmutableArray<Address> AfterRemovalOf { get; init; } = [];
 
     /// <summary>The quorum group whose member it runs, or null: a change that disrupts it counts against that group, one member at a

@@ -3,11 +3,11 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Surveying;
 
-/// <summary>What several hosts say about one other host, said once. Pure.</summary>
+/// <summary>Merges the findings of several hosts about one other host. Pure.</summary>
 internal static class PeerFindings
 {
-    /// <summary>Leaves out the warnings about a host that could not be read, since that is said of the host itself, and makes one warning
-    /// of several about another host.</summary>
+    /// <summary>Drops warnings about unreachable hosts, which have their own error, and merges several warnings about another
+    /// host.</summary>
     /// <param name="findings">What the hosts said.</param>
     /// <param name="unreachable">The hosts that could not be read.</param>
     public static ImmutableArray<Diagnostic> Fold(ImmutableArray<Diagnostic> findings, IReadOnlySet<string> unreachable)

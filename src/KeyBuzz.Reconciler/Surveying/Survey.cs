@@ -445,7 +445,7 @@ public class FleetReader : IAsyncDisposable
             catch (Exception exception) when (exception is not OperationCanceledException)
             {
                 // What a provider did not foresee in a host's answer is an error of that resource; all others are planned.
-                return new Observation.Unknown($"internal error: what was read of it was not understood: {exception.Message}");
+                return new Observation.Unknown($"internal error while observing it: {exception.Message}");
             }
         }
 
@@ -494,7 +494,7 @@ public class FleetReader : IAsyncDisposable
             diagnostics.Add(
                 Diagnostic.Warning(
                     $"{host.Name}: {loose}",
-                    detail: "records say what is removed as root; only root may read and write them",
+                    detail: "kbr removes recorded resources as root, so only root may read and write records",
                     remedy: "the next apply sets it",
                     host: host.Name
                 )
@@ -598,10 +598,10 @@ public class FleetReader : IAsyncDisposable
                     )
                     + (
                         _cluster.Hosts.Any(known => known.Name == other)
-                            ? $"if {host} was made from a copy of {other}, move that directory away on {host}; kbr state rm would "
+                            ? $"if {host} was cloned from {other}, move that directory away on {host}; kbr state rm would "
                                 + $"remove the records on {other}, too"
                             : $"if {other} is called {host} now: kbr state mv '*@{other}' '*@{host}', or kbr state rm '*@{other}' "
-                                + $"to adopt anew what is there; if {host} was made from a copy of it, move that directory away on "
+                                + $"and then adopt its resources; if {host} was cloned from it, move that directory away on "
                                 + $"{host}"
                     );
             })

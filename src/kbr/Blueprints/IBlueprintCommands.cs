@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Configuration;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints;
 
-/// <summary>What a blueprint adds to the command line, beside the resources of its <see cref="IBlueprint"/>. A blueprint is a folder with
+/// <summary>The commands of a blueprint, beside the resources of its <see cref="IBlueprint"/>. A blueprint is a folder with
 /// both; the composition root (<see cref="KbrCommandLine.Services"/>) registers them, and no command names it.</summary>
 internal interface IBlueprintCommands
 {

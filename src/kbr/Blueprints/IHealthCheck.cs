@@ -6,10 +6,10 @@ using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints;
 
-/// <summary>The checklist of what a blueprint's section stands for. It changes nothing.</summary>
+/// <summary>The health checks of a blueprint's section. They change nothing.</summary>
 internal interface IHealthCheck
 {
-    /// <summary>The name of what is measured, such as a cluster's.</summary>
+    /// <summary>The name of the measured system, such as a cluster's.</summary>
     string Scope { get; }
 
     /// <summary>How long it may take to become healthy after a change.</summary>
@@ -25,13 +25,13 @@ internal interface IHealthCheck
     Task<HealthReport> MeasureAsync(Fleet fleet, IReadOnlyCollection<Address>? touched, CancellationToken cancellationToken);
 }
 
-/// <summary>How an item of a checklist stands.</summary>
+/// <summary>The result of a check.</summary>
 public enum HealthVerdict
 {
-    /// <summary>It holds.</summary>
+    /// <summary>It passes.</summary>
     Ok,
 
-    /// <summary>It does not hold.</summary>
+    /// <summary>It fails.</summary>
     NotOk,
 
     /// <summary>It could not be measured.</summary>
@@ -39,17 +39,16 @@ public enum HealthVerdict
 }
 
 /// <summary>One line of a checklist.</summary>
-/// <param name="Name">What is looked at, for example <c>lag</c>.</param>
-/// <param name="Verdict">How it stands.</param>
-/// <param name="Measured">What was measured, for the operator.</param>
+/// <param name="Name">The check, for example <c>lag</c>.</param>
+/// <param name="Verdict">Its result.</param>
+/// <param name="Measured">The measurement, for the operator.</param>
 public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measured);
 
 /// <summary>A checklist as it was measured.</summary>
 /// <param name="Items">Its lines, in the order they are shown; none where a change concerns none.</param>
 public sealed record HealthReport(ImmutableArray<HealthItem> Items)
 {
-    /// <summary>What the items come to, in sentences, for somebody who has to decide at once; empty for nothing beyond the
-    /// verdict.</summary>
+    /// <summary>The conclusion in sentences, for an operator who must decide at once; empty for nothing beyond the verdict.</summary>
     public string Summary { get; init; } = "";
 
     /// <summary>Writes the same as members of the JSON document's <c>conclusion</c>; null for none.</summary>
@@ -58,10 +57,10 @@ public sealed record HealthReport(ImmutableArray<HealthItem> Items)
     /// <summary>The hosts that could not be read.</summary>
     public ImmutableArray<string> Unreachable { get; init; } = [];
 
-    /// <summary>Why not everything holds, the unreachable hosts first; empty when all holds.</summary>
+    /// <summary>The causes of failed checks, the unreachable hosts first; empty when all pass.</summary>
     public ImmutableArray<string> Causes { get; init; } = [];
 
-    /// <summary>How all stands: what could not be measured beats what does not hold.</summary>
+    /// <summary>The result of all checks: unknown before failed.</summary>
     public HealthVerdict Verdict =>
         Items.Any(item => item.Verdict == HealthVerdict.Unknown) ? HealthVerdict.Unknown
         : Items.Any(item => item.Verdict == HealthVerdict.NotOk) ? HealthVerdict.NotOk

@@ -16,17 +16,14 @@ internal static class ApplyCommand
     public static Command CreateApply(SessionContext context)
     {
         var approve = AutoApprove();
-        var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
+        var adopt = new Option<string[]>("--adopt") { Description = "Adopt these addresses (globs) although they exist and differ." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm a saved plan that deletes data." };
         var saved = new Argument<string?>("PLAN")
         {
-            Description = "A file of plan --out: does exactly that, without asking, or refuses and names what changed.",
+            Description = "A saved plan (kbr plan --out): apply exactly it, without asking, or refuse and list what changed.",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        var command = new Command(
-            "apply",
-            "Show the plan, ask, and make it true in dependency order; or do exactly what a saved plan says."
-        )
+        var command = new Command("apply", "Show the plan, ask for confirmation, and apply it in dependency order; or apply a saved plan.")
         {
             saved,
             approve,
@@ -70,9 +67,9 @@ internal static class ApplyCommand
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, to confirm --delete-data." };
         var forget = new Option<bool>("--forget-unreachable")
         {
-            Description = "Give up what hosts held that cannot be reached; else nothing is destroyed while one cannot.",
+            Description = "Drop the records of unreachable hosts; without it an unreachable host refuses the destroy.",
         };
-        var command = new Command("destroy", "Take down what kbr made, in reverse order. Data is kept unless --delete-data.")
+        var command = new Command("destroy", "Remove the resources that kbr created, in reverse order. Data is kept unless --delete-data.")
         {
             approve,
             deleteData,
@@ -87,8 +84,8 @@ internal static class ApplyCommand
                 {
                     throw new DiagnosticException(
                         Diagnostic.Error(
-                            "--delete-data deletes data for good and was not confirmed",
-                            remedy: $"repeat it with --confirm {name} if you mean the cluster '{name}'"
+                            "--delete-data deletes data permanently; confirmation is missing",
+                            remedy: $"to confirm deletion in cluster '{name}', repeat with --confirm {name}"
                         )
                     );
                 }
@@ -110,12 +107,12 @@ internal static class ApplyCommand
         var approve = AutoApprove();
         var addresses = new Argument<string[]>("address")
         {
-            Description = "Only these (globs); all that exists and has no record when left out.",
+            Description = "Only these addresses (globs); default: all that exist and have no record.",
             Arity = ArgumentArity.ZeroOrMore,
         };
         var command = new Command(
             "import",
-            "Record what exists and was not made by kbr, as it is. What differs from cluster.yaml is shown, and changed by a later apply."
+            "Record existing resources that kbr did not create, unchanged. Differences from cluster.yaml are shown; a later apply changes them."
         )
         {
             addresses,
@@ -133,7 +130,7 @@ internal static class ApplyCommand
         return command;
     }
 
-    private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask." };
+    private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask for confirmation." };
 
     private static async Task<int> RunAsync(
         SessionContext context,
@@ -174,7 +171,7 @@ internal static class ApplyCommand
             {
                 var differing = outcome.Done.Count(change => !change.Differences.IsEmpty);
                 terminal.Line(
-                    $"{outcome.Done.Count} recorded as they are, {differing} of them differ from {session.Cluster.File}: "
+                    $"{outcome.Done.Count} recorded unchanged, {differing} of them differ from {session.Cluster.File}: "
                         + $"kbr plan shows what apply would change."
                 );
             }
@@ -231,7 +228,7 @@ internal static class ApplyCommand
         // An import writes nothing but records, and they are what was asked for.
         bool Asks(Plan planned) => planned.HasChanges || options.Import;
 
-        // What a killed run left behind may still have been working when the first plan was made.
+        // Scripts of a killed run may still have been running during the first plan.
         async Task<PlannedRun> PlanAgainAsync(CancellationToken token)
         {
             var current = await session.PlanAsync(options, token).ConfigureAwait(false);
@@ -245,7 +242,7 @@ internal static class ApplyCommand
             var current = accepted.Plan;
             if (!current.DoesTheSameAs(plan))
             {
-                terminal.ErrorLine("The hosts changed while the locks were taken. The plan is now:", Terminal.Tone.Changed);
+                terminal.ErrorLine("The hosts changed while the locks were taken. The new plan:", Terminal.Tone.Changed);
                 PlanCommand.Show(terminal, session, current, json);
                 if (Asks(current) && !approved)
                 {
@@ -259,7 +256,7 @@ internal static class ApplyCommand
         }
     }
 
-    // The hosts have the records, so an operator's copy that cannot be written is an error at the end, and what follows is still done.
+    // The hosts have the records, so a local copy that cannot be written is an error only at the end.
     private static async Task<bool> SaveStateAsync(
         Session session,
         PlanOptions options,
@@ -280,8 +277,8 @@ internal static class ApplyCommand
         }
     }
 
-    // What is on a host that cannot be reached would be left behind unknown. Of hosts that were given up, those count that could not be
-    // reached when that was decided.
+    // Resources on an unreachable host would be left behind. --forget-unreachable covers the hosts that were unreachable when it was
+    // decided.
     private static void RefuseUnreachable(Survey survey, PlanOptions options, IReadOnlySet<string> givenUp)
     {
         if (options.Destroy && survey.Unreachable.Except(givenUp) is { IsEmpty: false } lost)
@@ -289,9 +286,9 @@ internal static class ApplyCommand
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"nothing was destroyed: {string.Join(", ", lost.Order(StringComparer.Ordinal))} cannot be reached, "
-                        + $"and what is there would be left behind unknown",
+                        + $"and their resources would be left behind",
                     detail: string.Join("\n  ", lost.Order(StringComparer.Ordinal).Select(host => $"{host}: {survey.HostErrors[host]}")),
-                    remedy: "bring it back, leave it out with --target, or give up what it held with --forget-unreachable"
+                    remedy: "bring the host back, exclude it with --target, or drop its records with --forget-unreachable"
                 )
             );
         }

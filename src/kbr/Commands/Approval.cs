@@ -6,26 +6,26 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary>The question before something is changed.</summary>
 internal static class Approval
 {
-    /// <summary>Asks, and takes only 'yes' for yes. Throws <see cref="DiagnosticException"/> for any other answer, and where nobody can
-    /// answer.</summary>
+    /// <summary>Asks for confirmation; only 'yes' confirms. Throws <see cref="DiagnosticException"/> for any other answer, and without a
+    /// terminal.</summary>
     /// <param name="terminal">Where.</param>
     /// <param name="word">The command.</param>
     /// <param name="json">Whether the output is JSON.</param>
-    /// <param name="stop">Once cancelled, as by Ctrl-C, nobody answers any more.</param>
+    /// <param name="stop">Cancels the question, as Ctrl-C does.</param>
     public static void Ask(Terminal terminal, string word, bool json, CancellationToken stop)
     {
         if (json || Console.IsInputRedirected)
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{word} needs an answer, and there is nobody to ask",
-                    remedy: "look at what it would do, then pass --auto-approve"
+                    $"{word} needs confirmation, but standard input is not a terminal",
+                    remedy: "review the plan, then repeat with --auto-approve"
                 )
             );
         }
 
         terminal.Line();
-        terminal.Prompt("Make these changes? Type 'yes' to confirm: ");
+        terminal.Prompt("Apply these changes? Type 'yes' to confirm: ");
         if (Answer(terminal, word, stop)?.Trim() != "yes")
         {
             throw new DiagnosticException(Diagnostic.Error($"{word} was declined; nothing was changed"));

@@ -11,8 +11,7 @@ internal static class CheckCommand
     {
         var command = new Command(
             "check",
-            "Check the preconditions of the hosts, and nothing else. Changes nothing. Exit 0 all hold, 2 one "
-                + "does not, 1 a host could not be asked."
+            "Check only the preconditions of the hosts. Changes nothing. Exit 0 all hold, 2 one " + "fails, 1 a host could not be read."
         ).With(context.Options.Targeted);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {

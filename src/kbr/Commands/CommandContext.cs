@@ -22,11 +22,11 @@ internal static class ExitCode
     public const int Changes = 2;
     public const int Lost = 2;
 
-    /// <summary>The one of two that a command with both results ends with.</summary>
+    /// <summary>The exit code of a command with both results.</summary>
     public static int Worse(int one, int other) => one == Error || other == Error ? Error : Math.Max(one, other);
 }
 
-/// <summary>What every command runs with: its options and its terminal. It reaches no host.</summary>
+/// <summary>The context of every command: its options and its terminal. It reaches no host.</summary>
 internal class CommandContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
@@ -40,7 +40,7 @@ internal class CommandContext(
 
     public IReadOnlyCollection<IBlueprint> Blueprints { get; } = [.. blueprints];
 
-    /// <summary>What a cluster file may hold.</summary>
+    /// <summary>The syntax of a cluster file.</summary>
     public ClusterSyntax Syntax => new(providers.All, preconditions.Kinds, connection, Blueprints);
 
     protected IPreconditionChecks Preconditions => preconditions;
@@ -87,7 +87,7 @@ internal class CommandContext(
 
             if (!terminal.IsAsking)
             {
-                terminal.ErrorLine("Interrupted: finishing what is running. Press Ctrl-C again to abort it.", Views.Terminal.Tone.Changed);
+                terminal.ErrorLine("Interrupted. Finishing what is running. Press Ctrl-C again to abort it.", Views.Terminal.Tone.Changed);
             }
 
             stop.Cancel();
@@ -122,7 +122,7 @@ internal class CommandContext(
         }
         catch (Exception exception)
         {
-            // The edge of the program: what nobody foresaw is still one line, and the whole of it for who asks.
+            // The edge of the program: an unexpected exception is one line, and complete with --verbose.
             var detail = verbose ? exception.ToString() : null;
             return Fail(
                 parsed,
@@ -138,7 +138,7 @@ internal class CommandContext(
         }
     }
 
-    // What stands before the command is for every command, and some do not take all of it.
+    // Options before the command are parsed for every command, but not every command has them.
     private static void RefuseForeign(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
@@ -150,7 +150,10 @@ internal class CommandContext(
         )
         {
             throw new DiagnosticException(
-                Diagnostic.Error($"{command.Name} takes no {foreign.Option.Name}", remedy: $"kbr {command.Name} --help lists what it takes")
+                Diagnostic.Error(
+                    $"{command.Name} has no option {foreign.Option.Name}",
+                    remedy: $"kbr {command.Name} --help lists its options"
+                )
             );
         }
     }
@@ -177,8 +180,8 @@ internal class CommandContext(
             [
                 Diagnostic.Error(
                     $"the output could not be written: {trouble}",
-                    detail: "the command itself ran to its end",
-                    remedy: "make room where the output goes, or redirect it elsewhere"
+                    detail: "the command itself completed",
+                    remedy: "free disk space, or redirect the output elsewhere"
                 ),
             ]
         );
@@ -211,7 +214,7 @@ internal class CommandContext(
             .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
 }
 
-/// <summary>What a command runs with that changes hosts, or may be about to.</summary>
+/// <summary>The context of a command that may change hosts.</summary>
 internal sealed class SessionContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,
@@ -230,7 +233,7 @@ internal sealed class SessionContext(
         return new Session(cluster, Providers, Preconditions, connect(cluster.Connection), steps, Time, parsed.Read(Options.Parallelism));
     }
 
-    /// <summary>The checklists of what the file declares.</summary>
+    /// <summary>The health checks of the file's sections.</summary>
     public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 
@@ -238,7 +241,7 @@ internal sealed class SessionContext(
         new(cluster, Providers, Preconditions, connect(cluster.Connection), parsed.Read(Options.Parallelism));
 }
 
-/// <summary>What a command runs with that reads from hosts and holds nothing that can write.</summary>
+/// <summary>The context of a command that only reads hosts, without any writer.</summary>
 internal sealed class ReadOnlyContext(
     ProviderRegistry providers,
     IEnumerable<IBlueprint> blueprints,

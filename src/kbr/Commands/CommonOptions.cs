@@ -12,15 +12,15 @@ internal sealed class CommonOptions
 
     public Option<string> File { get; } = new("--file", "-c") { Description = "The cluster file.", DefaultValueFactory = _ => DefaultFile };
 
-    public Option<string[]> Target { get; } = new("--target") { Description = "Only these addresses (globs) and what they need." };
+    public Option<string[]> Target { get; } = new("--target") { Description = "Only these addresses (globs) and their dependencies." };
 
     public Option<int> Parallelism { get; } =
-        OptionReading.WholeNumber("--parallelism", "How many hosts are read, and changes made, at once.", least: 1, preset: 10);
+        OptionReading.WholeNumber("--parallelism", "How many hosts are read, and changes applied, in parallel.", least: 1, preset: 10);
 
-    public Option<bool> Json { get; } = new("--json") { Description = "Versioned JSON, one document a line." };
+    public Option<bool> Json { get; } = new("--json") { Description = "Print versioned JSON, one document a line." };
 
     public Option<bool> Verbose { get; } =
-        new("--verbose") { Description = "Also say what it cost, and where an internal error came from." };
+        new("--verbose") { Description = "Also print connections, scripts and the origin of internal errors." };
 
     public Option<bool> NoColor { get; } = new("--no-color") { Description = "No colours; also by the environment variable NO_COLOR." };
 
@@ -33,7 +33,7 @@ internal sealed class CommonOptions
     /// <summary>Of a command that reaches hosts.</summary>
     public IEnumerable<Option> Hosts => [File, Parallelism, .. Shown];
 
-    /// <summary>Of a command that reaches hosts, and only some of them where it is told so.</summary>
+    /// <summary>The options of a command that reaches hosts, all or some of them.</summary>
     public IEnumerable<Option> Targeted => [File, Target, Parallelism, .. Shown];
 
     public IEnumerable<Option> All => Targeted;

@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
-/// <summary><c>kbr drift</c>: what was changed on the hosts since it was last applied; an edit of cluster.yaml is none. Changes nothing,
+/// <summary><c>kbr drift</c>: shows the changes on the hosts since the last apply; an edit of cluster.yaml is not drift. Changes nothing,
 /// and needs no secrets.</summary>
 internal static class DriftCommand
 {
@@ -33,15 +33,15 @@ internal static class DriftCommand
         {
             Description = "Show, but do not count, drift of these addresses (globs), or of one attribute of them: ADDRESS[:attribute].",
         };
-        var format = new Option<string>("--format") { Description = $"How the report is written: {string.Join(", ", s_formats.Keys)}." };
+        var format = new Option<string>("--format") { Description = $"The format of the report: {string.Join(", ", s_formats.Keys)}." };
         var output = new Option<string>("--out")
         {
-            Description = "Write the report of --format to this file, at once or not at all, and show the text here.",
+            Description = "Write the report of --format to this file atomically, and show the text here.",
         };
         format.AcceptOnlyFromAmong([.. s_formats.Keys]);
         var command = new Command(
             "drift",
-            "Show what was changed on the hosts since it was applied. Changes nothing. Exit 0 nothing, 2 drift, 1 not known for sure."
+            "Show drift: changes on the hosts since the last apply. Changes nothing. Exit 0 no drift, 2 drift, 1 incomplete."
         )
         {
             ignore,
@@ -80,7 +80,7 @@ internal static class DriftCommand
                 }
                 catch (DiagnosticException exception) when (file is not null || shown is not (Text or Json))
                 {
-                    // Whoever reads the report has to see that there is nothing to go by, and not what was found the last time.
+                    // The report must show the failure, and not an earlier result.
                     report = DriftReport.Failed(parsed.Read(context.Options.File)!, exception.Diagnostics, context.Time.GetUtcNow());
                 }
 
@@ -141,8 +141,8 @@ internal static class DriftCommand
                     ? rule
                     : throw new DiagnosticException(
                         Diagnostic.Error(
-                            $"--ignore '{text}' is no address",
-                            remedy: "addresses look like type.name@host, with :attribute for one attribute only; `*` stands for anything"
+                            $"--ignore '{text}' is not an address",
+                            remedy: "write type.name@host, or type.name@host:attribute; `*` matches anything"
                         )
                     )
             ),

@@ -12,14 +12,14 @@ internal static class InitCommand
     {
         var credentials = new Option<bool>("--credentials")
         {
-            Description = "Append missing secrets to the credentials file; existing lines stay byte for byte.",
+            Description = "Append missing secrets to the credentials file; existing lines are not changed.",
         };
-        var command = new Command("init", "Prepare what a cluster file needs.") { credentials }.With(context.Options.Cluster);
+        var command = new Command("init", "Generate the secrets of a cluster file.") { credentials }.With(context.Options.Cluster);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
             {
                 if (!parsed.Read(credentials))
                 {
-                    throw new DiagnosticException(Diagnostic.Error("there is nothing to do", remedy: "pass --credentials"));
+                    throw new DiagnosticException(Diagnostic.Error("init needs --credentials", remedy: "pass --credentials"));
                 }
 
                 var needed = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Syntax);

@@ -49,7 +49,7 @@ public static class KbrCommandLine
         var session = services.GetRequiredService<SessionContext>();
         var reading = services.GetRequiredService<ReadOnlyContext>();
         ImmutableArray<IBlueprintCommands> blueprints = [.. services.GetServices<IBlueprintCommands>()];
-        var root = new RootCommand("kbr, the KeyBuzz Reconciler: says what differs on your hosts, and makes it so.")
+        var root = new RootCommand("kbr, the KeyBuzz Reconciler: compares your hosts with cluster.yaml, and applies the difference.")
         {
             ValidateCommand.Create(context, blueprints),
             PlanCommand.Create(session),
@@ -81,7 +81,7 @@ public static class KbrCommandLine
         return root;
     }
 
-    /// <summary>What a command prints that does nothing by itself.</summary>
+    /// <summary>The output of a command that only groups others.</summary>
     internal static int Help(ParseResult parsed) => new HelpAction().Invoke(parsed);
 
     /// <summary>The words as the parser knows them: <c>-out</c>, as Terraform has it, is <c>--out</c>.</summary>

@@ -16,7 +16,7 @@ public static class OptionReading
         var command = parsed.CommandResult.Command;
         if (!command.Options.Contains(option))
         {
-            throw new InvalidOperationException($"{command.Name} reads {option.Name} and does not offer it");
+            throw new InvalidOperationException($"{command.Name} reads {option.Name} without offering it");
         }
 
         Observed?.Invoke(command, option);
@@ -65,7 +65,7 @@ public static class OptionReading
                     return number;
                 }
 
-                result.AddError($"{name} takes a whole number of at least {least}, not '{word}'");
+                result.AddError($"{name} must be a whole number of at least {least}, not '{word}'");
                 return preset;
             },
         };

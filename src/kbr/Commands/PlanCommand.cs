@@ -14,15 +14,15 @@ internal static class PlanCommand
     {
         var detailed = new Option<bool>("--detailed-exitcode") { Description = "Exit 2 when there are changes." };
         var destroy = new Option<bool>("--destroy") { Description = "Plan a destroy." };
-        var deleteData = new Option<bool>("--delete-data") { Description = "With --destroy: plan the deletion of data, too." };
+        var deleteData = new Option<bool>("--delete-data") { Description = "With --destroy: also plan the deletion of data." };
         var forget = new Option<bool>("--forget-unreachable")
         {
-            Description = "With --destroy: plan to give up what hosts held that cannot be reached.",
+            Description = "With --destroy: plan to drop the records of unreachable hosts.",
         };
-        var adopt = new Option<string[]>("--adopt") { Description = "Take over these addresses (globs) although they exist and differ." };
-        var output = new Option<string>("--out") { Description = "Save the plan to this file, for show and apply." };
-        var printProbe = new Option<string>("--print-probe") { Description = "Print the script that probes this host, and stop." };
-        var command = new Command("plan", "Show what differs on the hosts, and what apply would do. Changes nothing.")
+        var adopt = new Option<string[]>("--adopt") { Description = "Adopt these addresses (globs) although they exist and differ." };
+        var output = new Option<string>("--out") { Description = "Save the plan to this file, for kbr show and kbr apply." };
+        var printProbe = new Option<string>("--print-probe") { Description = "Print the probe script of this host, and exit." };
+        var command = new Command("plan", "Show how the hosts differ from cluster.yaml, and what apply would change. Changes nothing.")
         {
             detailed,
             destroy,

@@ -25,8 +25,8 @@ internal sealed class PlanFile
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{path} is not a saved plan, or only half of one",
-                    remedy: "kbr plan --out FILE makes one; it replaces no other file"
+                    $"{path} is not a saved plan, or is truncated",
+                    remedy: "choose another file; kbr plan --out overwrites saved plans only"
                 )
             );
         }
@@ -44,7 +44,7 @@ internal sealed class PlanFile
         {
             File.Delete(_path);
             terminal.ErrorLine(
-                $"The plan has errors and was not saved to {_path}. Mend them, or leave out what they are about with --target.",
+                $"The plan has errors and was not saved to {_path}. Correct them, or exclude those resources with --target.",
                 Terminal.Tone.Removed
             );
             return;
@@ -77,7 +77,7 @@ internal sealed class PlanFile
     public SavedPlan Read() =>
         File.Exists(_path)
             ? SavedPlan.Read(Content(), _path, _cluster.Name, _key)
-            : throw new DiagnosticException(Diagnostic.Error($"{_path} does not exist", remedy: "kbr plan --out FILE makes one"));
+            : throw new DiagnosticException(Diagnostic.Error($"{_path} does not exist", remedy: "create one with kbr plan --out FILE"));
 
     /// <summary>Reads the file to apply it. Throws <see cref="DiagnosticException"/> when it cannot be used, was made by another kbr, or
     /// deletes data and that is not confirmed by the cluster's name.</summary>
@@ -88,8 +88,8 @@ internal sealed class PlanFile
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{_path} was made by kbr {saved.Version}, and this is {VersionCommand.Version}: it might do something else",
-                    remedy: "plan again with this one"
+                    $"{_path} was created by kbr {saved.Version}, and this is {VersionCommand.Version}; the two may plan differently",
+                    remedy: "plan again with this version"
                 )
             );
         }
@@ -97,8 +97,8 @@ internal sealed class PlanFile
         return saved.Options.DeleteData && confirmation != _cluster.Name
             ? throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{_path} deletes data for good, and that was not confirmed",
-                    remedy: $"repeat it with --confirm {_cluster.Name} if you mean the cluster '{_cluster.Name}'"
+                    $"{_path} deletes data permanently; confirmation is missing",
+                    remedy: $"to confirm deletion in cluster '{_cluster.Name}', repeat with --confirm {_cluster.Name}"
                 )
             )
             : saved;
@@ -116,9 +116,9 @@ internal sealed class PlanFile
         {
             throw new DiagnosticException([
                 Diagnostic.Error(
-                    $"{_path} does not hold any more; nothing was changed",
-                    detail: $"it was made at {saved.PlannedAt:yyyy-MM-dd HH:mm:ss} UTC; what is different now:",
-                    remedy: "plan again, look at it, and apply that"
+                    $"The plan in {_path} is out of date; nothing was changed",
+                    detail: $"Changed since it was saved at {saved.PlannedAt:yyyy-MM-dd HH:mm:ss} UTC:",
+                    remedy: "run kbr plan --out again, review the plan, and apply it"
                 ),
                 .. changes,
             ]);
@@ -131,7 +131,7 @@ internal sealed class PlanFile
         if (targets is { Length: > 0 } || adopt is { Length: > 0 })
         {
             throw new DiagnosticException(
-                Diagnostic.Error("a saved plan is applied as it is: --target and --adopt belong to kbr plan --out")
+                Diagnostic.Error("a saved plan is applied unchanged; give --target and --adopt to kbr plan --out")
             );
         }
     }

@@ -98,7 +98,7 @@ internal sealed class Session : IAsyncDisposable
         );
     }
 
-    // What was applied is taken down, at the path and under the name it was applied with, whatever cluster.yaml says by now.
+    // A destroy removes the applied resource at its applied path and name, whatever cluster.yaml says now.
     private Task<Survey> SurveyAsync(PlanOptions options, CancellationToken cancellationToken) =>
         options.Destroy
             ? Fleet.SurveyAppliedAsync(
@@ -108,7 +108,7 @@ internal sealed class Session : IAsyncDisposable
             )
             : Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken);
 
-    /// <summary>What a plan was made from, as fingerprints for a saved plan.</summary>
+    /// <summary>The basis of a plan, as fingerprints for a saved plan.</summary>
     public PlanBasis BasisOf(PlannedRun run, byte[] key) =>
         PlanBasis.Of(
             run.Input,
@@ -121,7 +121,7 @@ internal sealed class Session : IAsyncDisposable
 
     public Applier Applier() => new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4);
 
-    /// <summary>What this run writes beside the locks that it takes.</summary>
+    /// <summary>The description of this run in its locks.</summary>
     /// <param name="word">The command.</param>
     public LockHolder Holder(string word) =>
         new(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, Time.GetUtcNow());
@@ -146,7 +146,7 @@ internal sealed class Session : IAsyncDisposable
         StateFile.Write(path, Cluster.Name, [.. survey.Records.Values, .. kept]);
     }
 
-    // What lies on hosts that the cluster file has no more: nobody looks there.
+    // Resources on hosts that left the cluster file, which are not read.
     private IEnumerable<Diagnostic> Left(StateCopy copy, PlanOptions options) =>
         copy
             .Records.Where(record =>
@@ -157,11 +157,11 @@ internal sealed class Session : IAsyncDisposable
             .OrderBy(left => left.Key, StringComparer.Ordinal)
             .Select(left =>
                 Diagnostic.Warning(
-                    $"{left.Key} is no host of {Cluster.File} any more, and {left.Count()} "
-                        + $"{(left.Count() == 1 ? "thing was" : "things were")} left there when it was last read",
+                    $"{left.Key} is no longer a host of {Cluster.File}, and {left.Count()} "
+                        + $"{(left.Count() == 1 ? "resource was" : "resources were")} left there when it was last read",
                     detail: copy.Held(left.Key),
-                    remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to take them down; if the host is gone for "
-                        + $"good: kbr state rm '*@{left.Key}'",
+                    remedy: $"put it back and run kbr destroy --target '*@{left.Key}' to remove them; if the host no longer "
+                        + $"exists: kbr state rm '*@{left.Key}'",
                     host: left.Key
                 )
             );
@@ -179,7 +179,7 @@ internal sealed class Session : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Fleet.DisposeAsync();
 
-    // With targets only the hosts that they and what they need are on are looked at; for a destroy, what needs them, because it goes first.
+    // With targets only their hosts and those of their dependencies are read; for a destroy, those of their dependents, which go first.
     private IEnumerable<Host> Hosts(PlanOptions options)
     {
         if (options.Targets.IsEmpty)

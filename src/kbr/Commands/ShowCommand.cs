@@ -8,7 +8,7 @@ internal static class ShowCommand
 {
     public static Command Create(CommandContext context)
     {
-        var saved = new Argument<string>("PLAN") { Description = "A file of plan --out." };
+        var saved = new Argument<string>("PLAN") { Description = "A saved plan (kbr plan --out)." };
         var command = new Command("show", "Show a saved plan. Connects to nothing, and needs no secrets.") { saved }.With(
             context.Options.Cluster
         );

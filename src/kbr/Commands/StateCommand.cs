@@ -12,7 +12,7 @@ internal static class StateCommand
 {
     public static Command Create(ReadOnlyContext context, SessionContext session)
     {
-        var command = new Command("state", "The records of what was applied: list, show, rm, mv, pull.")
+        var command = new Command("state", "Manage the records of applied resources: list, show, rm, mv, pull.")
         {
             List(context),
             Show(context),
@@ -27,7 +27,7 @@ internal static class StateCommand
     private static Command List(ReadOnlyContext context)
     {
         var patterns = new Argument<string[]>("ADDRESS") { Description = "Only these (globs).", Arity = ArgumentArity.ZeroOrMore };
-        var command = new Command("list", "List what is recorded, from all hosts. Changes nothing.") { patterns }.With(
+        var command = new Command("list", "List the recorded resources of all hosts. Changes nothing.") { patterns }.With(
             context.Options.Hosts
         );
         command.SetAction(parsed =>
@@ -41,7 +41,9 @@ internal static class StateCommand
     private static Command Show(ReadOnlyContext context)
     {
         var pattern = new Argument<string>("ADDRESS") { Description = "The resource; a glob shows several." };
-        var command = new Command("show", "Show a record. Secrets are in none. Changes nothing.") { pattern }.With(context.Options.Hosts);
+        var command = new Command("show", "Show a record; records contain no secrets. Changes nothing.") { pattern }.With(
+            context.Options.Hosts
+        );
         command.SetAction(parsed =>
             context.RunAsync(parsed, (terminal, stop, _) =>
                 ShowAsync(context, parsed, terminal, [new AddressPattern(parsed.Read(pattern)!)], whole: true, stop)
@@ -54,7 +56,7 @@ internal static class StateCommand
     {
         var command = new Command(
             "pull",
-            "Bring the operator's copy of the records (state/CLUSTER.json) up to date from the hosts. Changes nothing there."
+            "Update the local copy of the records (state/CLUSTER.json) from the hosts. Changes nothing there."
         ).With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {

@@ -16,11 +16,11 @@ internal static class StateEditCommand
     {
         var patterns = new Argument<string[]>("ADDRESS")
         {
-            Description = "The resources (globs) whose records go.",
+            Description = "The resources (globs) whose records are removed.",
             Arity = ArgumentArity.OneOrMore,
         };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("rm", "Remove records: the things stay on the hosts as they are, and kbr does not know them any more.")
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
+        var command = new Command("rm", "Remove records: the resources stay on the hosts unchanged, and kbr no longer manages them.")
         {
             patterns,
             approve,
@@ -50,16 +50,13 @@ internal static class StateEditCommand
 
     public static Command CreateMove(SessionContext context)
     {
-        var from = new Argument<string>("FROM")
-        {
-            Description = "The address that is recorded; '*@OLD' for all records of a host that got another name.",
-        };
+        var from = new Argument<string>("FROM") { Description = "The recorded address; '*@OLD' for all records of a renamed host." };
         var to = new Argument<string>("TO")
         {
-            Description = "The address that it is to have: the same type, on the same host; '*@NEW' for a host's new name.",
+            Description = "The new address: the same type, on the same host; '*@NEW' for a host's new name.",
         };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
-        var command = new Command("mv", "Give a record another address: the thing stays on the host as it is.") { from, to, approve }.With(
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
+        var command = new Command("mv", "Rename a record: the resource stays on the host unchanged.") { from, to, approve }.With(
             context.Options.Hosts
         );
         command.SetAction(parsed =>
@@ -81,9 +78,7 @@ internal static class StateEditCommand
     private static Address AddressOf(string text) =>
         Address.TryParse(text, out var address) && address.CanBeDeclared
             ? address
-            : throw new DiagnosticException(
-                Diagnostic.Error($"'{text}' is no address", remedy: "addresses look like type.name@host, without '/'")
-            );
+            : throw new DiagnosticException(Diagnostic.Error($"'{text}' is not an address", remedy: "write type.name@host, without '/'"));
 
     private static ImmutableArray<RecordEdit> Moves(Session session, RecordsFound found, string from, string to) =>
         HostOf(from) is { } && HostOf(to) is { } host
@@ -104,8 +99,8 @@ internal static class StateEditCommand
 
     private static RecordEdit Move(Session session, RecordsFound found, Address from, Address to)
     {
-        // A host that got another name has its records already, and nobody else does. Those of a host that is there are its own, also in a
-        // copy of its disk.
+        // A renamed host has its records already, and no other host does. Records of an existing host are its own, even in a copy of its
+        // disk.
         ImmutableArray<string> places =
         [
             .. found.Copies.Where(copy => copy.Record.Address == from).Select(copy => copy.Place).OfType<string>(),
@@ -120,7 +115,7 @@ internal static class StateEditCommand
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"{from} cannot become {to}",
-                    remedy: "type and host stay: a record lies on the host it speaks of, and something on another host is another thing"
+                    remedy: "the type and the host must stay the same: a record belongs to its host"
                 )
             );
         }
@@ -180,15 +175,14 @@ internal static class StateEditCommand
         else
         {
             terminal.Line(
-                $"{edits.Length} {(edits.Length == 1 ? "record" : "records")} changed; on the hosts nothing else was",
+                $"{edits.Length} {(edits.Length == 1 ? "record" : "records")} changed; nothing else changed on the hosts",
                 Terminal.Tone.Bold
             );
         }
 
         return ExitCode.Done;
 
-        // A record that only the operator's copy has can be changed there where its host is no host of the cluster any more, and not where
-        // it will come back.
+        // A record that only the operator's copy has can be changed there if its host left the cluster, and not if the host will return.
         ImmutableArray<RecordEdit> Choose(RecordsFound found)
         {
             var chosen = choose(session, found);

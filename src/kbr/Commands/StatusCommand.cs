@@ -16,7 +16,7 @@ internal static class StatusCommand
     {
         var command = new Command(
             "status",
-            "Measure whether the cluster is healthy, item by item. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable."
+            "Show whether the cluster is healthy: the conclusion, then every check. Changes nothing. Exit 0 healthy, 2 not healthy, 1 not measurable."
         ).With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
@@ -26,7 +26,7 @@ internal static class StatusCommand
                 {
                     var sections = string.Join(" or ", context.Blueprints.Select(blueprint => $"'{blueprint.Key}'"));
                     throw new DiagnosticException(
-                        Diagnostic.Error($"{session.Cluster.File} has no {sections} section, and only that has a status")
+                        Diagnostic.Error($"{session.Cluster.File} has no {sections} section, so there is no status")
                     );
                 }
 
@@ -45,14 +45,14 @@ internal static class StatusCommand
         return command;
     }
 
-    /// <summary>Gives what was just changed time to settle: measures until every item holds, one cannot be measured, or the time has
-    /// passed. Shows what was measured last, and answers the exit code.</summary>
+    /// <summary>Gives changes time to settle: measures until every check passes, one cannot be measured, or the time has passed.
+    /// Shows the last measurement, and answers the exit code.</summary>
     /// <param name="session">The hosts of this run.</param>
     /// <param name="check">The checklist.</param>
     /// <param name="terminal">Where it is shown.</param>
     /// <param name="json">Whether as JSON.</param>
     /// <param name="patience">How long it is measured again.</param>
-    /// <param name="touched">What was changed, for the part of the checklist that counts; null for all of it.</param>
+    /// <param name="touched">The changed resources, whose checks count; null for all.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<int> ShowSettledAsync(
         Session session,
@@ -81,7 +81,7 @@ internal static class StatusCommand
 
         if (touched is not null && !json)
         {
-            terminal.Line("The part of the checklist that concerns what was changed; kbr status shows all of it:");
+            terminal.Line("Checks of the changed resources; kbr status shows all of them:");
         }
 
         return Show(session, check.Scope, touched is null ? check.Scope : $"the changed part of {check.Scope}", terminal, json, report);
@@ -93,7 +93,7 @@ internal static class StatusCommand
                 terminal.ErrorLine(
                     $"Not settled yet "
                         + $"({string.Join(", ", now.Items.Where(item => item.Verdict == HealthVerdict.NotOk).Select(item => item.Name))}); "
-                        + $"measured again for up to {patience.TotalSeconds:0} s …",
+                        + $"checking again for up to {patience.TotalSeconds:0} s …",
                     Terminal.Tone.Plain
                 );
                 told = true;

@@ -14,13 +14,13 @@ internal static class UnlockCommand
     {
         var end = new Option<string[]>("--end")
         {
-            Description = "End the shell that holds the lock of this host. What it has begun there finishes by itself; kbr's run fails.",
+            Description = "End the shell that holds the lock of this host. Its running script finishes; its kbr run fails.",
         };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var command = new Command(
             "unlock",
-            "Show who holds the lock of each host. Changes nothing without --end: a lock is released by itself "
-                + "when its holder ends, also when it was killed."
+            "Show the holder of each host's lock. Changes nothing without --end: a lock is released "
+                + "when its holder exits, even when killed."
         )
         {
             end,

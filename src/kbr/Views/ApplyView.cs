@@ -77,8 +77,8 @@ public sealed class ApplyView : IApplyProgress, IDisposable
     }
 
     /// <inheritdoc />
-    public void NotTried(PlannedChange change, string reason) =>
-        Say("not_tried", change, $"{change.Address}: not tried: {reason}", Terminal.Tone.Changed, reason: reason);
+    public void Skipped(PlannedChange change, string reason) =>
+        Say("not_tried", change, $"{change.Address}: skipped: {reason}", Terminal.Tone.Changed, reason: reason);
 
     /// <summary>Shows how it ended.</summary>
     /// <param name="result">How it ended.</param>
@@ -95,7 +95,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         _terminal.Line();
         _terminal.Line($"{Head(result, word)}: {Counts(result, word)}", Terminal.Tone.Bold);
         ShowReasons("failed    ", result.Failed, Terminal.Tone.Removed);
-        ShowReasons("not tried ", result.NotTried, Terminal.Tone.Changed);
+        ShowReasons("skipped   ", result.Skipped, Terminal.Tone.Changed);
         foreach (var (group, reason) in result.StoppedRollouts)
         {
             _terminal.Line($"  stopped    the roll-out of {group}: {reason}", Terminal.Tone.Changed);
@@ -118,7 +118,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         return result.Succeeded && result.Errors.IsEmpty ? $"{name} complete" : $"{name} incomplete";
     }
 
-    // Of what changes records alone only what was asked for is counted, and what the operator has to know is kept.
+    // Of changes to records only the requested ones are counted.
     private static string Counts(ApplyResult result, string word)
     {
         int Count(ResourceAction action) => result.Done.Count(change => change.Action == action);
@@ -134,7 +134,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
                 $"{Count(ResourceAction.Delete)} deleted",
             ],
         };
-        return string.Join(", ", [.. done, $"{result.Failed.Count} failed", $"{result.NotTried.Count} not tried"]);
+        return string.Join(", ", [.. done, $"{result.Failed.Count} failed", $"{result.Skipped.Count} skipped"]);
     }
 
     // One reason of many changes on a host is said once.
@@ -252,6 +252,6 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             ResourceAction.Delete => "deleting",
             ResourceAction.Adopt => "adopting",
             ResourceAction.Forget => "forgetting",
-            _ => "looking again",
+            _ => "checking again",
         };
 }

@@ -29,7 +29,7 @@ internal static class CheckView
                     { Refuses: true } => ("WRONG", Terminal.Tone.Removed),
                     _ => ("warn ", Terminal.Tone.Changed),
                 };
-                var unasked = one.Finding?.Peer is { } peer && silent.Contains(peer) ? $"  ({peer} could not be asked either)" : "";
+                var unasked = one.Finding?.Peer is { } peer && silent.Contains(peer) ? $"  ({peer} could not be read either)" : "";
                 terminal.Line($"  {word} {Name(one.Precondition)}{unasked}", tone);
                 if (unasked.Length == 0 && one.Finding is { } finding)
                 {
@@ -46,7 +46,7 @@ internal static class CheckView
         terminal.Line(
             $"Check: {all.Count(one => one.Finding is null)} hold, {all.Count(one => one.Refuses)} do not, "
                 + $"{all.Count(one => one is { Refuses: false, Finding: not null })} warnings"
-                + (unreachable == 0 ? "" : $"; {unreachable} {(unreachable == 1 ? "host" : "hosts")} could not be asked"),
+                + (unreachable == 0 ? "" : $"; {unreachable} {(unreachable == 1 ? "host" : "hosts")} could not be read"),
             Terminal.Tone.Bold
         );
     }

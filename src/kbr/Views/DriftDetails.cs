@@ -1,6 +1,6 @@
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>What was changed of a resource, in the plain lines that several formats carry.</summary>
+/// <summary>The changes of a resource, in plain lines for several formats.</summary>
 internal static class DriftDetails
 {
     /// <summary>A paragraph per attribute, the ignored ones with the reason.</summary>

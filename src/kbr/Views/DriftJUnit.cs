@@ -5,8 +5,8 @@ using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Drift as JUnit XML, which CI systems show as test results: a suite per host, a case per resource. Drift fails its case, what is
-/// ignored is a skipped one, and what is not known for sure an error.</summary>
+/// <summary>Drift as JUnit XML, which CI systems show as test results: a suite per host, a case per resource. Drift fails its case, ignored
+/// drift is a skipped case, and an incomplete comparison an error.</summary>
 public static class DriftJUnit
 {
     /// <summary>The document.</summary>
@@ -88,7 +88,7 @@ public static class DriftJUnit
             );
         }
 
-        // What is wrong with a resource was said with it.
+        // Errors of a resource were shown with it.
         var told = report.Uncompared.Where(one => one.IsError).Select(one => one.Address.ToString()).ToHashSet(StringComparer.Ordinal);
         foreach (
             var error in report.Diagnostics.Where(diagnostic =>

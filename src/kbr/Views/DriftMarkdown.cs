@@ -16,7 +16,7 @@ public static partial class DriftMarkdown
         {
             "none" => "no drift",
             "drift" => "drift",
-            _ => "not known for sure",
+            _ => "incomplete",
         };
         text.Append("## ")
             .Append(report.Cluster.Length == 0 ? Cell(report.File) : Cell(report.Cluster))

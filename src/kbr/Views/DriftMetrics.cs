@@ -16,13 +16,13 @@ public static class DriftMetrics
         var cluster = ("cluster", report.Cluster);
         Metric("kbr_drift_last_run_timestamp_seconds", "When kbr drift wrote this, in seconds since 1970.");
         Sample("kbr_drift_last_run_timestamp_seconds", report.At.ToUnixTimeSeconds(), cluster);
-        Metric("kbr_drift_exit_code", "0 no drift, 2 drift, 1 not known for sure.");
+        Metric("kbr_drift_exit_code", "0 no drift, 2 drift, 1 incomplete.");
         Sample("kbr_drift_exit_code", report.ExitCode, cluster);
         Metric("kbr_drift_errors", "Errors of the run, such as hosts that could not be read.");
         Sample("kbr_drift_errors", report.Diagnostics.Count(diagnostic => diagnostic.Severity == Severity.Error), cluster);
         Metric(
             "kbr_drift_resources",
-            "Resources by what was found: unchanged, changed, deleted, ignored (changed or deleted, and not counted), uncompared."
+            "Resources by result: unchanged, changed, deleted, ignored (changed or deleted, and not counted), uncompared."
         );
         foreach (
             var (state, count) in (ReadOnlySpan<(string, int)>)

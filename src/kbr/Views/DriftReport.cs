@@ -5,8 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>What <c>kbr drift</c> found, as texts that may be shown: every secret in them is masked, so that each format writes them as
-/// they are.</summary>
+/// <summary>The findings of <c>kbr drift</c>, as texts for output: every secret in them is masked, so that each format writes them as they
+/// are.</summary>
 /// <param name="Cluster">The cluster; empty where the cluster file could not be read.</param>
 /// <param name="File">The cluster file as the operator named it.</param>
 /// <param name="At">When it was found.</param>
@@ -58,7 +58,7 @@ public sealed record DriftReport(
     /// <param name="Ignored">Why it is not counted; null when it is.</param>
     public sealed record Detail(string Attribute, string? Applied, string? Actual, ImmutableArray<string> Diff, string? Ignored);
 
-    /// <summary>1 when something is not known for sure, which beats drift; 2 with drift; 0 without.</summary>
+    /// <summary>1 when something is incomplete, which beats drift; 2 with drift; 0 without.</summary>
     public int ExitCode =>
         Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error) ? Commands.ExitCode.Error
         : Findings.Any(finding => finding.Counts) ? Commands.ExitCode.Changes
@@ -87,7 +87,7 @@ public sealed record DriftReport(
         $"{ChangedCount} changed, {DeletedCount} deleted"
         + (IgnoredCount > 0 ? $", {IgnoredCount} ignored" : "")
         + $"; {Compared.Length} compared"
-        + (Uncompared.Length > 0 ? $", {Uncompared.Length} could not be in full" : "");
+        + (Uncompared.Length > 0 ? $", {Uncompared.Length} could not be compared in full" : "");
 
     /// <summary>Makes the report.</summary>
     /// <param name="drift">What was found.</param>

@@ -100,7 +100,7 @@ public static class DriftSarif
         json.WriteEndObject();
     }
 
-    // What is no drift but keeps it from being known belongs to the run.
+    // Findings that prevent a comparison belong to the run.
     private static void WriteInvocation(Utf8JsonWriter json, DriftReport report)
     {
         json.WriteStartArray("invocations");

@@ -31,7 +31,7 @@ public static class DriftView
                 group.Key.Host is null ? string.Join(", ", group.Select(one => $"{one.Attribute} of {one.Address}"))
                 : group.Count() == 1 ? group.First().Address.ToString()
                 : $"{group.Key.Host}, {group.Count()} resources";
-            // What is wrong with a host is said once, below.
+            // A host's error is shown once, below.
             var reason =
                 group.Key.Host is { } host && report.Diagnostics.Any(one => one.Summary == $"{host}: {group.Key.Reason}")
                     ? ""

@@ -7,8 +7,7 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <summary>The graph of resources, in the language of Graphviz and as JSON.</summary>
 internal static class GraphView
 {
-    /// <summary>Arrows point to what comes first, as in Terraform: a whole one where it must exist, a dashed one where it is no more than
-    /// an order.</summary>
+    /// <summary>Arrows point to dependencies, as in Terraform: a solid one to a required resource, a dashed one for an order.</summary>
     public static IEnumerable<string> Dot(string cluster, ResourceGraph graph, IReadOnlySet<Address> shown)
     {
         yield return $"digraph {Quote(cluster)} {{";

@@ -81,7 +81,7 @@ internal static class JsonView
         {
             json.WriteNumber("done", result.Done.Count);
             WriteReasons(json, "failed", result.Failed);
-            WriteReasons(json, "not_tried", result.NotTried);
+            WriteReasons(json, "not_tried", result.Skipped);
             json.WriteStartArray("stopped_rollouts");
             foreach (var (group, reason) in result.StoppedRollouts)
             {

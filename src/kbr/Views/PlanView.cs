@@ -29,7 +29,7 @@ public static class PlanView
 
         foreach (var blocked in plan.Blocked.GroupBy(blocked => (blocked.Address.Host, blocked.Reason)))
         {
-            // What is wrong with a host is said once, below.
+            // A host's error is shown once, below.
             var isSaid = plan.Diagnostics.Any(diagnostic => diagnostic.Summary == $"{blocked.Key.Host}: {blocked.Key.Reason}");
             var reason = isSaid ? "" : $": {blocked.Key.Reason}";
             var what = blocked.Count() == 1 ? blocked.First().Address.ToString() : $"{blocked.Key.Host}, {blocked.Count()} resources,";
@@ -47,15 +47,15 @@ public static class PlanView
     /// <summary>The steps of a roll-out.</summary>
     public static void ShowRollout(Terminal terminal, RolloutForecast rollout)
     {
-        terminal.Line($"{rollout.Address} as things are now: {rollout.Summary}", Terminal.Tone.Bold);
+        terminal.Line($"{rollout.Address} roll-out: {rollout.Summary}", Terminal.Tone.Bold);
         foreach (var (number, step) in rollout.Steps.Index())
         {
             var what = step.Kind switch
             {
                 RolloutStepKind.Start => $"start {string.Join(" and ", step.Hosts)}",
                 RolloutStepKind.Remove => $"stop and remove {string.Join(" and ", step.Hosts)}",
-                RolloutStepKind.RestartTogether => $"stop and start {string.Join(" and ", step.Hosts)} together",
-                RolloutStepKind.Switchover => $"{step.Hosts[0]} hands over to {step.Hosts[^1]}",
+                RolloutStepKind.RestartTogether => $"stop {string.Join(" and ", step.Hosts)}, then start them together",
+                RolloutStepKind.Switchover => $"switch over from {step.Hosts[0]} to {step.Hosts[^1]}",
                 _ => $"restart {string.Join(" and ", step.Hosts)}",
             };
             terminal.Line($"  {number + 1}. {what}{(step.Note.Length > 0 ? $"  ({step.Note})" : "")}");
@@ -99,7 +99,7 @@ public static class PlanView
             terminal.Line($"      {note}", Terminal.Tone.Faint);
         }
 
-        // On a new thing what was left empty says nothing.
+        // An empty attribute of a new resource is not shown.
         var mixed = change.Differences.Select(difference => difference.Cause).Distinct().Count() > 1;
         foreach (
             var difference in change.Differences.Where(difference => difference.Before is not null || difference.After is not { Value: "" })
@@ -116,8 +116,8 @@ public static class PlanView
             ? ""
             : difference.Effect switch
             {
-                ChangeEffect.Replace => "  # replaces it",
-                ChangeEffect.Disruptive => "  # interrupts what runs",
+                ChangeEffect.Replace => "  # forces replacement",
+                ChangeEffect.Disruptive => "  # restarts the service",
                 _ => "",
             };
         if ((difference.After ?? difference.Before)!.IsText)

@@ -22,7 +22,7 @@ internal static class SavedPlanView
         if (!authenticated)
         {
             terminal.ErrorLine(
-                "Warning: without KBR_KEY it cannot be told whether this is what kbr wrote; apply will not take it on trust",
+                "Warning: without KBR_KEY the plan's signature cannot be checked; apply will refuse it",
                 Terminal.Tone.Changed
             );
         }

@@ -37,8 +37,8 @@ internal static class StateView
             var where = edit.Hosts.IsEmpty ? "in the operator's copy" : $"on {string.Join(", ", edit.Hosts)}";
             terminal.Line(
                 edit.Becomes is null
-                    ? $"  # {edit.Record.Address}  the record goes, {where}; the thing stays"
-                    : $"  # {edit.Record.Address} → {edit.Becomes.Address}  the record, {where}; the thing stays as it is",
+                    ? $"  # {edit.Record.Address}  the record is removed, {where}; the resource stays"
+                    : $"  # {edit.Record.Address} → {edit.Becomes.Address}  the record is renamed, {where}; the resource stays unchanged",
                 Terminal.Tone.Changed
             );
         }
@@ -103,8 +103,8 @@ internal static class StateView
 
     private static string Kind(ResourceRecord record) =>
         (
-            record.Pending ? "its creation was begun and was not seen to end"
-            : record.Created ? "made by kbr"
+            record.Pending ? "its creation was interrupted"
+            : record.Created ? "created by kbr"
             : "adopted"
         )
         + (record.PreventDestroy ? ", prevent_destroy" : "")

@@ -1,10 +1,13 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>Shows the checklist of a blueprint's section: what it comes to, then a line per item.</summary>
+/// <summary>Shows the status of a cluster: the conclusion, the checks with the failed ones first, and the next command.</summary>
 public static class StatusView
 {
+    private static readonly ImmutableArray<HealthVerdict> s_order = [HealthVerdict.NotOk, HealthVerdict.Unknown, HealthVerdict.Ok];
+
     /// <summary>For a person.</summary>
     /// <param name="terminal">Where.</param>
     /// <param name="scope">The cluster.</param>
@@ -15,25 +18,9 @@ public static class StatusView
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(report);
         terminal.Line(Headline(scope, report), Terminal.Tone.Bold);
-        foreach (var (verdict, word) in new[] { (HealthVerdict.NotOk, "NOT OK"), (HealthVerdict.Unknown, "unknown") })
-        {
-            if (report.Items.Where(item => item.Verdict == verdict).Select(item => item.Name).ToList() is { Count: > 0 } names)
-            {
-                terminal.Line(
-                    $"{word}: {string.Join(", ", names)}",
-                    verdict == HealthVerdict.NotOk ? Terminal.Tone.Removed : Terminal.Tone.Changed
-                );
-            }
-        }
-
-        if (report.Verdict != HealthVerdict.Ok)
-        {
-            terminal.Line($"Next: {Advice(report, next)}");
-        }
-
         terminal.Line();
         var width = report.Items.Max(item => item.Name.Length);
-        foreach (var item in report.Items)
+        foreach (var item in report.Items.OrderBy(item => s_order.IndexOf(item.Verdict)))
         {
             var (word, tone) = item.Verdict switch
             {
@@ -42,6 +29,12 @@ public static class StatusView
                 _ => ("unknown", Terminal.Tone.Changed),
             };
             terminal.Line($"{word}  {item.Name.PadRight(width)}  {item.Measured}", tone);
+        }
+
+        if (report.Verdict != HealthVerdict.Ok)
+        {
+            terminal.Line();
+            terminal.Line($"Next: {Advice(report, next)}");
         }
     }
 

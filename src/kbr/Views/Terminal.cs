@@ -95,7 +95,7 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ObjectDisposedException)
         {
-            // Where even the diagnostics cannot be written there is nobody to tell.
+            // If the diagnostics cannot be written either, nothing can be reported.
             OutputTrouble ??= ReferenceEquals(writer, output) ? exception.Message : null;
         }
     }
@@ -118,8 +118,8 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         }
     }
 
-    // The cursor rests in the line below the region, at its beginning unless somebody typed: up to the first line, and clear to the end of
-    // the screen.
+    // The cursor rests in the line below the region, at its beginning unless the operator typed: up to the first line, and clear to the end
+    // of the screen.
     private string Erase()
     {
         var text = _drawn == 0 ? "" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"\r\e[{_drawn}A\e[J");
@@ -155,7 +155,7 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
             _ => "1",
         };
 
-    // What comes from a host must not steer the operator's terminal.
+    // Text from a host must not control the operator's terminal.
     private static string Printable(string text) =>
         text.Any(IsControl) ? string.Concat(text.Select(c => IsControl(c) ? '\uFFFD' : c)) : text;
 

@@ -12,15 +12,11 @@ internal static class UnlockView
         {
             var (text, tone) = one.State switch
             {
-                null => ($"not known: {one.Error}", Terminal.Tone.Removed),
+                null => ($"unknown: {one.Error}", Terminal.Tone.Removed),
                 { ProcessIds: [], Holder: null } => ("free", Terminal.Tone.Plain),
-                { ProcessIds: [], Holder: { } left } => (
-                    $"free; left over by {left.InWords}, which does not hold it any more",
-                    Terminal.Tone.Plain
-                ),
+                { ProcessIds: [], Holder: { } left } => ($"free; last holder: {left.InWords}", Terminal.Tone.Plain),
                 var state => (
-                    $"held by {state.Holder?.InWords ?? "somebody without a description"}; process "
-                        + $"{string.Join(", ", state.ProcessIds)} there",
+                    $"held by {state.Holder?.InWords ?? "an unknown holder"}; process " + $"{string.Join(", ", state.ProcessIds)} there",
                     Terminal.Tone.Changed
                 ),
             };

@@ -17,7 +17,7 @@ public sealed class AdoptFoundTests
         + "pg_is_in_recovery()' 2>/dev/null); echo $a $(date +%s.%N) $c ${r:-none}; sleep 0.3; done";
 
     [Test]
-    public void A_cluster_of_another_namespace_with_its_data_at_the_root_of_the_volume_is_refused_until_the_file_fits_and_then_adopted()
+    public void A_found_cluster_of_another_namespace_is_refused_until_the_file_matches_then_adopted()
     {
         Lab.Command("up");
         Lab.Command("reset");
@@ -86,7 +86,7 @@ public sealed class AdoptFoundTests
         Assert.That(foreseen.ExitCode, Is.Zero, foreseen.All);
         Assert.That(
             foreseen.Output,
-            Does.Contain("what is in /opt/keybuzz/postgres/data is kept as /opt/keybuzz/postgres/data/data.before-kbr")
+            Does.Contain("the content of /opt/keybuzz/postgres/data is kept as /opt/keybuzz/postgres/data/data.before-kbr")
                 .And.Contain("3 rolling restarts, 1 switchover")
         );
 
@@ -110,7 +110,7 @@ public sealed class AdoptFoundTests
             Assert.That(stopped.ExitCode, Is.EqualTo(1), stopped.All);
             Assert.That(
                 stopped.All,
-                Does.Contain("make room first")
+                Does.Contain("free disk space first")
                     .And.Contain("container.haproxy@haproxy-01")
                     .And.Not.Contain("container.haproxy@haproxy-01: done")
                     .And.Not.Contain("config_file.haproxy@haproxy-01: done")

@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 public sealed class Postgres16Tests
 {
     [Test]
-    public void PostgreSQL_16_is_installed_healthy_and_has_nothing_left_to_do_also_when_applies_were_killed_on_the_way()
+    public void PostgreSQL_16_is_installed_and_converges_although_applies_are_killed()
     {
         Lab.Command("up");
         Lab.Command("reset");

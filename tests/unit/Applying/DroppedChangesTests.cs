@@ -33,29 +33,29 @@ public sealed class DroppedChangesTests
     public void A_change_is_dropped_whose_host_was_lost_or_that_cannot_be_planned_any_more()
     {
         var lost = Plan(s_one) with { HostErrors = ImmutableSortedDictionary<string, string>.Empty.Add("b", "connection reset") };
-        Assert.That(Dropped(lost), Is.EqualTo(new[] { "thing.two@b: b was lost once the locks were taken: connection reset" }));
+        Assert.That(Dropped(lost), Is.EqualTo(new[] { "thing.two@b: b became unreachable after the locks were taken: connection reset" }));
         var blocked = Plan(s_two) with { Blocked = [new BlockedResource(s_one.Address, "docker is silent")] };
         Assert.That(Dropped(blocked), Is.EqualTo(new[] { "thing.one@a: docker is silent" }));
     }
 
     [Test]
-    public void To_forget_what_was_to_be_deleted_is_to_drop_it()
+    public void Forgetting_instead_of_an_approved_deletion_drops_it()
     {
         var forgotten = s_two with { Action = ResourceAction.Forget, Cause = Cause.Destroyed, Note = "its volume is not mounted" };
         Assert.That(Dropped(Plan(s_one, forgotten)), Is.EqualTo(new[] { "thing.two@b: its volume is not mounted" }));
     }
 
     [Test]
-    public void What_belongs_to_a_group_is_dropped_when_no_member_could_say_that_it_is_gone()
+    public void A_groups_resource_is_dropped_when_no_member_could_be_read()
     {
         var plan = Plan() with { HostErrors = ImmutableSortedDictionary<string, string>.Empty.Add("a", "off") };
         var approved = Plan(Change("role@pg", ResourceAction.Delete));
         Assert.That(DroppedChanges.Between(approved, plan, _ => ["a", "b"]), Is.Empty);
         Assert.That(
             DroppedChanges.Between(approved, plan, _ => ["a"]).Single().Reason,
-            Is.EqualTo("a was lost once the locks were taken: off")
+            Is.EqualTo("a became unreachable after the locks were taken: off")
         );
-        Assert.That(DroppedChanges.Between(approved, Plan(), _ => []).Single().Reason, Does.StartWith("no host that holds it"));
+        Assert.That(DroppedChanges.Between(approved, Plan(), _ => []).Single().Reason, Does.StartWith("no host with its record"));
     }
 
     private static string[] Dropped(Plan current) =>

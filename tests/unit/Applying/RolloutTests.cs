@@ -32,7 +32,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task Nobody_gets_a_turn_after_a_member_failed()
+    public async Task No_member_gets_a_turn_after_one_failed()
     {
         _outcomes["b"] = "it did not come back";
         var policy = new Policy(state => new RolloutTurn.Go([state.ToCome.OrderBy(host => host == "a").First()]));
@@ -45,7 +45,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task A_gate_that_stays_shut_stops_the_roll_out_and_says_what_was_waited_for()
+    public async Task A_gate_that_stays_shut_stops_the_roll_out_and_names_the_awaited_condition()
     {
         var policy = new Policy(state => state.ToCome.Count == 3 ? new RolloutTurn.Go(["b"]) : new RolloutTurn.Wait("b is not streaming"))
         {
@@ -59,7 +59,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task While_what_is_waited_for_gets_on_the_gates_time_does_not_run_and_it_is_told_how_long_it_has_stood_still()
+    public async Task Progress_stops_the_gates_clock_and_the_policy_gets_the_time_without_progress()
     {
         var looks = 0;
         var waited = new List<TimeSpan>();
@@ -117,7 +117,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task Nobody_is_disrupted_when_a_member_could_not_be_prepared()
+    public async Task No_member_is_disrupted_when_one_could_not_be_prepared()
     {
         var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[0]]));
         var rollout = Make(policy, ResourceAction.Replace, "a", "b");
@@ -172,7 +172,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task The_policy_is_told_once_of_each_member_that_is_down_for_good_after_the_last_of_its_changes()
+    public async Task The_policy_hears_once_of_each_removed_member_after_its_last_change()
     {
         PlannedChange Change(string type, string host, ResourceAction action) =>
             new(new Address(type, "db", host), action, Cause.Removed, s_group, [], []);
@@ -207,7 +207,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task An_interrupted_apply_gives_nobody_a_turn()
+    public async Task An_interrupted_apply_gives_no_member_a_turn()
     {
         using var stop = new CancellationTokenSource();
         await stop.CancelAsync();
@@ -218,7 +218,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task A_group_in_front_of_another_waits_for_it_without_limit_and_is_told_when_it_has_settled()
+    public async Task A_group_in_front_of_another_waits_for_it_without_limit_until_it_has_settled()
     {
         var behind = new TaskCompletionSource();
         var looks = 0;
@@ -241,7 +241,7 @@ internal sealed class RolloutTests
     }
 
     [Test]
-    public async Task The_policy_is_told_when_the_roll_out_of_a_group_behind_it_has_stopped()
+    public async Task The_policy_learns_that_the_roll_out_of_a_group_behind_it_has_stopped()
     {
         var policy = new Policy(state =>
             state.FailedBehind is { } reason ? new RolloutTurn.Stop(reason) : new RolloutTurn.Go([state.ToCome[0]])

@@ -21,7 +21,7 @@ public sealed class ApplyViewTests : IDisposable
     public void Dispose() => _screen.Dispose();
 
     [Test]
-    public void On_a_screen_what_runs_is_shown_below_with_its_seconds_and_drawn_anew_in_place()
+    public void On_a_screen_running_changes_are_redrawn_in_place_with_their_seconds()
     {
         using var view = OnScreen(out var terminal);
         terminal.Line("the plan");
@@ -52,7 +52,7 @@ public sealed class ApplyViewTests : IDisposable
         );
 
         view.Failed(_container, TimeSpan.FromSeconds(62), "it did not stay up\nthe last it said: no");
-        view.NotTried(Change("unit", ResourceAction.Create), "container.app@db-1 was not brought about");
+        view.Skipped(Change("unit", ResourceAction.Create), "container.app@db-1 failed");
         Assert.That(
             _screen.Rows,
             Is.EqualTo(
@@ -62,7 +62,7 @@ public sealed class ApplyViewTests : IDisposable
                     "image.app@db-1: done in 65.0 s",
                     "container.app@db-1: FAILED after 62.0 s: it did not stay up",
                     "the last it said: no",
-                    "unit.app@db-1: not tried: container.app@db-1 was not brought about",
+                    "unit.app@db-1: skipped: container.app@db-1 failed",
                 }
             )
         );
@@ -70,7 +70,7 @@ public sealed class ApplyViewTests : IDisposable
     }
 
     [Test]
-    public void What_is_said_meanwhile_stands_above_what_runs()
+    public void Messages_are_printed_above_the_running_changes()
     {
         using var view = OnScreen(out var terminal);
         view.Started(_image);
@@ -96,7 +96,7 @@ public sealed class ApplyViewTests : IDisposable
     }
 
     [Test]
-    public void What_does_not_fit_the_screen_is_cut_off_so_that_it_can_be_drawn_anew()
+    public void Rows_wider_than_the_screen_are_cut_off_so_that_they_can_be_redrawn()
     {
         _size = (20, 5);
         using var view = OnScreen(out _);
@@ -132,7 +132,7 @@ public sealed class ApplyViewTests : IDisposable
     }
 
     [Test]
-    public void Where_there_is_no_screen_lines_say_what_begins_ends_and_still_runs_after_ten_seconds()
+    public void Without_a_screen_lines_report_changes_that_begin_end_and_run_for_ten_seconds()
     {
         using var view = new ApplyView(new Terminal(_screen, _screen, color: false), json: false, _time);
         view.Started(_image);
@@ -188,25 +188,25 @@ public sealed class ApplyViewTests : IDisposable
     }
 
     [Test]
-    public void The_end_names_the_command_counts_what_it_did_and_says_one_reason_once()
+    public void The_result_names_the_command_counts_its_changes_and_shows_a_reason_once()
     {
         var gone = Change("file", ResourceAction.Delete);
         var kept = Change("data", ResourceAction.Forget);
         Assert.That(
             End(new ApplyResult([gone, kept], [], []), "destroy"),
-            Is.EqualTo(new[] { "Destroy complete: 1 deleted, 1 forgotten, 0 failed, 0 not tried" })
+            Is.EqualTo(new[] { "Destroy complete: 1 deleted, 1 forgotten, 0 failed, 0 skipped" })
         );
         Assert.That(
             End(new ApplyResult([Change("file", ResourceAction.Adopt)], [], []), "import"),
-            Is.EqualTo(new[] { "Import complete: 1 recorded, 0 failed, 0 not tried" })
+            Is.EqualTo(new[] { "Import complete: 1 recorded, 0 failed, 0 skipped" })
         );
         Assert.That(
             End(new ApplyResult([_image], [], [(gone, "db-1 was lost"), (kept, "db-1 was lost")]), "apply"),
             Is.EqualTo(
                 new[]
                 {
-                    "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 not tried",
-                    "  not tried  db-1, 2 resources: db-1 was lost",
+                    "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 skipped",
+                    "  skipped    db-1, 2 resources: db-1 was lost",
                 }
             )
         );
@@ -215,7 +215,7 @@ public sealed class ApplyViewTests : IDisposable
             Is.EqualTo(
                 new[]
                 {
-                    "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 0 not tried",
+                    "Apply incomplete: 1 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 0 skipped",
                     "  not planned  db-2: it is off",
                 }
             ),

@@ -9,18 +9,18 @@ namespace KeyBuzz.Reconciler.Tests.Cli;
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class CommandLineTests : LocalCluster
 {
-    [TestCase("plan", "--parallelism", "abc", ExpectedResult = "--parallelism takes a whole number of at least 1, not 'abc'")]
-    [TestCase("apply", "--parallelism", "0", ExpectedResult = "--parallelism takes a whole number of at least 1, not '0'")]
+    [TestCase("plan", "--parallelism", "abc", ExpectedResult = "--parallelism must be a whole number of at least 1, not 'abc'")]
+    [TestCase("apply", "--parallelism", "0", ExpectedResult = "--parallelism must be a whole number of at least 1, not '0'")]
     [TestCase(
         "apply",
         "--parallelism",
         "99999999999",
-        ExpectedResult = "--parallelism takes a whole number of at least 1, not '99999999999'"
+        ExpectedResult = "--parallelism must be a whole number of at least 1, not '99999999999'"
     )]
-    [TestCase("drill", "--timeout", "x", ExpectedResult = "--timeout takes a whole number of at least 10, not 'x'")]
-    [TestCase("drill", "--timeout", "-5", ExpectedResult = "--timeout takes a whole number of at least 10, not '-5'")]
-    [TestCase("--target", "*@db-1", "status", ExpectedResult = "Error: status takes no --target")]
-    public string A_word_that_is_no_value_of_its_option_is_an_error_that_names_both(params string[] words) => Refused(words).Split('\n')[0];
+    [TestCase("drill", "--timeout", "x", ExpectedResult = "--timeout must be a whole number of at least 10, not 'x'")]
+    [TestCase("drill", "--timeout", "-5", ExpectedResult = "--timeout must be a whole number of at least 10, not '-5'")]
+    [TestCase("--target", "*@db-1", "status", ExpectedResult = "Error: status has no option --target")]
+    public string An_invalid_option_value_is_an_error_that_names_both(params string[] words) => Refused(words).Split('\n')[0];
 
     [Test]
     public void Kbr_alone_and_a_group_of_commands_alone_print_their_help()
@@ -132,9 +132,9 @@ public sealed class CommandLineTests : LocalCluster
         Assert.That(File.Exists(ConfigFile), Is.False);
     }
 
-    [TestCase("HUP", "", 1, TestName = "A terminal that is closed lets what runs finish and begins nothing more")]
-    [TestCase("TERM", "", 1, TestName = "An order to end lets what runs finish and begins nothing more")]
-    [TestCase("HUP", "nohup ", 0, TestName = "Under nohup a terminal that is closed changes nothing")]
+    [TestCase("HUP", "", 1, TestName = "A closed terminal lets running changes finish and begins no other")]
+    [TestCase("TERM", "", 1, TestName = "SIGTERM lets running changes finish and begins no other")]
+    [TestCase("HUP", "nohup ", 0, TestName = "Under nohup a closed terminal changes nothing")]
     public void Signals(string signal, string before, int exit)
     {
         // Locks and the second look come first; the file's check holds the apply up.
@@ -152,7 +152,7 @@ public sealed class CommandLineTests : LocalCluster
         Assert.That(code, Is.EqualTo(exit), output);
         Assert.That(File.Exists($"{Folder}/host/slow.conf"), Is.True, "what ran was finished: " + output);
         Assert.That(Directory.Exists($"{Folder}/host/later"), Is.EqualTo(exit == 0), output);
-        Assert.That(output, exit == 0 ? Does.Not.Contain("Interrupted") : Does.Contain("Interrupted: finishing what is running."));
+        Assert.That(output, exit == 0 ? Does.Not.Contain("Interrupted") : Does.Contain("Interrupted. Finishing what is running."));
     }
 
     [Test]

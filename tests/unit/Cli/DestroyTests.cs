@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Tests.Cli;
 public sealed class DestroyTests : LocalCluster
 {
     [Test]
-    public void What_a_target_is_required_by_on_another_host_is_looked_at_and_nothing_is_destroyed_while_that_host_cannot_be_reached()
+    public void A_destroy_of_a_target_is_refused_while_a_host_of_its_dependents_is_unreachable()
     {
         WriteTwoHosts("requires: [directory.spare@db-1]");
         Done("apply", "--auto-approve", "--target", "*@db-1");
@@ -32,7 +32,7 @@ public sealed class DestroyTests : LocalCluster
     }
 
     [Test]
-    public void What_a_target_requires_on_another_host_is_not_needed_to_take_it_down()
+    public void Removing_a_target_does_not_need_its_dependencies_on_another_host()
     {
         Done("apply", "--auto-approve");
         WriteTwoHosts("");

@@ -54,7 +54,7 @@ public sealed partial class DriftReportTests
             ),
         ],
         [s_file, s_gone, s_fine, s_known],
-        [new Uncompared(s_role, null, "nobody leads", IsError: false), new Uncompared(s_fine, "password", "no key", IsError: false)]
+        [new Uncompared(s_role, null, "no primary", IsError: false), new Uncompared(s_fine, "password", "no key", IsError: false)]
     );
 
     private static readonly DriftReport s_none = Report([], [s_fine], []);
@@ -91,9 +91,9 @@ public sealed partial class DriftReportTests
                     "  ~ container.app@db-2  changed on the host  (ignored: ticket 7 | <b>)",
                     "      restart: always → no",
                     "",
-                    "  ? not compared: role.app@pg: nobody leads",
+                    "  ? not compared: role.app@pg: no primary",
                     "  ? not compared: password of image.app@db-1: no key",
-                    "Drift: 1 changed, 1 deleted, 1 ignored; 4 compared, 2 could not be in full",
+                    "Drift: 1 changed, 1 deleted, 1 ignored; 4 compared, 2 could not be compared in full",
                     "",
                 }
             )
@@ -179,7 +179,7 @@ public sealed partial class DriftReportTests
     }
 
     [Test]
-    public void As_junit_drift_fails_what_is_ignored_is_skipped_and_what_is_not_known_is_an_error()
+    public void As_junit_drift_fails_ignored_drift_is_skipped_and_unknown_state_is_an_error()
     {
         var suites = XDocument.Parse(DriftJUnit.Render(s_report)).Root!;
         var cases = suites.Descendants("testcase").ToDictionary(one => one.Attribute("name")!.Value);
@@ -236,7 +236,7 @@ public sealed partial class DriftReportTests
     }
 
     [Test]
-    public void As_sarif_each_attribute_is_a_result_at_the_line_of_the_cluster_file_and_what_is_ignored_is_suppressed()
+    public void As_sarif_each_attribute_is_a_result_at_its_line_and_ignored_ones_are_suppressed()
     {
         using var document = JsonDocument.Parse(DriftSarif.Render(s_report));
         var run = document.RootElement.GetProperty("runs")[0];
@@ -324,10 +324,7 @@ public sealed partial class DriftReportTests
             );
             Assert.That(text, Does.Contain("````diff\n@@ -1,3 +1,3 @@\n one\n-```"), "the fence is longer than what stands in it");
             Assert.That(DriftMarkdown.Render(s_none), Does.StartWith("## lab: no drift\n"));
-            Assert.That(
-                DriftMarkdown.Render(s_error),
-                Does.StartWith("## lab: not known for sure\n").And.Contain("- **Error**: db-2: no route")
-            );
+            Assert.That(DriftMarkdown.Render(s_error), Does.StartWith("## lab: incomplete\n").And.Contain("- **Error**: db-2: no route"));
         });
     }
 

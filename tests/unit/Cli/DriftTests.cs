@@ -79,7 +79,7 @@ public sealed class DriftTests : IDisposable
         Assert.That((exit, error), Is.EqualTo((0, "")), output);
         Assert.That(
             output,
-            Does.StartWith("  ? not compared: content of config_file.app@db-1: its secrets are compared only with KBR_KEY\n")
+            Does.StartWith("  ? not compared: content of config_file.app@db-1: secret values are compared only with KBR_KEY\n")
         );
 
         File.AppendAllText(ConfigFile, $"backup = {Password}\n");
@@ -98,8 +98,8 @@ public sealed class DriftTests : IDisposable
             Is.EqualTo(
                 (
                     1,
-                    "Error: db-1: there is no record of anything applied there, so there is nothing to compare with\n  → "
-                        + "apply first; a host that was made anew shows in kbr plan\n"
+                    "Error: db-1: the host has no records, so drift cannot be compared\n  → "
+                        + "run kbr apply first; kbr plan shows reinstalled hosts\n"
                 )
             ),
             output
@@ -112,7 +112,7 @@ public sealed class DriftTests : IDisposable
     }
 
     [Test]
-    public void What_the_file_or_the_command_line_ignores_is_shown_and_does_not_count()
+    public void Drift_ignored_by_the_file_or_the_command_line_is_shown_and_does_not_count()
     {
         File.SetUnixFileMode(ConfigFile, UnixFileMode.UserRead);
         var (exit, output, _) = Kbr("drift", "--ignore", "config_file.*:mode");
@@ -134,7 +134,7 @@ public sealed class DriftTests : IDisposable
         (exit, output, var error) = Kbr("drift");
         Assert.That(exit, Is.Zero);
         Assert.That(output, Does.Contain("(ignored: a scanner)"));
-        Assert.That(error, Does.StartWith("Warning: no resource matches 'container.gone@*', which drift is to ignore\n  at cluster.yaml:"));
+        Assert.That(error, Does.StartWith("Warning: no resource matches 'container.gone@*' of 'drift.ignore'\n  at cluster.yaml:"));
 
         (exit, _, error) = Kbr("drift", "--ignore", ":mode");
         Assert.That(
@@ -142,8 +142,8 @@ public sealed class DriftTests : IDisposable
             Is.EqualTo(
                 (
                     1,
-                    "Error: --ignore ':mode' is no address\n  → addresses look like type.name@host, with :attribute for "
-                        + "one attribute only; `*` stands for anything\n"
+                    "Error: --ignore ':mode' is not an address\n  → write type.name@host, or type.name@host:attribute; "
+                        + "`*` matches anything\n"
                 )
             )
         );
@@ -186,7 +186,7 @@ public sealed class DriftTests : IDisposable
     }
 
     [Test]
-    public void A_report_never_keeps_saying_what_was_found_the_last_time()
+    public void A_report_never_keeps_an_earlier_result()
     {
         var file = Path.Combine(_folder, "drift.prom");
         Assert.That(Kbr("drift", "--format", "prometheus", "--out", file).Exit, Is.Zero);
@@ -205,7 +205,7 @@ public sealed class DriftTests : IDisposable
     [TestCase("--out needs --format", "--out", "x")]
     [TestCase("write one of them to a file with --out", "--json", "--format", "sarif")]
     [TestCase("Must be one of", "--format", "html")]
-    public void What_makes_no_sense_is_refused(string said, params string[] arguments)
+    public void Contradicting_options_are_refused(string said, params string[] arguments)
     {
         var (exit, output, error) = Kbr(["drift", .. arguments]);
         Assert.That(exit, Is.EqualTo(1));

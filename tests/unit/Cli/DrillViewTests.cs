@@ -70,36 +70,36 @@ public sealed class DrillViewTests
     };
 
     [Test]
-    public void A_drill_that_passed_says_how_long_writes_stopped_each_way_and_who_leads() =>
+    public void A_passed_drill_shows_each_endpoints_time_without_writes_and_the_primary() =>
         Assert.That(
             Shown(s_passed),
             Is.EqualTo(
                 """
-                Drill of keybuzz-pg: the container of db-1, the leader, is killed
+                Drill of keybuzz-pg: the container of the leader db-1 is killed
                   direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 0 of them missing; 3 not acknowledged, 1 of them there
                   pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
                   leader  db-1 before, db-2 after
                   whole   after 25.3 s
 
-                Passed: the service and the cluster came back, and every acknowledged write is there.
+                Passed: the service and the cluster recovered, and no acknowledged write was lost.
                 """
             )
         );
 
     [Test]
-    public void Lost_writes_are_told_with_who_acknowledged_them_and_when() =>
+    public void Lost_writes_are_shown_with_the_acknowledging_member_and_the_time() =>
         Assert.That(
             Shown(s_lost),
             Is.EqualTo(
                 """
-                Drill of keybuzz-pg: db-1, the leader, is cut off from the other members
+                Drill of keybuzz-pg: the leader db-1 is cut off from the other members
                   direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 2 of them missing; 3 not acknowledged, 1 of them there
                           2 of the missing were acknowledged by db-1 from 0.2 s to 0.3 s after the fault
                   pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
                   leader  db-1 before, db-2 after
                   whole   after 25.3 s; the fault was undone after 21.0 s
 
-                Lost: 2 acknowledged writes are missing. Replication is asynchronous: what no replica had received when the leader went is gone.
+                Lost: 2 acknowledged writes are missing. Replication is asynchronous: writes that no replica had received were lost with the leader.
                 """
             )
         );
@@ -118,10 +118,10 @@ public sealed class DrillViewTests
         );
         Assert.That(
             shown,
-            Does.Contain("db-1 before, nobody after")
+            Does.Contain("db-1 before, none after")
                 .And.Contain("whole   not in time")
                 .And.Contain("Failed: keybuzz-pg was not healthy again within 120 s: no member leads.")
-                .And.Contain("Failed: a member acknowledged 2 writes after another one had begun to: two led at one time.")
+                .And.Contain("Failed: two members were primary at once: one acknowledged 2 writes after the other had begun to.")
                 .And.Not.Contain("Passed")
         );
     }

@@ -65,7 +65,7 @@ public sealed class GraphAndCheckTests : LocalCluster
         WriteCluster(port: Ssh.SshServer.FreePort());
         (exit, output, _) = Kbr("check");
         Assert.That(exit, Is.EqualTo(1), output);
-        Assert.That(output, Does.StartWith("db-1\n  ?     ").And.EndWith("1 host could not be asked\n"));
+        Assert.That(output, Does.StartWith("db-1\n  ?     ").And.EndWith("1 host could not be read\n"));
         Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False);
     }
 

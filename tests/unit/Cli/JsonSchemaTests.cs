@@ -15,7 +15,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
     private readonly HashSet<string> _seen = [];
 
     [Test]
-    public void What_every_command_writes_is_valid()
+    public void The_JSON_of_every_command_is_valid()
     {
         Check("version");
         Check("init", "--credentials");
@@ -100,7 +100,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                 new StatusItem("leader", StatusVerdict.NotOk, "none"),
                 new StatusItem("raft", StatusVerdict.Unknown, "not asked"),
             ],
-            new StatusConclusion(StatusVerdict.NotOk, "nobody leads", 0, 3, ["db-3"], ["db-3 unreachable"])
+            new StatusConclusion(StatusVerdict.NotOk, "no primary", 0, 3, ["db-3"], ["db-3 unreachable"])
         );
         var document = StatusView.Document("lab", "pg", PostgresHealth.ReportOf(status), "kbr plan");
         Assert.That(JsonSchemas.Problems(document), Is.Empty);

@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Tests.Cli;
 public sealed class LostHostTests : LocalCluster
 {
     [Test]
-    public void An_apply_that_loses_a_host_names_it_says_what_was_not_done_and_exits_1()
+    public void An_apply_that_loses_a_host_names_it_and_the_skipped_changes_and_exits_1()
     {
         WriteCluster(port: Server.RelayPort);
         LoseOnceLocked();
@@ -17,8 +17,8 @@ public sealed class LostHostTests : LocalCluster
         {
             Assert.That(exit, Is.EqualTo(1), output + error);
             Assert.That(output, Does.Contain("Plan: 2 to create"), "it was there when the plan was made");
-            Assert.That(output, Does.Contain("Apply incomplete: 0 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 not tried"));
-            Assert.That(output, Does.Contain("  not tried  db-1, 2 resources: "));
+            Assert.That(output, Does.Contain("Apply incomplete: 0 created, 0 updated, 0 replaced, 0 deleted, 0 failed, 2 skipped"));
+            Assert.That(output, Does.Contain("  skipped    db-1, 2 resources: "));
             Assert.That(error, Does.Contain("Error: db-1: "));
             Assert.That(output, Does.Not.Contain("Apply complete"));
         });

@@ -46,7 +46,7 @@ public sealed class MovedTests : LocalCluster
     }
 
     [Test]
-    public void What_changed_beside_its_name_is_changed_and_a_name_without_an_entry_takes_nothing_down()
+    public void A_moved_resource_is_updated_too_and_a_rename_without_an_entry_deletes_nothing()
     {
         Done("apply", "--auto-approve");
         WriteMoved("moved: [{ from: config_file.app, to: config_file.main }]", "extra", "main", mode: "0640");
@@ -60,8 +60,8 @@ public sealed class MovedTests : LocalCluster
         );
         Assert.That(
             plan,
-            Does.Contain("# directory.spare@db-1  removed from the configuration\n      what it stood for is directory.extra@db-1 now\n")
-                .And.Contain("= directory.extra@db-1  found as wanted")
+            Does.Contain("# directory.spare@db-1  removed from the configuration\n      replaced by directory.extra@db-1\n")
+                .And.Contain("= directory.extra@db-1  exists as declared")
         );
         Done("apply", "--auto-approve");
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
@@ -81,20 +81,20 @@ public sealed class MovedTests : LocalCluster
         Assert.That(
             Refused("apply", "--auto-approve"),
             Does.Contain(
-                $"Error: config_file.app@db-1 was applied at {ConfigFile}; {Folder}/host/other.conf exists and was not made by kbr\n"
+                $"Error: config_file.app@db-1 was applied at {ConfigFile}; {Folder}/host/other.conf exists and was not created by kbr\n"
             )
         );
         Assert.That(File.ReadAllText($"{Folder}/host/other.conf"), Is.EqualTo("by hand"));
         Assert.That(
             Done("apply", "--auto-approve", "--adopt", "config_file.app@db-1"),
-            Does.Contain($"{ConfigFile}, which it was until now, is left as it is and is no longer kbr's")
+            Does.Contain($"the previous {ConfigFile} stays unchanged and is no longer managed by kbr")
         );
         Done("destroy", "--auto-approve");
         Assert.That((File.Exists($"{Folder}/host/other.conf"), File.Exists(ConfigFile)), Is.EqualTo((true, true)));
     }
 
     [Test]
-    public void A_move_that_was_cut_off_is_taken_up_again_and_not_taken_for_somebody_elses()
+    public void An_interrupted_move_continues_and_is_not_taken_for_a_foreign_resource()
     {
         Done("apply", "--auto-approve");
         Move("new/app.conf");
@@ -115,26 +115,26 @@ public sealed class MovedTests : LocalCluster
     }
 
     [Test]
-    public void A_destroy_takes_down_what_was_applied_where_it_was_applied_whatever_the_file_says_by_now()
+    public void A_destroy_removes_the_applied_resource_at_its_applied_path_despite_later_edits()
     {
         Done("apply", "--auto-approve");
         Move("other.conf");
         Assert.That(
             Done("destroy", "--auto-approve"),
-            Does.Contain($"- config_file.app@db-1  {ConfigFile}  destroy was asked for\n").And.Not.Contain("already gone")
+            Does.Contain($"- config_file.app@db-1  {ConfigFile}  destroy requested\n").And.Not.Contain("already gone")
         );
         Assert.That(File.Exists(ConfigFile), Is.False);
     }
 
-    [TestCase("{ from: directory.spare, to: directory.spare2 }", "directory.spare was moved, but is still there")]
-    [TestCase("{ from: directory.old, to: directory.spar }", "there is no resource directory.spar that directory.old could have become")]
+    [TestCase("{ from: directory.spare, to: directory.spare2 }", "directory.spare is listed in 'moved', but still declared")]
+    [TestCase("{ from: directory.old, to: directory.spar }", "'moved' names directory.spar, which no resource has")]
     [TestCase("{ from: directory.old, to: config_file.app }", "directory.old cannot become config_file.app")]
     [TestCase("{ from: directory.old@db-1, to: directory.spare@db-2 }", "directory.old@db-1 cannot become directory.spare@db-2")]
-    [TestCase("{ from: old, to: directory.spare }", "'old' is no address")]
+    [TestCase("{ from: old, to: directory.spare }", "'old' is not an address")]
     [TestCase("{ from: directory.old }", "an entry of 'moved' has no 'to'")]
     [TestCase(
         "{ from: directory.a, to: directory.b }, { from: directory.b, to: directory.a }",
-        "the names in 'moved' go round in a circle from directory.a"
+        "the entries of 'moved' form a cycle from directory.a"
     )]
     public void An_entry_that_cannot_be_is_refused_with_its_line(string entry, string said)
     {
@@ -143,7 +143,7 @@ public sealed class MovedTests : LocalCluster
     }
 
     [Test]
-    public void What_was_dropped_goes_after_what_required_it_and_what_is_protected_stays_with_its_line_named()
+    public void Removed_resources_go_after_their_dependents_and_protected_ones_stay_with_their_line_named()
     {
         const string more = """
               - { type: directory, name: outer, host: db-1, path: FOLDER/outer }
@@ -154,14 +154,14 @@ public sealed class MovedTests : LocalCluster
         Done("apply", "--auto-approve");
         Assert.That(
             Refused("plan", "--destroy"),
-            Does.Contain("Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  at cluster.yaml:20:")
+            Does.Contain("Error: directory.kept@db-1 would be deleted, but lifecycle.prevent_destroy protects it\n  at cluster.yaml:20:")
         );
         WriteCluster();
         Assert.That(
             Refused("plan"),
             Does.StartWith(
-                "Error: directory.kept@db-1 would be deleted, but has lifecycle.prevent_destroy\n  it was applied "
-                    + "with it, and is not in the configuration any more\n"
+                "Error: directory.kept@db-1 would be deleted, but lifecycle.prevent_destroy protects it\n  it was applied "
+                    + "with prevent_destroy, and is no longer in the configuration\n"
             )
         );
 

@@ -26,7 +26,7 @@ public sealed class RecordTrustTests : LocalCluster
             Plant("config_file.old@db-1", planted);
             Assert.That(
                 Refused("apply", "--auto-approve"),
-                Does.Contain($"{Records}/config_file.old@db-1.json cannot be used: its path is {victim}, which kbr may not touch")
+                Does.Contain($"{Records}/config_file.old@db-1.json cannot be used: its path is {victim}, which kbr may not change")
             );
             Assert.That(Refused("destroy", "--auto-approve"), Does.Contain("cannot be used"));
             Assert.That(File.Exists(victim), Is.True);
@@ -59,19 +59,19 @@ public sealed class RecordTrustTests : LocalCluster
         File.Move($"{Records}/directory.other@db-1.json", $"{Records}/{Spare}.json");
         Assert.That(
             Refused("state", "mv", Spare, "directory.../../x@db-1", "--auto-approve"),
-            Does.StartWith("Error: 'directory.../../x@db-1' is no address\n")
+            Does.StartWith("Error: 'directory.../../x@db-1' is not an address\n")
         );
         Assert.That(Done("plan", "--detailed-exitcode"), Does.StartWith("Plan: 0 to create"));
     }
 
     [Test]
-    public void Records_that_another_user_could_have_written_are_not_believed_and_an_open_directory_is_mended()
+    public void Records_that_another_user_could_write_are_not_trusted_and_an_open_directory_is_corrected()
     {
         Done("apply", "--auto-approve");
         const UnixFileMode Everybody = (UnixFileMode)0x1ff;
         Directory.Move(Records, Records + ".away");
         File.CreateSymbolicLink(Records, Records + ".away");
-        Assert.That(Refused("plan"), Does.Contain($"{Records} is a symbolic link and not a directory: its records are not believed"));
+        Assert.That(Refused("plan"), Does.Contain($"{Records} is a symbolic link and not a directory: its records are not trusted"));
         File.Delete(Records);
         Directory.Move(Records + ".away", Records);
 

@@ -10,7 +10,7 @@ public sealed class SavedPlanTests : LocalCluster
     private string Plan => Path.Combine(Folder, "f.plan");
 
     [Test]
-    public void What_was_saved_is_shown_as_it_was_and_applied_as_it_was_without_a_question()
+    public void A_saved_plan_is_shown_unchanged_and_applied_unchanged_without_a_question()
     {
         var planned = Done("plan", "-out", "f.plan");
         Assert.That(File.GetUnixFileMode(Plan), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
@@ -35,13 +35,13 @@ public sealed class SavedPlanTests : LocalCluster
         var again = Refused("apply", "f.plan");
         Assert.That(
             again,
-            Does.StartWith("Error: f.plan does not hold any more; nothing was changed\n")
-                .And.Contain("directory.spare@db-1: it was applied since (its record on db-1 is another); it is there on db-1 now")
+            Does.StartWith("Error: The plan in f.plan is out of date; nothing was changed\n")
+                .And.Contain("directory.spare@db-1: it was applied since (its record on db-1 changed); it now exists on db-1")
         );
     }
 
     [Test]
-    public void What_changed_since_is_named_with_its_host_or_its_file_and_nothing_is_done()
+    public void Changes_since_the_plan_are_named_with_their_host_or_file_and_nothing_is_applied()
     {
         Done("apply", "--auto-approve");
         Write("more.txt", "one\n");
@@ -56,14 +56,14 @@ public sealed class SavedPlanTests : LocalCluster
         Write("more.txt", "two\n");
         Assert.That(
             Refused("apply", "f.plan"),
-            Does.Contain("Error: config_file.more@db-1: content is wanted otherwise (changed since: more.txt)\n  at cluster.yaml:")
+            Does.Contain("Error: config_file.more@db-1: desired value changed: content (changed since: more.txt)\n  at cluster.yaml:")
         );
         Write("more.txt", "one\n");
 
         WriteCluster(mode: "0640", more: more);
         Assert.That(
             Refused("apply", "f.plan"),
-            Does.Contain("Error: config_file.app@db-1: mode is wanted otherwise (changed since: cluster.yaml)\n  at cluster.yaml:")
+            Does.Contain("Error: config_file.app@db-1: desired value changed: mode (changed since: cluster.yaml)\n  at cluster.yaml:")
         );
         WriteCluster(more: more + "\n  - { type: directory, name: other, host: db-1, path: FOLDER/other }");
         Assert.That(
@@ -75,14 +75,14 @@ public sealed class SavedPlanTests : LocalCluster
         WriteSecrets("canary-another-one");
         Assert.That(
             Refused("apply", "f.plan"),
-            Does.Contain("config_file.app@db-1: content is wanted otherwise (changed since: the secrets)")
+            Does.Contain("config_file.app@db-1: desired value changed: content (changed since: the secrets)")
         );
         WriteSecrets();
 
         var record = $"{Records}/config_file.app@db-1.json";
         var was = File.ReadAllText(record);
         File.WriteAllText(record, was.Replace("\"created\":true", "\"created\":false", StringComparison.Ordinal));
-        Assert.That(Refused("apply", "f.plan"), Does.Contain("config_file.app@db-1: it was applied since (its record on db-1 is another)"));
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("config_file.app@db-1: it was applied since (its record on db-1 changed)"));
         File.WriteAllText(record, was.Replace("\"applied_at\":\"2", "\"applied_at\":\"1", StringComparison.Ordinal));
 
         Assert.That(File.Exists($"{Folder}/host/more.conf"), Is.False, "nothing was done until now");
@@ -91,7 +91,7 @@ public sealed class SavedPlanTests : LocalCluster
     }
 
     [Test]
-    public void What_is_not_a_whole_plan_of_this_cluster_and_this_kbr_is_refused()
+    public void A_truncated_plan_or_one_of_another_cluster_or_version_is_refused()
     {
         Done("plan", "--out", "f.plan");
         var was = File.ReadAllText(Plan);
@@ -99,11 +99,11 @@ public sealed class SavedPlanTests : LocalCluster
         File.WriteAllText(Plan, was.Replace("\"delete_data\":false", "\"delete_data\":true ", StringComparison.Ordinal));
         Assert.That(
             Refused("apply", "f.plan"),
-            Does.StartWith("Error: f.plan is damaged, or was altered, or was made with another KBR_KEY\n")
+            Does.StartWith("Error: f.plan is damaged or altered, or was created with another KBR_KEY\n")
         );
-        Assert.That(Refused("show", "f.plan"), Does.StartWith("Error: f.plan is damaged, or was altered"));
+        Assert.That(Refused("show", "f.plan"), Does.StartWith("Error: f.plan is damaged or altered"));
         File.WriteAllText(Plan, was[..(was.Length / 2)]);
-        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is not a saved plan, or only half of one\n"));
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is not a saved plan, or is truncated\n"));
         File.WriteAllText(Plan, was.Replace("\"format_version\":1", "\"format_version\":2", StringComparison.Ordinal));
         Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan has format version 2; this kbr reads up to 1\n"));
         File.WriteAllText(Plan, was);
@@ -112,15 +112,15 @@ public sealed class SavedPlanTests : LocalCluster
         Assert.That(Refused("apply", "f.plan"), Does.StartWith($"Error: f.plan is a plan for the cluster '{Name}', not for 'another'\n"));
         WriteCluster();
         WriteSecrets(key: "canary-of-another-key");
-        Assert.That(Refused("apply", "f.plan"), Does.Contain("was made with another KBR_KEY"));
+        Assert.That(Refused("apply", "f.plan"), Does.Contain("was created with another KBR_KEY"));
         WriteSecrets();
-        Assert.That(Refused("apply", "f.plan", "--target", "directory.*"), Does.Contain("a saved plan is applied as it is"));
+        Assert.That(Refused("apply", "f.plan", "--target", "directory.*"), Does.Contain("a saved plan is applied unchanged"));
         Assert.That(Refused("apply", "missing.plan"), Does.StartWith("Error: missing.plan does not exist\n"));
         Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False, "nothing was done");
 
         // Whoever has no key sees it, and is told that it cannot be told whose it is.
         Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
-        Assert.That(Kbr("show", "f.plan").Error, Does.Contain("without KBR_KEY it cannot be told"));
+        Assert.That(Kbr("show", "f.plan").Error, Does.Contain("without KBR_KEY the plan's signature cannot be checked"));
     }
 
     [Test]
@@ -131,7 +131,7 @@ public sealed class SavedPlanTests : LocalCluster
         Write("host/app.conf", "by hand\n");
         Assert.That(
             Refused("plan", "--out", "f.plan"),
-            Does.Contain("exists and was not made by kbr").And.Contain("was not saved to f.plan")
+            Does.Contain("exists and was not created by kbr").And.Contain("was not saved to f.plan")
         );
         Assert.That(File.Exists(Plan), Is.False, "an older one would be taken for it");
 
@@ -148,7 +148,7 @@ public sealed class SavedPlanTests : LocalCluster
         WriteCluster(more: "  - { type: directory, name: data, host: db-1, path: FOLDER/data, data: true }");
         Done("apply", "--auto-approve");
         Done("plan", "--destroy", "--delete-data", "--out", "f.plan");
-        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan deletes data for good, and that was not confirmed\n"));
+        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan deletes data permanently; confirmation is missing\n"));
         Assert.That(Directory.Exists($"{Folder}/host/data"), Is.True);
         Done("apply", "f.plan", "--confirm", Name);
         Assert.That(Directory.GetFileSystemEntries($"{Folder}/host"), Is.Empty);

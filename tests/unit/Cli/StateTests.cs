@@ -14,7 +14,7 @@ public sealed class StateTests : LocalCluster
         Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
         Assert.That(
             Done("state", "list"),
-            Does.Match(@"^config_file\.app@db-1  made by kbr, 2.*UTC\ndirectory\.spare@db-1  made by kbr, 2.*UTC\n2 records\n$")
+            Does.Match(@"^config_file\.app@db-1  created by kbr, 2.*UTC\ndirectory\.spare@db-1  created by kbr, 2.*UTC\n2 records\n$")
         );
         Assert.That(Done("state", "list", "directory.*"), Does.EndWith("UTC\n1 records\n"));
         Assert.That(
@@ -32,15 +32,15 @@ public sealed class StateTests : LocalCluster
     public void A_removed_record_leaves_the_thing_and_an_apply_takes_it_over_again()
     {
         Done("apply", "--auto-approve");
-        Assert.That(Refused("state", "rm", "directory.spare@db-1"), Does.StartWith("Error: state rm needs an answer"));
+        Assert.That(Refused("state", "rm", "directory.spare@db-1"), Does.StartWith("Error: state rm needs confirmation"));
         Assert.That(
             Done("state", "rm", "directory.spare@db-1", "--auto-approve"),
-            Does.Contain("1 record changed; on the hosts nothing else was")
+            Does.Contain("1 record changed; nothing else changed on the hosts")
         );
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
         Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName), Is.EqualTo(new[] { "config_file.app@db-1.json" }));
         Assert.That(File.ReadAllText(Copy), Does.Not.Contain("directory.spare"));
-        Assert.That(Done("plan"), Does.Contain("= directory.spare@db-1  found as wanted"));
+        Assert.That(Done("plan"), Does.Contain("= directory.spare@db-1  exists as declared"));
     }
 
     [Test]
@@ -65,11 +65,11 @@ public sealed class StateTests : LocalCluster
             Refused("state", "mv", "directory.extra@db-1", "directory.extra@db-2"),
             Does.StartWith("Error: directory.extra@db-1 cannot become directory.extra@db-2\n")
         );
-        Assert.That(Refused("state", "mv", "directory.extra@db-1", "spare"), Does.StartWith("Error: 'spare' is no address\n"));
+        Assert.That(Refused("state", "mv", "directory.extra@db-1", "spare"), Does.StartWith("Error: 'spare' is not an address\n"));
     }
 
     [Test]
-    public void What_a_host_held_that_cannot_be_reached_is_named_kept_and_given_up_only_when_asked()
+    public void Resources_of_an_unreachable_host_are_named_kept_and_dropped_only_on_request()
     {
         Done("apply", "--auto-approve");
         var port = Ssh.SshServer.FreePort();
@@ -81,7 +81,7 @@ public sealed class StateTests : LocalCluster
         );
         var (exit, output, _) = Kbr("state", "list");
         Assert.That((exit, output), Is.EqualTo((1, output)));
-        Assert.That(output, Does.Contain("directory.spare@db-1  made by kbr").And.Contain("(from the operator's copy)"));
+        Assert.That(output, Does.Contain("directory.spare@db-1  created by kbr").And.Contain("(from the operator's copy)"));
         Assert.That(Kbr("state", "pull").Exit, Is.EqualTo(1));
         Assert.That(File.ReadAllText(Copy), Does.Contain("directory.spare@db-1"), "it is kept");
         Assert.That(
@@ -92,13 +92,13 @@ public sealed class StateTests : LocalCluster
         Assert.That(Refused("destroy", "--auto-approve"), Does.Contain("Error: nothing was destroyed: db-1 cannot be reached"));
         var forgotten = Kbr("destroy", "--auto-approve", "--forget-unreachable");
         Assert.That(forgotten.Exit, Is.Zero, forgotten.Error);
-        Assert.That(forgotten.Error, Does.Contain("; what it held is forgotten, and nothing is done there\n"));
+        Assert.That(forgotten.Error, Does.Contain("; its records are dropped, and nothing is changed there\n"));
         Assert.That(File.ReadAllText(Copy), Does.Not.Contain("directory.spare"));
         Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.True);
     }
 
     [Test]
-    public void A_host_that_was_taken_out_of_the_file_is_remembered_until_its_records_are_dropped()
+    public void A_host_that_left_the_file_is_remembered_until_its_records_are_dropped()
     {
         Done("apply", "--auto-approve");
         WriteCluster();
@@ -108,7 +108,7 @@ public sealed class StateTests : LocalCluster
         var (_, output, error) = Kbr("plan");
         Assert.That(
             error,
-            Does.StartWith("Warning: db-1 is no host of cluster.yaml any more, and 2 things were left there when it was last read\n"),
+            Does.StartWith("Warning: db-1 is no longer a host of cluster.yaml, and 2 resources were left there when it was last read\n"),
             output
         );
         Done("state", "rm", "*@db-1", "--auto-approve");
@@ -116,7 +116,7 @@ public sealed class StateTests : LocalCluster
     }
 
     [Test]
-    public void A_host_that_got_another_name_is_refused_until_its_records_are_given_it_and_then_nothing_is_left_to_do()
+    public void A_renamed_host_is_refused_until_its_records_are_moved_and_then_has_no_changes()
     {
         Done("apply", "--auto-approve");
         var before = File.GetLastWriteTimeUtc(ConfigFile);
@@ -125,14 +125,14 @@ public sealed class StateTests : LocalCluster
             Refused("apply", "--auto-approve"),
             Does.Contain(
                 $"Error: db-2: {Records} holds 2 records of db-1, such as config_file.app@db-1; if db-1 is called "
-                    + $"db-2 now: kbr state mv '*@db-1' '*@db-2', or kbr state rm '*@db-1' to adopt anew what is there; if "
+                    + $"db-2 now: kbr state mv '*@db-1' '*@db-2', or kbr state rm '*@db-1' and then adopt its resources; if "
             )
         );
         var (exit, output, error) = Kbr("state", "list");
         Assert.That(exit, Is.EqualTo(1), output + error);
         Assert.That(
             output,
-            Does.Match(@"\ndirectory\.spare@db-1  made by kbr, 2.*UTC  on db-2\n2 records\n$"),
+            Does.Match(@"\ndirectory\.spare@db-1  created by kbr, 2.*UTC  on db-2\n2 records\n$"),
             "they can be read, to be mended"
         );
         Assert.That(error, Does.StartWith($"Error: db-2: {Records} holds 2 records of db-1"));
@@ -144,7 +144,7 @@ public sealed class StateTests : LocalCluster
         );
         Assert.That(
             Done("state", "mv", "*@db-1", "*@db-2", "--auto-approve"),
-            Does.Contain("2 records changed; on the hosts nothing else was")
+            Does.Contain("2 records changed; nothing else changed on the hosts")
         );
         Assert.That(
             Directory.GetFiles(Records).Select(Path.GetFileName).Order(StringComparer.Ordinal),
@@ -158,22 +158,22 @@ public sealed class StateTests : LocalCluster
         );
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
         Done("destroy", "--auto-approve");
-        Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.False, "it is still known to be made by kbr");
+        Assert.That(Directory.Exists($"{Folder}/host/spare"), Is.False, "it is still known to be created by kbr");
     }
 
     [Test]
-    public void The_records_of_a_hosts_former_name_can_be_removed_and_what_is_there_is_adopted()
+    public void The_records_of_a_hosts_former_name_can_be_removed_and_its_resources_adopted()
     {
         Done("apply", "--auto-approve");
         RenameHost();
         Done("state", "rm", "*@db-1", "--auto-approve");
         var (exit, output, error) = Kbr("plan");
         Assert.That((exit, error), Is.EqualTo((0, "")), output);
-        Assert.That(output, Does.Contain("= directory.spare@db-2  found as wanted").And.Contain("(2 to adopt)"));
+        Assert.That(output, Does.Contain("= directory.spare@db-2  exists as declared").And.Contain("(2 to adopt)"));
     }
 
     [Test]
-    public void A_host_that_has_the_records_of_another_host_of_the_cluster_is_refused_and_the_directory_is_to_be_moved_away()
+    public void A_host_with_records_of_another_host_is_refused_with_the_directory_to_move_away()
     {
         Done("apply", "--auto-approve");
         AddHost();
@@ -183,8 +183,8 @@ public sealed class StateTests : LocalCluster
         Assert.That(
             Refused("apply", "--auto-approve", "--target", "*@db-1"),
             Does.StartWith(
-                $"Error: db-1: {Records} holds a record of db-2, directory.spare@db-2; if db-1 was made from a copy "
-                    + $"of db-2, move that directory away on db-1; kbr state rm would remove the records on db-2, too\n"
+                $"Error: db-1: {Records} holds a record of db-2, directory.spare@db-2; if db-1 was cloned from db-2, "
+                    + $"move that directory away on db-1; kbr state rm would remove the records on db-2, too\n"
             )
         );
         Assert.That(Kbr("drift", "--target", "*@db-1").Error, Does.Contain($"db-1: {Records} holds a record of db-2"));
@@ -198,7 +198,7 @@ public sealed class StateTests : LocalCluster
     }
 
     [Test]
-    public void Records_that_are_damaged_newer_or_of_another_cluster_are_refused_and_nothing_is_done_on_that_host()
+    public void Damaged_newer_or_foreign_records_are_refused_and_their_host_stays_unchanged()
     {
         Done("apply", "--auto-approve");
         var record = $"{Records}/directory.spare@db-1.json";

@@ -11,7 +11,7 @@ public sealed class UnlockTests : LocalCluster
         """{"user":"ada","machine":"laptop","pid":7,"directory":"/home/ada","command":"apply","since":"2026-11-23T12:00:00Z"}""";
 
     [Test]
-    public void Who_holds_the_lock_is_shown_and_ended_only_when_asked()
+    public void The_lock_holder_is_shown_and_ended_only_on_request()
     {
         using var holder = Process.Start(
             new ProcessStartInfo(
@@ -33,7 +33,7 @@ public sealed class UnlockTests : LocalCluster
                 $"db-1: held by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC; process {holder.Id} there\n";
             Assert.That(Done("unlock"), Is.EqualTo(said));
             Assert.That(Refused("apply", "--auto-approve"), Does.Contain("another apply is running on this host: apply by ada on laptop"));
-            Assert.That(Refused("unlock", "--end", "db-1"), Does.StartWith("Error: unlock --end needs an answer"));
+            Assert.That(Refused("unlock", "--end", "db-1"), Does.StartWith("Error: unlock --end needs confirmation"));
             Assert.That(holder.HasExited, Is.False, "nothing was ended without an answer");
 
             var (exit, output, error) = Kbr("unlock", "--end", "db-1", "--auto-approve");
@@ -41,12 +41,7 @@ public sealed class UnlockTests : LocalCluster
             Assert.That(
                 (exit, output),
                 Is.EqualTo(
-                    (
-                        0,
-                        said
-                            + "db-1: free; left over by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 "
-                            + "UTC, which does not hold it any more\n"
-                    )
+                    (0, said + "db-1: free; last holder: apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC\n")
                 )
             );
             Assert.That(Document("unlock").GetProperty("hosts")[0].GetProperty("held").GetBoolean(), Is.False);
@@ -69,6 +64,6 @@ public sealed class UnlockTests : LocalCluster
         WriteCluster(port: Ssh.SshServer.FreePort());
         var (exit, output, _) = Kbr("unlock");
         Assert.That((exit, output), Is.EqualTo((1, output)));
-        Assert.That(output, Does.StartWith("db-1: not known: "));
+        Assert.That(output, Does.StartWith("db-1: unknown: "));
     }
 }

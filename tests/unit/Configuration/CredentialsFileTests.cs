@@ -33,10 +33,7 @@ internal sealed class CredentialsFileTests : LoaderFixture
     [TestCase("1A=canary", "not a line NAME=value")]
     [TestCase("A=canary b", "the value of A cannot be read: it holds a space outside quotes")]
     [TestCase("A='canary", "the value of A cannot be read: its quote is not closed")]
-    [TestCase(
-        "A=canary;b",
-        "the value of A cannot be read: it holds a character that means something to a shell (one of ; & | < > ( and )) outside quotes"
-    )]
+    [TestCase("A=canary;b", "the value of A cannot be read: it has a shell character (one of ; & | < > ( and )) outside quotes")]
     [TestCase("A=canary\\", "the value of A cannot be read: it ends in a backslash")]
     public void A_line_that_cannot_be_read_is_named_and_never_shown(string line, string expected)
     {
@@ -61,7 +58,7 @@ internal sealed class CredentialsFileTests : LoaderFixture
     }
 
     [Test]
-    public void What_a_shell_would_expand_is_a_warning() =>
+    public void A_value_that_a_shell_would_expand_is_a_warning() =>
         Assert.That(CredentialsFile.Parse("A=pa$word\n", "x.env").Findings.Single().Summary, Does.StartWith("the value of A holds a '$'"));
 
     [Test]
@@ -122,7 +119,7 @@ internal sealed class CredentialsFileTests : LoaderFixture
 
     [TestCase("# mine\nA='1'\nB=", "# mine\nA='1'\nB=\nB=v\nC=v\n")]
     [TestCase("A=1\r\n", "A=1\r\nB=v\r\nC=v\r\n")]
-    public void Only_what_is_missing_is_appended_and_every_byte_stays(string before, string after)
+    public void Only_missing_secrets_are_appended_and_every_byte_stays(string before, string after)
     {
         var path = Put("x.env", before);
 

@@ -156,7 +156,7 @@ internal sealed class LoadingTests : LoaderFixture
     }
 
     [Test]
-    public void Ports_take_several_rules_of_who_must_reach_whom_on_which_ports()
+    public void Ports_take_several_rules_of_sources_targets_and_ports()
     {
         var found = Load(
             Header
@@ -222,7 +222,7 @@ internal sealed class LoadingTests : LoaderFixture
     }
 
     [Test]
-    public void What_init_has_to_make_is_known_while_the_secrets_are_missing()
+    public void Names_for_init_are_known_while_the_secrets_are_missing()
     {
         Put("files/app.conf", "p=${secret.FROM_FILE} $${secret.NOT_THIS}\n");
         Put(
@@ -244,7 +244,7 @@ internal sealed class LoadingTests : LoaderFixture
     }
 
     [Test]
-    public void Where_secrets_may_be_missing_everything_else_is_whole_and_what_stands_in_for_them_is_no_secret()
+    public void Without_secrets_everything_else_is_loaded_and_the_placeholders_are_not_secrets()
     {
         Environment.Clear();
         Put(
@@ -266,7 +266,7 @@ internal sealed class LoadingTests : LoaderFixture
     }
 
     [Test]
-    public void What_drift_ignores_is_read_with_its_reason_and_its_place()
+    public void Ignored_drift_is_read_with_its_reason_and_its_place()
     {
         var rules = Load(
             Header
@@ -288,12 +288,12 @@ internal sealed class LoadingTests : LoaderFixture
 
     [TestCase(
         "drift: { ignore: [{ address: a.b }] }",
-        "7:19: an entry of 'drift.ignore' has no 'reason' ['reason' is a sentence: whoever reads the report "
-            + "wants to know why this is no matter]"
+        "7:19: an entry of 'drift.ignore' has no 'reason' ['reason' is a sentence that tells readers of the report "
+            + "why this drift is acceptable]"
     )]
     [TestCase(
         "drift: { ignore: [{ address: a.b, reason: }] }",
-        "7:43: 'reason' must be a sentence: whoever reads the report wants to know why this is no matter, not nothing"
+        "7:43: 'reason' must be a sentence that tells readers of the report why this drift is acceptable, not nothing"
     )]
     [TestCase(
         "drift: { ignore: [{ reason: x }] }",
@@ -301,14 +301,14 @@ internal sealed class LoadingTests : LoaderFixture
     )]
     [TestCase(
         "drift: { ignore: [{ address: 'a.b:c', reason: x }] }",
-        "7:30: 'a.b:c' is no address [addresses look like type.name@host; `*` stands for anything; the attribute has a key of its own]"
+        "7:30: 'a.b:c' is not an address [write type.name@host; `*` matches anything; the attribute has its own key]"
     )]
     [TestCase(
         "drift: { ignore: a.b }",
         "7:18: 'ignore' must be a list, not 'a.b' [an entry has 'address', 'reason' and, for one attribute only, 'attribute']"
     )]
     [TestCase("drift: { ignroe: [] }", "7:10: unknown key 'ignroe' in 'drift' (did you mean 'ignore'?)")]
-    public void What_drift_is_to_ignore_has_to_be_said_in_full(string line, string error) =>
+    public void An_ignore_rule_needs_all_its_keys(string line, string error) =>
         Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
 
     [Test]

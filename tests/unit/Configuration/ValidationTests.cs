@@ -100,7 +100,7 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase("cluster: lab\nhosts: { a: { role: a1, address: 10.0.0.1 } }\n", "1:1: the cluster has no 'version' ['version' is 1]")]
     [TestCase(
         "version: 2\ncluster: lab\nhosts: { a: { role: a1, address: 10.0.0.1 } }\n",
-        "1:10: version '2' is not known to this kbr [known is 1]"
+        "1:10: version '2' is unknown to this kbr [known is 1]"
     )]
     [TestCase(
         "version: 1\ncluster: My_Lab\nhosts: { a: { role: a1, address: 10.0.0.1 } }\n",
@@ -132,17 +132,20 @@ internal sealed class ValidationTests : LoaderFixture
     )]
     [TestCase(
         "  a: { role: db, address: 10.0.0.256 }\n",
-        "4:27: bad address '10.0.0.256' of host 'a' [an IPv4 or IPv6 address is wanted, such as 10.0.0.11]"
+        "4:27: bad address '10.0.0.256' of host 'a' [write an IPv4 or IPv6 address, such as 10.0.0.11]"
     )]
     [TestCase(
         "  a: { role: db, address: 10.1 }\n",
-        "4:27: bad address '10.1' of host 'a' [an IPv4 or IPv6 address is wanted, such as 10.0.0.11]"
+        "4:27: bad address '10.1' of host 'a' [write an IPv4 or IPv6 address, such as 10.0.0.11]"
     )]
     [TestCase(
         "  a: { role: db, address: 10.0.0.0/24 }\n",
-        "4:27: bad address '10.0.0.0/24' of host 'a' [this is a network; the address of one host is wanted, without the prefix length]"
+        "4:27: bad address '10.0.0.0/24' of host 'a' [this is a network; write the address of one host, without the prefix length]"
     )]
-    [TestCase("  a: { role: db, address: 0.0.0.0 }\n", "4:27: bad address '0.0.0.0' of host 'a' [no single host can have this address]")]
+    [TestCase(
+        "  a: { role: db, address: 0.0.0.0 }\n",
+        "4:27: bad address '0.0.0.0' of host 'a' [this is not the address of a single host]"
+    )]
     [TestCase(
         "  a: { role: db, address: \"fd00::1\" }\n  b: { role: db, address: \"fd00:0::1\" }\n",
         "5:27: hosts 'a' and 'b' have the same address fd00:0::1"
@@ -154,7 +157,7 @@ internal sealed class ValidationTests : LoaderFixture
     )]
     [TestCase(
         "  a: { role: db, address: 10.0.0.1, ssh: { host: 127.0.0.300 } }\n",
-        "4:50: bad address '127.0.0.300' to reach host 'a' [a host name or an IPv4 or IPv6 address is wanted]"
+        "4:50: bad address '127.0.0.300' to reach host 'a' [write a host name or an IPv4 or IPv6 address]"
     )]
     [TestCase(
         "  a: { role: db, address: 10.0.0.1, ssh: { port: 70000 } }\n",
@@ -173,7 +176,7 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase("  xfs: error\n", "8:8: precondition 'xfs' needs settings (write xfs: { level: error, path: /opt/data })")]
     [TestCase(
         "  disk: { level: error, path: var/lib }\n",
-        "8:31: 'path' cannot be 'var/lib' [an absolute path is wanted, such as /opt/app/data]"
+        "8:31: 'path' cannot be 'var/lib' [write an absolute path, such as /opt/app/data]"
     )]
     [TestCase("  disk: { level: error, free: plenty }\n", "8:31: 'free' must be a size such as 1GiB or 512MB, not 'plenty'")]
     [TestCase("  disk: { level: error, hosts: [dbb] }\n", "8:33: no host or role 'dbb' (did you mean 'db'?)")]
@@ -231,14 +234,14 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase(
         "image: app:1",
         "requires: [directory]",
-        "12:16: 'directory' is no reference [type.name for the same host, or type.name@host]"
+        "12:16: 'directory' is not a reference [type.name for the same host, or type.name@host]"
     )]
     [TestCase("image: app:1", "requires: [container.b]", "12:16: there is no resource container.b on db-1 (did you mean 'container.a'?)")]
     [TestCase("image: app:1", "after: container.a@db-2", "12:12: there is no resource container.a@db-2 (did you mean 'container.a@db-1'?)")]
     [TestCase(
         "image: app:1",
         "requires: [container.a]",
-        "12:16: resources wait for each other: container.a@db-1 → container.a@db-1 (remove one of these references)"
+        "12:16: resources depend on each other in a cycle: container.a@db-1 → container.a@db-1 (remove one of these references)"
     )]
     [TestCase(
         "image: app",
@@ -253,12 +256,12 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase(
         "image: App:1",
         "memory: 1GiB",
-        "11:12: 'image': 'App:1' is no image reference; wanted is repository:tag, best with @sha256:digest"
+        "11:12: 'image': 'App:1' is not an image reference; write repository:tag, best with @sha256:digest"
     )]
     public void Attributes_are_checked_by_their_schema(string image, string line, string expected) =>
         Assert.That(OnlyError(Resource("type: container", "name: a", "host: db-1", image, line)), Is.EqualTo(expected));
 
-    [TestCase("opt/a", "an absolute path is wanted")]
+    [TestCase("opt/a", "write an absolute path")]
     [TestCase("/opt/../etc", "may not hold '.' or '..'")]
     [TestCase("/", "belongs to the system")]
     [TestCase("/etc", "belongs to the system")]
@@ -270,7 +273,7 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase("/dev/sdb", "/dev and all in it")]
     [TestCase("/run/kbr/x", "/run/kbr and all in it")]
     [TestCase("/var/lib/kbr", "belongs to the system")]
-    public void A_path_outside_what_kbr_may_touch_is_refused(string path, string expected) =>
+    public void A_path_that_kbr_may_not_change_is_refused(string path, string expected) =>
         Assert.That(
             OnlyError(Resource("type: directory", "name: a", "host: all", $"path: {path}")),
             Does.StartWith("11:11: 'path' cannot be").And.Contains(expected)
@@ -291,7 +294,7 @@ internal sealed class ValidationTests : LoaderFixture
     public void A_device_must_be_under_dev() =>
         Assert.That(
             OnlyError(Resource("type: volume", "name: a", "host: db-1", "device: /opt/disk.img", "path: /opt/a")),
-            Is.EqualTo("11:13: 'device' cannot be /opt/disk.img [a block device under /dev is wanted]")
+            Is.EqualTo("11:13: 'device' cannot be /opt/disk.img [write a block device under /dev]")
         );
 
     [Test]
@@ -320,7 +323,7 @@ internal sealed class ValidationTests : LoaderFixture
                     """
             ),
             Is.EqualTo(
-                "10:68: resources wait for each other: directory.a@db-1 → directory.b@db-1 → directory.c@db-1 → "
+                "10:68: resources depend on each other in a cycle: directory.a@db-1 → directory.b@db-1 → directory.c@db-1 → "
                     + "directory.a@db-1 (remove one of these references)"
             )
         );
@@ -380,7 +383,7 @@ internal sealed class ValidationTests : LoaderFixture
                     """
             ),
             Is.EqualTo(
-                "9:68: container 'a' mounts the single file /etc/app/a.conf [config_file.b@db-1 is replaced at once, "
+                "9:68: container 'a' mounts the single file /etc/app/a.conf [config_file.b@db-1 is replaced atomically, "
                     + "and a container that mounts the file itself keeps the old one] (mount the directory /etc/app)"
             )
         );
@@ -415,7 +418,7 @@ internal sealed class ValidationTests : LoaderFixture
         );
 
     [Test]
-    public void What_is_wrong_inside_a_content_file_is_shown_in_that_file()
+    public void An_error_inside_a_content_file_is_shown_in_that_file()
     {
         Put("a.conf", "one\n  ${host.nmae}\n");
 
@@ -456,7 +459,7 @@ internal sealed class ValidationTests : LoaderFixture
 
         var error = OnlyError(Resource("type: container", "name: a", "host: db-1", "image: app:1", line));
 
-        Assert.That(error, Does.StartWith(expected).And.Contains("can be seen on the host").And.Not.Contains("canary"));
+        Assert.That(error, Does.StartWith(expected).And.Contains("is visible on the host").And.Not.Contains("canary"));
     }
 
     [Test]
@@ -467,7 +470,7 @@ internal sealed class ValidationTests : LoaderFixture
         Assert.That(
             OnlyError(Header),
             Is.EqualTo(
-                "1:1: secret KBR_KEY has no value; fingerprints of secrets are made under it "
+                "1:1: secret KBR_KEY has no value; kbr fingerprints secrets with it "
                     + "[credentials/secrets.env does not exist, and the environment has no such variable] (kbr init "
                     + "--credentials)"
             )

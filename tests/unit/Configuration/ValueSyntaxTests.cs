@@ -36,9 +36,9 @@ internal sealed class ValueSyntaxTests
     [TestCase("fd00::/8", null)]
     [TestCase("10.0.0.1/24", "bits are set beyond the prefix; the network is 10.0.0.0/24")]
     [TestCase("10.0.0.0/33", "the prefix length may be at most 32")]
-    [TestCase("10.0.0.0", "a network in CIDR notation is wanted, such as 10.0.0.0/24")]
-    [TestCase("10.0.0/24", "a network in CIDR notation is wanted, such as 10.0.0.0/24")]
-    [TestCase("10.0.0.0/", "a network in CIDR notation is wanted, such as 10.0.0.0/24")]
+    [TestCase("10.0.0.0", "write a network in CIDR notation, such as 10.0.0.0/24")]
+    [TestCase("10.0.0/24", "write a network in CIDR notation, such as 10.0.0.0/24")]
+    [TestCase("10.0.0.0/", "write a network in CIDR notation, such as 10.0.0.0/24")]
     public void Networks_are_checked(string text, string? problem) =>
         Assert.That(NetworkAddress.ProblemOfNetwork(text), Is.EqualTo(problem));
 

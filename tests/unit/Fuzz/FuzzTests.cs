@@ -108,7 +108,7 @@ internal sealed class FuzzTests : BlueprintFixture
     }
 
     [Test]
-    public void Known_hosts_are_read_and_what_is_not_understood_is_left_out() =>
+    public void Known_hosts_are_read_and_unreadable_lines_are_skipped() =>
         Try(
             Share.KnownHosts,
             dice => LineMutation.Of(dice, KnownHostsFile, ' '),
@@ -186,7 +186,7 @@ internal sealed class FuzzTests : BlueprintFixture
     }
 
     [Test]
-    public void Answers_of_hosts_are_observed_and_what_is_not_understood_is_known_to_be_unknown()
+    public void Answers_of_hosts_are_observed_and_unreadable_ones_are_unknown()
     {
         var (cluster, providers, recorded) = Recorded();
         var understood = Surveyed(cluster, providers, recorded, (_, answer) => answer)

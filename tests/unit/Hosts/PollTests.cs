@@ -58,7 +58,7 @@ public sealed class PollTests
     }
 
     [Test]
-    public async Task It_tells_of_each_look_that_another_one_follows()
+    public async Task It_reports_each_look_that_another_one_follows()
     {
         var told = new List<int>();
         await RunAsync(look => look == 3, beforePause: told.Add);

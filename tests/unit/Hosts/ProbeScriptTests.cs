@@ -129,7 +129,7 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
-    public void What_is_not_a_block_device_does_not_exist_as_one()
+    public void A_path_other_than_a_block_device_does_not_exist_as_one()
     {
         File.WriteAllText(In("file"), "");
         var snapshot = Run(new BlockDeviceRead(In("file")), new BlockDeviceRead(In("none")));
@@ -209,7 +209,7 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
-    public void A_clock_has_a_time_even_when_nobody_can_say_whether_it_is_right()
+    public void A_clock_has_a_time_even_when_no_service_reports_its_state()
     {
         var clock = Run(new ClockRead()).Get(new ClockRead());
 
@@ -224,7 +224,7 @@ public sealed class ProbeScriptTests
     [TestCase("kernel=no\ntimesyncd=yes\n", true)]
     [TestCase("kernel=no\ncontainer=yes\n", null)]
     [TestCase("", null)]
-    public void A_clock_is_in_step_when_somebody_who_can_tell_says_so(string said, bool? expected)
+    public void A_clock_is_synchronized_when_a_service_reports_it(string said, bool? expected)
     {
         var output = $"now=1700000000.5\n{said}\n{Nonce} clock 0\n\n{Nonce} end 0\n";
 
@@ -262,7 +262,7 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
-    public void The_drop_ins_of_a_unit_are_those_that_somebody_put_on_the_host_loaded_or_not()
+    public void The_drop_ins_of_a_unit_are_the_hosts_own_loaded_or_not()
     {
         var output =
             $"Id=a.service\nNames=a.service\nDropInPaths=/usr/lib/systemd/system/service.d/vendor.conf "
@@ -411,7 +411,7 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
-    public void A_get_over_http_brings_status_and_body_and_a_port_that_nobody_listens_on_brings_nothing()
+    public void An_HTTP_read_has_status_and_body_and_a_port_without_a_listener_has_none()
     {
         using var listener = new System.Net.HttpListener();
         var port = FreePort();

@@ -20,7 +20,7 @@ public sealed class DriftFinderTests
     private static readonly Address s_two = new("thing", "two", "host-1");
 
     [Test]
-    public void It_is_drift_exactly_when_the_host_differs_from_what_was_applied_whatever_is_configured()
+    public void Drift_is_exactly_a_difference_from_the_applied_state_whatever_is_configured()
     {
         var value = Gen.String[Gen.Char["ab\n"], 0, 4];
         Gen.Select(value, value, value, Gen.Int[0, 3], Gen.Bool, Gen.Bool)
@@ -64,7 +64,7 @@ public sealed class DriftFinderTests
     }
 
     [Test]
-    public void What_an_apply_left_behind_that_failed_is_an_error_and_not_drift()
+    public void Leftovers_of_a_failed_apply_are_an_error_and_not_drift()
     {
         var record = Record(Thing(s_one, ("value", "A"))) with { Intended = ["kind"] };
 
@@ -73,21 +73,21 @@ public sealed class DriftFinderTests
         Assert.That((drift.HasDrift, drift.HasErrors), Is.EqualTo((false, true)));
         Assert.That(
             drift.Uncompared.Select(one => (one.Attribute, one.Reason)),
-            Is.EqualTo(new[] { ("kind", "an apply that set it was interrupted, or failed; apply again") })
+            Is.EqualTo(new[] { ("kind", "an apply that set it was interrupted or failed; apply again") })
         );
         var changed = Find([], [record with { Intended = ["value"] }], new() { [s_one] = There(("value", "B")) });
-        Assert.That(changed.Resources.Single().Note, Is.EqualTo("an apply that set value was interrupted, or failed"));
+        Assert.That(changed.Resources.Single().Note, Is.EqualTo("an apply that set value was interrupted or failed"));
     }
 
     [Test]
-    public void What_others_set_is_drift_where_the_resource_is_not_well_because_of_it_and_else_only_told()
+    public void Undeclared_settings_are_drift_if_they_are_a_problem_and_else_only_reported()
     {
         var record = Record(Thing(s_one, ("value", "A")));
         var harmless = new ForeignSetting("kind", "x", "declare it", IsTrouble: false);
 
         var told = Find([], [record], new() { [s_one] = There(("value", "A")) with { Foreign = [harmless] } });
         Assert.That((told.HasDrift, told.HasErrors), Is.EqualTo((false, false)));
-        Assert.That(told.Diagnostics.Select(one => one.Summary), Is.EqualTo(new[] { $"{s_one}: set by others, and left as it is: kind" }));
+        Assert.That(told.Diagnostics.Select(one => one.Summary), Is.EqualTo(new[] { $"{s_one}: set outside kbr, and kept: kind" }));
 
         var found = Find([], [record], new() { [s_one] = There(("value", "A")) with { Foreign = [harmless with { IsTrouble = true }] } })
             .Resources.Single()
@@ -96,7 +96,7 @@ public sealed class DriftFinderTests
     }
 
     [Test]
-    public void What_was_applied_and_what_is_there_are_both_named()
+    public void The_applied_and_the_actual_value_are_both_shown()
     {
         var record = Record(Thing(s_one, ("value", "A"), ("kind", "K")));
         var drift = Find(
@@ -137,21 +137,15 @@ public sealed class DriftFinderTests
         );
         var unknown = Find([Text(s_one, "a")], [Record(Text(s_one, "a"))], new() { [s_one] = There("a") }, targets: ["thing.three"]);
 
-        Assert.That(
-            Errors(nothing),
-            Is.EqualTo(new[] { "host-1: there is no record of anything applied there, so there is nothing to compare with" })
-        );
-        Assert.That(
-            Errors(oneHost),
-            Is.EqualTo(new[] { "host-2: there is no record of anything applied there, so there is nothing to compare with" })
-        );
-        Assert.That(Errors(empty), Is.EqualTo(new[] { "there is no record of anything applied, so there is nothing to compare with" }));
-        Assert.That(Errors(target), Is.EqualTo(new[] { "there is no record of 'thing.two@*', so there is nothing to compare with" }));
+        Assert.That(Errors(nothing), Is.EqualTo(new[] { "host-1: the host has no records, so drift cannot be compared" }));
+        Assert.That(Errors(oneHost), Is.EqualTo(new[] { "host-2: the host has no records, so drift cannot be compared" }));
+        Assert.That(Errors(empty), Is.EqualTo(new[] { "no host has records, so drift cannot be compared" }));
+        Assert.That(Errors(target), Is.EqualTo(new[] { "'thing.two@*' has no record, so drift cannot be compared" }));
         Assert.That(Errors(unknown), Is.EqualTo(new[] { "no resource matches 'thing.three@*'" }));
     }
 
     [Test]
-    public void What_cannot_be_told_is_an_error_and_the_rest_is_compared()
+    public void An_unknown_resource_is_an_error_and_the_rest_is_compared()
     {
         var pending = Record(Text(s_two, "a")) with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty };
         var third = new Address("thing", "three", "host-1");
@@ -172,7 +166,7 @@ public sealed class DriftFinderTests
                 new[]
                 {
                     "thing.one@host-1: asleep",
-                    "thing.two@host-1: an apply was interrupted while it made this, so there is no record to compare with; apply again",
+                    "thing.two@host-1: an apply was interrupted while creating it, so it has no complete record; apply again",
                 }
             )
         );
@@ -188,7 +182,7 @@ public sealed class DriftFinderTests
     }
 
     [Test]
-    public void What_is_configured_on_a_host_that_could_not_be_read_is_not_compared_and_not_called_unapplied()
+    public void Resources_of_an_unreadable_host_are_neither_compared_nor_called_unapplied()
     {
         var elsewhere = new Address("thing", "one", "host-2");
         var drift = Find(
@@ -226,12 +220,12 @@ public sealed class DriftFinderTests
 
         var taken = Of(Record(other));
         Assert.That(taken.HasDrift, Is.False);
-        Assert.That(taken.Uncompared.Single().Reason, Does.StartWith("there is no record of the member on host-1"));
+        Assert.That(taken.Uncompared.Single().Reason, Does.StartWith("the member on host-1 has no record"));
         Assert.That(Of(Record(member), Record(other)).Resources.Single().Address, Is.EqualTo(group.Address));
     }
 
     [Test]
-    public void Under_an_unmounted_volume_the_volume_is_the_drift_and_where_that_is_ignored_nobody_may_take_it_for_none()
+    public void An_unmounted_volume_is_the_drift_and_ignored_it_is_still_not_no_drift()
     {
         var disk = new Address("disk", "one", "host-1");
         var entry = new Address("entry", "one", "host-1");
@@ -247,7 +241,7 @@ public sealed class DriftFinderTests
     }
 
     [Test]
-    public void What_lives_in_a_group_that_drifted_is_not_an_error_of_its_own()
+    public void A_resource_of_a_drifted_group_is_not_an_error_of_its_own()
     {
         var cluster = new Address("thing", "cluster", "pg");
         var role = new Address("inhabitant", "app", "pg");
@@ -261,20 +255,20 @@ public sealed class DriftFinderTests
         ];
         Drift Of(Observation ofCluster, Observation ofRole) => Find([], records, new() { [cluster] = ofCluster, [role] = ofRole });
 
-        var down = Of(There(("value", "one is down")), new Observation.Unknown("nobody leads"));
+        var down = Of(There(("value", "one is down")), new Observation.Unknown("no primary"));
         Assert.That((down.HasDrift, down.HasErrors), Is.EqualTo((true, false)));
-        Assert.That(down.Uncompared.Single().Reason, Is.EqualTo("thing.cluster@pg has drifted: nobody leads"));
+        Assert.That(down.Uncompared.Single().Reason, Is.EqualTo("thing.cluster@pg has drifted: no primary"));
         Assert.That(
             Of(new Observation.Absent(), new Observation.Absent()).Resources.Select(resource => resource.Address),
             Is.EqualTo(new[] { cluster }),
             "not there, with the cluster that is not"
         );
-        Assert.That(Of(There(("value", "all running")), new Observation.Unknown("nobody leads")).HasErrors, Is.True);
+        Assert.That(Of(There(("value", "all running")), new Observation.Unknown("no primary")).HasErrors, Is.True);
         Assert.That(Of(There(("value", "all running")), new Observation.Absent()).Resources.Single().Address, Is.EqualTo(role));
     }
 
     [Test]
-    public void What_is_ignored_is_there_with_its_reason_and_does_not_count()
+    public void Ignored_drift_has_its_reason_and_does_not_count()
     {
         var record = Record(Thing(s_one, ("value", "A"), ("kind", "K")));
         Drift Of(Observation there, params IgnoreRule[] rules) => Find([], [record], new() { [s_one] = there }, rules: rules);
@@ -311,11 +305,11 @@ public sealed class DriftFinderTests
         Assert.That(Warnings(Rule("thing.one:value"), Rule("thing.two"), Rule("*@host-1")), Is.Empty);
         Assert.That(
             Warnings(Rule("thing.four") with { Location = at }),
-            Is.EqualTo(new[] { "Warning cluster.yaml:7:5: no resource matches 'thing.four@*', which drift is to ignore" })
+            Is.EqualTo(new[] { "Warning cluster.yaml:7:5: no resource matches 'thing.four@*' of 'drift.ignore'" })
         );
         Assert.That(
             Warnings(Rule("thing.one:valeu")),
-            Is.EqualTo(new[] { "Warning : no resource that matches 'thing.one@*' has an attribute 'valeu', which drift is to ignore" })
+            Is.EqualTo(new[] { "Warning : no resource that matches 'thing.one@*' has the attribute 'valeu' of 'drift.ignore'" })
         );
     }
 
@@ -348,7 +342,7 @@ public sealed class DriftFinderTests
     [TestCase("a = 1\npasswort = hunter2-hunter2\nb = 2\n", true, TestName = "another line around the password")]
     [TestCase("a = 1\npassword = hunter2-hunter2\nhunter2-hunter2\nb = 2\n", true, TestName = "a line more")]
     [TestCase("a = 1\nb = 2\n", true, TestName = "a line less")]
-    public void Without_the_secrets_what_stands_around_them_is_compared_and_what_may_be_one_is_hidden(string there, bool isDrift)
+    public void Without_the_secrets_the_text_around_them_is_compared_and_possible_secrets_are_hidden(string there, bool isDrift)
     {
         var drift = Find([File()], [Record(File())], new() { [s_one] = There(there) }, key: null);
 
@@ -356,7 +350,7 @@ public sealed class DriftFinderTests
         Assert.That(drift.HasErrors, Is.False);
         Assert.That(
             drift.Uncompared.Select(one => $"{one.Attribute} of {one.Address}: {one.Reason}"),
-            Is.EqualTo(isDrift ? [] : new[] { "text of thing.one@host-1: its secrets are compared only with KBR_KEY" })
+            Is.EqualTo(isDrift ? [] : new[] { "text of thing.one@host-1: secret values are compared only with KBR_KEY" })
         );
         Assert.That(Shown(drift), Does.Not.Contain(Password));
     }
@@ -375,7 +369,7 @@ public sealed class DriftFinderTests
     }
 
     [Test]
-    public void With_a_secret_that_was_changed_and_not_applied_yet_the_host_is_still_compared_and_no_line_shows_the_old_one()
+    public void With_a_secret_changed_but_not_applied_the_host_is_compared_and_no_line_shows_the_old_one()
     {
         var edited = new Resource(
             s_one,
@@ -397,7 +391,7 @@ public sealed class DriftFinderTests
     }
 
     [Test]
-    public void With_another_key_than_the_records_were_made_with_secrets_are_not_compared_and_that_is_said()
+    public void With_another_key_than_the_records_secrets_are_not_compared_and_a_warning_says_so()
     {
         var drift = Find(
             [File()],
@@ -407,12 +401,12 @@ public sealed class DriftFinderTests
         );
 
         Assert.That((drift.HasDrift, drift.HasErrors), Is.EqualTo((false, false)));
-        Assert.That(drift.Diagnostics.Single().Summary, Does.StartWith("KBR_KEY is not the one"));
+        Assert.That(drift.Diagnostics.Single().Summary, Does.StartWith("KBR_KEY differs from the key of the last apply"));
         Assert.That(drift.Uncompared, Has.Length.EqualTo(1));
     }
 
     [Test]
-    public void A_secret_that_is_no_text_is_compared_while_it_is_known_and_left_out_and_named_while_it_is_not()
+    public void A_secret_outside_a_text_is_compared_while_known_and_otherwise_named_as_not_compared()
     {
         var account = new Address("account", "app", "host-1");
         static Resource Account(Address address, string password) =>
@@ -440,14 +434,14 @@ public sealed class DriftFinderTests
         Assert.That(Of(Key, "new-new-new", Password).Uncompared, Is.Empty, "the very value that was applied needs no proof");
         Assert.That(
             Of(null, Password, "other-other").Uncompared.Select(one => one.Reason),
-            Does.Contain("it is secret, and compared only with KBR_KEY")
+            Does.Contain("secret values are compared only with KBR_KEY")
         );
     }
 
     // What a process has loaded is told by the whole text, which a record has only without its secrets.
     [TestCase(Key)]
     [TestCase(null)]
-    public void A_text_that_proves_to_be_the_applied_one_is_taken_for_what_depends_on_all_of_it(string? key)
+    public void A_text_proved_to_be_the_applied_one_counts_for_attributes_that_depend_on_it(string? key)
     {
         var record = Record(File());
         record = record with { Fingerprints = record.Fingerprints.Add("value", "=current") };

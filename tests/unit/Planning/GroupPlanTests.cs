@@ -32,7 +32,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_an_apply_was_about_to_set_is_taken_away_when_it_is_not_declared_any_more()
+    public void A_value_that_an_interrupted_apply_set_is_removed_once_undeclared()
     {
         var record = Record(("value", "=A")) with { Intended = ["kind"] };
 
@@ -53,7 +53,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void A_change_names_what_it_sets_in_a_record_that_is_written_before_it()
+    public void A_change_writes_its_intended_attributes_into_the_record_first()
     {
         var address = s_address with { Type = "inhabitant" };
         var last = Record(("value", "=A"), ("text", "=T")) with { Address = address };
@@ -90,7 +90,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_others_set_is_told_and_left()
+    public void Undeclared_settings_are_reported_and_kept()
     {
         var foreign = Present(("value", "A"), ("kind", "x")) with
         {
@@ -101,7 +101,7 @@ public sealed class GroupPlanTests
         Assert.That(plan.Effective, Is.Empty);
         Assert.That(
             plan.Diagnostics.Select(one => (one.Severity, one.Summary, one.Detail, one.Remedy)),
-            Is.EqualTo(new[] { (Severity.Warning, $"{s_address}: set by others, and left as it is: kind", "kind: x", "declare it") })
+            Is.EqualTo(new[] { (Severity.Warning, $"{s_address}: set outside kbr, and kept: kind", "kind: x", "declare it") })
         );
         Assert.That(
             Run(Resource(("value", "A")), Record(("value", "=A"), ("kind", "=x")), foreign).Diagnostics,
@@ -120,7 +120,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_was_made_on_the_way_of_making_the_group_is_updated_without_being_adopted()
+    public void A_role_created_with_its_group_is_updated_without_adoption()
     {
         var plan = Run(Resource(("value", "A")), null, Present(("value", "B")) with { IsManaged = true });
 
@@ -214,7 +214,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_a_group_was_made_with_stays_and_nothing_is_planned_until_it_is_put_back()
+    public void A_fixed_attribute_of_a_group_cannot_change_and_nothing_is_planned_until_it_is_restored()
     {
         var group = Resource(("value", "A"), ("made_with", "boss"));
         var record = Record(("value", "=A")) with
@@ -226,12 +226,9 @@ public sealed class GroupPlanTests
 
         Assert.That(
             refusal.Summary,
-            Is.EqualTo($"{s_address}: made_with was applied as 'kb_admin' and cannot become 'boss'; nothing is planned")
+            Is.EqualTo($"{s_address}: made_with was applied as 'kb_admin' and cannot change to 'boss'; nothing is planned")
         );
-        Assert.That(
-            refusal.Remedy,
-            Does.StartWith("put 'kb_admin' back; where it was never so, and only recorded by an import, 'kbr state rm ")
-        );
+        Assert.That(refusal.Remedy, Does.StartWith("restore 'kb_admin'; if an import recorded a wrong value, run 'kbr state rm "));
         Assert.That(Run(group, record with { Spec = group.Spec }, Present(("value", "A"))).HasErrors, Is.False);
         Assert.That(
             Run(group, record with { Pending = true }, Present(("value", "A"))).HasErrors,
@@ -242,7 +239,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void A_group_that_is_another_thing_than_the_file_means_refuses_the_whole_plan_and_also_an_import()
+    public void A_group_that_is_not_the_declared_one_refuses_the_whole_plan_and_an_import()
     {
         var mistaken = new Observation.Unknown("host-1 is in another cluster")
         {
@@ -284,7 +281,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void Who_takes_part_in_a_group_and_is_no_member_any_more_is_stopped_first_or_nothing_is_planned()
+    public void A_former_member_that_still_takes_part_is_stopped_first_or_nothing_is_planned()
     {
         var group = Resource(("value", "A"));
         var told = new Resource(new Address("thing", "told", "host-1"), group.Spec)
@@ -315,18 +312,21 @@ public sealed class GroupPlanTests
         Assert.That(
             Refusal(() => Plan(null, [leaving])),
             Does.StartWith(
-                    "10.0.0.9:7000 is no member of pg any more, takes part in it, and cannot be stopped: no host in the configuration"
+                    "10.0.0.9:7000 still takes part in pg, is no longer a member, and cannot be stopped: no host in the configuration"
                 )
                 .And.EndsWith("nothing is planned")
         );
-        Assert.That(Refusal(() => Plan("host-9", [])), Does.StartWith("host-9 (10.0.0.9:7000) is no member").And.Contain("no record"));
+        Assert.That(
+            Refusal(() => Plan("host-9", [])),
+            Does.StartWith("host-9 (10.0.0.9:7000) still takes part in pg").And.Contain("no record")
+        );
         Assert.That(
             Refusal(() => Plan("host-9", [], error: "it could not be reached")),
             Does.Contain("cannot be stopped: it could not be reached")
         );
         Assert.That(
             Refusal(() => Plan("host-9", [leaving], new PlanOptions { Targets = [new AddressPattern("*@host-1")] })),
-            Does.Contain("it is no target")
+            Does.Contain("--target excludes it")
         );
 
         static string Refusal(Func<Plan> plan) => Assert.Throws<DiagnosticException>(() => plan())!.Diagnostics.Single().Summary;
@@ -352,7 +352,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_runs_a_member_disrupts_it_also_when_it_is_destroyed()
+    public void Destroying_a_members_service_disrupts_the_member()
     {
         var plan = Run(
             null,
@@ -368,7 +368,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_is_protected_in_a_group_keeps_its_last_members_and_what_cannot_be_told_keeps_none()
+    public void A_protected_resource_of_a_group_keeps_its_last_members_and_an_unknown_one_keeps_none()
     {
         var member = new ResourceRecord(
             new Address("thing", "runs", "host-1"),
@@ -419,11 +419,11 @@ public sealed class GroupPlanTests
         Assert.That(kept.Effective, Is.Empty);
         Assert.That(
             kept.Blocked.Single(blocked => blocked.Address == member.Address).Reason,
-            Is.EqualTo("inhabitant.app@pg stands on it and stays")
+            Is.EqualTo("inhabitant.app@pg depends on it and is kept")
         );
-        Assert.That(Destroyed(true, new Observation.Unknown("nobody leads")).Effective, Is.Empty);
+        Assert.That(Destroyed(true, new Observation.Unknown("no primary")).Effective, Is.Empty);
         Assert.That(
-            Destroyed(false, new Observation.Unknown("nobody leads")).Effective.Select(change => change.Address),
+            Destroyed(false, new Observation.Unknown("no primary")).Effective.Select(change => change.Address),
             Is.EqualTo(new[] { member.Address, second.Address })
         );
         Assert.That(
@@ -435,7 +435,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_cannot_be_told_while_its_group_is_still_to_be_brought_about_is_made_or_looked_at_again_once_it_is()
+    public void A_resource_unknown_until_its_group_exists_is_created_or_checked_again_then()
     {
         var cluster = new Resource(s_address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "B")));
         var role = new Resource(
@@ -464,7 +464,7 @@ public sealed class GroupPlanTests
         var looked = later.Changes.Single(change => change.Address == role.Address);
         Assert.That(
             (looked.Action, looked.Deferred, looked.Note),
-            Is.EqualTo((ResourceAction.NoOp, true, $"looked at again once {s_address} is as wanted"))
+            Is.EqualTo((ResourceAction.NoOp, true, $"checked again once {s_address} is applied"))
         );
         Assert.That(settled.HasErrors, Is.True, "where the group has nothing to change it is an error that nobody answers");
 
@@ -486,7 +486,7 @@ public sealed class GroupPlanTests
     }
 
     [Test]
-    public void What_is_put_out_of_use_when_it_leaves_the_configuration_is_a_change_and_only_its_record_goes_where_it_is_so_already()
+    public void Retiring_a_removed_resource_is_a_change_and_an_already_retired_one_only_loses_its_record()
     {
         var address = new Address("inhabitant", "app", "pg");
         var record = new ResourceRecord(

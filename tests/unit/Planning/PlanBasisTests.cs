@@ -25,7 +25,7 @@ public sealed class PlanBasisTests
     );
 
     [Test]
-    public void It_holds_exactly_while_what_is_wanted_applied_and_there_is_the_same()
+    public void It_is_up_to_date_exactly_while_desired_applied_and_actual_state_are_the_same()
     {
         Gen.Select(Moments, Moments, Gen.Bool)
             .Sample(
@@ -42,28 +42,28 @@ public sealed class PlanBasisTests
     }
 
     [Test]
-    public void A_change_says_what_it_is_and_where()
+    public void A_change_names_its_kind_and_place()
     {
         var then = new Moment("b", "a", "a");
         Assert.Multiple(() =>
         {
             Assert.That(
                 Said(then, then with { Desired = "c" }),
-                Is.EqualTo("thing.one@host-1: text is wanted otherwise (changed since: cluster.yaml)")
+                Is.EqualTo("thing.one@host-1: desired value changed: text (changed since: cluster.yaml)")
             );
             Assert.That(Said(then, then with { Actual = "c" }), Is.EqualTo("thing.one@host-1: text was changed on host-1"));
-            Assert.That(Said(then, then with { Actual = null }), Is.EqualTo("thing.one@host-1: it is gone from host-1"));
+            Assert.That(Said(then, then with { Actual = null }), Is.EqualTo("thing.one@host-1: it no longer exists on host-1"));
             Assert.That(
                 Said(then, then with { Last = "b" }),
-                Is.EqualTo("thing.one@host-1: it was applied since (its record on host-1 is another)")
+                Is.EqualTo("thing.one@host-1: it was applied since (its record on host-1 changed)")
             );
             Assert.That(
                 Said(then, then with { Last = null, Actual = null }),
-                Is.EqualTo("thing.one@host-1: its record on host-1 is gone; it is gone from host-1")
+                Is.EqualTo("thing.one@host-1: its record on host-1 is gone; it no longer exists on host-1")
             );
             Assert.That(
                 Said(then, then with { Desired = null }),
-                Is.EqualTo("thing.one@host-1: it was taken out of the configuration (changed since: cluster.yaml)")
+                Is.EqualTo("thing.one@host-1: it was removed from the configuration (changed since: cluster.yaml)")
             );
         });
     }

@@ -119,7 +119,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_holds_data_is_forgotten_unless_deleting_data_was_asked_for()
+    public void Stateful_resources_are_forgotten_unless_delete_data_is_given()
     {
         var data = new Address("data", "one", "host-1");
         var record = new ResourceRecord(
@@ -147,7 +147,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_was_adopted_is_released_and_not_deleted()
+    public void An_adopted_resource_is_released_and_not_deleted()
     {
         var record = new ResourceRecord(
             Thing,
@@ -165,7 +165,7 @@ public sealed class PlanTableTests
 
     [TestCase("data", ResourceAction.Forget)]
     [TestCase("renewed", ResourceAction.Delete)]
-    public void What_kbr_made_anew_of_an_adopted_thing_is_its_own_from_then_on(string type, ResourceAction destroyed)
+    public void An_adopted_resource_that_kbr_recreated_belongs_to_kbr(string type, ResourceAction destroyed)
     {
         var address = new Address(type, "one", "host-1");
         var adopted = new ResourceRecord(
@@ -201,7 +201,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_would_come_back_by_somebody_elses_doing_is_made_only_when_it_is_adopted()
+    public void A_resource_that_a_foreign_unit_would_recreate_is_created_only_when_adopted()
     {
         var gone = new Observation.Absent { Foreign = Comparable.None.Add("value", new AttributeValue("theirs")) };
         var recorded = new ResourceRecord(
@@ -221,7 +221,7 @@ public sealed class PlanTableTests
         {
             Assert.That(
                 Planned([]).Diagnostics.Single().Summary,
-                Is.EqualTo($"{Thing} is not there, and would be made by something that is not kbr's")
+                Is.EqualTo($"{Thing} does not exist, and another service would create it")
             );
             Assert.That(Planned([]).Changes, Is.Empty);
             Assert.That(Planned([], new AddressPattern("*")).Changes.Single().Differences.Single().Before!.Value, Is.EqualTo("theirs"));
@@ -230,7 +230,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void An_import_records_what_exists_as_it_is_and_from_then_on_it_is_compared_like_anything_else()
+    public void An_import_records_existing_resources_unchanged_and_they_are_compared_from_then_on()
     {
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
         Gen.Select(values, Gen.Bool)
@@ -264,7 +264,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void An_import_makes_nothing_changes_nothing_and_leaves_alone_what_has_a_record()
+    public void An_import_creates_and_changes_nothing_and_skips_recorded_resources()
     {
         var record = Run([Desired("x", false)], [], new() { [Thing] = new Observation.Absent() }, new PlanOptions())
             .Changes.Single()
@@ -280,7 +280,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void An_interrupted_creation_is_taken_up_again_and_not_taken_for_somebody_elses()
+    public void An_interrupted_creation_continues_and_is_not_taken_for_a_foreign_resource()
     {
         var record = new ResourceRecord(
             Thing,
@@ -314,7 +314,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_lies_under_an_unmounted_volume_is_neither_created_nor_changed_but_looked_at_again()
+    public void Resources_under_an_unmounted_volume_are_checked_again_once_it_is_mounted()
     {
         var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
         var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
@@ -342,7 +342,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_lay_on_a_disk_that_is_new_and_empty_now_is_made_again_by_the_same_apply()
+    public void Resources_of_a_replaced_empty_disk_are_created_again_by_the_same_apply()
     {
         var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
         var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
@@ -393,7 +393,7 @@ public sealed class PlanTableTests
 
     [TestCase("entry")]
     [TestCase("data")]
-    public void What_is_at_another_path_already_is_not_taken_for_what_was_applied_at_the_former_one(string type)
+    public void An_object_at_a_new_path_is_not_taken_for_the_one_applied_at_the_old_path(string type)
     {
         var address = new Address(type, "one", "host-1");
         Resource At(string place) =>
@@ -435,20 +435,20 @@ public sealed class PlanTableTests
             Assert.That(refused.Changes, Is.Empty);
             Assert.That(
                 refused.Diagnostics.Single().Summary,
-                Is.EqualTo($"{address} was applied at /old; /new exists and was not made by kbr")
+                Is.EqualTo($"{address} was applied at /old; /new exists and was not created by kbr")
             );
             Assert.That(
                 refused.Diagnostics.Single().Remedy,
                 Is.EqualTo(
-                    $"put /old back; or move away what is there; or take it over with --adopt '{address}', which leaves "
-                        + $"/old as it is and gives it up"
+                    $"restore /old; or move the existing one away; or adopt it with --adopt '{address}', which leaves "
+                        + $"/old unchanged and unmanaged"
                 )
             );
             Assert.That(
                 (adopted.Action, adopted.Cause, adopted.Record!.Created),
                 Is.EqualTo((ResourceAction.Update, Cause.Adopted, false))
             );
-            Assert.That(adopted.Note, Is.EqualTo("/old, which it was until now, is left as it is and is no longer kbr's"));
+            Assert.That(adopted.Note, Is.EqualTo("the previous /old stays unchanged and is no longer managed by kbr"));
             Assert.That((same.Action, same.Record!.Created, same.Note), Is.EqualTo((ResourceAction.Adopt, false, adopted.Note)));
             Assert.That(
                 (interrupted.Action, interrupted.Cause, interrupted.Record!.Created),
@@ -461,7 +461,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_is_protected_or_cannot_be_told_keeps_what_it_stands_on_and_nothing_else()
+    public void A_protected_or_unknown_resource_keeps_its_dependencies_and_nothing_else()
     {
         Address Data(string name) => new("data", name, "host-1");
         ResourceRecord RecordOf(string name, string? on = null, bool created = true, bool isProtected = false) =>
@@ -501,7 +501,7 @@ public sealed class PlanTableTests
         {
             Assert.That(Deleted(plan), Is.EqualTo(new[] { Data("cache"), Data("other") }));
             Assert.That(plan.Blocked.Select(blocked => blocked.Address), Is.EqualTo(new[] { Data("app"), Data("db") }));
-            Assert.That(plan.Blocked[0].Reason, Is.EqualTo("data.db@host-1 stands on it and stays"));
+            Assert.That(plan.Blocked[0].Reason, Is.EqualTo("data.db@host-1 depends on it and is kept"));
             Assert.That(plan.Diagnostics, Has.Length.EqualTo(1), "one error, of what stays");
         }
 
@@ -512,7 +512,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void What_requires_something_unknown_is_not_planned_and_other_hosts_are()
+    public void Dependents_of_an_unknown_resource_are_not_planned_and_other_hosts_are()
     {
         var first = Desired("x", false);
         var second = new Resource(new Address("thing", "two", "host-1"), first.Spec) { Requires = [Thing] };
@@ -532,7 +532,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void A_destroy_goes_from_the_dependents_to_what_they_require()
+    public void A_destroy_goes_from_the_dependents_to_their_dependencies()
     {
         var first = Desired("x", false);
         var second = new Resource(new Address("thing", "two", "host-1"), first.Spec) { Requires = [Thing] };
@@ -548,7 +548,7 @@ public sealed class PlanTableTests
     }
 
     [Test]
-    public void A_destroy_of_a_target_takes_down_first_what_requires_it_on_another_host()
+    public void A_destroy_of_a_target_first_removes_its_dependents_on_another_host()
     {
         var first = Desired("x", false);
         var second = new Resource(new Address("thing", "app", "host-2"), first.Spec) { Requires = [Thing] };

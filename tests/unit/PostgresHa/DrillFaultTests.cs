@@ -18,7 +18,7 @@ internal sealed class DrillFaultTests : BlueprintFixture
     [TestCase(DrillKind.CutPeers, "iptables", ButPeers)]
     [TestCase(DrillKind.Cut, "nft", SshAlone)]
     [TestCase(DrillKind.Cut, "iptables", SshAlone)]
-    public void A_cut_drops_what_it_says_until_it_is_undone_by_kbr_or_by_the_timer(DrillKind kind, string filter, string left) =>
+    public void A_cut_drops_the_declared_packets_until_kbr_or_the_timer_undoes_it(DrillKind kind, string filter, string left) =>
         Assert.That(
             Play(kind, filter, "reach", "make", "reach", "timer", "reach", "make", "reach", "undo", "undo", "reach", "rules"),
             Is.EqualTo(new[] { All, "made 0", left, "timer 0", All, "made 0", left, "undone 0", "undone 0", All, "no rules" })
@@ -67,7 +67,7 @@ internal sealed class DrillFaultTests : BlueprintFixture
                 new[]
                 {
                     "made 1",
-                    "the port of sshd cannot be told on this host, and without it kbr would be cut off too: choose another kind of drill",
+                    "the port of sshd is unknown on this host, so the fault would cut off kbr, too: choose another kind of drill",
                     "no rules",
                 }
             )
@@ -91,7 +91,7 @@ internal sealed class DrillFaultTests : BlueprintFixture
         Assert.That(DrillFault.Of(DrillKind.Switchover, Topology(Minimal), Leader, TimeSpan.FromSeconds(70)), Is.Null);
 
     [Test]
-    public void What_could_not_be_undone_from_here_is_left_to_the_timer() =>
+    public void A_fault_that_kbr_cannot_undo_is_left_to_the_timer() =>
         Assert.That(
             Play(DrillKind.Stop, "neither", "make", "clear", "no start", "undo", "log"),
             Is.EqualTo(new[] { "made 0", "undone 1", "systemctl start patroni.service" })

@@ -11,7 +11,7 @@ internal sealed class DrillReportTests
     private const string New = "10.0.0.121";
 
     [Test]
-    public void The_gap_is_the_longest_time_between_two_acknowledgements_that_did_not_end_before_the_fault()
+    public void The_gap_is_the_longest_time_without_acknowledgement_that_ends_after_the_fault()
     {
         var report = Report(DrillKind.Kill, Acknowledged(Old, 1, 8.0, 10.1), Acknowledged(New, 22.5, 23.0, 30.0));
         Assert.That(report.Ways[0].LongestGap, Is.EqualTo(new Gap(S(0.1), S(12.5), IsOpen: false)), "not the 7 s before it");
@@ -30,7 +30,7 @@ internal sealed class DrillReportTests
     }
 
     [Test]
-    public void What_the_former_leader_still_acknowledges_is_not_the_service_that_came_back()
+    public void Writes_that_the_former_leader_acknowledges_do_not_count_as_recovery()
     {
         var report = Report(DrillKind.CutPeers, Acknowledged(Old, 9.9, 11, 12, 13), Acknowledged(New, 32.0, 32.1));
         Assert.That((report.Ways[0].Back, report.Ways[0].LongestGap.Length), Is.EqualTo((S(22), S(19))));
@@ -44,7 +44,7 @@ internal sealed class DrillReportTests
         );
 
     [Test]
-    public void Acknowledged_rows_that_are_missing_are_lost_with_who_acknowledged_them_and_when()
+    public void Missing_acknowledged_rows_are_lost_with_their_member_and_time()
     {
         var report = Judged(DrillKind.CutPeers, [.. Acknowledged(Old, 9.5, 10.5, 11, 11.5), .. Acknowledged(New, 32, 33)], [2, 3]);
         Assert.That(report.Outcome, Is.EqualTo(DrillOutcome.Lost));
@@ -64,7 +64,7 @@ internal sealed class DrillReportTests
     }
 
     [Test]
-    public void A_row_that_is_there_without_an_acknowledgement_is_told_and_no_fault()
+    public void A_row_without_an_acknowledgement_is_reported_and_not_a_fault()
     {
         ImmutableArray<WriteAttempt> attempts =
         [
@@ -102,9 +102,7 @@ internal sealed class DrillReportTests
         var unread = DrillReport.Of(Measured(DrillKind.Kill) with { Ways = [new(Way, attempts, null)] });
         Assert.That(
             (unread.Outcome, unread.Failures.Single()),
-            Is.EqualTo(
-                (DrillOutcome.Failed, "the rows could not be read back, so that it cannot be told whether acknowledged ones are missing")
-            )
+            Is.EqualTo((DrillOutcome.Failed, "the rows could not be read back, so lost writes cannot be counted"))
         );
         var unwell = DrillReport.Of(
             Measured(DrillKind.Kill) with

@@ -101,10 +101,10 @@ internal sealed class NamesTests : BlueprintFixture
         Assert.That(role.After.Select(address => address.ToString()), Does.Contain("database.keybuzz@keybuzz-pg"));
         Assert.That(Content(cluster, "config_file.pgbouncer-users@haproxy-01"), Does.Not.Contain("former"));
         Assert.That(OnlyError(With($"users: [{{ name: former, drop: true, {Secret} }}]")), Does.Contain("unknown key 'password'"));
-        Assert.That(OnlyError(With("users: [{ name: kb_app, drop: true }]")), Does.Contain("'kb_app' is there already"));
+        Assert.That(OnlyError(With("users: [{ name: kb_app, drop: true }]")), Does.Contain("'kb_app' is already declared"));
         Assert.That(
             Errors(With("users: [{ name: former, drop: true }]", "databases: [{ name: x, owner: former }]")),
-            Has.One.Contains("the owner 'former' of the database 'x' is none of the users")
+            Has.One.Contains("the owner 'former' of the database 'x' is not a declared user")
         );
     }
 }

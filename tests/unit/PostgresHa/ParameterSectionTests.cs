@@ -8,32 +8,32 @@ internal sealed class ParameterSectionTests : BlueprintFixture
 {
     [TestCase("shared_bufers: 1GB", "PostgreSQL 16 has no parameter 'shared_bufers' (did you mean 'shared_buffers'?)")]
     [TestCase("wal_keep_segments: 8", "[an earlier version had it] (set wal_keep_size: 128MB)")]
-    [TestCase("io_method: worker", "[PostgreSQL 18 is the first that has it]")]
+    [TestCase("io_method: worker", "[PostgreSQL 18 introduced it]")]
     [TestCase("auto_explain_log_timing: on", "(did you mean 'auto_explain.log_timing'?)")]
     [TestCase("synchronous_standby_names: '*'", "(remove it; synchronous does it)")]
-    [TestCase("allow_alter_system: off", "PostgreSQL 16 has no parameter 'allow_alter_system' [PostgreSQL 17 is the first that has it]")]
+    [TestCase("allow_alter_system: off", "PostgreSQL 16 has no parameter 'allow_alter_system' [PostgreSQL 17 introduced it]")]
     [TestCase("server_version: 16", "cannot be set")]
     [TestCase("block_size: 8192", "cannot be set")]
     [TestCase(
         "work_mem: 4mb",
-        "PostgreSQL does not take '4mb' for 'work_mem' [it is no number with a unit that fits kB] (units are "
-            + "B, kB, MB, GB and TB, spelled so)"
+        "PostgreSQL does not accept '4mb' for 'work_mem' [it is not a number with a unit compatible with kB] (units are "
+            + "B, kB, MB, GB and TB, in this spelling)"
     )]
     [TestCase("work_mem: 1kB", "is outside 64kB to")]
     [TestCase("checkpoint_timeout: 1s", "is outside 30s to 1d")]
-    [TestCase("max_connections: many", "is no number")]
-    [TestCase("wal_level: replika", "it is none of minimal, replica, logical] (did you mean 'replica'?)")]
+    [TestCase("max_connections: many", "is not a number")]
+    [TestCase("wal_level: replika", "it is not one of minimal, replica, logical] (did you mean 'replica'?)")]
     [TestCase("track_io_timing: o", "is neither on nor off")]
-    [TestCase("hot_standby: off", "Patroni does not take 'off' for 'hot_standby'")]
+    [TestCase("hot_standby: off", "Patroni does not accept 'off' for 'hot_standby'")]
     [TestCase("wal_level: minimal", "replicas need")]
-    [TestCase("max_connections: 20", "below 25 it takes its own default")]
-    [TestCase("wal_keep_size: 8MB", "below 16MB it takes its own default")]
+    [TestCase("max_connections: 20", "below 25 it uses its own default")]
+    [TestCase("wal_keep_size: 8MB", "below 16MB it uses its own default")]
     [TestCase("maintenance_work_mem: 512kB", "is outside 1MB to")]
-    [TestCase("file_extend_method: write_zeros", "Patroni does not know the parameter 'file_extend_method'")]
-    [TestCase("restore_command: 'true'", "is not yours to set")]
-    [TestCase("Listen_Addresses: '*'", "is not yours to set")]
-    [TestCase("TimeZone: UTC, timezone: GMT", "the parameter 'timezone' is there twice")]
-    public void What_PostgreSQL_or_Patroni_would_not_take_is_refused_with_its_line(string parameters, string expected)
+    [TestCase("file_extend_method: write_zeros", "Patroni does not support the parameter 'file_extend_method'")]
+    [TestCase("restore_command: 'true'", "cannot be set here")]
+    [TestCase("Listen_Addresses: '*'", "cannot be set here")]
+    [TestCase("TimeZone: UTC, timezone: GMT", "the parameter 'timezone' is declared twice")]
+    public void A_value_that_PostgreSQL_or_Patroni_would_not_accept_is_refused_with_its_line(string parameters, string expected)
     {
         var error = OnlyError(With($"parameters: {{ {parameters} }}"));
         Assert.That(error, Does.StartWith("parameters: {").And.Contain(expected));
@@ -49,11 +49,7 @@ internal sealed class ParameterSectionTests : BlueprintFixture
     [TestCase("pg_stat_statements.max: 5000", "pg_stat_statements.max", "5000")]
     [TestCase("wal_buffers: -1", "wal_buffers", "-1")]
     [TestCase("unix_socket_permissions: '0770'", "unix_socket_permissions", "0770")]
-    public void What_PostgreSQL_takes_is_stored_under_its_name_in_a_spelling_that_Patroni_takes(
-        string parameters,
-        string name,
-        string value
-    )
+    public void An_accepted_value_is_stored_under_PostgreSQLs_name_in_Patronis_spelling(string parameters, string name, string value)
     {
         var settings = Load(With($"parameters: {{ {parameters} }}"))
             .Resources.Single(resource => resource.Address.Type == "patroni_config")

@@ -28,7 +28,7 @@ internal sealed class ProxySettingsTests : BlueprintFixture
     }
 
     [Test]
-    public void Without_settings_the_file_of_PgBouncer_is_what_it_was_before_there_were_any() =>
+    public void Without_settings_the_file_of_PgBouncer_is_unchanged() =>
         Assert.That(
             Content(Load(Minimal), "config_file.pgbouncer@haproxy-01"),
             Does.EndWith(
@@ -58,7 +58,7 @@ internal sealed class ProxySettingsTests : BlueprintFixture
         Assert.That(Labels(setting).SequenceEqual(Labels("max_prepared_statements: 200")), Is.EqualTo(!restarts));
 
     [TestCase("listen_port: 6432", "'listen_port' is not set in pgbouncer.settings [kbr sets it from pgbouncer.port]")]
-    [TestCase("auth_file: /x", "'auth_file' is not set in pgbouncer.settings [kbr sets it from 'users', which says who may log in]")]
+    [TestCase("auth_file: /x", "'auth_file' is not set in pgbouncer.settings [kbr sets it from 'users', which lists the logins]")]
     [TestCase("pool_mode: session", "kbr sets it from pgbouncer.pool_mode")]
     [TestCase("max_prepared_statement: 0", "PgBouncer has no setting 'max_prepared_statement' (did you mean 'max_prepared_statements'?)")]
     [TestCase("Query_Timeout: 1", "cannot be the name of a setting of PgBouncer")]
@@ -79,7 +79,7 @@ internal sealed class ProxySettingsTests : BlueprintFixture
     }
 
     [Test]
-    public void HAProxy_ends_sessions_of_a_server_that_is_down_unless_told_otherwise_on_each_way_in_by_itself()
+    public void HAProxy_ends_sessions_of_a_down_server_unless_the_endpoint_is_set_otherwise()
     {
         const string Ends = "default-server on-marked-down shutdown-sessions";
 

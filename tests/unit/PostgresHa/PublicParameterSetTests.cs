@@ -10,7 +10,7 @@ internal sealed class PublicParameterSetTests : BlueprintFixture
     private static readonly string s_file = Path.Combine(Here(), "public-parameter-sets.yaml");
 
     [TestCaseSource(nameof(Sets))]
-    public void What_is_refused_of_a_public_set_is_known_and_the_rest_is_taken(string[] refused, string[] lines)
+    public void The_refused_values_of_a_public_set_are_known_and_the_rest_is_accepted(string[] refused, string[] lines)
     {
         Assert.That(Refused(lines), Is.EquivalentTo(refused));
         Assert.That(() => Load(Yaml([.. lines.Where(line => !refused.Contains(NameIn(line)))])), Throws.Nothing);

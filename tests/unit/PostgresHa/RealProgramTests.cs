@@ -117,7 +117,7 @@ internal sealed class RealProgramTests : BlueprintFixture
     }
 
     [Test]
-    public void Patroni_is_stopped_so_that_its_unit_starts_it_again_when_the_thread_that_keeps_RAFT_going_dies()
+    public void Patroni_stops_when_its_RAFT_thread_dies_so_that_its_unit_restarts_it()
     {
         Place(Load(OnLoopback), "db-1");
         System.IO.File.WriteAllText(
@@ -149,7 +149,7 @@ internal sealed class RealProgramTests : BlueprintFixture
     }
 
     [Test]
-    public void What_two_members_agreed_on_after_all_started_anew_is_not_overwritten_by_the_third_that_comes_late()
+    public void Two_members_agreement_after_a_restart_of_all_is_not_overwritten_by_a_late_third()
     {
         Place(Load(OnLoopback), "db-1");
 

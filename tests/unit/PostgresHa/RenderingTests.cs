@@ -133,7 +133,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void The_container_mounts_what_holds_the_data_directory_and_not_the_data_directory_itself()
+    public void The_container_mounts_the_parent_of_the_data_directory()
     {
         var cluster = Load(Minimal);
         var mounts = Find(cluster, "container.patroni@db-slave-01").Spec.List("mounts");
@@ -154,7 +154,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void Nobody_gets_into_PostgreSQL_without_a_password_but_its_own_user_on_the_local_socket()
+    public void Only_PostgreSQLs_own_user_on_the_local_socket_logs_in_without_a_password()
     {
         var rules = Rule()
             .Matches(Content(Load(Minimal), "config_file.patroni@db-slave-01"))
@@ -326,7 +326,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void A_verifier_is_the_same_in_every_plan_and_differs_between_roles_with_one_password_and_between_keys()
+    public void A_verifier_is_stable_across_plans_and_differs_between_roles_and_between_keys()
     {
         Environment["POSTGRES_SUPERPASS"] = Environment["POSTGRES_APP_PASS"];
         var first = Load(Minimal);
@@ -367,7 +367,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void Whose_RAFT_password_is_whose_can_be_told_without_the_password()
+    public void Labels_tell_RAFT_passwords_apart_without_revealing_them()
     {
         var before = Load(Minimal);
         Environment["PATRONI_RAFT_PASS"] = "canary-number-two";
@@ -465,7 +465,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void A_new_member_changes_the_others_files_and_restarts_none_of_them()
+    public void A_new_member_changes_the_others_files_and_restarts_no_member()
     {
         var three = Load(Minimal);
         var five = Load(
@@ -502,7 +502,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void A_unit_waits_for_the_engine_and_neither_requires_nor_starts_it_and_does_not_stop_a_container_that_its_client_has_left()
+    public void A_unit_is_ordered_after_the_engine_without_requiring_it_and_stops_only_its_own_container()
     {
         var cluster = Load(Minimal);
         foreach (var name in new[] { "patroni@db-slave-01", "haproxy@haproxy-01", "pgbouncer@haproxy-01" })
@@ -605,7 +605,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void A_host_that_may_have_been_a_member_is_taken_down_before_the_others_and_the_proxies_are_told()
+    public void A_possible_former_member_is_removed_before_the_others_and_the_proxies_change()
     {
         var cluster = Load(
             Minimal.Replace("  haproxy-01: {", "  spare-01: { role: spare, address: 10.0.0.99 }\n  haproxy-01: {", StringComparison.Ordinal)
@@ -627,7 +627,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void The_proxies_come_after_what_is_behind_them_and_a_file_reaches_them_one_after_the_other()
+    public void The_proxies_follow_the_cluster_behind_them_and_a_file_reaches_one_proxy_at_a_time()
     {
         var cluster = Load(Minimal);
         var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders));
@@ -740,11 +740,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     [TestCase("synchronous: true", "true", "false")]
     [TestCase("synchronous: { strict: false }", "true", "false")]
     [TestCase("synchronous: { strict: true }", "true", "true")]
-    public void Synchronous_replication_is_in_the_dynamic_configuration_in_any_case_and_in_the_bootstrap_section(
-        string line,
-        string mode,
-        string strict
-    )
+    public void Synchronous_replication_is_in_the_dynamic_configuration_and_the_bootstrap_section(string line, string mode, string strict)
     {
         var cluster = Load(line.Length == 0 ? Minimal : With(line));
         var settings = Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg").Spec.Map("settings");
@@ -757,7 +753,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void What_the_operator_sets_is_what_the_hosts_get()
+    public void The_operators_settings_reach_the_hosts()
     {
         var cluster = Load(
             With(
@@ -834,7 +830,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     }
 
     [Test]
-    public void Who_protects_the_volume_protects_the_data_directories_on_it()
+    public void Protecting_the_volume_protects_the_data_directories_on_it()
     {
         string[] directories = ["postgres-data", "postgres-raft", "postgres-archive"];
         var isProtected = Changed("{ device: /dev/sdb }", "{ device: /dev/sdb, prevent_destroy: true }");

@@ -37,18 +37,18 @@ internal sealed class SlotSettingsTests : BlueprintFixture
         );
     }
 
-    [TestCase("slots: [Backup]", "'Backup' cannot be the name of a slot [PostgreSQL takes at most 63 lower-case letters, digits and '_']")]
-    [TestCase("slots: [db_slave_01]", "the slot 'db_slave_01' is there already [Patroni keeps it for the member db-slave-01]")]
-    [TestCase("slots: [a, a]", "the slot 'a' is there already [it is declared twice]")]
+    [TestCase("slots: [Backup]", "'Backup' cannot be the name of a slot [PostgreSQL allows at most 63 lower-case letters, digits and '_']")]
+    [TestCase("slots: [db_slave_01]", "the slot 'db_slave_01' is already declared [Patroni reserves it for the member db-slave-01]")]
+    [TestCase("slots: [a, a]", "the slot 'a' is already declared [slot names must be unique]")]
     [TestCase("slots: [{ name: a, type: physical, plugin: pgoutput }]", "the physical slot 'a' has no 'plugin'")]
     [TestCase("slots: [{ name: a, type: logicl }]", "did you mean 'logical'?")]
     [TestCase(
         "slots: [{ name: a, database: keybuzz, plugin: pgoutput }]",
-        "the logical slot 'a' needs wal_level logical [PostgreSQL makes no logical slot with a lower one] "
+        "the logical slot 'a' needs wal_level logical [PostgreSQL creates no logical slot at a lower level] "
             + "(write wal_level: logical under 'parameters')"
     )]
-    [TestCase("slots: [a, b, c, d, e, f, g, h, i]", "11 replication slots are needed, and max_replication_slots is 10")]
-    [TestCase("ignore_slots: [{}]", "an entry of 'ignore_slots' matches nothing")]
+    [TestCase("slots: [a, b, c, d, e, f, g, h, i]", "11 replication slots are needed, but max_replication_slots is 10")]
+    [TestCase("ignore_slots: [{}]", "an entry of 'ignore_slots' is empty")]
     public void A_slot_that_cannot_be_is_refused_with_its_line(string line, string message) =>
         Assert.That(OnlyError(With(line)), Does.Contain(message));
 

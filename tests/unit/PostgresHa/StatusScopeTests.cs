@@ -44,7 +44,7 @@ internal sealed class StatusScopeTests : BlueprintFixture
     [TestCase("config_file.haproxy@haproxy-02", "hosts, haproxy's view", StatusVerdict.NotOk)]
     [TestCase("config_file.pgbouncer-users@haproxy-01", "hosts, pgbouncer, sql through PgBouncer", StatusVerdict.NotOk)]
     [TestCase("config_file.other@haproxy-01", "hosts", StatusVerdict.Ok)]
-    public void Only_what_was_touched_is_judged(string touched, string items, StatusVerdict verdict)
+    public void Only_changed_resources_are_judged(string touched, string items, StatusVerdict verdict)
     {
         Assert.That(Address.TryParse(touched, out var address), Is.True);
         var judged = new StatusScope(Topology(Minimal), [address]).Of(Adopting);

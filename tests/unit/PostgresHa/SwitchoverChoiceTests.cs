@@ -29,14 +29,14 @@ internal sealed class SwitchoverChoiceTests
         Assert.That(Choice(Healthy(("db-3", Behind("db-3", 100))), to: "db-3", preferred: "db-2"), Is.EqualTo("db-1 → db-3"));
 
     [Test]
-    public void Who_cannot_take_over_is_refused_with_the_reason() =>
+    public void A_member_that_cannot_take_over_is_refused_with_the_reason() =>
         Assert.Multiple(() =>
         {
-            Assert.That(Choice(Healthy(), to: "db-1"), Is.EqualTo("db-1 cannot take over: it leads already"));
-            Assert.That(Choice(Healthy(), to: "db-4"), Is.EqualTo("'db-4' is no member of pg (members are db-1, db-2, db-3)"));
+            Assert.That(Choice(Healthy(), to: "db-1"), Is.EqualTo("db-1 cannot take over: it is already the primary"));
+            Assert.That(Choice(Healthy(), to: "db-4"), Is.EqualTo("'db-4' is not a member of pg (members are db-1, db-2, db-3)"));
             Assert.That(
                 Choice(Healthy(("db-2", Behind("db-2", 2 << 20))), to: "db-2"),
-                Is.EqualTo("db-2 cannot take over: it is 2097152 bytes behind, more than 1048576")
+                Is.EqualTo("db-2 cannot take over: its lag is 2097152 bytes, more than 1048576")
             );
             Assert.That(Choice(Healthy(("db-2", "")), to: "db-2"), Is.EqualTo("db-2 cannot take over: its Patroni does not answer"));
             Assert.That(
@@ -52,7 +52,7 @@ internal sealed class SwitchoverChoiceTests
             );
             Assert.That(
                 Choice(Healthy(("db-2", Replica("db-2").Replace("67108960", "null", StringComparison.Ordinal))), to: "db-2"),
-                Is.EqualTo("db-2 cannot take over: how far it is behind cannot be told")
+                Is.EqualTo("db-2 cannot take over: its lag is unknown")
             );
         });
 
@@ -69,7 +69,7 @@ internal sealed class SwitchoverChoiceTests
         });
 
     [Test]
-    public void Nobody_takes_over_while_another_member_is_not_well() =>
+    public void No_member_takes_over_while_another_is_unhealthy() =>
         Assert.Multiple(() =>
         {
             Assert.That(
@@ -79,7 +79,7 @@ internal sealed class SwitchoverChoiceTests
             Assert.That(Choice(Healthy(("db-1", Replica("db-1")))), Is.EqualTo("pg is not healthy: no member leads"));
             Assert.That(
                 Choice(Healthy(("db-2", Leader("db-2")))),
-                Does.StartWith("pg is not healthy: ").And.Contain("both take writes: 2 primaries")
+                Does.StartWith("pg is not healthy: ").And.Contain("accept writes: 2 primaries")
             );
         });
 
@@ -89,7 +89,7 @@ internal sealed class SwitchoverChoiceTests
             Choice(
                 Healthy(("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal)))
             ),
-            Is.EqualTo("pg is paused: Patroni leaves everything as it is")
+            Is.EqualTo("pg is paused: Patroni starts and promotes nothing")
         );
 
     private static string Behind(string name, long bytes) =>

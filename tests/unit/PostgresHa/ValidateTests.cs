@@ -31,7 +31,7 @@ internal sealed class ValidateTests : BlueprintFixture
         Assert.That(
             output,
             Does.Contain(
-                "Open: superuser kb_admin logs in through the load balancer, on 5432 and 6432 (superuser_login: members closes it)\n"
+                "Open: superuser kb_admin can log in through the load balancer, on 5432 and 6432 (superuser_login: members closes it)\n"
             )
         );
         Assert.That(
@@ -40,9 +40,7 @@ internal sealed class ValidateTests : BlueprintFixture
         );
         Assert.That(
             output,
-            Does.Contain(
-                "When the leader dies without a word, writes stop for at most 28 s (dynamic: ttl 25, loop_wait 5, retry_timeout 10)"
-            )
+            Does.Contain("When the primary fails, writes stop for at most 28 s (dynamic: ttl 25, loop_wait 5, retry_timeout 10)")
         );
     }
 }

@@ -80,7 +80,7 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.That(
             warning,
             Does.StartWith(
-                "members: [db-master-01, db-slave-01]: 2 members: an even number [a majority of 2 is 2, so it "
+                "members: [db-master-01, db-slave-01]: 2 members: an even number [its majority is 2, so it "
                     + "survives no more lost members than 1 would]"
             )
         );
@@ -88,7 +88,7 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [Test]
     public void A_single_member_is_a_warning() =>
-        Assert.That(Warnings(Changed("members: db", "members: db-master-01")).Single(), Does.Contain("nothing takes over when it is lost"));
+        Assert.That(Warnings(Changed("members: db", "members: db-master-01")).Single(), Does.Contain("no replica can take over"));
 
     [Test]
     public void Logs_in_a_read_only_container_are_refused_with_the_two_ways_out()
@@ -143,11 +143,11 @@ internal sealed class ValidationTests : BlueprintFixture
                 """
         );
 
-        Assert.That(error, Does.Contain("container.backup@db-slave-01 mounts /opt/keybuzz/postgres, where the member's data is"));
+        Assert.That(error, Does.Contain("container.backup@db-slave-01 mounts /opt/keybuzz/postgres, the member's data"));
     }
 
-    [TestCase("10.0.0.120", "db-master-01", "applications would be tied to one member")]
-    [TestCase("10.0.0.11", "haproxy-01", "applications would be tied to one host")]
+    [TestCase("10.0.0.120", "db-master-01", "applications would always connect to one member")]
+    [TestCase("10.0.0.11", "haproxy-01", "applications would lose access when that host fails")]
     public void The_address_of_a_host_is_not_the_load_balancers(string address, string host, string why) =>
         Assert.That(
             OnlyError(Changed("{ address: 10.0.0.10 }", $"{{ address: {address} }}")),
@@ -203,7 +203,7 @@ internal sealed class ValidationTests : BlueprintFixture
     public void A_member_that_is_a_proxy_too_is_refused() =>
         Assert.That(
             Errors(Changed("proxies: lb", "proxies: [lb, db-slave-01]")),
-            Has.One.Contains("db-slave-01 would be member and proxy at once")
+            Has.One.Contains("db-slave-01 would be both member and proxy")
         );
 
     [Test]
@@ -213,12 +213,8 @@ internal sealed class ValidationTests : BlueprintFixture
             Has.One.Contains("no host or role 'dbs'").And.One.Contains("did you mean 'db'?")
         );
 
-    [TestCase(
-        "image: registry.example.com/kbr/patroni:16" + Digest,
-        "image: registry.example.com/kbr/patroni:latest",
-        "names no fixed tag"
-    )]
-    [TestCase("image: registry.example.com/kbr/patroni:16" + Digest, "image: registry.example.com/kbr/patroni", "names no fixed tag")]
+    [TestCase("image: registry.example.com/kbr/patroni:16" + Digest, "image: registry.example.com/kbr/patroni:latest", "has no fixed tag")]
+    [TestCase("image: registry.example.com/kbr/patroni:16" + Digest, "image: registry.example.com/kbr/patroni", "has no fixed tag")]
     [TestCase(
         "image: registry.example.com/kbr/patroni:16" + Digest,
         "image: registry.example.com/kbr/patroni:16",
@@ -238,11 +234,11 @@ internal sealed class ValidationTests : BlueprintFixture
     )]
     [TestCase(
         "directories: { data_directory: /opt/keybuzz/postgres/data }",
-        "the data directory /opt/keybuzz/postgres/data is no subdirectory of /opt/keybuzz/postgres/data"
+        "the data directory /opt/keybuzz/postgres/data is not a subdirectory of /opt/keybuzz/postgres/data"
     )]
     [TestCase(
         "directories: { raft: /opt/keybuzz/postgres/data/raft }",
-        "the directories /opt/keybuzz/postgres/data and /opt/keybuzz/postgres/data/raft lie in each other"
+        "the directories /opt/keybuzz/postgres/data and /opt/keybuzz/postgres/data/raft are nested"
     )]
     public void Data_beside_its_volume_is_refused(string line, string message) =>
         Assert.That(Errors(With(line)), Has.Some.Contains(message));
@@ -251,7 +247,7 @@ internal sealed class ValidationTests : BlueprintFixture
     [TestCase(30, 0, 10, "loop_wait is 0 s")]
     [TestCase(30, 10, 2, "retry_timeout is 2 s")]
     [TestCase(30, 10, 11, "loop_wait + 2 × retry_timeout is 32 s, more than the ttl of 30 s")]
-    public void Times_that_Patroni_would_silently_change_are_refused_with_what_the_fastest_would_give(
+    public void Times_that_Patroni_would_silently_change_are_refused_with_the_fastest_safe_ones(
         int ttl,
         int loopWait,
         int retryTimeout,
@@ -273,10 +269,10 @@ internal sealed class ValidationTests : BlueprintFixture
     {
         var warning = Warnings(Changed(", max_db_connections: 40", "")).Single();
 
-        Assert.That(warning, Does.Contain("the pools may open 200 connections, and PostgreSQL has room for 87"));
+        Assert.That(warning, Does.Contain("the pools may open 200 connections, but PostgreSQL allows 87"));
         Assert.That(
             warning,
-            Does.Contain("[2 PgBouncers × 100; max_connections 100 less 3 reserved for superusers and 10 for Patroni, kbr and people]")
+            Does.Contain("[2 PgBouncers × 100; max_connections 100 less 3 reserved for superusers and 10 for Patroni, kbr and operators]")
         );
         Assert.That(warning, Does.Contain("lower pgbouncer.max_db_connections to 43, or raise parameters.max_connections to 213"));
     }
@@ -299,7 +295,7 @@ internal sealed class ValidationTests : BlueprintFixture
     [TestCase("listen_addresses: '*'")]
     [TestCase("port: 5433")]
     public void A_parameter_that_kbr_or_Patroni_sets_is_refused(string parameter) =>
-        Assert.That(OnlyError(With($"parameters: {{ {parameter} }}")), Does.Contain("is not yours to set"));
+        Assert.That(OnlyError(With($"parameters: {{ {parameter} }}")), Does.Contain("cannot be set here"));
 
     [Test]
     public void A_secret_in_a_parameter_is_refused() =>
@@ -327,32 +323,29 @@ internal sealed class ValidationTests : BlueprintFixture
         Assert.That(OnlyError(Minimal), Does.Contain("secret POSTGRES_APP_PASS holds a control character"));
     }
 
-    [TestCase(
-        "superuser: pg_boss",
-        "'pg_boss' cannot be the name of a user [PostgreSQL keeps names that begin with 'pg_' for its own roles]"
-    )]
-    [TestCase("superuser: public", "PostgreSQL keeps that word for itself")]
-    [TestCase("superuser: /boss", "PostgreSQL reads it as a regular expression in pg_hba.conf")]
-    [TestCase("application: pgbouncer", "PgBouncer has a database and a user of that name itself")]
-    [TestCase("application: ööööööööööööööööööööööööööööööööö", "PostgreSQL takes at most 63 bytes of it")]
-    [TestCase("database: template1", "PostgreSQL comes with a database of that name")]
+    [TestCase("superuser: pg_boss", "'pg_boss' cannot be the name of a user [PostgreSQL reserves names that begin with 'pg_']")]
+    [TestCase("superuser: public", "PostgreSQL reserves this word")]
+    [TestCase("superuser: /boss", "pg_hba.conf reads it as a regular expression")]
+    [TestCase("application: pgbouncer", "PgBouncer reserves this name for its console")]
+    [TestCase("application: ööööööööööööööööööööööööööööööööö", "PostgreSQL allows at most 63 bytes")]
+    [TestCase("database: template1", "every PostgreSQL cluster already has this database")]
     [TestCase(
         "database: \"my db\"",
-        "PgBouncer cannot take a database called 'my db' [its file has letters of ASCII, digits, '_', '-' and '.' for a database]"
+        "PgBouncer cannot take a database called 'my db' [its file allows ASCII letters, digits, '_', '-' and '.' for a database]"
     )]
-    [TestCase("databases: [größe]", "write pooled: false: PostgreSQL takes it, and PgBouncer does not lead to it")]
+    [TestCase("databases: [größe]", "write pooled: false: it is then not available through PgBouncer")]
     public void A_name_that_PostgreSQL_or_PgBouncer_cannot_take_is_refused_and_it_says_which(string line, string message) =>
         Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [Test]
     public void One_user_in_two_parts_is_refused() =>
-        Assert.That(OnlyError(With("application: kb_admin")), Does.Contain("the user 'kb_admin' has two parts to play"));
+        Assert.That(OnlyError(With("application: kb_admin")), Does.Contain("the user 'kb_admin' is assigned to two roles"));
 
     [Test]
     public void An_owner_that_is_no_user_is_refused() =>
         Assert.That(
             OnlyError(With("databases: [{ name: stats, owner: nobody }]")),
-            Does.Contain("the owner 'nobody' of the database 'stats' is none of the users")
+            Does.Contain("the owner 'nobody' of the database 'stats' is not a declared user")
         );
 
     [Test]
@@ -364,21 +357,21 @@ internal sealed class ValidationTests : BlueprintFixture
 
     [TestCase(
         "users: [{ name: a, password: \"${secret.KBR_KEY}\" }, { name: a, password: \"${secret.KBR_KEY}\" }]",
-        "the user 'a' is there already"
+        "the user 'a' is already declared"
     )]
-    [TestCase("users: [{ name: kb_app, password: \"${secret.KBR_KEY}\" }]", "the user 'kb_app' is there already")]
+    [TestCase("users: [{ name: kb_app, password: \"${secret.KBR_KEY}\" }]", "the user 'kb_app' is already declared")]
     [TestCase(
         "users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: a, password: \"${secret.POSTGRES_APP_PASS}\" } }]",
-        "the user 'a' is there already"
+        "the user 'a' is already declared"
     )]
     [TestCase(
         "users: [{ name: a, password: \"${secret.KBR_KEY}\", rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }]",
         "'b' and 'a' have the same password"
     )]
     [TestCase("superuser: { rotate_with: { name: b, password: \"${secret.KBR_KEY}\" } }", "unknown key 'rotate_with' in 'superuser'")]
-    [TestCase("databases: [keybuzz]", "the database 'keybuzz' is there already")]
-    [TestCase("extensions: [vector, vector]", "the extension 'vector' is there already in keybuzz")]
-    public void What_is_there_twice_is_refused(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
+    [TestCase("databases: [keybuzz]", "the database 'keybuzz' is already declared")]
+    [TestCase("extensions: [vector, vector]", "the extension 'vector' is already declared in keybuzz")]
+    public void Duplicates_are_refused(string line, string message) => Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [TestCase("scope: db", "hosts have this role")]
     [TestCase("scope: db-master-01", "a host has this name")]
@@ -389,14 +382,14 @@ internal sealed class ValidationTests : BlueprintFixture
     [TestCase("first_leader: haproxy-01")]
     [TestCase("preferred_leader: db-slave-03")]
     public void A_leader_that_is_no_member_is_refused(string line) =>
-        Assert.That(OnlyError(With(line)), Does.Contain("which is no member"));
+        Assert.That(OnlyError(With(line)), Does.Contain("which is not a member"));
 
     [Test]
-    public void Letting_everybody_try_passwords_is_refused() =>
-        Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 is everybody"));
+    public void A_network_that_matches_every_address_is_refused() =>
+        Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 matches every address"));
 
     [TestCase("store: etcd", "'store' cannot be 'etcd' [choices are: raft]")]
-    public void What_is_not_supported_yet_is_refused_and_not_ignored(string line, string message) =>
+    public void Unsupported_keys_are_refused_and_not_ignored(string line, string message) =>
         Assert.That(OnlyError(With(line)), Does.Contain(message));
 
     [TestCase(
@@ -404,19 +397,19 @@ internal sealed class ValidationTests : BlueprintFixture
         "'synchronous_mode' is not set here",
         "write synchronous: true, or synchronous: { strict: true }"
     )]
-    [TestCase("dynamic: { synchronous_node_count: 2 }", "'synchronous_node_count' is not set here", "there is one synchronous standby")]
+    [TestCase("dynamic: { synchronous_node_count: 2 }", "'synchronous_node_count' is not set here", "kbr uses one synchronous standby")]
     [TestCase("synchronous: yes", "'synchronous' must be true or false", "")]
     [TestCase("synchronous: { strict: maybe }", "'strict' must be true or false", "")]
     [TestCase("synchronous: { strct: true }", "strct", "strict")]
     [TestCase(
         "synchronous: true, parameters: { synchronous_commit: local }",
         "no commit waits for the synchronous standby",
-        "acknowledged writes could be lost"
+        "acknowledged writes could still be lost"
     )]
     [TestCase(
         "synchronous: true, parameters: { synchronous_commit: off }",
         "no commit waits for the synchronous standby",
-        "acknowledged writes could be lost"
+        "acknowledged writes could still be lost"
     )]
     public void Synchronous_replication_that_would_not_be_is_refused(string lines, string message, string more) =>
         Assert.That(OnlyError(With(string.Join("\n  ", lines.Split(", ")))), Does.Contain(message).And.Contain(more));
@@ -426,11 +419,11 @@ internal sealed class ValidationTests : BlueprintFixture
     {
         Assert.That(
             OnlyError(Changed("members: db", "members: db-master-01\n  synchronous: true")),
-            Does.Contain("'synchronous' with a single member").And.Contain("nobody to be the synchronous standby")
+            Does.Contain("'synchronous' with a single member").And.Contain("no other member can be the synchronous standby")
         );
         Assert.That(
             Warnings(Changed("members: db", "members: [db-master-01, db-slave-01]\n  synchronous: { strict: true }")),
-            Has.Some.Contains("with two members").And.Some.Contains("while either is away no write is committed")
+            Has.Some.Contains("with two members").And.Some.Contains("while either is down, no write is committed")
         );
     }
 
@@ -460,7 +453,7 @@ internal sealed class ValidationTests : BlueprintFixture
         );
 
     [Test]
-    public void What_init_writes_makes_the_file_complete()
+    public void The_output_of_init_completes_the_file()
     {
         Environment.Clear();
         System.IO.File.WriteAllText(File, Minimal + "secrets: { file: new.env }\n");

@@ -147,7 +147,7 @@ public sealed class ConfigFileTests
     [TestCase(-1, true, "a same", "current", TestName = "A confirmed reload of this content counts")]
     [TestCase(-1, true, "b same", "stale", TestName = "A confirmed reload of another content does not count")]
     [TestCase(-1, true, "a other", "stale", TestName = "A reload of an earlier run of the process does not count")]
-    public void Loaded_tells_what_the_process_runs_with(int startedHoursAfterWrite, bool running, string? note, string expected)
+    public void Loaded_tells_the_content_that_the_process_runs_with(int startedHoursAfterWrite, bool running, string? note, string expected)
     {
         var file = File("a", LoadedByApp());
         var container = Container(running, Noon.AddHours(startedHoursAfterWrite));
@@ -214,7 +214,7 @@ public sealed class ConfigFileTests
     }
 
     [Test]
-    public void What_a_killed_run_left_beside_is_removed()
+    public void Leftovers_of_a_killed_run_are_removed()
     {
         System.IO.File.WriteAllText(PathOf(".kbr.app.conf.a1B2c3"), "half");
         System.IO.File.WriteAllText(PathOf(".kbr.other.conf.a1B2c3"), "not ours");
@@ -247,7 +247,7 @@ public sealed class ConfigFileTests
     }
 
     [Test]
-    public void What_confirms_the_reload_is_told_its_secret_on_its_standard_input_and_gives_up_in_time()
+    public void The_reload_confirmation_reads_its_secret_from_standard_input_and_times_out()
     {
         using var tools = new FakeDocker(_directory, "c0ffee2026-11-23T11:00:00.123456789Z");
         var input = new SecretText([new SecretText.Part("bob\n", false), new SecretText.Part("s3cr3t'$x \\ y", true)]);
@@ -263,10 +263,10 @@ public sealed class ConfigFileTests
 
         var refused = Apply(File("b", [.. LoadedByApp("true"), ("reload_confirm", "echo not yet; exit 1"), ("confirm_timeout", 1L)]));
         Assert.That(refused.ExitCode, Is.Not.Zero);
-        Assert.That(refused.Error, Does.Contain("container app did not confirm within 1 s that it has loaded it: not yet"));
+        Assert.That(refused.Error, Does.Contain("container app did not confirm within 1 s that it loaded it: not yet"));
         Assert.That(
             _provider.Validate(File("a", [.. LoadedByApp("true"), ("confirm_input", input)])).Single().Summary,
-            Is.EqualTo("confirm_input has no reload_confirm to read it")
+            Is.EqualTo("confirm_input needs reload_confirm")
         );
     }
 
@@ -284,7 +284,7 @@ public sealed class ConfigFileTests
         using var tools = new FakeDocker(_directory, "c0ffee2026-11-23T11:00:00.123456789Z");
         var result = Apply(File("a", LoadedByApp("echo no such process; exit 1")));
         Assert.That(result.ExitCode, Is.Not.Zero);
-        Assert.That(result.Error, Does.Contain("no such process").And.Contain("container app could not be made to load it"));
+        Assert.That(result.Error, Does.Contain("no such process").And.Contain("container app did not load it"));
         Assert.That(Directory.Exists(_directory + "/run"), Is.False);
     }
 

@@ -226,8 +226,8 @@ public sealed class ContainerTests
         Assert.That(
             ForeignUnits(Service("stack.service", commands)),
             Is.EqualTo(
-                $"refused: stack.service starts the container app and does something else, too ({job}): take app out "
-                    + $"of it, and systemctl daemon-reload"
+                $"refused: stack.service starts the container app and has another job ({job}): remove app "
+                    + $"from it, then run systemctl daemon-reload"
             )
         );
         var ours = (Observation.Present)Observe(Container(("supervised_by", "app.service")), services: Service("stack.service", commands));
@@ -235,7 +235,7 @@ public sealed class ContainerTests
     }
 
     [Test]
-    public void A_unit_is_found_by_the_client_that_runs_in_it_and_by_its_name_only_when_it_makes_the_container()
+    public void A_unit_is_found_by_its_container_client_and_by_name_only_if_it_creates_the_container()
     {
         const string Client = "/usr/bin/docker run --rm --name app tiny:1";
         Assert.Multiple(() =>
@@ -248,8 +248,8 @@ public sealed class ContainerTests
             Assert.That(
                 ForeignUnits(new ServiceState("wrapped.service", "loaded", [new("ExecStart", "/opt/start-app")], [Client])),
                 Is.EqualTo(
-                    "refused: wrapped.service starts the container app and does something else, too (it runs "
-                        + "/opt/start-app): take app out of it, and systemctl daemon-reload"
+                    "refused: wrapped.service starts the container app and has another job (it runs "
+                        + "/opt/start-app): remove app from it, then run systemctl daemon-reload"
                 )
             );
             Assert.That(ForeignUnits(Service("app.service", "ExecStart=" + Client)), Is.EqualTo("app.service"));
@@ -270,7 +270,7 @@ public sealed class ContainerTests
     }
 
     [Test]
-    public void What_an_interrupted_replacement_left_shows()
+    public void Leftovers_of_an_interrupted_replacement_are_shown()
     {
         Assert.That(Differences(Container(), Observe(Container(), former: 200)), Is.EqualTo(new[] { "leftover=true" }));
         Assert.That(((Observation.Absent)Observe(Container(), status: 404, former: 200)).Note, Does.Contain("app.kbr-old"));
@@ -322,11 +322,11 @@ public sealed class ContainerTests
                 .And.Contain("'type=bind,source=/etc/app,target=/cfg,readonly'")
                 .And.Contain("'--pull' 'never'")
         );
-        Assert.That(text, Does.Contain("was not made by this resource"));
+        Assert.That(text, Does.Contain("was not created by this resource"));
     }
 
     [Test]
-    public void What_must_succeed_before_it_is_replaced_is_run_before_the_former_one_is_stopped()
+    public void The_validate_command_runs_before_the_former_container_is_stopped()
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Replace, Container(("validate", "is-it-right")), [])).Text;
         Assert.That(
@@ -338,7 +338,7 @@ public sealed class ContainerTests
     [TestCase("restart", "docker update --restart 'no'", "&& settled; then")]
     [TestCase("leftover", "docker rm -f", "docker update --restart 'no'")]
     [TestCase("running", "&& settled; then", "docker update --restart 'no'")]
-    public void An_update_touches_what_changed_only(string changed, string does, string doesNot)
+    public void An_update_changes_only_the_differences(string changed, string does, string doesNot)
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Update, Container(), [changed])).Text;
         Assert.That(text, Does.Contain(does).And.Not.Contain(doesNot));

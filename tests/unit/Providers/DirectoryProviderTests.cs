@@ -82,7 +82,7 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
-    public void Update_leaves_what_is_inside_alone()
+    public void Update_does_not_change_the_content()
     {
         OnlyAsRootWith("chown");
         var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("owner", "999"), ("mode", "0700"));
@@ -99,7 +99,7 @@ internal sealed class DirectoryProviderTests
     public void A_parent_that_is_not_there_is_not_made()
     {
         var error = Fails(_provider.Render(ResourceOperation.Create, Resource(_provider, "d", ("path", $"{_folder}/a/b"))));
-        Assert.That(error, Does.Contain($"{_folder}/a is not there"));
+        Assert.That(error, Does.Contain($"{_folder}/a does not exist"));
         Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.Empty);
     }
 
@@ -161,7 +161,7 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
-    public void What_holds_the_entry_that_must_not_be_there_is_kept_under_another_name_and_an_empty_directory_takes_its_place()
+    public void A_directory_with_a_forbidden_entry_is_renamed_and_an_empty_one_replaces_it()
     {
         OnlyAsRootWith("chown");
         var resource = Resource(
@@ -202,7 +202,7 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
-    public void What_is_at_the_root_of_a_volume_is_moved_below_it_and_a_run_that_was_cut_off_goes_on()
+    public void The_content_of_a_volumes_root_is_moved_below_it_and_an_interrupted_run_continues()
     {
         OnlyAsRootWith("chown");
         var resource = Resource(
@@ -232,7 +232,7 @@ internal sealed class DirectoryProviderTests
         Assert.That((seen.Attributes["holds"].Value, seen.Attributes.ContainsKey("owner")), Is.EqualTo(($"{_folder}/PG_VERSION", false)));
         Assert.That(
             seen.Note,
-            Is.EqualTo($"what is in {_folder} is kept as {_folder}/data.before-kbr, and an empty directory is made beside it")
+            Is.EqualTo($"the content of {_folder} is kept as {_folder}/data.before-kbr; an empty directory is created beside it")
         );
 
         Succeeds(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"])));
@@ -258,7 +258,7 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
-    public void Without_room_for_what_is_kept_and_made_anew_nothing_is_moved()
+    public void Without_space_for_both_copies_nothing_is_moved()
     {
         OnlyAsRootWith("mount");
         Output($"mount -t tmpfs -o size=2m none {_folder}");
@@ -270,7 +270,7 @@ internal sealed class DirectoryProviderTests
 
             Assert.That(
                 Fails(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"]))),
-                Does.Contain("make room first")
+                Does.Contain("free disk space first")
             );
 
             Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Is.EqualTo(new[] { $"{_folder}/d" }));
@@ -283,7 +283,7 @@ internal sealed class DirectoryProviderTests
     }
 
     [Test]
-    public void An_entry_that_must_not_be_in_it_is_shown_and_to_take_it_away_disrupts_who_uses_it()
+    public void A_forbidden_entry_is_shown_and_its_removal_disrupts_the_users_of_the_directory()
     {
         var resource = Resource(_provider, "d", ("path", "/d"), ("set_aside_with", "PG_VERSION"));
         var stat = new FileStat("directory", 0, 0, "root", "root", "0755", default);

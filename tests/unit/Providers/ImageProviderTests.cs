@@ -60,7 +60,7 @@ internal sealed class ImageProviderTests
     [TestCase("pg@" + Digest, null, "no fixed tag")]
     [TestCase("PG:17@" + Digest, null, "not an image reference")]
     [TestCase("pg:17@" + Digest, "pg.tar", "has a digest")]
-    [TestCase("pg:17", "pg.tar", "tells one build")]
+    [TestCase("pg:17", "pg.tar", "cannot be identified")]
     public void A_reference_that_does_not_say_which_image_is_refused(string reference, string? archive, string problem)
     {
         var image = Resource(_provider, "pg", ("reference", reference));
@@ -78,7 +78,7 @@ internal sealed class ImageProviderTests
     }
 
     [Test]
-    public void An_archive_is_loaded_twice_and_only_its_name_is_taken_away_again_unless_a_container_uses_it()
+    public void An_archive_is_loaded_twice_and_only_its_name_is_removed_unless_a_container_uses_it()
     {
         OnlyAsRootWith("docker");
         if (Shell("docker version").ExitCode != 0)

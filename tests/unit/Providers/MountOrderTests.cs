@@ -22,7 +22,7 @@ public sealed class MountOrderTests
     );
 
     [Test]
-    public void What_a_container_mounts_is_filled_before_it_is_made()
+    public void Mounted_directories_are_filled_before_the_container_is_created()
     {
         var graph = Build(
             _app,
@@ -49,7 +49,7 @@ public sealed class MountOrderTests
     }
 
     [Test]
-    public void Who_says_that_a_file_comes_after_its_container_is_taken_at_his_word()
+    public void An_explicit_order_of_a_file_after_its_container_counts()
     {
         var late = File("late", "/opt/app/late.conf") with { After = [_app.Address] };
         Assert.That(

@@ -60,11 +60,11 @@ internal sealed class PreconditionChecksTests
     }
 
     [TestCaseSource(nameof(Holding))]
-    public void What_is_as_it_should_be_gives_no_finding(Precondition precondition, object? answer) =>
+    public void A_passed_precondition_has_no_finding(Precondition precondition, object? answer) =>
         Assert.That(Evaluate(precondition, answer), Is.Null);
 
     [TestCaseSource(nameof(Failing))]
-    public void What_is_not_is_named_with_host_finding_and_remedy(Precondition precondition, object? answer, string found)
+    public void A_failed_precondition_has_host_finding_and_remedy(Precondition precondition, object? answer, string found)
     {
         var finding = Evaluate(precondition, answer);
         Assert.That(finding, Is.Not.Null);
@@ -77,7 +77,7 @@ internal sealed class PreconditionChecksTests
     }
 
     [Test]
-    public void What_is_off_reads_nothing()
+    public void A_precondition_that_is_off_reads_nothing()
     {
         var off = Make("swap") with { Level = PreconditionLevel.Off };
         Assert.That(Checks.Reads(off), Is.Empty);

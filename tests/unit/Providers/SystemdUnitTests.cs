@@ -99,7 +99,7 @@ public sealed class SystemdUnitTests
     private const string DropIn = "/etc/systemd/system/app.service.d/x.conf";
 
     [Test]
-    public void A_drop_in_is_one_difference_that_names_its_path_and_what_becomes_of_it()
+    public void A_drop_in_is_one_difference_with_its_path_and_its_handling()
     {
         var observed = Observe(WithContent(), dropIns: [DropIn]);
         Assert.That(Differences(WithContent(), observed), Is.EqualTo(new[] { "drop_ins=" + DropIn }));
@@ -205,7 +205,7 @@ public sealed class SystemdUnitTests
     [TestCase("loaded", "daemon-reload", "enable", "base64", "verb=start")]
     [TestCase("mode", "chmod", "daemon-reload", "enable", "\"$verb\"", "before-kbr")]
     [TestCase("drop_ins", "daemon-reload", "enable", "base64", "verb=start")]
-    public void An_update_touches_what_changed_only(string changed, string does, params string[] doesNot)
+    public void An_update_changes_only_the_differences(string changed, string does, params string[] doesNot)
     {
         var text = _provider.Render(new ResourceChange(ResourceOperation.Update, WithContent(), [changed])).Text;
         Assert.That(text, Does.Contain(does));

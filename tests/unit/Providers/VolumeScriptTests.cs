@@ -129,7 +129,7 @@ internal sealed class VolumeScriptTests
     }
 
     [Test]
-    public void A_device_with_bytes_nobody_knows_is_never_formatted()
+    public void A_device_with_unknown_bytes_is_never_formatted()
     {
         Output($"printf x | dd of={_device} bs=1 seek=700000 conv=notrunc 2>/dev/null; sync");
         var before = Checksum();
@@ -144,11 +144,7 @@ internal sealed class VolumeScriptTests
         Output($"losetup -d {_device}");
         Assert.That(
             Observe(),
-            Is.InstanceOf<Observation.Unknown>()
-                .With.Property("Reason")
-                .Contains("attach the volume")
-                .And.Property("Reason")
-                .Not.Contains("wipefs")
+            Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("attach it").And.Property("Reason").Not.Contains("wipefs")
         );
     }
 
@@ -186,7 +182,7 @@ internal sealed class VolumeScriptTests
     [TestCase("fstab", "fstab")]
     [TestCase("fstab-options", "fstab")]
     [TestCase("label", "label")]
-    public void What_is_changed_by_hand_is_seen_as_that_attribute_and_mended(string damage, string attribute)
+    public void A_change_by_hand_is_drift_of_its_attribute_and_is_repaired(string damage, string attribute)
     {
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
         File.WriteAllText($"{MountPoint}/precious", "1");
@@ -270,7 +266,7 @@ internal sealed class VolumeScriptTests
     }
 
     [Test]
-    public void A_busy_mount_is_not_released_and_who_holds_it_is_said()
+    public void A_busy_mount_is_not_released_and_its_holder_is_named()
     {
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
         using (File.Create($"{MountPoint}/open"))
@@ -307,7 +303,7 @@ internal sealed class VolumeScriptTests
         {
             CutOff(_provider.Render(ResourceOperation.Create, _volume), CutPoints[step]);
 
-            // With nothing recorded the planner creates what is absent and adopts what is as wanted; anything else would be an error.
+            // With nothing recorded the planner creates what is absent and adopts what exists as declared; anything else would be an error.
             Assert.That(Observe() is Observation.Absent || Differing().Count == 0, $"after {CutPoints[step]}: {Observe()}");
             Succeeds(_provider.Render(ResourceOperation.Create, _volume));
             AssertAsWanted();
@@ -316,7 +312,7 @@ internal sealed class VolumeScriptTests
     }
 
     [Test]
-    public void A_half_made_file_system_of_kbr_is_made_anew()
+    public void An_incomplete_file_system_of_kbr_is_created_again()
     {
         CutOff(_provider.Render(ResourceOperation.Create, _volume), "mkfs.xfs");
         Output(

@@ -61,14 +61,12 @@ public sealed class RecordFormatTests
         );
         Assert.That(
             Assert.Throws<FormatException>(() => format.Bring("""{"format_version":0}"""))!.Message,
-            Is.EqualTo(
-                "it has format version 0, which this kbr does not read any more: apply once with the kbr that wrote it, or one in between"
-            )
+            Is.EqualTo("it has format version 0, which this kbr no longer reads: apply once with the kbr that wrote it, or one in between")
         );
     }
 
     [Test]
-    public void What_an_apply_was_about_to_set_is_in_the_record_and_a_record_without_it_stays_as_it_was()
+    public void Intended_attributes_are_in_the_record_and_a_record_without_them_stays_unchanged()
     {
         var text = RecordJson.Write(Record with { Intended = ["kind", "value"] }, "lab");
 
@@ -97,11 +95,11 @@ public sealed class RecordFormatTests
     [TestCase("""{"format_version":1,"clus""", "it is damaged: ")]
     [TestCase("[]", "it is damaged: ")]
     [TestCase("""{"format_version":1,"cluster":"lab","address":"gone.x@h"}""", "it is of the unknown type 'gone'")]
-    public void What_cannot_be_used_is_refused_and_says_why(string text, string reason) =>
+    public void An_unusable_record_is_refused_with_the_reason(string text, string reason) =>
         Assert.That(Assert.Throws<FormatException>(() => RecordJson.Read(text, "lab", Providers))!.Message, Does.StartWith(reason));
 
     [Test]
-    public void Under_another_address_fingerprints_of_secrets_stay_true_where_they_can_be_proved_and_are_dropped_elsewhere()
+    public void Under_a_new_address_fingerprints_of_secrets_are_renewed_if_proved_and_else_dropped()
     {
         var to = new Address("thing", "two", "host-1");
         var desired = Comparable.None.Add("text", new AttributeValue("a secret")).Add("other", new AttributeValue("changed since"));
@@ -115,7 +113,7 @@ public sealed class RecordFormatTests
     }
 
     [Test]
-    public void The_copy_keeps_its_lineage_and_says_what_nobody_was_asked_about()
+    public void The_copy_keeps_its_lineage_and_the_resources_of_unread_hosts()
     {
         var path = Path.Combine(Directory.CreateTempSubdirectory("kbr-state-").FullName, "state", "lab.json");
         Assert.That(

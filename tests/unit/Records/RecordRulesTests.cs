@@ -12,22 +12,22 @@ public sealed class RecordRulesTests
 {
     private static readonly ProviderRegistry Providers = Registered();
 
-    [TestCase("config_file", "path", "/etc/shadow", "its path is /etc/shadow, which kbr may not touch: /etc/shadow belongs to the system")]
-    [TestCase("config_file", "path", "/opt/../etc/shadow", "its path is not one: a path may not hold '.' or '..'")]
-    [TestCase("config_file", "path", "/opt//x", "its path /opt//x is written otherwise than kbr writes it")]
-    [TestCase("config_file", "path", "x", "its path is not one: an absolute path is wanted, such as /opt/app/data")]
-    [TestCase("config_file", "path", "/opt/a\nb", "its path is not one: a path may not hold a line break or another control character")]
-    [TestCase("config_file", "mode", "0999", "its 'mode' is no mode")]
+    [TestCase("config_file", "path", "/etc/shadow", "its path is /etc/shadow, which kbr may not change: /etc/shadow belongs to the system")]
+    [TestCase("config_file", "path", "/opt/../etc/shadow", "its path is invalid: a path may not hold '.' or '..'")]
+    [TestCase("config_file", "path", "/opt//x", "its path /opt//x is not in the form that kbr writes")]
+    [TestCase("config_file", "path", "x", "its path is invalid: write an absolute path, such as /opt/app/data")]
+    [TestCase("config_file", "path", "/opt/a\nb", "its path is invalid: a path may not hold a line break or another control character")]
+    [TestCase("config_file", "mode", "0999", "its 'mode' is not a mode")]
     [TestCase(
         "directory",
         "path",
         "/var/lib/docker",
-        "its path is /var/lib/docker, which kbr may not touch: /var/lib/docker belongs to the system"
+        "its path is /var/lib/docker, which kbr may not change: /var/lib/docker belongs to the system"
     )]
-    [TestCase("volume", "mount_point", "/usr", "its mount_point is /usr, which kbr may not touch: /usr belongs to the system")]
-    [TestCase("volume", "device", "/opt/disk", "its device is /opt/disk, which kbr may not touch: a block device under /dev is wanted")]
+    [TestCase("volume", "mount_point", "/usr", "its mount_point is /usr, which kbr may not change: /usr belongs to the system")]
+    [TestCase("volume", "device", "/opt/disk", "its device is /opt/disk, which kbr may not change: write a block device under /dev")]
     [TestCase("container", "container_name", "--privileged", "'--privileged' is not a container name")]
-    [TestCase("container", "image", "x y", "'x y' is no image reference")]
+    [TestCase("container", "image", "x y", "'x y' is not an image reference")]
     [TestCase("container", "user", "a\u001bb", "its 'user' has a control character")]
     [TestCase("systemd_unit", "unit", "../../x.service", "'../../x.service' is not a unit name with its suffix, as in patroni.service")]
     public void A_value_that_cluster_yaml_could_not_have_makes_the_record_unusable(
@@ -50,13 +50,13 @@ public sealed class RecordRulesTests
     {
         Assert.That(
             Assert.Throws<FormatException>(() => Read("config_file", record => record["address"] = address))!.Message,
-            Does.StartWith("its address, or one that it requires, could not stand in cluster.yaml")
+            Does.StartWith("its address, or one that it requires, is invalid in cluster.yaml")
         );
         Assert.Throws<FormatException>(() => Read("config_file", record => record["requires"]!.AsArray().Add(address)));
     }
 
     [Test]
-    public void A_record_without_what_its_type_needs_is_unusable_and_a_good_one_is_read()
+    public void A_record_without_a_required_attribute_is_unusable_and_a_valid_one_is_read()
     {
         Assert.That(
             Assert.Throws<FormatException>(() => Read("config_file", record => record["spec"]!.AsObject().Remove("path")))!.Message,

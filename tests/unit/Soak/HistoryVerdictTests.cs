@@ -36,7 +36,7 @@ public sealed class HistoryVerdictTests
         });
 
     [Test]
-    public void An_acknowledged_row_that_is_missing_fails_a_synchronous_soak_and_is_counted_in_an_asynchronous_one() =>
+    public void A_lost_acknowledged_row_fails_a_synchronous_soak_and_is_counted_in_an_asynchronous_one() =>
         Assert.Multiple(() =>
         {
             var attempts = new[] { Acked(1, 1, A, 1), Acked(2, 2, A, 1), Acked(3, 10, B, 2) };
@@ -56,7 +56,7 @@ public sealed class HistoryVerdictTests
         );
 
     [Test]
-    public void A_member_that_goes_on_after_another_one_took_over_fails_it_and_one_whose_answers_were_under_way_does_not() =>
+    public void A_member_that_acknowledges_after_a_failover_fails_it_and_answers_in_flight_do_not() =>
         Assert.Multiple(() =>
         {
             Assert.That(
@@ -79,7 +79,7 @@ public sealed class HistoryVerdictTests
         });
 
     [Test]
-    public void What_cannot_be_told_fails_it() =>
+    public void An_unknown_result_fails_it() =>
         Assert.Multiple(() =>
         {
             Assert.That(
@@ -99,7 +99,7 @@ public sealed class HistoryVerdictTests
         });
 
     [Test]
-    public void Each_event_has_the_longest_gap_that_begins_in_it_how_many_were_over_a_second_and_the_rows_lost_in_it()
+    public void Each_event_has_its_longest_gap_its_gaps_over_a_second_and_its_lost_rows()
     {
         var verdict = Of(
             [
@@ -139,7 +139,7 @@ public sealed class HistoryVerdictTests
     }
 
     [Test]
-    public void The_reports_have_the_gaps_of_each_kind_in_a_row_and_say_what_failed()
+    public void The_reports_have_the_gaps_of_each_kind_in_a_row_and_the_failure()
     {
         var verdict = Of(
             [Acked(1, 1, A, 1), Acked(2, 12, A, 1), Acked(3, 25, A, 1)],

@@ -38,7 +38,7 @@ public sealed class HostileHostTests
 
         Assert.That(
             (error.Host, error.Message),
-            Is.EqualTo(("db-1", "what the host answers has no end: the login shell of root prints before any command runs"))
+            Is.EqualTo(("db-1", "the host's answer does not end: the login shell of root prints before any command runs"))
         );
         Assert.That(error.Remedy, Does.Contain("start-up files"));
         await Assert.ThrowsAsync<HostException>(() => connection.OpenWriterAsync(Holder, 1, CancellationToken.None));
@@ -62,7 +62,7 @@ public sealed class HostileHostTests
 
         Assert.That(
             flood,
-            Is.EqualTo(new ScriptResult(1, "", "it printed more than 8 MiB and was ended: does something in it print without end?"))
+            Is.EqualTo(new ScriptResult(1, "", "it printed more than 8 MiB and was aborted: does a command in it print endlessly?"))
         );
         Assert.That(errors.Error, Is.EqualTo(flood.Error));
         Assert.That(next.Output, Is.EqualTo("next\n"));
@@ -86,7 +86,7 @@ public sealed class HostileHostTests
         );
         var error = (await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync(reads, CancellationToken.None)))!;
 
-        Assert.That(error.Message, Does.Contain("it printed more than 64 MiB and was ended"));
+        Assert.That(error.Message, Does.Contain("it printed more than 64 MiB and was aborted"));
         Assert.That((await connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None)).Get(new StatRead("/")), Is.Not.Null);
     }
 
@@ -129,7 +129,7 @@ public sealed class HostileHostTests
 
     [TestCase(1)]
     [TestCase(2)]
-    public async Task Too_few_sessions_are_named_with_what_to_set(int sessions)
+    public async Task Too_few_sessions_are_named_with_the_setting(int sessions)
     {
         using var server = new SshServer($"MaxSessions {sessions}");
         await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
@@ -151,7 +151,7 @@ public sealed class HostileHostTests
     }
 
     [Test]
-    public async Task A_login_that_is_not_root_is_refused_and_does_not_report_what_it_cannot_read_as_absent()
+    public async Task A_login_without_root_is_refused_and_does_not_report_unreadable_files_as_absent()
     {
         using var server = new SshServer("ForceCommand exec setpriv --reuid=65534 --regid=65534 --clear-groups sh");
         await using var connection = await new SshConnector(server.Settings, ReadList.Probe, TimeProvider.System).ConnectAsync(
@@ -167,7 +167,7 @@ public sealed class HostileHostTests
 
         Assert.That(
             (error.Message, error.Remedy),
-            Is.EqualTo(("kbr has to be root on the host, and is nobody there", "set sudo: true for this host, or log in as root"))
+            Is.EqualTo(("kbr needs root on the host, but is nobody there", "set sudo: true for this host, or log in as root"))
         );
     }
 
@@ -176,14 +176,14 @@ public sealed class HostileHostTests
         "sudo asks user root for a terminal (requiretty)",
         "!requiretty"
     )]
-    [TestCase("echo 'sh: 1: exec: sudo: not found' >&2; exit 127", "sudo is not there", "install sudo")]
+    [TestCase("echo 'sh: 1: exec: sudo: not found' >&2; exit 127", "sudo is not installed", "install sudo")]
     [TestCase("echo 'sudo: a password is required' >&2; exit 1", "sudo does not let user root become root without a password", "NOPASSWD")]
     [TestCase(
         "echo 'This account is currently not available.'; exit 1",
         "the login shell of user root ended at once",
         "a shell that runs commands"
     )]
-    public async Task What_keeps_a_login_from_becoming_root_is_told_apart(string shell, string message, string remedy)
+    public async Task Reasons_against_becoming_root_are_distinguished(string shell, string message, string remedy)
     {
         using var server = new SshServer("ForceCommand " + shell);
         var host = server.Host with { Endpoint = SshEndpoint.Of(server.Host) with { Sudo = true } };
@@ -201,10 +201,10 @@ public sealed class HostileHostTests
     }
 
     [TestCase("-V 20200101:20200102 -n root", "expired at 2020-01-0")]
-    [TestCase("-V 20990101:20990102 -n root", "is valid from 2099-01-01")]
+    [TestCase("-V 20990101:20990102 -n root", "is not valid before 2099-01-01")]
     [TestCase("-n somebody", "is for somebody and not for user root")]
-    [TestCase("-h -n db-1", "is the certificate of a host")]
-    [TestCase("-n root", "does not take the certificate")]
+    [TestCase("-h -n db-1", "is a host certificate")]
+    [TestCase("-n root", "does not accept the certificate")]
     public async Task A_certificate_that_does_not_let_in_is_named_and_not_the_key(string signed, string message)
     {
         using var server = new SshServer();

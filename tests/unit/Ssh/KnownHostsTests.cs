@@ -61,7 +61,7 @@ public sealed class KnownHostsTests
         Assert.That(Parse($"# db-1 ssh-ed25519 {Text(Key)}\n\ndb-1 ssh-ed25519\ndb-1 ssh-ed25519 ?%&\n").KeyTypes("db-1", 22), Is.Empty);
 
     [Test]
-    public void An_added_key_is_found_again_and_what_was_there_stays()
+    public void An_added_key_is_found_again_and_existing_lines_stay()
     {
         var directory = Directory.CreateTempSubdirectory("kbr-known-").FullName;
         var path = Path.Combine(directory, "new", "known_hosts");

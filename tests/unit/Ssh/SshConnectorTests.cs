@@ -131,7 +131,7 @@ public sealed class SshConnectorTests
     }
 
     [Test]
-    public async Task The_lock_is_refused_to_a_second_apply_which_learns_who_has_it()
+    public async Task A_second_apply_is_refused_the_lock_and_learns_its_holder()
     {
         await using var first = await ConnectAsync();
         await using var second = await ConnectAsync();
@@ -253,7 +253,7 @@ public sealed class SshConnectorTests
         var error = (
             await Assert.ThrowsAsync<HostException>(() => connection.Reader.ReadAsync([new StatRead("/")], CancellationToken.None))
         )!;
-        Assert.That(error.Message, Does.Contain("broke off"));
+        Assert.That(error.Message, Does.Contain("the connection was lost"));
         Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
     }
 
@@ -278,10 +278,10 @@ public sealed class SshConnectorTests
 
         _server.Cut();
 
-        Assert.That(await ErrorsAsync(running), Has.Exactly(16).Contains("broke off"));
+        Assert.That(await ErrorsAsync(running), Has.Exactly(16).Contains("the connection was lost"));
         Assert.That(
             await ErrorsAsync(Enumerable.Range(0, 16).Select(_ => writer.RunAsync(new Script("echo later"), CancellationToken.None))),
-            Has.Exactly(16).Contains("broke off")
+            Has.Exactly(16).Contains("the connection was lost")
         );
         await File.WriteAllTextAsync(go, "");
     }
@@ -323,7 +323,7 @@ public sealed class SshConnectorTests
             )
         )!;
 
-        Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not the one in"));
+        Assert.That(error.Message, Does.Contain("SHA256:").And.Contain(" differs from "));
         Assert.That(error.Remedy, Does.Contain("ssh-keygen -R"));
     }
 
@@ -373,7 +373,7 @@ public sealed class SshConnectorTests
     }
 
     [Test]
-    public async Task A_key_that_is_not_let_in_is_named_with_what_to_do()
+    public async Task A_refused_key_is_named_with_the_remedy()
     {
         var settings = _server.Settings with { IdentityFile = Path.Combine(_server.Directory, "host") };
 

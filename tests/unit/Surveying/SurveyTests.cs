@@ -18,7 +18,7 @@ public sealed class SurveyTests
     private static readonly ProviderRegistry s_providers = new([new Thing(), new Inhabitant()]);
 
     [Test]
-    public async Task What_a_clone_has_of_another_host_counts_for_nothing_and_the_clone_is_refused([Values] bool cloneFirst)
+    public async Task A_clones_records_of_another_host_do_not_count_and_the_clone_is_refused([Values] bool cloneFirst)
     {
         string[] order = cloneFirst ? ["clone", "original"] : ["original", "clone"];
         var removed = Record(s_thing with { Name = "removed" }, created: true);
@@ -34,8 +34,8 @@ public sealed class SurveyTests
         var found = await fleet.ReadRecordsAsync(Hosts("clone", "original"), CancellationToken.None);
 
         const string said =
-            "/var/lib/kbr/lab/records holds 2 records of original, such as thing.one@original; if clone was made "
-            + "from a copy of original, move that directory away on clone; ";
+            "/var/lib/kbr/lab/records holds 2 records of original, such as thing.one@original; if clone was "
+            + "cloned from original, move that directory away on clone; ";
         Assert.Multiple(() =>
         {
             Assert.That(survey.HostErrors.Keys, Is.EqualTo(new[] { "clone" }));
@@ -124,7 +124,7 @@ public sealed class SurveyTests
             Is.EqualTo(
                 new Observation[]
                 {
-                    new Observation.Unknown("internal error: what was read of it was not understood: the planner does not observe"),
+                    new Observation.Unknown("internal error while observing it: the planner does not observe"),
                     new Observation.Absent(),
                     new Observation.Absent(),
                 }
@@ -134,7 +134,7 @@ public sealed class SurveyTests
     }
 
     [Test]
-    public async Task What_several_hosts_say_of_another_is_said_once_and_not_at_all_where_that_host_could_not_be_read()
+    public async Task Findings_of_several_hosts_about_another_are_merged_and_dropped_if_that_host_is_unreadable()
     {
         var hosts = Hosts("a", "b", "c", "off");
         Precondition[] ports =

@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.PostgresHa.Drill;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
-/// <summary><c>kbr drill</c>: takes the lead from the leader, and measures what that means for those who write.</summary>
+/// <summary><c>kbr drill</c>: fails the primary, and measures the failover for its clients.</summary>
 internal static class DrillCommand
 {
     private const int ShortestTimeout = 10;
@@ -16,22 +16,22 @@ internal static class DrillCommand
     {
         var kind = new Option<string>("--kind")
         {
-            Description = $"What is done to the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.",
+            Description = $"The fault for the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.",
             DefaultValueFactory = _ => DrillKind.Switchover.Word(),
         };
         kind.AcceptOnlyFromAmong([.. DrillKinds.All.Select(each => each.Word())]);
-        var svg = new Option<string>("--svg") { Description = "Also draw the timeline, to this file." };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var svg = new Option<string>("--svg") { Description = "Also draw the timeline to this SVG file." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var timeout = OptionReading.WholeNumber(
             "--timeout",
-            "Seconds that the service, and after that the cluster, may take to come back.",
+            "Seconds that the service, and then the cluster, may take to recover.",
             ShortestTimeout,
             preset: 120
         );
         var command = new Command(
             "drill",
-            "Take the lead from the leader while writing through the load balancer, and measure it. Exit 0 "
-                + "passed, 2 acknowledged writes were lost, 1 not done, not measured or not back in time."
+            "Fail the leader while writing through the load balancer, and measure the failover. Exit 0 "
+                + "passed, 2 acknowledged writes were lost, 1 not run, not measured or not recovered in time."
         )
         {
             kind,
@@ -116,7 +116,7 @@ internal static class DrillCommand
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"the picture could not be written to {path}: {exception.Message}",
-                    remedy: "the drill itself is over, and its report stands above"
+                    remedy: "the drill itself completed; its report is above"
                 )
             );
         }

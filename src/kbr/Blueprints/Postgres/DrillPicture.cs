@@ -17,7 +17,7 @@ public static class DrillPicture
     private const double RowHeight = 52;
     private const double BarHeight = 24;
 
-    // Told apart also without seeing colours well; red is kept for what went wrong.
+    // Distinguishable for colour-blind readers; red is reserved for failures.
     private static readonly string[] s_colors = ["#0072b2", "#009e73", "#e69f00", "#56b4e9", "#999999"];
 
     /// <summary>The picture.</summary>

@@ -6,10 +6,10 @@ using KeyBuzz.Reconciler.PostgresHa.Drill;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
-/// <summary>Shows a drill: what it will do, and what it showed.</summary>
+/// <summary>Shows a drill: its announcement and its result.</summary>
 public static class DrillView
 {
-    /// <summary>What a drill will do, before it is asked for.</summary>
+    /// <summary>The announcement of a drill, before the confirmation.</summary>
     public static void ShowPlan(Terminal terminal, PostgresTopology topology, DrillKind kind, string leader)
     {
         ArgumentNullException.ThrowIfNull(terminal);
@@ -18,37 +18,38 @@ public static class DrillView
         terminal.Line(
             kind switch
             {
-                DrillKind.Switchover => "Writes stop for about 3 s, and sessions on the leader end; nothing breaks.",
-                DrillKind.Stop => "Writes stop until another member leads, some seconds, and sessions on the leader end. The unit is "
-                    + "started again afterwards.",
+                DrillKind.Switchover => "Writes stop for about 3 s, and sessions on the primary end; no service is stopped.",
+                DrillKind.Stop =>
+                    "Writes stop for some seconds until another member is the primary, and sessions on the old one end. The unit is "
+                        + "started again afterwards.",
                 _ => string.Create(
                     CultureInfo.InvariantCulture,
-                    $"Writes stop until another member leads, up to {topology.Times.WorstCase.TotalSeconds:0} s, and "
-                        + $"sessions on the leader end."
+                    $"Writes stop until another member is the primary, up to {topology.Times.WorstCase.TotalSeconds:0} s, and "
+                        + $"sessions on the old one end."
                 )
                     + (
                         topology.Synchronous == SynchronousMode.Off
-                            ? " Replication is asynchronous: writes that are acknowledged and not yet received by a replica are "
-                                + "lost, the applications' as well as the drill's."
-                            : " Replication is synchronous where that was applied: no acknowledged write is lost."
+                            ? " Replication is asynchronous: acknowledged writes that no replica has received are "
+                                + "lost, those of applications included."
+                            : " Replication is synchronous: no acknowledged write is lost."
                     ),
             }
         );
         if (kind.Lasts())
         {
             terminal.Line(
-                $"The fault is undone when the drill is over, at the latest by the timer {DrillFault.Unit} on the "
-                    + $"host itself, also when kbr does not come back."
+                $"The fault is undone after the drill, at the latest by the timer {DrillFault.Unit} on the "
+                    + $"host itself, even when kbr is killed."
             );
         }
 
         terminal.Line(
-            $"kbr writes rows of its own through the load balancer, to the schema {DrillRun.Schema} of "
-                + $"{topology.ApplicationDatabase.Name}, and drops it in the end."
+            $"kbr writes test rows through the load balancer to the schema {DrillRun.Schema} of "
+                + $"{topology.ApplicationDatabase.Name}, and drops that schema afterwards."
         );
     }
 
-    /// <summary>What it showed.</summary>
+    /// <summary>The result.</summary>
     public static void Show(Terminal terminal, DrillReport report)
     {
         ArgumentNullException.ThrowIfNull(terminal);
@@ -79,7 +80,7 @@ public static class DrillView
             }
         }
 
-        terminal.Line($"  leader  {report.Leader} before, {report.NewLeader ?? "nobody"} after");
+        terminal.Line($"  leader  {report.Leader} before, {report.NewLeader ?? "none"} after");
         terminal.Line(
             $"  whole   "
                 + $"{(report.Whole is { } whole ? $"after {Seconds(whole)}" : "not in time")}{(report.Undone is { } undone ? $"; the fault was undone after {Seconds(undone)}" : "")}"
@@ -95,7 +96,7 @@ public static class DrillView
             terminal.Line(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"Failed: a member acknowledged {report.AcknowledgedByTwo} writes after another one had begun to: two led at one time."
+                    $"Failed: two members were primary at once: one acknowledged {report.AcknowledgedByTwo} writes after the other had begun to."
                 ),
                 Terminal.Tone.Removed
             );
@@ -108,7 +109,7 @@ public static class DrillView
                 string.Create(
                     CultureInfo.InvariantCulture,
                     $"Lost: {lost} acknowledged writes are "
-                        + $"missing.{(report.Synchronous ? " With synchronous replication that must not be." : " Replication is asynchronous: what no replica had received when the leader went is gone.")}"
+                        + $"missing.{(report.Synchronous ? " Synchronous replication must prevent this." : " Replication is asynchronous: writes that no replica had received were lost with the leader.")}"
                 ),
                 Terminal.Tone.Removed
             );
@@ -116,7 +117,7 @@ public static class DrillView
 
         if (report.Outcome == DrillOutcome.Passed)
         {
-            terminal.Line("Passed: the service and the cluster came back, and every acknowledged write is there.", Terminal.Tone.Added);
+            terminal.Line("Passed: the service and the cluster recovered, and no acknowledged write was lost.", Terminal.Tone.Added);
         }
     }
 

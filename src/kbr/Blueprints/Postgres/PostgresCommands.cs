@@ -6,10 +6,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
-/// <summary>What the <c>postgres</c> section adds to the command line.</summary>
+/// <summary>The commands of the <c>postgres</c> section.</summary>
 internal sealed class PostgresCommands : IBlueprintCommands
 {
-    /// <summary>Registers the blueprint and what it adds.</summary>
+    /// <summary>Registers the blueprint and its commands.</summary>
     public static void AddTo(IServiceCollection services)
     {
         services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
@@ -35,7 +35,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
         return
         [
             .. OpenAccess.Of(topology),
-            $"When the leader dies without a word, writes stop for at most {times.WorstCase.TotalSeconds} s "
+            $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
                 + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})",
         ];
     }

@@ -19,7 +19,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
     /// <inheritdoc />
     public TimeSpan GateTimeout => topology.Health.GateTimeout;
 
-    // PgBouncer answers for about a second with a login that failed before (server_login_retry).
+    // For about a second PgBouncer answers with an earlier failed login (server_login_retry).
     /// <inheritdoc />
     public TimeSpan SettleTime => TimeSpan.FromSeconds(5);
 

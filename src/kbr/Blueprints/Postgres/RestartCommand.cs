@@ -17,12 +17,12 @@ internal static class RestartCommand
 
     public static Command Create(SessionContext context)
     {
-        var all = new Option<bool>("--all") { Description = "Restart every member, also those that wait for nothing." };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var all = new Option<bool>("--all") { Description = "Restart every member, also those without a pending restart." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var command = new Command(
             Word,
-            "Restart PostgreSQL on the members that wait for it, one at a time: replicas, a switchover, the "
-                + "former leader. Ends with the checklist. Exit 0 done and healthy, 1 anything else."
+            "Restart PostgreSQL on the members with a pending restart, one at a time: replicas, a switchover, the "
+                + "former primary. Ends with the status. Exit 0 restarted and healthy, 1 otherwise."
         )
         {
             all,
@@ -82,7 +82,7 @@ internal static class RestartCommand
         return command;
     }
 
-    // Without a lock. Throws DiagnosticException where nobody may be restarted now.
+    // Without a lock. Throws DiagnosticException when no member may be restarted now.
     private static async Task<RestartPlan> PlanAsync(
         Session session,
         PostgresTopology topology,
@@ -104,7 +104,7 @@ internal static class RestartCommand
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"{topology.Scope} is not healthy: {string.Join("; ", health.Problems)}",
-                    remedy: "look at kbr status; members are restarted only while all is well"
+                    remedy: "run kbr status; members are restarted only while the cluster is healthy"
                 )
             );
         }
@@ -113,7 +113,7 @@ internal static class RestartCommand
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{topology.Scope} is paused: Patroni leaves everything as it is",
+                    $"{topology.Scope} is paused: Patroni starts and promotes nothing",
                     remedy: "end the pause first: patronictl resume, or PATCH /config with {\"pause\": null}"
                 )
             );
@@ -150,8 +150,8 @@ internal static class RestartCommand
                 Diagnostic.Error(
                     exception.Message,
                     null,
-                    names.Count == 0 ? "nobody was restarted" : $"restarted so far: {string.Join(", ", names)}",
-                    "kbr status says how the cluster is; run kbr restart again when it is healthy"
+                    names.Count == 0 ? "no member was restarted" : $"restarted so far: {string.Join(", ", names)}",
+                    "run kbr status; run kbr restart again once the cluster is healthy"
                 )
             );
         }

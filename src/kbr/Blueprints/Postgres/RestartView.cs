@@ -9,18 +9,18 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 /// <summary>Shows which members are restarted, and that they were.</summary>
 public static class RestartView
 {
-    /// <summary>What waits, and the steps.</summary>
+    /// <summary>The pending restarts, and the steps.</summary>
     internal static void ShowPlan(Terminal terminal, string scope, RestartPlan plan)
     {
         if (plan.Next.IsEmpty)
         {
-            terminal.Line($"{scope}: no member waits for a restart (--all restarts every member all the same)");
+            terminal.Line($"{scope}: no member has a pending restart (--all restarts every member anyway)");
             return;
         }
 
         foreach (var (member, parameters) in plan.Waiting)
         {
-            terminal.Line($"{member} waits for a restart: {string.Join(", ", parameters)}");
+            terminal.Line($"{member} has a pending restart: {string.Join(", ", parameters)}");
         }
 
         if (plan.Forecast is { } forecast)
@@ -32,10 +32,7 @@ public static class RestartView
     /// <summary>A member was restarted.</summary>
     internal static void ShowStep(Terminal terminal, string member, TimeSpan elapsed) =>
         terminal.Line(
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"{member}: PostgreSQL restarted, {elapsed.TotalSeconds:0.0} s after the beginning"
-            ),
+            string.Create(CultureInfo.InvariantCulture, $"{member}: PostgreSQL restarted after {elapsed.TotalSeconds:0.0} s"),
             Terminal.Tone.Changed
         );
 

@@ -18,12 +18,12 @@ internal static class SwitchoverCommand
     {
         var to = new Option<string>("--to")
         {
-            Description = "The member that is to lead; the preferred leader, else the replica that is the least behind, when left out.",
+            Description = "The new primary; default: the preferred leader, else the replica with the least lag.",
         };
-        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var command = new Command(
             "switchover",
-            "Move the lead to another member, through Patroni, while the cluster is healthy; wait until it is healthy again."
+            "Switch over to another member through Patroni; needs a healthy cluster, and waits until it is healthy again."
         )
         {
             to,
@@ -40,7 +40,7 @@ internal static class SwitchoverCommand
                 if (!json)
                 {
                     terminal.Line($"{topology.Scope}: {choice.Leader} → {choice.Candidate}", Terminal.Tone.Changed);
-                    terminal.Line("Writes stop for about 3 s, and sessions on the leader end; applications have to connect again.");
+                    terminal.Line("Writes stop for about 3 s, and sessions on the primary end; applications must reconnect.");
                 }
 
                 if (!approved)
@@ -60,10 +60,10 @@ internal static class SwitchoverCommand
                     throw new DiagnosticException(
                         Diagnostic.Error(
                             health.IsHealthy
-                                ? $"{health.Leader} leads, and not {choice.Candidate}"
-                                : $"{choice.Candidate} took over, and {topology.Scope} is not healthy after "
+                                ? $"{health.Leader} became the primary instead of {choice.Candidate}"
+                                : $"{choice.Candidate} took over, but {topology.Scope} is not healthy after "
                                     + $"{topology.Health.GateTimeout.TotalSeconds:0} s: {string.Join("; ", health.Problems)}",
-                            remedy: "kbr status says how the cluster is"
+                            remedy: "run kbr status"
                         )
                     );
                 }
@@ -77,9 +77,9 @@ internal static class SwitchoverCommand
     /// <summary>The PostgreSQL cluster of the file. Throws <see cref="DiagnosticException"/> when it has none.</summary>
     public static PostgresTopology Topology(Session session, string word) =>
         session.Cluster.Model<PostgresTopology>()
-        ?? throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, and only that has a {word}"));
+        ?? throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no 'postgres' section, so there is no {word}"));
 
-    /// <summary>Looks at the members without a lock and chooses. Throws <see cref="DiagnosticException"/> with the reason when nobody can
+    /// <summary>Reads the members without a lock and chooses. Throws <see cref="DiagnosticException"/> with the reason when no member can
     /// take over.</summary>
     public static async Task<SwitchoverChoice> ChooseAsync(
         Session session,
@@ -120,7 +120,7 @@ internal static class SwitchoverCommand
             group
         );
 
-    /// <summary>Makes sure, now that the locks are held and the consensus store can be asked, that what was chosen still holds.</summary>
+    /// <summary>Checks under the locks, with the status of the consensus store, that the choice still holds.</summary>
     public static async Task CheckAgainAsync(
         PostgresTopology topology,
         RunningCluster cluster,
@@ -140,7 +140,7 @@ internal static class SwitchoverCommand
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{again.Leader} leads {topology.Scope} now, and no longer {choice.Leader}; nothing was done",
+                    $"the primary of {topology.Scope} is now {again.Leader}, no longer {choice.Leader}; nothing was changed",
                     remedy: "run it again"
                 )
             );
@@ -155,7 +155,7 @@ internal static class SwitchoverCommand
         }
         catch (ChangeFailedException exception)
         {
-            throw new DiagnosticException(Diagnostic.Error(exception.Message, remedy: "kbr status says who leads now"));
+            throw new DiagnosticException(Diagnostic.Error(exception.Message, remedy: "run kbr status to see the primary"));
         }
     }
 }

@@ -10,8 +10,8 @@ internal static class SwitchoverView
     /// <param name="terminal">Where.</param>
     /// <param name="json">Whether as JSON.</param>
     /// <param name="scope">The cluster.</param>
-    /// <param name="choice">Who handed over to whom.</param>
-    /// <param name="handedOver">How long Patroni took until the candidate led.</param>
+    /// <param name="choice">The former and the new primary.</param>
+    /// <param name="handedOver">How long Patroni took until the candidate was the primary.</param>
     /// <param name="healthy">How long it took until the cluster was healthy again, from the same beginning.</param>
     public static void Show(Terminal terminal, bool json, string scope, SwitchoverChoice choice, TimeSpan handedOver, TimeSpan healthy)
     {
@@ -20,7 +20,7 @@ internal static class SwitchoverView
             terminal.Line(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{choice.Candidate} leads {scope} after {handedOver.TotalSeconds:0.0} s; healthy again after "
+                    $"{choice.Candidate} is the primary of {scope} after {handedOver.TotalSeconds:0.0} s; healthy again after "
                         + $"{healthy.TotalSeconds:0.0} s"
                 ),
                 Terminal.Tone.Added

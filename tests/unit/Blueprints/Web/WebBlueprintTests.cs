@@ -17,7 +17,7 @@ public sealed class WebBlueprintTests : LocalCluster
         WriteCluster(top: Section);
         var before = await RunAsync("status");
         Assert.That(before.Exit, Is.EqualTo(ExitCode.Changes), before.Error);
-        Assert.That(before.Output, Does.StartWith("web is not healthy.\nNOT OK: page of db-1\nNext: kbr plan"));
+        Assert.That(before.Output, Does.StartWith("web is not healthy.\n\nNOT OK   page of db-1  ").And.Contain("\n\nNext: kbr plan "));
 
         await RunAsync("apply", "--auto-approve");
         var after = await RunAsync("status");
@@ -44,7 +44,7 @@ public sealed class WebBlueprintTests : LocalCluster
         WriteCluster(mode: "0640", top: Section.Replace("hello", "hey, expect: goodbye", StringComparison.Ordinal));
         var settled = await RunAsync("apply", "--auto-approve");
         Assert.That(settled.Exit, Is.EqualTo(ExitCode.Error));
-        Assert.That(settled.Error, Does.Contain("Not settled yet (page of db-1); measured again for up to 1 s"));
+        Assert.That(settled.Error, Does.Contain("Not settled yet (page of db-1); checking again for up to 1 s"));
     }
 
     [Test]
@@ -57,7 +57,7 @@ public sealed class WebBlueprintTests : LocalCluster
 
         var part = await RunAsync("apply", "--auto-approve", "--target", "config_file.page@db-1");
         Assert.That(part.Exit, Is.EqualTo(ExitCode.Done), part.Output + part.Error);
-        Assert.That(part.Output, Does.Contain("concerns what was changed").And.Contain("the changed part of web is healthy."));
+        Assert.That(part.Output, Does.Contain("Checks of the changed resources").And.Contain("the changed part of web is healthy."));
     }
 
     [Test]
@@ -79,7 +79,7 @@ public sealed class WebBlueprintTests : LocalCluster
     {
         var refused = await RunAsync("status");
         Assert.That(refused.Exit, Is.EqualTo(ExitCode.Error));
-        Assert.That(refused.Error, Does.Contain("has no 'postgres' or 'web' section, and only that has a status"));
+        Assert.That(refused.Error, Does.Contain("has no 'postgres' or 'web' section, so there is no status"));
         var applied = await RunAsync("apply", "--auto-approve");
         Assert.That(applied.Exit, Is.EqualTo(ExitCode.Done), applied.Error);
         Assert.That(applied.Output, Does.Not.Contain("healthy"));

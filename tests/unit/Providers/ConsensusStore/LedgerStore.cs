@@ -17,7 +17,7 @@ internal sealed class LedgerStore : IConsensusStore
 
     private const string Peers = "ledger_peers";
 
-    /// <summary>What a member is asked: the answer is the leader, and every address that counts, in capitals where it is away.</summary>
+    /// <summary>The read on a member: the answer is the leader, and every address that counts, in capitals where it is away.</summary>
     public static HttpRead Question { get; } = new(HttpRead.OwnAddress, 4001, "/peers");
 
     public string Key => "ledger";

@@ -43,7 +43,7 @@ internal sealed class RaftStoreTests
         Assert.That((raft.Leader, raft.Connected, raft.Partners), Is.EqualTo(("db-1", 1, 2)));
         Assert.That(
             raft.Problems.Select(problem => problem.Text),
-            Is.EqualTo(new[] { "RAFT: db-1, which leads it, is not connected to 10.0.0.3:7000" })
+            Is.EqualTo(new[] { "RAFT's leader db-1 is not connected to 10.0.0.3:7000" })
         );
         Assert.That(raft.Outside, Is.Empty, "it was not asked");
         Assert.That(
@@ -75,14 +75,14 @@ internal sealed class RaftStoreTests
     }
 
     [TestCase(0, "null", null)]
-    [TestCase(0, "{\"self\": \"x", "RAFT could not be asked: {\"self\": \"x")]
+    [TestCase(0, "{\"self\": \"x", "RAFT's status query failed: {\"self\": \"x")]
     [TestCase(
         1,
         "Traceback …\npysyncobj.utility.UtilityException: connection lost\n",
-        "RAFT could not be asked: pysyncobj.utility.UtilityException: connection lost"
+        "RAFT's status query failed: pysyncobj.utility.UtilityException: connection lost"
     )]
-    [TestCase(124, "", "RAFT could not be asked (exit status 124)")]
-    public void Raft_that_is_not_used_and_raft_that_does_not_answer_are_told_apart(int exit, string output, string? reason)
+    [TestCase(124, "", "RAFT's status query failed (exit status 124)")]
+    public void Unused_raft_and_silent_raft_are_distinguished(int exit, string output, string? reason)
     {
         Assert.That(RaftStatus.Parse(new ToolAnswer(exit, output), out var trouble), Is.Null);
         Assert.That(trouble, Is.EqualTo(reason));
@@ -104,11 +104,11 @@ internal sealed class RaftStoreTests
         );
         Assert.That(health.Leader, Is.Null);
         Assert.That(health.Counted, Is.Empty);
-        Assert.That(health.Problems.Single().Text, Is.EqualTo("db-1 and db-2 both say that they lead RAFT"));
+        Assert.That(health.Problems.Single().Text, Is.EqualTo("db-1 and db-2 both claim to be RAFT's leader"));
     }
 
     [Test]
-    public void A_follower_tells_the_members_that_count_while_the_leader_was_not_asked()
+    public void A_follower_reports_the_counted_members_while_the_leader_was_not_read()
     {
         var health = RaftHealth.Judge(new Dictionary<string, ToolAnswer> { ["db-2"] = PatroniAnswers.Raft("db-2", "db-3") }, []);
         Assert.That(health.Leader, Is.Null);
@@ -148,7 +148,7 @@ internal sealed class RaftStoreTests
     [TestCase("wanted", null, true, null)]
     [TestCase("wanted", null, null, null)]
     [TestCase(null, "other", null, null)]
-    public void The_label_tells_the_password_and_where_there_is_none_the_member_tells_whether_it_has_one(
+    public void The_label_identifies_the_password_and_without_a_label_the_member_reports_it(
         string? wanted,
         string? label,
         bool? has,
@@ -170,7 +170,7 @@ internal sealed class RaftStoreTests
     }
 
     [Test]
-    public void The_namespace_is_what_the_member_tells_and_nothing_where_it_was_not_asked()
+    public void The_namespace_is_what_the_member_reports_and_null_if_it_was_not_read()
     {
         var asked = ProviderBench.Snapshot((new RaftRead("patroni"), PatroniAnswers.Raft("db-1")));
         Assert.That(_store.NamespaceOf(Resource(), asked), Is.EqualTo("/service/"));

@@ -40,7 +40,7 @@ internal sealed class DatabaseProviderTests
     [TestCase("postgres")]
     [TestCase("template1")]
     [TestCase("")]
-    public void What_comes_with_every_cluster_is_not_ours_to_make(string name) =>
+    public void A_database_of_every_cluster_cannot_be_declared(string name) =>
         Assert.That(_provider.Validate(Database(("database", name))), Is.Not.Empty);
 
     private Resource Database(params (string, object)[] values) =>

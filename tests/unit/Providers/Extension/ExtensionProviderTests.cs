@@ -81,7 +81,7 @@ internal sealed class ExtensionProviderTests
     }
 
     [Test]
-    public void It_is_absent_without_its_database_and_where_it_is_not_installed_and_missing_files_are_noted()
+    public void It_is_absent_without_its_database_or_installation_and_missing_files_are_noted()
     {
         var withoutDatabase = Both.Replace("\"database_exists\": true", "\"database_exists\": false", StringComparison.Ordinal);
         Assert.That(_provider.Observe(Extension(), Failing(withoutDatabase)), Is.EqualTo(new Observation.Absent()));

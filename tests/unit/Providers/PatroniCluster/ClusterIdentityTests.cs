@@ -76,7 +76,7 @@ internal sealed class ClusterIdentityTests
             Is.EqualTo(
                 (
                     "db-3 is in Patroni's scope temporal, not in pg",
-                    "take db-3 out of 'postgres.members' where it belongs to another cluster; set postgres.scope: "
+                    "remove db-3 from 'postgres.members' if it belongs to another cluster; set postgres.scope: "
                         + "temporal where all of them should"
                 )
             )
@@ -84,7 +84,7 @@ internal sealed class ClusterIdentityTests
     }
 
     [Test]
-    public void Two_databases_under_one_name_are_two_primaries_and_never_nobody_that_leads()
+    public void Two_databases_under_one_name_are_two_primaries_and_never_no_primary()
     {
         var two = Answers(name =>
             (name == "db-2" ? Leader(name).Replace("7711228701456285717", "42", StringComparison.Ordinal) : Own(name), "/service/")
@@ -101,7 +101,7 @@ internal sealed class ClusterIdentityTests
         var health = Judge(two);
         Assert.That(
             health.Problems.Select(problem => problem.Text),
-            Has.Some.EqualTo("db-1 (system identifier 7711228701456285717) and db-2 (system identifier 42) both take writes: 2 primaries")
+            Has.Some.EqualTo("db-1 (system identifier 7711228701456285717) and db-2 (system identifier 42) accept writes: 2 primaries")
         );
         Assert.That(
             health.Problems.Select(problem => problem.Text),
@@ -142,13 +142,13 @@ internal sealed class ClusterIdentityTests
         answers["db-3"] = answers["db-3"].With(ProviderBench.Snapshot((Listener, PortState.Answered)));
         Assert.That(
             Refused(answers).Reason,
-            Is.EqualTo("db-3 is named as a member, and port 5432 there is taken by a server that is not under Patroni")
+            Is.EqualTo("db-3 is listed as a member, but its port 5432 is used by a server outside Patroni")
         );
         answers["db-3"] = Answers(name => (Own(name), "/service/"))["db-3"]
             .With(ProviderBench.Snapshot((new ContainerRead("patroni"), new DockerAnswer(404, "{}"))));
         Assert.That(
             Refused(answers).Reason,
-            Is.EqualTo("db-3 is named as a member, and its Patroni does not run in the container 'patroni'")
+            Is.EqualTo("db-3 is listed as a member, but its Patroni does not run in the container 'patroni'")
         );
     }
 
@@ -204,7 +204,7 @@ internal sealed class ClusterIdentityTests
         );
         Assert.That(
             Shown(await NextAsync(mute, "db-1")),
-            Is.EqualTo("wait db-1 may make a new database, and db-2, which leads, does not say in which namespace")
+            Is.EqualTo("wait db-1 could create a new database: the namespace of the primary db-2 is unknown")
         );
         var known = Answers(name =>
             (

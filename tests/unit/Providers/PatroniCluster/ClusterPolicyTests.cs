@@ -77,7 +77,7 @@ internal sealed class ClusterPolicyTests
             );
 
     [Test]
-    public void The_forecast_is_what_is_done_where_nothing_fails() =>
+    public void The_forecast_equals_the_execution_when_nothing_fails() =>
         s_case.Sample(
             it =>
             {
@@ -113,7 +113,7 @@ internal sealed class ClusterPolicyTests
         var forecast = new ClusterOutlook(view).Forecast(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
         Assert.That(
             (forecast.Summary, forecast.Steps.Single().Kind),
-            Is.EqualTo(("stop and start of 3 members together, about 15 s without writes", RolloutStepKind.RestartTogether))
+            Is.EqualTo(("restart of all 3 members at once, about 15 s without writes", RolloutStepKind.RestartTogether))
         );
     }
 

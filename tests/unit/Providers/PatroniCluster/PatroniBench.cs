@@ -151,7 +151,7 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
             await Task.Delay(200);
         }
 
-        Assert.Fail("nobody leads");
+        Assert.Fail("no primary");
         return "";
     }
 

@@ -25,7 +25,7 @@ internal sealed class PatroniClusterProviderTests
     private readonly PatroniClusterProvider _provider = new();
 
     [Test]
-    public void A_healthy_cluster_is_as_wanted_and_who_leads_does_not_matter()
+    public void A_healthy_cluster_has_no_difference_whichever_member_leads()
     {
         Assert.That(Observed(Healthy()), Is.EqualTo(("all running", "one", (string?)null)));
         Assert.That(
@@ -46,7 +46,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public void A_cluster_that_an_interrupted_apply_left_without_a_record_is_planned_on_since_its_containers_have_owners_of_their_own()
+    public void A_cluster_without_a_record_after_an_interrupted_apply_is_planned_further()
     {
         var begun = Healthy(("db-1", Replica("db-1")), ("db-2", ""));
         Assert.That(Observed(begun).Leader, Is.EqualTo("none"));
@@ -54,7 +54,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public void A_pause_is_told_as_set_by_others_and_silence_everywhere_is_absence()
+    public void A_pause_is_an_undeclared_setting_and_silence_everywhere_is_absence()
     {
         var paused = (Observation.Present)
             _provider.Observe(
@@ -90,7 +90,7 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(stopped: Names), Names), Is.EqualTo("go db-1 db-2 db-3"));
 
     [Test]
-    public async Task The_member_that_may_initialise_is_not_started_without_data_beside_data_while_nobody_leads()
+    public async Task The_empty_bootstrap_member_is_not_started_while_others_have_data_and_none_leads()
     {
         var turn = await NextAsync(Group(stopped: Names, data: ["db-2"]), Names);
         Assert.That(
@@ -126,7 +126,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task Nobody_goes_while_the_cluster_is_not_healthy()
+    public async Task No_member_is_disrupted_while_the_cluster_is_unhealthy()
     {
         var starting = Replica("db-3").Replace("\"running\"", "\"starting\"", StringComparison.Ordinal);
         Assert.That(
@@ -145,7 +145,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task With_synchronous_replication_it_waits_for_a_synchronous_standby_and_only_that_one_takes_over()
+    public async Task Under_synchronous_replication_only_a_synchronous_standby_takes_over()
     {
         Assert.That(await NextAsync(Group(Synchronous(Healthy())), ["db-2"]), Is.EqualTo("wait db-1 has no synchronous standby"));
 
@@ -175,7 +175,7 @@ internal sealed class PatroniClusterProviderTests
         });
         var group = Group(answers);
         group.TunnelPort = ((IPEndPoint)listener.LocalEndpoint).Port;
-        Assert.That(await NextAsync(group, ["db-1"]), Does.StartWith("wait db-1 hands over to"));
+        Assert.That(await NextAsync(group, ["db-1"]), Does.StartWith("wait switch over from db-1 to"));
         return await asked.WaitAsync(TimeSpan.FromSeconds(30));
     }
 
@@ -188,12 +188,12 @@ internal sealed class PatroniClusterProviderTests
         var lagging = Replica("db-2").Replace("67108960", "1", StringComparison.Ordinal);
         Assert.That(
             await NextAsync(Group(Healthy(("db-2", lagging), ("db-3", failed))), ["db-3"]),
-            Does.StartWith("wait db-2: it is 67108959 bytes behind")
+            Does.StartWith("wait db-2: its lag is 67108959 bytes")
         );
     }
 
     [Test]
-    public async Task Who_does_not_answer_at_one_look_is_not_taken_for_down_while_nobody_is_seen_to_lead_or_others_are_not_back_in_RAFT()
+    public async Task A_member_silent_at_one_read_is_not_down_without_a_leader_or_while_others_rejoin_RAFT()
     {
         var late = Healthy(("db-1", ""));
         Assert.That(await NextAsync(Group(late), Names), Does.StartWith("wait db-1: Patroni does not answer"), "it may lead");
@@ -232,7 +232,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task While_Patroni_is_paused_nobody_is_disrupted_and_the_plan_says_so()
+    public async Task While_Patroni_is_paused_no_member_is_disrupted_and_the_plan_says_so()
     {
         var paused = Healthy(
             ("db-1", Leader("db-1").Replace("\"timeline\": 1", "\"timeline\": 1, \"pause\": true", StringComparison.Ordinal))
@@ -269,7 +269,7 @@ internal sealed class PatroniClusterProviderTests
         );
         Assert.That(
             await NextAsync(Group(stopped: Names, mounted: ["db-1", "db-2"]), ["db-1", "db-2"], resource: resource),
-            Does.StartWith("stop db-1 has no data, no leader is visible, and it cannot be told whether db-3 has any")
+            Does.StartWith("stop db-1 has no data, no leader is visible, and it is unknown whether db-3 has any")
                 .And.Contain("mount their volumes")
         );
     }
@@ -318,16 +318,16 @@ internal sealed class PatroniClusterProviderTests
         );
     }
 
-    [TestCase(null, "", "stop db-3: the host could not be read; nobody else is disrupted meanwhile")]
+    [TestCase(null, "", "stop db-3: the host could not be read; no other member is disrupted until then")]
     [TestCase(
         "patroni.service",
         "failed",
-        "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile"
+        "stop db-3: patroni.service does not run, and this apply does not start it; no other member is disrupted until then"
     )]
     [TestCase(
         "patroni.service",
         "inactive",
-        "stop db-3: patroni.service does not run, and nothing here starts it; nobody else is disrupted meanwhile"
+        "stop db-3: patroni.service does not run, and this apply does not start it; no other member is disrupted until then"
     )]
     [TestCase("patroni.service", "activating", "wait db-3: Patroni does not answer on port 8008")]
     public async Task A_member_that_nothing_brings_back_is_not_waited_for(string? unit, string state, string turn)
@@ -365,7 +365,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task Taking_down_more_than_a_majority_can_do_without_is_refused_and_the_one_that_left_is_not_missed()
+    public async Task Removing_so_many_members_that_no_majority_stays_is_refused_and_a_former_one_is_not_missed()
     {
         Assert.That(
             await NextAsync(Group(Healthy()), ["db-2", "db-3"], leaving: ["db-2", "db-3"]),
@@ -376,7 +376,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public void Whom_RAFT_counts_beside_the_members_is_a_difference_and_who_of_them_takes_part_is_an_outsider()
+    public void Addresses_that_RAFT_counts_besides_the_members_are_a_difference_and_active_ones_outsiders()
     {
         var (present, desired) = (Membership(Healthy(), "db-1", "db-2"), _provider.Desired(MembersOf("db-1", "db-2")));
         Assert.That(desired["raft_members"].Value, Is.EqualTo("10.0.0.1:7000, 10.0.0.2:7000"));
@@ -429,7 +429,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task A_member_that_left_for_good_is_removed_from_RAFT_by_the_member_that_leads_it_until_that_succeeds()
+    public async Task RAFTs_leader_removes_a_former_member_and_retries_until_that_succeeds()
     {
         var group = Group(Healthy(), stopped: ["db-3"], lost: "db-3");
         group.Answers.Enqueue(new ScriptResult(1, "FAIL REMOVE 10.0.0.3:7000\n", ""));
@@ -460,7 +460,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task Who_left_and_still_counts_after_an_interruption_is_removed_before_anybody_is_disrupted()
+    public async Task A_former_member_that_still_counts_is_removed_before_any_member_is_disrupted()
     {
         var group = Group(Healthy(), stopped: ["db-3"], lost: "db-3", members: ["db-1", "db-2"]);
         var resource = MembersOf("db-1", "db-2");
@@ -496,7 +496,7 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(_provider.Desired(cluster)["raft_password"].Value, Is.EqualTo("the wanted one on every member"));
         var observed = (Observation.Present)_provider.Observe(cluster, Labelled([("db-1", "old"), ("db-2", "new"), ("db-3", "old")]));
         Assert.That(observed.Attributes["raft_password"].Value, Is.EqualTo("another one on db-1, db-3"));
-        Assert.That(observed.Note, Does.Contain("all of them are stopped and started together").And.Contain("about 15 s without writes"));
+        Assert.That(observed.Note, Does.Contain("all of them are stopped and started together").And.Contain("writes stop for about 15 s"));
         var settled = (Observation.Present)_provider.Observe(cluster, Labelled([("db-1", "new"), ("db-2", "new"), ("db-3", null)]));
         Assert.That(
             (settled.Attributes["raft_password"].Value, settled.Note),
@@ -506,7 +506,7 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public async Task With_another_RAFT_password_all_go_together_once_the_cluster_is_healthy_and_who_is_left_over_follows_at_once()
+    public async Task With_another_RAFT_password_all_members_of_a_healthy_cluster_stop_together()
     {
         (string, string?)[] old = [("db-1", "old"), ("db-2", "old"), ("db-3", "old")];
         var group = Group(Labelled(old), labelled: true);
@@ -527,7 +527,7 @@ internal sealed class PatroniClusterProviderTests
         var dead = Labelled(old, ("db-3", ""));
         Assert.That(
             await NextAsync(Group(dead, labelled: true), Names, resource: WithPassword("new")),
-            Does.StartWith("wait RAFT's password is changed on all members together, and only of a healthy cluster: db-3")
+            Does.StartWith("wait RAFT's password is changed on all members together, which needs a healthy cluster: db-3")
         );
 
         var halfway = Labelled([("db-1", "old"), ("db-2", "old"), ("db-3", "new")], ("db-3", ""));
@@ -554,12 +554,12 @@ internal sealed class PatroniClusterProviderTests
         Assert.That(await NextAsync(Group(former: Names), Names, resource: adopted), Is.EqualTo("go db-2"), "replicas first");
         Assert.That(
             await NextAsync(Group(stopped: Names, former: Names), Names, resource: adopted),
-            Does.StartWith("stop db-1 and db-2 and db-3: the data is to be set aside")
-                .And.Contain("nobody leads. Start PostgreSQL as it was first")
+            Does.StartWith("stop db-1 and db-2 and db-3: its data must be set aside")
+                .And.Contain("there is no leader. Start PostgreSQL by hand first")
         );
         Assert.That(
             await NextAsync(Group(Healthy(("db-1", Replica("db-1"))), former: ["db-3"]), ["db-3"], resource: adopted),
-            Does.StartWith("wait db-3: the data is to be set aside"),
+            Does.StartWith("wait db-3: its data must be set aside"),
             "an election is on"
         );
         Assert.That(
@@ -569,12 +569,12 @@ internal sealed class PatroniClusterProviderTests
         );
         Assert.That(
             await NextAsync(Group(members: ["db-1"], former: ["db-1"]), ["db-1"], resource: adopted),
-            Does.StartWith("stop db-1 leads, nobody can take over from it")
+            Does.StartWith("stop no replica can take over from db-1")
         );
     }
 
     [Test]
-    public async Task Members_without_a_RAFT_password_that_somebody_else_made_are_told_from_those_with_one()
+    public async Task Foreign_members_without_a_RAFT_password_are_distinguished_from_those_with_one()
     {
         var open = Names.ToDictionary(
             name => name,

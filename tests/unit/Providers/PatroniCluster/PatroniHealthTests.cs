@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class PatroniHealthTests
 {
     [Test]
-    public void A_leader_and_two_streaming_replicas_are_healthy_also_while_they_do_not_know_their_timeline()
+    public void A_leader_and_two_streaming_replicas_are_healthy_even_without_a_timeline()
     {
         var health = Judge(Healthy());
         Assert.That(health.Problems.Select(problem => problem.Text), Is.Empty);
@@ -30,10 +30,10 @@ internal sealed class PatroniHealthTests
     [TestCase(
         "\"received_location\": 67108960, \"replayed_location\": 67108960",
         "\"received_location\": 60000000, \"replayed_location\": 60000000",
-        "db-2: it is 7108960 bytes behind, more than 1048576"
+        "db-2: its lag is 7108960 bytes, more than 1048576"
     )]
     [TestCase("1795410419", "1795410400", "db-2: it has not reached a quorum for 25 s (bound 10 s)")]
-    public void What_is_wrong_with_a_replica_is_one_sentence(string part, string instead, string sentence)
+    public void A_replicas_problem_is_one_sentence(string part, string instead, string sentence)
     {
         var body = Replica("db-2");
         Assert.That(body, Does.Contain(part));
@@ -51,7 +51,7 @@ internal sealed class PatroniHealthTests
     }
 
     [Test]
-    public void A_silent_patroni_and_a_host_that_was_not_read_are_told_apart()
+    public void A_silent_patroni_and_an_unread_host_are_distinguished()
     {
         var answers = Healthy(("db-2", ""));
         answers.Remove("db-3");
@@ -64,7 +64,7 @@ internal sealed class PatroniHealthTests
     }
 
     [Test]
-    public void Nobody_and_two_leading_are_both_wrong_and_neither_has_a_leader()
+    public void No_primary_and_two_primaries_are_both_problems_without_a_leader()
     {
         var none = Judge(Healthy(("db-1", Replica("db-1"))));
         Assert.That(none.Problems.Select(problem => problem.Text), Does.Contain("no member leads"));
@@ -73,8 +73,8 @@ internal sealed class PatroniHealthTests
         Assert.That(
             two.Problems.Select(problem => problem.Text),
             Does.Contain(
-                "db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) both "
-                    + "take writes: 2 primaries"
+                "db-1 (system identifier 7711228701456285717) and db-3 (system identifier 7711228701456285717) "
+                    + "accept writes: 2 primaries"
             )
         );
         Assert.That(two.Leader, Is.Null);

@@ -240,7 +240,7 @@ internal sealed class RealClusterTests
     }
 
     [Test]
-    public async Task Two_logins_in_turn_make_what_belongs_to_the_first()
+    public async Task Objects_of_two_logins_belong_to_the_first()
     {
         var first = Group(_roles, "billing", [.. PatroniBench.Connection, ("password", PatroniBench.Secret("one"))]);
         var second = Group(
@@ -345,7 +345,7 @@ internal sealed class RealClusterTests
         var failure = await Assert.ThrowsAsync<ChangeFailedException>(() =>
             ChangeAsync(_databases, database, ResourceOperation.Update, "encoding")
         );
-        Assert.That(failure!.Message, Does.Contain("fixed when it was made"));
+        Assert.That(failure!.Message, Does.Contain("fixed at its creation"));
 
         // Another schema, and columns of its type: what deleting data is asked for.
         var moved = extension with { Spec = extension.Spec.With("schema", "vectors") };

@@ -44,7 +44,7 @@ internal sealed class RolloutForecastTests
     }
 
     [Test]
-    public void A_replica_alone_costs_no_write_and_what_does_not_run_is_started_first()
+    public void A_replica_alone_stops_no_writes_and_stopped_members_start_first()
     {
         Assert.That(s_now.Forecast(s_cluster, Names("db-2"), [])!.Summary, Is.EqualTo("1 restart, writes continue"));
         var mended = Serving("db-1", ("db-3", 0)).Forecast(s_cluster, Names("db-2", "db-3"), [])!;
@@ -53,7 +53,7 @@ internal sealed class RolloutForecastTests
     }
 
     [Test]
-    public void A_leader_alone_is_restarted_in_place_and_who_leaves_is_handed_nothing()
+    public void A_leader_alone_is_restarted_in_place_and_a_leaving_member_is_no_candidate()
     {
         Assert.That(
             Serving("db-1").Forecast(s_cluster, Names("db-1"), [])!.Summary,
@@ -82,7 +82,7 @@ internal sealed class RolloutForecastTests
     }
 
     [Test]
-    public void After_a_roll_out_whoever_took_over_leads_and_the_others_follow()
+    public void After_a_roll_out_the_candidate_leads_and_the_others_follow()
     {
         var after = s_now.After(Names("db-1", "db-2", "db-3"), []);
         Assert.That((after.Leader, after.Serving), Is.EqualTo(("db-2", new[] { "db-1", "db-2", "db-3" })));
@@ -113,12 +113,12 @@ internal sealed class RolloutForecastTests
     {
         Assert.That(
             Proxies(["lb-1", "lb-2"], "lb-1", "lb-2")!.Summary,
-            Is.EqualTo("2 rolling restarts, each cuts the sessions through it, and new ones go through another")
+            Is.EqualTo("2 rolling restarts, each restart ends the sessions through that proxy; new ones use another")
         );
         Assert.That(Steps(Proxies(["lb-1"], "lb-1", "lb-2")!), Is.EqualTo(new[] { "Start lb-2 (not running)", "Restart lb-1 ()" }));
         Assert.That(
             Proxies(["lb-1"], "lb-1")!.Summary,
-            Is.EqualTo("1 restart, no connections meanwhile: nothing else is in front of the cluster")
+            Is.EqualTo("1 restart, no connections during the restart: the cluster has no other proxy")
         );
         Assert.That(Proxies([], "lb-1", "lb-2"), Is.Null);
     }

@@ -18,7 +18,7 @@ internal sealed class ForeignSettingsTests
     private readonly PatroniConfigProvider _provider = new();
 
     [Test]
-    public void A_key_of_edit_config_is_told_and_is_trouble_where_members_wait_for_a_restart_for_it()
+    public void A_key_of_edit_config_is_reported_and_a_problem_while_a_restart_is_pending_for_it()
     {
         const string Stored = """{"ttl": 30, "postgresql": {"parameters": {"max_locks_per_transaction": 128}}}""";
 
@@ -32,7 +32,7 @@ internal sealed class ForeignSettingsTests
     }
 
     [Test]
-    public void ALTER_SYSTEM_is_told_and_is_trouble_before_any_reload_where_it_counts_only_at_the_next_start()
+    public void ALTER_SYSTEM_is_reported_before_any_reload_and_is_a_problem_if_a_restart_is_needed()
     {
         const string Mine =
             """{"name": "shared_preload_libraries", "setting": "nosuchlib", "applied": false, "error": "setting could not be applied"}""";
@@ -55,7 +55,7 @@ internal sealed class ForeignSettingsTests
     }
 
     [Test]
-    public void What_else_a_member_waits_for_a_restart_for_is_trouble()
+    public void Any_other_pending_restart_is_a_problem()
     {
         Assert.That(Found("""{"ttl": 30}""", (Waits, null)), Is.EqualTo(new[] { "! max_locks_per_transaction: restart pending on db-1" }));
         Assert.That(
@@ -73,11 +73,11 @@ internal sealed class ForeignSettingsTests
     }
 
     [Test]
-    public void A_key_that_an_interrupted_apply_took_away_is_gone_only_when_no_member_waits_for_a_restart_by_it()
+    public void A_key_that_an_interrupted_apply_removed_is_gone_once_no_restart_is_pending_for_it()
     {
         const string key = "postgresql.parameters.max_locks_per_transaction";
         var waits = Observed("""{"ttl": 30}""", (Waits, null), ("{}", null)).Attributes;
-        Assert.That(waits.GetValueOrDefault(key)?.Value, Is.EqualTo("taken away, restart pending on db-1"));
+        Assert.That(waits.GetValueOrDefault(key)?.Value, Is.EqualTo("removed, restart pending on db-1"));
         Assert.That(Observed("""{"ttl": 30}""", ("{}", null)).Attributes.ContainsKey(key), Is.False);
     }
 

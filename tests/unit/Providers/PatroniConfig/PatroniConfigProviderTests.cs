@@ -124,7 +124,7 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("archive_mode", "0", "0", "1", "default", "1", false)]
     [TestCase("work_mem", "1", "1", "32768", "user", "32768", true)]
     [TestCase("work_mem", "1", "1", "16384", "user", "32768", false)]
-    public void What_the_server_has_loaded_counts_and_not_what_a_session_is_shown(
+    public void The_servers_loaded_value_counts_and_not_a_sessions(
         string name,
         string shown,
         string loaded,
@@ -168,7 +168,7 @@ internal sealed class PatroniConfigProviderTests
     }
 
     [Test]
-    public void What_stands_in_the_way_is_named_with_its_member()
+    public void The_obstacle_is_named_with_its_member()
     {
         const string key = "postgresql.parameters.work_mem";
         var config = Config((key, "32MB"));
@@ -220,7 +220,7 @@ internal sealed class PatroniConfigProviderTests
     }
 
     [Test]
-    public void Whom_commits_wait_for_by_ALTER_SYSTEM_stands_in_the_way_of_the_synchronous_mode_and_is_taken_back()
+    public void An_ALTER_SYSTEM_of_the_synchronous_standbys_overrides_the_mode_and_is_reset()
     {
         var config = Config(("synchronous_mode", "false"));
         var left = Observe(
@@ -409,7 +409,7 @@ internal sealed class PatroniConfigProviderTests
     }
 
     [Test]
-    public void The_plan_knows_beforehand_whom_a_value_restarts_and_who_goes_first()
+    public void The_plan_forecasts_the_members_that_a_value_restarts_and_their_order()
     {
         const string More = "postgresql.parameters.shared_buffers",
             Fewer = "postgresql.parameters.max_connections",
@@ -466,7 +466,7 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("logical", "to_come", "null", "logical")]
     [TestCase("physical", null, """[{"name": "s", "type": "physical"}]""", "physical")]
     [TestCase("physical", null, """[{"name": "other", "type": "physical"}]""", "physical, not on db-1")]
-    public void A_slot_is_as_wanted_when_the_store_and_the_leader_have_it_as_soon_as_its_database_is_there(
+    public void A_slot_is_in_effect_once_the_store_the_leader_and_its_database_have_it(
         string type,
         string? database,
         string slots,
@@ -527,12 +527,7 @@ internal sealed class PatroniConfigProviderTests
     [TestCase("db-2,db-3: max_connections", "max_connections=100", "db-2 db-3: standbys first", "2 rolling restarts, writes continue")]
     [TestCase("db-2: (unknown)", "", "db-2: standbys first", "1 restart, writes continue")]
     [TestCase("", "", "", "")]
-    public void Who_waits_for_a_restart_comes_in_the_order_of_a_change_of_parameters(
-        string pending,
-        string stored,
-        string next,
-        string summary
-    )
+    public void Pending_restarts_follow_the_order_of_a_parameter_change(string pending, string stored, string next, string summary)
     {
         var plan = RestartOf(pending, stored);
 
@@ -544,7 +539,7 @@ internal sealed class PatroniConfigProviderTests
     }
 
     [Test]
-    public void All_members_are_restarted_where_that_is_asked_for_and_a_lowered_value_still_reaches_the_leader_first()
+    public void All_members_restart_on_request_and_a_lowered_value_still_reaches_the_leader_first()
     {
         Assert.That(
             RestartOf("", "", "db-1", "db-2", "db-3").Forecast!.Summary,

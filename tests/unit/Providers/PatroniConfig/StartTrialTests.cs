@@ -38,7 +38,7 @@ internal sealed class StartTrialTests
     )]
     [TestCase("4274569\n", 0, "it asks for 4274569 MB of shared memory, and the host has 24105 MB")]
     [TestCase("143\n", 0, null)]
-    public void What_PostgreSQL_would_not_start_with_is_said_in_its_words(string said, int status, string? trouble)
+    public void A_value_that_PostgreSQL_would_not_start_with_is_refused_with_its_message(string said, int status, string? trouble)
     {
         Assert.That(StartTrial.Trouble($"{Memory}{Missing}{said}kbr-check 0 {status}\n{Missing}143\nkbr-check 1 0\n"), Is.EqualTo(trouble));
         Assert.That(
@@ -51,10 +51,10 @@ internal sealed class StartTrialTests
     [TestCase("")]
     [TestCase("Error response from daemon: container is not running\n")]
     [TestCase("kbr-check 0 1\n")]
-    public void Where_it_cannot_be_told_nothing_is_refused(string output) => Assert.That(StartTrial.Trouble(output), Is.Null);
+    public void An_unknown_trial_refuses_nothing(string output) => Assert.That(StartTrial.Trouble(output), Is.Null);
 
     [Test]
-    public void What_is_wanted_counts_over_what_was_there_and_what_names_places_is_left_out()
+    public void Desired_values_override_found_ones_and_parameters_of_paths_are_left_out()
     {
         var values = StartTrial.Values(
             [
@@ -121,7 +121,7 @@ internal sealed class StartTrialTests
     }
 
     [Test]
-    public void The_last_line_that_ended_the_server_is_quoted_and_none_that_a_client_was_told()
+    public void The_last_line_of_the_servers_end_is_quoted_and_no_message_to_a_client()
     {
         const string Log = """
             2026-11-28 04:00:05.071 UTC [1] FATAL:  could not access file "older": No such file or directory

@@ -36,12 +36,12 @@ internal sealed class GroupObservationTests
         var stopped = Answering(new SqlAnswer(null, "Error response from daemon: container is not running"), Stopped);
         Assert.That(
             provider.Observe(resource, stopped, WithoutContainer),
-            Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("does not run; looked at again once it does")
+            Is.InstanceOf<Observation.Absent>().With.Property("Note").Contains("does not run; checked again once it does")
         );
     }
 
     [TestCaseSource(nameof(Resources))]
-    public void While_nobody_leads_it_is_unknown_and_each_member_says_why(IGroupResourceProvider provider, Resource resource) =>
+    public void Without_a_leader_it_is_unknown_with_the_reason_of_each_member(IGroupResourceProvider provider, Resource resource) =>
         Assert.That(
             provider.Observe(resource, Member(false, "\"found\": null"), Answering(s_refused), WithoutContainer),
             Is.EqualTo(
@@ -56,7 +56,7 @@ internal sealed class GroupObservationTests
     public void Two_that_take_writes_are_asked_neither(IGroupResourceProvider provider, Resource resource) =>
         Assert.That(
             provider.Observe(resource, Member(true, "\"found\": null"), Member(true, "\"found\": null")),
-            Is.InstanceOf<Observation.Unknown>().With.Property("Reason").StartsWith("db-1 and db-2 both take writes")
+            Is.InstanceOf<Observation.Unknown>().With.Property("Reason").StartsWith("db-1 and db-2 both accept writes")
         );
 
     [TestCaseSource(nameof(Resources))]
@@ -67,7 +67,7 @@ internal sealed class GroupObservationTests
         {
             Assert.That(
                 provider.Observe(resource, Answering(new SqlAnswer(text, ""))),
-                Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("its answer broke off"),
+                Is.InstanceOf<Observation.Unknown>().With.Property("Reason").Contains("its answer was cut off"),
                 text
             );
         }

@@ -117,7 +117,7 @@ internal sealed class RoleProviderTests
         var role = Role();
         Assert.That(
             _provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": true """))),
-            Does.StartWith("login is taken away and its sessions are ended")
+            Does.StartWith("its login is revoked and its sessions end")
         );
         Assert.That(_provider.Retirement(role, (Observation.Present)_provider.Observe(role, Found(null, """ "login": false """))), Is.Null);
     }
@@ -132,7 +132,7 @@ internal sealed class RoleProviderTests
         Assert.That(_provider.IsForgotten(role), Is.True);
         Assert.That(
             _provider.Validate(Role(("absent", true), ("bootstrap", true))).Single().Summary,
-            Is.EqualTo("a role that the cluster is made with cannot be dropped")
+            Is.EqualTo("a role that Patroni creates with the cluster cannot be dropped")
         );
     }
 
@@ -172,8 +172,8 @@ internal sealed class RoleProviderTests
             Is.EqualTo("false")
         );
 
-    [TestCase("pg_mine", "keeps for itself")]
-    [TestCase("public", "keeps for itself")]
+    [TestCase("pg_mine", "PostgreSQL reserves")]
+    [TestCase("public", "PostgreSQL reserves")]
     [TestCase("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxé", "at most 63 bytes")]
     public void A_name_that_postgresql_would_not_take_is_refused(string name, string problem) =>
         Assert.That(_provider.Validate(Role(("role", name))).Select(finding => finding.Summary), Has.Some.Contains(problem));
@@ -182,9 +182,9 @@ internal sealed class RoleProviderTests
     public void Passwords_that_cannot_be_meant_are_refused()
     {
         Assert.That(Problem(("password", Secret(""))), Does.Contain("may not be empty"));
-        Assert.That(Problem(("verifier", Secret("md5abc"))), Does.Contain("no SCRAM-SHA-256 verifier"));
-        Assert.That(Problem(("password", Secret("other")), ("verifier", Secret(s_verifier))), Does.Contain("not made of"));
-        Assert.That(Problem(("password", Secret("secret")), ("exact", true)), Does.Contain("needs a 'verifier'"));
+        Assert.That(Problem(("verifier", Secret("md5abc"))), Does.Contain("not a SCRAM-SHA-256 verifier"));
+        Assert.That(Problem(("password", Secret("other")), ("verifier", Secret(s_verifier))), Does.Contain("does not match"));
+        Assert.That(Problem(("password", Secret("secret")), ("exact", true)), Does.Contain("needs 'verifier'"));
         Assert.That(Problem(("member_of", (IReadOnlyList<string>)["kb_app"])), Does.Contain("member of itself"));
 
         string Problem(params (string, object)[] values) => _provider.Validate(Role(values)).Single().Summary;

@@ -63,7 +63,7 @@ internal sealed class ScramVerifierTests
     )]
     [TestCase("SCRAM-SHA-256$4096:%$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")]
     [TestCase("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$AAAA:AAAA")]
-    public void What_is_no_usable_verifier_proves_nothing_and_breaks_nothing(string? text)
+    public void An_unusable_verifier_proves_nothing_and_throws_nothing(string? text)
     {
         Assert.That(ScramVerifier.Proves(text, "pencil"), Is.False);
         Assert.That(ScramVerifier.IsVerifier(text), Is.False);

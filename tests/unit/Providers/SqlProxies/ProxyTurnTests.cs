@@ -29,7 +29,7 @@ internal sealed class ProxyTurnTests
     }
 
     [Test]
-    public void Proxies_on_which_nothing_runs_start_together_also_while_what_is_behind_them_is_still_being_made()
+    public void Stopped_proxies_start_together_even_while_the_cluster_behind_them_changes()
     {
         ProxyState[] none = [Stopped("lb-1"), Stopped("lb-2")];
 
@@ -38,7 +38,7 @@ internal sealed class ProxyTurnTests
     }
 
     [Test]
-    public void What_does_not_run_is_mended_before_what_serves_is_touched()
+    public void Stopped_proxies_are_repaired_before_serving_ones_change()
     {
         Assert.That(Turn([s_one, Stopped("lb-2")], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
         var half = new ProxyState("lb-2", true, false, ["lb-2: PgBouncer does not run"]);
@@ -75,25 +75,25 @@ internal sealed class ProxyTurnTests
     }
 
     [Test]
-    public void While_what_is_behind_them_is_being_changed_no_proxy_that_runs_is_touched()
+    public void While_the_cluster_behind_them_changes_no_running_proxy_changes()
     {
         Assert.That(
             Turn([s_one, s_two], unsettled: true, "lb-1", "lb-2"),
-            Is.EqualTo("wait what is behind the proxies is still being changed")
+            Is.EqualTo("wait the change behind the proxies is still running")
         );
         Assert.That(
             Turn([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], unsettled: true, "lb-2"),
-            Does.StartWith("wait what is behind")
+            Does.StartWith("wait the change behind")
         );
     }
 
     [Test]
-    public void When_the_roll_out_behind_them_stopped_proxies_that_serve_stay_and_those_that_do_not_are_started()
+    public void After_a_failed_roll_out_behind_them_serving_proxies_stay_and_stopped_ones_start()
     {
         var state = new RolloutState(["lb-1", "lb-2"], []) { FailedBehind = "db-2: make room first" };
         Assert.That(
             Text(ProxyState.Decide([s_one, s_two], state)),
-            Is.EqualTo("stop what is behind the proxies was not brought about, and they serve as they are: db-2: make room first")
+            Is.EqualTo("stop the change behind the proxies failed, so they stay unchanged: db-2: make room first")
         );
         Assert.That(
             Text(ProxyState.Decide([s_one, s_two with { Problems = ["lb-2: HAProxy sees no primary"] }], state)),
