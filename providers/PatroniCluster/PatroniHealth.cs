@@ -101,21 +101,8 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>Whether Patroni's configuration has it that commits wait for a synchronous standby.</summary>
     public bool IsSynchronous { get; init; }
 
-    /// <summary>Why a member may not take over although it streams, or null: with synchronous replication Patroni lets only a synchronous
-    /// standby.</summary>
-    public string? Unfit(PatroniMember member)
-    {
-        ArgumentNullException.ThrowIfNull(member);
-        if (!IsSynchronous || member.IsSynchronous)
-        {
-            return null;
-        }
-
-        var synchronous = Members.Where(other => other.IsSynchronous).Select(other => other.Name).ToList();
-        return synchronous.Count == 0
-            ? "there is no synchronous standby"
-            : $"it is not the synchronous standby, {string.Join(" or ", synchronous)} is";
-    }
+    /// <summary>How many bytes a replica may be behind.</summary>
+    public long MaxLag { get; init; } = DefaultMaxLag;
 
     /// <summary>The reads of each member.</summary>
     /// <param name="restPort">The port of Patroni's REST API.</param>
@@ -181,6 +168,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         {
             IsPaused = bodies.Values.Any(body => body.Boolean("pause") == true),
             IsSynchronous = synchronous,
+            MaxLag = maxLag,
         };
     }
 

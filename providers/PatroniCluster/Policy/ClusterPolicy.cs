@@ -1,9 +1,10 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
-/// <summary>Decides the next step of a change of a cluster. Pure: roll-outs, restarts for parameters, removals and the plan's forecast
-/// go by it. The candidate of <c>kbr switchover</c> and the fault of a drill are chosen by their commands.</summary>
+/// <summary>Decides the next step of a change of a cluster. Pure: roll-outs, restarts for parameters, removals, switchovers, drills and the
+/// plan's forecast go by it.</summary>
 public static class ClusterPolicy
 {
     /// <summary>Why no member is restarted while Patroni is paused.</summary>
@@ -28,8 +29,51 @@ public static class ClusterPolicy
     {
         ArgumentNullException.ThrowIfNull(health);
         ArgumentNullException.ThrowIfNull(leaving);
-        return health.Replicas.FirstOrDefault(member => !leaving.Contains(member.Name) && health.Unfit(member) is null)?.Name;
+        return health.Replicas.FirstOrDefault(member => !leaving.Contains(member.Name) && Unfitness(member, health) is null)?.Name;
     }
+
+    /// <summary>The switchover that an operator asks for, or why there is none.</summary>
+    /// <param name="health">How the members are.</param>
+    /// <param name="wanted">The requested member; null for the preferred primary where it is fit, else the one of
+    /// <see cref="Candidate"/>.</param>
+    /// <param name="preferred">The preferred primary, or null.</param>
+    public static ClusterStep SwitchOver(PatroniHealth health, string? wanted, string? preferred)
+    {
+        ArgumentNullException.ThrowIfNull(health);
+        // A reason against the requested member comes first: the operator can choose another one.
+        if (
+            wanted is not null
+            && health.Members.First(member => member.Name == wanted) is var member
+            && Unfitness(member, health) is { } why
+        )
+        {
+            return new ClusterStep.Refuse(ClusterCause.Unfit, $"{wanted} cannot take over: {why}");
+        }
+
+        return !health.IsHealthy ? new ClusterStep.Refuse(ClusterCause.Unhealthy, Texts(health.Problems))
+            : health.IsPaused ? new ClusterStep.Refuse(ClusterCause.Paused, Paused)
+            : (wanted ?? Fit(preferred, health) ?? Candidate(health, [])) is { } candidate
+                ? new ClusterStep.SwitchOver(health.Leader!, candidate, IsPreferred: false)
+            : new ClusterStep.Refuse(ClusterCause.Unfit, "no replica can take over");
+    }
+
+    private static string? Fit(string? name, PatroniHealth health) =>
+        health.Members.FirstOrDefault(member => member.Name == name) is { } member && Unfitness(member, health) is null ? name : null;
+
+    /// <summary>Why a member cannot take over; null where it can. With synchronous replication Patroni lets only a synchronous
+    /// standby.</summary>
+    public static string? Unfitness(PatroniMember member, PatroniHealth health) =>
+        !member.Answers ? "its Patroni does not answer"
+        : member.Leads ? "it is already the primary"
+        : !member.IsRunning ? $"PostgreSQL is not running there ({member.State})"
+        : member.Replication != "streaming"
+            ? $"it does not stream{(health.Leader is { } leader ? $" from {leader}" : "")} ({member.Replication ?? "no replication"})"
+        : member.LagBytes is not { } lag ? "its lag is unknown"
+        : lag > health.MaxLag ? string.Create(CultureInfo.InvariantCulture, $"its lag is {lag} bytes, more than {health.MaxLag}")
+        : !health.IsSynchronous || member.IsSynchronous ? null
+        : health.Members.Where(other => other.IsSynchronous).Select(other => other.Name).ToList() is { Count: > 0 } synchronous
+            ? $"it is not the synchronous standby, {string.Join(" or ", synchronous)} is"
+        : "there is no synchronous standby";
 
     // Refusals that hold in every state.
     private static ClusterStep? Refusal(ClusterView view, ClusterIntent intent) =>
@@ -264,9 +308,7 @@ public static class ClusterPolicy
         && view.Health.Leader is { } leader
         && leader != name
         && !intent.Leaving.Contains(name)
-        && view.Member(name) is { IsRunning: true } member
-        && view.Health.Unfit(member) is null
-            ? name
+            ? Fit(name, view.Health)
             : null;
 
     private static ClusterStep.Wait Unhealthy(ImmutableArray<HealthProblem> problems) => new(ClusterCause.Unhealthy, Texts(problems));

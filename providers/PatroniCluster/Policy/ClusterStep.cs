@@ -108,6 +108,9 @@ public enum ClusterCause
     /// <summary>The cluster is not healthy.</summary>
     Unhealthy,
 
+    /// <summary>The requested member, or every replica, cannot take over.</summary>
+    Unfit,
+
     /// <summary>The consensus store is not whole.</summary>
     Store,
 

@@ -100,7 +100,7 @@ internal sealed class SwitchoverChoiceTests
     {
         try
         {
-            var choice = SwitchoverChoice.Of("pg", Judge(answers), to, preferred, 1 << 20);
+            var choice = SwitchoverChoice.Of("pg", Judge(answers), to, preferred);
             return $"{choice.Leader} → {choice.Candidate}";
         }
         catch (DiagnosticException refused)

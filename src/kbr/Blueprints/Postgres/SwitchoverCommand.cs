@@ -99,7 +99,7 @@ internal static class SwitchoverCommand
             topology.Members.Select(member => member.Name),
             topology.Health.MaxLag
         );
-        return SwitchoverChoice.Of(topology.Scope, health, to, topology.PreferredLeader, topology.Health.MaxLag);
+        return SwitchoverChoice.Of(topology.Scope, health, to, topology.PreferredLeader);
     }
 
     /// <summary>Takes the locks of all members, and of others that must not change meanwhile.</summary>
@@ -129,13 +129,7 @@ internal static class SwitchoverCommand
     )
     {
         var health = await cluster.LookAsync(cancellationToken).ConfigureAwait(false);
-        var again = SwitchoverChoice.Of(
-            topology.Scope,
-            health,
-            health.Leader == choice.Candidate ? null : choice.Candidate,
-            null,
-            topology.Health.MaxLag
-        );
+        var again = SwitchoverChoice.Of(topology.Scope, health, health.Leader == choice.Candidate ? null : choice.Candidate, null);
         if (again != choice)
         {
             throw new DiagnosticException(

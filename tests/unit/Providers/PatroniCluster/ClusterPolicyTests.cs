@@ -305,7 +305,10 @@ internal sealed class ClusterPolicyTests
             case ClusterStep.SwitchOver(var from, var to, _):
                 Assert.That(health.Problems, Is.Empty, Text(step));
                 Assert.That(view.Store?.Problems, Is.Not.Null.And.Empty, Text(step));
-                Assert.That((from, health.Unfit(view.Member(to)!)), Is.EqualTo((health.Leader, (string?)null)), Text(step));
+                var candidate = view.Member(to)!;
+                Assert.That(from, Is.EqualTo(health.Leader), Text(step));
+                Assert.That((candidate.IsRunning, candidate.Replication), Is.EqualTo((true, "streaming")), Text(step));
+                Assert.That(candidate.IsSynchronous || !health.IsSynchronous, Text(step));
                 Assert.That(intent.Leaving, Has.No.Member(to), Text(step));
                 break;
             case ClusterStep.StopAll(var members):

@@ -1,6 +1,7 @@
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
@@ -124,8 +125,8 @@ internal sealed class PatroniHealthTests
         Assert.That(health.Problems.Select(problem => problem.Text), Is.Empty);
         Assert.That(health.Members.Select(member => member.IsSynchronous), Is.EqualTo(new[] { false, false, true }));
         Assert.That(
-            health.Members.Select(health.Unfit),
-            Is.EqualTo(new[] { "it is not the synchronous standby, db-3 is", "it is not the synchronous standby, db-3 is", null })
+            health.Members.Select(member => ClusterPolicy.Unfitness(member, health)),
+            Is.EqualTo(new[] { "it is already the primary", "it is not the synchronous standby, db-3 is", null })
         );
     }
 
@@ -144,7 +145,10 @@ internal sealed class PatroniHealthTests
     {
         var health = Judge(Synchronous(Healthy(), "false"));
         Assert.That(health.IsSynchronous, Is.False);
-        Assert.That(health.Members.Select(health.Unfit), Has.All.Null);
+        Assert.That(
+            health.Members.Select(member => ClusterPolicy.Unfitness(member, health)),
+            Is.EqualTo(new[] { "it is already the primary", null, null })
+        );
     }
 
     [Test]
