@@ -57,33 +57,41 @@ public sealed class ContainerReadKind
         _parse(answer, reads, container);
 }
 
-/// <summary>One exec for all reads inside a container: an exec costs more than all its questions.</summary>
+/// <summary>One exec for all reads inside a container: an exec costs more than all its questions. The execs run beside each other and beside
+/// the rest of the probe.</summary>
 public static class ContainerExec
 {
+    // Ports and HAProxy's checks run beside the rest, too.
+    private const int KeptFree = 2;
+
     /// <summary>The kind of all reads inside containers.</summary>
     /// <param name="kinds">Their kinds, in the order in which a container answers them.</param>
     public static ReadKind Of(params ImmutableArray<ContainerReadKind> kinds)
     {
-        return ReadKind.Of<Read>([.. kinds.Select(kind => kind.Type)], Render, Parse);
+        return ReadKind.Of<Read>([.. kinds.Select(kind => kind.Type)], null, Parse, Start);
 
-        void Render(ProbeText script, IReadOnlyList<Read> reads)
+        string Start(ProbeText script, IReadOnlyList<Read> reads)
         {
-            foreach (var (number, container) in ContainersOf(reads).Index())
-            {
-                script
-                    .Append($"timeout 40 docker exec -i {Script.Quote(container)} sh -s <<'{script.Nonce}_sh' 2>&1\n")
-                    .Append($"end() {{ printf '\\n{script.Nonce} %s %s\\n' \"$1\" \"$2\"; }}\n")
-                    .Append(
-                        "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
-                            + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
-                    );
-                foreach (var kind in kinds)
-                {
-                    kind.Render(script, [.. OfKind(kind, reads).Index().Where(one => ((IContainerRead)one.Item).Container == container)]);
-                }
+            var execs = ContainersOf(reads).Select((container, number) => Exec(script, reads, container, number)).ToList();
+            var alone = Math.Min(execs.Count, Math.Max(1, script.FreeBeside - KeptFree)) - 1;
+            return string.Concat(execs.Take(alone).Append(string.Concat(execs.Skip(alone))).Select(script.RunBeside));
+        }
 
-                script.Append($"{script.Nonce}_sh\nend x{number} $?\n");
+        string Exec(ProbeText script, IReadOnlyList<Read> reads, string container, int number)
+        {
+            var inside = new ProbeText(script.Nonce, script.OwnAddress)
+                .Append($"timeout 40 docker exec -i {Script.Quote(container)} sh -s <<'{script.Nonce}_sh' 2>&1\n")
+                .Append($"end() {{ printf '\\n{script.Nonce} %s %s\\n' \"$1\" \"$2\"; }}\n")
+                .Append(
+                    "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
+                        + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
+                );
+            foreach (var kind in kinds)
+            {
+                kind.Render(inside, [.. OfKind(kind, reads).Index().Where(one => ((IContainerRead)one.Item).Container == container)]);
             }
+
+            return inside.Append($"{script.Nonce}_sh\nend x{number} $?\n").ToString();
         }
 
         void Parse(ProbeAnswer answer, IReadOnlyList<Read> reads)

@@ -7,17 +7,19 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 public sealed record HaproxyCheckRead(string Container, string Path) : Read<ToolAnswer>
 {
     /// <summary>How it is asked and answered.</summary>
-    public static ReadKind Kind { get; } = ReadKind.Of<HaproxyCheckRead>(Render, Parse);
+    public static ReadKind Kind { get; } = ReadKind.Of<HaproxyCheckRead>(null, Parse, Start);
 
-    private static void Render(ProbeText script, IReadOnlyList<HaproxyCheckRead> reads)
-    {
-        foreach (var (number, read) in reads.Index())
-        {
-            script.Append(
-                $"timeout 20 docker exec {Script.Quote(read.Container)} haproxy -c -q -f {Script.Quote(read.Path)} 2>&1; end k{number} $?\n"
-            );
-        }
-    }
+    private static string Start(ProbeText script, IReadOnlyList<HaproxyCheckRead> reads) =>
+        script.RunBeside(
+            string.Concat(
+                reads
+                    .Index()
+                    .Select(one =>
+                        $"timeout 20 docker exec {Script.Quote(one.Item.Container)} haproxy -c -q -f {Script.Quote(one.Item.Path)} "
+                        + $"2>&1; end k{one.Index} $?\n"
+                    )
+            )
+        );
 
     private static void Parse(ProbeAnswer answer, IReadOnlyList<HaproxyCheckRead> reads) => answer.Each(reads, "k", ToolAnswer.Of);
 }

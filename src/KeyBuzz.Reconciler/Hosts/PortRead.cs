@@ -6,26 +6,22 @@ namespace KeyBuzz.Reconciler.Hosts;
 public sealed record PortRead(string Address, int Port) : Read<PortState>
 {
     /// <summary>How it is asked and answered.</summary>
-    public static ReadKind Kind { get; } = ReadKind.Of<PortRead>(Collect, Parse, Start);
+    public static ReadKind Kind { get; } = ReadKind.Of<PortRead>(null, Parse, Start);
 
-    // Ports may each take two seconds to stay silent: they are tried while the rest is read, and their lines wait in a pipe.
-    private static void Start(ProbeText script, IReadOnlyList<PortRead> reads)
+    // Ports may each take two seconds to stay silent.
+    private static string Start(ProbeText script, IReadOnlyList<PortRead> reads)
     {
-        script
-            .Append($"timeout 2 bash -s <<'{script.Nonce}_ports' 2>/dev/null | {{\n")
-            .Append(
-                "port() { if m=$({ : >\"/dev/tcp/$2/$3\"; } 2>&1); then echo \"$1 answered\"; else case $m in "
-                    + "*'onnection refused'*) echo \"$1 refused\";; esac; fi; }\n"
-            );
-        foreach (var (number, read) in reads.Index())
-        {
-            script.Append($"port {number} {Script.Quote(read.Address)} {read.Port} &\n");
-        }
-
-        script.Append($"wait\n{script.Nonce}_ports\nexec 4<&0 </dev/null\n");
+        var tries = string.Concat(reads.Index().Select(one => $"port {one.Index} {Script.Quote(one.Item.Address)} {one.Item.Port} &\n"));
+        return script.RunBeside(
+            $"""
+            timeout 2 bash -s <<'{script.Nonce}_ports' 2>/dev/null
+            port() {"{"} if m=$({"{"} : >"/dev/tcp/$2/$3"; {"}"} 2>&1); then echo "$1 answered"; else case $m in *'onnection refused'*) echo "$1 refused";; esac; fi; {"}"}
+            {tries}wait
+            {script.Nonce}_ports
+            end ports $?
+            """
+        );
     }
-
-    private static void Collect(ProbeText script, IReadOnlyList<PortRead> reads) => script.Append("cat <&4; end ports $?\n}\n");
 
     private static void Parse(ProbeAnswer answer, IReadOnlyList<PortRead> reads)
     {

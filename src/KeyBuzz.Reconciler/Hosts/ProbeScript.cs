@@ -31,17 +31,14 @@ public sealed class ProbeScript
             .Append("LC_ALL=C; export LC_ALL; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n")
             .Append($"n={nonce}\n")
             .Append("end() { printf '\\n%s %s %s\\n' \"$n\" \"$1\" \"$2\"; }\n");
-        foreach (var kind in _kinds)
-        {
-            kind.Start(script, groups);
-        }
-
-        foreach (var kind in _kinds)
+        var collecting = _kinds.Select(kind => kind.Start(script, groups)).ToList();
+        foreach (var (kind, collect) in _kinds.Zip(collecting))
         {
             kind.Render(script, groups);
+            script.Append(collect);
         }
 
-        return script.Append("end end 0\n").ToString();
+        return script.EndBeside().Append("end end 0\n").ToString();
     }
 
     /// <summary>The answers. Throws <see cref="InvalidDataException"/> when the output is not whole.</summary>

@@ -7,7 +7,12 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <param name="ownAddress">The host's own address in the cluster's network.</param>
 public sealed class ProbeText(string nonce, string ownAddress)
 {
+    // A shell knows descriptors of one digit; 0 to 2 are taken.
+    private const int FirstDescriptor = 3;
+    private const int LastDescriptor = 9;
+
     private readonly StringBuilder _text = new();
+    private int _beside;
 
     /// <summary>The word that marks the end of a part, or of a here-document, and that no content of a host contains.</summary>
     public string Nonce => nonce;
@@ -21,6 +26,21 @@ public sealed class ProbeText(string nonce, string ownAddress)
         _text.Append(shell);
         return this;
     }
+
+    /// <summary>How many more commands can run beside the rest.</summary>
+    public int FreeBeside => LastDescriptor - FirstDescriptor + 1 - _beside;
+
+    /// <summary>Writes a command that runs while the rest of the probe is answered; what it prints waits in a pipe.</summary>
+    /// <returns>The shell that prints it.</returns>
+    public string RunBeside(string command)
+    {
+        var descriptor = FirstDescriptor + _beside++;
+        Append($"{{ {command.TrimEnd('\n')}\n}} | {{\nexec {descriptor}<&0 </dev/null\n");
+        return $"cat <&{descriptor}\n";
+    }
+
+    /// <summary>Writes the end of all that runs beside the rest.</summary>
+    internal ProbeText EndBeside() => Append(string.Concat(Enumerable.Repeat("}\n", _beside)));
 
     /// <summary>Writes words, each after a space and in single quotes.</summary>
     public ProbeText AppendQuoted(IEnumerable<string> words)

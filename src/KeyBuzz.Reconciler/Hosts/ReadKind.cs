@@ -6,13 +6,13 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// costs.</summary>
 public sealed class ReadKind
 {
-    private readonly Action<ProbeText, ReadGroups> _start;
+    private readonly Func<ProbeText, ReadGroups, string> _start;
     private readonly Action<ProbeText, ReadGroups> _render;
     private readonly Action<ProbeAnswer, ReadGroups> _parse;
 
     private ReadKind(
         ImmutableArray<Type> types,
-        Action<ProbeText, ReadGroups> start,
+        Func<ProbeText, ReadGroups, string> start,
         Action<ProbeText, ReadGroups> render,
         Action<ProbeAnswer, ReadGroups> parse
     )
@@ -27,43 +27,46 @@ public sealed class ReadKind
     public ImmutableArray<Type> Types { get; }
 
     /// <summary>A kind of one type of read.</summary>
-    /// <param name="render">Writes the shell that answers the reads: it only reads, and ends each part by <c>end LABEL STATUS</c>.</param>
+    /// <param name="render">Writes the shell that answers the reads: it only reads, and ends each part by <c>end LABEL STATUS</c>; null where
+    /// all of it runs beside the others.</param>
     /// <param name="parse">Gives each read its answer, even if the host printed none.</param>
-    /// <param name="start">Writes the shell that runs while all others are answered; null for none.</param>
+    /// <param name="start">Starts the commands that run while all others are answered, and returns the shell that prints their output;
+    /// null for none.</param>
     public static ReadKind Of<TRead>(
-        Action<ProbeText, IReadOnlyList<TRead>> render,
+        Action<ProbeText, IReadOnlyList<TRead>>? render,
         Action<ProbeAnswer, IReadOnlyList<TRead>> parse,
-        Action<ProbeText, IReadOnlyList<TRead>>? start = null
+        Func<ProbeText, IReadOnlyList<TRead>, string>? start = null
     )
         where TRead : Read => Of([typeof(TRead)], render, parse, start);
 
     /// <summary>A kind of several types of read that share a process; they are numbered in the order of their types.</summary>
     public static ReadKind Of<TRead>(
         ImmutableArray<Type> types,
-        Action<ProbeText, IReadOnlyList<TRead>> render,
+        Action<ProbeText, IReadOnlyList<TRead>>? render,
         Action<ProbeAnswer, IReadOnlyList<TRead>> parse,
-        Action<ProbeText, IReadOnlyList<TRead>>? start = null
+        Func<ProbeText, IReadOnlyList<TRead>, string>? start = null
     )
         where TRead : Read
     {
         return new ReadKind(
             types,
-            (script, groups) => IfAsked(groups, reads => start?.Invoke(script, reads)),
-            (script, groups) => IfAsked(groups, reads => render(script, reads)),
+            (script, groups) => Asked(groups) is { Count: > 0 } reads && start is not null ? start(script, reads) : "",
+            (script, groups) => IfAsked(groups, reads => render?.Invoke(script, reads)),
             (answer, groups) => IfAsked(groups, reads => parse(answer, reads))
         );
 
+        IReadOnlyList<TRead> Asked(ReadGroups groups) => [.. types.SelectMany(groups.Of).Cast<TRead>()];
+
         void IfAsked(ReadGroups groups, Action<IReadOnlyList<TRead>> then)
         {
-            IReadOnlyList<TRead> reads = [.. types.SelectMany(groups.Of).Cast<TRead>()];
-            if (reads.Count > 0)
+            if (Asked(groups) is { Count: > 0 } reads)
             {
                 then(reads);
             }
         }
     }
 
-    internal void Start(ProbeText script, ReadGroups reads) => _start(script, reads);
+    internal string Start(ProbeText script, ReadGroups reads) => _start(script, reads);
 
     internal void Render(ProbeText script, ReadGroups reads) => _render(script, reads);
 
