@@ -222,7 +222,7 @@ internal sealed partial class StatusJudgement
             ", ",
             present.Foreign.Where(setting => !setting.IsTrouble).Select(setting => $"{setting.Name} = {setting.Value}")
         );
-        var kept = others.Length == 0 ? "" : $"; set outside kbr and kept: {others}";
+        var kept = others.Length == 0 ? "" : $"; not declared in cluster.yaml: {others}";
         return troubles.Count == 0
             ? Item("parameters", _topology.Members, $"as declared, no restart pending{kept}")
             : new StatusItem("parameters", StatusVerdict.NotOk, string.Join("; ", troubles) + kept);
