@@ -57,8 +57,8 @@ public sealed class ContainerReadKind
         _parse(answer, reads, container);
 }
 
-/// <summary>One exec for all reads inside a container: an exec costs more than all its questions. The execs run beside each other and beside
-/// the rest of the probe.</summary>
+/// <summary>One exec for all reads inside a container: an exec costs more than all its questions. The execs run beside each other, and
+/// beside the rest of the probe.</summary>
 public static class ContainerExec
 {
     // Ports and HAProxy's checks run beside the rest, too.

@@ -112,11 +112,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                     "The primary after an apply that started or restarted members; any by default. With "
                         + "synchronous replication only if it is the synchronous standby then."
                 ),
-                new("gate_timeout", AttributeKind.Integer, "Seconds to wait for the cluster to become healthy.")
-                {
-                    Default = 120L,
-                    Minimum = 1,
-                },
+                ClusterDefaults.GateTimeoutAttribute("Seconds to wait for the cluster to become healthy."),
             ]
         );
 
@@ -325,7 +321,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     }
 
     /// <inheritdoc />
-    public TimeSpan GateTimeout(Resource group) => TimeSpan.FromSeconds(group?.Spec.Integer("gate_timeout") ?? 120);
+    public TimeSpan GateTimeout(Resource group) => ClusterDefaults.GateTimeoutOf(group);
 
     /// <inheritdoc />
     public async Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)

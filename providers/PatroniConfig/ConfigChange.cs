@@ -46,7 +46,7 @@ internal sealed class ConfigChange
         _resource = change.Resource;
         _group = group;
         _connection = ClusterConnection.Of(change.Resource);
-        _pace = new PollPace(s_poll, TimeSpan.FromSeconds(change.Resource.Spec.Integer("gate_timeout") ?? 120));
+        _pace = new PollPace(s_poll, ClusterDefaults.GateTimeoutOf(change.Resource));
         _members = new PatroniMembers(change.Resource, group, store, _pace.Deadline);
         _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key,

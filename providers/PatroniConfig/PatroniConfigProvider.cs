@@ -45,15 +45,9 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
                 {
                     Default = PatroniHealth.DefaultMaxLag,
                 },
-                new(
-                    "gate_timeout",
-                    AttributeKind.Integer,
+                ClusterDefaults.GateTimeoutAttribute(
                     "Seconds to wait for members to take a value, and for the cluster to be healthy before and after each restart."
-                )
-                {
-                    Default = 120L,
-                    Minimum = 1,
-                },
+                ),
             ]
         );
 

@@ -30,14 +30,22 @@ internal sealed record ClusterConnection(
     /// <summary>The attributes that say how to reach PostgreSQL.</summary>
     public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
     [
-        new("container", AttributeKind.String, "The container that runs Patroni on each member.") { Default = "patroni" },
+        new("container", AttributeKind.String, "The container that runs Patroni on each member.") { Default = ClusterDefaults.Container },
         new("connect_as", AttributeKind.String, "The role that kbr logs in as.") { Default = "postgres" },
         new("connect_password", AttributeKind.String, "Its password; without it kbr uses the local socket inside the container.")
         {
             MayHoldSecret = true,
         },
-        new("postgres_port", AttributeKind.Integer, "PostgreSQL's port on each member.") { Default = 5432L, Minimum = 1 },
-        new("rest_port", AttributeKind.Integer, "The port of Patroni's REST API on each member.") { Default = 8008L, Minimum = 1 },
+        new("postgres_port", AttributeKind.Integer, "PostgreSQL's port on each member.")
+        {
+            Default = (long)ClusterDefaults.PostgresPort,
+            Minimum = 1,
+        },
+        new("rest_port", AttributeKind.Integer, "The port of Patroni's REST API on each member.")
+        {
+            Default = (long)ClusterDefaults.RestPort,
+            Minimum = 1,
+        },
     ];
 
     /// <summary>The attributes that open the unsafe calls of Patroni's REST API.</summary>
@@ -56,11 +64,11 @@ internal sealed record ClusterConnection(
         var spec = resource.Spec;
         return new ClusterConnection(
             resource.Address.Host,
-            spec.OptionalString("container") ?? "patroni",
+            spec.OptionalString("container") ?? ClusterDefaults.Container,
             spec.OptionalString("connect_as") ?? "postgres",
             spec.Text("connect_password")?.Reveal(),
-            (int)(spec.Integer("postgres_port") ?? 5432),
-            (int)(spec.Integer("rest_port") ?? 8008),
+            (int)(spec.Integer("postgres_port") ?? ClusterDefaults.PostgresPort),
+            (int)(spec.Integer("rest_port") ?? ClusterDefaults.RestPort),
             spec.OptionalString("rest_user"),
             spec.Text("rest_password")?.Reveal()
         );

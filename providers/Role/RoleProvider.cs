@@ -14,23 +14,12 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     private const string MemberOf = "member_of";
     private const string ConnectionLimit = "connection_limit";
     private const string SetRole = "set_role";
-    private const string Login = "login";
     private const string Absent = "absent";
 
     // dependent_objects_still_exist.
     private const string OwnsSomething = "2BP01";
 
     private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
-
-    // Truths of CREATE ROLE by attribute.
-    private static readonly (string Name, string On, string Off)[] s_options =
-    [
-        (Login, "LOGIN", "NOLOGIN"),
-        ("superuser", "SUPERUSER", "NOSUPERUSER"),
-        ("replication", "REPLICATION", "NOREPLICATION"),
-        ("createdb", "CREATEDB", "NOCREATEDB"),
-        ("createrole", "CREATEROLE", "NOCREATEROLE"),
-    ];
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
@@ -52,12 +41,16 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
                 {
                     Default = false,
                 },
-                new(Login, AttributeKind.Boolean, "Whether it may log in.") { Default = true },
-                new("superuser", AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
+                new(RoleSpec.Login, AttributeKind.Boolean, "Whether it may log in.") { Default = true },
+                new(RoleSpec.Superuser, AttributeKind.Boolean, "Whether it is a superuser.") { Default = false },
                 new("replication", AttributeKind.Boolean, "Whether it may stream the write-ahead log.") { Default = false },
                 new("createdb", AttributeKind.Boolean, "Whether it may create databases.") { Default = false },
                 new("createrole", AttributeKind.Boolean, "Whether it may create roles.") { Default = false },
-                new(ConnectionLimit, AttributeKind.Integer, "Its connection limit; -1 for none.") { Default = -1L, Minimum = -1 },
+                new(ConnectionLimit, AttributeKind.Integer, "Its connection limit; -1 for none.")
+                {
+                    Default = RoleSpec.DefaultConnectionLimit,
+                    Minimum = -1,
+                },
                 new(MemberOf, AttributeKind.StringList, "The roles it is a member of; not compared by default."),
                 new(
                     SetRole,
@@ -85,13 +78,17 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     public bool HoldsData(Resource resource) => true;
 
     /// <inheritdoc />
-    public bool IsForgotten(Resource resource) => resource.Spec.Boolean("bootstrap") || resource.Spec.Boolean(Absent);
+    public bool IsForgotten(Resource resource)
+    {
+        var spec = RoleSpec.Of(resource);
+        return spec.IsBootstrap || spec.IsAbsent;
+    }
 
     /// <inheritdoc />
     public string? Retirement(Resource resource, Observation.Present observed)
     {
         ArgumentNullException.ThrowIfNull(observed);
-        return observed.Attributes.GetValueOrDefault(Login)?.Value == AttributeValue.Of(true).Value
+        return observed.Attributes.GetValueOrDefault(RoleSpec.Login)?.Value == AttributeValue.Of(true).Value
             ? "its login is revoked and its sessions end; the role and its objects stay (drop: true drops it)"
             : null;
     }
@@ -99,34 +96,32 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource)
     {
-        var spec = resource.Spec;
-        var name = NameOf(resource);
+        var spec = RoleSpec.Of(resource);
+        var name = spec.Name;
         var problem = SqlText.Problem(name)
             ?? (
                 name.StartsWith("pg_", StringComparison.Ordinal) || name is "public" or "none"
                     ? $"PostgreSQL reserves the name '{name}'"
                     : null
             )
-            ?? (spec.Text(Password) is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
+            ?? (spec.Password is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
             ?? (
-                spec.Text("verifier") is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal())
+                spec.Verifier is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal())
                     ? "'verifier' is not a SCRAM-SHA-256 verifier"
                     : null
             )
             ?? (
-                spec.Text("verifier") is { IsMasked: false } other
-                && spec.Text(Password) is { IsMasked: false } wanted
+                spec.Verifier is { IsMasked: false } other
+                && spec.Password is { IsMasked: false } wanted
                 && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal())
                     ? "'verifier' does not match 'password'"
                     : null
             )
-            ?? (spec.Boolean("exact") && !spec.Has("verifier") ? "'exact' needs 'verifier'" : null)
-            ?? (spec.Boolean(Absent) && spec.Boolean("bootstrap") ? "a role that Patroni creates with the cluster cannot be dropped" : null)
-            ?? (spec.List(MemberOf).Contains(name) ? "a role cannot be a member of itself" : null)
+            ?? (spec.IsExact && spec.Verifier is null ? "'exact' needs 'verifier'" : null)
+            ?? (spec.IsAbsent && spec.IsBootstrap ? "a role that Patroni creates with the cluster cannot be dropped" : null)
+            ?? (spec.MemberOf.Contains(name) ? "a role cannot be a member of itself" : null)
             ?? (
-                spec.OptionalString(SetRole) is { } acts && !spec.List(MemberOf).Contains(acts)
-                    ? $"'{SetRole}' is a role that '{name}' is not a member of"
-                    : null
+                spec.SetRole is { } acts && !spec.MemberOf.Contains(acts) ? $"'{SetRole}' is a role that '{name}' is not a member of" : null
             );
         if (problem is not null)
         {
@@ -135,53 +130,57 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     }
 
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) => new(["role:" + NameOf(resource)], [ClusterConnection.Of(resource).Token]);
+    public ResourceLinks Links(Resource resource)
+    {
+        var spec = RoleSpec.Of(resource);
+        return new ResourceLinks(["role:" + spec.Name], [spec.Connection.Token]);
+    }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource)
     {
-        var connection = ClusterConnection.Of(resource);
-        yield return connection.ContainerRead;
-        yield return Query(resource, connection);
+        var spec = RoleSpec.Of(resource);
+        yield return spec.Connection.ContainerRead;
+        yield return Query(spec);
     }
 
     /// <inheritdoc />
     public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
     {
-        var spec = resource.Spec;
-        if (spec.Boolean(Absent))
+        var spec = RoleSpec.Of(resource);
+        if (spec.IsAbsent)
         {
             return Comparable.None.Add(Absent, AttributeValue.Of(true));
         }
 
         var desired = Comparable
-            .None.Add(ConnectionLimit, AttributeValue.Of(spec.Integer(ConnectionLimit) ?? -1))
-            .AddRange(Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(spec.Boolean(option.Name)))));
-        if (spec.List(MemberOf) is { Count: > 0 } groups)
+            .None.Add(ConnectionLimit, AttributeValue.Of(spec.ConnectionLimit))
+            .AddRange(spec.Compared.Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(option.IsOn))));
+        if (!spec.MemberOf.IsEmpty)
         {
-            desired = desired.Add(MemberOf, AttributeValue.Of((IReadOnlyList<string>)[.. groups.Distinct().Order(StringComparer.Ordinal)]));
+            IReadOnlyList<string> groups = [.. spec.MemberOf.Distinct().Order(StringComparer.Ordinal)];
+            desired = desired.Add(MemberOf, AttributeValue.Of(groups));
         }
 
-        if (spec.OptionalString(SetRole) is { } acts)
+        if (spec.SetRole is { } acts)
         {
             desired = desired.Add(SetRole, new(acts));
         }
 
-        return WantedPassword(spec) is { } password ? desired.Add(Password, password) : desired;
+        return spec.DesiredSecret is { } secret ? desired.Add(Password, Secret(secret)) : desired;
     }
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
-        var connection = ClusterConnection.Of(resource);
-        var answer = LeaderAnswer.Of(connection, Query(resource, connection), members);
+        var spec = RoleSpec.Of(resource);
+        var answer = LeaderAnswer.Of(spec.Connection, Query(spec), members);
         if (answer.Instead is { } instead)
         {
             return instead;
         }
 
-        var spec = resource.Spec;
-        if (spec.Boolean(Absent))
+        if (spec.IsAbsent)
         {
             // Nothing is adopted here: the role is declared absent, even if it was created by hand.
             var isThere = answer.Row.At("found") is not null;
@@ -199,9 +198,9 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
         var stored = found.Text(Password) ?? "";
         var observed = Comparable
-            .None.Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? -1))
+            .None.Add(ConnectionLimit, AttributeValue.Of(found.Number(ConnectionLimit) ?? RoleSpec.DefaultConnectionLimit))
             .AddRange(
-                Compared(spec).Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Boolean(option.Name) ?? false)))
+                spec.Compared.Select(option => KeyValuePair.Create(option.Name, AttributeValue.Of(found.Boolean(option.Name) ?? false)))
             );
         if (found.Texts(MemberOf).ToList() is { Count: > 0 } groups)
         {
@@ -213,11 +212,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             observed = observed.Add(SetRole, new(acts));
         }
 
-        if (WantedPassword(spec) is { } wanted)
+        if (spec.DesiredSecret is { } wanted)
         {
             observed = observed.Add(
                 Password,
-                IsAsWanted(spec, stored) ? wanted
+                spec.Accepts(stored) ? Secret(wanted)
                     : stored.Length == 0 ? new AttributeValue("")
                     : Secret(stored)
             );
@@ -225,7 +224,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
         return new Observation.Present(observed)
         {
-            IsManaged = spec.Boolean("bootstrap") && spec.Text(Password) is { } known && ScramVerifier.Proves(stored, known.Reveal()),
+            IsManaged = spec.IsBootstrap && spec.Password is { } known && ScramVerifier.Proves(stored, known.Reveal()),
         };
     }
 
@@ -234,12 +233,11 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     {
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
-        var connection = ClusterConnection.Of(change.Resource);
-        var spec = change.Resource.Spec;
-        if (change.Operation == ResourceOperation.Delete ? !change.DeleteData : spec.Boolean(Absent))
+        var spec = RoleSpec.Of(change.Resource);
+        if (change.Operation == ResourceOperation.Delete ? !change.DeleteData : spec.IsAbsent)
         {
-            await RetireAsync(change.Resource, connection, group, cancellationToken).ConfigureAwait(false);
-            if (!spec.Boolean(Absent))
+            await RetireAsync(spec, group, cancellationToken).ConfigureAwait(false);
+            if (!spec.IsAbsent)
             {
                 return;
             }
@@ -247,19 +245,19 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
         try
         {
-            await new LeaderSession(group, connection).RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
+            await new LeaderSession(group, spec.Connection).RunAsync(Statements(change), cancellationToken).ConfigureAwait(false);
         }
         catch (ChangeFailedException exception) when (exception.Message.Contains(OwnsSomething, StringComparison.Ordinal))
         {
             throw new ChangeFailedException(
                 $"{exception.Message}. Its login is revoked, but it is not dropped. In each database named there: "
-                    + $"REASSIGN OWNED BY {SqlText.Identifier(NameOf(change.Resource))} TO …; "
-                    + $"DROP OWNED BY {SqlText.Identifier(NameOf(change.Resource))}; then apply again",
+                    + $"REASSIGN OWNED BY {SqlText.Identifier(spec.Name)} TO …; "
+                    + $"DROP OWNED BY {SqlText.Identifier(spec.Name)}; then apply again",
                 exception
             );
         }
 
-        if (spec.Boolean(Absent))
+        if (spec.IsAbsent)
         {
             return;
         }
@@ -267,45 +265,32 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         if (
             change.Operation != ResourceOperation.Delete
             && change.Changed.Contains(Password)
-            && spec.Boolean("login")
-            && spec.Text(Password) is { } password
+            && spec.MayLogIn
+            && spec.Password is { } password
         )
         {
-            await ProveAsync(
-                    connection with
-                    {
-                        Superuser = NameOf(change.Resource),
-                        Password = password.Reveal(),
-                    },
-                    group,
-                    cancellationToken
-                )
+            await ProveAsync(spec.Connection with { Superuser = spec.Name, Password = password.Reveal() }, group, cancellationToken)
                 .ConfigureAwait(false);
         }
     }
 
     // A member refuses new logins once it has replayed the change: only then are its sessions the last ones.
-    private static async Task RetireAsync(
-        Resource resource,
-        ClusterConnection connection,
-        IGroupAccess group,
-        CancellationToken cancellationToken
-    )
+    private static async Task RetireAsync(RoleSpec spec, IGroupAccess group, CancellationToken cancellationToken)
     {
-        var name = SqlText.Literal(NameOf(resource));
-        var session = new LeaderSession(group, connection);
+        var name = SqlText.Literal(spec.Name);
+        var session = new LeaderSession(group, spec.Connection);
         await session
             .RunAsync(
                 [
                     SqlStatement.RunWhere(
-                        $"ALTER ROLE {SqlText.Identifier(NameOf(resource))} NOLOGIN",
+                        $"ALTER ROLE {SqlText.Identifier(spec.Name)} NOLOGIN",
                         $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin)"
                     ),
                 ],
                 cancellationToken
             )
             .ConfigureAwait(false);
-        var query = connection.Sql(
+        var query = spec.Connection.Sql(
             $"SELECT {LeaderAnswer.InRecovery}, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} AND rolcanlogin) AS open"
         );
         var open = group.Members.Select(member => member.Name).ToList();
@@ -313,7 +298,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         if (open.Count > 0)
         {
             throw new ChangeFailedException(
-                $"the login of {NameOf(resource)} is revoked, but {string.Join(" and ", open)} did not confirm "
+                $"the login of {spec.Name} is revoked, but {string.Join(" and ", open)} did not confirm "
                     + $"it within {s_pace.Deadline.TotalSeconds:0} s; its sessions there may continue. Apply again once they answer"
             );
         }
@@ -398,72 +383,49 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
 
     internal static IReadOnlyList<SqlStatement> Statements(ResourceChange change)
     {
-        var resource = change.Resource;
-        var spec = resource.Spec;
-        var role = SqlText.Identifier(NameOf(resource));
-        var exists = $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {SqlText.Literal(NameOf(resource))})";
-        if (change.Operation == ResourceOperation.Delete || spec.Boolean(Absent))
+        var spec = RoleSpec.Of(change.Resource);
+        var role = SqlText.Identifier(spec.Name);
+        var exists = $"EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {SqlText.Literal(spec.Name)})";
+        if (change.Operation == ResourceOperation.Delete || spec.IsAbsent)
         {
             return [SqlStatement.Run($"DROP ROLE IF EXISTS {role}")];
         }
 
         // Memberships may be given to NOLOGIN groups that are roles of kbr too: the graph has made those first.
-        var list = string.Join(", ", spec.List(MemberOf).Select(SqlText.Literal));
+        var list = string.Join(", ", spec.MemberOf.Select(SqlText.Literal));
         var memberships =
-            spec.List(MemberOf).Count > 0 || change.Changed.Contains(MemberOf)
-                ? spec.List(MemberOf)
-                    .Select(parent => SqlStatement.Run($"GRANT {SqlText.Identifier(parent)} TO {role}"))
+            !spec.MemberOf.IsEmpty || change.Changed.Contains(MemberOf)
+                ? spec
+                    .MemberOf.Select(parent => SqlStatement.Run($"GRANT {SqlText.Identifier(parent)} TO {role}"))
                     .Append(
                         new SqlStatement(
                             $"SELECT pg_catalog.format('REVOKE %I FROM %I GRANTED BY %I', g.rolname, m.rolname, r.rolname) FROM "
                                 + $"pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid"
                                 + " JOIN pg_catalog.pg_roles m ON m.oid = a.member JOIN pg_catalog.pg_roles r ON r.oid = a.grantor"
-                                + $" WHERE m.rolname = {SqlText.Literal(NameOf(resource))}"
+                                + $" WHERE m.rolname = {SqlText.Literal(spec.Name)}"
                                 + (list.Length == 0 ? "" : $" AND g.rolname NOT IN ({list})"),
                             IsGenerator: true
                         )
                     )
                 : [];
-        var options = string.Join(' ', Compared(spec).Select(option => spec.Boolean(option.Name) ? option.On : option.Off));
+        var options = string.Join(' ', spec.Compared.Select(option => option.Sql));
         var password =
-            WantedPassword(spec) is not null && (change.Operation != ResourceOperation.Update || change.Changed.Contains(Password))
-                ? " PASSWORD " + SqlText.Literal(VerifierToSet(spec))
+            spec.DesiredSecret is not null && (change.Operation != ResourceOperation.Update || change.Changed.Contains(Password))
+                ? " PASSWORD " + SqlText.Literal(spec.VerifierToSet())
                 : "";
         return
         [
             SqlStatement.RunWhere($"CREATE ROLE {role} NOLOGIN", "NOT " + exists),
-            SqlStatement.Run($"ALTER ROLE {role} {options} CONNECTION LIMIT {spec.Integer(ConnectionLimit) ?? -1}{password}"),
+            SqlStatement.Run($"ALTER ROLE {role} {options} CONNECTION LIMIT {spec.ConnectionLimit}{password}"),
             .. memberships,
-            .. ActsAs(change, role),
+            .. ActsAs(change, spec, role),
         ];
     }
 
-    private static IEnumerable<SqlStatement> ActsAs(ResourceChange change, string role) =>
-        change.Resource.Spec.OptionalString(SetRole) is { } acts
-            ? [SqlStatement.Run($"ALTER ROLE {role} SET role = {SqlText.Literal(acts)}")]
+    private static IEnumerable<SqlStatement> ActsAs(ResourceChange change, RoleSpec spec, string role) =>
+        spec.SetRole is { } acts ? [SqlStatement.Run($"ALTER ROLE {role} SET role = {SqlText.Literal(acts)}")]
         : change.Changed.Contains(SetRole) ? [SqlStatement.Run($"ALTER ROLE {role} RESET role")]
         : [];
-
-    private static string NameOf(Resource resource) => resource.Spec.OptionalString("role") ?? resource.Address.Name;
-
-    // A superuser may do all that the other attributes would allow, and PostgreSQL gives them to the first one by itself.
-    private static IEnumerable<(string Name, string On, string Off)> Compared(AttributeSet spec) =>
-        spec.Boolean("superuser") ? s_options.Where(option => option.Name is "login" or "superuser") : s_options;
-
-    // Where only the password is given, the value compared stands for "proves the password": any verifier of it is as good.
-    private static AttributeValue? WantedPassword(AttributeSet spec) =>
-        (spec.Text("verifier") ?? spec.Text(Password)) is { } text ? Secret(text.Reveal()) : null;
-
-    private static bool IsAsWanted(AttributeSet spec, string stored) =>
-        (spec.Text("verifier") is { } verifier && verifier.Reveal() == stored)
-        || (!spec.Boolean("exact") && spec.Text(Password) is { } password && ScramVerifier.Proves(stored, password.Reveal()));
-
-    private static string VerifierToSet(AttributeSet spec) =>
-        spec.Text("verifier")?.Reveal()
-        ?? ScramVerifier.Make(
-            spec.Text(Password)!.Reveal(),
-            System.Security.Cryptography.RandomNumberGenerator.GetBytes(ScramVerifier.SaltLength)
-        );
 
     private static AttributeValue Secret(string value) =>
         AttributeValue.OfText(new SecretText([new SecretText.Part(value, true)])) with
@@ -471,15 +433,15 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             IsText = false,
         };
 
-    private static SqlRead Query(Resource resource, ClusterConnection connection) =>
-        connection.Sql(
+    private static SqlRead Query(RoleSpec spec) =>
+        spec.Connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery}, (SELECT row_to_json(r) FROM (
               SELECT rolcanlogin AS login, rolsuper AS superuser, rolreplication AS replication, rolcreatedb AS createdb, rolcreaterole AS createrole,
                      rolconnlimit AS connection_limit, rolpassword AS password,
                      ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid) AS member_of,
                      (SELECT substr(s, 6) FROM pg_db_role_setting d, unnest(d.setconfig) s WHERE d.setrole = a.oid AND d.setdatabase = 0 AND s LIKE 'role=%') AS set_role
-              FROM pg_authid a WHERE a.rolname = {SqlText.Literal(NameOf(resource))}) r) AS found
+              FROM pg_authid a WHERE a.rolname = {SqlText.Literal(spec.Name)}) r) AS found
             """
         );
 }

@@ -47,11 +47,15 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
                     AttributeKind.String,
                     "The load balancer in front of them. A proxy is disrupted only while its sessions arrive through another one."
                 ),
-                new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.") { Default = 5432L, Minimum = 1 },
+                new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.")
+                {
+                    Default = (long)ClusterDefaults.PostgresPort,
+                    Minimum = 1,
+                },
                 new("connect_as", AttributeKind.String, "The role of the login check of a proxy."),
                 new("connect_password", AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
                 new("database", AttributeKind.String, "The database of that check.") { Default = "postgres" },
-                new("gate_timeout", AttributeKind.Integer, "Seconds to wait for a proxy to serve.") { Default = 120L, Minimum = 1 },
+                ClusterDefaults.GateTimeoutAttribute("Seconds to wait for a proxy to serve."),
             ]
         );
 
@@ -123,7 +127,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     }
 
     /// <inheritdoc />
-    public TimeSpan GateTimeout(Resource group) => TimeSpan.FromSeconds(group?.Spec.Integer("gate_timeout") ?? 120);
+    public TimeSpan GateTimeout(Resource group) => ClusterDefaults.GateTimeoutOf(group);
 
     /// <inheritdoc />
     public async Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)

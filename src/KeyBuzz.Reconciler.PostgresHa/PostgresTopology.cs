@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -9,7 +10,7 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 public sealed record PostgresTopology
 {
     /// <summary>The container that PostgreSQL and Patroni run in, on every member.</summary>
-    public const string PatroniContainer = "patroni";
+    public const string PatroniContainer = ClusterDefaults.Container;
 
     /// <summary>The container of HAProxy, on every proxy host.</summary>
     public const string HaproxyContainer = "haproxy";
@@ -172,7 +173,14 @@ public sealed record PostgresTopology
 /// <param name="Address">Its private address; no host has it.</param>
 /// <param name="Port">Read-write SQL.</param>
 /// <param name="PooledPort">The same through PgBouncer.</param>
-public sealed record LoadBalancer(string Address, int Port, int PooledPort);
+public sealed record LoadBalancer(string Address, int Port, int PooledPort)
+{
+    /// <summary>The port of read-write SQL where cluster.yaml says nothing; HAProxy's too.</summary>
+    public const int DefaultPort = 5432;
+
+    /// <summary>The port through PgBouncer where cluster.yaml says nothing; HAProxy's too.</summary>
+    public const int DefaultPooledPort = 6432;
+}
 
 /// <summary>From where the superuser may log in.</summary>
 public enum SuperuserLogin

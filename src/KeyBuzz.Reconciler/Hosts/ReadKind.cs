@@ -27,7 +27,7 @@ public sealed class ReadKind
     public ImmutableArray<Type> Types { get; }
 
     /// <summary>A kind of one type of read.</summary>
-    /// <param name="render">Writes the shell that answers the reads: it only reads, and ends each part by <c>end LABEL STATUS</c>; null where
+    /// <param name="render">Writes the shell that answers the reads: it only reads, and ends each part by <c>end LABEL STATUS</c>; null if
     /// all of it runs beside the others.</param>
     /// <param name="parse">Gives each read its answer, even if the host printed none.</param>
     /// <param name="start">Starts the commands that run while all others are answered, and returns the shell that prints their output;

@@ -1,0 +1,115 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Sections;
+
+/// <summary>Reads the <c>haproxy</c> part.</summary>
+internal sealed class HaproxySection(SectionReader section, Findings findings, SectionValues values)
+{
+    // HAProxy's further timeouts of sessions over TCP: the key here, and HAProxy's name.
+    private static readonly (string Key, string Name)[] s_timeouts =
+    [
+        ("queue_timeout", "queue"),
+        ("tunnel_timeout", "tunnel"),
+        ("client_fin_timeout", "client-fin"),
+        ("server_fin_timeout", "server-fin"),
+    ];
+
+    /// <summary>The settings; null without a usable image.</summary>
+    public HaproxySettings? Read(LoadBalancer? balancer)
+    {
+        var own = section
+            .Section("haproxy")
+            .Allow(
+                "image",
+                "uid",
+                "gid",
+                "port",
+                "pooled_port",
+                "stats_port",
+                "stats_login",
+                "read_port",
+                "read_max_lag",
+                "max_connections",
+                "inter",
+                "fastinter",
+                "downinter",
+                "fall",
+                "rise",
+                "connect_timeout",
+                "check_timeout",
+                "retries",
+                "idle_timeout",
+                "client_timeout",
+                "server_timeout",
+                "queue_timeout",
+                "tunnel_timeout",
+                "client_fin_timeout",
+                "server_fin_timeout",
+                "on_marked_down",
+                "read_on_marked_down"
+            );
+        var shortest = TimeSpan.FromMilliseconds(50);
+        var settings = new HaproxySettings(
+            "",
+            own.Integer("uid", 99, 1),
+            own.Integer("gid", 99, 1),
+            own.Port("port") ?? balancer?.Port ?? LoadBalancer.DefaultPort,
+            own.Port("pooled_port") ?? balancer?.PooledPort ?? LoadBalancer.DefaultPooledPort,
+            own.Port("stats_port") ?? 8404,
+            own.Port("read_port"),
+            own.Size("read_max_lag", 1L << 20),
+            own.Integer("max_connections", 2000, 10),
+            own.Duration("inter", TimeSpan.FromMilliseconds(500), shortest),
+            own.Duration("fastinter", TimeSpan.FromMilliseconds(250), shortest),
+            own.Duration("downinter", TimeSpan.FromMilliseconds(500), shortest),
+            own.Integer("fall", 2, 1),
+            own.Integer("rise", 1, 1),
+            own.Duration("connect_timeout", TimeSpan.FromSeconds(1), shortest),
+            own.Duration("check_timeout", TimeSpan.FromSeconds(2), shortest),
+            own.Integer("retries", 1),
+            own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1))
+        )
+        {
+            StatisticsLogin = StatisticsLogin(own),
+            EndsSessions = own.Choice("on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
+            EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
+            ClientTimeout = Given("client_timeout"),
+            ServerTimeout = Given("server_timeout"),
+            Timeouts = s_timeouts
+                .Select(timeout => (timeout.Name, Time: Given(timeout.Key)))
+                .Where(timeout => timeout.Time is not null)
+                .ToImmutableSortedDictionary(timeout => timeout.Name, timeout => timeout.Time!.Value, StringComparer.Ordinal),
+        };
+        return values.Image(own) is { } image ? settings with { Image = image } : null;
+
+        TimeSpan? Given(string key) => own.Find(key) is null ? null : own.Duration(key, TimeSpan.FromHours(24), TimeSpan.FromSeconds(1));
+    }
+
+    private PostgresUser? StatisticsLogin(SectionReader haproxy)
+    {
+        if (haproxy.Find("stats_login") is null)
+        {
+            return null;
+        }
+
+        var own = haproxy.Section("stats_login").Allow("name", "password");
+        var name = own.Word("name", "a user's name", required: true);
+        if (
+            name is not null
+            && !(
+                name.Value.Length is > 0 and <= 63
+                && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')
+            )
+        )
+        {
+            findings.Error(
+                $"'{name.Value}' cannot be the name of a login to the statistics",
+                name.At,
+                "letters, digits, '-', '_' and '.' only"
+            );
+        }
+
+        return new PostgresUser(name?.Value ?? "", values.SecretOf(own, "password"));
+    }
+}

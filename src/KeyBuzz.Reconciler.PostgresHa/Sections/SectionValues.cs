@@ -1,0 +1,178 @@
+using System.Text;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Providers.Image;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Sections;
+
+/// <summary>Reads the values that several parts of the <c>postgres</c> section have: images, lists, names and passwords.</summary>
+internal sealed class SectionValues(SectionReader section, BlueprintContext context)
+{
+    // NAMEDATALEN - 1: PostgreSQL silently cuts longer ones.
+    private const int LongestName = 63;
+
+    private readonly Findings _findings = context.Findings;
+
+    /// <summary>The image of a part, pinned by its digest; null where it is not.</summary>
+    public string? Image(SectionReader own)
+    {
+        if (own.Word("image", "an image, as REPOSITORY:TAG@sha256:DIGEST", required: true) is not { } word)
+        {
+            return null;
+        }
+
+        if (!ImageReference.TryParse(word.Value, out _, out var tag, out var digest))
+        {
+            _findings.Error($"'{word.Value}' is not an image reference", word.At, null, "write REPOSITORY:TAG@sha256:DIGEST");
+        }
+        else if (tag is null or "latest")
+        {
+            _findings.Error(
+                $"image '{word.Value}' has no fixed tag",
+                word.At,
+                "'latest', the default tag, changes over time",
+                "give the tag of a version, and @sha256:DIGEST"
+            );
+        }
+        else if (digest is null)
+        {
+            _findings.Error(
+                $"image '{word.Value}' is not pinned by digest",
+                word.At,
+                "a tag can be moved to another image",
+                "add @sha256:DIGEST, as 'docker image inspect' shows it under RepoDigests"
+            );
+        }
+        else
+        {
+            return word.Value;
+        }
+
+        return null;
+    }
+
+    /// <summary>The maps of a list; a word stands for a map with that name.</summary>
+    public IEnumerable<SectionReader> Items(string key, string what)
+    {
+        switch (section.Find(key))
+        {
+            case null:
+                yield break;
+            case YamlSequence list:
+                foreach (var item in list.Items)
+                {
+                    if (item is YamlScalar { IsNull: false } word)
+                    {
+                        yield return new SectionReader(
+                            new YamlMapping(word.At, [(word with { Value = "name" }, word)]),
+                            $"{what} '{word.Value}'",
+                            _findings
+                        );
+                    }
+                    else if (SectionReader.Of(item, what, _findings) is { } own)
+                    {
+                        yield return own;
+                    }
+                }
+
+                break;
+            case var other:
+                _findings.Error($"'{key}' must be a list, not {other.Kind}", other.At);
+                break;
+        }
+    }
+
+    /// <summary>A name that PostgreSQL allows in double quotes, without those that have another meaning for it or for PgBouncer.</summary>
+    public string Name(YamlScalar? word, string name, SourceLocation at, string what)
+    {
+        if (NameProblem(name, what) is { } problem)
+        {
+            _findings.Error(
+                $"'{name}' cannot be the name of a {what}",
+                at,
+                problem,
+                word is null ? "give the name here, or another value in the credentials file" : null
+            );
+        }
+
+        return name;
+    }
+
+    private static string? NameProblem(string name, string what) =>
+        name.Length == 0 ? "a name may not be empty"
+        : Encoding.UTF8.GetByteCount(name) > LongestName ? $"PostgreSQL allows at most {LongestName} bytes"
+        : name.Any(char.IsControl) ? "PgBouncer's files are line-based, so a name cannot have control characters"
+        : name == "pgbouncer" ? "PgBouncer reserves this name for its console"
+        : what == "database"
+            ? name is "template0" or "template1" ? "every PostgreSQL cluster already has this database"
+                : null
+        : name.StartsWith("pg_", StringComparison.Ordinal) ? "PostgreSQL reserves names that begin with 'pg_'"
+        : name is "public" or "none" ? "PostgreSQL reserves this word"
+        : name[0] == '/' ? "pg_hba.conf reads it as a regular expression"
+        : null;
+
+    /// <summary>The name of a user of PgBouncer's console or of Patroni's REST API: part of a list there, or of a header.</summary>
+    public string PlainName(string name, SourceLocation at)
+    {
+        if (
+            name.Length is 0 or > LongestName
+            || name == "pgbouncer"
+            || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '_' or '-' or '.')
+        )
+        {
+            _findings.Error(
+                $"'{name}' cannot be the name of a user",
+                at,
+                "ASCII letters, digits, '_', '-' and '.' only",
+                "give another value in the credentials file"
+            );
+        }
+
+        return name;
+    }
+
+    /// <summary>A password that is given as <c>${secret.NAME}</c>.</summary>
+    public SecretText SecretOf(SectionReader own, string key)
+    {
+        if (own.Word(key, "a password, as ${secret.NAME}", required: true) is not { } word)
+        {
+            return SecretText.Plain("");
+        }
+
+        if (!word.Value.StartsWith("${secret.", StringComparison.Ordinal) || !word.Value.EndsWith('}'))
+        {
+            // The value may be a password, so it is not shown.
+            _findings.Error(
+                $"'{key}' must be ${{secret.NAME}}",
+                word.At with
+                {
+                    LineText = "",
+                },
+                "secrets belong in the credentials file or the environment, never in cluster.yaml",
+                "kbr init --credentials generates it"
+            );
+            return SecretText.Plain("");
+        }
+
+        return Password(word.Value[9..^1], word.At);
+    }
+
+    /// <summary>The password of that name in the credentials file, used at a place in cluster.yaml.</summary>
+    public SecretText Password(string name, SourceLocation at)
+    {
+        context.Secrets.Require(name, at, _findings);
+        var value = context.Secrets.Use(name, at, _findings);
+        if (value?.Any(char.IsControl) == true)
+        {
+            _findings.Error(
+                $"secret {name} holds a control character",
+                at,
+                "configuration files are line-based",
+                "choose a password without it"
+            );
+        }
+
+        return new SecretText([new SecretText.Part(value ?? "", true)]);
+    }
+}
