@@ -47,7 +47,7 @@ public sealed class PreconditionTests
         ("haproxy-01", "too little disk space at /var/lib", "wanted 1024 TiB", "free or add disk space"),
         ("haproxy-01", "/opt/data is not on XFS", "it is on ", "mount an XFS volume"),
         ("haproxy-01", "port 5999 of db-master-01 (", "neither an answer nor a refusal in time", "allow TCP 5999 from haproxy-01"),
-        ("haproxy-01", "port 5998 of db-slave-02 has no listener (", "the host refuses the connection", "start that service"),
+        ("haproxy-01", "port 5998 of db-slave-02 (", "the host refuses the connection", "start that service"),
     ];
 
     private Workspace _workspace;
