@@ -117,7 +117,8 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
                     ? "'verifier' does not match 'password'"
                     : null
             )
-            ?? (spec.IsExact && spec.Verifier is null ? "'exact' needs 'verifier'" : null)
+            // A record has a mask in its place.
+            ?? (spec.IsExact && !resource.Spec.Has("verifier") ? "'exact' needs 'verifier'" : null)
             ?? (spec.IsAbsent && spec.IsBootstrap ? "a role that Patroni creates with the cluster cannot be dropped" : null)
             ?? (spec.MemberOf.Contains(name) ? "a role cannot be a member of itself" : null)
             ?? (
