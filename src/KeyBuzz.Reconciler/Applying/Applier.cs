@@ -354,13 +354,13 @@ public sealed class Applier
             {
                 // A no-op stays valid when a change that is only ordered before it fails.
                 if (
-                    await task.ConfigureAwait(false) is not null
+                    await task.ConfigureAwait(false) is { } reason
                     && !(
                         change is { Action: ResourceAction.NoOp, Deferred: false, Record: { } record } && !record.Requires.Contains(address)
                     )
                 )
                 {
-                    return Skip(change, $"its dependency {address} {(HasFailed(address) ? "failed" : "was skipped")}");
+                    return Skip(change, Because(address, reason));
                 }
             }
 
@@ -420,11 +420,14 @@ public sealed class Applier
             }
         }
 
-        private bool HasFailed(Address address)
+        // A dependency without a change of its own is in neither list: then its own dependency is the reason.
+        private string Because(Address dependency, string reason)
         {
             lock (_gate)
             {
-                return _failed.Exists(failed => failed.Change.Address == address);
+                return _failed.Exists(failed => failed.Change.Address == dependency) ? $"its dependency {dependency} failed"
+                    : _skipped.Exists(skipped => skipped.Change.Address == dependency) ? $"its dependency {dependency} was skipped"
+                    : reason;
             }
         }
 

@@ -292,8 +292,7 @@ public sealed class DriftFinder
                 if (!changed.IsEmpty && MembersWithoutRecord(work.Input, address) is { Length: > 0 } away)
                 {
                     // Taken down by kbr, or never made: what the group lacks for that is no change by hand.
-                    var why =
-                        $"the member on {string.Join(" and ", away)} has no record, so the group is incomplete" + $"as it was applied";
+                    var why = $"the member on {string.Join(" and ", away)} has no record, so the group is incomplete";
                     work.Uncompared.AddRange(changed.Select(one => new Uncompared(address, one.Name, why, IsError: false)));
                     changed = [];
                 }

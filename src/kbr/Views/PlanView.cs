@@ -117,7 +117,7 @@ public static class PlanView
             : difference.Effect switch
             {
                 ChangeEffect.Replace => "  # forces replacement",
-                ChangeEffect.Disruptive => "  # restarts the service",
+                ChangeEffect.Disruptive => "  # interrupts the service",
                 _ => "",
             };
         if ((difference.After ?? difference.Before)!.IsText)

@@ -31,7 +31,7 @@ public static class DrillView
                         topology.Synchronous == SynchronousMode.Off
                             ? " Replication is asynchronous: acknowledged writes that no replica has received are "
                                 + "lost, those of applications included."
-                            : " Replication is synchronous: no acknowledged write is lost."
+                            : " If synchronous replication is applied already, no acknowledged write is lost."
                     ),
             }
         );
