@@ -2,7 +2,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>What holds for a cluster under Patroni where cluster.yaml says nothing.</summary>
+/// <summary>The defaults of a cluster under Patroni, for cluster.yaml, schemas and records without the key.</summary>
 public static class ClusterDefaults
 {
     /// <summary>The container that runs Patroni on each member.</summary>

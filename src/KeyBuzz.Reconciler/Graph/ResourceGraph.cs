@@ -203,7 +203,7 @@ public sealed class ResourceGraph
         return [.. addresses];
     }
 
-    // What comes first as it says, and what manages a path in a directory that it uses. An explicit order overrides the inferred one.
+    // The declared order, and the managers of paths in directories that the resource uses. A declared order overrides an inferred one.
     private static ImmutableArray<Address> After(
         Dictionary<Address, Resource> all,
         Dictionary<string, List<(string Path, Address Address)>> managed,

@@ -24,7 +24,7 @@ public sealed record DiskSpaceRead(string Path) : Read<DiskSpace?>
 
     private static DiskSpace? SpaceOf(ProbePart part)
     {
-        var words = part.Status == "0" ? part.Lines.Last().Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
+        var words = part is { Status: "0", Lines: [.., var last] } ? last.Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
         return
             words.Length == 3
             && long.TryParse(words[0], CultureInfo.InvariantCulture, out var size)

@@ -434,6 +434,13 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
+    public void A_df_that_succeeds_and_prints_nothing_is_an_unknown_space()
+    {
+        var read = new DiskSpaceRead("/data");
+        Assert.That(ReadList.Probe.Parse([read], "n", "\nn s0 0\n\nn end 0\n"u8.ToArray()).Get(read), Is.Null);
+    }
+
+    [Test]
     public void Queries_are_answered_as_json_rows_each_by_itself_and_cannot_write()
     {
         var image = Docker("images", "-q", "--filter", "reference=kbr-lab/patroni").Split('\n')[0];
