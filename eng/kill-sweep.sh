@@ -151,8 +151,9 @@ raw() {
 ha() {
     local locks=5 ahead=1 kills=0 before after
     workspace cluster-ha.yaml ha.env
-    hosts=(db-master-01 db-slave-01 db-slave-02 haproxy-01 haproxy-02) target=(--parallelism 1) data=()
+    hosts=(db-master-01 db-slave-01 db-slave-02 haproxy-01 haproxy-02) target=() data=()
     run init --credentials || fail "the credentials"
+    target=(--parallelism 1)
     run plan --json --detailed-exitcode || (($? == 2)) || fail "the first plan"
     before=$(planned "$here/last" | wc -l)
     while ((before > 0)); do
