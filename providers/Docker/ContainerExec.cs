@@ -58,7 +58,7 @@ public sealed class ContainerReadKind
 }
 
 /// <summary>One exec for all reads inside a container: an exec costs more than all its questions. The execs run beside each other, and
-/// beside the rest of the probe.</summary>
+/// beside the rest of the probe; so do the kinds of reads within one.</summary>
 public static class ContainerExec
 {
     // Ports and HAProxy's checks run beside the rest, too.
@@ -86,12 +86,18 @@ public static class ContainerExec
                     "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
                         + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
                 );
-            foreach (var kind in kinds)
-            {
-                kind.Render(inside, [.. OfKind(kind, reads).Index().Where(one => ((IContainerRead)one.Item).Container == container)]);
-            }
-
+            // Programs and queries are asked at once: starting Python takes longer than every query.
+            var parts = kinds.Select(kind => Part(script, kind, reads, container)).Where(part => part.Length > 0).ToList();
+            var prints = parts.SkipLast(1).Select(inside.RunBeside).ToList();
+            inside.Append(string.Concat(parts.TakeLast(1).Concat(prints))).EndBeside();
             return inside.Append($"{script.Nonce}_sh\nend x{number} $?\n").ToString();
+        }
+
+        static string Part(ProbeText script, ContainerReadKind kind, IReadOnlyList<Read> reads, string container)
+        {
+            var part = new ProbeText(script.Nonce, script.OwnAddress);
+            kind.Render(part, [.. OfKind(kind, reads).Index().Where(one => ((IContainerRead)one.Item).Container == container)]);
+            return part.ToString();
         }
 
         void Parse(ProbeAnswer answer, IReadOnlyList<Read> reads)

@@ -3,28 +3,50 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.Supervision;
 
-/// <summary>Every service that systemd has loaded, with its commands and the clients of a container engine that run in it. Commands may
-/// hold passwords: they are judged and never shown.</summary>
+/// <summary>The services that systemd has loaded and that concern a container engine: their files name a client of one, or such a client
+/// runs in them. Commands may hold passwords: they are judged and never shown.</summary>
 public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>
 {
     private const string Properties = "Id,LoadState,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecReload,ExecStop,ExecStopPost";
 
+    // Where systemd looks for the files of a system's units: systemd.unit(5), "System Unit Search Path".
+    private const string Directories =
+        "/etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early /etc/systemd/system "
+        + "/etc/systemd/system.attached /run/systemd/system /run/systemd/system.attached /run/systemd/generator "
+        + "/usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system /run/systemd/generator.late";
+
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<ServicesRead>(Render, Parse);
 
-    // With --all, as a glob leaves out what does not run now. A unit may start its container by a script of its own: then only the client
-    // that runs in the unit's cgroup tells.
+    // A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells. Asking systemd for
+    // all services costs more than the rest of a probe, so files are searched first: a drop-in belongs to the unit of its directory, one
+    // for all services or a prefix to many, a template to its instances. As a glob a name finds only what is loaded, with --all also what
+    // does not run now.
     private static void Render(ProbeText script, IReadOnlyList<ServicesRead> reads) =>
         script
-            .Append($"systemctl show --all --no-pager -p {Properties} -- '*.service' 2>/dev/null; end services $?\n")
             .Append(
                 """
-                for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)
+                clients=$(for p in /proc/[0-9]*; do c=; { read -r c <"$p/comm"; } 2>/dev/null; case $c in docker | podman | nerdctl)
                 u=; while IFS= read -r l; do case $l in *.service) u=${l##*/}; break;; esac; done 2>/dev/null <"$p/cgroup"
-                if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done; end clients 0
+                if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done)
+                printf '%s\n' "$clients"; end clients 0
+                units=$({ printf '%s\n' "$clients" | sed 's/ .*//'
+                timeout 20 grep -RlsE -D skip --include='*.service' --include='*.conf' 'docker|podman|nerdctl'
+                """
+            )
+            .Append($" {Directories} | sed -nE ")
+            .Append(
+                """
+                -e 's:^.*/service\.d/[^/]+$:*.service:p;t' -e 's:^.*/([^/]+\.service)\.d/[^/]+$:\1:p;t' -e 's:^.*/([^/]+\.service)$:\1:p'
+                } | sed -nE -e '/^\*\.service$|^[A-Za-z0-9:_.\\@-]+\.service$/!d' -e 's:\\:?:g' -e 's:([@-])\.service$:\1*.service:' \
+                -e 's:e$:[e]:p' | sort -u)
 
                 """
-            );
+            )
+            .Append(
+                $"if [ -n \"$units\" ]; then set -f; systemctl show --all --no-pager -p {Properties} -- $units 2>/dev/null; set +f; fi; "
+            )
+            .Append("end services 0\n");
 
     private static void Parse(ProbeAnswer answer, IReadOnlyList<ServicesRead> reads)
     {

@@ -149,6 +149,58 @@ public sealed class AdoptionTests
         }
     }
 
+    [Test]
+    public void Every_loaded_service_that_starts_the_container_is_found_wherever_its_command_stands()
+    {
+        string[] units =
+        [
+            "foreign-dropped.service",
+            @"foreign-linked\x2dunit.service",
+            "foreign-prefix-one.service",
+            "foreign-template@one.service",
+            "foreign-wrapped.service",
+        ];
+        using var workspace = new Workspace();
+        try
+        {
+            workspace.Apply("--target", $"*@{Host}");
+            Lab.OnHost(
+                Host,
+                """
+                cd /etc/systemd/system
+                start='[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/docker start app\n'
+                printf "$start" >foreign-template@.service
+                mkdir foreign-dropped.service.d foreign-prefix-.service.d /opt/foreign
+                printf '[Service]\nExecStart=\n%b' "${start#'[Service]\n'}" | tee foreign-dropped.service.d/a.conf >foreign-prefix-.service.d/a.conf
+                printf '[Service]\nExecStart=/bin/true\n' | tee foreign-dropped.service >foreign-prefix-one.service
+                printf "$start" >'/opt/foreign/foreign-linked\x2dunit.service'
+                printf '#!/bin/sh\nexec docker start -a app\n' >/opt/foreign/wrapped && chmod +x /opt/foreign/wrapped
+                printf '[Service]\nExecStart=/opt/foreign/wrapped\n' >foreign-wrapped.service
+                printf "$start" >foreign-not-loaded.service
+                systemctl link -q '/opt/foreign/foreign-linked\x2dunit.service'
+                systemctl daemon-reload
+                systemctl start foreign-template@one foreign-dropped foreign-prefix-one 'foreign-linked\x2dunit.service' foreign-wrapped
+                rm foreign-wrapped.service && systemctl daemon-reload
+                """
+            );
+
+            var found = System.Text.RegularExpressions.Regex.Matches(
+                workspace.Kbr("plan", "--target", $"container.app@{Host}").Output,
+                @"its unit (foreign-\S+) is kept"
+            );
+
+            Assert.That(found.Select(match => match.Groups[1].Value), Is.EqualTo(units));
+        }
+        finally
+        {
+            Lab.OnHost(
+                Host,
+                "systemctl stop 'foreign-*'; rm -rf /etc/systemd/system/foreign-* /opt/foreign; systemctl daemon-reload; systemctl reset-failed"
+            );
+            CleanUp(workspace);
+        }
+    }
+
     private static string Running() =>
         Lab.OnHost(Host, "docker ps -q | xargs -r docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' | sort");
 

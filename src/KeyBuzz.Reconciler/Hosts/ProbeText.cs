@@ -40,7 +40,7 @@ public sealed class ProbeText(string nonce, string ownAddress)
     }
 
     /// <summary>Writes the end of all that runs beside the rest.</summary>
-    internal ProbeText EndBeside() => Append(string.Concat(Enumerable.Repeat("}\n", _beside)));
+    public ProbeText EndBeside() => Append(string.Concat(Enumerable.Repeat("}\n", _beside)));
 
     /// <summary>Writes words, each after a space and in single quotes.</summary>
     public ProbeText AppendQuoted(IEnumerable<string> words)

@@ -126,8 +126,9 @@ internal static class ReadSamples
         new(
             new ServicesRead(),
             "systemctl show --all --no-pager",
-            "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; pid=0 }\nId=app.service\n"
-                + "LoadState=loaded\n@services 0\napp.service /usr/bin/docker start -a app \n@clients 0",
+            "app.service /usr/bin/docker start -a app \n@clients 0\n"
+                + "ExecStop={ path=/usr/bin/docker ; argv[]=/usr/bin/docker stop app ; ignore_errors=no ; pid=0 }\nId=app.service\n"
+                + "LoadState=loaded\n@services 0",
             """[{"Name":"app.service","LoadState":"loaded","Commands":[{"Kind":"ExecStop","Line":"/usr/bin/docker stop app"}]"""
                 + ""","Clients":["/usr/bin/docker start -a app"]}]"""
         )
