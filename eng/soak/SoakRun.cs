@@ -174,7 +174,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
                     )
                 );
             case SoakKind.Image:
-                var now = lab.Topology.Image;
+                var now = lab.Topology.Image.Reference;
                 return ("image", "the members' image is changed", () =>
                     ApplyAsync(yaml =>
                         yaml.Replace($"  image: {now}\n", $"  image: {(now == image ? _firstImage : image)}\n", StringComparison.Ordinal)
@@ -263,7 +263,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             ),
         };
 
-    private readonly string _firstImage = lab.Topology.Image;
+    private readonly string _firstImage = lab.Topology.Image.Reference;
 
     private async Task ApplyAsync(Func<string, string> edit)
     {

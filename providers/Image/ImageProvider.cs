@@ -161,6 +161,7 @@ public sealed class ImageProvider : IHostResourceProvider
         var head = $"""
             tag={Script.Quote(spec.Tagged)}
             pinned={Script.Quote(spec.Pinned)}
+            id={Script.Quote(spec.Id ?? "")}
             fail() {"{"} printf '%s\n' "$*" >&2; exit 1; {"}"}
 
             """;

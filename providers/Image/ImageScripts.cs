@@ -11,7 +11,17 @@ internal static class ImageScripts
         """;
 
     public const string Load = """
-        docker load -q -i "$archive" >/dev/null
+        loaded=$(docker load -q -i "$archive")
+        if [ -n "$id" ]; then
+            docker image inspect --format '{{.Id}}' "$id" >/dev/null 2>&1 || fail "the archive does not hold the image $id; it holds: $loaded"
+            docker tag "$id" "$tag"
+            # Its name in the archive may be that of another build next time.
+            printf '%s\n' "$loaded" | sed -n 's/^Loaded image: //p' | while IFS= read -r name; do
+                if [ "$name" != "$tag" ] && [ "$(docker image inspect --format '{{.Id}}' "$name" 2>/dev/null)" = "$id" ]; then
+                    docker image rm "$name" >/dev/null
+                fi
+            done
+        fi
         docker image inspect --format '{{.Id}}' "$tag" >/dev/null 2>&1 || fail "the archive does not contain $tag; run 'docker save' with that name"
 
         """;

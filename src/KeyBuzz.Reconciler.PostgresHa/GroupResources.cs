@@ -132,7 +132,7 @@ internal sealed class GroupResources(
                 ("extension", extension.Name),
                 ("database", extension.Database),
                 ("version", extension.Version),
-                ("image", topology.Image)
+                ("image", topology.Image.Reference)
             ) with
             {
                 Requires = [cluster.Address, InGroup("database", extension.Database)],

@@ -41,7 +41,7 @@ internal static class HaproxyFile
         $"docker run --rm --pull never --network none {HostResources.Confined} --user "
         + $"{settings.Uid}:{settings.Gid} --mount type=bind,source=\"$(dirname "
         + $"\"$file\")\",target=/check,readonly "
-        + $"--entrypoint haproxy {settings.Image} -c -f \"/check/$(basename \"$file\")\"";
+        + $"--entrypoint haproxy {settings.Image.Reference} -c -f \"/check/$(basename \"$file\")\"";
 
     public static SecretText Render(PostgresTopology topology, Host proxy) =>
         ConfigText.Join([SecretText.Plain(Text(topology, proxy)), StatisticsLogin(topology.Haproxy)]);

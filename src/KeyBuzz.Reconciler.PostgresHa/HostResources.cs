@@ -90,7 +90,7 @@ internal sealed class HostResources(
             ("mode", "0700")
         );
 
-        var image = factory.Make("image", "patroni", member.Name, section.Place("image"), ("reference", topology.Image));
+        var image = factory.Make("image", "patroni", member.Name, section.Place("image"), topology.Image.Attributes);
         yield return image;
         var (text, tag) = PatroniFile.Render(topology, verifier, member);
         var file = factory.Make(
@@ -157,7 +157,7 @@ internal sealed class HostResources(
             PostgresTopology.PatroniContainer,
             member.Name,
             at,
-            ("image", topology.Image),
+            ("image", topology.Image.Reference),
             ("validate", CheckImage()),
             ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
             ("environment", topology.Store.Environment.IsEmpty ? null : ResourceFactory.Map(topology.Store.Environment)),
@@ -269,7 +269,7 @@ internal sealed class HostResources(
         var at = section.Place("haproxy");
         var directory = topology.BaseDirectory + "/haproxy";
         yield return factory.Make("directory", "haproxy", proxy.Name, at, ("path", directory));
-        var image = factory.Make("image", "haproxy", proxy.Name, at, ("reference", settings.Image));
+        var image = factory.Make("image", "haproxy", proxy.Name, at, settings.Image.Attributes);
         yield return image;
         var file = factory.Make(
             "config_file",
@@ -297,7 +297,7 @@ internal sealed class HostResources(
             PostgresTopology.HaproxyContainer,
             proxy.Name,
             at,
-            ("image", settings.Image),
+            ("image", settings.Image.Reference),
             ("command", HaproxyFile.Command),
             ("user", $"{settings.Uid}:{settings.Gid}"),
             ("mounts", ResourceFactory.List($"{directory}:/usr/local/etc/haproxy:ro")),
@@ -344,7 +344,7 @@ internal sealed class HostResources(
             ("group", group),
             ("mode", "0700")
         );
-        var image = factory.Make("image", "pgbouncer", proxy.Name, at, ("reference", settings.Image));
+        var image = factory.Make("image", "pgbouncer", proxy.Name, at, settings.Image.Attributes);
         yield return image;
         var file = File(
             "pgbouncer",
@@ -381,7 +381,7 @@ internal sealed class HostResources(
             PostgresTopology.PgBouncerContainer,
             proxy.Name,
             at,
-            ("image", settings.Image),
+            ("image", settings.Image.Reference),
             ("command", ResourceFactory.List("pgbouncer", PgBouncerFiles.Path)),
             ("user", $"{owner}:{group}"),
             ("mounts", ResourceFactory.List($"{directory}:/etc/pgbouncer:ro")),
@@ -478,7 +478,7 @@ internal sealed class HostResources(
             + $"cluster.yaml says uid {topology.Uid} and gid {topology.Gid}\" >&2; exit 1; }}; "
             + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, "
             + $"and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
-        return $"docker run --rm --pull never --network none {Confined} --entrypoint sh {topology.Image} -c {Script.Quote(script)}";
+        return $"docker run --rm --pull never --network none {Confined} --entrypoint sh {topology.Image.Reference} -c {Script.Quote(script)}";
     }
 
     /// <summary>The flags by which a container of kbr's own for a moment, such as a check, may do nothing but read.</summary>

@@ -51,7 +51,7 @@ internal static class PgBouncerFiles
             $"docker run --rm --pull never --network none --user {settings.Uid}:{settings.Gid} --mount "
                 + $"type=bind,source=\"$(dirname \"$file\")\",target=/etc/pgbouncer,readonly "
                 + $"--tmpfs {PostgresTopology.PgBouncerSocketDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700 --tmpfs /tmp "
-                + $"--entrypoint timeout {settings.Image} 20 sh -c {Script.Quote(Try)} \"/etc/pgbouncer/$(basename "
+                + $"--entrypoint timeout {settings.Image.Reference} 20 sh -c {Script.Quote(Try)} \"/etc/pgbouncer/$(basename "
                 + $"\"$file\")\" {PostgresTopology.PgBouncerSocketDirectory}/.s.PGSQL.{settings.Port}"
         );
 

@@ -129,7 +129,7 @@ internal static class PostgresChecks
             )
         )
         {
-            if (container.Spec.OptionalString("image") == topology.Image)
+            if (container.Spec.OptionalString("image") == topology.Image.Reference)
             {
                 yield return Error(
                     $"{container.Address} would be a second Patroni on {container.Address.Host}",

@@ -114,7 +114,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Proxies = proxies,
             LoadBalancer = balancer ?? new LoadBalancer("", LoadBalancer.DefaultPort, LoadBalancer.DefaultPooledPort),
             Ports = Ports(store),
-            Image = image ?? "",
+            Image = image ?? ServiceImage.None,
             Uid = section.Integer("uid", 999, 1),
             Gid = section.Integer("gid", 999, 1),
             SharedMemory = section.Size("shm_size", 1L << 30),
@@ -149,7 +149,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             PoolerStatistics = accounts.Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
             Haproxy = haproxy
                 ?? new HaproxySettings(
-                    "",
+                    ServiceImage.None,
                     99,
                     99,
                     LoadBalancer.DefaultPort,
@@ -168,7 +168,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                     1,
                     default
                 ),
-            PgBouncer = pgbouncer ?? new PgBouncerSettings("", 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
+            PgBouncer = pgbouncer ?? new PgBouncerSettings(ServiceImage.None, 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Health = Health(),
         };
         return

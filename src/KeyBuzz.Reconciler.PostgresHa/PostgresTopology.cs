@@ -65,7 +65,7 @@ public sealed record PostgresTopology
     public required MemberPorts Ports { get; init; }
 
     /// <summary>The image of the members.</summary>
-    public required string Image { get; init; }
+    public required ServiceImage Image { get; init; }
 
     /// <summary>The uid that PostgreSQL runs as in that image.</summary>
     public required long Uid { get; init; }
@@ -301,7 +301,7 @@ public sealed record PostgresExtension(string Name, string Database, string? Ver
 /// <param name="Retries">Further attempts to connect.</param>
 /// <param name="IdleTimeout">How long a session may be silent.</param>
 public sealed record HaproxySettings(
-    string Image,
+    ServiceImage Image,
     long Uid,
     long Gid,
     int Port,
@@ -355,7 +355,7 @@ public sealed record HaproxySettings(
 /// <param name="MaxDatabaseConnections">Server connections for each database.</param>
 /// <param name="MaxUserConnections">Server connections for each user.</param>
 public sealed record PgBouncerSettings(
-    string Image,
+    ServiceImage Image,
     long Uid,
     long Gid,
     int Port,

@@ -51,7 +51,7 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
             );
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
-            "",
+            ServiceImage.None,
             own.Integer("uid", 99, 1),
             own.Integer("gid", 99, 1),
             own.Port("port") ?? balancer?.Port ?? LoadBalancer.DefaultPort,

@@ -27,7 +27,7 @@ internal sealed class PgBouncerSection(SectionReader section, Findings findings,
                 "settings"
             );
         var settings = new PgBouncerSettings(
-            "",
+            ServiceImage.None,
             own.Integer("uid", 999, 1),
             own.Integer("gid", 999, 1),
             own.Port("port") ?? 6433,

@@ -14,10 +14,15 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
 
     private readonly Findings _findings = context.Findings;
 
-    /// <summary>The image of a part, pinned by its digest; null where it is not.</summary>
-    public string? Image(SectionReader own)
+    /// <summary>The image of a part: of a registry, pinned by its digest, or from an archive; null where it is neither.</summary>
+    public ServiceImage? Image(SectionReader own)
     {
-        if (own.Word("image", "an image, as REPOSITORY:TAG@sha256:DIGEST", required: true) is not { } word)
+        if (own.Find("image") is YamlMapping map)
+        {
+            return ArchivedImage(new SectionReader(map, "'image'", _findings));
+        }
+
+        if (own.Word("image", "an image, as REPOSITORY:TAG@sha256:DIGEST or { archive: FILE }", required: true) is not { } word)
         {
             return null;
         }
@@ -46,7 +51,80 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
         }
         else
         {
-            return word.Value;
+            return new ServiceImage(word.Value);
+        }
+
+        return null;
+    }
+
+    // Named and identified in cluster.yaml, or else by what the archive says.
+    private ServiceImage? ArchivedImage(SectionReader own)
+    {
+        own.Allow("archive", "name", "id");
+        var archive = own.Word("archive", "a file of docker save", required: true);
+        var name = own.Word("name", "the image's REPOSITORY:TAG");
+        var id = own.Word("id", "the image's id, sha256:…");
+        if (archive is null)
+        {
+            return null;
+        }
+
+        if (name is null != id is null)
+        {
+            _findings.Error(
+                $"'image' has {(id is null ? "a name without an id" : "an id without a name")}",
+                own.At,
+                "together they say which image the archive holds",
+                "give both, or neither: kbr then reads them from the archive"
+            );
+            return null;
+        }
+
+        if (name is null || id is null)
+        {
+            return ReadArchive(archive);
+        }
+
+        if (!ImageArchive.IsId(id.Value))
+        {
+            _findings.Error($"'{id.Value}' is not an image's id", id.At, null, "write sha256: and 64 hexadecimal digits");
+        }
+        else if (!ImageReference.TryParse(name.Value, out _, out var tag, out var digest) || tag is null or "latest" || digest is not null)
+        {
+            _findings.Error($"'{name.Value}' is not an image's name with a fixed tag", name.At, null, "write REPOSITORY:TAG");
+        }
+        else
+        {
+            return new ServiceImage(ImageArchive.ReferenceOf(name.Value, id.Value)) { Archive = archive.Value, Id = id.Value };
+        }
+
+        return null;
+    }
+
+    private ServiceImage? ReadArchive(YamlScalar archive)
+    {
+        try
+        {
+            var found = ImageArchive.Read(Path.Combine(context.Directory, archive.Value));
+            return new ServiceImage(found.Reference) { Archive = archive.Value, Id = found.Id };
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            _findings.Error(
+                $"the archive '{archive.Value}' cannot be read",
+                archive.At,
+                exception.Message,
+                "make it with 'docker save -o FILE REPOSITORY:TAG'; or give 'name' and 'id', then it is read by apply only"
+            );
+        }
+        catch (InvalidDataException exception)
+        {
+            _findings.Error(
+                $"the archive '{archive.Value}' cannot be used",
+                archive.At,
+                exception.Message,
+                "make it with 'docker save -o FILE REPOSITORY:TAG'; or give 'name' and 'id' of its image"
+            );
         }
 
         return null;

@@ -64,7 +64,7 @@ public static class ClusterLoader
         var declared = new PreconditionSection(preconditions, hosts, findings).Read(root.Find("preconditions"));
         var ignored = DriftSection.Read(SectionReader.Of(root.Find("drift"), "'drift'", findings), findings);
 
-        var expanded = Expand(root, blueprints, new BlueprintContext(name, hosts, secrets, providers, findings));
+        var expanded = Expand(root, blueprints, new BlueprintContext(name, directory, hosts, secrets, providers, findings));
         ImmutableArray<Resource> made = [.. expanded.SelectMany(one => one.Expansion.Resources)];
         var interpolation = new Interpolation(source, name, hosts.ByName, secrets, findings);
         var binder = new ResourceBinder(directory, interpolation, findings);

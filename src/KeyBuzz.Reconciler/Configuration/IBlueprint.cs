@@ -40,12 +40,14 @@ public sealed record CredentialNeeded(string Name, string? Value = null);
 
 /// <summary>A blueprint's inputs besides its own section.</summary>
 /// <param name="Cluster">The cluster's name.</param>
+/// <param name="Directory">The folder of the cluster file, which local files are relative to.</param>
 /// <param name="Hosts">The hosts of the file.</param>
 /// <param name="Secrets">Where secrets come from; <see cref="SecretSource.Require"/> notes one that is missing.</param>
 /// <param name="Providers">The resource types there are; <see cref="SchemaDefaults"/> fills in what their schemas say.</param>
 /// <param name="Findings">Where to note what is wrong.</param>
 public sealed record BlueprintContext(
     string Cluster,
+    string Directory,
     HostTable Hosts,
     SecretSource Secrets,
     IReadOnlyCollection<IResourceProvider> Providers,

@@ -16,6 +16,29 @@ namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 internal sealed partial class RenderingTests : BlueprintFixture
 {
     [Test]
+    public void An_image_from_an_archive_has_a_name_of_its_own_on_its_hosts_and_in_its_containers()
+    {
+        const string Id = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        var cluster = Load(
+            Changed(
+                "image: registry.example.com/kbr/patroni:16" + Digest,
+                $"image: {{ archive: images/patroni.tar, name: 'kbr/patroni:16', id: '{Id}' }}"
+            )
+        );
+
+        var image = Find(cluster, "image.patroni@db-slave-01").Spec;
+        Assert.That(
+            (image.String("reference"), image.String("archive"), image.String("image_id")),
+            Is.EqualTo(("kbr/patroni:16-0123456789ab", "images/patroni.tar", Id))
+        );
+        Assert.That(Find(cluster, "container.patroni@db-slave-01").Spec.String("image"), Is.EqualTo("kbr/patroni:16-0123456789ab"));
+        Assert.That(
+            cluster.Graph.WithRequirements([new Address("container", "patroni", "db-slave-01")]),
+            Does.Contain(new Address("image", "patroni", "db-slave-01"))
+        );
+    }
+
+    [Test]
     public void The_shortest_section_stands_for_everything_on_five_hosts_without_a_warning()
     {
         var cluster = Load(Minimal);

@@ -224,6 +224,17 @@ internal sealed class ValidationTests : BlueprintFixture
     public void An_image_that_could_be_another_tomorrow_is_refused(string from, string to, string message) =>
         Assert.That(OnlyError(Changed(from, to)), Does.Contain(message));
 
+    private const string Id = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    [TestCase("{ archive: missing.tar }", "the archive 'missing.tar' cannot be read")]
+    [TestCase("{ name: 'kbr/pg:17', id: '" + Id + "' }", "'image' has no 'archive'")]
+    [TestCase("{ archive: a.tar, id: '" + Id + "' }", "an id without a name")]
+    [TestCase("{ archive: a.tar, name: 'kbr/pg:17' }", "a name without an id")]
+    [TestCase("{ archive: a.tar, name: 'kbr/pg:latest', id: '" + Id + "' }", "not an image's name with a fixed tag")]
+    [TestCase("{ archive: a.tar, name: 'kbr/pg:17', id: 'sha256:12' }", "is not an image's id")]
+    public void An_archive_says_which_image_it_holds(string image, string message) =>
+        Assert.That(Errors(Changed("image: registry.example.com/kbr/patroni:16" + Digest, "image: " + image)), Has.One.Contains(message));
+
     [TestCase(
         "directories: { data: /srv/data }",
         "the directory 'data', /srv/data, does not lie under the mount point /opt/keybuzz/postgres"

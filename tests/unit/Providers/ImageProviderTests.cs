@@ -101,7 +101,7 @@ internal sealed class ImageProviderTests
                 $"tar -C {folder} -cf - --files-from /dev/null | docker import -c 'LABEL build=7' -c 'CMD [\"/x\"]' - "
                     + $"{name}:1; docker save -o {folder}/i.tar {name}:1; docker image rm {name}:1"
             );
-            var load = Local(_provider.Render(ResourceOperation.Create, image));
+            var load = WithLocalFiles(_provider.Render(ResourceOperation.Create, image));
             Succeeds(load);
             Succeeds(load);
             Assert.That(
@@ -122,13 +122,6 @@ internal sealed class ImageProviderTests
             System.IO.Directory.Delete(folder, recursive: true);
         }
     }
-
-    // What the engine does with an upload: the variable holds the file's path on the host.
-    private static Script Local(Script script) =>
-        script with
-        {
-            Text = string.Concat(script.Uploads.Select(upload => $"{upload.Key}={Script.Quote(upload.Value)}\n")) + script.Text,
-        };
 
     private Observation Observe(Resource image, int status, string json) =>
         _provider.Observe(image, Snapshot((_provider.Reads(image).Single(), new DockerAnswer(status, json))));

@@ -79,6 +79,13 @@ internal static class ProviderBench
         return new ScriptResult(process.ExitCode, output.Result, error.Result);
     }
 
+    /// <summary>A script as the engine runs it after an upload: a variable holds the file's path.</summary>
+    public static Script WithLocalFiles(Script script) =>
+        script with
+        {
+            Text = string.Concat(script.Uploads.Select(upload => $"{upload.Key}={Script.Quote(upload.Value)}\n")) + script.Text,
+        };
+
     public static void Succeeds(Script script)
     {
         var result = Run(script);
