@@ -86,10 +86,11 @@ public static class ContainerExec
                     "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
                         + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
                 );
-            // Programs and queries are asked at once: starting Python takes longer than every query.
+            // Programs and queries are asked at once: starting Python takes longer than every query. Each answer is printed as soon as
+            // those before it are complete, so one that hangs costs no earlier one.
             var parts = kinds.Select(kind => Part(script, kind, reads, container)).Where(part => part.Length > 0).ToList();
-            var prints = parts.SkipLast(1).Select(inside.RunBeside).ToList();
-            inside.Append(string.Concat(parts.TakeLast(1).Concat(prints))).EndBeside();
+            var answers = parts.Count > 1 ? parts.Select(inside.RunBeside).ToList() : parts;
+            inside.Append(string.Concat(answers)).EndBeside();
             return inside.Append($"{script.Nonce}_sh\nend x{number} $?\n").ToString();
         }
 

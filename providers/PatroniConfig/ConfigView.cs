@@ -45,6 +45,10 @@ internal sealed record ConfigView(
     ImmutableArray<string> Silent
 )
 {
+    private const string NotOn = "not on ";
+    private const string BySystem = " (ALTER SYSTEM)";
+    private const string PendingOn = "restart pending on ";
+
     /// <summary>The parameter that Patroni derives from its synchronous mode. An ALTER SYSTEM, as left by an apply that was killed while
     /// changing the store's password, overrides it: commits wait for the standbys that it names.</summary>
     private const string SynchronousStandbys = "synchronous_standby_names";
@@ -105,6 +109,9 @@ internal sealed record ConfigView(
                 : DynamicSettings.Same(stored, wanted)
         );
 
+    /// <summary>What <see cref="Actual"/> says after a stored value that is not in force everywhere.</summary>
+    public static ImmutableArray<string> Reasons { get; } = [NotOn, BySystem, PendingOn];
+
     /// <summary>The value of a key as it is compared with the wanted one: that very text when the store and every member have it, otherwise
     /// what stands in the way; null when it is not there.</summary>
     public string? Actual(string key, string wanted)
@@ -116,14 +123,14 @@ internal sealed record ConfigView(
 
         if (DynamicSettings.SlotOf(key) is { } slot)
         {
-            return Missing(slot, wanted) is { } member ? $"{wanted}, not on {member}" : wanted;
+            return Missing(slot, wanted) is { } member ? $"{wanted}, {NotOn}{member}" : wanted;
         }
 
         if (DynamicSettings.ParameterOf(key) is not { } name)
         {
             return string.Join(
                 ", ",
-                Overridden(key, wanted).Select(found => $"{found.Parameter} on {found.Member} (ALTER SYSTEM)").Prepend(wanted)
+                Overridden(key, wanted).Select(found => $"{found.Parameter} on {found.Member}{BySystem}").Prepend(wanted)
             );
         }
 
@@ -131,7 +138,7 @@ internal sealed record ConfigView(
         var pending = Pending(key, wanted);
         if (pending.Count > 0)
         {
-            trouble.Add($"restart pending on {string.Join(", ", pending.Select(member => member.Name))}");
+            trouble.Add($"{PendingOn}{string.Join(", ", pending.Select(member => member.Name))}");
         }
 
         return trouble.Count == 0 ? wanted

@@ -18,6 +18,9 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
         IForecastsRollout,
         IChangesAhead
 {
+    /// <summary>What follows, after a comma, an observed value that is stored and not in force everywhere.</summary>
+    public static ImmutableArray<string> ReasonsNotInForce => ConfigView.Reasons;
+
     /// <summary>The type with the consensus stores that kbr knows.</summary>
     public PatroniConfigProvider()
         : this(ConsensusStores.Known) { }

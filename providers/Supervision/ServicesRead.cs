@@ -20,7 +20,8 @@ public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>
 
     // A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells. Asking systemd for
     // all services costs more than the rest of a probe, so files are searched first: a drop-in belongs to the unit of its directory, one
-    // for all services or a prefix to many, a template to its instances. As a glob a name finds only what is loaded, with --all also what
+    // for all services or a prefix to many, a template to its instances; a search that takes too long counts as a drop-in for all
+    // services. As a glob a name finds only what is loaded, with --all also what
     // does not run now.
     private static void Render(ProbeText script, IReadOnlyList<ServicesRead> reads) =>
         script
@@ -31,10 +32,10 @@ public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>
                 if [ -n "$u" ]; then printf '%s ' "$u"; tr '\0\n' '  ' 2>/dev/null <"$p/cmdline"; echo; fi;; esac; done)
                 printf '%s\n' "$clients"; end clients 0
                 units=$({ printf '%s\n' "$clients" | sed 's/ .*//'
-                timeout 20 grep -RlsE -D skip --include='*.service' --include='*.conf' 'docker|podman|nerdctl'
+                { timeout 20 grep -RlsE -D skip --include='*.service' --include='*.conf' 'docker|podman|nerdctl'
                 """
             )
-            .Append($" {Directories} | sed -nE ")
+            .Append($" {Directories} || [ $? != 124 ] || echo /service.d/all; }} | sed -nE ")
             .Append(
                 """
                 -e 's:^.*/service\.d/[^/]+$:*.service:p;t' -e 's:^.*/([^/]+\.service)\.d/[^/]+$:\1:p;t' -e 's:^.*/([^/]+\.service)$:\1:p'

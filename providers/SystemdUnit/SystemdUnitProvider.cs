@@ -75,7 +75,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
 
         if (spec.Content is not { } content)
         {
-            if (!spec.DropIns.IsEmpty)
+            if (resource.Spec.Has(DropIns))
             {
                 yield return Error(
                     resource,

@@ -478,7 +478,8 @@ internal sealed class HostResources(
             + $"cluster.yaml says uid {topology.Uid} and gid {topology.Gid}\" >&2; exit 1; }}; "
             + $"case $v in *\") {topology.Version}.\"*|*\") {topology.Version} \"*) ;; *) echo \"the image has $v, "
             + $"and cluster.yaml says version {topology.Version}\" >&2; exit 1;; esac";
-        return $"docker run --rm --pull never --network none {Confined} --entrypoint sh {topology.Image.Reference} -c {Script.Quote(script)}";
+        return "docker run --rm --pull never --network none "
+            + $"{Confined} --entrypoint sh {topology.Image.Reference} -c {Script.Quote(script)}";
     }
 
     /// <summary>The flags by which a container of kbr's own for a moment, such as a check, may do nothing but read.</summary>

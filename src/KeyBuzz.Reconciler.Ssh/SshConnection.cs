@@ -59,11 +59,18 @@ internal sealed class SshConnection : IHostConnection
 
     /// <summary>Runs one short command in a channel of its own. For fixed commands only: its text can be seen in the host's process
     /// list.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="input">Its standard input; null for none.</param>
+    /// <param name="deadline">How long it may take.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <param name="destination">Where its standard output goes, instead of being answered; null for nowhere else.</param>
+    /// <exception cref="LocalFileException">The destination cannot be written.</exception>
     public async Task<(int? Exit, string Output, string Error)> ExecuteAsync(
         string command,
         Stream? input,
         TimeSpan deadline,
-        CancellationToken cancellationToken
+        CancellationToken cancellationToken,
+        Stream? destination = null
     )
     {
         using var timeout = new CancellationTokenSource(deadline, Time);
@@ -76,7 +83,7 @@ internal sealed class SshConnection : IHostConnection
                     {
                         // The task stands for the whole life of the command: what breaks it off is seen there.
                         var ended = exec.ExecuteAsync(CancellationToken.None);
-                        var output = ReadAsync(exec.OutputStream);
+                        var output = destination is null ? ReadAsync(exec.OutputStream) : CopyAsync(exec.OutputStream, destination);
                         var errors = ReadAsync(exec.ExtendedOutputStream);
                         if (input is not null)
                         {
@@ -120,6 +127,32 @@ internal sealed class SshConnection : IHostConnection
                 error
             )
             : null;
+
+    private static Task<string> CopyAsync(Stream stream, Stream destination) =>
+        Task.Factory.StartNew(
+            () =>
+            {
+                var buffer = new byte[256 * 1024];
+                int count;
+                while ((count = stream.Read(buffer, 0, buffer.Length)) > 0)
+                {
+                    try
+                    {
+                        destination.Write(buffer, 0, count);
+                    }
+                    catch (IOException e)
+                    {
+                        // Not to be taken for a failure of the connection.
+                        throw new LocalFileException(e);
+                    }
+                }
+
+                return "";
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default
+        );
 
     // The library keeps whatever comes until it is read: all of it is read, and as much kept as such a command can have to say.
     private static Task<string> ReadAsync(Stream stream) =>
@@ -174,3 +207,6 @@ internal sealed class SshConnection : IHostConnection
         _key.Dispose();
     }
 }
+
+/// <summary>A file of this machine could not be written.</summary>
+internal sealed class LocalFileException(IOException inner) : Exception(inner.Message, inner);

@@ -101,25 +101,39 @@ internal sealed class SshWriter : IHostWriter
     public async Task<ScriptResult> RunAsync(Script script, CancellationToken cancellationToken)
     {
         var shell = await AcquireAsync(cancellationToken).ConfigureAwait(false);
-        List<string> uploaded = [];
+        List<string> temporary = [];
         try
         {
             var text = new StringBuilder("set -eu\n");
             foreach (var (variable, path) in script.Uploads)
             {
                 var target = UploadPrefix + RemoteShell.NewNonce();
-                uploaded.Add(target);
+                temporary.Add(target);
                 await UploadAsync(path, target, cancellationToken).ConfigureAwait(false);
                 text.Append(CultureInfo.InvariantCulture, $"{variable}={target}\n");
             }
 
+            List<(string Source, string Path)> wanted = [];
+            foreach (var (variable, path) in script.Downloads)
+            {
+                var source = UploadPrefix + RemoteShell.NewNonce();
+                temporary.Add(source);
+                wanted.Add((source, path));
+                text.Append(CultureInfo.InvariantCulture, $"{variable}={source}\n");
+            }
+
             text.Append(script.Text);
             var answer = await shell.RunAsync(text.ToString(), LargestOutput, script.Deadline, cancellationToken).ConfigureAwait(false);
+            foreach (var (source, path) in answer.Exit == 0 ? wanted : [])
+            {
+                await DownloadAsync(shell, source, path, cancellationToken).ConfigureAwait(false);
+            }
+
             return new ScriptResult(answer.Exit, answer.OutputText, answer.ErrorText);
         }
         finally
         {
-            await RemoveAsync(shell, uploaded).ConfigureAwait(false);
+            await RemoveAsync(shell, temporary).ConfigureAwait(false);
 
             // A broken one is returned, too: the next caller drops it.
             _idle.Writer.TryWrite(shell);
@@ -269,6 +283,49 @@ internal sealed class SshWriter : IHostWriter
                 $"{path} could not be sent: {(error.Trim() is { Length: > 0 } said ? said : "it arrived incomplete")}",
                 "check the free space of /var/tmp on the host"
             );
+        }
+    }
+
+    private async Task DownloadAsync(RemoteShell shell, string source, string path, CancellationToken cancellationToken)
+    {
+        var size = await shell.EvaluateAsync($"stat -c %s {source}", TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
+        var part = path + ".part";
+        try
+        {
+            using (var file = File.Create(part))
+            {
+                if (!OperatingSystem.IsWindows())
+                {
+                    File.SetUnixFileMode(file.SafeFileHandle, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+                }
+
+                var (exit, _, error) = await _connection
+                    .ExecuteAsync($"{_connection.Root}cat {source}", null, TimeSpan.FromHours(1), cancellationToken, file)
+                    .ConfigureAwait(false);
+                if (exit != 0 || size.OutputText.Trim() != file.Length.ToString(CultureInfo.InvariantCulture))
+                {
+                    throw new HostException(
+                        _connection.Host.Name,
+                        $"{path} could not be fetched: {(error.Trim() is { Length: > 0 } said ? said : "it arrived incomplete")}",
+                        "run the command again"
+                    );
+                }
+            }
+
+            File.Move(part, path, overwrite: true);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or LocalFileException)
+        {
+            throw new HostException(
+                _connection.Host.Name,
+                $"{path} could not be written: {exception.Message}",
+                "check the free space and permissions here, then run the command again",
+                exception
+            );
+        }
+        finally
+        {
+            File.Delete(part);
         }
     }
 

@@ -2,7 +2,7 @@ using KeyBuzz.Reconciler.Tests.Cli;
 
 namespace KeyBuzz.Reconciler.Tests;
 
-/// <summary>The images for real use, as far as they can be judged without building them.</summary>
+/// <summary>The Dockerfiles of the services; the lab builds them.</summary>
 [TestFixture]
 public sealed class ImagePinTests
 {
@@ -12,20 +12,15 @@ public sealed class ImagePinTests
         Directory.GetFiles(s_images, "Dockerfile", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(s_images, path));
 
     [TestCaseSource(nameof(Dockerfiles))]
-    public void A_base_image_is_named_by_its_digest(string path)
+    public void The_base_is_an_argument_without_a_default(string path)
     {
-        var bases = File.ReadLines(Path.Combine(s_images, path))
-            .Where(line => line.StartsWith("FROM ", StringComparison.OrdinalIgnoreCase))
-            .ToList();
+        var lines = File.ReadLines(Path.Combine(s_images, path)).ToList();
 
-        Assert.That(bases, Is.Not.Empty);
-        Assert.That(bases, Is.All.Match(@"^FROM [^:@]+:[^:@]+@sha256:([0-9a-f]{64}|\$\{DIGEST\})$"), "a tag alone can move");
-    }
-
-    [TestCaseSource(nameof(Dockerfiles))]
-    public void A_digest_that_is_an_argument_has_no_default_so_that_a_build_without_it_fails(string path) =>
+        Assert.That(lines.Where(line => line.StartsWith("FROM", StringComparison.OrdinalIgnoreCase)), Is.EqualTo(new[] { "FROM ${BASE}" }));
         Assert.That(
-            File.ReadLines(Path.Combine(s_images, path)).Where(line => line.StartsWith("ARG DIGEST", StringComparison.OrdinalIgnoreCase)),
-            Is.All.EqualTo("ARG DIGEST")
+            lines.Where(line => line.StartsWith("ARG BASE", StringComparison.OrdinalIgnoreCase)),
+            Is.EqualTo(new[] { "ARG BASE" }),
+            "a tag alone can move, so the one who builds names a digest"
         );
+    }
 }

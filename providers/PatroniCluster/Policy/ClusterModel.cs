@@ -82,6 +82,7 @@ public static class ClusterModel
             Answers = true,
             State = "running",
             Replication = member.Leads ? null : "streaming",
+            LagBytes = member.Leads ? null : 0,
             Timeline = health.Members.FirstOrDefault(other => other.Leads)?.Timeline ?? member.Timeline,
         };
 

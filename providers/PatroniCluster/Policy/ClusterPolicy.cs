@@ -202,6 +202,12 @@ public static class ClusterPolicy
                     ClusterCause.FormerData,
                     $"no replica can take over from {primary}, whose data must be set aside and copied from another member"
                 )
+            : view.Health.Replicas.FirstOrDefault(member => !intent.Leaving.Contains(member.Name) && member.LagBytes is null)
+                is { } unmeasured
+                ? new ClusterStep.Wait(
+                    ClusterCause.Unhealthy,
+                    $"{unmeasured.Name} may be fit to take over from {primary}, but its lag is unknown"
+                )
             : new ClusterStep.Disrupt(primary, ClusterTurn.PrimaryInPlace);
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -186,9 +187,10 @@ internal sealed partial class StatusJudgement
                 .FirstOrDefault()
             : null;
 
-    // A value that is stored and not in force yet is observed as "VALUE, restart pending on MEMBER".
+    // A value that is stored and not in force yet is observed as "VALUE, restart pending on MEMBER". The value itself may be a list.
     internal static string Deviation(string key, string? found, string declared) =>
         found?.StartsWith(declared + ", ", StringComparison.Ordinal) == true
+        && PatroniConfigProvider.ReasonsNotInForce.Any(reason => found.AsSpan(declared.Length).Contains(reason, StringComparison.Ordinal))
             ? $"{key} is {declared} in the configuration; {found[(declared.Length + 2)..]}"
             : $"{key} is {found ?? "not set"} instead of {declared}";
 

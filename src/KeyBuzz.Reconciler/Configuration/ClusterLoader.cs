@@ -100,6 +100,38 @@ public static class ClusterLoader
         };
     }
 
+    /// <summary>Reads only the hosts of a cluster.yaml, and how they are reached: for a command that makes what the rest of the file
+    /// needs. Throws <see cref="DiagnosticException"/> with everything that is wrong with these.</summary>
+    /// <param name="file">The file as the operator named it.</param>
+    /// <param name="syntax">Its syntax.</param>
+    /// <param name="environment">The environment variables.</param>
+    public static Cluster LoadHosts(string file, ClusterSyntax syntax, IReadOnlyDictionary<string, string> environment)
+    {
+        ArgumentNullException.ThrowIfNull(syntax);
+        var findings = new Findings();
+        var source = SourceText.Read(file, file, largest: SourceText.LargestCluster);
+        var root = Root(source, syntax, findings);
+        var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
+        var connection = syntax.Connection;
+        CheckVersion(root, findings);
+        var name = ReadName(root);
+        var hosts = HostTable.Read(root.Find("hosts"), connection, source.At(1, 1), findings);
+        var settings = SectionReader.Of(root.Find(connection.Key), $"'{connection.Key}'", findings);
+        var connections = connection.ReadSettings(settings, directory, environment, findings);
+        findings.ThrowIfErrors();
+        return new Cluster(
+            name,
+            file,
+            directory,
+            hosts.All,
+            connections,
+            [],
+            [],
+            new Secrets(ImmutableSortedDictionary<string, string>.Empty),
+            [.. findings.Warnings]
+        );
+    }
+
     // As hashes, so that no secret can be shown by mistake.
     private static ImmutableSortedDictionary<string, string> Sources(SourceText source, ResourceBinder binder, SecretSource secrets)
     {

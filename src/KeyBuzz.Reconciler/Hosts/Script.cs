@@ -12,6 +12,10 @@ public sealed record Script(string Text)
     /// <summary>Local files to be sent first, by the shell variable that will hold each one's path on the host.</summary>
     public ImmutableSortedDictionary<string, string> Uploads { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
+    /// <summary>Files that the script writes, fetched after it ended with status 0: the local path by the shell variable that holds the
+    /// path on the host. A local file is replaced once all of it has arrived.</summary>
+    public ImmutableSortedDictionary<string, string> Downloads { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
     /// <summary>Puts a word in single quotes for the shell.</summary>
     public static string Quote(string word) => "'" + word.Replace("'", "'\\''", StringComparison.Ordinal) + "'";
 }

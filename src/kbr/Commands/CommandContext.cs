@@ -68,6 +68,9 @@ internal class CommandContext(
         return cluster;
     }
 
+    /// <summary>Reads only the hosts of the cluster file: the rest may still need what the command makes.</summary>
+    public Cluster LoadHosts(ParseResult parsed) => ClusterLoader.LoadHosts(parsed.Read(options.File)!, Syntax, EnvironmentVariables());
+
     /// <summary>Runs a command; whatever goes wrong ends as a message and exit code 1, output that cannot be written too. The first Ctrl-C,
     /// SIGTERM or SIGHUP cancels <c>stop</c>, the second <c>abort</c>.</summary>
     public async Task<int> RunAsync(ParseResult parsed, Func<Terminal, CancellationToken, CancellationToken, Task<int>> body)
@@ -237,8 +240,11 @@ internal sealed class SessionContext(
     public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 
-    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) =>
-        new(cluster, Providers, Preconditions, connect(cluster.Connection), parsed.Read(Options.Parallelism));
+    public Fleet OpenFleet(ParseResult parsed, Cluster cluster) => OpenFleet(cluster, parsed.Read(Options.Parallelism));
+
+    /// <summary>The connections to the hosts of a file; nothing is opened yet.</summary>
+    public Fleet OpenFleet(Cluster cluster, int parallelism = 1) =>
+        new(cluster, Providers, Preconditions, connect(cluster.Connection), parallelism);
 }
 
 /// <summary>The context of a command that only reads hosts, without any writer.</summary>

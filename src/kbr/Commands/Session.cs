@@ -123,8 +123,11 @@ internal sealed class Session : IAsyncDisposable
 
     /// <summary>The description of this run in its locks.</summary>
     /// <param name="word">The command.</param>
-    public LockHolder Holder(string word) =>
-        new(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, Time.GetUtcNow());
+    public LockHolder Holder(string word) => HolderOf(word, Time);
+
+    /// <summary>This run as the holder of a lock.</summary>
+    public static LockHolder HolderOf(string word, TimeProvider time) =>
+        new(Environment.UserName, Environment.MachineName, Environment.ProcessId, Environment.CurrentDirectory, word, time.GetUtcNow());
 
     /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it
     /// has, unless that was to be forgotten.</summary>

@@ -22,7 +22,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
 
     /// <inheritdoc />
     public IEnumerable<Command> Commands(SessionContext context) =>
-        [SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context)];
+        [SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context), ImagesCommand.Create(context)];
 
     /// <inheritdoc />
     public IEnumerable<string> Facts(Cluster cluster)

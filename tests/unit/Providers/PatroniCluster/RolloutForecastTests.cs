@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
@@ -32,6 +33,42 @@ internal sealed class RolloutForecastTests
         );
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
         Assert.That(forecast.WriteGap, Is.EqualTo(TimeSpan.FromSeconds(3)));
+    }
+
+    [Test]
+    public void Replicas_that_lag_now_have_caught_up_when_the_leader_s_turn_comes()
+    {
+        var lagging = s_now with
+        {
+            View = s_now.View with
+            {
+                Health = s_now.View.Health with
+                {
+                    Members = [.. s_now.View.Health.Members.Select(member => member.Leads ? member : member with { LagBytes = 5 << 20 })],
+                    Problems = [new HealthProblem(HealthProblemKind.Lagging, "db-2", "db-2: lagging")],
+                },
+            },
+        };
+
+        Assert.That(Steps(lagging.Forecast(s_cluster, Names("db-1"), [])!), Has.Member("Switchover db-1 db-2 ()"));
+    }
+
+    [Test]
+    public void A_leader_is_not_restarted_in_place_beside_a_replica_whose_lag_is_unknown()
+    {
+        var health = s_now.View.Health;
+        var unmeasured = health with { Members = [.. health.Members.Select(member => member with { LagBytes = null })] };
+        var step = ClusterPolicy.Next(
+            s_now.View with
+            {
+                Health = unmeasured,
+                HasReplicationPassword = true,
+                LostForGood = "",
+            },
+            new ClusterIntent(Names("db-1"), [])
+        );
+
+        Assert.That(step, Is.InstanceOf<ClusterStep.Wait>().With.Property("Text").Contains("its lag is unknown"));
     }
 
     [Test]
