@@ -135,14 +135,15 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = ConfigFileSpec.Of(resource);
-        var values = Comparable
-            .None.Add("content", AttributeValue.OfText(spec.Content))
-            .Add("owner", new(spec.Owner))
-            .Add("group", new(spec.Group))
-            .Add("mode", new(spec.Mode));
+        var values = SortedMap<AttributeValue>.Of(
+            ("content", AttributeValue.OfText(spec.Content)),
+            ("owner", new(spec.Owner)),
+            ("group", new(spec.Group)),
+            ("mode", new(spec.Mode))
+        );
         return spec.LoadedBy is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
     }
 
@@ -166,11 +167,12 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             return new Observation.Unknown($"{spec.Path} cannot be read, or is larger than 8 MiB");
         }
 
-        var values = Comparable
-            .None.Add("content", AttributeValue.OfText(content.Text))
-            .Add("owner", new(Principal(spec.Owner, stat.Uid, stat.User)))
-            .Add("group", new(Principal(spec.Group, stat.Gid, stat.Group)))
-            .Add("mode", new(stat.Mode));
+        var values = SortedMap<AttributeValue>.Of(
+            ("content", AttributeValue.OfText(content.Text)),
+            ("owner", new(Principal(spec.Owner, stat.Uid, stat.User))),
+            ("group", new(Principal(spec.Group, stat.Gid, stat.Group))),
+            ("mode", new(stat.Mode))
+        );
         if (spec.LoadedBy is not { } process)
         {
             return new Observation.Present(values);

@@ -436,7 +436,7 @@ public sealed class Planner
         Work work,
         ResourceGraph.Node node,
         ResourceRecord? record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
+        SortedMap<AttributeValue> desired,
         string when,
         string note
     )
@@ -461,9 +461,9 @@ public sealed class Planner
         Work work,
         ResourceGraph.Node node,
         ResourceRecord? record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
+        SortedMap<AttributeValue> desired,
         string? note,
-        ImmutableSortedDictionary<string, AttributeValue>? foreign = null
+        SortedMap<AttributeValue>? foreign = null
     )
     {
         var cause = record switch
@@ -490,13 +490,7 @@ public sealed class Planner
     }
 
     // Another path or name is another thing on the host: the former one is not left behind, unless it holds data.
-    private void AddMove(
-        Work work,
-        ResourceGraph.Node node,
-        ResourceRecord record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
-        string? note
-    )
+    private void AddMove(Work work, ResourceGraph.Node node, ResourceRecord record, SortedMap<AttributeValue> desired, string? note)
     {
         var provider = _providers.Get(record.Address.Type);
         var former = Former(record);
@@ -557,7 +551,7 @@ public sealed class Planner
         Work work,
         ResourceGraph.Node node,
         ResourceRecord? record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
+        SortedMap<AttributeValue> desired,
         Observation.Present present
     )
     {
@@ -733,7 +727,7 @@ public sealed class Planner
             return null;
         }
 
-        var known = record ?? next with { Fingerprints = ImmutableSortedDictionary<string, string>.Empty };
+        var known = record ?? next with { Fingerprints = SortedMap<string>.Empty };
         return known with { Intended = known.Intended.Union(names) };
     }
 
@@ -893,13 +887,13 @@ public sealed class Planner
             : Cause.ConfigurationChangedAndDrift;
     }
 
-    private ResourceRecord Record(ResourceGraph.Node node, ImmutableSortedDictionary<string, AttributeValue> desired, bool created)
+    private ResourceRecord Record(ResourceGraph.Node node, SortedMap<AttributeValue> desired, bool created)
     {
         var resource = node.Resource;
-        var prints = desired.ToImmutableSortedDictionary(
-            pair => pair.Key,
-            pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null),
-            StringComparer.Ordinal
+        var prints = SortedMap<string>.Of(
+            desired.Select(pair =>
+                KeyValuePair.Create(pair.Key, _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null))
+            )
         );
         return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy)
         {
@@ -909,31 +903,33 @@ public sealed class Planner
 
     // The found values count as last applied: from then on another value is drift, and another value in cluster.yaml is a change of the
     // configuration. A map, such as the environment of a foreign process, may hold passwords that no credentials file knows.
-    private ImmutableSortedDictionary<string, string> AsFound(
+    private SortedMap<string> AsFound(
         Address address,
         ResourceSchema schema,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
-        ImmutableSortedDictionary<string, AttributeValue> actual
+        SortedMap<AttributeValue> desired,
+        SortedMap<AttributeValue> actual
     ) =>
-        desired
-            .Where(pair => actual.ContainsKey(pair.Key))
-            .ToImmutableSortedDictionary(
-                pair => pair.Key,
-                pair =>
-                    _fingerprint.Of(
-                        address,
+        SortedMap<string>.Of(
+            desired
+                .Where(pair => actual.ContainsKey(pair.Key))
+                .Select(pair =>
+                    KeyValuePair.Create(
                         pair.Key,
-                        actual[pair.Key],
-                        pair.Value.Secret is not null
-                            || (
-                                actual[pair.Key].Value != pair.Value.Value
-                                && schema.Attributes.Any(attribute =>
-                                    attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap
+                        _fingerprint.Of(
+                            address,
+                            pair.Key,
+                            actual[pair.Key],
+                            pair.Value.Secret is not null
+                                || (
+                                    actual[pair.Key].Value != pair.Value.Value
+                                    && schema.Attributes.Any(attribute =>
+                                        attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap
+                                    )
                                 )
-                            )
-                    ),
-                StringComparer.Ordinal
-            );
+                        )
+                    )
+                )
+        );
 
     // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
     private static ImmutableArray<PlannedChange> Ordered(Work work)

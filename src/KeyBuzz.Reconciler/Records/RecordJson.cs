@@ -115,9 +115,11 @@ public static class RecordJson
                 address,
                 root.GetProperty("created").GetBoolean(),
                 root.GetProperty("pending").GetBoolean(),
-                root.GetProperty("fingerprints")
-                    .EnumerateObject()
-                    .ToImmutableSortedDictionary(p => schema.Find(p.Name)?.Name ?? p.Name, p => Text(p.Value), StringComparer.Ordinal),
+                SortedMap<string>.Of(
+                    root.GetProperty("fingerprints")
+                        .EnumerateObject()
+                        .Select(p => KeyValuePair.Create(schema.Find(p.Name)?.Name ?? p.Name, Text(p.Value)))
+                ),
                 new AttributeSet(spec),
                 [
                     .. root.GetProperty("requires")
@@ -191,9 +193,9 @@ public static class RecordJson
             AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
             AttributeKind.Text => SecretText.Plain(Text(element)),
             AttributeKind.StringList => element.EnumerateArray().Select(Text).ToImmutableArray() as IReadOnlyList<string>,
-            AttributeKind.StringMap => element
-                .EnumerateObject()
-                .ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
+            AttributeKind.StringMap => SortedMap<string>.Of(
+                element.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, Text(p.Value)))
+            ),
             _ => Text(element),
         };
 
