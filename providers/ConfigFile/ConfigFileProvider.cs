@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Directory;
 using KeyBuzz.Reconciler.Providers.Processes;
 using KeyBuzz.Reconciler.Resources;
 
@@ -114,11 +115,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var path = ConfigFileSpec.Of(resource).Path;
-        return new ResourceLinks([$"file:{path}"], [$"path:{Path.GetDirectoryName(path)}"])
-        {
-            ManagedPaths = [path],
-            ReplacedFiles = [path],
-        };
+        return new ResourceLinks([$"file:{path}"], [$"path:{PathRules.Parent(path)}"]) { ManagedPaths = [path], ReplacedFiles = [path] };
     }
 
     /// <inheritdoc />
@@ -138,7 +135,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = ConfigFileSpec.Of(resource);
-        var values = SortedMap<AttributeValue>.Of(
+        var values = SortedMap.Of<AttributeValue>(
             ("content", AttributeValue.OfText(spec.Content)),
             ("owner", new(spec.Owner)),
             ("group", new(spec.Group)),
@@ -167,7 +164,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             return new Observation.Unknown($"{spec.Path} cannot be read, or is larger than 8 MiB");
         }
 
-        var values = SortedMap<AttributeValue>.Of(
+        var values = SortedMap.Of<AttributeValue>(
             ("content", AttributeValue.OfText(content.Text)),
             ("owner", new(Principal(spec.Owner, stat.Uid, stat.User))),
             ("group", new(Principal(spec.Group, stat.Gid, stat.Group))),

@@ -249,6 +249,6 @@ internal static class ContainerComparison
 
     private static SortedMap<string> Map(JsonElement element, string name) =>
         Member(element, name) is { } map
-            ? SortedMap<string>.Of(map.EnumerateObject().Select(pair => KeyValuePair.Create(pair.Name, pair.Value.GetString() ?? "")))
+            ? SortedMap.Of<string>(map.EnumerateObject().Select(pair => KeyValuePair.Create(pair.Name, pair.Value.GetString() ?? "")))
             : SortedMap<string>.Empty;
 }

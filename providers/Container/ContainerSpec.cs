@@ -59,7 +59,7 @@ internal sealed class ContainerSpec
 
     public IReadOnlyDictionary<string, string> Ulimits =>
         _spec.Map("ulimits") is { Count: > 0 } limits
-            ? SortedMap<string>.Of(
+            ? SortedMap.Of<string>(
                 limits.Select(pair =>
                     KeyValuePair.Create(
                         pair.Key,

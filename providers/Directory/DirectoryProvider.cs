@@ -82,7 +82,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
     public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = DirectorySpec.Of(resource);
-        var values = SortedMap<AttributeValue>.Of(
+        var values = SortedMap.Of<AttributeValue>(
             ("path", new(spec.Path)),
             ("owner", new(spec.Owner)),
             ("group", new(spec.Group)),
@@ -114,8 +114,8 @@ public sealed class DirectoryProvider : IHostResourceProvider
                 : null;
         // A directory that will be created from an entry above it does not exist yet.
         var values = stat is null
-            ? SortedMap<AttributeValue>.Of(("path", new(spec.Path)))
-            : SortedMap<AttributeValue>.Of(
+            ? SortedMap.Of<AttributeValue>(("path", new(spec.Path)))
+            : SortedMap.Of<AttributeValue>(
                 ("path", new(spec.Path)),
                 ("owner", new(SameForm(spec.Owner, stat.Uid, stat.User))),
                 ("group", new(SameForm(spec.Group, stat.Gid, stat.Group))),

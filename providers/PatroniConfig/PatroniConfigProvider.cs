@@ -91,7 +91,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
 
     /// <inheritdoc />
     public SortedMap<AttributeValue> Desired(Resource resource) =>
-        SortedMap<AttributeValue>.Of(
+        SortedMap.Of<AttributeValue>(
             resource.Spec.Map("settings").Select(pair => KeyValuePair.Create(pair.Key, new AttributeValue(pair.Value)))
         );
 
@@ -131,7 +131,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             observed = observed.SetItem(left.Key, new AttributeValue($"removed, restart pending on {string.Join(", ", left)}"));
         }
 
-        return new Observation.Present(SortedMap<AttributeValue>.Of(observed))
+        return new Observation.Present(SortedMap.Of<AttributeValue>(observed))
         {
             Note = Note(view, wanted),
             Outlook = ConfigOutlook.Of(view, wanted),

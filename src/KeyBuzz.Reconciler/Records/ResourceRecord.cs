@@ -64,7 +64,7 @@ public sealed record ResourceRecord(
         {
             Address = to,
             RenamedFrom = Address,
-            Fingerprints = SortedMap<string>.Of(prints),
+            Fingerprints = SortedMap.Of<string>(prints),
             Serial = Serial == 0 ? 0 : Serial + 1,
         };
     }

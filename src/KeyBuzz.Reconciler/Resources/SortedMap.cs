@@ -5,11 +5,36 @@ using System.Runtime.InteropServices;
 
 namespace KeyBuzz.Reconciler.Resources;
 
+/// <summary>Makes sorted maps.</summary>
+public static class SortedMap
+{
+    /// <summary>A map of these pairs, in any order. Throws <see cref="ArgumentException"/> when a name occurs twice.</summary>
+    public static SortedMap<T> Of<T>(IEnumerable<KeyValuePair<string, T>> pairs)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        return SortedMap<T>.Sorted(pairs.ToArray());
+    }
+
+    /// <summary>A map of these pairs, in any order. Throws <see cref="ArgumentException"/> when a name occurs twice.</summary>
+    public static SortedMap<T> Of<T>(params ReadOnlySpan<(string Name, T Value)> pairs)
+    {
+        var values = new SortedMap<T>.Builder(pairs.Length);
+        foreach (var (name, value) in pairs)
+        {
+            values.Add(name, value);
+        }
+
+        return values.ToMap();
+    }
+}
+
 /// <summary>Values by name, in the ordinal order of the names. Immutable.</summary>
 /// <remarks>A resource has few attributes, and a cluster many resources: one array takes a fraction of the memory of a tree, and of the
 /// time to make one.</remarks>
 /// <typeparam name="T">The type of the values.</typeparam>
+#pragma warning disable CA1710 // It is a map, as AttributeKind.StringMap is.
 public sealed class SortedMap<T> : IReadOnlyDictionary<string, T>
+#pragma warning restore CA1710
 {
     /// <summary>No values.</summary>
     public static readonly SortedMap<T> Empty = new([]);
@@ -36,25 +61,6 @@ public sealed class SortedMap<T> : IReadOnlyDictionary<string, T>
     public T this[string key] =>
         TryGetValue(key, out var value) ? value : throw new KeyNotFoundException($"there is no value of the name '{key}'");
 
-    /// <summary>A map of these pairs, in any order. Throws <see cref="ArgumentException"/> when a name occurs twice.</summary>
-    public static SortedMap<T> Of(IEnumerable<KeyValuePair<string, T>> pairs)
-    {
-        ArgumentNullException.ThrowIfNull(pairs);
-        return Sorted(pairs.ToArray());
-    }
-
-    /// <summary>A map of these pairs, in any order. Throws <see cref="ArgumentException"/> when a name occurs twice.</summary>
-    public static SortedMap<T> Of(params ReadOnlySpan<(string Name, T Value)> pairs)
-    {
-        var values = new Builder(pairs.Length);
-        foreach (var (name, value) in pairs)
-        {
-            values.Add(name, value);
-        }
-
-        return values.ToMap();
-    }
-
     /// <summary>This map with one more value. Throws <see cref="ArgumentException"/> when it has one of that name.</summary>
     public SortedMap<T> Add(string name, T value)
     {
@@ -64,7 +70,7 @@ public sealed class SortedMap<T> : IReadOnlyDictionary<string, T>
 
     /// <summary>This map with more values. Throws <see cref="ArgumentException"/> when a name occurs twice.</summary>
     public SortedMap<T> AddRange(IEnumerable<KeyValuePair<string, T>> pairs) =>
-        pairs.TryGetNonEnumeratedCount(out var count) && count == 0 ? this : Of(_pairs.Concat(pairs));
+        pairs.TryGetNonEnumeratedCount(out var count) && count == 0 ? this : Sorted([.. _pairs, .. pairs]);
 
     /// <summary>This map with a value in place of one of the same name, or beside the others.</summary>
     public SortedMap<T> SetItem(string name, T value)
@@ -118,7 +124,7 @@ public sealed class SortedMap<T> : IReadOnlyDictionary<string, T>
         return ~low;
     }
 
-    private static SortedMap<T> Sorted(KeyValuePair<string, T>[] pairs)
+    internal static SortedMap<T> Sorted(KeyValuePair<string, T>[] pairs)
     {
         // Most often they are in order already.
         if (!IsInOrder(pairs))

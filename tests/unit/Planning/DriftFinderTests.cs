@@ -487,7 +487,7 @@ public sealed class DriftFinderTests
     private static Observation.Present There(string text) => new(Comparable.None.Add("text", AttributeValue.OfText(text)));
 
     private static Observation.Present There(params (string Name, string Value)[] values) =>
-        new(SortedMap<AttributeValue>.Of(values.Select(pair => KeyValuePair.Create(pair.Name, new AttributeValue(pair.Value)))));
+        new(SortedMap.Of<AttributeValue>(values.Select(pair => KeyValuePair.Create(pair.Name, new AttributeValue(pair.Value)))));
 
     private static IgnoreRule Rule(string text) =>
         IgnoreRule.TryParse(text, $"because of {text}", out var rule) ? rule : throw new AssertionException(text);

@@ -40,7 +40,7 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
     public IEnumerable<Read> Reads(Resource resource) => [];
 
     public SortedMap<AttributeValue> Desired(Resource resource) =>
-        SortedMap<AttributeValue>.Of(
+        SortedMap.Of<AttributeValue>(
             resource
                 .Spec.Names.Where(name => name is not ("place" or "made_with"))
                 .Select(name => KeyValuePair.Create(name, AttributeValue.Of(resource.Spec[name]!)))

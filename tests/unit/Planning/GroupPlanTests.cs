@@ -542,7 +542,7 @@ public sealed class GroupPlanTests
         public IEnumerable<Read> Reads(Resource resource) => [];
 
         public SortedMap<AttributeValue> Desired(Resource resource) =>
-            SortedMap<AttributeValue>.Of(
+            SortedMap.Of<AttributeValue>(
                 resource.Spec.Names.Select(name => KeyValuePair.Create(name, AttributeValue.Of(resource.Spec[name]!)))
             );
 
@@ -557,10 +557,10 @@ public sealed class GroupPlanTests
         new(s_address, new AttributeSet(values.ToImmutableDictionary(pair => pair.Name, pair => (object)pair.Value)));
 
     private static ResourceRecord Record(params (string Name, string Print)[] prints) =>
-        new(s_address, Created: true, Pending: false, SortedMap<string>.Of(prints), AttributeSet.Empty, [], PreventDestroy: false);
+        new(s_address, Created: true, Pending: false, SortedMap.Of<string>(prints), AttributeSet.Empty, [], PreventDestroy: false);
 
     private static Observation.Present Present(params (string Name, string Value)[] values) =>
-        new(SortedMap<AttributeValue>.Of(values.Select(pair => KeyValuePair.Create(pair.Name, new AttributeValue(pair.Value)))));
+        new(SortedMap.Of<AttributeValue>(values.Select(pair => KeyValuePair.Create(pair.Name, new AttributeValue(pair.Value)))));
 
     private static Plan Run(
         Resource? desired,

@@ -976,7 +976,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
             {
                 var provider = providers.Get(resource.Address.Type);
                 var desired = provider.Desired(resource);
-                var prints = SortedMap<string>.Of(
+                var prints = SortedMap.Of<string>(
                     desired.Select(pair =>
                         KeyValuePair.Create(pair.Key, fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null))
                     )

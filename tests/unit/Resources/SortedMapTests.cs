@@ -5,7 +5,7 @@ namespace KeyBuzz.Reconciler.Tests.Resources;
 /// <summary>A sorted map is in the ordinal order of its names, however it was made, and has each name once.</summary>
 public sealed class SortedMapTests
 {
-    private static readonly SortedMap<int> s_three = SortedMap<int>.Of(("b", 2), ("a_b", 3), ("a", 1));
+    private static readonly SortedMap<int> s_three = SortedMap.Of<int>(("b", 2), ("a_b", 3), ("a", 1));
 
     [Test]
     public void Values_are_in_the_ordinal_order_of_their_names()
@@ -40,7 +40,7 @@ public sealed class SortedMapTests
         {
             Assert.That(() => s_three.Add("a", 5), Throws.ArgumentException.With.Message.Contains("'a'"));
             Assert.That(() => s_three.AddRange([new("c", 1), new("c", 1)]), Throws.ArgumentException.With.Message.Contains("'c'"));
-            Assert.That(() => SortedMap<int>.Of(("a", 1), ("a", 2)), Throws.ArgumentException);
+            Assert.That(() => SortedMap.Of<int>(("a", 1), ("a", 2)), Throws.ArgumentException);
             Assert.That(s_three.SetItem("a", 5)["a"], Is.EqualTo(5));
             Assert.That(s_three["a"], Is.EqualTo(1), "a map does not change");
         });

@@ -130,7 +130,8 @@ public sealed class SurveyTests
                 }
             )
         );
-        Assert.That(survey.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
+        var applied = await fleet.SurveyAppliedAsync(hosts, record => record.ToResource(), CancellationToken.None);
+        Assert.That(applied.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
     }
 
     [Test]
