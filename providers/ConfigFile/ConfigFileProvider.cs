@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Directory;
 using KeyBuzz.Reconciler.Providers.Processes;
 using KeyBuzz.Reconciler.Resources;
 
@@ -114,11 +115,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var path = ConfigFileSpec.Of(resource).Path;
-        return new ResourceLinks([$"file:{path}"], [$"path:{Path.GetDirectoryName(path)}"])
-        {
-            ManagedPaths = [path],
-            ReplacedFiles = [path],
-        };
+        return new ResourceLinks([$"file:{path}"], [$"path:{PathRules.Parent(path)}"]) { ManagedPaths = [path], ReplacedFiles = [path] };
     }
 
     /// <inheritdoc />
@@ -135,14 +132,15 @@ public sealed class ConfigFileProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = ConfigFileSpec.Of(resource);
-        var values = Comparable
-            .None.Add("content", AttributeValue.OfText(spec.Content))
-            .Add("owner", new(spec.Owner))
-            .Add("group", new(spec.Group))
-            .Add("mode", new(spec.Mode));
+        var values = SortedMap.Of<AttributeValue>(
+            ("content", AttributeValue.OfText(spec.Content)),
+            ("owner", new(spec.Owner)),
+            ("group", new(spec.Group)),
+            ("mode", new(spec.Mode))
+        );
         return spec.LoadedBy is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
     }
 
@@ -166,11 +164,12 @@ public sealed class ConfigFileProvider : IHostResourceProvider
             return new Observation.Unknown($"{spec.Path} cannot be read, or is larger than 8 MiB");
         }
 
-        var values = Comparable
-            .None.Add("content", AttributeValue.OfText(content.Text))
-            .Add("owner", new(Principal(spec.Owner, stat.Uid, stat.User)))
-            .Add("group", new(Principal(spec.Group, stat.Gid, stat.Group)))
-            .Add("mode", new(stat.Mode));
+        var values = SortedMap.Of<AttributeValue>(
+            ("content", AttributeValue.OfText(content.Text)),
+            ("owner", new(Principal(spec.Owner, stat.Uid, stat.User))),
+            ("group", new(Principal(spec.Group, stat.Gid, stat.Group))),
+            ("mode", new(stat.Mode))
+        );
         if (spec.LoadedBy is not { } process)
         {
             return new Observation.Present(values);

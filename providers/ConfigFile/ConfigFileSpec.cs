@@ -33,6 +33,8 @@ internal sealed record ConfigFileSpec(
     public const string DefaultMode = "0644";
     public const long DefaultConfirmTimeout = 30;
 
+    private static readonly SecretText s_nothing = SecretText.Plain("");
+
     public string Principal => $"{Owner}:{Group}";
 
     public static ConfigFileSpec Of(Resource resource)
@@ -40,7 +42,7 @@ internal sealed record ConfigFileSpec(
         var spec = resource.Spec;
         return new ConfigFileSpec(
             spec.String("path"),
-            spec.Text("content") ?? SecretText.Plain(""),
+            spec.Text("content") ?? s_nothing,
             spec.OptionalString("owner") ?? DefaultPrincipal,
             spec.OptionalString("group") ?? DefaultPrincipal,
             spec.OptionalString("mode") ?? DefaultMode,
@@ -48,7 +50,7 @@ internal sealed record ConfigFileSpec(
             ProcessReference.TryParse(spec.OptionalString("loaded_by"), out var process) ? process : null,
             spec.OptionalString("reload"),
             spec.OptionalString("reload_confirm"),
-            spec.Text("confirm_input") ?? SecretText.Plain(""),
+            spec.Text("confirm_input") ?? s_nothing,
             spec.Integer("confirm_timeout") ?? DefaultConfirmTimeout
         );
     }

@@ -67,17 +67,13 @@ public interface IConsensusStore
     bool MustTellPassword(Resource resource, Snapshot member);
 
     /// <summary>The compared attributes of <c>patroni_cluster</c> that are its own, as they should be.</summary>
-    ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource);
+    SortedMap<AttributeValue> Desired(Resource resource);
 
     /// <summary>The same attributes as they are.</summary>
     /// <param name="resource">The resource.</param>
     /// <param name="health">The store's health.</param>
     /// <param name="withOtherPassword">Members that were started with another password.</param>
-    ImmutableSortedDictionary<string, AttributeValue> Observe(
-        Resource resource,
-        StoreHealth health,
-        IReadOnlyCollection<string> withOtherPassword
-    );
+    SortedMap<AttributeValue> Observe(Resource resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword);
 
     /// <summary>The declared members; null when the resource declares none.</summary>
     StoreMembership? MembershipOf(Resource resource);

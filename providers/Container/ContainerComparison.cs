@@ -16,9 +16,12 @@ internal static class ContainerComparison
     /// <summary>The label that says which resource made a container.</summary>
     public const string AddressLabel = "kbr.address";
 
-    public static ImmutableSortedDictionary<string, AttributeValue> Desired(ContainerSpec spec)
+    // Enough for every attribute that is compared.
+    private const int Most = 24;
+
+    public static SortedMap<AttributeValue> Desired(ContainerSpec spec)
     {
-        var values = Comparable.None.ToBuilder();
+        var values = new SortedMap<AttributeValue>.Builder(Most);
         values.Add("image", new(spec.Image));
         values.Add("command", Lines(spec.Command ?? []));
         values.Add("entrypoint", Lines(spec.Entrypoint ?? []));
@@ -49,7 +52,7 @@ internal static class ContainerComparison
             ? (ContainerProvider.Running, AttributeValue.Of(true))
             : (ForeignUnits.Attribute, new(ForeignUnits.None));
         values.Add(name, value);
-        return values.ToImmutable();
+        return values.ToMap();
     }
 
     /// <summary>Whether kbr made the container.</summary>
@@ -59,7 +62,7 @@ internal static class ContainerComparison
         return Map(document.RootElement.GetProperty("Config"), "Labels").ContainsKey(AddressLabel);
     }
 
-    public static ImmutableSortedDictionary<string, AttributeValue> Observed(
+    public static SortedMap<AttributeValue> Observed(
         ContainerSpec spec,
         string containerJson,
         DockerAnswer image,
@@ -100,7 +103,7 @@ internal static class ContainerComparison
         }
 
         var user = Text(config, "User");
-        var values = Comparable.None.ToBuilder();
+        var values = new SortedMap<AttributeValue>.Builder(Most);
         values.Add("image", new(ImageName(spec, container, sameImage, image.Status)));
         values.Add("command", Lines(command));
         values.Add("entrypoint", Lines(entrypoint));
@@ -120,7 +123,11 @@ internal static class ContainerComparison
         values.Add(
             "labels",
             AttributeValue.Of(
-                WithoutImages(Map(config, "Labels").Remove(AddressLabel), own is null ? null : Map(own.Value, "Labels"), spec.Labels)
+                WithoutImages(
+                    Map(config, "Labels").Where((name, _) => name != AddressLabel),
+                    own is null ? null : Map(own.Value, "Labels"),
+                    spec.Labels
+                )
             )
         );
         values.Add("ulimits", AttributeValue.Of(Ulimits(host)));
@@ -142,7 +149,7 @@ internal static class ContainerComparison
             ? (ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
             : (ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
         values.Add(computed, value);
-        return values.ToImmutable();
+        return values.ToMap();
     }
 
     private static string ImageName(ContainerSpec spec, JsonElement container, bool sameImage, int imageStatus)
@@ -156,32 +163,28 @@ internal static class ContainerComparison
         return name == spec.Image ? $"{name} (another image of that name: {Text(container, "Image")})" : name;
     }
 
-    private static ImmutableSortedDictionary<string, string> WithoutImages(
-        ImmutableSortedDictionary<string, string> values,
-        ImmutableSortedDictionary<string, string>? images,
+    private static SortedMap<string> WithoutImages(
+        SortedMap<string> values,
+        SortedMap<string>? images,
         IReadOnlyDictionary<string, string> wanted
     ) =>
-        values.RemoveRange([
-            .. values
-                .Where(pair =>
-                    !wanted.ContainsKey(pair.Key) && (images is null || (images.TryGetValue(pair.Key, out var own) && own == pair.Value))
-                )
-                .Select(pair => pair.Key),
-        ]);
+        values.Where(
+            (name, value) => wanted.ContainsKey(name) || (images is not null && !(images.TryGetValue(name, out var own) && own == value))
+        );
 
-    private static ImmutableSortedDictionary<string, string> Variables(JsonElement config) =>
+    private static SortedMap<string> Variables(JsonElement config) =>
         ByName(List(config, "Env").Select(line => line.Split('=', 2)).Select(pair => (pair[0], pair.Length > 1 ? pair[1] : "")));
 
     // Docker keeps what it was told twice; the last one counts.
-    private static ImmutableSortedDictionary<string, string> ByName(IEnumerable<(string Name, string Value)> pairs)
+    private static SortedMap<string> ByName(IEnumerable<(string Name, string Value)> pairs)
     {
-        var values = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        var values = SortedMap<string>.Empty;
         foreach (var (name, value) in pairs)
         {
-            values[name] = value;
+            values = values.SetItem(name, value);
         }
 
-        return values.ToImmutable();
+        return values;
     }
 
     // A volume that only the image asked for belongs to the image.
@@ -208,7 +211,7 @@ internal static class ContainerComparison
         }
     }
 
-    private static ImmutableSortedDictionary<string, string> Ulimits(JsonElement host) =>
+    private static SortedMap<string> Ulimits(JsonElement host) =>
         ByName(
             Items(host, "Ulimits")
                 .Select(limit =>
@@ -217,15 +220,15 @@ internal static class ContainerComparison
         );
 
     // The engine adds the options of its own configuration: only those asked for are compared.
-    private static ImmutableSortedDictionary<string, string> LogOptions(ContainerSpec spec, JsonElement host)
+    private static SortedMap<string> LogOptions(ContainerSpec spec, JsonElement host)
     {
-        var options = Member(host, "LogConfig") is { } log ? Map(log, "Config") : ImmutableSortedDictionary<string, string>.Empty;
-        return options.RemoveRange([.. options.Keys.Where(key => !spec.LogOptions.ContainsKey(key))]);
+        var options = Member(host, "LogConfig") is { } log ? Map(log, "Config") : SortedMap<string>.Empty;
+        return options.Where((name, _) => spec.LogOptions.ContainsKey(name));
     }
 
-    private static AttributeValue Lines(ImmutableArray<string> words) => new(string.Join('\n', words));
+    private static AttributeValue Lines(ImmutableArray<string> words) => AttributeValue.Of(words);
 
-    private static AttributeValue Sorted(IEnumerable<string> words) => new(string.Join('\n', words.Order(StringComparer.Ordinal)));
+    private static AttributeValue Sorted(IEnumerable<string> words) => AttributeValue.Of(words.Order(StringComparer.Ordinal).ToArray());
 
     private static JsonElement? Member(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null
@@ -242,11 +245,10 @@ internal static class ContainerComparison
         Member(element, name)?.EnumerateArray() ?? default;
 
     private static ImmutableArray<string> List(JsonElement? element, string name) =>
-        element is { } parent ? [.. Items(parent, name).Select(item => item.GetString() ?? "")] : [];
+        element is { } parent && Member(parent, name) is { } list ? [.. list.EnumerateArray().Select(item => item.GetString() ?? "")] : [];
 
-    private static ImmutableSortedDictionary<string, string> Map(JsonElement element, string name) =>
+    private static SortedMap<string> Map(JsonElement element, string name) =>
         Member(element, name) is { } map
-            ? map.EnumerateObject()
-                .ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Value.GetString() ?? "", StringComparer.Ordinal)
-            : ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+            ? SortedMap.Of<string>(map.EnumerateObject().Select(pair => KeyValuePair.Create(pair.Name, pair.Value.GetString() ?? "")))
+            : SortedMap<string>.Empty;
 }

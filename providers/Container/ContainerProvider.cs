@@ -123,16 +123,15 @@ public sealed class ContainerProvider : IHostResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var spec = ContainerSpec.Of(resource);
-        return new ResourceLinks(
-            ["container:" + spec.Name],
-            [$"image:{spec.Image}", .. spec.Mounts.Select(mount => "path:" + mount.Source).Distinct()]
-        )
+        ImmutableArray<string> name = ["container:" + spec.Name];
+        ImmutableArray<string> sources = [.. spec.Mounts.Select(mount => mount.Source)];
+        return new ResourceLinks(name, [$"image:{spec.Image}", .. sources.Distinct().Select(source => "path:" + source)])
         {
-            Names = ["container:" + spec.Name],
+            Names = name,
             Ports = [.. resource.Spec.List("ports")],
 
             // Its process may read them at once, so mounted directories are filled before it starts.
-            UsedDirectories = [.. spec.Mounts.Select(mount => mount.Source)],
+            UsedDirectories = sources,
         };
     }
 
@@ -150,8 +149,7 @@ public sealed class ContainerProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        ContainerComparison.Desired(ContainerSpec.Of(resource));
+    public SortedMap<AttributeValue> Desired(Resource resource) => ContainerComparison.Desired(ContainerSpec.Of(resource));
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, Snapshot snapshot)

@@ -5,102 +5,91 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.Container;
 
-/// <summary>A container as wanted, typed and in canonical form.</summary>
-internal sealed record ContainerSpec
+/// <summary>A container as wanted, typed and in canonical form. Each value is made when it is asked for: most questions are about a few
+/// of them.</summary>
+internal sealed class ContainerSpec
 {
-    public required Address Address { get; init; }
+    private readonly Resource _resource;
+    private readonly AttributeSet _spec;
 
-    public required string Name { get; init; }
+    private ContainerSpec(Resource resource)
+    {
+        _resource = resource;
+        _spec = resource.Spec;
+    }
 
-    public required string Image { get; init; }
+    public Address Address => _resource.Address;
+
+    public string Name => NameOf(_resource);
+
+    public string Image => _spec.String("image");
 
     /// <summary>A shell command that must succeed before anything is touched. Null for none.</summary>
-    public string? Validate { get; init; }
+    public string? Validate => _spec.OptionalString("validate");
 
     /// <summary>Null for the image's own.</summary>
-    public ImmutableArray<string>? Command { get; init; }
+    public ImmutableArray<string>? Command => _spec.List("command") is { Count: > 0 } command ? [.. command] : null;
 
     /// <summary>Null for the image's own.</summary>
-    public ImmutableArray<string>? Entrypoint { get; init; }
+    public ImmutableArray<string>? Entrypoint => _spec.List("entrypoint") is { Count: > 0 } entrypoint ? [.. entrypoint] : null;
 
-    public required IReadOnlyDictionary<string, string> Environment { get; init; }
+    public IReadOnlyDictionary<string, string> Environment => _spec.Map("environment");
 
-    public required ImmutableArray<BindMount> Mounts { get; init; }
+    public ImmutableArray<BindMount> Mounts =>
+        [.. _spec.List("mounts").Select(text => BindMount.TryParse(text, out var mount) ? mount : null).OfType<BindMount>()];
 
-    public required string Network { get; init; }
+    public string Network =>
+        _spec.OptionalString("network") is { } network && network != "default" ? network
+        : _spec.Has("network") ? "bridge"
+        : "host";
 
-    public string? User { get; init; }
+    public string? User => _spec.OptionalString("user");
 
-    public string? Hostname { get; init; }
+    public string? Hostname => _spec.OptionalString("hostname");
 
-    public required long ShmSize { get; init; }
+    public long ShmSize => _spec.Integer("shm_size") ?? 64L << 20;
 
-    public required long StopTimeout { get; init; }
+    public long StopTimeout => _spec.Integer("stop_timeout") ?? 60;
 
-    public required string Restart { get; init; }
+    public string Restart => _spec.OptionalString("restart") ?? "no";
 
-    public string? SupervisedBy { get; init; }
+    public string? SupervisedBy => _spec.OptionalString("supervised_by");
 
-    public required IReadOnlyDictionary<string, string> Labels { get; init; }
+    public IReadOnlyDictionary<string, string> Labels => _spec.Map("labels");
 
-    public required IReadOnlyDictionary<string, string> Ulimits { get; init; }
+    public IReadOnlyDictionary<string, string> Ulimits =>
+        _spec.Map("ulimits") is { Count: > 0 } limits
+            ? SortedMap.Of<string>(
+                limits.Select(pair =>
+                    KeyValuePair.Create(
+                        pair.Key,
+                        pair.Value.Contains(':', StringComparison.Ordinal) ? pair.Value : $"{pair.Value}:{pair.Value}"
+                    )
+                )
+            )
+            : SortedMap<string>.Empty;
 
-    public required ImmutableArray<string> CapAdd { get; init; }
+    public ImmutableArray<string> CapAdd => Sorted("cap_add", Capability);
 
-    public required ImmutableArray<string> CapDrop { get; init; }
+    public ImmutableArray<string> CapDrop => Sorted("cap_drop", Capability);
 
-    public required ImmutableArray<string> SecurityOpt { get; init; }
+    public ImmutableArray<string> SecurityOpt => Sorted("security_opt", SecurityOption);
 
-    public required string LogDriver { get; init; }
+    public string LogDriver => _spec.OptionalString("log_driver") ?? "local";
 
-    public required IReadOnlyDictionary<string, string> LogOptions { get; init; }
+    public IReadOnlyDictionary<string, string> LogOptions => _spec.Map("log_options");
 
-    public required bool ReadOnly { get; init; }
+    public bool ReadOnly => _spec.Boolean("read_only");
 
-    public required ImmutableArray<string> Tmpfs { get; init; }
+    public ImmutableArray<string> Tmpfs => [.. _spec.List("tmpfs")];
 
     /// <summary>The name of the old container during a replacement.</summary>
     public string FormerName => Name + ".kbr-old";
 
-    public static ContainerSpec Of(Resource resource)
-    {
-        var spec = resource.Spec;
-        return new ContainerSpec
-        {
-            Address = resource.Address,
-            Name = NameOf(resource),
-            Image = spec.String("image"),
-            Validate = spec.OptionalString("validate"),
-            Command = spec.List("command") is { Count: > 0 } command ? [.. command] : null,
-            Entrypoint = spec.List("entrypoint") is { Count: > 0 } entrypoint ? [.. entrypoint] : null,
-            Environment = spec.Map("environment"),
-            Mounts = [.. spec.List("mounts").Select(text => BindMount.TryParse(text, out var mount) ? mount : null).OfType<BindMount>()],
-            Network =
-                spec.OptionalString("network") is { } network && network != "default" ? network
-                : spec.Has("network") ? "bridge"
-                : "host",
-            User = spec.OptionalString("user"),
-            Hostname = spec.OptionalString("hostname"),
-            ShmSize = spec.Integer("shm_size") ?? 64L << 20,
-            StopTimeout = spec.Integer("stop_timeout") ?? 60,
-            Restart = spec.OptionalString("restart") ?? "no",
-            SupervisedBy = spec.OptionalString("supervised_by"),
-            Labels = spec.Map("labels"),
-            Ulimits = spec.Map("ulimits")
-                .ToImmutableSortedDictionary(
-                    pair => pair.Key,
-                    pair => pair.Value.Contains(':', StringComparison.Ordinal) ? pair.Value : $"{pair.Value}:{pair.Value}",
-                    StringComparer.Ordinal
-                ),
-            CapAdd = [.. spec.List("cap_add").Select(Capability).Order(StringComparer.Ordinal)],
-            CapDrop = [.. spec.List("cap_drop").Select(Capability).Order(StringComparer.Ordinal)],
-            SecurityOpt = [.. spec.List("security_opt").Select(SecurityOption).Order(StringComparer.Ordinal)],
-            LogDriver = spec.OptionalString("log_driver") ?? "local",
-            LogOptions = spec.Map("log_options"),
-            ReadOnly = spec.Boolean("read_only"),
-            Tmpfs = [.. spec.List("tmpfs")],
-        };
-    }
+    public static ContainerSpec Of(Resource resource) => new(resource);
+
+    private ImmutableArray<string> Sorted(string attribute, Func<string, string> canonical) =>
+        _spec.List(attribute) is { Count: > 0 } words ? [.. words.Select(canonical).Order(StringComparer.Ordinal)] : [];
 
     /// <summary>Capabilities are written with and without their prefix, in any case.</summary>
     public static string Capability(string name)

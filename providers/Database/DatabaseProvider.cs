@@ -58,7 +58,7 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = DatabaseSpec.Of(resource);
         return Comparable.None.Add(Owner, new(spec.Owner)).Add(Encoding, new(spec.Encoding));

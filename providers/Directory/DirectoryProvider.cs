@@ -79,15 +79,16 @@ public sealed class DirectoryProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = DirectorySpec.Of(resource);
-        return Comparable
-            .None.Add("path", new(spec.Path))
-            .Add("owner", new(spec.Owner))
-            .Add("group", new(spec.Group))
-            .Add("mode", new(spec.Mode))
-            .AddRange(Compared(spec, spec.WithoutEntry, ForeignUnits.None));
+        var values = SortedMap.Of<AttributeValue>(
+            ("path", new(spec.Path)),
+            ("owner", new(spec.Owner)),
+            ("group", new(spec.Group)),
+            ("mode", new(spec.Mode))
+        );
+        return WithCompared(values, spec, spec.WithoutEntry, ForeignUnits.None);
     }
 
     /// <inheritdoc />
@@ -111,21 +112,17 @@ public sealed class DirectoryProvider : IHostResourceProvider
             found is not null && spec.IsSupervised
                 ? ForeignUnits.Of(snapshot.Get(new ServicesRead()), spec.UsedBy!, spec.SupervisedBy!)
                 : null;
+        // A directory that will be created from an entry above it does not exist yet.
+        var values = stat is null
+            ? SortedMap.Of<AttributeValue>(("path", new(spec.Path)))
+            : SortedMap.Of<AttributeValue>(
+                ("path", new(spec.Path)),
+                ("owner", new(SameForm(spec.Owner, stat.Uid, stat.User))),
+                ("group", new(SameForm(spec.Group, stat.Gid, stat.Group))),
+                ("mode", new(stat.Mode))
+            );
         return new Observation.Present(
-            Comparable
-                .None.AddRange(Compared(spec, found is null ? spec.WithoutEntry : spec.Shown(found), units?.Value ?? ForeignUnits.None))
-                .Add("path", new(spec.Path))
-                // A directory that will be created from an entry above it does not exist yet.
-                .AddRange(
-                    stat is null
-                        ? []
-                        :
-                        [
-                            KeyValuePair.Create("owner", new AttributeValue(SameForm(spec.Owner, stat.Uid, stat.User))),
-                            KeyValuePair.Create("group", new AttributeValue(SameForm(spec.Group, stat.Gid, stat.Group))),
-                            KeyValuePair.Create("mode", new AttributeValue(stat.Mode)),
-                        ]
-                )
+            WithCompared(values, spec, found is null ? spec.WithoutEntry : spec.Shown(found), units?.Value ?? ForeignUnits.None)
         )
         {
             Note =
@@ -137,18 +134,15 @@ public sealed class DirectoryProvider : IHostResourceProvider
         };
     }
 
-    // The compared values beside path and permissions, if an entry can set the directory aside.
-    private static IEnumerable<KeyValuePair<string, AttributeValue>> Compared(DirectorySpec spec, string entry, string units)
+    // With the compared values beside path and permissions, if an entry can set the directory aside.
+    private static SortedMap<AttributeValue> WithCompared(SortedMap<AttributeValue> values, DirectorySpec spec, string entry, string units)
     {
         if (spec.UnwantedEntry is not null)
         {
-            yield return KeyValuePair.Create(Holds, new AttributeValue(entry));
+            values = values.Add(Holds, new(entry));
         }
 
-        if (spec.IsSupervised)
-        {
-            yield return KeyValuePair.Create(ForeignUnits.Attribute, new AttributeValue(units));
-        }
+        return spec.IsSupervised ? values.Add(ForeignUnits.Attribute, new(units)) : values;
     }
 
     /// <inheritdoc />

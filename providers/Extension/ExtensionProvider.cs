@@ -72,7 +72,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = ExtensionSpec.Of(resource);
         var desired = Comparable.None.Add(Available, new(Everywhere)).Add("installed", AttributeValue.Of(true));

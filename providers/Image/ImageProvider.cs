@@ -88,7 +88,7 @@ public sealed class ImageProvider : IHostResourceProvider
     public IEnumerable<Read> Reads(Resource resource) => [ImageSpec.Of(resource).Read];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = ImageSpec.Of(resource);
         var desired = Comparable.None.Add("tag", new(spec.Tagged));

@@ -143,7 +143,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+    public SortedMap<AttributeValue> Desired(Resource resource) =>
         Comparable
             .None.Add(Members, new(AllRunning))
             .Add(Leader, new("one"))

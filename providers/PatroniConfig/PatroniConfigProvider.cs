@@ -93,10 +93,10 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
         ];
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        resource
-            .Spec.Map("settings")
-            .ToImmutableSortedDictionary(pair => pair.Key, pair => new AttributeValue(pair.Value), StringComparer.Ordinal);
+    public SortedMap<AttributeValue> Desired(Resource resource) =>
+        SortedMap.Of<AttributeValue>(
+            resource.Spec.Map("settings").Select(pair => KeyValuePair.Create(pair.Key, new AttributeValue(pair.Value)))
+        );
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
@@ -134,7 +134,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             observed = observed.SetItem(left.Key, new AttributeValue($"removed, restart pending on {string.Join(", ", left)}"));
         }
 
-        return new Observation.Present(observed)
+        return new Observation.Present(SortedMap.Of<AttributeValue>(observed))
         {
             Note = Note(view, wanted),
             Outlook = ConfigOutlook.Of(view, wanted),

@@ -146,7 +146,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = RoleSpec.Of(resource);
         if (spec.IsAbsent)

@@ -76,7 +76,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         [Container(resource, "haproxy_container"), Container(resource, "pgbouncer_container")];
 
     /// <summary>Nothing: the services on the hosts are resources of their own.</summary>
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None;
+    public SortedMap<AttributeValue> Desired(Resource resource) => Comparable.None;
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)

@@ -146,7 +146,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = UnitSpec.Of(resource);
         var values = Comparable.None.Add("enabled", AttributeValue.Of(spec.Enabled)).Add("active", AttributeValue.Of(spec.Active));

@@ -102,7 +102,7 @@ public sealed class VolumeProvider : IHostResourceProvider, IReleasesOnDestroy
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         var spec = VolumeSpec.Of(resource);
         return Comparable

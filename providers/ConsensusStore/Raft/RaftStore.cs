@@ -119,7 +119,7 @@ public sealed class RaftStore : IConsensusStore
     public bool MustTellPassword(Resource resource, Snapshot member) => RaftPassword.IsUnmarked(resource, member);
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(Resource resource)
     {
         ArgumentNullException.ThrowIfNull(resource);
         return Compared(
@@ -131,11 +131,7 @@ public sealed class RaftStore : IConsensusStore
     }
 
     /// <inheritdoc />
-    public ImmutableSortedDictionary<string, AttributeValue> Observe(
-        Resource resource,
-        StoreHealth health,
-        IReadOnlyCollection<string> withOtherPassword
-    )
+    public SortedMap<AttributeValue> Observe(Resource resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword)
     {
         ArgumentNullException.ThrowIfNull(resource);
         ArgumentNullException.ThrowIfNull(health);
@@ -177,12 +173,7 @@ public sealed class RaftStore : IConsensusStore
 
     private static RaftRead ReadOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
 
-    private static ImmutableSortedDictionary<string, AttributeValue> Compared(
-        Resource resource,
-        string connections,
-        string? members,
-        string password
-    )
+    private static SortedMap<AttributeValue> Compared(Resource resource, string connections, string? members, string password)
     {
         var all = Comparable.None.Add(Connections, new(connections));
         all = members is null ? all : all.Add(RaftMembership.Attribute, new(members));

@@ -46,9 +46,8 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
 
     /// <summary>The dynamic configuration, compared as in a plan: declared and found.</summary>
-    public (ImmutableSortedDictionary<string, AttributeValue> Declared, Observation Found) Configuration(
-        IReadOnlyDictionary<string, Snapshot> members
-    ) => (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
+    public (SortedMap<AttributeValue> Declared, Observation Found) Configuration(IReadOnlyDictionary<string, Snapshot> members) =>
+        (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
 
     /// <summary>The health of the consensus store, from the members that answer.</summary>
     public StoreHealth Store(IReadOnlyDictionary<string, Snapshot> members) => topology.Store.Kind.Judge(configuration, members, []);

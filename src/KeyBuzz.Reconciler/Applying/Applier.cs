@@ -554,14 +554,7 @@ public sealed class Applier
 
             var intent =
                 (change.Action == ResourceAction.Create || change.Former is not null) && record is not null
-                    ? RecordScript.Write(
-                        record with
-                        {
-                            Pending = true,
-                            Fingerprints = ImmutableSortedDictionary<string, string>.Empty,
-                        },
-                        cluster
-                    )
+                    ? RecordScript.Write(record with { Pending = true, Fingerprints = SortedMap<string>.Empty }, cluster)
                     : IntentScript(change);
             var outcome =
                 (record is null ? RecordScript.Remove(change.Address, cluster) : RecordScript.Write(record, cluster))

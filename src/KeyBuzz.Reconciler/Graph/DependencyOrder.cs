@@ -12,7 +12,7 @@ internal sealed record DependencyOrder(ImmutableArray<Address> Addresses, Immuta
 {
     /// <summary>Kahn's algorithm.</summary>
     /// <param name="addresses">The addresses, each once.</param>
-    /// <param name="before">The dependencies of an address; those outside the addresses are ignored.</param>
+    /// <param name="before">The dependencies of an address; those outside the addresses are ignored, and one may occur twice.</param>
     public static DependencyOrder Of(IEnumerable<Address> addresses, Func<Address, ImmutableArray<Address>> before)
     {
         // By their place in the order of names, so that comparing two of them compares numbers.

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Resources;
 
@@ -56,12 +57,12 @@ public sealed class ResourceGraph
         var all = resources.ToDictionary(resource => resource.Address);
         var offers = new Dictionary<string, Dictionary<string, Address>>(StringComparer.Ordinal);
         var volumes = new Dictionary<string, List<(string MountPoint, Address Address)>>();
-        var links = new Dictionary<Address, ResourceLinks>(all.Count);
+        var links = new List<ResourceLinks>(all.Count);
         var managed = new Dictionary<string, List<(string Path, Address Address)>>();
         foreach (var resource in all.Values)
         {
             var link = providers.Get(resource.Address.Type).Links(resource);
-            links[resource.Address] = link;
+            links.Add(link);
             if (!offers.TryGetValue(resource.Address.Host, out var offered))
             {
                 offers[resource.Address.Host] = offered = new Dictionary<string, Address>(StringComparer.Ordinal);
@@ -100,14 +101,20 @@ public sealed class ResourceGraph
 
         var diagnostics = new List<Diagnostic>();
         var nodes = new Dictionary<Address, Node>(all.Count);
+        var next = 0;
         foreach (var resource in all.Values)
         {
             var address = resource.Address;
-            var link = links[address];
+            var link = links[next++];
             if (!keepDangling)
             {
-                foreach (var missing in resource.Requires.Concat(resource.After).Where(other => !all.ContainsKey(other)))
+                foreach (var missing in resource.Requires.Concat(resource.After))
                 {
+                    if (all.ContainsKey(missing))
+                    {
+                        continue;
+                    }
+
                     diagnostics.Add(
                         Diagnostic.Error(
                             $"{address} refers to {missing}, which does not exist",
@@ -118,7 +125,15 @@ public sealed class ResourceGraph
                 }
             }
 
-            var requires = resource.Requires.Where(all.ContainsKey).ToList();
+            var requires = new List<Address>();
+            foreach (var required in resource.Requires)
+            {
+                if (all.ContainsKey(required))
+                {
+                    requires.Add(required);
+                }
+            }
+
             foreach (var need in link.Needs)
             {
                 if (Offering(offers[address.Host], address, need) is { } offering)
@@ -133,7 +148,13 @@ public sealed class ResourceGraph
                 requires.Add(over);
             }
 
-            nodes[address] = new Node(resource, Sorted(requires), After(all, managed, resource, link), volume, link.Provides);
+            nodes[address] = new Node(
+                resource,
+                Sorted(requires, resource.Requires),
+                After(all, managed, resource, link),
+                volume,
+                link.Provides
+            );
         }
 
         if (diagnostics.Count > 0)
@@ -189,7 +210,8 @@ public sealed class ResourceGraph
         return reached;
     }
 
-    private static ImmutableArray<Address> Sorted(List<Address> addresses)
+    // Of the declared ones the very array, where they are all of them and in order, as those of a record are.
+    private static ImmutableArray<Address> Sorted(List<Address> addresses, ImmutableArray<Address> declared)
     {
         addresses.Sort();
         for (var last = addresses.Count - 1; last > 0; last--)
@@ -200,7 +222,7 @@ public sealed class ResourceGraph
             }
         }
 
-        return [.. addresses];
+        return declared.AsSpan().SequenceEqual(CollectionsMarshal.AsSpan(addresses)) ? declared : [.. addresses];
     }
 
     // The declared order, and the managers of paths in directories that the resource uses. A declared order overrides an inferred one.
@@ -221,7 +243,7 @@ public sealed class ResourceGraph
         return [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()];
     }
 
-    private static ImmutableArray<Address> Before(Node node) => node.After.IsEmpty ? node.Requires : [.. node.Requires.Union(node.After)];
+    private static ImmutableArray<Address> Before(Node node) => node.After.IsEmpty ? node.Requires : [.. node.Requires, .. node.After];
 
     // The offer of a need; of a path, the nearest one above it.
     private static Address? Offering(Dictionary<string, Address> offers, Address needing, ReadOnlySpan<char> need)

@@ -28,5 +28,10 @@ public sealed class Snapshot
     }
 
     /// <summary>These answers but for that to one read.</summary>
-    public Snapshot Without(Read read) => new(_answers.Where(pair => pair.Key != read).ToDictionary());
+    public Snapshot Without(Read read)
+    {
+        var answers = new Dictionary<Read, object?>(_answers);
+        answers.Remove(read);
+        return new Snapshot(answers);
+    }
 }

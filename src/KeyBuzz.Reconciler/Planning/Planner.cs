@@ -264,6 +264,11 @@ public sealed class Planner
     // the wrong one. Destroying it as a whole is still allowed.
     private static void RefuseAnotherThing(Work work)
     {
+        if (!work.Input.Observations.Values.Any(observed => observed is Observation.Unknown { Remedy: not null }))
+        {
+            return;
+        }
+
         var refused = work
             .Input.Graph.Nodes.Select(node => node.Resource)
             .Where(resource => !work.IsTakenDown(resource.Address.Host))
@@ -290,7 +295,8 @@ public sealed class Planner
     // Who takes part in a group and is no member any more has to be stopped before anything else forgets it, such as who sends it requests.
     private static void RefuseOutsiders(Work work)
     {
-        if (work.Input.Options.Destroy)
+        var hasOutsiders = work.Input.Observations.Values.Any(observed => observed is Observation.Present { Outsiders.IsEmpty: false });
+        if (work.Input.Options.Destroy || !hasOutsiders)
         {
             return;
         }
@@ -345,6 +351,11 @@ public sealed class Planner
 
     private static Func<Address, bool> Select(PlanInput input, ResourceGraph recorded)
     {
+        if (input.Options is { Targets.IsEmpty: true, Destroy: false })
+        {
+            return _ => true;
+        }
+
         if (input.Options.Targets.IsEmpty)
         {
             return address => input.Graph.Find(address) is not null || recorded.Find(address) is not null;
@@ -371,7 +382,8 @@ public sealed class Planner
         }
 
         var record = work.Input.Records.GetValueOrDefault(address);
-        var desired = _providers.Get(address.Type).Desired(node.Resource);
+        var provider = _providers.Get(address.Type);
+        var desired = provider.Desired(node.Resource);
         if (node.Volume is { } volume && !work.IsMounted(volume))
         {
             // A disk that was lost: what was on it is made again, from nothing.
@@ -385,10 +397,11 @@ public sealed class Planner
             return;
         }
 
+        var observation = work.Observe(address);
         // A resource of a group that is still to be created, for example a role without a primary after an interrupted first apply.
         if (
-            work.Observe(address) is Observation.Unknown
-            && _providers.Get(address.Type) is IGroupResourceProvider
+            observation is Observation.Unknown
+            && provider is IGroupResourceProvider
             && node.Requires.FirstOrDefault(required => work.Changes.GetValueOrDefault(required)?.Action.Counts() == true)
                 is { Host: not null } pending
         )
@@ -397,7 +410,7 @@ public sealed class Planner
             return;
         }
 
-        switch (work.Observe(address))
+        switch (observation)
         {
             case Observation.Unknown unknown:
                 work.Fail(address, unknown.Reason, node.Resource);
@@ -436,7 +449,7 @@ public sealed class Planner
         Work work,
         ResourceGraph.Node node,
         ResourceRecord? record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
+        SortedMap<AttributeValue> desired,
         string when,
         string note
     )
@@ -461,9 +474,9 @@ public sealed class Planner
         Work work,
         ResourceGraph.Node node,
         ResourceRecord? record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
+        SortedMap<AttributeValue> desired,
         string? note,
-        ImmutableSortedDictionary<string, AttributeValue>? foreign = null
+        SortedMap<AttributeValue>? foreign = null
     )
     {
         var cause = record switch
@@ -490,13 +503,7 @@ public sealed class Planner
     }
 
     // Another path or name is another thing on the host: the former one is not left behind, unless it holds data.
-    private void AddMove(
-        Work work,
-        ResourceGraph.Node node,
-        ResourceRecord record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
-        string? note
-    )
+    private void AddMove(Work work, ResourceGraph.Node node, ResourceRecord record, SortedMap<AttributeValue> desired, string? note)
     {
         var provider = _providers.Get(record.Address.Type);
         var former = Former(record);
@@ -557,7 +564,7 @@ public sealed class Planner
         Work work,
         ResourceGraph.Node node,
         ResourceRecord? record,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
+        SortedMap<AttributeValue> desired,
         Observation.Present present
     )
     {
@@ -635,13 +642,17 @@ public sealed class Planner
         }
 
         // What is taken away with this very change is kbr's own.
-        work.Diagnostics.AddRange(
-            ForeignNotices.Of(
-                address,
-                [.. present.Foreign.Where(setting => differences.All(difference => difference.Name != setting.Name))],
-                node.Resource.Location
-            )
-        );
+        if (!present.Foreign.IsEmpty)
+        {
+            work.Diagnostics.AddRange(
+                ForeignNotices.Of(
+                    address,
+                    [.. present.Foreign.Where(setting => differences.All(difference => difference.Name != setting.Name))],
+                    node.Resource.Location
+                )
+            );
+        }
+
         if (isNoOp)
         {
             work.Add(
@@ -733,7 +744,7 @@ public sealed class Planner
             return null;
         }
 
-        var known = record ?? next with { Fingerprints = ImmutableSortedDictionary<string, string>.Empty };
+        var known = record ?? next with { Fingerprints = SortedMap<string>.Empty };
         return known with { Intended = known.Intended.Union(names) };
     }
 
@@ -893,13 +904,13 @@ public sealed class Planner
             : Cause.ConfigurationChangedAndDrift;
     }
 
-    private ResourceRecord Record(ResourceGraph.Node node, ImmutableSortedDictionary<string, AttributeValue> desired, bool created)
+    private ResourceRecord Record(ResourceGraph.Node node, SortedMap<AttributeValue> desired, bool created)
     {
         var resource = node.Resource;
-        var prints = desired.ToImmutableSortedDictionary(
-            pair => pair.Key,
-            pair => _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null),
-            StringComparer.Ordinal
+        var prints = SortedMap.Of<string>(
+            desired.Select(pair =>
+                KeyValuePair.Create(pair.Key, _fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null))
+            )
         );
         return new ResourceRecord(resource.Address, created, Pending: false, prints, resource.Spec, node.Requires, resource.PreventDestroy)
         {
@@ -909,31 +920,33 @@ public sealed class Planner
 
     // The found values count as last applied: from then on another value is drift, and another value in cluster.yaml is a change of the
     // configuration. A map, such as the environment of a foreign process, may hold passwords that no credentials file knows.
-    private ImmutableSortedDictionary<string, string> AsFound(
+    private SortedMap<string> AsFound(
         Address address,
         ResourceSchema schema,
-        ImmutableSortedDictionary<string, AttributeValue> desired,
-        ImmutableSortedDictionary<string, AttributeValue> actual
+        SortedMap<AttributeValue> desired,
+        SortedMap<AttributeValue> actual
     ) =>
-        desired
-            .Where(pair => actual.ContainsKey(pair.Key))
-            .ToImmutableSortedDictionary(
-                pair => pair.Key,
-                pair =>
-                    _fingerprint.Of(
-                        address,
+        SortedMap.Of<string>(
+            desired
+                .Where(pair => actual.ContainsKey(pair.Key))
+                .Select(pair =>
+                    KeyValuePair.Create(
                         pair.Key,
-                        actual[pair.Key],
-                        pair.Value.Secret is not null
-                            || (
-                                actual[pair.Key].Value != pair.Value.Value
-                                && schema.Attributes.Any(attribute =>
-                                    attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap
+                        _fingerprint.Of(
+                            address,
+                            pair.Key,
+                            actual[pair.Key],
+                            pair.Value.Secret is not null
+                                || (
+                                    actual[pair.Key].Value != pair.Value.Value
+                                    && schema.Attributes.Any(attribute =>
+                                        attribute.Name == pair.Key && attribute.Kind == AttributeKind.StringMap
+                                    )
                                 )
-                            )
-                    ),
-                StringComparer.Ordinal
-            );
+                        )
+                    )
+                )
+        );
 
     // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
     private static ImmutableArray<PlannedChange> Ordered(Work work)
@@ -948,15 +961,14 @@ public sealed class Planner
                 (work.Recorded.Find(address)?.Requires ?? []).Where(removed.Contains).Select(required => (required, address))
             )
             .ToLookup(edge => edge.required, edge => edge.address);
-        var before = work.Changes.Keys.ToDictionary(
-            address => address,
-            address => removed.Contains(address) ? [.. dependents[address].Order()] : Before(work, address, removed)
-        );
+        ImmutableArray<Address> DependsOn(Address address) =>
+            removed.Contains(address) ? [.. dependents[address].Order()] : Before(work, address, removed);
+
         // With all resources and nothing to remove it is the order of the graph.
         var order =
             removed.Count == 0 && work.Changes.Count == work.Input.Graph.Order.Length
                 ? new DependencyOrder(work.Input.Graph.Order, [])
-                : DependencyOrder.Of(before.Keys, address => before[address]);
+                : DependencyOrder.Of(work.Changes.Keys, DependsOn);
         if (!order.Left.IsEmpty)
         {
             throw new DiagnosticException(
@@ -975,7 +987,7 @@ public sealed class Planner
                 .Select(change =>
                     change with
                     {
-                        DependsOn = before[change.Address],
+                        DependsOn = DependsOn(change.Address),
                         Disrupts = Disrupts(change) ? change.Resource.Group : null,
                     }
                 ),
@@ -1011,7 +1023,7 @@ public sealed class Planner
 
         public ResourceGraph Recorded { get; } = recorded;
 
-        public Dictionary<Address, PlannedChange> Changes { get; } = [];
+        public Dictionary<Address, PlannedChange> Changes { get; } = new(input.Graph.Order.Length);
 
         public Dictionary<Address, BlockedResource> Blocked { get; } = [];
 
@@ -1047,13 +1059,16 @@ public sealed class Planner
         /// <summary>The hosts that become members of a group: what runs the member there is made, and was not there by its record
         /// either.</summary>
         public string[] NewMembersOf(Address group) =>
-            [
-                .. RunningIn[group.Host]
-                    .Where(address => Changes.GetValueOrDefault(address) is { Action: ResourceAction.Create, Cause: Cause.New })
-                    .Select(address => address.Host)
-                    .Distinct()
-                    .Order(StringComparer.Ordinal),
-            ];
+            RunningIn.Contains(group.Host)
+                ?
+                [
+                    .. RunningIn[group.Host]
+                        .Where(address => Changes.GetValueOrDefault(address) is { Action: ResourceAction.Create, Cause: Cause.New })
+                        .Select(address => address.Host)
+                        .Distinct()
+                        .Order(StringComparer.Ordinal),
+                ]
+                : [];
 
         public string? BlockingReason(Address address, ImmutableArray<Address> requires)
         {

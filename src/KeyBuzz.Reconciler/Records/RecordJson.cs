@@ -82,16 +82,28 @@ public static class RecordJson
 
     /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer
     /// than this program, and for one of a resource that cluster.yaml could not declare, because kbr acts on records as root.</summary>
-    public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
+    /// <param name="text">The record.</param>
+    /// <param name="cluster">The cluster that it must be of.</param>
+    /// <param name="providers">The resource types.</param>
+    /// <param name="format">The versions of the format; null for those of this program.</param>
+    /// <param name="texts">What keeps the texts of several records; null for one alone.</param>
+    public static ResourceRecord Read(
+        string text,
+        string cluster,
+        ProviderRegistry providers,
+        RecordFormat? format = null,
+        TextPool? texts = null
+    )
     {
+        texts ??= new TextPool([]);
         try
         {
             using var document = (format ?? RecordFormat.Default).Parse(text);
             var root = document.RootElement;
-            var owner = root.GetProperty("cluster").GetString();
-            if (owner != cluster)
+            var owner = root.GetProperty("cluster");
+            if (!owner.ValueEquals(cluster))
             {
-                throw new FormatException($"it is of the cluster '{owner}', not '{cluster}'");
+                throw new FormatException($"it is of the cluster '{owner.GetString()}', not '{cluster}'");
             }
 
             if (!Address.TryParse(root.GetProperty("address").GetString(), out var address))
@@ -101,13 +113,13 @@ public static class RecordJson
 
             var provider = providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'");
             var schema = provider.Schema;
-            address = address with { Type = schema.Type };
-            var spec = new Dictionary<string, object>(StringComparer.Ordinal);
+            address = texts.Of(address with { Type = schema.Type });
+            var spec = new List<KeyValuePair<string, object>>();
             foreach (var property in root.GetProperty("spec").EnumerateObject())
             {
                 if (schema.Find(property.Name) is { } definition)
                 {
-                    spec[definition.Name] = ReadValue(property.Value, definition.Kind);
+                    spec.Add(new(definition.Name, ReadValue(property.Value, definition.Kind, texts)));
                 }
             }
 
@@ -115,16 +127,18 @@ public static class RecordJson
                 address,
                 root.GetProperty("created").GetBoolean(),
                 root.GetProperty("pending").GetBoolean(),
-                root.GetProperty("fingerprints")
-                    .EnumerateObject()
-                    .ToImmutableSortedDictionary(p => schema.Find(p.Name)?.Name ?? p.Name, p => Text(p.Value), StringComparer.Ordinal),
-                new AttributeSet(spec),
+                SortedMap.Of<string>(
+                    root.GetProperty("fingerprints")
+                        .EnumerateObject()
+                        .Select(p => KeyValuePair.Create(NameOf(p, schema), texts.Of(Text(p.Value))))
+                ),
+                texts.Of(address, new AttributeSet(spec)),
                 [
                     .. root.GetProperty("requires")
                         .EnumerateArray()
                         .Select(e =>
                             Address.TryParse(e.GetString(), out var required)
-                                ? required
+                                ? texts.Of(required)
                                 : throw new FormatException("one of its dependencies is not an address")
                         ),
                 ],
@@ -132,9 +146,9 @@ public static class RecordJson
             )
             {
                 AppliedAt = root.TryGetProperty("applied_at", out var at) ? at.GetDateTimeOffset() : null,
-                Group = root.TryGetProperty("group", out var group) ? group.GetString() : null,
+                Group = root.TryGetProperty("group", out var group) && group.GetString() is { } name ? texts.Of(name) : null,
                 Intended = root.TryGetProperty("intended", out var intended)
-                    ? [.. intended.EnumerateArray().Select(name => name.GetString()!)]
+                    ? [.. intended.EnumerateArray().Select(one => one.GetString()!)]
                     : [],
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
@@ -184,17 +198,31 @@ public static class RecordJson
         }
     }
 
-    private static object ReadValue(JsonElement element, AttributeKind kind) =>
+    // The name as the schema has it; of a computed attribute, as the record does.
+    private static string NameOf(JsonProperty property, ResourceSchema schema)
+    {
+        foreach (var attribute in schema.Attributes)
+        {
+            if (property.NameEquals(attribute.Name))
+            {
+                return attribute.Name;
+            }
+        }
+
+        return property.Name;
+    }
+
+    private static object ReadValue(JsonElement element, AttributeKind kind, TextPool texts) =>
         kind switch
         {
             AttributeKind.Boolean => element.GetBoolean(),
             AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
-            AttributeKind.Text => SecretText.Plain(Text(element)),
+            AttributeKind.Text => SecretText.Plain(texts.Of(Text(element))),
             AttributeKind.StringList => element.EnumerateArray().Select(Text).ToImmutableArray() as IReadOnlyList<string>,
-            AttributeKind.StringMap => element
-                .EnumerateObject()
-                .ToImmutableSortedDictionary(p => p.Name, p => Text(p.Value), StringComparer.Ordinal),
-            _ => Text(element),
+            AttributeKind.StringMap => SortedMap.Of<string>(
+                element.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, Text(p.Value)))
+            ),
+            _ => texts.Of(Text(element)),
         };
 
     private static string Text(JsonElement element) => element.GetString() ?? throw new FormatException("one of its texts is null");

@@ -61,5 +61,8 @@ public static class RecordScript
     /// <summary>The file that holds the record of an address. A name that has escapes already is not escaped again: it would be too long
     /// for a file's name.</summary>
     public static string PathOf(Address address, string cluster) =>
-        $"{Directory(cluster)}/{Uri.EscapeDataString(address.ToString()).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal)}.json";
+        $"{Directory(cluster)}/{Escape(address.Type)}.{Escape(address.Name)}@{Escape(address.Host)}.json";
+
+    private static string Escape(string word) =>
+        Uri.EscapeDataString(word).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal);
 }

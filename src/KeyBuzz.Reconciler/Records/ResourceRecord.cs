@@ -15,7 +15,7 @@ public sealed record ResourceRecord(
     Address Address,
     bool Created,
     bool Pending,
-    ImmutableSortedDictionary<string, string> Fingerprints,
+    SortedMap<string> Fingerprints,
     AttributeSet Spec,
     ImmutableArray<Address> Requires,
     bool PreventDestroy
@@ -64,7 +64,7 @@ public sealed record ResourceRecord(
         {
             Address = to,
             RenamedFrom = Address,
-            Fingerprints = prints.ToImmutableSortedDictionary(StringComparer.Ordinal),
+            Fingerprints = SortedMap.Of<string>(prints),
             Serial = Serial == 0 ? 0 : Serial + 1,
         };
     }

@@ -20,6 +20,10 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     private static readonly SearchValues<char> s_inPlaces = SearchValues.Create(LowerCaseAndDigits + "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.");
 
     /// <inheritdoc />
+    public override int GetHashCode() =>
+        HashCode.Combine(Name.GetHashCode(StringComparison.Ordinal), Host.GetHashCode(StringComparison.Ordinal), Type.Length);
+
+    /// <inheritdoc />
     public override string ToString() => $"{Type}.{Name}@{Host}";
 
     /// <summary>A name for the thing that is called so elsewhere, such as a database: letters, digits, <c>-</c>, <c>_</c> and <c>.</c>

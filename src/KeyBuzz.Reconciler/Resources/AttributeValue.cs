@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Resources;
@@ -7,6 +6,11 @@ namespace KeyBuzz.Reconciler.Resources;
 /// <param name="Value">The canonical form, secrets included; equal strings are equal values.</param>
 public sealed record AttributeValue(string Value)
 {
+    // Most resources have some of these.
+    private static readonly AttributeValue s_empty = new("");
+    private static readonly AttributeValue s_true = new("true");
+    private static readonly AttributeValue s_false = new("false");
+
     /// <summary>For a text, its parts with the secrets marked; null when the value holds no secret.</summary>
     public SecretText? Secret { get; init; }
 
@@ -25,8 +29,9 @@ public sealed record AttributeValue(string Value)
         {
             string text => new(text),
             SecretText text => OfText(text),
-            bool truth => new(truth ? "true" : "false"),
+            bool truth => truth ? s_true : s_false,
             long number => new(number.ToString(CultureInfo.InvariantCulture)),
+            IReadOnlyList<string> { Count: 0 } or IReadOnlyDictionary<string, string> { Count: 0 } => s_empty,
             IReadOnlyList<string> list => new(string.Join('\n', list)),
             IReadOnlyDictionary<string, string> map => new(
                 string.Join('\n', map.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"))
@@ -39,8 +44,5 @@ public sealed record AttributeValue(string Value)
 public static class Comparable
 {
     /// <summary>No attributes.</summary>
-    public static readonly ImmutableSortedDictionary<string, AttributeValue> None = ImmutableSortedDictionary.Create<
-        string,
-        AttributeValue
-    >(StringComparer.Ordinal);
+    public static readonly SortedMap<AttributeValue> None = SortedMap<AttributeValue>.Empty;
 }

@@ -25,7 +25,7 @@ public interface IResourceProvider
     IEnumerable<Read> Reads(Resource resource);
 
     /// <summary>The desired values, compared by name with those of <see cref="Observe"/>.</summary>
-    ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource);
+    SortedMap<AttributeValue> Desired(Resource resource);
 }
 
 /// <summary>A type whose resources are each on one host.</summary>

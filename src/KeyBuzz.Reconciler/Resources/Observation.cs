@@ -19,13 +19,12 @@ public abstract record Observation
         public bool IsBlank { get; init; }
 
         /// <summary>Attributes with a value although the resource is absent, such as a foreign unit that would create it again.</summary>
-        public ImmutableSortedDictionary<string, AttributeValue> Foreign { get; init; } =
-            ImmutableSortedDictionary<string, AttributeValue>.Empty;
+        public SortedMap<AttributeValue> Foreign { get; init; } = SortedMap<AttributeValue>.Empty;
     }
 
     /// <summary>It is there, with these values under the same names as the desired ones.</summary>
     /// <param name="Attributes">The values, in canonical form.</param>
-    public sealed record Present(ImmutableSortedDictionary<string, AttributeValue> Attributes) : Observation
+    public sealed record Present(SortedMap<AttributeValue> Attributes) : Observation
     {
         /// <summary>Something the plan should say, or null; for example what else is there and is kept.</summary>
         public string? Note { get; init; }

@@ -39,7 +39,7 @@ public sealed record Survey(
     public long SerialOf(Address address) => Records.GetValueOrDefault(address)?.Serial ?? 0;
 
     /// <summary>What the answers of the hosts say of a resource that was read, or is like one that was but for its secrets; null when no
-    /// host that could say so was read.</summary>
+    /// host that could say so was read. Only a survey of what was applied keeps the answers; of another one it is always null.</summary>
     public Func<Resource, Observation?> Observe { get; init; } = _ => null;
 }
 
@@ -100,15 +100,18 @@ public class FleetReader : IAsyncDisposable
     /// <param name="hosts">The hosts to look at.</param>
     /// <param name="checkPreconditions">Whether preconditions are read and judged.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public Task<Survey> SurveyAsync(IEnumerable<Host> hosts, bool checkPreconditions, CancellationToken cancellationToken)
+    public async Task<Survey> SurveyAsync(IEnumerable<Host> hosts, bool checkPreconditions, CancellationToken cancellationToken)
     {
         var configured = _cluster.Resources.Select(resource => resource.Address).ToHashSet();
-        return SurveyAsync(
-            hosts,
-            checkPreconditions,
-            record => configured.Contains(record.Address) ? null : record.ToResource(),
-            cancellationToken
-        );
+        var survey = await SurveyAsync(
+                hosts,
+                checkPreconditions,
+                record => configured.Contains(record.Address) ? null : record.ToResource(),
+                cancellationToken
+            )
+            .ConfigureAwait(false);
+        // The answers take much memory, and the observations say all of them.
+        return survey with { Observe = _ => null };
     }
 
     /// <summary>The same, but what is recorded is read as it was last applied and not as it is configured now; preconditions are left
@@ -150,7 +153,8 @@ public class FleetReader : IAsyncDisposable
             )
             .ConfigureAwait(false);
 
-        return Join([.. complete], more);
+        // Only a host that was asked for more can have lost its records by failing.
+        return Join([.. complete], more, more.Count == 0 ? known : Records.Of([.. complete], this));
     }
 
     /// <summary>Connects to every host that is not connected yet and asks each its own reads, one script per host; answers what each said,
@@ -328,9 +332,9 @@ public class FleetReader : IAsyncDisposable
         ImmutableDictionary<string, ImmutableArray<string>> Groups
     )
     {
-        public static Records Of(IEnumerable<HostPart> parts, FleetReader fleet)
+        public static Records Of(IReadOnlyCollection<HostPart> parts, FleetReader fleet)
         {
-            var newest = new Dictionary<Address, ResourceRecord>();
+            var newest = new Dictionary<Address, ResourceRecord>(parts.Sum(part => part.Records.Length));
             var copies = new Dictionary<Address, List<(string Host, long Serial)>>();
             // In the order of their names: of two copies that are as new the same one counts every time.
             foreach (
@@ -373,13 +377,12 @@ public class FleetReader : IAsyncDisposable
     private ImmutableArray<string> MembersOf(string group, Records records) =>
         _cluster.Groups.Any(known => known.Name == group) ? _cluster.HostsOf(group) : records.Groups.GetValueOrDefault(group, []);
 
-    private Survey Join(IReadOnlyCollection<HostPart> parts, IEnumerable<Resource> more)
+    private Survey Join(IReadOnlyCollection<HostPart> parts, List<Resource> more, Records records)
     {
-        var records = Records.Of(parts, this);
         var snapshots = parts
             .Where(part => part.Snapshot is not null)
             .ToDictionary(part => part.Host.Name, part => part.Snapshot!, StringComparer.Ordinal);
-        var observations = new Dictionary<Address, Observation>();
+        var observations = new Dictionary<Address, Observation>(_cluster.Resources.Length + more.Count);
         foreach (var resource in _cluster.Resources.Concat(more))
         {
             if (Observe(resource) is { } observation)
@@ -547,11 +550,12 @@ public class FleetReader : IAsyncDisposable
         string? error = null;
         var own = ImmutableArray.CreateBuilder<ResourceRecord>();
         var others = ImmutableArray.CreateBuilder<ResourceRecord>();
+        var texts = new TextPool(_resources[host]);
         foreach (var file in folder.Files)
         {
             try
             {
-                var record = RecordJson.Read(file.Text, _cluster.Name, _providers);
+                var record = RecordJson.Read(file.Text, _cluster.Name, _providers, texts: texts);
                 if (RecordScript.PathOf(record.Address, _cluster.Name) is var path && path != file.At.Path)
                 {
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
@@ -574,7 +578,7 @@ public class FleetReader : IAsyncDisposable
     private void Understand(ResourceRecord record)
     {
         var (provider, resource) = (_providers.Get(record.Address.Type), record.ToResource());
-        _ = provider.Reads(resource).ToHashSet();
+        _ = provider.Reads(resource).Count();
         _ = provider.Links(resource);
         _ = provider.Desired(resource);
     }

@@ -99,7 +99,7 @@ public sealed class RecordTrustTests : LocalCluster
             new Address("directory", "spare", "db-1"),
             true,
             false,
-            System.Collections.Immutable.ImmutableSortedDictionary<string, string>.Empty,
+            SortedMap<string>.Empty,
             AttributeSet.Empty.With("path", "/opt/x"),
             [],
             false

@@ -26,7 +26,7 @@ internal sealed class FakeProvider(ResourceSchema schema) : IHostResourceProvide
 
     public IEnumerable<Read> Reads(Resource resource) => [];
 
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None;
+    public SortedMap<AttributeValue> Desired(Resource resource) => Comparable.None;
 
     public Observation Observe(Resource resource, Snapshot snapshot) => new Observation.Absent();
 

@@ -147,7 +147,7 @@ public sealed class DriftFinderTests
     [Test]
     public void An_unknown_resource_is_an_error_and_the_rest_is_compared()
     {
-        var pending = Record(Text(s_two, "a")) with { Pending = true, Fingerprints = ImmutableSortedDictionary<string, string>.Empty };
+        var pending = Record(Text(s_two, "a")) with { Pending = true, Fingerprints = SortedMap<string>.Empty };
         var third = new Address("thing", "three", "host-1");
         var drift = Find(
             [],
@@ -487,7 +487,7 @@ public sealed class DriftFinderTests
     private static Observation.Present There(string text) => new(Comparable.None.Add("text", AttributeValue.OfText(text)));
 
     private static Observation.Present There(params (string Name, string Value)[] values) =>
-        new(values.ToImmutableSortedDictionary(pair => pair.Name, pair => new AttributeValue(pair.Value), StringComparer.Ordinal));
+        new(SortedMap.Of<AttributeValue>(values.Select(pair => KeyValuePair.Create(pair.Name, new AttributeValue(pair.Value)))));
 
     private static IgnoreRule Rule(string text) =>
         IgnoreRule.TryParse(text, $"because of {text}", out var rule) ? rule : throw new AssertionException(text);
@@ -578,7 +578,7 @@ public sealed class DriftFinderTests
 
         public IEnumerable<Read> Reads(Resource resource) => [];
 
-        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+        public SortedMap<AttributeValue> Desired(Resource resource) =>
             resource.Spec.Text("password") is { } text
                 ? Comparable.None.Add("password", new AttributeValue(text.Reveal()) { Secret = text })
                 : Comparable.None;
@@ -602,8 +602,7 @@ public sealed class DriftFinderTests
 
         public IEnumerable<Read> Reads(Resource resource) => [];
 
-        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-            Comparable.None.Add("value", new(resource.Spec.String("value")));
+        public SortedMap<AttributeValue> Desired(Resource resource) => Comparable.None.Add("value", new(resource.Spec.String("value")));
 
         public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) =>
             throw new NotSupportedException("what is there is given");

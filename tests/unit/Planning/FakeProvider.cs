@@ -39,10 +39,12 @@ internal sealed class FakeProvider(string type = "thing", bool holdsData = false
 
     public IEnumerable<Read> Reads(Resource resource) => [];
 
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-        resource
-            .Spec.Names.Where(name => name is not ("place" or "made_with"))
-            .ToImmutableSortedDictionary(name => name, name => AttributeValue.Of(resource.Spec[name]!), StringComparer.Ordinal);
+    public SortedMap<AttributeValue> Desired(Resource resource) =>
+        SortedMap.Of<AttributeValue>(
+            resource
+                .Spec.Names.Where(name => name is not ("place" or "made_with"))
+                .Select(name => KeyValuePair.Create(name, AttributeValue.Of(resource.Spec[name]!)))
+        );
 
     public Observation Observe(Resource resource, Snapshot snapshot) => throw new NotSupportedException("the planner does not observe");
 

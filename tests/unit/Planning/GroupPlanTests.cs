@@ -150,7 +150,7 @@ public sealed class GroupPlanTests
                 member.Address,
                 Created: true,
                 Pending: false,
-                ImmutableSortedDictionary<string, string>.Empty,
+                SortedMap<string>.Empty,
                 AttributeSet.Empty,
                 [],
                 PreventDestroy: false
@@ -292,7 +292,7 @@ public sealed class GroupPlanTests
             new Address("thing", "runs", "host-9"),
             Created: true,
             Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
+            SortedMap<string>.Empty,
             AttributeSet.Empty,
             [],
             PreventDestroy: false
@@ -374,7 +374,7 @@ public sealed class GroupPlanTests
             new Address("thing", "runs", "host-1"),
             Created: true,
             Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
+            SortedMap<string>.Empty,
             AttributeSet.Empty,
             [],
             PreventDestroy: false
@@ -386,7 +386,7 @@ public sealed class GroupPlanTests
             new Address("inhabitant", "app", "pg"),
             Created: true,
             Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
+            SortedMap<string>.Empty,
             AttributeSet.Empty,
             [],
             PreventDestroy: true
@@ -449,7 +449,7 @@ public sealed class GroupPlanTests
             role.Address,
             Created: true,
             Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty.Add("value", "=A"),
+            SortedMap<string>.Empty.Add("value", "=A"),
             role.Spec,
             role.Requires,
             PreventDestroy: false
@@ -493,7 +493,7 @@ public sealed class GroupPlanTests
             address,
             Created: true,
             Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty.Add("value", "=used"),
+            SortedMap<string>.Empty.Add("value", "=used"),
             AttributeSet.Empty,
             [],
             PreventDestroy: false
@@ -541,11 +541,9 @@ public sealed class GroupPlanTests
 
         public IEnumerable<Read> Reads(Resource resource) => [];
 
-        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
-            resource.Spec.Names.ToImmutableSortedDictionary(
-                name => name,
-                name => AttributeValue.Of(resource.Spec[name]!),
-                StringComparer.Ordinal
+        public SortedMap<AttributeValue> Desired(Resource resource) =>
+            SortedMap.Of<AttributeValue>(
+                resource.Spec.Names.Select(name => KeyValuePair.Create(name, AttributeValue.Of(resource.Spec[name]!)))
             );
 
         public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members) =>
@@ -559,18 +557,10 @@ public sealed class GroupPlanTests
         new(s_address, new AttributeSet(values.ToImmutableDictionary(pair => pair.Name, pair => (object)pair.Value)));
 
     private static ResourceRecord Record(params (string Name, string Print)[] prints) =>
-        new(
-            s_address,
-            Created: true,
-            Pending: false,
-            prints.ToImmutableSortedDictionary(pair => pair.Name, pair => pair.Print, StringComparer.Ordinal),
-            AttributeSet.Empty,
-            [],
-            PreventDestroy: false
-        );
+        new(s_address, Created: true, Pending: false, SortedMap.Of<string>(prints), AttributeSet.Empty, [], PreventDestroy: false);
 
     private static Observation.Present Present(params (string Name, string Value)[] values) =>
-        new(values.ToImmutableSortedDictionary(pair => pair.Name, pair => new AttributeValue(pair.Value), StringComparer.Ordinal));
+        new(SortedMap.Of<AttributeValue>(values.Select(pair => KeyValuePair.Create(pair.Name, new AttributeValue(pair.Value)))));
 
     private static Plan Run(
         Resource? desired,

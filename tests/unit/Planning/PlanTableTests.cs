@@ -122,15 +122,7 @@ public sealed class PlanTableTests
     public void Stateful_resources_are_forgotten_unless_delete_data_is_given()
     {
         var data = new Address("data", "one", "host-1");
-        var record = new ResourceRecord(
-            data,
-            Created: true,
-            Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [],
-            false
-        );
+        var record = new ResourceRecord(data, Created: true, Pending: false, SortedMap<string>.Empty, AttributeSet.Empty, [], false);
         var observed = new Dictionary<Address, Observation> { [data] = Observed("x") };
         Assert.Multiple(() =>
         {
@@ -149,15 +141,7 @@ public sealed class PlanTableTests
     [Test]
     public void An_adopted_resource_is_released_and_not_deleted()
     {
-        var record = new ResourceRecord(
-            Thing,
-            Created: false,
-            Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [],
-            false
-        );
+        var record = new ResourceRecord(Thing, Created: false, Pending: false, SortedMap<string>.Empty, AttributeSet.Empty, [], false);
         var plan = Run([], [record], new() { [Thing] = Observed("x") }, new PlanOptions { Destroy = true, DeleteData = true });
         Assert.That(plan.Changes.Single().Action, Is.EqualTo(ResourceAction.Forget));
         Assert.That(plan.Changes.Single().DeleteData, Is.False, "nothing is deleted, and nothing says so");
@@ -168,15 +152,7 @@ public sealed class PlanTableTests
     public void An_adopted_resource_that_kbr_recreated_belongs_to_kbr(string type, ResourceAction destroyed)
     {
         var address = new Address(type, "one", "host-1");
-        var adopted = new ResourceRecord(
-            address,
-            Created: false,
-            Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [],
-            false
-        );
+        var adopted = new ResourceRecord(address, Created: false, Pending: false, SortedMap<string>.Empty, AttributeSet.Empty, [], false);
         var wanted = new Resource(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "wanted")));
         PlannedChange Planned(Observation observation) =>
             Run([wanted], [adopted], new() { [address] = observation }, new PlanOptions()).Changes.Single();
@@ -204,15 +180,7 @@ public sealed class PlanTableTests
     public void A_resource_that_a_foreign_unit_would_recreate_is_created_only_when_adopted()
     {
         var gone = new Observation.Absent { Foreign = Comparable.None.Add("value", new AttributeValue("theirs")) };
-        var recorded = new ResourceRecord(
-            Thing,
-            Created: false,
-            Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [],
-            false
-        );
+        var recorded = new ResourceRecord(Thing, Created: false, Pending: false, SortedMap<string>.Empty, AttributeSet.Empty, [], false);
         var wanted = new Resource(Thing, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("value", "wanted")));
         Plan Planned(IEnumerable<ResourceRecord> records, params AddressPattern[] adopt) =>
             Run([wanted], records, new() { [Thing] = gone }, new PlanOptions { Adopt = [.. adopt] });
@@ -282,15 +250,7 @@ public sealed class PlanTableTests
     [Test]
     public void An_interrupted_creation_continues_and_is_not_taken_for_a_foreign_resource()
     {
-        var record = new ResourceRecord(
-            Thing,
-            Created: true,
-            Pending: true,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [],
-            false
-        );
+        var record = new ResourceRecord(Thing, Created: true, Pending: true, SortedMap<string>.Empty, AttributeSet.Empty, [], false);
         var plan = Run([Desired("x", false)], [record], new() { [Thing] = Observed("half") }, new PlanOptions());
         Assert.Multiple(() =>
         {
@@ -318,15 +278,7 @@ public sealed class PlanTableTests
     {
         var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
         var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
-        var record = new ResourceRecord(
-            inside.Address,
-            true,
-            false,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [volume.Address],
-            false
-        );
+        var record = new ResourceRecord(inside.Address, true, false, SortedMap<string>.Empty, AttributeSet.Empty, [volume.Address], false);
         var observed = new Dictionary<Address, Observation>
         {
             [volume.Address] = new Observation.Present(Comparable.None.Add("mounted", new AttributeValue("false"))),
@@ -347,7 +299,7 @@ public sealed class PlanTableTests
         var volume = new Resource(new Address("disk", "one", "host-1"), AttributeSet.Empty);
         var inside = new Resource(new Address("entry", "one", "host-1"), AttributeSet.Empty);
         ResourceRecord RecordOf(Resource resource) =>
-            new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, AttributeSet.Empty, [], false);
+            new(resource.Address, true, false, SortedMap<string>.Empty, AttributeSet.Empty, [], false);
         Plan PlanFor(Observation.Absent found) =>
             Run(
                 [volume, inside],
@@ -372,8 +324,7 @@ public sealed class PlanTableTests
     {
         Resource At(string type, string place) =>
             new(new Address(type, "one", "host-1"), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place)));
-        ResourceRecord RecordOf(Resource resource) =>
-            new(resource.Address, true, false, ImmutableSortedDictionary<string, string>.Empty, resource.Spec, [], false);
+        ResourceRecord RecordOf(Resource resource) => new(resource.Address, true, false, SortedMap<string>.Empty, resource.Spec, [], false);
         PlannedChange Moved(string type) =>
             Run(
                 [At(type, "/new")],
@@ -403,9 +354,7 @@ public sealed class PlanTableTests
                 address,
                 Created: true,
                 pending,
-                pending
-                    ? ImmutableSortedDictionary<string, string>.Empty
-                    : ImmutableSortedDictionary<string, string>.Empty.Add("value", "=wanted"),
+                pending ? SortedMap<string>.Empty : SortedMap<string>.Empty.Add("value", "=wanted"),
                 At(place).Spec,
                 [],
                 false
@@ -469,7 +418,7 @@ public sealed class PlanTableTests
                 Data(name),
                 created,
                 Pending: false,
-                ImmutableSortedDictionary<string, string>.Empty,
+                SortedMap<string>.Empty,
                 AttributeSet.Empty,
                 on is null ? [] : [Data(on)],
                 isProtected

@@ -999,10 +999,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
             {
                 var provider = providers.Get(resource.Address.Type);
                 var desired = provider.Desired(resource);
-                var prints = desired.ToImmutableSortedDictionary(
-                    pair => pair.Key,
-                    pair => fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null),
-                    StringComparer.Ordinal
+                var prints = SortedMap.Of<string>(
+                    desired.Select(pair =>
+                        KeyValuePair.Create(pair.Key, fingerprint.Of(resource.Address, pair.Key, pair.Value, pair.Value.Secret is not null))
+                    )
                 );
                 var json = RecordJson.Write(
                     new ResourceRecord(resource.Address, true, false, prints, resource.Spec, resource.Requires, false)

@@ -126,6 +126,5 @@ internal sealed class ImageProviderTests
     private Observation Observe(Resource image, int status, string json) =>
         _provider.Observe(image, Snapshot((_provider.Reads(image).Single(), new DockerAnswer(status, json))));
 
-    private System.Collections.Immutable.ImmutableSortedDictionary<string, AttributeValue> Present(Resource image, string json) =>
-        ((Observation.Present)Observe(image, 200, json)).Attributes;
+    private SortedMap<AttributeValue> Present(Resource image, string json) => ((Observation.Present)Observe(image, 200, json)).Attributes;
 }

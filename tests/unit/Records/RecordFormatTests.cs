@@ -20,9 +20,8 @@ public sealed class RecordFormatTests
         Thing,
         true,
         false,
-        ImmutableSortedDictionary
-            .Create<string, string>(StringComparer.Ordinal)
-            .Add("value", "=4")
+        SortedMap<string>
+            .Empty.Add("value", "=4")
             .Add("text", Fingerprints.Of(Thing, "text", new AttributeValue("a secret"), secret: true))
             .Add("other", Fingerprints.Of(Thing, "other", new AttributeValue("x"), secret: true)),
         AttributeSet.Empty.With("value", "4"),

@@ -87,15 +87,7 @@ public sealed class RecordRulesTests
         var json = JsonNode
             .Parse(
                 RecordJson.Write(
-                    new ResourceRecord(
-                        new Address(type, "xy", "db-1"),
-                        true,
-                        false,
-                        System.Collections.Immutable.ImmutableSortedDictionary<string, string>.Empty,
-                        spec,
-                        [],
-                        false
-                    ),
+                    new ResourceRecord(new Address(type, "xy", "db-1"), true, false, SortedMap<string>.Empty, spec, [], false),
                     "lab"
                 )
             )!

@@ -130,7 +130,8 @@ public sealed class SurveyTests
                 }
             )
         );
-        Assert.That(survey.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
+        var applied = await fleet.SurveyAppliedAsync(hosts, record => record.ToResource(), CancellationToken.None);
+        Assert.That(applied.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
     }
 
     [Test]
@@ -199,18 +200,7 @@ public sealed class SurveyTests
     private static AttributeSet Path(string path) => new(ImmutableDictionary<string, object>.Empty.Add("path", path));
 
     private static ResourceRecord Record(Address address, long serial = 0, bool created = true) =>
-        new(
-            address,
-            created,
-            Pending: false,
-            ImmutableSortedDictionary<string, string>.Empty,
-            AttributeSet.Empty,
-            [],
-            PreventDestroy: false
-        )
-        {
-            Serial = serial,
-        };
+        new(address, created, Pending: false, SortedMap<string>.Empty, AttributeSet.Empty, [], PreventDestroy: false) { Serial = serial };
 
     private static ImmutableArray<Host> Hosts(params string[] names) =>
         [.. names.Select(name => new Host(name, "db", "127.0.0.1", new SshEndpoint("127.0.0.1", 22, "root", Sudo: false)))];
@@ -288,7 +278,7 @@ public sealed class SurveyTests
 
         public IEnumerable<Read> Reads(Resource resource) => [];
 
-        public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) => Comparable.None;
+        public SortedMap<AttributeValue> Desired(Resource resource) => Comparable.None;
     }
 
     private sealed class Thing() : Nothing("thing"), IHostResourceProvider

@@ -92,14 +92,11 @@ internal sealed class LedgerStore : IConsensusStore
 
     public bool MustTellPassword(Resource resource, Snapshot member) => false;
 
-    public ImmutableSortedDictionary<string, AttributeValue> Desired(Resource resource) =>
+    public SortedMap<AttributeValue> Desired(Resource resource) =>
         Comparable.None.Add(Peers, new(StoreMembership.Text(MembershipOf(resource)!.Wanted)));
 
-    public ImmutableSortedDictionary<string, AttributeValue> Observe(
-        Resource resource,
-        StoreHealth health,
-        IReadOnlyCollection<string> withOtherPassword
-    ) => Comparable.None.Add(Peers, new(StoreMembership.Text(health.Counted.Keys)));
+    public SortedMap<AttributeValue> Observe(Resource resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword) =>
+        Comparable.None.Add(Peers, new(StoreMembership.Text(health.Counted.Keys)));
 
     public StoreMembership? MembershipOf(Resource resource) =>
         new([.. resource.Spec.List(Peers)], resource.Spec.Map(StoreMembership.OtherHostsAttribute));

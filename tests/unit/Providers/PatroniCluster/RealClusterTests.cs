@@ -565,10 +565,8 @@ internal sealed class RealClusterTests
 
     private async Task<string> LeaderSqlAsync(string sql) => _bench.Sql(await _bench.LeaderAsync(), sql);
 
-    private async Task<ImmutableSortedDictionary<string, AttributeValue>> AttributesAsync(
-        IGroupResourceProvider provider,
-        Resource resource
-    ) => (await PresentAsync(provider, resource)).Attributes;
+    private async Task<SortedMap<AttributeValue>> AttributesAsync(IGroupResourceProvider provider, Resource resource) =>
+        (await PresentAsync(provider, resource)).Attributes;
 
     private async Task IsAsWantedAsync(IGroupResourceProvider provider, Resource resource) =>
         Assert.That(Differing(provider, resource, await AttributesAsync(provider, resource)), Is.Empty);
@@ -590,11 +588,7 @@ internal sealed class RealClusterTests
             CancellationToken.None
         );
 
-    private static string[] Differing(
-        IGroupResourceProvider provider,
-        Resource resource,
-        ImmutableSortedDictionary<string, AttributeValue> actual
-    ) =>
+    private static string[] Differing(IGroupResourceProvider provider, Resource resource, SortedMap<AttributeValue> actual) =>
         [
             .. provider
                 .Desired(resource)

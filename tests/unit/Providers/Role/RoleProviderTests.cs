@@ -197,11 +197,8 @@ internal sealed class RoleProviderTests
         Assert.That(query, Does.Not.Contain(";").And.Contain(@"E'a\x3Bb\\''c'"));
     }
 
-    private System.Collections.Immutable.ImmutableSortedDictionary<string, AttributeValue> Present(
-        Resource role,
-        string? stored,
-        string more = "\"login\": true"
-    ) => ((Observation.Present)_provider.Observe(role, Found(stored, more))).Attributes;
+    private SortedMap<AttributeValue> Present(Resource role, string? stored, string more = "\"login\": true") =>
+        ((Observation.Present)_provider.Observe(role, Found(stored, more))).Attributes;
 
     private static Func<KeyBuzz.Reconciler.Hosts.Read, object> Found(string? stored, string more = "\"login\": true") =>
         Member(true, $$"""  "found": {"password": {{(stored is null ? "null" : $"\"{stored}\"")}}, {{more}} } """);
