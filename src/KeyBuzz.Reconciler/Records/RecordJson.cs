@@ -80,13 +80,19 @@ public static class RecordJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer
-    /// than this program, and for one of a resource that cluster.yaml could not declare, because kbr acts on records as root.</summary>
-    public static ResourceRecord Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
+    /// <summary>Reads a record of any version; null for one of an older version that says nothing any more. Throws
+    /// <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program, and for one of a resource
+    /// that cluster.yaml could not declare, because kbr acts on records as root.</summary>
+    public static ResourceRecord? Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null)
     {
         try
         {
-            using var document = (format ?? RecordFormat.Default).Parse(text);
+            using var document = (format ?? RecordFormat.Default).Parse(text, providers);
+            if (document is null)
+            {
+                return null;
+            }
+
             var root = document.RootElement;
             var owner = root.GetProperty("cluster").GetString();
             if (owner != cluster)
