@@ -30,11 +30,13 @@ workspace() { # FILE CREDENTIALS
 planned() { python3 -c '
 import json, sys
 document = json.loads(open(sys.argv[1]).readline())
-print("\n".join(sorted(c["address"] for c in document["changes"] if c["action"] in ("create", "update", "replace", "delete"))))' "$1"; }
+changes = [c["address"] for c in document["changes"] if c["action"] in ("create", "update", "replace", "delete")]
+groups = [g["address"] for g in document["groups"] if g["health"]]
+print("\n".join(sorted(changes + groups)))' "$1"; }
 made() { python3 -c '
 import json, sys
 lines = [json.loads(line) for line in open(sys.argv[1])]
-print("\n".join(sorted(e["address"] for e in lines if e["kind"] == "apply_event" and e["event"] == "done" and e["action"] in ("create", "update", "replace", "delete"))))' "$1"; }
+print("\n".join(sorted(e["address"] for e in lines if e["kind"] == "apply_event" and e["event"] == "done" and e["action"] in ("create", "update", "replace", "delete", "bring_to_health"))))' "$1"; }
 
 run() { # ARGUMENTS: answers its exit code; what it says is in $here/last
     (cd "$here" && timeout --kill-after=10 900 "$kbr" "$@" "${target[@]}" >last 2>last.err)

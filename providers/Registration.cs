@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.Container;
@@ -20,6 +21,9 @@ namespace KeyBuzz.Reconciler.Providers;
 /// <summary>Every resource type there is, a line each.</summary>
 public static class Registration
 {
+    /// <summary>Types that are policies of a group now, by which older records are known.</summary>
+    public static IReadOnlySet<string> FormerPolicyTypes { get; } = ImmutableHashSet.Create("patroni_cluster", "sql_proxies");
+
     /// <summary>Adds the providers and the precondition checks.</summary>
     public static void AddProviders(IServiceCollection services)
     {
@@ -29,12 +33,10 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
         services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());
-        services.AddSingleton<IResourceProvider>(_ => new PatroniClusterProvider());
         services.AddSingleton<IResourceProvider>(_ => new PatroniConfigProvider());
         services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
         services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());
         services.AddSingleton<IResourceProvider>(_ => new ExtensionProvider());
-        services.AddSingleton<IResourceProvider>(_ => new SqlProxiesProvider());
         services.AddSingleton<IPreconditionChecks>(_ => new PreconditionChecks());
     }
 }

@@ -27,7 +27,7 @@ public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
         all.Length == 1 ? [] : [new(Attribute, AttributeKind.String, $"The consensus store; default: {all[0].Key}.")];
 
     /// <summary>The store of a resource.</summary>
-    public IConsensusStore Of(Resource resource)
+    public IConsensusStore Of(IDeclared resource)
     {
         ArgumentNullException.ThrowIfNull(resource);
         return All.FirstOrDefault(store => store.Key == resource.Spec.OptionalString(Attribute)) ?? Default;

@@ -23,7 +23,7 @@ public interface IConsensusStore
     /// <summary>How long members take to connect again by themselves after a cut.</summary>
     TimeSpan Reconnection { get; }
 
-    /// <summary>The attributes of <c>patroni_cluster</c> that are its own.</summary>
+    /// <summary>The settings of the cluster's policy that are its own.</summary>
     ImmutableArray<AttributeDefinition> ClusterAttributes { get; }
 
     /// <summary>Its attributes of every other type whose gate is the cluster's health.</summary>
@@ -48,45 +48,45 @@ public interface IConsensusStore
     ImmutableArray<ContainerReadKind> ReadKinds { get; }
 
     /// <summary>The reads of the store's status on a member.</summary>
-    ImmutableArray<Read> Reads(Resource resource);
+    ImmutableArray<Read> Reads(IDeclared resource);
 
     /// <summary>The store's health and quorum, from the members' answers to <see cref="Reads"/>.</summary>
     /// <param name="resource">The resource whose members they are.</param>
     /// <param name="members">The answers of each member that was read.</param>
     /// <param name="gone">Addresses of removed members that still count.</param>
-    StoreHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone);
+    StoreHealth Judge(IDeclared resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone);
 
     /// <summary>The path in the store that the member's Patroni uses, as its file spells it; null if it was not read, or not
     /// reported.</summary>
-    string? NamespaceOf(Resource resource, Snapshot member);
+    string? NamespaceOf(IDeclared resource, Snapshot member);
 
     /// <summary>Whether a member was started with the desired password; null without a password, or if it was not reported.</summary>
-    bool? HasDesiredPassword(Resource resource, Snapshot member);
+    bool? HasDesiredPassword(IDeclared resource, Snapshot member);
 
     /// <summary>Whether <see cref="HasDesiredPassword"/> needs the answers to <see cref="Reads"/>.</summary>
-    bool MustTellPassword(Resource resource, Snapshot member);
+    bool MustTellPassword(IDeclared resource, Snapshot member);
 
-    /// <summary>The compared attributes of <c>patroni_cluster</c> that are its own, as they should be.</summary>
-    SortedMap<AttributeValue> Desired(Resource resource);
+    /// <summary>The compared attributes of the cluster's health that are its own, as they should be.</summary>
+    SortedMap<AttributeValue> Desired(IDeclared resource);
 
     /// <summary>The same attributes as they are.</summary>
     /// <param name="resource">The resource.</param>
     /// <param name="health">The store's health.</param>
     /// <param name="withOtherPassword">Members that were started with another password.</param>
-    SortedMap<AttributeValue> Observe(Resource resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword);
+    SortedMap<AttributeValue> Observe(IDeclared resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword);
 
-    /// <summary>The declared members; null when the resource declares none.</summary>
-    StoreMembership? MembershipOf(Resource resource);
+    /// <summary>The declared members; null when none are declared.</summary>
+    StoreMembership? MembershipOf(IDeclared resource);
 
     /// <summary>A host's address as a member of the store.</summary>
-    string AddressOf(Resource resource, Host host);
+    string AddressOf(IDeclared resource, Host host);
 
     /// <summary>The port on which a member of the store listens for the others.</summary>
-    PortRead ListenerOf(Resource resource, Host host);
+    PortRead ListenerOf(IDeclared resource, Host host);
 
     /// <summary>The script that adds a member, run on the store's leader.</summary>
-    Script Add(Resource resource, string address);
+    Script Add(IDeclared resource, string address);
 
     /// <summary>The script that removes a member, run on the store's leader.</summary>
-    Script Forget(Resource resource, string address);
+    Script Forget(IDeclared resource, string address);
 }

@@ -46,7 +46,7 @@ public sealed class DatabaseProvider : IGroupResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var spec = DatabaseSpec.Of(resource);
-        return new ResourceLinks(["database:" + spec.Name], [spec.Connection.Token, "role:" + spec.Owner]);
+        return new ResourceLinks(["database:" + spec.Name], ["role:" + spec.Owner]);
     }
 
     /// <inheritdoc />

@@ -59,7 +59,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     public ResourceLinks Links(Resource resource)
     {
         var spec = ExtensionSpec.Of(resource);
-        return new ResourceLinks([$"extension:{spec.Database}/{spec.Name}"], [spec.Connection.Token, "database:" + spec.Database]);
+        return new ResourceLinks([$"extension:{spec.Database}/{spec.Name}"], ["database:" + spec.Database]);
     }
 
     /// <inheritdoc />
@@ -244,7 +244,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
         async Task<(string? Missing, bool IsSilent)> LookAsync()
         {
             // The next plan reads unreachable members.
-            var snapshots = await PatroniClusterProvider
+            var snapshots = await PatroniGroup
                 .ReadAllAsync(group, [read, spec.Connection.ContainerRead], cancellationToken)
                 .ConfigureAwait(false);
             var answer = LeaderAnswer.Of(spec.Connection, read, snapshots);

@@ -29,7 +29,7 @@ public sealed record ClusterIdentity(string Scope, string Namespace)
         };
 
     /// <summary>The identity that a resource of the cluster wants.</summary>
-    public static ClusterIdentity Of(Resource resource)
+    public static ClusterIdentity Of(IDeclared resource)
     {
         ArgumentNullException.ThrowIfNull(resource);
         return new ClusterIdentity(resource.Address.Host, Normal(resource.Spec.OptionalString(Attribute) ?? DefaultNamespace));

@@ -10,16 +10,13 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="resource">A resource of the cluster.</param>
 /// <param name="group">The members.</param>
 /// <param name="store">The store.</param>
-internal sealed class ClusterStore(Resource resource, IGroupAccess group, IConsensusStore store)
+internal sealed class ClusterStore(IDeclared resource, IGroupAccess group, IConsensusStore store)
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
     /// <summary>The store's problems according to its members; empty for none, or if Patroni uses another store.</summary>
     public async Task<ImmutableArray<HealthProblem>> ProblemsAsync(CancellationToken cancellationToken) =>
-        Problems(
-            await PatroniClusterProvider.ReadAllAsync(group, store.Reads(resource), cancellationToken).ConfigureAwait(false),
-            without: []
-        );
+        Problems(await PatroniGroup.ReadAllAsync(group, store.Reads(resource), cancellationToken).ConfigureAwait(false), without: []);
 
     /// <summary>The same, from answers already read. Pure.</summary>
     /// <param name="snapshots">The answers of the members that could be read.</param>
@@ -70,7 +67,7 @@ internal sealed class ClusterStore(Resource resource, IGroupAccess group, IConse
         }
 
         var patroni = _connection.Rest("/patroni");
-        var snapshots = await PatroniClusterProvider
+        var snapshots = await PatroniGroup
             .ReadAllAsync(group, [.. store.Reads(resource), patroni], cancellationToken)
             .ConfigureAwait(false);
         var answering = group

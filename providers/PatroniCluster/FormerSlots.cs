@@ -12,7 +12,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// for a moment. One second keeps the slots of present members, which Patroni sees in every round; 0 would not.</summary>
 /// <param name="resource">The resource that stands for the cluster.</param>
 /// <param name="group">The members.</param>
-internal sealed class FormerSlots(Resource resource, IGroupAccess group)
+internal sealed class FormerSlots(IDeclared resource, IGroupAccess group)
 {
     /// <summary>The attribute that says whether an apply was cut off meanwhile.</summary>
     public const string Attribute = "former_slots";
@@ -42,7 +42,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
     public async Task DropAsync(CancellationToken cancellationToken)
     {
         var config = _connection.Rest("/config");
-        var answers = await PatroniClusterProvider.ReadAllAsync(group, [config], cancellationToken).ConfigureAwait(false);
+        var answers = await PatroniGroup.ReadAllAsync(group, [config], cancellationToken).ConfigureAwait(false);
         var former = answers
             .Values.Select(answer => JsonAnswer.Parse(answer.Get(config).Body))
             .FirstOrDefault(json => json is not null)
@@ -82,7 +82,7 @@ internal sealed class FormerSlots(Resource resource, IGroupAccess group)
             $"SELECT slot_name FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical' AND NOT active "
                 + $"AND slot_name IN ({string.Join(", ", names)})"
         );
-        var answers = await PatroniClusterProvider.ReadAllAsync(group, [read], cancellationToken).ConfigureAwait(false);
+        var answers = await PatroniGroup.ReadAllAsync(group, [read], cancellationToken).ConfigureAwait(false);
         return answers.Values.Any(answer => JsonAnswer.Rows(answer.Get(read).Json) is { Count: > 0 });
     }
 

@@ -13,7 +13,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="group">The members.</param>
 /// <param name="store">Their consensus store.</param>
 /// <param name="patience">How long the cluster may take to be healthy.</param>
-internal sealed class PatroniMembers(Resource resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
+internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
@@ -92,9 +92,7 @@ internal sealed class PatroniMembers(Resource resource, IGroupAccess group, ICon
     /// the store is whole again. Throws <see cref="ChangeFailedException"/>.</summary>
     public async Task<PatroniHealth> HealthyAsync(CancellationToken cancellationToken)
     {
-        var health = await PatroniClusterProvider
-            .WaitHealthyAsync(resource, group, store, patience, cancellationToken)
-            .ConfigureAwait(false);
+        var health = await PatroniGroup.WaitHealthyAsync(resource, group, store, patience, cancellationToken).ConfigureAwait(false);
         if (health.IsHealthy)
         {
             return health;

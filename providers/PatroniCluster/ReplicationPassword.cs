@@ -31,7 +31,7 @@ internal static class ReplicationPassword
     /// <param name="access">The members.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<RolloutTurn.Wait?> SetAsync(
-        Resource cluster,
+        IDeclared cluster,
         string leader,
         IGroupAccess access,
         CancellationToken cancellationToken

@@ -19,7 +19,7 @@ internal static class StrayedMembers
     /// <param name="patience">How long one may take to take part again, before the next.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task RejoinAsync(
-        Resource resource,
+        IDeclared resource,
         IGroupAccess group,
         IConsensusStore store,
         TimeSpan patience,
@@ -89,20 +89,20 @@ internal static class StrayedMembers
     // The members whose Patroni answers, and those to be restarted to rejoin the store. A member that cannot reach the store's leader is
     // not restarted: it streams now, and would not start.
     private static async Task<(IReadOnlyList<string> Answering, IReadOnlyList<string> Strayed)> LookAsync(
-        Resource resource,
+        IDeclared resource,
         IGroupAccess group,
         IConsensusStore store,
         CancellationToken cancellationToken
     )
     {
-        var snapshots = await PatroniClusterProvider
+        var snapshots = await PatroniGroup
             .ReadAllAsync(
                 group,
                 [.. PatroniHealth.Reads(ClusterConnection.Of(resource).RestPort), .. store.Reads(resource)],
                 cancellationToken
             )
             .ConfigureAwait(false);
-        var health = PatroniClusterProvider.Judge(resource, snapshots, group.Members.Select(member => member.Name));
+        var health = PatroniGroup.Judge(resource, snapshots, group.Members.Select(member => member.Name));
         var answering = health.Members.Where(member => member.Answers).Select(member => member.Name).ToList();
         var storeHealth = store.Judge(resource, answering.ToDictionary(name => name, name => snapshots[name], StringComparer.Ordinal), []);
         // Without a leader, members outside the store lose nothing by a restart.

@@ -78,14 +78,14 @@ internal sealed class ConfigChange
     /// cref="ChangeFailedException"/>.</summary>
     public async Task StoreAheadAsync(CancellationToken cancellationToken)
     {
-        var snapshots = await PatroniClusterProvider
+        var snapshots = await PatroniGroup
             .ReadAllAsync(
                 _group,
                 [.. PatroniHealth.Reads(_connection.RestPort), .. ConfigView.Reads(_connection, _keys)],
                 cancellationToken
             )
             .ConfigureAwait(false);
-        var health = PatroniClusterProvider.Judge(_resource, snapshots, _group.Members.Select(member => member.Name));
+        var health = PatroniGroup.Judge(_resource, snapshots, _group.Members.Select(member => member.Name));
         if (
             !StartFailure.Members(health).Any()
             || ConfigView.Of(_connection, _keys, snapshots) is not { } view
@@ -245,9 +245,7 @@ internal sealed class ConfigChange
             ConfigView.Of(
                 _connection,
                 _keys,
-                await PatroniClusterProvider
-                    .ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken)
-                    .ConfigureAwait(false)
+                await PatroniGroup.ReadAllAsync(_group, ConfigView.Reads(_connection, _keys), cancellationToken).ConfigureAwait(false)
             );
     }
 

@@ -12,7 +12,7 @@ internal static class ForeignSettings
 {
     private const string AutoFile = "postgresql.auto.conf";
 
-    // The settings that patroni_cluster reports.
+    // The settings that the cluster's policy reports.
     private const string Pause = "pause";
 
     /// <summary>The reads of each member beyond <see cref="ConfigView.Reads"/>: the files are read as they are now, so that a line counts

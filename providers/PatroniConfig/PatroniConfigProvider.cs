@@ -25,10 +25,13 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     public PatroniConfigProvider()
         : this(ConsensusStores.Known) { }
 
+    /// <summary>The word of the type.</summary>
+    internal const string Type = "patroni_config";
+
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
         new(
-            "patroni_config",
+            Type,
             "The dynamic configuration of a PostgreSQL cluster under Patroni, shared by all members.",
             [
                 new(
@@ -39,9 +42,25 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
                 {
                     Required = true,
                 },
-                .. ClusterConnection.Attributes,
+                .. ClusterConnection.Attributes.Select(attribute =>
+                    attribute with
+                    {
+                        FixedBecause = attribute.Name switch
+                        {
+                            "connect_as" =>
+                                "the superuser was created with the data directory, and Patroni logs in as it: a member whose patroni.yml "
+                                    + "names a missing role loses its database",
+                            "postgres_port" =>
+                                "PostgreSQL changes its port only at a start, and the proxies would use the wrong port until then",
+                            _ => attribute.FixedBecause,
+                        },
+                    }
+                ),
                 .. ClusterConnection.RestCredentials,
-                ClusterIdentity.Definition,
+                ClusterIdentity.Definition with
+                {
+                    FixedBecause = "members in another namespace do not find the present ones, and would create a second, empty database",
+                },
                 .. stores.Attributes,
                 .. stores.All.SelectMany(store => store.GateAttributes),
                 new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
@@ -82,8 +101,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     }
 
     /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) =>
-        new(["patroni-config:" + resource.Address.Host], [ClusterConnection.Of(resource).Token]);
+    public ResourceLinks Links(Resource resource) => new(["patroni-config:" + resource.Address.Host], []);
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource) =>

@@ -35,9 +35,7 @@ internal static class StartCheck
     )
     {
         var places = Places(connection);
-        var answers = await PatroniClusterProvider
-            .ReadAllAsync(group, [places, connection.ContainerRead], cancellationToken)
-            .ConfigureAwait(false);
+        var answers = await PatroniGroup.ReadAllAsync(group, [places, connection.ContainerRead], cancellationToken).ConfigureAwait(false);
         var known = answers
             .Values.Select(answer =>
                 JsonAnswer.Rows(answer.Get(places).Json) is [var row, ..] ? row : default(System.Text.Json.JsonElement?)

@@ -6,8 +6,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PostgreSql;
 
-/// <summary>How the members of a PostgreSQL cluster under Patroni are asked: the attributes that every resource of the cluster has in
-/// common. They are never compared.</summary>
+/// <summary>How the members of a PostgreSQL cluster under Patroni are asked: the attributes that the policy and every resource of the
+/// cluster have in common. They are never compared.</summary>
 /// <param name="Scope">Patroni's name of the cluster, which is the group's.</param>
 /// <param name="Container">The container that runs Patroni on each member.</param>
 /// <param name="Superuser">The role that asks and changes; the container's user may be it on the local socket without a password.</param>
@@ -58,8 +58,8 @@ internal sealed record ClusterConnection(
     /// <summary>The container on a member.</summary>
     public ContainerRead ContainerRead => new(Container);
 
-    /// <summary>The connection of a resource.</summary>
-    public static ClusterConnection Of(Resource resource)
+    /// <summary>The connection of a resource, or of the cluster's policy.</summary>
+    public static ClusterConnection Of(IDeclared resource)
     {
         var spec = resource.Spec;
         return new ClusterConnection(
@@ -73,9 +73,6 @@ internal sealed record ClusterConnection(
             spec.Text("rest_password")?.Reveal()
         );
     }
-
-    /// <summary>The token by which a resource says that it needs the cluster to work.</summary>
-    public string Token => "patroni:" + Scope;
 
     /// <summary>PostgreSQL's port on a member, as the member itself sees it.</summary>
     public PortRead PostgresListener => new("127.0.0.1", PostgresPort);

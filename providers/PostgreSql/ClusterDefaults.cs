@@ -24,6 +24,6 @@ public static class ClusterDefaults
         new(GateTimeoutName, AttributeKind.Integer, description) { Default = (long)GateTimeout.TotalSeconds, Minimum = 1 };
 
     /// <summary>What a group's resource has for <see cref="GateTimeout"/>.</summary>
-    internal static TimeSpan GateTimeoutOf(Resource resource) =>
+    internal static TimeSpan GateTimeoutOf(IDeclared resource) =>
         resource.Spec.Integer(GateTimeoutName) is { } seconds ? TimeSpan.FromSeconds(seconds) : GateTimeout;
 }

@@ -134,7 +134,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     public ResourceLinks Links(Resource resource)
     {
         var spec = RoleSpec.Of(resource);
-        return new ResourceLinks(["role:" + spec.Name], [spec.Connection.Token]);
+        return new ResourceLinks(["role:" + spec.Name], []);
     }
 
     /// <inheritdoc />
@@ -307,7 +307,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
         // Ends the sessions on the members that confirm the change, and answers the others.
         async Task<List<string>> CloseAsync()
         {
-            var answers = await PatroniCluster.PatroniClusterProvider.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
+            var answers = await PatroniCluster.PatroniGroup.ReadAllAsync(group, [query], cancellationToken).ConfigureAwait(false);
             var closed = open.Where(member =>
                     answers.TryGetValue(member, out var answer)
                     && JsonAnswer.Rows(answer.Get(query).Json) is [var row, ..]

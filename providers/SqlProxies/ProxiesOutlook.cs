@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.SqlProxies;
@@ -8,40 +7,42 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 /// <param name="Running">Their hosts.</param>
 public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupOutlook
 {
-    /// <summary>The steps of a roll-out.</summary>
-    public RolloutForecast? Forecast(RolloutQuestion question)
+    /// <summary>The steps of a roll-out; null when it disrupts no proxy that runs, or all of them leave.</summary>
+    /// <param name="group">The group.</param>
+    /// <param name="state">The proxies to be disrupted.</param>
+    public RolloutForecast? Forecast(Address group, RolloutState state)
     {
-        ArgumentNullException.ThrowIfNull(question);
-        var serving = question.ToCome.Intersect(Running);
-        if (serving.IsEmpty || Running.IsSubsetOf(question.Leaving))
+        ArgumentNullException.ThrowIfNull(state);
+        var serving = state.ToCome.Intersect(Running);
+        if (serving.IsEmpty || Running.IsSubsetOf(state.Leaving))
         {
             return null;
         }
 
         var steps = ImmutableArray.CreateBuilder<RolloutStep>();
-        if (question.ToCome.Except(serving).Except(question.Leaving) is { IsEmpty: false } down)
+        if (state.ToCome.Except(serving).Except(state.Leaving) is { IsEmpty: false } down)
         {
             steps.Add(new RolloutStep(RolloutStepKind.Start, [.. down], "not running"));
         }
 
         steps.AddRange(
-            question
+            state
                 .ToCome.Except(serving)
-                .Intersect(question.Leaving)
+                .Intersect(state.Leaving)
                 .Select(host => new RolloutStep(RolloutStepKind.Remove, [host], "not running"))
         );
         steps.AddRange(
             serving.Select(host => new RolloutStep(
-                question.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
+                state.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
                 [host],
                 ""
             ))
         );
         return new RolloutForecast(
-            question.Resource.Address,
+            group,
             steps.ToImmutable(),
             null,
-            serving.All(host => Running.Union(question.ToCome).Except(question.Leaving).Any(other => other != host))
+            serving.All(host => Running.Union(state.ToCome).Except(state.Leaving).Any(other => other != host))
                 ? "each restart ends the sessions through that proxy; new ones use another"
                 : "no connections during the restart: the cluster has no other proxy"
         );

@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 

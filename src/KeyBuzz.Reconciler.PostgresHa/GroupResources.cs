@@ -3,12 +3,13 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
-/// <summary>The resources of the cluster as a whole: the members as a group, the dynamic configuration, roles, databases,
-/// extensions.</summary>
+/// <summary>What belongs to the members and to the proxies as a whole: their policies, and the dynamic configuration, the roles, databases
+/// and extensions of the cluster, which wait for its health.</summary>
 internal sealed class GroupResources(
     PostgresTopology topology,
     ImmutableArray<Host> others,
@@ -18,13 +19,14 @@ internal sealed class GroupResources(
     SectionReader section
 )
 {
-    public IEnumerable<Resource> All()
-    {
-        var cluster = Make(
-            "patroni_cluster",
+    /// <summary>The policy of the members.</summary>
+    public GroupPolicy Members() =>
+        ResourceFactory.Policy(
             topology.Scope,
-            "members",
+            new PatroniGroup(stores),
+            section.Place("members"),
             [
+                .. Connection,
                 ("version", (long)topology.Version),
                 ("rest_user", topology.Rest.Name),
                 ("rest_password", topology.Rest.Password),
@@ -46,11 +48,38 @@ internal sealed class GroupResources(
             ]
         ) with
         {
-            After = [.. topology.Members.Select(member => new Address("systemd_unit", PostgresTopology.PatroniContainer, member.Name))],
             AfterRemovalOf = HostResources.FormerMembers(others),
         };
-        yield return cluster;
 
+    /// <summary>The policy of the proxies. They depend on the cluster behind them, so they are rolled out last; stopped ones are started
+    /// anyway.</summary>
+    /// <param name="behind">The resources of the cluster as a whole.</param>
+    public GroupPolicy Proxies(IEnumerable<Resource> behind) =>
+        ResourceFactory.Policy(
+            topology.ProxyGroup,
+            new ProxyGroup(),
+            section.Place("proxies"),
+            ("haproxy_container", PostgresTopology.HaproxyContainer),
+            ("pgbouncer_container", PostgresTopology.PgBouncerContainer),
+            ("port", (long)topology.Haproxy.Port),
+            ("stats_port", (long)topology.Haproxy.StatsPort),
+            ("pgbouncer_port", (long)topology.PgBouncer.Port),
+            ("primary_backend", PostgresTopology.HaproxyPrimaryBackend),
+            ("pooled_backend", PostgresTopology.HaproxyPooledBackend),
+            ("balancer_address", topology.LoadBalancer.Address),
+            ("balancer_port", (long)topology.LoadBalancer.Port),
+            ("connect_as", topology.Application.Name),
+            ("connect_password", topology.Application.Password),
+            ("database", topology.ApplicationDatabase.Name),
+            ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)
+        ) with
+        {
+            After = [GroupPolicy.AddressOf(topology.Scope), .. behind.Select(resource => resource.Address)],
+        };
+
+    /// <summary>The resources of the cluster as a whole.</summary>
+    public IEnumerable<Resource> OfCluster()
+    {
         var config = Make(
             "patroni_config",
             topology.Scope,
@@ -67,32 +96,31 @@ internal sealed class GroupResources(
             ]
         ) with
         {
-            Requires = [cluster.Address],
             After = [InGroup("role", topology.Replication.Name)],
         };
         yield return config;
 
         // SQL changes come after changes that may restart the leader, except for the password that a restarted member logs in with.
-        foreach (var resource in BySql(cluster))
+        foreach (var resource in BySql())
         {
             yield return config.After.Contains(resource.Address) ? resource : resource with { After = [.. resource.After, config.Address] };
         }
     }
 
-    private IEnumerable<Resource> BySql(Resource cluster)
+    private IEnumerable<Resource> BySql()
     {
         // Patroni makes these two by itself, with the first leader.
-        yield return Role(topology.Superuser, "superuser", cluster, ("superuser", true), ("bootstrap", true));
-        yield return Role(topology.Replication, "replication", cluster, ("replication", true), ("bootstrap", true));
-        yield return Role(topology.Application, "application", cluster);
+        yield return Role(topology.Superuser, "superuser", ("superuser", true), ("bootstrap", true));
+        yield return Role(topology.Replication, "replication", ("replication", true), ("bootstrap", true));
+        yield return Role(topology.Application, "application");
         foreach (var user in topology.Users)
         {
             // Objects of a second login belong to the first one, so an application may use either.
             yield return user.ActsAs is not { } first
-                ? Role(user, "users", cluster)
-                : Role(user, "users", cluster, ("member_of", ResourceFactory.List(first)), ("set_role", first)) with
+                ? Role(user, "users")
+                : Role(user, "users", ("member_of", ResourceFactory.List(first)), ("set_role", first)) with
                 {
-                    Requires = [cluster.Address, InGroup("role", first)],
+                    Requires = [InGroup("role", first)],
                 };
         }
 
@@ -107,7 +135,7 @@ internal sealed class GroupResources(
                 ("owner", database.Owner)
             ) with
             {
-                Requires = [cluster.Address, .. owner],
+                Requires = owner,
             };
         }
 
@@ -116,7 +144,6 @@ internal sealed class GroupResources(
         {
             yield return Make("role", name, "users", ("role", name), ("absent", true)) with
             {
-                Requires = [cluster.Address],
                 After = [.. topology.Databases.Select(database => InGroup("database", database.Name))],
             };
         }
@@ -135,48 +162,12 @@ internal sealed class GroupResources(
                 ("image", topology.Image.Reference)
             ) with
             {
-                Requires = [cluster.Address, InGroup("database", extension.Database)],
+                Requires = [InGroup("database", extension.Database)],
             };
         }
     }
 
-    /// <summary>The proxies as a whole. They depend on the cluster behind them, so they are rolled out last; stopped ones are started
-    /// anyway.</summary>
-    public Resource Proxies(IEnumerable<Resource> behind) =>
-        factory.Make(
-            "sql_proxies",
-            topology.Scope,
-            topology.ProxyGroup,
-            section.Place("proxies"),
-            ("haproxy_container", PostgresTopology.HaproxyContainer),
-            ("pgbouncer_container", PostgresTopology.PgBouncerContainer),
-            ("port", (long)topology.Haproxy.Port),
-            ("stats_port", (long)topology.Haproxy.StatsPort),
-            ("pgbouncer_port", (long)topology.PgBouncer.Port),
-            ("primary_backend", PostgresTopology.HaproxyPrimaryBackend),
-            ("pooled_backend", PostgresTopology.HaproxyPooledBackend),
-            ("balancer_address", topology.LoadBalancer.Address),
-            ("balancer_port", (long)topology.LoadBalancer.Port),
-            ("connect_as", topology.Application.Name),
-            ("connect_password", topology.Application.Password),
-            ("database", topology.ApplicationDatabase.Name),
-            ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)
-        ) with
-        {
-            After =
-            [
-                .. topology.Proxies.SelectMany(proxy =>
-                    new[] { PostgresTopology.HaproxyContainer, PostgresTopology.PgBouncerContainer }.Select(unit => new Address(
-                        "systemd_unit",
-                        unit,
-                        proxy.Name
-                    ))
-                ),
-                .. behind.Select(resource => resource.Address),
-            ],
-        };
-
-    private Resource Role(PostgresUser user, string key, Resource cluster, params ReadOnlySpan<(string, object?)> attributes) =>
+    private Resource Role(PostgresUser user, string key, params ReadOnlySpan<(string, object?)> attributes) =>
         Make(
             "role",
             user.Name,
@@ -189,10 +180,7 @@ internal sealed class GroupResources(
                 ("login", true),
                 .. attributes,
             ]
-        ) with
-        {
-            Requires = [cluster.Address],
-        };
+        );
 
     private bool HasRole(string name) =>
         name == topology.Superuser.Name
@@ -203,18 +191,14 @@ internal sealed class GroupResources(
     private Address InGroup(string type, string name) => new(type, Address.NameOf(name), topology.Scope);
 
     private Resource Make(string type, string name, string key, params ReadOnlySpan<(string, object?)> attributes) =>
-        factory.Make(
-            type,
-            Address.NameOf(name),
-            topology.Scope,
-            section.Place(key),
-            [
-                ("container", PostgresTopology.PatroniContainer),
-                ("connect_as", topology.Superuser.Name),
-                ("connect_password", topology.Superuser.Password),
-                ("postgres_port", (long)topology.Ports.Postgres),
-                ("rest_port", (long)topology.Ports.Rest),
-                .. attributes,
-            ]
-        );
+        factory.Make(type, Address.NameOf(name), topology.Scope, section.Place(key), [.. Connection, .. attributes]);
+
+    private ImmutableArray<(string, object?)> Connection =>
+        [
+            ("container", PostgresTopology.PatroniContainer),
+            ("connect_as", topology.Superuser.Name),
+            ("connect_password", topology.Superuser.Password),
+            ("postgres_port", (long)topology.Ports.Postgres),
+            ("rest_port", (long)topology.Ports.Rest),
+        ];
 }

@@ -51,15 +51,18 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         ImmutableArray<Host> others = [.. context.Hosts.All.Where(host => topology.Members.All(member => member.Name != host.Name))];
         var hosts = new HostResources(topology, others, verifier, factory, section);
         var whole = new GroupResources(topology, others, stores, verifier, factory, section);
-        ImmutableArray<Resource> behind = [.. whole.All()];
+        ImmutableArray<Resource> behind = [.. whole.OfCluster()];
         ImmutableArray<Resource> resources =
         [
             .. topology.Members.SelectMany(hosts.OfMember),
             .. topology.Proxies.SelectMany(hosts.OfProxy),
             .. behind,
-            whole.Proxies(behind),
         ];
-        return new BlueprintExpansion(groups, resources, Preconditions(topology, section)) { Model = topology };
+        return new BlueprintExpansion(groups, resources, Preconditions(topology, section))
+        {
+            Policies = [whole.Members(), whole.Proxies(behind)],
+            Model = topology,
+        };
     }
 
     /// <inheritdoc />

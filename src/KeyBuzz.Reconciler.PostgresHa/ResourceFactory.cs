@@ -27,7 +27,21 @@ internal sealed class ResourceFactory(IReadOnlyCollection<IResourceProvider> pro
         string place,
         SourceLocation at,
         params ReadOnlySpan<(string Name, object? Value)> attributes
-    )
+    ) => new(new Address(type, name, place), SchemaDefaults.Fill(_schemas[type], Set(attributes)), at);
+
+    /// <summary>The policy of a group; a value that is null is left out.</summary>
+    /// <param name="group">The group.</param>
+    /// <param name="rules">Its rules.</param>
+    /// <param name="at">The place in cluster.yaml that it comes from.</param>
+    /// <param name="settings">Its settings.</param>
+    public static GroupPolicy Policy(
+        string group,
+        IGroupPolicy rules,
+        SourceLocation at,
+        params ReadOnlySpan<(string Name, object? Value)> settings
+    ) => new(group, rules, SchemaDefaults.Fill(rules, Set(settings)), at);
+
+    private static AttributeSet Set(ReadOnlySpan<(string Name, object? Value)> attributes)
     {
         var values = ImmutableDictionary.CreateBuilder<string, object>(StringComparer.Ordinal);
         foreach (var (key, value) in attributes)
@@ -38,11 +52,7 @@ internal sealed class ResourceFactory(IReadOnlyCollection<IResourceProvider> pro
             }
         }
 
-        return new Resource(
-            new Address(type, name, place),
-            SchemaDefaults.Fill(_schemas[type], new AttributeSet(values.ToImmutable())),
-            at
-        );
+        return new AttributeSet(values.ToImmutable());
     }
 
     /// <summary>A list of strings, as an attribute holds it.</summary>

@@ -55,7 +55,7 @@ public sealed class HandMadeChangeTests
                 + "restart patroni.service && for i in $(seq 60); do curl -s -m 2 http://$(hostname):8008/patroni | "
                 + "grep -q running && break; sleep 1; done",
             "config_file.patroni@HOST update drift content",
-            "patroni_cluster.keybuzz-pg@keybuzz-pg update drift *"
+            "group.keybuzz-pg@keybuzz-pg bring_to_health drift *"
         );
         yield return Case(
             "haproxy.cfg, pgbouncer.ini and userlist.txt",
@@ -74,7 +74,7 @@ public sealed class HandMadeChangeTests
                 + "'[Service]\\nEnvironment=BY_HAND=1\\n' >/etc/systemd/system/patroni.service.d/x.conf; systemctl "
                 + "daemon-reload",
             "systemd_unit.patroni@HOST update drift active,drop_ins",
-            "patroni_cluster.keybuzz-pg@keybuzz-pg update drift members"
+            "group.keybuzz-pg@keybuzz-pg bring_to_health drift members"
         );
     }
 

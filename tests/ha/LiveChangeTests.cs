@@ -101,13 +101,13 @@ public sealed class LiveChangeTests
         Change(Current("patroni"), LabImage.Derive("patroni", "next", "LABEL kbr.test=next"));
         // A replica that starts anew logs in with the new one.
         Ha.Credentials = Ha.Credentials.Replace("POSTGRES_REPL_PASS=canary-repl-Kp3vT9", "POSTGRES_REPL_PASS=canary-repl-second");
-        var foreseen = Foreseen("patroni_cluster");
+        var foreseen = Foreseen(Ha.Scope);
         Assert.That(foreseen.Summary, Is.EqualTo("3 rolling restarts, 1 switchover, about 3 s without writes"));
         Assert.That(foreseen.Steps[2], Does.StartWith($"switchover {leader} "));
         Assert.That(foreseen.Steps[3], Is.EqualTo($"restart {leader}"));
         Assert.That(
             HaSetUp.Workspace.Kbr("plan").Output,
-            Does.Contain($"patroni_cluster.{Ha.Scope}@{Ha.Scope} roll-out: {foreseen.Summary}\n  1. restart ")
+            Does.Match($"\n{Ha.Scope}: {foreseen.Summary}\n  one member at a time, .*\n  1\\. restart ")
                 .And.Contain($"\n  3. switch over from {leader} to ")
                 .And.Contain($"\n  4. restart {leader}  (the former leader)\n")
         );
@@ -159,7 +159,7 @@ public sealed class LiveChangeTests
     {
         Change(Current("haproxy"), LabImage.Derive("haproxy", "next", "LABEL kbr.test=next"));
         Change(Current("pgbouncer"), LabImage.Derive("pgbouncer", "next", "LABEL kbr.test=next"));
-        Assert.That(Foreseen("sql_proxies").Steps, Is.EqualTo(Ha.Proxies.Select(proxy => $"restart {proxy}")));
+        Assert.That(Foreseen($"{Ha.Scope}-proxies").Steps, Is.EqualTo(Ha.Proxies.Select(proxy => $"restart {proxy}")));
         using var direct = TrafficWriter.Start("proxies_direct");
         using var pooled = TrafficWriter.Start("proxies_pooled", TrafficWriter.Pooled);
         var begun = Now(Ha.Proxies[0]);
@@ -283,14 +283,15 @@ public sealed class LiveChangeTests
     // As cluster.yaml names it now.
     private static string Current(string name) => Regex.Match(HaSetUp.Workspace.Yaml, $@"\S+/kbr/{name}:\S+@sha256:[0-9a-f]+").Value;
 
-    private static (string Summary, string[] Steps) Foreseen(string type)
+    private static (string Summary, string[] Steps) Foreseen(string group)
     {
         var plan = HaSetUp.Workspace.Kbr("plan", "--json");
         using var document = JsonDocument.Parse(plan.Output);
         var rollout = document
-            .RootElement.GetProperty("rollouts")
+            .RootElement.GetProperty("groups")
             .EnumerateArray()
-            .Single(each => each.GetProperty("address").GetString()!.StartsWith(type + ".", StringComparison.Ordinal));
+            .Single(each => each.GetProperty("group").GetString() == group)
+            .GetProperty("rollout");
         return (
             rollout.GetProperty("summary").GetString(),
             [

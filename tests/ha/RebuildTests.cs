@@ -27,7 +27,7 @@ public sealed class RebuildTests
         // It was taken down on purpose: nothing of it is drift.
         Assert.That(
             HaSetUp.Workspace.Plan(),
-            Has.Some.StartWith("patroni_cluster.keybuzz-pg@keybuzz-pg update new ").And.None.Contains(" drift ")
+            Has.Some.StartWith("group.keybuzz-pg@keybuzz-pg bring_to_health new ").And.None.Contains(" drift ")
         );
         Assert.That(HaSetUp.Workspace.Kbr("drift").Output, Does.Contain("Drift: 0 changed, 0 deleted"));
         HaSetUp.Workspace.Apply();

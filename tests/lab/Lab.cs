@@ -241,10 +241,16 @@ internal sealed class Workspace : IDisposable
     {
         var plan = Kbr("plan", "--detailed-exitcode");
         Assert.That(plan.ExitCode, Is.Zero, plan.All);
-        Assert.That(plan.Output, Does.Contain("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete").And.Not.Contain("to adopt"));
+        Assert.That(
+            plan.Output,
+            Does.Contain("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete")
+                .And.Not.Contain("to adopt")
+                .And.Not.Contain("to bring to health")
+        );
     }
 
-    /// <summary>The plan as "address action cause attribute,attribute", a line per change.</summary>
+    /// <summary>The plan as "address action cause attribute,attribute", a line per change and per group that is brought to
+    /// health.</summary>
     public string[] Plan(params string[] arguments)
     {
         var outcome = Kbr(["plan", "--json", .. arguments]);
@@ -255,17 +261,20 @@ internal sealed class Workspace : IDisposable
             .. document
                 .RootElement.GetProperty("changes")
                 .EnumerateArray()
-                .Select(change =>
-                    $"{change.GetProperty("address")} {change.GetProperty("action")} {change.GetProperty("cause")} "
-                    + string.Join(
-                        ',',
-                        change
-                            .GetProperty("differences")
-                            .EnumerateArray()
-                            .Select(difference => difference.GetProperty("attribute").GetString())
-                    )
-                ),
+                .Select(change => $"{change.GetProperty("address")} {change.GetProperty("action")} {Difference(change)}"),
+            .. document
+                .RootElement.GetProperty("groups")
+                .EnumerateArray()
+                .Where(group => group.GetProperty("health").ValueKind != JsonValueKind.Null)
+                .Select(group => $"{group.GetProperty("address")} bring_to_health {Difference(group.GetProperty("health"))}"),
         ];
+
+        static string Difference(JsonElement of) =>
+            $"{of.GetProperty("cause")} "
+            + string.Join(
+                ',',
+                of.GetProperty("differences").EnumerateArray().Select(difference => difference.GetProperty("attribute").GetString())
+            );
     }
 
     /// <summary>The drift as "address changed attribute,attribute" or "address deleted", a line per resource; what is ignored is left

@@ -18,13 +18,13 @@ public static class RaftMembership
     public const int DefaultPort = 7000;
 
     /// <summary>The declared members of a resource; null when it declares none.</summary>
-    public static StoreMembership? Of(Resource resource) =>
+    public static StoreMembership? Of(IDeclared resource) =>
         resource is null || !resource.Spec.Has(Attribute)
             ? null
             : new StoreMembership([.. resource.Spec.List(Attribute)], resource.Spec.Map(StoreMembership.OtherHostsAttribute));
 
     /// <summary>The port of RAFT.</summary>
-    public static int PortOf(Resource resource) => (int)(resource?.Spec.Integer(PortAttribute) ?? DefaultPort);
+    public static int PortOf(IDeclared resource) => (int)(resource?.Spec.Integer(PortAttribute) ?? DefaultPort);
 
     /// <summary>A host's address in RAFT.</summary>
     public static string AddressOf(Host host, int port)

@@ -22,7 +22,7 @@ internal static class RaftPassword
 
     /// <summary>Whether a member was started with the desired password. Null if neither its container nor the member reports it, as
     /// for a container from before that label.</summary>
-    public static bool? IsDesired(Resource resource, Snapshot member, RaftRead read) =>
+    public static bool? IsDesired(IDeclared resource, Snapshot member, RaftRead read) =>
         resource.Spec.OptionalString(Key) is not { } wanted ? null
         : Mark(resource, member) is { } found ? found == wanted
         : member.Has(read) && RaftStatus.Parse(member.Get(read), out _)?.HasPassword is { } has && (!has || wanted == None)
@@ -30,9 +30,9 @@ internal static class RaftPassword
         : null;
 
     /// <summary>Whether a running member's container has no such label, for example one that kbr did not create.</summary>
-    public static bool IsUnmarked(Resource resource, Snapshot member) =>
+    public static bool IsUnmarked(IDeclared resource, Snapshot member) =>
         resource.Spec.Has(Key) && ClusterConnection.Of(resource).Runs(member) == true && Mark(resource, member) is null;
 
-    private static string? Mark(Resource resource, Snapshot member) =>
+    private static string? Mark(IDeclared resource, Snapshot member) =>
         JsonAnswer.Parse(member.Get(ClusterConnection.Of(resource).ContainerRead).Json)?.At("Config", "Labels")?.Text(Label);
 }

@@ -37,11 +37,7 @@ public sealed class RaftStore : IConsensusStore
     /// <inheritdoc />
     public ImmutableArray<AttributeDefinition> ClusterAttributes { get; } =
     [
-        Port with
-        {
-            FixedBecause =
-                "RAFT identifies members by address and port: with another port they are new members that the present ones do not count",
-        },
+        Port,
         new(
             RaftMembership.Attribute,
             AttributeKind.StringList,
@@ -57,7 +53,14 @@ public sealed class RaftStore : IConsensusStore
     ];
 
     /// <inheritdoc />
-    public ImmutableArray<AttributeDefinition> GateAttributes { get; } = [Port];
+    public ImmutableArray<AttributeDefinition> GateAttributes { get; } =
+    [
+        Port with
+        {
+            FixedBecause =
+                "RAFT identifies members by address and port: with another port they are new members that the present ones do not count",
+        },
+    ];
 
     /// <inheritdoc />
     public ImmutableArray<string> SectionKeys { get; } = [RaftPassword.Key];
@@ -94,10 +97,10 @@ public sealed class RaftStore : IConsensusStore
     public ImmutableArray<ContainerReadKind> ReadKinds => [RaftRead.Kind];
 
     /// <inheritdoc />
-    public ImmutableArray<Read> Reads(Resource resource) => [ReadOf(resource)];
+    public ImmutableArray<Read> Reads(IDeclared resource) => [ReadOf(resource)];
 
     /// <inheritdoc />
-    public StoreHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone)
+    public StoreHealth Judge(IDeclared resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone)
     {
         ArgumentNullException.ThrowIfNull(members);
         var read = ReadOf(resource);
@@ -105,7 +108,7 @@ public sealed class RaftStore : IConsensusStore
     }
 
     /// <inheritdoc />
-    public string? NamespaceOf(Resource resource, Snapshot member)
+    public string? NamespaceOf(IDeclared resource, Snapshot member)
     {
         ArgumentNullException.ThrowIfNull(member);
         var read = ReadOf(resource);
@@ -113,13 +116,13 @@ public sealed class RaftStore : IConsensusStore
     }
 
     /// <inheritdoc />
-    public bool? HasDesiredPassword(Resource resource, Snapshot member) => RaftPassword.IsDesired(resource, member, ReadOf(resource));
+    public bool? HasDesiredPassword(IDeclared resource, Snapshot member) => RaftPassword.IsDesired(resource, member, ReadOf(resource));
 
     /// <inheritdoc />
-    public bool MustTellPassword(Resource resource, Snapshot member) => RaftPassword.IsUnmarked(resource, member);
+    public bool MustTellPassword(IDeclared resource, Snapshot member) => RaftPassword.IsUnmarked(resource, member);
 
     /// <inheritdoc />
-    public SortedMap<AttributeValue> Desired(Resource resource)
+    public SortedMap<AttributeValue> Desired(IDeclared resource)
     {
         ArgumentNullException.ThrowIfNull(resource);
         return Compared(
@@ -131,7 +134,7 @@ public sealed class RaftStore : IConsensusStore
     }
 
     /// <inheritdoc />
-    public SortedMap<AttributeValue> Observe(Resource resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword)
+    public SortedMap<AttributeValue> Observe(IDeclared resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword)
     {
         ArgumentNullException.ThrowIfNull(resource);
         ArgumentNullException.ThrowIfNull(health);
@@ -152,28 +155,29 @@ public sealed class RaftStore : IConsensusStore
     }
 
     /// <inheritdoc />
-    public StoreMembership? MembershipOf(Resource resource) => RaftMembership.Of(resource);
+    public StoreMembership? MembershipOf(IDeclared resource) => RaftMembership.Of(resource);
 
     /// <inheritdoc />
-    public string AddressOf(Resource resource, Host host) => RaftMembership.AddressOf(host, RaftMembership.PortOf(resource));
+    public string AddressOf(IDeclared resource, Host host) => RaftMembership.AddressOf(host, RaftMembership.PortOf(resource));
 
     /// <inheritdoc />
-    public PortRead ListenerOf(Resource resource, Host host)
+    public PortRead ListenerOf(IDeclared resource, Host host)
     {
         ArgumentNullException.ThrowIfNull(host);
         return new PortRead(host.Address, RaftMembership.PortOf(resource));
     }
 
     /// <inheritdoc />
-    public Script Add(Resource resource, string address) => RaftMembership.Change(ClusterConnection.Of(resource).Container, "add", address);
+    public Script Add(IDeclared resource, string address) =>
+        RaftMembership.Change(ClusterConnection.Of(resource).Container, "add", address);
 
     /// <inheritdoc />
-    public Script Forget(Resource resource, string address) =>
+    public Script Forget(IDeclared resource, string address) =>
         RaftMembership.Change(ClusterConnection.Of(resource).Container, "remove", address);
 
-    private static RaftRead ReadOf(Resource resource) => new(ClusterConnection.Of(resource).Container);
+    private static RaftRead ReadOf(IDeclared resource) => new(ClusterConnection.Of(resource).Container);
 
-    private static SortedMap<AttributeValue> Compared(Resource resource, string connections, string? members, string password)
+    private static SortedMap<AttributeValue> Compared(IDeclared resource, string connections, string? members, string password)
     {
         var all = Comparable.None.Add(Connections, new(connections));
         all = members is null ? all : all.Add(RaftMembership.Attribute, new(members));

@@ -12,7 +12,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 /// <param name="group">The resource that stands for the cluster.</param>
 /// <param name="access">The members.</param>
 /// <param name="store">Their consensus store.</param>
-internal sealed class ClusterExecutor(Resource group, IGroupAccess access, IConsensusStore store)
+internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, IConsensusStore store)
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(group);
 
@@ -38,7 +38,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access, ICons
                 case ClusterStep.Look:
                     view = view with
                     {
-                        LostForGood = await PatroniClusterProvider
+                        LostForGood = await PatroniGroup
                             .LostAsync(group, view.Health, access, intent.Pending, cancellationToken)
                             .ConfigureAwait(false)
                             ?? "",
@@ -121,7 +121,7 @@ internal sealed class ClusterExecutor(Resource group, IGroupAccess access, ICons
 
         return new RolloutTurn.Wait(wait.Text)
         {
-            Progress = await PatroniClusterProvider.CopiedAsync(_connection, health, access, cancellationToken).ConfigureAwait(false),
+            Progress = await PatroniGroup.CopiedAsync(_connection, health, access, cancellationToken).ConfigureAwait(false),
         };
     }
 }

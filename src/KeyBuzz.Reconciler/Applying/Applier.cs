@@ -58,13 +58,14 @@ public sealed class Applier
     )
     {
         var plan = shown.Plan;
-        if (!plan.Effective.Any())
+        if (!plan.DoesAnything)
         {
             return new ApplyResult([], [], []);
         }
 
         var hosts = plan
             .Effective.SelectMany(change => Locks(shown.Survey, change))
+            .Concat(plan.BroughtToHealth.SelectMany(group => _cluster.HostsOf(group.Policy.Group)))
             .Distinct()
             .Where(_fleet.Connections.ContainsKey)
             .Order(StringComparer.Ordinal)
@@ -84,11 +85,15 @@ public sealed class Applier
             var dropped = DroppedChanges.Between(plan, current, address => PlacesOf(survey, address));
             RefuseDroppedRemovals(current, dropped);
             accept(planned);
+            bool IsUnlocked(string host) => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host);
             var unlocked = current
-                .Effective.Where(change =>
-                    Locks(survey, change).Any(host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host))
-                )
+                .Effective.Where(change => Locks(survey, change).Any(IsUnlocked))
                 .Select(change => change.Address.ToString())
+                .Concat(
+                    current
+                        .BroughtToHealth.Where(group => _cluster.HostsOf(group.Policy.Group).Any(IsUnlocked))
+                        .Select(group => group.Policy.Group)
+                )
                 .ToList();
             if (unlocked.Count > 0)
             {
@@ -118,6 +123,7 @@ public sealed class Applier
                 await writers[host].RunAsync(RecordScript.RemoveOfGroup(group, _cluster.Name), abort).ConfigureAwait(false);
             }
 
+            await RemoveObsoleteRecordsAsync(survey, writers, abort).ConfigureAwait(false);
             return result;
         }
         finally
@@ -125,6 +131,22 @@ public sealed class Applier
             foreach (var writer in writers.Values)
             {
                 await writer.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+    }
+
+    // They are read as nothing, so a host that was lost meanwhile keeps them until the next apply.
+    private async Task RemoveObsoleteRecordsAsync(Survey survey, Dictionary<string, IHostWriter> writers, CancellationToken abort)
+    {
+        foreach (var (host, paths) in survey.ObsoleteRecords.Where(pair => writers.ContainsKey(pair.Key)))
+        {
+            try
+            {
+                await writers[host].RunAsync(RecordScript.RemoveFiles(paths, _cluster.Name), abort).ConfigureAwait(false);
+            }
+            catch (Exception exception) when (exception is HostException or OperationCanceledException)
+            {
+                // The next one removes them.
             }
         }
     }
@@ -174,8 +196,9 @@ public sealed class Applier
     {
         private readonly Lock _gate = new();
         private readonly List<PlannedChange> _done = [];
-        private readonly List<(PlannedChange Change, string Reason)> _failed = [];
-        private readonly List<(PlannedChange Change, string Reason)> _skipped = [];
+        private readonly List<PlannedGroup> _broughtToHealth = [];
+        private readonly List<(IPlannedStep Step, string Reason)> _failed = [];
+        private readonly List<(IPlannedStep Step, string Reason)> _skipped = [];
         private readonly Dictionary<Address, string> _refused = [];
         private readonly Dictionary<string, SemaphoreSlim> _slots = writers.Keys.ToDictionary(
             host => host,
@@ -184,7 +207,7 @@ public sealed class Applier
         );
         private readonly SemaphoreSlim _all = new(applier._parallelism);
 
-        // The result of each roll-out, by the resource of its group.
+        // The result of each roll-out, by the address of its group.
         private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(
             TaskCreationOptions.RunContinuationsAsynchronously
         );
@@ -197,7 +220,12 @@ public sealed class Applier
                 Skip(change, reason);
             }
 
-            var tasks = new Dictionary<Address, Task<string?>>();
+            // Resources wait for the health of their group, which waits for other resources: the graph has no cycle.
+            var health = plan.Groups.ToDictionary(
+                group => group.Address,
+                _ => new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously)
+            );
+            var tasks = health.ToDictionary(pair => pair.Key, pair => pair.Value.Task);
             var rollouts = Rollouts(plan);
             foreach (var change in plan.Changes)
             {
@@ -209,6 +237,12 @@ public sealed class Applier
                 var before = change.DependsOn.Select(address => (address, task: tasks[address])).ToList();
                 var rollout = change.Disrupts is { } group ? rollouts.GetValueOrDefault(group) : null;
                 tasks[change.Address] = Task.Run(() => StepAsync(change, before, rollout), CancellationToken.None);
+            }
+
+            foreach (var group in plan.Groups)
+            {
+                var before = group.DependsOn.Select(address => (address, task: tasks[address])).ToList();
+                _ = Task.Run(() => HealthAsync(group, before, health[group.Address]), CancellationToken.None);
             }
 
             var ends = rollouts.ToDictionary(
@@ -261,6 +295,7 @@ public sealed class Applier
             await Task.WhenAll(tasks.Values).ConfigureAwait(false);
             return new ApplyResult(_done, _failed, _skipped)
             {
+                BroughtToHealth = _broughtToHealth,
                 Errors = [.. plan.Errors],
                 StoppedRollouts = gates
                     .Where(gate => gate.trouble is not null)
@@ -308,21 +343,14 @@ public sealed class Applier
             var rollouts = new Dictionary<string, Rollout>(StringComparer.Ordinal);
             foreach (var disrupting in plan.Changes.Where(change => change.Disrupts is not null).GroupBy(change => change.Disrupts!))
             {
-                var standing = applier
-                    ._cluster.Resources.Concat(plan.Changes.Select(change => change.Resource))
-                    .FirstOrDefault(resource =>
-                        resource.Address.Host == disrupting.Key && applier._providers.Get(resource.Address.Type) is IRollout
-                    );
-                if (standing is not null)
+                if (applier._cluster.Policies.FirstOrDefault(policy => policy.Group == disrupting.Key) is { } policy)
                 {
-                    // A group that is not complete yet waits for its health; one that is only recorded does not.
-                    var gate = !plan.Effective.Any(change => change.Address == standing.Address && change.Action != ResourceAction.Adopt);
+                    // A group that is brought to health afterwards is waited for there.
                     rollouts[disrupting.Key] = new Rollout(
-                        standing,
-                        (IRollout)applier._providers.Get(standing.Address.Type),
+                        policy,
                         applier.AccessOf(disrupting.Key, writers, disrupting.Select(change => change.Address.Host)),
                         [.. disrupting],
-                        gate,
+                        gateAfterLast: plan.BroughtToHealth.All(group => group.Policy.Group != disrupting.Key),
                         applier._time
                     );
                 }
@@ -331,13 +359,13 @@ public sealed class Applier
             return rollouts;
         }
 
-        // The dependencies of a group's resource outside its own members: a group behind is rolled out before the one in front of it.
-        private IEnumerable<Address> Before(Plan plan, string group)
+        // The dependencies of a group outside its own members: a group behind is rolled out before the one in front of it.
+        private static IEnumerable<Address> Before(Plan plan, string group)
         {
             var own = plan.Changes.Where(change => change.Resource.Group == group).Select(change => change.Address).ToHashSet();
             return plan
-                .Changes.Where(change => change.Address.Host == group && applier._providers.Get(change.Address.Type) is IRollout)
-                .SelectMany(change => change.DependsOn)
+                .Groups.Where(planned => planned.Policy.Group == group)
+                .SelectMany(planned => planned.DependsOn)
                 .Where(address => !own.Contains(address));
         }
 
@@ -362,13 +390,6 @@ public sealed class Applier
                 {
                     return Skip(change, Because(address, reason));
                 }
-            }
-
-            // Where a roll-out ends with the health of the whole, that is what comes after the group waits for.
-            var rollouts = await _rollouts.Task.ConfigureAwait(false);
-            if (rollouts.TryGetValue(change.Address, out var own) && own.Gates && await own.Ended.ConfigureAwait(false) is { } trouble)
-            {
-                return Skip(change, $"the roll-out of {change.Address.Host} stopped: {trouble}");
             }
 
             if (change.Action == ResourceAction.NoOp && !change.Deferred)
@@ -411,6 +432,57 @@ public sealed class Applier
             }
         }
 
+        // Ends with the health of a group: null when what comes after it may go on, otherwise why it may not.
+        private async Task HealthAsync(
+            PlannedGroup group,
+            List<(Address Address, Task<string?> Task)> before,
+            TaskCompletionSource<string?> health
+        )
+        {
+            try
+            {
+                health.SetResult(await HealthAsync(group, before).ConfigureAwait(false));
+            }
+            catch (Exception exception)
+            {
+                // The walk awaits it with all others.
+                health.SetException(exception);
+            }
+        }
+
+        private async Task<string?> HealthAsync(PlannedGroup group, List<(Address Address, Task<string?> Task)> before)
+        {
+            foreach (var (address, task) in before)
+            {
+                // A healthy group stays one when a change that is only ordered before it fails.
+                if (await task.ConfigureAwait(false) is { } reason && group.BringsToHealth)
+                {
+                    return Skip(group, Because(address, reason));
+                }
+            }
+
+            // Where a roll-out ends with the health of the whole, that is what comes after the group waits for.
+            var rollouts = await _rollouts.Task.ConfigureAwait(false);
+            if (rollouts.TryGetValue(group.Address, out var own) && own.Gates && await own.Ended.ConfigureAwait(false) is { } trouble)
+            {
+                return $"the roll-out of {group.Policy.Group} stopped: {trouble}";
+            }
+
+            return !group.BringsToHealth ? null
+                : stop.IsCancellationRequested ? Skip(group, "interrupted")
+                : await PerformAsync(group, () => BringToHealthAsync(group), () => _broughtToHealth.Add(group)).ConfigureAwait(false);
+        }
+
+        private async Task<string?> BringToHealthAsync(PlannedGroup group)
+        {
+            var policy = group.Policy;
+            await policy.Rules.BringToHealthAsync(policy, applier.AccessOf(policy.Group, writers), abort).ConfigureAwait(false);
+            var observation = await applier._fleet.ObserveAsync(policy, abort).ConfigureAwait(false);
+            return Differences(policy.Rules.Desired(policy), observation) is { } differs
+                ? $"it was brought to health, but {differs}"
+                : null;
+        }
+
         public void Dispose()
         {
             _all.Dispose();
@@ -423,44 +495,59 @@ public sealed class Applier
         // A dependency without a change of its own is in neither list: then its own dependency is the reason.
         private string Because(Address dependency, string reason)
         {
+            bool IsIn(List<(IPlannedStep Step, string Reason)> steps) => steps.Exists(one => one.Step.Address == dependency);
             lock (_gate)
             {
-                return _failed.Exists(failed => failed.Change.Address == dependency) ? $"its dependency {dependency} failed"
-                    : _skipped.Exists(skipped => skipped.Change.Address == dependency) ? $"its dependency {dependency} was skipped"
+                return dependency.Type == GroupPolicy.Type && (IsIn(_failed) || IsIn(_skipped))
+                        ? $"{dependency.Host} was not brought to health"
+                    : IsIn(_failed) ? $"its dependency {dependency} failed"
+                    : IsIn(_skipped) ? $"its dependency {dependency} was skipped"
                     : reason;
             }
         }
 
-        private string? Skip(PlannedChange change, string reason)
+        private string Skip(IPlannedStep step, string reason)
         {
-            if (change.Action == ResourceAction.NoOp && !change.Deferred)
+            if (step is PlannedChange { Action: ResourceAction.NoOp, Deferred: false })
             {
                 return reason;
             }
 
             lock (_gate)
             {
-                _skipped.Add((change, reason));
+                _skipped.Add((step, reason));
             }
 
-            progress.Skipped(change, reason);
+            progress.Skipped(step, reason);
             return reason;
         }
 
-        private async Task<string?> RunOneAsync(PlannedChange change, Rollout? rollout)
+        private Task<string?> RunOneAsync(PlannedChange change, Rollout? rollout)
         {
-            var begun = applier._time.GetTimestamp();
-            progress.Started(change);
-            string? error;
-            try
+            return PerformAsync(change, MakeOneAsync, () => _done.Add(change));
+
+            async Task<string?> MakeOneAsync()
             {
-                error = change.Deferred
+                var error = change.Deferred
                     ? await LookAgainAsync(change).ConfigureAwait(false)
                     : await ChangeAsync(change).ConfigureAwait(false);
                 if (error is null && rollout is not null)
                 {
                     await rollout.EndedAsync(change, abort).ConfigureAwait(false);
                 }
+
+                return error;
+            }
+        }
+
+        private async Task<string?> PerformAsync(IPlannedStep step, Func<Task<string?>> make, Action done)
+        {
+            var begun = applier._time.GetTimestamp();
+            progress.Started(step);
+            string? error;
+            try
+            {
+                error = await make().ConfigureAwait(false);
             }
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {
@@ -480,27 +567,27 @@ public sealed class Applier
             var elapsed = applier._time.GetElapsedTime(begun);
             if (error is not null)
             {
-                return Failed(change, elapsed, error);
+                return Failed(step, elapsed, error);
             }
 
             lock (_gate)
             {
-                _done.Add(change);
+                done();
             }
 
-            progress.Done(change, elapsed);
+            progress.Done(step, elapsed);
             return null;
         }
 
-        private string Failed(PlannedChange change, TimeSpan elapsed, string error)
+        private string Failed(IPlannedStep step, TimeSpan elapsed, string error)
         {
             error = applier._cluster.Secrets.Mask(error);
             lock (_gate)
             {
-                _failed.Add((change, error));
+                _failed.Add((step, error));
             }
 
-            progress.Failed(change, elapsed, error);
+            progress.Failed(step, elapsed, error);
             return error;
         }
 
@@ -645,14 +732,16 @@ public sealed class Applier
                 : $"the script ended with exit status {result.ExitCode} and no output";
         }
 
-        private string? Differences(PlannedChange change, Observation observation)
+        private string? Differences(PlannedChange change, Observation observation) =>
+            Differences(applier._providers.Get(change.Address.Type).Desired(change.Resource), observation);
+
+        private static string? Differences(SortedMap<AttributeValue> desired, Observation observation)
         {
             if (observation is not Observation.Present present)
             {
                 return observation is Observation.Unknown unknown ? unknown.Reason : "it does not exist";
             }
 
-            var desired = applier._providers.Get(change.Address.Type).Desired(change.Resource);
             var names = desired
                 .Where(pair => present.Attributes.GetValueOrDefault(pair.Key)?.Value != pair.Value.Value)
                 .Select(pair =>

@@ -7,29 +7,32 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <summary>Told what an apply does, as it does it; from several threads at once.</summary>
 public interface IApplyProgress
 {
-    /// <summary>A change began.</summary>
-    void Started(PlannedChange change);
+    /// <summary>A step began.</summary>
+    void Started(IPlannedStep step);
 
-    /// <summary>A change is done.</summary>
-    void Done(PlannedChange change, TimeSpan elapsed);
+    /// <summary>A step is done.</summary>
+    void Done(IPlannedStep step, TimeSpan elapsed);
 
-    /// <summary>A change failed; the reason is already free of secrets.</summary>
-    void Failed(PlannedChange change, TimeSpan elapsed, string reason);
+    /// <summary>A step failed; the reason is already free of secrets.</summary>
+    void Failed(IPlannedStep step, TimeSpan elapsed, string reason);
 
-    /// <summary>A change was skipped.</summary>
-    void Skipped(PlannedChange change, string reason);
+    /// <summary>A step was skipped.</summary>
+    void Skipped(IPlannedStep step, string reason);
 }
 
 /// <summary>How an apply ended.</summary>
 /// <param name="Done">The finished changes.</param>
-/// <param name="Failed">The failed changes, each with its reason.</param>
-/// <param name="Skipped">The skipped changes, each with its reason.</param>
+/// <param name="Failed">The failed steps, each with its reason.</param>
+/// <param name="Skipped">The skipped steps, each with its reason.</param>
 public sealed record ApplyResult(
     IReadOnlyList<PlannedChange> Done,
-    IReadOnlyList<(PlannedChange Change, string Reason)> Failed,
-    IReadOnlyList<(PlannedChange Change, string Reason)> Skipped
+    IReadOnlyList<(IPlannedStep Step, string Reason)> Failed,
+    IReadOnlyList<(IPlannedStep Step, string Reason)> Skipped
 )
 {
+    /// <summary>The groups that were brought to health.</summary>
+    public IReadOnlyList<PlannedGroup> BroughtToHealth { get; init; } = [];
+
     /// <summary>Groups whose roll-out stopped, with the reason; the last gate, after the last member, included.</summary>
     public ImmutableSortedDictionary<string, string> StoppedRollouts { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 

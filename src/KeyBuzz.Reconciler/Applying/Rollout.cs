@@ -11,8 +11,8 @@ public sealed class Rollout
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    private readonly Resource _group;
-    private readonly IRollout _policy;
+    private readonly GroupPolicy _group;
+    private readonly IRollout _rules;
     private readonly IGroupAccess _access;
     private readonly TimeProvider _time;
     private readonly bool _gateAfterLast;
@@ -22,23 +22,21 @@ public sealed class Rollout
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
 
     /// <summary>Takes its inputs; no member has a turn yet.</summary>
-    /// <param name="group">The resource that stands for the group.</param>
-    /// <param name="policy">Its policy.</param>
+    /// <param name="policy">The group's policy.</param>
     /// <param name="access">The group's members, those that leave it among them.</param>
     /// <param name="changes">The changes that disrupt a member, in the order of the plan.</param>
     /// <param name="gateAfterLast">Whether the group must be healthy again after the last member.</param>
     /// <param name="time">The clock.</param>
     public Rollout(
-        Resource group,
-        IRollout policy,
+        GroupPolicy policy,
         IGroupAccess access,
         IReadOnlyCollection<PlannedChange> changes,
         bool gateAfterLast,
         TimeProvider time
     )
     {
-        _group = group;
-        _policy = policy;
+        _group = policy;
+        _rules = policy.Rules;
         _access = access;
         _gateAfterLast = gateAfterLast;
         _time = time;
@@ -65,7 +63,7 @@ public sealed class Rollout
             .ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
-    /// <summary>The resource that stands for the group.</summary>
+    /// <summary>The group.</summary>
     public Address Group => _group.Address;
 
     /// <summary>Whether it ends with the group's health.</summary>
@@ -85,7 +83,7 @@ public sealed class Rollout
         ArgumentNullException.ThrowIfNull(change);
         var host = change.Address.Host;
         return _leaving.Contains(host) && _last[host] == change.Address && _leaving.Count < _access.Members.Length
-            ? _policy.LeftAsync(_group, host, _access, cancellationToken)
+            ? _rules.LeftAsync(_group, host, _access, cancellationToken)
             : Task.CompletedTask;
     }
 
@@ -93,7 +91,7 @@ public sealed class Rollout
     /// stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
     /// <param name="stop">Once cancelled, no further member gets a turn.</param>
-    /// <param name="before">Completes when the changes ordered before the group's resource have ended; null for none.</param>
+    /// <param name="before">Completes when the changes ordered before the group's policy have ended; null for none.</param>
     /// <param name="failedBehind">Answers why the roll-out of a group behind this one has stopped, or null; null where there is
     /// none.</param>
     public async Task<string?> RunAsync(
@@ -151,7 +149,7 @@ public sealed class Rollout
         }
         finally
         {
-            var reason = trouble is null ? "interrupted" : $"the roll-out of {_group.Address.Host} stopped: {trouble}";
+            var reason = trouble is null ? "interrupted" : $"the roll-out of {_group.Group} stopped: {trouble}";
             foreach (var door in _doors.Values)
             {
                 door.TrySetResult(reason);
@@ -167,7 +165,7 @@ public sealed class Rollout
     )
     {
         var begun = _time.GetTimestamp();
-        var pace = new PollPace(s_poll, _policy.GateTimeout(_group)) { SparesSlowHosts = true };
+        var pace = new PollPace(s_poll, _rules.GateTimeout(_group)) { SparesSlowHosts = true };
         var tracker = new ProgressTracker();
         try
         {
@@ -206,7 +204,7 @@ public sealed class Rollout
             RolloutTurn turn;
             try
             {
-                turn = await _policy.NextAsync(_group, state, _access, stop).ConfigureAwait(false);
+                turn = await _rules.NextAsync(_group, state, _access, stop).ConfigureAwait(false);
             }
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {

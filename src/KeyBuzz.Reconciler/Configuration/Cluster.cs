@@ -32,6 +32,9 @@ public sealed record Cluster(
     /// <summary>The groups of hosts that resources are placed on.</summary>
     public ImmutableArray<HostGroup> Groups { get; init; } = [];
 
+    /// <summary>The policies of those groups that have one.</summary>
+    public ImmutableArray<GroupPolicy> Policies { get; init; } = [];
+
     /// <summary>The blueprints' typed sections, one each.</summary>
     public ImmutableArray<object> Models { get; init; } = [];
 
@@ -41,7 +44,7 @@ public sealed record Cluster(
     /// <summary>The resources that got another name.</summary>
     public ImmutableArray<MovedRule> Moved { get; init; } = [];
 
-    /// <summary>The resources with their dependencies.</summary>
+    /// <summary>The resources with their dependencies, and the policies between them.</summary>
     public ResourceGraph Graph { get; init; } = ResourceGraph.Empty;
 
     /// <summary>Its sources, by name: hashes of the local files, and of the secrets together.</summary>

@@ -71,7 +71,8 @@ public static class ClusterLoader
         var section = new ResourceSection(hosts, binder, providers, made, findings);
         var own = section.Read(root.Find("resources"));
         ImmutableArray<Resource> resources = [.. made, .. own];
-        var graph = new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References);
+        ImmutableArray<GroupPolicy> policies = [.. expanded.SelectMany(one => one.Expansion.Policies)];
+        var graph = new ResourceChecks(providers, section.Maps, findings).Run(resources, section.References, policies);
         var moved = MovedSection.Read(root.Find("moved"), resources, findings);
         foreach (var finding in expanded.SelectMany(one => one.Blueprint.Check(one.Expansion, own)))
         {
@@ -92,6 +93,7 @@ public static class ClusterLoader
         )
         {
             Groups = [.. expanded.SelectMany(one => one.Expansion.Groups)],
+            Policies = policies,
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
             Moved = moved,

@@ -67,6 +67,9 @@ public sealed record BlueprintExpansion(
     /// <summary>A section that is too broken to stand for anything.</summary>
     public static readonly BlueprintExpansion Empty = new([], [], []);
 
+    /// <summary>The policies of those groups that have one.</summary>
+    public ImmutableArray<GroupPolicy> Policies { get; init; } = [];
+
     /// <summary>The section as a typed record of the blueprint's own, kept in <see cref="Cluster.Models"/>; null for none.</summary>
     public object? Model { get; init; }
 }

@@ -13,7 +13,7 @@ internal sealed class ResourceChecks(
 )
 {
     /// <summary>Makes the checks, and the graph that they need; null for an error before that.</summary>
-    public ResourceGraph? Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references)
+    public ResourceGraph? Run(ImmutableArray<Resource> resources, IReadOnlyList<Reference> references, ImmutableArray<GroupPolicy> policies)
     {
         var byType = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
         var linked = new List<(Resource Resource, ResourceLinks Links)>();
@@ -45,7 +45,7 @@ internal sealed class ResourceChecks(
         Clashes(linked, links => links.ManagedPaths, (path, first) => $"{path} is already managed by {first}", "path");
         SingleFileMounts(linked);
         Cycles(references);
-        return findings.HasErrors ? null : Implied(resources);
+        return findings.HasErrors ? null : Implied(resources, policies);
     }
 
     // A provider does not know the file, but its message quotes the value or names the attribute: the place is there.
@@ -199,11 +199,11 @@ internal sealed class ResourceChecks(
     }
 
     // Edges that follow from what resources offer and need can close a cycle too.
-    private ResourceGraph? Implied(ImmutableArray<Resource> resources)
+    private ResourceGraph? Implied(ImmutableArray<Resource> resources, ImmutableArray<GroupPolicy> policies)
     {
         try
         {
-            return ResourceGraph.Build(resources, new ProviderRegistry(providers));
+            return ResourceGraph.Build(resources, new ProviderRegistry(providers), policies);
         }
         catch (DiagnosticException exception)
         {

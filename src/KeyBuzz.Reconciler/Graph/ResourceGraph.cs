@@ -5,7 +5,8 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Graph;
 
-/// <summary>The resources and the edges between them. Every algorithm here is linear in nodes and edges, and none recurses.</summary>
+/// <summary>The resources, the policies of groups, and the edges between them. Every algorithm here is linear in nodes and edges, and none
+/// recurses.</summary>
 public sealed class ResourceGraph
 {
     private static readonly Comparer<(string Path, Address Address)> s_byPath = Comparer<(string Path, Address Address)>.Create(
@@ -13,12 +14,16 @@ public sealed class ResourceGraph
     );
 
     private readonly Dictionary<Address, Node> _nodes;
+    private readonly Dictionary<string, PolicyNode> _policies;
 
-    private ResourceGraph(Dictionary<Address, Node> nodes, ImmutableArray<Address> order)
+    private ResourceGraph(Dictionary<Address, Node> nodes, Dictionary<string, PolicyNode> policies, ImmutableArray<Address> order)
     {
         _nodes = nodes;
-        Order = order;
-        Nodes = [.. order.Select(address => nodes[address])];
+        _policies = policies;
+        Order = policies.Count == 0 ? order : [.. order.Where(nodes.ContainsKey)];
+        Nodes = [.. Order.Select(address => nodes[address])];
+        Policies =
+            policies.Count == 0 ? [] : [.. order.Where(address => !nodes.ContainsKey(address)).Select(group => policies[group.Host])];
     }
 
     /// <summary>A resource with its edges.</summary>
@@ -35,24 +40,43 @@ public sealed class ResourceGraph
         ImmutableArray<string> Provides
     );
 
-    /// <summary>Every address, dependencies first.</summary>
+    /// <summary>The policy of a group with its edges.</summary>
+    /// <param name="Policy">The policy.</param>
+    /// <param name="After">The resources and groups that come first: those that run its members, and the declared ones; in the order of
+    /// addresses.</param>
+    public sealed record PolicyNode(GroupPolicy Policy, ImmutableArray<Address> After);
+
+    /// <summary>The address of every resource, dependencies first.</summary>
     public ImmutableArray<Address> Order { get; }
 
     /// <summary>Every resource with its edges, in the same order.</summary>
     public ImmutableArray<Node> Nodes { get; }
 
+    /// <summary>Every policy with its edges, those that come first before the others.</summary>
+    public ImmutableArray<PolicyNode> Policies { get; }
+
     /// <summary>The node of an address, or null.</summary>
     public Node? Find(Address address) => _nodes.GetValueOrDefault(address);
 
+    /// <summary>The policy that a resource of a group as a whole waits for; null when it is on a host, or its group has none.</summary>
+    public GroupPolicy? PolicyOver(Address resource) => _policies.Count == 0 ? null : _policies.GetValueOrDefault(resource.Host)?.Policy;
+
     /// <summary>An empty graph.</summary>
-    public static ResourceGraph Empty { get; } = new([], []);
+    public static ResourceGraph Empty { get; } = new([], new Dictionary<string, PolicyNode>(StringComparer.Ordinal), []);
 
     /// <summary>Builds the graph; edges are those of the resources and those their links imply. Throws <see cref="DiagnosticException"/>
     /// naming every dangling reference and every cycle.</summary>
     /// <param name="resources">The resources.</param>
     /// <param name="providers">The provider of each type.</param>
+    /// <param name="policies">The policies of groups: each comes after the resources that run the group's members, and before the resources
+    /// of the group as a whole.</param>
     /// <param name="keepDangling">Drop edges to unknown addresses instead of refusing them; for graphs made from records.</param>
-    public static ResourceGraph Build(IEnumerable<Resource> resources, ProviderRegistry providers, bool keepDangling = false)
+    public static ResourceGraph Build(
+        IEnumerable<Resource> resources,
+        ProviderRegistry providers,
+        IReadOnlyCollection<GroupPolicy>? policies = null,
+        bool keepDangling = false
+    )
     {
         var all = resources.ToDictionary(resource => resource.Address);
         var offers = new Dictionary<string, Dictionary<string, Address>>(StringComparer.Ordinal);
@@ -157,26 +181,65 @@ public sealed class ResourceGraph
             );
         }
 
+        var groups = PolicyNodes(policies ?? [], nodes, diagnostics);
         if (diagnostics.Count > 0)
         {
             throw new DiagnosticException(diagnostics);
         }
 
-        var order = DependencyOrder.Of(nodes.Keys, address => Before(nodes[address]));
+        var order =
+            groups.Count == 0
+                ? DependencyOrder.Of(nodes.Keys, address => Before(nodes[address]))
+                : DependencyOrder.Of(nodes.Keys.Concat(groups.Values.Select(group => group.Policy.Address)), AllBefore);
         if (!order.Left.IsEmpty)
         {
-            var cycle = FindCycle(nodes, [.. order.Left]);
+            var cycle = FindCycle(AllBefore, [.. order.Left]);
             var shown = string.Join(" → ", cycle.Append(cycle[0]));
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"resources depend on each other in a cycle: {shown}",
-                    nodes[cycle[0]].Resource.Location,
+                    cycle.Select(address => nodes.GetValueOrDefault(address)?.Resource.Location).FirstOrDefault(at => at is not null),
                     remedy: "drop one of these `requires` or `after`"
                 )
             );
         }
 
-        return new ResourceGraph(nodes, order.Addresses);
+        return new ResourceGraph(nodes, groups, order.Addresses);
+
+        ImmutableArray<Address> AllBefore(Address address) =>
+            !nodes.TryGetValue(address, out var node) ? groups[address.Host].After
+            : groups.TryGetValue(address.Host, out var gate) ? [.. Before(node), gate.Policy.Address]
+            : Before(node);
+    }
+
+    private static Dictionary<string, PolicyNode> PolicyNodes(
+        IReadOnlyCollection<GroupPolicy> policies,
+        Dictionary<Address, Node> nodes,
+        List<Diagnostic> diagnostics
+    )
+    {
+        var groups = policies.ToDictionary(policy => policy.Group, policy => new PolicyNode(policy, policy.After), StringComparer.Ordinal);
+        if (groups.Count == 0)
+        {
+            return groups;
+        }
+
+        var running = nodes
+            .Values.Where(node => node.Resource.Group is not null)
+            .ToLookup(node => node.Resource.Group!, node => node.Resource.Address, StringComparer.Ordinal);
+        foreach (var policy in policies)
+        {
+            diagnostics.AddRange(
+                policy
+                    .After.Where(other => !nodes.ContainsKey(other) && !groups.Values.Any(group => group.Policy.Address == other))
+                    .Select(missing =>
+                        Diagnostic.Error($"the group {policy.Group} refers to {missing}, which does not exist", policy.Location)
+                    )
+            );
+            groups[policy.Group] = new PolicyNode(policy, Sorted([.. policy.After, .. running[policy.Group]], policy.After));
+        }
+
+        return groups;
     }
 
     /// <summary>The given addresses and everything they require, over any number of steps.</summary>
@@ -319,7 +382,7 @@ public sealed class ResourceGraph
     }
 
     // Every address left over waits for another one left over, so walking on must come back to where it has been.
-    private static List<Address> FindCycle(Dictionary<Address, Node> nodes, HashSet<Address> left)
+    private static List<Address> FindCycle(Func<Address, ImmutableArray<Address>> before, HashSet<Address> left)
     {
         var path = new List<Address>();
         var seen = new Dictionary<Address, int>();
@@ -327,7 +390,7 @@ public sealed class ResourceGraph
         while (seen.TryAdd(at, path.Count))
         {
             path.Add(at);
-            at = nodes[at].Requires.Concat(nodes[at].After).First(left.Contains);
+            at = before(at).First(left.Contains);
         }
 
         return path[seen[at]..];

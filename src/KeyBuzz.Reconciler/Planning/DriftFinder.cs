@@ -9,8 +9,8 @@ namespace KeyBuzz.Reconciler.Planning;
 
 /// <summary>The inputs of drift detection.</summary>
 /// <param name="Records">What was last applied.</param>
-/// <param name="Observe">What the hosts hold of a resource as <see cref="DriftFinder.Applied"/> hands it out; null when it was not
-/// read.</param>
+/// <param name="Observe">What the hosts hold of a resource as <see cref="DriftFinder.Applied(ResourceRecord)"/> hands it out; null when
+/// it was not read.</param>
 /// <param name="HostErrors">Hosts that could not be read, with the reason.</param>
 /// <param name="Hosts">The hosts that were looked at.</param>
 /// <param name="Targets">Only these; empty for all.</param>
@@ -22,7 +22,12 @@ public sealed record DriftInput(
     ImmutableArray<string> Hosts,
     ImmutableArray<AddressPattern> Targets,
     ImmutableArray<IgnoreRule> Ignored
-);
+)
+{
+    /// <summary>How the members of a group as <see cref="DriftFinder.Applied(GroupPolicy, IEnumerable{ResourceRecord})"/> hands it out were
+    /// found; null when none was read.</summary>
+    public Func<GroupPolicy, Observation?> ObserveGroup { get; init; } = _ => null;
+}
 
 /// <summary>Compares the last applied state with the hosts. The current configuration matters only for the values of secrets, which records
 /// do not have, so an edit that was not applied yet is no drift. Pure: no I/O, no clock, no randomness.</summary>
@@ -75,6 +80,13 @@ public sealed class DriftFinder
         return resource with { Spec = spec };
     }
 
+    /// <summary>The policy of a group as it was last applied, as far as the records of the group as a whole tell.</summary>
+    public GroupPolicy Applied(GroupPolicy policy, IEnumerable<ResourceRecord> records)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return policy.Rules.AsApplied(policy, records.Where(record => record.Address.Host == policy.Group).Select(Applied));
+    }
+
     /// <summary>Finds what was changed on the hosts.</summary>
     public Drift Find(DriftInput input)
     {
@@ -93,6 +105,11 @@ public sealed class DriftFinder
                     remedy: "use the key of the last apply, or unset it"
                 )
             );
+        }
+
+        foreach (var policy in _configured.Policies.Select(node => node.Policy).Where(policy => IsApplied(input, policy)))
+        {
+            JudgeGroup(work, Applied(policy, input.Records.Values), keyed);
         }
 
         foreach (var address in graph.Order.Where(views.ContainsKey))
@@ -140,6 +157,12 @@ public sealed class DriftFinder
         public List<Uncompared> Uncompared { get; } = [];
 
         public List<Diagnostic> Diagnostics { get; } = [];
+
+        /// <summary>Whether a group that is looked at is meant.</summary>
+        public bool LooksAtGroup(AddressPattern pattern) =>
+            Compared
+                .Concat(Uncompared.Select(one => one.Address))
+                .Any(address => address.Type == GroupPolicy.Type && pattern.Matches(address));
 
         /// <summary>Something that cannot be told because of something else that drifted is accounted for by that, as long as that
         /// counts.</summary>
@@ -265,9 +288,9 @@ public sealed class DriftFinder
 
         // A resource of a group that drifted itself is unknown, for example a role without a primary.
         var because =
-            _providers.Get(address.Type) is IGroupResourceProvider
-                ? node.Requires.Where(work.Drifted.ContainsKey).Select(required => (Address?)required).FirstOrDefault()
-                : null;
+            _providers.Get(address.Type) is not IGroupResourceProvider ? null
+            : work.Drifted.ContainsKey(GroupPolicy.AddressOf(address.Host)) ? GroupPolicy.AddressOf(address.Host)
+            : node.Requires.Where(work.Drifted.ContainsKey).Select(required => (Address?)required).FirstOrDefault();
         switch (view.Observation)
         {
             case null:
@@ -289,7 +312,7 @@ public sealed class DriftFinder
             case Observation.Present present:
                 work.Compared.Add(address);
                 var changed = Changed(work, view, present, keyed);
-                if (!changed.IsEmpty && MembersWithoutRecord(work.Input, address) is { Length: > 0 } away)
+                if (!changed.IsEmpty && MembersWithoutRecord(work.Input, address.Host) is { Length: > 0 } away)
                 {
                     // Taken down by kbr, or never made: what the group lacks for that is no change by hand.
                     var why = $"the member on {string.Join(" and ", away)} has no record, so the group is incomplete";
@@ -326,6 +349,92 @@ public sealed class DriftFinder
         }
     }
 
+    // A group that was never applied has no health to lose.
+    private static bool IsApplied(DriftInput input, GroupPolicy policy) =>
+        IsTarget(input, policy.Address) && input.Records.Values.Any(record => record.Group == policy.Group);
+
+    // Its members by the configuration, where these are the ones that were applied.
+    private void JudgeGroup(Work work, GroupPolicy policy, bool keyed)
+    {
+        var address = policy.Address;
+        switch (work.Input.ObserveGroup(policy))
+        {
+            case null when !work.Input.HostErrors.IsEmpty:
+                // Said once, for the hosts.
+                work.Uncompared.Add(new Uncompared(address, null, "none of its members was read", IsError: true));
+                break;
+            case null:
+                work.CannotTell(address, "none of its members was read", isError: true);
+                break;
+            case Observation.Unknown unknown:
+                work.CannotTell(address, unknown.Reason, isError: true);
+                break;
+            case Observation.Absent absent:
+                work.Compared.Add(address);
+                Add(work, address, [], absent.Note, policy.Location);
+                break;
+            case Observation.Present present:
+                work.Compared.Add(address);
+                var isConfigured = keyed && AreMembersAsConfigured(work.Input, policy.Group);
+                var changed = GroupHealth
+                    .Differences(policy, present.Attributes)
+                    // What follows the configuration is compared only where that was applied.
+                    .Where(one => isConfigured || !policy.Spec.Has(one.Name))
+                    .Select(one => new DriftedAttribute(one.Name, one.Wanted, one.Found, Ignoring(work, address, one.Name)))
+                    .ToImmutableArray();
+                if (!changed.IsEmpty && OtherMembers(work.Input, policy.Group) is { } why)
+                {
+                    work.Uncompared.AddRange(changed.Select(one => new Uncompared(address, one.Name, why, IsError: false)));
+                    changed = [];
+                }
+
+                work.Diagnostics.AddRange(ForeignNotices.Of(address, [.. present.Foreign.Where(one => !one.IsTrouble)], policy.Location));
+                var foreign = present.Foreign.Where(one => one.IsTrouble).ToList();
+                changed = changed.AddRange(
+                    foreign.Select(one => new DriftedAttribute(one.Name, null, new(one.Value), Ignoring(work, address, one.Name))
+                    {
+                        IsForeign = true,
+                    })
+                );
+                if (!changed.IsEmpty)
+                {
+                    var remedies = foreign.Select(one => one.Remedy).Distinct().ToList();
+                    var note = remedies.Count > 0 ? $"apply keeps undeclared settings: {string.Join("; ", remedies)}" : present.Note;
+                    Add(work, address, changed, note, policy.Location);
+                }
+
+                break;
+        }
+    }
+
+    private bool AreMembersAsConfigured(DriftInput input, string group) =>
+        _configured
+            .Nodes.Where(node => node.Resource.Group == group)
+            .All(node =>
+                input.Records.TryGetValue(node.Resource.Address, out var record)
+                && _providers
+                    .Get(record.Address.Type)
+                    .Desired(node.Resource)
+                    .All(pair => record.Fingerprints.ContainsKey(pair.Key) && Matches(record, pair.Key, pair.Value))
+            );
+
+    // Why the members by the configuration are not the ones that were applied: then what the group lacks is no change by hand. Null when
+    // they are.
+    private string? OtherMembers(DriftInput input, string group)
+    {
+        var leaving = input
+            .Records.Values.Where(record => record.Group == group && _configured.Find(record.Address) is null)
+            .Select(record => record.Address.Host)
+            .Distinct()
+            .Where(host => !_configured.Nodes.Any(node => node.Resource.Group == group && node.Resource.Address.Host == host))
+            .Order(StringComparer.Ordinal)
+            .ToList();
+        return MembersWithoutRecord(input, group) is { Length: > 0 } away
+                ? $"the member on {string.Join(" and ", away)} has no record, so the group is incomplete"
+            : leaving.Count > 0 ? $"{string.Join(" and ", leaving)} left the group in the configuration, which was not applied yet"
+            : null;
+    }
+
     // Harmless settings are only reported, as in the plan.
     private static IEnumerable<DriftedAttribute> Foreign(Work work, AppliedView view, Observation.Present present)
     {
@@ -355,11 +464,11 @@ public sealed class DriftFinder
         : null;
 
     // The hosts that answer and run a member of the group by the configuration, and not by their records.
-    private string[] MembersWithoutRecord(DriftInput input, Address group) =>
+    private string[] MembersWithoutRecord(DriftInput input, string group) =>
         [
             .. _configured
                 .Order.Where(address =>
-                    _configured.Find(address)!.Resource.Group == group.Host
+                    _configured.Find(address)!.Resource.Group == group
                     && !input.Records.ContainsKey(address)
                     && !input.HostErrors.ContainsKey(address.Host)
                 )
@@ -470,13 +579,19 @@ public sealed class DriftFinder
             : new DriftedAttribute(name, template.Masked, template.Redact(actual!.Value), ignored);
     }
 
-    private void Add(Work work, Address address, ImmutableArray<DriftedAttribute> attributes, string? note) =>
+    private void Add(
+        Work work,
+        Address address,
+        ImmutableArray<DriftedAttribute> attributes,
+        string? note,
+        SourceLocation? location = null
+    ) =>
         work.Drifted.Add(
             address,
             new DriftedResource(address, attributes, Ignoring(work, address, null))
             {
                 Note = note,
-                Location = _configured.Find(address)?.Resource.Location,
+                Location = location ?? _configured.Find(address)?.Resource.Location,
             }
         );
 
@@ -508,7 +623,11 @@ public sealed class DriftFinder
             work.Diagnostics.Add(Diagnostic.Error("no host has records, so drift cannot be compared", remedy: Remedy));
         }
 
-        foreach (var target in input.Targets.Where(target => !input.Records.Keys.Any(target.Matches) && input.HostErrors.IsEmpty))
+        foreach (
+            var target in input.Targets.Where(target =>
+                !input.Records.Keys.Any(target.Matches) && !work.LooksAtGroup(target) && input.HostErrors.IsEmpty
+            )
+        )
         {
             work.Diagnostics.Add(
                 unrecorded.Exists(target.Matches)
@@ -525,10 +644,12 @@ public sealed class DriftFinder
         foreach (var rule in work.Input.Ignored)
         {
             var matched = records.Values.Where(record => rule.Address.Matches(record.Address)).ToList();
+            var matchesGroup = _configured.Policies.Any(node => rule.Address.Matches(node.Policy.Address));
             var problem =
-                matched.Count == 0 && !_configured.Order.Any(rule.Address.Matches)
+                matched.Count == 0 && !matchesGroup && !_configured.Order.Any(rule.Address.Matches)
                     ? $"no resource matches '{rule.Address}' of 'drift.ignore'"
                 : matched.Count > 0
+                && !matchesGroup
                 && rule.Attribute is not null
                 && !matched.Exists(record =>
                     record.Pending

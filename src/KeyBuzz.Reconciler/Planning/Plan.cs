@@ -27,7 +27,7 @@ public sealed record PlannedChange(
     Resource Resource,
     ImmutableArray<AttributeDifference> Differences,
     ImmutableArray<Address> DependsOn
-)
+) : IPlannedStep
 {
     /// <summary>The record to be written with the change; null when it is removed.</summary>
     public ResourceRecord? Record { get; init; }
@@ -77,7 +77,10 @@ public sealed record Plan(
     ImmutableArray<Diagnostic> Diagnostics
 )
 {
-    /// <summary>How the roll-outs of it would go now.</summary>
+    /// <summary>The groups that it looks at or disrupts, each after those that it comes after.</summary>
+    public ImmutableArray<PlannedGroup> Groups { get; init; } = [];
+
+    /// <summary>How changes that restart members by themselves would go now. The roll-outs of groups are in <see cref="Groups"/>.</summary>
     public ImmutableArray<RolloutForecast> Rollouts { get; init; } = [];
 
     /// <summary>Hosts that could not be read or may not be touched, with the reason.</summary>
@@ -89,8 +92,14 @@ public sealed record Plan(
     /// <summary>The changes that do something, records included.</summary>
     public IEnumerable<PlannedChange> Effective => Changes.Where(change => change.Action != ResourceAction.NoOp);
 
+    /// <summary>The groups that are brought to health.</summary>
+    public IEnumerable<PlannedGroup> BroughtToHealth => Groups.Where(group => group.BringsToHealth);
+
+    /// <summary>Whether an apply of it would do anything, records included.</summary>
+    public bool DoesAnything => Effective.Any() || BroughtToHealth.Any();
+
     /// <summary>Whether anything counts as a change.</summary>
-    public bool HasChanges => Changes.Any(change => change.Action.Counts());
+    public bool HasChanges => Changes.Any(change => change.Action.Counts()) || BroughtToHealth.Any();
 
     /// <summary>Whether an error was found.</summary>
     public bool HasErrors => Errors.Any();
@@ -98,9 +107,16 @@ public sealed record Plan(
     /// <summary>How many changes have that action.</summary>
     public int Count(ResourceAction action) => Changes.Count(change => change.Action == action);
 
-    /// <summary>The identity of a plan's effect: addresses, actions, and the values before and after.</summary>
-    public bool DoesTheSameAs(Plan other) => Effective.Select(Essence).SequenceEqual(other.Effective.Select(Essence));
+    /// <summary>Whether the effect is the same: addresses, actions, and the values before and after.</summary>
+    public bool DoesTheSameAs(Plan other) =>
+        Effective.Select(Essence).SequenceEqual(other.Effective.Select(Essence))
+        && BroughtToHealth.Select(Essence).SequenceEqual(other.BroughtToHealth.Select(Essence));
 
     private static string Essence(PlannedChange change) =>
-        $"{change.Address}|{change.Action}|{change.MovedFrom}|{change.Place}|{string.Join('|', change.Differences.Select(d => $"{d.Name}\0{d.Before?.Value}\0{d.After?.Value}"))}";
+        $"{change.Address}|{change.Action}|{change.MovedFrom}|{change.Place}|{Essence(change.Differences)}";
+
+    private static string Essence(PlannedGroup group) => $"{group.Address}|{Essence(group.Differences)}";
+
+    private static string Essence(ImmutableArray<AttributeDifference> differences) =>
+        string.Join('|', differences.Select(one => $"{one.Name}\0{one.Before?.Value}\0{one.After?.Value}"));
 }

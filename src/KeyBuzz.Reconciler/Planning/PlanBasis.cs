@@ -92,11 +92,27 @@ public sealed record PlanBasis(
                 [
                     $"{change.Cause} {change.DeleteData} {change.Deferred} {change.Disrupts} {change.Former?.Address} {change.MovedFrom}",
                     string.Join(' ', change.DependsOn),
-                    .. change.Differences.Select(difference =>
-                        $"{difference.Name}\0{difference.Before?.Value}\0{difference.After?.Value}\0{difference.Effect}"
-                    ),
+                    .. Differences(change.Differences),
                 ];
                 steps[name] = change.Action.Word() + ":" + Print(name, "step", string.Join('\n', step));
+            }
+        }
+
+        foreach (var group in plan.Groups.Where(group => group.IsSelected))
+        {
+            var (policy, name) = (group.Policy, group.Address.ToString());
+            string[] settings =
+            [
+                .. Settings(policy.Spec),
+                string.Join(' ', policy.After.Order()),
+                string.Join(' ', policy.AfterRemovalOf.Order()),
+            ];
+            desired[name] = Wanted(name, policy.Rules.Desired(policy), settings, Print);
+            observed[name] = Seen(input.Observations.GetValueOrDefault(group.Address), name, [.. desired[name].Keys], Print);
+            if (group.BringsToHealth)
+            {
+                string[] step = [$"{group.Cause}", string.Join(' ', group.DependsOn), .. Differences(group.Differences)];
+                steps[name] = PlannedGroup.Word + ":" + Print(name, "step", string.Join('\n', step));
             }
         }
 
@@ -117,11 +133,11 @@ public sealed record PlanBasis(
     /// <summary>The changes since the plan was made: an error for each host, and for each resource with its host or file. Empty when the
     /// plan is up to date.</summary>
     /// <param name="now">The same, as of now.</param>
-    /// <param name="find">The resource of an address as it is wanted now; null when it is not.</param>
-    public ImmutableArray<Diagnostic> Changes(PlanBasis now, Func<Address, Resource?> find)
+    /// <param name="locate">The place in cluster.yaml of a resource or group as it is wanted now; null when it is not.</param>
+    public ImmutableArray<Diagnostic> Changes(PlanBasis now, Func<Address, SourceLocation?> locate)
     {
         ArgumentNullException.ThrowIfNull(now);
-        ArgumentNullException.ThrowIfNull(find);
+        ArgumentNullException.ThrowIfNull(locate);
         var files = Names(Files, now.Files).ToList();
         var changed = ImmutableArray.CreateBuilder<Diagnostic>();
         foreach (var host in Names(Hosts, now.Hosts))
@@ -181,7 +197,7 @@ public sealed record PlanBasis(
                 changed.Add(
                     Diagnostic.Error(
                         $"{address}: {string.Join("; ", reasons)}",
-                        wanted is null ? null : find(address)?.Location,
+                        wanted is null ? null : locate(address),
                         host: address.Host,
                         address: name
                     )
@@ -201,19 +217,31 @@ public sealed record PlanBasis(
     )
     {
         var resource = node.Resource;
-        var name = resource.Address.ToString();
         string[] settings =
         [
-            .. resource.Spec.Names.Order(StringComparer.Ordinal).Select(one => $"{one}\0{AttributeValue.Of(resource.Spec[one]!).Value}"),
+            .. Settings(resource.Spec),
             string.Join(' ', node.Requires.Order()),
             string.Join(' ', node.After.Order()),
             $"{resource.Group} {resource.PreventDestroy}",
         ];
-        return provider
-            .Desired(resource)
+        return Wanted(resource.Address.ToString(), provider.Desired(resource), settings, print);
+    }
+
+    private static ImmutableSortedDictionary<string, string> Wanted(
+        string name,
+        SortedMap<AttributeValue> desired,
+        string[] settings,
+        Func<string, string, string, string> print
+    ) =>
+        desired
             .ToImmutableSortedDictionary(pair => pair.Key, pair => print(name, pair.Key, pair.Value.Value), StringComparer.Ordinal)
             .SetItem(Rest, print(name, Rest, string.Join('\n', settings)));
-    }
+
+    private static IEnumerable<string> Settings(AttributeSet spec) =>
+        spec.Names.Order(StringComparer.Ordinal).Select(name => $"{name}\0{AttributeValue.Of(spec[name]!).Value}");
+
+    private static IEnumerable<string> Differences(ImmutableArray<AttributeDifference> differences) =>
+        differences.Select(one => $"{one.Name}\0{one.Before?.Value}\0{one.After?.Value}\0{one.Effect}");
 
     private static ImmutableSortedDictionary<string, string> Seen(
         Observation? observation,

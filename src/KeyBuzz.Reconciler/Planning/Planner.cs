@@ -31,9 +31,10 @@ public sealed record PlanOptions
 }
 
 /// <summary>Everything a plan is made of.</summary>
-/// <param name="Graph">The desired resources.</param>
+/// <param name="Graph">The desired resources, and the policies of groups.</param>
 /// <param name="Records">What was last applied.</param>
-/// <param name="Observations">What the hosts hold, for desired and recorded resources; one that is missing is unknown.</param>
+/// <param name="Observations">What the hosts hold, for desired and recorded resources, and for groups with a policy; one that is missing is
+/// unknown.</param>
 /// <param name="HostErrors">Hosts that could not be read or may not be touched, with the reason.</param>
 /// <param name="Options">What was asked.</param>
 public sealed record PlanInput(
@@ -106,12 +107,24 @@ public sealed class Planner
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
 
+        if (!input.Options.Destroy)
+        {
+            foreach (var policy in input.Graph.Policies.Select(node => node.Policy).Where(policy => IsTarget(input, policy)))
+            {
+                PlanGroup(work, policy);
+            }
+        }
+
         KeepProtectedDependencies(work);
-        RefuseAnotherThing(work);
+        RefuseAnotherGroup(work);
         RefuseOutsiders(work);
         foreach (var pattern in input.Options.Targets.Concat(input.Options.Adopt))
         {
-            if (!input.Graph.Order.Any(pattern.Matches) && !recorded.Order.Any(pattern.Matches))
+            if (
+                !input.Graph.Order.Any(pattern.Matches)
+                && !recorded.Order.Any(pattern.Matches)
+                && !input.Graph.Policies.Any(node => pattern.Matches(node.Policy.Address))
+            )
             {
                 work.Diagnostics.Add(
                     Diagnostic.Error($"no resource matches '{pattern}'", remedy: "write type.name@host; `*` matches anything")
@@ -138,9 +151,10 @@ public sealed class Planner
             );
         }
 
-        var changes = Ordered(work);
+        var (changes, groups) = Ordered(work);
         return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
         {
+            Groups = Groups(input, changes, groups),
             Rollouts = Forecast(input, changes),
             HostErrors = input.HostErrors,
         };
@@ -157,27 +171,15 @@ public sealed class Planner
                 continue;
             }
 
-            var hosts = changes.Where(change => change.Disrupts == resource.Address.Host).GroupBy(change => change.Address.Host).ToList();
+            var state = Disrupted(changes, resource.Address.Host);
             var own = changes.FirstOrDefault(change => change.Address == resource.Address);
-            if (hosts.Count == 0 && own?.Action.Counts() != true)
+            if (state.ToCome.IsEmpty && own?.Action.Counts() != true)
             {
                 continue;
             }
 
-            var outlooks = input
-                .Observations.Where(pair => pair.Key.Host == resource.Address.Host)
-                .Select(pair => (pair.Value as Observation.Present)?.Outlook)
-                .OfType<GroupOutlook>();
-            var question = new RolloutQuestion(
-                resource,
-                own,
-                hosts.Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal),
-                hosts
-                    .Where(host => host.All(change => change.Action == ResourceAction.Delete))
-                    .Select(host => host.Key)
-                    .ToImmutableSortedSet(StringComparer.Ordinal),
-                [.. outlooks]
-            );
+            var outlooks = Outlooks(input, resource.Address.Host);
+            var question = new RolloutQuestion(resource, own, state.ToCome, state.Leaving, [.. outlooks]);
             if (foreseeing.Forecast(question) is { } forecast)
             {
                 forecasts.Add(forecast);
@@ -186,6 +188,50 @@ public sealed class Planner
 
         return forecasts.ToImmutable();
     }
+
+    // A group that is not looked at itself is in the plan for the members that it disrupts.
+    private static ImmutableArray<PlannedGroup> Groups(
+        PlanInput input,
+        ImmutableArray<PlannedChange> changes,
+        IReadOnlyDictionary<string, PlannedGroup> planned
+    )
+    {
+        var groups = ImmutableArray.CreateBuilder<PlannedGroup>();
+        foreach (var policy in input.Graph.Policies.Select(node => node.Policy))
+        {
+            var state = Disrupted(changes, policy.Group);
+            var own = planned.GetValueOrDefault(policy.Group);
+            var forecast =
+                state.ToCome.IsEmpty && own?.BringsToHealth != true
+                    ? null
+                    : policy.Rules.Forecast(policy, state, Outlooks(input, policy.Group));
+            if (own is not null || forecast is not null)
+            {
+                groups.Add((own ?? new PlannedGroup(policy, []) { IsSelected = false }) with { Rollout = forecast });
+            }
+        }
+
+        return groups.ToImmutable();
+    }
+
+    // The members of a group that changes disrupt.
+    private static RolloutState Disrupted(ImmutableArray<PlannedChange> changes, string group)
+    {
+        var hosts = changes.Where(change => change.Disrupts == group).GroupBy(change => change.Address.Host).ToList();
+        return new RolloutState(
+            hosts.Select(host => host.Key).ToImmutableSortedSet(StringComparer.Ordinal),
+            hosts
+                .Where(host => host.All(change => change.Action == ResourceAction.Delete))
+                .Select(host => host.Key)
+                .ToImmutableSortedSet(StringComparer.Ordinal)
+        );
+    }
+
+    private static IEnumerable<GroupOutlook> Outlooks(PlanInput input, string group) =>
+        input
+            .Observations.Where(pair => pair.Key.Host == group)
+            .Select(pair => (pair.Value as Observation.Present)?.Outlook)
+            .OfType<GroupOutlook>();
 
     // What has another name now is known by it from here on. Not so where it would be another thing that is there already: then the two are
     // what they are.
@@ -260,9 +306,9 @@ public sealed class Planner
         }
     }
 
-    // The group runs something else than the configuration describes, such as another cluster: applying the configuration would change
-    // the wrong one. Destroying it as a whole is still allowed.
-    private static void RefuseAnotherThing(Work work)
+    // The group is something else than the configuration describes, such as another cluster: applying the configuration would change the
+    // wrong one. Destroying it as a whole is still allowed.
+    private static void RefuseAnotherGroup(Work work)
     {
         if (!work.Input.Observations.Values.Any(observed => observed is Observation.Unknown { Remedy: not null }))
         {
@@ -270,19 +316,17 @@ public sealed class Planner
         }
 
         var refused = work
-            .Input.Graph.Nodes.Select(node => node.Resource)
-            .Where(resource => !work.IsTakenDown(resource.Address.Host))
-            .Select(resource =>
-                (Resource: resource, Observed: work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Unknown)
-            )
+            .Input.Graph.Policies.Select(node => node.Policy)
+            .Where(policy => !work.IsTakenDown(policy.Group))
+            .Select(policy => (Policy: policy, Observed: work.Input.Observations.GetValueOrDefault(policy.Address) as Observation.Unknown))
             .Where(pair => pair.Observed?.Remedy is not null)
             .Select(pair =>
                 Diagnostic.Error(
                     pair.Observed!.Reason,
-                    pair.Resource.Location,
+                    pair.Policy.Location,
                     detail: Join("nothing is planned", pair.Observed.Detail),
                     remedy: pair.Observed.Remedy,
-                    address: pair.Resource.Address.ToString()
+                    address: pair.Policy.Address.ToString()
                 )
             )
             .ToImmutableArray();
@@ -302,14 +346,14 @@ public sealed class Planner
         }
 
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
-        foreach (var resource in work.Input.Graph.Nodes.Select(node => node.Resource))
+        foreach (var policy in work.Input.Graph.Policies.Select(node => node.Policy))
         {
             foreach (
-                var (name, host) in (work.Input.Observations.GetValueOrDefault(resource.Address) as Observation.Present)?.Outsiders ?? []
+                var (name, host) in (work.Input.Observations.GetValueOrDefault(policy.Address) as Observation.Present)?.Outsiders ?? []
             )
             {
                 var isStopped = work.Changes.Values.Any(change =>
-                    change.Address.Host == host && change.Action == ResourceAction.Delete && change.Resource.Group == resource.Address.Host
+                    change.Address.Host == host && change.Action == ResourceAction.Delete && change.Resource.Group == policy.Group
                 );
                 if (isStopped)
                 {
@@ -332,12 +376,12 @@ public sealed class Planner
                     );
                 refused.Add(
                     Diagnostic.Error(
-                        $"{who} still takes part in {resource.Address.Host}, is no longer a member, and cannot be stopped: "
+                        $"{who} still takes part in {policy.Group}, is no longer a member, and cannot be stopped: "
                             + $"{because}; nothing is planned",
-                        resource.Location,
+                        policy.Location,
                         detail: "it may be the leader, and the remaining members would lose it",
                         remedy: remedy,
-                        address: resource.Address.ToString()
+                        address: policy.Address.ToString()
                     )
                 );
             }
@@ -346,6 +390,54 @@ public sealed class Planner
         if (refused.Count > 0)
         {
             throw new DiagnosticException(refused.ToImmutable());
+        }
+    }
+
+    private static bool IsTarget(PlanInput input, GroupPolicy policy) =>
+        input.Options.Targets.IsEmpty || input.Options.Targets.Any(pattern => pattern.Matches(policy.Address));
+
+    // Once: before the first resource of the group as a whole, and after all that runs its members.
+    private static void PlanGroup(Work work, GroupPolicy policy)
+    {
+        var group = policy.Group;
+        if (work.Groups.ContainsKey(group) || work.UnknownGroups.Contains(group))
+        {
+            return;
+        }
+
+        var observed = work.Observe(policy.Address);
+        if (observed is Observation.Unknown unknown)
+        {
+            work.UnknownGroups.Add(group);
+            work.Diagnostics.Add(
+                Diagnostic.Error(
+                    $"{group}: the health of the group is unknown: {unknown.Reason}",
+                    policy.Location,
+                    host: group,
+                    address: policy.Address.ToString()
+                )
+            );
+            return;
+        }
+
+        var isApplied = work.Input.Graph.Order.Any(address => address.Host == group)
+            ? work.Input.Records.Keys.Any(address => address.Host == group)
+            : work.RunningBy.Contains(group);
+        var isReconfigured =
+            work.RunningBy[group].Any(address => work.Input.Graph.Find(address) is null)
+            || work.RunningIn[group]
+                .Any(address =>
+                    work.Changes.GetValueOrDefault(address)?.Cause is Cause.ConfigurationChanged or Cause.ConfigurationChangedAndDrift
+                );
+        work.Groups.Add(
+            group,
+            GroupHealth.Judge(new PlannedGroup(policy, []), observed, isApplied, work.NewMembersOf(policy.Address), isReconfigured)
+        );
+        if (observed is Observation.Present present)
+        {
+            var address = policy.Address.ToString();
+            work.Diagnostics.AddRange(present.Warnings.Select(pair => Diagnostic.Warning(pair.Value, host: pair.Key, address: address)));
+            work.Diagnostics.AddRange(ForeignNotices.Of(policy.Address, present.Foreign, policy.Location));
         }
     }
 
@@ -375,6 +467,12 @@ public sealed class Planner
     private void PlanDesired(Work work, ResourceGraph.Node node)
     {
         var address = node.Resource.Address;
+        var policy = work.Input.Graph.PolicyOver(address);
+        if (policy is not null)
+        {
+            PlanGroup(work, policy);
+        }
+
         if (work.BlockingReason(address, node.Requires) is { } reason)
         {
             work.Block(address, reason);
@@ -398,7 +496,13 @@ public sealed class Planner
         }
 
         var observation = work.Observe(address);
-        // A resource of a group that is still to be created, for example a role without a primary after an interrupted first apply.
+        // A resource of a group that is not healthy yet, for example a role without a primary after an interrupted first apply.
+        if (observation is Observation.Unknown && policy is not null && work.Groups[policy.Group].BringsToHealth)
+        {
+            AddLater(work, node, record, desired, $"{policy.Group} is healthy", $"checked again once {policy.Group} is healthy");
+            return;
+        }
+
         if (
             observation is Observation.Unknown
             && provider is IGroupResourceProvider
@@ -949,7 +1053,7 @@ public sealed class Planner
         );
 
     // Creates and updates go after what they require; deletes go after everything that required the deleted thing.
-    private static ImmutableArray<PlannedChange> Ordered(Work work)
+    private static (ImmutableArray<PlannedChange> Changes, IReadOnlyDictionary<string, PlannedGroup> Groups) Ordered(Work work)
     {
         var removed = work
             .Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget)
@@ -961,14 +1065,21 @@ public sealed class Planner
                 (work.Recorded.Find(address)?.Requires ?? []).Where(removed.Contains).Select(required => (required, address))
             )
             .ToLookup(edge => edge.required, edge => edge.address);
+        var groups = work.Groups.Values.ToDictionary(
+            group => group.Policy.Group,
+            group => group with { DependsOn = Before(work, group.Policy, removed) },
+            StringComparer.Ordinal
+        );
         ImmutableArray<Address> DependsOn(Address address) =>
-            removed.Contains(address) ? [.. dependents[address].Order()] : Before(work, address, removed);
+            removed.Contains(address) ? [.. dependents[address].Order()]
+            : work.Changes.ContainsKey(address) ? Before(work, address, removed)
+            : groups[address.Host].DependsOn;
 
         // With all resources and nothing to remove it is the order of the graph.
         var order =
             removed.Count == 0 && work.Changes.Count == work.Input.Graph.Order.Length
                 ? new DependencyOrder(work.Input.Graph.Order, [])
-                : DependencyOrder.Of(work.Changes.Keys, DependsOn);
+                : DependencyOrder.Of(work.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
         if (!order.Left.IsEmpty)
         {
             throw new DiagnosticException(
@@ -980,17 +1091,33 @@ public sealed class Planner
             );
         }
 
+        return (
+            [
+                .. order
+                    .Addresses.Select(address => work.Changes.GetValueOrDefault(address))
+                    .OfType<PlannedChange>()
+                    .Select(change =>
+                        change with
+                        {
+                            DependsOn = DependsOn(change.Address),
+                            Disrupts = Disrupts(change) ? change.Resource.Group : null,
+                        }
+                    ),
+            ],
+            groups
+        );
+    }
+
+    // The steps that the health of a group goes after.
+    private static ImmutableArray<Address> Before(Work work, GroupPolicy policy, HashSet<Address> removed)
+    {
+        var after = work.Input.Graph.Policies.First(node => node.Policy.Group == policy.Group).After;
         return
         [
-            .. order
-                .Addresses.Select(address => work.Changes[address])
-                .Select(change =>
-                    change with
-                    {
-                        DependsOn = DependsOn(change.Address),
-                        Disrupts = Disrupts(change) ? change.Resource.Group : null,
-                    }
-                ),
+            .. after
+                .Where(other => (work.Changes.ContainsKey(other) && !removed.Contains(other)) || work.IsPlanned(other))
+                .Union(policy.AfterRemovalOf.Where(removed.Contains))
+                .Order(),
         ];
     }
 
@@ -1003,9 +1130,18 @@ public sealed class Planner
         }
 
         bool Stays(Address other) => work.Changes.ContainsKey(other) && !removed.Contains(other);
-        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && node.Requires.All(Stays)
+        var gate = work.Input.Graph.PolicyOver(address)?.Address is { } policy && work.IsPlanned(policy) ? policy : (Address?)null;
+        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && gate is null && node.Requires.All(Stays)
             ? node.Requires
-            : [.. node.Requires.Union(node.After).Where(Stays).Union(node.Resource.AfterRemovalOf.Where(removed.Contains)).Order()];
+            :
+            [
+                .. node
+                    .Requires.Union(node.After)
+                    .Where(Stays)
+                    .Union(node.Resource.AfterRemovalOf.Where(removed.Contains))
+                    .Concat(gate is null ? [] : [gate.Value])
+                    .Order(),
+            ];
     }
 
     // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
@@ -1026,6 +1162,14 @@ public sealed class Planner
         public Dictionary<Address, PlannedChange> Changes { get; } = new(input.Graph.Order.Length);
 
         public Dictionary<Address, BlockedResource> Blocked { get; } = [];
+
+        /// <summary>The groups that were looked at, by name.</summary>
+        public Dictionary<string, PlannedGroup> Groups { get; } = new(StringComparer.Ordinal);
+
+        public HashSet<string> UnknownGroups { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>Whether it is the address of a group that was looked at.</summary>
+        public bool IsPlanned(Address group) => Groups.TryGetValue(group.Host, out var planned) && planned.Address == group;
 
         public List<Diagnostic> Diagnostics { get; } = [];
 
@@ -1085,6 +1229,11 @@ public sealed class Planner
                 }
             }
 
+            if (UnknownGroups.Count > 0 && UnknownGroups.Contains(address.Host))
+            {
+                return $"the health of {address.Host} is unknown";
+            }
+
             return null;
         }
 
@@ -1105,6 +1254,7 @@ public sealed class Planner
         /// <summary>Leaves only what exists and has no record.</summary>
         public void OnlyFound()
         {
+            Groups.Clear();
             foreach (
                 var address in Changes
                     .Where(pair => pair.Value.Action != ResourceAction.Adopt || Input.Records.ContainsKey(pair.Key))

@@ -31,7 +31,7 @@ public sealed record SavedPlan(
 )
 {
     /// <summary>The version of the format that this program writes.</summary>
-    public const int FormatVersion = 1;
+    public const int FormatVersion = 2;
 
     /// <summary>The word by which a saved plan is known.</summary>
     public const string Kind = "saved_plan";
@@ -102,7 +102,7 @@ public sealed record SavedPlan(
     }
 
     /// <summary>Reads a file's content. Throws <see cref="DiagnosticException"/> for one that is not a saved plan, damaged or altered, of
-    /// another cluster, or newer than this program.</summary>
+    /// another cluster, or of another version of the format.</summary>
     /// <param name="content">The content.</param>
     /// <param name="file">The file, for messages.</param>
     /// <param name="cluster">The cluster it has to be for.</param>
@@ -120,10 +120,10 @@ public sealed record SavedPlan(
             var line = content[..end];
             using var document = JsonDocument.Parse(line);
             var root = document.RootElement;
-            if (root.GetProperty("format_version").GetInt32() is var version && version > FormatVersion)
+            if (root.GetProperty("format_version").GetInt32() is var version && version != FormatVersion)
             {
                 throw Refused(
-                    $"{file} has format version {version}; this kbr reads up to {FormatVersion}",
+                    $"{file} has format version {version}; this kbr reads version {FormatVersion} only",
                     "use the kbr that created it, or plan again"
                 );
             }

@@ -1,24 +1,28 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
 /// <summary>The versions of the format of records: which one this program writes, and how one of an older version becomes one of the
 /// next.</summary>
 /// <param name="Current">The version that is written.</param>
-/// <param name="Steps">By version: what makes a record of the next version of one of this.</param>
-public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<JsonObject, JsonObject>> Steps)
+/// <param name="Steps">By version: what makes a record of the next version of one of this; null where the next version has none in its
+/// place.</param>
+public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<JsonObject, ProviderRegistry, JsonObject?>> Steps)
 {
     private static readonly JsonDocumentOptions s_strict = new() { AllowDuplicateProperties = false };
 
-    /// <summary>The format of this program. There has been one version so far. The next one adds a step from 1 here, and old records are
-    /// read as new ones from then on; each is written anew when its resource changes.</summary>
-    public static readonly RecordFormat Default = new(1, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty);
+    /// <summary>The format of this program. An old record is read as a new one, and written anew when its resource changes.</summary>
+    public static readonly RecordFormat Default = new(
+        2,
+        ImmutableDictionary<int, Func<JsonObject, ProviderRegistry, JsonObject?>>.Empty.Add(1, WithoutPolicies)
+    );
 
-    /// <summary>Parses a record of any version, as one of the current. Throws as <see cref="Bring"/> does, and
-    /// <see cref="JsonException"/> for what is no JSON.</summary>
-    public JsonDocument Parse(string text)
+    /// <summary>Parses a record of any version, as one of the current; null when that has none in its place. Throws as
+    /// <see cref="Bring"/> does, and <see cref="JsonException"/> for what is no JSON.</summary>
+    public JsonDocument? Parse(string text, ProviderRegistry providers)
     {
         var document = JsonDocument.Parse(text, s_strict);
         if (
@@ -33,12 +37,12 @@ public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<Jso
         }
 
         document.Dispose();
-        return JsonDocument.Parse(Bring(text), s_strict);
+        return Bring(text, providers) is { } current ? JsonDocument.Parse(current, s_strict) : null;
     }
 
-    /// <summary>A record of any version as one of the current. Throws <see cref="FormatException"/> for one that is newer, or so old that
-    /// no step is left for it.</summary>
-    public string Bring(string text)
+    /// <summary>A record of any version as one of the current; null when that has none in its place. Throws
+    /// <see cref="FormatException"/> for one that is newer, or so old that no step is left for it.</summary>
+    public string? Bring(string text, ProviderRegistry providers)
     {
         if (JsonNode.Parse(text) is not JsonObject record || record["format_version"]?.GetValueKind() != JsonValueKind.Number)
         {
@@ -58,16 +62,46 @@ public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<Jso
 
         for (; version < Current; version++)
         {
-            record = (
-                Steps.GetValueOrDefault(version)
+            var step = Steps.GetValueOrDefault(version)
                 ?? throw new FormatException(
                     $"it has format version {version}, which this kbr no longer reads: apply once with the kbr "
                         + $"that wrote it, or one in between"
-                )
-            )(record);
+                );
+            if (step(record, providers) is not { } next)
+            {
+                return null;
+            }
+
+            record = next;
             record["format_version"] = version + 1;
         }
 
         return record.ToJsonString();
+    }
+
+    // In version 1 the health of a group was a resource, which others required. It has no record any more, and is required by none.
+    private static JsonObject? WithoutPolicies(JsonObject record, ProviderRegistry providers)
+    {
+        if (providers.FormerPolicyTypes.Count == 0)
+        {
+            return record;
+        }
+
+        if (IsPolicy(record["address"]))
+        {
+            return null;
+        }
+
+        if (record["requires"] is JsonArray requires)
+        {
+            requires.RemoveAll(IsPolicy);
+        }
+
+        return record;
+
+        bool IsPolicy(JsonNode? node) =>
+            node?.GetValueKind() == JsonValueKind.String
+            && Address.TryParse(node.GetValue<string>(), out var address)
+            && providers.FormerPolicyTypes.Contains(address.Type);
     }
 }

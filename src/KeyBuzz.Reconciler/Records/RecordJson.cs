@@ -80,14 +80,15 @@ public static class RecordJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>Reads a record of any version. Throws <see cref="FormatException"/> for one that is damaged, of another cluster, or newer
-    /// than this program, and for one of a resource that cluster.yaml could not declare, because kbr acts on records as root.</summary>
+    /// <summary>Reads a record of any version; null for one of an older version that says nothing any more. Throws
+    /// <see cref="FormatException"/> for one that is damaged, of another cluster, or newer than this program, and for one of a resource
+    /// that cluster.yaml could not declare, because kbr acts on records as root.</summary>
     /// <param name="text">The record.</param>
     /// <param name="cluster">The cluster that it must be of.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="format">The versions of the format; null for those of this program.</param>
     /// <param name="texts">What keeps the texts of several records; null for one alone.</param>
-    public static ResourceRecord Read(
+    public static ResourceRecord? Read(
         string text,
         string cluster,
         ProviderRegistry providers,
@@ -98,7 +99,12 @@ public static class RecordJson
         texts ??= new TextPool([]);
         try
         {
-            using var document = (format ?? RecordFormat.Default).Parse(text);
+            using var document = (format ?? RecordFormat.Default).Parse(text, providers);
+            if (document is null)
+            {
+                return null;
+            }
+
             var root = document.RootElement;
             var owner = root.GetProperty("cluster");
             if (!owner.ValueEquals(cluster))

@@ -54,6 +54,10 @@ public static class RecordScript
     public static Script RemoveOfGroup(string group, string cluster) =>
         new($"rm -f -- {Script.Quote(Directory(cluster))}/*{Script.Quote($"@{group}.json")}\n" + RemoveEmptyDirectories(cluster));
 
+    /// <summary>Removes files of records that say nothing any more.</summary>
+    public static Script RemoveFiles(IEnumerable<string> paths, string cluster) =>
+        new($"rm -f -- {string.Join(' ', paths.Select(Script.Quote))}\n" + RemoveEmptyDirectories(cluster));
+
     // As far as they are empty; another script may do the same.
     private static string RemoveEmptyDirectories(string cluster) =>
         $"(cd /var/lib && rmdir -p {Script.Quote($"kbr/{cluster}/records")}) 2>/dev/null || :\n";

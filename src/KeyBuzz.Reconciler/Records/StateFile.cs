@@ -77,7 +77,8 @@ public static class StateFile
                 [
                     .. root.GetProperty("records")
                         .EnumerateArray()
-                        .Select(record => RecordJson.Read(record.GetRawText(), cluster, providers)),
+                        .Select(record => RecordJson.Read(record.GetRawText(), cluster, providers))
+                        .OfType<ResourceRecord>(),
                 ],
                 []
             );

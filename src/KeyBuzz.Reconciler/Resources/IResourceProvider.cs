@@ -53,8 +53,8 @@ public interface IGroupResourceProvider : IResourceProvider
     Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
 }
 
-/// <summary>A type of which some resources have nothing of their own to remove, such as the health of a cluster, or the roles created with
-/// it. On removal or destroy such a resource is only forgotten.</summary>
+/// <summary>A type of which some resources have nothing of their own to remove, such as the configuration of a cluster, or the roles
+/// created with it. On removal or destroy such a resource is only forgotten.</summary>
 public interface IForgottenOnRemoval
 {
     /// <summary>Whether that resource is only forgotten.</summary>

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>The actual state of a resource on its host.</summary>
+/// <summary>The actual state of a resource on its host, or of a group with a policy.</summary>
 public abstract record Observation
 {
     private Observation() { }
@@ -32,14 +32,13 @@ public abstract record Observation
         /// <summary>Of a volume: whether it is mounted.</summary>
         public bool IsMounted { get; init; }
 
-        /// <summary>Whether kbr manages it even without a record; for example a role created with the cluster, or a group without objects
-        /// of its own.</summary>
+        /// <summary>Whether kbr manages it even without a record; for example a role created with the cluster.</summary>
         public bool IsManaged { get; init; }
 
         /// <summary>Warnings by host; for example about a host that becomes a member.</summary>
         public ImmutableSortedDictionary<string, string> Warnings { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
-        /// <summary>For a group: participants that are not members in the configuration.</summary>
+        /// <summary>Of a group: participants that are not members in the configuration.</summary>
         public ImmutableArray<Outsider> Outsiders { get; init; } = [];
 
         /// <summary>Its undeclared settings. Plan, drift and status report them alike, and an apply keeps them.</summary>

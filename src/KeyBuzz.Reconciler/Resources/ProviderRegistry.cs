@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace KeyBuzz.Reconciler.Resources;
 
 /// <summary>The providers by resource type.</summary>
@@ -8,6 +10,9 @@ public sealed class ProviderRegistry
     /// <summary>Takes one provider per type.</summary>
     public ProviderRegistry(IEnumerable<IResourceProvider> providers) =>
         _providers = providers.ToDictionary(provider => provider.Schema.Type, StringComparer.Ordinal);
+
+    /// <summary>Types of an older kbr that made nothing and are policies of a group now: their records say nothing.</summary>
+    public IReadOnlySet<string> FormerPolicyTypes { get; init; } = ImmutableHashSet<string>.Empty;
 
     /// <summary>All of them.</summary>
     public IReadOnlyCollection<IResourceProvider> All => _providers.Values;

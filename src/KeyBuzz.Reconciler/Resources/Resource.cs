@@ -149,7 +149,7 @@ public sealed class AttributeSet
 /// <param name="Address">Its name.</param>
 /// <param name="Spec">Its attributes.</param>
 /// <param name="Location">Where cluster.yaml says it; null for one made by a blueprint or read back from a record.</param>
-public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation? Location = null)
+public sealed record Resource(Address Address, AttributeSet Spec, SourceLocation? Location = null) : IDeclared
 {
     /// <summary>The resources that must exist first; a destroy reverses the order.</summary>
     public ImmutableArray<Address> Requires { get; init; } = [];

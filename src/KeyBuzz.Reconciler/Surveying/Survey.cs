@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>What all hosts were found to hold at one time.</summary>
 /// <param name="Records">What was last applied.</param>
-/// <param name="Observations">What is there, for desired and recorded resources.</param>
+/// <param name="Observations">What is there, for desired and recorded resources, and for groups with a policy.</param>
 /// <param name="HostErrors">Hosts that could not be read or may not be touched, with the reason.</param>
 /// <param name="Diagnostics">Preconditions that do not hold, and records that could not be read.</param>
 public sealed record Survey(
@@ -32,6 +32,10 @@ public sealed record Survey(
     /// <summary>Hosts that could not be read at all.</summary>
     public ImmutableHashSet<string> Unreachable { get; init; } = [];
 
+    /// <summary>Files of records that say nothing any more, by host; the next apply removes them.</summary>
+    public ImmutableDictionary<string, ImmutableArray<string>> ObsoleteRecords { get; init; } =
+        ImmutableDictionary<string, ImmutableArray<string>>.Empty;
+
     /// <summary>The hosts whose records were all read.</summary>
     public ImmutableHashSet<string> RecordsRead { get; init; } = [];
 
@@ -41,6 +45,9 @@ public sealed record Survey(
     /// <summary>What the answers of the hosts say of a resource that was read, or is like one that was but for its secrets; null when no
     /// host that could say so was read. Only a survey of what was applied keeps the answers; of another one it is always null.</summary>
     public Func<Resource, Observation?> Observe { get; init; } = _ => null;
+
+    /// <summary>The same of a group with a policy.</summary>
+    public Func<GroupPolicy, Observation?> ObserveGroup { get; init; } = _ => null;
 }
 
 /// <summary>Reads from the hosts of a run, all in parallel. It holds nothing that can write.</summary>
@@ -83,6 +90,11 @@ public class FleetReader : IAsyncDisposable
             reads.UnionWith(_providers.Get(resource.Address.Type).Reads(resource));
         }
 
+        foreach (var policy in _cluster.Policies.Where(policy => _cluster.HostsOf(policy.Group).Contains(host)))
+        {
+            reads.UnionWith(policy.Rules.Reads(policy));
+        }
+
         if (checkPreconditions)
         {
             foreach (var precondition in Preconditions(host))
@@ -107,11 +119,12 @@ public class FleetReader : IAsyncDisposable
                 hosts,
                 checkPreconditions,
                 record => configured.Contains(record.Address) ? null : record.ToResource(),
+                (policy, _) => policy,
                 cancellationToken
             )
             .ConfigureAwait(false);
         // The answers take much memory, and the observations say all of them.
-        return survey with { Observe = _ => null };
+        return survey with { Observe = _ => null, ObserveGroup = _ => null };
     }
 
     /// <summary>The same, but what is recorded is read as it was last applied and not as it is configured now; preconditions are left
@@ -119,17 +132,20 @@ public class FleetReader : IAsyncDisposable
     /// resources that were handed out.</summary>
     /// <param name="hosts">The hosts to look at.</param>
     /// <param name="applied">The resource that a record speaks of.</param>
+    /// <param name="appliedPolicy">The policy as it was last applied, as far as the records tell.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public Task<Survey> SurveyAppliedAsync(
         IEnumerable<Host> hosts,
         Func<ResourceRecord, Resource> applied,
+        Func<GroupPolicy, IEnumerable<ResourceRecord>, GroupPolicy> appliedPolicy,
         CancellationToken cancellationToken
-    ) => SurveyAsync(hosts, checkPreconditions: false, applied, cancellationToken);
+    ) => SurveyAsync(hosts, checkPreconditions: false, applied, appliedPolicy, cancellationToken);
 
     private async Task<Survey> SurveyAsync(
         IEnumerable<Host> hosts,
         bool checkPreconditions,
         Func<ResourceRecord, Resource?> recorded,
+        Func<GroupPolicy, IEnumerable<ResourceRecord>, GroupPolicy> recordedPolicy,
         CancellationToken cancellationToken
     )
     {
@@ -145,16 +161,18 @@ public class FleetReader : IAsyncDisposable
         // all of them.
         var known = Records.Of([.. parts], this);
         var more = known.Newest.Values.Select(recorded).OfType<Resource>().ToList();
+        var policies = _cluster.Policies.Select(policy => recordedPolicy(policy, known.Newest.Values)).ToList();
         var complete = new ConcurrentBag<HostPart>();
         await OnEachAsync(
                 parts,
-                async (part, token) => complete.Add(await ReadMoreAsync(part, known, more, token).ConfigureAwait(false)),
+                async (part, token) => complete.Add(await ReadMoreAsync(part, known, more, policies, token).ConfigureAwait(false)),
                 cancellationToken
             )
             .ConfigureAwait(false);
 
         // Only a host that was asked for more can have lost its records by failing.
-        return Join([.. complete], more, more.Count == 0 ? known : Records.Of([.. complete], this));
+        var asked = more.Count > 0 || policies.Count > 0;
+        return Join([.. complete], more, policies, asked ? Records.Of([.. complete], this) : known);
     }
 
     /// <summary>Connects to every host that is not connected yet and asks each its own reads, one script per host; answers what each said,
@@ -196,7 +214,7 @@ public class FleetReader : IAsyncDisposable
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
         foreach (var (host, (snapshot, unreachable)) in answers.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
-            var (own, others, damaged) = snapshot is null ? ([], [], null) : RecordsIn(host, snapshot);
+            var (own, others, _, damaged) = snapshot is null ? ([], [], [], null) : RecordsIn(host, snapshot);
             copies.AddRange(own.Select(record => new RecordCopy(host, record)));
             strays.AddRange(others.Select(record => new RecordCopy(host, record)));
             var unusable = unreachable ?? damaged;
@@ -268,10 +286,30 @@ public class FleetReader : IAsyncDisposable
             );
         }
 
+        return ((IGroupResourceProvider)_providers.Get(resource.Address.Type)).Observe(
+            resource,
+            await ReadMembersAsync(resource.Address.Host, reads, cancellationToken).ConfigureAwait(false)
+        );
+    }
+
+    /// <summary>Reads one group again.</summary>
+    public async Task<Observation> ObserveAsync(GroupPolicy policy, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        var answers = await ReadMembersAsync(policy.Group, policy.Rules.Reads(policy).ToHashSet(), cancellationToken).ConfigureAwait(false);
+        return policy.Rules.Observe(policy, answers);
+    }
+
+    private async Task<IReadOnlyDictionary<string, Snapshot>> ReadMembersAsync(
+        string group,
+        HashSet<Read> reads,
+        CancellationToken cancellationToken
+    )
+    {
         var snapshots = new ConcurrentDictionary<string, Snapshot>(StringComparer.Ordinal);
         await Task.WhenAll(
                 _cluster
-                    .HostsOf(resource.Address.Host)
+                    .HostsOf(group)
                     .Where(_readers.ContainsKey)
                     .Select(async host =>
                     {
@@ -286,7 +324,7 @@ public class FleetReader : IAsyncDisposable
                     })
             )
             .ConfigureAwait(false);
-        return ((IGroupResourceProvider)_providers.Get(resource.Address.Type)).Observe(resource, snapshots);
+        return snapshots;
     }
 
     /// <inheritdoc />
@@ -323,6 +361,8 @@ public class FleetReader : IAsyncDisposable
         public bool RecordsAreWhole { get; init; } = true;
 
         public bool RecordsAreLoose { get; init; }
+
+        public ImmutableArray<string> Obsolete { get; init; } = [];
     }
 
     // The records of all hosts: of a group's the newest copy, and on which hosts there is a copy.
@@ -377,17 +417,26 @@ public class FleetReader : IAsyncDisposable
     private ImmutableArray<string> MembersOf(string group, Records records) =>
         _cluster.Groups.Any(known => known.Name == group) ? _cluster.HostsOf(group) : records.Groups.GetValueOrDefault(group, []);
 
-    private Survey Join(IReadOnlyCollection<HostPart> parts, List<Resource> more, Records records)
+    private Survey Join(IReadOnlyCollection<HostPart> parts, List<Resource> more, List<GroupPolicy> policies, Records records)
     {
         var snapshots = parts
             .Where(part => part.Snapshot is not null)
             .ToDictionary(part => part.Host.Name, part => part.Snapshot!, StringComparer.Ordinal);
         var observations = new Dictionary<Address, Observation>(_cluster.Resources.Length + more.Count);
+        Func<Resource, Observation?> judge = Judge;
         foreach (var resource in _cluster.Resources.Concat(more))
         {
             if (Observe(resource) is { } observation)
             {
                 observations[resource.Address] = observation;
+            }
+        }
+
+        foreach (var policy in policies)
+        {
+            if (ObserveGroup(policy) is { } observation)
+            {
+                observations[policy.Address] = observation;
             }
         }
 
@@ -422,16 +471,25 @@ public class FleetReader : IAsyncDisposable
             UnevenRecords = [.. uneven.Select(pair => pair.Key), .. mending],
             Unreachable = unreachable,
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
+            ObsoleteRecords = parts
+                .Where(part => !part.Obsolete.IsEmpty)
+                .ToImmutableDictionary(part => part.Host.Name, part => part.Obsolete, StringComparer.Ordinal),
             RecordedGroups = records.Groups,
             Observe = Observe,
+            ObserveGroup = ObserveGroup,
         };
 
         // The last one counts: a resource that was read as it was applied, over one that was read as it is configured.
-        Observation? Observe(Resource resource)
+        Observation? Observe(Resource resource) => Understood(judge, resource);
+
+        Observation? ObserveGroup(GroupPolicy policy) =>
+            Answers(policy.Group) is { Count: > 0 } answers ? Understood(subject => subject.Rules.Observe(subject, answers), policy) : null;
+
+        static Observation? Understood<T>(Func<T, Observation?> judge, T subject)
         {
             try
             {
-                return Judge(resource);
+                return judge(subject);
             }
             catch (Exception exception)
                 when (exception
@@ -459,14 +517,17 @@ public class FleetReader : IAsyncDisposable
                 case IHostResourceProvider provider:
                     return snapshots.TryGetValue(resource.Address.Host, out var snapshot) ? provider.Observe(resource, snapshot) : null;
                 case IGroupResourceProvider provider:
-                    var answers = MembersOf(resource.Address.Host, records)
-                        .Where(snapshots.ContainsKey)
-                        .ToDictionary(host => host, host => snapshots[host], StringComparer.Ordinal);
+                    var answers = Answers(resource.Address.Host);
                     return answers.Count > 0 ? provider.Observe(resource, answers) : null;
                 default:
                     return null;
             }
         }
+
+        Dictionary<string, Snapshot> Answers(string group) =>
+            MembersOf(group, records)
+                .Where(snapshots.ContainsKey)
+                .ToDictionary(host => host, host => snapshots[host], StringComparer.Ordinal);
     }
 
     private async Task<HostPart> SurveyHostAsync(Host host, bool checkPreconditions, CancellationToken cancellationToken)
@@ -489,7 +550,7 @@ public class FleetReader : IAsyncDisposable
     {
         var snapshot = await reader.ReadAsync(ProbeReads(host.Name, checkPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
-        var (records, others, damaged) = RecordsIn(host.Name, snapshot);
+        var (records, others, obsolete, damaged) = RecordsIn(host.Name, snapshot);
         var error = damaged ?? NotOf(host.Name, others);
         var loose = damaged is null ? RecordsTrust.Loose(snapshot.Get(new RecordsRead(_cluster.Name))) : null;
         if (loose is not null)
@@ -532,30 +593,40 @@ public class FleetReader : IAsyncDisposable
         {
             RecordsAreWhole = damaged is null,
             RecordsAreLoose = loose is not null,
+            Obsolete = obsolete,
         };
     }
 
-    // A host's own records, with those of its groups; those that speak of another host; and why one cannot be used.
-    private (ImmutableArray<ResourceRecord> Own, ImmutableArray<ResourceRecord> Others, string? Damaged) RecordsIn(
-        string host,
-        Snapshot snapshot
-    )
+    // A host's own records, with those of its groups; those that speak of another host; the files that say nothing any more; and why a
+    // record cannot be used.
+    private (
+        ImmutableArray<ResourceRecord> Own,
+        ImmutableArray<ResourceRecord> Others,
+        ImmutableArray<string> Obsolete,
+        string? Damaged
+    ) RecordsIn(string host, Snapshot snapshot)
     {
         var folder = snapshot.Get(new RecordsRead(_cluster.Name));
         if (RecordsTrust.Refusal(folder) is { } refusal)
         {
-            return ([], [], refusal);
+            return ([], [], [], refusal);
         }
 
         string? error = null;
         var own = ImmutableArray.CreateBuilder<ResourceRecord>();
         var others = ImmutableArray.CreateBuilder<ResourceRecord>();
         var texts = new TextPool(_resources[host]);
+        var obsolete = ImmutableArray.CreateBuilder<string>();
         foreach (var file in folder.Files)
         {
             try
             {
-                var record = RecordJson.Read(file.Text, _cluster.Name, _providers, texts: texts);
+                if (RecordJson.Read(file.Text, _cluster.Name, _providers, texts: texts) is not { } record)
+                {
+                    obsolete.Add(file.At.Path);
+                    continue;
+                }
+
                 if (RecordScript.PathOf(record.Address, _cluster.Name) is var path && path != file.At.Path)
                 {
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
@@ -571,7 +642,7 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        return (own.ToImmutable(), others.ToImmutable(), error);
+        return (own.ToImmutable(), others.ToImmutable(), obsolete.ToImmutable(), error);
     }
 
     // A record that its own type cannot ask about or compare is damaged, and makes its host an error instead of the run.
@@ -618,6 +689,7 @@ public class FleetReader : IAsyncDisposable
         HostPart part,
         Records records,
         IEnumerable<Resource> more,
+        IEnumerable<GroupPolicy> policies,
         CancellationToken cancellationToken
     )
     {
@@ -630,6 +702,11 @@ public class FleetReader : IAsyncDisposable
                 resource.Address.Host == part.Host.Name || MembersOf(resource.Address.Host, records).Contains(part.Host.Name)
             )
             .SelectMany(resource => _providers.Get(resource.Address.Type).Reads(resource))
+            .Concat(
+                policies
+                    .Where(policy => MembersOf(policy.Group, records).Contains(part.Host.Name))
+                    .SelectMany(policy => policy.Rules.Reads(policy))
+            )
             .Where(read => !snapshot.Has(read))
             .ToHashSet();
         try

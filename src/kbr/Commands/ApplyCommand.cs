@@ -154,7 +154,7 @@ internal static class ApplyCommand
         var givenUp = options.ForgetUnreachable ? run.Survey.Unreachable : [];
         RefuseUnreachable(run.Survey, options, givenUp);
 
-        if (plan.Effective.Any())
+        if (plan.DoesAnything)
         {
             if (Asks(plan) && !approved)
             {
@@ -186,6 +186,7 @@ internal static class ApplyCommand
                         : outcome
                             .Done.Where(change => change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
                             .Select(change => change.Address)
+                            .Concat(outcome.BroughtToHealth.Select(group => group.Address))
                 )
                 .ConfigureAwait(false);
         }

@@ -23,7 +23,7 @@ internal sealed class DriftSession(Cluster cluster, ProviderRegistry providers, 
         var graph = cluster.Graph;
         var finder = new DriftFinder(providers, graph, cluster.Secrets.Find(Secrets.KeyName));
         var hosts = Hosts(graph, targets);
-        var survey = await fleet.SurveyAppliedAsync(hosts, finder.Applied, cancellationToken).ConfigureAwait(false);
+        var survey = await fleet.SurveyAppliedAsync(hosts, finder.Applied, finder.Applied, cancellationToken).ConfigureAwait(false);
         var drift = finder.Find(
             new DriftInput(
                 survey.Records,
@@ -33,6 +33,9 @@ internal sealed class DriftSession(Cluster cluster, ProviderRegistry providers, 
                 targets,
                 [.. ignored, .. cluster.IgnoredDrift]
             )
+            {
+                ObserveGroup = survey.ObserveGroup,
+            }
         );
         return drift with { Diagnostics = [.. cluster.Warnings, .. survey.Diagnostics, .. drift.Diagnostics] };
     }
@@ -52,7 +55,8 @@ internal sealed class DriftSession(Cluster cluster, ProviderRegistry providers, 
     private ImmutableArray<Host> Hosts(ResourceGraph graph, ImmutableArray<AddressPattern> targets)
     {
         var places = graph
-            .Order.Where(address => targets.Any(target => target.Matches(address)))
+            .Order.Concat(graph.Policies.Select(node => node.Policy.Address))
+            .Where(address => targets.Any(target => target.Matches(address)))
             .SelectMany(address => cluster.HostsOf(address.Host))
             .Concat(cluster.Groups.Where(group => targets.Any(target => target.MatchesHost(group.Name))).SelectMany(group => group.Members))
             .ToHashSet(StringComparer.Ordinal);

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Views;
-using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -18,9 +18,14 @@ internal static class GraphCommand
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
                 var graph = cluster.Graph;
                 var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
-                var shown = graph.WithRequirements(
-                    graph.Order.Where(address => targets.IsEmpty || targets.Any(target => target.Matches(address)))
-                );
+                bool IsTarget(Address address) => targets.IsEmpty || targets.Any(target => target.Matches(address));
+                var resources = graph.WithRequirements(graph.Order.Where(IsTarget));
+                HashSet<Address> shown =
+                [
+                    .. resources,
+                    .. resources.Select(graph.PolicyOver).OfType<GroupPolicy>().Select(policy => policy.Address),
+                    .. graph.Policies.Select(node => node.Policy.Address).Where(IsTarget),
+                ];
                 foreach (
                     var line in parsed.Read(context.Options.Json)
                         ? [GraphView.Document(cluster.Name, graph, shown)]

@@ -25,7 +25,10 @@ public static class KbrCommandLine
         more?.Invoke(services);
         services.AddSingleton<IConnectionSection>(_ => new SshSection());
         services.AddSingleton<CommonOptions>();
-        services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>()));
+        services.AddSingleton(provider => new ProviderRegistry(provider.GetServices<IResourceProvider>())
+        {
+            FormerPolicyTypes = Registration.FormerPolicyTypes,
+        });
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Func<IConnectionSettings, IHostConnector>>(provider =>
             settings => new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())

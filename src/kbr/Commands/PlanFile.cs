@@ -111,7 +111,10 @@ internal sealed class PlanFile
         // A plan with errors is not all there; it was none when it was saved.
         var changes = run.Plan.HasErrors
             ? [.. run.Plan.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error)]
-            : saved.Basis.Changes(session.BasisOf(run, _key!), address => session.Graph.Find(address)?.Resource);
+            : saved.Basis.Changes(session.BasisOf(run, _key!), address =>
+                session.Graph.Find(address)?.Resource.Location
+                ?? session.Cluster.Policies.FirstOrDefault(policy => policy.Address == address)?.Location
+            );
         if (!changes.IsEmpty)
         {
             throw new DiagnosticException([

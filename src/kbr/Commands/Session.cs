@@ -99,14 +99,16 @@ internal sealed class Session : IAsyncDisposable
     }
 
     // A destroy removes the applied resource at its applied path and name, whatever cluster.yaml says now.
-    private Task<Survey> SurveyAsync(PlanOptions options, CancellationToken cancellationToken) =>
-        options.Destroy
-            ? Fleet.SurveyAppliedAsync(
-                Hosts(options),
-                new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName)).Applied,
-                cancellationToken
-            )
-            : Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken);
+    private Task<Survey> SurveyAsync(PlanOptions options, CancellationToken cancellationToken)
+    {
+        if (!options.Destroy)
+        {
+            return Fleet.SurveyAsync(Hosts(options), checkPreconditions: !options.Import, cancellationToken);
+        }
+
+        var applied = new DriftFinder(Providers, Graph, Cluster.Secrets.Find(Secrets.KeyName));
+        return Fleet.SurveyAppliedAsync(Hosts(options), applied.Applied, applied.Applied, cancellationToken);
+    }
 
     /// <summary>The basis of a plan, as fingerprints for a saved plan.</summary>
     public PlanBasis BasisOf(PlannedRun run, byte[] key) =>
@@ -190,12 +192,17 @@ internal sealed class Session : IAsyncDisposable
             return Cluster.Hosts;
         }
 
+        var groups = Graph
+            .Policies.Select(node => node.Policy.Address)
+            .Where(address => options.Targets.Any(target => target.Matches(address)));
+
         // A member of a group is not disrupted without a look at the others.
         var matched = Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address)));
         var needed = (options.Destroy ? Graph.WithDependents(matched) : Graph.WithRequirements(matched))
             .SelectMany(address =>
                 Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : [])
             )
+            .Concat(groups.SelectMany(group => Cluster.HostsOf(group.Host)))
             .ToHashSet(StringComparer.Ordinal);
         return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => target.MatchesHost(host.Name)));
     }

@@ -21,7 +21,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
     private readonly Lock _gate = new();
 
     // In the order in which they began.
-    private readonly List<(PlannedChange Change, long Since)> _running = [];
+    private readonly List<(IPlannedStep Step, long Since)> _running = [];
     private int _ended;
 
     /// <summary>Shows an apply that begins now.</summary>
@@ -40,11 +40,11 @@ public sealed class ApplyView : IApplyProgress, IDisposable
     }
 
     /// <inheritdoc />
-    public void Started(PlannedChange change)
+    public void Started(IPlannedStep step)
     {
         lock (_gate)
         {
-            _running.Add((change, _time.GetTimestamp()));
+            _running.Add((step, _time.GetTimestamp()));
             if (_live)
             {
                 Draw();
@@ -52,33 +52,26 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             }
         }
 
-        Say("started", change, $"{change.Address}: {Doing(change)} …", Terminal.Tone.Plain);
+        Say("started", step, $"{NameOf(step)}: {Doing(step)} …", Terminal.Tone.Plain);
     }
 
     /// <inheritdoc />
-    public void Done(PlannedChange change, TimeSpan elapsed)
+    public void Done(IPlannedStep step, TimeSpan elapsed)
     {
-        Forget(change);
-        Say("done", change, $"{change.Address}: done in {elapsed.TotalSeconds:0.0} s", Terminal.Tone.Added, elapsed);
+        Forget(step);
+        Say("done", step, $"{NameOf(step)}: done in {elapsed.TotalSeconds:0.0} s", Terminal.Tone.Added, elapsed);
     }
 
     /// <inheritdoc />
-    public void Failed(PlannedChange change, TimeSpan elapsed, string reason)
+    public void Failed(IPlannedStep step, TimeSpan elapsed, string reason)
     {
-        Forget(change);
-        Say(
-            "failed",
-            change,
-            $"{change.Address}: FAILED after {elapsed.TotalSeconds:0.0} s: {reason}",
-            Terminal.Tone.Removed,
-            elapsed,
-            reason
-        );
+        Forget(step);
+        Say("failed", step, $"{NameOf(step)}: FAILED after {elapsed.TotalSeconds:0.0} s: {reason}", Terminal.Tone.Removed, elapsed, reason);
     }
 
     /// <inheritdoc />
-    public void Skipped(PlannedChange change, string reason) =>
-        Say("not_tried", change, $"{change.Address}: skipped: {reason}", Terminal.Tone.Changed, reason: reason);
+    public void Skipped(IPlannedStep step, string reason) =>
+        Say("not_tried", step, $"{NameOf(step)}: skipped: {reason}", Terminal.Tone.Changed, reason: reason);
 
     /// <summary>Shows how it ended.</summary>
     /// <param name="result">How it ended.</param>
@@ -134,15 +127,16 @@ public sealed class ApplyView : IApplyProgress, IDisposable
                 $"{Count(ResourceAction.Delete)} deleted",
             ],
         };
-        return string.Join(", ", [.. done, $"{result.Failed.Count} failed", $"{result.Skipped.Count} skipped"]);
+        string[] healthy = result.BroughtToHealth.Count == 0 ? [] : [$"{result.BroughtToHealth.Count} brought to health"];
+        return string.Join(", ", [.. done, .. healthy, $"{result.Failed.Count} failed", $"{result.Skipped.Count} skipped"]);
     }
 
     // One reason of many changes on a host is said once.
-    private void ShowReasons(string word, IEnumerable<(PlannedChange Change, string Reason)> items, Terminal.Tone tone)
+    private void ShowReasons(string word, IEnumerable<(IPlannedStep Step, string Reason)> items, Terminal.Tone tone)
     {
-        foreach (var group in items.GroupBy(item => (item.Change.Address.Host, item.Reason)))
+        foreach (var group in items.GroupBy(item => (item.Step.Address.Host, item.Reason)))
         {
-            var what = group.Count() == 1 ? group.First().Change.Address.ToString() : $"{group.Key.Host}, {group.Count()} resources";
+            var what = group.Count() == 1 ? NameOf(group.First().Step) : $"{group.Key.Host}, {group.Count()} resources";
             _terminal.Line($"  {word} {what}: {group.Key.Reason}", tone);
         }
     }
@@ -158,11 +152,11 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         }
     }
 
-    private void Forget(PlannedChange change)
+    private void Forget(IPlannedStep step)
     {
         lock (_gate)
         {
-            _running.RemoveAll(running => ReferenceEquals(running.Change, change));
+            _running.RemoveAll(running => ReferenceEquals(running.Step, step));
             _ended++;
             if (_live)
             {
@@ -173,7 +167,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
 
     private void Tick()
     {
-        List<(PlannedChange Change, TimeSpan Elapsed)> running;
+        List<(IPlannedStep Step, TimeSpan Elapsed)> running;
         lock (_gate)
         {
             if (_live)
@@ -184,13 +178,13 @@ public sealed class ApplyView : IApplyProgress, IDisposable
 
             running =
             [
-                .. _running.Select(each => (each.Change, _time.GetElapsedTime(each.Since))).Where(each => each.Item2 >= StillInterval),
+                .. _running.Select(each => (each.Step, _time.GetElapsedTime(each.Since))).Where(each => each.Item2 >= StillInterval),
             ];
         }
 
-        foreach (var (change, elapsed) in running)
+        foreach (var (step, elapsed) in running)
         {
-            Say("running", change, $"{change.Address}: still {Doing(change)}, {elapsed.TotalSeconds:0} s", Terminal.Tone.Faint, elapsed);
+            Say("running", step, $"{NameOf(step)}: still {Doing(step)}, {elapsed.TotalSeconds:0} s", Terminal.Tone.Faint, elapsed);
         }
     }
 
@@ -203,10 +197,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             return;
         }
 
-        var rows = _running
-            .Take(MostRows)
-            .Select(each => $"  {each.Change.Address}: {Doing(each.Change)} … {Seconds(each.Since)} s")
-            .ToList();
+        var rows = _running.Take(MostRows).Select(each => $"  {NameOf(each.Step)}: {Doing(each.Step)} … {Seconds(each.Since)} s").ToList();
         if (_running.Count > MostRows)
         {
             rows.Add($"  and {_running.Count - MostRows} more");
@@ -218,7 +209,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
 
     private long Seconds(long since) => (long)_time.GetElapsedTime(since).TotalSeconds;
 
-    private void Say(string word, PlannedChange change, string text, Terminal.Tone tone, TimeSpan? elapsed = null, string? reason = null)
+    private void Say(string word, IPlannedStep step, string text, Terminal.Tone tone, TimeSpan? elapsed = null, string? reason = null)
     {
         if (!_json)
         {
@@ -229,8 +220,8 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         _terminal.Line(JsonView.Document("apply_event", json =>
             {
                 json.WriteString("event", word);
-                json.WriteString("address", change.Address.ToString());
-                json.WriteString("action", change.Action.Word());
+                json.WriteString("address", step.Address.ToString());
+                json.WriteString("action", step is PlannedChange change ? change.Action.Word() : PlannedGroup.Word);
                 if (elapsed is { } time)
                 {
                     json.WriteNumber("elapsed_seconds", Math.Round(time.TotalSeconds, 3));
@@ -243,9 +234,12 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             }));
     }
 
-    private static string Doing(PlannedChange change) =>
-        change.Action switch
+    private static string NameOf(IPlannedStep step) => step is PlannedGroup group ? group.Policy.Group : step.Address.ToString();
+
+    private static string Doing(IPlannedStep step) =>
+        (step as PlannedChange)?.Action switch
         {
+            null => "bringing the group to health",
             ResourceAction.Create => "creating",
             ResourceAction.Update => "updating",
             ResourceAction.Replace => "replacing",

@@ -4,18 +4,23 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>The graph of resources, in the language of Graphviz and as JSON.</summary>
+/// <summary>The graph of resources and groups, in the language of Graphviz and as JSON.</summary>
 internal static class GraphView
 {
     /// <summary>Arrows point to dependencies, as in Terraform: a solid one to a required resource, a dashed one for an order.</summary>
+    /// <param name="cluster">The cluster's name.</param>
+    /// <param name="graph">The graph.</param>
+    /// <param name="shown">The addresses to show, of resources and of groups.</param>
     public static IEnumerable<string> Dot(string cluster, ResourceGraph graph, IReadOnlySet<Address> shown)
     {
+        var groups = graph.Policies.Where(node => shown.Contains(node.Policy.Address)).ToList();
         yield return $"digraph {Quote(cluster)} {{";
         yield return "  rankdir = \"RL\"";
         yield return "  node [shape = \"box\", fontname = \"sans-serif\"]";
         foreach (
             var (number, host) in graph
                 .Order.Where(shown.Contains)
+                .Concat(groups.Select(group => group.Policy.Address))
                 .GroupBy(address => address.Host)
                 .OrderBy(group => group.Key, StringComparer.Ordinal)
                 .Index()
@@ -25,7 +30,11 @@ internal static class GraphView
             yield return $"    label = {Quote(host.Key)}";
             foreach (var address in host)
             {
-                yield return $"    {Quote(address.ToString())} [label = {Quote($"{address.Type}.{address.Name}")}]";
+                var label =
+                    address.Type == GroupPolicy.Type
+                        ? "label = \"health\", shape = \"ellipse\""
+                        : $"label = {Quote($"{address.Type}.{address.Name}")}";
+                yield return $"    {Quote(address.ToString())} [{label}]";
             }
 
             yield return "  }";
@@ -41,6 +50,19 @@ internal static class GraphView
             foreach (var before in node.After.Where(shown.Contains).Except(node.Requires))
             {
                 yield return $"  {Quote(node.Resource.Address.ToString())} -> {Quote(before.ToString())} [style = \"dashed\"]";
+            }
+
+            if (graph.PolicyOver(node.Resource.Address) is { } policy && shown.Contains(policy.Address))
+            {
+                yield return $"  {Quote(node.Resource.Address.ToString())} -> {Quote(policy.Address.ToString())}";
+            }
+        }
+
+        foreach (var group in groups)
+        {
+            foreach (var before in group.After.Where(shown.Contains))
+            {
+                yield return $"  {Quote(group.Policy.Address.ToString())} -> {Quote(before.ToString())} [style = \"dashed\"]";
             }
         }
 
@@ -60,6 +82,18 @@ internal static class GraphView
                 json.WriteString("volume", node.Volume?.ToString());
                 Write(json, "requires", node.Requires);
                 Write(json, "after", node.After);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteStartArray("groups");
+            foreach (var group in graph.Policies.Where(node => shown.Contains(node.Policy.Address)))
+            {
+                json.WriteStartObject();
+                json.WriteString("group", group.Policy.Group);
+                json.WriteString("address", group.Policy.Address.ToString());
+                json.WriteString("constraint", group.Policy.Rules.Constraint);
+                Write(json, "after", group.After);
                 json.WriteEndObject();
             }
 

@@ -1,9 +1,11 @@
 using System.Buffers;
+using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
@@ -47,6 +49,13 @@ internal static class JsonView
             }
 
             json.WriteEndArray();
+            json.WriteStartArray("groups");
+            foreach (var group in plan.Groups.Where(group => group.IsShown))
+            {
+                WriteGroup(json, group);
+            }
+
+            json.WriteEndArray();
             json.WriteStartArray("rollouts");
             foreach (var rollout in plan.Rollouts)
             {
@@ -70,6 +79,8 @@ internal static class JsonView
                 json.WriteNumber(action.Word(), plan.Count(action));
             }
 
+            json.WriteNumber(PlannedGroup.Word, plan.BroughtToHealth.Count());
+
             json.WriteEndObject();
             WriteDiagnostics(json, diagnostics);
         });
@@ -80,6 +91,13 @@ internal static class JsonView
     public static string ResultDocument(ApplyResult result) => Document("apply_result", json =>
         {
             json.WriteNumber("done", result.Done.Count);
+            json.WriteStartArray("brought_to_health");
+            foreach (var group in result.BroughtToHealth)
+            {
+                json.WriteStringValue(group.Policy.Group);
+            }
+
+            json.WriteEndArray();
             WriteReasons(json, "failed", result.Failed);
             WriteReasons(json, "not_tried", result.Skipped);
             json.WriteStartArray("stopped_rollouts");
@@ -93,6 +111,43 @@ internal static class JsonView
 
             json.WriteEndArray();
         });
+
+    private static void WriteGroup(Utf8JsonWriter json, PlannedGroup group)
+    {
+        json.WriteStartObject();
+        json.WriteString("group", group.Policy.Group);
+        json.WriteString("address", group.Address.ToString());
+        json.WriteString("constraint", group.Policy.Rules.Constraint);
+        json.WritePropertyName("health");
+        if (group.Cause is { } cause)
+        {
+            json.WriteStartObject();
+            json.WriteString("cause", cause.Word());
+            if (group.Note is { } note)
+            {
+                json.WriteString("note", note);
+            }
+
+            WriteDifferences(json, group.Differences);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNullValue();
+        }
+
+        json.WritePropertyName("rollout");
+        if (group.Rollout is { } rollout)
+        {
+            WriteRollout(json, rollout);
+        }
+        else
+        {
+            json.WriteNullValue();
+        }
+
+        json.WriteEndObject();
+    }
 
     private static void WriteRollout(Utf8JsonWriter json, RolloutForecast rollout)
     {
@@ -141,13 +196,13 @@ internal static class JsonView
         json.WriteEndObject();
     }
 
-    private static void WriteReasons(Utf8JsonWriter json, string name, IEnumerable<(PlannedChange Change, string Reason)> items)
+    private static void WriteReasons(Utf8JsonWriter json, string name, IEnumerable<(IPlannedStep Step, string Reason)> items)
     {
         json.WriteStartArray(name);
-        foreach (var (change, reason) in items)
+        foreach (var (step, reason) in items)
         {
             json.WriteStartObject();
-            json.WriteString("address", change.Address.ToString());
+            json.WriteString("address", step.Address.ToString());
             json.WriteString("reason", reason);
             json.WriteEndObject();
         }
@@ -178,8 +233,14 @@ internal static class JsonView
             json.WriteString("moved_from", from.ToString());
         }
 
+        WriteDifferences(json, change.Differences);
+        json.WriteEndObject();
+    }
+
+    private static void WriteDifferences(Utf8JsonWriter json, ImmutableArray<AttributeDifference> differences)
+    {
         json.WriteStartArray("differences");
-        foreach (var difference in change.Differences)
+        foreach (var difference in differences)
         {
             json.WriteStartObject();
             json.WriteString("attribute", difference.Name);
@@ -205,7 +266,6 @@ internal static class JsonView
         }
 
         json.WriteEndArray();
-        json.WriteEndObject();
     }
 
     public static void WriteDiagnostics(Utf8JsonWriter json, IEnumerable<Diagnostic> diagnostics)

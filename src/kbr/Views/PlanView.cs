@@ -1,9 +1,10 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
-/// <summary>A plan for a person, grouped by host.</summary>
+/// <summary>A plan for a person: hosts with their changes, and groups with their roll-out and their changes.</summary>
 public static class PlanView
 {
     /// <summary>Shows it.</summary>
@@ -11,10 +12,20 @@ public static class PlanView
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(plan);
-        foreach (var host in plan.Effective.GroupBy(change => change.Address.Host).OrderBy(group => group.Key, StringComparer.Ordinal))
+        var changes = plan.Effective.ToLookup(change => change.Address.Host, StringComparer.Ordinal);
+        var groups = plan.Groups.Where(group => group.IsShown).ToDictionary(group => group.Policy.Group, StringComparer.Ordinal);
+        foreach (var place in changes.Select(place => place.Key).Union(groups.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
-            terminal.Line(host.Key, Terminal.Tone.Bold);
-            foreach (var change in host)
+            if (groups.TryGetValue(place, out var group))
+            {
+                ShowGroup(terminal, group);
+            }
+            else
+            {
+                terminal.Line(place, Terminal.Tone.Bold);
+            }
+
+            foreach (var change in changes[place])
             {
                 ShowChange(terminal, change);
             }
@@ -48,6 +59,29 @@ public static class PlanView
     public static void ShowRollout(Terminal terminal, RolloutForecast rollout)
     {
         terminal.Line($"{rollout.Address} roll-out: {rollout.Summary}", Terminal.Tone.Bold);
+        ShowSteps(terminal, rollout);
+        terminal.Line();
+    }
+
+    // Its heading, and what is done to the group as a whole, in that order.
+    private static void ShowGroup(Terminal terminal, PlannedGroup group)
+    {
+        terminal.Line($"{group.Policy.Group}{(group.Rollout is { } cost ? $": {cost.Summary}" : "")}", Terminal.Tone.Bold);
+        terminal.Line($"  {group.Policy.Rules.Constraint}", Terminal.Tone.Faint);
+        if (group.Rollout is { } rollout)
+        {
+            ShowSteps(terminal, rollout);
+        }
+
+        if (group.Cause is { } cause)
+        {
+            terminal.Line($"  {ResourceAction.Update.Symbol()} bring the group to health  {cause.Sentence()}", Terminal.Tone.Changed);
+            ShowDetails(terminal, group.Note, group.Differences);
+        }
+    }
+
+    private static void ShowSteps(Terminal terminal, RolloutForecast rollout)
+    {
         foreach (var (number, step) in rollout.Steps.Index())
         {
             var what = step.Kind switch
@@ -60,8 +94,6 @@ public static class PlanView
             };
             terminal.Line($"  {number + 1}. {what}{(step.Note.Length > 0 ? $"  ({step.Note})" : "")}");
         }
-
-        terminal.Line();
     }
 
     /// <summary>The sum in a line.</summary>
@@ -79,7 +111,13 @@ public static class PlanView
             var (adopt, forget) => $" ({adopt} to adopt, {forget} to forget)",
         };
         var blocked = plan.Blocked.Length == 0 ? "" : $"; {plan.Blocked.Length} could not be planned";
-        return $"Plan: {counts}{records}{blocked}";
+        var health = plan.BroughtToHealth.Count() switch
+        {
+            0 => "",
+            1 => "; 1 group to bring to health",
+            var many => $"; {many} groups to bring to health",
+        };
+        return $"Plan: {counts}{records}{health}{blocked}";
     }
 
     private static void ShowChange(Terminal terminal, PlannedChange change)
@@ -94,16 +132,19 @@ public static class PlanView
         var data = change.DeleteData ? "  DATA IS DELETED" : "";
         var place = change.Place is { } where ? $"  {where}" : "";
         terminal.Line($"  {change.Action.Symbol()} {change.Address}{place}  {change.Cause.Sentence()}{data}", tone);
-        if (change.Note is { } note)
+        ShowDetails(terminal, change.Note, change.Differences);
+    }
+
+    private static void ShowDetails(Terminal terminal, string? note, ImmutableArray<AttributeDifference> differences)
+    {
+        if (note is not null)
         {
             terminal.Line($"      {note}", Terminal.Tone.Faint);
         }
 
         // An empty attribute of a new resource is not shown.
-        var mixed = change.Differences.Select(difference => difference.Cause).Distinct().Count() > 1;
-        foreach (
-            var difference in change.Differences.Where(difference => difference.Before is not null || difference.After is not { Value: "" })
-        )
+        var mixed = differences.Select(difference => difference.Cause).Distinct().Count() > 1;
+        foreach (var difference in differences.Where(difference => difference.Before is not null || difference.After is not { Value: "" }))
         {
             ShowDifference(terminal, difference, mixed);
         }

@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Tests.Planning;
 
 namespace KeyBuzz.Reconciler.Tests.Applying;
 
@@ -187,8 +188,7 @@ internal sealed class RolloutTests
         async Task<string> LeftAsync(params string[] members)
         {
             var rollout = new Rollout(
-                s_group,
-                policy,
+                new GroupPolicy("pg", policy, AttributeSet.Empty),
                 new Group([.. members.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]),
                 changes,
                 gateAfterLast: false,
@@ -278,14 +278,13 @@ internal sealed class RolloutTests
         return await rollout.RunAsync(host => members[host], CancellationToken.None, before);
     }
 
-    private static Rollout Make(IRollout policy, ResourceAction action, params string[] hosts)
+    private static Rollout Make(Policy policy, ResourceAction action, params string[] hosts)
     {
         var changes = hosts
             .Select(host => new PlannedChange(new Address("container", "db", host), action, Cause.ConfigurationChanged, s_group, [], []))
             .ToList();
         return new Rollout(
-            s_group,
-            policy,
+            new GroupPolicy("pg", policy, AttributeSet.Empty),
             new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]),
             changes,
             gateAfterLast: true,
@@ -293,13 +292,13 @@ internal sealed class RolloutTests
         );
     }
 
-    private sealed class Policy(Func<RolloutState, RolloutTurn> next) : IRollout
+    private sealed class Policy(Func<RolloutState, RolloutTurn> next) : FakePolicy
     {
         public ConcurrentQueue<string> States { get; } = new();
 
         public ConcurrentQueue<string> Left { get; } = new();
 
-        public Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken)
+        public override Task LeftAsync(GroupPolicy group, string host, IGroupAccess access, CancellationToken cancellationToken)
         {
             Left.Enqueue(host);
             return Task.CompletedTask;
@@ -307,13 +306,18 @@ internal sealed class RolloutTests
 
         public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
-        public Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+        public override Task<RolloutTurn> NextAsync(
+            GroupPolicy group,
+            RolloutState state,
+            IGroupAccess access,
+            CancellationToken cancellationToken
+        )
         {
             States.Enqueue(string.Join(' ', state.ToCome));
             return Task.FromResult(state.ToCome.IsEmpty ? new RolloutTurn.Go([]) : next(state));
         }
 
-        public TimeSpan GateTimeout(Resource group) => Timeout;
+        public override TimeSpan GateTimeout(GroupPolicy group) => Timeout;
     }
 
     private sealed class Group(ImmutableArray<Host> members) : IGroupAccess

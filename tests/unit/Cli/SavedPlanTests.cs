@@ -104,8 +104,16 @@ public sealed class SavedPlanTests : LocalCluster
         Assert.That(Refused("show", "f.plan"), Does.StartWith("Error: f.plan is damaged or altered"));
         File.WriteAllText(Plan, was[..(was.Length / 2)]);
         Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan is not a saved plan, or is truncated\n"));
-        File.WriteAllText(Plan, was.Replace("\"format_version\":1", "\"format_version\":2", StringComparison.Ordinal));
-        Assert.That(Refused("apply", "f.plan"), Does.StartWith("Error: f.plan has format version 2; this kbr reads up to 1\n"));
+        foreach (var version in new[] { 1, 3 })
+        {
+            File.WriteAllText(Plan, was.Replace("{\"format_version\":2", $"{{\"format_version\":{version}", StringComparison.Ordinal));
+            Assert.That(
+                Refused("apply", "f.plan"),
+                Does.StartWith($"Error: f.plan has format version {version}; this kbr reads version 2 only\n")
+                    .And.Contain("use the kbr that created it, or plan again")
+            );
+        }
+
         File.WriteAllText(Plan, was);
 
         WriteCluster(name: "another");

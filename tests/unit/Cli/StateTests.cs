@@ -207,8 +207,8 @@ public sealed class StateTests : LocalCluster
             var (text, reason) in new[]
             {
                 (
-                    was.Replace("\"format_version\":1", "\"format_version\":2", StringComparison.Ordinal),
-                    "it has format version 2; this kbr reads up to 1: use a newer kbr"
+                    was.Replace("\"format_version\":2", "\"format_version\":3", StringComparison.Ordinal),
+                    "it has format version 3; this kbr reads up to 2: use a newer kbr"
                 ),
                 (was[..40], "it is damaged: "),
                 (was.Replace(Name, "another", StringComparison.Ordinal), "it is of the cluster 'another', not '"),
@@ -220,6 +220,35 @@ public sealed class StateTests : LocalCluster
             Assert.That(Kbr("state", "list").Error, Does.Contain(reason));
             Assert.That(File.ReadAllText(record), Is.EqualTo(text), "it is left as it is");
         }
+    }
+
+    [Test]
+    public void A_record_of_a_policy_that_an_older_kbr_wrote_says_nothing_and_the_next_apply_removes_its_file()
+    {
+        Done("apply", "--auto-approve");
+        var old = $"{Records}/patroni_cluster.pg@pg.json";
+        var text =
+            $"{{\"format_version\":1,\"cluster\":\"{Name}\",\"address\":\"patroni_cluster.pg@pg\",\"created\":true,\"pending\":false,"
+            + "\"prevent_destroy\":false,\"serial\":1,\"requires\":[],\"fingerprints\":{\"leader\":\"=one\"},\"spec\":{\"version\":16}}";
+        void Write()
+        {
+            File.WriteAllText(old, text);
+            File.SetUnixFileMode(old, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+
+        Write();
+        Assert.That(Done("plan"), Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"));
+        Assert.That(Done("state", "list"), Does.Not.Contain("patroni_cluster"));
+        Assert.That(Done("drift"), Does.Not.Contain("patroni_cluster"));
+        Assert.That(File.ReadAllText(old), Is.EqualTo(text), "they change nothing");
+
+        WriteCluster(mode: "0640");
+        Done("apply", "--auto-approve");
+        Assert.That(File.Exists(old), Is.False);
+
+        Write();
+        Done("destroy", "--auto-approve");
+        Assert.That(Directory.Exists(Records), Is.False, "it keeps no directory");
     }
 
     private void RenameHost() => Edit(yaml => yaml.Replace("db-1", "db-2", StringComparison.Ordinal));

@@ -368,7 +368,7 @@ internal sealed class FuzzTests : BlueprintFixture
 
     private static (PlanInput Input, Plan Plan) PlanOf(Cluster cluster, ProviderRegistry providers, PlanOptions options)
     {
-        var graph = ResourceGraph.Build(cluster.Resources, providers);
+        var graph = ResourceGraph.Build(cluster.Resources, providers, cluster.Policies);
         var absent = cluster.Resources.ToImmutableDictionary(resource => resource.Address, _ => (Observation)new Observation.Absent());
         var input = new PlanInput(
             graph,
@@ -399,13 +399,19 @@ internal sealed class FuzzTests : BlueprintFixture
             Has.None.StartWith("internal error")
         );
         var finder = new DriftFinder(providers, graph, "a key");
-        var applied = fleet.SurveyAppliedAsync(cluster.Hosts, finder.Applied, CancellationToken.None).GetAwaiter().GetResult();
+        var applied = fleet
+            .SurveyAppliedAsync(cluster.Hosts, finder.Applied, finder.Applied, CancellationToken.None)
+            .GetAwaiter()
+            .GetResult();
         Assert.That(
             applied.Observations.Values.OfType<Observation.Unknown>().Select(unknown => unknown.Reason),
             Has.None.StartWith("internal error")
         );
         var drift = finder.Find(
             new DriftInput(applied.Records, applied.Observe, applied.HostErrors, [.. cluster.Hosts.Select(host => host.Name)], [], [])
+            {
+                ObserveGroup = applied.ObserveGroup,
+            }
         );
         DriftView.Text(DriftReport.Of(drift, cluster.Name, cluster.File, DateTimeOffset.UnixEpoch, cluster.Secrets.Mask));
         foreach (

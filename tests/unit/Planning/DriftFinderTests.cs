@@ -519,7 +519,7 @@ public sealed class DriftFinderTests
                 new PlanOptions()
             )
         );
-        return RecordJson.Read(RecordJson.Write(plan.Changes.Single().Record!, "test"), "test", s_providers);
+        return RecordJson.Read(RecordJson.Write(plan.Changes.Single().Record!, "test"), "test", s_providers)!;
     }
 
     private static Drift Find(

@@ -255,24 +255,27 @@ public sealed class GroupPlanTests
             }
         )
         {
-            var refusal = Assert
-                .Throws<DiagnosticException>(() => Run(Resource(("value", "A")), null, mistaken, options: options))!
-                .Diagnostics.Single();
+            var refusal = Assert.Throws<DiagnosticException>(() => PlanGroup(mistaken, options: options))!.Diagnostics.Single();
             Assert.That(
                 (refusal.Summary, refusal.Detail, refusal.Remedy),
                 Is.EqualTo(("host-1 is in another cluster", "nothing is planned; it has a leader of its own", "set the name"))
             );
         }
 
+        var unknown = PlanGroup(mistaken with { Remedy = null });
+        Assert.That(unknown.BroughtToHealth, Is.Empty, "what cannot be told is an error of its own, and the rest is planned");
+        Assert.That(unknown.Groups.Single().IsSelected, Is.False, "it is there for the member that is disrupted");
         Assert.That(
-            Run(Resource(("value", "A")), null, mistaken with { Remedy = null }).Changes,
-            Is.Empty,
-            "what cannot be told is an error of its own, and the rest is planned"
+            unknown.Errors.Select(error => error.Summary),
+            Is.EqualTo(new[] { "pg: the health of the group is unknown: host-1 is in another cluster" })
         );
-        var warned = Run(
-            Resource(("value", "A")),
-            null,
-            Present(("value", "A")) with
+        Assert.That(unknown.Changes.Select(change => change.Address), Is.EqualTo(new[] { s_member }));
+        Assert.That(
+            unknown.Blocked.Select(blocked => (blocked.Address, blocked.Reason)),
+            Is.EqualTo(new[] { (s_address, "the health of pg is unknown") })
+        );
+        var warned = PlanGroup(
+            Present(("health", "good")) with
             {
                 Warnings = ImmutableSortedDictionary<string, string>.Empty.Add("host-1", "host-1 is new"),
             }
@@ -283,8 +286,7 @@ public sealed class GroupPlanTests
     [Test]
     public void A_former_member_that_still_takes_part_is_stopped_first_or_nothing_is_planned()
     {
-        var group = Resource(("value", "A"));
-        var told = new Resource(new Address("thing", "told", "host-1"), group.Spec)
+        var told = new Resource(new Address("thing", "told", "host-1"), AttributeSet.Empty)
         {
             AfterRemovalOf = [new Address("thing", "runs", "host-9")],
         };
@@ -336,10 +338,10 @@ public sealed class GroupPlanTests
             var providers = new ProviderRegistry([new FakeProvider()]);
             return new Planner(providers, s_fingerprints).Plan(
                 new PlanInput(
-                    ResourceGraph.Build([group, told], providers),
+                    ResourceGraph.Build([told], providers, [Policy()]),
                     records.ToImmutableDictionary(record => record.Address),
                     ImmutableDictionary<Address, Observation>
-                        .Empty.Add(s_address, Present(("value", "A")) with { Outsiders = [new Outsider("10.0.0.9:7000", outsider)] })
+                        .Empty.Add(s_group, Present(("health", "good")) with { Outsiders = [new Outsider("10.0.0.9:7000", outsider)] })
                         .Add(told.Address, new Observation.Absent())
                         .Add(leaving.Address, Present()),
                     error is null
@@ -483,6 +485,167 @@ public sealed class GroupPlanTests
                 )
             );
         }
+    }
+
+    [Test]
+    public void The_health_of_a_group_is_no_change_of_a_resource_and_has_no_record()
+    {
+        var plan = PlanGroup(Present(("health", "bad")), isApplied: true);
+
+        var group = plan.Groups.Single();
+        Assert.That((group.BringsToHealth, group.Cause, plan.HasChanges, plan.DoesAnything), Is.EqualTo((true, Cause.Drift, true, true)));
+        Assert.That(
+            group.Differences.Select(one => (one.Name, one.Before!.Value, one.After!.Value, one.Cause)),
+            Is.EqualTo(new[] { ("health", "bad", "good", Cause.Drift) })
+        );
+        Assert.That(plan.Effective, Is.Empty, "no resource changes");
+        Assert.That(Enum.GetValues<ResourceAction>().Sum(plan.Count), Is.EqualTo(2), "the two resources alone");
+        Assert.That(plan.Changes.Select(change => change.Record!.Address), Is.EquivalentTo(new[] { s_member, s_address }));
+
+        var healthy = PlanGroup(Present(("health", "good")), isApplied: true);
+        Assert.That((healthy.HasChanges, healthy.DoesAnything, healthy.Groups.Single().IsShown), Is.EqualTo((false, false, false)));
+    }
+
+    [Test]
+    public void A_group_is_new_before_its_first_apply_and_differs_by_its_configuration_where_that_removes_a_member()
+    {
+        Assert.That(PlanGroup(new Observation.Absent()).Groups.Single().Cause, Is.EqualTo(Cause.New));
+        Assert.That(PlanGroup(Present(("health", "bad"))).Groups.Single().Cause, Is.EqualTo(Cause.New));
+        Assert.That(PlanGroup(new Observation.Absent(), isApplied: true).Groups.Single().Cause, Is.EqualTo(Cause.Drift));
+
+        var policy = Policy() with { Spec = AttributeSet.Empty.With("members", "host-1") };
+        var found = Present(("health", "bad"), ("members", "host-1 host-9"));
+        var removed = Member(new Address("thing", "runs", "host-9"));
+        Assert.That(
+            PlanGroup(found, isApplied: true, policy: policy, more: removed)
+                .Groups.Single()
+                .Differences.Select(one => (one.Name, one.Cause)),
+            Is.EqualTo(new[] { ("health", Cause.Drift), ("members", Cause.ConfigurationChanged) })
+        );
+        Assert.That(
+            PlanGroup(found, isApplied: true, policy: policy).Groups.Single().Differences.Select(one => one.Cause),
+            Has.All.EqualTo(Cause.Drift),
+            "nobody leaves it"
+        );
+
+        var joined = PlanGroup(found, isApplied: true, policy: policy, joins: "host-2").Groups.Single();
+        Assert.That((joined.Cause, joined.Note), Is.EqualTo((Cause.New, "host-2 joins")));
+    }
+
+    [Test]
+    public void What_belongs_to_a_group_comes_after_its_health_and_that_after_what_runs_its_members()
+    {
+        var plan = PlanGroup(new Observation.Absent());
+
+        Assert.That(plan.Groups.Single().DependsOn, Is.EqualTo(new[] { s_member }));
+        Assert.That(plan.Changes.Single(change => change.Address == s_address).DependsOn, Is.EqualTo(new[] { s_group }));
+        Assert.That(plan.Changes.Single(change => change.Address == s_address).Record!.Requires, Is.Empty, "a record requires resources");
+    }
+
+    [Test]
+    public void The_steps_of_a_roll_out_are_the_groups()
+    {
+        var plan = PlanGroup(Present(("health", "good")));
+
+        Assert.That(plan.Rollouts, Is.Empty);
+        var group = plan.Groups.Single();
+        Assert.That(group.BringsToHealth, Is.False);
+        Assert.That(group.Rollout!.Steps.Select(step => string.Join(' ', step.Hosts)), Is.EqualTo(new[] { "host-1" }));
+    }
+
+    [Test]
+    public void A_target_looks_at_the_health_of_its_group_and_the_groups_own_address_is_one()
+    {
+        Plan Targeted(string pattern) =>
+            PlanGroup(Present(("health", "bad")), new PlanOptions { Targets = [new AddressPattern(pattern)] }, isApplied: true);
+
+        Assert.That(Targeted("group.pg@pg").BroughtToHealth.Count(), Is.EqualTo(1));
+        Assert.That(Targeted("group.pg@pg").Changes, Is.Empty);
+        Assert.That(Targeted("thing.settings@pg").BroughtToHealth.Count(), Is.EqualTo(1), "its gate");
+        Assert.That(Targeted("thing.runs@host-1").Groups, Is.Empty);
+        Assert.That(Targeted("nothing.*").Errors.Select(error => error.Summary), Is.EqualTo(new[] { "no resource matches 'nothing.*@*'" }));
+    }
+
+    [Test]
+    public void A_destroy_and_an_import_have_nothing_to_do_for_the_health_of_a_group()
+    {
+        foreach (
+            var options in new[]
+            {
+                new PlanOptions { Destroy = true },
+                new PlanOptions { Import = true },
+            }
+        )
+        {
+            var plan = PlanGroup(Present(("health", "bad")), options, isApplied: true);
+            Assert.That(plan.BroughtToHealth, Is.Empty);
+            Assert.That(plan.Changes.Select(change => change.Address), Has.None.EqualTo(s_group));
+        }
+    }
+
+    [Test]
+    public void A_policy_in_a_cycle_or_after_something_unknown_is_refused()
+    {
+        var providers = new ProviderRegistry([new FakeProvider()]);
+        var settings = Resource(("value", "A"));
+        string Refusal(GroupPolicy policy) =>
+            Assert.Throws<DiagnosticException>(() => ResourceGraph.Build([settings], providers, [policy]))!.Diagnostics.Single().Summary;
+
+        Assert.That(
+            Refusal(Policy() with { After = [s_address] }),
+            Is.EqualTo("resources depend on each other in a cycle: group.pg@pg → thing.settings@pg → group.pg@pg")
+        );
+        Assert.That(
+            Refusal(Policy() with { After = [GroupPolicy.AddressOf("other")] }),
+            Is.EqualTo("the group pg refers to group.other@other, which does not exist")
+        );
+    }
+
+    private static readonly Address s_group = GroupPolicy.AddressOf("pg");
+    private static readonly Address s_member = new("thing", "runs", "host-1");
+
+    private static GroupPolicy Policy() => new("pg", new FakePolicy(), AttributeSet.Empty);
+
+    private static ResourceRecord Member(Address address) =>
+        new(address, Created: true, Pending: false, SortedMap<string>.Empty, AttributeSet.Empty, [], PreventDestroy: false)
+        {
+            Group = "pg",
+        };
+
+    // A member on host-1, and settings of the group as a whole; both as they were applied, or not there yet.
+    private static Plan PlanGroup(
+        Observation found,
+        PlanOptions? options = null,
+        bool isApplied = false,
+        GroupPolicy? policy = null,
+        ResourceRecord? more = null,
+        string? joins = null
+    )
+    {
+        var providers = new ProviderRegistry([new FakeProvider()]);
+        Resource[] members =
+        [
+            new Resource(s_member, AttributeSet.Empty) { Group = "pg" },
+            .. joins is null ? [] : (Resource[])[new Resource(s_member with { Host = joins }, AttributeSet.Empty) { Group = "pg" }],
+        ];
+        ResourceRecord[] records = isApplied
+            ? [Member(s_member), Record(("value", "=A")), .. more is null ? [] : (ResourceRecord[])[more]]
+            : [];
+        Observation there = isApplied ? Present(("value", "A")) : new Observation.Absent();
+        return new Planner(providers, s_fingerprints).Plan(
+            new PlanInput(
+                ResourceGraph.Build([Resource(("value", "A")), .. members], providers, [policy ?? Policy()]),
+                records.ToImmutableDictionary(record => record.Address),
+                ImmutableDictionary<Address, Observation>
+                    .Empty.Add(s_group, found)
+                    .Add(s_member, isApplied ? Present() : new Observation.Absent())
+                    .Add(s_address, there)
+                    .Add(s_member with { Host = "host-2" }, new Observation.Absent())
+                    .Add(s_member with { Host = "host-9" }, Present()),
+                ImmutableSortedDictionary<string, string>.Empty,
+                options ?? new PlanOptions()
+            )
+        );
     }
 
     [Test]

@@ -103,6 +103,10 @@ internal abstract class BlueprintFixture : IDisposable
             $"there is no {address} among {string.Join(", ", cluster.Resources.Select(resource => resource.Address))}"
         );
 
+    protected GroupPolicy FindPolicy(string yaml, string group) => FindPolicy(Load(yaml), group);
+
+    protected static GroupPolicy FindPolicy(Cluster cluster, string group) => cluster.Policies.Single(policy => policy.Group == group);
+
     protected static string Content(Cluster cluster, string address) => Find(cluster, address).Spec.Text("content")!.Reveal();
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);

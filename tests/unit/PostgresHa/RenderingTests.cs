@@ -90,19 +90,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
             );
             Assert.That(
                 On("keybuzz-pg"),
-                Is.EquivalentTo(
-                    new[]
-                    {
-                        "patroni_cluster.keybuzz-pg",
-                        "patroni_config.keybuzz-pg",
-                        "role.kb_admin",
-                        "role.kb_repl",
-                        "role.kb_app",
-                        "database.keybuzz",
-                    }
-                )
+                Is.EquivalentTo(new[] { "patroni_config.keybuzz-pg", "role.kb_admin", "role.kb_repl", "role.kb_app", "database.keybuzz" })
             );
-            Assert.That(On("keybuzz-pg-proxies"), Is.EqualTo(new[] { "sql_proxies.keybuzz-pg" }));
+            Assert.That(On("keybuzz-pg-proxies"), Is.Empty, "its policy makes nothing");
+            Assert.That(cluster.Policies.Select(policy => policy.Group), Is.EqualTo(new[] { "keybuzz-pg", "keybuzz-pg-proxies" }));
         });
 
         string[] On(string place) =>
@@ -144,7 +135,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             Assert.That(WithBootstrap(first), Is.EqualTo(new[] { "config_file.patroni@db-master-01" }));
             Assert.That(WithBootstrap(other), Is.EqualTo(new[] { "config_file.patroni@db-slave-02" }));
-            Assert.That(Find(other, "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("bootstrap_host"), Is.EqualTo("db-slave-02"));
+            Assert.That(FindPolicy(other, "keybuzz-pg").Spec.String("bootstrap_host"), Is.EqualTo("db-slave-02"));
         });
 
         static IEnumerable<string> WithBootstrap(Cluster cluster) =>
@@ -400,8 +391,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         {
             Assert.That(
                 Label(before, "db-slave-01"),
-                Is.EqualTo(Label(before, "db-master-01"))
-                    .And.EqualTo(Find(before, "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("raft_password"))
+                Is.EqualTo(Label(before, "db-master-01")).And.EqualTo(FindPolicy(before, "keybuzz-pg").Spec.String("raft_password"))
             );
             Assert.That(Label(after, "db-slave-01"), Is.Not.EqualTo(Label(before, "db-slave-01")).And.Not.Contains("canary"));
         });
@@ -608,7 +598,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void The_members_do_not_wait_for_each_other_and_the_cluster_waits_for_all_of_them()
     {
         var cluster = Load(Minimal);
-        var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders));
+        var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders), cluster.Policies);
         var members = cluster.Groups[0].Members;
 
         foreach (var member in members)
@@ -618,12 +608,18 @@ internal sealed partial class RenderingTests : BlueprintFixture
         }
 
         Assert.That(
-            graph.Find(Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg").Address)!.After.Select(address => address.ToString()),
-            Is.EquivalentTo(members.Select(member => $"systemd_unit.patroni@{member}"))
+            graph.Policies[0].After.Select(address => address.ToString()),
+            Is.EquivalentTo(
+                members.SelectMany(member =>
+                    new[] { $"systemd_unit.patroni@{member}", $"container.patroni@{member}", $"directory.postgres-data@{member}" }
+                )
+            )
         );
+        var database = Find(cluster, "database.keybuzz@keybuzz-pg").Address;
+        Assert.That(graph.PolicyOver(database), Is.SameAs(FindPolicy(cluster, "keybuzz-pg")));
         Assert.That(
-            graph.WithRequirements([Find(cluster, "database.keybuzz@keybuzz-pg").Address]).Select(address => address.ToString()),
-            Is.SupersetOf(new[] { "role.kb_app@keybuzz-pg", "patroni_cluster.keybuzz-pg@keybuzz-pg" })
+            graph.WithRequirements([database]).Select(address => address.ToString()),
+            Is.EquivalentTo(new[] { "role.kb_app@keybuzz-pg", "database.keybuzz@keybuzz-pg" })
         );
     }
 
@@ -633,19 +629,20 @@ internal sealed partial class RenderingTests : BlueprintFixture
         var cluster = Load(
             Minimal.Replace("  haproxy-01: {", "  spare-01: { role: spare, address: 10.0.0.99 }\n  haproxy-01: {", StringComparison.Ordinal)
         );
-        var group = Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg");
+        var group = FindPolicy(cluster, "keybuzz-pg");
 
         Assert.That(group.Spec.List("raft_members"), Is.EqualTo(new[] { "10.0.0.120:7000", "10.0.0.121:7000", "10.0.0.122:7000" }));
         Assert.That(group.Spec.Map("other_hosts")["10.0.0.99:7000"], Is.EqualTo("spare-01"));
         foreach (
-            var told in new[] { group, Find(cluster, "config_file.patroni@db-slave-01"), Find(cluster, "config_file.haproxy@haproxy-02") }
+            var told in new[]
+            {
+                group.AfterRemovalOf,
+                Find(cluster, "config_file.patroni@db-slave-01").AfterRemovalOf,
+                Find(cluster, "config_file.haproxy@haproxy-02").AfterRemovalOf,
+            }
         )
         {
-            Assert.That(
-                told.AfterRemovalOf.Select(address => address.ToString()),
-                Does.Contain("container.patroni@spare-01").And.None.Contain("@db-"),
-                told.Address.ToString()
-            );
+            Assert.That(told.Select(address => address.ToString()), Does.Contain("container.patroni@spare-01").And.None.Contain("@db-"));
         }
     }
 
@@ -653,14 +650,14 @@ internal sealed partial class RenderingTests : BlueprintFixture
     public void The_proxies_follow_the_cluster_behind_them_and_a_file_reaches_one_proxy_at_a_time()
     {
         var cluster = Load(Minimal);
-        var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders));
+        var graph = ResourceGraph.Build(cluster.Resources, new ProviderRegistry(RealProviders), cluster.Policies);
 
         Assert.That(
-            After("sql_proxies.keybuzz-pg@keybuzz-pg-proxies"),
+            graph.Policies[1].After.Select(each => each.ToString()),
             Is.SupersetOf(
                 new[]
                 {
-                    "patroni_cluster.keybuzz-pg@keybuzz-pg",
+                    "group.keybuzz-pg@keybuzz-pg",
                     "patroni_config.keybuzz-pg@keybuzz-pg",
                     "role.kb_app@keybuzz-pg",
                     "database.keybuzz@keybuzz-pg",
@@ -831,7 +828,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
             Assert.That(Find(cluster, "extension.vector@orders").Spec.String("database"), Is.EqualTo("keybuzz"));
             Assert.That(Find(cluster, "extension.pg_trgm.stats@orders").Spec.String("database"), Is.EqualTo("stats"));
             Assert.That(Content(cluster, "config_file.pgbouncer-users@haproxy-01"), Does.Not.Contain("reporting"));
-            Assert.That(Find(cluster, "patroni_cluster.orders@orders").Spec.Integer("gate_timeout"), Is.EqualTo(180));
+            Assert.That(FindPolicy(cluster, "orders").Spec.Integer("gate_timeout"), Is.EqualTo(180));
         });
     }
 
@@ -986,6 +983,19 @@ internal sealed partial class RenderingTests : BlueprintFixture
         Assert.That(without.Warnings, Is.Empty);
     }
 
+    [Test]
+    public void The_policy_of_the_members_is_read_as_the_recorded_configuration_says()
+    {
+        var applied = Load(Minimal);
+        var edited = FindPolicy(With("ports: { rest: 8009 }"), "keybuzz-pg");
+
+        var policy = edited.Rules.AsApplied(edited, [Find(applied, "patroni_config.keybuzz-pg@keybuzz-pg")]);
+        Assert.That((edited.Spec.Integer("rest_port"), policy.Spec.Integer("rest_port")), Is.EqualTo((8009L, 8008L)));
+        Assert.That(policy.Rules.Reads(policy), Is.EquivalentTo(policy.Rules.Reads(FindPolicy(applied, "keybuzz-pg"))));
+        Assert.That(policy.Spec.Text("rest_password"), Is.SameAs(edited.Spec.Text("rest_password")), "a record has no secret");
+        Assert.That(edited.Rules.AsApplied(edited, []), Is.SameAs(edited));
+    }
+
     // Drift goes by records alone: what they say has to be enough to read a resource and to tell what was applied.
     [Test]
     public void As_recorded_every_resource_is_read_and_compared_as_it_is_configured()
@@ -1011,7 +1021,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
                     },
                     cluster.Name
                 );
-                var record = RecordJson.Read(json, cluster.Name, providers);
+                var record = RecordJson.Read(json, cluster.Name, providers)!;
                 var recorded = record.ToResource();
                 Assert.That(provider.Reads(recorded), Is.EquivalentTo(provider.Reads(resource)), $"{resource.Address} is read alike");
                 var applied = provider.Desired(recorded);
@@ -1051,10 +1061,7 @@ internal sealed partial class RenderingTests : BlueprintFixture
         );
         Assert.That(Label(Load(With("namespace: service"))), Is.EqualTo(Label(Load(Minimal))), "what runs is not started anew");
         Assert.That(Label(Load(With("namespace: db"))), Is.Not.EqualTo(Label(Load(Minimal))));
-        Assert.That(
-            Find(Load(With("namespace: //db")), "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.String("namespace"),
-            Is.EqualTo("/db/")
-        );
+        Assert.That(FindPolicy(Load(With("namespace: //db")), "keybuzz-pg").Spec.String("namespace"), Is.EqualTo("/db/"));
         Assert.That(
             Find(Load(With("namespace: db")), "patroni_config.keybuzz-pg@keybuzz-pg").Spec.String("namespace"),
             Is.EqualTo("/db/"),

@@ -32,7 +32,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
         var cluster = LoadWith(new ConsensusStores(new LedgerStore()), With("ports: { ledger: 4003 }"));
         var topology = cluster.Model<PostgresTopology>()!;
         var container = Find(cluster, "container.patroni@" + Member);
-        var group = Find(cluster, "patroni_cluster.keybuzz-pg@keybuzz-pg");
+        var group = FindPolicy(cluster, "keybuzz-pg");
         Assert.Multiple(() =>
         {
             var directory = Find(cluster, $"directory.postgres-ledger@{Member}").Spec;
@@ -70,7 +70,8 @@ internal sealed class StoreSeamTests : BlueprintFixture
     {
         var cluster = LoadWith(new ConsensusStores(new LedgerStore()), Minimal);
         var texts = cluster
-            .Resources.SelectMany(resource =>
+            .Resources.Concat<IDeclared>(cluster.Policies)
+            .SelectMany(resource =>
                 resource.Spec.Names.Select(name => $"{name}={Text(resource.Spec[name])}").Prepend(resource.Address.ToString())
             )
             .Concat(OpenAccess.Of(cluster.Model<PostgresTopology>()!))
@@ -83,9 +84,9 @@ internal sealed class StoreSeamTests : BlueprintFixture
     public void A_section_chooses_its_store_and_has_the_keys_of_no_other()
     {
         var stores = new ConsensusStores(new RaftStore(), new LedgerStore());
-        var other = Find(LoadWith(stores, With("store: ledger")), "patroni_cluster.keybuzz-pg@keybuzz-pg");
+        var other = FindPolicy(LoadWith(stores, With("store: ledger")), "keybuzz-pg");
         Assert.That(stores.Of(other), Is.InstanceOf<LedgerStore>());
-        Assert.That(Find(LoadWith(stores, Minimal), "patroni_cluster.keybuzz-pg@keybuzz-pg").Spec.Has("store"), Is.False);
+        Assert.That(FindPolicy(LoadWith(stores, Minimal), "keybuzz-pg").Spec.Has("store"), Is.False);
         Assert.That(stores.Of(Find(LoadWith(stores, Minimal), "patroni_config.keybuzz-pg@keybuzz-pg")), Is.InstanceOf<RaftStore>());
         Assert.That(
             Assert
@@ -104,7 +105,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
     [Test]
     public void A_running_cluster_is_observed_by_its_own_store()
     {
-        var provider = new PatroniClusterProvider(new ConsensusStores(new LedgerStore()));
+        var provider = new PatroniGroup(new ConsensusStores(new LedgerStore()));
         var resource = Running(provider);
         Assert.That(provider.Reads(resource), Does.Contain(LedgerStore.Question).And.None.InstanceOf<RaftRead>());
         Assert.That(provider.Desired(resource)["ledger_peers"].Value, Is.EqualTo("peer-db-1, peer-db-2, peer-db-3"));
@@ -118,7 +119,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
     [Test]
     public async Task A_roll_out_forgets_a_member_that_left_by_the_stores_own_script_before_it_disrupts_another()
     {
-        var provider = new PatroniClusterProvider(new ConsensusStores(new LedgerStore()));
+        var provider = new PatroniGroup(new ConsensusStores(new LedgerStore()));
         var group = new Group(Answers("db-1 peer-db-1 peer-db-2 peer-db-3 PEER-DB-4"));
 
         var turn = await provider.NextAsync(Running(provider), new RolloutState(["db-2"], []), group, CancellationToken.None);
@@ -161,15 +162,12 @@ internal sealed class StoreSeamTests : BlueprintFixture
         };
 
     private static IResourceProvider[] ProvidersWith(ConsensusStores stores) =>
-        [
-            .. RealProviders.Where(provider => provider is not (PatroniClusterProvider or PatroniConfigProvider)),
-            new PatroniClusterProvider(stores),
-            new PatroniConfigProvider(stores),
-        ];
+        [.. RealProviders.Where(provider => provider is not PatroniConfigProvider), new PatroniConfigProvider(stores)];
 
     private static IEnumerable<string> Schemas(ConsensusStores stores) =>
         ProvidersWith(stores)
             .SelectMany(provider => provider.Schema.Attributes)
+            .Concat(new PatroniGroup(stores).Settings)
             .Select(attribute => $"{attribute.Name}: {attribute.Description} {attribute.FixedBecause}");
 
     private static string Text(object? value) =>
@@ -181,12 +179,8 @@ internal sealed class StoreSeamTests : BlueprintFixture
             _ => value?.ToString() ?? "",
         };
 
-    private static Resource Running(PatroniClusterProvider provider) =>
-        ProviderBench.Resource(
-            provider,
-            "pg",
-            ("ledger_peers", (IReadOnlyList<string>)[.. PatroniAnswers.Names.Select(name => "peer-" + name)])
-        );
+    private static GroupPolicy Running(PatroniGroup provider) =>
+        ProviderBench.Policy(provider, ("ledger_peers", (IReadOnlyList<string>)[.. PatroniAnswers.Names.Select(name => "peer-" + name)]));
 
     private static Dictionary<string, Snapshot> Answers(string ledger) =>
         PatroniAnswers.Names.ToDictionary(

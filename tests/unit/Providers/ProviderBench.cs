@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 
@@ -27,6 +28,10 @@ internal static class ProviderBench
             new AttributeSet(set.ToImmutable())
         );
     }
+
+    /// <summary>The policy of the group pg.</summary>
+    public static GroupPolicy Policy(IGroupPolicy rules, params (string Name, object Value)[] values) =>
+        new("pg", rules, SchemaDefaults.Fill(rules, new AttributeSet(values.Select(pair => KeyValuePair.Create(pair.Name, pair.Value)))));
 
     public static Snapshot Snapshot(params (Read Read, object? Answer)[] answers) =>
         new(answers.ToImmutableDictionary(answer => answer.Read, answer => answer.Answer));

@@ -3,9 +3,12 @@ using System.Text.Json.Nodes;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
-using KeyBuzz.Reconciler.Tests.Planning;
+using KeyBuzz.Reconciler.Tests.Cli;
+using KeyBuzz.Reconciler.Tests.PostgresHa;
 
 namespace KeyBuzz.Reconciler.Tests.Records;
 
@@ -35,20 +38,21 @@ public sealed class RecordFormatTests
         // Two later versions: in the second "created" is told by "origin", in the third "host" is there, too.
         var format = new RecordFormat(
             3,
-            ImmutableDictionary<int, Func<JsonObject, JsonObject>>
-                .Empty.Add(1, record =>
+            ImmutableDictionary<int, Func<JsonObject, ProviderRegistry, JsonObject?>>
+                .Empty.Add(1, (record, _) =>
                 {
                     record["origin"] = record["created"]!.GetValue<bool>() ? "made" : "found";
                     record.Remove("created");
                     return record;
                 })
-                .Add(2, record =>
+                .Add(2, (record, _) =>
                 {
                     record["host"] = record["address"]!.GetValue<string>().Split('@')[1];
                     return record;
                 })
         );
-        var brought = JsonNode.Parse(format.Bring(RecordJson.Write(Record, "lab")))!;
+        var first = RecordJson.Write(Record, "lab").Replace("\"format_version\":2", "\"format_version\":1", StringComparison.Ordinal);
+        var brought = JsonNode.Parse(format.Bring(first, Providers)!)!;
         Assert.That(
             (
                 brought["format_version"]!.GetValue<int>(),
@@ -59,7 +63,7 @@ public sealed class RecordFormatTests
             Is.EqualTo((3, "made", "host-1", (JsonNode?)null))
         );
         Assert.That(
-            Assert.Throws<FormatException>(() => format.Bring("""{"format_version":0}"""))!.Message,
+            Assert.Throws<FormatException>(() => format.Bring("""{"format_version":0}""", Providers))!.Message,
             Is.EqualTo("it has format version 0, which this kbr no longer reads: apply once with the kbr that wrote it, or one in between")
         );
     }
@@ -69,26 +73,29 @@ public sealed class RecordFormatTests
     {
         var text = RecordJson.Write(Record with { Intended = ["kind", "value"] }, "lab");
 
-        Assert.That(RecordJson.Read(text, "lab", Providers).Intended, Is.EqualTo(new[] { "kind", "value" }));
+        Assert.That(RecordJson.Read(text, "lab", Providers)!.Intended, Is.EqualTo(new[] { "kind", "value" }));
         Assert.That(RecordJson.Write(Record, "lab"), Does.Not.Contain("intended"), "an older kbr reads and writes it as before");
     }
 
     [Test]
     public void A_record_of_an_older_version_is_read_as_one_of_the_current()
     {
-        var format = new RecordFormat(1, ImmutableDictionary<int, Func<JsonObject, JsonObject>>.Empty.Add(0, record =>
+        var format = new RecordFormat(
+            2,
+            ImmutableDictionary<int, Func<JsonObject, ProviderRegistry, JsonObject?>>.Empty.Add(1, (record, _) =>
             {
                 record["created"] = true;
                 return record;
-            }));
+            })
+        );
         var old = RecordJson
             .Write(Record, "lab")
-            .Replace("\"format_version\":1", "\"format_version\":0", StringComparison.Ordinal)
+            .Replace("\"format_version\":2", "\"format_version\":1", StringComparison.Ordinal)
             .Replace("\"created\":true,", "", StringComparison.Ordinal);
-        Assert.That(RecordJson.Write(RecordJson.Read(old, "lab", Providers, format), "lab"), Is.EqualTo(RecordJson.Write(Record, "lab")));
+        Assert.That(RecordJson.Write(RecordJson.Read(old, "lab", Providers, format)!, "lab"), Is.EqualTo(RecordJson.Write(Record, "lab")));
     }
 
-    [TestCase("""{"format_version":2,"cluster":"lab"}""", "it has format version 2; this kbr reads up to 1: use a newer kbr")]
+    [TestCase("""{"format_version":3,"cluster":"lab"}""", "it has format version 3; this kbr reads up to 2: use a newer kbr")]
     [TestCase("""{"format_version":1,"cluster":"other"}""", "it is of the cluster 'other', not 'lab'")]
     [TestCase("""{"cluster":"lab"}""", "it is damaged: it has no format version")]
     [TestCase("""{"format_version":1,"clus""", "it is damaged: ")]
@@ -109,6 +116,41 @@ public sealed class RecordFormatTests
             Assert.That(renamed.Fingerprints.Keys, Is.EqualTo(new[] { "text", "value" }));
             Assert.That(Fingerprints.Matches(renamed.Fingerprints["text"], to, "text", new AttributeValue("a secret")), Is.True);
         });
+    }
+
+    // The file is what a kbr of version 1 wrote for the section of BlueprintFixture.
+    [Test]
+    public void Records_of_version_1_are_understood_and_those_of_policies_say_nothing()
+    {
+        var lines = File.ReadAllLines(Path.Combine(JsonSchemas.Root, "tests/unit/Records/version-1.jsonl"));
+        var providers = new ProviderRegistry(RealCluster.Types) { FormerPolicyTypes = Registration.FormerPolicyTypes };
+        using var fixture = new RealCluster();
+        var cluster = fixture.Load();
+        ResourceRecord?[] read = [.. lines.Select(line => RecordJson.Read(line, cluster.Name, providers))];
+
+        Assert.That(
+            lines.Where((_, number) => read[number] is null).Select(line => JsonNode.Parse(line)!["address"]!.GetValue<string>()),
+            Is.EqualTo(new[] { "patroni_cluster.keybuzz-pg@keybuzz-pg", "sql_proxies.keybuzz-pg@keybuzz-pg-proxies" })
+        );
+        Assert.That(lines, Has.Some.Contains("\"requires\":[\"patroni_cluster.keybuzz-pg@keybuzz-pg\""), "others required them");
+        var records = read.OfType<ResourceRecord>().ToImmutableDictionary(record => record.Address);
+        var plan = new Planner(providers, new Fingerprint(cluster.Secrets.Find(Secrets.KeyName)!)).Plan(
+            new PlanInput(
+                cluster.Graph,
+                records,
+                cluster
+                    .Resources.ToImmutableDictionary(one => one.Address, one => Found(providers.Get(one.Address.Type).Desired(one)))
+                    .AddRange(cluster.Policies.Select(one => KeyValuePair.Create(one.Address, Found(one.Rules.Desired(one))))),
+                ImmutableSortedDictionary<string, string>.Empty,
+                new PlanOptions { Targets = [new AddressPattern("*@db-master-01"), new AddressPattern("*@keybuzz-pg*")] }
+            )
+        );
+        Assert.That(plan.HasErrors, Is.False);
+        Assert.That(plan.Changes, Has.Length.EqualTo(records.Count));
+        Assert.That(plan.Effective.Select(change => $"{change.Action} {change.Address}"), Is.Empty, "not even a record is written again");
+        Assert.That(plan.BroughtToHealth, Is.Empty);
+
+        static Observation Found(SortedMap<AttributeValue> values) => new Observation.Present(values) { IsMounted = true };
     }
 
     [Test]
@@ -159,5 +201,12 @@ public sealed class RecordFormatTests
         );
         File.WriteAllText(path, text[..20]);
         Assert.That(StateFile.Read(path, "lab", Providers).Diagnostics.Single().Summary, Does.EndWith("lab.json cannot be used"));
+    }
+
+    private sealed class RealCluster : BlueprintFixture
+    {
+        public static IReadOnlyCollection<IResourceProvider> Types => RealProviders;
+
+        public Cluster Load() => Load(Minimal);
     }
 }

@@ -93,7 +93,7 @@ public sealed class RecordRulesTests
             )!
             .AsObject();
         edit(json);
-        return RecordJson.Read(json.ToJsonString(), "lab", Providers);
+        return RecordJson.Read(json.ToJsonString(), "lab", Providers)!;
     }
 
     private static ProviderRegistry Registered()

@@ -130,7 +130,7 @@ public sealed class SurveyTests
                 }
             )
         );
-        var applied = await fleet.SurveyAppliedAsync(hosts, record => record.ToResource(), CancellationToken.None);
+        var applied = await fleet.SurveyAppliedAsync(hosts, record => record.ToResource(), (policy, _) => policy, CancellationToken.None);
         Assert.That(applied.Observe(resources[0]), Is.InstanceOf<Observation.Unknown>());
     }
 

@@ -113,12 +113,7 @@ internal static class SwitchoverCommand
 
     /// <summary>The cluster behind its locks.</summary>
     public static RunningCluster Running(Session session, PostgresTopology topology, LockedGroup group) =>
-        new(
-            session.Cluster.Resources.First(resource =>
-                resource.Address.Type == "patroni_cluster" && resource.Address.Host == topology.Scope
-            ),
-            group
-        );
+        new(session.Cluster.Policies.First(policy => policy.Group == topology.Scope), group);
 
     /// <summary>Checks under the locks, with the status of the consensus store, that the choice still holds.</summary>
     public static async Task CheckAgainAsync(

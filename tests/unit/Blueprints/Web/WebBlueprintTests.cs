@@ -93,25 +93,7 @@ public sealed class WebBlueprintTests : LocalCluster
             .Where(line => line.Length > 2 && line[..2] == "  " && line[2] != ' ')
             .Select(line => line.Trim().Split(' ')[0]);
 
-    // In this process, with the section's folder registered.
-    private async Task<(int Exit, string Output, string Error)> RunAsync(params string[] words)
-    {
-        var (output, error) = (Console.Out, Console.Error);
-        using var said = new StringWriter { NewLine = "\n" };
-        using var complained = new StringWriter { NewLine = "\n" };
-        await using var services = KbrCommandLine.Services(WebBlueprint.AddTo);
-        try
-        {
-            Console.SetOut(said);
-            Console.SetError(complained);
-            string[] file = words[0] == "--help" ? [] : ["-c", $"{Folder}/cluster.yaml"];
-            var exit = await KbrCommandLine.Create(services).Parse([.. words, .. file]).InvokeAsync();
-            return (exit, said.ToString(), complained.ToString());
-        }
-        finally
-        {
-            Console.SetOut(output);
-            Console.SetError(error);
-        }
-    }
+    // With the section's folder registered.
+    private Task<(int Exit, string Output, string Error)> RunAsync(params string[] words) =>
+        InProcess.RunAsync(WebBlueprint.AddTo, Folder, words);
 }

@@ -63,9 +63,9 @@ internal sealed class LedgerStore : IConsensusStore
 
     public ImmutableArray<ContainerReadKind> ReadKinds => [];
 
-    public ImmutableArray<Read> Reads(Resource resource) => [Question];
+    public ImmutableArray<Read> Reads(IDeclared resource) => [Question];
 
-    public StoreHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone)
+    public StoreHealth Judge(IDeclared resource, IReadOnlyDictionary<string, Snapshot> members, IReadOnlyCollection<string> gone)
     {
         var words = members.Values.Select(member => member.Get(Question).Body).FirstOrDefault(body => body.Length > 0)?.Split(' ') ?? [];
         var counted = words.Skip(1).ToImmutableSortedDictionary(word => word.ToLowerInvariant(), word => char.IsLower(word[0]));
@@ -86,28 +86,28 @@ internal sealed class LedgerStore : IConsensusStore
         };
     }
 
-    public string? NamespaceOf(Resource resource, Snapshot member) => member.Has(Question) ? "service" : null;
+    public string? NamespaceOf(IDeclared resource, Snapshot member) => member.Has(Question) ? "service" : null;
 
-    public bool? HasDesiredPassword(Resource resource, Snapshot member) => null;
+    public bool? HasDesiredPassword(IDeclared resource, Snapshot member) => null;
 
-    public bool MustTellPassword(Resource resource, Snapshot member) => false;
+    public bool MustTellPassword(IDeclared resource, Snapshot member) => false;
 
-    public SortedMap<AttributeValue> Desired(Resource resource) =>
+    public SortedMap<AttributeValue> Desired(IDeclared resource) =>
         Comparable.None.Add(Peers, new(StoreMembership.Text(MembershipOf(resource)!.Wanted)));
 
-    public SortedMap<AttributeValue> Observe(Resource resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword) =>
+    public SortedMap<AttributeValue> Observe(IDeclared resource, StoreHealth health, IReadOnlyCollection<string> withOtherPassword) =>
         Comparable.None.Add(Peers, new(StoreMembership.Text(health.Counted.Keys)));
 
-    public StoreMembership? MembershipOf(Resource resource) =>
+    public StoreMembership? MembershipOf(IDeclared resource) =>
         new([.. resource.Spec.List(Peers)], resource.Spec.Map(StoreMembership.OtherHostsAttribute));
 
-    public string AddressOf(Resource resource, Host host) => "peer-" + host.Name;
+    public string AddressOf(IDeclared resource, Host host) => "peer-" + host.Name;
 
-    public PortRead ListenerOf(Resource resource, Host host) => new(host.Address, 4001);
+    public PortRead ListenerOf(IDeclared resource, Host host) => new(host.Address, 4001);
 
-    public Script Add(Resource resource, string address) => new("ledger add " + address);
+    public Script Add(IDeclared resource, string address) => new("ledger add " + address);
 
-    public Script Forget(Resource resource, string address) => new("ledger forget " + address);
+    public Script Forget(IDeclared resource, string address) => new("ledger forget " + address);
 
     private sealed record Settings(IConsensusStore Kind, StoreContext Context, SecretText Token) : StoreSettings(Kind)
     {

@@ -15,7 +15,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.ConsensusStore;
 internal sealed class RaftStoreTests
 {
     private readonly RaftStore _store = new();
-    private readonly PatroniClusterProvider _provider = new();
+    private readonly PatroniGroup _provider = new();
 
     [Test]
     public void Raft_is_read_from_its_status_and_judged_by_the_view_of_its_leader()
@@ -177,5 +177,5 @@ internal sealed class RaftStoreTests
         Assert.That(_store.NamespaceOf(Resource(), ProviderBench.Snapshot()), Is.Null);
     }
 
-    private Resource Resource(params (string Name, object Value)[] values) => ProviderBench.Resource(_provider, "pg", values);
+    private GroupPolicy Resource(params (string Name, object Value)[] values) => ProviderBench.Policy(_provider, values);
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
@@ -17,7 +18,7 @@ internal sealed class ClusterIdentityTests
     private const string Data = "/opt/data/pgdata";
     private const string Root = "/opt";
 
-    private readonly PatroniClusterProvider _provider = new();
+    private readonly PatroniGroup _provider = new();
 
     [TestCase("db", "/db/")]
     [TestCase("/db", "/db/")]
@@ -108,8 +109,25 @@ internal sealed class ClusterIdentityTests
             Has.Some.StartsWith("the members have different databases: db-1 7711228701456285717, db-2 42")
                 .And.None.EqualTo("no member leads")
         );
-        var steps = ClusterOutlook.Of(health, null).Forecast(new Address("patroni_cluster", "pg", "pg"), ["db-1", "db-2", "db-3"], []);
+        var steps = ClusterOutlook.Of(health, null).Forecast(GroupPolicy.AddressOf("pg"), ["db-1", "db-2", "db-3"], []);
         Assert.That(steps!.Steps.Select(step => step.Note), Has.None.EqualTo("not running"));
+    }
+
+    [Test]
+    public void Data_of_another_major_version_is_refused_and_no_data_of_a_new_member_is_not()
+    {
+        var answers = Answers(name => (Own(name), "/service/"));
+        answers["db-2"] = answers["db-2"]
+            .With(ProviderBench.Snapshot((new FileRead(Data + "/PG_VERSION"), new FileContent(Encoding.UTF8.GetBytes("16\n")))));
+        answers["db-3"] = answers["db-3"].With(ProviderBench.Snapshot((new FileRead(Data + "/PG_VERSION"), null)));
+        GroupPolicy Version(long version) => Cluster() with { Spec = Cluster().Spec.With("version", version) };
+
+        Assert.That(_provider.Observe(Version(16), answers), Is.InstanceOf<Observation.Present>());
+        var refused = Refused(answers, Version(17));
+        Assert.That(refused.Reason, Is.EqualTo("db-2 holds data of PostgreSQL 16, not 17"));
+        Assert.That(refused.Detail, Does.StartWith($"it is in {Data}. "));
+        Assert.That(refused.Remedy, Does.StartWith("set postgres.version: 16 "));
+        Assert.That(_provider.Reads(Version(17)), Does.Contain(new FileRead(Data + "/PG_VERSION")));
     }
 
     [Test]
@@ -234,7 +252,7 @@ internal sealed class ClusterIdentityTests
             CancellationToken.None
         );
 
-    private Observation.Unknown Refused(Dictionary<string, Snapshot> answers, Resource? resource = null)
+    private Observation.Unknown Refused(Dictionary<string, Snapshot> answers, GroupPolicy? resource = null)
     {
         var found = (Observation.Unknown)_provider.Observe(resource ?? Cluster(), answers);
         Assert.That(found.Remedy, Is.Not.Null);
@@ -245,15 +263,8 @@ internal sealed class ClusterIdentityTests
 
     private static PortRead Listener => new("127.0.0.1", 5432);
 
-    private Resource Cluster(string name = "/service/") =>
-        ProviderBench.Resource(
-            _provider,
-            "pg",
-            ("namespace", name),
-            ("bootstrap_host", "db-1"),
-            ("data_directory", Data),
-            ("mount_point", Root)
-        );
+    private GroupPolicy Cluster(string name = "/service/") =>
+        ProviderBench.Policy(_provider, ("namespace", name), ("bootstrap_host", "db-1"), ("data_directory", Data), ("mount_point", Root));
 
     // What each member's Patroni answers, and the namespace in its file; a member without either has a container that does not run.
     private static Dictionary<string, Snapshot> Answers(

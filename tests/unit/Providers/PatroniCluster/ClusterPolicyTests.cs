@@ -20,7 +20,7 @@ internal sealed class ClusterPolicyTests
         Environment.GetEnvironmentVariable("KBR_POLICY_STATES") ?? "20000",
         CultureInfo.InvariantCulture
     );
-    private static readonly Address s_cluster = new("patroni_cluster", "pg", "pg");
+    private static readonly Address s_cluster = GroupPolicy.AddressOf("pg");
 
     // One member of five states; a container that does not run is silent.
     private static readonly Gen<(string State, long Lag, bool IsSynchronous, int Data, int Password, bool HasFormerData)> s_member =

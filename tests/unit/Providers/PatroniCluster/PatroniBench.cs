@@ -95,15 +95,22 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
     public string MachineOf(string member) => $"{_name}-{member}";
 
     /// <summary>Reads what the provider asks, from every member that can be reached, and lets it judge.</summary>
-    public async Task<Observation> ObserveAsync(IGroupResourceProvider provider, Resource resource)
+    public async Task<Observation> ObserveAsync(IGroupResourceProvider provider, Resource resource) =>
+        provider.Observe(resource, await ReadAsync([.. provider.Reads(resource)]));
+
+    /// <summary>The same of the policy.</summary>
+    public async Task<Observation> ObserveAsync(GroupPolicy policy) =>
+        policy.Rules.Observe(policy, await ReadAsync([.. policy.Rules.Reads(policy)]));
+
+    private async Task<Dictionary<string, Snapshot>> ReadAsync(Read[] reads)
     {
         var snapshots = new Dictionary<string, Snapshot>();
         foreach (var member in Members.Where(member => !Unreachable.Contains(member.Name)))
         {
-            snapshots[member.Name] = await ReadAsync(member.Name, [.. provider.Reads(resource)], CancellationToken.None);
+            snapshots[member.Name] = await ReadAsync(member.Name, reads, CancellationToken.None);
         }
 
-        return provider.Observe(resource, snapshots);
+        return snapshots;
     }
 
     /// <summary>Runs one SQL command on a member by the local socket; answers what psql prints.</summary>

@@ -18,7 +18,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class RealClusterTests
 {
     private static readonly RolloutState s_nobody = new([], []);
-    private readonly PatroniClusterProvider _clusters = new();
+    private readonly PatroniGroup _clusters = new();
     private readonly PatroniConfigProvider _configs = new();
     private readonly RoleProvider _roles = new();
     private readonly DatabaseProvider _databases = new();
@@ -29,13 +29,14 @@ internal sealed class RealClusterTests
     public async Task Start()
     {
         _bench = await PatroniBench.StartAsync();
-        var cluster = Group(_clusters, "bench", PatroniBench.Rest);
-        Assert.That(
-            await _bench.ObserveAsync(_clusters, cluster),
-            Is.InstanceOf<Observation.Absent>().Or.InstanceOf<Observation.Present>()
-        );
-        await ChangeAsync(_clusters, cluster, ResourceOperation.Create);
-        await IsAsWantedAsync(_clusters, cluster);
+        var cluster = ProviderBench.Policy(_clusters, PatroniBench.Rest) with { Group = "bench" };
+        Assert.That(await _bench.ObserveAsync(cluster), Is.InstanceOf<Observation.Absent>().Or.InstanceOf<Observation.Present>());
+        await _clusters.BringToHealthAsync(cluster, _bench, CancellationToken.None);
+        var healthy = (Observation.Present)await _bench.ObserveAsync(cluster);
+        foreach (var (name, wanted) in _clusters.Desired(cluster))
+        {
+            Assert.That(healthy.Attributes[name].Value, Is.EqualTo(wanted.Value), name);
+        }
     }
 
     [OneTimeTearDown]
@@ -504,7 +505,7 @@ internal sealed class RealClusterTests
     [Test]
     public async Task A_roll_out_takes_the_replicas_first_and_hands_over_before_the_leader()
     {
-        var cluster = Group(_clusters, "bench", PatroniBench.Rest);
+        var cluster = ProviderBench.Policy(_clusters, PatroniBench.Rest) with { Group = "bench" };
         var leader = await _bench.LeaderAsync();
         var all = _bench.Members.Select(member => member.Name).ToImmutableSortedSet(StringComparer.Ordinal);
         Assert.That(
@@ -520,7 +521,7 @@ internal sealed class RealClusterTests
         Assert.That(await NextAsync(cluster, s_nobody), Is.InstanceOf<RolloutTurn.Go>());
     }
 
-    private async Task<RolloutTurn> NextAsync(Resource cluster, RolloutState state)
+    private async Task<RolloutTurn> NextAsync(GroupPolicy cluster, RolloutState state)
     {
         var watch = Stopwatch.StartNew();
         while (true)

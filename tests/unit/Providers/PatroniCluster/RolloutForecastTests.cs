@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 [TestFixture]
 internal sealed class RolloutForecastTests
 {
-    private static readonly Address s_cluster = new("patroni_cluster", "pg", "pg");
+    private static readonly Address s_cluster = GroupPolicy.AddressOf("pg");
     private static readonly ClusterOutlook s_now = Serving("db-1", ("db-3", 0), ("db-2", 512));
 
     [Test]
@@ -162,10 +162,8 @@ internal sealed class RolloutForecastTests
 
     private static RolloutForecast? Proxies(string[] running, params string[] toCome)
     {
-        var address = new Address("sql_proxies", "pg", "pg-proxies");
-        return new ProxiesOutlook(Names(running)).Forecast(
-            new RolloutQuestion(new Resource(address, AttributeSet.Empty), null, Names(toCome), [], [])
-        );
+        var address = GroupPolicy.AddressOf("pg-proxies");
+        return new ProxiesOutlook(Names(running)).Forecast(address, new RolloutState(Names(toCome), []));
     }
 
     private static ClusterOutlook Serving(string? primary, params (string Name, long Lag)[] replicas)

@@ -28,7 +28,7 @@ internal sealed class ForeignSettingsTests
             Is.EqualTo(new[] { "! postgresql.parameters.max_locks_per_transaction: 128, restart pending on db-1" })
         );
         Assert.That(Found("""{"ttl": 30}""", ("{}", null)), Is.Empty);
-        Assert.That(Found("""{"ttl": 30, "pause": true}""", ("{}", null)), Is.Empty, "patroni_cluster tells it");
+        Assert.That(Found("""{"ttl": 30, "pause": true}""", ("{}", null)), Is.Empty, "the cluster's policy tells it");
     }
 
     [Test]

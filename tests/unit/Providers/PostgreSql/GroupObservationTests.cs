@@ -88,9 +88,8 @@ internal sealed class GroupObservationTests
     }
 
     [TestCaseSource(nameof(Resources))]
-    public void It_needs_the_cluster_and_holds_data(IGroupResourceProvider provider, Resource resource)
+    public void It_holds_data(IGroupResourceProvider provider, Resource resource)
     {
-        Assert.That(provider.Links(resource).Needs, Does.Contain("patroni:pg"));
         Assert.That(provider.HoldsData(resource));
         Assert.That(provider.Validate(resource), Is.Empty);
     }

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.SqlProxies;
 

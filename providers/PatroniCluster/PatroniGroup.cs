@@ -1,30 +1,28 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Net;
 using KeyBuzz.Reconciler.Applying;
-using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
-using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
-/// <summary>The members of a PostgreSQL cluster under Patroni as a whole: that they run, that one of them leads, and in which turn they may
-/// be disrupted. It makes nothing by itself: containers and units do.</summary>
+/// <summary>The policy of the members of a PostgreSQL cluster under Patroni: that they run, that one of them leads, and in which turn they
+/// may be disrupted.</summary>
 /// <param name="stores">The consensus stores that clusters may use.</param>
-public sealed class PatroniClusterProvider(ConsensusStores stores)
-    : IGroupResourceProvider,
-        IForgottenOnRemoval,
-        IRollout,
-        IForecastsRollout
+public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
 {
     private const string Members = "members";
     private const string Leader = "leader";
     private const string AllRunning = "all running";
     private const string MountPoint = "mount_point";
     private const string FormerData = "former_data_directory";
+    private const string Version = "version";
+    private const string VersionFile = "/PG_VERSION";
 
     // Longer than an answer that is late, or a server too busy for Patroni's own question.
     private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(15);
@@ -32,134 +30,106 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
-    /// <summary>The type with the consensus stores that kbr knows.</summary>
-    public PatroniClusterProvider()
+    /// <summary>The policy with the consensus stores that kbr knows.</summary>
+    public PatroniGroup()
         : this(ConsensusStores.Known) { }
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } =
+    public IReadOnlyList<AttributeDefinition> Settings { get; } =
+    [
+        .. ClusterConnection.Attributes,
+        .. ClusterConnection.RestCredentials,
+        new(Version, AttributeKind.Integer, "PostgreSQL's major version, which a member's data must have."),
         new(
-            "patroni_cluster",
-            "The members of a PostgreSQL cluster under Patroni: all running, one primary, the others streaming from it.",
-            [
-                .. ClusterConnection.Attributes.Select(attribute =>
-                    attribute with
-                    {
-                        FixedBecause = attribute.Name switch
-                        {
-                            "connect_as" =>
-                                "the superuser was created with the data directory, and Patroni logs in as it: a member whose patroni.yml "
-                                    + "names a missing role loses its database",
-                            "postgres_port" =>
-                                "PostgreSQL changes its port only at a start, and the proxies would use the wrong port until then",
-                            _ => attribute.FixedBecause,
-                        },
-                    }
-                ),
-                .. ClusterConnection.RestCredentials,
-                new("version", AttributeKind.Integer, "PostgreSQL's major version.")
-                {
-                    FixedBecause =
-                        "a data directory belongs to one major version: another server refuses to start on it. kbr does no "
-                        + "major upgrade yet; pg_upgrade or a dump into a new cluster does",
-                },
-                new(
-                    "unit",
-                    AttributeKind.String,
-                    "The systemd unit that runs Patroni on each member. kbr restarts it on a member that the consensus store lost "
-                        + "but that can reach the store's leader."
-                ),
-                ClusterIdentity.Definition with
-                {
-                    FixedBecause = "members in another namespace do not find the present ones, and would create a second, empty database",
-                },
-                .. stores.Attributes,
-                .. stores.All.SelectMany(store => store.ClusterAttributes),
-                new(
-                    StoreMembership.OtherHostsAttribute,
-                    AttributeKind.StringMap,
-                    "Hosts outside the cluster, by the address they would have in the consensus store."
-                ),
-                new(
-                    "bootstrap_host",
-                    AttributeKind.String,
-                    "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."
-                ),
-                new(
-                    "data_directory",
-                    AttributeKind.Path,
-                    "PostgreSQL's data directory on the hosts; checked before the bootstrap member is started."
-                ),
-                new(
-                    MountPoint,
-                    AttributeKind.Path,
-                    "The mount point below that directory. While it is not mounted, it is unknown whether the host has data."
-                ),
-                .. ReplicationPassword.Attributes,
-                new(
-                    FormerData,
-                    AttributeKind.Path,
-                    $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside "
-                        + $"in that member's turn, and only while another member leads."
-                ),
-                new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
-                {
-                    Default = PatroniHealth.DefaultMaxLag,
-                },
-                new(
-                    "preferred_leader",
-                    AttributeKind.String,
-                    "The primary after an apply that started or restarted members; any by default. With "
-                        + "synchronous replication only if it is the synchronous standby then."
-                ),
-                ClusterDefaults.GateTimeoutAttribute("Seconds to wait for the cluster to become healthy."),
-            ]
-        );
+            "unit",
+            AttributeKind.String,
+            "The systemd unit that runs Patroni on each member. kbr restarts it on a member that the consensus store lost "
+                + "but that can reach the store's leader."
+        ),
+        ClusterIdentity.Definition,
+        .. stores.Attributes,
+        .. stores.All.SelectMany(store => store.ClusterAttributes),
+        new(
+            StoreMembership.OtherHostsAttribute,
+            AttributeKind.StringMap,
+            "Hosts outside the cluster, by the address they would have in the consensus store."
+        ),
+        new(
+            "bootstrap_host",
+            AttributeKind.String,
+            "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."
+        ),
+        new(
+            "data_directory",
+            AttributeKind.Path,
+            "PostgreSQL's data directory on the hosts; checked before the bootstrap member is started."
+        ),
+        new(
+            MountPoint,
+            AttributeKind.Path,
+            "The mount point below that directory. While it is not mounted, it is unknown whether the host has data."
+        ),
+        .. ReplicationPassword.Attributes,
+        new(
+            FormerData,
+            AttributeKind.Path,
+            $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside "
+                + $"in that member's turn, and only while another member leads."
+        ),
+        new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
+        {
+            Default = PatroniHealth.DefaultMaxLag,
+        },
+        new(
+            "preferred_leader",
+            AttributeKind.String,
+            "The primary after an apply that started or restarted members; any by default. With "
+                + "synchronous replication only if it is the synchronous standby then."
+        ),
+        ClusterDefaults.GateTimeoutAttribute("Seconds to wait for the cluster to become healthy."),
+    ];
 
     /// <inheritdoc />
-    public bool HoldsData(Resource resource) => false;
+    public string Constraint => "one member at a time, replicas first, the primary last after a switchover";
 
     /// <inheritdoc />
-    public bool IsForgotten(Resource resource) => true;
-
-    /// <inheritdoc />
-    public IEnumerable<Diagnostic> Validate(Resource resource) => [];
-
-    /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) => new([ClusterConnection.Of(resource).Token], []);
-
-    /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource)
+    public IEnumerable<Read> Reads(GroupPolicy policy)
     {
-        var connection = ClusterConnection.Of(resource);
+        var connection = ClusterConnection.Of(policy);
         return
         [
             .. PatroniHealth.Reads(connection.RestPort),
-            .. stores.Of(resource).Reads(resource),
+            .. stores.Of(policy).Reads(policy),
             connection.ContainerRead,
             connection.PostgresListener,
-            .. DataDirectories(resource).Select(MemberIdentity.ControlFile),
+            .. DataDirectories(policy).Select(MemberIdentity.ControlFile),
+            .. DataDirectories(policy).Select(VersionRead),
         ];
     }
 
     /// <inheritdoc />
-    public SortedMap<AttributeValue> Desired(Resource resource) =>
+    public SortedMap<AttributeValue> Desired(GroupPolicy policy) =>
         Comparable
             .None.Add(Members, new(AllRunning))
             .Add(Leader, new("one"))
             .Add(FormerSlots.Attribute, new(FormerSlots.Settled))
-            .AddRange(stores.Of(resource).Desired(resource));
+            .AddRange(stores.Of(policy).Desired(policy));
 
     /// <inheritdoc />
-    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    public Observation Observe(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
         ArgumentNullException.ThrowIfNull(members);
-        var store = stores.Of(resource);
-        var health = Judge(resource, members, members.Keys);
-        var connection = ClusterConnection.Of(resource);
-        if (IdentityProblemOf(resource, members) is { } mistaken)
+        var store = stores.Of(policy);
+        var health = Judge(policy, members, members.Keys);
+        var connection = ClusterConnection.Of(policy);
+        if (IdentityProblemOf(policy, members) is { } mistaken)
         {
             return new Observation.Unknown(mistaken.Problem) { Detail = mistaken.Detail, Remedy = mistaken.Remedy };
+        }
+
+        if (OtherVersion(policy, members) is { } other)
+        {
+            return other;
         }
 
         if (!health.Members.Any(member => member.Answers))
@@ -174,14 +144,14 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         var answering = health
             .Members.Where(member => member.Answers)
             .ToDictionary(member => member.Name, member => members[member.Name], StringComparer.Ordinal);
-        var storeHealth = store.Judge(resource, answering, []);
-        var other = members
-            .Where(member => store.HasDesiredPassword(resource, member.Value) == false)
+        var storeHealth = store.Judge(policy, answering, []);
+        var others = members
+            .Where(member => store.HasDesiredPassword(policy, member.Value) == false)
             .Select(member => member.Key)
             .Order(StringComparer.Ordinal)
             .ToList();
         List<string> notes = [];
-        if (other.Count > 0)
+        if (others.Count > 0)
         {
             notes.Add(
                 $"members with different {store.Name} passwords cannot communicate, so all of them are stopped and "
@@ -190,7 +160,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         }
 
         var observed = Comparable
-            .None.Add(FormerSlots.Attribute, new(FormerSlots.Observe(ClusterConnection.Of(resource), answering.Values)))
+            .None.Add(FormerSlots.Attribute, new(FormerSlots.Observe(ClusterConnection.Of(policy), answering.Values)))
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
             .Add(
                 Leader,
@@ -204,10 +174,10 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                     }
                 )
             )
-            .AddRange(store.Observe(resource, storeHealth, other));
+            .AddRange(store.Observe(policy, storeHealth, others));
         return new Observation.Present(observed)
         {
-            Outsiders = [.. store.MembershipOf(resource)?.Outsiders(storeHealth) ?? []],
+            Outsiders = [.. store.MembershipOf(policy)?.Outsiders(storeHealth) ?? []],
             Warnings = members
                 .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
                 .ToImmutableSortedDictionary(
@@ -228,15 +198,15 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                             .Select(pair => pair.Key),
                     ],
                     StoreWords = StoreWords.Of(store),
-                    WithOtherStorePassword = [.. other],
+                    WithOtherStorePassword = [.. others],
                     WithStorePassword =
                     [
-                        .. members.Where(pair => store.HasDesiredPassword(resource, pair.Value) == true).Select(pair => pair.Key),
+                        .. members.Where(pair => store.HasDesiredPassword(policy, pair.Value) == true).Select(pair => pair.Key),
                     ],
                 }
             )
             {
-                Preferred = resource.Spec.OptionalString("preferred_leader"),
+                Preferred = policy.Spec.OptionalString("preferred_leader"),
             },
             Foreign = health.IsPaused
                 ?
@@ -249,56 +219,93 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                     ),
                 ]
                 : [],
-            // It makes nothing by itself: whose the containers and units are is asked of these.
-            IsManaged = true,
         };
     }
 
-    /// <inheritdoc />
-    public RolloutForecast? Forecast(RolloutQuestion question)
+    // A server of another major version refuses to start on the data, and a member made anew with it could not stream from the others.
+    private static Observation.Unknown? OtherVersion(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
-        ArgumentNullException.ThrowIfNull(question);
-        var now = question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault();
-        return now is null || now.Serving.All(question.Leaving.Contains)
+        if (policy.Spec.Integer(Version) is not { } wanted)
+        {
+            return null;
+        }
+
+        var reads = DataDirectories(policy).Select(VersionRead).ToList();
+        var found = members
+            .OrderBy(member => member.Key, StringComparer.Ordinal)
+            .Select(member =>
+                reads
+                    .Where(member.Value.Has)
+                    .Select(read => (Member: member.Key, Version: member.Value.Get(read)?.Text.Trim(), Directory: DirectoryOf(read)))
+                    .FirstOrDefault(one => one.Version is not null)
+            )
+            .FirstOrDefault(one => long.TryParse(one.Version, CultureInfo.InvariantCulture, out var version) && version != wanted);
+        return found.Version is null
             ? null
-            : now.Forecast(question.Resource.Address, question.ToCome, question.Leaving);
+            : new Observation.Unknown($"{found.Member} holds data of PostgreSQL {found.Version}, not {wanted}")
+            {
+                Detail =
+                    $"it is in {found.Directory}. A data directory belongs to one major version: another server refuses to start on it",
+                Remedy =
+                    $"set postgres.version: {found.Version} with an image of that version. kbr does no major upgrade yet; pg_upgrade or a "
+                    + "dump into a new cluster does",
+            };
+    }
+
+    private static FileRead VersionRead(string dataDirectory) => new(dataDirectory + VersionFile);
+
+    private static string DirectoryOf(FileRead version) => version.Path[..^VersionFile.Length];
+
+    /// <summary>Patroni's configuration is recorded with what the members were last reached by.</summary>
+    public GroupPolicy AsApplied(GroupPolicy policy, IEnumerable<Resource> applied)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return applied.FirstOrDefault(resource => resource.Address.Type == PatroniConfigProvider.Type) is { } config
+            ? policy with
+            {
+                Spec = config
+                    .Spec.Names.Where(name => policy.Spec.Has(name) && config.Spec[name] is not SecretText)
+                    .Aggregate(policy.Spec, (spec, name) => spec.With(name, config.Spec[name]!)),
+            }
+            : policy;
     }
 
     /// <inheritdoc />
-    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    public RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks)
     {
-        ArgumentNullException.ThrowIfNull(change);
-        ArgumentNullException.ThrowIfNull(group);
-        if (change.Operation == ResourceOperation.Delete)
-        {
-            return;
-        }
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(state);
+        var now = outlooks.OfType<ClusterOutlook>().FirstOrDefault();
+        return now is null || now.Serving.All(state.Leaving.Contains) ? null : now.Forecast(policy.Address, state.ToCome, state.Leaving);
+    }
 
-        var store = stores.Of(change.Resource);
-        await StrayedMembers
-            .RejoinAsync(change.Resource, group, store, GateTimeout(change.Resource), cancellationToken)
-            .ConfigureAwait(false);
-        var (health, lost) = await WaitAsync(change.Resource, group, store, GateTimeout(change.Resource), giveUp: true, cancellationToken)
+    /// <inheritdoc />
+    public async Task BringToHealthAsync(GroupPolicy policy, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(group);
+        var store = stores.Of(policy);
+        await StrayedMembers.RejoinAsync(policy, group, store, GateTimeout(policy), cancellationToken).ConfigureAwait(false);
+        var (health, lost) = await WaitAsync(policy, group, store, GateTimeout(policy), giveUp: true, cancellationToken)
             .ConfigureAwait(false);
         if (lost is not null)
         {
             throw new ChangeFailedException(
-                $"{change.Resource.Address.Host} cannot become healthy: {lost}. Bring that "
-                    + $"host back, or remove it from the members, and apply again"
+                $"{policy.Group} cannot become healthy: {lost}. Bring that " + $"host back, or remove it from the members, and apply again"
             );
         }
 
         if (!health.IsHealthy)
         {
             var said = await StartFailure
-                .QuoteAsync(group, ClusterConnection.Of(change.Resource), StartFailure.Members(health), cancellationToken)
+                .QuoteAsync(group, ClusterConnection.Of(policy), StartFailure.Members(health), cancellationToken)
                 .ConfigureAwait(false);
             throw new ChangeFailedException(
-                $"{change.Resource.Address.Host} is not healthy after {GateTimeout(change.Resource).TotalSeconds:0} "
+                $"{policy.Group} is not healthy after {GateTimeout(policy).TotalSeconds:0} "
                     + $"s: {string.Join("; ", health.Problems)}. "
                     + (said.Length == 0 ? "" : said + ". ")
                     + (health.IsPaused ? "Patroni is paused: it starts nothing. " : "")
-                    + $"Read Patroni's log on that host: docker logs {ClusterConnection.Of(change.Resource).Container}"
+                    + $"Read Patroni's log on that host: docker logs {ClusterConnection.Of(policy).Container}"
             );
         }
 
@@ -307,67 +314,71 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         var nobody = new RolloutState([], []);
         var begun = group.Time.GetTimestamp();
         while (
-            IntentOf(change.Resource, nobody).Preferred is { } preferred
+            IntentOf(policy, nobody).Preferred is { } preferred
             && preferred != health.Leader
-            && group.Time.GetElapsedTime(begun) < GateTimeout(change.Resource)
-            && await NextAsync(change.Resource, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
+            && group.Time.GetElapsedTime(begun) < GateTimeout(policy)
+            && await NextAsync(policy, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
         )
         {
-            health = await WaitHealthyAsync(change.Resource, group, store, GateTimeout(change.Resource), cancellationToken)
-                .ConfigureAwait(false);
+            health = await WaitHealthyAsync(policy, group, store, GateTimeout(policy), cancellationToken).ConfigureAwait(false);
         }
 
-        await new FormerSlots(change.Resource, group).DropAsync(cancellationToken).ConfigureAwait(false);
+        await new FormerSlots(policy, group).DropAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc />
-    public TimeSpan GateTimeout(Resource group) => ClusterDefaults.GateTimeoutOf(group);
+    public TimeSpan GateTimeout(GroupPolicy policy) => ClusterDefaults.GateTimeoutOf(policy);
 
     /// <inheritdoc />
-    public async Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+    public async Task<RolloutTurn> NextAsync(
+        GroupPolicy policy,
+        RolloutState state,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
-        ArgumentNullException.ThrowIfNull(group);
+        ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(access);
-        var connection = ClusterConnection.Of(group);
-        var store = stores.Of(group);
+        var connection = ClusterConnection.Of(policy);
+        var store = stores.Of(policy);
         List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
-        List<StatRead> marks = [.. new[] { DataMark(group) }.OfType<StatRead>(), .. FormerMarks(group)];
+        List<StatRead> marks = [.. new[] { DataMark(policy) }.OfType<StatRead>(), .. FormerMarks(policy)];
         reads.AddRange(marks);
-        if (group.Spec.Has(MountPoint))
+        if (policy.Spec.Has(MountPoint))
         {
             reads.Add(new MountsRead());
         }
 
-        reads.AddRange(DataDirectories(group).Select(MemberIdentity.ControlFile));
+        reads.AddRange(DataDirectories(policy).Select(MemberIdentity.ControlFile));
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
-        if (snapshots.Values.Any(snapshot => store.MustTellPassword(group, snapshot)))
+        if (snapshots.Values.Any(snapshot => store.MustTellPassword(policy, snapshot)))
         {
             // A container that kbr did not create has no label of its store's password; the member reports it.
-            snapshots = With(snapshots, await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false));
+            snapshots = With(snapshots, await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false));
         }
 
         var names = access.Members.Select(member => member.Name).ToList();
-        var view = new ClusterView([.. names], Judge(group, snapshots, names.Except(state.Left)))
+        var view = new ClusterView([.. names], Judge(policy, snapshots, names.Except(state.Left)))
         {
             Stopped = Those((_, snapshot) => connection.Runs(snapshot) == false),
             HoldsData = names.ToImmutableSortedDictionary(
                 name => name,
-                name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(group, snapshot, marks) : null,
+                name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(policy, snapshot, marks) : null,
                 StringComparer.Ordinal
             ),
-            BootstrapHost = group.Spec.OptionalString("bootstrap_host"),
-            Mistaken = IdentityProblemOf(group, snapshots),
-            Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(group).Ticks / 2)),
+            BootstrapHost = policy.Spec.OptionalString("bootstrap_host"),
+            Mistaken = IdentityProblemOf(policy, snapshots),
+            Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(policy).Ticks / 2)),
             Waited = state.Waited,
-            WithFormerData = Those((_, snapshot) => FormerMarks(group).Any(mark => snapshot.Get(mark) is not null)),
+            WithFormerData = Those((_, snapshot) => FormerMarks(policy).Any(mark => snapshot.Get(mark) is not null)),
             StoreWords = StoreWords.Of(store),
-            WithStorePassword = Those((_, snapshot) => store.HasDesiredPassword(group, snapshot) == true),
-            WithOtherStorePassword = Those((_, snapshot) => store.HasDesiredPassword(group, snapshot) == false),
+            WithStorePassword = Those((_, snapshot) => store.HasDesiredPassword(policy, snapshot) == true),
+            WithOtherStorePassword = Those((_, snapshot) => store.HasDesiredPassword(policy, snapshot) == false),
         };
         IReadOnlyDictionary<string, Snapshot>? told = null;
-        return await new ClusterExecutor(group, access, store)
-            .NextAsync(view, IntentOf(group, state), StoreAsync, cancellationToken)
+        return await new ClusterExecutor(policy, access, store)
+            .NextAsync(view, IntentOf(policy, state), StoreAsync, cancellationToken)
             .ConfigureAwait(false);
 
         ImmutableSortedSet<string> Those(Func<string, Snapshot, bool> are) =>
@@ -376,14 +387,14 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         // It costs a program on each member, so it is read once, and only when the policy needs it.
         async Task<StoreView> StoreAsync(ImmutableSortedSet<string> without)
         {
-            told ??= await ReadAllAsync(access, store.Reads(group), cancellationToken).ConfigureAwait(false);
+            told ??= await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false);
             var all = With(snapshots, told);
-            return new StoreView(without, new ClusterStore(group, access, store).Problems(told, without))
+            return new StoreView(without, new ClusterStore(policy, access, store).Problems(told, without))
             {
-                Mistaken = IdentityProblemOf(group, all),
+                Mistaken = IdentityProblemOf(policy, all),
                 PrimaryTellsNamespace =
                     view.Health.Leader is not { } leader
-                    || (all.TryGetValue(leader, out var answer) && store.NamespaceOf(group, answer) is not null),
+                    || (all.TryGetValue(leader, out var answer) && store.NamespaceOf(policy, answer) is not null),
             };
         }
     }
@@ -398,19 +409,19 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
             StringComparer.Ordinal
         );
 
-    private static ClusterIntent IntentOf(Resource group, RolloutState state) =>
+    private static ClusterIntent IntentOf(GroupPolicy group, RolloutState state) =>
         new(state.ToCome, state.Leaving) { Preferred = group.Spec.OptionalString("preferred_leader") };
 
     /// <inheritdoc />
-    public async Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken)
+    public async Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(group);
+        ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(access);
-        var store = stores.Of(group);
+        var store = stores.Of(policy);
         if (
-            store.MembershipOf(group) is not { } membership
+            store.MembershipOf(policy) is not { } membership
             || access.Members.FirstOrDefault(member => member.Name == host) is not { } left
-            || membership.Wanted.Contains(store.AddressOf(group, left))
+            || membership.Wanted.Contains(store.AddressOf(policy, left))
         )
         {
             // It comes back.
@@ -419,10 +430,10 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
 
         // It fails while the store elects another leader, if the stopped member was its leader. So it is retried.
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
-        var pace = new PollPace(s_poll, GateTimeout(group));
+        var pace = new PollPace(s_poll, GateTimeout(policy));
         if (
             await Poll.UntilAsync(
-                    () => new ClusterStore(group, new Part(access, staying), store).ChangeAsync(staying, mayAdd: false, cancellationToken),
+                    () => new ClusterStore(policy, new Part(access, staying), store).ChangeAsync(staying, mayAdd: false, cancellationToken),
                     pending => pending is null,
                     pace,
                     access.Time,
@@ -442,7 +453,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     /// <summary>Waits until the cluster is healthy and its store whole, or that time has passed in which no member got on with copying its
     /// data; answers what it was last.</summary>
     internal static async Task<PatroniHealth> WaitHealthyAsync(
-        Resource resource,
+        IDeclared resource,
         IGroupAccess group,
         IConsensusStore store,
         TimeSpan patience,
@@ -451,7 +462,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
 
     // Answers too what it will never become healthy for, when it is to give up then.
     private static async Task<(PatroniHealth Health, string? Lost)> WaitAsync(
-        Resource resource,
+        IDeclared resource,
         IGroupAccess group,
         IConsensusStore store,
         TimeSpan patience,
@@ -534,7 +545,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
 
     // The permanent obstacle: members that are down and that this run does not start. Null when waiting may help.
     internal static async Task<string?> LostAsync(
-        Resource resource,
+        IDeclared resource,
         PatroniHealth health,
         IGroupAccess group,
         ImmutableSortedSet<string> coming,
@@ -554,7 +565,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
 
     /// <summary>Reads once. If Patroni reports no problems, the store's own status is read as well, and its problems are added.</summary>
     internal static async Task<PatroniHealth> LookAsync(
-        Resource resource,
+        IDeclared resource,
         IGroupAccess group,
         IConsensusStore store,
         CancellationToken cancellationToken
@@ -618,8 +629,8 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
             whole.OpenTunnelAsync(host, address, port, cancellationToken);
     }
 
-    /// <summary>The health of the members, and whether they are the cluster that the resource stands for.</summary>
-    internal static PatroniHealth Judge(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected)
+    /// <summary>The health of the members, and whether they are the declared cluster.</summary>
+    internal static PatroniHealth Judge(IDeclared resource, IReadOnlyDictionary<string, Snapshot> snapshots, IEnumerable<string> expected)
     {
         var health = PatroniHealth.Judge(
             ClusterConnection.Of(resource).RestPort,
@@ -638,7 +649,7 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
     }
 
     // The identity of the members, from their answers and their data directories.
-    private IdentityProblem? IdentityProblemOf(Resource resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
+    private IdentityProblem? IdentityProblemOf(GroupPolicy resource, IReadOnlyDictionary<string, Snapshot> snapshots) =>
         ClusterIdentity
             .Of(resource)
             .Compare(
@@ -653,17 +664,17 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
                 )
             );
 
-    private static IEnumerable<string> DataDirectories(Resource resource) =>
+    private static IEnumerable<string> DataDirectories(GroupPolicy resource) =>
         new[] { resource.Spec.OptionalString("data_directory") }.Concat(FormerDirectories(resource)).OfType<string>();
 
     // An installation by hand has its data at the root of the mounted directory, or of the volume.
-    private static IEnumerable<string> FormerDirectories(Resource resource) =>
+    private static IEnumerable<string> FormerDirectories(GroupPolicy resource) =>
         resource.Spec.OptionalString(FormerData) is { } former
             ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>()
             : [];
 
     // Null when unknown: the volume of the data is not mounted.
-    private static bool? HoldsData(Resource resource, Snapshot member, List<StatRead> marks) =>
+    private static bool? HoldsData(GroupPolicy resource, Snapshot member, List<StatRead> marks) =>
         marks.Exists(mark => member.Get(mark) is not null) ? true
         : marks.Count == 0
         || (resource.Spec.OptionalString(MountPoint) is { } at && member.Get(new MountsRead()).All(mount => mount.MountPoint != at))
@@ -671,9 +682,9 @@ public sealed class PatroniClusterProvider(ConsensusStores stores)
         : false;
 
     // The file that every data directory of PostgreSQL has.
-    private static IEnumerable<StatRead> FormerMarks(Resource resource) =>
+    private static IEnumerable<StatRead> FormerMarks(GroupPolicy resource) =>
         FormerDirectories(resource).Select(path => new StatRead(path + "/PG_VERSION"));
 
-    private static StatRead? DataMark(Resource resource) =>
+    private static StatRead? DataMark(GroupPolicy resource) =>
         resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
 }

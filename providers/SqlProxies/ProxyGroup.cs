@@ -1,8 +1,5 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Applying;
-using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
-using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -11,84 +8,66 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
-/// <summary>The hosts with HAProxy and PgBouncer as a whole: in which turn they may be disrupted. It makes nothing by itself: containers
-/// and units do.</summary>
-public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRemoval, IRollout, IForecastsRollout
+/// <summary>The policy of the hosts with HAProxy and PgBouncer in front of a PostgreSQL cluster: whether all of them serve, and in which
+/// turn they may be disrupted.</summary>
+public sealed class ProxyGroup : IGroupPolicy
 {
     private static readonly string[] s_containers = ["haproxy_container", "pgbouncer_container"];
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
-    public ResourceSchema Schema { get; } =
+    public IReadOnlyList<AttributeDefinition> Settings { get; } =
+    [
+        new("haproxy_container", AttributeKind.String, "The container of HAProxy on each host.") { Default = "haproxy" },
+        new("pgbouncer_container", AttributeKind.String, "The container of PgBouncer on each host.") { Default = "pgbouncer" },
+        new("port", AttributeKind.Integer, "HAProxy's port for read-write SQL, on each host's address.") { Default = 5432L, Minimum = 1 },
+        new("stats_port", AttributeKind.Integer, "HAProxy's statistics, on loopback.") { Default = 8404L, Minimum = 1 },
+        new("pgbouncer_port", AttributeKind.Integer, "PgBouncer's port, on each host's address.") { Default = 6433L, Minimum = 1 },
+        new("primary_backend", AttributeKind.String, "HAProxy's backend of all members, of which exactly one is up.")
+        {
+            Default = "primary",
+        },
+        new("pooled_backend", AttributeKind.String, "HAProxy's backend of all PgBouncers, named like their hosts.")
+        {
+            Default = "pgbouncer",
+        },
         new(
-            "sql_proxies",
-            "The hosts with HAProxy and PgBouncer in front of a PostgreSQL cluster: disrupted one at a time.",
-            [
-                new("haproxy_container", AttributeKind.String, "The container of HAProxy on each host.") { Default = "haproxy" },
-                new("pgbouncer_container", AttributeKind.String, "The container of PgBouncer on each host.") { Default = "pgbouncer" },
-                new("port", AttributeKind.Integer, "HAProxy's port for read-write SQL, on each host's address.")
-                {
-                    Default = 5432L,
-                    Minimum = 1,
-                },
-                new("stats_port", AttributeKind.Integer, "HAProxy's statistics, on loopback.") { Default = 8404L, Minimum = 1 },
-                new("pgbouncer_port", AttributeKind.Integer, "PgBouncer's port, on each host's address.") { Default = 6433L, Minimum = 1 },
-                new("primary_backend", AttributeKind.String, "HAProxy's backend of all members, of which exactly one is up.")
-                {
-                    Default = "primary",
-                },
-                new("pooled_backend", AttributeKind.String, "HAProxy's backend of all PgBouncers, named like their hosts.")
-                {
-                    Default = "pgbouncer",
-                },
-                new(
-                    "balancer_address",
-                    AttributeKind.String,
-                    "The load balancer in front of them. A proxy is disrupted only while its sessions arrive through another one."
-                ),
-                new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.")
-                {
-                    Default = (long)ClusterDefaults.PostgresPort,
-                    Minimum = 1,
-                },
-                new("connect_as", AttributeKind.String, "The role of the login check of a proxy."),
-                new("connect_password", AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
-                new("database", AttributeKind.String, "The database of that check.") { Default = "postgres" },
-                ClusterDefaults.GateTimeoutAttribute("Seconds to wait for a proxy to serve."),
-            ]
-        );
+            "balancer_address",
+            AttributeKind.String,
+            "The load balancer in front of them. A proxy is disrupted only while its sessions arrive through another one."
+        ),
+        new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.")
+        {
+            Default = (long)ClusterDefaults.PostgresPort,
+            Minimum = 1,
+        },
+        new("connect_as", AttributeKind.String, "The role of the login check of a proxy."),
+        new("connect_password", AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
+        new("database", AttributeKind.String, "The database of that check.") { Default = "postgres" },
+        ClusterDefaults.GateTimeoutAttribute("Seconds to wait for a proxy to serve."),
+    ];
 
     /// <inheritdoc />
-    public bool HoldsData(Resource resource) => false;
+    public string Constraint => "one proxy at a time, while the load balancer leads to another";
 
     /// <inheritdoc />
-    public bool IsForgotten(Resource resource) => true;
+    public IEnumerable<Read> Reads(GroupPolicy policy) =>
+        [Container(policy, "haproxy_container"), Container(policy, "pgbouncer_container")];
+
+    /// <summary>Nothing: the services on the hosts are resources.</summary>
+    public SortedMap<AttributeValue> Desired(GroupPolicy policy) => Comparable.None;
 
     /// <inheritdoc />
-    public IEnumerable<Diagnostic> Validate(Resource resource) => [];
-
-    /// <inheritdoc />
-    public ResourceLinks Links(Resource resource) => ResourceLinks.None;
-
-    /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) =>
-        [Container(resource, "haproxy_container"), Container(resource, "pgbouncer_container")];
-
-    /// <summary>Nothing: the services on the hosts are resources of their own.</summary>
-    public SortedMap<AttributeValue> Desired(Resource resource) => Comparable.None;
-
-    /// <inheritdoc />
-    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    public Observation Observe(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
         ArgumentNullException.ThrowIfNull(members);
-        return members.Values.Any(member => Reads(resource).OfType<ContainerRead>().Any(read => member.Get(read).Status == 200))
+        return members.Values.Any(member => Reads(policy).OfType<ContainerRead>().Any(read => member.Get(read).Status == 200))
             ? new Observation.Present(Comparable.None)
             {
-                IsManaged = true,
                 Outlook = new ProxiesOutlook([
                     .. members
-                        .Where(member => Reads(resource).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read))))
+                        .Where(member => Reads(policy).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read))))
                         .Select(member => member.Key),
                 ]),
             }
@@ -96,23 +75,18 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     }
 
     /// <inheritdoc />
-    public RolloutForecast? Forecast(RolloutQuestion question)
+    public RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks)
     {
-        ArgumentNullException.ThrowIfNull(question);
-        return question.Outlooks.OfType<ProxiesOutlook>().FirstOrDefault()?.Forecast(question);
+        ArgumentNullException.ThrowIfNull(policy);
+        return outlooks.OfType<ProxiesOutlook>().FirstOrDefault()?.Forecast(policy.Address, state);
     }
 
     /// <inheritdoc />
-    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    public async Task BringToHealthAsync(GroupPolicy policy, IGroupAccess group, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(group);
-        if (change.Operation == ResourceOperation.Delete)
-        {
-            return;
-        }
-
-        var pace = new PollPace(s_poll, GateTimeout(change.Resource));
+        var pace = new PollPace(s_poll, GateTimeout(policy));
         var problems = await Poll.UntilAsync(ProblemsAsync, found => found.Count == 0, pace, group.Time, cancellationToken)
             .ConfigureAwait(false);
         if (problems.Count > 0)
@@ -123,32 +97,37 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
         }
 
         async Task<List<string>> ProblemsAsync() =>
-            [.. (await LookAsync(change.Resource, [], group, cancellationToken).ConfigureAwait(false)).SelectMany(proxy => proxy.Problems)];
+            [.. (await LookAsync(policy, [], group, cancellationToken).ConfigureAwait(false)).SelectMany(proxy => proxy.Problems)];
     }
 
     /// <inheritdoc />
-    public TimeSpan GateTimeout(Resource group) => ClusterDefaults.GateTimeoutOf(group);
+    public TimeSpan GateTimeout(GroupPolicy policy) => ClusterDefaults.GateTimeoutOf(policy);
 
     /// <inheritdoc />
-    public async Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken)
+    public async Task<RolloutTurn> NextAsync(
+        GroupPolicy policy,
+        RolloutState state,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
     {
-        ArgumentNullException.ThrowIfNull(group);
+        ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(access);
-        var proxies = await LookAsync(group, state.Left, access, cancellationToken).ConfigureAwait(false);
+        var proxies = await LookAsync(policy, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
         // A serving proxy is disrupted only while the load balancer sends sessions to another one: it may notice a returning proxy later
         // than kbr.
         return
             turn is RolloutTurn.Go { Hosts: [var next] }
             && ProxyState.HandsOver(proxies, state, next)
-            && await BalancerTroubleAsync(group, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble
+            && await BalancerTroubleAsync(policy, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble
             ? new RolloutTurn.Wait(trouble)
             : turn;
     }
 
     private static async Task<IReadOnlyList<ProxyState>> LookAsync(
-        Resource group,
+        GroupPolicy group,
         ImmutableSortedSet<string> left,
         IGroupAccess access,
         CancellationToken cancellationToken
@@ -237,7 +216,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
             .ConfigureAwait(false);
     }
 
-    private static IEnumerable<string> HaproxyProblems(Resource group, string name, HttpAnswer answer, ImmutableSortedSet<string> left)
+    private static IEnumerable<string> HaproxyProblems(GroupPolicy group, string name, HttpAnswer answer, ImmutableSortedSet<string> left)
     {
         if (answer.Status != 200)
         {
@@ -274,7 +253,7 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
     // A balancer that takes its targets in turn leads to each of them within as many sessions as there are targets; a few more where others
     // come in between.
     private static async Task<string?> BalancerTroubleAsync(
-        Resource group,
+        GroupPolicy group,
         RolloutState state,
         string next,
         IGroupAccess access,
@@ -305,17 +284,17 @@ public sealed class SqlProxiesProvider : IGroupResourceProvider, IForgottenOnRem
             + $"{string.Join(" or ", others.Select(other => other.Name))}{(said.Length > 0 ? ": " + said : "")}";
     }
 
-    private static SqlLogin? Login(Resource group) =>
+    private static SqlLogin? Login(GroupPolicy group) =>
         group.Spec.OptionalString("connect_as") is { } user && group.Spec.Text("connect_password")?.Reveal() is { } password
             ? new SqlLogin(user, password, group.Spec.OptionalString("database") ?? "postgres")
             : null;
 
-    private static ContainerRead Container(Resource group, string attribute) =>
+    private static ContainerRead Container(GroupPolicy group, string attribute) =>
         new(group.Spec.OptionalString(attribute) ?? attribute.Split('_')[0]);
 
-    private static HttpRead Statistics(Resource group) => new("127.0.0.1", Port(group, "stats_port"), "/stats;csv");
+    private static HttpRead Statistics(GroupPolicy group) => new("127.0.0.1", Port(group, "stats_port"), "/stats;csv");
 
-    private static int Port(Resource group, string attribute) => (int)(group.Spec.Integer(attribute) ?? 0);
+    private static int Port(GroupPolicy group, string attribute) => (int)(group.Spec.Integer(attribute) ?? 0);
 
     private static bool IsForeign(DockerAnswer answer) =>
         answer.Status == 200 && JsonAnswer.Parse(answer.Json)?.At("Config", "Labels")?.Text(ContainerComparison.AddressLabel) is null;

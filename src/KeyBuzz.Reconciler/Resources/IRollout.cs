@@ -1,30 +1,28 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.Applying;
+namespace KeyBuzz.Reconciler.Resources;
 
-/// <summary>Decides from the state of a quorum group which member is disrupted next. The provider of the group's resource implements
-/// it.</summary>
+/// <summary>Decides from the state of a group which member is disrupted next; a part of <see cref="IGroupPolicy"/>.</summary>
 public interface IRollout
 {
     /// <summary>Reads the group and decides which members may be disrupted. Called again until it answers <see cref="RolloutTurn.Go"/> or
     /// <see cref="RolloutTurn.Stop"/>, or the time that <see cref="GateTimeout"/> gives has passed.</summary>
-    /// <param name="group">The resource that stands for the group.</param>
+    /// <param name="policy">The group's policy.</param>
     /// <param name="state">The members still to be disrupted.</param>
     /// <param name="access">The members.</param>
     /// <param name="cancellationToken">Ends the look.</param>
-    Task<RolloutTurn> NextAsync(Resource group, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
+    Task<RolloutTurn> NextAsync(GroupPolicy policy, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
 
     /// <summary>Work after a member was removed for good, before any other resource changes. Throws <see
     /// cref="ChangeFailedException"/>.</summary>
-    /// <param name="group">The resource that stands for the group.</param>
+    /// <param name="policy">The group's policy.</param>
     /// <param name="host">The member.</param>
     /// <param name="access">The members, those that leave among them.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    Task LeftAsync(Resource group, string host, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
+    Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>How long a gate may stay shut before the roll-out stops.</summary>
-    TimeSpan GateTimeout(Resource group);
+    TimeSpan GateTimeout(GroupPolicy policy);
 }
 
 /// <summary>How far a roll-out has come.</summary>
@@ -35,7 +33,7 @@ public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSo
     /// <summary>The members that have already left.</summary>
     public ImmutableSortedSet<string> Left => Leaving.Except(ToCome);
 
-    /// <summary>Whether changes that the group's resource comes after are still being made, such as the roll-out of the group behind it:
+    /// <summary>Whether changes that the group's policy comes after are still being made, such as the roll-out of the group behind it:
     /// what serves is then better left alone. A wait meanwhile is not held against the gate's time.</summary>
     public bool Unsettled { get; init; }
 

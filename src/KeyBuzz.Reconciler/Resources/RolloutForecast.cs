@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
-using KeyBuzz.Reconciler.Resources;
 
-namespace KeyBuzz.Reconciler.Planning;
+namespace KeyBuzz.Reconciler.Resources;
 
 /// <summary>The kind of a roll-out's step.</summary>
 public enum RolloutStepKind
@@ -30,7 +29,7 @@ public sealed record RolloutStep(RolloutStepKind Kind, ImmutableArray<string> Ho
 
 /// <summary>The forecast of a roll-out: its steps in order, and its cost. The primary and the lag may differ by then; the applied result
 /// does not depend on them.</summary>
-/// <param name="Address">The resource whose change it is, or that stands for the group.</param>
+/// <param name="Address">The resource whose change it is, or the group.</param>
 /// <param name="Steps">The steps, in their order.</param>
 /// <param name="WriteGap">The total time without writes; null when unknown.</param>
 /// <param name="Cost">The same in words.</param>
@@ -76,25 +75,4 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
             return string.Join(Removed.Any() ? "; " : ", ", new[] { steps, Cost }.Where(part => part.Length > 0));
         }
     }
-}
-
-/// <summary>The input of <see cref="IForecastsRollout"/>.</summary>
-/// <param name="Resource">A resource of the group.</param>
-/// <param name="Change">Its own change; null when it is not in the plan.</param>
-/// <param name="ToCome">The members that other changes disrupt.</param>
-/// <param name="Leaving">Those of them that are taken down for good.</param>
-/// <param name="Outlooks">What is known of the group now.</param>
-public sealed record RolloutQuestion(
-    Resource Resource,
-    PlannedChange? Change,
-    ImmutableSortedSet<string> ToCome,
-    ImmutableSortedSet<string> Leaving,
-    ImmutableArray<GroupOutlook> Outlooks
-);
-
-/// <summary>A type of a group that forecasts how changes disrupt its members. Pure.</summary>
-public interface IForecastsRollout
-{
-    /// <summary>The forecast; null when no serving member is disrupted.</summary>
-    RolloutForecast? Forecast(RolloutQuestion question);
 }

@@ -17,12 +17,12 @@ using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
 [TestFixture]
-internal sealed class PatroniClusterProviderTests
+internal sealed class PatroniGroupTests
 {
     private const string Data = "/opt/data";
     private const string Former = "/opt/former";
 
-    private readonly PatroniClusterProvider _provider = new();
+    private readonly PatroniGroup _provider = new();
 
     [Test]
     public void A_healthy_cluster_has_no_difference_whichever_member_leads()
@@ -46,11 +46,10 @@ internal sealed class PatroniClusterProviderTests
     }
 
     [Test]
-    public void A_cluster_without_a_record_after_an_interrupted_apply_is_planned_further()
+    public void A_cluster_after_an_interrupted_apply_is_planned_further()
     {
         var begun = Healthy(("db-1", Replica("db-1")), ("db-2", ""));
         Assert.That(Observed(begun).Leader, Is.EqualTo("none"));
-        Assert.That(((Observation.Present)_provider.Observe(Resource(), begun)).IsManaged);
     }
 
     [Test]
@@ -221,7 +220,7 @@ internal sealed class PatroniClusterProviderTests
 
         var longAgo = TimeSpan.FromSeconds(20);
         Assert.That(await NextAsync(Group(late), Names, waited: longAgo), Is.EqualTo("go db-1"), "perhaps its change mends it");
-        var shortGate = ProviderBench.Resource(_provider, "pg", ("gate_timeout", 10L));
+        var shortGate = ProviderBench.Policy(_provider, ("gate_timeout", 10L));
         Assert.That(
             await NextAsync(Group(late), Names, resource: shortGate, waited: TimeSpan.FromSeconds(6)),
             Is.EqualTo("go db-1"),
@@ -333,14 +332,14 @@ internal sealed class PatroniClusterProviderTests
     public async Task A_member_that_nothing_brings_back_is_not_waited_for(string? unit, string state, string turn)
     {
         var group = Group(Healthy(("db-3", "")), unreachable: unit is null ? ["db-3"] : [], unit: ("db-3", state));
-        var resource = unit is null ? Resource() : ProviderBench.Resource(_provider, "pg", ("unit", unit));
+        var resource = unit is null ? Resource() : ProviderBench.Policy(_provider, ("unit", unit));
 
         Assert.That(await NextAsync(group, ["db-2"], resource: resource), Is.EqualTo(turn));
 
         if (turn.StartsWith("stop", StringComparison.Ordinal))
         {
             var failure = await Assert.ThrowsAsync<ChangeFailedException>(() =>
-                _provider.ChangeAsync(new ResourceChange(ResourceOperation.Update, resource, []), group, CancellationToken.None)
+                _provider.BringToHealthAsync(resource, group, CancellationToken.None)
             );
             Assert.That(failure!.Message, Does.Contain(" cannot become healthy: db-3: ").And.Not.Contain("majority"));
         }
@@ -477,10 +476,9 @@ internal sealed class PatroniClusterProviderTests
             Does.Contain("""["remove", "10.0.0.3:7000"]""").And.Contain("raft.get(\"password\")")
         );
 
-    private Resource MembersOf(params string[] members) =>
-        ProviderBench.Resource(
+    private GroupPolicy MembersOf(params string[] members) =>
+        ProviderBench.Policy(
             _provider,
-            "pg",
             ("raft_members", (IReadOnlyList<string>)[.. members.Select(Address)]),
             (
                 "other_hosts",
@@ -617,7 +615,7 @@ internal sealed class PatroniClusterProviderTests
         );
     }
 
-    private Resource WithPassword(string password) =>
+    private GroupPolicy WithPassword(string password) =>
         Resource() is var resource ? resource with { Spec = resource.Spec.With("raft_password", password) } : resource;
 
     private static Dictionary<string, Snapshot> Labelled(
@@ -645,7 +643,7 @@ internal sealed class PatroniClusterProviderTests
         FakeGroup group,
         string[] toCome,
         string[]? leaving = null,
-        Resource? resource = null,
+        GroupPolicy? resource = null,
         TimeSpan waited = default
     ) =>
         Shown(
@@ -672,7 +670,7 @@ internal sealed class PatroniClusterProviderTests
         return (present.Attributes["members"].Value, present.Attributes["leader"].Value, present.Note);
     }
 
-    private Resource Resource() => ProviderBench.Resource(_provider, "pg", ("bootstrap_host", "db-1"), ("data_directory", Data));
+    private GroupPolicy Resource() => ProviderBench.Policy(_provider, ("bootstrap_host", "db-1"), ("data_directory", Data));
 
     private static FakeGroup Group(
         Dictionary<string, Snapshot>? answers = null,

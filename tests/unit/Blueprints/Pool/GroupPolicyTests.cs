@@ -1,0 +1,140 @@
+using System.Text.Json.Nodes;
+using KeyBuzz.Reconciler.Cli.Commands;
+using KeyBuzz.Reconciler.Tests.Cli;
+
+namespace KeyBuzz.Reconciler.Tests.Blueprints.Pool;
+
+/// <summary>The policy of a group from plan to destroy, over a real sshd: it gates the apply, and is no resource.</summary>
+[TestFixture, NonParallelizable]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class GroupPolicyTests : LocalCluster
+{
+    private const string Section = "pool: { role: db, page: FOLDER/pool.html, text: hello }";
+
+    private string Mark => $"{Folder}/host/pool.html.served";
+
+    [SetUp]
+    public void WritePool() => WriteCluster(top: Section);
+
+    [Test]
+    public async Task A_new_group_is_brought_to_health_and_leaves_no_record()
+    {
+        var plan = await RunAsync("plan", "--detailed-exitcode");
+        Assert.That(plan.Exit, Is.EqualTo(ExitCode.Changes), plan.Error);
+        Assert.That(
+            plan.Output,
+            Does.Contain("\npool: 1 restart, pages flicker\n  one page at a time\n  1. restart db-1\n")
+                .And.Contain("\n  ~ bring the group to health  new\n      pages: all served\n")
+                .And.EndWith(" to delete; 1 group to bring to health\n")
+        );
+        Assert.That(plan.Output, Does.Not.Contain("group.pool"), "it is no line of a resource");
+
+        var applied = await RunAsync("apply", "--auto-approve");
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Done), applied.Output + applied.Error);
+        Assert.That(
+            applied.Output,
+            Does.Contain("pool: bringing the group to health …").And.Contain("pool: done in ").And.Contain(" 1 brought to health, 0 failed")
+        );
+        Assert.That(File.ReadAllText(Mark), Is.EqualTo("served\n"));
+        Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName), Has.Some.StartWith("config_file.page").And.None.Contains("pool"));
+        Assert.That((await RunAsync("state", "list")).Output, Does.Contain("config_file.page@db-1").And.Not.Contain("pool"));
+        Assert.That(
+            (await RunAsync("plan")).Output,
+            Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"),
+            "a healthy group is not shown"
+        );
+    }
+
+    [Test]
+    public async Task An_unhealthy_group_is_drift_and_the_next_apply_brings_it_to_health()
+    {
+        await RunAsync("apply", "--auto-approve");
+        File.WriteAllText(Mark, "broken\n");
+
+        var drift = await RunAsync("drift");
+        Assert.That(drift.Exit, Is.EqualTo(ExitCode.Changes), drift.Error);
+        Assert.That(drift.Output, Does.Contain("group.pool@pool").And.Contain("not served by db-1"));
+        Assert.That(JsonSchemas.Problems((await RunAsync("drift", "--json")).Output), Is.Empty);
+
+        var plan = await RunAsync("plan", "--json", "--detailed-exitcode");
+        Assert.That(plan.Exit, Is.EqualTo(ExitCode.Changes));
+        Assert.That(JsonSchemas.Problems(plan.Output), Is.Empty);
+        var document = JsonNode.Parse(plan.Output)!;
+        Assert.That(document["changes"]!.AsArray(), Is.Empty);
+        Assert.That(document["summary"]!["bring_to_health"]!.GetValue<int>(), Is.EqualTo(1));
+        var group = document["groups"]![0]!;
+        Assert.That(
+            (group["group"]!.GetValue<string>(), group["constraint"]!.GetValue<string>(), group["health"]!["cause"]!.GetValue<string>()),
+            Is.EqualTo(("pool", "one page at a time", "drift"))
+        );
+        Assert.That(group["health"]!["differences"]![0]!["before"]!.GetValue<string>(), Is.EqualTo("not served by db-1"));
+
+        var applied = await RunAsync("apply", "--auto-approve", "--json", "--target", "group.pool");
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Done), applied.Output + applied.Error);
+        foreach (var line in applied.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            Assert.That(JsonSchemas.Problems(line), Is.Empty, line);
+        }
+
+        Assert.That(File.ReadAllText(Mark), Is.EqualTo("served\n"));
+        Assert.That((await RunAsync("drift")).Exit, Is.EqualTo(ExitCode.Done));
+    }
+
+    [Test]
+    public async Task A_group_that_cannot_be_brought_to_health_fails_the_apply()
+    {
+        await RunAsync("apply", "--auto-approve");
+        File.Delete(Mark);
+        Directory.CreateDirectory(Mark);
+
+        var applied = await RunAsync("apply", "--auto-approve");
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Error));
+        Assert.That(applied.Output, Does.Contain("\n  failed     pool: db-1 does not serve: ").And.Contain("1 failed"));
+    }
+
+    [Test]
+    public async Task A_saved_plan_is_out_of_date_once_the_health_of_a_group_is_another()
+    {
+        await RunAsync("apply", "--auto-approve");
+        var file = $"{Folder}/f.plan";
+        Assert.That((await RunAsync("plan", "--out", file)).Exit, Is.EqualTo(ExitCode.Done));
+        File.WriteAllText(Mark, "broken\n");
+
+        var refused = await RunAsync("apply", file);
+        Assert.That(refused.Exit, Is.EqualTo(ExitCode.Error));
+        Assert.That(
+            refused.Error,
+            Does.Contain("is out of date; nothing was changed").And.Contain("group.pool@pool: pages was changed on pool")
+        );
+
+        Assert.That((await RunAsync("plan", "--out", file)).Exit, Is.EqualTo(ExitCode.Done));
+        var applied = await RunAsync("apply", file);
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Done), applied.Output + applied.Error);
+        Assert.That(File.ReadAllText(Mark), Is.EqualTo("served\n"));
+    }
+
+    [Test]
+    public async Task The_graph_has_a_group_beside_the_resources_and_a_destroy_has_nothing_to_do_for_it()
+    {
+        var graph = (await RunAsync("graph", "--json")).Output;
+        Assert.That(JsonSchemas.Problems(graph), Is.Empty);
+        var document = JsonNode.Parse(graph)!;
+        Assert.That(
+            document["groups"]![0]!["after"]!.AsArray().Select(one => one!.GetValue<string>()),
+            Is.EqualTo(new[] { "config_file.page@db-1" })
+        );
+        Assert.That(document["resources"]!.AsArray().Select(one => one!["address"]!.GetValue<string>()), Has.None.Contains("pool"));
+        Assert.That((await RunAsync("graph")).Output, Does.Contain("\"group.pool@pool\" -> \"config_file.page@db-1\""));
+
+        await RunAsync("apply", "--auto-approve");
+        var destroyed = await RunAsync("destroy", "--auto-approve", "--json");
+        Assert.That(destroyed.Exit, Is.EqualTo(ExitCode.Done), destroyed.Output + destroyed.Error);
+        var first = JsonNode.Parse(destroyed.Output.Split('\n')[0])!;
+        Assert.That(first["summary"]!["bring_to_health"]!.GetValue<int>(), Is.Zero);
+        Assert.That(first["changes"]!.AsArray().Select(one => one!["address"]!.GetValue<string>()), Has.None.Contains("pool"));
+        Assert.That(Directory.Exists(Records), Is.False);
+    }
+
+    private Task<(int Exit, string Output, string Error)> RunAsync(params string[] words) =>
+        InProcess.RunAsync(PoolBlueprint.AddTo, Folder, words);
+}
