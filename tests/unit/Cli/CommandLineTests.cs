@@ -191,6 +191,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["restart"],
                         ["drill"],
                         ["unlock"],
+                        ["images", "build", "--on", "nowhere"],
                         ["init", "--credentials"],
                         ["version"],
                     ]

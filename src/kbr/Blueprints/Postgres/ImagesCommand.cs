@@ -65,11 +65,12 @@ internal static class ImagesCommand
                 var json = parsed.Read(context.Options.Json);
                 var directory = Path.GetDirectoryName(Path.GetFullPath(parsed.Read(context.Options.File)!))!;
                 var place = parsed.Read(folder)!;
-                Directory.CreateDirectory(Path.Combine(directory, place));
                 var chosen = parsed.Read(services) is { Length: > 0 } named ? named.Distinct() : ImageBuild.Services;
+                var builds = chosen.Select(service => new ImageBuild(service, parsed.Read(basis)!, parsed.Read(version))).ToList();
                 List<BuiltImage> built = [];
                 await using var builder = await BuilderAsync(context, parsed, parsed.Read(on), stop).ConfigureAwait(false);
-                foreach (var build in chosen.Select(service => new ImageBuild(service, parsed.Read(basis)!, parsed.Read(version))))
+                Directory.CreateDirectory(Path.Combine(directory, place));
+                foreach (var build in builds)
                 {
                     if (!json)
                     {
