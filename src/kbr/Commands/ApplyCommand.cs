@@ -218,7 +218,11 @@ internal static class ApplyCommand
             IReadOnlyCollection<Address>? touched = options.Targets.IsEmpty ? null : [.. changed];
             foreach (var check in context.HealthChecks(session.Cluster))
             {
-                terminal.Line();
+                if (!json)
+                {
+                    terminal.Line();
+                }
+
                 var health = await StatusCommand
                     .ShowSettledAsync(session, check, terminal, json, patience(check), touched, abort)
                     .ConfigureAwait(false);

@@ -48,6 +48,22 @@ public sealed class WebBlueprintTests : LocalCluster
     }
 
     [Test]
+    public async Task Every_line_of_an_apply_in_JSON_is_a_document()
+    {
+        WriteCluster(top: Section);
+        var first = await RunAsync("apply", "--auto-approve", "--json");
+        var second = await RunAsync("apply", "--auto-approve", "--json");
+
+        foreach (var line in (first.Output + second.Output).TrimEnd('\n').Split('\n'))
+        {
+            Assert.That(line, Is.Not.Empty);
+            Assert.That(JsonSchemas.Problems(line), Is.Empty, line);
+        }
+
+        Assert.That(second.Output.Split('\n')[1], Does.Contain("\"kind\":\"status\""), "right after the empty plan");
+    }
+
+    [Test]
     public async Task An_apply_of_targets_is_judged_by_the_part_they_touched()
     {
         WriteCluster(top: Section);
