@@ -42,6 +42,7 @@ public static class ClusterLoader
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
 
         root.Allow([.. Keys(syntax), .. blueprints.Select(blueprint => blueprint.Key)]);
+        Placeholders.Check(root, blueprints, findings);
         CheckVersion(root, findings);
         var name = ReadName(root);
         var hosts = HostTable.Read(root.Find("hosts"), connection, start, findings);
