@@ -95,6 +95,7 @@ public static class ClusterLoader
             Groups = [.. expanded.SelectMany(one => one.Expansion.Groups)],
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
+            CredentialsFile = secrets.FileName,
             Moved = moved,
             Graph = graph ?? ResourceGraph.Empty,
             Sources = Sources(source, binder, secrets),

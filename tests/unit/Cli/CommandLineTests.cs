@@ -190,6 +190,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["switchover"],
                         ["restart"],
                         ["drill"],
+                        ["connect"],
                         ["unlock"],
                         ["init", "--credentials"],
                         ["version"],

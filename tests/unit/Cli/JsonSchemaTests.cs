@@ -56,7 +56,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Check("apply");
         Assert.That(
             _seen,
-            Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill"])),
+            Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill", "connect"])),
             "those of a PostgreSQL cluster have tests of their own"
         );
     }

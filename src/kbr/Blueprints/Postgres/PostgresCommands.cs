@@ -22,7 +22,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
 
     /// <inheritdoc />
     public IEnumerable<Command> Commands(SessionContext context) =>
-        [SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context)];
+        [ConnectCommand.Create(context), SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context)];
 
     /// <inheritdoc />
     public IEnumerable<string> Facts(Cluster cluster)
@@ -34,6 +34,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
 
         return
         [
+            .. ConnectionString.Of(topology, topology.Application).Select(one => $"Applications connect, {one.Name}: {one.Text}"),
             .. OpenAccess.Of(topology),
             $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
                 + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})",
