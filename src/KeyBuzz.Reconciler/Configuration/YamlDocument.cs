@@ -45,7 +45,7 @@ public sealed record YamlMapping(SourceLocation At, List<(YamlScalar Key, YamlNo
 }
 
 /// <summary>Reads a YAML document with the low-level parser into nodes that know their places.</summary>
-internal static class YamlDocument
+public static class YamlDocument
 {
     private const int MaximumDepth = 32;
 

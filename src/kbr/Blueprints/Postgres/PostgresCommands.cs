@@ -25,6 +25,9 @@ internal sealed class PostgresCommands : IBlueprintCommands
         [ConnectCommand.Create(context), SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context)];
 
     /// <inheritdoc />
+    public IClusterInit Init { get; } = new PostgresInit();
+
+    /// <inheritdoc />
     public IEnumerable<string> Facts(Cluster cluster)
     {
         if (cluster.Model<PostgresTopology>() is not { Times: var times } topology)
