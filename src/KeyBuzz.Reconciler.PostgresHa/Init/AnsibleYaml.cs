@@ -7,6 +7,12 @@ internal static class AnsibleYaml
 {
     public static void Read(string text, string file, AnsibleInventory inventory, Findings findings)
     {
+        if (string.IsNullOrWhiteSpace(text))
+        {
+            findings.Error($"{file} is empty", null);
+            return;
+        }
+
         var root = YamlDocument.Parse(SourceText.Of(text.TrimStart('\uFEFF'), file, hidden: true), findings);
         if (root is not YamlMapping map)
         {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Init;
@@ -17,25 +18,23 @@ public static class ClusterFile
     private const int Reserved = 13;
 
     /// <summary>The text.</summary>
-    /// <param name="draft">What it says.</param>
+    /// <param name="made">What it says.</param>
     /// <param name="schema">The JSON schema for editors, relative to the file; null for none.</param>
     /// <param name="identityFile">The private key; null for the default.</param>
-    public static string Render(DraftCluster draft, string? schema, string? identityFile)
+    public static string Render(NewCluster made, string? schema, string? identityFile)
     {
-        ArgumentNullException.ThrowIfNull(draft);
+        ArgumentNullException.ThrowIfNull(made);
         var text = new StringBuilder();
-        var (db, lb) = (Role(draft, "db", "postgres", "members"), Role(draft, "lb", "proxy", "proxies"));
+        var (db, lb) = (Role(made, "db", "postgres", "members"), Role(made, "lb", "proxy", "proxies"));
         if (schema is not null)
         {
             Line($"# yaml-language-server: $schema={schema}");
         }
 
-        Line(
-            $"# PostgreSQL HA: {draft.Members.Length} under Patroni, and HAProxy and PgBouncer on {draft.Proxies.Length} in front of them."
-        );
+        Line($"# PostgreSQL HA: {made.Members.Length} under Patroni, and HAProxy and PgBouncer on {made.Proxies.Length} in front of them.");
         Line("# docs/cluster-yaml.md explains every key. Check it with: kbr validate");
         Line("version: 1");
-        Line($"cluster: {YamlText.Scalar(draft.Name)}");
+        Line($"cluster: {YamlText.Scalar(made.Name)}");
         Line("");
         Line("# The private key, without a passphrase, and the hosts' keys.");
         Line("ssh:");
@@ -44,7 +43,7 @@ public static class ClusterFile
         Line("");
         Line("# 'address' is the private address, which the hosts use among themselves. Any member may be the primary.");
         Line("hosts:");
-        foreach (var (host, role) in draft.Members.Select(host => (host, db)).Concat(draft.Proxies.Select(host => (host, lb))))
+        foreach (var (host, role) in made.Members.Select(host => (host, db)).Concat(made.Proxies.Select(host => (host, lb))))
         {
             if (host.Address.Note.Length > 0)
             {
@@ -63,12 +62,12 @@ public static class ClusterFile
         Line("preconditions: { swap: error, docker: error, clock: error }");
         Line("");
         Line("postgres:");
-        Line($"  version: {draft.Version.ToString(CultureInfo.InvariantCulture)}");
+        Line($"  version: {made.Version.ToString(CultureInfo.InvariantCulture)}");
         Line($"  members: {db}");
         Line($"  proxies: {lb}");
-        Adopted(draft, Line);
+        Adopted(made, Line);
         Line("");
-        if (draft.Choices.LoadBalancer is { } balancer)
+        if (made.Choices.LoadBalancer is { } balancer)
         {
             Line("  # What applications connect to. Its targets are the proxies: TCP 5432 and 6432.");
             Line($"  load_balancer: {{ address: {YamlText.Scalar(balancer)} }}");
@@ -80,14 +79,14 @@ public static class ClusterFile
         }
 
         Line("");
-        Image("  ", draft.Choices.Image, "images/patroni", $"patroni:{draft.Version.ToString(CultureInfo.InvariantCulture)}");
+        Image("  ", made.Choices.Image, "images/patroni", $"patroni:{made.Version.ToString(CultureInfo.InvariantCulture)}");
         Line("");
         Line("  # The volume of each member. kbr makes a file system only on an empty device.");
         Line("  volume:");
         Line("    device:");
-        foreach (var host in draft.Members)
+        foreach (var host in made.Members)
         {
-            var device = host.Device ?? new DraftValue(null);
+            var device = host.Device ?? new NewValue(null);
             if (device.Note.Length > 0)
             {
                 Line($"      # {(device.Text is null ? "TODO: " : "")}{host.Name}: {YamlText.Comment(device.Note)}");
@@ -96,7 +95,7 @@ public static class ClusterFile
             Line($"      {YamlText.Scalar(host.Name)}: {YamlText.Scalar(device.Text ?? "/dev/disk/by-id/TODO")}");
         }
 
-        if (draft.MountPoint is { } point)
+        if (made.MountPoint is { } point)
         {
             Line($"    mount_point: {YamlText.Scalar(point)}");
         }
@@ -113,13 +112,13 @@ public static class ClusterFile
         Line("  # extensions: [vector]");
         Line("");
         Line("  haproxy:");
-        Image("    ", draft.Choices.HaproxyImage, "images/haproxy", "haproxy:3.0");
+        Image("    ", made.Choices.HaproxyImage, "images/haproxy", "haproxy:3.0");
         Line("");
         Line("  pgbouncer:");
-        Image("    ", draft.Choices.PgBouncerImage, "images/pgbouncer", "pgbouncer:1.24");
+        Image("    ", made.Choices.PgBouncerImage, "images/pgbouncer", "pgbouncer:1.24");
         Line("    pool_mode: transaction");
         Line("    # Of each PgBouncer: together they must leave room for Patroni, kbr and people.");
-        var most = Math.Max(1, (MaxConnections - Reserved) / Math.Max(1, draft.Proxies.Length));
+        var most = Math.Max(1, (MaxConnections - Reserved) / Math.Max(1, made.Proxies.Length));
         Line($"    max_db_connections: {most.ToString(CultureInfo.InvariantCulture)}");
         return text.ToString();
 
@@ -137,9 +136,9 @@ public static class ClusterFile
     }
 
     // The keys by which a cluster that is there already is recognised as this one.
-    private static void Adopted(DraftCluster draft, Action<string> line)
+    private static void Adopted(NewCluster made, Action<string> line)
     {
-        if (draft.Found is not { } found)
+        if (made.Found is not { } found)
         {
             return;
         }
@@ -147,7 +146,7 @@ public static class ClusterFile
         line("");
         line("  # A cluster runs already, and these keys make it this one (docs/adopting.md). Write the user names as they are there into");
         line("  # the credentials file, and the parameters that need a restart with their present values below.");
-        if (found.Scope is { } scope && scope != draft.Name)
+        if (found.Scope is { } scope && scope != made.Name)
         {
             line($"  scope: {YamlText.Scalar(scope)}");
         }
@@ -161,11 +160,14 @@ public static class ClusterFile
             line("  # TODO: compare with 'namespace' of the running patroni.yml, which was not found.");
         }
 
-        line("  # The old members know no password of RAFT: remove this line last.");
-        line("  raft_password: false");
+        foreach (var (comment, own) in ConsensusStores.Known.Default.AdoptionLines)
+        {
+            line($"  # {comment}");
+            line($"  {own}");
+        }
     }
 
-    private static string Ssh(DraftHost host)
+    private static string Ssh(NewHost host)
     {
         var inventory = host.Inventory;
         List<string> keys = [];
@@ -189,14 +191,14 @@ public static class ClusterFile
     }
 
     // A role may not have the name of a host, nor of the cluster.
-    private static string Role(DraftCluster draft, params string[] words)
+    private static string Role(NewCluster made, params string[] words)
     {
         string[] taken =
         [
-            draft.Name,
-            draft.Name + "-proxies",
-            draft.Found?.Scope ?? "",
-            .. draft.Members.Concat(draft.Proxies).Select(host => host.Name),
+            made.Name,
+            made.Name + "-proxies",
+            made.Found?.Scope ?? "",
+            .. made.Members.Concat(made.Proxies).Select(host => host.Name),
         ];
         return Array.Find(words, word => !taken.Contains(word)) ?? words[0] + "-hosts";
     }

@@ -22,12 +22,21 @@ public sealed record HostFacts
         "/opt/keybuzz/patroni/patroni.yml",
     ];
 
+    // Interfaces of container networks, by how their names begin.
+    private static readonly string[] s_bridges = ["docker", "br-", "veth", "virbr", "cni", "flannel", "lo"];
+
     private static readonly FileRead s_addresses = new("/proc/net/fib_trie");
     private static readonly FileRead s_routes = new("/proc/net/route");
     private static readonly DisksRead s_disks = new();
     private static readonly MountsRead s_mounts = new();
     private static readonly ContainerRead s_container = new(PostgresTopology.PatroniContainer);
-    private static readonly HttpRead s_patroni = new(HttpRead.OwnAddress, ClusterDefaults.RestPort, "/patroni");
+
+    // On its own address, or on all: the host may have been named otherwise than by its address.
+    private static readonly HttpRead[] s_patroni =
+    [
+        new(HttpRead.OwnAddress, ClusterDefaults.RestPort, "/patroni"),
+        new("127.0.0.1", ClusterDefaults.RestPort, "/patroni"),
+    ];
 
     /// <summary>Its private addresses, but for those of container networks.</summary>
     public ImmutableArray<string> PrivateAddresses { get; init; } = [];
@@ -43,7 +52,7 @@ public sealed record HostFacts
 
     /// <summary>The reads that answer it.</summary>
     public static IReadOnlyCollection<Read> Reads { get; } =
-    [s_addresses, s_routes, s_disks, s_mounts, s_container, s_patroni, .. s_configurations.Select(path => new FileRead(path))];
+    [s_addresses, s_routes, s_disks, s_mounts, s_container, .. s_patroni, .. s_configurations.Select(path => new FileRead(path))];
 
     /// <summary>What the answers say.</summary>
     public static HostFacts Of(Snapshot snapshot)
@@ -104,10 +113,7 @@ public sealed record HostFacts
 
         return [.. found];
 
-        static bool IsBridge(string name) =>
-            new[] { "docker", "br-", "veth", "virbr", "cni", "flannel", "lo" }.Any(prefix =>
-                name.StartsWith(prefix, StringComparison.Ordinal)
-            );
+        static bool IsBridge(string name) => s_bridges.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
         // In the order of the network's bytes, as the machine's own numbers have them.
         static uint Number(string hex) =>
             uint.TryParse(hex, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var number) ? number : 0;
@@ -147,8 +153,11 @@ public sealed record HostFacts
     private static FoundPatroni? PatroniOf(Snapshot snapshot)
     {
         var container = snapshot.Get(s_container).Status == 200;
-        var answer = snapshot.Get(s_patroni);
-        var json = answer.Status is > 0 and < 504 ? JsonAnswer.Parse(answer.Body) : null;
+        var json = s_patroni
+            .Select(snapshot.Get)
+            .Where(answer => answer.Status is > 0 and < 504)
+            .Select(answer => JsonAnswer.Parse(answer.Body))
+            .FirstOrDefault(body => body is not null);
         var text = s_configurations.Select(path => snapshot.Get(new FileRead(path))?.Text).FirstOrDefault(text => text is not null);
         var scope = json?.At("patroni")?.Text("scope") ?? (container ? Key(text, "scope") : null);
         if (!container && scope is null)

@@ -49,12 +49,12 @@ public sealed record InitSelection(
     public InitSelection Check(Findings findings)
     {
         ArgumentNullException.ThrowIfNull(findings);
-        if (Members.IsEmpty)
+        if (Members.IsEmpty && !findings.HasErrors)
         {
             findings.Error("no host is a member", null, null, "name at least one, best three: --members");
         }
 
-        if (Proxies.IsEmpty)
+        if (Proxies.IsEmpty && !findings.HasErrors)
         {
             findings.Error("no host is a proxy", null, null, "name at least one, best two: --proxies");
         }

@@ -36,6 +36,13 @@ public static class ClusterLoader
         ArgumentNullException.ThrowIfNull(syntax);
         var (providers, preconditions, connection, blueprints) = syntax;
         var findings = new Findings();
+        if (!Path.Exists(file))
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error($"{file} does not exist", remedy: "kbr init writes a first one; -c names another")
+            );
+        }
+
         var source = SourceText.Read(file, file, largest: SourceText.LargestCluster);
         var root = Root(source, syntax, findings);
         var start = source.At(1, 1);

@@ -143,7 +143,7 @@ public static class YamlDocument
 
         return root is null or YamlScalar { IsNull: true }
             ? throw new DiagnosticException(
-                Diagnostic.Error($"{source.File} is empty", source.At(1, 1), null, "'kbr init' writes an example")
+                Diagnostic.Error($"{source.File} is empty", source.At(1, 1), null, "remove it, and kbr init writes a first one")
             )
             : root;
     }

@@ -50,9 +50,9 @@ internal static class InitCommand
                     isOffline,
                     json || Console.IsInputRedirected ? null : question => Ask(terminal, question, stop)
                 );
-                var draft = await inits.First().DraftAsync(request, stop).ConfigureAwait(false);
-                Write(file, draft.Text);
-                InitView.Show(terminal, json, file, draft, Left(context, file));
+                var made = await inits.First().MakeAsync(request, stop).ConfigureAwait(false);
+                Write(file, made.Text);
+                InitView.Show(terminal, json, file, made, Left(context, file));
                 return ExitCode.Done;
             }));
         return command;

@@ -30,14 +30,14 @@ internal static class InitView
     }
 
     /// <summary>A new cluster file: what it was made of, what is left to write, and the next commands.</summary>
-    public static void Show(Terminal terminal, bool json, string file, ClusterDraft draft, IReadOnlyCollection<Diagnostic> left)
+    public static void Show(Terminal terminal, bool json, string file, FirstFile made, IReadOnlyCollection<Diagnostic> left)
     {
         string[] next =
         [
             CopyableCommand.Of(file, "init", "--credentials"),
             CopyableCommand.Of(file, "validate"),
             CopyableCommand.Of(file, "check"),
-            .. draft.Adopts ? [CopyableCommand.Of(file, "import")] : Array.Empty<string>(),
+            .. made.Adopts ? [CopyableCommand.Of(file, "import")] : Array.Empty<string>(),
             CopyableCommand.Of(file, "plan"),
             CopyableCommand.Of(file, "apply"),
         ];
@@ -47,7 +47,7 @@ internal static class InitView
                 {
                     document.WriteString("file", file);
                     WriteTexts("added", []);
-                    WriteTexts("notes", draft.Notes);
+                    WriteTexts("notes", made.Notes);
                     WriteTexts("left", left.Select(LineOf));
                     WriteTexts("next", next);
 
@@ -65,7 +65,7 @@ internal static class InitView
             return;
         }
 
-        foreach (var note in draft.Notes)
+        foreach (var note in made.Notes)
         {
             terminal.Line(note);
         }

@@ -45,7 +45,7 @@ public sealed class ConnectTests : LocalCluster
             "psql",
             $"""
             #!/bin/sh
-            env | grep '^PG' | sort >'{Folder}/environment'
+            /usr/bin/env | /usr/bin/grep '^PG' | /usr/bin/sort >'{Folder}/environment'
             printf '%s\n' "$@" >'{Folder}/arguments'
             exit 3
 
@@ -122,7 +122,44 @@ public sealed class ConnectTests : LocalCluster
         Environment.SetEnvironmentVariable("PATH", Folder);
         Assert.That(
             Refused("connect"),
-            Does.Contain("psql cannot be started on this machine").And.Contain("docker exec -it patroni psql -U 'kb_admin' -d 'keybuzz'")
+            Does.Contain("psql cannot be started on this machine").And.Contain("kbr connect --as kb_admin uses that of db-1")
+        );
+        Assert.That(Refused("connect", "--as", "kb_admin"), Does.Contain("psql cannot be started on this machine"), "and no ssh");
+    }
+
+    [Test]
+    public void Without_psql_here_the_superuser_gets_that_of_the_primary_through_ssh_and_no_password()
+    {
+        using var patroni = Patroni("""{"state":"running","role":"primary","patroni":{"name":"db-1","scope":"x"}}""");
+        File.Move($"{Folder}/psql", $"{Folder}/ssh");
+        Environment.SetEnvironmentVariable("PATH", Folder);
+
+        var (exit, output, error) = Kbr("connect", "--as", "kb_admin", "--", "-c", "SELECT 'a b'");
+
+        Assert.That(exit, Is.EqualTo(3), output + error);
+        Assert.That(File.ReadAllText($"{Folder}/environment"), Does.Not.Contain("PGPASSWORD"));
+        Assert.That(
+            File.ReadAllLines($"{Folder}/arguments"),
+            Is.EqualTo(
+                new[]
+                {
+                    "-T",
+                    "-p",
+                    $"{Port}",
+                    "-l",
+                    "root",
+                    "-i",
+                    Server.Settings.IdentityFile,
+                    "-o",
+                    $"UserKnownHostsFile=\"{Server.KnownHostsFile}\"",
+                    "-o",
+                    "StrictHostKeyChecking=yes",
+                    "--",
+                    "127.0.0.1",
+                    "'docker' 'exec' '-i' 'patroni' 'psql' '-h' '/var/run/postgresql' '-p' '5432' '-U' 'kb_admin' '-d' 'keybuzz' '-c' "
+                        + @"'SELECT '\''a b'\'''",
+                }
+            )
         );
     }
 

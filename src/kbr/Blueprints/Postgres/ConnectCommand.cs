@@ -12,6 +12,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
@@ -19,6 +20,16 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 internal static class ConnectCommand
 {
     private const string Psql = "psql";
+
+    private static readonly string[] s_elsewhere =
+    [
+        "PGHOSTADDR",
+        "PGSERVICE",
+        "PGSERVICEFILE",
+        "PGTARGETSESSIONATTRS",
+        "PGREQUIRESSL",
+        "PGPASSFILE",
+    ];
 
     public static Command Create(SessionContext context)
     {
@@ -31,7 +42,7 @@ internal static class ConnectCommand
         };
         var command = new Command(
             "connect",
-            "Open psql on the primary, through SSH. Exits with psql's exit code. Needs psql on this machine."
+            "Open psql on the primary, through SSH: psql of this machine, or for the superuser the primary's. Exits with its exit code."
         )
         {
             arguments,
@@ -58,7 +69,8 @@ internal static class ConnectCommand
                     .Fleet.Connections[primary]
                     .OpenTunnelAsync("127.0.0.1", topology.Ports.Postgres, stop)
                     .ConfigureAwait(false);
-                return await RunAsync(terminal, topology, login, primary, tunnel.Port, words).ConfigureAwait(false);
+                var host = topology.Members.First(member => member.Name == primary);
+                return await RunAsync(terminal, session, topology, login, host, tunnel.Port, words).ConfigureAwait(false);
             }));
         return command;
     }
@@ -124,15 +136,53 @@ internal static class ConnectCommand
             );
     }
 
-    // The password is in the environment of psql alone: no command line and no file has it.
+    // psql of this machine through the tunnel; without one the superuser's in the container of the primary, where the socket asks for no
+    // password.
     private static async Task<int> RunAsync(
         Terminal terminal,
+        Session session,
         PostgresTopology topology,
         PostgresUser user,
-        string primary,
+        Host primary,
         int port,
         string[] words
     )
+    {
+        // Ctrl-C is psql's: it cancels a statement there.
+        terminal.IsAsking = true;
+        using var process = Start(Local(topology, user, port, words), out var trouble)
+            ?? (user == topology.Superuser ? Start(OverSsh(session, topology, primary, words), out _) : null)
+            ?? throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{Psql} cannot be started on this machine: {trouble}",
+                    remedy: "install it (Debian: postgresql-client); with ssh here, "
+                        + $"{CopyableCommand.Of(session.Cluster.File, "connect", "--as", topology.Superuser.Name)} uses that of {primary.Name}"
+                )
+            );
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => process.Kill());
+        await process.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
+        return process.ExitCode;
+    }
+
+    private static Process? Start(ProcessStartInfo start, out string trouble)
+    {
+        trouble = "";
+        var process = new Process { StartInfo = start };
+        try
+        {
+            process.Start();
+            return process;
+        }
+        catch (Win32Exception exception)
+        {
+            process.Dispose();
+            trouble = exception.Message;
+            return null;
+        }
+    }
+
+    // The password is in the environment of psql alone: no command line and no file has it.
+    private static ProcessStartInfo Local(PostgresTopology topology, PostgresUser user, int port, string[] words)
     {
         var start = new ProcessStartInfo(Psql, words) { UseShellExecute = false };
         (string Name, string Value)[] environment =
@@ -152,32 +202,57 @@ internal static class ConnectCommand
         }
 
         // What else libpq would take from there leads elsewhere.
-        foreach (var name in new[] { "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGTARGETSESSIONATTRS", "PGREQUIRESSL", "PGPASSFILE" })
+        foreach (var name in s_elsewhere)
         {
             start.Environment.Remove(name);
         }
 
-        using var psql = new Process { StartInfo = start };
-        try
-        {
-            // Ctrl-C is psql's: it cancels a statement there.
-            terminal.IsAsking = true;
-            psql.Start();
-        }
-        catch (Win32Exception exception)
-        {
-            throw new DiagnosticException(
-                Diagnostic.Error(
-                    $"{Psql} cannot be started on this machine: {exception.Message}",
-                    remedy: $"install it (Debian: postgresql-client), or use it on {primary}, as root: docker exec -it "
-                        + $"{PostgresTopology.PatroniContainer} psql -U {Script.Quote(topology.Superuser.Name)} "
-                        + $"-d {Script.Quote(topology.ApplicationDatabase.Name)}"
-                )
-            );
-        }
+        return start;
+    }
 
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => psql.Kill());
-        await psql.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
-        return psql.ExitCode;
+    private static ProcessStartInfo OverSsh(Session session, PostgresTopology topology, Host primary, string[] words)
+    {
+        var (settings, endpoint) = ((SshSettings)session.Cluster.Connection, SshEndpoint.Of(primary));
+        var isTerminal = !Console.IsInputRedirected && !Console.IsOutputRedirected;
+        string[] psql =
+        [
+            .. endpoint.Sudo ? ["sudo", "-n"] : Array.Empty<string>(),
+            "docker",
+            "exec",
+            isTerminal ? "-it" : "-i",
+            PostgresTopology.PatroniContainer,
+            Psql,
+            "-h",
+            PostgresTopology.PostgresSocketDirectory,
+            "-p",
+            topology.Ports.Postgres.ToString(CultureInfo.InvariantCulture),
+            "-U",
+            topology.Superuser.Name,
+            "-d",
+            topology.ApplicationDatabase.Name,
+            .. words,
+        ];
+        return new ProcessStartInfo(
+            "ssh",
+            [
+                isTerminal ? "-t" : "-T",
+                "-p",
+                endpoint.Port.ToString(CultureInfo.InvariantCulture),
+                "-l",
+                endpoint.User,
+                "-i",
+                settings.IdentityFile,
+                "-o",
+                $"UserKnownHostsFile=\"{settings.KnownHostsFile}\"",
+                "-o",
+                $"StrictHostKeyChecking={(settings.HostKeyChecking == HostKeyChecking.Strict ? "yes" : "accept-new")}",
+                "--",
+                endpoint.Hostname,
+                string.Join(' ', psql.Select(Script.Quote)),
+            ]
+        )
+        {
+            UseShellExecute = false,
+        };
     }
 }

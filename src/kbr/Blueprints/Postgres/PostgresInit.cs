@@ -35,7 +35,7 @@ internal sealed class PostgresInit : IClusterInit
     public IReadOnlyCollection<Option> Options => [_name, _members, _proxies, _balancer, _image, _haproxy, _pgbouncer];
 
     /// <inheritdoc />
-    public async Task<ClusterDraft> DraftAsync(InitRequest request, CancellationToken cancellationToken)
+    public async Task<FirstFile> MakeAsync(InitRequest request, CancellationToken cancellationToken)
     {
         var findings = new Findings();
         var choices = new InitChoices
@@ -56,14 +56,14 @@ internal sealed class PostgresInit : IClusterInit
         findings.ThrowIfErrors();
         var identity = selection.All.Select(host => host.IdentityFile).OfType<string>().FirstOrDefault();
         var (facts, troubles, unmet) = await LookAsync(request, selection, identity, cancellationToken).ConfigureAwait(false);
-        var draft = DraftCluster.Of(selection, facts, troubles, choices, findings);
+        var made = NewCluster.Of(selection, facts, troubles, choices, findings);
         findings.ThrowIfErrors();
-        return new ClusterDraft(
-            ClusterFile.Render(draft, SchemaFrom(request.Directory), identity),
-            [.. selection.Notes, .. troubles.Select(pair => $"{pair.Key}: {pair.Value}."), .. unmet, .. draft.Notes]
+        return new FirstFile(
+            ClusterFile.Render(made, SchemaFrom(request.Directory), identity),
+            [.. selection.Notes, .. troubles.Select(pair => $"{pair.Key}: {pair.Value}."), .. unmet, .. made.Notes]
         )
         {
-            Adopts = draft.Found is not null,
+            Adopts = made.Found is not null,
         };
     }
 

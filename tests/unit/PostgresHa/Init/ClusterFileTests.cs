@@ -38,7 +38,7 @@ internal sealed class ClusterFileTests : BlueprintFixture
                 all =>
                 {
                     var (members, proxies, hasImages, isBalanced, name) = all;
-                    var draft = new DraftCluster(
+                    var made = new NewCluster(
                         name,
                         [.. members.Select(host => Host(host, isMember: true))],
                         [.. proxies.Select(host => Host(host, isMember: false))],
@@ -50,7 +50,7 @@ internal sealed class ClusterFileTests : BlueprintFixture
                             PgBouncerImage = hasImages ? Image : null,
                         }
                     );
-                    var text = ClusterFile.Render(draft, "docs/schema/cluster.json", "~/.ssh/a key");
+                    var text = ClusterFile.Render(made, "docs/schema/cluster.json", "~/.ssh/a key");
                     var missing = members.Count(host => host.Device is null) + (hasImages ? 0 : 3);
                     if (missing > 0)
                     {
@@ -100,19 +100,45 @@ internal sealed class ClusterFileTests : BlueprintFixture
             );
 
     [Test]
+    public void A_file_for_a_cluster_that_runs_is_valid_and_adopts_it()
+    {
+        var made = new NewCluster(
+            "pg",
+            [Host(("db-1", 1, null, null, null, "/dev/sdb"), isMember: true)],
+            [Host(("lb-1", 2, null, null, null, null), isMember: false)],
+            new InitChoices
+            {
+                Image = Image,
+                HaproxyImage = Image,
+                PgBouncerImage = Image,
+            }
+        )
+        {
+            Found = new FoundPatroni("old-pg", "/db/"),
+            MountPoint = "/opt/keybuzz/postgres/data",
+            Version = 17,
+        };
+
+        var topology = Topology(ClusterFile.Render(made, null, null));
+
+        Assert.That((topology.Scope, topology.Namespace, topology.Version), Is.EqualTo(("old-pg", "/db/", 17)));
+        Assert.That(topology.Volume.MountPoint, Is.EqualTo("/opt/keybuzz/postgres/data"));
+    }
+
+    [Test]
     public void Without_a_schema_no_line_names_one()
     {
-        var draft = new DraftCluster("pg", [], [], new InitChoices());
-        Assert.That(ClusterFile.Render(draft, null, null), Does.Not.Contain("yaml-language-server"));
+        var made = new NewCluster("pg", [], [], new InitChoices());
+        Assert.That(ClusterFile.Render(made, null, null), Does.Not.Contain("yaml-language-server"));
         Assert.That(
-            ClusterFile.Render(draft, "../docs/schema/cluster.json", null),
+            ClusterFile.Render(made, "../docs/schema/cluster.json", null),
             Does.StartWith("# yaml-language-server: $schema=../docs/schema/cluster.json\n")
         );
     }
 
     private static Gen<T> Any<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(at => values[at]);
 
-    private static DraftHost Host((string Name, int Number, string? User, int? Port, string? Target, string? Device) host, bool isMember) =>
+    private static NewHost Host((string Name, int Number, string? User, int? Port, string? Target, string? Device) host, bool isMember) =>
         new(
             new InventoryHost(host.Name, null)
             {
@@ -121,8 +147,8 @@ internal sealed class ClusterFileTests : BlueprintFixture
                 User = host.User,
                 SshHost = host.Target,
             },
-            new DraftValue(Address(host.Number), "as\nfound\r\u2028there"),
-            isMember ? new DraftValue(host.Device, "a note: { # ") : null
+            new NewValue(Address(host.Number), "as\nfound\r\u2028there"),
+            isMember ? new NewValue(host.Device, "a note: { # ") : null
         )
         {
             SshHost = host.Target,

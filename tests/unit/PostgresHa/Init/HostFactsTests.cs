@@ -82,7 +82,7 @@ public sealed class HostFactsTests
     [Test]
     public void What_the_hosts_know_goes_into_the_file_and_what_they_do_not_is_left_with_the_reason()
     {
-        var (draft, errors) = Draft(
+        var (made, errors) = Draft(
             ["db-1", "db2.example.com", "10.9.0.3", "203.0.113.4", "db5"],
             new Dictionary<string, HostFacts>
             {
@@ -98,7 +98,7 @@ public sealed class HostFactsTests
         );
         Assert.That(errors, Is.Empty);
         Assert.That(
-            draft.Members.Select(host => $"{host.Name} {host.SshHost}: {Text(host.Address)}; {Text(host.Device!)}"),
+            made.Members.Select(host => $"{host.Name} {host.SshHost}: {Text(host.Address)}; {Text(host.Device!)}"),
             Is.EqualTo(
                 new[]
                 {
@@ -118,13 +118,13 @@ public sealed class HostFactsTests
     public void A_cluster_that_runs_is_adopted_with_its_scope_namespace_version_and_mount_point()
     {
         var found = HostFacts.Of(Answers(patroni: true));
-        var (draft, errors) = Draft(
+        var (made, errors) = Draft(
             ["10.0.0.1", "10.0.0.2"],
             new Dictionary<string, HostFacts> { ["db-1"] = found, ["db-2"] = found },
             new Dictionary<string, string>(),
             new InitChoices { Name = "mine" }
         );
-        var text = ClusterFile.Render(draft, null, null);
+        var text = ClusterFile.Render(made, null, null);
         Assert.That(errors, Is.Empty);
         Assert.That(
             text,
@@ -136,10 +136,10 @@ public sealed class HostFactsTests
                 .And.Contain("\n    mount_point: /opt/keybuzz/postgres/data\n")
         );
         Assert.That(
-            draft.Notes.Single(),
+            made.Notes.Single(),
             Does.StartWith("Patroni runs on db-1, db-2 already, with scope postgres-cluster and namespace /db/")
         );
-        Assert.That(text + draft.Notes.Single(), Does.Not.Contain("canary"));
+        Assert.That(text + made.Notes.Single(), Does.Not.Contain("canary"));
     }
 
     [Test]
@@ -169,7 +169,7 @@ public sealed class HostFactsTests
         );
     }
 
-    private static (DraftCluster Draft, string[] Errors) Draft(
+    private static (NewCluster Draft, string[] Errors) Draft(
         string[] members,
         IReadOnlyDictionary<string, HostFacts> facts,
         Dictionary<string, string>? troubles,
@@ -182,11 +182,11 @@ public sealed class HostFactsTests
             HostList.Parse("10.0.9.1,10.0.9.2", "lb", findings),
             []
         );
-        var draft = DraftCluster.Of(selection, facts, troubles ?? [], choices ?? new InitChoices(), findings);
-        return (draft, [.. findings.All.Select(one => one.Summary)]);
+        var made = NewCluster.Of(selection, facts, troubles ?? [], choices ?? new InitChoices(), findings);
+        return (made, [.. findings.All.Select(one => one.Summary)]);
     }
 
-    private static string Text(DraftValue value) => $"{value.Text ?? "?"} [{value.Note}]";
+    private static string Text(NewValue value) => $"{value.Text ?? "?"} [{value.Note}]";
 
     private static DiskState Disk(string path, long size) => new(path, [], null, size, false, true);
 

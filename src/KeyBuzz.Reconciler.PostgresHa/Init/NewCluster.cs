@@ -9,13 +9,13 @@ namespace KeyBuzz.Reconciler.PostgresHa.Init;
 /// <summary>A value of a new cluster file.</summary>
 /// <param name="Text">The value; null for one that the operator has to write.</param>
 /// <param name="Note">Where it comes from, or what belongs there; empty for nothing to say.</param>
-public sealed record DraftValue(string? Text, string Note = "");
+public sealed record NewValue(string? Text, string Note = "");
 
 /// <summary>A host of a new cluster file.</summary>
 /// <param name="Inventory">As the inventory names it.</param>
 /// <param name="Address">Its private address.</param>
 /// <param name="Device">The device of its volume; null for a proxy.</param>
-public sealed record DraftHost(InventoryHost Inventory, DraftValue Address, DraftValue? Device)
+public sealed record NewHost(InventoryHost Inventory, NewValue Address, NewValue? Device)
 {
     /// <summary>The name.</summary>
     public string Name => Inventory.Name;
@@ -48,7 +48,7 @@ public sealed record InitChoices
 /// <param name="Members">The hosts with PostgreSQL.</param>
 /// <param name="Proxies">The hosts with HAProxy and PgBouncer.</param>
 /// <param name="Choices">The choices of the operator.</param>
-public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members, ImmutableArray<DraftHost> Proxies, InitChoices Choices)
+public sealed record NewCluster(string Name, ImmutableArray<NewHost> Members, ImmutableArray<NewHost> Proxies, InitChoices Choices)
 {
     /// <summary>PostgreSQL's major version.</summary>
     public int Version { get; init; } = PostgresSection.DefaultVersion;
@@ -68,7 +68,7 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
     /// <param name="troubles">Why a host was not asked.</param>
     /// <param name="choices">The choices.</param>
     /// <param name="findings">Where to note what is wrong.</param>
-    public static DraftCluster Of(
+    public static NewCluster Of(
         InitSelection selection,
         IReadOnlyDictionary<string, HostFacts> facts,
         IReadOnlyDictionary<string, string> troubles,
@@ -81,12 +81,12 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
         ArgumentNullException.ThrowIfNull(troubles);
         ArgumentNullException.ThrowIfNull(choices);
         ArgumentNullException.ThrowIfNull(findings);
-        DraftHost Host(InventoryHost host, bool isMember)
+        NewHost Host(InventoryHost host, bool isMember)
         {
             var known = facts.GetValueOrDefault(host.Name);
             var trouble = troubles.GetValueOrDefault(host.Name, "");
             var (address, ssh) = AddressOf(host, known, trouble);
-            return new DraftHost(host, address, isMember ? DeviceOf(known, trouble) : null) { SshHost = ssh };
+            return new NewHost(host, address, isMember ? DeviceOf(known, trouble) : null) { SshHost = ssh };
         }
 
         var found = FoundOn(selection, facts, findings, out var notes);
@@ -112,7 +112,7 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
 
         var name = choices.Name ?? (found?.Scope is { } scope && ValueSyntax.IsLabel(scope) ? scope : selection.Name);
         CheckName(name, selection, findings);
-        var draft = new DraftCluster(
+        var made = new NewCluster(
             name,
             [.. selection.Members.Select(host => Host(host, true))],
             [.. selection.Proxies.Select(host => Host(host, false))],
@@ -125,8 +125,8 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
             Notes = notes,
         };
         foreach (
-            var same in draft
-                .Members.Concat(draft.Proxies)
+            var same in made
+                .Members.Concat(made.Proxies)
                 .Where(host => host.Address.Text is not null)
                 .GroupBy(host => NetworkAddress.Canonical(host.Address.Text!))
                 .Where(group => group.Count() > 1)
@@ -142,7 +142,7 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
 
         if (
             choices.LoadBalancer is { } shared
-            && draft.Members.Concat(draft.Proxies).FirstOrDefault(host => host.Address.Text == shared) is { } host
+            && made.Members.Concat(made.Proxies).FirstOrDefault(host => host.Address.Text == shared) is { } host
         )
         {
             findings.Error(
@@ -153,7 +153,7 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
             );
         }
 
-        return draft;
+        return made;
     }
 
     private static void CheckName(string name, InitSelection selection, Findings findings)
@@ -227,50 +227,47 @@ public sealed record DraftCluster(string Name, ImmutableArray<DraftHost> Members
     }
 
     // A private address that was given is taken; of one that was not, the host's only one.
-    private static (DraftValue Address, string? SshHost) AddressOf(InventoryHost host, HostFacts? facts, string trouble)
+    private static (NewValue Address, string? SshHost) AddressOf(InventoryHost host, HostFacts? facts, string trouble)
     {
         var given = host.Address;
         if (given is not null && (facts is null || facts.PrivateAddresses.Length != 1 || facts.PrivateAddresses.Contains(given)))
         {
-            return (new DraftValue(given), host.SshHost);
+            return (new NewValue(given), host.SshHost);
         }
 
         if (given is not null && IPAddress.TryParse(given, out var address) && HostFacts.IsPrivate(address))
         {
-            return (new DraftValue(given), host.SshHost);
+            return (new NewValue(given), host.SshHost);
         }
 
         var ssh = host.SshHost ?? given;
         var because = trouble.Length == 0 ? "" : trouble + ": ";
         return facts switch
         {
-            null => (new DraftValue(null, $"{because}write the private address of {host.Name}"), ssh),
-            { PrivateAddresses: [var only] } => (new DraftValue(only), ssh == only ? null : ssh),
+            null => (new NewValue(null, $"{because}write the private address of {host.Name}"), ssh),
+            { PrivateAddresses: [var only] } => (new NewValue(only), ssh == only ? null : ssh),
             { PrivateAddresses: [] } => (
-                new DraftValue(null, $"{host.Name} has no private IPv4 address: write the one that its peers use"),
+                new NewValue(null, $"{host.Name} has no private IPv4 address: write the one that its peers use"),
                 ssh
             ),
             { PrivateAddresses: var several } => (
-                new DraftValue(null, $"{host.Name} has {string.Join(" and ", several)}: write one of them"),
+                new NewValue(null, $"{host.Name} has {string.Join(" and ", several)}: write one of them"),
                 ssh
             ),
         };
     }
 
-    private static DraftValue DeviceOf(HostFacts? facts, string trouble) =>
+    private static NewValue DeviceOf(HostFacts? facts, string trouble) =>
         facts switch
         {
-            null => new DraftValue(
+            null => new NewValue(
                 null,
                 $"{(trouble.Length == 0 ? "" : trouble + ": ")}name its empty volume, as ls -l /dev/disk/by-id there shows it"
             ),
-            { Volume: { } volume } => new DraftValue(volume.Device, $"mounted at {volume.MountPoint}"),
-            { EmptyDisks: [var only] } => new DraftValue(HostFacts.StableName(only), $"empty, {Size(only.SizeBytes)}"),
-            { EmptyDisks: [] } => new DraftValue(
-                null,
-                "no empty disk was found: attach one, and name it as ls -l /dev/disk/by-id shows it"
-            ),
-            { EmptyDisks: var several } => new DraftValue(
+            { Volume: { } volume } => new NewValue(volume.Device, $"mounted at {volume.MountPoint}"),
+            { EmptyDisks: [var only] } => new NewValue(HostFacts.StableName(only), $"empty, {Size(only.SizeBytes)}"),
+            { EmptyDisks: [] } => new NewValue(null, "no empty disk was found: attach one, and name it as ls -l /dev/disk/by-id shows it"),
+            { EmptyDisks: var several } => new NewValue(
                 null,
                 $"several are empty, write one: {string.Join(", ", several.Select(disk => $"{HostFacts.StableName(disk)} ({Size(disk.SizeBytes)})"))}"
             ),
