@@ -20,6 +20,7 @@ public static class ReadList
             FileRead.Kind,
             MountsRead.Kind,
             BlockDeviceRead.Kind,
+            DisksRead.Kind,
             DiskSpaceRead.Kind,
             DockerRead.Kind,
             UnitRead.Kind,

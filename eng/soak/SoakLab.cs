@@ -65,7 +65,7 @@ internal sealed partial class SoakLab
         var published = SshEndpoint.Of(topology.Members[0]).Hostname;
         login.Host =
             published[..(published.LastIndexOf('.') + 1)]
-            + topology.LoadBalancer.Address[(topology.LoadBalancer.Address.LastIndexOf('.') + 1)..];
+            + topology.Entry.Addresses[0][(topology.Entry.Addresses[0].LastIndexOf('.') + 1)..];
         return login;
     }
 

@@ -65,7 +65,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
 
         var table = new DrillTable(
             lab.Topology,
-            () => lab.Login(lab.Topology.LoadBalancer.Port, "kbr soak", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds),
+            () => lab.Login(lab.Topology.Entry.Port, "kbr soak", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds),
             TimeProvider.System
         );
         await table.CreateAsync(CancellationToken.None).ConfigureAwait(false);

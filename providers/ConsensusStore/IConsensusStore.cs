@@ -20,6 +20,9 @@ public interface IConsensusStore
     /// <summary>How an operator postpones its password, as sentences for the end of an error.</summary>
     string PasswordPostponement { get; }
 
+    /// <summary>The lines of the <c>postgres</c> section, each with a comment, for members that run already and are adopted.</summary>
+    ImmutableArray<(string Comment, string Line)> AdoptionLines => [];
+
     /// <summary>How long members take to connect again by themselves after a cut.</summary>
     TimeSpan Reconnection { get; }
 

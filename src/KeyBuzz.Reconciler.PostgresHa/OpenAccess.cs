@@ -9,8 +9,9 @@ public static class OpenAccess
         ArgumentNullException.ThrowIfNull(topology);
         if (topology.SuperuserLogin == SuperuserLogin.Proxies)
         {
-            yield return $"Open: superuser {topology.Superuser.Name} can log in through the load balancer, on "
-                + $"{topology.LoadBalancer.Port} and {topology.LoadBalancer.PooledPort} (superuser_login: members "
+            var through = topology.LoadBalancer is null ? "the proxies" : "the load balancer";
+            yield return $"Open: superuser {topology.Superuser.Name} can log in through {through}, on "
+                + $"{topology.Entry.Port} and {topology.Entry.PooledPort} (superuser_login: members "
                 + $"closes it)";
         }
 

@@ -101,7 +101,10 @@ internal static class PgBouncerFiles
             $"""
             ; Written by kbr for {proxy.Name}; a change by hand is drift.
             [databases]
-            {string.Join('\n', topology.Databases.Where(database => database.Pooled).Select(database => Database(topology, database)))}
+            {string.Join(
+                '\n',
+                topology.Databases.Where(database => database.Pooled).Select(database => Database(topology, proxy, database))
+            )}
 
             [pgbouncer]
             listen_addr = {proxy.Address}
@@ -142,6 +145,12 @@ internal static class PgBouncerFiles
                 .Select(user => ConfigText.Of($"{ConfigText.InQuotes(user.Name)} \"{verifier.Of(user)}\"\n"))
         );
 
-    private static string Database(PostgresTopology topology, PostgresDatabase database) =>
-        $"{database.Name} = host={topology.LoadBalancer.Address} port={topology.LoadBalancer.Port} dbname={database.Name}";
+    // Without a load balancer to the HAProxy beside it: of a list of hosts PgBouncer skips none that is down.
+    private static string Database(PostgresTopology topology, Host proxy, PostgresDatabase database)
+    {
+        var (address, port) = topology.LoadBalancer is { } balancer
+            ? (balancer.Address, balancer.Port)
+            : (proxy.Address, topology.Haproxy.Port);
+        return $"{database.Name} = host={address} port={port} dbname={database.Name}";
+    }
 }

@@ -70,6 +70,17 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         expansion.Model is PostgresTopology topology ? PostgresChecks.Neighbours(topology, others) : [];
 
     /// <inheritdoc />
+    public string? PlaceholderRemedy(IReadOnlyList<string> path) =>
+        path switch
+        {
+            ["postgres", .., "image"] => "build and push the image, and write REPOSITORY:TAG@sha256:DIGEST (images/README.md)",
+            ["postgres", "volume", "device", var member] => $"on {member}, ls -l /dev/disk/by-id names the empty volume: write that path",
+            ["postgres", "volume", "device"] => "ls -l /dev/disk/by-id on each member names its empty volume: write that path",
+            ["postgres", "load_balancer", "address"] => "write the load balancer's private address, or remove 'load_balancer'",
+            _ => null,
+        };
+
+    /// <inheritdoc />
     public IEnumerable<CredentialNeeded> CredentialsNeeded(SectionReader section, string cluster)
     {
         foreach (var plain in PostgresCredentials.Plain)

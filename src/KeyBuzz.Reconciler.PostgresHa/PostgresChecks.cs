@@ -166,8 +166,7 @@ internal static class PostgresChecks
 
     private static void LoadBalancer(PostgresTopology topology, SectionReader section, HostTable hosts, Findings findings)
     {
-        var balancer = topology.LoadBalancer;
-        if (hosts.All.FirstOrDefault(host => host.Address == balancer.Address) is not { } host)
+        if (topology.LoadBalancer is not { } balancer || hosts.All.FirstOrDefault(host => host.Address == balancer.Address) is not { } host)
         {
             return;
         }
@@ -215,10 +214,10 @@ internal static class PostgresChecks
             }
         }
 
-        if (topology.LoadBalancer.Port == topology.LoadBalancer.PooledPort)
+        if (topology.LoadBalancer is { } balancer && balancer.Port == balancer.PooledPort)
         {
             findings.Error(
-                $"the load balancer's two ports are both {topology.LoadBalancer.Port}",
+                $"the load balancer's two ports are both {balancer.Port}",
                 section.Section("load_balancer").Place("pooled_port")
             );
         }

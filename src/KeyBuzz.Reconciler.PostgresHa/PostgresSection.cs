@@ -15,6 +15,7 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 internal sealed class PostgresSection(SectionReader section, BlueprintContext context, ConsensusStores stores)
 {
     private const string StoreKey = "store";
+    private const string BalancerKey = "load_balancer";
 
     /// <summary>Whether the root file system of the members' containers is read-only.</summary>
     public const string ReadOnlyKey = "read_only";
@@ -26,7 +27,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         "namespace",
         "members",
         "proxies",
-        "load_balancer",
+        BalancerKey,
         "ports",
         "image",
         "uid",
@@ -112,7 +113,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Version = (int)section.Integer("version", DefaultVersion, 13, 99),
             Members = members,
             Proxies = proxies,
-            LoadBalancer = balancer ?? new LoadBalancer("", LoadBalancer.DefaultPort, LoadBalancer.DefaultPooledPort),
+            LoadBalancer = balancer,
             Ports = Ports(store),
             Image = image ?? ServiceImage.None,
             Uid = section.Integer("uid", 999, 1),
@@ -174,7 +175,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return
             members.IsEmpty
             || proxies.IsEmpty
-            || balancer is null
+            || (balancer is null && section.Find(BalancerKey) is not null)
             || image is null
             || haproxy is null
             || pgbouncer is null
@@ -271,18 +272,12 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private LoadBalancer? ReadLoadBalancer()
     {
-        if (section.Find("load_balancer") is null)
+        if (section.Find(BalancerKey) is null)
         {
-            _findings.Error(
-                "'postgres' has no 'load_balancer'",
-                section.At,
-                "applications connect to it, in front of the proxies",
-                "write load_balancer: { address: 10.0.0.10 }"
-            );
             return null;
         }
 
-        var own = section.Section("load_balancer").Allow("address", "port", "pooled_port");
+        var own = section.Section(BalancerKey).Allow("address", "port", "pooled_port");
         var address = own.Word("address", "the load balancer's private address", required: true);
         if (address is not null && NetworkAddress.Problem(address.Value) is { } problem)
         {

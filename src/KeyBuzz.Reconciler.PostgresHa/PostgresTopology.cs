@@ -58,8 +58,14 @@ public sealed record PostgresTopology
     /// <summary>The hosts with HAProxy and PgBouncer, in the order of the file.</summary>
     public required ImmutableArray<Host> Proxies { get; init; }
 
-    /// <summary>The load balancer for applications.</summary>
-    public required LoadBalancer LoadBalancer { get; init; }
+    /// <summary>The load balancer for applications; null where they name every proxy.</summary>
+    public required LoadBalancer? LoadBalancer { get; init; }
+
+    /// <summary>What applications connect to.</summary>
+    public EntryPoint Entry =>
+        LoadBalancer is { } balancer
+            ? new EntryPoint([balancer.Address], balancer.Port, balancer.PooledPort)
+            : new EntryPoint([.. Proxies.Select(proxy => proxy.Address)], Haproxy.Port, Haproxy.PooledPort);
 
     /// <summary>The ports on the members.</summary>
     public required MemberPorts Ports { get; init; }
@@ -182,6 +188,12 @@ public sealed record LoadBalancer(string Address, int Port, int PooledPort)
     public const int DefaultPooledPort = 6432;
 }
 
+/// <summary>What applications connect to: the load balancer, or else every proxy.</summary>
+/// <param name="Addresses">The load balancer's address, or that of each proxy: the client tries them in turn.</param>
+/// <param name="Port">Read-write SQL.</param>
+/// <param name="PooledPort">The same through PgBouncer.</param>
+public sealed record EntryPoint(ImmutableArray<string> Addresses, int Port, int PooledPort);
+
 /// <summary>From where the superuser may log in.</summary>
 public enum SuperuserLogin
 {
@@ -261,6 +273,9 @@ public sealed record PostgresUser(string Name, SecretText Password)
 {
     /// <summary>Whether the user may connect through PgBouncer.</summary>
     public bool Pooled { get; init; }
+
+    /// <summary>The name of the secret that is the password.</summary>
+    public string Secret { get; init; } = "";
 
     /// <summary>For the second of two logins that are used in turn: the first one, which it acts as. Null for a user of its own.</summary>
     public string? ActsAs { get; init; }

@@ -30,6 +30,10 @@ public sealed class RaftStore : IConsensusStore
     public string PasswordPostponement =>
         $"Write '{RaftPassword.Key}: false' under 'postgres' until they have; set RAFT's password in a later apply";
 
+    /// <inheritdoc />
+    public ImmutableArray<(string Comment, string Line)> AdoptionLines { get; } =
+    [("The old members know no password of RAFT: remove this line last.", $"{RaftPassword.Key}: false")];
+
     // pysyncobj tries a link again every 5 s (connectionRetryTime).
     /// <inheritdoc />
     public TimeSpan Reconnection => TimeSpan.FromSeconds(6);

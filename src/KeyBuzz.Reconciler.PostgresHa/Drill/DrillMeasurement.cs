@@ -5,16 +5,17 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 
 /// <summary>A way that applications come in, and that a drill writes through.</summary>
 /// <param name="Name"><c>direct</c> or <c>pooled</c>; also the rows' key in the drill's table.</param>
-/// <param name="Address">The load balancer's address.</param>
+/// <param name="Address">The load balancer's address, or a proxy's.</param>
 /// <param name="Port">Its port.</param>
 public sealed record DrillWay(string Name, string Address, int Port)
 {
-    /// <summary>The ways into a cluster: straight to the leader, and through PgBouncer.</summary>
+    /// <summary>The ways into a cluster: straight to the leader, and through PgBouncer. Without a load balancer through the first
+    /// proxy.</summary>
     public static ImmutableArray<DrillWay> Of(PostgresTopology topology)
     {
         ArgumentNullException.ThrowIfNull(topology);
-        var balancer = topology.LoadBalancer;
-        return [new("direct", balancer.Address, balancer.Port), new("pooled", balancer.Address, balancer.PooledPort)];
+        var (address, entry) = (topology.Entry.Addresses[0], topology.Entry);
+        return [new("direct", address, entry.Port), new("pooled", address, entry.PooledPort)];
     }
 
     /// <summary>Where it leads, for example <c>10.0.0.10:5432</c>.</summary>

@@ -13,7 +13,7 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// <param name="topology">The cluster.</param>
 /// <param name="cluster">Its health.</param>
 /// <param name="group">Its members, whose locks are held.</param>
-/// <param name="proxy">The proxy host from which the load balancer is reached.</param>
+/// <param name="proxy">The first proxy host: from there the load balancer is reached, or its own HAProxy.</param>
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
 public sealed class DrillRun(
     PostgresTopology topology,

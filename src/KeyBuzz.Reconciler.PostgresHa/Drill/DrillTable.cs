@@ -60,7 +60,7 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"the drill cannot make its table in {topology.ApplicationDatabase.Name} through "
-                        + $"{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}: {Said(exception)}",
+                        + $"{DrillWay.Of(topology)[0].Endpoint}: {Said(exception)}",
                     remedy: "run kbr status to check SQL access; the cluster was not changed"
                 )
             );

@@ -19,7 +19,10 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
             return new PostgresUser(
                 values.Name(word, word?.Value ?? fallback, word?.At ?? section.At, "user"),
                 values.Password(password, word?.At ?? section.At)
-            );
+            )
+            {
+                Secret = password,
+            };
         }
 
         // The superuser and the replication user are the cluster's own: it changes their passwords by itself.
@@ -30,7 +33,10 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         return new PostgresUser(
             values.Name(given, given?.Value ?? fallback, own.Place("name"), "user"),
             own.Find("password") is null ? values.Password(password, own.At) : values.SecretOf(own, "password")
-        );
+        )
+        {
+            Secret = SectionValues.SecretNameOf(own, "password") ?? password,
+        };
     }
 
     /// <summary>A user that only the credentials file names.</summary>
@@ -54,6 +60,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
 
         var user = new PostgresUser(values.Name(word, word.Value, word.At, "user"), values.SecretOf(second, "password"))
         {
+            Secret = SectionValues.SecretNameOf(second, "password") ?? "",
             Pooled = first.Pooled,
             ActsAs = first.Name,
         };
@@ -100,7 +107,13 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
             }
             else if (word is not null && names.Add(values.Name(word, word.Value, word.At, "user")))
             {
-                users.Add(new PostgresUser(word.Value, values.SecretOf(own, "password")) { Pooled = own.Boolean("pooled") ?? true });
+                users.Add(
+                    new PostgresUser(word.Value, values.SecretOf(own, "password"))
+                    {
+                        Pooled = own.Boolean("pooled") ?? true,
+                        Secret = SectionValues.SecretNameOf(own, "password") ?? "",
+                    }
+                );
                 Second(RotateWith(own, users[^1]));
             }
             else if (word is not null)

@@ -236,6 +236,10 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
         return Password(word.Value[9..^1], word.At);
     }
 
+    /// <summary>The name in <c>${secret.NAME}</c>; null for anything else.</summary>
+    public static string? SecretNameOf(SectionReader own, string key) =>
+        own.Find(key) is YamlScalar { Value: ['$', '{', 's', 'e', 'c', 'r', 'e', 't', '.', .. var name, '}'] } ? name : null;
+
     /// <summary>The password of that name in the credentials file, used at a place in cluster.yaml.</summary>
     public SecretText Password(string name, SourceLocation at)
     {

@@ -10,7 +10,12 @@ namespace KeyBuzz.Reconciler.PostgresHa.Status;
 /// <param name="Answer">The server's answer; null for none.</param>
 /// <param name="Trouble">Why there was no answer; empty otherwise.</param>
 /// <param name="Measured">Whether SQL was tried: false when the host or its tunnel failed.</param>
-public sealed record EndpointAnswer(string From, string Way, ServerAnswer? Answer, string Trouble, bool Measured);
+public sealed record EndpointAnswer(string From, string Way, ServerAnswer? Answer, string Trouble, bool Measured)
+{
+    /// <summary>What applications connect to that this is, one of several answers where it has several addresses; null for a way behind
+    /// that.</summary>
+    public string? Entry { get; init; }
+}
 
 /// <summary>The facts that a PostgreSQL server reports of a session.</summary>
 /// <param name="InRecovery">Whether it is a replica.</param>
@@ -38,58 +43,71 @@ public static class SqlEndpointProbe
         CancellationToken cancellationToken
     )
     {
-        var ways = topology.Proxies.SelectMany(proxy =>
-            new[]
-            {
-                (proxy, Way: $"HAProxy {proxy.Address}:{topology.Haproxy.Port}", proxy.Address, topology.Haproxy.Port),
-                (proxy, Way: $"PgBouncer {proxy.Address}:{topology.PgBouncer.Port}", proxy.Address, topology.PgBouncer.Port),
-                (
-                    proxy,
-                    Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.Port}",
-                    topology.LoadBalancer.Address,
-                    topology.LoadBalancer.Port
-                ),
-                (
-                    proxy,
-                    Way: $"{LoadBalancer}{topology.LoadBalancer.Address}:{topology.LoadBalancer.PooledPort}",
-                    topology.LoadBalancer.Address,
-                    Port: topology.LoadBalancer.PooledPort
-                ),
-            }
-        );
         return await Task.WhenAll(
-                ways.Select(async way =>
-                {
-                    if (!connections.TryGetValue(way.proxy.Name, out var connection))
+                topology
+                    .Proxies.SelectMany(proxy => Ways(topology, proxy))
+                    .Select(async way =>
                     {
-                        return new EndpointAnswer(way.proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
-                    }
-
-                    try
-                    {
-                        await using var tunnel = await connection
-                            .OpenTunnelAsync(way.Address, way.Port, cancellationToken)
-                            .ConfigureAwait(false);
-                        var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
-                        return new EndpointAnswer(way.proxy.Name, way.Way, answer, "", Measured: true);
-                    }
-                    catch (HostException exception)
-                    {
-                        return new EndpointAnswer(way.proxy.Name, way.Way, null, exception.Message, Measured: false);
-                    }
-                    catch (Exception exception) when (DrillTable.IsSqlFailure(exception))
-                    {
-                        return new EndpointAnswer(
-                            way.proxy.Name,
-                            way.Way,
-                            null,
-                            exception is PostgresException refused ? refused.MessageText : exception.Message,
-                            Measured: true
-                        );
-                    }
-                })
+                        var answer = await AnswerAsync(way).ConfigureAwait(false);
+                        return answer with { Entry = way.Entry };
+                    })
             )
             .ConfigureAwait(false);
+
+        async Task<EndpointAnswer> AnswerAsync((Host Proxy, string Way, string Address, int Port, string? Entry) way)
+        {
+            if (!connections.TryGetValue(way.Proxy.Name, out var connection))
+            {
+                return new EndpointAnswer(way.Proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
+            }
+
+            try
+            {
+                await using var tunnel = await connection.OpenTunnelAsync(way.Address, way.Port, cancellationToken).ConfigureAwait(false);
+                var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
+                return new EndpointAnswer(way.Proxy.Name, way.Way, answer, "", Measured: true);
+            }
+            catch (HostException exception)
+            {
+                return new EndpointAnswer(way.Proxy.Name, way.Way, null, exception.Message, Measured: false);
+            }
+            catch (Exception exception) when (DrillTable.IsSqlFailure(exception))
+            {
+                return new EndpointAnswer(
+                    way.Proxy.Name,
+                    way.Way,
+                    null,
+                    exception is PostgresException refused ? refused.MessageText : exception.Message,
+                    Measured: true
+                );
+            }
+        }
+    }
+
+    // From a proxy: its own services, and what applications connect to. Without a load balancer that is HAProxy's two ports.
+    private static IEnumerable<(Host Proxy, string Way, string Address, int Port, string? Entry)> Ways(
+        PostgresTopology topology,
+        Host proxy
+    )
+    {
+        var (haproxy, pgbouncer) = (topology.Haproxy, topology.PgBouncer);
+        var balancer = topology.LoadBalancer;
+        yield return Own("HAProxy", haproxy.Port, balancer is null ? $"port {haproxy.Port} of the proxies" : null);
+        yield return Own("PgBouncer", pgbouncer.Port, null);
+        if (balancer is null)
+        {
+            yield return Own("HAProxy-pooled", haproxy.PooledPort, $"port {haproxy.PooledPort} of the proxies");
+            yield break;
+        }
+
+        foreach (var port in new[] { balancer.Port, balancer.PooledPort })
+        {
+            var way = $"{LoadBalancer}{balancer.Address}:{port}";
+            yield return (proxy, way, balancer.Address, port, way);
+        }
+
+        (Host, string, string, int, string?) Own(string service, int port, string? entry) =>
+            (proxy, $"{service} {proxy.Address}:{port}", proxy.Address, port, entry);
     }
 
     private static async Task<ServerAnswer> AskAsync(PostgresTopology topology, int port, CancellationToken cancellationToken)

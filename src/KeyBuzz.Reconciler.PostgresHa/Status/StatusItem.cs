@@ -62,7 +62,7 @@ public enum StatusTopic
 public sealed record StatusPlace(string Service, string Host);
 
 /// <summary>The conclusion of the status, for an operator who decides at once.</summary>
-/// <param name="Writes">Whether the application can write through the load balancer.</param>
+/// <param name="Writes">Whether the application can write where it connects.</param>
 /// <param name="WritesNote">The failed endpoint and the reason; empty for none.</param>
 /// <param name="Serving">How many members serve: the primary, and the replicas that stream.</param>
 /// <param name="Members">The number of members.</param>

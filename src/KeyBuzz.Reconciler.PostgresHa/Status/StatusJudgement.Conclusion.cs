@@ -14,7 +14,7 @@ internal sealed partial class StatusJudgement
         return new StatusConclusion(writes, note, serving, _topology.Members.Length, unreachable, Causes(items, unreachable));
     }
 
-    // Only through the load balancer, as applications connect.
+    // Only where applications connect: through the load balancer, or without one through any of the proxies.
     private (StatusVerdict Verdict, string Note) Writes()
     {
         if (_topology.Synchronous == SynchronousMode.Strict && Leader is not null && !Health.Members.Any(member => member.IsSynchronous))
@@ -22,10 +22,7 @@ internal sealed partial class StatusJudgement
             return (StatusVerdict.NotOk, "no synchronous standby, so no write is committed");
         }
 
-        var ways = _endpoints
-            .Where(endpoint => endpoint.Way.StartsWith(SqlEndpointProbe.LoadBalancer, StringComparison.Ordinal))
-            .GroupBy(endpoint => endpoint.Way)
-            .ToList();
+        var ways = _endpoints.Where(endpoint => endpoint.Entry is not null).GroupBy(endpoint => endpoint.Entry).ToList();
         var shut = ways.Where(way => !way.Any(IsWritable)).ToList();
         return shut.Count == 0 && ways.Count > 0 ? (StatusVerdict.Ok, "")
             : shut.TrueForAll(way => way.All(endpoint => !endpoint.Measured)) ? (StatusVerdict.Unknown, "no proxy could be asked")

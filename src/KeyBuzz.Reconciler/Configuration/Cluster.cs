@@ -47,6 +47,9 @@ public sealed record Cluster(
     /// <summary>The resources with their dependencies, and the policies between them.</summary>
     public ResourceGraph Graph { get; init; } = ResourceGraph.Empty;
 
+    /// <summary>The credentials file as cluster.yaml names it, or the default; it need not exist.</summary>
+    public string CredentialsFile { get; init; } = SecretSource.DefaultFile;
+
     /// <summary>Its sources, by name: hashes of the local files, and of the secrets together.</summary>
     public ImmutableSortedDictionary<string, string> Sources { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 

@@ -36,12 +36,20 @@ public static class ClusterLoader
         ArgumentNullException.ThrowIfNull(syntax);
         var (providers, preconditions, connection, blueprints) = syntax;
         var findings = new Findings();
+        if (!Path.Exists(file))
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error($"{file} does not exist", remedy: "kbr init writes a first one; -c names another")
+            );
+        }
+
         var source = SourceText.Read(file, file, largest: SourceText.LargestCluster);
         var root = Root(source, syntax, findings);
         var start = source.At(1, 1);
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
 
         root.Allow([.. Keys(syntax), .. blueprints.Select(blueprint => blueprint.Key)]);
+        Placeholders.Check(root, blueprints, findings);
         CheckVersion(root, findings);
         var name = ReadName(root);
         var hosts = HostTable.Read(root.Find("hosts"), connection, start, findings);
@@ -96,6 +104,7 @@ public static class ClusterLoader
             Policies = policies,
             Models = [.. expanded.Select(one => one.Expansion.Model).OfType<object>()],
             IgnoredDrift = ignored,
+            CredentialsFile = secrets.FileName,
             Moved = moved,
             Graph = graph ?? ResourceGraph.Empty,
             Sources = Sources(source, binder, secrets),

@@ -8,6 +8,7 @@ public sealed class Findings
 {
     private readonly List<Diagnostic> _all = [];
     private readonly HashSet<(string, SourceLocation?)> _seen = [];
+    private readonly HashSet<SourceLocation> _settled = [];
 
     public bool HasErrors { get; private set; }
 
@@ -15,8 +16,16 @@ public sealed class Findings
 
     public IEnumerable<Diagnostic> Warnings => InOrder().Where(finding => finding.Severity == Severity.Warning);
 
+    /// <summary>Leaves out whatever else is found at a place.</summary>
+    public void Settle(SourceLocation at) => _settled.Add(at);
+
     public void Add(Diagnostic finding)
     {
+        if (finding.Location is { } at && _settled.Contains(at))
+        {
+            return;
+        }
+
         if (_seen.Add((finding.Summary, finding.Location)))
         {
             _all.Add(finding);

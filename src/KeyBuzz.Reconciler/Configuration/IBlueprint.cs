@@ -26,6 +26,10 @@ public interface IBlueprint
     /// <param name="others">The resources that the file places by itself.</param>
     IEnumerable<Diagnostic> Check(BlueprintExpansion expansion, IReadOnlyCollection<Resource> others) => [];
 
+    /// <summary>What to write in place of a placeholder such as <c>REPLACE-ME</c>; null where the blueprint does not know.</summary>
+    /// <param name="path">The keys from the top of the file to the value, the section's own first.</param>
+    string? PlaceholderRemedy(IReadOnlyList<string> path) => null;
+
     /// <summary>The names that the section needs in the credentials file, readable also while it is missing; for <c>kbr init
     /// --credentials</c>.</summary>
     /// <param name="section">The section.</param>

@@ -38,6 +38,7 @@ public sealed class SecretSource
     {
         _environment = environment;
         _optional = optional;
+        FileName = file;
         _file = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
         var path = Path.Combine(directory, file);
         if (!File.Exists(path))
@@ -64,6 +65,9 @@ public sealed class SecretSource
             }
         }
     }
+
+    /// <summary>The credentials file as it was named; it need not exist.</summary>
+    public string FileName { get; }
 
     /// <summary>Everything that has a value, by name.</summary>
     public Secrets All()

@@ -4,7 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 namespace KeyBuzz.Reconciler.Configuration;
 
 /// <summary>A text file read for the operator, able to say where in it something is.</summary>
-internal sealed class SourceText
+public sealed class SourceText
 {
     /// <summary>As much as kbr reads of one file on a host; a local file that is to become one may not be larger.</summary>
     public const int LargestFile = 8 * 1024 * 1024;

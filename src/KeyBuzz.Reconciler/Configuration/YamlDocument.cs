@@ -45,7 +45,7 @@ public sealed record YamlMapping(SourceLocation At, List<(YamlScalar Key, YamlNo
 }
 
 /// <summary>Reads a YAML document with the low-level parser into nodes that know their places.</summary>
-internal static class YamlDocument
+public static class YamlDocument
 {
     private const int MaximumDepth = 32;
 
@@ -143,7 +143,7 @@ internal static class YamlDocument
 
         return root is null or YamlScalar { IsNull: true }
             ? throw new DiagnosticException(
-                Diagnostic.Error($"{source.File} is empty", source.At(1, 1), null, "'kbr init' writes an example")
+                Diagnostic.Error($"{source.File} is empty", source.At(1, 1), null, "remove it, and kbr init writes a first one")
             )
             : root;
     }

@@ -15,6 +15,9 @@ internal interface IBlueprintCommands
     /// <summary>Its own commands, each with its description, options and action, in the order of the help.</summary>
     IEnumerable<Command> Commands(SessionContext context);
 
+    /// <summary>Writes a first cluster file with the blueprint's section, for <c>kbr init</c>; null for none.</summary>
+    IClusterInit? Init => null;
+
     /// <summary>The lines that <c>kbr validate</c> adds for a person.</summary>
     IEnumerable<string> Facts(Cluster cluster) => [];
 }

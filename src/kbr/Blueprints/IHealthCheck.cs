@@ -44,6 +44,13 @@ public enum HealthVerdict
 /// <param name="Measured">The measurement, for the operator.</param>
 public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measured);
 
+/// <summary>How a client connects.</summary>
+/// <param name="Name">The way, for example <c>read-write</c>.</param>
+/// <param name="Text">The connection string, without the password.</param>
+/// <param name="User">The user in it.</param>
+/// <param name="Password">Where its password is.</param>
+public sealed record ClientConnection(string Name, string Text, string User, string Password);
+
 /// <summary>A checklist as it was measured.</summary>
 /// <param name="Items">Its lines, in the order they are shown; none where a change concerns none.</param>
 public sealed record HealthReport(ImmutableArray<HealthItem> Items)
@@ -59,6 +66,9 @@ public sealed record HealthReport(ImmutableArray<HealthItem> Items)
 
     /// <summary>The causes of failed checks, the unreachable hosts first; empty when all pass.</summary>
     public ImmutableArray<string> Causes { get; init; } = [];
+
+    /// <summary>How clients connect to what was measured; none where a change concerns only a part.</summary>
+    public ImmutableArray<ClientConnection> Connections { get; init; } = [];
 
     /// <summary>The result of all checks: unknown before failed.</summary>
     public HealthVerdict Verdict =>

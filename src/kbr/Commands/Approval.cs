@@ -32,8 +32,12 @@ internal static class Approval
         }
     }
 
+    /// <summary>Waits for a line of the terminal. Throws <see cref="DiagnosticException"/> when it is interrupted.</summary>
+    /// <param name="terminal">Where.</param>
+    /// <param name="word">The command.</param>
+    /// <param name="stop">Cancels the question, as Ctrl-C does.</param>
     // A read of the terminal cannot be cancelled, so it is left behind.
-    private static string? Answer(Terminal terminal, string word, CancellationToken stop)
+    public static string? Answer(Terminal terminal, string word, CancellationToken stop)
     {
         terminal.IsAsking = true;
         try

@@ -43,7 +43,7 @@ internal class CommandContext(
     /// <summary>The syntax of a cluster file.</summary>
     public ClusterSyntax Syntax => new(providers.All, preconditions.Kinds, connection, Blueprints);
 
-    protected IPreconditionChecks Preconditions => preconditions;
+    public IPreconditionChecks Preconditions => preconditions;
 
     public CommonOptions Options => options;
 
@@ -210,7 +210,8 @@ internal class CommandContext(
         }
     }
 
-    private static Dictionary<string, string> EnvironmentVariables() =>
+    /// <summary>The environment variables of this run.</summary>
+    public static Dictionary<string, string> EnvironmentVariables() =>
         Environment
             .GetEnvironmentVariables()
             .Cast<DictionaryEntry>()

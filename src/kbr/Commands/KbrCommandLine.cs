@@ -70,7 +70,7 @@ public static class KbrCommandLine
         [
             .. blueprints.SelectMany(blueprint => blueprint.Commands(session)),
             UnlockCommand.Create(session),
-            InitCommand.Create(context),
+            InitCommand.Create(reading, [.. blueprints.Select(blueprint => blueprint.Init).OfType<IClusterInit>()]),
             VersionCommand.Create(context),
         ];
         foreach (var command in rest)

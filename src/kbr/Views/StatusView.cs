@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
@@ -35,7 +36,50 @@ public static class StatusView
         {
             terminal.Line();
             terminal.Line($"Next: {Advice(report, next)}");
+            return;
         }
+
+        ShowConnections(terminal, report.Connections);
+    }
+
+    /// <summary>How clients connect, and where each user's password is.</summary>
+    /// <param name="terminal">Where.</param>
+    /// <param name="connections">The ways; nothing is shown for none.</param>
+    public static void ShowConnections(Terminal terminal, IReadOnlyCollection<ClientConnection> connections)
+    {
+        ArgumentNullException.ThrowIfNull(terminal);
+        ArgumentNullException.ThrowIfNull(connections);
+        foreach (var user in connections.GroupBy(connection => (connection.User, connection.Password)))
+        {
+            terminal.Line();
+            terminal.Line($"Connect as {user.Key.User}; password: {user.Key.Password}", Terminal.Tone.Bold);
+            var width = user.Max(connection => connection.Name.Length);
+            foreach (var connection in user)
+            {
+                terminal.Line($"{connection.Name.PadRight(width)}  {connection.Text}");
+            }
+        }
+    }
+
+    /// <summary>The same as a member of the JSON object that is open.</summary>
+    /// <param name="json">Where.</param>
+    /// <param name="connections">The ways.</param>
+    public static void WriteConnections(Utf8JsonWriter json, IEnumerable<ClientConnection> connections)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        ArgumentNullException.ThrowIfNull(connections);
+        json.WriteStartArray("connections");
+        foreach (var connection in connections)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", connection.Name);
+            json.WriteString("connection_string", connection.Text);
+            json.WriteString("user", connection.User);
+            json.WriteString("password", connection.Password);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     }
 
     /// <summary>As JSON.</summary>
@@ -66,6 +110,7 @@ public static class StatusView
             }
 
             json.WriteEndArray();
+            WriteConnections(json, report.Connections);
 
             void WriteTexts(string name, IEnumerable<string> texts)
             {

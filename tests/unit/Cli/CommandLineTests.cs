@@ -190,14 +190,19 @@ public sealed class CommandLineTests : LocalCluster
                         ["switchover"],
                         ["restart"],
                         ["drill"],
+                        ["connect"],
                         ["unlock"],
                         ["images", "build", "--on", "nowhere"],
                         ["init", "--credentials"],
+                        ["init", "--members", "127.0.0.1", "--proxies", "127.0.0.2"],
                         ["version"],
                     ]
             )
             {
-                string[] file = words[0] == "version" ? [] : ["-c", $"{Folder}/cluster.yaml"];
+                string[] file =
+                    words[0] == "version" ? []
+                    : words is ["init", "--members", ..] ? ["-c", $"{Folder}/another.yaml"]
+                    : ["-c", $"{Folder}/cluster.yaml"];
                 await root.Parse([.. words, .. file]).InvokeAsync();
             }
         }

@@ -56,7 +56,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Check("apply");
         Assert.That(
             _seen,
-            Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill", "images"])),
+            Is.EquivalentTo(JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill", "connect", "images"])),
             "those of a PostgreSQL cluster have tests of their own"
         );
     }

@@ -47,8 +47,8 @@ internal sealed class ValidationTests : LoaderFixture
     }
 
     // Whole files.
-    [TestCase("", "1:1: FILE is empty ('kbr init' writes an example)")]
-    [TestCase("# nothing\n", "1:1: FILE is empty ('kbr init' writes an example)")]
+    [TestCase("", "1:1: FILE is empty (remove it, and kbr init writes a first one)")]
+    [TestCase("# nothing\n", "1:1: FILE is empty (remove it, and kbr init writes a first one)")]
     [TestCase(
         "- a\n",
         "1:1: FILE must be a map with the keys version, cluster, ssh, hosts, secrets, preconditions, resources, drift, moved, not a list"
@@ -70,6 +70,7 @@ internal sealed class ValidationTests : LoaderFixture
         var failure = Assert.Throws<DiagnosticException>(() => ClusterLoader.Load(File, FakeProvider.Syntax, Environment))!;
 
         Assert.That(failure.Diagnostics.Single().Summary, Is.EqualTo($"{File} does not exist"));
+        Assert.That(failure.Diagnostics.Single().Remedy, Is.EqualTo("kbr init writes a first one; -c names another"));
     }
 
     [Test]

@@ -251,7 +251,7 @@ internal sealed class FuzzTests : BlueprintFixture
         );
     }
 
-    private static string Root { get; } = System.IO.File.ReadAllText(Path.Combine(RepositoryRoot(), "cluster.yaml"));
+    private static string Root { get; } = Filled(System.IO.File.ReadAllText(Path.Combine(RepositoryRoot(), "cluster.yaml")));
 
     private static string Credentials =>
         string.Join(

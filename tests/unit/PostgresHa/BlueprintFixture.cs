@@ -95,6 +95,11 @@ internal abstract class BlueprintFixture : IDisposable
         return changed;
     }
 
+    /// <summary>The cluster.yaml of the repository, with something in place of each placeholder.</summary>
+    protected static string Filled(string yaml) =>
+        yaml.Replace($"@sha256:{new string('0', 64)}", Digest, StringComparison.Ordinal)
+            .Replace("REPLACE-ME", "scsi-0HC_Volume_1", StringComparison.Ordinal);
+
     protected Resource Find(string yaml, string address) => Find(Load(yaml), address);
 
     protected static Resource Find(Cluster cluster, string address) =>

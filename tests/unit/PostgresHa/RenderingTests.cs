@@ -963,11 +963,31 @@ internal sealed partial class RenderingTests : BlueprintFixture
             );
         }
 
-        var cluster = Load(yaml);
+        var cluster = Load(Filled(yaml));
 
         Assert.That(cluster.Warnings, Is.Empty);
         Assert.That(cluster.Model<PostgresTopology>()!.Version, Is.EqualTo(version));
         Assert.That(Find(cluster, "extension.vector@keybuzz-pg").Spec.String("database"), Is.EqualTo("keybuzz"));
+    }
+
+    [Test]
+    public void The_cluster_file_of_the_repository_is_refused_with_each_of_its_placeholders_until_they_are_replaced()
+    {
+        const string Image = "build and push the image, and write REPOSITORY:TAG@sha256:DIGEST (images/README.md)";
+        string[] members = ["db-master-01", "db-slave-01", "db-slave-02"];
+        var errors = Errors(System.IO.File.ReadAllText(Path.Combine(Repository(), "cluster.yaml")));
+        Assert.That(
+            errors.Select(error => error[(error.LastIndexOf(": '", StringComparison.Ordinal) + 2)..]),
+            Is.EqualTo([
+                $"'postgres.image' is still the placeholder sha256:0000… of zeros ({Image})",
+                .. members.Select(member =>
+                    $"'postgres.volume.device.{member}' is still the placeholder REPLACE-ME "
+                    + $"(on {member}, ls -l /dev/disk/by-id names the empty volume: write that path)"
+                ),
+                $"'postgres.haproxy.image' is still the placeholder sha256:0000… of zeros ({Image})",
+                $"'postgres.pgbouncer.image' is still the placeholder sha256:0000… of zeros ({Image})",
+            ])
+        );
     }
 
     [Test]

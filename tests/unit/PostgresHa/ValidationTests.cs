@@ -18,7 +18,6 @@ internal sealed class ValidationTests : BlueprintFixture
         [
             "'postgres' has no 'members'",
             "'postgres' has no 'proxies'",
-            "'postgres' has no 'load_balancer'",
             "'postgres' has no 'image'",
             "'postgres' has no 'volume'",
             "'haproxy' has no 'image'",

@@ -29,6 +29,7 @@ public sealed class ReadListTests
                     "ClockRead",
                     "ContainerRead",
                     "DiskSpaceRead",
+                    "DisksRead",
                     "FileRead",
                     "HaproxyCheckRead",
                     "HttpRead",

@@ -46,6 +46,18 @@ internal static class ReadSamples
             Nothing = """{"Exists":false,"DeviceNumber":null,"Signatures":{},"FirstMebibyteIsZero":false,"SizeBytes":0}""",
         },
         new(
+            new DisksRead(),
+            "for f in /dev/disk/by-id/*",
+            "name\t/dev/sda\t/dev/sda\nname\t/dev/sdb\t/dev/disk/by-id/scsi-1\nname\t/dev/sdb\t/dev/sdb\n"
+                + "disk\t/dev/sda\t8 0\t2048\tdisk\tused\t0\tdata\ndisk\t/dev/sdb\t8 10\t1024\tdisk\tfree\t2\tzero\n@disks 0",
+            """[{"Path":"/dev/sda","Names":[],"DeviceNumber":"8:0","SizeBytes":2048,"IsPartition":false,"IsEmpty":false}"""
+                + ""","""
+                + """{"Path":"/dev/sdb","Names":["/dev/disk/by-id/scsi-1"],"DeviceNumber":"8:16","SizeBytes":1024,"IsPartition":false,"IsEmpty":true}]"""
+        )
+        {
+            Nothing = "[]",
+        },
+        new(
             new DiskSpaceRead("/var/lib"),
             "space 0 '/var/lib'",
             "     1B-blocks     Avail Type\n 8589934592 6442450944 xfs\n@s0 0",

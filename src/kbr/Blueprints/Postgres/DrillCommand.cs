@@ -30,7 +30,7 @@ internal static class DrillCommand
         );
         var command = new Command(
             "drill",
-            "Fail the leader while writing through the load balancer, and measure the failover. Exit 0 "
+            "Fail the leader while writing as applications do, and measure the failover. Exit 0 "
                 + "passed, 2 acknowledged writes were lost, 1 not run, not measured or not recovered in time."
         )
         {

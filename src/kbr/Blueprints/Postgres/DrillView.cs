@@ -44,7 +44,7 @@ public static class DrillView
         }
 
         terminal.Line(
-            $"kbr writes test rows through the load balancer to the schema {DrillRun.Schema} of "
+            $"kbr writes test rows through {string.Join(" and ", DrillWay.Of(topology).Select(way => way.Endpoint))} to the schema {DrillRun.Schema} of "
                 + $"{topology.ApplicationDatabase.Name}, and drops that schema afterwards."
         );
     }

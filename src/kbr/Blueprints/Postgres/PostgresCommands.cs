@@ -22,7 +22,16 @@ internal sealed class PostgresCommands : IBlueprintCommands
 
     /// <inheritdoc />
     public IEnumerable<Command> Commands(SessionContext context) =>
-        [SwitchoverCommand.Create(context), RestartCommand.Create(context), DrillCommand.Create(context), ImagesCommand.Create(context)];
+        [
+            ConnectCommand.Create(context),
+            SwitchoverCommand.Create(context),
+            RestartCommand.Create(context),
+            DrillCommand.Create(context),
+            ImagesCommand.Create(context),
+        ];
+
+    /// <inheritdoc />
+    public IClusterInit Init { get; } = new PostgresInit();
 
     /// <inheritdoc />
     public IEnumerable<string> Facts(Cluster cluster)
@@ -34,6 +43,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
 
         return
         [
+            .. ConnectionString.Of(topology, topology.Application).Select(one => $"Applications connect, {one.Name}: {one.Text}"),
             .. OpenAccess.Of(topology),
             $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
                 + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})",

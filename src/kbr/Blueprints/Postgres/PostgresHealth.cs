@@ -30,7 +30,12 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
             resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope
         );
         var whole = await StatusCheck.RunAsync(topology, configuration, fleet, cancellationToken).ConfigureAwait(false);
-        return ReportOf(touched is null ? whole : new StatusScope(topology, touched).Of(whole));
+        return touched is null
+            ? ReportOf(whole) with
+            {
+                Connections = ConnectCommand.Connections(cluster, topology, topology.Application),
+            }
+            : ReportOf(new StatusScope(topology, touched).Of(whole));
     }
 
     /// <summary>The checklist as every command shows one.</summary>
