@@ -72,7 +72,7 @@ internal sealed class LoadingTests : LoaderFixture
                 cluster.Hosts[0],
                 Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true)))
             );
-            Assert.That(cluster.Hosts[1].Endpoint, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
+            Assert.That(cluster.Hosts[1].Endpoint, Is.EqualTo(new SshEndpoint("fd00::2", null, null, false) { Alias = "db-2" }));
             Assert.That(
                 cluster.Connection,
                 Is.EqualTo(
@@ -83,6 +83,10 @@ internal sealed class LoadingTests : LoaderFixture
                         false,
                         TimeSpan.FromSeconds(3)
                     )
+                    {
+                        Config = SshConfigSource.Default,
+                        Home = System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile),
+                    }
                 )
             );
             Assert.That(
@@ -316,8 +320,8 @@ internal sealed class LoadingTests : LoaderFixture
     {
         Assert.That(Environment, Does.Not.ContainKey("HOME"));
         Assert.That(
-            ((SshSettings)Load(Header).Connection).IdentityFile,
-            Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519"))
+            ((SshSettings)Load(Header).Connection).Home,
+            Is.EqualTo(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile))
         );
     }
 }
