@@ -63,7 +63,8 @@ internal static class ConnectFailure
     {
         var keys = string.Join(", ", offer.Names);
         var leftOut = string.Concat(offer.LeftOut.Select(problem => $"; {problem.Message}"));
-        var ignored = target.Ignored.Length > 0 ? $"; ssh's configuration sets {string.Join(", ", target.Ignored)}, which kbr does not follow" : "";
+        var ignored =
+            target.Ignored.Length > 0 ? $"; ssh's configuration sets {string.Join(", ", target.Ignored)}, which kbr does not follow" : "";
         var file = target.Identities.Select(identity => identity.Path).FirstOrDefault(offer.Names.Contains);
         return new SshProblem(
             $"{where} does not let user {target.User} in with the {(offer.Names.Count == 1 ? "key" : "keys")} {keys}{leftOut}{ignored}",

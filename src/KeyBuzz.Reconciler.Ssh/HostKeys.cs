@@ -50,9 +50,7 @@ internal sealed class HostKeys
         string[] preferred =
         [
             .. vouched ? certificates : [],
-            .. _known
-                .KeyTypes(_target.KeyName)
-                .SelectMany(type => type == "ssh-rsa" ? (string[])["rsa-sha2-512", "rsa-sha2-256"] : [type]),
+            .. _known.KeyTypes(_target.KeyName).SelectMany(type => type == "ssh-rsa" ? (string[])["rsa-sha2-512", "rsa-sha2-256"] : [type]),
         ];
         for (var i = preferred.Length - 1; i >= 0; i--)
         {
@@ -111,7 +109,10 @@ internal sealed class HostKeys
         // OpenSSH compares the name alone, without a port.
         var name = _target.KeyName == KnownHosts.Name(_target.Hostname, _target.Port) ? _target.Hostname : _target.KeyName;
         return certificate.Type != Certificate.CertificateType.Host
-                ? new SshProblem("its host certificate is a user's certificate", "have the host's key signed as a host's: ssh-keygen -h -s CA")
+                ? new SshProblem(
+                    "its host certificate is a user's certificate",
+                    "have the host's key signed as a host's: ssh-keygen -h -s CA"
+                )
             : certificate.ValidPrincipals.Any() && !certificate.ValidPrincipals.Contains(name, StringComparer.OrdinalIgnoreCase)
                 ? new SshProblem(
                     $"its host certificate, signed by {authority}, is for {string.Join(", ", certificate.ValidPrincipals)} and not for {name}",
@@ -123,7 +124,10 @@ internal sealed class HostKeys
                     "have the host's key signed again, without them"
                 )
             : SignatureName(certificate) == "ssh-rsa"
-                ? new SshProblem($"its host certificate is signed with SHA-1 by {authority}", "have it signed again: ssh-keygen -t rsa-sha2-512")
+                ? new SshProblem(
+                    $"its host certificate is signed with SHA-1 by {authority}",
+                    "have it signed again: ssh-keygen -t rsa-sha2-512"
+                )
             : null;
     }
 

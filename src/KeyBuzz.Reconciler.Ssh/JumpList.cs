@@ -100,7 +100,9 @@ public static class JumpList
 
     /// <summary>Whether a text can be a login name.</summary>
     internal static bool IsUser(string text) =>
-        text.Length > 0 && text[0] != '-' && !text.Any(letter => char.IsWhiteSpace(letter) || char.IsControl(letter) || letter is '@' or ':' or '/');
+        text.Length > 0
+        && text[0] != '-'
+        && !text.Any(letter => char.IsWhiteSpace(letter) || char.IsControl(letter) || letter is '@' or ':' or '/');
 
     /// <summary>Whether a text can be the name of a host. Digits and dots only is an address gone wrong.</summary>
     internal static bool IsHostname(string text) =>

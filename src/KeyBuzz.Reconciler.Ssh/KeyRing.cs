@@ -22,7 +22,9 @@ internal sealed class KeyRing(SshPrompts prompts, TimeProvider time)
     {
         var offer = new KeyOffer();
         var agent = target.AgentSocket is { } socket ? new SshAgent(socket, time) : null;
-        var held = agent is null ? ImmutableArray<AgentKey>.Empty : await HeldAsync(agent, target.AgentSocket!, offer).ConfigureAwait(false);
+        var held = agent is null
+            ? ImmutableArray<AgentKey>.Empty
+            : await HeldAsync(agent, target.AgentSocket!, offer).ConfigureAwait(false);
         var certificates = target
             .Certificates.Select(path => (Path: path, Blob: PublicKeyFile.Read(path)))
             .Where(certificate => certificate.Blob.Length > 0)
@@ -38,10 +40,11 @@ internal sealed class KeyRing(SshPrompts prompts, TimeProvider time)
                 // A file with the public half alone names a key of the agent.
                 if (PublicKeyFile.Read(identity.Path).Length > 0)
                 {
-                    _ = sign ?? throw new SshProblem(
-                        $"{identity.Path} is a public key, and no agent holds its private key",
-                        $"start an agent and add it: ssh-add {Path.ChangeExtension(identity.Path, null)}"
-                    );
+                    _ = sign
+                        ?? throw new SshProblem(
+                            $"{identity.Path} is a public key, and no agent holds its private key",
+                            $"start an agent and add it: ssh-add {Path.ChangeExtension(identity.Path, null)}"
+                        );
                 }
                 else if (File.Exists(identity.Path) || (sign is null && identity.IsRequired))
                 {
@@ -67,19 +70,13 @@ internal sealed class KeyRing(SshPrompts prompts, TimeProvider time)
                 locked.Add(() =>
                 {
                     using var pause = shown.Length > 0 ? null : hold();
-                    Add(
-                        offer,
-                        identity.Path,
-                        shown.Length > 0 ? shown : key.Public,
-                        certificates,
-                        (algorithm, data) =>
+                    Add(offer, identity.Path, shown.Length > 0 ? shown : key.Public, certificates, (algorithm, data) =>
+                    {
+                        using (hold())
                         {
-                            using (hold())
-                            {
-                                return key.Sign(algorithm, data);
-                            }
+                            return key.Sign(algorithm, data);
                         }
-                    );
+                    });
                 });
             }
         }
@@ -108,20 +105,17 @@ internal sealed class KeyRing(SshPrompts prompts, TimeProvider time)
     private async Task<ImmutableArray<AgentKey>> HeldAsync(SshAgent agent, string socket, KeyOffer offer)
     {
         var answer = await _agents
-            .GetOrAdd(
-                socket,
-                _ => new Lazy<Task<AgentAnswer>>(async () =>
+            .GetOrAdd(socket, _ => new Lazy<Task<AgentAnswer>>(async () =>
+            {
+                try
                 {
-                    try
-                    {
-                        return new AgentAnswer(await agent.ListAsync().ConfigureAwait(false), null);
-                    }
-                    catch (SshProblem problem)
-                    {
-                        return new AgentAnswer([], problem);
-                    }
-                })
-            )
+                    return new AgentAnswer(await agent.ListAsync().ConfigureAwait(false), null);
+                }
+                catch (SshProblem problem)
+                {
+                    return new AgentAnswer([], problem);
+                }
+            }))
             .Value.ConfigureAwait(false);
         if (answer.Problem is not null)
         {

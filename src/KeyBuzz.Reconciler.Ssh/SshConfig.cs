@@ -56,10 +56,9 @@ internal sealed class SshConfig
         }
 
         return _answers
-            .GetOrAdd(
-                string.Create(CultureInfo.InvariantCulture, $"{name} {user} {port}"),
-                _ => new Lazy<Task<SshConfigAnswer?>>(() => RunAsync(name, given))
-            )
+            .GetOrAdd(string.Create(CultureInfo.InvariantCulture, $"{name} {user} {port}"), _ => new Lazy<Task<SshConfigAnswer?>>(() =>
+                RunAsync(name, given)
+            ))
             .Value;
     }
 
@@ -72,32 +71,29 @@ internal sealed class SshConfig
         return answered != Environment.UserName || answered == SshRoutes.DefaultUser
             ? Task.FromResult(true)
             : _users
-                .GetOrAdd(
-                    string.Create(CultureInfo.InvariantCulture, $"{name} {port}"),
-                    _ => new Lazy<Task<bool>>(async () =>
+                .GetOrAdd(string.Create(CultureInfo.InvariantCulture, $"{name} {port}"), _ => new Lazy<Task<bool>>(async () =>
+                {
+                    var directory = Directory.CreateTempSubdirectory("kbr-ssh-");
+                    try
                     {
-                        var directory = Directory.CreateTempSubdirectory("kbr-ssh-");
-                        try
+                        // The first value counts in ssh's configuration: the last line is asked only where none came before it.
+                        var wrapper = Path.Combine(directory.FullName, "config");
+                        string[] files = _source.File is { } file ? [Path.GetFullPath(file)] : ["~/.ssh/config", "/etc/ssh/ssh_config"];
+                        await File.WriteAllLinesAsync(wrapper, [.. files.Select(each => $"Include \"{each}\""), $"User {other}"])
+                            .ConfigureAwait(false);
+                        List<string> given = ["-F", wrapper];
+                        if (port is { } number)
                         {
-                            // The first value counts in ssh's configuration: the last line is asked only where none came before it.
-                            var wrapper = Path.Combine(directory.FullName, "config");
-                            string[] files = _source.File is { } file ? [Path.GetFullPath(file)] : ["~/.ssh/config", "/etc/ssh/ssh_config"];
-                            await File.WriteAllLinesAsync(wrapper, [.. files.Select(each => $"Include \"{each}\""), $"User {other}"])
-                                .ConfigureAwait(false);
-                            List<string> given = ["-F", wrapper];
-                            if (port is { } number)
-                            {
-                                given.AddRange(["-p", number.ToString(CultureInfo.InvariantCulture)]);
-                            }
+                            given.AddRange(["-p", number.ToString(CultureInfo.InvariantCulture)]);
+                        }
 
-                            return (await RunAsync(name, given).ConfigureAwait(false))?.User is not (null or other);
-                        }
-                        finally
-                        {
-                            directory.Delete(recursive: true);
-                        }
-                    })
-                )
+                        return (await RunAsync(name, given).ConfigureAwait(false))?.User is not (null or other);
+                    }
+                    finally
+                    {
+                        directory.Delete(recursive: true);
+                    }
+                }))
                 .Value;
     }
 
@@ -155,7 +151,10 @@ internal sealed class SshConfig
             await process.WaitForExitAsync(deadline.Token).ConfigureAwait(false);
             if (process.ExitCode != 0)
             {
-                throw Unreadable(name, said.Split('\n', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? $"exit status {process.ExitCode}");
+                throw Unreadable(
+                    name,
+                    said.Split('\n', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? $"exit status {process.ExitCode}"
+                );
             }
 
             return SshConfigAnswer.Parse(output);

@@ -133,7 +133,9 @@ public sealed class SshConfigAnswer
         string[] names = ["host", "hostname"];
         return IsRenamed
             || other.IsRenamed
-            || _values.Keys.Union(other._values.Keys, StringComparer.Ordinal).Except(names, StringComparer.Ordinal)
+            || _values
+                .Keys.Union(other._values.Keys, StringComparer.Ordinal)
+                .Except(names, StringComparer.Ordinal)
                 .Any(key => !All(key).SequenceEqual(other.All(key), StringComparer.Ordinal));
     }
 

@@ -140,10 +140,15 @@ public sealed class SshConnector : IHostConnector
 
             if (via?.Lost is { } lost)
             {
-                throw new SshProblem($"the connection through jump host {lost} was lost", "check that the jump host is up, then run the command again", e);
+                throw new SshProblem(
+                    $"the connection through jump host {lost} was lost",
+                    "check that the jump host is up, then run the command again",
+                    e
+                );
             }
 
-            throw hostKeys?.BrokenOff() ?? ConnectFailure.Of(target, jump, offer, forwarding?.Failure ?? e, _settings.ConnectTimeout, _time);
+            throw hostKeys?.BrokenOff()
+                ?? ConnectFailure.Of(target, jump, offer, forwarding?.Failure ?? e, _settings.ConnectTimeout, _time);
         }
     }
 

@@ -32,9 +32,12 @@ internal sealed class SshRoutes
         var endpoint = SshEndpoint.Of(host);
         var (name, answer) = await LookUpAsync(endpoint).ConfigureAwait(false);
         WarnOfMissing(host.Name);
-        var user =
-            endpoint.User
-            ?? (answer?.User is { } said && await _config.NamesUserAsync(name, endpoint.Port, said).ConfigureAwait(false) ? said : DefaultUser);
+        var user = endpoint.User
+            ?? (
+                answer?.User is { } said && await _config.NamesUserAsync(name, endpoint.Port, said).ConfigureAwait(false)
+                    ? said
+                    : DefaultUser
+            );
         var hostname = answer is { IsRenamed: true } ? answer.Hostname : endpoint.Hostname;
         var target = Target(name, hostname, endpoint.Port, user, answer, isJump: false);
         Warn(host.Name, answer);
@@ -78,7 +81,10 @@ internal sealed class SshRoutes
 
         if (!JumpList.TryParse(list, out var hops, out var problem))
         {
-            throw new SshProblem($"ProxyJump of {name} cannot be '{list}': {problem}", "correct it: [USER@]HOST[:PORT], several with commas");
+            throw new SshProblem(
+                $"ProxyJump of {name} cannot be '{list}': {problem}",
+                "correct it: [USER@]HOST[:PORT], several with commas"
+            );
         }
 
         ImmutableArray<SshTarget> chain = [];
@@ -141,7 +147,8 @@ internal sealed class SshRoutes
         ImmutableArray<string> configuredHosts = answer is null
             ? [Path.Combine(_settings.Home, ".ssh/known_hosts")]
             : [.. answer.UserKnownHosts.Concat(answer.GlobalKnownHosts).Select(Expand)];
-        ImmutableArray<string> known = _settings.KnownHostsFile is not { } own ? configuredHosts
+        ImmutableArray<string> known =
+            _settings.KnownHostsFile is not { } own ? configuredHosts
             // A jump host is none of the cluster's: its key may stand where ssh has it.
             : isJump ? [own, .. configuredHosts]
             : [own];
@@ -177,8 +184,7 @@ internal sealed class SshRoutes
         configured is null or "SSH_AUTH_SOCK" ? _settings.AgentSocket
         : configured.Equals("none", StringComparison.OrdinalIgnoreCase) ? null
         : configured[0] == '$' && !configured.StartsWith("${", StringComparison.Ordinal)
-            ? Environment.GetEnvironmentVariable(configured[1..]) is { Length: > 0 } socket
-                ? socket
+            ? Environment.GetEnvironmentVariable(configured[1..]) is { Length: > 0 } socket ? socket
                 : null
         : expand(configured);
 

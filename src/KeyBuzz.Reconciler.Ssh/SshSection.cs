@@ -19,15 +19,7 @@ public sealed class SshSection : IConnectionSection
     )
     {
         ArgumentNullException.ThrowIfNull(findings);
-        section?.Allow(
-            "config",
-            "proxy_jump",
-            "identity_file",
-            "known_hosts",
-            "host_key_checking",
-            "key_exchange",
-            "connect_timeout"
-        );
+        section?.Allow("config", "proxy_jump", "identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
         var timeout = TimeSpan.FromSeconds(10);
         if (
             section?.Word("connect_timeout", "a time such as 10s") is { } word
@@ -41,8 +33,7 @@ public sealed class SshSection : IConnectionSection
             findings.Error($"'connect_timeout' must be a time such as 10s, from 100ms to 10m, not {word.Kind}", word.At);
         }
 
-        string? Local(string key) =>
-            section?.Word(key, "a local path") is { } path ? LocalPath(path.Value, directory, environment) : null;
+        string? Local(string key) => section?.Word(key, "a local path") is { } path ? LocalPath(path.Value, directory, environment) : null;
 
         var settings = new SshSettings(
             Local("identity_file"),
@@ -66,11 +57,7 @@ public sealed class SshSection : IConnectionSection
     }
 
     // true, false, or the path of another file.
-    private static SshConfigSource ReadConfig(
-        SectionReader? section,
-        string directory,
-        IReadOnlyDictionary<string, string> environment
-    ) =>
+    private static SshConfigSource ReadConfig(SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment) =>
         section?.Word("config", "true, false or a local path") switch
         {
             null or { IsPlain: true, Value: "true" } => SshConfigSource.Default,

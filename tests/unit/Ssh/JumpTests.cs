@@ -85,9 +85,7 @@ public sealed class JumpTests
         var known = Path.Combine(_host.Directory, "known_both");
         File.WriteAllText(known, File.ReadAllText(_host.KnownHostsFile) + File.ReadAllText(_first.KnownHostsFile));
         var without = _host.Settings with { KnownHostsFile = known, ProxyJump = $"root@127.0.0.1:{_first.Port}" };
-        await using (
-            await new SshConnector(without, ReadList.Probe, TimeProvider.System).ConnectAsync(_host.Host, CancellationToken.None)
-        )
+        await using (await new SshConnector(without, ReadList.Probe, TimeProvider.System).ConnectAsync(_host.Host, CancellationToken.None))
         {
             Assert.That(Sessions(_first), Is.EqualTo(1));
         }
@@ -215,7 +213,8 @@ public sealed class JumpTests
     private static Host Far(string name = "far") =>
         new(name, "db", "127.0.0.1", new SshEndpoint("127.0.0.1", null, null, false) { Alias = name });
 
-    private static SshSettings Settings(SshConfigSource source) => new(null, null, null, true, TimeSpan.FromSeconds(20)) { Config = source };
+    private static SshSettings Settings(SshConfigSource source) =>
+        new(null, null, null, true, TimeSpan.FromSeconds(20)) { Config = source };
 
     private static SshConnector Connector(SshConfigSource source, string? jump = null, HostKeyChecking? checking = null) =>
         new(Settings(source) with { ProxyJump = jump, HostKeyChecking = checking }, ReadList.Probe, TimeProvider.System);
@@ -256,7 +255,10 @@ public sealed class JumpTests
     private static int Sessions(SshServer server)
     {
         using var find = Process.Start(
-            new ProcessStartInfo("sh", ["-c", $"ss -Htn state established sport = :{server.Port} | wc -l"]) { RedirectStandardOutput = true }
+            new ProcessStartInfo("sh", ["-c", $"ss -Htn state established sport = :{server.Port} | wc -l"])
+            {
+                RedirectStandardOutput = true,
+            }
         )!;
         return int.Parse(find.StandardOutput.ReadToEnd(), System.Globalization.CultureInfo.InvariantCulture);
     }

@@ -189,29 +189,17 @@ public sealed class KeyTests
         using var agent = new FalseAgent(_server.Directory, answer: null);
         var watch = Stopwatch.StartNew();
         await using (
-            await new SshConnector(
-                _server.Settings with
-                {
-                    AgentSocket = agent.Socket,
-                },
-                ReadList.Probe,
-                TimeProvider.System
-            ).ConnectAsync(_server.Host, CancellationToken.None)
+            await new SshConnector(_server.Settings with { AgentSocket = agent.Socket }, ReadList.Probe, TimeProvider.System).ConnectAsync(
+                _server.Host,
+                CancellationToken.None
+            )
         )
         {
             Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(15)));
         }
 
         var error = await ErrorAsync(
-            new SshConnector(
-                _server.Settings with
-                {
-                    IdentityFile = null,
-                    AgentSocket = agent.Socket,
-                },
-                ReadList.Probe,
-                TimeProvider.System
-            )
+            new SshConnector(_server.Settings with { IdentityFile = null, AgentSocket = agent.Socket }, ReadList.Probe, TimeProvider.System)
         );
         Assert.That(error.Message, Is.EqualTo($"the ssh-agent at {agent.Socket} did not answer within 5 s"));
     }
@@ -226,15 +214,7 @@ public sealed class KeyTests
         using var agent = new FalseAgent(_server.Directory, answer);
 
         var error = await ErrorAsync(
-            new SshConnector(
-                _server.Settings with
-                {
-                    IdentityFile = null,
-                    AgentSocket = agent.Socket,
-                },
-                ReadList.Probe,
-                TimeProvider.System
-            )
+            new SshConnector(_server.Settings with { IdentityFile = null, AgentSocket = agent.Socket }, ReadList.Probe, TimeProvider.System)
         );
 
         Assert.That(error.Message, Is.EqualTo($"the ssh-agent at {agent.Socket} cannot be used: {why}"));
