@@ -9,6 +9,9 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <summary>Asks the installed OpenSSH client what its configuration says: <c>ssh -G</c>, once a name, a few at a time.</summary>
 internal sealed class SshConfig
 {
+    /// <summary>A name that no host has: what is said of it is said of all hosts.</summary>
+    public const string AnyHost = "kbr-no-such-host.invalid";
+
     private const int LargestAnswer = 256 * 1024;
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
 
@@ -22,7 +25,11 @@ internal sealed class SshConfig
     {
         _source = source;
         _time = time;
+        _isUniform = new Lazy<bool>(() => source.File is null && SshConfigFiles.SayTheSameOfAllHosts());
     }
+
+    // Where the configuration says the same of all hosts, it is asked once.
+    private readonly Lazy<bool> _isUniform;
 
     /// <summary>Whether an <c>ssh</c> was looked for and is not installed.</summary>
     public bool IsMissing { get; private set; }
@@ -32,12 +39,20 @@ internal sealed class SshConfig
     /// <param name="user">The login name that is given already; null for none.</param>
     /// <param name="port">The port that is given already; null for none.</param>
     /// <exception cref="SshProblem">It cannot be read.</exception>
-    public Task<SshConfigAnswer?> AskAsync(string name, string? user, int? port)
+    public async Task<SshConfigAnswer?> AskAsync(string name, string? user, int? port)
     {
         if (!_source.IsRead)
         {
-            return Task.FromResult<SshConfigAnswer?>(null);
+            return null;
         }
+
+        return _isUniform.Value
+            ? (await AskOneAsync(AnyHost, null, null).ConfigureAwait(false))?.Of(name, user, port)
+            : await AskOneAsync(name, user, port).ConfigureAwait(false);
+    }
+
+    private Task<SshConfigAnswer?> AskOneAsync(string name, string? user, int? port)
+    {
 
         List<string> given = [];
         if (user is not null)
@@ -68,6 +83,7 @@ internal sealed class SshConfig
     {
         // Which name is appended does not matter, but for being another.
         const string other = "kbr-no-such-user";
+        name = _isUniform.Value ? AnyHost : name;
         return answered != Environment.UserName || answered == SshRoutes.DefaultUser
             ? Task.FromResult(true)
             : _users

@@ -126,6 +126,29 @@ public sealed class SshConfigAnswer
             : throw new InvalidDataException("the answer has no hostname, user or port");
     }
 
+    /// <summary>The answer for another name, of which the configuration says the same.</summary>
+    public SshConfigAnswer Of(string name, string? user, int? port)
+    {
+        var answer = new SshConfigAnswer();
+        foreach (var (key, values) in _values)
+        {
+            answer._values.Add(key, values);
+        }
+
+        answer._values["host"] = answer._values["hostname"] = [name];
+        if (user is not null)
+        {
+            answer._values["user"] = [user];
+        }
+
+        if (port is { } number)
+        {
+            answer._values["port"] = [number.ToString(CultureInfo.InvariantCulture)];
+        }
+
+        return answer;
+    }
+
     /// <summary>Whether two answers differ in more than the name that was asked for.</summary>
     public bool DiffersFrom(SshConfigAnswer other)
     {

@@ -66,8 +66,7 @@ internal sealed class SshRoutes
             return (endpoint.Hostname, addressed);
         }
 
-        // No host has this name: what the configuration says of all hosts.
-        var general = await Ask("kbr-no-such-host.invalid").ConfigureAwait(false);
+        var general = await Ask(SshConfig.AnyHost).ConfigureAwait(false);
         return general is not null && named.DiffersFrom(general) ? (alias, named) : (endpoint.Hostname, addressed);
     }
 

@@ -236,6 +236,28 @@ public sealed class SshConfigTests
         Directory.Delete(directory, recursive: true);
     }
 
+    [TestCase("# Host a\nHost *\n    SendEnv LANG LC_*\n\tHashKnownHosts yes\nInclude /etc/no-such-folder/*.conf", true)]
+    [TestCase("User ops", true)]
+    [TestCase("Host db-*", false)]
+    [TestCase("host=a", false)]
+    [TestCase("Host * !db-1", false)]
+    [TestCase("Match exec true", false)]
+    [TestCase("Include more", false)]
+    [TestCase("Include /etc/*/x.conf", false)]
+    [TestCase("Include /etc/passwd", false)]
+    [TestCase("HostName %h.example.org", false)]
+    public void Files_that_tell_no_host_from_another_are_asked_once(string text, bool same) =>
+        Assert.That(SshConfigFiles.SaysTheSame(text.Split('\n')), Is.EqualTo(same));
+
+    [Test]
+    public void An_answer_holds_for_another_name_as_ssh_would_say_it()
+    {
+        var answer = SshConfigAnswer.Parse("host a\nuser me\nhostname a\nport 22\nidentityfile ~/.ssh/id_rsa\n").Of("b", "ops", 2222);
+
+        Assert.That((answer.Hostname, answer.User, answer.Port, answer.IsRenamed), Is.EqualTo(("b", "ops", 2222, false)));
+        Assert.That(answer.IdentityFiles, Is.EqualTo(new[] { "~/.ssh/id_rsa" }));
+    }
+
     [TestCase("bastion", "bastion", null, null)]
     [TestCase("ops@bastion:2222", "bastion", "ops", 2222)]
     [TestCase("ssh://ops@bastion:22/", "bastion", "ops", 22)]
