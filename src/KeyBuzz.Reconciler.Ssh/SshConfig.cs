@@ -15,9 +15,12 @@ internal sealed class SshConfig
     private const int LargestAnswer = 256 * 1024;
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
 
+    private static readonly SemaphoreSlim s_few = new(Math.Max(2, Environment.ProcessorCount));
+
     private readonly SshConfigSource _source;
     private readonly TimeProvider _time;
-    private readonly SemaphoreSlim _few = new(Math.Max(2, Environment.ProcessorCount));
+    // Where the configuration says the same of all hosts, it is asked once.
+    private readonly Lazy<bool> _isUniform;
     private readonly ConcurrentDictionary<string, Lazy<Task<SshConfigAnswer?>>> _answers = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, Lazy<Task<bool>>> _users = new(StringComparer.Ordinal);
 
@@ -27,9 +30,6 @@ internal sealed class SshConfig
         _time = time;
         _isUniform = new Lazy<bool>(() => source.File is null && SshConfigFiles.SayTheSameOfAllHosts());
     }
-
-    // Where the configuration says the same of all hosts, it is asked once.
-    private readonly Lazy<bool> _isUniform;
 
     /// <summary>Whether an <c>ssh</c> was looked for and is not installed.</summary>
     public bool IsMissing { get; private set; }
@@ -53,7 +53,6 @@ internal sealed class SshConfig
 
     private Task<SshConfigAnswer?> AskOneAsync(string name, string? user, int? port)
     {
-
         List<string> given = [];
         if (user is not null)
         {
@@ -121,7 +120,7 @@ internal sealed class SshConfig
             throw new SshProblem($"'{name}' cannot be the name of a host", "correct ssh.host");
         }
 
-        await _few.WaitAsync().ConfigureAwait(false);
+        await s_few.WaitAsync().ConfigureAwait(false);
         try
         {
             return IsMissing ? null : await Task.Run(() => AnswerAsync(name, given)).ConfigureAwait(false);
@@ -139,7 +138,7 @@ internal sealed class SshConfig
         }
         finally
         {
-            _few.Release();
+            s_few.Release();
         }
     }
 

@@ -169,7 +169,7 @@ public sealed class SshConfigAnswer
 
     private string? One(string key) => _values.TryGetValue(key, out var values) ? values[0] : null;
 
-    private IReadOnlyList<string> All(string key) => _values.TryGetValue(key, out var values) ? values : [];
+    private List<string> All(string key) => _values.TryGetValue(key, out var values) ? values : [];
 
     // Paths with spaces stand there without quotes: what begins no path continues the one before it.
     private List<string> Paths(string key)

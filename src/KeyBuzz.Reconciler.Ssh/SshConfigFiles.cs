@@ -14,7 +14,8 @@ public static class SshConfigFiles
             // ssh takes the home of the account, and not HOME.
             return File.ReadLines("/etc/passwd")
                     .Select(line => line.Split(':'))
-                    .FirstOrDefault(words => words.Length > 5 && words[0] == Environment.UserName) is { } account
+                    .FirstOrDefault(words => words.Length > 5 && words[0] == Environment.UserName)
+                    is { } account
                 && !File.Exists(Path.Combine(account[5], ".ssh/config"))
                 && (!File.Exists(System) || SaysTheSame(File.ReadLines(System)));
         }
