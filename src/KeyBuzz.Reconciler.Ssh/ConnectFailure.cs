@@ -12,11 +12,29 @@ internal static class ConnectFailure
     /// <param name="jump">The jump host before it; null for none.</param>
     /// <param name="offer">The keys that were offered; null when it did not come to that.</param>
     /// <param name="error">The failure.</param>
+    /// <param name="onJump">The failure of the jump host, when it could not connect to the server; null for none.</param>
     /// <param name="limit">How long it was waited for.</param>
     /// <param name="time">The clock.</param>
-    public static SshProblem Of(SshTarget target, string? jump, KeyOffer? offer, Exception error, TimeSpan limit, TimeProvider time)
+    public static SshProblem Of(
+        SshTarget target,
+        string? jump,
+        KeyOffer? offer,
+        Exception error,
+        Exception? onJump,
+        TimeSpan limit,
+        TimeProvider time
+    )
     {
         var where = jump is null ? target.Place : $"{target.Place}, through jump host {jump},";
+        if (error.Message.Contains("Too many authentication failures", StringComparison.Ordinal) && offer is not null)
+        {
+            return new SshProblem(
+                $"{where} ends the connection after too many keys (MaxAuthTries): {string.Join(", ", offer.Names)}",
+                "set ssh.identity_file in cluster.yaml, or IdentityFile with IdentitiesOnly yes in ssh's configuration",
+                error
+            );
+        }
+
         if (error is SshAuthenticationException && offer is not null)
         {
             return offer.Certificates is [var (path, certificate), ..]
@@ -32,7 +50,7 @@ internal static class ConnectFailure
 
             // Of the port on loopback, not of the server.
             _ when jump is not null => new SshProblem(
-                $"no SSH session with {where} came about: {error.Message.TrimEnd('.')}",
+                $"no SSH session with {where} came about: {(onJump ?? error).Message.TrimEnd('.')}",
                 $"is sshd running there, can {jump} reach it, and does it allow that (AllowTcpForwarding, PermitOpen)? try: ssh -J {jump} "
                     + target.Hostname,
                 error

@@ -33,10 +33,16 @@ internal sealed class Forwarding : IDisposable
         {
             if (Interlocked.Exchange(ref forwarding._taken, 1) != 0)
             {
-                throw new SshException("the port is for one connection");
+                throw new SecondConnectionException();
             }
         };
-        forwarded.Exception += (_, raised) => forwarding.Failure ??= raised.Exception;
+        forwarded.Exception += (_, raised) =>
+        {
+            if (raised.Exception is not SecondConnectionException)
+            {
+                forwarding.Failure ??= raised.Exception;
+            }
+        };
         try
         {
             client.AddForwardedPort(forwarded);
@@ -64,4 +70,6 @@ internal sealed class Forwarding : IDisposable
 
         _port.Dispose();
     }
+
+    private sealed class SecondConnectionException() : SshException("the port is for one connection");
 }

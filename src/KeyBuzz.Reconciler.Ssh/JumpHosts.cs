@@ -39,7 +39,8 @@ internal sealed class JumpHosts(Func<SshTarget, JumpLease?, CancellationToken, T
         }
         catch
         {
-            await GiveBackAsync(key, shared).ConfigureAwait(false);
+            // Whoever stops waiting does not wait for its end either.
+            _ = GiveBackAsync(key, shared).AsTask();
             throw;
         }
     }

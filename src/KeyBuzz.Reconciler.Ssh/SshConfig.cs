@@ -19,6 +19,7 @@ internal sealed class SshConfig
 
     private readonly SshConfigSource _source;
     private readonly TimeProvider _time;
+
     // Where the configuration says the same of all hosts, it is asked once.
     private readonly Lazy<bool> _isUniform;
     private readonly ConcurrentDictionary<string, Lazy<Task<SshConfigAnswer?>>> _answers = new(StringComparer.Ordinal);

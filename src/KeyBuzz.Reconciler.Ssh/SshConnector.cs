@@ -77,6 +77,7 @@ public sealed class SshConnector : IHostConnector
         KeyOffer? offer = null;
         Forwarding? forwarding = null;
         SshClient? client = null;
+        Task? connecting = null;
         SshProblem? refusal = null;
         HostKeys? hostKeys = null;
         try
@@ -115,14 +116,14 @@ public sealed class SshConnector : IHostConnector
             };
 
             // Parts of the key exchange block their thread, and a question for the passphrase does.
-            var connecting = client;
-            await Task.Run(() => connecting.ConnectAsync(deadline.Token), deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
+            var opening = client;
+            connecting = Task.Run(() => opening.ConnectAsync(deadline.Token), CancellationToken.None);
+            await connecting.WaitAsync(cancellationToken).ConfigureAwait(false);
             return new SshLink(target, client, via, forwarding, _time);
         }
         catch (Exception e)
         {
-            client?.Dispose();
-            forwarding?.Dispose();
+            Close(connecting, client, forwarding);
             if (refusal is not null)
             {
                 throw refusal;
@@ -147,9 +148,21 @@ public sealed class SshConnector : IHostConnector
                 );
             }
 
-            throw hostKeys?.BrokenOff()
-                ?? ConnectFailure.Of(target, jump, offer, forwarding?.Failure ?? e, _settings.ConnectTimeout, _time);
+            throw hostKeys?.BrokenOff() ?? ConnectFailure.Of(target, jump, offer, e, forwarding?.Failure, _settings.ConnectTimeout, _time);
         }
+    }
+
+    // What is still connecting is closed when it is done: the operator does not wait for it.
+    private static void Close(Task? connecting, SshClient? client, Forwarding? forwarding)
+    {
+        if (connecting is { IsCompleted: false })
+        {
+            _ = connecting.ContinueWith(_ => Close(null, client, forwarding), TaskScheduler.Default);
+            return;
+        }
+
+        client?.Dispose();
+        forwarding?.Dispose();
     }
 
     // What a key's signature throws comes back through the library.

@@ -14,7 +14,7 @@ internal static class OperatorPrompts
         {
             Passphrase = Environment.GetEnvironmentVariable(SshConnector.PassphraseVariable) is { Length: > 0 } given ? given : null,
             AskPassphrase = Ask,
-            Warn = text => Console.Error.WriteLine($"warning: {text}"),
+            Warn = text => Console.Error.WriteLine($"Warning: {text}"),
         };
 
     private static string? Ask(string key, bool again)

@@ -221,6 +221,23 @@ public sealed class KeyTests
     }
 
     [Test]
+    public async Task More_keys_than_a_server_takes_are_an_error_that_says_how_to_choose_one()
+    {
+        using var agent = new SshAgentProcess(_server.Directory);
+        foreach (var _ in Enumerable.Range(0, 7))
+        {
+            agent.Add(Key("ed25519", "", authorized: false));
+        }
+
+        var error = await ErrorAsync(
+            new SshConnector(_server.Settings with { IdentityFile = null, AgentSocket = agent.Socket }, ReadList.Probe, TimeProvider.System)
+        );
+
+        Assert.That(error.Message, Does.Contain("ends the connection after too many keys (MaxAuthTries): SHA256:"));
+        Assert.That(error.Remedy, Does.Contain("ssh.identity_file").And.Contain("IdentitiesOnly yes"));
+    }
+
+    [Test]
     public async Task A_public_key_without_an_agent_is_named_as_such()
     {
         var key = Key("ed25519", "") + ".pub";
