@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using Renci.SshNet.Common;
 using Renci.SshNet.Security;
@@ -17,7 +18,7 @@ internal static class ConnectFailure
     /// <param name="time">The clock.</param>
     public static SshProblem Of(
         SshTarget target,
-        string? jump,
+        SshTarget? jump,
         KeyOffer? offer,
         Exception error,
         Exception? onJump,
@@ -25,7 +26,7 @@ internal static class ConnectFailure
         TimeProvider time
     )
     {
-        var where = jump is null ? target.Place : $"{target.Place}, through jump host {jump},";
+        var where = jump is null ? target.Place : $"{target.Place}, through jump host {jump.Name},";
         if (error.Message.Contains("Too many authentication failures", StringComparison.Ordinal) && offer is not null)
         {
             return new SshProblem(
@@ -50,9 +51,14 @@ internal static class ConnectFailure
 
             // Of the port on loopback, not of the server.
             _ when jump is not null => new SshProblem(
-                $"no SSH session with {where} came about: {(onJump ?? error).Message.TrimEnd('.')}",
-                $"is sshd running there, can {jump} reach it, and does it allow that (AllowTcpForwarding, PermitOpen)? try: ssh -J {jump} "
-                    + target.Hostname,
+                error.Message.Contains("identification", StringComparison.Ordinal)
+                    ? $"jump host {jump.Name} opened no connection to {target.Place}"
+                    : $"no SSH session with {where} came about: {(onJump ?? error).Message.TrimEnd('.')}",
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"is sshd running there, can {jump.Name} reach it, and may it (AllowTcpForwarding, PermitOpen)? try: ssh -J "
+                        + $"{jump.User}@{jump.Place} -p {target.Port} {target.User}@{target.Hostname}"
+                ),
                 error
             ),
             SocketError.ConnectionRefused => new SshProblem($"{where} refuses connections", "is sshd running there, on that port?", error),

@@ -131,6 +131,12 @@ internal sealed class HostKeys
             : null;
     }
 
+    // As a shell takes it.
+    private static string Quoted(string path) =>
+        path.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '/' or '.' or '-' or '_')
+            ? path
+            : "'" + path.Replace("'", "'\\''", StringComparison.Ordinal) + "'";
+
     private static string SignatureName(Certificate certificate) => KnownHosts.TypeOf(certificate.Signature);
 
     private SshProblem? JudgeKey(byte[] key)
@@ -139,7 +145,7 @@ internal sealed class HostKeys
         var what = $"{KnownHosts.TypeOf(key)} key {KnownHosts.Fingerprint(key)}";
 
         // The line holds the key that was compared; another scan could bring another one.
-        var accept = $"echo '{KnownHosts.Line(name, key)}' >> {File}";
+        var accept = $"echo '{KnownHosts.Line(name, key)}' >> {Quoted(File)}";
         switch (_known.Check(name, key))
         {
             case HostKeyVerdict.Known:
@@ -162,7 +168,7 @@ internal sealed class HostKeys
                 var file = _known.FileOf(name) ?? File;
                 return new SshProblem(
                     $"its {what} differs from {file}: the host was reinstalled, or the connection is intercepted",
-                    $"do not log in before you know why; then ssh-keygen -R '{name}' -f {file}, and compare the fingerprint of the new key"
+                    $"do not log in before you know why; then ssh-keygen -R '{name}' -f {Quoted(file)}, and compare the fingerprint of the new key"
                 );
         }
     }

@@ -73,7 +73,7 @@ public sealed class SshConnector : IHostConnector
     {
         using var timeout = new HoldableDeadline(_settings.ConnectTimeout, _time);
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
-        var jump = via?.Link.Target.Name;
+        var jump = via?.Link.Target;
         KeyOffer? offer = null;
         Forwarding? forwarding = null;
         SshClient? client = null;

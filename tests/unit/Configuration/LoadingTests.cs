@@ -315,6 +315,28 @@ internal sealed class LoadingTests : LoaderFixture
     public void An_ignore_rule_needs_all_its_keys(string line, string error) =>
         Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
 
+    [TestCase("", true, null)]
+    [TestCase("ssh: { config: true }", true, null)]
+    [TestCase("ssh: { config: false }", false, null)]
+    [TestCase("ssh: { config: my.conf }", true, "my.conf")]
+    public void OpenSSH_s_configuration_is_read_unless_it_is_turned_off(string line, bool read, string? file) =>
+        Assert.That(
+            ((SshSettings)Load(Header + line + "\n").Connection).Config,
+            Is.EqualTo(new SshConfigSource(read, file is null ? null : Path.Combine(Folder, file)))
+        );
+
+    [Test]
+    public void Jump_hosts_stand_under_ssh_of_the_file_and_of_a_host()
+    {
+        var cluster = Load(
+            Header.Replace("db-1: {", "db-1: { ssh: { proxy_jump: none },", StringComparison.Ordinal) + "ssh: { proxy_jump: 'ops@a:22,b' }\n"
+        );
+
+        Assert.That(((SshSettings)cluster.Connection).ProxyJump, Is.EqualTo("ops@a:22,b"));
+        Assert.That(SshEndpoint.Of(cluster.Hosts[0]).ProxyJump, Is.EqualTo("none"));
+        Assert.That(SshEndpoint.Of(cluster.Hosts[1]).ProxyJump, Is.Null);
+    }
+
     [Test]
     public void Without_HOME_the_account_says_where_the_key_is()
     {

@@ -162,8 +162,11 @@ public sealed class JumpTests
 
         var error = await ErrorAsync(Connector(Source("Host far\n  ProxyJump first\n", farPort: port)), Far());
 
-        Assert.That(error.Message, Does.StartWith($"no SSH session with 127.0.0.1:{port}, through jump host first, came about"));
-        Assert.That(error.Remedy, Does.Contain("can first reach it").And.Contain("AllowTcpForwarding"));
+        Assert.That(error.Message, Is.EqualTo($"jump host first opened no connection to 127.0.0.1:{port}"));
+        Assert.That(
+            error.Remedy,
+            Does.Contain("can first reach it").And.EndWith($"ssh -J root@127.0.0.1:{_first.Port} -p {port} root@127.0.0.1")
+        );
     }
 
     [Test]

@@ -99,6 +99,18 @@ public sealed class SshConfigTests
     }
 
     [Test]
+    public async Task The_line_that_accepts_a_key_is_one_for_a_shell()
+    {
+        var known = Path.Combine(_server.Directory, "it's known");
+        var settings = Settings(Block("db-1")) with { KnownHostsFile = known };
+
+        var error = await ErrorAsync(settings, Named("db-1"));
+        Shell.Run(error.Remedy![error.Remedy!.IndexOf("echo ", StringComparison.Ordinal)..]);
+
+        await using (await Connector(settings).ConnectAsync(Named("db-1"), CancellationToken.None)) { }
+    }
+
+    [Test]
     public async Task A_new_key_is_added_under_a_hashed_name_where_ssh_would_hash_it()
     {
         var known = Path.Combine(_server.Directory, $"known-{Guid.NewGuid():N}");
