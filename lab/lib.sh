@@ -42,7 +42,7 @@ SPARE_HOSTS=(db-slave-03 db-slave-04)
 SPARES=$OWN/spares
 [[ -z ${KBR_LAB_SPARES:-} && ! -e $SPARES ]] || DB_HOSTS+=("${SPARE_HOSTS[@]}")
 HOSTS=("${DB_HOSTS[@]}" "${LB_HOSTS[@]}")
-INFRA=(kbr-registry kbr-time lb-haproxy)
+INFRA=(kbr-registry kbr-time lb-haproxy kbr-jump)   # the last one only from lab/behind
 declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [db-slave-03]=123 [db-slave-04]=124 [haproxy-01]=11 [haproxy-02]=12)
 
 # Pinned tags of what is pushed to the registry; `lab/up` warns when Debian has moved on.
@@ -293,6 +293,20 @@ identity() { # HOST
     ssh-keygen -q -t rsa -b 2048 -N '' -C "$1" -f "$dir/ssh_host_rsa_key"
     tr -d - </proc/sys/kernel/random/uuid >"$dir/machine-id"
   fi
+}
+
+# The keys of all hosts, and of the jump host when there is one (lab/behind).
+known_hosts() {
+  local host octet
+  {
+    for host in "${HOSTS[@]}"; do
+      octet=${OCTET[$host]}
+      cut -d' ' -f1,2 "$STATE/hosts/$host"/ssh_host_*_key.pub | sed "s/^/$PUBLISHED.$octet,$PRIVATE.$octet,$host /"
+    done
+    [[ ! -f $STATE/hosts/jump/machine-id ]] ||
+      cut -d' ' -f1,2 "$STATE/hosts/jump"/ssh_host_*_key.pub | sed "s/^/$PUBLISHED.6,$PRIVATE.6,jump /"
+  } >"$STATE/known_hosts.part"
+  mv "$STATE/known_hosts.part" "$STATE/known_hosts"
 }
 
 # The files a new host starts with, as a tar stream.

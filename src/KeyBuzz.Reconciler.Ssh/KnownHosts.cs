@@ -21,12 +21,12 @@ public enum HostKeyVerdict
     /// <summary>The key is listed as revoked.</summary>
     Revoked,
 
-    /// <summary>Only a certificate authority is listed for the host, which kbr cannot check.</summary>
+    /// <summary>Only a certificate authority is listed for the host, and it has not signed the key.</summary>
     AuthorityOnly,
 }
 
-/// <summary>An OpenSSH known_hosts file: plain and hashed names, <c>[host]:port</c>, wildcards, negation, <c>@revoked</c>.
-/// <c>@cert-authority</c> lines are recognised and not used.</summary>
+/// <summary>An OpenSSH known_hosts file: plain and hashed names, <c>[host]:port</c>, wildcards, negation, <c>@revoked</c>,
+/// <c>@cert-authority</c>.</summary>
 public sealed class KnownHosts
 {
     private static readonly Lock Writing = new();
@@ -35,13 +35,30 @@ public sealed class KnownHosts
 
     private KnownHosts() { }
 
-    /// <summary>Reads a file; one that does not exist is empty.</summary>
-    public static KnownHosts Load(string path) => File.Exists(path) ? Parse(File.ReadAllText(path)) : new KnownHosts();
+    /// <summary>Reads files; one that does not exist is empty.</summary>
+    public static KnownHosts Load(params IReadOnlyCollection<string> paths)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        var known = new KnownHosts();
+        foreach (var path in paths.Where(File.Exists))
+        {
+            known.Add(path, File.ReadAllText(path));
+        }
+
+        return known;
+    }
 
     /// <summary>Reads the text of a file. Lines that are not understood are left out, as ssh does.</summary>
     public static KnownHosts Parse(string text)
     {
+        ArgumentNullException.ThrowIfNull(text);
         var known = new KnownHosts();
+        known.Add("", text);
+        return known;
+    }
+
+    private void Add(string file, string text)
+    {
         foreach (var line in text.Split('\n'))
         {
             var words = line.Split([' ', '\t', '\r'], StringSplitOptions.RemoveEmptyEntries);
@@ -54,17 +71,17 @@ public sealed class KnownHosts
             var key = new byte[words[first + 2].Length];
             if (Convert.TryFromBase64String(words[first + 2], key, out var length))
             {
-                known._entries.Add(new Entry(first == 1 ? words[0] : "", words[first], words[first + 1], key[..length]));
+                _entries.Add(new Entry(file, first == 1 ? words[0] : "", words[first], words[first + 1], key[..length]));
             }
         }
-
-        return known;
     }
 
-    /// <summary>The file's verdict on this key for this host.</summary>
-    public HostKeyVerdict Check(string hostname, int port, ReadOnlySpan<byte> key)
+    /// <summary>The verdict on this key for this host.</summary>
+    public HostKeyVerdict Check(string hostname, int port, ReadOnlySpan<byte> key) => Check(Name(hostname, port), key);
+
+    /// <summary>The verdict on this key for a host, as <see cref="Name"/> or an alias names it.</summary>
+    public HostKeyVerdict Check(string name, ReadOnlySpan<byte> key)
     {
-        var name = Name(hostname, port);
         var known = false;
         var others = false;
         var authority = false;
@@ -98,23 +115,71 @@ public sealed class KnownHosts
             : HostKeyVerdict.Unknown;
     }
 
-    /// <summary>The types of the keys listed for a host, in the order of the file; the connection has to ask for one of them.</summary>
-    public IReadOnlyList<string> KeyTypes(string hostname, int port)
+    /// <summary>Whether a certificate authority may vouch for a host.</summary>
+    public bool HasAuthority(string name) => _entries.Exists(entry => entry.Marker == "@cert-authority" && entry.Names(name));
+
+    /// <summary>Whether this is a certificate authority of the host.</summary>
+    public bool IsAuthority(string name, ReadOnlySpan<byte> key)
     {
-        var name = Name(hostname, port);
-        return
+        foreach (var entry in _entries)
+        {
+            if (entry.Marker == "@cert-authority" && entry.Key.AsSpan().SequenceEqual(key) && entry.Names(name))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Whether the key is revoked for the host.</summary>
+    public bool IsRevoked(string name, ReadOnlySpan<byte> key)
+    {
+        foreach (var entry in _entries)
+        {
+            if (entry.Marker == "@revoked" && entry.Key.AsSpan().SequenceEqual(key) && entry.Names(name))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The first file with a key of the host; null for none.</summary>
+    public string? FileOf(string name) => _entries.Find(entry => entry.Marker.Length == 0 && entry.Names(name))?.File;
+
+    /// <summary>The types of the keys listed for a host, in the order of the file; the connection has to ask for one of them.</summary>
+    public IReadOnlyList<string> KeyTypes(string hostname, int port) => KeyTypes(Name(hostname, port));
+
+    /// <inheritdoc cref="KeyTypes(string, int)" />
+    public IReadOnlyList<string> KeyTypes(string name) =>
         [
             .. _entries
                 .Where(entry => entry.Marker.Length == 0 && entry.Names(name))
                 .Select(entry => entry.Type)
                 .Distinct(StringComparer.Ordinal),
         ];
+
+    /// <summary>Appends a key to a file, which is made when it does not exist.</summary>
+    public static void Add(string path, string hostname, int port, ReadOnlySpan<byte> key) => Add(path, Name(hostname, port), key);
+
+    /// <summary>The line of a key, without its end.</summary>
+    public static string Line(string name, ReadOnlySpan<byte> key) => $"{name} {TypeOf(key)} {Convert.ToBase64String(key)}";
+
+    /// <summary>A name as OpenSSH hides it with <c>HashKnownHosts</c>.</summary>
+    public static string Hashed(string name)
+    {
+        var salt = RandomNumberGenerator.GetBytes(20);
+#pragma warning disable CA5350 // The file format's choice.
+        return $"|1|{Convert.ToBase64String(salt)}|{Convert.ToBase64String(HMACSHA1.HashData(salt, Encoding.UTF8.GetBytes(name)))}";
+#pragma warning restore CA5350
     }
 
     /// <summary>Appends a key to a file, which is made when it does not exist.</summary>
-    public static void Add(string path, string hostname, int port, ReadOnlySpan<byte> key)
+    public static void Add(string path, string name, ReadOnlySpan<byte> key)
     {
-        var line = $"{Name(hostname, port)} {TypeOf(key)} {Convert.ToBase64String(key)}\n";
+        var line = Line(name, key) + "\n";
         lock (Writing)
         {
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } directory && !Directory.Exists(directory))
@@ -156,7 +221,7 @@ public sealed class KnownHosts
     public static string Name(string hostname, int port) =>
         port == 22 ? hostname.ToLowerInvariant() : string.Create(CultureInfo.InvariantCulture, $"[{hostname.ToLowerInvariant()}]:{port}");
 
-    private sealed record Entry(string Marker, string Patterns, string Type, byte[] Key)
+    private sealed record Entry(string File, string Marker, string Patterns, string Type, byte[] Key)
     {
         public bool Names(string name)
         {

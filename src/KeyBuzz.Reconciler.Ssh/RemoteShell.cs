@@ -242,7 +242,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     private HostException Flooded() =>
         new(
             _connection.Host.Name,
-            $"the host's answer does not end: the login shell of {SshEndpoint.Of(_connection.Host).User} prints before any command runs",
+            $"the host's answer does not end: the login shell of {_connection.User} prints before any command runs",
             "check its start-up files there, such as ~/.bashrc and /etc/profile.d"
         );
 
@@ -299,7 +299,7 @@ internal sealed class RemoteShell : IAsyncDisposable
 
         if (SshEndpoint.Of(_connection.Host).Sudo && !output.Started.IsCompleted)
         {
-            return ShellRefusal.Of(_connection.Host, said, _command.ExitStatus);
+            return ShellRefusal.Of(_connection.Host, said, _command.ExitStatus, _connection.User);
         }
 
         var detail = said.Length > 0 ? said : string.Create(CultureInfo.InvariantCulture, $"exit status {_command.ExitStatus}");

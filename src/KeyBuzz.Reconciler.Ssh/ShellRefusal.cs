@@ -10,9 +10,9 @@ internal static class ShellRefusal
     /// <param name="host">The host; its login uses sudo.</param>
     /// <param name="said">Its error output.</param>
     /// <param name="exitStatus">How it ended; null when that is not known.</param>
-    public static HostException Of(Host host, string said, int? exitStatus)
+    /// <param name="user">The login name.</param>
+    public static HostException Of(Host host, string said, int? exitStatus, string user)
     {
-        var user = SshEndpoint.Of(host).User;
         bool Says(string words) => said.Contains(words, StringComparison.OrdinalIgnoreCase);
         var (message, remedy) =
             Says("must have a tty")

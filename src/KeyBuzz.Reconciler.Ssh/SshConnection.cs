@@ -10,15 +10,14 @@ internal sealed class SshConnection : IHostConnection
 {
     private const int MostSaid = 1024 * 1024;
 
-    private readonly PrivateKeyFile _key;
+    private readonly SshLink _link;
     private readonly SshReader _reader;
 
-    public SshConnection(Host host, SshClient client, PrivateKeyFile key, ProbeScript probe, TimeProvider time)
+    public SshConnection(Host host, SshLink link, ProbeScript probe, TimeProvider time)
     {
         Host = host;
-        Client = client;
         Time = time;
-        _key = key;
+        _link = link;
         _reader = new SshReader(this, probe);
     }
 
@@ -26,7 +25,10 @@ internal sealed class SshConnection : IHostConnection
 
     public IHostReader Reader => _reader;
 
-    public SshClient Client { get; }
+    public SshClient Client => _link.Client;
+
+    /// <summary>The login name there.</summary>
+    public string User => _link.Target.User;
 
     /// <summary>The clock of all deadlines on it.</summary>
     public TimeProvider Time { get; }
@@ -184,7 +186,8 @@ internal sealed class SshConnection : IHostConnection
     public HostException Broken(Exception? inner, string? detail = null) =>
         new(
             Host.Name,
-            "the connection was lost" + (detail is null ? "" : $": {detail}"),
+            (_link.LostJump is { } jump ? $"the connection through jump host {jump} was lost" : "the connection was lost")
+                + (detail is null ? "" : $": {detail}"),
             "check that the host is up, then run the command again: finished changes are recorded, the rest is planned again",
             inner
         );
@@ -201,10 +204,7 @@ internal sealed class SshConnection : IHostConnection
     public async ValueTask DisposeAsync()
     {
         await _reader.DisposeAsync().ConfigureAwait(false);
-
-        // Saying goodbye can block on a connection that is dead.
-        await Task.WhenAny(Task.Run(Client.Dispose), Task.Delay(TimeSpan.FromSeconds(3), Time)).ConfigureAwait(false);
-        _key.Dispose();
+        await _link.DisposeAsync().ConfigureAwait(false);
     }
 }
 

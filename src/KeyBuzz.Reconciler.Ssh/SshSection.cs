@@ -19,7 +19,7 @@ public sealed class SshSection : IConnectionSection
     )
     {
         ArgumentNullException.ThrowIfNull(findings);
-        section?.Allow("identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
+        section?.Allow("config", "proxy_jump", "identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
         var timeout = TimeSpan.FromSeconds(10);
         if (
             section?.Word("connect_timeout", "a time such as 10s") is { } word
@@ -33,18 +33,55 @@ public sealed class SshSection : IConnectionSection
             findings.Error($"'connect_timeout' must be a time such as 10s, from 100ms to 10m, not {word.Kind}", word.At);
         }
 
-        return new SshSettings(
-            LocalPath(section?.Word("identity_file", "a local path")?.Value ?? "~/.ssh/id_ed25519", directory, environment),
-            LocalPath(section?.Word("known_hosts", "a local path")?.Value ?? "~/.ssh/known_hosts", directory, environment),
-            section?.Choice(
+        string? Local(string key) => section?.Word(key, "a local path") is { } path ? LocalPath(path.Value, directory, environment) : null;
+
+        var settings = new SshSettings(
+            Local("identity_file"),
+            Local("known_hosts"),
+            section?.Choice<HostKeyChecking?>(
                 "host_key_checking",
-                HostKeyChecking.Strict,
+                null,
                 ("strict", HostKeyChecking.Strict),
                 ("accept-new", HostKeyChecking.AcceptNew)
-            ) ?? HostKeyChecking.Strict,
+            ),
             section?.Choice("key_exchange", true, ("curve25519-first", true), ("library-default", false)) ?? true,
             timeout
         );
+        return settings with
+        {
+            Config = ReadConfig(section, directory, environment),
+            ProxyJump = ReadJump(section, findings),
+            Home = Home(environment),
+            AgentSocket = environment.GetValueOrDefault("SSH_AUTH_SOCK") is { Length: > 0 } socket ? socket : null,
+        };
+    }
+
+    // true, false, or the path of another file.
+    private static SshConfigSource ReadConfig(SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment) =>
+        section?.Word("config", "true, false or a local path") switch
+        {
+            null or { IsPlain: true, Value: "true" } => SshConfigSource.Default,
+            { IsPlain: true, Value: "false" } => SshConfigSource.None,
+            var path => new SshConfigSource(true, LocalPath(path.Value, directory, environment)),
+        };
+
+    private static string? ReadJump(SectionReader? section, Findings findings)
+    {
+        if (section?.Word("proxy_jump", "[USER@]HOST[:PORT], several with commas, or none") is not { } word)
+        {
+            return null;
+        }
+
+        if (!JumpList.TryParse(word.Value, out _, out var problem))
+        {
+            findings.Error(
+                $"'proxy_jump' cannot be '{word.Value}': {problem}",
+                word.At,
+                remedy: "write [USER@]HOST[:PORT], several with commas in the order of the jumps, or none"
+            );
+        }
+
+        return word.Value;
     }
 
     /// <inheritdoc />
@@ -53,12 +90,12 @@ public sealed class SshSection : IConnectionSection
         ArgumentNullException.ThrowIfNull(findings);
         if (section is null)
         {
-            return new SshEndpoint(address, 22, "root", false);
+            return new SshEndpoint(address, null, null, false) { Alias = host };
         }
 
-        section.Allow("host", "port", "user", "sudo");
+        section.Allow("host", "port", "user", "sudo", "proxy_jump");
         var hostname = section.Word("host", "a name or an address");
-        if (hostname is not null && !NetworkAddress.TryParse(hostname.Value, out _) && !IsHostname(hostname.Value))
+        if (hostname is not null && !NetworkAddress.TryParse(hostname.Value, out _) && !JumpList.IsHostname(hostname.Value))
         {
             findings.Error(
                 $"bad address '{hostname.Value}' to reach host '{host}'",
@@ -68,10 +105,7 @@ public sealed class SshSection : IConnectionSection
         }
 
         var user = section.Word("user", "a login name");
-        if (
-            user is not null
-            && (user.Value[0] == '-' || user.Value.Any(letter => char.IsWhiteSpace(letter) || letter is '@' or ':' or '/'))
-        )
+        if (user is not null && !JumpList.IsUser(user.Value))
         {
             findings.Error($"'{user.Value}' cannot be a login name", user.At);
         }
@@ -87,24 +121,19 @@ public sealed class SshSection : IConnectionSection
             );
         }
 
-        return new SshEndpoint(hostname?.Value ?? address, section.Port("port") ?? 22, user?.Value ?? "root", sudo ?? false);
+        return new SshEndpoint(hostname?.Value ?? address, section.Port("port"), user?.Value, sudo ?? false)
+        {
+            Alias = hostname is null ? host : null,
+            ProxyJump = ReadJump(section, findings),
+        };
     }
 
-    // Where HOME is not set, as in some CI, the account says where the home is.
     private static string LocalPath(string text, string directory, IReadOnlyDictionary<string, string> environment) =>
-        text.StartsWith("~/", StringComparison.Ordinal)
-            ? Path.Combine(
-                environment.GetValueOrDefault("HOME") is { Length: > 0 } home
-                    ? home
-                    : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile),
-                text[2..]
-            )
-            : Path.Combine(directory, text);
+        text.StartsWith("~/", StringComparison.Ordinal) ? Path.Combine(Home(environment), text[2..]) : Path.Combine(directory, text);
 
-    // Digits and dots only is an address gone wrong, not a name.
-    private static bool IsHostname(string text) =>
-        text.Length <= 253
-        && text[0] != '-'
-        && text.Any(char.IsAsciiLetter)
-        && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_');
+    // Where HOME is not set, as in some CI, the account says where the home is.
+    private static string Home(IReadOnlyDictionary<string, string> environment) =>
+        environment.GetValueOrDefault("HOME") is { Length: > 0 } home
+            ? home
+            : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
 }

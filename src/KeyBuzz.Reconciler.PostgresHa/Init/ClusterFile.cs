@@ -79,7 +79,8 @@ public static class ClusterFile
         }
 
         Line("");
-        Image("  ", made.Choices.Image, "images/patroni", $"patroni:{made.Version.ToString(CultureInfo.InvariantCulture)}");
+        var version = made.Version.ToString(CultureInfo.InvariantCulture);
+        Image("  ", made.Choices.Image, "patroni", $"kbr images build --postgres {version}");
         Line("");
         Line("  # The volume of each member. kbr makes a file system only on an empty device.");
         Line("  volume:");
@@ -112,10 +113,10 @@ public static class ClusterFile
         Line("  # extensions: [vector]");
         Line("");
         Line("  haproxy:");
-        Image("    ", made.Choices.HaproxyImage, "images/haproxy", "haproxy:3.0");
+        Image("    ", made.Choices.HaproxyImage, "haproxy");
         Line("");
         Line("  pgbouncer:");
-        Image("    ", made.Choices.PgBouncerImage, "images/pgbouncer", "pgbouncer:1.24");
+        Image("    ", made.Choices.PgBouncerImage, "pgbouncer");
         Line("    pool_mode: transaction");
         Line("    # Of each PgBouncer: together they must leave room for Patroni, kbr and people.");
         var most = Math.Max(1, (MaxConnections - Reserved) / Math.Max(1, made.Proxies.Length));
@@ -124,14 +125,14 @@ public static class ClusterFile
 
         void Line(string line) => text.Append(line).Append('\n');
 
-        void Image(string indent, string? image, string folder, string name)
+        void Image(string indent, string? image, string service, string command = "kbr images build")
         {
             if (image is null)
             {
-                Line($"{indent}# TODO: build and push {folder}, and write its tag and digest (images/README.md).");
+                Line($"{indent}# TODO: run {command}, which makes this archive; or name an image of a registry, with tag and digest.");
             }
 
-            Line($"{indent}image: {YamlText.Scalar(image ?? $"registry.example.com/kbr/{name}{NoDigest}")}");
+            Line($"{indent}image: {(image is null ? $"{{ archive: images/{service}.tar }}" : YamlText.Scalar(image))}");
         }
     }
 

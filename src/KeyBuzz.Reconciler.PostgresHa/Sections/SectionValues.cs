@@ -114,7 +114,7 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
                 $"the archive '{archive.Value}' cannot be read",
                 archive.At,
                 exception.Message,
-                "make it with 'docker save -o FILE REPOSITORY:TAG'; or give 'name' and 'id', then it is read by apply only"
+                "make it with 'kbr images build', or with 'docker save -o FILE REPOSITORY:TAG'"
             );
         }
         catch (InvalidDataException exception)

@@ -136,6 +136,9 @@ public class HostException : Exception
 
     /// <summary>What to do, or null.</summary>
     public string? Remedy { get; }
+
+    /// <summary>What happened and what to do, in a line.</summary>
+    public string InFull => Remedy is null ? Message : $"{Message}; {Remedy}";
 }
 
 /// <summary>Another apply holds the lock of the host.</summary>

@@ -195,7 +195,7 @@ public class FleetReader : IAsyncDisposable
                     }
                     catch (HostException exception)
                     {
-                        answers[host.Name] = (null, exception.Message);
+                        answers[host.Name] = (null, exception.InFull);
                     }
                 },
                 cancellationToken
@@ -543,8 +543,7 @@ public class FleetReader : IAsyncDisposable
         }
     }
 
-    private static HostPart Failed(Host host, HostException exception) =>
-        new(host, exception.Remedy is null ? exception.Message : $"{exception.Message}; {exception.Remedy}", null, [], []);
+    private static HostPart Failed(Host host, HostException exception) => new(host, exception.InFull, null, [], []);
 
     private async Task<HostPart> ReadHostAsync(Host host, IHostReader reader, bool checkPreconditions, CancellationToken cancellationToken)
     {

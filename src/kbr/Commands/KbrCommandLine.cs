@@ -30,13 +30,17 @@ public static class KbrCommandLine
             FormerPolicyTypes = Registration.FormerPolicyTypes,
         });
         services.AddSingleton(TimeProvider.System);
+        services.AddSingleton(_ => OperatorPrompts.Create());
         services.AddSingleton<Func<IConnectionSettings, IHostConnector>>(provider =>
-            settings => new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
+            settings => new SshConnector(
+                (SshSettings)settings,
+                ReadList.Probe,
+                provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<SshPrompts>()
+            )
         );
         services.AddSingleton<Func<IConnectionSettings, IReaderSource>>(provider =>
-            settings => new HostConnections(
-                new SshConnector((SshSettings)settings, ReadList.Probe, provider.GetRequiredService<TimeProvider>())
-            )
+            settings => new HostConnections(provider.GetRequiredService<Func<IConnectionSettings, IHostConnector>>()(settings))
         );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();

@@ -72,7 +72,7 @@ internal sealed class LoadingTests : LoaderFixture
                 cluster.Hosts[0],
                 Is.EqualTo(new Host("db-1", "db", "10.77.0.120", new SshEndpoint("127.0.77.120", 2222, "deploy", true)))
             );
-            Assert.That(cluster.Hosts[1].Endpoint, Is.EqualTo(new SshEndpoint("fd00::2", 22, "root", false)));
+            Assert.That(cluster.Hosts[1].Endpoint, Is.EqualTo(new SshEndpoint("fd00::2", null, null, false) { Alias = "db-2" }));
             Assert.That(
                 cluster.Connection,
                 Is.EqualTo(
@@ -83,6 +83,10 @@ internal sealed class LoadingTests : LoaderFixture
                         false,
                         TimeSpan.FromSeconds(3)
                     )
+                    {
+                        Config = SshConfigSource.Default,
+                        Home = System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile),
+                    }
                 )
             );
             Assert.That(
@@ -311,13 +315,35 @@ internal sealed class LoadingTests : LoaderFixture
     public void An_ignore_rule_needs_all_its_keys(string line, string error) =>
         Assert.That(OnlyError(Header + line + "\n"), Is.EqualTo(error));
 
+    [TestCase("", true, null)]
+    [TestCase("ssh: { config: true }", true, null)]
+    [TestCase("ssh: { config: false }", false, null)]
+    [TestCase("ssh: { config: my.conf }", true, "my.conf")]
+    public void OpenSSH_s_configuration_is_read_unless_it_is_turned_off(string line, bool read, string? file) =>
+        Assert.That(
+            ((SshSettings)Load(Header + line + "\n").Connection).Config,
+            Is.EqualTo(new SshConfigSource(read, file is null ? null : Path.Combine(Folder, file)))
+        );
+
+    [Test]
+    public void Jump_hosts_stand_under_ssh_of_the_file_and_of_a_host()
+    {
+        var cluster = Load(
+            Header.Replace("db-1: {", "db-1: { ssh: { proxy_jump: none },", StringComparison.Ordinal) + "ssh: { proxy_jump: 'ops@a:22,b' }\n"
+        );
+
+        Assert.That(((SshSettings)cluster.Connection).ProxyJump, Is.EqualTo("ops@a:22,b"));
+        Assert.That(SshEndpoint.Of(cluster.Hosts[0]).ProxyJump, Is.EqualTo("none"));
+        Assert.That(SshEndpoint.Of(cluster.Hosts[1]).ProxyJump, Is.Null);
+    }
+
     [Test]
     public void Without_HOME_the_account_says_where_the_key_is()
     {
         Assert.That(Environment, Does.Not.ContainKey("HOME"));
         Assert.That(
-            ((SshSettings)Load(Header).Connection).IdentityFile,
-            Is.EqualTo(Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".ssh/id_ed25519"))
+            ((SshSettings)Load(Header).Connection).Home,
+            Is.EqualTo(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile))
         );
     }
 }

@@ -116,7 +116,7 @@ internal sealed class ValidationTests : LoaderFixture
     [TestCase(Header + "ssh: { connect_timeout: 10 }\n", "7:25: 'connect_timeout' must be a time such as 10s, from 100ms to 10m, not '10'")]
     [TestCase(
         Header + "ssh: { identity: x }\n",
-        "7:8: unknown key 'identity' in 'ssh' [keys are: connect_timeout, host_key_checking, identity_file, key_exchange, known_hosts]"
+        "7:8: unknown key 'identity' in 'ssh' [keys are: config, connect_timeout, host_key_checking, identity_file, key_exchange, known_hosts, proxy_jump]"
     )]
     [TestCase(Header + "resources: { a: b }\n", "7:12: 'resources' must be a list, not a map")]
     public void The_top_of_the_file_is_checked(string yaml, string expected) => Assert.That(OnlyError(yaml), Is.EqualTo(expected));

@@ -337,7 +337,7 @@ public sealed class SshConnectorTests
             )
         )!;
         Assert.That(error.Message, Does.Contain("SHA256:").And.Contain("is not in"));
-        Assert.That(error.Remedy, Does.Contain("ssh-keyscan -p"));
+        Assert.That(error.Remedy, Does.Contain($"echo '[127.0.0.1]:{_server.Port} ssh-ed25519 "));
 
         await using (
             await new SshConnector(
@@ -391,7 +391,7 @@ public sealed class SshConnectorTests
     public async Task A_private_key_that_others_can_read_is_refused_with_the_command_that_closes_it()
     {
         var key = Path.Combine(_server.Directory, "open");
-        File.Copy(_server.Settings.IdentityFile, key, overwrite: true);
+        File.Copy(_server.Settings.IdentityFile!, key, overwrite: true);
 #pragma warning disable CA1416 // There is no sshd to test with elsewhere.
         File.SetUnixFileMode(key, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
 #pragma warning restore CA1416

@@ -87,6 +87,14 @@ internal sealed class SshServer : IDisposable
     public SshSettings Settings =>
         new(Path.Combine(Directory, "id"), KnownHostsFile, HostKeyChecking.Strict, PreferCurve25519: true, TimeSpan.FromSeconds(20));
 
+    /// <summary>Writes a configuration for ssh, and the source that reads it.</summary>
+    public SshConfigSource Configure(string text)
+    {
+        var path = Path.Combine(Directory, $"config-{Guid.NewGuid():N}");
+        File.WriteAllText(path, text);
+        return new SshConfigSource(true, path);
+    }
+
     public static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
