@@ -11,7 +11,6 @@ public static class ClusterFile
     /// <summary>Where the volume is mounted unless the file says otherwise.</summary>
     public const string MountPoint = "/opt/keybuzz/postgres";
 
-    private const string NoDigest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000";
     private const int MaxConnections = 100;
 
     // Of those, PostgreSQL reserves 3, and 10 are for Patroni, kbr and people.

@@ -234,22 +234,7 @@ internal static class ConnectCommand
         ];
         return new ProcessStartInfo(
             "ssh",
-            [
-                isTerminal ? "-t" : "-T",
-                "-p",
-                endpoint.Port.ToString(CultureInfo.InvariantCulture),
-                "-l",
-                endpoint.User,
-                "-i",
-                settings.IdentityFile,
-                "-o",
-                $"UserKnownHostsFile=\"{settings.KnownHostsFile}\"",
-                "-o",
-                $"StrictHostKeyChecking={(settings.HostKeyChecking == HostKeyChecking.Strict ? "yes" : "accept-new")}",
-                "--",
-                endpoint.Hostname,
-                string.Join(' ', psql.Select(Script.Quote)),
-            ]
+            [isTerminal ? "-t" : "-T", .. OpenSshCommand.Arguments(settings, endpoint), string.Join(' ', psql.Select(Script.Quote))]
         )
         {
             UseShellExecute = false,
