@@ -11,6 +11,47 @@ public sealed class SshSection : IConnectionSection
     public string Key => "ssh";
 
     /// <inheritdoc />
+    public SectionSchema Schema { get; } =
+        new([
+            new(
+                "identity_file",
+                ValueForm.Word,
+                "The private key, without passphrase, with mode 0600; FILE-cert.pub beside it is its certificate."
+            )
+            {
+                Default = "~/.ssh/id_ed25519",
+            },
+            new("known_hosts", ValueForm.Word, "The file with the hosts' keys.") { Default = "~/.ssh/known_hosts" },
+            new("host_key_checking", ValueForm.Word, "strict refuses an unknown key; accept-new adds it. Both refuse a changed one.")
+            {
+                Default = "strict",
+                Choices = ["strict", "accept-new"],
+            },
+            new(
+                "key_exchange",
+                ValueForm.Word,
+                "curve25519-first connects faster; library-default offers the post-quantum exchanges first."
+            )
+            {
+                Default = "curve25519-first",
+                Choices = ["curve25519-first", "library-default"],
+            },
+            new("connect_timeout", ValueForm.Duration, "For one connection, from 100ms to 10m.") { Default = "10s" },
+        ]);
+
+    /// <inheritdoc />
+    public SectionSchema HostSchema { get; } =
+        new([
+            new("host", ValueForm.Word, "The name or address that kbr connects to; default: the host's address.")
+            {
+                Example = "192.0.2.10",
+            },
+            new("port", ValueForm.Port, "The port of sshd.") { Default = "22" },
+            new("user", ValueForm.Word, "The login.") { Default = "root" },
+            new("sudo", ValueForm.Boolean, "Whether scripts run through sudo -n.") { Default = "false" },
+        ]);
+
+    /// <inheritdoc />
     public IConnectionSettings ReadSettings(
         SectionReader? section,
         string directory,
@@ -19,7 +60,7 @@ public sealed class SshSection : IConnectionSection
     )
     {
         ArgumentNullException.ThrowIfNull(findings);
-        section?.Allow("identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
+        section?.Allow(Schema);
         var timeout = TimeSpan.FromSeconds(10);
         if (
             section?.Word("connect_timeout", "a time such as 10s") is { } word
@@ -56,7 +97,7 @@ public sealed class SshSection : IConnectionSection
             return new SshEndpoint(address, 22, "root", false);
         }
 
-        section.Allow("host", "port", "user", "sudo");
+        section.Allow(HostSchema);
         var hostname = section.Word("host", "a name or an address");
         if (hostname is not null && !NetworkAddress.TryParse(hostname.Value, out _) && !IsHostname(hostname.Value))
         {

@@ -24,7 +24,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
 
         // The superuser and the replication user are the cluster's own: it changes their passwords by itself.
         var own = new SectionReader(map, $"'{key}'", _findings).Allow(
-            key == "application" ? ["name", "password", "rotate_with"] : ["name", "password"]
+            key == "application" ? PostgresSchema.Application : PostgresSchema.Login
         );
         var given = own.Word("name", "a user's name");
         return new PostgresUser(
@@ -46,7 +46,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
             return null;
         }
 
-        var second = own.Section(key).Allow("name", "password");
+        var second = own.Section(key).Allow(PostgresSchema.RequiredLogin);
         if (second.Word("name", "the name of a second login", required: true) is not { } word)
         {
             return null;
@@ -92,7 +92,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         foreach (var own in values.Items("users", "a user"))
         {
             var isDropped = own.Boolean("drop") == true;
-            own.Allow(isDropped ? ["name", "drop"] : ["name", "password", "pooled", "rotate_with", "drop"]);
+            own.Allow(isDropped ? PostgresSchema.DroppedUser : PostgresSchema.User);
             var word = own.Word("name", "a user's name", required: true);
             if (isDropped && word is not null && names.Add(values.Name(word, word.Value, word.At, "user")))
             {
@@ -145,7 +145,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         databases.Add(new PostgresDatabase(first, owner));
         foreach (var own in values.Items("databases", "a database"))
         {
-            own.Allow("name", "owner", "pooled");
+            own.Allow(PostgresSchema.Database);
             if (own.Word("name", "a database's name", required: true) is not { } name)
             {
                 continue;
@@ -174,7 +174,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         var extensions = ImmutableArray.CreateBuilder<PostgresExtension>();
         foreach (var own in values.Items("extensions", "an extension"))
         {
-            own.Allow("name", "database", "version");
+            own.Allow(PostgresSchema.Extension);
             var name = own.Word("name", "an extension's name", required: true);
             var database = own.Word("database", "a database's name");
             if (database is not null && !databases.Any(one => one.Name == database.Value))
