@@ -40,7 +40,7 @@ done
 
 step "installing what the tests need"
 missing=()
-for package in openssh-server openssh-client curl xfsprogs clang zlib1g-dev python3 procps iproute2 nftables; do
+for package in openssh-server openssh-client curl xfsprogs clang zlib1g-dev python3 xz-utils procps iproute2 nftables; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
 done
 if ((${#missing[@]})); then
@@ -70,6 +70,10 @@ eng/publish.sh --no-restore -p:RunAnalyzers=false >"$results/publish.log" 2>&1 |
 if grep -E 'warning (IL|CS|CA)' "$results/publish.log"; then failed publish; fi
 artifacts/publish/kbr/release_linux-x64/kbr --version >/dev/null || failed publish
 export KBR_TOOL=$PWD/artifacts/publish/kbr/release_linux-x64/kbr   # the lab tests run what users run
+
+# The packages are made of that same file, and installed while the labs come up.
+{ eng/package.sh && eng/package-test.sh; } >"$results/packaging.log" 2>&1 &
+packaging=$!
 
 run_tests() { # SUITE
     local log=$results/tests-$1.log status
@@ -102,6 +106,7 @@ for lane in "${lanes[@]}"; do
 done
 wait "${running[@]}"
 wait $formatting || failed format
+wait $packaging || failed packaging
 
 step "done; all logs are in ${results#"$PWD"/}"
 trx=("${suites[@]/#/$results/}")

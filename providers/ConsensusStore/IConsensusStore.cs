@@ -41,6 +41,11 @@ public interface IConsensusStore
     /// <summary>The keys of <c>directories</c> that are its own.</summary>
     ImmutableArray<string> DirectoryKeys { get; }
 
+    /// <summary>The description of one of its own keys.</summary>
+    /// <param name="section"><c>ports</c>, <c>directories</c>, or empty for the <c>postgres</c> section itself.</param>
+    /// <param name="key">The key.</param>
+    SectionKey Describe(string section, string key) => new(key, ValueForm.Word, $"A setting of the consensus store {Key}.");
+
     /// <summary>The names in the credentials file of the passwords that a section needs.</summary>
     ImmutableArray<string> PasswordsNeeded(SectionReader section);
 

@@ -10,6 +10,8 @@ internal sealed class ClockInStep : PreconditionCheck
 
     public override string Kind => "clock";
 
+    public override string Description => "Something on the host says that the clock is synchronised: leases compare clocks between hosts.";
+
     public override PreconditionLevel Default => PreconditionLevel.Warn;
 
     public override Read Read(Precondition precondition) => Clock;

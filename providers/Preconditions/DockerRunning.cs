@@ -10,6 +10,8 @@ internal sealed class DockerRunning : PreconditionCheck
 
     public override string Kind => "docker";
 
+    public override string Description => "docker.service is active, and starts at boot.";
+
     public override PreconditionLevel Default => PreconditionLevel.Error;
 
     public override Read Read(Precondition precondition) => Unit;

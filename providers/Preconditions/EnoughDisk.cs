@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
@@ -13,9 +14,15 @@ internal sealed class EnoughDisk : PreconditionCheck
 
     public override string Kind => "disk";
 
+    public override string Description => "A path has a number of free bytes.";
+
     public override AttributeSet Settings => Of(DefaultPath, DefaultFree);
 
-    public override IReadOnlyList<string> Keys => ["path", "free"];
+    public override ImmutableArray<SectionKey> Keys =>
+        [
+            new("path", ValueForm.Word, "The path.") { Default = DefaultPath },
+            new("free", ValueForm.Size, "How many bytes are free.") { Default = "1GiB" },
+        ];
 
     public override IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings) =>
         [

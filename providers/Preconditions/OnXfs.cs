@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
@@ -9,9 +10,12 @@ internal sealed class OnXfs : PreconditionCheck
 {
     public override string Kind => "xfs";
 
+    public override string Description => "A path, or its nearest directory that exists, is on XFS.";
+
     public override string Example => "xfs: { level: error, path: /opt/data }";
 
-    public override IReadOnlyList<string> Keys => ["path"];
+    public override ImmutableArray<SectionKey> Keys =>
+        [new("path", ValueForm.Word, "The path.") { Required = true, Example = "/opt/data" }];
 
     public override IEnumerable<DeclaredPrecondition> Read(SectionReader settings, HostTable hosts, Findings findings) =>
         ReadPath(settings, findings, required: true) is { } path

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
@@ -9,13 +10,24 @@ namespace KeyBuzz.Reconciler.Providers.Preconditions;
 /// port must answer.</summary>
 internal sealed class PortReachable : PreconditionCheck
 {
+    private static readonly SectionSchema s_target = new([
+        new("host", ValueForm.Word, "A host, a role, or a list of those.") { Or = [ValueForm.Words], Required = true },
+        new("port", ValueForm.Port, "A port, or a list of ports.") { Or = [ValueForm.Words], Required = true },
+    ]);
+
     public override string Kind => "ports";
+
+    public override string Description => "Ports of other hosts answer or refuse; silence fails it, as a firewall is silent.";
 
     public override string Example => "ports: { level: error, from: [ROLE], to: [{ host: HOST, port: 5432 }] }";
 
     public override string PlacementKey => "from";
 
-    public override IReadOnlyList<string> Keys => ["to", "must_answer"];
+    public override ImmutableArray<SectionKey> Keys =>
+        [
+            new("to", ValueForm.Sections, "The ports that are tried.") { Required = true, Section = s_target },
+            new("must_answer", ValueForm.Boolean, "Whether a refusal fails it too, for services that exist already.") { Default = "false" },
+        ];
 
     public override bool IsList => true;
 
@@ -30,7 +42,7 @@ internal sealed class PortReachable : PreconditionCheck
         var mustAnswer = settings.Boolean("must_answer") ?? false;
         foreach (var item in targets.Items)
         {
-            if (SectionReader.Of(item, "a target of precondition 'ports'", findings)?.Allow("host", "port") is not { } target)
+            if (SectionReader.Of(item, "a target of precondition 'ports'", findings)?.Allow(s_target) is not { } target)
             {
                 continue;
             }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -75,6 +76,9 @@ internal abstract class PreconditionCheck : IPreconditionKind
     public abstract string Kind { get; }
 
     /// <inheritdoc />
+    public abstract string Description { get; }
+
+    /// <inheritdoc />
     public virtual PreconditionLevel Default => PreconditionLevel.Off;
 
     /// <inheritdoc />
@@ -87,7 +91,7 @@ internal abstract class PreconditionCheck : IPreconditionKind
     public virtual string PlacementKey => "hosts";
 
     /// <inheritdoc />
-    public virtual IReadOnlyList<string> Keys => [];
+    public virtual ImmutableArray<SectionKey> Keys => [];
 
     /// <inheritdoc />
     public virtual bool IsList => false;

@@ -10,6 +10,8 @@ internal sealed class ResolversConfigured : PreconditionCheck
 
     public override string Kind => "dns";
 
+    public override string Description => "/etc/resolv.conf has a nameserver line.";
+
     public override Read Read(Precondition precondition) => Resolvers;
 
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)

@@ -10,6 +10,8 @@ internal sealed class SwapOff : PreconditionCheck
 
     public override string Kind => "swap";
 
+    public override string Description => "/proc/swaps lists no swap: a database that is swapped out misses its heartbeats.";
+
     public override PreconditionLevel Default => PreconditionLevel.Error;
 
     public override Read Read(Precondition precondition) => Swaps;

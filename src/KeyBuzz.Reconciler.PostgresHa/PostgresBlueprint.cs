@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Resources;
 
@@ -17,6 +18,12 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
 
     /// <inheritdoc />
     public string Key => "postgres";
+
+    /// <inheritdoc />
+    public string Description => "A PostgreSQL HA cluster: Patroni and PostgreSQL on the members, HAProxy and PgBouncer on the proxies.";
+
+    /// <inheritdoc />
+    public SectionSchema Schema => PostgresSchema.Of(stores);
 
     /// <inheritdoc />
     public string CredentialsFile => "credentials/postgres.env";

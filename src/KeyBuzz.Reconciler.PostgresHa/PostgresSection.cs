@@ -14,53 +14,12 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>Reads the <c>postgres</c> section: fills in the defaults and notes what is wrong with each value by itself.</summary>
 internal sealed class PostgresSection(SectionReader section, BlueprintContext context, ConsensusStores stores)
 {
-    private const string StoreKey = "store";
+    /// <summary>The key that chooses the consensus store.</summary>
+    public const string StoreKey = "store";
     private const string BalancerKey = "load_balancer";
 
     /// <summary>Whether the root file system of the members' containers is read-only.</summary>
     public const string ReadOnlyKey = "read_only";
-
-    private static readonly string[] s_keys =
-    [
-        "version",
-        "scope",
-        "namespace",
-        "members",
-        "proxies",
-        BalancerKey,
-        "ports",
-        "image",
-        "uid",
-        "gid",
-        "shm_size",
-        "stop_timeout",
-        "directory",
-        "volume",
-        "directories",
-        "first_leader",
-        "preferred_leader",
-        StoreKey,
-        "synchronous",
-        "locale",
-        "networks",
-        "dynamic",
-        "parameters",
-        "slots",
-        "ignore_slots",
-        "superuser",
-        "superuser_login",
-        "replication",
-        "application",
-        "database",
-        "users",
-        "databases",
-        "extensions",
-        "haproxy",
-        "pgbouncer",
-        "health",
-        "drop_ins",
-        ReadOnlyKey,
-    ];
 
     internal const int DefaultVersion = 16;
 
@@ -70,7 +29,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     public PostgresTopology? Read()
     {
         var store = StoreOf(section, stores);
-        section.Allow([.. s_keys, .. store.SectionKeys]);
+        section.Allow([.. PostgresSchema.Common.Names, .. store.SectionKeys]);
         var members = Hosts("members");
         var proxies = Hosts("proxies");
         var scope = Scope();
@@ -277,7 +236,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             return null;
         }
 
-        var own = section.Section(BalancerKey).Allow("address", "port", "pooled_port");
+        var own = section.Section(BalancerKey).Allow(PostgresSchema.LoadBalancer);
         var address = own.Word("address", "the load balancer's private address", required: true);
         if (address is not null && NetworkAddress.Problem(address.Value) is { } problem)
         {
@@ -295,7 +254,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private MemberPorts Ports(IConsensusStore store)
     {
-        var own = section.Section("ports").Allow(["postgres", "rest", .. store.PortKeys]);
+        var own = section.Section("ports").Allow([.. PostgresSchema.Ports.Names, .. store.PortKeys]);
         return new MemberPorts(own.Port("postgres") ?? ClusterDefaults.PostgresPort, own.Port("rest") ?? ClusterDefaults.RestPort);
     }
 
@@ -344,7 +303,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     private HealthBounds Health()
     {
-        var own = section.Section("health").Allow("max_lag", "gate_timeout");
+        var own = section.Section("health").Allow(PostgresSchema.Health);
         return new HealthBounds(
             own.Size("max_lag", 1L << 20),
             own.Duration("gate_timeout", ClusterDefaults.GateTimeout, TimeSpan.FromSeconds(10))

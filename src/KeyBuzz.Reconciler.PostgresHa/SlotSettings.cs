@@ -6,6 +6,7 @@ using System.Text.Json;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -20,7 +21,6 @@ internal sealed class SlotSettings(Findings findings)
     private const int LongestName = 63;
 
     private static readonly string[] s_ofLogical = ["database", "plugin"];
-    private static readonly string[] s_matched = ["name", "type", "database", "plugin"];
 
     /// <summary>The settings of the permanent slots by flat key.</summary>
     /// <param name="slots">Their sections.</param>
@@ -42,7 +42,7 @@ internal sealed class SlotSettings(Findings findings)
         SourceLocation? last = null;
         foreach (var own in slots)
         {
-            own.Allow("name", "type", "database", "plugin");
+            own.Allow(PostgresSchema.Slot);
             last = own.At;
             if (Name(own, required: true) is not { } name)
             {
@@ -83,11 +83,16 @@ internal sealed class SlotSettings(Findings findings)
         var any = false;
         foreach (var own in matchers)
         {
-            own.Allow(s_matched);
+            own.Allow(PostgresSchema.IgnoredSlot);
             any = true;
             if (own.Map.Entries.Count == 0)
             {
-                findings.Error("an entry of 'ignore_slots' is empty", own.At, null, $"give one or more of {string.Join(", ", s_matched)}");
+                findings.Error(
+                    "an entry of 'ignore_slots' is empty",
+                    own.At,
+                    null,
+                    $"give one or more of {string.Join(", ", PostgresSchema.IgnoredSlot.Names)}"
+                );
             }
 
             json.WriteStartObject();

@@ -11,6 +11,62 @@ public sealed class SshSection : IConnectionSection
     public string Key => "ssh";
 
     /// <inheritdoc />
+    public SectionSchema Schema { get; } =
+        new([
+            new(
+                "config",
+                ValueForm.Word,
+                "OpenSSH's configuration for what is left out here: false for none, or a file in place of ~/.ssh/config and "
+                    + "/etc/ssh/ssh_config."
+            )
+            {
+                Or = [ValueForm.Boolean],
+                Default = "true",
+            },
+            new(
+                "proxy_jump",
+                ValueForm.Word,
+                "The jump hosts of every host, as [USER@]HOST[:PORT], several with commas, the first one first; or none."
+            )
+            {
+                Example = "ops@jump.example.com",
+            },
+            new("identity_file", ValueForm.Word, "The private key, with mode 0600; FILE-cert.pub beside it is its certificate.")
+            {
+                Example = "~/.ssh/id_ed25519",
+            },
+            new("known_hosts", ValueForm.Word, "The file with the hosts' keys.") { Example = "~/.ssh/known_hosts" },
+            new("host_key_checking", ValueForm.Word, "strict refuses an unknown key; accept-new adds it. Both refuse a changed one.")
+            {
+                Default = "strict",
+                Choices = ["strict", "accept-new"],
+            },
+            new(
+                "key_exchange",
+                ValueForm.Word,
+                "curve25519-first connects faster; library-default offers the post-quantum exchanges first."
+            )
+            {
+                Default = "curve25519-first",
+                Choices = ["curve25519-first", "library-default"],
+            },
+            new("connect_timeout", ValueForm.Duration, "For one connection, from 100ms to 10m.") { Default = "10s" },
+        ]);
+
+    /// <inheritdoc />
+    public SectionSchema HostSchema { get; } =
+        new([
+            new("host", ValueForm.Word, "The name or address that kbr connects to; default: the host's address.")
+            {
+                Example = "192.0.2.10",
+            },
+            new("port", ValueForm.Port, "The port of sshd.") { Default = "22" },
+            new("user", ValueForm.Word, "The login.") { Default = "root" },
+            new("proxy_jump", ValueForm.Word, "The jump hosts of this host; or none.") { Example = "ops@jump.example.com" },
+            new("sudo", ValueForm.Boolean, "Whether scripts run through sudo -n.") { Default = "false" },
+        ]);
+
+    /// <inheritdoc />
     public IConnectionSettings ReadSettings(
         SectionReader? section,
         string directory,
@@ -19,7 +75,7 @@ public sealed class SshSection : IConnectionSection
     )
     {
         ArgumentNullException.ThrowIfNull(findings);
-        section?.Allow("config", "proxy_jump", "identity_file", "known_hosts", "host_key_checking", "key_exchange", "connect_timeout");
+        section?.Allow(Schema);
         var timeout = TimeSpan.FromSeconds(10);
         if (
             section?.Word("connect_timeout", "a time such as 10s") is { } word
@@ -93,7 +149,7 @@ public sealed class SshSection : IConnectionSection
             return new SshEndpoint(address, null, null, false) { Alias = host };
         }
 
-        section.Allow("host", "port", "user", "sudo", "proxy_jump");
+        section.Allow(HostSchema);
         var hostname = section.Word("host", "a name or an address");
         if (hostname is not null && !NetworkAddress.TryParse(hostname.Value, out _) && !JumpList.IsHostname(hostname.Value))
         {

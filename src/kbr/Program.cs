@@ -1,14 +1,9 @@
-using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Commands;
 
 await using var services = KbrCommandLine.Services();
-var parsed = KbrCommandLine.Create(services).Parse(KbrCommandLine.Spelled(args));
 try
 {
-    // Commands handle signals themselves: running changes finish first.
-    return await parsed.InvokeAsync(
-        new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false }
-    );
+    return await KbrCommandLine.RunAsync(KbrCommandLine.Create(services), args);
 }
 catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
 {

@@ -75,6 +75,21 @@ public sealed class RaftStore : IConsensusStore
     /// <inheritdoc />
     public ImmutableArray<string> DirectoryKeys { get; } = [DirectoryKey];
 
+    /// <inheritdoc />
+    public SectionKey Describe(string section, string key) =>
+        (section, key) switch
+        {
+            (_, RaftPassword.Key) => new(key, ValueForm.Boolean, "Whether RAFT has a password; false only while such a cluster is adopted.")
+            {
+                Default = "true",
+            },
+            ("ports", _) => new(key, ValueForm.Port, "RAFT; it stays as it is once the cluster exists.")
+            {
+                Default = RaftMembership.DefaultPort.ToString(System.Globalization.CultureInfo.InvariantCulture),
+            },
+            _ => new(key, ValueForm.Word, "RAFT's directory; default: under the mount point.") { Example = "/opt/keybuzz/postgres/raft" },
+        };
+
     private static AttributeDefinition Port =>
         new(RaftMembership.PortAttribute, AttributeKind.Integer, "The port of RAFT between the members.")
         {

@@ -27,7 +27,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
 
         // The superuser and the replication user are the cluster's own: it changes their passwords by itself.
         var own = new SectionReader(map, $"'{key}'", _findings).Allow(
-            key == "application" ? ["name", "password", "rotate_with"] : ["name", "password"]
+            key == "application" ? PostgresSchema.Application : PostgresSchema.Login
         );
         var given = own.Word("name", "a user's name");
         return new PostgresUser(
@@ -52,7 +52,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
             return null;
         }
 
-        var second = own.Section(key).Allow("name", "password");
+        var second = own.Section(key).Allow(PostgresSchema.RequiredLogin);
         if (second.Word("name", "the name of a second login", required: true) is not { } word)
         {
             return null;
@@ -99,7 +99,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         foreach (var own in values.Items("users", "a user"))
         {
             var isDropped = own.Boolean("drop") == true;
-            own.Allow(isDropped ? ["name", "drop"] : ["name", "password", "pooled", "rotate_with", "drop"]);
+            own.Allow(isDropped ? PostgresSchema.DroppedUser : PostgresSchema.User);
             var word = own.Word("name", "a user's name", required: true);
             if (isDropped && word is not null && names.Add(values.Name(word, word.Value, word.At, "user")))
             {
@@ -158,7 +158,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         databases.Add(new PostgresDatabase(first, owner));
         foreach (var own in values.Items("databases", "a database"))
         {
-            own.Allow("name", "owner", "pooled");
+            own.Allow(PostgresSchema.Database);
             if (own.Word("name", "a database's name", required: true) is not { } name)
             {
                 continue;
@@ -187,7 +187,7 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
         var extensions = ImmutableArray.CreateBuilder<PostgresExtension>();
         foreach (var own in values.Items("extensions", "an extension"))
         {
-            own.Allow("name", "database", "version");
+            own.Allow(PostgresSchema.Extension);
             var name = own.Word("name", "an extension's name", required: true);
             var database = own.Word("database", "a database's name");
             if (database is not null && !databases.Any(one => one.Name == database.Value))

@@ -69,7 +69,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
     {
         if (section.Find("synchronous") is YamlMapping map)
         {
-            return new SectionReader(map, "'synchronous'", findings).Allow("strict").Boolean("strict") == true
+            return new SectionReader(map, "'synchronous'", findings).Allow(PostgresSchema.Synchronous).Boolean("strict") == true
                 ? SynchronousMode.Strict
                 : SynchronousMode.On;
         }
@@ -88,7 +88,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
         var own = section.Section("dynamic");
         if (!RefuseSynchronous(own))
         {
-            own.Allow(["ttl", "loop_wait", "retry_timeout", "maximum_lag_on_failover", .. s_numbers, .. s_switches, .. s_postgresSwitches]);
+            own.Allow(PostgresSchema.Dynamic);
         }
 
         var settings = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);

@@ -18,37 +18,7 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
     /// <summary>The settings; null without a usable image.</summary>
     public HaproxySettings? Read(LoadBalancer? balancer)
     {
-        var own = section
-            .Section("haproxy")
-            .Allow(
-                "image",
-                "uid",
-                "gid",
-                "port",
-                "pooled_port",
-                "stats_port",
-                "stats_login",
-                "read_port",
-                "read_max_lag",
-                "max_connections",
-                "inter",
-                "fastinter",
-                "downinter",
-                "fall",
-                "rise",
-                "connect_timeout",
-                "check_timeout",
-                "retries",
-                "idle_timeout",
-                "client_timeout",
-                "server_timeout",
-                "queue_timeout",
-                "tunnel_timeout",
-                "client_fin_timeout",
-                "server_fin_timeout",
-                "on_marked_down",
-                "read_on_marked_down"
-            );
+        var own = section.Section("haproxy").Allow(PostgresSchema.Haproxy);
         var shortest = TimeSpan.FromMilliseconds(50);
         var settings = new HaproxySettings(
             ServiceImage.None,
@@ -93,7 +63,7 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
             return null;
         }
 
-        var own = haproxy.Section("stats_login").Allow("name", "password");
+        var own = haproxy.Section("stats_login").Allow(PostgresSchema.RequiredLogin);
         var name = own.Word("name", "a user's name", required: true);
         if (
             name is not null

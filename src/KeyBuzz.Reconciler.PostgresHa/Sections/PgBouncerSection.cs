@@ -9,23 +9,7 @@ internal sealed class PgBouncerSection(SectionReader section, Findings findings,
     /// <summary>The settings; null without a usable image.</summary>
     public PgBouncerSettings? Read()
     {
-        var own = section
-            .Section("pgbouncer")
-            .Allow(
-                "image",
-                "uid",
-                "gid",
-                "port",
-                "pool_mode",
-                "max_client_conn",
-                "default_pool_size",
-                "min_pool_size",
-                "reserve_pool_size",
-                "reserve_pool_timeout",
-                "max_db_connections",
-                "max_user_connections",
-                "settings"
-            );
+        var own = section.Section("pgbouncer").Allow(PostgresSchema.PgBouncer);
         var settings = new PgBouncerSettings(
             ServiceImage.None,
             own.Integer("uid", 999, 1),

@@ -60,7 +60,7 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
     // Named and identified in cluster.yaml, or else by what the archive says.
     private ServiceImage? ArchivedImage(SectionReader own)
     {
-        own.Allow("archive", "name", "id");
+        own.Allow(PostgresSchema.ArchivedImage);
         var archive = own.Word("archive", "a file of docker save", required: true);
         var name = own.Word("name", "the image's REPOSITORY:TAG");
         var id = own.Word("id", "the image's id, sha256:…");

@@ -21,7 +21,7 @@ internal sealed class StorageSection(SectionReader section, Findings findings)
             );
         }
 
-        var own = section.Section("volume").Allow("device", "mount_point", "mount_options", "prevent_destroy");
+        var own = section.Section("volume").Allow(PostgresSchema.Volume);
         var devices = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
         switch (own.Find("device"))
         {
@@ -79,7 +79,7 @@ internal sealed class StorageSection(SectionReader section, Findings findings)
     /// <summary>The directories of each member.</summary>
     public MemberDirectories Directories(DataVolume volume, string directory, StoreSettings store)
     {
-        var own = section.Section("directories").Allow(["data", "data_directory", "archive", .. store.Kind.DirectoryKeys]);
+        var own = section.Section("directories").Allow([.. PostgresSchema.Directories.Names, .. store.Kind.DirectoryKeys]);
         var data = own.HostPath("data", volume.MountPoint + "/data");
         var found = new MemberDirectories(
             data,

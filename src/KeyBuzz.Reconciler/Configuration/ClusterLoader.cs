@@ -48,7 +48,7 @@ public static class ClusterLoader
         var start = source.At(1, 1);
         var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
 
-        root.Allow([.. Keys(syntax), .. blueprints.Select(blueprint => blueprint.Key)]);
+        root.Allow(ClusterSchema.Names(syntax));
         Placeholders.Check(root, blueprints, findings);
         CheckVersion(root, findings);
         var name = ReadName(root);
@@ -269,16 +269,16 @@ public static class ClusterLoader
             settings.Names.Order(StringComparer.Ordinal).Select(name => $"{name}={AttributeValue.Of(settings[name]!).Value}")
         );
 
-    private static string[] Keys(ClusterSyntax syntax) =>
-        ["version", "cluster", syntax.Connection.Key, "hosts", "secrets", "preconditions", "resources", "drift", "moved"];
-
     private static SectionReader Root(SourceText source, ClusterSyntax syntax, Findings findings)
     {
         var node = YamlDocument.Parse(source, findings);
         return node is YamlMapping map
             ? new SectionReader(map, "the cluster", findings)
             : throw new DiagnosticException(
-                Diagnostic.Error($"{source.File} must be a map with the keys {string.Join(", ", Keys(syntax))}, not {node.Kind}", node.At)
+                Diagnostic.Error(
+                    $"{source.File} must be a map with the keys {string.Join(", ", ClusterSchema.Names(syntax))}, not {node.Kind}",
+                    node.At
+                )
             );
     }
 
@@ -323,7 +323,7 @@ public static class ClusterLoader
         bool optional
     )
     {
-        section?.Allow("file", "required");
+        section?.Allow(ClusterSchema.Secrets);
         var file = section?.Word("file", "a local path");
         var secrets = new SecretSource(directory, file?.Value ?? defaultFile, environment, findings, optional);
         foreach (var word in section?.Words("required", "a list of names") ?? [])

@@ -5,9 +5,23 @@ namespace KeyBuzz.Reconciler.Configuration;
 /// <summary>Reads what <c>kbr drift</c> is to ignore.</summary>
 internal static class DriftSection
 {
+    /// <summary>The keys of an entry of <c>ignore</c>.</summary>
+    public static readonly SectionSchema Schema = new([
+        new("address", ValueForm.Word, "The resources, with * for anything; without @ on every host.")
+        {
+            Required = true,
+            Example = "config_file.app@db-1",
+        },
+        new("attribute", ValueForm.Word, "Only this attribute of them, with * for anything; default: the whole resource.")
+        {
+            Example = "mode",
+        },
+        new("reason", ValueForm.Word, "Why, in a line; it stands in every report.") { Required = true, Example = "until ticket 1234" },
+    ]);
+
     public static ImmutableArray<IgnoreRule> Read(SectionReader? section, Findings findings)
     {
-        switch (section?.Allow("ignore").Find("ignore"))
+        switch (section?.Allow(ClusterSchema.Drift).Find("ignore"))
         {
             case null:
                 return [];
@@ -30,9 +44,7 @@ internal static class DriftSection
 
     private static IgnoreRule? ReadRule(SectionReader? entry)
     {
-        var address = entry
-            ?.Allow("address", "attribute", "reason")
-            .Word("address", "an address such as config_file.app@db-1, or a glob", required: true);
+        var address = entry?.Allow(Schema).Word("address", "an address such as config_file.app@db-1, or a glob", required: true);
         var attribute = entry?.Word("attribute", "an attribute of the resource, or a glob");
         var reason = entry?.Word("reason", "a sentence that tells readers of the report why this drift is acceptable", required: true);
         if (entry is null || address is null || reason is null)

@@ -129,6 +129,18 @@ public sealed class HostTable
         }
     }
 
+    /// <summary>The keys of a host.</summary>
+    internal static SectionSchema SchemaOf(IConnectionSection connection) =>
+        new([
+            new("role", ValueForm.Word, "A word of your choice, such as db; 'host' of resources and preconditions takes it.")
+            {
+                Required = true,
+                Example = "db",
+            },
+            new("address", ValueForm.Word, "The private address; no two hosts share one.") { Required = true, Example = "10.0.0.120" },
+            new(connection.Key, ValueForm.Section, "How kbr connects to this host.") { Section = connection.HostSchema },
+        ]);
+
     private Host ReadHost(
         string name,
         SourceLocation at,
@@ -144,7 +156,7 @@ public sealed class HostTable
             return broken;
         }
 
-        section.Allow("role", "address", _connection.Key);
+        section.Allow(SchemaOf(_connection));
         var role = section.Word("role", "a word such as db", required: true);
         if (role is not null)
         {

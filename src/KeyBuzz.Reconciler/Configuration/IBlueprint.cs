@@ -11,6 +11,12 @@ public interface IBlueprint
     /// <summary>The section's key, for example <c>web</c>.</summary>
     string Key { get; }
 
+    /// <summary>The section in a sentence.</summary>
+    string Description => $"The section of the blueprint {Key}.";
+
+    /// <summary>The keys of the section, for the JSON Schema and <c>kbr explain</c>; without a description it takes any.</summary>
+    SectionSchema Schema => new([]) { IsOpen = true };
+
     /// <summary>Names in the credentials file whose values are no secrets, such as the name of a user: they are never masked, also where
     /// the section is missing.</summary>
     IReadOnlyCollection<string> PlainNames { get; }

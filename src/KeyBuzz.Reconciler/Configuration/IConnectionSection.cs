@@ -8,6 +8,12 @@ public interface IConnectionSection
     /// <summary>The key of both.</summary>
     string Key { get; }
 
+    /// <summary>The keys of the section of the file.</summary>
+    SectionSchema Schema { get; }
+
+    /// <summary>The keys of the section of a host.</summary>
+    SectionSchema HostSchema { get; }
+
     /// <summary>Reads the settings of all connections.</summary>
     /// <param name="section">The section of the file; null when it has none.</param>
     /// <param name="directory">The folder that relative paths start from.</param>

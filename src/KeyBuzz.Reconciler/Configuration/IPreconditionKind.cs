@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Configuration;
@@ -7,6 +8,9 @@ public interface IPreconditionKind
 {
     /// <summary>The word in cluster.yaml.</summary>
     string Kind { get; }
+
+    /// <summary>When it holds, in a sentence.</summary>
+    string Description { get; }
 
     /// <summary>Its default level.</summary>
     PreconditionLevel Default { get; }
@@ -21,7 +25,7 @@ public interface IPreconditionKind
     string PlacementKey { get; }
 
     /// <summary>Its own keys, beside the level and the hosts.</summary>
-    IReadOnlyList<string> Keys { get; }
+    ImmutableArray<SectionKey> Keys { get; }
 
     /// <summary>Whether it may be given as a list of rules.</summary>
     bool IsList { get; }

@@ -8,6 +8,20 @@ internal static class MovedSection
 {
     private const string Wanted = "type.name for every host, or type.name@host";
 
+    /// <summary>The keys of an entry.</summary>
+    public static readonly SectionSchema Schema = new([
+        new("from", ValueForm.Word, "The recorded address: type.name for every host, or type.name@host.")
+        {
+            Required = true,
+            Example = "directory.spare",
+        },
+        new("to", ValueForm.Word, "The address that it has now: the same type on the same host.")
+        {
+            Required = true,
+            Example = "directory.archive",
+        },
+    ]);
+
     public static ImmutableArray<MovedRule> Read(YamlNode? node, ImmutableArray<Resource> resources, Findings findings)
     {
         switch (node)
@@ -34,7 +48,7 @@ internal static class MovedSection
 
     private static MovedRule? ReadRule(SectionReader? entry)
     {
-        var from = entry?.Allow("from", "to").Word("from", Wanted, required: true);
+        var from = entry?.Allow(Schema).Word("from", Wanted, required: true);
         var to = entry?.Word("to", Wanted, required: true);
         if (entry is null || from is null || to is null)
         {

@@ -60,7 +60,7 @@ internal sealed class PreconditionSection(IReadOnlyList<IPreconditionKind> kinds
 
     private void ReadSettings(IPreconditionKind kind, SectionReader settings)
     {
-        settings.Allow(["level", kind.PlacementKey, .. kind.Keys]);
+        settings.Allow(["level", kind.PlacementKey, .. kind.Keys.Select(key => key.Name)]);
         var level = settings.Word("level", "error, warn or off", required: true) is null
             ? PreconditionLevel.Off
             : settings.Choice("level", PreconditionLevel.Off, Levels);

@@ -9,10 +9,10 @@ namespace KeyBuzz.Reconciler.Configuration;
 internal sealed class ResourceBinder(string directory, Interpolation interpolation, Findings findings)
 {
     /// <summary>The keys that every resource has.</summary>
-    public static readonly string[] CommonKeys = ["type", "name", "host", "requires", "after", "lifecycle"];
+    public static readonly ImmutableArray<string> CommonKeys = ClusterSchema.CommonKeys.Names;
 
-    private const string ContentKey = "content";
-    private const string ContentFileKey = "content_file";
+    internal const string ContentKey = "content";
+    internal const string ContentFileKey = "content_file";
 
     private readonly Dictionary<string, SourceText?> _files = new(StringComparer.Ordinal);
 

@@ -164,7 +164,7 @@ internal sealed class ResourceSection(
         var preventDestroy = false;
         if (SectionReader.Of(section.Find("lifecycle"), $"'lifecycle' of {what}", findings) is { } lifecycle)
         {
-            preventDestroy = lifecycle.Allow("prevent_destroy").Boolean("prevent_destroy") ?? false;
+            preventDestroy = lifecycle.Allow(ClusterSchema.CommonKeys.Find("lifecycle")!.Section!).Boolean("prevent_destroy") ?? false;
         }
 
         // A resource without a valid host is still bound once, to find its other errors.

@@ -44,6 +44,13 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
         return this;
     }
 
+    /// <summary>Notes every key that the description of the section does not have.</summary>
+    public SectionReader Allow(SectionSchema schema)
+    {
+        ArgumentNullException.ThrowIfNull(schema);
+        return Allow(schema.Names);
+    }
+
     public YamlNode? Find(string key) => map.Find(key);
 
     /// <summary>The place of a key's value; of the whole section where it is left out.</summary>

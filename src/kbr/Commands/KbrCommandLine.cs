@@ -75,6 +75,10 @@ public static class KbrCommandLine
             .. blueprints.SelectMany(blueprint => blueprint.Commands(session)),
             UnlockCommand.Create(session),
             InitCommand.Create(reading, [.. blueprints.Select(blueprint => blueprint.Init).OfType<IClusterInit>()]),
+            ExplainCommand.Create(context),
+            SchemaCommand.Create(context),
+            CompletionCommand.Create(context),
+            ManCommand.Create(context),
             VersionCommand.Create(context),
         ];
         foreach (var command in rest)
@@ -85,11 +89,26 @@ public static class KbrCommandLine
         // They may stand before the command, too, if it takes them.
         root.With(context.Options.All);
         root.SetAction(Help);
+        root.Options.OfType<HelpOption>().Single().Action = new HelpWithExamples();
+        SuggestAction.AddTo(root, new ClusterNames(context));
         return root;
     }
 
+    /// <summary>Runs a command line: the command's exit code, or 1 with the mistakes of the line.</summary>
+    /// <param name="root">The commands.</param>
+    /// <param name="words">What stands after <c>kbr</c>.</param>
+    public static Task<int> RunAsync(RootCommand root, IEnumerable<string> words)
+    {
+        ArgumentNullException.ThrowIfNull(root);
+        var parsed = root.Parse(Spelled(words));
+        // Commands handle signals themselves: running changes finish first.
+        return UsageError.IsIn(parsed)
+            ? Task.FromResult(UsageError.Show(parsed))
+            : parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
+    }
+
     /// <summary>The output of a command that only groups others.</summary>
-    internal static int Help(ParseResult parsed) => new HelpAction().Invoke(parsed);
+    internal static int Help(ParseResult parsed) => new HelpWithExamples().Invoke(parsed);
 
     /// <summary>The words as the parser knows them: <c>-out</c>, as Terraform has it, is <c>--out</c>.</summary>
     /// <param name="words">What stands after <c>kbr</c>.</param>

@@ -9,17 +9,28 @@ namespace KeyBuzz.Reconciler.Tests.Cli;
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class CommandLineTests : LocalCluster
 {
-    [TestCase("plan", "--parallelism", "abc", ExpectedResult = "--parallelism must be a whole number of at least 1, not 'abc'")]
-    [TestCase("apply", "--parallelism", "0", ExpectedResult = "--parallelism must be a whole number of at least 1, not '0'")]
+    [TestCase("plan", "--parallelism", "abc", ExpectedResult = "Error: --parallelism must be a whole number of at least 1, not 'abc'")]
+    [TestCase("apply", "--parallelism", "0", ExpectedResult = "Error: --parallelism must be a whole number of at least 1, not '0'")]
     [TestCase(
         "apply",
         "--parallelism",
         "99999999999",
-        ExpectedResult = "--parallelism must be a whole number of at least 1, not '99999999999'"
+        ExpectedResult = "Error: --parallelism must be a whole number of at least 1, not '99999999999'"
     )]
-    [TestCase("drill", "--timeout", "x", ExpectedResult = "--timeout must be a whole number of at least 10, not 'x'")]
-    [TestCase("drill", "--timeout", "-5", ExpectedResult = "--timeout must be a whole number of at least 10, not '-5'")]
+    [TestCase("drill", "--timeout", "x", ExpectedResult = "Error: --timeout must be a whole number of at least 10, not 'x'")]
+    [TestCase("drill", "--timeout", "-5", ExpectedResult = "Error: --timeout must be a whole number of at least 10, not '-5'")]
     [TestCase("--target", "*@db-1", "status", ExpectedResult = "Error: status has no option --target")]
+    [TestCase("plan", "--jsn", ExpectedResult = "Error: kbr plan has no option '--jsn'")]
+    [TestCase("init", "--parallelism", "1", ExpectedResult = "Error: kbr init has no option '--parallelism'")]
+    [TestCase("pln", ExpectedResult = "Error: kbr has no command 'pln'")]
+    [TestCase("version", "x", ExpectedResult = "Error: kbr version takes no argument 'x'")]
+    [TestCase("show", ExpectedResult = "Error: Required argument 'PLAN' missing for command: 'show'")]
+    [TestCase(
+        "drift",
+        "--format",
+        "x",
+        ExpectedResult = "Error: Argument 'x' not recognized. Must be one of: 'json' 'junit' 'markdown' 'prometheus' 'sarif' 'text'"
+    )]
     public string An_invalid_option_value_is_an_error_that_names_both(params string[] words) => Refused(words).Split('\n')[0];
 
     [Test]
@@ -28,6 +39,21 @@ public sealed class CommandLineTests : LocalCluster
         Assert.That(Done(), Does.Contain("Usage:").And.Contain("drill"));
         Assert.That(Done("state"), Does.Contain("Usage:").And.Contain("pull"));
         Assert.That(Kbr("nonsense").Exit, Is.EqualTo(1));
+    }
+
+    [Test]
+    public void A_typo_gets_two_lines_with_the_word_that_was_meant_and_not_the_whole_help()
+    {
+        var (exit, output, error) = Kbr("plan", "--targt", "x");
+        Assert.That(exit, Is.EqualTo(1));
+        Assert.That(output, Is.Empty);
+        Assert.That(error, Is.EqualTo("Error: kbr plan has no option '--targt'\n  → did you mean '--target'? kbr plan --help\n"));
+
+        (exit, output, error) = Kbr("plan", "--targt", "x", "--json");
+        Assert.That(exit, Is.EqualTo(1));
+        Assert.That(JsonSchemas.Problems(output), Is.Empty);
+        Assert.That(output, Does.Contain("has no option").And.Contain("--target"));
+        Assert.That(error, Is.Empty);
     }
 
     [Test]
@@ -195,12 +221,17 @@ public sealed class CommandLineTests : LocalCluster
                         ["images", "build", "--on", "nowhere"],
                         ["init", "--credentials"],
                         ["init", "--members", "127.0.0.1", "--proxies", "127.0.0.2"],
+                        ["completion", "bash"],
+                        ["man"],
+                        ["man", "--out", $"{Folder}/man1"],
+                        ["explain"],
+                        ["schema"],
                         ["version"],
                     ]
             )
             {
                 string[] file =
-                    words[0] == "version" ? []
+                    words[0] is "completion" or "man" or "explain" or "schema" or "version" ? []
                     : words is ["init", "--members", ..] ? ["-c", $"{Folder}/another.yaml"]
                     : ["-c", $"{Folder}/cluster.yaml"];
                 await root.Parse([.. words, .. file]).InvokeAsync();

@@ -18,6 +18,8 @@ public sealed partial class JsonSchemaTests : LocalCluster
     public void The_JSON_of_every_command_is_valid()
     {
         Check("version");
+        Check("explain");
+        Check("explain", "container.image");
         Check("init", "--credentials");
         Check("validate");
         Check("graph");

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs every package of artifacts/packages into an empty place, and runs it there without .NET. Needs eng/package.sh before it, and root.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+packages=$PWD/artifacts/packages
+version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed() { echo "FAILED: $*" >&2; exit 1; }
+
+cat >"$work/cluster.yaml" <<'YAML'
+version: 1
+cluster: packaged
+hosts: { db-1: { role: db, address: 192.0.2.1 } }
+resources: [{ type: config_file, name: app, host: db-1, path: /srv/app.conf, mode: "0600", content: "${secret.APP}" }]
+YAML
+
+# What users do first, in an environment without .NET: the version, a file with its secrets, a completion, a page, the schema.
+runs() { # PROGRAM...
+    local output
+    cd "$work"
+    for words in version 'validate -c cluster.yaml' 'explain container.image' 'completion bash' 'man plan' schema; do
+        # shellcheck disable=SC2086
+        output=$(env -i PATH=/usr/bin:/bin HOME="$work" KBR_KEY=the-key-of-the-test APP=the-secret-of-the-test "$@" $words 2>&1) || failed "$* $words: $output"
+        case $words in
+            version) [[ $output == "kbr $version"* ]] || failed "$* version: $output" ;;
+            validate*) [[ $output == "cluster.yaml is valid: 1 hosts, 1 resources" ]] || failed "$* validate: $output" ;;
+        esac
+    done
+    cd - >/dev/null
+}
+
+(cd "$packages" && sha256sum --quiet -c SHA256SUMS) || failed "a checksum is wrong"
+[[ $(wc -l <"$packages/SHA256SUMS") -eq $(find "$packages" -type f ! -name SHA256SUMS | wc -l) ]] || failed "a file has no checksum"
+eng/packaging/sbom.py --check "$packages/kbr_$version.cdx.json" || failed "the SBOM is not valid"
+
+# The .deb, installed by dpkg into a root of its own.
+root=$work/root
+mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates"
+: >"$root/var/lib/dpkg/status"
+dpkg --root="$root" --force-depends --force-not-root --log="$work/dpkg.log" -i "$packages/kbr_${version}_amd64.deb" >"$work/deb.log" 2>&1 \
+    || failed "dpkg -i: $(cat "$work/deb.log")"
+[[ $(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${Status} ${Version}' kbr) == "install ok installed $version" ]] || failed "kbr is not installed"
+runs "$root/usr/bin/kbr"
+for file in man/man1/kbr.1.gz man/man1/kbr-state-show.1.gz bash-completion/completions/kbr doc/kbr/copyright doc/kbr/changelog.gz doc/kbr/sbom.cdx.json; do
+    [[ -s $root/usr/share/$file ]] || failed "the .deb has no $file"
+done
+(cd "$root" && md5sum --quiet -c "$root/var/lib/dpkg/info/kbr.md5sums") || failed "md5sums of the .deb"
+# kbr needs libssl, which it loads by itself.
+depends=$(dpkg-deb -f "$packages/kbr_${version}_amd64.deb" Depends)
+[[ $depends == *'libssl3t64 | libssl3'* ]] || failed "the .deb does not depend on libssl: $depends"
+dpkg --root="$root" --force-not-root --log="$work/dpkg.log" -r kbr >/dev/null
+[[ ! -e $root/usr/bin/kbr ]] || failed "dpkg -r left the program"
+
+mkdir "$work/plain"
+tar -xzf "$packages/kbr_${version}_linux-x64.tar.gz" -C "$work/plain" --strip-components=1
+runs "$work/plain/bin/kbr"
+
+# The image has everything the program loads: it runs in it alone, as the image's user.
+mkdir -p "$work/image" "$work/layer"
+tar -xzf "$packages/kbr_${version}_image_linux-x64.tar.gz" -C "$work/image"
+tar -xf "$work/image/layer.tar" -C "$work/layer"
+cp "$work/cluster.yaml" "$work/layer/work/cluster.yaml"
+grep -q '"User": "65532:65532"' "$work"/image/*.json || failed "the image runs as root"
+output=$(env -i KBR_KEY=the-key-of-the-test APP=the-secret-of-the-test /usr/sbin/chroot --userspec=65532:65532 "$work/layer" /usr/bin/kbr validate -c /work/cluster.yaml 2>&1) \
+    || failed "in the image: $output"
+[[ $output == *"is valid: 1 hosts, 1 resources"* ]] || failed "in the image: $output"
+
+# The dotnet tool, from the folder: on this platform the compiled program, elsewhere the one that .NET runs.
+tool_install() { # FOLDER
+    DOTNET_CLI_HOME=$work/home NUGET_PACKAGES=$work/nuget DOTNET_NOLOGO=1 dotnet tool install kbr --tool-path "$1" --version "$version" \
+        --source "$packages" --no-http-cache >"$work/tool.log" 2>&1 || failed "dotnet tool install: $(cat "$work/tool.log")"
+}
+tool_install "$work/tool"
+runs "$work/tool/kbr"
+mkdir "$work/any"
+python3 -m zipfile -e "$packages/kbr.any.$version.nupkg" "$work/any"
+[[ $(dotnet "$work/any/tools/net10.0/any/kbr.dll" --version) == "$version" ]] || failed "the tool for other platforms"
+echo "the packages of kbr $version are installed and run"

@@ -1,0 +1,94 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using System.CommandLine;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary>An example of a command.</summary>
+/// <param name="Line">The command line, as it is typed.</param>
+/// <param name="Does">What it does, in a few words.</param>
+internal sealed record CommandExample(string Line, string Does);
+
+/// <summary>The examples of all commands: the help and the manual pages show them, and a test parses each with the real parser.</summary>
+internal static class CommandExamples
+{
+    private static readonly FrozenDictionary<string, ImmutableArray<CommandExample>> s_all = new Dictionary<
+        string,
+        ImmutableArray<CommandExample>
+    >(StringComparer.Ordinal)
+    {
+        ["kbr"] =
+        [
+            new("kbr plan", "show what would change; changes nothing"),
+            new("kbr apply", "show it, ask, and change it"),
+            new("kbr status", "tell whether the cluster is healthy"),
+        ],
+        ["kbr validate"] = [new("kbr validate -c staging.yaml", "check another file than cluster.yaml")],
+        ["kbr plan"] =
+        [
+            new("kbr plan --target '*@db-slave-01'", "plan one host only"),
+            new("kbr plan --out next.plan", "save the plan for a review"),
+            new("kbr plan --json --detailed-exitcode", "for programs: JSON, and exit 2 when there are changes"),
+        ],
+        ["kbr show"] = [new("kbr show next.plan", "read a saved plan")],
+        ["kbr apply"] =
+        [
+            new("kbr apply", "show the plan, ask, apply it"),
+            new("kbr apply next.plan", "apply exactly a saved plan"),
+            new("kbr apply --auto-approve --target 'config_file.*'", "apply the changes of all configuration files without asking"),
+        ],
+        ["kbr destroy"] =
+        [
+            new("kbr destroy", "remove what kbr created; data stays"),
+            new("kbr destroy --delete-data --confirm keybuzz-pg", "delete the data of the cluster keybuzz-pg, too"),
+        ],
+        ["kbr import"] = [new("kbr import 'container.*'", "record the existing containers, unchanged")],
+        ["kbr drift"] =
+        [
+            new("kbr drift", "show what changed on the hosts since the last apply"),
+            new("kbr drift --format junit --out drift.xml", "write a report for CI"),
+        ],
+        ["kbr state"] = [new("kbr state list", "list the records of all hosts")],
+        ["kbr state list"] = [new("kbr state list '*@db-slave-01'", "list the records of one host")],
+        ["kbr state show"] = [new("kbr state show container.patroni@db-slave-01", "show one record")],
+        ["kbr state pull"] = [new("kbr state pull", "update the local copy of the records")],
+        ["kbr state rm"] = [new("kbr state rm directory.spare@db-slave-01", "stop managing a directory; it stays")],
+        ["kbr state mv"] = [new("kbr state mv directory.spare@db-slave-01 directory.archive@db-slave-01", "rename a record")],
+        ["kbr status"] = [new("kbr status --json", "for programs: JSON; exit 2 when not healthy")],
+        ["kbr check"] = [new("kbr check --target '*@db-slave-01'", "check the preconditions of one host")],
+        ["kbr graph"] = [new("kbr graph --target 'container.*'", "the containers and their dependencies, for Graphviz")],
+        ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],
+        ["kbr restart"] = [new("kbr restart --all", "restart every member, one at a time")],
+        ["kbr drill"] = [new("kbr drill --kind kill --svg gap.svg", "kill the primary, measure the gap, draw it")],
+        ["kbr unlock"] =
+        [
+            new("kbr unlock", "show the holder of each host's lock"),
+            new("kbr unlock --end db-slave-01", "end the shell that holds the lock of db-slave-01"),
+        ],
+        ["kbr init"] = [new("kbr init --credentials", "generate the missing passwords")],
+        ["kbr explain"] =
+        [
+            new("kbr explain", "list the sections and the resource types"),
+            new("kbr explain postgres.haproxy.read_port", "explain one key"),
+            new("kbr explain container", "explain a resource type"),
+        ],
+        ["kbr schema"] = [new("kbr schema", "print the JSON Schema, for the completion and the checks of an editor")],
+        ["kbr completion"] =
+        [
+            new("kbr completion bash", "print the script; load it with: source <(kbr completion bash)"),
+            new("kbr completion fish", "for ~/.config/fish/completions/kbr.fish"),
+        ],
+        ["kbr man"] =
+        [
+            new("kbr man plan", "print the manual page of plan; read it with: kbr man plan | man -l -"),
+            new("kbr man --out man1", "write every page to the folder man1"),
+        ],
+        ["kbr version"] = [new("kbr version --json", "the version, for programs")],
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    /// <summary>The commands that have examples, by their words.</summary>
+    public static IEnumerable<string> Commands => s_all.Keys;
+
+    /// <summary>The examples of a command.</summary>
+    public static ImmutableArray<CommandExample> Of(Command command) => s_all.GetValueOrDefault(CommandTree.Path(command), []);
+}
