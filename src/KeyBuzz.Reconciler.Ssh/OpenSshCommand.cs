@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Ssh;
 
@@ -7,14 +8,15 @@ namespace KeyBuzz.Reconciler.Ssh;
 public static class OpenSshCommand
 {
     /// <summary>The options and, last, the host: what cluster.yaml leaves open is left to ssh's configuration.</summary>
-    public static ImmutableArray<string> Arguments(SshSettings settings, SshEndpoint endpoint)
+    /// <exception cref="HostException">It cannot be settled how the host is reached.</exception>
+    public static async Task<ImmutableArray<string>> ArgumentsAsync(SshSettings settings, Host host, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        ArgumentNullException.ThrowIfNull(endpoint);
+        var endpoint = SshEndpoint.Of(host);
         var arguments = ImmutableArray.CreateBuilder<string>();
         Add("-F", settings.Config.IsRead ? settings.Config.File : "none");
         Add("-p", endpoint.Port?.ToString(CultureInfo.InvariantCulture));
-        Add("-l", endpoint.User);
+        Add("-l", await UserAsync(settings, host, time).ConfigureAwait(false));
         Add("-i", settings.IdentityFile);
         Option("UserKnownHostsFile", settings.KnownHostsFile is { } file ? $"\"{file}\"" : null);
         Option(
@@ -31,6 +33,20 @@ public static class OpenSshCommand
         arguments.Add("--");
         arguments.Add(endpoint.Alias ?? endpoint.Hostname);
         return arguments.ToImmutable();
+
+        // ssh's own default is the operator's name here, and kbr's is root.
+        static async Task<string> UserAsync(SshSettings settings, Host host, TimeProvider time)
+        {
+            var routes = new SshRoutes(settings, new SshConfig(settings.Config, time), new SshPrompts());
+            try
+            {
+                return (await routes.ResolveAsync(host).ConfigureAwait(false)).Target.User;
+            }
+            catch (SshProblem problem)
+            {
+                throw new HostException(host.Name, problem.Message, problem.Remedy, problem);
+            }
+        }
 
         void Add(string option, string? value)
         {

@@ -21,7 +21,7 @@ public sealed class CommandLineTests : LocalCluster
     [TestCase("drill", "--timeout", "-5", ExpectedResult = "Error: --timeout must be a whole number of at least 10, not '-5'")]
     [TestCase("--target", "*@db-1", "status", ExpectedResult = "Error: status has no option --target")]
     [TestCase("plan", "--jsn", ExpectedResult = "Error: kbr plan has no option '--jsn'")]
-    [TestCase("init", "--parallelism", "1", ExpectedResult = "Error: kbr init has no option '--parallelism'")]
+    [TestCase("show", "f.plan", "--parallelism", "1", ExpectedResult = "Error: kbr show has no option '--parallelism'")]
     [TestCase("pln", ExpectedResult = "Error: kbr has no command 'pln'")]
     [TestCase("version", "x", ExpectedResult = "Error: kbr version takes no argument 'x'")]
     [TestCase("show", ExpectedResult = "Error: Required argument 'PLAN' missing for command: 'show'")]

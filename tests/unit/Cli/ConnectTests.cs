@@ -26,7 +26,7 @@ public sealed class ConnectTests : LocalCluster
             $$"""
             version: 1
             cluster: {{Name}}
-            ssh: { identity_file: {{Server.Settings.IdentityFile}}, known_hosts: {{Server.KnownHostsFile}}, connect_timeout: 60s }
+            ssh: { identity_file: {{Server.Settings.IdentityFile}}, known_hosts: {{Server.KnownHostsFile}}, connect_timeout: 60s, config: false }
             hosts:
               db-1: { role: db, address: 127.0.0.1, ssh: { port: {{Port}} } }
               lb-1: { role: lb, address: 10.255.255.1 }
@@ -144,6 +144,8 @@ public sealed class ConnectTests : LocalCluster
                 new[]
                 {
                     "-T",
+                    "-F",
+                    "none",
                     "-p",
                     $"{Port}",
                     "-l",
@@ -154,8 +156,10 @@ public sealed class ConnectTests : LocalCluster
                     $"UserKnownHostsFile=\"{Server.KnownHostsFile}\"",
                     "-o",
                     "StrictHostKeyChecking=yes",
+                    "-o",
+                    "HostName=127.0.0.1",
                     "--",
-                    "127.0.0.1",
+                    "db-1",
                     "'docker' 'exec' '-i' 'patroni' 'psql' '-h' '/var/run/postgresql' '-p' '5432' '-U' 'kb_admin' '-d' 'keybuzz' '-c' "
                         + @"'SELECT '\''a b'\'''",
                 }

@@ -92,9 +92,7 @@ internal sealed class UpgradeTests : BlueprintFixture
         );
 
     private static SortedMap<AttributeValue> Desired(IDeclared declared) =>
-        declared is GroupPolicy policy
-            ? policy.Rules.Desired(policy)
-            : s_providers.Get(declared.Address.Type).Desired((Resource)declared);
+        declared is GroupPolicy policy ? policy.Rules.Desired(policy) : s_providers.Get(declared.Address.Type).Desired((Resource)declared);
 
     private static string? MissingIn(ResourceRecord record) =>
         s_providers.Get(record.Address.Type).Schema.Attributes.FirstOrDefault(one => one.Required && !record.Spec.Has(one.Name))?.Name;

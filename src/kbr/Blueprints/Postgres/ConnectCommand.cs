@@ -151,7 +151,11 @@ internal static class ConnectCommand
         // Ctrl-C is psql's: it cancels a statement there.
         terminal.IsAsking = true;
         using var process = Start(Local(topology, user, port, words), out var trouble)
-            ?? (user == topology.Superuser ? Start(OverSsh(session, topology, primary, words), out _) : null)
+            ?? (
+                user == topology.Superuser
+                    ? Start(await OverSshAsync(session, topology, primary, words).ConfigureAwait(false), out _)
+                    : null
+            )
             ?? throw new DiagnosticException(
                 Diagnostic.Error(
                     $"{Psql} cannot be started on this machine: {trouble}",
@@ -210,7 +214,7 @@ internal static class ConnectCommand
         return start;
     }
 
-    private static ProcessStartInfo OverSsh(Session session, PostgresTopology topology, Host primary, string[] words)
+    private static async Task<ProcessStartInfo> OverSshAsync(Session session, PostgresTopology topology, Host primary, string[] words)
     {
         var (settings, endpoint) = ((SshSettings)session.Cluster.Connection, SshEndpoint.Of(primary));
         var isTerminal = !Console.IsInputRedirected && !Console.IsOutputRedirected;
@@ -234,7 +238,11 @@ internal static class ConnectCommand
         ];
         return new ProcessStartInfo(
             "ssh",
-            [isTerminal ? "-t" : "-T", .. OpenSshCommand.Arguments(settings, endpoint), string.Join(' ', psql.Select(Script.Quote))]
+            [
+                isTerminal ? "-t" : "-T",
+                .. await OpenSshCommand.ArgumentsAsync(settings, primary, session.Time).ConfigureAwait(false),
+                string.Join(' ', psql.Select(Script.Quote)),
+            ]
         )
         {
             UseShellExecute = false,

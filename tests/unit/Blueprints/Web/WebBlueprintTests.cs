@@ -106,6 +106,7 @@ public sealed class WebBlueprintTests : LocalCluster
         help[help.IndexOf("Commands:", StringComparison.Ordinal)..]
             .Split('\n')
             .Skip(1)
+            .TakeWhile(line => line.Length > 0)
             .Where(line => line.Length > 2 && line[..2] == "  " && line[2] != ' ')
             .Select(line => line.Trim().Split(' ')[0]);
 
