@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <param name="Comment">The agent's word for it.</param>
 public sealed record AgentKey(ImmutableArray<byte> Blob, string Comment);
 
-/// <summary>The messages of the ssh-agent protocol (draft-miller-ssh-agent): requests as bytes, answers as values.</summary>
+/// <summary>The messages of the ssh-agent protocol (PROTOCOL.agent of OpenSSH): requests as bytes, answers as values.</summary>
 public static class AgentMessages
 {
     /// <summary>The largest message, as OpenSSH's.</summary>

@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <param name="Port">The port; null for the configured one.</param>
 public sealed record JumpHost(string Name, string? User, int? Port);
 
-/// <summary>Reads OpenSSH's <c>ProxyJump</c>: <c>[USER@]HOST[:PORT]</c>, several with commas, the first one first; or <c>none</c>.</summary>
+/// <summary>Reads OpenSSH's <c>ProxyJump</c>: <c>[USER@]HOST[:PORT]</c>, several with commas, in order; or <c>none</c>.</summary>
 public static class JumpList
 {
     /// <summary>More hops than any network has.</summary>

@@ -9,7 +9,7 @@ internal static class PublicKeyFile
 {
     private const int Largest = 64 * 1024;
 
-    /// <summary>The public key of a private key's file, read from it or from the <c>.pub</c> beside it; empty when neither shows it.</summary>
+    /// <summary>The public key of a private key's file, from it or from the <c>.pub</c> beside it; empty when neither shows it.</summary>
     public static ImmutableArray<byte> Of(string privateKey)
     {
         if (Text(privateKey) is { } text)

@@ -1,7 +1,7 @@
 namespace KeyBuzz.Reconciler.Ssh;
 
-/// <summary>A look at the files of OpenSSH's configuration, for one question only: starting <c>ssh</c> for every host costs more than reading
-/// them. Where in doubt, the answer is no.</summary>
+/// <summary>A look at the files of OpenSSH's configuration, for one question only: starting <c>ssh</c> for every host costs more than
+/// reading them. Where in doubt, the answer is no.</summary>
 public static class SshConfigFiles
 {
     private const string System = "/etc/ssh/ssh_config";

@@ -328,10 +328,8 @@ internal sealed class LoadingTests : LoaderFixture
     [Test]
     public void Jump_hosts_stand_under_ssh_of_the_file_and_of_a_host()
     {
-        var cluster = Load(
-            Header.Replace("db-1: {", "db-1: { ssh: { proxy_jump: none },", StringComparison.Ordinal)
-                + "ssh: { proxy_jump: 'ops@a:22,b' }\n"
-        );
+        var hosts = Header.Replace("db-1: {", "db-1: { ssh: { proxy_jump: none },", StringComparison.Ordinal);
+        var cluster = Load(hosts + "ssh: { proxy_jump: 'ops@a:22,b' }\n");
 
         Assert.That(((SshSettings)cluster.Connection).ProxyJump, Is.EqualTo("ops@a:22,b"));
         Assert.That(SshEndpoint.Of(cluster.Hosts[0]).ProxyJump, Is.EqualTo("none"));
