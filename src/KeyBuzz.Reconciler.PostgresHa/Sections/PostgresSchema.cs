@@ -284,7 +284,7 @@ internal static class PostgresSchema
         {
             Example = "db-1",
         },
-        Word(PostgresSection.StoreKey, "The consensus store.", "raft"),
+        Word(PostgresSection.StoreKey, "The consensus store."),
         Boolean("synchronous", "Whether a commit waits until a replica has it too, so that no failover loses it.", "false") with
         {
             Or = [ValueForm.Section],
@@ -352,7 +352,11 @@ internal static class PostgresSchema
                 .. Common.Keys.Select(key =>
                     key.Name switch
                     {
-                        PostgresSection.StoreKey => key with { Choices = [.. stores.All.Select(store => store.Key)] },
+                        PostgresSection.StoreKey => key with
+                        {
+                            Choices = [.. stores.All.Select(store => store.Key)],
+                            Default = stores.Default.Key,
+                        },
                         "ports" => key with { Section = With("ports", Ports.Keys, store => store.PortKeys) },
                         "directories" => key with { Section = With("directories", Directories.Keys, store => store.DirectoryKeys) },
                         _ => key,

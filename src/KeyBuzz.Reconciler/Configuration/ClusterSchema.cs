@@ -81,14 +81,14 @@ public sealed record ClusterSchema(SectionSchema Root, ImmutableSortedDictionary
                     Required = true,
                     Example = "keybuzz-pg",
                 },
+                new(syntax.Connection.Key, ValueForm.Section, "The connection settings of all hosts.")
+                {
+                    Section = syntax.Connection.Schema,
+                },
                 new("hosts", ValueForm.NamedSections, "The hosts, by name.")
                 {
                     Section = HostTable.SchemaOf(syntax.Connection),
                     Example = "{ db-1: { role: db, address: 10.0.0.120 } }",
-                },
-                new(syntax.Connection.Key, ValueForm.Section, "The connection settings of all hosts.")
-                {
-                    Section = syntax.Connection.Schema,
                 },
                 new("secrets", ValueForm.Section, "The source of secret values.") { Section = s_secrets },
                 new("preconditions", ValueForm.Section, "Conditions that a host must meet before kbr touches it.")

@@ -111,7 +111,8 @@ internal static class ExplainCommand
                 fields.Add(Written(way.Skip(1)));
             }
 
-            return $"resources:\n  - {{ type: {way[0].Name}, name: NAME, host: HOST{string.Concat(fields.Select(field => ", " + field))} }}";
+            var own = string.Concat(fields.Select(field => ", " + field));
+            return $"resources:\n  - {{ type: {way[0].Name}, name: NAME, host: HOST{own} }}";
         }
 
         return Written(way);

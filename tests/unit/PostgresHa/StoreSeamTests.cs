@@ -131,7 +131,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
         Assert.That(((RolloutTurn.Go)turn).Hosts, Is.EqualTo(new[] { "db-2" }));
     }
 
-    // The list of stores names the class.
+    // The list of stores names the class. A JSON Schema has a draft.
     [Test]
     public void No_source_outside_of_its_folder_says_RAFT()
     {
@@ -140,7 +140,12 @@ internal sealed class StoreSeamTests : BlueprintFixture
             .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Root(), folder), "*.cs", SearchOption.AllDirectories))
             .Select(file => Path.GetRelativePath(Root(), file))
             .Where(file => !exempt.Any(start => file.StartsWith(start, StringComparison.Ordinal)))
-            .Where(file => System.IO.File.ReadAllText(Path.Combine(Root(), file)).Contains("raft", StringComparison.OrdinalIgnoreCase));
+            .Where(file =>
+                System
+                    .IO.File.ReadAllText(Path.Combine(Root(), file))
+                    .Replace("draft", "", StringComparison.Ordinal)
+                    .Contains("raft", StringComparison.OrdinalIgnoreCase)
+            );
         Assert.That(said, Is.Empty);
     }
 

@@ -103,7 +103,7 @@ public sealed class WebBlueprintTests : LocalCluster
 
     // The names of the commands in a help text, in its order.
     private static IEnumerable<string> Commands(string help) =>
-        help[help.IndexOf("Commands:", StringComparison.Ordinal)..]
+        help[help.IndexOf("Commands:", StringComparison.Ordinal)..help.IndexOf("Examples:", StringComparison.Ordinal)]
             .Split('\n')
             .Skip(1)
             .TakeWhile(line => line.Length > 0)
