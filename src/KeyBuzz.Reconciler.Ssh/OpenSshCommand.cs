@@ -13,34 +13,28 @@ public static class OpenSshCommand
     {
         ArgumentNullException.ThrowIfNull(settings);
         var endpoint = SshEndpoint.Of(host);
+
+        // Where nothing names them, ssh's login is the operator's name here and its check of keys asks; kbr's are root and strict.
+        var target = await TargetAsync(settings, host, time).ConfigureAwait(false);
         var arguments = ImmutableArray.CreateBuilder<string>();
         Add("-F", settings.Config.IsRead ? settings.Config.File : "none");
         Add("-p", endpoint.Port?.ToString(CultureInfo.InvariantCulture));
-        Add("-l", await UserAsync(settings, host, time).ConfigureAwait(false));
+        Add("-l", target.User);
         Add("-i", settings.IdentityFile);
         Option("UserKnownHostsFile", settings.KnownHostsFile is { } file ? $"\"{file}\"" : null);
-        Option(
-            "StrictHostKeyChecking",
-            settings.HostKeyChecking switch
-            {
-                HostKeyChecking.Strict => "yes",
-                HostKeyChecking.AcceptNew => "accept-new",
-                _ => null,
-            }
-        );
+        Option("StrictHostKeyChecking", target.Checking == HostKeyChecking.Strict ? "yes" : "accept-new");
         Option("ProxyJump", endpoint.ProxyJump ?? settings.ProxyJump);
         Option("HostName", endpoint.Alias is not null && endpoint.Hostname.Length > 0 ? endpoint.Hostname : null);
         arguments.Add("--");
         arguments.Add(endpoint.Alias ?? endpoint.Hostname);
         return arguments.ToImmutable();
 
-        // ssh's own default is the operator's name here, and kbr's is root.
-        static async Task<string> UserAsync(SshSettings settings, Host host, TimeProvider time)
+        static async Task<SshTarget> TargetAsync(SshSettings settings, Host host, TimeProvider time)
         {
             var routes = new SshRoutes(settings, new SshConfig(settings.Config, time), new SshPrompts());
             try
             {
-                return (await routes.ResolveAsync(host).ConfigureAwait(false)).Target.User;
+                return (await routes.ResolveAsync(host).ConfigureAwait(false)).Target;
             }
             catch (SshProblem problem)
             {

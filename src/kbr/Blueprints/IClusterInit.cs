@@ -22,4 +22,7 @@ internal sealed record FirstFile(string Text, ImmutableArray<string> Notes)
 {
     /// <summary>Whether resources exist already that <c>kbr import</c> is to record before the first apply.</summary>
     public bool Adopts { get; init; }
+
+    /// <summary>The words of a command that makes what the file names and is not there yet; empty for none.</summary>
+    public ImmutableArray<string> First { get; init; } = [];
 }

@@ -65,7 +65,24 @@ internal static class CommandExamples
             new("kbr unlock", "show the holder of each host's lock"),
             new("kbr unlock --end db-slave-01", "end the shell that holds the lock of db-slave-01"),
         ],
-        ["kbr init"] = [new("kbr init --credentials", "generate the missing passwords")],
+        ["kbr init"] =
+        [
+            new("kbr init --members db-1,db-2,db-3 --proxies lb-1,lb-2", "write a first cluster.yaml for these hosts"),
+            new("kbr init --from servers.tsv", "take the hosts from an inventory"),
+            new("kbr init --credentials", "generate the missing passwords"),
+        ],
+        ["kbr connect"] =
+        [
+            new("kbr connect", "open psql on the primary, as the application"),
+            new("kbr connect --as kb_admin -- -c 'SELECT version()'", "run one statement as the superuser"),
+            new("kbr connect --print", "print the connection strings for applications"),
+        ],
+        ["kbr images"] = [new("kbr images build", "build the images of the services, and save them as archives")],
+        ["kbr images build"] =
+        [
+            new("kbr images build --postgres 16", "build all images here, with PostgreSQL 16"),
+            new("kbr images build patroni --on db-slave-01", "build one image with the Docker Engine of a host"),
+        ],
         ["kbr explain"] =
         [
             new("kbr explain", "list the sections and the resource types"),

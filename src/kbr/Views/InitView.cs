@@ -34,6 +34,7 @@ internal static class InitView
     {
         string[] next =
         [
+            .. made.First.IsEmpty ? Array.Empty<string>() : [CopyableCommand.Of(file, made.First)],
             CopyableCommand.Of(file, "init", "--credentials"),
             CopyableCommand.Of(file, "validate"),
             CopyableCommand.Of(file, "check"),

@@ -64,7 +64,29 @@ internal sealed class PostgresInit : IClusterInit
         )
         {
             Adopts = made.Found is not null,
+            First = ImagesToBuild(choices, made.Version),
         };
+    }
+
+    // The archives that the file names where no image was given.
+    private static ImmutableArray<string> ImagesToBuild(InitChoices choices, int version)
+    {
+        (string Service, string? Image)[] images =
+        [
+            ("patroni", choices.Image),
+            ("haproxy", choices.HaproxyImage),
+            ("pgbouncer", choices.PgBouncerImage),
+        ];
+        ImmutableArray<string> missing = [.. images.Where(one => one.Image is null).Select(one => one.Service)];
+        return missing.IsEmpty
+            ? []
+            :
+            [
+                "images",
+                "build",
+                .. missing.Length == images.Length ? [] : missing,
+                .. choices.Image is null ? ["--postgres", version.ToString(CultureInfo.InvariantCulture)] : Array.Empty<string>(),
+            ];
     }
 
     private static (string Members, string Proxies, InitChoices Choices) Ask(InitRequest request, InitChoices choices)
