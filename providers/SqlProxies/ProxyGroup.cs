@@ -49,7 +49,7 @@ public sealed class ProxyGroup : IGroupPolicy
     ];
 
     /// <inheritdoc />
-    public string Constraint => "one proxy at a time, while the load balancer leads to another";
+    public string Constraint => "one proxy at a time, while sessions arrive through another";
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(GroupPolicy policy) =>

@@ -36,9 +36,12 @@ public sealed class SshSection : IConnectionSection
                 Example = "~/.ssh/id_ed25519",
             },
             new("known_hosts", ValueForm.Word, "The file with the hosts' keys.") { Example = "~/.ssh/known_hosts" },
-            new("host_key_checking", ValueForm.Word, "strict refuses an unknown key; accept-new adds it. Both refuse a changed one.")
+            new(
+                "host_key_checking",
+                ValueForm.Word,
+                "strict refuses an unknown key; accept-new adds it. Both refuse a changed one. Left out: OpenSSH's configuration, else strict."
+            )
             {
-                Default = "strict",
                 Choices = ["strict", "accept-new"],
             },
             new(
@@ -60,8 +63,8 @@ public sealed class SshSection : IConnectionSection
             {
                 Example = "192.0.2.10",
             },
-            new("port", ValueForm.Port, "The port of sshd.") { Default = "22" },
-            new("user", ValueForm.Word, "The login.") { Default = "root" },
+            new("port", ValueForm.Port, "The port of sshd. Left out: OpenSSH's configuration, else 22.") { Example = "22" },
+            new("user", ValueForm.Word, "The login. Left out: OpenSSH's configuration, else root.") { Example = "root" },
             new("proxy_jump", ValueForm.Word, "The jump hosts of this host; or none.") { Example = "ops@jump.example.com" },
             new("sudo", ValueForm.Boolean, "Whether scripts run through sudo -n.") { Default = "false" },
         ]);

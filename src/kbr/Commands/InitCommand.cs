@@ -11,6 +11,9 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr init</c>: writes a first cluster file; with <c>--credentials</c> appends the secrets that are missing.</summary>
 internal static class InitCommand
 {
+    /// <summary>The name of the JSON Schema beside a new cluster file.</summary>
+    public const string SchemaFile = "cluster.schema.json";
+
     public static Command Create(ReadOnlyContext context, IReadOnlyCollection<IClusterInit> inits)
     {
         var credentials = new Option<bool>("--credentials")
@@ -52,6 +55,7 @@ internal static class InitCommand
                 );
                 var made = await inits.First().MakeAsync(request, stop).ConfigureAwait(false);
                 Write(file, made.Text);
+                WriteSchema(request.Directory, context.Syntax);
                 InitView.Show(terminal, json, file, made, Left(context, file));
                 return ExitCode.Done;
             }));
@@ -80,6 +84,16 @@ internal static class InitCommand
                     remedy: "write to another file with -c FILE; for missing secrets: kbr init --credentials"
                 )
             );
+        }
+    }
+
+    // What editors check the file by; one that is there may be of another version, and is the operator's.
+    private static void WriteSchema(string directory, ClusterSyntax syntax)
+    {
+        var file = Path.Combine(directory, SchemaFile);
+        if (!Path.Exists(file))
+        {
+            Write(file, ClusterJsonSchema.Of(ClusterSchema.Of(syntax), indented: true) + "\n");
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Text;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
@@ -6,8 +5,6 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary>Asks the operator at the terminal what a connection needs, without showing the answer.</summary>
 internal static class OperatorPrompts
 {
-    private const int Longest = 1024;
-
     /// <summary>The prompts of this run.</summary>
     public static SshPrompts Create() =>
         new()
@@ -25,30 +22,15 @@ internal static class OperatorPrompts
             return null;
         }
 
-        Console.Error.Write($"{(again ? "That was wrong. " : "")}Passphrase of {key}: ");
-        var answer = new StringBuilder();
-        while (true)
+        using var input = HiddenInput.Begin();
+        if (input is null)
         {
-            var pressed = Console.ReadKey(intercept: true);
-            switch (pressed.Key)
-            {
-                case ConsoleKey.Enter:
-                    Console.Error.WriteLine();
-                    return answer.ToString();
-                case ConsoleKey.Backspace when answer.Length > 0:
-                    answer.Length--;
-                    break;
-                case ConsoleKey.D when pressed.Modifiers == ConsoleModifiers.Control:
-                    Console.Error.WriteLine();
-                    return null;
-                default:
-                    if (!char.IsControl(pressed.KeyChar) && answer.Length < Longest)
-                    {
-                        answer.Append(pressed.KeyChar);
-                    }
-
-                    break;
-            }
+            return null;
         }
+
+        Console.Error.Write($"{(again ? "That was wrong. " : "")}Passphrase of {key}: ");
+        var answer = input.ReadLine();
+        Console.Error.WriteLine();
+        return answer;
     }
 }

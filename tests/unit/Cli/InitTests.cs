@@ -181,11 +181,9 @@ public sealed partial class InitTests : LocalCluster
     }
 
     [Test]
-    public void Its_JSON_has_the_same_and_a_schema_of_the_checkout_is_named()
+    public void Its_JSON_has_the_same_and_a_schema_for_editors_lies_beside()
     {
-        Directory.CreateDirectory($"{Folder}/docs/schema");
         Directory.CreateDirectory($"{Folder}/clusters");
-        File.WriteAllText($"{Folder}/docs/schema/cluster.json", "{}");
 
         var document = Kbr("init", "--members", "10.0.0.1", "--proxies", "10.0.0.2", "--offline", "-c", "clusters/a.yaml", "--json").Output;
 
@@ -196,10 +194,8 @@ public sealed partial class InitTests : LocalCluster
             parsed.RootElement.GetProperty("next").EnumerateArray().Take(2).Select(one => one.GetString()),
             Is.EqualTo(new[] { "kbr images build --postgres 16 -c clusters/a.yaml", "kbr init --credentials -c clusters/a.yaml" })
         );
-        Assert.That(
-            File.ReadAllText($"{Folder}/clusters/a.yaml"),
-            Does.StartWith("# yaml-language-server: $schema=../docs/schema/cluster.json\n")
-        );
+        Assert.That(File.ReadAllText($"{Folder}/clusters/a.yaml"), Does.StartWith("# yaml-language-server: $schema=cluster.schema.json\n"));
+        Assert.That(File.ReadAllText($"{Folder}/clusters/cluster.schema.json"), Is.EqualTo(Done("schema")));
     }
 
     [GeneratedRegex(@"\n  here: \{ role: db, address: (?<address>\S+), ssh: \{ (?<ssh>[^}]*) \} \}\n")]

@@ -47,7 +47,7 @@ internal sealed class EntryPointTests : BlueprintFixture
                 Content(cluster, "config_file.pgbouncer@haproxy-02"),
                 Does.Contain("keybuzz = host=10.0.0.12 port=5432 dbname=keybuzz\n")
             );
-            Assert.That(Find(cluster, "sql_proxies.keybuzz-pg@keybuzz-pg-proxies").Spec.OptionalString("balancer_address"), Is.Null);
+            Assert.That(FindPolicy(cluster, "keybuzz-pg-proxies").Spec.OptionalString("balancer_address"), Is.Null);
             Assert.That(cluster.Warnings, Is.Empty);
             Assert.That(
                 DrillWay.Of(cluster.Model<PostgresTopology>()!).Select(way => way.Endpoint),

@@ -12,7 +12,10 @@ internal sealed class UpgradeTests : BlueprintFixture
 {
     private static readonly Fingerprint s_fingerprint = new("a key");
 
-    private static readonly ProviderRegistry s_providers = new(RealProviders);
+    private static readonly ProviderRegistry s_providers = new(RealProviders)
+    {
+        FormerPolicyTypes = KeyBuzz.Reconciler.Providers.Registration.FormerPolicyTypes,
+    };
 
     private static string VersionsFolder => Path.Combine(FolderOfThisFile(), "../Records/versions");
 

@@ -12,8 +12,6 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 /// <summary><c>kbr init</c> of a PostgreSQL cluster: the hosts from an inventory, the options or answers; and what they know.</summary>
 internal sealed class PostgresInit : IClusterInit
 {
-    private const string Schema = "docs/schema/cluster.json";
-
     private readonly Option<string> _name = new("--name")
     {
         Description = "The cluster's name; default: that of a running Patroni, else pg (of servers.tsv: keybuzz-pg).",
@@ -59,7 +57,7 @@ internal sealed class PostgresInit : IClusterInit
         var made = NewCluster.Of(selection, facts, troubles, choices, findings);
         findings.ThrowIfErrors();
         return new FirstFile(
-            ClusterFile.Render(made, SchemaFrom(request.Directory), identity),
+            ClusterFile.Render(made, InitCommand.SchemaFile, identity),
             [.. selection.Notes, .. troubles.Select(pair => $"{pair.Key}: {pair.Value}."), .. unmet, .. made.Notes]
         )
         {
@@ -205,19 +203,5 @@ internal sealed class PostgresInit : IClusterInit
         }
 
         return login;
-    }
-
-    // Of the checkout that the file lies in; there is none beside an installed kbr.
-    private static string? SchemaFrom(string directory)
-    {
-        for (var (folder, up) = (new DirectoryInfo(directory), ""); folder is not null; (folder, up) = (folder.Parent, "../" + up))
-        {
-            if (File.Exists(Path.Combine(folder.FullName, Schema)))
-            {
-                return up + Schema;
-            }
-        }
-
-        return null;
     }
 }
