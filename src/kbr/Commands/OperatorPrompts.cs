@@ -25,6 +25,8 @@ internal static class OperatorPrompts
             return null;
         }
 
+        // Looking for a key turns the terminal's echo off: what is typed at once after the question must not show.
+        _ = Console.KeyAvailable;
         Console.Error.Write($"{(again ? "That was wrong. " : "")}Passphrase of {key}: ");
         var answer = new StringBuilder();
         while (true)
