@@ -30,7 +30,7 @@ internal sealed class UpgradeTests : BlueprintFixture
         Assert.Multiple(() =>
         {
             Assert.That(records, Has.Count.GreaterThan(50));
-            Assert.That(records.Select(record => record.Address.Type).Distinct().Count(), Is.GreaterThanOrEqualTo(12));
+            Assert.That(records.Select(record => record.Address.Type).Distinct().Count(), Is.GreaterThanOrEqualTo(10));
             Assert.That(records.Sum(record => record.Fingerprints.Count), Is.GreaterThan(200));
             foreach (var record in records)
             {
