@@ -12,6 +12,9 @@ internal sealed class HiddenInput : IDisposable
 
     private static readonly string s_terminal = $"/proc/{Environment.ProcessId}/fd/0";
 
+    // Not Console, which would write what is typed itself.
+    private readonly FileStream _typed = new(s_terminal, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+
     private HiddenInput() => AppDomain.CurrentDomain.ProcessExit += Show;
 
     /// <summary>Turns the echo off; null where that cannot be done.</summary>
@@ -20,13 +23,11 @@ internal sealed class HiddenInput : IDisposable
     /// <summary>The typed line, without its end; null when there is none.</summary>
     public string? ReadLine()
     {
-        // Not Console, which would write what is typed itself.
-        using var terminal = new FileStream(s_terminal, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
         var line = new List<byte>();
         var buffer = new byte[Longest];
         while (line.Count <= Longest)
         {
-            var count = terminal.Read(buffer);
+            var count = _typed.Read(buffer);
             if (count == 0)
             {
                 return null;
@@ -46,6 +47,7 @@ internal sealed class HiddenInput : IDisposable
     public void Dispose()
     {
         AppDomain.CurrentDomain.ProcessExit -= Show;
+        _typed.Dispose();
         Stty("echo");
     }
 
