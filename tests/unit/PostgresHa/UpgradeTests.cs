@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
 /// <summary>kbr after an upgrade, beside the records that an earlier version left on the hosts. The files in Records/versions are what
-/// each version wrote, and never change; a release adds one with <see cref="Write_the_records_of_this_version"/>.</summary>
+/// each version wrote, and never change; a release adds one with
+/// <see cref="The_records_of_this_version_are_read_as_they_are_written"/>.</summary>
 internal sealed class UpgradeTests : BlueprintFixture
 {
     private static readonly Fingerprint s_fingerprint = new("a key");
@@ -63,16 +64,23 @@ internal sealed class UpgradeTests : BlueprintFixture
         });
     }
 
-    [Test, Explicit("writes the records of this version, once for each release")]
-    public void Write_the_records_of_this_version()
+    // With KBR_WRITE_RECORDS set it writes the file of this version, once for each release.
+    [Test]
+    public void The_records_of_this_version_are_read_as_they_are_written()
     {
         var plan = Plan(Load(Every), ImmutableDictionary<Address, ResourceRecord>.Empty, _ => new Observation.Absent());
-        var version = VersionOf(Cli.JsonSchemas.Root);
-        Directory.CreateDirectory(VersionsFolder);
-        System.IO.File.WriteAllLines(
-            Path.Combine(VersionsFolder, version + ".jsonl"),
-            plan.Changes.Select(change => change.Record).OfType<ResourceRecord>().Select(record => RecordJson.Write(record, "keybuzz-pg"))
+        var records = plan.Changes.Select(change => change.Record).OfType<ResourceRecord>().ToList();
+        var lines = records.Select(record => RecordJson.Write(record, "keybuzz-pg")).ToList();
+        Assert.That(
+            lines.Select(line => RecordJson.Read(line, "keybuzz-pg", s_providers)?.Address),
+            Is.EqualTo(records.Select(record => record.Address))
         );
+        Assert.That(lines, Has.Count.GreaterThan(50));
+        if (System.Environment.GetEnvironmentVariable("KBR_WRITE_RECORDS") is { Length: > 0 })
+        {
+            Directory.CreateDirectory(VersionsFolder);
+            System.IO.File.WriteAllLines(Path.Combine(VersionsFolder, VersionOf(Cli.JsonSchemas.Root) + ".jsonl"), lines);
+        }
     }
 
     // The raw resources of every other type stand beside the section.
