@@ -21,8 +21,7 @@ public sealed record ServicesRead : Read<IReadOnlyList<ServiceState>>
     // A unit may start its container by a script of its own: then only the client that runs in the unit's cgroup tells. Asking systemd for
     // all services costs more than the rest of a probe, so files are searched first: a drop-in belongs to the unit of its directory, one
     // for all services or a prefix to many, a template to its instances; a search that takes too long counts as a drop-in for all
-    // services. As a glob a name finds only what is loaded, with --all also what
-    // does not run now.
+    // services. As a glob a name finds only loaded units, with --all also those that do not run now.
     private static void Render(ProbeText script, IReadOnlyList<ServicesRead> reads) =>
         script
             .Append(

@@ -152,7 +152,7 @@ public sealed class SshConnector : IHostConnector
         }
     }
 
-    // What is still connecting is closed when it is done: the operator does not wait for it.
+    // A connection that is still being made is closed when it is done: the operator does not wait for it.
     private static void Close(Task? connecting, SshClient? client, Forwarding? forwarding)
     {
         if (connecting is { IsCompleted: false })

@@ -153,7 +153,7 @@ internal sealed partial class ClusterSchemaTests : BlueprintFixture
             {
                 var explained = ExplainCommand.Find(s_schema, path);
                 Assert.That(explained.Key.Description, Is.Not.Empty.And.EndsWith("."), path);
-                // What is right for every resource is not enough for one of a type.
+                // A rule for every resource is not enough for one of a type.
                 Assert.That(
                     path.StartsWith("resources.", StringComparison.Ordinal) ? [] : Problems(explained.Example, ofPart: true),
                     Is.Empty,

@@ -54,7 +54,7 @@ internal sealed class FalseAgent : IDisposable
                 var socket = await _listener.AcceptAsync();
                 if (answer is not null)
                 {
-                    // What is not read would turn the end into a reset.
+                    // Unread bytes would turn the end into a reset.
                     await socket.ReceiveAsync(new byte[1024]);
                     await socket.SendAsync(answer);
                     socket.Dispose();
