@@ -78,10 +78,15 @@ public sealed partial class Planner
     public Plan Plan(PlanInput input)
     {
         input = Renamed(input);
-        var recorded = ResourceGraph.Build(
-            input.Records.Values.Where(record => _providers.Find(record.Address.Type) is not null).Select(record => record.ToResource()),
-            _providers,
-            keepDangling: true
+        // Its edges order what is removed: it is built where something is, or where somebody chooses.
+        var recorded = new Lazy<ResourceGraph>(() =>
+            ResourceGraph.Build(
+                input
+                    .Records.Values.Where(record => _providers.Find(record.Address.Type) is not null)
+                    .Select(record => record.ToResource()),
+                _providers,
+                keepDangling: true
+            )
         );
         var selected = Select(input, recorded);
         if (!input.Options.Destroy)
@@ -102,7 +107,12 @@ public sealed partial class Planner
             }
         }
 
-        foreach (var address in recorded.Order.Reverse().Where(address => input.Graph.Find(address) is null && selected(address)))
+        var removes = input.Records.Keys.Any(address => input.Graph.Find(address) is null);
+        foreach (
+            var address in (removes ? recorded.Value.Order : [])
+                .Reverse()
+                .Where(address => input.Graph.Find(address) is null && selected(address))
+        )
         {
             PlanRemoval(work, input.Records[address], input.Options.Destroy ? Cause.Destroyed : Cause.Removed);
         }
@@ -122,7 +132,7 @@ public sealed partial class Planner
         {
             if (
                 !input.Graph.Order.Any(pattern.Matches)
-                && !recorded.Order.Any(pattern.Matches)
+                && !input.Records.Keys.Any(pattern.Matches)
                 && !input.Graph.Policies.Any(node => pattern.Matches(node.Policy.Address))
             )
             {
@@ -262,7 +272,7 @@ public sealed partial class Planner
         }
     }
 
-    private static Func<Address, bool> Select(PlanInput input, ResourceGraph recorded)
+    private static Func<Address, bool> Select(PlanInput input, Lazy<ResourceGraph> recorded)
     {
         if (input.Options is { Targets.IsEmpty: true, Destroy: false })
         {
@@ -271,16 +281,16 @@ public sealed partial class Planner
 
         if (input.Options.Targets.IsEmpty)
         {
-            return address => input.Graph.Find(address) is not null || recorded.Find(address) is not null;
+            return address => input.Graph.Find(address) is not null || recorded.Value.Find(address) is not null;
         }
 
         var matched = input
-            .Graph.Order.Concat(recorded.Order)
+            .Graph.Order.Concat(recorded.Value.Order)
             .Distinct()
             .Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address)))
             .ToList();
         HashSet<Address> selected = input.Options.Destroy
-            ? [.. input.Graph.WithDependents(matched), .. recorded.WithDependents(matched)]
+            ? [.. input.Graph.WithDependents(matched), .. recorded.Value.WithDependents(matched)]
             : [.. input.Graph.WithRequirements(matched), .. matched];
         return selected.Contains;
     }
@@ -458,11 +468,10 @@ public sealed partial class Planner
     private bool IsAnotherThing(ResourceRecord record, Resource desired) =>
         !LinksOf(Former(record)).Provides.SequenceEqual(LinksOf(desired).Provides);
 
-    private bool IsAnotherThing(Work work, ResourceRecord record, ResourceGraph.Node node)
-    {
-        var applied = record.RenamedFrom is null ? work.Recorded.Find(record.Address)?.Provides : null;
-        return !(applied ?? LinksOf(Former(record)).Provides).AsSpan().SequenceEqual(node.Provides.AsSpan());
-    }
+    // The very values of the configuration, which the record was read with, are those of the same thing.
+    private bool IsAnotherThing(ResourceRecord record, ResourceGraph.Node node) =>
+        (record.RenamedFrom is not null || !ReferenceEquals(record.Spec, node.Resource.Spec))
+        && !LinksOf(Former(record)).Provides.AsSpan().SequenceEqual(node.Provides.AsSpan());
 
     private ResourceLinks LinksOf(Resource resource) => _providers.Get(resource.Address.Type).Links(resource);
 
@@ -498,7 +507,7 @@ public sealed partial class Planner
         var schema = _providers.Get(address.Type).Schema;
         // A record of another path or name does not cover an object found at the new one: it must be adopted, and the former one is left
         // alone.
-        var former = record is not null && IsAnotherThing(work, record, node) ? PlaceOf(Former(record)) : null;
+        var former = record is not null && IsAnotherThing(record, node) ? PlaceOf(Former(record)) : null;
         var note = present.Note;
         if (former is not null)
         {
@@ -891,16 +900,16 @@ public sealed partial class Planner
             group => group with { DependsOn = Before(work, group.Policy, removed) },
             StringComparer.Ordinal
         );
+        // With all resources and nothing to remove it is the order of the graph.
+        var isWhole = removed.Count == 0 && work.Changes.Count == work.Input.Graph.Order.Length;
         ImmutableArray<Address> DependsOn(Address address) =>
             removed.Contains(address) ? [.. dependents[address].Order()]
-            : work.Changes.ContainsKey(address) ? Before(work, address, removed)
+            : work.Changes.ContainsKey(address) ? Before(work, address, removed, isWhole)
             : groups[address.Host].DependsOn;
 
-        // With all resources and nothing to remove it is the order of the graph.
-        var order =
-            removed.Count == 0 && work.Changes.Count == work.Input.Graph.Order.Length
-                ? new DependencyOrder(work.Input.Graph.Order, [])
-                : DependencyOrder.Of(work.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
+        var order = isWhole
+            ? new DependencyOrder(work.Input.Graph.Order, [])
+            : DependencyOrder.Of(work.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
         if (!order.Left.IsEmpty)
         {
             throw new DiagnosticException(
@@ -930,7 +939,7 @@ public sealed partial class Planner
     }
 
     // The changes that a change goes after, in the order of their addresses.
-    private static ImmutableArray<Address> Before(Work work, Address address, HashSet<Address> removed)
+    private static ImmutableArray<Address> Before(Work work, Address address, HashSet<Address> removed, bool allStay)
     {
         if (work.Input.Graph.Find(address) is not { } node)
         {
@@ -939,7 +948,7 @@ public sealed partial class Planner
 
         bool Stays(Address other) => work.Changes.ContainsKey(other) && !removed.Contains(other);
         var gate = work.Input.Graph.PolicyOver(address)?.Address is { } policy && work.IsPlanned(policy) ? policy : (Address?)null;
-        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && gate is null && node.Requires.All(Stays)
+        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && gate is null && (allStay || node.Requires.All(Stays))
             ? node.Requires
             :
             [
@@ -961,11 +970,11 @@ public sealed partial class Planner
             _ => false,
         };
 
-    private sealed class Work(PlanInput input, ResourceGraph recorded, Func<Address, bool> selected)
+    private sealed class Work(PlanInput input, Lazy<ResourceGraph> recorded, Func<Address, bool> selected)
     {
         public PlanInput Input { get; } = input;
 
-        public ResourceGraph Recorded { get; } = recorded;
+        public ResourceGraph Recorded => recorded.Value;
 
         public Dictionary<Address, PlannedChange> Changes { get; } = new(input.Graph.Order.Length);
 
