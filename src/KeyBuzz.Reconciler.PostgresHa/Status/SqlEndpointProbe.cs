@@ -33,19 +33,25 @@ public static class SqlEndpointProbe
 
     private const int TimeoutSeconds = 10;
 
-    /// <summary>Probes every endpoint, from every proxy host.</summary>
+    /// <summary>Probes every endpoint from a host; of one that is no proxy there is none.</summary>
     /// <param name="topology">The cluster.</param>
-    /// <param name="connections">The proxy hosts that could be reached.</param>
+    /// <param name="host">The host.</param>
+    /// <param name="connection">The connection to it; null when it could not be reached.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<IReadOnlyList<EndpointAnswer>> ProbeAsync(
         PostgresTopology topology,
-        IReadOnlyDictionary<string, IHostConnection> connections,
+        Host host,
+        IHostConnection? connection,
         CancellationToken cancellationToken
     )
     {
+        if (!topology.Proxies.Contains(host))
+        {
+            return [];
+        }
+
         return await Task.WhenAll(
-                topology
-                    .Proxies.SelectMany(proxy => Ways(topology, proxy))
+                Ways(topology, host)
                     .Select(async way =>
                     {
                         var answer = await AnswerAsync(way).ConfigureAwait(false);
@@ -56,7 +62,7 @@ public static class SqlEndpointProbe
 
         async Task<EndpointAnswer> AnswerAsync((Host Proxy, string Way, string Address, int Port, string? Entry) way)
         {
-            if (!connections.TryGetValue(way.Proxy.Name, out var connection))
+            if (connection is null)
             {
                 return new EndpointAnswer(way.Proxy.Name, way.Way, null, "the host could not be reached", Measured: false);
             }

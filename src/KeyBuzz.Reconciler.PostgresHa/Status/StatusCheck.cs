@@ -1,10 +1,12 @@
+using System.Collections.Concurrent;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Surveying;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>Goes through the checklist of a running cluster: one probe per host, and SQL through every way in. Changes nothing.</summary>
+/// <summary>Goes through the checklist of a running cluster: one probe per host, and beside it SQL through every way in. Changes
+/// nothing.</summary>
 public static class StatusCheck
 {
     /// <summary>Measures every item. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
@@ -16,8 +18,16 @@ public static class StatusCheck
     )
     {
         var reads = new StatusReads(topology, configuration);
-        var hosts = await fleet.ReadAsync(topology.Members.Concat(topology.Proxies), reads.For, cancellationToken).ConfigureAwait(false);
-        var endpoints = await SqlEndpointProbe.ProbeAsync(topology, fleet.Connections, cancellationToken).ConfigureAwait(false);
-        return new StatusJudgement(topology, reads, hosts, endpoints).Judge();
+        var answers = new ConcurrentDictionary<Host, Task<IReadOnlyList<EndpointAnswer>>>();
+        var hosts = await fleet
+            .ReadAsync(topology.Members.Concat(topology.Proxies), reads.For, cancellationToken, beside: EndpointsOf)
+            .ConfigureAwait(false);
+        var endpoints = await Task.WhenAll(topology.Proxies.Select(EndpointsOf)).ConfigureAwait(false);
+        return new StatusJudgement(topology, reads, hosts, [.. endpoints.SelectMany(answer => answer)]).Judge();
+
+        Task<IReadOnlyList<EndpointAnswer>> EndpointsOf(Host host) =>
+            answers.GetOrAdd(host, asked =>
+                SqlEndpointProbe.ProbeAsync(topology, asked, fleet.Connections.GetValueOrDefault(asked.Name), cancellationToken)
+            );
     }
 }

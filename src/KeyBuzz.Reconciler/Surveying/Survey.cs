@@ -177,10 +177,15 @@ public class FleetReader : IAsyncDisposable
 
     /// <summary>Connects to every host that is not connected yet and asks each its own reads, one script per host; answers what each said,
     /// or why it could not be read.</summary>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="reads">What each is asked.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="beside">Runs beside the reads of a host that is connected, and throws nothing of its own; null for nothing.</param>
     public async Task<IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)>> ReadAsync(
         IEnumerable<Host> hosts,
         Func<Host, IReadOnlyCollection<Read>> reads,
-        CancellationToken cancellationToken
+        CancellationToken cancellationToken,
+        Func<Host, Task>? beside = null
     )
     {
         var answers = new ConcurrentDictionary<string, (Snapshot?, string?)>(StringComparer.Ordinal);
@@ -188,15 +193,19 @@ public class FleetReader : IAsyncDisposable
                 hosts,
                 async (host, token) =>
                 {
+                    var more = Task.CompletedTask;
                     try
                     {
                         var reader = await ReaderAsync(host, token).ConfigureAwait(false);
+                        more = beside?.Invoke(host) ?? more;
                         answers[host.Name] = (await reader.ReadAsync(reads(host), token).ConfigureAwait(false), null);
                     }
                     catch (HostException exception)
                     {
                         answers[host.Name] = (null, exception.InFull);
                     }
+
+                    await more.ConfigureAwait(false);
                 },
                 cancellationToken
             )

@@ -67,7 +67,8 @@ internal sealed class EntryPointTests : BlueprintFixture
     {
         var cluster = Load(Direct);
         var topology = cluster.Model<PostgresTopology>()!;
-        var probed = await SqlEndpointProbe.ProbeAsync(topology, new Dictionary<string, IHostConnection>(), CancellationToken.None);
+        var probes = topology.Proxies.Select(host => SqlEndpointProbe.ProbeAsync(topology, host, null, CancellationToken.None));
+        var probed = (await Task.WhenAll(probes)).SelectMany(answer => answer).ToList();
         Assert.That(
             probed.Select(answer => (answer.From, answer.Way, answer.Entry)),
             Is.EqualTo(

@@ -25,9 +25,10 @@ internal sealed class SqlEndpointProbeTests : BlueprintFixture
             }
 
             using var server = new Server(said[..dice.Next(1, said.Length + 1)]);
-            var connections = topology!.Proxies.ToDictionary(host => host.Name, host => (IHostConnection)new Through(host, server.Port));
-
-            var answers = await SqlEndpointProbe.ProbeAsync(topology, connections, CancellationToken.None);
+            var probes = topology.Proxies.Select(host =>
+                SqlEndpointProbe.ProbeAsync(topology, host, new Through(host, server.Port), CancellationToken.None)
+            );
+            var answers = (await Task.WhenAll(probes)).SelectMany(answer => answer).ToList();
 
             Assert.That(
                 answers,
