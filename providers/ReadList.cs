@@ -29,8 +29,7 @@ public static class ReadList
             LockRead.Kind,
             RecordsRead.Kind,
             HttpRead.Kind,
-            ContainerExec.Of([.. ConsensusStores.Known.ReadKinds, PoolerRead.Kind, SqlRead.Kind]),
-            HaproxyCheckRead.Kind,
+            ContainerExec.Of([.. ConsensusStores.Known.ReadKinds, HaproxyCheckRead.Kind, PoolerRead.Kind, SqlRead.Kind]),
             PortRead.Kind,
         ]);
 }

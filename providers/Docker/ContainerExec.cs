@@ -1,4 +1,8 @@
+using System.Buffers;
 using System.Collections.Immutable;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Providers.Docker;
@@ -58,11 +62,21 @@ public sealed class ContainerReadKind
 }
 
 /// <summary>One exec for all reads inside a container: an exec costs more than all its questions. The execs run beside each other, and
-/// beside the rest of the probe; so do the kinds of reads within one.</summary>
+/// beside the rest of the probe; so do the kinds of reads within one. They go to Docker Engine's API itself (<c>POST
+/// /containers/NAME/exec</c>, <c>POST /exec/ID/start</c>), because starting the docker command costs more than the exec.</summary>
 public static class ContainerExec
 {
-    // Ports and HAProxy's checks run beside the rest, too.
-    private const int KeptFree = 2;
+    // The ports run beside the rest, too.
+    private const int KeptFree = 1;
+
+    // Linux takes 128 KiB in one argument (MAX_ARG_STRLEN), and a character has up to 3 bytes.
+    private const int LongestArgument = 40_000;
+
+    private const string Curl =
+        "curl -q -s -m 40 --globoff --noproxy '*' --unix-socket /run/docker.sock -H 'Content-Type: application/json'";
+
+    // It is read by Docker Engine only, and a plan's probe can be printed.
+    private static readonly JsonWriterOptions s_readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The kind of all reads inside containers.</summary>
     /// <param name="kinds">Their kinds, in the order in which a container answers them.</param>
@@ -80,8 +94,7 @@ public static class ContainerExec
         string Exec(ProbeText script, IReadOnlyList<Read> reads, string container, int number)
         {
             var inside = new ProbeText(script.Nonce, script.OwnAddress)
-                .Append($"timeout 40 docker exec -i {Script.Quote(container)} sh -s <<'{script.Nonce}_sh' 2>&1\n")
-                .Append($"end() {{ printf '\\n{script.Nonce} %s %s\\n' \"$1\" \"$2\"; }}\n")
+                .Append($"unset IFS; end() {{ printf '\\n{script.Nonce} %s %s\\n' \"$1\" \"$2\"; }}\n")
                 .Append(
                     "PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s'; PGCONNECT_TIMEOUT=5; "
                         + "export PGOPTIONS PGCONNECT_TIMEOUT\n"
@@ -91,7 +104,47 @@ public static class ContainerExec
             var parts = kinds.Select(kind => Part(script, kind, reads, container)).Where(part => part.Length > 0).ToList();
             var answers = parts.Count > 1 ? parts.Select(inside.RunBeside).ToList() : parts;
             inside.Append(string.Concat(answers)).EndBeside();
-            return inside.Append($"{script.Nonce}_sh\nend x{number} $?\n").ToString();
+
+            // Without a terminal the engine puts a binary header before every piece of output; a terminal only ends lines with \r\n.
+            return new ProbeText(script.Nonce, script.OwnAddress)
+                .Append($"{{ c=$({Curl} -d @- 'http://localhost/containers/{DockerRead.Escape(container)}/exec' <<'{script.Nonce}_sh'\n")
+                .Append($"{Request(inside.ToString())}\n{script.Nonce}_sh\n)\n")
+                .Append("case $c in '{\"Id\":\"'*) c=${c#*:\\\"}\n")
+                .Append($"{Curl} -N -d '{{\"Tty\":true}}' \"http://localhost/exec/${{c%%\\\"*}}/start\";;\n")
+                .Append("'') echo 'Docker Engine does not answer'; false;;\n")
+                .Append("*) c=${c#*'\"message\":\"'}; printf 'Error response from daemon: %s\\n' \"${c%\\\"*}\"; false;; esac\n")
+                .Append($"end x{number} $?\n}} | tr -d '\\r'\n")
+                .ToString();
+        }
+
+        // The shell that is run inside, in as many arguments as it needs.
+        static string Request(string shell)
+        {
+            var buffer = new ArrayBufferWriter<byte>();
+            using (var json = new Utf8JsonWriter(buffer, s_readable))
+            {
+                json.WriteStartObject();
+                json.WriteBoolean("AttachStdout", true);
+                json.WriteBoolean("AttachStderr", true);
+                json.WriteBoolean("Tty", true);
+                json.WriteStartArray("Cmd");
+                foreach (var word in (string[])["sh", "-c", "IFS=; eval \"$*\"", "sh"])
+                {
+                    json.WriteStringValue(word);
+                }
+
+                for (var (begin, end) = (0, 0); begin < shell.Length; begin = end)
+                {
+                    end = Math.Min(begin + LongestArgument, shell.Length);
+                    end -= char.IsHighSurrogate(shell[end - 1]) ? 1 : 0;
+                    json.WriteStringValue(shell.AsSpan(begin, end - begin));
+                }
+
+                json.WriteEndArray();
+                json.WriteEndObject();
+            }
+
+            return Encoding.UTF8.GetString(buffer.WrittenSpan);
         }
 
         static string Part(ProbeText script, ContainerReadKind kind, IReadOnlyList<Read> reads, string container)

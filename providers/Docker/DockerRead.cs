@@ -30,7 +30,7 @@ public abstract record DockerRead : Read<DockerAnswer>
         );
 
     /// <summary>A name in a path. The engine's router takes an image reference with its slashes and colons as they are.</summary>
-    private protected static string Escape(string name) =>
+    internal static string Escape(string name) =>
         Uri.EscapeDataString(name)
             .Replace("%2F", "/", StringComparison.Ordinal)
             .Replace("%3A", ":", StringComparison.Ordinal)

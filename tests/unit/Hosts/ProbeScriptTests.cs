@@ -362,8 +362,8 @@ public sealed class ProbeScriptTests
         var script = ReadList.Probe.Render(reads, Nonce);
 
         Assert.That(
-            script.Split("docker exec ").Skip(1).Select(part => part.Split(' ')[1]),
-            Is.EqualTo(new[] { "'patroni'", "'pgbouncer'" })
+            script.Split("http://localhost/containers/").Skip(1).Select(part => part.Split('/')[0]),
+            Is.EqualTo(new[] { "patroni", "pgbouncer" })
         );
         var output =
             $"{{\"leader\": null}}\n\n{Nonce} a0 0\n[{{\"n\":1}}]\n\n{Nonce} q0 false\n\n{Nonce} p0 0\npsql: "
@@ -496,7 +496,21 @@ public sealed class ProbeScriptTests
             );
             Assert.That(snapshot.Get(writing).Error, Does.Contain("read-only transaction"));
             Assert.That(snapshot.Get(nowhere).Error, Does.Contain("no_such_database"));
-            Assert.That(snapshot.Get(gone).Error, Does.Contain("kbr-no-such-container"));
+            Assert.That(snapshot.Get(gone).Error, Is.EqualTo("Error response from daemon: No such container: kbr-no-such-container"));
+
+            // More than Linux takes in one argument of a program.
+            var padding = new string('é', 300);
+            SqlRead[] many =
+            [
+                .. Enumerable
+                    .Range(0, 400)
+                    .Select(number => new SqlRead(container, "kb_admin", "postgres", 5432, $"SELECT {number} AS n, '{padding}' AS t")),
+            ];
+            var answers = Run(many);
+            Assert.That(
+                many.Select(read => answers.Get(read).Json),
+                Is.EqualTo(many.Select((_, number) => $"[{{\"n\":{number},\"t\":\"{padding}\"}}]"))
+            );
         }
         finally
         {

@@ -167,8 +167,8 @@ internal static class ReadSamples
         },
         new(
             new HaproxyCheckRead("haproxy", "/etc/haproxy.cfg"),
-            "docker exec 'haproxy' haproxy -c -q -f '/etc/haproxy.cfg'",
-            "fatal errors\n@k0 1",
+            "haproxy -c -q -f '/etc/haproxy.cfg'",
+            "fatal errors\n@k0 1\n@x0 0",
             """{"ExitCode":1,"Output":"fatal errors\n"}"""
         )
         {
