@@ -19,7 +19,7 @@ public static class ClusterFile
     /// <summary>The text.</summary>
     /// <param name="made">What it says.</param>
     /// <param name="schema">The JSON schema for editors, relative to the file; null for none.</param>
-    /// <param name="identityFile">The private key; null for the default.</param>
+    /// <param name="identityFile">The private key; null for those of OpenSSH's configuration.</param>
     public static string Render(NewCluster made, string? schema, string? identityFile)
     {
         ArgumentNullException.ThrowIfNull(made);
@@ -35,10 +35,13 @@ public static class ClusterFile
         Line("version: 1");
         Line($"cluster: {YamlText.Scalar(made.Name)}");
         Line("");
-        Line("# The private key, without a passphrase, and the hosts' keys.");
-        Line("ssh:");
-        Line($"  identity_file: {YamlText.Scalar(identityFile ?? "~/.ssh/id_ed25519")}");
-        Line("  known_hosts: ~/.ssh/known_hosts");
+        Line("# What works as `ssh HOST` works here: ~/.ssh/config, the agent and known_hosts count (docs/ssh.md).");
+        if (identityFile is not null)
+        {
+            Line("ssh:");
+            Line($"  identity_file: {YamlText.Scalar(identityFile)}");
+        }
+
         Line("");
         Line("# 'address' is the private address, which the hosts use among themselves. Any member may be the primary.");
         Line("hosts:");

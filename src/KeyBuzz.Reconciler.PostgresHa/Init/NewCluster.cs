@@ -30,6 +30,9 @@ public sealed record InitChoices
     /// <summary>The cluster's name; null to take one that fits.</summary>
     public string? Name { get; init; }
 
+    /// <summary>PostgreSQL's major version; null for that of the cluster that is there, or the default.</summary>
+    public int? Version { get; init; }
+
     /// <summary>The load balancer's address; null for none.</summary>
     public string? LoadBalancer { get; init; }
 
@@ -110,6 +113,11 @@ public sealed record NewCluster(string Name, ImmutableArray<NewHost> Members, Im
             findings.Error($"bad address '{balancer}' of the load balancer", null, problem);
         }
 
+        if (found?.Version is { } running && choices.Version is { } version && running != version)
+        {
+            findings.Error($"PostgreSQL {running} runs already, not {version}", null, null, "leave out --postgres");
+        }
+
         var name = choices.Name ?? (found?.Scope is { } scope && ValueSyntax.IsLabel(scope) ? scope : selection.Name);
         CheckName(name, selection, findings);
         var made = new NewCluster(
@@ -119,7 +127,7 @@ public sealed record NewCluster(string Name, ImmutableArray<NewHost> Members, Im
             choices
         )
         {
-            Version = found?.Version ?? PostgresSection.DefaultVersion,
+            Version = found?.Version ?? choices.Version ?? PostgresSection.DefaultVersion,
             Found = found,
             MountPoint = points is [var point] && point != ClusterFile.MountPoint ? point : null,
             Notes = notes,

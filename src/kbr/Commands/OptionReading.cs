@@ -43,12 +43,12 @@ public static class OptionReading
     /// <param name="name">Its name.</param>
     /// <param name="description">Its sentence in the help.</param>
     /// <param name="least">The smallest it takes.</param>
-    /// <param name="preset">Its value when it is left out.</param>
-    public static Option<int> WholeNumber(string name, string description, int least, int preset) =>
+    /// <param name="preset">Its value when it is left out; null for 0, which the help does not name.</param>
+    public static Option<int> WholeNumber(string name, string description, int least, int? preset) =>
         new(name)
         {
             Description = description,
-            DefaultValueFactory = _ => preset,
+            DefaultValueFactory = preset is { } value ? _ => value : null!,
             CustomParser = result =>
             {
                 var word = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
@@ -66,7 +66,7 @@ public static class OptionReading
                 }
 
                 result.AddError($"{name} must be a whole number of at least {least}, not '{word}'");
-                return preset;
+                return preset ?? 0;
             },
         };
 }

@@ -25,12 +25,18 @@ internal sealed class PostgresInit : IClusterInit
     {
         Description = "The address of a load balancer in front of the proxies; default: none.",
     };
+    private readonly Option<int> _version = OptionReading.WholeNumber(
+        "--postgres",
+        "PostgreSQL's major version; default: that of a running cluster, else 16.",
+        least: 13,
+        preset: null
+    );
     private readonly Option<string> _image = new("--image") { Description = "PostgreSQL's image, as REPOSITORY:TAG@sha256:DIGEST." };
     private readonly Option<string> _haproxy = new("--haproxy-image") { Description = "HAProxy's image." };
     private readonly Option<string> _pgbouncer = new("--pgbouncer-image") { Description = "PgBouncer's image." };
 
     /// <inheritdoc />
-    public IReadOnlyCollection<Option> Options => [_name, _members, _proxies, _balancer, _image, _haproxy, _pgbouncer];
+    public IReadOnlyCollection<Option> Options => [_name, _members, _proxies, _balancer, _version, _image, _haproxy, _pgbouncer];
 
     /// <inheritdoc />
     public async Task<FirstFile> MakeAsync(InitRequest request, CancellationToken cancellationToken)
@@ -40,6 +46,7 @@ internal sealed class PostgresInit : IClusterInit
         {
             Name = request.Read(_name),
             LoadBalancer = request.Read(_balancer),
+            Version = request.Read(_version) is > 0 and var version ? version : null,
             Image = request.Read(_image),
             HaproxyImage = request.Read(_haproxy),
             PgBouncerImage = request.Read(_pgbouncer),
