@@ -1,0 +1,30 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
+
+namespace KeyBuzz.Reconciler.Surveying;
+
+/// <summary>What one host contributes to a survey.</summary>
+/// <param name="Host">The host.</param>
+/// <param name="Error">Why it may not be planned for; null when it may.</param>
+/// <param name="Snapshot">What it answered; null when it could not be read.</param>
+/// <param name="Records">Its own records, with those of its groups.</param>
+/// <param name="Diagnostics">The findings on it.</param>
+internal sealed record HostPart(
+    Host Host,
+    string? Error,
+    Snapshot? Snapshot,
+    ImmutableArray<ResourceRecord> Records,
+    ImmutableArray<Diagnostic> Diagnostics
+)
+{
+    /// <summary>Whether all of its records could be used.</summary>
+    public bool RecordsAreWhole { get; init; } = true;
+
+    /// <summary>Whether others than root may read or write its records.</summary>
+    public bool RecordsAreLoose { get; init; }
+
+    /// <summary>The files of records that say nothing any more.</summary>
+    public ImmutableArray<string> Obsolete { get; init; } = [];
+}

@@ -1,0 +1,113 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Surveying;
+
+/// <summary>The records that lie on a host.</summary>
+/// <param name="Own">Its own, with those of its groups.</param>
+/// <param name="Others">Those that speak of another host.</param>
+/// <param name="Obsolete">The files that say nothing any more.</param>
+/// <param name="Damaged">Why a record cannot be used; null when all can.</param>
+internal sealed record HostRecords(
+    ImmutableArray<ResourceRecord> Own,
+    ImmutableArray<ResourceRecord> Others,
+    ImmutableArray<string> Obsolete,
+    string? Damaged
+)
+{
+    /// <summary>Reads the records in an answer.</summary>
+    /// <param name="host">The host that answered.</param>
+    /// <param name="snapshot">The answer.</param>
+    /// <param name="cluster">The configuration.</param>
+    /// <param name="configured">The host's resources in it, whose texts the records share.</param>
+    /// <param name="providers">The resource types.</param>
+    public static HostRecords In(
+        string host,
+        Snapshot snapshot,
+        Cluster cluster,
+        IEnumerable<Resource> configured,
+        ProviderRegistry providers
+    )
+    {
+        var folder = snapshot.Get(new RecordsRead(cluster.Name));
+        if (RecordsTrust.Refusal(folder) is { } refusal)
+        {
+            return new HostRecords([], [], [], refusal);
+        }
+
+        string? error = null;
+        var own = ImmutableArray.CreateBuilder<ResourceRecord>();
+        var others = ImmutableArray.CreateBuilder<ResourceRecord>();
+        var texts = new TextPool(configured);
+        var obsolete = ImmutableArray.CreateBuilder<string>();
+        foreach (var file in folder.Files)
+        {
+            try
+            {
+                if (RecordJson.Read(file.Text, cluster.Name, providers, texts: texts) is not { } record)
+                {
+                    obsolete.Add(file.At.Path);
+                    continue;
+                }
+
+                if (RecordScript.PathOf(record.Address, cluster.Name) is var path && path != file.At.Path)
+                {
+                    throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
+                }
+
+                Understand(record, providers);
+                (record.Address.Host != host && providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
+            }
+            catch (Exception exception)
+                when (exception is FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
+            {
+                error ??= $"the record {file.At.Path} cannot be used: {exception.Message}";
+            }
+        }
+
+        return new HostRecords(own.ToImmutable(), others.ToImmutable(), obsolete.ToImmutable(), error);
+    }
+
+    // A record that its own type cannot ask about or compare is damaged, and makes its host an error instead of the run.
+    private static void Understand(ResourceRecord record, ProviderRegistry providers)
+    {
+        var (provider, resource) = (providers.Get(record.Address.Type), record.ToResource());
+        _ = provider.Reads(resource).Count();
+        _ = provider.Links(resource);
+        _ = provider.Desired(resource);
+    }
+
+    /// <summary>Why a host with records of another one may not be planned for; null when it has none. Records go with the disk: into a host
+    /// that was made from a copy of another, and along with one that got another name. What they speak of is not what is there, or is not
+    /// called that any more.</summary>
+    public string? NotOf(string host, Cluster cluster)
+    {
+        var directory = RecordScript.Directory(cluster.Name);
+        var said = Others
+            .GroupBy(record => record.Address.Host)
+            .OrderBy(group => group.Key, StringComparer.Ordinal)
+            .Select(group =>
+            {
+                var other = group.Key;
+                var first = group.Min(record => record.Address);
+                return (
+                        group.Count() == 1
+                            ? $"{directory} holds a record of {other}, {first}; "
+                            : $"{directory} holds {group.Count()} records of {other}, such as {first}; "
+                    )
+                    + (
+                        cluster.Hosts.Any(known => known.Name == other)
+                            ? $"if {host} was cloned from {other}, move that directory away on {host}; kbr state rm would "
+                                + $"remove the records on {other}, too"
+                            : $"if {other} is called {host} now: kbr state mv '*@{other}' '*@{host}', or kbr state rm '*@{other}' "
+                                + $"and then adopt its resources; if {host} was cloned from it, move that directory away on "
+                                + $"{host}"
+                    );
+            })
+            .ToList();
+        return said.Count == 0 ? null : string.Join("; ", said);
+    }
+}
