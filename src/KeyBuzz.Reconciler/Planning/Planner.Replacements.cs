@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
-using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
@@ -10,31 +9,28 @@ namespace KeyBuzz.Reconciler.Planning;
 public sealed partial class Planner
 {
     // A request that cannot be met is a mistake of the command line: nothing is planned.
-    private void RefuseReplacements(PlanInput input, ResourceGraph recorded, Func<Address, bool> selected)
+    private void RefuseReplacements(PlanInput input, Func<Address, bool> selected)
     {
         if (input.Options is { Destroy: true, Replace.IsEmpty: false })
         {
             throw new DiagnosticException(Diagnostic.Error("--replace and --destroy exclude each other", remedy: "choose one of them"));
         }
 
-        var refused = input
-            .Options.Replace.Select(address => RefusalOf(address, input, recorded, selected))
-            .OfType<Diagnostic>()
-            .ToImmutableArray();
+        var refused = input.Options.Replace.Select(address => RefusalOf(address, input, selected)).OfType<Diagnostic>().ToImmutableArray();
         if (refused.Length > 0)
         {
             throw new DiagnosticException(refused);
         }
     }
 
-    private Diagnostic? RefusalOf(Address address, PlanInput input, ResourceGraph recorded, Func<Address, bool> selected)
+    private Diagnostic? RefusalOf(Address address, PlanInput input, Func<Address, bool> selected)
     {
         if (input.Graph.Find(address)?.Resource is not { } resource)
         {
             var near = NearName.Of(address.ToString(), input.Graph.Order.Select(known => known.ToString()));
             return Diagnostic.Error(
                 $"--replace {address}: there is no such resource",
-                detail: recorded.Find(address) is null ? null : "it is no longer in the configuration, so apply removes it",
+                detail: !input.Records.ContainsKey(address) ? null : "it is no longer in the configuration, so apply removes it",
                 remedy: near is null ? "kbr state list shows the addresses" : $"did you mean '{near}'?"
             );
         }

@@ -97,7 +97,7 @@ public sealed partial class Planner
             RefuseFixed(input);
         }
 
-        RefuseReplacements(input, recorded, selected);
+        RefuseReplacements(input, selected);
         var work = new Work(input, recorded, selected);
         foreach (var node in input.Graph.Nodes.Where(node => selected(node.Resource.Address)))
         {
