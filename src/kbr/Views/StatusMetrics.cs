@@ -57,14 +57,15 @@ public static class StatusMetrics
             text.Sample("kbr_status_unreachable_hosts", report.Unreachable.Length, ("cluster", cluster), ("scope", scope));
         }
 
-        if (reports.Any(one => !one.Report.Causes.IsEmpty))
+        // A cause has numbers in its words, such as a lag, and would be another series each time.
+        if (reports.Any(one => !one.Report.Unreachable.IsEmpty))
         {
-            text.Metric("kbr_status_cause", "1 for each cause of failed checks.");
+            text.Metric("kbr_status_unreachable", "1 for each host that could not be read.");
             foreach (var (scope, report) in reports)
             {
-                foreach (var cause in report.Causes.Distinct())
+                foreach (var host in report.Unreachable)
                 {
-                    text.Sample("kbr_status_cause", 1, ("cluster", cluster), ("scope", scope), ("cause", cause));
+                    text.Sample("kbr_status_unreachable", 1, ("cluster", cluster), ("scope", scope), ("host", host));
                 }
             }
         }

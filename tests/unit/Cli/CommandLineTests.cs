@@ -72,6 +72,11 @@ public sealed class CommandLineTests : LocalCluster
         Done("plan", "-out", "one.plan");
         Done("plan", "-out=two.plan");
         Assert.That(File.Exists($"{Folder}/one.plan") && File.Exists($"{Folder}/two.plan"), Is.True);
+        Assert.That(
+            KbrCommandLine.Spelled(["plan", "-target=x", "-replace", "y", "-c", "-outer", "--", "-out"]),
+            Is.EqualTo(new[] { "plan", "--target=x", "--replace", "y", "-c", "-outer", "--", "-out" }),
+            "and what follows is for another program"
+        );
     }
 
     [Test]

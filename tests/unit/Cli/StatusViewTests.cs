@@ -110,7 +110,7 @@ public sealed class StatusViewTests
                     new StatusItem("sql through \"HAProxy\"", StatusVerdict.NotOk, "refused"),
                     new StatusItem("hosts", StatusVerdict.Unknown, "db-3: off"),
                 ],
-                new StatusConclusion(StatusVerdict.NotOk, "refused", 2, 3, ["db-3"], ["db-3 unreachable", "a\nb"])
+                new StatusConclusion(StatusVerdict.NotOk, "refused", 2, 3, ["db-3"], ["db-3 unreachable"])
             )
         );
         var at = new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
@@ -126,7 +126,7 @@ public sealed class StatusViewTests
                     "kbr_status_check{cluster=\"lab\",scope=\"pg\",check=\"lag\",verdict=\"ok\"} 1",
                     "kbr_status_check{cluster=\"lab\",scope=\"pg\",check=\"lag\",verdict=\"not_ok\"} 0",
                     "kbr_status_check{cluster=\"lab\",scope=\"pg\",check=\"sql through \\\"HAProxy\\\"\",verdict=\"not_ok\"} 1",
-                    "kbr_status_cause{cluster=\"lab\",scope=\"pg\",cause=\"a\\nb\"} 1",
+                    "kbr_status_unreachable{cluster=\"lab\",scope=\"pg\",host=\"db-3\"} 1",
                     "kbr_status_unreachable_hosts{cluster=\"lab\",scope=\"other\"} 1",
                     "kbr_status_writes_ok{cluster=\"lab\",scope=\"pg\"} 0",
                     "kbr_status_members{cluster=\"lab\",scope=\"pg\"} 3",
