@@ -84,7 +84,7 @@ internal sealed class StatusWatch(SessionContext context, ParseResult parsed, Te
         {
             terminal.Region([
                 ($"{now} UTC, every {interval.TotalSeconds:0} s; Ctrl-C ends it", Terminal.Tone.Faint),
-                .. reports.SelectMany(one => StatusView.Lines(one.Scope, one.Report, Next).Prepend(("", Terminal.Tone.Plain))),
+                .. reports.SelectMany(one => StatusView.NarrowLines(one.Scope, one.Report, Next).Prepend(("", Terminal.Tone.Plain))),
             ]);
             return;
         }

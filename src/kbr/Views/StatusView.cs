@@ -149,15 +149,32 @@ public static class StatusView
             }
         });
 
+    /// <summary>The same where long lines are cut off: each sentence of the conclusion, and each cause, has a line.</summary>
+    /// <param name="scope">The cluster.</param>
+    /// <param name="report">Its checklist.</param>
+    /// <param name="next">The command that shows what to do about it.</param>
+    public static IReadOnlyList<(string Text, Terminal.Tone Tone)> NarrowLines(string scope, HealthReport report, string next)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        string[] conclusion =
+        [
+            $"{scope} {Health(report)}.",
+            .. report.Summary.Split(". ", StringSplitOptions.RemoveEmptyEntries).Select(sentence => sentence.TrimEnd('.') + "."),
+            .. report.Causes.Select(cause => $"Cause: {cause}."),
+        ];
+        return [.. conclusion.Select(line => (line, Terminal.Tone.Bold)), .. Lines(scope, report, next).Skip(1)];
+    }
+
+    private static string Health(HealthReport report) =>
+        report.Items.Any(item => item.Verdict == HealthVerdict.NotOk) ? "is not healthy"
+        : report.Verdict == HealthVerdict.Ok ? "is healthy"
+        : "could not be measured in full";
+
     private static string Headline(string scope, HealthReport report)
     {
-        var health =
-            report.Items.Any(item => item.Verdict == HealthVerdict.NotOk) ? "is not healthy"
-            : report.Verdict == HealthVerdict.Ok ? "is healthy"
-            : "could not be measured in full";
         var summary = report.Summary.Length == 0 ? "" : $" {report.Summary}";
         var cause = report.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", report.Causes)}.";
-        return $"{scope} {health}.{summary}{cause}";
+        return $"{scope} {Health(report)}.{summary}{cause}";
     }
 
     private static string Advice(HealthReport report, string next) =>

@@ -101,6 +101,37 @@ public sealed class StatusViewTests
     }
 
     [Test]
+    public void Where_lines_are_cut_off_each_sentence_of_the_conclusion_and_each_cause_has_a_line()
+    {
+        var report = PostgresHealth.ReportOf(
+            new ClusterStatus(
+                [new StatusItem("quorum", StatusVerdict.NotOk, "1 of 3")],
+                new StatusConclusion(StatusVerdict.Ok, "", 1, 3, ["db-2", "db-3"], ["db-2 unreachable", "db-3 unreachable"])
+                {
+                    WritesThrough = "10.0.0.10:5432",
+                }
+            )
+        );
+        Assert.That(
+            StatusView.NarrowLines("pg", report, "kbr plan").Select(line => line.Text),
+            Is.EqualTo(
+                new[]
+                {
+                    "pg is not healthy.",
+                    "Writes: OK through 10.0.0.10:5432.",
+                    "Redundancy: 1 of 3.",
+                    "Cause: db-2 unreachable.",
+                    "Cause: db-3 unreachable.",
+                    "",
+                    "NOT OK   quorum  1 of 3",
+                    "",
+                    "Next: bring db-2 and db-3 back, then: kbr plan",
+                }
+            )
+        );
+    }
+
+    [Test]
     public void As_metrics_each_check_has_a_sample_for_each_verdict_and_every_line_is_one_that_prometheus_reads()
     {
         var report = PostgresHealth.ReportOf(
