@@ -8,7 +8,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Container;
 
 /// <summary>A container of Docker Engine, compared field by field with the answer of the engine's API.</summary>
-public sealed class ContainerProvider : IHostResourceProvider
+public sealed class ContainerProvider : IHostResourceProvider, IReplaceable
 {
     internal const string Running = "running";
     internal const string Leftover = "leftover";

@@ -437,7 +437,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                     pending => pending is null,
                     pace,
                     access.Time,
-                    cancellationToken
+                    cancellationToken,
+                    beforePause: pending => access.Report.Awaits(pending!)
                 )
                 .ConfigureAwait(false) is
             { } last
@@ -479,7 +480,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 new PollPace(s_poll, patience) { SparesSlowHosts = true },
                 group.Time,
                 cancellationToken,
-                look => look.HasAdvanced
+                look => look.HasAdvanced,
+                look => group.Report.Awaits(string.Join("; ", look.Health.Problems))
             )
             .ConfigureAwait(false);
         return (last.Health, last.Lost);
@@ -618,6 +620,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         public ImmutableArray<Host> Members => members;
 
         public TimeProvider Time => whole.Time;
+
+        public IStepReport Report => whole.Report;
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             whole.ReadAsync(host, reads, cancellationToken);

@@ -38,7 +38,10 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         switch (ClusterPolicy.Next(view, intent))
         {
             case ClusterStep.SwitchOver(var from, var to, _):
+                group.Report.Begins(new RolloutStep(RolloutStepKind.Switchover, [from, to], ""));
                 await SwitchoverAsync(from, to, cancellationToken).ConfigureAwait(false);
+                // Patroni restarts it.
+                group.Report.Begins(new RolloutStep(RolloutStepKind.Restart, [from], ""));
                 await HealthyAsync(cancellationToken).ConfigureAwait(false);
                 return from;
             case ClusterStep.Disrupt(var member, _):
@@ -50,6 +53,7 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
                 throw new InvalidOperationException($"unexpected policy step in a healthy cluster: {other}");
         }
 
+        group.Report.Begins(new RolloutStep(RolloutStepKind.Restart, [next], ""));
         try
         {
             await CallAsync(

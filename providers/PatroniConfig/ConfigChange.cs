@@ -312,7 +312,15 @@ internal sealed class ConfigChange
         CancellationToken cancellationToken
     )
     {
-        var last = await Poll.UntilAsync(LookAsync, look => look.IsSettled, _pace, _group.Time, cancellationToken).ConfigureAwait(false);
+        var last = await Poll.UntilAsync(
+                LookAsync,
+                look => look.IsSettled,
+                _pace,
+                _group.Time,
+                cancellationToken,
+                beforePause: _ => _group.Report.Awaits($"every member of {_connection.Scope} to take the new settings")
+            )
+            .ConfigureAwait(false);
         return last.IsSettled ? (last.View, last.Waiting) : throw new ChangeFailedException(last.Unsettled(_connection.Scope, _pace));
 
         async Task<Settling> LookAsync()

@@ -87,7 +87,14 @@ public sealed class ProxyGroup : IGroupPolicy
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(group);
         var pace = new PollPace(s_poll, GateTimeout(policy));
-        var problems = await Poll.UntilAsync(ProblemsAsync, found => found.Count == 0, pace, group.Time, cancellationToken)
+        var problems = await Poll.UntilAsync(
+                ProblemsAsync,
+                found => found.Count == 0,
+                pace,
+                group.Time,
+                cancellationToken,
+                beforePause: found => group.Report.Awaits(string.Join("; ", found))
+            )
             .ConfigureAwait(false);
         if (problems.Count > 0)
         {

@@ -1,5 +1,7 @@
 using KeyBuzz.Reconciler.Cli.Commands;
+using KeyBuzz.Reconciler.Cli.Views;
 
+QuietConsole.Begin();
 await using var services = KbrCommandLine.Services();
 try
 {

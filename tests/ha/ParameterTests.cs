@@ -217,7 +217,7 @@ public sealed class ParameterTests
                 );
             }
 
-            Assert.That(plan.All, Does.Contain("Plan: 0 to create, 0 to update"));
+            Assert.That(plan.All, Does.Contain("No changes. The hosts match "));
             Assert.That(drift.All, Does.Contain("Drift: 2 changed"));
             Assert.That(apply.All, Does.Contain("NOT OK   parameters").And.Contain("writers opened: 0"));
         }

@@ -20,7 +20,7 @@ public sealed class RebuildTests
         Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
         Assert.That(
             destroyed.Output,
-            Does.Contain($"stop and remove {host}; writes continue").And.Contain("Destroy complete: ").And.Not.Contain("restart")
+            Does.Contain($"stop and remove {host}; writes continue").And.Contain("Destroy complete! Resources: ").And.Not.Contain("restart")
         );
         Assert.That(Lab.OnHost(host, "docker ps -aq; systemctl cat patroni.service 2>/dev/null || true"), Is.Empty);
 

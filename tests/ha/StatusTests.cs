@@ -87,7 +87,8 @@ public sealed class StatusTests
             Assert.That(status.ExitCode, Is.EqualTo(1), status.All);
             Assert.That(
                 status.Output,
-                Does.StartWith($"keybuzz-pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: {host} unreachable.\n")
+                Does.StartWith("keybuzz-pg is not healthy. Writes: OK through ")
+                    .And.Contain($". Redundancy: 2 of 3. Cause: {host} unreachable.\n")
             );
             Assert.That(status.Output, Does.Contain("\n\nNOT OK   quorum ").And.EndWith($"\n\nNext: bring {host} back, then: kbr plan\n"));
             Assert.That(Line(status, "hosts"), Does.StartWith("unknown").And.Contain(host));

@@ -75,11 +75,14 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                 case ClusterStep.SwitchOver step:
                     return await SwitchOverAsync(step, cancellationToken).ConfigureAwait(false);
                 case ClusterStep.Start(var members):
-                    return new RolloutTurn.Go(members);
+                    return new RolloutTurn.Go(members) { Kind = RolloutStepKind.Start };
                 case ClusterStep.StopAll(var members):
-                    return new RolloutTurn.Go(members);
-                case ClusterStep.Disrupt(var member, _):
-                    return new RolloutTurn.Go([member]);
+                    return new RolloutTurn.Go(members) { Kind = RolloutStepKind.RestartTogether };
+                case ClusterStep.Disrupt(var member, var turn):
+                    return new RolloutTurn.Go([member])
+                    {
+                        Kind = turn == ClusterTurn.NotRunning ? RolloutStepKind.Start : RolloutStepKind.Restart,
+                    };
                 case ClusterStep.Done:
                     return new RolloutTurn.Go([]);
                 case ClusterStep.Wait wait:
@@ -94,6 +97,7 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
 
     private async Task<RolloutTurn> SwitchOverAsync(ClusterStep.SwitchOver step, CancellationToken cancellationToken)
     {
+        access.Report.Begins(new RolloutStep(RolloutStepKind.Switchover, [step.From, step.To], ""));
         try
         {
             await new PatroniMembers(group, access, store, TimeSpan.Zero)

@@ -26,6 +26,9 @@ public sealed record StatusItem(string Name, StatusVerdict Verdict, string Measu
 
     /// <summary>Where it does not hold or could not be read; empty where it holds, or where it is the cluster's as a whole.</summary>
     public ImmutableArray<StatusPlace> Places { get; init; } = [];
+
+    /// <summary>For one that is unknown only because hosts could not be read: the check that names them.</summary>
+    public string? UnknownBy { get; init; }
 }
 
 /// <summary>The topic of a check.</summary>
@@ -75,7 +78,11 @@ public sealed record StatusConclusion(
     int Members,
     ImmutableArray<string> Unreachable,
     ImmutableArray<string> Causes
-);
+)
+{
+    /// <summary>Where the application can write, such as <c>10.0.0.10:5432</c>; empty when it cannot.</summary>
+    public string WritesThrough { get; init; } = "";
+}
 
 /// <summary>The whole checklist.</summary>
 /// <param name="Items">Its lines, in the order they are shown.</param>

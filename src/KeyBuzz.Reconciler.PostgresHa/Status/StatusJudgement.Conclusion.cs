@@ -11,7 +11,23 @@ internal sealed partial class StatusJudgement
         ImmutableArray<string> unreachable = [.. All.Where(host => Of(host) is null).Select(host => host.Name)];
         var (writes, note) = Writes();
         var serving = (Leader is null ? 0 : 1) + Replicas.Count(member => member.Replication == "streaming");
-        return new StatusConclusion(writes, note, serving, _topology.Members.Length, unreachable, Causes(items, unreachable));
+        return new StatusConclusion(writes, note, serving, _topology.Members.Length, unreachable, Causes(items, unreachable))
+        {
+            WritesThrough = writes == StatusVerdict.Ok ? WritesThrough() : "",
+        };
+    }
+
+    // Of the proxies without a load balancer those through which it was tried.
+    private string WritesThrough()
+    {
+        var entry = _topology.Entry;
+        var writable = _endpoints.Where(endpoint => endpoint.Entry is not null && IsWritable(endpoint)).Select(endpoint => endpoint.Way);
+        return string.Join(
+            " and ",
+            entry
+                .Addresses.Select(address => $"{address}:{entry.Port}")
+                .Where(to => writable.Any(way => way.EndsWith($" {to}", StringComparison.Ordinal)))
+        );
     }
 
     // Only where applications connect: through the load balancer, or without one through any of the proxies.

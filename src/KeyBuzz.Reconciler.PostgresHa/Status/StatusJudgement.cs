@@ -64,13 +64,15 @@ internal sealed partial class StatusJudgement
 
     private Snapshot? Of(Host host) => _hosts.GetValueOrDefault(host.Name).Snapshot;
 
+    private const string HostsItem = "hosts";
+
     private StatusItem Reachable()
     {
         var failed = All.Where(host => Of(host) is null).ToList();
         return failed.Count == 0
-            ? new StatusItem("hosts", StatusVerdict.Ok, $"{All.Count()} of {All.Count()} answer over SSH")
+            ? new StatusItem(HostsItem, StatusVerdict.Ok, $"{All.Count()} of {All.Count()} answer over SSH")
             : new StatusItem(
-                "hosts",
+                HostsItem,
                 StatusVerdict.Unknown,
                 string.Join("; ", failed.Select(host => $"{host.Name}: {_hosts.GetValueOrDefault(host.Name).Error ?? "not read"}"))
             )
@@ -399,7 +401,12 @@ internal sealed partial class StatusJudgement
             endpoints.Select(endpoint => endpoint.Answer).OfType<ServerAnswer>().Select(answer => NameOf(answer.Server)).Distinct()
         );
         return wrong.Count > 0 ? new StatusItem(name, StatusVerdict.NotOk, string.Join("; ", wrong)) { Places = places }
-            : unmeasured.Count > 0 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured)) { Places = places }
+            : unmeasured.Count > 0
+                ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured))
+                {
+                    Places = places,
+                    UnknownBy = endpoints.All(endpoint => endpoint.Measured || IsUnread(endpoint.From)) ? HostsItem : null,
+                }
             : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {endpoints.Count} of {endpoints.Count} proxies");
     }
 
@@ -414,6 +421,8 @@ internal sealed partial class StatusJudgement
             _ => null,
         };
 
+    private bool IsUnread(string host) => _hosts.GetValueOrDefault(host).Snapshot is null;
+
     private string NameOf(string address) => _topology.Members.FirstOrDefault(member => member.Address == address)?.Name ?? address;
 
     // Holds as far as could be seen; where a host could not be read, it is not known.
@@ -426,7 +435,10 @@ internal sealed partial class StatusJudgement
                 name,
                 StatusVerdict.Unknown,
                 $"{measured}{(measured.Length > 0 ? "; " : "")}not read: {string.Join(", ", unread)}"
-            );
+            )
+            {
+                UnknownBy = HostsItem,
+            };
     }
 
     private static long Sum(IEnumerable<IReadOnlyDictionary<string, string>> rows, string column) =>

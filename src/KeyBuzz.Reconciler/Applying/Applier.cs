@@ -74,10 +74,11 @@ public sealed class Applier
         var writers = new Dictionary<string, IHostWriter>(StringComparer.Ordinal);
         try
         {
-            // One host after another, in the same order everywhere: of two applies that start together one gets all locks.
+            // One host after another, in the same order everywhere: of two applies that start together one gets all locks. Nothing runs
+            // yet, so a stop ends the wait for them.
             foreach (var host in hosts)
             {
-                writers[host] = await _fleet.OpenWriterAsync(host, holder, _perHost, abort).ConfigureAwait(false);
+                writers[host] = await _fleet.OpenWriterAsync(host, holder, _perHost, stop).ConfigureAwait(false);
             }
 
             var planned = await replan(abort).ConfigureAwait(false);
@@ -179,10 +180,15 @@ public sealed class Applier
         : _providers.Get(address.Type) is IGroupResourceProvider ? survey.RecordedGroups.GetValueOrDefault(address.Host, [])
         : [address.Host];
 
-    private GroupAccess AccessOf(string group, IReadOnlyDictionary<string, IHostWriter> writers, params IEnumerable<string> leaving)
+    private GroupAccess AccessOf(
+        string group,
+        IReadOnlyDictionary<string, IHostWriter> writers,
+        IStepReport report,
+        params IEnumerable<string> leaving
+    )
     {
         var members = _cluster.HostsOf(group).Concat(leaving).ToHashSet(StringComparer.Ordinal);
-        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers, _time);
+        return new GroupAccess([.. _cluster.Hosts.Where(host => members.Contains(host.Name))], _fleet.Connections, writers, _time, report);
     }
 
     private sealed class Walk(
@@ -207,6 +213,9 @@ public sealed class Applier
         );
         private readonly SemaphoreSlim _all = new(applier._parallelism);
 
+        // By the address of the resource whose change it is.
+        private ImmutableDictionary<Address, int> _ownSteps = ImmutableDictionary<Address, int>.Empty;
+
         // The result of each roll-out, by the address of its group.
         private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(
             TaskCreationOptions.RunContinuationsAsynchronously
@@ -215,6 +224,14 @@ public sealed class Applier
         // Each change waits for the changes before it, which come earlier in the plan.
         public async Task<ApplyResult> RunAsync(Plan plan, ImmutableArray<DroppedChange> dropped)
         {
+            progress.Begins(
+                plan.Changes.Count(change => change.Action != ResourceAction.NoOp || change.Deferred)
+                    + plan.BroughtToHealth.Count()
+                    + dropped.Length
+            );
+            _ownSteps = plan
+                .Rollouts.GroupBy(rollout => rollout.Address)
+                .ToImmutableDictionary(rollout => rollout.Key, rollout => rollout.First().Steps.Length);
             foreach (var (change, reason) in dropped)
             {
                 Skip(change, reason);
@@ -285,6 +302,7 @@ public sealed class Applier
                         }
                         finally
                         {
+                            progress.RolloutEnded(pair.Value.Group);
                             ends[pair.Key].SetResult(trouble);
                         }
 
@@ -325,7 +343,11 @@ public sealed class Applier
                 }
 
                 await provider
-                    .ChangeAheadAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort)
+                    .ChangeAheadAsync(
+                        ChangeOf(change, Operation(change)),
+                        applier.AccessOf(change.Address.Host, writers, NoStepReport.Instance),
+                        abort
+                    )
                     .ConfigureAwait(false);
             }
             catch (ChangeFailedException exception)
@@ -345,10 +367,12 @@ public sealed class Applier
             {
                 if (applier._cluster.Policies.FirstOrDefault(policy => policy.Group == disrupting.Key) is { } policy)
                 {
+                    var forecast = plan.Groups.FirstOrDefault(group => group.Policy.Group == disrupting.Key)?.Rollout;
+                    var report = new StepReport(policy.Address, forecast?.Steps.Length ?? 0, progress);
                     // A group that is brought to health afterwards is waited for there.
                     rollouts[disrupting.Key] = new Rollout(
                         policy,
-                        applier.AccessOf(disrupting.Key, writers, disrupting.Select(change => change.Address.Host)),
+                        applier.AccessOf(disrupting.Key, writers, report, disrupting.Select(change => change.Address.Host)),
                         [.. disrupting],
                         gateAfterLast: plan.BroughtToHealth.All(group => group.Policy.Group != disrupting.Key),
                         applier._time
@@ -476,7 +500,8 @@ public sealed class Applier
         private async Task<string?> BringToHealthAsync(PlannedGroup group)
         {
             var policy = group.Policy;
-            await policy.Rules.BringToHealthAsync(policy, applier.AccessOf(policy.Group, writers), abort).ConfigureAwait(false);
+            var report = new StepReport(policy.Address, 0, progress);
+            await policy.Rules.BringToHealthAsync(policy, applier.AccessOf(policy.Group, writers, report), abort).ConfigureAwait(false);
             var observation = await applier._fleet.ObserveAsync(policy, abort).ConfigureAwait(false);
             return Differences(policy.Rules.Desired(policy), observation) is { } differs
                 ? $"it was brought to health, but {differs}"
@@ -659,8 +684,9 @@ public sealed class Applier
 
             if (change.Action is not (ResourceAction.Adopt or ResourceAction.Forget))
             {
+                var report = new StepReport(change.Address, _ownSteps.GetValueOrDefault(change.Address), progress);
                 await ((IGroupResourceProvider)provider)
-                    .ChangeAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers), abort)
+                    .ChangeAsync(ChangeOf(change, Operation(change)), applier.AccessOf(change.Address.Host, writers, report), abort)
                     .ConfigureAwait(false);
             }
 

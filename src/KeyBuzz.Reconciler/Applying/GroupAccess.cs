@@ -9,12 +9,15 @@ internal sealed class GroupAccess(
     ImmutableArray<Host> members,
     IReadOnlyDictionary<string, IHostConnection> connections,
     IReadOnlyDictionary<string, IHostWriter> writers,
-    TimeProvider time
+    TimeProvider time,
+    IStepReport? report = null
 ) : IGroupAccess
 {
     public ImmutableArray<Host> Members => members;
 
     public TimeProvider Time => time;
+
+    public IStepReport Report => report ?? NoStepReport.Instance;
 
     public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
         Connection(host).Reader.ReadAsync(reads, cancellationToken);

@@ -1,12 +1,17 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>Told what an apply does, as it does it; from several threads at once.</summary>
 public interface IApplyProgress
 {
+    /// <summary>The apply begins.</summary>
+    /// <param name="steps">How many steps will be done, fail or be skipped.</param>
+    void Begins(int steps);
+
     /// <summary>A step began.</summary>
     void Started(IPlannedStep step);
 
@@ -18,7 +23,27 @@ public interface IApplyProgress
 
     /// <summary>A step was skipped.</summary>
     void Skipped(IPlannedStep step, string reason);
+
+    /// <summary>A step of a roll-out began, or of a change that restarts members by itself.</summary>
+    void RolloutStepBegan(RolloutPosition position);
+
+    /// <summary>A roll-out, a group that is brought to health, or a change of a group waits. Told again while it waits, also with another
+    /// condition.</summary>
+    /// <param name="address">The group, or the changed resource.</param>
+    /// <param name="condition">The awaited condition.</param>
+    void Waiting(Address address, string condition);
+
+    /// <summary>The last step of a roll-out has ended, and it waits for nothing.</summary>
+    /// <param name="address">The group.</param>
+    void RolloutEnded(Address address);
 }
+
+/// <summary>Where a roll-out is.</summary>
+/// <param name="Address">The group, or the resource whose change it is.</param>
+/// <param name="Number">The number of the step, from 1.</param>
+/// <param name="Total">How many steps there are by the plan's forecast; never less than the number.</param>
+/// <param name="Step">The step.</param>
+public sealed record RolloutPosition(Address Address, int Number, int Total, RolloutStep Step);
 
 /// <summary>How an apply ended.</summary>
 /// <param name="Done">The finished changes.</param>

@@ -17,6 +17,7 @@ public sealed class Rollout
     private readonly TimeProvider _time;
     private readonly bool _gateAfterLast;
     private readonly ImmutableSortedSet<string> _leaving;
+    private readonly ImmutableSortedSet<string> _starting;
     private readonly Dictionary<string, Address> _last;
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
@@ -56,12 +57,17 @@ public sealed class Rollout
         _last = changes
             .GroupBy(change => change.Address.Host)
             .ToDictionary(host => host.Key, host => host.Last().Address, StringComparer.Ordinal);
-        _leaving = changes
+        _leaving = HostsOf(changes, ResourceAction.Delete);
+        _starting = HostsOf(changes, ResourceAction.Create);
+    }
+
+    // Where every change that disrupts the member is of this kind.
+    private static ImmutableSortedSet<string> HostsOf(IEnumerable<PlannedChange> changes, ResourceAction action) =>
+        changes
             .GroupBy(change => change.Address.Host)
-            .Where(host => host.All(change => change.Action == ResourceAction.Delete))
+            .Where(host => host.All(change => change.Action == action))
             .Select(host => host.Key)
             .ToImmutableSortedSet(StringComparer.Ordinal);
-    }
 
     /// <summary>The group.</summary>
     public Address Group => _group.Address;
@@ -129,9 +135,9 @@ public sealed class Rollout
 
             while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
             {
-                var (hosts, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop)
+                var (go, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop)
                     .ConfigureAwait(false);
-                if (reason is not null)
+                if (go is null)
                 {
                     return trouble = reason;
                 }
@@ -141,8 +147,9 @@ public sealed class Rollout
                     return null;
                 }
 
-                trouble = await ReleaseAsync(hosts, ended).ConfigureAwait(false);
-                toCome = toCome.Except(hosts);
+                Report(go);
+                trouble = await ReleaseAsync(go.Hosts, ended).ConfigureAwait(false);
+                toCome = toCome.Except(go.Hosts);
             }
 
             return trouble;
@@ -157,7 +164,22 @@ public sealed class Rollout
         }
     }
 
-    private async Task<(ImmutableArray<string> Hosts, string? Reason)> NextAsync(
+    private void Report(RolloutTurn.Go go)
+    {
+        if (go.Hosts.Except(_leaving).ToImmutableArray() is { IsEmpty: false } staying)
+        {
+            var kind = go.Kind == RolloutStepKind.Restart && staying.All(_starting.Contains) ? RolloutStepKind.Start : go.Kind;
+            _access.Report.Begins(new RolloutStep(kind, staying, ""));
+        }
+
+        foreach (var host in go.Hosts.Intersect(_leaving))
+        {
+            _access.Report.Begins(new RolloutStep(RolloutStepKind.Remove, [host], ""));
+        }
+    }
+
+    // The members whose turn it is, or why nobody gets one any more.
+    private async Task<(RolloutTurn.Go? Go, string? Reason)> NextAsync(
         ImmutableSortedSet<string> toCome,
         Task before,
         Func<string?> failedBehind,
@@ -181,15 +203,15 @@ public sealed class Rollout
                 .ConfigureAwait(false);
             return last.Turn switch
             {
-                RolloutTurn.Go go => (go.Hosts, null),
-                RolloutTurn.Stop refused => ([], refused.Reason),
-                RolloutTurn.Wait wait => ([], $"waited {pace.Deadline.TotalSeconds:0} s for: {wait.Reason}"),
+                RolloutTurn.Go go => (go, null),
+                RolloutTurn.Stop refused => (null, refused.Reason),
+                RolloutTurn.Wait wait => (null, $"waited {pace.Deadline.TotalSeconds:0} s for: {wait.Reason}"),
                 _ => throw new InvalidOperationException($"{last.Turn} is no turn"),
             };
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            return ([], "interrupted");
+            return (null, "interrupted");
         }
 
         async Task<(RolloutTurn Turn, bool HasAdvanced)> AskAsync()
@@ -209,6 +231,11 @@ public sealed class Rollout
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {
                 turn = new RolloutTurn.Wait(exception.Message);
+            }
+
+            if (turn is RolloutTurn.Wait { Reason: var awaited })
+            {
+                _access.Report.Awaits(awaited);
             }
 
             // While the group behind is still changing, the gate's time does not run.

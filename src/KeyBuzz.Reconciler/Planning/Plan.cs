@@ -83,6 +83,9 @@ public sealed record Plan(
     /// <summary>How changes that restart members by themselves would go now. The roll-outs of groups are in <see cref="Groups"/>.</summary>
     public ImmutableArray<RolloutForecast> Rollouts { get; init; } = [];
 
+    /// <summary>What was asked for.</summary>
+    public PlanOptions Options { get; init; } = new();
+
     /// <summary>Hosts that could not be read or may not be touched, with the reason.</summary>
     public ImmutableSortedDictionary<string, string> HostErrors { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
@@ -97,6 +100,9 @@ public sealed record Plan(
 
     /// <summary>Whether an apply of it would do anything, records included.</summary>
     public bool DoesAnything => Effective.Any() || BroughtToHealth.Any();
+
+    /// <summary>Whether the hosts are as wanted, as far as they were looked at: nothing is to do, and nothing could not be told.</summary>
+    public bool IsSettled => !DoesAnything && Blocked.IsEmpty && !HasErrors && !Changes.Any(change => change.Deferred);
 
     /// <summary>Whether anything counts as a change.</summary>
     public bool HasChanges => Changes.Any(change => change.Action.Counts()) || BroughtToHealth.Any();

@@ -19,6 +19,9 @@ public sealed record PlanOptions
     /// <summary>What may be taken over although it exists and differs.</summary>
     public ImmutableArray<AddressPattern> Adopt { get; init; } = [];
 
+    /// <summary>What is taken down and made anew although it need not be.</summary>
+    public ImmutableArray<Address> Replace { get; init; } = [];
+
     /// <summary>Whether resources that hold data are deleted and not only forgotten.</summary>
     public bool DeleteData { get; init; }
 
@@ -94,6 +97,7 @@ public sealed partial class Planner
             RefuseFixed(input);
         }
 
+        RefuseReplacements(input, selected);
         var work = new Work(input, recorded, selected);
         foreach (var node in input.Graph.Nodes.Where(node => selected(node.Resource.Address)))
         {
@@ -125,6 +129,7 @@ public sealed partial class Planner
             }
         }
 
+        FailOpenReplacements(work);
         KeepProtectedDependencies(work);
         RefuseAnotherGroup(work);
         RefuseOutsiders(work);
@@ -167,6 +172,7 @@ public sealed partial class Planner
             Groups = Groups(input, changes, groups),
             Rollouts = Forecast(input, changes),
             HostErrors = input.HostErrors,
+            Options = input.Options,
         };
     }
 
@@ -560,7 +566,8 @@ public sealed partial class Planner
         }
 
         // What was applied, or was about to be, is not wanted any more and is still there is taken away.
-        var isNoOp = differences.Count == 0 && !recordIsOld && IsRecorded(record!, node, desired.Count);
+        var isRequested = work.Input.Options.Replace.Contains(address);
+        var isNoOp = differences.Count == 0 && !isRequested && !recordIsOld && IsRecorded(record!, node, desired.Count);
         foreach (var name in isNoOp ? [] : record?.Owned ?? [])
         {
             if (!desired.ContainsKey(name) && actual.TryGetValue(name, out var left))
@@ -596,7 +603,13 @@ public sealed partial class Planner
         }
 
         var next = Record(node, desired, created: record?.Created ?? present.IsManaged);
-        if (differences.Count == 0)
+        if (isRequested && record is null && !present.IsManaged)
+        {
+            FailUnmanagedReplacement(work, node.Resource);
+            return;
+        }
+
+        if (differences.Count == 0 && !isRequested)
         {
             var cause = record?.RenamedFrom is null ? Cause.FoundAsWanted : Cause.Moved;
             work.Add(new PlannedChange(address, ResourceAction.Adopt, cause, node.Resource, [], []) { Record = next, Note = note });
@@ -638,7 +651,7 @@ public sealed partial class Planner
             return;
         }
 
-        var replace = differences.Any(difference => difference.Effect == ChangeEffect.Replace);
+        var replace = isRequested || differences.Any(difference => difference.Effect == ChangeEffect.Replace);
         if (replace && node.Resource.PreventDestroy)
         {
             work.Protect(node.Resource, "replaced");
@@ -655,7 +668,7 @@ public sealed partial class Planner
             new PlannedChange(
                 address,
                 replace ? ResourceAction.Replace : ResourceAction.Update,
-                Overall(differences),
+                isRequested ? Cause.Requested : Overall(differences),
                 node.Resource,
                 differences.ToImmutable(),
                 []

@@ -89,6 +89,9 @@ public enum Cause
 
     /// <summary>It is as wanted, and is recorded under the name that it had before.</summary>
     Moved,
+
+    /// <summary>The operator asked for its replacement.</summary>
+    Requested,
 }
 
 /// <summary>How a cause is written.</summary>
@@ -106,6 +109,7 @@ public static class Causes
             Cause.Destroyed => "destroy requested",
             Cause.FoundAsWanted => "exists as declared",
             Cause.Adopted => "adopted: exists and differs",
+            Cause.Requested => "replacement requested on the command line",
             Cause.Moved => "moved: only its record changes",
             Cause.Interrupted => "an earlier apply was interrupted here",
             _ => "already gone",

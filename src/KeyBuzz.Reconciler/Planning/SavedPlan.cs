@@ -90,6 +90,7 @@ public sealed record SavedPlan(
         json.WriteBoolean("forget_unreachable", options.ForgetUnreachable);
         WriteList(json, "targets", options.Targets);
         WriteList(json, "adopt", options.Adopt);
+        WriteList(json, "replace", options.Replace);
         json.WriteEndObject();
     }
 
@@ -157,6 +158,8 @@ public sealed record SavedPlan(
                     ForgetUnreachable = options.GetProperty("forget_unreachable").GetBoolean(),
                     Targets = Patterns(options.GetProperty("targets")),
                     Adopt = Patterns(options.GetProperty("adopt")),
+                    // A plan of a kbr that had no such option has none.
+                    Replace = options.TryGetProperty("replace", out var replace) ? Addresses(replace) : [],
                 },
                 root.GetProperty("has_changes").GetBoolean(),
                 new PlanBasis(
@@ -183,12 +186,13 @@ public sealed record SavedPlan(
     private static string Seal(byte[] key, ReadOnlySpan<byte> line) =>
         "hmac-sha256:" + Convert.ToHexStringLower(HMACSHA256.HashData(key, line));
 
-    private static void WriteList(Utf8JsonWriter json, string name, IEnumerable<AddressPattern> patterns)
+    private static void WriteList<T>(Utf8JsonWriter json, string name, IEnumerable<T> addresses)
+        where T : notnull
     {
         json.WriteStartArray(name);
-        foreach (var pattern in patterns)
+        foreach (var address in addresses)
         {
-            json.WriteStringValue(pattern.ToString());
+            json.WriteStringValue(address.ToString());
         }
 
         json.WriteEndArray();
@@ -222,6 +226,14 @@ public sealed record SavedPlan(
 
     private static ImmutableArray<AddressPattern> Patterns(JsonElement list) =>
         [.. list.EnumerateArray().Select(one => new AddressPattern(Word(one)))];
+
+    private static ImmutableArray<Address> Addresses(JsonElement list) =>
+        [
+            .. list.EnumerateArray()
+                .Select(one =>
+                    Address.TryParse(Word(one), out var address) ? address : throw new FormatException($"'{one}' is no address")
+                ),
+        ];
 
     private static string Word(JsonElement element) => element.GetString() ?? throw new FormatException("one of its texts is null");
 

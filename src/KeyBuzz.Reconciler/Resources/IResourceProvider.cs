@@ -82,6 +82,9 @@ public interface IGroupAccess
     /// <summary>The clock of this run.</summary>
     TimeProvider Time { get; }
 
+    /// <summary>Receives what is done and awaited at the moment.</summary>
+    IStepReport Report => NoStepReport.Instance;
+
     /// <summary>Reads from a member.</summary>
     Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken);
 

@@ -52,7 +52,11 @@ public abstract record RolloutTurn
 
     /// <summary>These members may be disrupted now, together; with none left to come, the last gate is open.</summary>
     /// <param name="Hosts">Members out of those to come.</param>
-    public sealed record Go(ImmutableArray<string> Hosts) : RolloutTurn;
+    public sealed record Go(ImmutableArray<string> Hosts) : RolloutTurn
+    {
+        /// <summary>What is done to them, unless they leave.</summary>
+        public RolloutStepKind Kind { get; init; } = RolloutStepKind.Restart;
+    }
 
     /// <summary>No member yet.</summary>
     /// <param name="Reason">The awaited condition.</param>

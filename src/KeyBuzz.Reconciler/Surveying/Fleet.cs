@@ -29,10 +29,15 @@ public sealed class Fleet : FleetReader
     /// <summary>How many writers were opened; a run that changes nothing opens none.</summary>
     public int WriterCount => _writers;
 
+    /// <summary>How long it waits for a lock that another run holds; null to be refused at once.</summary>
+    public LockPatience? LockPatience { get; set; }
+
     /// <summary>Takes the lock of a host that was surveyed and opens its writer.</summary>
     public Task<IHostWriter> OpenWriterAsync(string host, LockHolder holder, int parallelism, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _writers);
-        return Connections[host].OpenWriterAsync(holder, parallelism, cancellationToken);
+        return LockPatience is { } patience ? patience.TakeAsync(TakeAsync, cancellationToken) : TakeAsync();
+
+        Task<IHostWriter> TakeAsync() => Connections[host].OpenWriterAsync(holder, parallelism, cancellationToken);
     }
 }

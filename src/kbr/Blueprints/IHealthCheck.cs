@@ -42,7 +42,18 @@ public enum HealthVerdict
 /// <param name="Name">The check, for example <c>lag</c>.</param>
 /// <param name="Verdict">Its result.</param>
 /// <param name="Measured">The measurement, for the operator.</param>
-public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measured);
+public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measured)
+{
+    /// <summary>For one that could not be measured: the name of the item whose line says why; null for its own reason. A person is shown
+    /// one line for all of them.</summary>
+    public string? UnknownBy { get; init; }
+}
+
+/// <summary>A number of a checklist, for a monitoring system.</summary>
+/// <param name="Name">Its name, in lower case with underscores.</param>
+/// <param name="Meaning">Its meaning, in a sentence.</param>
+/// <param name="Value">The number.</param>
+public sealed record HealthMeasure(string Name, string Meaning, long Value);
 
 /// <summary>How a client connects.</summary>
 /// <param name="Name">The way, for example <c>read-write</c>.</param>
@@ -66,6 +77,9 @@ public sealed record HealthReport(ImmutableArray<HealthItem> Items)
 
     /// <summary>The causes of failed checks, the unreachable hosts first; empty when all pass.</summary>
     public ImmutableArray<string> Causes { get; init; } = [];
+
+    /// <summary>Its numbers beyond the verdicts.</summary>
+    public ImmutableArray<HealthMeasure> Measures { get; init; } = [];
 
     /// <summary>How clients connect to what was measured; none where a change concerns only a part.</summary>
     public ImmutableArray<ClientConnection> Connections { get; init; } = [];

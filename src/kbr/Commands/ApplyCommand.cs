@@ -29,12 +29,13 @@ internal static class ApplyCommand
             approve,
             adopt,
             confirm,
-        }.With(context.Options.Targeted);
+        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
+                var replace = parsed.Read(context.Options.Replace);
                 if (parsed.Read(saved) is { } name)
                 {
-                    PlanFile.RefuseOptions(parsed.Read(context.Options.Target), parsed.Read(adopt));
+                    PlanFile.RefuseOptions(parsed.Read(context.Options.Target), parsed.Read(adopt), replace);
                     var file = new PlanFile(name, context.Load(parsed, terminal));
                     var what = file.Read(parsed.Read(confirm));
                     return RunAsync(
@@ -54,6 +55,7 @@ internal static class ApplyCommand
                 {
                     Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
+                    Replace = CommonOptions.Addresses("--replace", replace),
                 };
                 return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort);
             }));
@@ -75,7 +77,7 @@ internal static class ApplyCommand
             deleteData,
             confirm,
             forget,
-        }.With(context.Options.Targeted);
+        }.With([.. context.Options.Targeted, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
                 var withData = parsed.Read(deleteData);
@@ -117,7 +119,7 @@ internal static class ApplyCommand
         {
             addresses,
             approve,
-        }.With(context.Options.Targeted);
+        }.With([.. context.Options.Targeted, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
                 var options = new PlanOptions

@@ -53,12 +53,16 @@ internal class CommandContext(
     public Terminal Terminal(ParseResult parsed)
     {
         var (json, plain) = (parsed.Read(options.Json), parsed.Read(options.NoColor));
-        var screen = !json && !Console.IsOutputRedirected;
+        // A terminal that says it is dumb knows neither colours nor cursor movements.
+        var screen = !json && !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
         var color = screen && !plain && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
-
-        // A terminal that says it is dumb cannot move its cursor.
-        var drawn = screen && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
-        return new Terminal(Console.Out, Console.Error, color, drawn ? () => (Console.WindowWidth, Console.WindowHeight) : null);
+        return new Terminal(
+            Console.Out,
+            Console.Error,
+            color,
+            screen ? () => (Console.WindowWidth, Console.WindowHeight) : null,
+            colorErrors: color && !Console.IsErrorRedirected
+        );
     }
 
     public Cluster Load(ParseResult parsed, Terminal terminal, bool secretsOptional = false)
@@ -88,7 +92,7 @@ internal class CommandContext(
                 return;
             }
 
-            if (!terminal.IsAsking)
+            if (!terminal.IsAsking && !terminal.IsWatching)
             {
                 terminal.ErrorLine("Interrupted. Finishing what is running. Press Ctrl-C again to abort it.", Views.Terminal.Tone.Changed);
             }
@@ -233,9 +237,42 @@ internal sealed class SessionContext(
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
-        var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
-        return new Session(cluster, Providers, Preconditions, connect(cluster.Connection), steps, Time, parsed.Read(Options.Parallelism));
+        return Open(parsed, terminal, cluster);
     }
+
+    /// <summary>A session over a cluster file that was loaded.</summary>
+    public Session Open(ParseResult parsed, Terminal terminal, Cluster cluster)
+    {
+        var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
+        var session = new Session(
+            cluster,
+            Providers,
+            Preconditions,
+            connect(cluster.Connection),
+            steps,
+            Time,
+            parsed.Read(Options.Parallelism)
+        );
+        if (parsed.CommandResult.Command.Options.Contains(Options.LockTimeout))
+        {
+            session.Fleet.LockPatience = Patience(parsed.Read(Options.LockTimeout), terminal);
+        }
+
+        return session;
+    }
+
+    private LockPatience? Patience(TimeSpan limit, Terminal terminal) =>
+        limit == TimeSpan.Zero
+            ? null
+            : new LockPatience(limit, Time, refused =>
+                terminal.ErrorLine(
+                    string.Create(
+                        System.Globalization.CultureInfo.InvariantCulture,
+                        $"Waiting up to {limit.TotalSeconds:0.###} s for the lock of {refused.Host}: {refused.Holder}"
+                    ),
+                    Views.Terminal.Tone.Changed
+                )
+            );
 
     /// <summary>The health checks of the file's sections.</summary>
     public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>

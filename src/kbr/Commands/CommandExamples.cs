@@ -35,6 +35,8 @@ internal static class CommandExamples
         [
             new("kbr apply", "show the plan, ask, apply it"),
             new("kbr apply next.plan", "apply exactly a saved plan"),
+            new("kbr apply --replace container.haproxy@haproxy-01", "make one container anew, although nothing differs"),
+            new("kbr apply --lock-timeout 5m", "wait for another run to release its locks"),
             new("kbr apply --auto-approve --target 'config_file.*'", "apply the changes of all configuration files without asking"),
         ],
         ["kbr destroy"] =
@@ -54,7 +56,12 @@ internal static class CommandExamples
         ["kbr state pull"] = [new("kbr state pull", "update the local copy of the records")],
         ["kbr state rm"] = [new("kbr state rm directory.spare@db-slave-01", "stop managing a directory; it stays")],
         ["kbr state mv"] = [new("kbr state mv directory.spare@db-slave-01 directory.archive@db-slave-01", "rename a record")],
-        ["kbr status"] = [new("kbr status --json", "for programs: JSON; exit 2 when not healthy")],
+        ["kbr status"] =
+        [
+            new("kbr status --json", "for programs: JSON; exit 2 when not healthy"),
+            new("kbr status --watch 10", "measure every 10 s, until Ctrl-C"),
+            new("kbr status --format prometheus --out kbr-status.prom", "write metrics for node_exporter"),
+        ],
         ["kbr check"] = [new("kbr check --target '*@db-slave-01'", "check the preconditions of one host")],
         ["kbr graph"] = [new("kbr graph --target 'container.*'", "the containers and their dependencies, for Graphviz")],
         ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],

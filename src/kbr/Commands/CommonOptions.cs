@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
@@ -16,6 +17,12 @@ internal sealed class CommonOptions
 
     public Option<int> Parallelism { get; } =
         OptionReading.WholeNumber("--parallelism", "How many hosts are read, and changes applied, in parallel.", least: 1, preset: 10);
+
+    public Option<TimeSpan> LockTimeout { get; } =
+        OptionReading.Duration("--lock-timeout", "How long to wait for hosts that another run has locked, such as 30s or 5m; default: 0s.");
+
+    public Option<string[]> Replace { get; } =
+        new("--replace") { Description = "Take down this resource and make it anew, although nothing differs: an exact address." };
 
     public Option<bool> Json { get; } = new("--json") { Description = "Print versioned JSON, one document a line." };
 
@@ -37,6 +44,23 @@ internal sealed class CommonOptions
     public IEnumerable<Option> Targeted => [File, Target, Parallelism, .. Shown];
 
     public IEnumerable<Option> All => Targeted;
+
+    /// <summary>Exact addresses. Throws <see cref="DiagnosticException"/> for anything else.</summary>
+    public static ImmutableArray<Address> Addresses(string option, string[]? texts) =>
+        [
+            .. (texts ?? [])
+                .Select(text =>
+                    Address.TryParse(text, out var address) && address.CanBeDeclared && !text.AsSpan().ContainsAny('*', '?')
+                        ? address
+                        : throw new DiagnosticException(
+                            Diagnostic.Error(
+                                $"{option} '{text}' is not an address",
+                                remedy: "write type.name@host in full, once for each resource; globs are not taken here"
+                            )
+                        )
+                )
+                .Distinct(),
+        ];
 
     public static ImmutableArray<AddressPattern> Patterns(string[]? globs) => [.. (globs ?? []).Select(glob => new AddressPattern(glob))];
 }

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Help;
@@ -15,6 +16,22 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary>All commands of kbr, and what they are made of.</summary>
 public static class KbrCommandLine
 {
+    private static readonly FrozenSet<string> s_terraform = FrozenSet.ToFrozenSet(
+        [
+            "-auto-approve",
+            "-destroy",
+            "-detailed-exitcode",
+            "-json",
+            "-lock-timeout",
+            "-no-color",
+            "-out",
+            "-parallelism",
+            "-replace",
+            "-target",
+        ],
+        StringComparer.Ordinal
+    );
+
     /// <summary>Registers what the commands need.</summary>
     /// <param name="more">Registers further blueprints; null for none.</param>
     public static ServiceProvider Services(Action<IServiceCollection>? more = null)
@@ -110,8 +127,19 @@ public static class KbrCommandLine
     /// <summary>The output of a command that only groups others.</summary>
     internal static int Help(ParseResult parsed) => new HelpWithExamples().Invoke(parsed);
 
-    /// <summary>The words as the parser knows them: <c>-out</c>, as Terraform has it, is <c>--out</c>.</summary>
+    /// <summary>The words as the parser knows them: <c>-out</c> and other options that Terraform has, with one dash, are those with two.
+    /// What follows <c>--</c> is for another program.</summary>
     /// <param name="words">What stands after <c>kbr</c>.</param>
-    public static string[] Spelled(IEnumerable<string> words) =>
-        [.. words.Select(word => word == "-out" || word.StartsWith("-out=", StringComparison.Ordinal) ? "-" + word : word)];
+    public static string[] Spelled(IEnumerable<string> words)
+    {
+        var own = true;
+        return
+        [
+            .. words.Select(word =>
+            {
+                own &= word != "--";
+                return own && s_terraform.Contains(word.Split('=')[0]) ? "-" + word : word;
+            }),
+        ];
+    }
 }

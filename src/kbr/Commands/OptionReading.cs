@@ -1,4 +1,5 @@
 using System.CommandLine;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -38,6 +39,27 @@ public static class OptionReading
 
         return command;
     }
+
+    /// <summary>An option that takes a time such as <c>30s</c>, as cluster.yaml has it; zero when it is left out.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="description">Its sentence in the help.</param>
+    public static Option<TimeSpan> Duration(string name, string description) =>
+        new(name)
+        {
+            Description = description,
+            HelpName = "DURATION",
+            CustomParser = result =>
+            {
+                var word = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+                if (ValueSyntax.TryParseDuration(word, out var duration))
+                {
+                    return duration;
+                }
+
+                result.AddError($"{name} must be a time such as 500ms, 30s, 5m or 1h, not '{word}'");
+                return TimeSpan.Zero;
+            },
+        };
 
     /// <summary>An option that takes a whole number.</summary>
     /// <param name="name">Its name.</param>

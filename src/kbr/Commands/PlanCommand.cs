@@ -31,7 +31,7 @@ internal static class PlanCommand
             adopt,
             output,
             printProbe,
-        }.With(context.Options.Targeted);
+        }.With([.. context.Options.Targeted, context.Options.Replace]);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 await using var session = context.Open(parsed, terminal);
@@ -47,12 +47,22 @@ internal static class PlanCommand
                     ForgetUnreachable = parsed.Read(forget),
                     Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
+                    Replace = CommonOptions.Addresses("--replace", parsed.Read(context.Options.Replace)),
                 };
                 var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
                 var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
                 var plan = run.Plan;
                 Show(terminal, session, plan, parsed.Read(context.Options.Json));
                 file?.Save(session, options, run, terminal);
+                if (file is null && !parsed.Read(context.Options.Json) && plan is { HasChanges: true, HasErrors: false })
+                {
+                    terminal.ErrorLine(
+                        "This plan is not saved: kbr apply plans again, and may differ. To apply exactly this, add --out FILE, "
+                            + "then run: kbr apply FILE",
+                        Terminal.Tone.Faint
+                    );
+                }
+
                 if (parsed.Read(context.Options.Verbose))
                 {
                     session.ShowCost(terminal);
@@ -73,7 +83,7 @@ internal static class PlanCommand
             return;
         }
 
-        PlanView.Show(terminal, plan);
+        PlanView.Show(terminal, plan, Path.GetFileName(session.Cluster.File));
         DiagnosticView.Show(terminal, plan.Diagnostics);
     }
 

@@ -53,7 +53,7 @@ internal sealed class PlanFile
         using var shown = new StringWriter { NewLine = "\n" };
         var sheet = new Terminal(shown, shown, color: false);
         sheet.MaskWith(_cluster.Secrets.Mask);
-        PlanView.Show(sheet, plan);
+        PlanView.Show(sheet, plan, Path.GetFileName(_cluster.File));
         DiagnosticView.Show(sheet, plan.Diagnostics);
         var document = _cluster.Secrets.Mask(JsonView.PlanDocument(_cluster.Name, plan, plan.Diagnostics));
         var saved = new SavedPlan(
@@ -129,12 +129,12 @@ internal sealed class PlanFile
     }
 
     /// <summary>Throws <see cref="DiagnosticException"/> when something is asked that a saved plan has already settled.</summary>
-    public static void RefuseOptions(string[]? targets, string[]? adopt)
+    public static void RefuseOptions(params ReadOnlySpan<string[]?> given)
     {
-        if (targets is { Length: > 0 } || adopt is { Length: > 0 })
+        if (given.ToArray().Any(values => values is { Length: > 0 }))
         {
             throw new DiagnosticException(
-                Diagnostic.Error("a saved plan is applied unchanged; give --target and --adopt to kbr plan --out")
+                Diagnostic.Error("a saved plan is applied unchanged; give --target, --adopt and --replace to kbr plan --out")
             );
         }
     }

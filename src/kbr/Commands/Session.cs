@@ -91,6 +91,7 @@ internal sealed class Session : IAsyncDisposable
                     .. Left(copy, options),
                     .. survey.Diagnostics,
                     .. plan.Diagnostics,
+                    .. Targeted(options),
                 ],
             },
             input,
@@ -170,6 +171,19 @@ internal sealed class Session : IAsyncDisposable
                     host: left.Key
                 )
             );
+
+    // To destroy a part, or to import one, is complete in itself.
+    private IEnumerable<Diagnostic> Targeted(PlanOptions options) =>
+        options is { Targets.IsEmpty: true } or { Destroy: true } or { Import: true }
+            ? []
+            :
+            [
+                Diagnostic.Warning(
+                    "--target is in effect: the plan covers the targeted resources and their dependencies only",
+                    detail: $"other resources may differ from {Cluster.File}, too, and stay as they are",
+                    remedy: "use --target in exceptional situations, such as a recovery; then run kbr plan without it"
+                ),
+            ];
 
     public void ShowCost(Terminal terminal)
     {

@@ -24,7 +24,7 @@ internal static class StateEditCommand
         {
             patterns,
             approve,
-        }.With(context.Options.Hosts);
+        }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
         command.SetAction(parsed =>
             context.RunAsync(parsed, (terminal, stop, _) =>
                 EditAsync(
@@ -56,9 +56,10 @@ internal static class StateEditCommand
             Description = "The new address: the same type, on the same host; '*@NEW' for a host's new name.",
         };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
-        var command = new Command("mv", "Rename a record: the resource stays on the host unchanged.") { from, to, approve }.With(
-            context.Options.Hosts
-        );
+        var command = new Command("mv", "Rename a record: the resource stays on the host unchanged.") { from, to, approve }.With([
+            .. context.Options.Hosts,
+            context.Options.LockTimeout,
+        ]);
         command.SetAction(parsed =>
             context.RunAsync(parsed, (terminal, stop, _) =>
                 EditAsync(

@@ -13,7 +13,7 @@ internal sealed class SuggestAction(RootCommand root, SuggestDirective directive
     // Beside those that the help shows.
     private static readonly string[] s_aliases = ["/?", "/h", "-?"];
 
-    private static readonly string[] s_addresses = ["--target", "--adopt", "--ignore", "ADDRESS", "address", "FROM"];
+    private static readonly string[] s_addresses = ["--target", "--adopt", "--replace", "--ignore", "ADDRESS", "address", "FROM"];
 
     private static readonly string[] s_hosts = ["--to", "--end", "--print-probe", "--host", "HOST", "host"];
 

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text;
 using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
@@ -12,15 +10,15 @@ public static class DriftMetrics
     public static string Render(DriftReport report)
     {
         ArgumentNullException.ThrowIfNull(report);
-        var text = new StringBuilder();
+        var text = new MetricsText();
         var cluster = ("cluster", report.Cluster);
-        Metric("kbr_drift_last_run_timestamp_seconds", "When kbr drift wrote this, in seconds since 1970.");
-        Sample("kbr_drift_last_run_timestamp_seconds", report.At.ToUnixTimeSeconds(), cluster);
-        Metric("kbr_drift_exit_code", "0 no drift, 2 drift, 1 incomplete.");
-        Sample("kbr_drift_exit_code", report.ExitCode, cluster);
-        Metric("kbr_drift_errors", "Errors of the run, such as hosts that could not be read.");
-        Sample("kbr_drift_errors", report.Diagnostics.Count(diagnostic => diagnostic.Severity == Severity.Error), cluster);
-        Metric(
+        text.Metric("kbr_drift_last_run_timestamp_seconds", "When kbr drift wrote this, in seconds since 1970.");
+        text.Sample("kbr_drift_last_run_timestamp_seconds", report.At.ToUnixTimeSeconds(), cluster);
+        text.Metric("kbr_drift_exit_code", "0 no drift, 2 drift, 1 incomplete.");
+        text.Sample("kbr_drift_exit_code", report.ExitCode, cluster);
+        text.Metric("kbr_drift_errors", "Errors of the run, such as hosts that could not be read.");
+        text.Sample("kbr_drift_errors", report.Diagnostics.Count(diagnostic => diagnostic.Severity == Severity.Error), cluster);
+        text.Metric(
             "kbr_drift_resources",
             "Resources by result: unchanged, changed, deleted, ignored (changed or deleted, and not counted), uncompared."
         );
@@ -35,15 +33,15 @@ public static class DriftMetrics
                 ]
         )
         {
-            Sample("kbr_drift_resources", count, cluster, ("state", state));
+            text.Sample("kbr_drift_resources", count, cluster, ("state", state));
         }
 
         if (!report.Findings.IsEmpty)
         {
-            Metric("kbr_drift_resource", "1 for each resource that was changed or deleted on its host since it was applied.");
+            text.Metric("kbr_drift_resource", "1 for each resource that was changed or deleted on its host since it was applied.");
             foreach (var finding in report.Findings)
             {
-                Sample(
+                text.Sample(
                     "kbr_drift_resource",
                     1,
                     cluster,
@@ -56,25 +54,5 @@ public static class DriftMetrics
         }
 
         return text.ToString();
-
-        void Metric(string name, string help) =>
-            text.Append("# HELP ").Append(name).Append(' ').Append(help).Append("\n# TYPE ").Append(name).Append(" gauge\n");
-
-        void Sample(string name, long value, params ReadOnlySpan<(string Name, string Value)> labels)
-        {
-            text.Append(name);
-            for (var i = 0; i < labels.Length; i++)
-            {
-                text.Append(i == 0 ? '{' : ',').Append(labels[i].Name).Append("=\"").Append(Escaped(labels[i].Value)).Append('"');
-            }
-
-            text.Append("} ").Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
-        }
     }
-
-    private static string Escaped(string value) =>
-        value
-            .Replace("\\", "\\\\", StringComparison.Ordinal)
-            .Replace("\"", "\\\"", StringComparison.Ordinal)
-            .Replace("\n", "\\n", StringComparison.Ordinal);
 }

@@ -7,11 +7,17 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <summary>A plan for a person: hosts with their changes, and groups with their roll-out and their changes.</summary>
 public static class PlanView
 {
-    /// <summary>Shows it.</summary>
-    public static void Show(Terminal terminal, Plan plan)
+    private const string ClusterFile = "cluster.yaml";
+
+    /// <summary>Shows it: a legend of the symbols that occur, the hosts and groups, and the sum.</summary>
+    /// <param name="terminal">Where.</param>
+    /// <param name="plan">The plan.</param>
+    /// <param name="file">The cluster file.</param>
+    public static void Show(Terminal terminal, Plan plan, string file = ClusterFile)
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(plan);
+        ShowLegend(terminal, plan);
         var changes = plan.Effective.ToLookup(change => change.Address.Host, StringComparer.Ordinal);
         var groups = plan.Groups.Where(group => group.IsShown).ToDictionary(group => group.Policy.Group, StringComparer.Ordinal);
         foreach (var place in changes.Select(place => place.Key).Union(groups.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal))
@@ -52,7 +58,39 @@ public static class PlanView
             ShowRollout(terminal, rollout);
         }
 
-        terminal.Line(Summary(plan), Terminal.Tone.Bold);
+        terminal.Line(Summary(plan, file), Terminal.Tone.Bold);
+    }
+
+    // As Terraform has it: once, above the changes, and only what occurs.
+    private static void ShowLegend(Terminal terminal, Plan plan)
+    {
+        (bool Occurs, string Symbol, string Meaning, Terminal.Tone Tone)[] symbols =
+        [
+            Of(ResourceAction.Create, "create", Terminal.Tone.Added),
+            Of(ResourceAction.Update, "update in place", Terminal.Tone.Changed),
+            Of(ResourceAction.Replace, "replace: take down, then create", Terminal.Tone.Changed),
+            Of(ResourceAction.Delete, "delete", Terminal.Tone.Removed),
+            Of(ResourceAction.Adopt, "adopt: only its record is written", Terminal.Tone.Faint),
+            Of(ResourceAction.Forget, "forget: only its record is dropped", Terminal.Tone.Faint),
+            (plan.Changes.Any(change => change.Deferred), "?", "checked again during the apply", Terminal.Tone.Faint),
+            (!plan.Blocked.IsEmpty, "!", "not planned", Terminal.Tone.Removed),
+        ];
+        var occurring = symbols.Where(one => one.Occurs).ToList();
+        if (occurring.Count == 0)
+        {
+            return;
+        }
+
+        terminal.Line("Actions are indicated with these symbols:");
+        foreach (var (_, symbol, meaning, tone) in occurring)
+        {
+            terminal.Line($"{symbol, 5} {meaning}", tone);
+        }
+
+        terminal.Line();
+
+        (bool, string, string, Terminal.Tone) Of(ResourceAction action, string meaning, Terminal.Tone tone) =>
+            (plan.Count(action) > 0 || (action == ResourceAction.Update && plan.BroughtToHealth.Any()), action.Symbol(), meaning, tone);
     }
 
     /// <summary>The steps of a roll-out.</summary>
@@ -96,10 +134,23 @@ public static class PlanView
         }
     }
 
-    /// <summary>The sum in a line.</summary>
-    public static string Summary(Plan plan)
+    /// <summary>The sum in a line, or that there is nothing to do.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="file">The cluster file.</param>
+    public static string Summary(Plan plan, string file = ClusterFile)
     {
         ArgumentNullException.ThrowIfNull(plan);
+        if (plan.IsSettled)
+        {
+            return plan.Options switch
+            {
+                { Destroy: true } => "No changes. Nothing is left to destroy.",
+                { Import: true } => "No changes. Every existing resource has a record.",
+                { Targets.IsEmpty: false } => $"No changes. The targeted resources match {file}.",
+                _ => $"No changes. The hosts match {file}.",
+            };
+        }
+
         var counts =
             $"{plan.Count(ResourceAction.Create)} to create, {plan.Count(ResourceAction.Update)} to update, "
             + $"{plan.Count(ResourceAction.Replace)} to replace, {plan.Count(ResourceAction.Delete)} to delete";

@@ -50,6 +50,7 @@ internal static class SavedPlanView
             .. options.ForgetUnreachable ? ["--forget-unreachable"] : Array.Empty<string>(),
             .. options.Targets.Select(target => $"--target {target}"),
             .. options.Adopt.Select(adopt => $"--adopt {adopt}"),
+            .. options.Replace.Select(replace => $"--replace {replace}"),
         ];
         return asked.Length == 0 ? "" : $", with {string.Join(' ', asked)}";
     }
@@ -58,7 +59,8 @@ internal static class SavedPlanView
     private static Terminal.Tone ToneOf(string line) =>
         line.TrimStart() switch
         {
-            _ when line.StartsWith("Plan: ", StringComparison.Ordinal) => Terminal.Tone.Bold,
+            _ when line.StartsWith("Plan: ", StringComparison.Ordinal) || line.StartsWith("No changes. ", StringComparison.Ordinal) =>
+                Terminal.Tone.Bold,
             ['+', ..] => Terminal.Tone.Added,
             ['-', '/', ..] or ['~', ..] => Terminal.Tone.Changed,
             ['-', ..] or ['!', ..] => Terminal.Tone.Removed,

@@ -18,10 +18,33 @@ public static class StatusView
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(report);
-        terminal.Line(Headline(scope, report), Terminal.Tone.Bold);
-        terminal.Line();
-        var width = report.Items.Max(item => item.Name.Length);
-        foreach (var item in report.Items.OrderBy(item => s_order.IndexOf(item.Verdict)))
+        foreach (var (text, tone) in Lines(scope, report, next))
+        {
+            terminal.Line(text, tone);
+        }
+
+        if (report.Verdict == HealthVerdict.Ok)
+        {
+            ShowConnections(terminal, report.Connections);
+        }
+    }
+
+    /// <summary>The lines that a person is shown: one for each cause.</summary>
+    /// <param name="scope">The cluster.</param>
+    /// <param name="report">Its checklist.</param>
+    /// <param name="next">The command that shows what to do about it.</param>
+    public static IReadOnlyList<(string Text, Terminal.Tone Tone)> Lines(string scope, HealthReport report, string next)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        var lines = new List<(string, Terminal.Tone)> { (Headline(scope, report), Terminal.Tone.Bold), ("", Terminal.Tone.Plain) };
+        // What is unknown only because a host could not be read has no line of its own beside that host's.
+        var names = report.Items.Select(item => item.Name).ToHashSet(StringComparer.Ordinal);
+        var consequences = report
+            .Items.Where(item => item is { Verdict: HealthVerdict.Unknown, UnknownBy: { } by } && names.Contains(by) && by != item.Name)
+            .ToLookup(item => item.UnknownBy!, item => item.Name, StringComparer.Ordinal);
+        var shown = report.Items.Where(item => !consequences.Any(group => group.Contains(item.Name))).ToList();
+        var width = shown.Select(item => item.Name.Length).DefaultIfEmpty().Max();
+        foreach (var item in shown.OrderBy(item => s_order.IndexOf(item.Verdict)))
         {
             var (word, tone) = item.Verdict switch
             {
@@ -29,17 +52,19 @@ public static class StatusView
                 HealthVerdict.NotOk => ("NOT OK ", Terminal.Tone.Removed),
                 _ => ("unknown", Terminal.Tone.Changed),
             };
-            terminal.Line($"{word}  {item.Name.PadRight(width)}  {item.Measured}", tone);
+            var more = consequences.Contains(item.Name)
+                ? $"; so these are not known in full: {string.Join(", ", consequences[item.Name])}"
+                : "";
+            lines.Add(($"{word}  {item.Name.PadRight(width)}  {item.Measured}{more}", tone));
         }
 
         if (report.Verdict != HealthVerdict.Ok)
         {
-            terminal.Line();
-            terminal.Line($"Next: {Advice(report, next)}");
-            return;
+            lines.Add(("", Terminal.Tone.Plain));
+            lines.Add(($"Next: {Advice(report, next)}", Terminal.Tone.Plain));
         }
 
-        ShowConnections(terminal, report.Connections);
+        return lines;
     }
 
     /// <summary>How clients connect, and where each user's password is.</summary>
@@ -124,15 +149,32 @@ public static class StatusView
             }
         });
 
+    /// <summary>The same where long lines are cut off: each sentence of the conclusion, and each cause, has a line.</summary>
+    /// <param name="scope">The cluster.</param>
+    /// <param name="report">Its checklist.</param>
+    /// <param name="next">The command that shows what to do about it.</param>
+    public static IReadOnlyList<(string Text, Terminal.Tone Tone)> NarrowLines(string scope, HealthReport report, string next)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        string[] conclusion =
+        [
+            $"{scope} {Health(report)}.",
+            .. report.Summary.Split(". ", StringSplitOptions.RemoveEmptyEntries).Select(sentence => sentence.TrimEnd('.') + "."),
+            .. report.Causes.Select(cause => $"Cause: {cause}."),
+        ];
+        return [.. conclusion.Select(line => (line, Terminal.Tone.Bold)), .. Lines(scope, report, next).Skip(1)];
+    }
+
+    private static string Health(HealthReport report) =>
+        report.Items.Any(item => item.Verdict == HealthVerdict.NotOk) ? "is not healthy"
+        : report.Verdict == HealthVerdict.Ok ? "is healthy"
+        : "could not be measured in full";
+
     private static string Headline(string scope, HealthReport report)
     {
-        var health =
-            report.Items.Any(item => item.Verdict == HealthVerdict.NotOk) ? "is not healthy"
-            : report.Verdict == HealthVerdict.Ok ? "is healthy"
-            : "could not be measured in full";
         var summary = report.Summary.Length == 0 ? "" : $" {report.Summary}";
         var cause = report.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", report.Causes)}.";
-        return $"{scope} {health}.{summary}{cause}";
+        return $"{scope} {Health(report)}.{summary}{cause}";
     }
 
     private static string Advice(HealthReport report, string next) =>

@@ -10,11 +10,18 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <param name="color">Whether lines are coloured.</param>
 /// <param name="screen">The size of the screen in columns and rows, asked at each drawing; null when the output is no screen, such as a
 /// file or a pipe.</param>
-public sealed class Terminal(TextWriter output, TextWriter error, bool color, Func<(int Width, int Height)>? screen = null)
+/// <param name="colorErrors">Whether diagnostics are coloured; as the lines by default.</param>
+public sealed class Terminal(
+    TextWriter output,
+    TextWriter error,
+    bool color,
+    Func<(int Width, int Height)>? screen = null,
+    bool? colorErrors = null
+)
 {
     private readonly Lock _gate = new();
     private Func<string, string> _mask = text => text;
-    private IReadOnlyList<string> _region = [];
+    private IReadOnlyList<(string Text, Tone Tone)> _region = [];
     private int _drawn;
 
     /// <summary>A colour by what it means.</summary>
@@ -45,6 +52,9 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
     /// <summary>Whether a question waits for its answer: nothing runs then.</summary>
     public bool IsAsking { get; set; }
 
+    /// <summary>Whether the command only looks on until it is interrupted: then an interruption is its end.</summary>
+    public bool IsWatching { get; set; }
+
     /// <summary>Whether <see cref="Region"/> shows anything.</summary>
     public bool IsScreen => screen is not null;
 
@@ -52,15 +62,19 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
     public void MaskWith(Func<string, string> mask) => _mask = mask;
 
     /// <summary>Writes a line.</summary>
-    public void Line(string text = "", Tone tone = Tone.Plain) => Write(output, text, tone);
+    public void Line(string text = "", Tone tone = Tone.Plain) => Write(output, text, tone, color);
 
     /// <summary>Writes a line of a diagnostic.</summary>
-    public void ErrorLine(string text = "", Tone tone = Tone.Plain) => Write(error, text, tone);
+    public void ErrorLine(string text = "", Tone tone = Tone.Plain) => Write(error, text, tone, colorErrors ?? color);
 
     /// <summary>Puts these lines in place of the region, which stays below every line that is written; none takes it away. A line that is
     /// too long is cut off, and of too many only the first are shown. Shows nothing where there is no screen.</summary>
-    public void Region(IReadOnlyList<string> lines)
+    public void Region(IReadOnlyList<string> lines) => Region([.. lines.Select(line => (line, Tone.Faint))]);
+
+    /// <summary>The same with a tone for each line.</summary>
+    public void Region(IReadOnlyList<(string Text, Tone Tone)> lines)
     {
+        ArgumentNullException.ThrowIfNull(lines);
         if (screen is null)
         {
             return;
@@ -71,7 +85,7 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
             // A region that was not there and is not going to be needs no drawing.
             if (_drawn + lines.Count > 0)
             {
-                _region = [.. lines.Select(line => Printable(_mask(line)).Replace('\n', ' ').Replace('\t', ' '))];
+                _region = [.. lines.Select(line => (Printable(_mask(line.Text)).Replace('\n', ' ').Replace('\t', ' '), line.Tone))];
                 Put(output, Erase() + Draw());
             }
         }
@@ -100,10 +114,9 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         }
     }
 
-    private void Write(TextWriter writer, string text, Tone tone)
+    private void Write(TextWriter writer, string text, Tone tone, bool colored)
     {
-        var safe = Printable(_mask(text));
-        var line = color && tone != Tone.Plain ? $"\e[{Code(tone)}m{safe}\e[0m" : safe;
+        var line = Colored(Printable(_mask(text)), tone, colored);
         lock (_gate)
         {
             if (_drawn == 0)
@@ -135,15 +148,18 @@ public sealed class Terminal(TextWriter output, TextWriter error, bool color, Fu
         // One row is left for the cursor: were the region taller than the screen, its first lines would scroll away and could not be
         // erased.
         var text = new StringBuilder();
-        foreach (var line in _region.Take(height - 1))
+        foreach (var (line, tone) in _region.Take(height - 1))
         {
             var cut = line.Length < width ? line : line[..Math.Max(0, width - 2)] + "…";
-            text.Append(color ? $"\e[{Code(Tone.Faint)}m{cut}\e[0m" : cut).Append('\n');
+            text.Append(Colored(cut, tone, color)).Append('\n');
             _drawn++;
         }
 
         return text.ToString();
     }
+
+    private static string Colored(string text, Tone tone, bool colored) =>
+        colored && tone != Tone.Plain ? $"\e[{Code(tone)}m{text}\e[0m" : text;
 
     private static string Code(Tone tone) =>
         tone switch

@@ -109,6 +109,27 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task Each_turn_is_reported_as_a_step_and_each_wait_with_its_condition()
+    {
+        var looks = 0;
+        var policy = new Policy(state =>
+            state.ToCome.Count == 3 ? new RolloutTurn.Go(["a", "b"]) { Kind = RolloutStepKind.RestartTogether }
+            : looks++ < 2 ? new RolloutTurn.Wait($"look {looks}")
+            : new RolloutTurn.Go(["c"])
+        );
+        var log = new StepLog();
+        Assert.That(await RunAsync(Make(policy, ResourceAction.Replace, log, "a", "b", "c")), Is.Null);
+        Assert.That(log.Lines, Is.EqualTo(new[] { "RestartTogether a b", "wait look 1", "wait look 2", "Restart c" }));
+
+        log = new StepLog();
+        await RunAsync(Make(new Policy(state => new RolloutTurn.Go([state.ToCome[0]])), ResourceAction.Create, log, "a", "b"));
+        Assert.That(log.Lines, Is.EqualTo(new[] { "Start a", "Start b" }), "what is made was not there");
+
+        static async Task<string?> RunAsync(Rollout rollout) =>
+            await rollout.RunAsync(host => rollout.TurnAsync(host), CancellationToken.None);
+    }
+
+    [Test]
     public async Task A_refusal_stops_the_roll_out_before_anybody_is_disrupted()
     {
         var trouble = await RunAsync(new Policy(_ => new RolloutTurn.Stop("a holds no data and b does")), "a", "b");
@@ -278,14 +299,17 @@ internal sealed class RolloutTests
         return await rollout.RunAsync(host => members[host], CancellationToken.None, before);
     }
 
-    private static Rollout Make(Policy policy, ResourceAction action, params string[] hosts)
+    private static Rollout Make(Policy policy, ResourceAction action, params string[] hosts) =>
+        Make(policy, action, NoStepReport.Instance, hosts);
+
+    private static Rollout Make(Policy policy, ResourceAction action, IStepReport report, params string[] hosts)
     {
         var changes = hosts
             .Select(host => new PlannedChange(new Address("container", "db", host), action, Cause.ConfigurationChanged, s_group, [], []))
             .ToList();
         return new Rollout(
             new GroupPolicy("pg", policy, AttributeSet.Empty),
-            new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]),
+            new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]) { Report = report },
             changes,
             gateAfterLast: true,
             TimeProvider.System
@@ -325,6 +349,8 @@ internal sealed class RolloutTests
         public ImmutableArray<Host> Members => members;
 
         public TimeProvider Time => TimeProvider.System;
+
+        public IStepReport Report { get; init; } = NoStepReport.Instance;
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             throw new NotSupportedException();

@@ -12,6 +12,8 @@ namespace KeyBuzz.Reconciler.Tests.Cli;
 [TestFixture, FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed class ApplyViewTests : IDisposable
 {
+    private static readonly Address s_group = GroupPolicy.AddressOf("pg");
+
     private readonly ManualTime _time = new();
     private readonly Screen _screen = new();
     private readonly PlannedChange _image = Change("image", ResourceAction.Create);
@@ -38,7 +40,7 @@ public sealed class ApplyViewTests : IDisposable
                     "the plan",
                     "  image.app@db-1: creating … 65 s",
                     "  container.app@db-1: replacing … 62 s",
-                    "2 running, 0 ended, 65 s",
+                    "0 of 3 done, 2 running, 65 s",
                 }
             )
         );
@@ -47,7 +49,13 @@ public sealed class ApplyViewTests : IDisposable
         Assert.That(
             _screen.Rows,
             Is.EqualTo(
-                new[] { "the plan", "image.app@db-1: done in 65.0 s", "  container.app@db-1: replacing … 62 s", "1 running, 1 ended, 65 s" }
+                new[]
+                {
+                    "the plan",
+                    "image.app@db-1: done in 65.0 s",
+                    "  container.app@db-1: replacing … 62 s",
+                    "1 of 3 done, 1 running, 65 s",
+                }
             )
         );
 
@@ -70,6 +78,54 @@ public sealed class ApplyViewTests : IDisposable
     }
 
     [Test]
+    public void On_a_screen_the_step_of_a_roll_out_and_the_awaited_condition_are_redrawn_and_cut_to_80_columns()
+    {
+        using var view = OnScreen(out _);
+        view.Started(_container);
+        view.RolloutStepBegan(Step(1, RolloutStepKind.Restart, "db-2"));
+        _time.Advance(2);
+        view.Waiting(s_group, "db-2 is not streaming");
+        _time.Advance(3);
+        view.Waiting(s_group, "db-2 streams and is 4711 bytes behind, which is more than the 1048576 that max_lag allows");
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(
+                new[]
+                {
+                    "  container.app@db-1: replacing … 5 s",
+                    "  pg 1 of 4: restarting db-2 … 5 s",
+                    "  pg waits 3 s for: db-2 streams and is 4711 bytes behind, which is more than …",
+                    "0 of 3 done, 1 running, 5 s",
+                }
+            )
+        );
+        Assert.That(_screen.Rows, Has.All.Length.LessThan(80));
+
+        view.RolloutStepBegan(Step(2, RolloutStepKind.Switchover, "db-1", "db-2"));
+        Assert.That(
+            _screen.Rows[1..],
+            Is.EqualTo(new[] { "  pg 2 of 4: switching over to db-2 … 0 s", "0 of 3 done, 1 running, 5 s" }),
+            "nothing is waited for in a new step"
+        );
+
+        view.Done(_container, TimeSpan.FromSeconds(5));
+        Assert.That(_screen.Rows[1], Is.EqualTo("  pg 2 of 4: switching over to db-2 … 0 s"), "it is shown between two changes, too");
+        view.RolloutEnded(s_group);
+        Assert.That(_screen.Rows, Has.Length.EqualTo(1), "nothing runs, and nothing is waited for");
+    }
+
+    [Test]
+    public void A_failed_and_a_skipped_change_count_in_the_last_row()
+    {
+        using var view = OnScreen(out _);
+        view.Started(_image);
+        view.Failed(_image, TimeSpan.FromSeconds(1), "no");
+        view.Skipped(_container, "image.app@db-1 failed");
+        view.Started(Change("file", ResourceAction.Create));
+        Assert.That(_screen.Rows[^1], Is.EqualTo("0 of 3 done, 1 running, 1 failed, 1 skipped, 0 s"));
+    }
+
+    [Test]
     public void Messages_are_printed_above_the_running_changes()
     {
         using var view = OnScreen(out var terminal);
@@ -78,7 +134,7 @@ public sealed class ApplyViewTests : IDisposable
         terminal.Line("two\nlines");
         Assert.That(
             _screen.Rows,
-            Is.EqualTo(new[] { "Interrupted", "two", "lines", "  image.app@db-1: creating … 0 s", "1 running, 0 ended, 0 s" })
+            Is.EqualTo(new[] { "Interrupted", "two", "lines", "  image.app@db-1: creating … 0 s", "0 of 3 done, 1 running, 0 s" })
         );
     }
 
@@ -116,7 +172,7 @@ public sealed class ApplyViewTests : IDisposable
         _time.Advance(1);
         Assert.That(
             _screen.Rows,
-            Has.Length.EqualTo(14).And.Some.EqualTo("  and 18 more").And.Some.EqualTo("30 running, 0 ended, 2 s"),
+            Has.Length.EqualTo(14).And.Some.EqualTo("  and 18 more").And.Some.EqualTo("0 of 3 done, 30 running, 2 s"),
             "a terminal that does not know its size"
         );
     }
@@ -160,6 +216,50 @@ public sealed class ApplyViewTests : IDisposable
     }
 
     [Test]
+    public void Without_a_screen_a_line_tells_each_step_and_a_new_wait_and_what_is_still_awaited_every_ten_seconds()
+    {
+        using var view = new ApplyView(new Terminal(_screen, _screen, color: false), json: false, _time);
+        Roll(view);
+        Assert.That(
+            _screen.Rows,
+            Is.EqualTo(
+                new[]
+                {
+                    "pg 1 of 4: starting db-2 and db-3",
+                    "pg: waiting for: db-2 is not streaming",
+                    "pg: still waiting, 10 s, for: db-2 is 5 bytes behind",
+                    "pg 2 of 4: stopping and removing db-3",
+                }
+            )
+        );
+    }
+
+    [Test]
+    public void Json_events_tell_steps_and_waits_and_are_valid()
+    {
+        using var view = new ApplyView(new Terminal(_screen, _screen, color: false), json: true, _time);
+        Roll(view);
+        var events = _screen.Rows.Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        Assert.That(_screen.Rows.SelectMany(JsonSchemas.Problems), Is.Empty);
+        Assert.That(
+            events.Select(line => line.GetProperty("event").GetString()),
+            Is.EqualTo(new[] { "step", "waiting", "waiting", "step" })
+        );
+        Assert.That(events.Select(line => line.GetProperty("action").GetString()), Has.All.EqualTo("roll_out"));
+        Assert.That(events.Select(line => line.GetProperty("address").GetString()), Has.All.EqualTo("group.pg@pg"));
+        Assert.That(
+            (
+                events[0].GetProperty("step").GetInt32(),
+                events[0].GetProperty("steps").GetInt32(),
+                events[0].GetProperty("text").GetString()
+            ),
+            Is.EqualTo((1, 4, "starting db-2 and db-3"))
+        );
+        Assert.That(events[2].GetProperty("waiting_for").GetString(), Is.EqualTo("db-2 is 5 bytes behind"));
+        Assert.That(events[2].GetProperty("elapsed_seconds").GetDouble(), Is.EqualTo(10));
+    }
+
+    [Test]
     public void Json_events_come_as_lines_on_a_screen_too()
     {
         using var view = new ApplyView(new Terminal(_screen, _screen, color: false, () => _size), json: true, _time);
@@ -194,11 +294,11 @@ public sealed class ApplyViewTests : IDisposable
         var kept = Change("data", ResourceAction.Forget);
         Assert.That(
             End(new ApplyResult([gone, kept], [], []), "destroy"),
-            Is.EqualTo(new[] { "Destroy complete: 1 deleted, 1 forgotten, 0 failed, 0 skipped" })
+            Is.EqualTo(new[] { "Destroy complete! Resources: 1 deleted, 1 forgotten." })
         );
         Assert.That(
             End(new ApplyResult([Change("file", ResourceAction.Adopt)], [], []), "import"),
-            Is.EqualTo(new[] { "Import complete: 1 recorded, 0 failed, 0 skipped" })
+            Is.EqualTo(new[] { "Import complete! Resources: 1 recorded." })
         );
         Assert.That(
             End(new ApplyResult([_image], [], [(gone, "db-1 was lost"), (kept, "db-1 was lost")]), "apply"),
@@ -223,6 +323,20 @@ public sealed class ApplyViewTests : IDisposable
         );
     }
 
+    private void Roll(ApplyView view)
+    {
+        view.RolloutStepBegan(Step(1, RolloutStepKind.Start, "db-2", "db-3"));
+        view.Waiting(s_group, "db-2 is not streaming");
+        view.Waiting(s_group, "db-2 is 7 bytes behind");
+        view.Waiting(s_group, "db-2 is 5 bytes behind");
+        _time.Advance(10);
+        view.RolloutStepBegan(Step(2, RolloutStepKind.Remove, "db-3"));
+        _time.Advance(20);
+    }
+
+    private static RolloutPosition Step(int number, RolloutStepKind kind, params string[] hosts) =>
+        new(s_group, number, 4, new RolloutStep(kind, [.. hosts], ""));
+
     private string[] End(ApplyResult result, string word)
     {
         using var text = new StringWriter { NewLine = "\n" };
@@ -234,7 +348,9 @@ public sealed class ApplyViewTests : IDisposable
     private ApplyView OnScreen(out Terminal terminal)
     {
         terminal = new Terminal(_screen, _screen, color: false, () => _size);
-        return new ApplyView(terminal, json: false, _time);
+        var view = new ApplyView(terminal, json: false, _time);
+        view.Begins(3);
+        return view;
     }
 
     private static PlannedChange Change(string type, ResourceAction action)

@@ -19,6 +19,15 @@ public sealed class CommandLineTests : LocalCluster
     )]
     [TestCase("drill", "--timeout", "x", ExpectedResult = "Error: --timeout must be a whole number of at least 10, not 'x'")]
     [TestCase("drill", "--timeout", "-5", ExpectedResult = "Error: --timeout must be a whole number of at least 10, not '-5'")]
+    [TestCase(
+        "apply",
+        "--lock-timeout",
+        "5",
+        ExpectedResult = "Error: --lock-timeout must be a time such as 500ms, 30s, 5m or 1h, not '5'"
+    )]
+    [TestCase("status", "--watch", "0", ExpectedResult = "Error: --watch must be a whole number of seconds of at least 1, not '0'")]
+    [TestCase("status", "--out", "x", ExpectedResult = "Error: --out needs --format")]
+    [TestCase("plan", "--replace", "directory.*@db-1", ExpectedResult = "Error: --replace 'directory.*@db-1' is not an address")]
     [TestCase("--target", "*@db-1", "status", ExpectedResult = "Error: status has no option --target")]
     [TestCase("plan", "--jsn", ExpectedResult = "Error: kbr plan has no option '--jsn'")]
     [TestCase("show", "f.plan", "--parallelism", "1", ExpectedResult = "Error: kbr show has no option '--parallelism'")]
@@ -63,6 +72,11 @@ public sealed class CommandLineTests : LocalCluster
         Done("plan", "-out", "one.plan");
         Done("plan", "-out=two.plan");
         Assert.That(File.Exists($"{Folder}/one.plan") && File.Exists($"{Folder}/two.plan"), Is.True);
+        Assert.That(
+            KbrCommandLine.Spelled(["plan", "-target=x", "-replace", "y", "-c", "-outer", "--", "-out"]),
+            Is.EqualTo(new[] { "plan", "--target=x", "--replace", "y", "-c", "-outer", "--", "-out" }),
+            "and what follows is for another program"
+        );
     }
 
     [Test]
@@ -80,7 +94,7 @@ public sealed class CommandLineTests : LocalCluster
         Assert.That(command, Is.EqualTo(@"apply 'it'\''s.plan' -c 'a folder/cluster.yaml'"));
         var (exit, output) = Shell($"{KbrProgram.Path} {command}");
         Assert.That(exit, Is.Zero, output);
-        Assert.That(output, Does.Contain("Apply complete: 2 created"));
+        Assert.That(output, Does.Contain("Apply complete! Resources: 2 created,"));
     }
 
     [Test]
@@ -120,7 +134,7 @@ public sealed class CommandLineTests : LocalCluster
         var (exit, output, error) = Kbr("apply", "--auto-approve");
 
         Assert.That(exit, Is.EqualTo(1), output + error);
-        Assert.That(output, Does.Contain("Apply complete: 2 created"));
+        Assert.That(output, Does.Contain("Apply complete! Resources: 2 created,"));
         Assert.That(
             error,
             Does.StartWith($"Error: ")

@@ -21,6 +21,9 @@ public sealed class MovedTests : LocalCluster
             Done("plan", "--detailed-exitcode"),
             Is.EqualTo(
                 """
+                Actions are indicated with these symbols:
+                    = adopt: only its record is written
+
                 db-1
                   = config_file.main@db-1  moved: only its record changes
                       recorded as config_file.app@db-1 until now
@@ -40,7 +43,7 @@ public sealed class MovedTests : LocalCluster
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
         Assert.That(
             Done("plan", "--detailed-exitcode"),
-            Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"),
+            Is.EqualTo("No changes. The hosts match cluster.yaml.\n"),
             "entries that are done with may stay"
         );
     }

@@ -27,9 +27,9 @@ public sealed class SavedPlanTests : LocalCluster
             Is.EqualTo(("saved_plan", true, 2))
         );
 
-        Assert.That(Done("apply", "f.plan"), Does.Contain("Apply complete: 2 created"));
+        Assert.That(Done("apply", "f.plan"), Does.Contain("Apply complete! Resources: 2 created, 0 updated, 0 replaced, 0 deleted."));
         Assert.That(File.ReadAllText(ConfigFile), Does.Contain(Password));
-        Assert.That(Done("plan", "--detailed-exitcode"), Does.StartWith("Plan: 0 to create"));
+        Assert.That(Done("plan", "--detailed-exitcode"), Does.StartWith("No changes. The hosts match cluster.yaml."));
 
         // It was applied: it does not hold a second time.
         var again = Refused("apply", "f.plan");
@@ -87,7 +87,11 @@ public sealed class SavedPlanTests : LocalCluster
 
         Assert.That(File.Exists($"{Folder}/host/more.conf"), Is.False, "nothing was done until now");
         WriteCluster(more: "# a remark changes nothing that is wanted\n" + more);
-        Assert.That(Done("apply", "f.plan"), Does.Contain("Apply complete: 1 created"), "neither a remark nor a time is a change");
+        Assert.That(
+            Done("apply", "f.plan"),
+            Does.Contain("Apply complete! Resources: 1 created,"),
+            "neither a remark nor a time is a change"
+        );
     }
 
     [Test]
@@ -198,6 +202,6 @@ public sealed class SavedPlanTests : LocalCluster
         Done("plan", "--out", "f.plan");
         using var document = JsonDocument.Parse(File.ReadLines(Plan).First());
         Assert.That(document.RootElement.GetProperty("has_changes").GetBoolean(), Is.False);
-        Assert.That(Done("apply", "f.plan"), Does.StartWith("Plan: 0 to create"));
+        Assert.That(Done("apply", "f.plan"), Does.StartWith("No changes. The hosts match cluster.yaml."));
     }
 }

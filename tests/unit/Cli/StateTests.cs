@@ -57,7 +57,7 @@ public sealed class StateTests : LocalCluster
         Done("state", "mv", "config_file.app@db-1", "config_file.main@db-1", "--auto-approve");
         Assert.That(
             Done("plan", "--detailed-exitcode"),
-            Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"),
+            Is.EqualTo("No changes. The hosts match cluster.yaml.\n"),
             "the fingerprint of its secret holds, too"
         );
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
@@ -153,7 +153,7 @@ public sealed class StateTests : LocalCluster
         var (planned, plan, warned) = Kbr("plan", "--detailed-exitcode");
         Assert.That(
             (planned, plan, warned),
-            Is.EqualTo((0, "Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n", "")),
+            Is.EqualTo((0, "No changes. The hosts match cluster.yaml.\n", "")),
             "the fingerprint of its secret holds, too"
         );
         Assert.That(File.GetLastWriteTimeUtc(ConfigFile), Is.EqualTo(before));
@@ -237,7 +237,7 @@ public sealed class StateTests : LocalCluster
         }
 
         Write();
-        Assert.That(Done("plan"), Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"));
+        Assert.That(Done("plan"), Is.EqualTo("No changes. The hosts match cluster.yaml.\n"));
         Assert.That(Done("state", "list"), Does.Not.Contain("patroni_cluster"));
         Assert.That(Done("drift"), Does.Not.Contain("patroni_cluster"));
         Assert.That(File.ReadAllText(old), Is.EqualTo(text), "they change nothing");

@@ -66,6 +66,110 @@ public sealed class StatusViewTests
         Assert.That(shown, Is.EqualTo(new[] { "pg is healthy. Writes: OK. Redundancy: 3 of 3.", "", "ok       lag  0" }));
     }
 
+    [Test]
+    public void What_is_unknown_only_because_of_a_host_has_no_line_of_its_own_and_writes_say_where()
+    {
+        var shown = Shown(
+            new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-3"], ["db-3 unreachable"]) { WritesThrough = "10.0.0.10:5432" },
+            new StatusItem("hosts", StatusVerdict.Unknown, "db-3: refused"),
+            new StatusItem("units", StatusVerdict.Unknown, "patroni 2/3; not read: db-3") { UnknownBy = "hosts" },
+            new StatusItem("extension vector", StatusVerdict.Unknown, "0.8.0; not read: db-3") { UnknownBy = "hosts" },
+            new StatusItem("parameters", StatusVerdict.Unknown, "no member tells"),
+            new StatusItem("lag", StatusVerdict.Ok, "0")
+        );
+        Assert.That(
+            shown,
+            Is.EqualTo(
+                new[]
+                {
+                    "pg could not be measured in full. Writes: OK through 10.0.0.10:5432. Redundancy: 2 of 3. Cause: db-3 unreachable.",
+                    "",
+                    "unknown  hosts       db-3: refused; so these are not known in full: units, extension vector",
+                    "unknown  parameters  no member tells",
+                    "ok       lag         0",
+                    "",
+                    "Next: bring db-3 back, then: kbr plan -c 'my file'",
+                }
+            )
+        );
+
+        shown = Shown(
+            new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-3"], []),
+            new StatusItem("units", StatusVerdict.Unknown, "patroni 2/3; not read: db-3") { UnknownBy = "hosts" }
+        );
+        Assert.That(shown, Does.Contain("unknown  units  patroni 2/3; not read: db-3"), "where the line that says why is not shown");
+    }
+
+    [Test]
+    public void Where_lines_are_cut_off_each_sentence_of_the_conclusion_and_each_cause_has_a_line()
+    {
+        var report = PostgresHealth.ReportOf(
+            new ClusterStatus(
+                [new StatusItem("quorum", StatusVerdict.NotOk, "1 of 3")],
+                new StatusConclusion(StatusVerdict.Ok, "", 1, 3, ["db-2", "db-3"], ["db-2 unreachable", "db-3 unreachable"])
+                {
+                    WritesThrough = "10.0.0.10:5432",
+                }
+            )
+        );
+        Assert.That(
+            StatusView.NarrowLines("pg", report, "kbr plan").Select(line => line.Text),
+            Is.EqualTo(
+                new[]
+                {
+                    "pg is not healthy.",
+                    "Writes: OK through 10.0.0.10:5432.",
+                    "Redundancy: 1 of 3.",
+                    "Cause: db-2 unreachable.",
+                    "Cause: db-3 unreachable.",
+                    "",
+                    "NOT OK   quorum  1 of 3",
+                    "",
+                    "Next: bring db-2 and db-3 back, then: kbr plan",
+                }
+            )
+        );
+    }
+
+    [Test]
+    public void As_metrics_each_check_has_a_sample_for_each_verdict_and_every_line_is_one_that_prometheus_reads()
+    {
+        var report = PostgresHealth.ReportOf(
+            new ClusterStatus(
+                [
+                    new StatusItem("lag", StatusVerdict.Ok, "0"),
+                    new StatusItem("sql through \"HAProxy\"", StatusVerdict.NotOk, "refused"),
+                    new StatusItem("hosts", StatusVerdict.Unknown, "db-3: off"),
+                ],
+                new StatusConclusion(StatusVerdict.NotOk, "refused", 2, 3, ["db-3"], ["db-3 unreachable"])
+            )
+        );
+        var at = new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
+        var text = StatusMetrics.Render("lab", [("pg", report), ("other", report)], 1, at);
+        MetricsRules.Check(text);
+        Assert.That(
+            text.Split('\n'),
+            Is.SupersetOf(
+                new[]
+                {
+                    "kbr_status_last_run_timestamp_seconds{cluster=\"lab\"} 1795435200",
+                    "kbr_status_exit_code{cluster=\"lab\"} 1",
+                    "kbr_status_check{cluster=\"lab\",scope=\"pg\",check=\"lag\",verdict=\"ok\"} 1",
+                    "kbr_status_check{cluster=\"lab\",scope=\"pg\",check=\"lag\",verdict=\"not_ok\"} 0",
+                    "kbr_status_check{cluster=\"lab\",scope=\"pg\",check=\"sql through \\\"HAProxy\\\"\",verdict=\"not_ok\"} 1",
+                    "kbr_status_unreachable{cluster=\"lab\",scope=\"pg\",host=\"db-3\"} 1",
+                    "kbr_status_unreachable_hosts{cluster=\"lab\",scope=\"other\"} 1",
+                    "kbr_status_writes_ok{cluster=\"lab\",scope=\"pg\"} 0",
+                    "kbr_status_members{cluster=\"lab\",scope=\"pg\"} 3",
+                    "kbr_status_members_serving{cluster=\"lab\",scope=\"pg\"} 2",
+                }
+            )
+        );
+        MetricsRules.Check(StatusMetrics.Render("lab", [], 1, at));
+        var unknown = PostgresHealth.ReportOf(new ClusterStatus([], new StatusConclusion(StatusVerdict.Unknown, "", 0, 3, [], [])));
+        Assert.That(StatusMetrics.Render("lab", [("pg", unknown)], 1, at), Does.Not.Contain("writes_ok"), "neither 0 nor 1");
+    }
+
     private static string[] Shown(StatusConclusion conclusion, params StatusItem[] items)
     {
         using var text = new StringWriter { NewLine = "\n" };

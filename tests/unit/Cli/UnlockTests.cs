@@ -10,10 +10,64 @@ public sealed class UnlockTests : LocalCluster
     private const string Description =
         """{"user":"ada","machine":"laptop","pid":7,"directory":"/home/ada","command":"apply","since":"2026-11-23T12:00:00Z"}""";
 
+    private const string Ada = "apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC";
+
     [Test]
-    public void The_lock_holder_is_shown_and_ended_only_on_request()
+    public void With_a_lock_timeout_an_apply_waits_for_the_lock_and_says_once_who_holds_it()
     {
-        using var holder = Process.Start(
+        using var holder = Hold();
+        try
+        {
+            var (exit, _, error) = Kbr("apply", "--auto-approve", "--lock-timeout", "3s");
+            Assert.That(exit, Is.EqualTo(1));
+            Assert.That(
+                error,
+                Is.EqualTo(
+                    $"Waiting up to 3 s for the lock of db-1: {Ada}\nError: db-1: another apply is running on this host: {Ada}; waited 3 s\n"
+                        + "  → wait until it ends; its lock is released then, even when it is killed\n"
+                )
+            );
+
+            using (var stopped = Waiting())
+            {
+                Process.Start("kill", ["-TERM", $"{stopped.Id}"])!.WaitForExit();
+                Assert.That(stopped.StandardError.ReadToEnd(), Does.EndWith("Error: interrupted\n"), "nothing runs that would have to end");
+                Assert.That(stopped.WaitForExit(TimeSpan.FromSeconds(30)) && stopped.ExitCode == 1, Is.True);
+            }
+
+            Assert.That(File.Exists(ConfigFile), Is.False);
+            using var apply = Waiting();
+            holder.Kill();
+            Assert.That(apply.StandardOutput.ReadToEnd(), Does.Contain("Apply complete! Resources: 2 created,"));
+            Assert.That(apply.WaitForExit(TimeSpan.FromMinutes(1)) && apply.ExitCode == 0, Is.True);
+        }
+        finally
+        {
+            if (!holder.HasExited)
+            {
+                holder.Kill();
+            }
+        }
+
+        // A run that waits for the lock, as its standard error says.
+        Process Waiting()
+        {
+            var process = Process.Start(
+                new ProcessStartInfo(KbrProgram.Path, ["apply", "--auto-approve", "--lock-timeout=2m"])
+                {
+                    RedirectStandardOutput = true,
+                    RedirectStandardError = true,
+                    WorkingDirectory = Folder,
+                }
+            )!;
+            Assert.That(process.StandardError.ReadLine(), Is.EqualTo($"Waiting up to 120 s for the lock of db-1: {Ada}"));
+            return process;
+        }
+    }
+
+    private static Process Hold()
+    {
+        var holder = Process.Start(
             new ProcessStartInfo(
                 "sh",
                 [
@@ -26,9 +80,16 @@ public sealed class UnlockTests : LocalCluster
                 RedirectStandardOutput = true,
             }
         )!;
+        Assert.That(holder.StandardOutput.ReadLine(), Is.EqualTo("ready"));
+        return holder;
+    }
+
+    [Test]
+    public void The_lock_holder_is_shown_and_ended_only_on_request()
+    {
+        using var holder = Hold();
         try
         {
-            Assert.That(holder.StandardOutput.ReadLine(), Is.EqualTo("ready"));
             var said =
                 $"db-1: held by apply by ada on laptop (pid 7, in /home/ada) since 2026-11-23 12:00:00 UTC; process {holder.Id} there\n";
             Assert.That(Done("unlock"), Is.EqualTo(said));

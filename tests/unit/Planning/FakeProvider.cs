@@ -8,7 +8,8 @@ namespace KeyBuzz.Reconciler.Tests.Planning;
 /// <summary>A resource type with one value in place, one that replaces, and a text; a fake because the planner's table is about any
 /// type.</summary>
 internal sealed class FakeProvider(string type = "thing", bool holdsData = false, params AttributeDefinition[] attributes)
-    : IHostResourceProvider
+    : IHostResourceProvider,
+        IReplaceable
 {
     public ResourceSchema Schema { get; } =
         new(

@@ -214,6 +214,19 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void A_requested_replacement_of_what_runs_a_member_is_a_step_of_the_groups_roll_out()
+    {
+        var plan = PlanGroup(
+            new Observation.Present(Comparable.None.Add("health", new("good"))),
+            new PlanOptions { Replace = [s_member] },
+            isApplied: true
+        );
+        var change = plan.Changes.Single(one => one.Address == s_member);
+        Assert.That((change.Action, change.Cause, change.Disrupts), Is.EqualTo((ResourceAction.Replace, Cause.Requested, (string?)"pg")));
+        Assert.That(plan.Groups.Single().Rollout!.Steps.Single().Hosts, Is.EqualTo(new[] { "host-1" }));
+    }
+
+    [Test]
     public void A_fixed_attribute_of_a_group_cannot_change_and_nothing_is_planned_until_it_is_restored()
     {
         var group = Resource(("value", "A"), ("made_with", "boss"));

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using CsCheck;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Records;
@@ -116,6 +117,78 @@ public sealed class PlanTableTests
                 },
                 iter: 200
             );
+    }
+
+    [TestCase("A", "A", "A")]
+    [TestCase("B", "A", "A")]
+    [TestCase("A", "A", "B")]
+    public void A_requested_replacement_is_one_whatever_differs_and_says_that_it_was_asked_for(string desired, string last, string actual)
+    {
+        var options = new PlanOptions { Replace = [Thing] };
+        var record = Plan(last, null, new Observation.Absent(), adopt: false, isSecret: false).Changes.Single().Record!;
+        Plan Again(PlanOptions asked) => Run([Desired(desired, isSecret: false)], [record], new() { [Thing] = Observed(actual) }, asked);
+        var change = Again(options).Changes.Single();
+        Assert.That((change.Action, change.Cause), Is.EqualTo((ResourceAction.Replace, Cause.Requested)));
+        Assert.That(
+            change.Differences.Select(difference => (difference.Name, difference.Cause)),
+            Is.EqualTo(Again(new PlanOptions()).Changes.Single().Differences.Select(difference => (difference.Name, difference.Cause))),
+            "each difference keeps its own cause"
+        );
+        var after = Run([Desired(desired, isSecret: false)], [change.Record!], new() { [Thing] = Observed(desired) }, new PlanOptions());
+        Assert.That(after.IsSettled, Is.True, "once is enough");
+    }
+
+    [Test]
+    public void A_requested_replacement_of_what_is_not_there_creates_it_and_one_that_kbr_did_not_make_is_refused()
+    {
+        var options = new PlanOptions { Replace = [Thing] };
+        var absent = Run([Desired("A", isSecret: false)], [], new() { [Thing] = new Observation.Absent() }, options);
+        Assert.That(absent.Changes.Single().Action, Is.EqualTo(ResourceAction.Create));
+
+        var foreign = Run([Desired("A", isSecret: false)], [], new() { [Thing] = Observed("A") }, options);
+        Assert.That(foreign.Changes, Is.Empty);
+        Assert.That(
+            foreign.Errors.Select(error => error.Summary),
+            Is.EqualTo(new[] { "--replace thing.one@host-1: it exists and was not created by kbr" })
+        );
+        Assert.That(foreign.IsSettled, Is.False);
+    }
+
+    [Test]
+    public void A_requested_replacement_that_cannot_be_is_refused_before_anything_is_planned()
+    {
+        var data = new Address("data", "one", "host-1");
+        Resource[] resources = [Desired("A", isSecret: false), new(data, AttributeSet.Empty)];
+        var observed = new Dictionary<Address, Observation> { [Thing] = Observed("A"), [data] = Observed("A") };
+        string[] Refusal(PlanOptions options) =>
+            [
+                .. Assert
+                    .Throws<DiagnosticException>(() => Run(resources, [], observed, options))!
+                    .Diagnostics.Select(diagnostic => $"{diagnostic.Summary} → {diagnostic.Remedy}"),
+            ];
+
+        Assert.That(
+            Refusal(new PlanOptions { Replace = [Thing with { Name = "onne" }, new Address("other", "x", "y")] }),
+            Is.EqualTo(
+                new[]
+                {
+                    "--replace thing.onne@host-1: there is no such resource → did you mean 'thing.one@host-1'?",
+                    "--replace other.x@y: there is no such resource → kbr state list shows the addresses",
+                }
+            )
+        );
+        Assert.That(
+            Refusal(new PlanOptions { Replace = [data] }).Single(),
+            Does.StartWith("--replace data.one@host-1: it holds data, which a replacement would delete → to delete the data: kbr destroy")
+        );
+        Assert.That(
+            Refusal(new PlanOptions { Replace = [Thing], Targets = [new AddressPattern("data.*")] }).Single(),
+            Does.StartWith("--replace thing.one@host-1: --target excludes it")
+        );
+        Assert.That(
+            Refusal(new PlanOptions { Replace = [Thing], Destroy = true }).Single(),
+            Does.StartWith("--replace and --destroy exclude each other")
+        );
     }
 
     [Test]

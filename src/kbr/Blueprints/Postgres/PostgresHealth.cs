@@ -44,23 +44,44 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
         var conclusion = status.Conclusion;
         var writes = conclusion.Writes switch
         {
-            StatusVerdict.Ok => "OK",
+            StatusVerdict.Ok => conclusion.WritesThrough.Length == 0 ? "OK" : $"OK through {conclusion.WritesThrough}",
             StatusVerdict.NotOk => "NOT OK",
             _ => "unknown",
         };
         var note = conclusion.WritesNote.Length == 0 ? "" : $" ({conclusion.WritesNote})";
-        return new HealthReport([.. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured))])
+        return new HealthReport([
+            .. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured)
+            {
+                UnknownBy = item.UnknownBy,
+            }),
+        ])
         {
             Summary = $"Writes: {writes}{note}. Redundancy: {conclusion.Serving} of {conclusion.Members}.",
             WriteSummary = json =>
             {
                 json.WriteString("writes", Views.StatusView.Word(VerdictOf(conclusion.Writes)));
                 json.WriteString("writes_note", conclusion.WritesNote);
+                json.WriteString("writes_through", conclusion.WritesThrough);
                 json.WriteNumber("serving", conclusion.Serving);
                 json.WriteNumber("members", conclusion.Members);
             },
             Unreachable = conclusion.Unreachable,
             Causes = conclusion.Causes,
+            Measures =
+            [
+                .. conclusion.Writes == StatusVerdict.Unknown
+                    ? Array.Empty<HealthMeasure>()
+                    :
+                    [
+                        new HealthMeasure(
+                            "writes_ok",
+                            "1 when the application can write where it connects; missing while unknown.",
+                            conclusion.Writes == StatusVerdict.Ok ? 1 : 0
+                        ),
+                    ],
+                new HealthMeasure("members", "Members of the PostgreSQL cluster.", conclusion.Members),
+                new HealthMeasure("members_serving", "The primary, and the replicas that stream.", conclusion.Serving),
+            ],
         };
     }
 

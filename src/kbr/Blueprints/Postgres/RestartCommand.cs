@@ -27,7 +27,7 @@ internal static class RestartCommand
         {
             all,
             approve,
-        }.With(context.Options.Hosts);
+        }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, abort) =>
             {
                 var json = parsed.Read(context.Options.Json);

@@ -28,7 +28,7 @@ internal static class SwitchoverCommand
         {
             to,
             approve,
-        }.With(context.Options.Hosts);
+        }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 var json = parsed.Read(context.Options.Json);

@@ -33,14 +33,17 @@ public sealed class GroupPolicyTests : LocalCluster
         Assert.That(applied.Exit, Is.EqualTo(ExitCode.Done), applied.Output + applied.Error);
         Assert.That(
             applied.Output,
-            Does.Contain("pool: bringing the group to health …").And.Contain("pool: done in ").And.Contain(" 1 brought to health, 0 failed")
+            Does.Contain("pool: bringing the group to health …")
+                .And.Contain("pool: done in ")
+                .And.Contain("0 deleted. 1 group brought to health.")
         );
+        Assert.That(applied.Output, Does.Contain("\npool 1 of 1: starting db-1\n"));
         Assert.That(File.ReadAllText(Mark), Is.EqualTo("served\n"));
         Assert.That(Directory.GetFiles(Records).Select(Path.GetFileName), Has.Some.StartWith("config_file.page").And.None.Contains("pool"));
         Assert.That((await RunAsync("state", "list")).Output, Does.Contain("config_file.page@db-1").And.Not.Contain("pool"));
         Assert.That(
             (await RunAsync("plan")).Output,
-            Is.EqualTo("Plan: 0 to create, 0 to update, 0 to replace, 0 to delete\n"),
+            Is.EqualTo("No changes. The hosts match cluster.yaml.\n"),
             "a healthy group is not shown"
         );
     }

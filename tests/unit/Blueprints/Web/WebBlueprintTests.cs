@@ -34,7 +34,7 @@ public sealed class WebBlueprintTests : LocalCluster
         WriteCluster(top: Section);
         var good = await RunAsync("apply", "--auto-approve");
         Assert.That(good.Exit, Is.EqualTo(ExitCode.Done), good.Output + good.Error);
-        Assert.That(good.Output, Does.Contain("Apply complete: 3 created").And.Contain("\nweb is healthy."));
+        Assert.That(good.Output, Does.Contain("Apply complete! Resources: 3 created,").And.Contain("\nweb is healthy."));
 
         WriteCluster(top: Section.Replace("hello", "hello, expect: goodbye", StringComparison.Ordinal));
         var bad = await RunAsync("apply", "--auto-approve");
@@ -69,7 +69,7 @@ public sealed class WebBlueprintTests : LocalCluster
         WriteCluster(top: Section);
         var other = await RunAsync("apply", "--auto-approve", "--target", "directory.spare@db-1");
         Assert.That(other.Exit, Is.EqualTo(ExitCode.Done), other.Output + other.Error);
-        Assert.That(other.Output, Does.Contain("Apply complete: 1 created").And.Not.Contain("healthy"));
+        Assert.That(other.Output, Does.Contain("Apply complete! Resources: 1 created,").And.Not.Contain("healthy"));
 
         var part = await RunAsync("apply", "--auto-approve", "--target", "config_file.page@db-1");
         Assert.That(part.Exit, Is.EqualTo(ExitCode.Done), part.Output + part.Error);

@@ -12,6 +12,7 @@ using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Tests.Applying;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
@@ -175,6 +176,7 @@ internal sealed class PatroniGroupTests
         var group = Group(answers);
         group.TunnelPort = ((IPEndPoint)listener.LocalEndpoint).Port;
         Assert.That(await NextAsync(group, ["db-1"]), Does.StartWith("wait switch over from db-1 to"));
+        Assert.That(group.Report.Lines.Single(), Does.Match("^Switchover db-1 db-[23]$"), "it is a step that the operator sees");
         return await asked.WaitAsync(TimeSpan.FromSeconds(30));
     }
 
@@ -757,6 +759,10 @@ internal sealed class PatroniGroupTests
         [.. members.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
 
         public TimeProvider Time => TimeProvider.System;
+
+        public StepLog Report { get; } = new();
+
+        IStepReport IGroupAccess.Report => Report;
 
         /// <summary>What was set and reset, as <c>host: statement</c>.</summary>
         public List<string> Sql { get; } = [];
