@@ -2,7 +2,7 @@
 # The no-op plan, and drift, of the lab's five hosts against the bare floor: five parallel `ssh HOST sh -s` that run the very probes kbr runs, with the same
 # key exchange. Prints medians, the ratio of walls, and the CPU of both. Needs the lab up; applies lab/cluster.yaml first. ROUNDS=15 by default.
 # KBR_LAB names another lab than the first (lab/README.md).
-#   eng/bench.sh --cluster   the same for the PostgreSQL cluster of lab/cluster-ha.yaml, with `kbr status` in place of the JIT build.
+#   eng/bench.sh --cluster   the same for the PostgreSQL cluster of lab/cluster-ha.yaml, with `kbr status`, against a floor of its own probes, in place of the JIT build.
 #   eng/bench.sh --planner   needs no lab: plans up to 100 000 resources, and prints CPU and memory beside their limits (docs/promises.md). Exit 1 above one. ROUNDS=3 by default.
 # shellcheck source-path=SCRIPTDIR/../lab
 set -euo pipefail
@@ -26,31 +26,37 @@ $jit apply --auto-approve -c $file >/dev/null
 
 probes=$(mktemp -d)
 trap 'rm -rf "$probes"' EXIT
-for host in "${HOSTS[@]}"; do $jit plan --print-probe "$host" -c $file >"$probes/$host.sh"; done
-cat >"$probes/floor" <<EOF
+floor() { # COMMAND: the floor of a command, which runs its probes over bare ssh
+    local host
+    for host in "${HOSTS[@]}"; do $jit "$1" --print-probe "$host" -c $file >"$probes/$1-$host.sh"; done
+    cat >"$probes/$1" <<EOF
 #!/bin/bash
 pids=()
 for pair in $(for host in "${HOSTS[@]}"; do printf '%s:%s ' "$host" "${OCTET[$host]}"; done); do
     ssh -F none -i $STATE/id_ed25519 -o UserKnownHostsFile=$STATE/known_hosts -o KexAlgorithms=curve25519-sha256 -o BatchMode=yes \
-        root@$PUBLISHED.\${pair#*:} sh -s <"$probes/\${pair%:*}.sh" >"$probes/\${pair%:*}.out" & pids+=(\$!)
+        root@$PUBLISHED.\${pair#*:} sh -s <"$probes/$1-\${pair%:*}.sh" >"$probes/$1-\${pair%:*}.out" & pids+=(\$!)
 done
 for pid in \${pids[@]}; do wait \$pid; done
 EOF
-chmod +x "$probes/floor"
+    chmod +x "$probes/$1"
+}
+floor plan
+[[ ${1-} != --cluster ]] || floor status
 
 # Rounds alternate, so that whatever else the machine does hits all of them alike.
-python3 - "$rounds" "$probes/floor" "$aot" "$jit" "$file" <<'EOF'
+python3 - "$rounds" "$probes" "$aot" "$jit" "$file" <<'EOF'
 import os, statistics, subprocess, sys, time
-rounds, floor, aot, jit, file = int(sys.argv[1]), *sys.argv[2:6]
+rounds, probes, aot, jit, file = int(sys.argv[1]), *sys.argv[2:6]
 def run(command):
     before, start = os.times(), time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wall, after = time.monotonic() - start, os.times()
     return wall, after.children_user + after.children_system - before.children_user - before.children_system
 plan = ["plan", "--detailed-exitcode", "-c", file]
-subjects = {"floor (ssh)": [floor], "kbr plan, Native AOT": [aot, *plan], "kbr drift, Native AOT": [aot, "drift", "-c", file], "kbr plan, JIT": [jit, *plan]}
+subjects = {"floor (ssh)": [probes + "/plan"], "kbr plan, Native AOT": [aot, *plan], "kbr drift, Native AOT": [aot, "drift", "-c", file], "kbr plan, JIT": [jit, *plan]}
 if file.endswith("-ha.yaml"):
     del subjects["kbr plan, JIT"]
+    subjects["floor of status (ssh)"] = [probes + "/status"]
     subjects["kbr status, Native AOT"] = [aot, "status", "-c", file]
 taken = {name: [] for name in subjects}
 for number in range(rounds + 1):
@@ -58,8 +64,9 @@ for number in range(rounds + 1):
         result = run(command)
         if number:  # the first round warms caches
             taken[name].append(result)
-base = statistics.median(wall for wall, _ in taken["floor (ssh)"])
 for name, results in taken.items():
+    if "floor" in name:
+        base = statistics.median(wall for wall, _ in results)
     walls, cpus = [w for w, _ in results], [c for _, c in results]
     print(f"{name:22} wall {statistics.median(walls):.3f} s ({min(walls):.3f}-{max(walls):.3f})  ratio {statistics.median(walls) / base:.2f}  CPU {statistics.median(cpus):.3f} s")
 EOF

@@ -9,6 +9,10 @@ namespace KeyBuzz.Reconciler.PostgresHa.Status;
 /// nothing.</summary>
 public static class StatusCheck
 {
+    /// <summary>What it asks a host.</summary>
+    public static IReadOnlyCollection<Read> Reads(PostgresTopology topology, Resource configuration, Host host) =>
+        new StatusReads(topology, configuration).For(host);
+
     /// <summary>Measures every item. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
     public static async Task<ClusterStatus> RunAsync(
         PostgresTopology topology,

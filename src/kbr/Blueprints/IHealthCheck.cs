@@ -18,6 +18,9 @@ internal interface IHealthCheck
     /// <summary>How long it may take to be measured as healthy when nothing was changed.</summary>
     TimeSpan SettleTime { get; }
 
+    /// <summary>What a measurement asks a host; empty for a host that it does not ask.</summary>
+    IReadOnlyCollection<Read> Reads(Host host);
+
     /// <summary>Measures every item once. Hosts that cannot be read make items unknown; nothing is thrown for them.</summary>
     /// <param name="fleet">The connections of this run.</param>
     /// <param name="touched">Keeps only the items that a change of these can have changed; null for all.</param>

@@ -21,7 +21,7 @@ internal static class PlanCommand
         };
         var adopt = new Option<string[]>("--adopt") { Description = "Adopt these addresses (globs) although they exist and differ." };
         var output = new Option<string>("--out") { Description = "Save the plan to this file, for kbr show and kbr apply." };
-        var printProbe = new Option<string>("--print-probe") { Description = "Print the probe script of this host, and exit." };
+        var printProbe = PrintProbeOption();
         var command = new Command("plan", "Show how the hosts differ from cluster.yaml, and what apply would change. Changes nothing.")
         {
             detailed,
@@ -87,14 +87,19 @@ internal static class PlanCommand
         DiagnosticView.Show(terminal, plan.Diagnostics);
     }
 
-    private static int PrintProbe(Terminal terminal, Session session, string host)
-    {
-        if (session.Cluster.Hosts.All(known => known.Name != host))
-        {
-            throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no host '{host}'"));
-        }
+    private static int PrintProbe(Terminal terminal, Session session, string host) =>
+        PrintProbe(terminal, session, host, known => session.Fleet.ProbeReads(known.Name, checkPreconditions: true));
 
-        terminal.Prompt(ReadList.Probe.Render(session.Fleet.ProbeReads(host, checkPreconditions: true), "kbr-probe"));
+    /// <summary>Prints the script that asks a host these reads.</summary>
+    public static int PrintProbe(Terminal terminal, Session session, string host, Func<Host, IReadOnlyCollection<Read>> reads)
+    {
+        var known = session.Cluster.Hosts.FirstOrDefault(known => known.Name == host)
+            ?? throw new DiagnosticException(Diagnostic.Error($"{session.Cluster.File} has no host '{host}'"));
+        terminal.Prompt(ReadList.Probe.Render(reads(known), "kbr-probe"));
         return ExitCode.Done;
     }
+
+    /// <summary>The option of a command that prints its script instead of running it.</summary>
+    public static Option<string> PrintProbeOption() =>
+        new("--print-probe") { Description = "Print the probe script of this host, and exit." };
 }

@@ -22,6 +22,7 @@ internal static class StatusCommand
     public static Command Create(SessionContext context)
     {
         var watch = Watch();
+        var printProbe = PlanCommand.PrintProbeOption();
         var format = new Option<string>("--format") { Description = $"The format of the report: {string.Join(", ", s_formats)}." };
         var output = new Option<string>("--out")
         {
@@ -36,6 +37,7 @@ internal static class StatusCommand
             watch,
             format,
             output,
+            printProbe,
         }.With(context.Options.Hosts);
         command.Validators.Add(result =>
         {
@@ -61,6 +63,15 @@ internal static class StatusCommand
             {
                 var (file, kind) = (parsed.Read(output), parsed.Read(format));
                 var json = parsed.Read(context.Options.Json) || (file is null && kind == Json);
+                if (parsed.Read(printProbe) is { } host)
+                {
+                    await using var session = context.Open(parsed, terminal);
+                    var checks = context.HealthChecks(session.Cluster);
+                    return PlanCommand.PrintProbe(terminal, session, host, known =>
+                        [.. checks.SelectMany(check => check.Reads(known)).Distinct()]
+                    );
+                }
+
                 if (parsed.Read(watch) is { } interval)
                 {
                     return await new StatusWatch(context, parsed, terminal, json).RunAsync(interval, stop).ConfigureAwait(false);

@@ -23,13 +23,16 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
     /// <inheritdoc />
     public TimeSpan SettleTime => TimeSpan.FromSeconds(5);
 
+    private Resource Configuration =>
+        cluster.Resources.First(resource => resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope);
+
+    /// <inheritdoc />
+    public IReadOnlyCollection<Read> Reads(Host host) => StatusCheck.Reads(topology, Configuration, host);
+
     /// <inheritdoc />
     public async Task<HealthReport> MeasureAsync(Fleet fleet, IReadOnlyCollection<Address>? touched, CancellationToken cancellationToken)
     {
-        var configuration = cluster.Resources.First(resource =>
-            resource.Address.Type == "patroni_config" && resource.Address.Host == topology.Scope
-        );
-        var whole = await StatusCheck.RunAsync(topology, configuration, fleet, cancellationToken).ConfigureAwait(false);
+        var whole = await StatusCheck.RunAsync(topology, Configuration, fleet, cancellationToken).ConfigureAwait(false);
         return touched is null
             ? ReportOf(whole) with
             {

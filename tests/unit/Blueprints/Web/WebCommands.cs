@@ -48,6 +48,8 @@ internal sealed class WebCommands : IBlueprintCommands
 
         public TimeSpan SettleTime => TimeSpan.Zero;
 
+        public IReadOnlyCollection<Read> Reads(Host host) => site.Hosts.Contains(host) ? [new FileRead(site.Page)] : [];
+
         public async Task<HealthReport> MeasureAsync(
             Fleet fleet,
             IReadOnlyCollection<Address>? touched,
@@ -57,7 +59,7 @@ internal sealed class WebCommands : IBlueprintCommands
             var answers = await fleet
                 .ReadAsync(
                     site.Hosts.Where(host => touched?.Contains(new Address("config_file", "page", host.Name)) != false),
-                    _ => [new FileRead(site.Page)],
+                    Reads,
                     cancellationToken
                 )
                 .ConfigureAwait(false);
