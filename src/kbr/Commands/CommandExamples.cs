@@ -28,9 +28,14 @@ internal static class CommandExamples
         [
             new("kbr plan --target '*@db-slave-01'", "plan one host only"),
             new("kbr plan --out next.plan", "save the plan for a review"),
+            new("kbr plan --format markdown", "a comment for a pull request; html makes one page"),
             new("kbr plan --json --detailed-exitcode", "for programs: JSON, and exit 2 when there are changes"),
         ],
-        ["kbr show"] = [new("kbr show next.plan", "read a saved plan")],
+        ["kbr show"] =
+        [
+            new("kbr show next.plan", "read a saved plan"),
+            new("kbr show next.plan --format html", "the same as a page for a browser"),
+        ],
         ["kbr apply"] =
         [
             new("kbr apply", "show the plan, ask, apply it"),
@@ -63,7 +68,11 @@ internal static class CommandExamples
             new("kbr status --format prometheus --out kbr-status.prom", "write metrics for node_exporter"),
         ],
         ["kbr check"] = [new("kbr check --target '*@db-slave-01'", "check the preconditions of one host")],
-        ["kbr graph"] = [new("kbr graph --target 'container.*'", "the containers and their dependencies, for Graphviz")],
+        ["kbr graph"] =
+        [
+            new("kbr graph --target 'container.*'", "the containers and their dependencies, for Graphviz"),
+            new("kbr graph --format svg", "a picture with the hosts as columns"),
+        ],
         ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],
         ["kbr restart"] = [new("kbr restart --all", "restart every member, one at a time")],
         ["kbr drill"] = [new("kbr drill --kind kill --svg gap.svg", "kill the primary, measure the gap, draw it")],

@@ -21,6 +21,7 @@ internal static class PlanCommand
         };
         var adopt = new Option<string[]>("--adopt") { Description = "Adopt these addresses (globs) although they exist and differ." };
         var output = new Option<string>("--out") { Description = "Save the plan to this file, for kbr show and kbr apply." };
+        var format = PlanFormats.Option();
         var printProbe = PrintProbeOption();
         var command = new Command("plan", "Show how the hosts differ from cluster.yaml, and what apply would change. Changes nothing.")
         {
@@ -30,49 +31,78 @@ internal static class PlanCommand
             forget,
             adopt,
             output,
+            format,
             printProbe,
         }.With([.. context.Options.Targeted, context.Options.Replace]);
+        PlanFormats.RefuseTwo(command, format, context.Options.Json);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
-                await using var session = context.Open(parsed, terminal);
-                if (parsed.Read(printProbe) is { } host)
+                var shown = PlanFormats.Chosen(parsed, format, context.Options.Json);
+                try
                 {
-                    return PrintProbe(terminal, session, host);
+                    return await RunAsync(parsed, terminal, shown, stop).ConfigureAwait(false);
                 }
-
-                var options = new PlanOptions
+                catch (DiagnosticException exception) when (PlanFormats.IsDocument(shown))
                 {
-                    Destroy = parsed.Read(destroy),
-                    DeleteData = parsed.Read(deleteData),
-                    ForgetUnreachable = parsed.Read(forget),
-                    Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
-                    Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
-                    Replace = CommonOptions.Addresses("--replace", parsed.Read(context.Options.Replace)),
-                };
-                var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
-                var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
-                var plan = run.Plan;
-                Show(terminal, session, plan, parsed.Read(context.Options.Json));
-                file?.Save(session, options, run, terminal);
-                if (file is null && !parsed.Read(context.Options.Json) && plan is { HasChanges: true, HasErrors: false })
-                {
-                    terminal.ErrorLine(
-                        "This plan is not saved: kbr apply plans again, and may differ. To apply exactly this, add --out FILE, "
-                            + "then run: kbr apply FILE",
-                        Terminal.Tone.Faint
-                    );
+                    // The document must show the failure, and not an earlier plan.
+                    var origin = PlanFormats.Origin(context.Time.GetUtcNow(), VersionCommand.Version, new PlanOptions());
+                    PlanFormats.Show(terminal, shown, PlanReport.Failed(parsed.Read(context.Options.File)!, origin, exception.Diagnostics));
+                    throw;
                 }
-
-                if (parsed.Read(context.Options.Verbose))
-                {
-                    session.ShowCost(terminal);
-                }
-
-                return plan.HasErrors ? ExitCode.Error
-                    : parsed.Read(detailed) && plan.HasChanges ? ExitCode.Changes
-                    : ExitCode.Done;
             }));
         return command;
+
+        async Task<int> RunAsync(ParseResult parsed, Terminal terminal, string shown, CancellationToken stop)
+        {
+            await using var session = context.Open(parsed, terminal);
+            if (parsed.Read(printProbe) is { } host)
+            {
+                return PrintProbe(terminal, session, host);
+            }
+
+            var options = new PlanOptions
+            {
+                Destroy = parsed.Read(destroy),
+                DeleteData = parsed.Read(deleteData),
+                ForgetUnreachable = parsed.Read(forget),
+                Targets = CommonOptions.Patterns(parsed.Read(context.Options.Target)),
+                Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
+                Replace = CommonOptions.Addresses("--replace", parsed.Read(context.Options.Replace)),
+            };
+            var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
+            var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+            var plan = run.Plan;
+            if (PlanFormats.IsDocument(shown))
+            {
+                var document = JsonView.PlanDocument(session.Cluster.Name, plan, plan.Diagnostics);
+                var origin = PlanFormats.Origin(session.Time.GetUtcNow(), VersionCommand.Version, options);
+                PlanFormats.Show(terminal, shown, PlanReport.Read(session.Cluster.Secrets.Mask(document), origin));
+                DiagnosticView.Show(terminal, plan.Diagnostics);
+            }
+            else
+            {
+                Show(terminal, session, plan, shown == PlanFormats.Json);
+            }
+
+            file?.Save(session, options, run, terminal);
+            if (file is null && shown == PlanFormats.Text && plan is { HasChanges: true, HasErrors: false })
+            {
+                terminal.ErrorLine(
+                    "This plan is not saved: kbr apply plans again, and may differ. To apply exactly this, add --out FILE, "
+                        + "then run: kbr apply FILE",
+                    Terminal.Tone.Faint
+                );
+            }
+
+            if (parsed.Read(context.Options.Verbose))
+            {
+                session.ShowCost(terminal);
+            }
+
+            return plan.HasErrors ? ExitCode.Error
+                : parsed.Read(detailed) && plan.HasChanges ? ExitCode.Changes
+                : ExitCode.Done;
+        }
     }
 
     public static void Show(Terminal terminal, Session session, Plan plan, bool json)

@@ -1,11 +1,10 @@
 using System.Text;
-using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Drift as GitHub-flavoured Markdown, for the summary of a CI job or a comment.</summary>
-public static partial class DriftMarkdown
+public static class DriftMarkdown
 {
     /// <summary>The document.</summary>
     public static string Render(DriftReport report)
@@ -19,7 +18,7 @@ public static partial class DriftMarkdown
             _ => "incomplete",
         };
         text.Append("## ")
-            .Append(report.Cluster.Length == 0 ? Cell(report.File) : Cell(report.Cluster))
+            .Append(report.Cluster.Length == 0 ? Markdown.Text(report.File) : Markdown.Text(report.Cluster))
             .Append(": ")
             .Append(head)
             .Append("\n\n")
@@ -40,18 +39,12 @@ public static partial class DriftMarkdown
             )
         )
         {
-            var fence = Fence(detail.Diff);
             text.Append('\n')
-                .Append(Code(finding.Address.ToString()))
+                .Append(Markdown.Code(finding.Address.ToString()))
                 .Append(", ")
-                .Append(Code(detail.Attribute))
+                .Append(Markdown.Code(detail.Attribute))
                 .Append(":\n\n")
-                .Append(fence)
-                .Append("diff\n")
-                .AppendJoin('\n', detail.Diff.Select(line => line.Replace('\r', ' ')))
-                .Append('\n')
-                .Append(fence)
-                .Append('\n');
+                .Append(Markdown.Block("diff", detail.Diff));
         }
 
         WriteList(
@@ -59,17 +52,17 @@ public static partial class DriftMarkdown
             "Errors and warnings",
             report.Diagnostics.Select(one =>
                 $"**{(one.Severity == Severity.Error ? "Error" : "Warning")}**: "
-                + $"{Cell(string.Join("; ", new[] { one.Summary, one.Detail, one.Remedy }.OfType<string>()))}"
+                + $"{Markdown.Text(string.Join("; ", new[] { one.Summary, one.Detail, one.Remedy }.OfType<string>()))}"
             )
         );
         WriteList(
             text,
             "Not compared",
             report.Uncompared.Select(one =>
-                $"{(one.Attribute is null ? "" : Code(one.Attribute) + " of ")}{Code(one.Address.ToString())}: {Cell(one.Reason)}"
+                $"{(one.Attribute is null ? "" : Markdown.Code(one.Attribute) + " of ")}{Markdown.Code(one.Address.ToString())}: {Markdown.Text(one.Reason)}"
             )
         );
-        WriteList(text, "Not applied yet", report.NotApplied.Select(address => Code(address.ToString())));
+        WriteList(text, "Not applied yet", report.NotApplied.Select(address => Markdown.Code(address.ToString())));
         return text.ToString();
     }
 
@@ -77,16 +70,18 @@ public static partial class DriftMarkdown
     {
         if (finding.Deleted)
         {
-            Row(Code(finding.Address.ToString()), finding.Change + Ignored(finding.Ignored), "", "", "");
+            Row(Markdown.Code(finding.Address.ToString()), finding.Change + Ignored(finding.Ignored), "", "", "");
         }
 
         foreach (var detail in finding.Details)
         {
-            var (applied, actual) = detail.Diff.IsEmpty ? (Code(detail.Applied!), Code(detail.Actual!)) : ("", "see below");
+            var (applied, actual) = detail.Diff.IsEmpty
+                ? (Markdown.Code(detail.Applied!), Markdown.Code(detail.Actual!))
+                : ("", "see below");
             Row(
-                Code(finding.Address.ToString()),
+                Markdown.Code(finding.Address.ToString()),
                 finding.Change + Ignored(finding.Ignored ?? detail.Ignored),
-                Code(detail.Attribute),
+                Markdown.Code(detail.Attribute),
                 applied,
                 actual
             );
@@ -112,34 +107,5 @@ public static partial class DriftMarkdown
         }
     }
 
-    private static string Ignored(string? reason) => reason is null ? "" : $", ignored: {Cell(reason)}";
-
-    // Text that stays text, also within a table.
-    private static string Cell(string text) => Special().Replace(Line(text), @"\$0");
-
-    // A code span is closed by as many backticks as opened it; a table ends a cell at every bar that is not escaped, also within one.
-    private static string Code(string text)
-    {
-        var line = Line(text);
-        var ticks = Fence([line], shortest: 1);
-        var pad = line.StartsWith('`') || line.EndsWith('`') ? " " : "";
-        return line.Length == 0 ? "" : $"{ticks}{pad}{line.Replace("|", "\\|", StringComparison.Ordinal)}{pad}{ticks}";
-    }
-
-    private static string Line(string text) => text.ReplaceLineEndings(" ");
-
-    private static string Fence(IEnumerable<string> lines, int shortest = 3) =>
-        new(
-            '`',
-            Math.Max(
-                shortest,
-                1 + lines.SelectMany(line => Backticks().Matches(line)).Select(match => match.Length).DefaultIfEmpty(0).Max()
-            )
-        );
-
-    [GeneratedRegex(@"[\\`*_{}\[\]<>#|&~]")]
-    private static partial Regex Special();
-
-    [GeneratedRegex("`+")]
-    private static partial Regex Backticks();
+    private static string Ignored(string? reason) => reason is null ? "" : $", ignored: {Markdown.Text(reason)}";
 }

@@ -7,6 +7,8 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <summary>The graph of resources and groups, in the language of Graphviz and as JSON.</summary>
 internal static class GraphView
 {
+    private const string Legend = "solid arrow: requires; dashed arrow: comes after; ellipse: health of a group";
+
     /// <summary>Arrows point to dependencies, as in Terraform: a solid one to a required resource, a dashed one for an order.</summary>
     /// <param name="cluster">The cluster's name.</param>
     /// <param name="graph">The graph.</param>
@@ -17,6 +19,8 @@ internal static class GraphView
         yield return $"digraph {Quote(cluster)} {{";
         yield return "  rankdir = \"RL\"";
         yield return "  node [shape = \"box\", fontname = \"sans-serif\"]";
+        yield return $"  label = {Quote(Legend)}";
+        yield return "  fontname = \"sans-serif\"";
         foreach (
             var (number, host) in graph
                 .Order.Where(shown.Contains)

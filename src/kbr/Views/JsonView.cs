@@ -32,10 +32,14 @@ internal static class JsonView
     public static string PlanDocument(string cluster, Plan plan, IEnumerable<Diagnostic> diagnostics) => Document("plan", json =>
         {
             json.WriteString("cluster", cluster);
+            var steps = plan
+                .Effective.Select(change => change.Address)
+                .Concat(plan.Groups.Where(group => group.IsShown).Select(group => group.Address))
+                .ToHashSet();
             json.WriteStartArray("changes");
             foreach (var change in plan.Effective)
             {
-                WriteChange(json, change);
+                WriteChange(json, change, steps);
             }
 
             json.WriteEndArray();
@@ -52,7 +56,7 @@ internal static class JsonView
             json.WriteStartArray("groups");
             foreach (var group in plan.Groups.Where(group => group.IsShown))
             {
-                WriteGroup(json, group);
+                WriteGroup(json, group, steps);
             }
 
             json.WriteEndArray();
@@ -112,12 +116,13 @@ internal static class JsonView
             json.WriteEndArray();
         });
 
-    private static void WriteGroup(Utf8JsonWriter json, PlannedGroup group)
+    private static void WriteGroup(Utf8JsonWriter json, PlannedGroup group, HashSet<Address> steps)
     {
         json.WriteStartObject();
         json.WriteString("group", group.Policy.Group);
         json.WriteString("address", group.Address.ToString());
         json.WriteString("constraint", group.Policy.Rules.Constraint);
+        WriteDependsOn(json, group, steps);
         json.WritePropertyName("health");
         if (group.Cause is { } cause)
         {
@@ -210,7 +215,7 @@ internal static class JsonView
         json.WriteEndArray();
     }
 
-    private static void WriteChange(Utf8JsonWriter json, PlannedChange change)
+    private static void WriteChange(Utf8JsonWriter json, PlannedChange change, HashSet<Address> steps)
     {
         json.WriteStartObject();
         json.WriteString("address", change.Address.ToString());
@@ -233,8 +238,21 @@ internal static class JsonView
             json.WriteString("moved_from", from.ToString());
         }
 
+        WriteDependsOn(json, change, steps);
         WriteDifferences(json, change.Differences);
         json.WriteEndObject();
+    }
+
+    // Of the plan's own steps: what is not changed is not waited for.
+    private static void WriteDependsOn(Utf8JsonWriter json, IPlannedStep step, HashSet<Address> steps)
+    {
+        json.WriteStartArray("depends_on");
+        foreach (var address in step.DependsOn.Where(steps.Contains))
+        {
+            json.WriteStringValue(address.ToString());
+        }
+
+        json.WriteEndArray();
     }
 
     private static void WriteDifferences(Utf8JsonWriter json, ImmutableArray<AttributeDifference> differences)

@@ -41,7 +41,8 @@ internal static class SavedPlanView
             json.WriteRawValue(plan.Document);
         });
 
-    private static string Asked(PlanOptions options)
+    /// <summary>What was asked, as options: <c>, with --destroy</c>; empty for nothing.</summary>
+    public static string Asked(PlanOptions options)
     {
         string[] asked =
         [

@@ -19,6 +19,8 @@ public sealed class GraphAndCheckTests : LocalCluster
                 digraph "{{Name}}" {
                   rankdir = "RL"
                   node [shape = "box", fontname = "sans-serif"]
+                  label = "solid arrow: requires; dashed arrow: comes after; ellipse: health of a group"
+                  fontname = "sans-serif"
                   subgraph cluster_0 {
                     label = "db-1"
                     "config_file.app@db-1" [label = "config_file.app"]
