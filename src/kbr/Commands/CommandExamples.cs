@@ -106,6 +106,7 @@ internal static class CommandExamples
             new("kbr explain container", "explain a resource type"),
         ],
         ["kbr schema"] = [new("kbr schema", "print the JSON Schema, for the completion and the checks of an editor")],
+        ["kbr fmt"] = [new("kbr fmt", "format cluster.yaml"), new("kbr fmt --check --diff", "for CI: show what would change, and exit 3")],
         ["kbr completion"] =
         [
             new("kbr completion bash", "print the script; load it with: source <(kbr completion bash)"),

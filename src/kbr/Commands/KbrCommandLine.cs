@@ -92,6 +92,7 @@ public static class KbrCommandLine
             .. blueprints.SelectMany(blueprint => blueprint.Commands(session)),
             UnlockCommand.Create(session),
             InitCommand.Create(reading, [.. blueprints.Select(blueprint => blueprint.Init).OfType<IClusterInit>()]),
+            FmtCommand.Create(context),
             ExplainCommand.Create(context),
             SchemaCommand.Create(context),
             CompletionCommand.Create(context),

@@ -238,6 +238,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["completion", "bash"],
                         ["man"],
                         ["man", "--out", $"{Folder}/man1"],
+                        ["fmt", $"{Folder}/cluster.yaml"],
                         ["explain"],
                         ["schema"],
                         ["version"],
@@ -245,7 +246,7 @@ public sealed class CommandLineTests : LocalCluster
             )
             {
                 string[] file =
-                    words[0] is "completion" or "man" or "explain" or "schema" or "version" ? []
+                    words[0] is "completion" or "man" or "explain" or "schema" or "version" or "fmt" ? []
                     : words is ["init", "--members", ..] ? ["-c", $"{Folder}/another.yaml"]
                     : ["-c", $"{Folder}/cluster.yaml"];
                 await root.Parse([.. words, .. file]).InvokeAsync();

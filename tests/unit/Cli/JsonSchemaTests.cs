@@ -20,6 +20,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Check("version");
         Check("explain");
         Check("explain", "container.image");
+        Check("fmt", "--diff");
         Check("init", "--credentials");
         Check("validate");
         Check("graph");
