@@ -47,6 +47,9 @@ public sealed record PatroniMember(string Name)
     /// <summary>The parameters that wait for a restart; empty when none do.</summary>
     public ImmutableSortedSet<string> PendingRestart { get; init; } = [];
 
+    /// <summary>The version of PostgreSQL there, such as <c>17.12</c>; null while Patroni does not know it.</summary>
+    public string? ServerVersion { get; init; }
+
     /// <summary>Whether PostgreSQL runs on it.</summary>
     public bool IsRunning => State is "running" or "streaming";
 }
@@ -242,6 +245,9 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
                 ),
             IsSynchronous = !leads && (body.Boolean("sync_standby") == true || body.Boolean("quorum_standby") == true),
             PendingRestart = Pending(body),
+            ServerVersion = body.Number("server_version") is > 100_000 and < 10_000_000 and var version
+                ? string.Create(CultureInfo.InvariantCulture, $"{version / 10_000}.{version % 10_000}")
+                : null,
         };
     }
 

@@ -59,6 +59,9 @@ internal sealed class SshConnection : IHostConnection
     public Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken) =>
         Task.Run<ITunnel>(() => SshTunnel.Open(this, address, port), cancellationToken).WaitAsync(cancellationToken);
 
+    public Task<ScriptResult> StreamAsync(HostLog log, Action<string> take, CancellationToken cancellationToken) =>
+        Task.Run(() => SshLog.StreamAsync(this, log, take, cancellationToken), CancellationToken.None);
+
     /// <summary>Runs one short command in a channel of its own. For fixed commands only: its text can be seen in the host's process
     /// list.</summary>
     /// <param name="command">The command.</param>

@@ -48,8 +48,10 @@ public static class YamlFormat
                     ? $"{scalar.Style}|{scalar.Anchor}|{scalar.Tag}|{scalar.Value}"
                     : $"{current}";
             }
-            catch (YamlException)
+            catch (Exception exception)
+                when (exception is YamlException or InvalidOperationException or ArgumentException or IndexOutOfRangeException)
             {
+                // The parser's own slips on broken text, too.
                 one = "broken";
             }
 
@@ -300,20 +302,24 @@ public static class YamlFormat
             }
         }
 
-        // What is within braces or brackets keeps its place beside the line that opens them.
+        // What is within braces or brackets keeps its place beside the line that opens them, to the right of the key above.
         private void ShiftFlow(int from, int to)
         {
             var shift = _layout[from].Indent - Indent(_lines[from]);
+            var least = _open.TryPeek(out var top) ? top.New + 1 : 0;
             for (var i = from + 1; i <= to; i++)
             {
-                if (_layout[i].Kind != LineKind.Blank)
+                if (_layout[i].Kind == LineKind.Blank)
                 {
-                    Set(
-                        i,
-                        _layout[i].Kind == LineKind.Within ? LineKind.Within : LineKind.Structure,
-                        Math.Max(0, Indent(_lines[i]) + shift)
-                    );
+                    continue;
                 }
+
+                var isEnd = _lines[i].AsSpan().TrimStart(" \t") is [']' or '}', ..];
+                Set(
+                    i,
+                    _layout[i].Kind == LineKind.Within ? LineKind.Within : LineKind.Structure,
+                    Math.Max(isEnd ? Math.Max(0, least - 1) : least, Indent(_lines[i]) + shift)
+                );
             }
         }
 

@@ -40,6 +40,21 @@ public interface IHostConnection : IAsyncDisposable
     /// <summary>Opens a port on this machine's loopback that leads, through the connection, to a port that the host can reach. While it is
     /// open every user of this machine can connect to it. Throws <see cref="HostException"/>.</summary>
     Task<ITunnel> OpenTunnelAsync(string address, int port, CancellationToken cancellationToken);
+
+    /// <summary>Prints a log in a session of its own, line by line, until it ends or the token is cancelled; the command on the host ends
+    /// with the session, also when the connection breaks. Answers how it ended; a cancelled one, with status 0. Throws
+    /// <see cref="HostException"/>.</summary>
+    /// <param name="log">The log.</param>
+    /// <param name="take">Takes each line, without its end, in order; a long one is cut off.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    Task<ScriptResult> StreamAsync(HostLog log, Action<string> take, CancellationToken cancellationToken);
+}
+
+/// <summary>A log of a host. It changes nothing: only the kinds that a test lists turn it into a command.</summary>
+public abstract record HostLog
+{
+    /// <summary>The shell command that prints it to its standard output, and no secret.</summary>
+    public abstract string Command { get; }
 }
 
 /// <summary>A port on this machine's loopback that leads to one on the far side; closed when disposed.</summary>

@@ -93,6 +93,12 @@ internal static class CommandExamples
             new("kbr connect --as kb_admin -- -c 'SELECT version()'", "run one statement as the superuser"),
             new("kbr connect --print", "print the connection strings for applications"),
         ],
+        ["kbr members"] = [new("kbr members", "list the members with their role, lag and version")],
+        ["kbr logs"] =
+        [
+            new("kbr logs patroni -f", "follow PostgreSQL and Patroni on all members"),
+            new("kbr logs haproxy@haproxy-01 --since 1h", "one host, the last hour"),
+        ],
         ["kbr images"] = [new("kbr images build", "build the images of the services, and save them as archives")],
         ["kbr images build"] =
         [

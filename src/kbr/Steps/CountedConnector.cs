@@ -30,6 +30,9 @@ internal sealed class CountedConnector(IHostConnector inner, RemoteSteps steps) 
                 inner.OpenTunnelAsync(address, port, cancellationToken)
             );
 
+        public Task<ScriptResult> StreamAsync(HostLog log, Action<string> take, CancellationToken cancellationToken) =>
+            inner.StreamAsync(log, take, cancellationToken);
+
         public ValueTask DisposeAsync() => inner.DisposeAsync();
     }
 

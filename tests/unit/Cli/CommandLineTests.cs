@@ -231,6 +231,8 @@ public sealed class CommandLineTests : LocalCluster
                         ["restart"],
                         ["drill"],
                         ["connect"],
+                        ["members"],
+                        ["logs", "patroni"],
                         ["unlock"],
                         ["images", "build", "--on", "nowhere"],
                         ["init", "--credentials"],

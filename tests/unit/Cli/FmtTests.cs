@@ -126,8 +126,8 @@ public sealed class FmtTests : LocalCluster
                     var formatted = Format(text);
                     Assert.That(Meaning(formatted), Is.EqualTo(Meaning(text)), $"{text}\n=====\n{formatted}");
                     Assert.That(Format(formatted), Is.EqualTo(formatted), $"{text}\n=====\n{formatted}");
-                    // The empty lines of such a block are its content.
-                    if (!Regex.IsMatch(text, @"\|[1-9+]"))
+                    // Spaces and empty lines of a block are its content.
+                    if (!Regex.IsMatch(text, @"[|>][-+1-9]?\n"))
                     {
                         Assert.That(formatted, Does.EndWith("\n").And.Not.EndWith("\n\n").And.Not.Contain("\n\n\n"));
                     }

@@ -12,10 +12,12 @@ public abstract class LocalCluster : IDisposable
 {
     protected const string Password = "canary-of-the-application";
 
-    private readonly SshServer _server = new();
+    private readonly SshServer _server;
 
-    protected LocalCluster()
+    /// <param name="settings">Further lines of sshd_config.</param>
+    protected LocalCluster(params string[] settings)
     {
+        _server = new SshServer(settings);
         Directory.CreateDirectory(Path.Combine(Folder, "credentials"));
         Directory.CreateDirectory(Path.Combine(Folder, "host"));
         WriteSecrets();

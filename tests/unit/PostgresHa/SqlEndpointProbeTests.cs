@@ -115,6 +115,9 @@ internal sealed class SqlEndpointProbeTests : BlueprintFixture
         public Task<ITunnel> OpenTunnelAsync(string address, int toPort, CancellationToken cancellationToken) =>
             Task.FromResult<ITunnel>(new Tunnel(port));
 
+        public Task<ScriptResult> StreamAsync(HostLog log, Action<string> take, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 

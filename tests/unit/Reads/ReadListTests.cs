@@ -65,6 +65,17 @@ public sealed class ReadListTests
     }
 
     [Test]
+    public void A_container_is_the_only_source_of_a_log() =>
+        Assert.That(
+            new[] { typeof(Read).Assembly, typeof(ReadList).Assembly, typeof(PostgresBlueprint).Assembly, typeof(Terminal).Assembly }
+                .SelectMany(assembly => assembly.GetTypes())
+                .Where(type => type.IsSubclassOf(typeof(HostLog)))
+                .Select(type => type.Name),
+            Is.EqualTo(new[] { "ContainerLog" }),
+            "a log is printed by a command that runs as root"
+        );
+
+    [Test]
     public void A_read_that_is_not_in_the_list_is_refused() =>
         Assert.That(
             () => ReadList.Probe.Render([new Stranger()], Nonce),

@@ -23,6 +23,8 @@ internal sealed class PostgresCommands : IBlueprintCommands
     /// <inheritdoc />
     public IEnumerable<Command> Commands(SessionContext context) =>
         [
+            MembersCommand.Create(context),
+            LogsCommand.Create(context),
             ConnectCommand.Create(context),
             SwitchoverCommand.Create(context),
             RestartCommand.Create(context),
