@@ -28,6 +28,7 @@ public static class ReadList
             ClockRead.Kind,
             LockRead.Kind,
             RecordsRead.Kind,
+            HistoryRead.Kind,
             HttpRead.Kind,
             ContainerExec.Of([.. ConsensusStores.Known.ReadKinds, HaproxyCheckRead.Kind, PoolerRead.Kind, SqlRead.Kind]),
             PortRead.Kind,

@@ -37,6 +37,9 @@ public sealed class Applier
         _perHost = perHost;
     }
 
+    /// <summary>Writes the history of the hosts; null for none.</summary>
+    public HistoryWriter? History { get; init; }
+
     /// <summary>Applies the plan. A plan without changes opens no writer. Every approved change is done, or is in the result with the
     /// reason; if an approved removal is no longer possible, nothing begins: throws <see cref="DiagnosticException"/>.</summary>
     /// <param name="shown">The plan the operator saw.</param>
@@ -108,7 +111,19 @@ public sealed class Applier
             }
 
             using var walk = new Walk(this, survey, writers, progress, stop, abort);
-            var result = await walk.RunAsync(current, dropped).ConfigureAwait(false);
+            var begun = _time.GetUtcNow();
+            ApplyResult result;
+            try
+            {
+                result = await walk.RunAsync(current, dropped).ConfigureAwait(false);
+            }
+            catch
+            {
+                await WriteHistoryAsync(walk.SoFar(), survey, holder, begun, writers).ConfigureAwait(false);
+                throw;
+            }
+
+            result = result with { Warnings = await WriteHistoryAsync(result, survey, holder, begun, writers).ConfigureAwait(false) };
             // A former member keeps no copy of the group's records: it would become stale.
             foreach (
                 var (group, host) in result
@@ -134,6 +149,29 @@ public sealed class Applier
                 await writer.DisposeAsync().ConfigureAwait(false);
             }
         }
+    }
+
+    // On the hosts where something was done, or failed; others were only locked.
+    private async Task<ImmutableArray<Diagnostic>> WriteHistoryAsync(
+        ApplyResult result,
+        Survey survey,
+        LockHolder holder,
+        DateTimeOffset begun,
+        Dictionary<string, IHostWriter> writers
+    )
+    {
+        IEnumerable<IPlannedStep> touched = [.. result.Done, .. result.BroughtToHealth, .. result.Failed.Select(one => one.Step)];
+        ImmutableArray<string> hosts =
+        [
+            .. touched
+                .SelectMany(step => step is PlannedGroup group ? _cluster.HostsOf(group.Policy.Group) : PlacesOf(survey, step.Address))
+                .Distinct()
+                .Where(writers.ContainsKey)
+                .Order(StringComparer.Ordinal),
+        ];
+        return History?.EntryOf(result, holder, begun, _time.GetUtcNow(), hosts) is { } entry
+            ? await History.WriteAsync(entry, writers).ConfigureAwait(false)
+            : [];
     }
 
     // They are read as nothing, so a host that was lost meanwhile keeps them until the next apply.
@@ -220,6 +258,15 @@ public sealed class Applier
         private readonly TaskCompletionSource<ImmutableDictionary<Address, (bool Gates, Task<string?> Ended)>> _rollouts = new(
             TaskCreationOptions.RunContinuationsAsynchronously
         );
+
+        /// <summary>What was done until now, by a walk that broke off.</summary>
+        public ApplyResult SoFar()
+        {
+            lock (_gate)
+            {
+                return new ApplyResult([.. _done], [.. _failed], [.. _skipped]) { BroughtToHealth = [.. _broughtToHealth] };
+            }
+        }
 
         // Each change waits for the changes before it, which come earlier in the plan.
         public async Task<ApplyResult> RunAsync(Plan plan, ImmutableArray<DroppedChange> dropped)

@@ -64,6 +64,9 @@ public sealed record ApplyResult(
     /// <summary>Errors of the applied plan: their resources were not planned.</summary>
     public ImmutableArray<Diagnostic> Errors { get; init; } = [];
 
+    /// <summary>What did not work beside the changes.</summary>
+    public ImmutableArray<Diagnostic> Warnings { get; init; } = [];
+
     /// <summary>Whether every approved change was applied.</summary>
     public bool Succeeded => Failed.Count == 0 && Skipped.Count == 0 && StoppedRollouts.IsEmpty;
 }

@@ -27,7 +27,8 @@ public static class RecordsTrust
             : null;
     }
 
-    private static string? Refusal(RecordPath place, string kind) =>
+    /// <summary>Why one directory or file may not be believed, or null when it may.</summary>
+    public static string? Refusal(RecordPath place, string kind) =>
         place.Kind != kind
             ? $"{place.Path} is a {place.Kind} and not a {kind}: its records are not trusted; find out who created it, and move it away"
         : place.Uid != 0

@@ -169,6 +169,11 @@ internal static class ApplyCommand
                 .ApplyAsync(run, PlanAgainAsync, Accept, session.Holder(word), view, stop, abort)
                 .ConfigureAwait(false);
             view.Result(outcome, word);
+            if (!outcome.Warnings.IsEmpty)
+            {
+                CommandContext.Show(terminal, outcome.Warnings, json);
+            }
+
             if (options.Import && !json)
             {
                 var differing = outcome.Done.Count(change => !change.Differences.IsEmpty);

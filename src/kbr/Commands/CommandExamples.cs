@@ -61,6 +61,7 @@ internal static class CommandExamples
         ["kbr state pull"] = [new("kbr state pull", "update the local copy of the records")],
         ["kbr state rm"] = [new("kbr state rm directory.spare@db-slave-01", "stop managing a directory; it stays")],
         ["kbr state mv"] = [new("kbr state mv directory.spare@db-slave-01 directory.archive@db-slave-01", "rename a record")],
+        ["kbr history"] = [new("kbr history -n 5", "the last five applies, by the hosts' own account")],
         ["kbr status"] =
         [
             new("kbr status --json", "for programs: JSON; exit 2 when not healthy"),
@@ -96,7 +97,7 @@ internal static class CommandExamples
         ["kbr members"] = [new("kbr members", "list the members with their role, lag and version")],
         ["kbr logs"] =
         [
-            new("kbr logs patroni -f", "follow PostgreSQL and Patroni on all members"),
+            new("kbr logs patroni -f", "follow the database on all members"),
             new("kbr logs haproxy@haproxy-01 --since 1h", "one host, the last hour"),
         ],
         ["kbr images"] = [new("kbr images build", "build the images of the services, and save them as archives")],

@@ -83,6 +83,7 @@ public static class KbrCommandLine
             ApplyCommand.CreateImport(session),
             DriftCommand.Create(reading),
             StateCommand.Create(reading, session),
+            HistoryCommand.Create(reading),
             StatusCommand.Create(session),
             CheckCommand.Create(reading),
             GraphCommand.Create(context),

@@ -122,7 +122,11 @@ internal sealed class Session : IAsyncDisposable
             Cluster.Hosts.Select(host => KeyValuePair.Create(host.Name, $"{host.Address} {host.Endpoint}"))
         );
 
-    public Applier Applier() => new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4);
+    public Applier Applier() =>
+        new(Cluster, Providers, Fleet, Time, Parallelism, perHost: 4)
+        {
+            History = new HistoryWriter(Cluster.Name, VersionCommand.Version, Cluster.Secrets.Mask),
+        };
 
     /// <summary>The description of this run in its locks.</summary>
     /// <param name="word">The command.</param>

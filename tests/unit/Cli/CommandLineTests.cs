@@ -234,6 +234,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["members"],
                         ["logs", "patroni"],
                         ["unlock"],
+                        ["history"],
                         ["images", "build", "--on", "nowhere"],
                         ["init", "--credentials"],
                         ["init", "--members", "127.0.0.1", "--proxies", "127.0.0.2"],

@@ -32,6 +32,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Check("state", "pull");
         Check("drift");
         Check("unlock");
+        Check("history");
         WriteCluster(
             spare: "extra",
             workers: "5",

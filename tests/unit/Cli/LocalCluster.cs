@@ -30,6 +30,9 @@ public abstract class LocalCluster : IDisposable
 
     protected string Records => $"/var/lib/kbr/{Name}/records";
 
+    /// <summary>The history on the host.</summary>
+    protected string History => $"/var/log/kbr/{Name}.jsonl";
+
     protected string ConfigFile => $"{Folder}/host/app.conf";
 
     protected int Port => _server.Port;
@@ -41,6 +44,7 @@ public abstract class LocalCluster : IDisposable
         GC.SuppressFinalize(this);
         _server.Dispose();
         Directory.Delete(Folder, recursive: true);
+        File.Delete(History);
         if (Directory.Exists($"/var/lib/kbr/{Name}"))
         {
             Directory.Delete($"/var/lib/kbr/{Name}", recursive: true);

@@ -32,6 +32,7 @@ public sealed class ReadListTests
                     "DisksRead",
                     "FileRead",
                     "HaproxyCheckRead",
+                    "HistoryRead",
                     "HttpRead",
                     "ImageRead",
                     "LockRead",

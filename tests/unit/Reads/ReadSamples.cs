@@ -114,6 +114,17 @@ internal static class ReadSamples
             Nothing = """{"Directories":[],"Files":[]}""",
         },
         new(
+            new HistoryRead("lab"),
+            "-- /var/log/kbr '/var/log/kbr/lab.jsonl'",
+            "directory\t0\t700\t/var/log/kbr\nregular file\t0\t600\t/var/log/kbr/lab.jsonl\n@hi0 0\n{}\n@hf0 0",
+            """{"Places":[{"Path":"/var/log/kbr","Kind":"directory","Uid":0,"Mode":"0700"}"""
+                + ""","""
+                + """{"Path":"/var/log/kbr/lab.jsonl","Kind":"regular file","Uid":0,"Mode":"0600"}],"Text":"{}\n","Refusal":null}"""
+        )
+        {
+            Nothing = """{"Places":[],"Text":"","Refusal":null}""",
+        },
+        new(
             new ContainerRead("b c"),
             "--unix-socket /run/docker.sock",
             """
