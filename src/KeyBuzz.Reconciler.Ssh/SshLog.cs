@@ -39,7 +39,7 @@ internal static class SshLog
                 await Task.WhenAny(all, cancelled.Task).ConfigureAwait(false);
                 if (cancellationToken.IsCancellationRequested)
                 {
-                    await Task.WhenAny(all, Task.Delay(s_end, connection.Time)).ConfigureAwait(false);
+                    await Task.WhenAny(all, Task.Delay(s_end, connection.Time, CancellationToken.None)).ConfigureAwait(false);
                     return new ScriptResult(0, "", "");
                 }
 
