@@ -9,8 +9,8 @@ internal static class SshLog
     private const int LongestLine = 64 * 1024;
     private static readonly TimeSpan s_end = TimeSpan.FromSeconds(3);
 
-    // As root, sshd refuses to pass on signals: the command's standard input stays open as long as somebody reads, and its end, also that of
-    // a connection that broke, ends the command.
+    // As root, sshd refuses to pass on signals: standard input stays open as long as somebody reads, and its end, also that of a connection
+    // that broke, ends the command.
     private const string Wrapper =
         "exec 3<&0; { COMMAND; } </dev/null 3<&- & p=$!; { cat <&3; kill $p; } >/dev/null 2>&1 & w=$!; exec 3<&-; "
         + "wait $p; r=$?; kill $w 2>/dev/null; exit $r";

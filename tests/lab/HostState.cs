@@ -5,9 +5,9 @@ namespace KeyBuzz.Reconciler.LabTests;
 internal static class HostState
 {
     private const string Everything = """
-        paths='/opt /etc /root /home /usr/local /var/lib/kbr /var/tmp /var/spool /run/kbr'
+        paths='/opt /etc /root /home /usr/local /var/lib/kbr /var/log/kbr /var/tmp /var/spool /run/kbr'
         find $paths -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' 2>/dev/null | sort
-        find /opt /etc/systemd /etc/fstab /var/lib/kbr /run/kbr -type f -exec sha256sum {} + 2>/dev/null | sort -k 2
+        find /opt /etc/systemd /etc/fstab /var/lib/kbr /var/log/kbr /run/kbr -type f -exec sha256sum {} + 2>/dev/null | sort -k 2
         cut -d ' ' -f 3- /proc/self/mountinfo | sort
         blkid -p /dev/sdb
         docker ps -aq --no-trunc | sort | xargs -r docker inspect -f '{{.Id}} {{.Name}} {{.Created}} {{.State.Status}} {{.State.StartedAt}} {{.RestartCount}} {{.HostConfig.RestartPolicy.Name}}'

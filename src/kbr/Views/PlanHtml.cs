@@ -38,7 +38,8 @@ internal static class PlanHtml
           :root { --fg: #000; --bg: #fff; --soft: #fff; --line: #999; --dim: #444; --add: #116329; --add-bg: #fff; --del: #a40e26;
             --del-bg: #fff; --mod: #7d4e00; --hunk: #0550ae; }
           body { max-width: none; padding: 0; font-size: 10pt; } pre, code { font-size: 8pt; } .picture { overflow: visible; border: 0; }
-          svg { max-width: 100%; height: auto; } details, pre { break-inside: avoid-page; } h2, h3, summary { break-after: avoid; }
+          svg { max-width: 100%; height: auto; } details, pre { break-inside: avoid-page; }
+          details::details-content { content-visibility: visible; } h2, h3, summary { break-after: avoid; }
         }
         """;
 

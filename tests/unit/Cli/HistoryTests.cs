@@ -30,7 +30,8 @@ public sealed class HistoryTests : LocalCluster
         Write("host/other", "in the way\n");
         WriteCluster(
             workers: "9",
-            more: $"  - {{ type: config_file, name: bad, host: db-1, path: FOLDER/bad, content: a, validate: 'echo {Password} no >&2; false' }}"
+            more: "  - { type: config_file, name: bad, host: db-1, path: FOLDER/bad, content: a, "
+                + $"validate: 'echo {Password} no >&2; false' }}"
         );
         Assert.That(Kbr("apply", "--auto-approve").Exit, Is.EqualTo(1));
         WriteCluster();

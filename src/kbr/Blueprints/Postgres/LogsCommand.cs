@@ -63,17 +63,18 @@ internal static partial class LogsCommand
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 var json = parsed.Read(context.Options.Json);
-                var from = parsed.Read(since);
+                var (word, from) = (parsed.Read(service)!, parsed.Read(since));
+                var (lines, follows) = (parsed.Read(last), parsed.Read(follow));
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
                 await using var fleet = context.OpenFleet(parsed, cluster);
                 var topology = cluster.Model<PostgresTopology>()
                     ?? throw new DiagnosticException(Diagnostic.Error($"{cluster.File} has no 'postgres' section, so there are no logs"));
-                var (name, container, hosts) = Chosen(topology, parsed.Read(service)!);
+                var (name, container, hosts) = Chosen(topology, word);
                 var log = new ContainerLog(container)
                 {
                     Since = from is null ? null : SinceOf(from),
-                    Last = parsed.Read(last) ?? (from is null ? Preset : null),
-                    Follow = parsed.Read(follow),
+                    Last = lines ?? (from is null ? Preset : null),
+                    Follow = follows,
                 };
                 var width = hosts.Length > 1 ? hosts.Max(host => host.Name.Length) : 0;
                 // Ctrl-C is how it ends.
