@@ -52,7 +52,7 @@ internal sealed record PlanReport
             ];
             return parts.Length > 0 ? string.Join(", ", parts)
                 : HasErrors ? "The plan has errors."
-                : "No changes. The hosts match cluster.yaml.";
+                : "No changes.";
         }
     }
 
