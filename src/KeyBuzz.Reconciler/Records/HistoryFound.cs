@@ -35,7 +35,7 @@ public sealed record HistoryFound(ImmutableArray<KnownApply> Applies, ImmutableA
                 chain.Problems.Select(problem =>
                     Diagnostic.Error(
                         $"{host}: {path}:{problem.Line} {problem.What}",
-                        remedy: "find out who changed it, compare with other hosts, and move the file away; the next apply begins a new one",
+                        remedy: "find out who changed it, compare with other hosts, and move it away; the next apply begins anew",
                         host: host
                     )
                 )
