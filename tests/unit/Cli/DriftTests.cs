@@ -33,6 +33,7 @@ public sealed class DriftTests : IDisposable
         _server.Dispose();
         Directory.Delete(_folder, recursive: true);
         Directory.Delete($"/var/lib/kbr/{_cluster}", recursive: true);
+        File.Delete($"/var/log/kbr/{_cluster}.jsonl");
     }
 
     [Test]
