@@ -41,6 +41,8 @@ public static partial class TextDifference
         var blocks = Differ
             .Instance.CreateDiffs(host.Value, stated.Value, ignoreWhiteSpace: false, ignoreCase: false, LineChunker.Instance)
             .DiffBlocks;
+        // After the last line break there is no line.
+        var after = oldLines[^1].Text.Length + newLines[^1].Text.Length == 0 ? 1 : 0;
         var lines = new List<string>();
         var index = 0;
         while (index < blocks.Count)
@@ -57,8 +59,12 @@ public static partial class TextDifference
 
             var startOld = Math.Max(0, blocks[index].DeleteStartA - ContextLines);
             var startNew = Math.Max(0, blocks[index].InsertStartB - ContextLines);
-            var endOld = Math.Min(oldLines.Length, blocks[last].DeleteStartA + blocks[last].DeleteCountA + ContextLines);
-            var endNew = Math.Min(newLines.Length, blocks[last].InsertStartB + blocks[last].InsertCountB + ContextLines);
+            var (changedOld, changedNew) = (
+                blocks[last].DeleteStartA + blocks[last].DeleteCountA,
+                blocks[last].InsertStartB + blocks[last].InsertCountB
+            );
+            var endOld = Math.Max(changedOld, Math.Min(oldLines.Length - after, changedOld + ContextLines));
+            var endNew = Math.Max(changedNew, Math.Min(newLines.Length - after, changedNew + ContextLines));
             var (onHost, asStated) = ($"{startOld + 1},{endOld - startOld}", $"{startNew + 1},{endNew - startNew}");
             lines.Add($"@@ -{onHost} +{asStated} @@");
             var at = startNew;

@@ -18,9 +18,9 @@ public static class StatusView
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(report);
-        foreach (var (text, tone) in Lines(scope, report, next))
+        foreach (var (text, tone, column) in Lines(scope, report, next))
         {
-            terminal.Line(text, tone);
+            terminal.HangingLine(text, column, tone);
         }
 
         if (report.Verdict == HealthVerdict.Ok)
@@ -29,14 +29,18 @@ public static class StatusView
         }
     }
 
-    /// <summary>The lines that a person is shown: one for each cause.</summary>
+    /// <summary>The lines that a person is shown, one for each cause, and where the last column of each begins.</summary>
     /// <param name="scope">The cluster.</param>
     /// <param name="report">Its checklist.</param>
     /// <param name="next">The command that shows what to do about it.</param>
-    public static IReadOnlyList<(string Text, Terminal.Tone Tone)> Lines(string scope, HealthReport report, string next)
+    public static IReadOnlyList<(string Text, Terminal.Tone Tone, int Column)> Lines(string scope, HealthReport report, string next)
     {
         ArgumentNullException.ThrowIfNull(report);
-        var lines = new List<(string, Terminal.Tone)> { (Headline(scope, report), Terminal.Tone.Bold), ("", Terminal.Tone.Plain) };
+        var lines = new List<(string, Terminal.Tone, int)>
+        {
+            (Headline(scope, report), Terminal.Tone.Bold, 0),
+            ("", Terminal.Tone.Plain, 0),
+        };
         // What is unknown only because a host could not be read has no line of its own beside that host's.
         var names = report.Items.Select(item => item.Name).ToHashSet(StringComparer.Ordinal);
         var consequences = report
@@ -55,13 +59,14 @@ public static class StatusView
             var more = consequences.Contains(item.Name)
                 ? $"; so these are not known in full: {string.Join(", ", consequences[item.Name])}"
                 : "";
-            lines.Add(($"{word}  {item.Name.PadRight(width)}  {item.Measured}{more}", tone));
+            var title = $"{word}  {item.Name.PadRight(width)}  ";
+            lines.Add(($"{title}{item.Measured}{more}", tone, title.Length));
         }
 
         if (report.Verdict != HealthVerdict.Ok)
         {
-            lines.Add(("", Terminal.Tone.Plain));
-            lines.Add(($"Next: {Advice(report, next)}", Terminal.Tone.Plain));
+            lines.Add(("", Terminal.Tone.Plain, 0));
+            lines.Add(($"Next: {Advice(report, next)}", Terminal.Tone.Plain, 0));
         }
 
         return lines;
@@ -162,7 +167,11 @@ public static class StatusView
             .. report.Summary.Split(". ", StringSplitOptions.RemoveEmptyEntries).Select(sentence => sentence.TrimEnd('.') + "."),
             .. report.Causes.Select(cause => $"Cause: {cause}."),
         ];
-        return [.. conclusion.Select(line => (line, Terminal.Tone.Bold)), .. Lines(scope, report, next).Skip(1)];
+        return
+        [
+            .. conclusion.Select(line => (line, Terminal.Tone.Bold)),
+            .. Lines(scope, report, next).Skip(1).Select(line => (line.Text, line.Tone)),
+        ];
     }
 
     private static string Health(HealthReport report) =>

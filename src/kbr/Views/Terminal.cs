@@ -19,6 +19,9 @@ public sealed class Terminal(
     bool? colorErrors = null
 )
 {
+    private const int NarrowestColumn = 30;
+    private const int ShallowIndent = 9;
+
     private readonly Lock _gate = new();
     private Func<string, string> _mask = text => text;
     private IReadOnlyList<(string Text, Tone Tone)> _region = [];
@@ -63,6 +66,31 @@ public sealed class Terminal(
 
     /// <summary>Writes a line.</summary>
     public void Line(string text = "", Tone tone = Tone.Plain) => Write(output, text, tone, color);
+
+    /// <summary>Writes a line that on a screen is broken between words, and goes on below its last column.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="indent">Where its last column begins.</param>
+    /// <param name="tone">Its tone.</param>
+    public void HangingLine(string text, int indent, Tone tone = Tone.Plain)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var width = screen is null ? 0 : Math.Max(screen().Width, 0);
+        // A column that is too narrow to be read begins further to the left.
+        var at = width - indent < NarrowestColumn ? Math.Min(indent, ShallowIndent) : indent;
+        while (width > at + NarrowestColumn && text.Length > width)
+        {
+            var space = text.LastIndexOf(' ', width, width - at);
+            if (space <= at)
+            {
+                break;
+            }
+
+            Line(text[..space], tone);
+            text = new string(' ', at) + text[(space + 1)..];
+        }
+
+        Line(text, tone);
+    }
 
     /// <summary>Writes a line of a diagnostic.</summary>
     public void ErrorLine(string text = "", Tone tone = Tone.Plain) => Write(error, text, tone, colorErrors ?? color);

@@ -36,6 +36,31 @@ public sealed class StatusViewTests
     }
 
     [Test]
+    public void On_a_screen_a_long_line_goes_on_below_its_last_column()
+    {
+        var screen = new Screen();
+        var terminal = new Terminal(screen, TextWriter.Null, color: false, screen: () => (60, 20));
+
+        terminal.HangingLine("ok       leader  PostgreSQL primary db-slave-01; db-master-01 replica, db-slave-02 replica", 17);
+        terminal.HangingLine("ok       a check with quite a long name indeed  what it measured is long, too", 47);
+        terminal.HangingLine("short", 17);
+
+        Assert.That(
+            screen.Rows,
+            Is.EqualTo(
+                new[]
+                {
+                    "ok       leader  PostgreSQL primary db-slave-01;",
+                    "                 db-master-01 replica, db-slave-02 replica",
+                    "ok       a check with quite a long name indeed  what it",
+                    "         measured is long, too",
+                    "short",
+                }
+            )
+        );
+    }
+
+    [Test]
     public void A_cluster_without_writes_names_the_endpoint_that_refuses_them()
     {
         var shown = Shown(

@@ -87,16 +87,7 @@ public sealed class TextDifferenceTests
         Assert.That(
             lines,
             Is.EqualTo(
-                new[]
-                {
-                    "@@ -1,4 +1,4 @@",
-                    " a = 1",
-                    "-(secret line differs)",
-                    "-(secret line differs)",
-                    "+password = (secret)",
-                    "+b = 2",
-                    " ",
-                }
+                new[] { "@@ -1,3 +1,3 @@", " a = 1", "-(secret line differs)", "-(secret line differs)", "+password = (secret)", "+b = 2" }
             )
         );
         Assert.That(TextDifference.Lines(AttributeValue.OfText("a = 1\npassword = new-one\nb = 2\n"), Wanted("new-one")), Is.Empty);
