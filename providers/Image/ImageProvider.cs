@@ -8,7 +8,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Image;
 
 /// <summary>A container image in the host's Docker Engine: pulled by digest, or loaded from an archive on the operator's machine.</summary>
-public sealed class ImageProvider : IHostResourceProvider
+public sealed class ImageProvider : IHostResourceProvider, IReachesOut
 {
     private static readonly TimeSpan TransferDeadline = TimeSpan.FromMinutes(15);
 
@@ -83,6 +83,20 @@ public sealed class ImageProvider : IHostResourceProvider
 
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource) => new([$"image:{ImageSpec.Of(resource).Reference}"], []);
+
+    // Docker Engine asks a registry whose name has no dot, no port and is not localhost at docker.io.
+    /// <inheritdoc />
+    public IEnumerable<Traffic> Outgoing(Resource resource, Host host)
+    {
+        var spec = ImageSpec.Of(resource);
+        if (spec.Archive is not null)
+        {
+            yield break;
+        }
+
+        var (registry, port) = ImageReference.RegistryOf(spec.Repository);
+        yield return new Traffic(Traffic.Tcp, port, "images", [TrafficEnd.Of(host)], [new TrafficEnd(registry, "")]);
+    }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource) => [ImageSpec.Of(resource).Read];

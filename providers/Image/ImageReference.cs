@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Providers.Image;
 
@@ -40,6 +41,25 @@ public static class ImageReference
 
         repository = rest;
         return true;
+    }
+
+    /// <summary>The host and port of the registry that a repository is in.</summary>
+    public static (string Host, int Port) RegistryOf(string repository)
+    {
+        ArgumentNullException.ThrowIfNull(repository);
+        var first = repository.Split('/')[0];
+        if (
+            first == repository
+            || !(first.Contains('.', StringComparison.Ordinal) || first.Contains(':', StringComparison.Ordinal) || first == "localhost")
+        )
+        {
+            return ("docker.io", 443);
+        }
+
+        var colon = first.LastIndexOf(':');
+        return colon > 0 && int.TryParse(first[(colon + 1)..], CultureInfo.InvariantCulture, out var port)
+            ? (first[..colon], port)
+            : (first, 443);
     }
 
     /// <summary>Why a reference may not be used, or null: it must say which image is meant, today and tomorrow.</summary>

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -122,6 +123,7 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         var preconditions = ImmutableArray.CreateBuilder<Precondition>();
         foreach (var member in topology.Members)
         {
+            preconditions.Add(Tools(member, HostTool.OfVolumes));
             preconditions.Add(
                 new Precondition("clock", PreconditionLevel.Error, member.Name, AttributeSet.Empty, section.Place("members"))
             );
@@ -146,6 +148,9 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         }
 
         return preconditions.ToImmutable();
+
+        Precondition Tools(Host host, IEnumerable<HostTool> tools) =>
+            new("tools", PreconditionLevel.Error, host.Name, HostTool.Settings(tools), section.Place("members"));
 
         IEnumerable<Precondition> Reach(Host from, Host to, params IEnumerable<int> ports) =>
             ports.Select(port => new Precondition(
