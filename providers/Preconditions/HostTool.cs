@@ -25,8 +25,11 @@ public sealed record HostTool(string Command, string Package)
     public static ImmutableArray<HostTool> OfVolumes { get; } =
     [new("blkid", "util-linux"), new("mkfs.xfs", "xfsprogs"), new("wipefs", "util-linux"), new("xfs_io", "xfsprogs")];
 
+    /// <summary>Those of a host that may hold a virtual address, beside these.</summary>
+    public static ImmutableArray<HostTool> OfVirtualAddresses { get; } = [new("ip", "iproute2")];
+
     /// <summary>All of them.</summary>
-    public static IEnumerable<HostTool> All => [.. Everywhere, .. OfVolumes];
+    public static IEnumerable<HostTool> All => [.. Everywhere, .. OfVolumes, .. OfVirtualAddresses];
 
     /// <summary>The settings of a precondition <c>tools</c> that asks for these, too.</summary>
     public static AttributeSet Settings(IEnumerable<HostTool> tools) =>

@@ -53,6 +53,17 @@ public static class PostgresTraffic
 
         yield return new Traffic(Traffic.Tcp, haproxy.StatsPort, "HAProxy's statistics", [Operator], [.. proxies.Select(TrafficEnd.Of)]);
         yield return Traffic.Between(proxies, proxies, haproxy.StatsPort, "HAProxy's statistics: kbr status");
+        if (topology.VirtualAddress is not null)
+        {
+            yield return new Traffic(
+                "vrrp",
+                0,
+                "keepalived: who holds the virtual address",
+                [.. proxies.Select(TrafficEnd.Of)],
+                [.. proxies.Select(TrafficEnd.Of)]
+            );
+        }
+
         if (topology.LoadBalancer is { } balancer)
         {
             foreach (var port in (int[])[balancer.Port, balancer.PooledPort])

@@ -37,6 +37,26 @@ internal static class PostgresSchema
         },
     ]);
 
+    /// <summary>The keys of <c>virtual_ip</c>.</summary>
+    public static readonly SectionSchema VirtualAddress = new([
+        Word("address", "The IPv4 address of the applications' connections; no host's own.") with
+        {
+            Required = true,
+            Example = "10.0.0.100",
+        },
+        Word("interface", "The network interface of every proxy that it is on.") with
+        {
+            Required = true,
+            Example = "eth1",
+        },
+        Image("keepalived", "keepalived:2.3.3"),
+        Integer(
+            "router_id",
+            "Its number among the virtual addresses of the network, to 255; default: the address's last number.",
+            least: 1
+        ),
+    ]);
+
     /// <summary>The keys of <c>ports</c> that every consensus store has.</summary>
     public static readonly SectionSchema Ports = new([
         Port("postgres", "PostgreSQL; it stays as it is once the cluster exists.", "5432"),
@@ -251,6 +271,7 @@ internal static class PostgresSchema
             Example = "lb",
         },
         Section("load_balancer", "The load balancer in front of the proxies, if there is one; kbr does not set it up.", LoadBalancer),
+        Section("virtual_ip", "An address that one of the proxies holds, by keepalived; instead of a load balancer.", VirtualAddress),
         Image("the members", "patroni:16.14-4.0.7"),
         Section("volume", "The volume of each member, with XFS.", Volume) with
         {

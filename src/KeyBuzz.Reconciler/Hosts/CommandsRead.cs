@@ -13,7 +13,7 @@ public sealed record CommandsRead(string Names) : Read<CommandsFound>
     // The shell looks for them itself: no process is started.
     private static void Render(ProbeText script, IReadOnlyList<CommandsRead> reads)
     {
-        script.Append("commands() { n=$1; shift; for c; do command -v \"$c\" >/dev/null 2>&1 && echo \"$c\"; done; end \"k$n\" 0; }\n");
+        script.Append("commands() { k=$1; shift; for c; do command -v \"$c\" >/dev/null 2>&1 && echo \"$c\"; done; end \"k$k\" 0; }\n");
         foreach (var (number, read) in reads.Index())
         {
             script
