@@ -48,10 +48,7 @@ public static class ImageReference
     {
         ArgumentNullException.ThrowIfNull(repository);
         var first = repository.Split('/')[0];
-        if (
-            first == repository
-            || !(first.Contains('.', StringComparison.Ordinal) || first.Contains(':', StringComparison.Ordinal) || first == "localhost")
-        )
+        if (!IsRegistry(first, repository))
         {
             return ("docker.io", 443);
         }
@@ -61,6 +58,18 @@ public static class ImageReference
             ? (first[..colon], port)
             : (first, 443);
     }
+
+    /// <summary>The registry of a repository as <c>docker login</c> takes it; empty for its default one.</summary>
+    public static string LoginServerOf(string repository)
+    {
+        ArgumentNullException.ThrowIfNull(repository);
+        return IsRegistry(repository.Split('/')[0], repository) ? repository.Split('/')[0] : "";
+    }
+
+    // Docker Engine takes the first part for a registry if it has a dot, a port, or is localhost.
+    private static bool IsRegistry(string first, string repository) =>
+        first != repository
+        && (first.Contains('.', StringComparison.Ordinal) || first.Contains(':', StringComparison.Ordinal) || first == "localhost");
 
     /// <summary>Why a reference may not be used, or null: it must say which image is meant, today and tomorrow.</summary>
     public static string? Problem(string text)

@@ -7,6 +7,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 /// <summary>The description of the <c>postgres</c> section. The readers take the names of the keys from here.</summary>
 internal static class PostgresSchema
 {
+    /// <summary>The key of the login to the registry.</summary>
+    public const string RegistryKey = "registry_login";
+
     private const string OwnSecret = "\"${secret.NAME}\"";
 
     /// <summary>The keys of <c>load_balancer</c>.</summary>
@@ -273,6 +276,7 @@ internal static class PostgresSchema
         Section("load_balancer", "The load balancer in front of the proxies, if there is one; kbr does not set it up.", LoadBalancer),
         Section("virtual_ip", "An address that one of the proxies holds, by keepalived; instead of a load balancer.", VirtualAddress),
         Image("the members", "patroni:16.14-4.0.7"),
+        Section(RegistryKey, "The login to the registry of the images; default: none.", RequiredLogin),
         Section("volume", "The volume of each member, with XFS.", Volume) with
         {
             Required = true,
