@@ -184,8 +184,7 @@ internal static class HaproxyFile
                 """
             );
 
-    // Also while another proxy holds it ("transparent" is IP_FREEBIND for a process without capabilities), so that nothing has to happen here
-    // when the address arrives.
+    // Also while another proxy holds it: "transparent" is IP_FREEBIND for a process without capabilities.
     private static string Held(PostgresTopology topology, int port) =>
         topology.VirtualAddress is { } held
             ? $"    # The virtual address, held or not.\n    bind {ConfigText.Endpoint(held.Address, port)} transparent\n"
