@@ -26,6 +26,7 @@ public static class ReadList
             UnitRead.Kind,
             ServicesRead.Kind,
             ClockRead.Kind,
+            CommandsRead.Kind,
             LockRead.Kind,
             RecordsRead.Kind,
             HistoryRead.Kind,

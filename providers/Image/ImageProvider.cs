@@ -8,8 +8,14 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.Image;
 
 /// <summary>A container image in the host's Docker Engine: pulled by digest, or loaded from an archive on the operator's machine.</summary>
-public sealed class ImageProvider : IHostResourceProvider
+public sealed class ImageProvider : IHostResourceProvider, IReachesOut
 {
+    /// <summary>The attribute of the registry's user.</summary>
+    public const string UserKey = "registry_user";
+
+    /// <summary>The attribute of its password.</summary>
+    public const string PasswordKey = "registry_password";
+
     private static readonly TimeSpan TransferDeadline = TimeSpan.FromMinutes(15);
 
     /// <inheritdoc />
@@ -25,6 +31,11 @@ public sealed class ImageProvider : IHostResourceProvider
                     "A file of 'docker save' on the operator's machine; uploaded and loaded instead of pulling."
                 ),
                 new("image_id", AttributeKind.String, "The id (sha256:...) the image must have."),
+                new(UserKey, AttributeKind.String, "The user that logs in to the registry for a pull; default: no login."),
+                new(PasswordKey, AttributeKind.String, "Its password, from the secrets; no file on the host keeps it.")
+                {
+                    MayHoldSecret = true,
+                },
                 new("labels", AttributeKind.StringMap, "Labels the image must have; with an archive they identify the build."),
             ]
         );
@@ -49,6 +60,31 @@ public sealed class ImageProvider : IHostResourceProvider
         if (tag is null or "latest")
         {
             yield return Problem(resource, $"'{text}' has no fixed tag", "give the tag of a version; 'latest' changes over time");
+        }
+
+        if (resource.Spec.Has(UserKey) != resource.Spec.Has(PasswordKey))
+        {
+            yield return Problem(
+                resource,
+                $"{(resource.Spec.Has(UserKey) ? PasswordKey : UserKey)} is missing",
+                $"give both {UserKey} and {PasswordKey}, or neither"
+            );
+        }
+        else if (resource.Spec.Text(PasswordKey) is { HasSecret: false } or null && resource.Spec.Has(PasswordKey))
+        {
+            yield return Problem(
+                resource,
+                $"{PasswordKey} must be ${{secret.NAME}}",
+                "put the password into the credentials file or the environment"
+            );
+        }
+        else if (resource.Spec.Has(UserKey) && resource.Spec.Has("archive"))
+        {
+            yield return Problem(
+                resource,
+                "a login for an image from an archive",
+                $"remove {UserKey} and {PasswordKey}: nothing is pulled"
+            );
         }
 
         if (resource.Spec.Has("archive"))
@@ -83,6 +119,19 @@ public sealed class ImageProvider : IHostResourceProvider
 
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource) => new([$"image:{ImageSpec.Of(resource).Reference}"], []);
+
+    /// <inheritdoc />
+    public IEnumerable<Traffic> Outgoing(Resource resource, Host host)
+    {
+        var spec = ImageSpec.Of(resource);
+        if (spec.Archive is not null)
+        {
+            yield break;
+        }
+
+        var (registry, port) = ImageReference.RegistryOf(spec.Repository);
+        yield return new Traffic(Traffic.Tcp, port, "images", [TrafficEnd.Of(host)], [new TrafficEnd(registry, "")]);
+    }
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(Resource resource) => [ImageSpec.Of(resource).Read];
@@ -176,8 +225,16 @@ public sealed class ImageProvider : IHostResourceProvider
                 Deadline = TransferDeadline,
                 Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("archive", archive),
             }
-            : new Script(head + ImageScripts.Pull) { Deadline = TransferDeadline };
+            : new Script(head + (spec.Login is { } login ? LogIn(spec, login) : "") + ImageScripts.Pull) { Deadline = TransferDeadline };
     }
+
+    private static string LogIn(ImageSpec spec, RegistryLogin login) =>
+        $"""
+            registry={Script.Quote(ImageReference.LoginServerOf(spec.Repository))}
+            user={Script.Quote(login.User)}
+            password={Script.Quote(login.Password.Reveal())}
+
+            """ + ImageScripts.PullWithLogin;
 
     private static string Familiar(string name)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Providers.Image;
 
@@ -41,6 +42,34 @@ public static class ImageReference
         repository = rest;
         return true;
     }
+
+    /// <summary>The host and port of the registry that a repository is in.</summary>
+    public static (string Host, int Port) RegistryOf(string repository)
+    {
+        ArgumentNullException.ThrowIfNull(repository);
+        var first = repository.Split('/')[0];
+        if (!IsRegistry(first, repository))
+        {
+            return ("docker.io", 443);
+        }
+
+        var colon = first.LastIndexOf(':');
+        return colon > 0 && int.TryParse(first[(colon + 1)..], CultureInfo.InvariantCulture, out var port)
+            ? (first[..colon], port)
+            : (first, 443);
+    }
+
+    /// <summary>The registry of a repository as <c>docker login</c> takes it; empty for its default one.</summary>
+    public static string LoginServerOf(string repository)
+    {
+        ArgumentNullException.ThrowIfNull(repository);
+        return IsRegistry(repository.Split('/')[0], repository) ? repository.Split('/')[0] : "";
+    }
+
+    // Docker Engine takes the first part for a registry if it has a dot, a port, or is localhost.
+    private static bool IsRegistry(string first, string repository) =>
+        first != repository
+        && (first.Contains('.', StringComparison.Ordinal) || first.Contains(':', StringComparison.Ordinal) || first == "localhost");
 
     /// <summary>Why a reference may not be used, or null: it must say which image is meant, today and tomorrow.</summary>
     public static string? Problem(string text)

@@ -10,6 +10,28 @@ internal static class ImageScripts
 
         """;
 
+    // Docker's client writes the login to a file: in memory, of root's alone, and gone after the pull. One that a killed pull has left is
+    // removed by the next.
+    public const string PullWithLogin = """
+        if ! docker image inspect --format '{{.Id}}' "$pinned" >/dev/null 2>&1; then
+            (
+                umask 077
+                mkdir -p /run/kbr
+                for left in /run/kbr/registry.*; do
+                    [ ! -d "$left" ] || [ -d "/proc/${left##*.}" ] || rm -rf -- "$left"
+                done
+                login=/run/kbr/registry.$$
+                trap 'rm -rf -- "$login"' EXIT
+                trap 'exit 143' HUP INT TERM
+                mkdir -p "$login"
+                said=$(printf '%s' "$password" | docker --config "$login" login -u "$user" --password-stdin ${registry:+"$registry"} 2>&1 >/dev/null) ||
+                    fail "the registry ${registry:-of Docker} refuses the login of $user: $said"
+                docker --config "$login" pull -q "$pinned" >/dev/null
+            )
+        fi
+
+        """;
+
     public const string Load = """
         loaded=$(docker load -q -i "$archive")
         if [ -n "$id" ]; then

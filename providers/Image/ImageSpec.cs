@@ -22,6 +22,9 @@ internal sealed record ImageSpec(
     IReadOnlyDictionary<string, string> Labels
 )
 {
+    /// <summary>The login to its registry; null for none.</summary>
+    public RegistryLogin? Login { get; init; }
+
     /// <exception cref="InvalidOperationException">The reference is none, which <see cref="ImageProvider.Validate"/> refuses.</exception>
     public static ImageSpec Of(Resource resource)
     {
@@ -37,6 +40,12 @@ internal sealed record ImageSpec(
                 spec.OptionalString("image_id"),
                 spec.Map("labels")
             )
+            {
+                Login =
+                    spec.OptionalString(ImageProvider.UserKey) is { } user && spec.Text(ImageProvider.PasswordKey) is { } password
+                        ? new RegistryLogin(user, password)
+                        : null,
+            }
             : throw new InvalidOperationException($"{resource.Address}: not an image reference");
     }
 
@@ -48,3 +57,8 @@ internal sealed record ImageSpec(
 
     public ImageRead Read => new(Pinned);
 }
+
+/// <summary>A login to a registry.</summary>
+/// <param name="User">The user.</param>
+/// <param name="Password">The password.</param>
+internal sealed record RegistryLogin(string User, SecretText Password);

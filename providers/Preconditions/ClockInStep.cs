@@ -19,7 +19,7 @@ internal sealed class ClockInStep : PreconditionCheck
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)
     {
         var clock = snapshot.Get(Clock);
-        const string Remedy = "run chrony or systemd-timesyncd and wait until 'timedatectl' says the clock is synchronized";
+        const string Remedy = "apt-get install -y chrony && systemctl enable --now chrony, and wait until timedatectl says synchronized";
         return clock.Synchronized switch
         {
             true => null,

@@ -24,7 +24,7 @@ internal sealed class DockerRunning : PreconditionCheck
             return new Finding(
                 "Docker Engine is not installed",
                 "there is no unit docker.service",
-                "install Docker Engine (kbr does not install it)"
+                "apt-get install -y docker.io && systemctl enable --now docker"
             );
         }
 
@@ -33,7 +33,7 @@ internal sealed class DockerRunning : PreconditionCheck
             return new Finding(
                 "Docker Engine is not running",
                 $"docker.service is {Or(unit["ActiveState"])}",
-                "run 'systemctl enable --now docker' and look at 'journalctl -u docker'"
+                "systemctl enable --now docker; where it fails, journalctl -u docker says why"
             );
         }
 
@@ -42,7 +42,7 @@ internal sealed class DockerRunning : PreconditionCheck
             : new Finding(
                 "Docker Engine would not start at boot",
                 $"docker.service is {Or(unit["UnitFileState"])}",
-                "run 'systemctl enable docker'"
+                "systemctl enable docker"
             );
     }
 

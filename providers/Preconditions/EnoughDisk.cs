@@ -43,7 +43,7 @@ internal sealed class EnoughDisk : PreconditionCheck
             return new Finding(
                 $"the free space of {path} is unknown",
                 $"there is no {path}",
-                "correct the path of the precondition, or create it"
+                $"mkdir -p {path}, or correct the path of the precondition"
             );
         }
 
@@ -52,7 +52,7 @@ internal sealed class EnoughDisk : PreconditionCheck
             : new Finding(
                 $"too little disk space at {path}",
                 $"{Bytes(space.AvailableBytes)} free of {Bytes(space.SizeBytes)}, wanted {Bytes(wanted)}",
-                "free or add disk space"
+                $"free or add disk space: du -xh --max-depth=2 {path} | sort -h shows what is large"
             );
     }
 

@@ -27,7 +27,7 @@ internal sealed class OnXfs : PreconditionCheck
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)
     {
         var path = precondition.Settings.String("path");
-        const string Remedy = "mount an XFS volume at the path or above it (a 'volume' resource makes one on an empty device)";
+        const string Remedy = "mkfs.xfs DEVICE and mount it at the path or above; or declare a 'volume' resource, which does both";
         return snapshot.Get(Space(precondition)) switch
         {
             null => new Finding($"{path} is not on XFS", $"there is no {path}", Remedy),

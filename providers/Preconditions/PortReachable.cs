@@ -84,7 +84,7 @@ internal sealed class PortReachable : PreconditionCheck
             PortState.Silent => new Finding(
                 $"port {number} of {peer} cannot be reached",
                 "neither an answer nor a refusal in time",
-                $"allow TCP {number} from {precondition.Host} in the firewalls between the two, and check that {peer} is up"
+                $"allow TCP {number} from {precondition.Host} on {peer} (kbr check --ports prints the rules), and check that it is up"
             ),
             PortState.Refused when precondition.Settings.Boolean("must_answer") => new Finding(
                 $"port {number} of {peer} has no listener",

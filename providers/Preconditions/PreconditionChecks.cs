@@ -18,6 +18,7 @@ public sealed class PreconditionChecks : IPreconditionChecks
         [
             new SwapOff(),
             new DockerRunning(),
+            new ToolsInstalled(),
             new ResolversConfigured(),
             new ClockInStep(),
             new EnoughDisk(),

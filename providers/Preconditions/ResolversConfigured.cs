@@ -16,7 +16,7 @@ internal sealed class ResolversConfigured : PreconditionCheck
 
     public override Finding? Evaluate(Precondition precondition, Snapshot snapshot)
     {
-        const string Remedy = "configure the resolvers, for example 'nameserver 1.1.1.1' and 'nameserver 8.8.8.8'";
+        const string Remedy = "echo 'nameserver 1.1.1.1' >> /etc/resolv.conf, or what configures the host's network";
         if (snapshot.Get(Resolvers) is not { } file)
         {
             return new Finding("no DNS resolver is configured", "there is no /etc/resolv.conf", Remedy);

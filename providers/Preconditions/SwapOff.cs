@@ -30,7 +30,7 @@ internal sealed class SwapOff : PreconditionCheck
             : new Finding(
                 "swap is on",
                 $"/proc/swaps lists {string.Join(", ", areas)}",
-                "run 'swapoff -a' and remove the swap lines from /etc/fstab"
+                @"swapoff -a && sed -i '/\sswap\s/s/^/#/' /etc/fstab"
             );
     }
 }

@@ -7,6 +7,9 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 /// <param name="Running">Their hosts.</param>
 public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupOutlook
 {
+    /// <summary>The host that holds the virtual address, whose turn is the last; null for none.</summary>
+    public string? Holder { get; init; }
+
     /// <summary>The steps of a roll-out; null when it disrupts no proxy that runs, or all of them leave.</summary>
     /// <param name="group">The group.</param>
     /// <param name="state">The proxies to be disrupted.</param>
@@ -32,11 +35,13 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupO
                 .Select(host => new RolloutStep(RolloutStepKind.Remove, [host], "not running"))
         );
         steps.AddRange(
-            serving.Select(host => new RolloutStep(
-                state.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
-                [host],
-                ""
-            ))
+            serving
+                .OrderBy(host => host == Holder)
+                .Select(host => new RolloutStep(
+                    state.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
+                    [host],
+                    ""
+                ))
         );
         return new RolloutForecast(
             group,

@@ -42,6 +42,12 @@ public sealed class ProxyGroup : IGroupPolicy
             Default = (long)ClusterDefaults.PostgresPort,
             Minimum = 1,
         },
+        new(
+            "virtual_address",
+            AttributeKind.String,
+            "An address that one of them holds. It is moved to another one before its holder is disrupted."
+        ),
+        new("virtual_container", AttributeKind.String, "The container that holds it, with a unit of its name."),
         new("connect_as", AttributeKind.String, "The role of the login check of a proxy."),
         new("connect_password", AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
         new("database", AttributeKind.String, "The database of that check.") { Default = "postgres" },
@@ -53,7 +59,7 @@ public sealed class ProxyGroup : IGroupPolicy
 
     /// <inheritdoc />
     public IEnumerable<Read> Reads(GroupPolicy policy) =>
-        [Container(policy, "haproxy_container"), Container(policy, "pgbouncer_container")];
+        [Container(policy, "haproxy_container"), Container(policy, "pgbouncer_container"), .. HeldAddress.Of(policy)?.Reads ?? []];
 
     /// <summary>Nothing: the services on the hosts are resources.</summary>
     public SortedMap<AttributeValue> Desired(GroupPolicy policy) => Comparable.None;
@@ -69,7 +75,12 @@ public sealed class ProxyGroup : IGroupPolicy
                     .. members
                         .Where(member => Reads(policy).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read))))
                         .Select(member => member.Key),
-                ]),
+                ])
+                {
+                    Holder = HeldAddress.Of(policy) is { } held
+                        ? members.Where(member => held.IsHeldBy(member.Value)).Select(member => member.Key).FirstOrDefault()
+                        : null,
+                },
             }
             : new Observation.Absent();
     }
@@ -103,8 +114,17 @@ public sealed class ProxyGroup : IGroupPolicy
             );
         }
 
-        async Task<List<string>> ProblemsAsync() =>
-            [.. (await LookAsync(policy, [], group, cancellationToken).ConfigureAwait(false)).SelectMany(proxy => proxy.Problems)];
+        async Task<List<string>> ProblemsAsync()
+        {
+            var proxies = await LookAsync(policy, [], group, cancellationToken).ConfigureAwait(false);
+            return
+            [
+                .. proxies.SelectMany(proxy => proxy.Problems.Concat(proxy.AddressProblems)),
+                .. HeldAddress.Of(policy) is { } held && !proxies.Any(proxy => proxy.HoldsAddress)
+                    ? [$"no proxy holds the virtual address {held.Address}"]
+                    : Array.Empty<string>(),
+            ];
+        }
     }
 
     /// <inheritdoc />
@@ -123,6 +143,15 @@ public sealed class ProxyGroup : IGroupPolicy
         ArgumentNullException.ThrowIfNull(access);
         var proxies = await LookAsync(policy, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
+        if (
+            HeldAddress.Of(policy) is { } held
+            && turn is RolloutTurn.Go { Hosts: [var holder] }
+            && await held.MoveAsync(proxies, state, holder, access, cancellationToken).ConfigureAwait(false) is { } stays
+        )
+        {
+            return new RolloutTurn.Wait(stays);
+        }
+
         // A serving proxy is disrupted only while the load balancer sends sessions to another one: it may notice a returning proxy later
         // than kbr.
         return
@@ -147,7 +176,13 @@ public sealed class ProxyGroup : IGroupPolicy
                 {
                     try
                     {
-                        Read[] reads = [.. s_containers.Select(name => Container(group, name)), Statistics(group), Pooler(proxy)];
+                        Read[] reads =
+                        [
+                            .. s_containers.Select(name => Container(group, name)),
+                            Statistics(group),
+                            Pooler(proxy),
+                            .. HeldAddress.Of(group)?.Reads ?? [],
+                        ];
                         return (
                             Proxy: proxy,
                             Snapshot: (Snapshot?)await access.ReadAsync(proxy.Name, reads, cancellationToken).ConfigureAwait(false),
@@ -217,7 +252,13 @@ public sealed class ProxyGroup : IGroupPolicy
                         }
                     }
 
-                    return new ProxyState(proxy.Name, haproxy, pgbouncer, [.. problems]);
+                    var held = HeldAddress.Of(group);
+                    return new ProxyState(proxy.Name, haproxy, pgbouncer, [.. problems])
+                    {
+                        HoldsAddress = held?.IsHeldBy(snapshot) == true,
+                        AddressProblems =
+                            held is null || Runs(snapshot.Get(held.Container)) ? [] : [$"{proxy.Name}: {held.Container.Name} does not run"],
+                    };
                 })
             )
             .ConfigureAwait(false);

@@ -10,6 +10,12 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 /// <param name="Problems">The problems, a sentence each that begins with the host; empty for none.</param>
 public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRuns, ImmutableArray<string> Problems)
 {
+    /// <summary>Whether it holds the virtual address.</summary>
+    public bool HoldsAddress { get; init; }
+
+    /// <summary>What keeps it from holding the virtual address. Before its turn in a roll-out it need not be able to.</summary>
+    public ImmutableArray<string> AddressProblems { get; init; } = [];
+
     private bool IsDown => !HaproxyRuns && !PgBouncerRuns;
 
     private bool IsHalfDown => HaproxyRuns != PgBouncerRuns;
@@ -71,9 +77,12 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
             return new RolloutTurn.Wait("the change behind the proxies is still running");
         }
 
-        var problems = staying.SelectMany(proxy => proxy.Problems).ToList();
+        // The holder of the virtual address goes last: the address moves once.
+        var problems = staying
+            .SelectMany(proxy => state.ToCome.Contains(proxy.Name) ? proxy.Problems : proxy.Problems.Concat(proxy.AddressProblems))
+            .ToList();
         return problems.Count > 0 ? new RolloutTurn.Wait(string.Join("; ", problems))
             : state.ToCome.IsEmpty ? new RolloutTurn.Go([])
-            : new RolloutTurn.Go([toCome.FirstOrDefault()?.Name ?? state.ToCome[0]]);
+            : new RolloutTurn.Go([toCome.OrderBy(proxy => proxy.HoldsAddress).FirstOrDefault()?.Name ?? state.ToCome[0]]);
     }
 }

@@ -16,8 +16,10 @@ internal static class ContainerUnit
     /// <param name="stopTimeout">How long the container is given to stop.</param>
     /// <param name="mountPoint">A file system that must be mounted: while unmounted, an empty database would be created on the root disk.
     /// Null for none.</param>
-    public static string Render(string description, string container, TimeSpan stopTimeout, string? mountPoint)
+    /// <param name="afterStop">A command of the host, without quotes, for after each end of the container; null for none.</param>
+    public static string Render(string description, string container, TimeSpan stopTimeout, string? mountPoint, string? afterStop = null)
     {
+        var after = afterStop is null ? "" : $"ExecStopPost=-/bin/sh -c '{afterStop}'\n";
         var seconds = (long)stopTimeout.TotalSeconds;
         var mount = mountPoint is null ? "" : $"RequiresMountsFor={mountPoint}\nAssertPathIsMountPoint={mountPoint}\n";
         return string.Create(
@@ -34,7 +36,7 @@ internal static class ContainerUnit
             ExecStartPre=/bin/systemctl is-active --quiet docker.service
             ExecStart=/usr/bin/docker start --attach {container}
             ExecStop=/bin/sh -c 'test -z "$$MAINPID" || exec /usr/bin/docker stop --time {seconds} {container}'
-            Restart=always
+            {after}Restart=always
             RestartSec=1
             TimeoutStopSec={seconds + 10}
 

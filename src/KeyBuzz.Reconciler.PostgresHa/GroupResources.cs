@@ -68,6 +68,8 @@ internal sealed class GroupResources(
             ("pooled_backend", PostgresTopology.HaproxyPooledBackend),
             ("balancer_address", topology.LoadBalancer?.Address),
             ("balancer_port", topology.LoadBalancer is { } balancer ? (long)balancer.Port : null),
+            ("virtual_address", topology.VirtualAddress?.Address),
+            ("virtual_container", topology.VirtualAddress is null ? null : PostgresTopology.KeepalivedContainer),
             ("connect_as", topology.Application.Name),
             ("connect_password", topology.Application.Password),
             ("database", topology.ApplicationDatabase.Name),

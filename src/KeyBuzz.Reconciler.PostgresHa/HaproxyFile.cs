@@ -12,6 +12,9 @@ internal static class HaproxyFile
     /// old.</summary>
     public const string RunDirectory = "/run/haproxy";
 
+    /// <summary>The path at which the process answers that it is alive, where something asks.</summary>
+    public const string AlivePath = "/alive";
+
     private const string State = RunDirectory + "/server-state";
     private const string MasterSocket = RunDirectory + "/master.sock";
 
@@ -105,7 +108,7 @@ internal static class HaproxyFile
 
             frontend postgres
                 bind {ConfigText.Endpoint(proxy.Address, settings.Port)}
-                # Just after a start every member counts as up until it was checked: until then nobody is sent to a replica.
+            {Held(topology, settings.Port)}    # Just after a start every member counts as up until it was checked: until then nobody is sent to a replica.
                 tcp-request connection reject if {Brace($"nbsrv({PostgresTopology.HaproxyPrimaryBackend}) gt 1")}
                 default_backend {PostgresTopology.HaproxyPrimaryBackend}
 
@@ -126,7 +129,7 @@ internal static class HaproxyFile
 
             frontend pooled
                 bind {ConfigText.Endpoint(proxy.Address, settings.PooledPort)}
-                default_backend {PostgresTopology.HaproxyPooledBackend}
+            {Held(topology, settings.PooledPort)}    default_backend {PostgresTopology.HaproxyPooledBackend}
 
             backend {PostgresTopology.HaproxyPooledBackend}
                 balance roundrobin
@@ -147,7 +150,7 @@ internal static class HaproxyFile
                 stats enable
                 stats uri /stats
                 stats refresh 10s
-
+            {(topology.VirtualAddress is null ? "" : $"    monitor-uri {AlivePath}\n")}
             """
         );
     }
@@ -160,7 +163,7 @@ internal static class HaproxyFile
                 $"""
                 frontend reads
                     bind {ConfigText.Endpoint(proxy.Address, port)}
-                    default_backend {PostgresTopology.HaproxyReadBackend}
+                {Held(topology, port)}    default_backend {PostgresTopology.HaproxyReadBackend}
 
                 # Patroni answers 200 on a replica that is no further behind. {(
                     topology.Haproxy.EndsReads ? "Nobody stays on one that falls behind, or that has begun to lead." : Kept
@@ -180,6 +183,12 @@ internal static class HaproxyFile
 
                 """
             );
+
+    // Also while another proxy holds it: "transparent" is IP_FREEBIND for a process without capabilities.
+    private static string Held(PostgresTopology topology, int port) =>
+        topology.VirtualAddress is { } held
+            ? $"    # The virtual address, held or not.\n    bind {ConfigText.Endpoint(held.Address, port)} transparent\n"
+            : "";
 
     private const string Kept = "Sessions stay on a server that is marked down.";
 

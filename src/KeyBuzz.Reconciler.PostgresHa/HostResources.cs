@@ -21,16 +21,22 @@ internal sealed class HostResources(
     // HAProxy waits for its sessions to end, and those of PgBouncer's pools never do; PgBouncer waits for transactions, which do.
     private static readonly TimeSpan s_haproxyStopTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_pgbouncerStopTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_keepalivedStopTimeout = TimeSpan.FromSeconds(10);
 
     private const long LeastFiles = 4096;
 
-    // None of the three needs a capability: each starts as the user that it runs as, and listens above port 1023.
+    // Without one but for keepalived: each starts as the user that it runs as, and listens above port 1023.
     private static readonly IReadOnlyList<string> s_droppedCapabilities = ResourceFactory.List("ALL");
     private static readonly IReadOnlyList<string> s_securityOptions = ResourceFactory.List("no-new-privileges");
 
     /// <summary>The containers of this section, each with a unit of its name.</summary>
     public static ImmutableArray<string> Containers { get; } =
-    [PostgresTopology.PatroniContainer, PostgresTopology.HaproxyContainer, PostgresTopology.PgBouncerContainer];
+    [
+        PostgresTopology.PatroniContainer,
+        PostgresTopology.HaproxyContainer,
+        PostgresTopology.PgBouncerContainer,
+        PostgresTopology.KeepalivedContainer,
+    ];
 
     /// <summary>The unit of a container, with those of the drop-ins that are its own.</summary>
     public static UnitDefinition UnitOf(string container, ImmutableArray<string> dropIns)
@@ -249,7 +255,8 @@ internal sealed class HostResources(
     public IEnumerable<Resource> OfProxy(Host proxy)
     {
         yield return Base(proxy);
-        foreach (var resource in Haproxy(proxy).Concat(PgBouncer(proxy)))
+        var keepalived = topology.VirtualAddress is { } held ? Keepalived(proxy, held) : [];
+        foreach (var resource in Haproxy(proxy).Concat(PgBouncer(proxy)).Concat(keepalived))
         {
             // After a failed roll-out of the members a proxy keeps its files, with which applications still reach the primary. Starting it
             // depends on no other host.
@@ -447,10 +454,84 @@ internal sealed class HostResources(
             };
     }
 
+    // It runs as root with three capabilities: to set an address and to send VRRP no user can be given less.
+    private IEnumerable<Resource> Keepalived(Host proxy, VirtualAddress held)
+    {
+        const string name = PostgresTopology.KeepalivedContainer;
+        var at = section.Place(PostgresSection.VirtualKey);
+        var directory = $"{topology.BaseDirectory}/{name}";
+        yield return factory.Make("directory", name, proxy.Name, at, ("path", directory));
+        var image = factory.Make("image", name, proxy.Name, at, held.Image.Attributes);
+        yield return image;
+        var check = factory.Make(
+            "config_file",
+            name + "-check",
+            proxy.Name,
+            at,
+            ("path", $"{directory}/{KeepalivedFiles.CheckName}"),
+            ("content", SecretText.Plain(KeepalivedFiles.CheckScript(topology))),
+            ("mode", "0755")
+        );
+        yield return check;
+        var file = factory.Make(
+            "config_file",
+            name,
+            proxy.Name,
+            at,
+            ("path", KeepalivedFiles.PathIn(directory)),
+            ("content", SecretText.Plain(KeepalivedFiles.Render(topology, held, proxy))),
+            ("validate", KeepalivedFiles.Check(held)),
+            ("reload", IfManaged(name, KeepalivedFiles.Reload(name))),
+            ("loaded_by", $"container:{name}")
+        ) with
+        {
+            Requires = [image.Address, check.Address],
+            // HAProxy listens on an address before it arrives.
+            After = [new Address("config_file", "haproxy", proxy.Name), .. SameOnProxyBefore(proxy, name)],
+        };
+        yield return file;
+        yield return factory.Make(
+            "container",
+            name,
+            proxy.Name,
+            at,
+            ("image", held.Image.Reference),
+            ("command", KeepalivedFiles.Command),
+            ("mounts", ResourceFactory.List($"{directory}:{KeepalivedFiles.Directory}:ro")),
+            ("read_only", true),
+            ("tmpfs", ResourceFactory.List("/run:mode=0755", "/tmp:mode=1777")),
+            ("cap_drop", s_droppedCapabilities),
+            ("cap_add", KeepalivedFiles.Capabilities),
+            ("security_opt", s_securityOptions),
+            ("stop_timeout", (long)s_keepalivedStopTimeout.TotalSeconds),
+            ("supervised_by", Unit(name)),
+            ("log_options", LogRotation())
+        ) with
+        {
+            Requires = [file.Address],
+            Group = topology.ProxyGroup,
+        };
+        yield return Supervisor(
+            proxy,
+            name,
+            $"keepalived of {topology.Scope}",
+            s_keepalivedStopTimeout,
+            PostgresSection.VirtualKey,
+            KeepalivedFiles.Release(held)
+        );
+    }
+
     private Resource Base(Host host) =>
         factory.Make("directory", "base", host.Name, section.Place("directory"), ("path", topology.BaseDirectory));
 
-    private Resource Supervisor(Host host, string container, string description, TimeSpan stopTimeout, string key) =>
+    private Resource Supervisor(
+        Host host,
+        string container,
+        string description,
+        TimeSpan stopTimeout,
+        string key,
+        string? afterStop = null
+    ) =>
         factory.Make(
             "systemd_unit",
             container,
@@ -458,7 +539,7 @@ internal sealed class HostResources(
             section.Place(key),
             ("container", container),
             ("drop_ins", DropIns(container)),
-            ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null)))
+            ("content", SecretText.Plain(ContainerUnit.Render(description, container, stopTimeout, mountPoint: null, afterStop)))
         ) with
         {
             Group = topology.ProxyGroup,

@@ -9,7 +9,10 @@ public static class OpenAccess
         ArgumentNullException.ThrowIfNull(topology);
         if (topology.SuperuserLogin == SuperuserLogin.Proxies)
         {
-            var through = topology.LoadBalancer is null ? "the proxies" : "the load balancer";
+            var through =
+                topology.LoadBalancer is not null ? "the load balancer"
+                : topology.VirtualAddress is not null ? "the virtual address"
+                : "the proxies";
             yield return $"Open: superuser {topology.Superuser.Name} can log in through {through}, on "
                 + $"{topology.Entry.Port} and {topology.Entry.PooledPort} (superuser_login: members "
                 + $"closes it)";

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -83,6 +84,9 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
             ["postgres", .., "image"] => "build and push the image, and write REPOSITORY:TAG@sha256:DIGEST (images/README.md)",
             ["postgres", "volume", "device", var member] => $"on {member}, ls -l /dev/disk/by-id names the empty volume: write that path",
             ["postgres", "volume", "device"] => "ls -l /dev/disk/by-id on each member names its empty volume: write that path",
+            ["postgres", "virtual_ip", "interface"] =>
+                "on a proxy, ip -brief address shows the interface of the private network: write its name",
+            ["postgres", "virtual_ip", "address"] => "write an address of the hosts' network that nobody has",
             ["postgres", "load_balancer", "address"] => "write the load balancer's private address, or remove 'load_balancer'",
             _ => null,
         };
@@ -122,6 +126,7 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         var preconditions = ImmutableArray.CreateBuilder<Precondition>();
         foreach (var member in topology.Members)
         {
+            preconditions.Add(Tools(member, HostTool.OfVolumes));
             preconditions.Add(
                 new Precondition("clock", PreconditionLevel.Error, member.Name, AttributeSet.Empty, section.Place("members"))
             );
@@ -134,6 +139,11 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
 
         foreach (var proxy in topology.Proxies)
         {
+            if (topology.VirtualAddress is not null)
+            {
+                preconditions.Add(Tools(proxy, HostTool.OfVirtualAddresses));
+            }
+
             foreach (var member in topology.Members)
             {
                 preconditions.AddRange(Reach(proxy, member, topology.Ports.Postgres, topology.Ports.Rest));
@@ -146,6 +156,9 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         }
 
         return preconditions.ToImmutable();
+
+        Precondition Tools(Host host, IEnumerable<HostTool> tools) =>
+            new("tools", PreconditionLevel.Error, host.Name, HostTool.Settings(tools), section.Place("members"));
 
         IEnumerable<Precondition> Reach(Host from, Host to, params IEnumerable<int> ports) =>
             ports.Select(port => new Precondition(

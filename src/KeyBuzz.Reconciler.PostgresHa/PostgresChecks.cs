@@ -49,6 +49,7 @@ internal static class PostgresChecks
         Logs(topology, section, findings);
         Synchronous(topology, section, findings);
         LoadBalancer(topology, section, hosts, findings);
+        VirtualAddress(topology, section, hosts, findings);
         Ports(topology, section, findings);
         Owners(topology, section, findings);
         Pools(topology, section, findings);
@@ -180,6 +181,50 @@ internal static class PostgresChecks
                 : "applications would lose access when that host fails",
             "give the address of the load balancer itself; its targets are the proxies"
         );
+    }
+
+    private static void VirtualAddress(PostgresTopology topology, SectionReader section, HostTable hosts, Findings findings)
+    {
+        if (topology.VirtualAddress is not { } held)
+        {
+            return;
+        }
+
+        var own = section.Section(PostgresSection.VirtualKey);
+        if (topology.LoadBalancer is not null)
+        {
+            findings.Error(
+                "'virtual_ip' beside 'load_balancer'",
+                section.Place(PostgresSection.VirtualKey),
+                "applications connect to one of them",
+                "remove the other one"
+            );
+        }
+
+        if (hosts.All.FirstOrDefault(host => NetworkAddress.Canonical(host.Address) == held.Address) is { } host)
+        {
+            findings.Error(
+                $"the virtual address is the own address of {host.Name}",
+                own.Place("address"),
+                "it could not move to another proxy",
+                "give an address of the hosts' network that nobody has"
+            );
+        }
+
+        foreach (var other in topology.Proxies.Where(proxy => proxy.Address.Contains(':', StringComparison.Ordinal)))
+        {
+            findings.Error(
+                $"{other.Name} has the IPv6 address {other.Address}",
+                own.Place("address"),
+                "the proxies agree over IPv4 on who holds the virtual address",
+                "give the proxies IPv4 addresses, or remove 'virtual_ip'"
+            );
+        }
+
+        if (topology.Proxies.Length == 1)
+        {
+            findings.Warning("a single proxy: the virtual address has nowhere to move", section.Place("proxies"), null, "run two proxies");
+        }
     }
 
     private static void Ports(PostgresTopology topology, SectionReader section, Findings findings)

@@ -18,6 +18,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     public const string StoreKey = "store";
     private const string BalancerKey = "load_balancer";
 
+    /// <summary>The key of the address that the proxies hold in turn.</summary>
+    public const string VirtualKey = "virtual_ip";
+
     /// <summary>Whether the root file system of the members' containers is read-only.</summary>
     public const string ReadOnlyKey = "read_only";
 
@@ -35,6 +38,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var scope = Scope();
         var balancer = ReadLoadBalancer();
         var values = new SectionValues(section, context);
+        var virtualAddress = ReadVirtualAddress(values);
         var (accounts, storage) = (new AccountsSection(section, context, values), new StorageSection(section, _findings));
         var dynamic = new DynamicSection(section, _findings, values);
         var image = values.Image(section);
@@ -73,6 +77,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Members = members,
             Proxies = proxies,
             LoadBalancer = balancer,
+            VirtualAddress = virtualAddress,
             Ports = Ports(store),
             Image = image ?? ServiceImage.None,
             Uid = section.Integer("uid", 999, 1),
@@ -135,6 +140,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             members.IsEmpty
             || proxies.IsEmpty
             || (balancer is null && section.Find(BalancerKey) is not null)
+            || (virtualAddress is null && section.Find(VirtualKey) is not null)
             || image is null
             || haproxy is null
             || pgbouncer is null
@@ -252,6 +258,37 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             );
     }
 
+    private VirtualAddress? ReadVirtualAddress(SectionValues values)
+    {
+        if (section.Find(VirtualKey) is null)
+        {
+            return null;
+        }
+
+        var own = section.Section(VirtualKey).Allow(PostgresSchema.VirtualAddress);
+        var address = own.Word("address", "an IPv4 address that no host has as its own", required: true);
+        if (address is not null && VirtualAddress.ProblemOfAddress(address.Value) is { } problem)
+        {
+            _findings.Error($"'{address.Value}' cannot be the virtual address", address.At, problem);
+        }
+
+        var network = own.Word("interface", "a network interface of the proxies, such as eth1", required: true);
+        if (network is not null && VirtualAddress.ProblemOfInterface(network.Value) is { } wrong)
+        {
+            _findings.Error($"'{network.Value}' is not the name of a network interface", network.At, wrong);
+        }
+
+        var image = values.Image(own);
+        return address is null || network is null || image is null
+            ? null
+            : new VirtualAddress(
+                address.Value,
+                network.Value,
+                (int)own.Integer("router_id", VirtualAddress.RouterIdOf(address.Value), 1, 255),
+                image
+            );
+    }
+
     private MemberPorts Ports(IConsensusStore store)
     {
         var own = section.Section("ports").Allow([.. PostgresSchema.Ports.Names, .. store.PortKeys]);
@@ -268,7 +305,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         )
         {
             _findings.Error(
-                $"'{word.Value}' is not a drop-in of patroni, haproxy or pgbouncer",
+                $"'{word.Value}' is not a drop-in of patroni, haproxy, pgbouncer or keepalived",
                 word.At,
                 null,
                 $"give its path, as in {UnitDefinition.Directory}patroni.service.d/limits.conf"

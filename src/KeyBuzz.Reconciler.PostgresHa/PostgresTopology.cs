@@ -18,6 +18,9 @@ public sealed record PostgresTopology
     /// <summary>The container of PgBouncer, on every proxy host.</summary>
     public const string PgBouncerContainer = "pgbouncer";
 
+    /// <summary>The container of keepalived, on every proxy host of a cluster with a virtual address.</summary>
+    public const string KeepalivedContainer = "keepalived";
+
     /// <summary>Where HAProxy's configuration is, inside its container.</summary>
     public const string HaproxyConfiguration = "/usr/local/etc/haproxy/haproxy.cfg";
 
@@ -58,14 +61,17 @@ public sealed record PostgresTopology
     /// <summary>The hosts with HAProxy and PgBouncer, in the order of the file.</summary>
     public required ImmutableArray<Host> Proxies { get; init; }
 
-    /// <summary>The load balancer for applications; null where they name every proxy.</summary>
+    /// <summary>The load balancer for applications; null for none.</summary>
     public required LoadBalancer? LoadBalancer { get; init; }
+
+    /// <summary>The address that the proxies hold in turn; null for none. There is no load balancer then.</summary>
+    public VirtualAddress? VirtualAddress { get; init; }
 
     /// <summary>What applications connect to.</summary>
     public EntryPoint Entry =>
-        LoadBalancer is { } balancer
-            ? new EntryPoint([balancer.Address], balancer.Port, balancer.PooledPort)
-            : new EntryPoint([.. Proxies.Select(proxy => proxy.Address)], Haproxy.Port, Haproxy.PooledPort);
+        LoadBalancer is { } balancer ? new EntryPoint([balancer.Address], balancer.Port, balancer.PooledPort)
+        : VirtualAddress is { } held ? new EntryPoint([held.Address], Haproxy.Port, Haproxy.PooledPort)
+        : new EntryPoint([.. Proxies.Select(proxy => proxy.Address)], Haproxy.Port, Haproxy.PooledPort);
 
     /// <summary>The ports on the members.</summary>
     public required MemberPorts Ports { get; init; }
@@ -188,8 +194,8 @@ public sealed record LoadBalancer(string Address, int Port, int PooledPort)
     public const int DefaultPooledPort = 6432;
 }
 
-/// <summary>What applications connect to: the load balancer, or else every proxy.</summary>
-/// <param name="Addresses">The load balancer's address, or that of each proxy: the client tries them in turn.</param>
+/// <summary>What applications connect to: the load balancer, the virtual address, or else every proxy.</summary>
+/// <param name="Addresses">That one address, or that of each proxy: the client tries them in turn.</param>
 /// <param name="Port">Read-write SQL.</param>
 /// <param name="PooledPort">The same through PgBouncer.</param>
 public sealed record EntryPoint(ImmutableArray<string> Addresses, int Port, int PooledPort);

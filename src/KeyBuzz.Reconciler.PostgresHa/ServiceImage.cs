@@ -1,3 +1,5 @@
+using KeyBuzz.Reconciler.Providers.Image;
+
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>The image of a service.</summary>
@@ -14,6 +16,16 @@ public sealed record ServiceImage(string Reference)
     /// <summary>Its id (<c>sha256:…</c>), by which an image from an archive is known; null from a registry.</summary>
     public string? Id { get; init; }
 
+    /// <summary>The login to its registry; null for none.</summary>
+    public PostgresUser? Login { get; init; }
+
     /// <summary>The attributes of the <c>image</c> resource that brings it to a host.</summary>
-    internal (string, object?)[] Attributes => [("reference", Reference), ("archive", Archive), ("image_id", Id)];
+    internal (string, object?)[] Attributes =>
+        [
+            ("reference", Reference),
+            ("archive", Archive),
+            ("image_id", Id),
+            (ImageProvider.UserKey, Login?.Name),
+            (ImageProvider.PasswordKey, Login?.Password),
+        ];
 }

@@ -22,6 +22,8 @@ public sealed record SshEndpoint(string Hostname, int? Port, string? User, bool 
     string IHostEndpoint.Key =>
         string.Create(CultureInfo.InvariantCulture, $"{NetworkAddress.Canonical(Hostname)} {Port ?? 22} {ProxyJump}");
 
+    int IHostEndpoint.Port => Port ?? 22;
+
     /// <summary>The endpoint of a host that is reached over SSH.</summary>
     public static SshEndpoint Of(Host host)
     {

@@ -102,7 +102,7 @@ public sealed class PreconditionTests
             Assert.That(changes, Is.EqualTo(new[] { "directory.probe@haproxy-02" }), "the one host that is as it must be");
             Assert.That(
                 shown.Error,
-                Does.Contain("Error: db-master-01: swap is on\n").And.Contain("  /proc/swaps lists /dev/sda2\n  → run 'swapoff -a'")
+                Does.Contain("Error: db-master-01: swap is on\n").And.Contain("  /proc/swaps lists /dev/sda2\n  → swapoff -a")
             );
             Assert.That(shown.Output, Does.Contain("! directory.probe@db-slave-01 not planned: a precondition does not hold"));
             Assert.That(applied.ExitCode, Is.EqualTo(1));

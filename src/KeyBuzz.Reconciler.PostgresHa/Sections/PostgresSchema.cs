@@ -7,6 +7,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 /// <summary>The description of the <c>postgres</c> section. The readers take the names of the keys from here.</summary>
 internal static class PostgresSchema
 {
+    /// <summary>The key of the login to the registry.</summary>
+    public const string RegistryKey = "registry_login";
+
     private const string OwnSecret = "\"${secret.NAME}\"";
 
     /// <summary>The keys of <c>load_balancer</c>.</summary>
@@ -35,6 +38,26 @@ internal static class PostgresSchema
         {
             Example = $"sha256:{string.Concat(Enumerable.Repeat("0123456789abcdef", 4))}",
         },
+    ]);
+
+    /// <summary>The keys of <c>virtual_ip</c>.</summary>
+    public static readonly SectionSchema VirtualAddress = new([
+        Word("address", "The IPv4 address of the applications' connections; no host's own.") with
+        {
+            Required = true,
+            Example = "10.0.0.100",
+        },
+        Word("interface", "The network interface of every proxy that it is on.") with
+        {
+            Required = true,
+            Example = "eth1",
+        },
+        Image("keepalived", "keepalived:2.3.3"),
+        Integer(
+            "router_id",
+            "Its number among the virtual addresses of the network, to 255; default: the address's last number.",
+            least: 1
+        ),
     ]);
 
     /// <summary>The keys of <c>ports</c> that every consensus store has.</summary>
@@ -251,7 +274,9 @@ internal static class PostgresSchema
             Example = "lb",
         },
         Section("load_balancer", "The load balancer in front of the proxies, if there is one; kbr does not set it up.", LoadBalancer),
+        Section("virtual_ip", "An address that one of the proxies holds, by keepalived; instead of a load balancer.", VirtualAddress),
         Image("the members", "patroni:16.14-4.0.7"),
+        Section(RegistryKey, "The login to the registry of the images; default: none.", RequiredLogin),
         Section("volume", "The volume of each member, with XFS.", Volume) with
         {
             Required = true,

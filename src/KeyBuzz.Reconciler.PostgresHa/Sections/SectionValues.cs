@@ -13,6 +13,7 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
     private const int LongestName = 63;
 
     private readonly Findings _findings = context.Findings;
+    private readonly Lazy<PostgresUser?> _login = new(() => RegistryLogin(section, context));
 
     /// <summary>The image of a part: of a registry, pinned by its digest, or from an archive; null where it is neither.</summary>
     public ServiceImage? Image(SectionReader own)
@@ -51,10 +52,23 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
         }
         else
         {
-            return new ServiceImage(word.Value);
+            return new ServiceImage(word.Value) { Login = _login.Value };
         }
 
         return null;
+    }
+
+    // One login for the images of the section: they are of one registry.
+    private static PostgresUser? RegistryLogin(SectionReader section, BlueprintContext context)
+    {
+        if (section.Find(PostgresSchema.RegistryKey) is null)
+        {
+            return null;
+        }
+
+        var own = section.Section(PostgresSchema.RegistryKey).Allow(PostgresSchema.RequiredLogin);
+        var name = own.Word("name", "the registry's user", required: true);
+        return new PostgresUser(name?.Value ?? "", new SectionValues(section, context).SecretOf(own, "password"));
     }
 
     // Named and identified in cluster.yaml, or else by what the archive says.

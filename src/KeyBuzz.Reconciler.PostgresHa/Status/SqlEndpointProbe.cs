@@ -31,6 +31,9 @@ public static class SqlEndpointProbe
     /// <summary>The prefix of endpoints of the load balancer.</summary>
     public const string LoadBalancer = "load balancer ";
 
+    /// <summary>The prefix of endpoints of the virtual address.</summary>
+    public const string VirtualAddress = "virtual address ";
+
     private const int TimeoutSeconds = 10;
 
     /// <summary>Probes every endpoint from a host; of one that is no proxy there is none.</summary>
@@ -90,26 +93,30 @@ public static class SqlEndpointProbe
         }
     }
 
-    // From a proxy: its own services, and what applications connect to. Without a load balancer that is HAProxy's two ports.
+    // From a proxy: its own services, and what applications connect to. Without an address in front that is HAProxy's two ports.
     private static IEnumerable<(Host Proxy, string Way, string Address, int Port, string? Entry)> Ways(
         PostgresTopology topology,
         Host proxy
     )
     {
         var (haproxy, pgbouncer) = (topology.Haproxy, topology.PgBouncer);
-        var balancer = topology.LoadBalancer;
-        yield return Own("HAProxy", haproxy.Port, balancer is null ? $"port {haproxy.Port} of the proxies" : null);
+        var shared =
+            topology.LoadBalancer is not null ? LoadBalancer
+            : topology.VirtualAddress is not null ? VirtualAddress
+            : null;
+        yield return Own("HAProxy", haproxy.Port, shared is null ? $"port {haproxy.Port} of the proxies" : null);
         yield return Own("PgBouncer", pgbouncer.Port, null);
-        if (balancer is null)
+        if (shared is null)
         {
             yield return Own("HAProxy-pooled", haproxy.PooledPort, $"port {haproxy.PooledPort} of the proxies");
             yield break;
         }
 
-        foreach (var port in new[] { balancer.Port, balancer.PooledPort })
+        var entry = topology.Entry;
+        foreach (var port in new[] { entry.Port, entry.PooledPort })
         {
-            var way = $"{LoadBalancer}{balancer.Address}:{port}";
-            yield return (proxy, way, balancer.Address, port, way);
+            var way = $"{shared}{entry.Addresses[0]}:{port}";
+            yield return (proxy, way, entry.Addresses[0], port, way);
         }
 
         (Host, string, string, int, string?) Own(string service, int port, string? entry) =>

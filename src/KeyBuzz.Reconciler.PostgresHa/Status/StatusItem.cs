@@ -52,6 +52,9 @@ public enum StatusTopic
     /// <summary>PgBouncer.</summary>
     Pooler,
 
+    /// <summary>The virtual address of the proxies.</summary>
+    VirtualAddress,
+
     /// <summary>Extensions of the databases.</summary>
     Extensions,
 

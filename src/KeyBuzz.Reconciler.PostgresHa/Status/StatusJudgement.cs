@@ -39,6 +39,11 @@ internal sealed partial class StatusJudgement
         items.Add(HaproxyValid() with { Topic = StatusTopic.Haproxy });
         items.Add(HaproxySees() with { Topic = StatusTopic.Haproxy });
         items.Add(Pools() with { Topic = StatusTopic.Pooler });
+        if (_topology.VirtualAddress is { } held)
+        {
+            items.Add(Held(held) with { Topic = StatusTopic.VirtualAddress });
+        }
+
         items.Add(Listeners() with { Topic = StatusTopic.Services });
         items.AddRange(_topology.Extensions.Select(Extension).Select(item => item with { Topic = StatusTopic.Extensions }));
         if (_reads.VectorExtension is { } vector)
@@ -51,7 +56,7 @@ internal sealed partial class StatusJudgement
                 .GroupBy(endpoint =>
                     endpoint.Way.Split(' ')[0] switch
                     {
-                        "load" => endpoint.Way,
+                        "load" or "virtual" => endpoint.Way,
                         var kind => kind,
                     }
                 )
@@ -101,7 +106,12 @@ internal sealed partial class StatusJudgement
     }
 
     private (string Name, ImmutableArray<Host> Hosts)[] Services =>
-        [(StatusReads.Patroni, _topology.Members), (StatusReads.Haproxy, _topology.Proxies), (StatusReads.PgBouncer, _topology.Proxies)];
+        [
+            (StatusReads.Patroni, _topology.Members),
+            (StatusReads.Haproxy, _topology.Proxies),
+            (StatusReads.PgBouncer, _topology.Proxies),
+            .. _topology.VirtualAddress is null ? [] : new[] { (StatusReads.Keepalived, _topology.Proxies) },
+        ];
 
     private List<(StatusPlace Place, string Text)> TroublesOf(Func<Snapshot, string, string?> trouble) =>
         [
@@ -255,6 +265,24 @@ internal sealed partial class StatusJudgement
             : new StatusItem("pgbouncer", StatusVerdict.NotOk, string.Join("; ", said)) { Places = wrong.ToImmutable() };
     }
 
+    // One proxy holds it. Where a host could not be read, that one may be the holder.
+    private StatusItem Held(VirtualAddress held)
+    {
+        var read = _topology.Proxies.Where(host => Of(host) is not null).ToList();
+        string[] holders = [.. read.Where(host => LocalAddresses.Has(Of(host)!, held.Address)).Select(host => host.Name)];
+        const string Name = "virtual address";
+        return holders.Length switch
+        {
+            1 => new StatusItem(Name, StatusVerdict.Ok, $"{held.Address} held by {holders[0]}"),
+            0 when read.Count < _topology.Proxies.Length => Item(Name, _topology.Proxies, $"{held.Address} held by no proxy that was read"),
+            0 => new StatusItem(Name, StatusVerdict.NotOk, $"{held.Address} held by no proxy"),
+            _ => new StatusItem(Name, StatusVerdict.NotOk, $"{held.Address} held by {string.Join(" and ", holders)}")
+            {
+                Places = [.. holders.Select(host => new StatusPlace(StatusReads.Keepalived, host))],
+            },
+        };
+    }
+
     private IEnumerable<KeyValuePair<string, string>> Wanted()
     {
         var pooler = _topology.PgBouncer;
@@ -383,12 +411,13 @@ internal sealed partial class StatusJudgement
             .OfType<string>()
             .ToList();
 
-        // Sessions through the load balancer may use any proxy.
+        // Sessions through the load balancer or the virtual address may use any proxy.
         ImmutableArray<StatusPlace> places =
         [
             .. endpoints
                 .Where(endpoint =>
                     !endpoint.Way.StartsWith(SqlEndpointProbe.LoadBalancer, StringComparison.Ordinal)
+                    && !endpoint.Way.StartsWith(SqlEndpointProbe.VirtualAddress, StringComparison.Ordinal)
                     && (!endpoint.Measured || EndpointProblem(endpoint) is not null)
                 )
                 .Select(endpoint => new StatusPlace(

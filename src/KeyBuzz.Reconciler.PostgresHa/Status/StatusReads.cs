@@ -20,6 +20,8 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public const string Haproxy = PostgresTopology.HaproxyContainer;
     public const string PgBouncer = PostgresTopology.PgBouncerContainer;
 
+    public const string Keepalived = PostgresTopology.KeepalivedContainer;
+
     public HttpRead HaproxyTable => new("127.0.0.1", topology.Haproxy.StatsPort, "/stats;csv");
 
     public static HaproxyCheckRead HaproxyCheck => new(Haproxy, PostgresTopology.HaproxyConfiguration);
@@ -114,6 +116,11 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
                 Pools,
                 PoolerConfig,
             ]);
+            if (topology.VirtualAddress is not null)
+            {
+                reads.UnionWith([new UnitRead(Keepalived + ".service"), new ContainerRead(Keepalived), LocalAddresses.Read]);
+            }
+
             reads.UnionWith(Listeners.Select(listener => new PortRead(listener.Host.Address, listener.Port)));
         }
 

@@ -46,8 +46,9 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
     private static bool IsAbout(Address address, StatusTopic topic) =>
         ServiceOf(address) switch
         {
-            PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.SqlEndpoints,
+            PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.SqlEndpoints or StatusTopic.VirtualAddress,
             PostgresTopology.PgBouncerContainer => topic is StatusTopic.Pooler or StatusTopic.SqlEndpoints,
+            PostgresTopology.KeepalivedContainer => topic is StatusTopic.VirtualAddress or StatusTopic.SqlEndpoints,
             _ => false,
         };
 
@@ -55,5 +56,6 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
     private static string ServiceOf(Address address) =>
         address.Name.StartsWith(PostgresTopology.HaproxyContainer, StringComparison.Ordinal) ? PostgresTopology.HaproxyContainer
         : address.Name.StartsWith(PostgresTopology.PgBouncerContainer, StringComparison.Ordinal) ? PostgresTopology.PgBouncerContainer
+        : address.Name.StartsWith(PostgresTopology.KeepalivedContainer, StringComparison.Ordinal) ? PostgresTopology.KeepalivedContainer
         : PostgresTopology.PatroniContainer;
 }

@@ -15,6 +15,9 @@ public interface IHostEndpoint
 
     /// <summary>The same for two endpoints that lead to the same place.</summary>
     string Key { get; }
+
+    /// <summary>The TCP port that connections to it are made to; 0 for none.</summary>
+    int Port { get; }
 }
 
 /// <summary>The endpoint of a group, which is no single host.</summary>
@@ -23,6 +26,8 @@ public sealed record NoEndpoint : IHostEndpoint
     string IHostEndpoint.Place => "";
 
     string IHostEndpoint.Key => "";
+
+    int IHostEndpoint.Port => 0;
 }
 
 /// <summary>Settings of all connections. Only the code that opens them knows more of it.</summary>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints;
 
@@ -17,6 +18,9 @@ internal interface IBlueprintCommands
 
     /// <summary>Writes a first cluster file with the blueprint's section, for <c>kbr init</c>; null for none.</summary>
     IClusterInit? Init => null;
+
+    /// <summary>The connections that its section needs: firewalls must let them through.</summary>
+    IEnumerable<Traffic> Traffic(Cluster cluster) => [];
 
     /// <summary>The lines that <c>kbr validate</c> adds for a person.</summary>
     IEnumerable<string> Facts(Cluster cluster) => [];

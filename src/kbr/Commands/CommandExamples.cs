@@ -68,7 +68,12 @@ internal static class CommandExamples
             new("kbr status --watch 10", "measure every 10 s, until Ctrl-C"),
             new("kbr status --format prometheus --out kbr-status.prom", "write metrics for node_exporter"),
         ],
-        ["kbr check"] = [new("kbr check --target '*@db-slave-01'", "check the preconditions of one host")],
+        ["kbr check"] =
+        [
+            new("kbr check --target '*@db-slave-01'", "check the preconditions of one host"),
+            new("kbr check --ports", "list the connections that firewalls must let through"),
+            new("kbr check --ports --format nft --target '*@db-slave-01'", "print one host's ruleset for nftables"),
+        ],
         ["kbr graph"] =
         [
             new("kbr graph --target 'container.*'", "the containers and their dependencies, for Graphviz"),

@@ -85,7 +85,7 @@ public static class KbrCommandLine
             StateCommand.Create(reading, session),
             HistoryCommand.Create(reading),
             StatusCommand.Create(session),
-            CheckCommand.Create(reading),
+            CheckCommand.Create(reading, blueprints),
             GraphCommand.Create(context),
         };
         Command[] rest =

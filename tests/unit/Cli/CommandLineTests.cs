@@ -226,6 +226,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["state", "mv", "directory.spare@db-1", "directory.other@db-1"],
                         ["status"],
                         ["check"],
+                        ["check", "--ports"],
                         ["graph"],
                         ["switchover"],
                         ["restart"],

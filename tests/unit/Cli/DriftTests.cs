@@ -222,7 +222,7 @@ public sealed class DriftTests : IDisposable
             ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}} }
             hosts:
               db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
-            preconditions: { swap: off, docker: off, clock: off }
+            preconditions: { swap: off, docker: off, tools: off, clock: off }
             resources:
               - { type: directory, name: spare, host: db-1, path: FOLDER/spare }
               - type: config_file

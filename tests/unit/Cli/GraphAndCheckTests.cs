@@ -57,7 +57,7 @@ public sealed class GraphAndCheckTests : LocalCluster
         Assert.That(
             output,
             Does.Match(
-                @"^db-1\n  WRONG disk /\n        too little disk space at /: .* free of .*, wanted 900 TiB\n        → free or add disk space\nCheck: 0 hold, 1 do not, 0 warnings\n$"
+                @"^db-1\n  WRONG disk /\n        too little disk space at /: .* free of .*, wanted 900 TiB\n        → free or add disk space: du .*\nCheck: 0 hold, 1 do not, 0 warnings\n$"
             )
         );
         Assert.That(Document("check").GetProperty("verdict").GetString(), Is.EqualTo("not_ok"));
@@ -69,6 +69,38 @@ public sealed class GraphAndCheckTests : LocalCluster
         Assert.That(exit, Is.EqualTo(1), output);
         Assert.That(output, Does.StartWith("db-1\n  ?     ").And.EndWith("1 host could not be read\n"));
         Assert.That(Directory.Exists($"/var/lib/kbr/{Name}"), Is.False);
+    }
+
+    [Test]
+    public void A_missing_command_of_a_host_is_named_with_its_package()
+    {
+        WriteCluster();
+        var yaml = File.ReadAllText(Path.Combine(Folder, "cluster.yaml"));
+        Write(
+            "cluster.yaml",
+            yaml.Replace("tools: off", "tools: { level: error, commands: [sh, no-such-command] }", StringComparison.Ordinal)
+        );
+        var (exit, output, _) = Kbr("check");
+        Assert.That(exit, Is.EqualTo(2), output);
+        Assert.That(
+            output,
+            Does.Contain("  ok    tools\n  WRONG tools sh no-such-command\n        the command no-such-command is not installed: ")
+                .And.Contain("→ install the package with no-such-command")
+        );
+    }
+
+    [Test]
+    public void The_ports_need_no_host_and_no_secrets()
+    {
+        WriteCluster(port: 1);
+        Directory.Delete(Path.Combine(Folder, "credentials"), recursive: true);
+        Assert.That(Done("check", "--ports"), Does.StartWith("Incoming from  to    port   for\noperator       db-1  1/tcp  SSH: kbr"));
+        Assert.That(
+            Done("check", "--ports", "--format", "nft", "--operator", "192.0.2.0/24"),
+            Does.Contain("    ip saddr { 192.0.2.0/24 } tcp dport 1 accept comment")
+        );
+        Assert.That(Refused("check", "--format", "nft"), Does.Contain("--format needs --ports"));
+        Assert.That(Refused("check", "--ports", "--operator", "here"), Does.Contain("--operator cannot be 'here'"));
     }
 
     private void Preconditions(string what)

@@ -25,6 +25,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Check("validate");
         Check("graph");
         Check("check");
+        Check("check", "--ports");
         Check("plan", "--out", "f.plan");
         Check("show", "f.plan");
         Check("apply", "f.plan");

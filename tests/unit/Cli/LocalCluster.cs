@@ -73,7 +73,7 @@ public abstract class LocalCluster : IDisposable
             ssh: { identity_file: {{_server.Settings.IdentityFile}}, known_hosts: {{_server.KnownHostsFile}}, connect_timeout: 60s }
             hosts:
               db-1: { role: db, address: 127.0.0.1, ssh: { port: {{port ?? _server.Port}} } }
-            preconditions: { swap: off, docker: off, clock: off }
+            preconditions: { swap: off, docker: off, tools: off, clock: off }
             {{top}}
             resources:
               - { type: directory, name: {{spare}}, host: db-1, path: FOLDER/spare }

@@ -192,13 +192,13 @@ internal sealed class LoadingTests : LoaderFixture
     }
 
     [Test]
-    public void Without_preconditions_swap_and_docker_are_errors_and_the_clock_a_warning()
+    public void Without_preconditions_swap_docker_and_tools_are_errors_and_the_clock_a_warning()
     {
         var found = Load(Header).Preconditions;
 
         Assert.That(
             found.Where(one => one.Host == "db-1").Select(one => $"{one.Kind} {one.Level}"),
-            Is.EqualTo(new[] { "swap Error", "docker Error", "clock Warn" })
+            Is.EqualTo(new[] { "swap Error", "docker Error", "tools Error", "clock Warn" })
         );
     }
 

@@ -105,7 +105,7 @@ internal sealed class ValidationTests : BlueprintFixture
     public void A_drop_in_of_another_unit_is_refused() =>
         Assert.That(
             OnlyError(With("drop_ins: [/etc/systemd/system/docker.service.d/x.conf]")),
-            Does.Contain("is not a drop-in of patroni, haproxy or pgbouncer")
+            Does.Contain("is not a drop-in of patroni, haproxy, pgbouncer or keepalived")
         );
 
     [Test]

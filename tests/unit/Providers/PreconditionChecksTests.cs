@@ -19,6 +19,8 @@ internal sealed class PreconditionChecksTests
         yield return Case("swap", File("Filename\tType\tSize\tUsed\tPriority\n"));
         yield return Case("swap", null);
         yield return Case("docker", Unit("loaded", "active", "enabled"));
+        yield return Case("tools", new CommandsFound([.. HostTool.Everywhere.Select(tool => tool.Command)]));
+        yield return Case("tools", new CommandsFound(["mkfs.xfs"]), ("commands", "mkfs.xfs"));
         yield return Case("dns", File("# x\nsearch a\nnameserver 1.1.1.1\n"));
         yield return Case("clock", new ClockState(true, "kernel", default));
         yield return Case("disk", new DiskSpace(100, 50, "ext4"), ("path", "/opt"), ("free", 50L));
@@ -34,6 +36,8 @@ internal sealed class PreconditionChecksTests
         yield return Case("docker", Unit("not-found", "inactive", ""), "no unit docker.service");
         yield return Case("docker", Unit("loaded", "failed", "enabled"), "failed");
         yield return Case("docker", Unit("loaded", "active", "disabled"), "disabled");
+        yield return Case("tools", new CommandsFound(["bash", "docker"]), "base64, curl, flock, sha256sum, systemctl, timeout");
+        yield return Case("tools", new CommandsFound(["xfs_io"]), "mkfs.xfs", ("commands", "mkfs.xfs xfs_io"));
         yield return Case("dns", File("#nameserver 1.1.1.1\n"), "no nameserver");
         yield return Case("dns", null, "no /etc/resolv.conf");
         yield return Case("clock", new ClockState(false, "NTPSynchronized=no", default), "NTPSynchronized=no");
@@ -75,6 +79,13 @@ internal sealed class PreconditionChecksTests
         Assert.That(finding.Remedy, Is.Not.Empty);
         Assert.That(Evaluate(precondition with { Level = PreconditionLevel.Warn }, answer)!.Severity, Is.EqualTo(Severity.Warning));
     }
+
+    [Test]
+    public void A_missing_command_is_mended_by_its_package() =>
+        Assert.That(
+            Evaluate(Make("tools", ("commands", "mkfs.xfs blkid xfs_io other")), new CommandsFound(["blkid"]))!.Remedy,
+            Is.EqualTo("apt-get install -y xfsprogs")
+        );
 
     [Test]
     public void A_precondition_that_is_off_reads_nothing()

@@ -27,6 +27,7 @@ public sealed class ReadListTests
                 {
                     "BlockDeviceRead",
                     "ClockRead",
+                    "CommandsRead",
                     "ContainerRead",
                     "DiskSpaceRead",
                     "DisksRead",

@@ -102,6 +102,10 @@ internal static class ReadSamples
             Nothing =
                 """{"Synchronized":null,"Source":"neither timedated nor chrony nor systemd-timesyncd answers","Now":"1970-01-01T00:00:00+00:00"}""",
         },
+        new(new CommandsRead("curl mkfs.xfs"), "commands 0 'curl' 'mkfs.xfs'", "curl\n@k0 0", """{"Names":["curl"]}""")
+        {
+            Nothing = """{"Names":[]}""",
+        },
         new(
             new RecordsRead("lab"),
             "set -- '/var/lib/kbr/lab/records'/*.json",

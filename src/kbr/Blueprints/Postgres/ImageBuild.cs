@@ -22,8 +22,11 @@ internal sealed record ImageBuild(string Service, string Base, int PostgresVersi
 
     private const string End = "end_of_the_dockerfile";
 
-    /// <summary>The services, in the order of cluster.yaml.</summary>
-    public static readonly ImmutableArray<string> Services = ["patroni", "haproxy", "pgbouncer"];
+    /// <summary>The services of every cluster, in the order of cluster.yaml.</summary>
+    public static readonly ImmutableArray<string> Usual = ["patroni", "haproxy", "pgbouncer"];
+
+    /// <summary>These, and those that only some clusters have.</summary>
+    public static readonly ImmutableArray<string> Services = [.. Usual, "keepalived"];
 
     /// <summary>The image's name. Builds under one name are told apart by their ids.</summary>
     public string Name =>

@@ -25,7 +25,7 @@ internal static class ImagesCommand
     {
         var services = new Argument<string[]>("service")
         {
-            Description = $"Which: {string.Join(", ", ImageBuild.Services)}; all by default.",
+            Description = $"Which: {string.Join(", ", ImageBuild.Services)}; default: the first {ImageBuild.Usual.Length}.",
             Arity = ArgumentArity.ZeroOrMore,
         };
         services.AcceptOnlyFromAmong([.. ImageBuild.Services]);
@@ -65,7 +65,7 @@ internal static class ImagesCommand
                 var json = parsed.Read(context.Options.Json);
                 var directory = Path.GetDirectoryName(Path.GetFullPath(parsed.Read(context.Options.File)!))!;
                 var place = parsed.Read(folder)!;
-                var chosen = parsed.Read(services) is { Length: > 0 } named ? named.Distinct() : ImageBuild.Services;
+                var chosen = parsed.Read(services) is { Length: > 0 } named ? named.Distinct() : ImageBuild.Usual;
                 var builds = chosen.Select(service => new ImageBuild(service, parsed.Read(basis)!, parsed.Read(version))).ToList();
                 List<BuiltImage> built = [];
                 await using var builder = await BuilderAsync(context, parsed, parsed.Read(on), stop).ConfigureAwait(false);
@@ -139,7 +139,14 @@ internal static class ImagesCommand
         foreach (var image in built)
         {
             var value = $"{{ archive: {image.Archive}, name: '{image.Image.Name}', id: '{image.Image.Id}' }}";
-            terminal.Line(image.Service == "patroni" ? $"  image: {value}" : $"  {image.Service}: {{ image: {value} }}");
+            terminal.Line(
+                image.Service switch
+                {
+                    "patroni" => $"  image: {value}",
+                    "keepalived" => $"  virtual_ip: {{ image: {value} }}",
+                    var service => $"  {service}: {{ image: {value} }}",
+                }
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -34,6 +35,10 @@ internal sealed class PostgresCommands : IBlueprintCommands
 
     /// <inheritdoc />
     public IClusterInit Init { get; } = new PostgresInit();
+
+    /// <inheritdoc />
+    public IEnumerable<Traffic> Traffic(Cluster cluster) =>
+        cluster.Model<PostgresTopology>() is { } topology ? PostgresTraffic.Of(topology) : [];
 
     /// <inheritdoc />
     public IEnumerable<string> Facts(Cluster cluster)
