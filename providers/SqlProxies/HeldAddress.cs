@@ -23,6 +23,14 @@ internal sealed record HeldAddress(string Address, ContainerRead Container)
     /// <summary>Whether a host holds it.</summary>
     public bool IsHeldBy(Snapshot snapshot) => LocalAddresses.Has(snapshot, Address);
 
+    /// <summary>Why nothing more is disrupted: nobody holds it, although a proxy that is not disrupted could; null when that is not
+    /// so.</summary>
+    public string? MissingProblem(IReadOnlyList<ProxyState> proxies, RolloutState state, IReadOnlyCollection<string> disrupted) =>
+        !proxies.Any(proxy => proxy.HoldsAddress)
+        && proxies.Any(proxy => !state.Left.Contains(proxy.Name) && !disrupted.Contains(proxy.Name) && IsAble(proxy))
+            ? $"no proxy holds the virtual address {Address}"
+            : null;
+
     /// <summary>Moves it away from the proxy that is disrupted next, if it holds it and another one can. That one does not take it
     /// back.</summary>
     /// <returns>Why it is still there; null when nothing keeps the proxy from being disrupted.</returns>

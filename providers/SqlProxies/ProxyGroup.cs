@@ -143,13 +143,21 @@ public sealed class ProxyGroup : IGroupPolicy
         ArgumentNullException.ThrowIfNull(access);
         var proxies = await LookAsync(policy, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
-        if (
-            HeldAddress.Of(policy) is { } held
-            && turn is RolloutTurn.Go { Hosts: [var holder] }
-            && await held.MoveAsync(proxies, state, holder, access, cancellationToken).ConfigureAwait(false) is { } stays
-        )
+        if (HeldAddress.Of(policy) is { } held && turn is RolloutTurn.Go { Hosts: var hosts })
         {
-            return new RolloutTurn.Wait(stays);
+            if (held.MissingProblem(proxies, state, hosts) is { } missing)
+            {
+                return new RolloutTurn.Wait(missing);
+            }
+
+            // Tried once: each attempt takes the address away for a while.
+            if (
+                hosts is [var holder]
+                && await held.MoveAsync(proxies, state, holder, access, cancellationToken).ConfigureAwait(false) is { } stays
+            )
+            {
+                return new RolloutTurn.Stop(stays);
+            }
         }
 
         // A serving proxy is disrupted only while the load balancer sends sessions to another one: it may notice a returning proxy later

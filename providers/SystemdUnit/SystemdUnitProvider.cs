@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.SystemdUnit;
 
 /// <summary>A systemd unit: its file, whether it starts at boot, whether it runs, and whether it runs with the file as it is.</summary>
-public sealed class SystemdUnitProvider : IHostResourceProvider, IReplaceable
+public sealed class SystemdUnitProvider : IHostResourceProvider
 {
     internal const string Loaded = "loaded";
     internal const string DropIns = "drop_ins";

@@ -471,7 +471,11 @@ internal sealed class HostResources(
             ("path", $"{directory}/{KeepalivedFiles.CheckName}"),
             ("content", SecretText.Plain(KeepalivedFiles.CheckScript(topology))),
             ("mode", "0755")
-        );
+        ) with
+        {
+            // It asks a port of HAProxy's, and keepalived runs it every second.
+            After = [new Address("config_file", "haproxy", proxy.Name), .. SameOnProxyBefore(proxy, name + "-check")],
+        };
         yield return check;
         var file = factory.Make(
             "config_file",
@@ -488,6 +492,14 @@ internal sealed class HostResources(
             Requires = [image.Address, check.Address],
             // HAProxy listens on an address before it arrives.
             After = [new Address("config_file", "haproxy", proxy.Name), .. SameOnProxyBefore(proxy, name)],
+            // A peer that is not heard any more must not announce the address any more either.
+            AfterRemovalOf =
+            [
+                .. topology
+                    .Members.Concat(others)
+                    .Where(host => !topology.Proxies.Contains(host))
+                    .Select(host => new Address("container", name, host.Name)),
+            ],
         };
         yield return file;
         yield return factory.Make(
@@ -509,6 +521,8 @@ internal sealed class HostResources(
         ) with
         {
             Requires = [file.Address],
+            // The others hear it from its first announcement on.
+            After = [.. topology.Proxies.Where(other => other != proxy).Select(other => new Address("config_file", name, other.Name))],
             Group = topology.ProxyGroup,
         };
         yield return Supervisor(

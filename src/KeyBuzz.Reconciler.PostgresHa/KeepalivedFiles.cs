@@ -66,7 +66,9 @@ internal static class KeepalivedFiles
     /// <summary>The configuration of a proxy.</summary>
     public static string Render(PostgresTopology topology, VirtualAddress settings, Host proxy)
     {
-        var peers = string.Join('\n', topology.Proxies.Where(peer => peer.Name != proxy.Name).Select(peer => $"        {peer.Address}"));
+        // Without a peer there is none to write to; an empty list would mean the multicast address.
+        var others = topology.Proxies.Where(peer => peer.Name != proxy.Name).Select(peer => $"        {peer.Address}\n").ToList();
+        var peers = others.Count == 0 ? "        127.0.0.1\n" : string.Concat(others);
         return string.Create(
             CultureInfo.InvariantCulture,
             $$"""
@@ -97,8 +99,7 @@ internal static class KeepalivedFiles
                 advert_int 0.5
                 unicast_src_ip {{proxy.Address}}
                 unicast_peer {
-            {{peers}}
-                }
+            {{peers}}    }
                 virtual_ipaddress {
                     {{settings.Address}}/32 dev {{settings.Interface}}
                 }

@@ -67,10 +67,18 @@ public sealed class VirtualAddressTests
     public void It_moves_in_under_3_s_when_its_host_loses_power_and_stays_when_that_one_is_back()
     {
         var holder = Holders()[0];
-        var gap = GapWhile(() => Lab.Command("off", "--crash", holder));
+        TimeSpan gap;
+        try
+        {
+            gap = GapWhile(() => Lab.Command("off", "--crash", holder));
+        }
+        finally
+        {
+            Lab.Command("on", holder);
+        }
+
         Assert.That(gap, Is.LessThan(s_mostGap));
         var next = Ha.Proxies.Single(proxy => proxy != holder);
-        Lab.Command("on", holder);
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
         Assert.That(Holders(), Is.EqualTo(new[] { next }));
         HaSetUp.Workspace.AssertNothingToDo();

@@ -131,6 +131,15 @@ internal static class PostgresSchema
     /// <summary>The login to HAProxy's statistics, or a second login.</summary>
     public static readonly SectionSchema RequiredLogin = new([.. Login.Keys.Select(key => key with { Required = true })]);
 
+    /// <summary>The login to a registry.</summary>
+    public static readonly SectionSchema RegistryLogin = new([
+        Word("server", "The registry, as the images name it: HOST or HOST:PORT.") with
+        {
+            Required = true,
+        },
+        .. RequiredLogin.Keys,
+    ]);
+
     /// <summary>The keys of <c>application</c> as a map.</summary>
     public static readonly SectionSchema Application = new([.. Login.Keys, RotateWith]);
 
@@ -276,7 +285,7 @@ internal static class PostgresSchema
         Section("load_balancer", "The load balancer in front of the proxies, if there is one; kbr does not set it up.", LoadBalancer),
         Section("virtual_ip", "An address that one of the proxies holds, by keepalived; instead of a load balancer.", VirtualAddress),
         Image("the members", "patroni:16.14-4.0.7"),
-        Section(RegistryKey, "The login to the registry of the images; default: none.", RequiredLogin),
+        Section(RegistryKey, "The login to the registry of the images; default: none.", RegistryLogin),
         Section("volume", "The volume of each member, with XFS.", Volume) with
         {
             Required = true,

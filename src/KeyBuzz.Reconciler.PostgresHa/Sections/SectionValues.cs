@@ -13,7 +13,7 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
     private const int LongestName = 63;
 
     private readonly Findings _findings = context.Findings;
-    private readonly Lazy<PostgresUser?> _login = new(() => RegistryLogin(section, context));
+    private readonly Lazy<(string Server, PostgresUser User)?> _login = new(() => RegistryLogin(section, context));
 
     /// <summary>The image of a part: of a registry, pinned by its digest, or from an archive; null where it is neither.</summary>
     public ServiceImage? Image(SectionReader own)
@@ -28,7 +28,7 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
             return null;
         }
 
-        if (!ImageReference.TryParse(word.Value, out _, out var tag, out var digest))
+        if (!ImageReference.TryParse(word.Value, out var repository, out var tag, out var digest))
         {
             _findings.Error($"'{word.Value}' is not an image reference", word.At, null, "write REPOSITORY:TAG@sha256:DIGEST");
         }
@@ -52,23 +52,25 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
         }
         else
         {
-            return new ServiceImage(word.Value) { Login = _login.Value };
+            // The password goes to no other registry than its own.
+            var login = _login.Value is { } known && known.Server == ImageReference.LoginServerOf(repository) ? known.User : null;
+            return new ServiceImage(word.Value) { Login = login };
         }
 
         return null;
     }
 
-    // One login for the images of the section: they are of one registry.
-    private static PostgresUser? RegistryLogin(SectionReader section, BlueprintContext context)
+    private static (string Server, PostgresUser User)? RegistryLogin(SectionReader section, BlueprintContext context)
     {
         if (section.Find(PostgresSchema.RegistryKey) is null)
         {
             return null;
         }
 
-        var own = section.Section(PostgresSchema.RegistryKey).Allow(PostgresSchema.RequiredLogin);
+        var own = section.Section(PostgresSchema.RegistryKey).Allow(PostgresSchema.RegistryLogin);
+        var server = own.Word("server", "the registry, as the images name it", required: true);
         var name = own.Word("name", "the registry's user", required: true);
-        return new PostgresUser(name?.Value ?? "", new SectionValues(section, context).SecretOf(own, "password"));
+        return (server?.Value ?? "", new PostgresUser(name?.Value ?? "", new SectionValues(section, context).SecretOf(own, "password")));
     }
 
     // Named and identified in cluster.yaml, or else by what the archive says.

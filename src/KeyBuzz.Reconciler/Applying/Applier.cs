@@ -239,6 +239,7 @@ public sealed class Applier
     ) : IDisposable
     {
         private readonly Lock _gate = new();
+        private readonly List<IPlannedStep> _begun = [];
         private readonly List<PlannedChange> _done = [];
         private readonly List<PlannedGroup> _broughtToHealth = [];
         private readonly List<(IPlannedStep Step, string Reason)> _failed = [];
@@ -264,7 +265,14 @@ public sealed class Applier
         {
             lock (_gate)
             {
-                return new ApplyResult([.. _done], [.. _failed], [.. _skipped]) { BroughtToHealth = [.. _broughtToHealth] };
+                HashSet<IPlannedStep> ended = new(
+                    [.. _done, .. _broughtToHealth, .. _failed.Select(one => one.Step)],
+                    ReferenceEqualityComparer.Instance
+                );
+                IEnumerable<(IPlannedStep, string)> unfinished = _begun
+                    .Where(step => !ended.Contains(step))
+                    .Select(step => (step, "kbr broke off"));
+                return new ApplyResult([.. _done], [.. _failed, .. unfinished], [.. _skipped]) { BroughtToHealth = [.. _broughtToHealth] };
             }
         }
 
@@ -615,6 +623,11 @@ public sealed class Applier
         private async Task<string?> PerformAsync(IPlannedStep step, Func<Task<string?>> make, Action done)
         {
             var begun = applier._time.GetTimestamp();
+            lock (_gate)
+            {
+                _begun.Add(step);
+            }
+
             progress.Started(step);
             string? error;
             try

@@ -18,6 +18,9 @@ public interface IHostEndpoint
 
     /// <summary>The TCP port that connections to it are made to; 0 for none.</summary>
     int Port { get; }
+
+    /// <summary>Whether cluster.yaml says that port; else the connection may be made to another one.</summary>
+    bool IsPortDeclared { get; }
 }
 
 /// <summary>The endpoint of a group, which is no single host.</summary>
@@ -28,6 +31,8 @@ public sealed record NoEndpoint : IHostEndpoint
     string IHostEndpoint.Key => "";
 
     int IHostEndpoint.Port => 0;
+
+    bool IHostEndpoint.IsPortDeclared => true;
 }
 
 /// <summary>Settings of all connections. Only the code that opens them knows more of it.</summary>

@@ -36,17 +36,6 @@ public sealed partial class Planner
         }
 
         var provider = _providers.Get(address.Type);
-        if (provider.HoldsData(resource))
-        {
-            return Diagnostic.Error(
-                $"--replace {address}: it holds data, which a replacement would delete",
-                resource.Location,
-                remedy: $"to delete the data: kbr destroy --target '{address}' --delete-data with --confirm, then kbr apply",
-                host: address.Host,
-                address: address.ToString()
-            );
-        }
-
         if (provider is not IReplaceable)
         {
             var types = _providers.All.Where(one => one is IReplaceable).Select(one => one.Schema.Type).Order(StringComparer.Ordinal);
@@ -54,6 +43,17 @@ public sealed partial class Planner
                 $"--replace {address}: a resource of the type {address.Type} cannot be replaced",
                 resource.Location,
                 remedy: $"these types can: {string.Join(", ", types)}",
+                host: address.Host,
+                address: address.ToString()
+            );
+        }
+
+        if (provider.HoldsData(resource))
+        {
+            return Diagnostic.Error(
+                $"--replace {address}: it holds data, which a replacement would delete",
+                resource.Location,
+                remedy: $"to delete the data: kbr destroy --target '{address}' --delete-data with --confirm, then kbr apply",
                 host: address.Host,
                 address: address.ToString()
             );

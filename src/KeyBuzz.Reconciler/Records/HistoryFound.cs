@@ -75,8 +75,9 @@ public sealed record HistoryFound(ImmutableArray<KnownApply> Applies, ImmutableA
             chains.TryGetValue(host, out var chain)
             && !one.Places.Contains(host)
             && chain.Entries.Any(entry => entry.Ended < one.Entry.Ended)
-        select Diagnostic.Error(
+        select Diagnostic.Warning(
             $"{host}: its history lacks the {one.Entry.Command} {one.Entry.Id}, which {string.Join(" and ", one.Places)} has",
+            detail: "it could not be written there then, for example because the host was lost, or it is being written, or was removed",
             host: host
         );
 }

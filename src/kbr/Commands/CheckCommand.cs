@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Firewall;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
@@ -118,6 +119,18 @@ internal static class CheckCommand
         else
         {
             terminal.Line(s_formats[format](cluster.Name, rules).TrimEnd('\n'));
+            if (rules.ByHost().Where(one => !one.Host.Endpoint.IsPortDeclared).Select(one => one.Host.Name).ToList() is { Count: > 0 } open)
+            {
+                DiagnosticView.Show(
+                    terminal,
+                    [
+                        Diagnostic.Warning(
+                            $"these rules let SSH in on port 22 of {string.Join(", ", open)}, since cluster.yaml says no port",
+                            remedy: "where OpenSSH's configuration says another port, set ssh.port before you load them"
+                        ),
+                    ]
+                );
+            }
         }
     }
 

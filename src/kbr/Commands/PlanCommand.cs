@@ -46,7 +46,15 @@ internal static class PlanCommand
                 {
                     // The document must show the failure, and not an earlier plan.
                     var origin = PlanFormats.Origin(context.Time.GetUtcNow(), VersionCommand.Version, new PlanOptions());
-                    PlanFormats.Show(terminal, shown, PlanReport.Failed(parsed.Read(context.Options.File)!, origin, exception.Diagnostics));
+                    var masked = exception.Diagnostics.Select(one =>
+                        one with
+                        {
+                            Summary = terminal.Masked(one.Summary),
+                            Detail = one.Detail is null ? null : terminal.Masked(one.Detail),
+                            Remedy = one.Remedy is null ? null : terminal.Masked(one.Remedy),
+                        }
+                    );
+                    PlanFormats.Show(terminal, shown, PlanReport.Failed(parsed.Read(context.Options.File)!, origin, masked));
                     throw;
                 }
             }));

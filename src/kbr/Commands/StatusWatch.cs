@@ -52,7 +52,7 @@ internal sealed class StatusWatch(SessionContext context, ParseResult parsed, Te
             }
         }
 
-        if (terminal.IsScreen)
+        if (terminal.IsScreen && !json)
         {
             ShowAll(_last);
         }
@@ -80,7 +80,7 @@ internal sealed class StatusWatch(SessionContext context, ParseResult parsed, Te
     private void Show(IReadOnlyList<(string Scope, HealthReport Report)> reports, TimeSpan interval)
     {
         var now = context.Time.GetUtcNow().UtcDateTime.ToString("HH:mm:ss", CultureInfo.InvariantCulture);
-        if (terminal.IsScreen)
+        if (terminal.IsScreen && !json)
         {
             terminal.Region([
                 ($"{now} UTC, every {interval.TotalSeconds:0} s; Ctrl-C ends it", Terminal.Tone.Faint),

@@ -30,6 +30,7 @@ internal static class FirewallFormats
                     iifname "lo" accept
                     meta l4proto { icmp, ipv6-icmp } accept
                     udp sport 67 udp dport 68 accept comment "DHCP"
+                    ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6"
 
                 """
             );

@@ -13,6 +13,7 @@ internal static class PlanMarkdown
     // Of them for the table: the diffs are what a reviewer reads.
     private const int MostOfTable = MostBytes / 3;
     private const int LongestLine = 400;
+    private const int MostDeleted = 50;
 
     // How many lines of each change are shown: fewer, where a host's changes would not fit.
     private static readonly int[] s_lines = [200, 40, 8];
@@ -36,6 +37,14 @@ internal static class PlanMarkdown
         foreach (var rollout in plan.Rollouts)
         {
             text.Add($"\n**Roll-out of** {Markdown.Code(rollout.Address)}\n\n{Steps(rollout)}", MostOfTable);
+        }
+
+        // Whatever does not fit below: this does.
+        ImmutableArray<string> deleted = [.. plan.Changes.Where(change => change.DeletesData).Select(change => change.Address)];
+        if (!deleted.IsEmpty)
+        {
+            var more = deleted.Length > MostDeleted ? $" and {deleted.Length - MostDeleted} more" : "";
+            text.Add($"\n**DATA IS DELETED**: {string.Join(", ", deleted.Take(MostDeleted).Select(Markdown.Code))}{more}\n");
         }
 
         if (!plan.Changes.IsEmpty)
@@ -106,7 +115,8 @@ internal static class PlanMarkdown
                     .SelectMany(line => line.Split('\n'))
                     .Select(line => line.Length > LongestLine ? line[..LongestLine] + " …" : line),
             ];
-            text.Append($"\n{Markdown.Code(change.Symbol)} {Markdown.Code(change.Address)} {Markdown.Text(change.Cause)}\n");
+            var data = change.DeletesData ? " **DATA IS DELETED**" : "";
+            text.Append($"\n{Markdown.Code(change.Symbol)} {Markdown.Code(change.Address)} {Markdown.Text(change.Cause)}{data}\n");
             if (lines.Length > 0)
             {
                 var more = lines.Length - mostLines;

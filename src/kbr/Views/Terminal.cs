@@ -64,6 +64,9 @@ public sealed class Terminal(
     /// <summary>From here on every line goes through this first.</summary>
     public void MaskWith(Func<string, string> mask) => _mask = mask;
 
+    /// <summary>A text without its secrets, as a line shows it.</summary>
+    public string Masked(string text) => _mask(text);
+
     /// <summary>Writes a line.</summary>
     public void Line(string text = "", Tone tone = Tone.Plain) => Write(output, text, tone, color);
 
@@ -74,6 +77,8 @@ public sealed class Terminal(
     public void HangingLine(string text, int indent, Tone tone = Tone.Plain)
     {
         ArgumentNullException.ThrowIfNull(text);
+        // Before it is broken: a secret with a space would be none in either half.
+        text = _mask(text);
         var width = screen is null ? 0 : Math.Max(screen().Width, 0);
         // A column that is too narrow to be read begins further to the left.
         var at = width - indent < NarrowestColumn ? Math.Min(indent, ShallowIndent) : indent;

@@ -79,16 +79,30 @@ internal static partial class LogsCommand
                 var width = hosts.Length > 1 ? hosts.Max(host => host.Name.Length) : 0;
                 // Ctrl-C is how it ends.
                 terminal.IsAsking = true;
-                var errors = await RunAsync(fleet, hosts, log, Print, stop).ConfigureAwait(false);
+                // Nobody reads any more where the output is gone.
+                using var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+                var errors = await RunAsync(fleet, hosts, log, Print, end.Token).ConfigureAwait(false);
+                if (!follows)
+                {
+                    // What was printed is not the whole.
+                    stop.ThrowIfCancellationRequested();
+                }
+
                 CommandContext.Show(terminal, errors, json && !errors.IsEmpty);
                 return errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
 
-                void Print(LogLine line) =>
+                void Print(LogLine line)
+                {
                     terminal.Line(
                         json ? Document(name, line)
                         : width > 0 ? $"{line.Host.PadRight(width)} | {line.Text}"
                         : line.Text
                     );
+                    if (terminal.OutputTrouble is not null)
+                    {
+                        end.Cancel();
+                    }
+                }
             }));
         return command;
     }
