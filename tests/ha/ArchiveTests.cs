@@ -12,11 +12,11 @@ public sealed class ArchiveTests
     private const string Secret = "canary-cipher-Mx3kR8wT";
     private const string Tool = "docker exec patroni pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg";
 
-    // On the network of the lab's hosts.
+    // On the network of the lab's hosts; the server keeps what an earlier run wrote with another key.
     private static readonly string s_backup =
         "  backup:\n    repositories:\n      - s3: { endpoint: '"
         + Regex.Match(HaSetUp.Workspace.Yaml, @"address: (10\.\d+\.0\.)120").Groups[1].Value
-        + "7:9000', bucket: kbr-backups, ca_file: s3-ca.pem }\n";
+        + $"7:9000', bucket: kbr-backups, path: /{Guid.NewGuid():N}, ca_file: s3-ca.pem }}\n";
 
     // archive_timeout, a failed attempt, and a status.
     private static readonly TimeSpan s_seen = TimeSpan.FromSeconds(90);

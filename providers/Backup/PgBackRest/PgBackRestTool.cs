@@ -17,6 +17,8 @@ internal sealed class PgBackRestTool : IBackupTool
     private const int TimedOut = 124;
     private const int ProgramMissing = 127;
 
+    private const string Error = "ERROR: ";
+
     // Statuses of a repository in its info (src/command/info/info.c).
     private const long Ok = 0;
     private const long NoStanzaPath = 1;
@@ -92,9 +94,10 @@ internal sealed class PgBackRestTool : IBackupTool
     {
         ArgumentNullException.ThrowIfNull(output);
         var lines = output.Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0).ToList();
-        return lines.FirstOrDefault(line => line.StartsWith("ERROR: ", StringComparison.Ordinal)) is { } error ? error["ERROR: ".Length..]
-            : lines.Count > 0 ? lines[0]
-            : "no answer";
+        var at = lines.FindIndex(line => line.StartsWith(Error, StringComparison.Ordinal));
+        var first = at < 0 ? lines.FirstOrDefault() ?? "no answer" : lines[at][Error.Length..];
+        // An error that is made of others ends with a colon; the next line is the first of them.
+        return first.EndsWith(':') && at + 1 < lines.Count ? $"{first} {lines[at + 1]}" : first;
     }
 
     /// <inheritdoc />

@@ -99,6 +99,24 @@ internal sealed class BackupRepositoryTests
     }
 
     [Test]
+    public void An_error_that_is_made_of_others_is_shown_with_the_first_of_them()
+    {
+        var group = new Group(
+            new ScriptResult(
+                29,
+                "ERROR: [029]: unable to load info file 'a':\n       FormatError: cipher header invalid\n       HINT: x\n",
+                ""
+            )
+        );
+        Assert.That(
+            async () => await _provider.ChangeAsync(Change(ResourceOperation.Create), group, CancellationToken.None),
+            Throws
+                .InstanceOf<ChangeFailedException>()
+                .With.Message.Contains("[029]: unable to load info file 'a': FormatError: cipher header invalid. Check address, bucket")
+        );
+    }
+
+    [Test]
     public async Task Removed_from_the_file_it_keeps_its_backups()
     {
         Assert.That(_provider.IsForgotten(Repository()), Is.True);
