@@ -42,7 +42,7 @@ SPARE_HOSTS=(db-slave-03 db-slave-04)
 SPARES=$OWN/spares
 [[ -z ${KBR_LAB_SPARES:-} && ! -e $SPARES ]] || DB_HOSTS+=("${SPARE_HOSTS[@]}")
 HOSTS=("${DB_HOSTS[@]}" "${LB_HOSTS[@]}")
-INFRA=(kbr-registry kbr-time lb-haproxy kbr-jump)   # the last one only from lab/behind
+INFRA=(kbr-registry kbr-time lb-haproxy kbr-jump kbr-s3)   # the last two only from lab/behind and lab/s3
 declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [db-slave-03]=123 [db-slave-04]=124 [haproxy-01]=11 [haproxy-02]=12)
 
 # Pinned tags of what is pushed to the registry; `lab/up` warns when Debian has moved on.
@@ -156,6 +156,53 @@ wait_booted() { # HOST [SECONDS]
     (( SECONDS < deadline )) || die "gave up waiting for $1 to boot: ${missing:-ssh is silent}"
     sleep 0.2
   done
+}
+
+# ---- bases and images ------------------------------------------------------------------------------------
+# Everything is named by the hash of what it was made from, so a change makes it anew.
+BASE_RECIPE='minbase 1'
+base_tag() { echo "kbr-lab/base:$1-$(sha256sum <<<"$BASE_RECIPE $1" | cut -c1-12)"; }
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+base() { # SUITE
+  local tag tar; tag=$(base_tag "$1"); tar=$CACHE/${tag##*:}.tar
+  has_image "$tag" && return 0
+  if [[ ! -s $tar ]]; then
+    rm -f "$tar".part
+    # Without the locks: with them open mmdebstrap's own pipe gets a number of two digits, which its `sh -c "cat >&N"` does not understand.
+    quietly "base-$1" mmdebstrap --variant=minbase --mode=root --quiet --format=tar \
+      --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+      --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+      --dpkgopt='path-exclude=/usr/share/locale/*' "$1" "$tar.part" "$MIRROR" 6>&- 7>&- 8>&- 9>&-
+    mv "$tar.part" "$tar"
+  fi
+  docker import "$tar" "$tag" >/dev/null
+  say "base $1"
+}
+
+# What an image is made from: a base, or another image.
+from() {
+  case $1 in
+    host|tiny|registry|time) base_tag bookworm ;;
+    patroni16) image_tag patroni ;;
+    *) base_tag trixie ;;
+  esac
+}
+# The services' images are those for real use.
+image_folder() { if [[ -d $LAB/images/$1 ]]; then echo "$LAB/images/$1"; else echo "$LAB/../images/$1"; fi; }
+image_tag() { # NAME [VERSION]
+  local hash
+  # Of the modes only what git keeps: a checkout's umask is nobody's business.
+  hash=$(cd "$(image_folder "$1")" && { find . -type f \( -perm -u+x -printf '%P 755\n' -o -printf '%P 644\n' \) | sort; find . -type f | sort | xargs cat; from "$1"; } | sha256sum)
+  echo "kbr-lab/$1:${2:+$2-}${hash:0:12}"
+}
+image() { # NAME [VERSION]
+  local tag proxy=() name; tag=$(image_tag "$@")
+  has_image "$tag" && return 0
+  for name in http_proxy https_proxy no_proxy; do [[ -z ${!name:-} ]] || proxy+=(--build-arg "$name=${!name}"); done
+  quietly "image-$1" env DOCKER_BUILDKIT=0 docker build -t "$tag" --build-arg "BASE=$(from "$1")" \
+    --build-arg "NPM=$NPM" ${2:+--build-arg "VERSION=$2"} "${proxy[@]}" "$(image_folder "$1")"
+  say "image $1 ${2:-}"
 }
 
 # ---- disks -------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -31,7 +32,13 @@ public static class ReadList
             RecordsRead.Kind,
             HistoryRead.Kind,
             HttpRead.Kind,
-            ContainerExec.Of([.. ConsensusStores.Known.ReadKinds, HaproxyCheckRead.Kind, PoolerRead.Kind, SqlRead.Kind]),
+            ContainerExec.Of([
+                .. ConsensusStores.Known.ReadKinds,
+                BackupTools.Default.ReadKind,
+                HaproxyCheckRead.Kind,
+                PoolerRead.Kind,
+                SqlRead.Kind,
+            ]),
             PortRead.Kind,
         ]);
 }

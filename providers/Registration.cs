@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.Database;
@@ -37,6 +38,7 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
         services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());
         services.AddSingleton<IResourceProvider>(_ => new ExtensionProvider());
+        services.AddSingleton<IResourceProvider>(_ => new BackupRepositoryProvider());
         services.AddSingleton<IPreconditionChecks>(_ => new PreconditionChecks());
     }
 }

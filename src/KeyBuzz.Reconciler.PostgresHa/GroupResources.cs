@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
@@ -98,8 +99,13 @@ internal sealed class GroupResources(
             ]
         ) with
         {
-            After = [InGroup("role", topology.Replication.Name)],
+            After = [InGroup("role", topology.Replication.Name), .. Repository() is { } one ? [one.Address] : Array.Empty<Address>()],
         };
+        if (Repository() is { } repository)
+        {
+            yield return repository;
+        }
+
         yield return config;
 
         // SQL changes come after changes that may restart the leader, except for the password that a restarted member logs in with.
@@ -108,6 +114,21 @@ internal sealed class GroupResources(
             yield return config.After.Contains(resource.Address) ? resource : resource with { After = [.. resource.After, config.Address] };
         }
     }
+
+    // PostgreSQL archives from when there is somewhere to.
+    private Resource? Repository() =>
+        topology.Backup is not { } backup
+            ? null
+            : Make(
+                "backup_repository",
+                topology.Scope,
+                "backup",
+                ("repositories", ResourceFactory.List(backup.Repositories.Select(one => one.Label))),
+                ("file", BackupSection.File)
+            ) with
+            {
+                Requires = [.. topology.Members.Select(member => new Address("config_file", BackupSection.FileResource, member.Name))],
+            };
 
     private IEnumerable<Resource> BySql()
     {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
@@ -141,6 +142,11 @@ internal sealed class HostResources(
             yield return one;
         }
 
+        foreach (var one in BackupFiles(member, image))
+        {
+            yield return one;
+        }
+
         var unit = Unit(PostgresTopology.PatroniContainer);
         // An installation by hand often has its data at the root of the mounted directory, where Patroni cannot rename it: the member
         // copies it again from the leader in its turn, which begins once its dependencies exist.
@@ -250,6 +256,45 @@ internal sealed class HostResources(
             {
                 PreventDestroy = volume.PreventDestroy,
             };
+    }
+
+    // In Patroni's directory, which the container has mounted: backups are turned on without another container.
+    private IEnumerable<Resource> BackupFiles(Host member, Resource image)
+    {
+        if (topology.Backup is not { } backup)
+        {
+            yield break;
+        }
+
+        foreach (var (name, content) in topology.BackupAuthorities)
+        {
+            yield return File(System.IO.Path.GetFileNameWithoutExtension(name), name, SecretText.Plain(content), null);
+        }
+
+        yield return File(
+            BackupSection.FileResource,
+            BackupSection.Tool.FileName,
+            BackupSection.Tool.Configuration(backup, PatroniFile.Directory),
+            "docker run --rm --pull never --network none "
+                + $"{Confined} --entrypoint sh {topology.Image.Reference} -c {Script.Quote(BackupSection.Tool.Present)}"
+        ) with
+        {
+            Requires = [image.Address],
+        };
+
+        Resource File(string name, string fileName, SecretText content, string? validate) =>
+            factory.Make(
+                "config_file",
+                name,
+                member.Name,
+                section.Place("backup"),
+                ("path", $"{topology.Directories.Configuration}/{fileName}"),
+                ("content", content),
+                ("owner", Text(topology.Uid)),
+                ("group", Text(topology.Gid)),
+                ("mode", "0600"),
+                ("validate", validate)
+            );
     }
 
     public IEnumerable<Resource> OfProxy(Host proxy)

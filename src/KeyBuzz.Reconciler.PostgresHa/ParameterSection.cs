@@ -6,11 +6,16 @@ using KeyBuzz.Reconciler.Providers.PatroniConfig;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>Reads <c>parameters</c>: names in any case, values that PostgreSQL of the wanted version takes and Patroni passes on.</summary>
-internal sealed class ParameterSection(int version, Findings findings)
+internal sealed class ParameterSection(int version, Findings findings, bool isArchiving = false)
 {
     private const string Patroni = "kbr or Patroni sets it";
     private const string Replicas = "Patroni sets it on replicas only, from its recovery_conf";
     private const string Transaction = "PostgreSQL accepts it only in a transaction, not from a file";
+
+    // With backups they are one setting.
+    private static readonly FrozenSet<string> s_archiving = new[] { "archive_mode", "archive_command", "archive_library" }.ToFrozenSet(
+        StringComparer.Ordinal
+    );
 
     // Anything else would be overwritten, ignored, or break the cluster.
     private static readonly FrozenDictionary<string, string> s_reserved = new (string Name, string Why)[]
@@ -110,6 +115,15 @@ internal sealed class ParameterSection(int version, Findings findings)
                 _ => "",
             };
             findings.Error($"the parameter '{name}' cannot be set here", key.At, why, "remove it" + instead);
+        }
+        else if (isArchiving && s_archiving.Contains(name))
+        {
+            findings.Error(
+                $"the parameter '{name}' cannot be set here",
+                key.At,
+                "kbr sets it: 'backup' archives WAL to its repositories",
+                "remove it, or remove 'backup'"
+            );
         }
         else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
         {

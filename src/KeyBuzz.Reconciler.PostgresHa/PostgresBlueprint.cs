@@ -117,6 +117,12 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         {
             yield return new CredentialNeeded(password);
         }
+
+        // The keys of an S3 server are given by it.
+        foreach (var cipher in BackupSection.CipherKeysNeeded(section))
+        {
+            yield return new CredentialNeeded(cipher);
+        }
     }
 
     // Leases of Patroni compare the clocks of the members. A port that is silent is only a warning: the peer may be down, and that must not

@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -68,7 +69,15 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var haproxy = new HaproxySection(section, _findings, values).Read(balancer);
         var pgbouncer = new PgBouncerSection(section, _findings, values).Read();
         var rest = accounts.Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword);
+        var backups = new BackupSection(section, context, values);
         var settings = store.Read(section, new StoreContext(scope, members, volume.MountPoint, PatroniFile.Directory, values.Password));
+        var stopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60));
+        var directories = storage.Directories(volume, directory, settings);
+        var ports = Ports(store);
+        var backup = backups.Read(
+            scope,
+            new BackupServer(directories.DataDirectory, PostgresTopology.PostgresSocketDirectory, ports.Postgres, superuser.Name)
+        );
         var topology = new PostgresTopology
         {
             Scope = scope,
@@ -78,24 +87,30 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Proxies = proxies,
             LoadBalancer = balancer,
             VirtualAddress = virtualAddress,
-            Ports = Ports(store),
+            Ports = ports,
             Image = image ?? ServiceImage.None,
             Uid = section.Integer("uid", 999, 1),
             Gid = section.Integer("gid", 999, 1),
             SharedMemory = section.Size("shm_size", 1L << 30),
             ReadOnly = section.Boolean(ReadOnlyKey) ?? true,
             DropIns = DropIns(),
-            StopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60)),
+            StopTimeout = stopTimeout,
             BaseDirectory = directory,
             Volume = volume,
-            Directories = storage.Directories(volume, directory, settings),
+            Directories = directories,
             FirstLeader = Member("first_leader", members) ?? members.FirstOrDefault()?.Name ?? "",
             PreferredLeader = Member("preferred_leader", members),
             Locale = section.Word("locale", "a locale such as C.UTF-8")?.Value ?? "C.UTF-8",
             Networks = Networks(),
             Times = times,
             Synchronous = synchronous,
-            Settings = dynamic.Settings(times, synchronous, members, databases),
+            Settings = dynamic.Settings(
+                times,
+                synchronous,
+                members,
+                databases,
+                backup is null ? null : BackupSection.ArchiveCommand(scope, stopTimeout)
+            ),
             Superuser = superuser,
             SuperuserLogin = section.Choice(
                 "superuser_login",
@@ -135,6 +150,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 ),
             PgBouncer = pgbouncer ?? new PgBouncerSettings(ServiceImage.None, 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Health = Health(),
+            Backup = backup,
+            BackupAuthorities = backups.Authorities,
         };
         return
             members.IsEmpty

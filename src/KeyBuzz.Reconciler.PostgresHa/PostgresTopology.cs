@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
@@ -165,6 +166,12 @@ public sealed record PostgresTopology
 
     /// <summary>How PgBouncer is set up.</summary>
     public required PgBouncerSettings PgBouncer { get; init; }
+
+    /// <summary>Where WAL and backups go; null where the cluster has none.</summary>
+    public BackupSettings? Backup { get; init; }
+
+    /// <summary>The local files with the authorities of the repositories' servers, by the name that each has on the members.</summary>
+    public ImmutableSortedDictionary<string, string> BackupAuthorities { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }

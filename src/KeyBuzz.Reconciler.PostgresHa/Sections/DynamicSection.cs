@@ -78,11 +78,17 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
     }
 
     /// <summary>Patroni's dynamic configuration, flat, with PostgreSQL's parameters and slots.</summary>
+    /// <param name="times">The times of a failover.</param>
+    /// <param name="synchronous">The synchronous mode.</param>
+    /// <param name="members">The members.</param>
+    /// <param name="databases">The databases.</param>
+    /// <param name="archiveCommand">The command that archives WAL; null where none is archived by kbr.</param>
     public ImmutableSortedDictionary<string, string> Settings(
         FailoverTimes times,
         SynchronousMode synchronous,
         ImmutableArray<Host> members,
-        ImmutableArray<PostgresDatabase> databases
+        ImmutableArray<PostgresDatabase> databases,
+        string? archiveCommand
     )
     {
         var own = section.Section("dynamic");
@@ -119,12 +125,20 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
             settings["postgresql.parameters." + name] = value;
         }
 
+        if (archiveCommand is not null)
+        {
+            settings["postgresql.parameters.archive_mode"] = "on";
+            settings["postgresql.parameters.archive_command"] = archiveCommand;
+            // An idle cluster archives, too: what a lost cluster loses is bounded by time.
+            settings["postgresql.parameters.archive_timeout"] = "60s";
+        }
+
         // A version that is no number has its own error.
         var version =
             section.Find("version") is YamlScalar word && int.TryParse(word.Value, CultureInfo.InvariantCulture, out var number)
                 ? number
                 : PostgresSection.DefaultVersion;
-        var parameters = new ParameterSection(version, findings);
+        var parameters = new ParameterSection(version, findings, isArchiving: archiveCommand is not null);
         foreach (var (key, value) in section.Section("parameters").Map.Entries)
         {
             if (parameters.Read(key, value) is var (name, text))

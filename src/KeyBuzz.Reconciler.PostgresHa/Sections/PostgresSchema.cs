@@ -86,6 +86,68 @@ internal static class PostgresSchema
         Word("archive", "The directory of the archive.", "/opt/keybuzz/postgres/archive"),
     ]);
 
+    /// <summary>The keys of <c>s3</c> of a repository.</summary>
+    public static readonly SectionSchema S3 = new([
+        Word("endpoint", "The server: a name or an address, with :PORT where it is not 443. kbr speaks TLS to it, always.") with
+        {
+            Required = true,
+            Example = "minio.example.com:9000",
+        },
+        Word("bucket", "The bucket; it must exist.") with
+        {
+            Required = true,
+            Example = "kbr-backups",
+        },
+        Word("region", "Its region; servers other than Amazon's take any.", "us-east-1"),
+        Word("path", "The path in the bucket, which no other cluster uses; default: / and the scope.") with
+        {
+            Example = "/keybuzz-pg",
+        },
+        Word("uri_style", "Where the bucket stands in a request; servers other than Amazon's usually need path.", "path") with
+        {
+            Choices = ["path", "host"],
+        },
+        Word("ca_file", "A local file with the authority of the server's certificate; default: the authorities in the image.") with
+        {
+            Example = "minio-ca.pem",
+        },
+    ]);
+
+    /// <summary>The keys of <c>retention</c> of a repository; of <c>full</c> and <c>days</c> one.</summary>
+    public static readonly SectionSchema Retention = new([
+        Integer("full", "How many full backups stay; default: 2.", least: 1),
+        Integer("days", "For how many days backups stay, in place of full.", least: 1),
+        Integer("differential", "How many differential backups stay; default: as long as their full backups.", least: 1),
+    ]);
+
+    /// <summary>The keys of an item of <c>repositories</c>.</summary>
+    public static readonly SectionSchema Repository = new([
+        Section("s3", "A bucket of an S3-compatible server. Its keys are the secrets BACKUP_S3_KEY and BACKUP_S3_SECRET.", S3) with
+        {
+            Required = true,
+        },
+        Word("cipher", "The encryption; its key is the secret BACKUP_CIPHER_KEY. It stays as it is.", "aes-256-cbc") with
+        {
+            Choices = ["aes-256-cbc", "none"],
+        },
+        Section("retention", "How long backups stay; the WAL that they need stays with them.", Retention),
+    ]);
+
+    /// <summary>The keys of <c>backup</c>.</summary>
+    public static readonly SectionSchema Backup = new([
+        new("repositories", ValueForm.Sections, "Where WAL and backups go: one repository or two.")
+        {
+            Required = true,
+            Section = Repository,
+            Example = "[{ s3: { endpoint: minio.example.com:9000, bucket: kbr-backups } }]",
+        },
+        Word("compression", "How files are compressed.", "zst") with
+        {
+            Choices = ["zst", "lz4", "gz", "none"],
+        },
+        Integer("process_max", "How many processes compress and transfer at the same time.", "1", 1),
+    ]);
+
     /// <summary>The keys of <c>health</c>.</summary>
     public static readonly SectionSchema Health = new([
         Size("max_lag", "How far a replica may be behind.", "1MiB"),
@@ -365,6 +427,7 @@ internal static class PostgresSchema
         {
             Example = "[vector]",
         },
+        Section("backup", "Archives WAL to one repository or two, by the backup tool in the members' image; default: none.", Backup),
         Section("health", "The bounds of a healthy cluster.", Health),
         Words("drop_ins", "Drop-ins of the units that may be on the hosts, by path; any other is drift.") with
         {

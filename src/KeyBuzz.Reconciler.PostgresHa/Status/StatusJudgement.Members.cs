@@ -10,6 +10,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Status;
 /// <summary>The lines about Patroni and replication.</summary>
 internal sealed partial class StatusJudgement
 {
+    // PostgreSQL's archiver looks every minute, and is given another one.
+    private static readonly TimeSpan s_archiveDelay = TimeSpan.FromMinutes(2);
+
     private PatroniHealth? _health;
 
     private PatroniHealth Health =>
@@ -47,6 +50,13 @@ internal sealed partial class StatusJudgement
         {
             Topic = StatusTopic.Configuration,
         };
+        if (_topology.Backup is not null)
+        {
+            yield return Archive() with
+            {
+                Topic = StatusTopic.Configuration,
+            };
+        }
     }
 
     // Patroni reports that it reached the store even if it only read its own copy, so the store's leader is read as well.
@@ -116,6 +126,43 @@ internal sealed partial class StatusJudgement
         return streaming == wanted && seen >= wanted
             ? Item("streaming", _topology.Members, text)
             : new StatusItem("streaming", StatusVerdict.NotOk, text);
+    }
+
+    // Without a failure, WAL may wait for as long as PostgreSQL takes to look again.
+    private StatusItem Archive()
+    {
+        const string Name = "archive";
+        if (LeaderHost is not { } leader || Of(leader) is not { } snapshot)
+        {
+            return new StatusItem(Name, StatusVerdict.Unknown, "there is no primary to ask");
+        }
+
+        var answer = snapshot.Get(_reads.Archiver);
+        if (JsonAnswer.Rows(answer.Json) is not [var row, ..] || row.Number("waiting") is not { } waiting)
+        {
+            return new StatusItem(Name, StatusVerdict.Unknown, $"{leader.Name}: {LastLine(answer.Error)}");
+        }
+
+        var oldest = row.Number("oldest") ?? 0;
+        var archived =
+            row.Text("archived") is { } last && row.Number("archived_ago") is { } ago
+                ? $"last archived {last}, {Plain(ago)} s ago"
+                : "nothing archived since the primary's statistics began";
+        var queue = $"{Plain(waiting)} waiting{(waiting > 0 ? $", the oldest for {Plain(oldest)} s" : "")}";
+        if (row.Text("failing") is { } failing)
+        {
+            return Wrong(
+                $"fails at {failing}, {Plain(row.Number("failed_count") ?? 0)} failures; {queue}; {archived}. WAL stays on {leader.Name}'s volume "
+                    + $"until it is archived. The reason: docker logs --tail 50 {PostgresTopology.PatroniContainer} there"
+            );
+        }
+
+        return oldest > s_archiveDelay.TotalSeconds
+            ? Wrong($"behind: {queue}; {archived}")
+            : new StatusItem(Name, StatusVerdict.Ok, $"{archived}; {queue}");
+
+        StatusItem Wrong(string text) =>
+            new(Name, StatusVerdict.NotOk, text) { Places = [new StatusPlace(PostgresTopology.PatroniContainer, leader.Name)] };
     }
 
     // Patroni reports the candidates for a failover, PostgreSQL the standbys that a commit waits for.

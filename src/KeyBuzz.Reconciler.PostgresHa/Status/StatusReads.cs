@@ -43,6 +43,21 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             """
         );
 
+    /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
+    public SqlRead Archiver =>
+        Sql(
+            "postgres",
+            """
+            SELECT last_archived_wal AS archived, extract(epoch FROM now() - last_archived_time)::bigint AS archived_ago,
+                   CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS failing, failed_count,
+                   waiting, oldest
+            FROM pg_stat_archiver, (
+              SELECT count(*) AS waiting, extract(epoch FROM now() - min(modification))::bigint AS oldest
+              FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
+            ) segments
+            """
+        );
+
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
@@ -97,6 +112,11 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
                 .. PatroniHealth.Reads(topology.Ports.Rest),
                 .. s_configuration.Reads(configuration),
             ]);
+            if (topology.Backup is not null)
+            {
+                reads.Add(Archiver);
+            }
+
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));
             if (VectorExtension is { } vector)
             {

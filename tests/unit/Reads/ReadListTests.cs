@@ -38,6 +38,7 @@ public sealed class ReadListTests
                     "ImageRead",
                     "LockRead",
                     "MountsRead",
+                    "PgBackRestRead",
                     "PoolerRead",
                     "PortRead",
                     "RaftRead",

@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -194,6 +195,16 @@ internal static class ReadSamples
             "-h '/tmp' -p 6432 -U pgbouncer -d pgbouncer -c 'SHOW POOLS'",
             "database,user\napp,kb_app\n@o0 0\n@x0 0",
             """{"ExitCode":0,"Output":"database,user\napp,kb_app\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
+        },
+        new(
+            new PgBackRestRead("patroni", "/etc/patroni/pgbackrest.conf", "pg"),
+            "timeout 5 pgbackrest --config='/etc/patroni/pgbackrest.conf' --stanza='pg' --io-timeout=2 --log-level-console=off "
+                + "--log-level-stderr=error --output=json info 2>&1 </dev/null",
+            "[]\n@g0 0\n@x0 0",
+            """{"ExitCode":0,"Output":"[]\n"}"""
         )
         {
             Nothing = """{"ExitCode":-1,"Output":""}""",

@@ -1,0 +1,190 @@
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Backup;
+
+/// <summary>The repositories of a PostgreSQL cluster's WAL and backups, prepared for this cluster and reached by every member. Backups in
+/// them are never removed by it.</summary>
+/// <param name="tool">The tool that fills them.</param>
+public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceProvider, IForgottenOnRemoval
+{
+    private const string Ready = "ready on every member";
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
+
+    /// <summary>The type with the default tool.</summary>
+    public BackupRepositoryProvider()
+        : this(BackupTools.Default) { }
+
+    /// <inheritdoc />
+    public ResourceSchema Schema { get; } =
+        new(
+            "backup_repository",
+            "The repositories of a PostgreSQL cluster's WAL and backups, prepared for it.",
+            [
+                new("repositories", AttributeKind.StringList, "Their places in words, in the order of the tool's configuration.")
+                {
+                    Required = true,
+                },
+                new("file", AttributeKind.String, "The tool's configuration file inside the container.") { Required = true },
+                .. ClusterConnection.Attributes,
+            ]
+        );
+
+    /// <inheritdoc />
+    public bool HoldsData(Resource resource) => false;
+
+    /// <inheritdoc />
+    public bool IsForgotten(Resource resource) => true;
+
+    /// <inheritdoc />
+    public IEnumerable<Diagnostic> Validate(Resource resource)
+    {
+        if (BackupRepositorySpec.Of(resource).Repositories.IsEmpty)
+        {
+            yield return Diagnostic.Error("'repositories' is empty", resource.Location, address: resource.Address.ToString());
+        }
+    }
+
+    /// <inheritdoc />
+    public ResourceLinks Links(Resource resource) => new(["backup-repository:" + resource.Address.Host], []);
+
+    /// <inheritdoc />
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var spec = BackupRepositorySpec.Of(resource);
+        yield return spec.Connection.ContainerRead;
+        yield return Identity(spec);
+        yield return tool.Read(spec.Location);
+    }
+
+    /// <inheritdoc />
+    public SortedMap<AttributeValue> Desired(Resource resource) =>
+        SortedMap.Of<AttributeValue>(
+            BackupRepositorySpec.Of(resource).Repositories.Select(label => KeyValuePair.Create(label, new AttributeValue(Ready)))
+        );
+
+    /// <inheritdoc />
+    public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        var spec = BackupRepositorySpec.Of(resource);
+        var answer = LeaderAnswer.Of(spec.Connection, Identity(spec), members);
+        if (answer.Instead is { } instead)
+        {
+            return instead;
+        }
+
+        var reports = members
+            .Where(pair => answer.Rows.ContainsKey(pair.Key))
+            .OrderBy(pair => pair.Key != answer.Leader)
+            .ThenBy(pair => pair.Key, StringComparer.Ordinal)
+            .Select(pair => (Member: pair.Key, Report: tool.Judge(pair.Value.Get(tool.Read(spec.Location)))))
+            .ToList();
+        var leaders = reports[0].Report;
+        if (!leaders.IsSetUp)
+        {
+            return new Observation.Absent();
+        }
+
+        if (leaders.Trouble is { } trouble)
+        {
+            return new Observation.Unknown($"{answer.Leader}: {tool.Name}: {trouble}");
+        }
+
+        var identifier = answer.Row.Text("system_identifier") ?? "";
+        var states = spec
+            .Repositories.Select(
+                (label, at) =>
+                    (Label: label, Of: reports.Select(one => (one.Member, State: StateOf(one.Report, at + 1, identifier))).ToList())
+            )
+            .ToList();
+        if (spec.Repositories.Index().All(one => leaders.Repositories.GetValueOrDefault(one.Index + 1)?.State == RepositoryState.Missing))
+        {
+            return new Observation.Absent();
+        }
+
+        return new Observation.Present(
+            SortedMap.Of<AttributeValue>(
+                states.Select(one =>
+                    KeyValuePair.Create(
+                        one.Label,
+                        new AttributeValue(
+                            one.Of.All(member => member.State is null)
+                                ? Ready
+                                : string.Join(
+                                    "; ",
+                                    one.Of.Where(member => member.State is not null)
+                                        .GroupBy(member => member.State!, member => member.Member, StringComparer.Ordinal)
+                                        .Select(group => $"{string.Join(", ", group)}: {group.Key}")
+                                )
+                        )
+                    )
+                )
+            )
+        );
+    }
+
+    /// <inheritdoc />
+    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(group);
+        if (change.Operation == ResourceOperation.Delete)
+        {
+            return;
+        }
+
+        var spec = BackupRepositorySpec.Of(change.Resource);
+        var found = await Poll.UntilAsync(LookAsync, look => look.Leader is not null, s_pace, group.Time, cancellationToken)
+            .ConfigureAwait(false);
+        if (found.Leader is not { } leader)
+        {
+            throw new ChangeFailedException(
+                $"no leader for {s_pace.Deadline.TotalSeconds:0} s: {(found.Instead as Observation.Unknown)?.Reason ?? "the cluster does not run"}"
+            );
+        }
+
+        var result = await group
+            .RunAsync(
+                leader,
+                new Script($"docker exec {Script.Quote(spec.Location.Container)} {tool.Prepare(spec.Location)} 2>&1 </dev/null"),
+                cancellationToken
+            )
+            .ConfigureAwait(false);
+        if (result.ExitCode != 0)
+        {
+            throw new ChangeFailedException(
+                $"{leader}: {tool.Name} could not prepare {string.Join(" and ", spec.Repositories)}: {tool.Reason(result.Output)}. "
+                    + "Check address, bucket, credentials and cipher key; a repository that holds another cluster needs another 'path'"
+            );
+        }
+
+        async Task<LeaderAnswer> LookAsync() =>
+            LeaderAnswer.Of(
+                spec.Connection,
+                Identity(spec),
+                await PatroniGroup
+                    .ReadAllAsync(group, [Identity(spec), spec.Connection.ContainerRead], cancellationToken)
+                    .ConfigureAwait(false)
+            );
+    }
+
+    // Null where the repository is ready for the cluster.
+    private string? StateOf(BackupReport report, long number, string identifier) =>
+        report.Trouble is { } trouble ? trouble
+        : report.Repositories.GetValueOrDefault(number) is not { } repository ? $"not in the configuration of {tool.Name}"
+        : repository.State switch
+        {
+            RepositoryState.Unreadable => repository.Message,
+            RepositoryState.Missing => "not prepared for this cluster",
+            _ when repository.SystemIdentifier is { } other && other != identifier =>
+                $"prepared for another database (system identifier {other}, this cluster's is {identifier})",
+            _ => null,
+        };
+
+    // The identifier has more digits than JSON's numbers keep.
+    private static SqlRead Identity(BackupRepositorySpec spec) =>
+        spec.Connection.Sql($"SELECT {LeaderAnswer.InRecovery}, system_identifier::text AS system_identifier FROM pg_control_system()");
+}

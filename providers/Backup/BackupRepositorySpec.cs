@@ -1,0 +1,22 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Backup;
+
+/// <summary>The repositories of a cluster as declared.</summary>
+/// <param name="Repositories">Their places in words, in the order of their numbers.</param>
+/// <param name="Location">Where the tool finds its configuration.</param>
+/// <param name="Connection">How the cluster is reached.</param>
+internal sealed record BackupRepositorySpec(ImmutableArray<string> Repositories, BackupLocation Location, ClusterConnection Connection)
+{
+    public static BackupRepositorySpec Of(Resource resource)
+    {
+        var connection = ClusterConnection.Of(resource);
+        return new BackupRepositorySpec(
+            [.. resource.Spec.List("repositories")],
+            new BackupLocation(connection.Container, resource.Spec.String("file"), resource.Address.Host),
+            connection
+        );
+    }
+}

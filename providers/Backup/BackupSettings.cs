@@ -1,0 +1,64 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Backup;
+
+/// <summary>Where a cluster's WAL and backups go, and how.</summary>
+/// <param name="Cluster">The cluster's name, under which it stands in each repository.</param>
+/// <param name="Repositories">The repositories, in the order of the file.</param>
+/// <param name="Compression">How files are compressed: zst, lz4, gz or none.</param>
+/// <param name="Processes">How many processes compress and transfer at the same time.</param>
+/// <param name="Server">The PostgreSQL server on the member itself.</param>
+public sealed record BackupSettings(
+    string Cluster,
+    ImmutableArray<BackupRepository> Repositories,
+    string Compression,
+    long Processes,
+    BackupServer Server
+);
+
+/// <summary>The PostgreSQL server that is backed up, as its own member sees it.</summary>
+/// <param name="DataDirectory">Its data directory.</param>
+/// <param name="SocketDirectory">The directory of its Unix socket.</param>
+/// <param name="Port">Its port, which names the socket.</param>
+/// <param name="User">The superuser.</param>
+public sealed record BackupServer(string DataDirectory, string SocketDirectory, int Port, string User);
+
+/// <summary>A repository of WAL and backups.</summary>
+/// <param name="Bucket">Where it is.</param>
+/// <param name="CipherKey">The key that it is encrypted with; null for a repository without encryption.</param>
+/// <param name="Retention">How long backups stay.</param>
+public sealed record BackupRepository(S3Bucket Bucket, SecretText? CipherKey, BackupRetention Retention)
+{
+    /// <summary>Its place in words.</summary>
+    public string Label => $"s3://{Bucket.Name}{Bucket.Path} at {Bucket.Host}:{Bucket.Port}";
+}
+
+/// <summary>A place in an S3-compatible object store.</summary>
+/// <param name="Host">The server's name or address.</param>
+/// <param name="Port">Its port; TLS always.</param>
+/// <param name="Name">The bucket.</param>
+/// <param name="Region">The region.</param>
+/// <param name="Path">The path in the bucket.</param>
+/// <param name="PathStyle">Whether the bucket stands in the path of a request instead of the name of the host.</param>
+/// <param name="AuthorityFile">The file, beside the tool's configuration, of the authority that signed the server's certificate; null for
+/// the image's own authorities.</param>
+/// <param name="Key">The access key.</param>
+/// <param name="Secret">Its secret.</param>
+public sealed record S3Bucket(
+    string Host,
+    int Port,
+    string Name,
+    string Region,
+    string Path,
+    bool PathStyle,
+    string? AuthorityFile,
+    SecretText Key,
+    SecretText Secret
+);
+
+/// <summary>How long backups stay; the WAL that they need stays with them.</summary>
+/// <param name="Full">How many full backups; null where <paramref name="Days"/> decides.</param>
+/// <param name="Days">For how many days; null where <paramref name="Full"/> decides.</param>
+/// <param name="Differential">How many differential backups; null for as many as their full backups last.</param>
+public sealed record BackupRetention(long? Full, long? Days, long? Differential);

@@ -1,0 +1,52 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Backup;
+
+/// <summary>A program that archives WAL, takes backups and restores them: what kbr must know of it. It runs in the members' containers.
+/// Implementations hold no state.</summary>
+public interface IBackupTool
+{
+    /// <summary>The word that chooses it.</summary>
+    string Key { get; }
+
+    /// <summary>Its name in sentences.</summary>
+    string Name { get; }
+
+    /// <summary>The name of its configuration file.</summary>
+    string FileName { get; }
+
+    /// <summary>The kind of its read.</summary>
+    ContainerReadKind ReadKind { get; }
+
+    /// <summary>A shell command in the members' image that fails, with a message, where the tool is missing.</summary>
+    string Present { get; }
+
+    /// <summary>Its configuration file on a member.</summary>
+    /// <param name="settings">The repositories.</param>
+    /// <param name="directory">The directory of the configuration file inside the container.</param>
+    SecretText Configuration(BackupSettings settings, string directory);
+
+    /// <summary>PostgreSQL's <c>archive_command</c>, which fails after the timeout: a stop of PostgreSQL waits for it.</summary>
+    string ArchiveCommand(BackupLocation location, TimeSpan timeout);
+
+    /// <summary>Asks the repositories for this cluster.</summary>
+    Read<ToolAnswer> Read(BackupLocation location);
+
+    /// <summary>Judges the answer to <see cref="Read"/>.</summary>
+    BackupReport Judge(ToolAnswer answer);
+
+    /// <summary>The command, inside the primary's container, that prepares every repository for this cluster. It changes nothing where they
+    /// are prepared, and is refused where a repository holds another database of that name.</summary>
+    string Prepare(BackupLocation location);
+
+    /// <summary>The reason in a command's output, in one line.</summary>
+    string Reason(string output);
+}
+
+/// <summary>Where the tool finds its configuration, and the cluster's name in it.</summary>
+/// <param name="Container">The members' container.</param>
+/// <param name="File">The configuration file in it.</param>
+/// <param name="Cluster">The cluster's name.</param>
+public sealed record BackupLocation(string Container, string File, string Cluster);

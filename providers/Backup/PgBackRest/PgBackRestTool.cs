@@ -1,0 +1,193 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
+
+/// <summary>pgBackRest (https://pgbackrest.org), where a cluster is a stanza.</summary>
+internal sealed class PgBackRestTool : IBackupTool
+{
+    // Exit statuses of pgBackRest (src/build/error/error.yaml) and of the shell.
+    private const int FileMissing = 55;
+    private const int TimedOut = 124;
+    private const int ProgramMissing = 127;
+
+    private const string Error = "ERROR: ";
+
+    // Statuses of a repository in its info (src/command/info/info.c).
+    private const long Ok = 0;
+    private const long NoStanzaPath = 1;
+    private const long NoBackups = 2;
+    private const long NoStanzaData = 3;
+
+    private static readonly ImmutableSortedDictionary<long, RepositoryReport> s_none = ImmutableSortedDictionary<
+        long,
+        RepositoryReport
+    >.Empty;
+
+    /// <inheritdoc />
+    public string Key => "pgbackrest";
+
+    /// <inheritdoc />
+    public string Name => "pgBackRest";
+
+    /// <inheritdoc />
+    public string FileName => "pgbackrest.conf";
+
+    /// <inheritdoc />
+    public ContainerReadKind ReadKind => PgBackRestRead.Kind;
+
+    /// <inheritdoc />
+    public string Present =>
+        "command -v pgbackrest >/dev/null || { echo 'the image has no pgbackrest: build it from images/patroni of this kbr' >&2; exit 1; }";
+
+    // Its locks lie in /tmp and it logs to the container's output: a read-only root is enough. WAL is pushed by PostgreSQL's own archiver
+    // without a spool, so that a segment counts as archived once it is in every repository.
+    /// <inheritdoc />
+    public SecretText Configuration(BackupSettings settings, string directory)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        var server = settings.Server;
+        return ConfigText.Of(
+            $"""
+            # Written by kbr; a change by hand is drift.
+            [global]
+            lock-path=/tmp/pgbackrest
+            log-level-file=off
+            log-level-console=off
+            log-level-stderr=warn
+            compress-type={settings.Compression}
+            process-max={settings.Processes}
+            start-fast=y
+            {ConfigText.Join(settings.Repositories.Select((repository, at) => Repository(repository, $"repo{Text(at + 1)}", directory)))}
+            [{settings.Cluster}]
+            pg1-path={server.DataDirectory}
+            pg1-socket-path={server.SocketDirectory}
+            pg1-port={server.Port}
+            pg1-user={server.User}
+
+            """
+        );
+    }
+
+    /// <inheritdoc />
+    public string ArchiveCommand(BackupLocation location, TimeSpan timeout) =>
+        $"timeout {Text((long)timeout.TotalSeconds)} {Command(location)} archive-push %p";
+
+    /// <inheritdoc />
+    public Read<ToolAnswer> Read(BackupLocation location)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        return new PgBackRestRead(location.Container, location.File, location.Cluster);
+    }
+
+    /// <inheritdoc />
+    public string Prepare(BackupLocation location) => $"{Command(location)} --io-timeout=5 stanza-create";
+
+    /// <inheritdoc />
+    public string Reason(string output)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        var lines = output.Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0).ToList();
+        var at = lines.FindIndex(line => line.StartsWith(Error, StringComparison.Ordinal));
+        var first = at < 0 ? lines.FirstOrDefault() ?? "no answer" : lines[at][Error.Length..];
+        // An error that is made of others ends with a colon; the next line is the first of them.
+        return first.EndsWith(':') && at + 1 < lines.Count ? $"{first} {lines[at + 1]}" : first;
+    }
+
+    /// <inheritdoc />
+    public BackupReport Judge(ToolAnswer answer)
+    {
+        ArgumentNullException.ThrowIfNull(answer);
+        if (answer.ExitCode is FileMissing or ProgramMissing)
+        {
+            return new BackupReport(Reason(answer.Output), IsSetUp: false, s_none);
+        }
+
+        if (answer.ExitCode != 0)
+        {
+            return new BackupReport(
+                answer.ExitCode == TimedOut ? $"the repositories did not answer within {PgBackRestRead.Deadline} s" : Reason(answer.Output),
+                IsSetUp: true,
+                s_none
+            );
+        }
+
+        if (JsonAnswer.Rows(answer.Output) is not [var stanza, ..])
+        {
+            return new BackupReport("its answer cannot be read", IsSetUp: true, s_none);
+        }
+
+        // The last database of a repository is the one that archives now.
+        var databases = stanza
+            .Items("db")
+            .GroupBy(database => database.Number("repo-key") ?? 0)
+            .ToDictionary(group => group.Key, group => group.MaxBy(database => database.Number("id") ?? 0).At("system-id")?.Plain());
+        return new BackupReport(
+            null,
+            IsSetUp: true,
+            stanza
+                .Items("repo")
+                .Where(repository => repository.Number("key") is not null)
+                .DistinctBy(repository => repository.Number("key"))
+                .ToImmutableSortedDictionary(
+                    repository => repository.Number("key")!.Value,
+                    repository => Repository(repository, databases.GetValueOrDefault(repository.Number("key")!.Value))
+                )
+        );
+    }
+
+    private static RepositoryReport Repository(JsonElement repository, string? systemIdentifier)
+    {
+        var status = repository.At("status");
+        var state = status?.Number("code") switch
+        {
+            Ok or NoBackups => RepositoryState.Ready,
+            NoStanzaPath or NoStanzaData => RepositoryState.Missing,
+            _ => RepositoryState.Unreadable,
+        };
+        // The lines after the first are about its retries.
+        return new RepositoryReport(state, (status?.Text("message") ?? "no status").Split('\n')[0].Trim(), systemIdentifier);
+    }
+
+    private static SecretText Repository(BackupRepository repository, string name, string directory)
+    {
+        var bucket = repository.Bucket;
+        var authority = bucket.AuthorityFile is { } file ? $"{name}-storage-ca-file={directory}/{file}\n" : "";
+        var cipher = repository.CipherKey is { } key
+            ? ConfigText.Of($"{name}-cipher-type=aes-256-cbc\n{name}-cipher-pass={key}\n")
+            : SecretText.Plain("");
+        var retention = repository.Retention;
+        var full = retention.Days is { } days
+            ? $"{name}-retention-full-type=time\n{name}-retention-full={Text(days)}\n"
+            : $"{name}-retention-full={Text(retention.Full ?? 0)}\n";
+        var differential = retention.Differential is { } count ? $"{name}-retention-diff={Text(count)}\n" : "";
+        return ConfigText.Of(
+            $"""
+            {name}-type=s3
+            {name}-s3-endpoint={bucket.Host}
+            {name}-storage-port={bucket.Port}
+            {name}-s3-bucket={bucket.Name}
+            {name}-s3-region={bucket.Region}
+            {name}-s3-uri-style={(bucket.PathStyle ? "path" : "host")}
+            {name}-path={bucket.Path}
+            {name}-s3-key={bucket.Key}
+            {name}-s3-key-secret={bucket.Secret}
+            {authority}{cipher}{full}{differential}
+            """
+        );
+    }
+
+    private static string Command(BackupLocation location)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        return $"pgbackrest --config={location.File} --stanza={location.Cluster}";
+    }
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,270 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Sections;
+
+/// <summary>Reads the <c>backup</c> part.</summary>
+internal sealed class BackupSection(SectionReader section, BlueprintContext context, SectionValues values)
+{
+    /// <summary>The key of the part.</summary>
+    public const string Key = "backup";
+
+    /// <summary>The name of the <c>config_file</c> with the tool's configuration.</summary>
+    public const string FileResource = "backup";
+
+    // Three of a round of the archiver (NUM_ARCHIVE_RETRIES), and three of its last one.
+    private const int ArchiveAttempts = 6;
+    private const int Most = 2;
+    private const int HttpsPort = 443;
+    private const long FullBackups = 2;
+
+    // Of what kbr generates it has 32.
+    private const int LeastCipherKey = 16;
+
+    private static readonly TimeSpan s_stopReserve = TimeSpan.FromSeconds(12);
+    private static readonly string[] s_compressions = ["zst", "lz4", "gz", "none"];
+
+    private readonly ImmutableSortedDictionary<string, string>.Builder _authorities = ImmutableSortedDictionary.CreateBuilder<
+        string,
+        string
+    >(StringComparer.Ordinal);
+
+    private readonly Findings _findings = context.Findings;
+
+    /// <summary>The tool that archives and backs up.</summary>
+    public static IBackupTool Tool => BackupTools.Default;
+
+    /// <summary>The tool's configuration file inside the container.</summary>
+    public static string File => $"{PatroniFile.Directory}/{Tool.FileName}";
+
+    /// <summary>The content of the authorities' files that were read, by the name that each has on the members.</summary>
+    public ImmutableSortedDictionary<string, string> Authorities => _authorities.ToImmutable();
+
+    /// <summary>PostgreSQL's <c>archive_command</c>. While no repository answers, a stop of PostgreSQL waits for the attempts that the
+    /// archiver is at, and for three more: all of them end within the stop timeout.</summary>
+    public static string ArchiveCommand(string scope, TimeSpan stopTimeout) =>
+        Tool.ArchiveCommand(
+            new BackupLocation(PostgresTopology.PatroniContainer, File, scope),
+            (stopTimeout - s_stopReserve) / ArchiveAttempts
+        );
+
+    /// <summary>The names of the cipher keys that the section needs.</summary>
+    public static IEnumerable<string> CipherKeysNeeded(SectionReader section)
+    {
+        if (section.Find(Key) is not YamlMapping map || map.Find("repositories") is not YamlSequence list)
+        {
+            return [];
+        }
+
+        return list
+            .Items.Index()
+            .Where(one => one.Item is not YamlMapping own || own.Find("cipher") is not YamlScalar { Value: "none" })
+            .Select(one => PostgresCredentials.OfRepository(one.Index + 1).Cipher);
+    }
+
+    /// <summary>The settings; null where the section has none, or where they say nothing.</summary>
+    /// <param name="scope">The cluster's name.</param>
+    /// <param name="server">The server on each member.</param>
+    public BackupSettings? Read(string scope, BackupServer server)
+    {
+        if (section.Find(Key) is null)
+        {
+            return null;
+        }
+
+        var own = section.Section(Key).Allow(PostgresSchema.Backup);
+        var repositories = Repositories(own, scope);
+        return repositories.IsEmpty
+            ? null
+            : new BackupSettings(
+                scope,
+                repositories,
+                own.Choice("compression", s_compressions[0], [.. s_compressions.Select(word => (word, word))]),
+                own.Integer("process_max", 1, 1, 64),
+                server
+            );
+    }
+
+    private ImmutableArray<BackupRepository> Repositories(SectionReader own, string scope)
+    {
+        if (own.Find("repositories") is not YamlSequence { Items: var items } || items.Count == 0)
+        {
+            own.Error(
+                own.Find("repositories") is null ? "'backup' has no 'repositories'" : "'repositories' must be a list of one or two maps",
+                own.Place("repositories"),
+                "WAL and backups go to a bucket of an S3-compatible server",
+                "write repositories: [{ s3: { endpoint: HOST:PORT, bucket: NAME } }]"
+            );
+            return [];
+        }
+
+        if (items.Count > Most)
+        {
+            own.Error($"{items.Count} repositories: kbr fills at most {Most}", items[Most].At, null, "remove the others");
+        }
+
+        var repositories = ImmutableArray.CreateBuilder<BackupRepository>();
+        foreach (var (index, item) in items.Take(Most).Index())
+        {
+            if (
+                SectionReader.Of(item, "a repository", _findings) is { } reader
+                && Repository(reader.Allow(PostgresSchema.Repository), index + 1, scope) is { } repository
+            )
+            {
+                if (repositories.Any(other => other.Label == repository.Label))
+                {
+                    own.Error("both repositories are the same place", item.At, repository.Label, "give the second another bucket or path");
+                }
+
+                repositories.Add(repository);
+            }
+        }
+
+        return repositories.ToImmutable();
+    }
+
+    private BackupRepository? Repository(SectionReader own, int number, string scope)
+    {
+        var names = PostgresCredentials.OfRepository(number);
+        if (own.Find("s3") is null)
+        {
+            own.Error("a repository has no 's3'", own.At, null, "write s3: { endpoint: HOST:PORT, bucket: NAME }");
+            return null;
+        }
+
+        var s3 = own.Section("s3").Allow(PostgresSchema.S3);
+        var endpoint = s3.Word("endpoint", "a server, as HOST or HOST:PORT", required: true);
+        var bucket = s3.Word("bucket", "the name of a bucket", required: true);
+        var (host, port) = endpoint is null ? ("", HttpsPort) : Endpoint(endpoint);
+        var place = new S3Bucket(
+            host,
+            port,
+            bucket is null ? "" : Plain(bucket, "a bucket"),
+            s3.Word("region", "a region") is { } region ? Plain(region, "a region") : "us-east-1",
+            Path(s3.Word("path", "an absolute path in the bucket"), scope),
+            s3.Choice("uri_style", true, ("path", true), ("host", false)),
+            Authority(s3.Word("ca_file", "a local file"), number),
+            values.Password(names.Key, s3.At),
+            values.Password(names.Secret, s3.At)
+        );
+        var isEncrypted = own.Choice("cipher", true, ("aes-256-cbc", true), ("none", false));
+        var cipher = isEncrypted ? values.Password(names.Cipher, own.At) : null;
+        if (cipher?.Reveal() is { Length: > 0 and < LeastCipherKey })
+        {
+            own.Error(
+                $"secret {names.Cipher} is short",
+                own.At,
+                $"whoever reads the bucket can try keys at leisure: {LeastCipherKey} characters at least",
+                "kbr init --credentials generates it; a repository keeps the key that it was made with"
+            );
+        }
+
+        return endpoint is null || bucket is null ? null : new BackupRepository(place, cipher, Retention(own));
+    }
+
+    private static BackupRetention Retention(SectionReader own)
+    {
+        var reader = own.Section("retention").Allow(PostgresSchema.Retention);
+        if (reader.Find("full") is not null && reader.Find("days") is not null)
+        {
+            reader.Error("'retention' has both 'full' and 'days'", reader.Place("days"), "one of them decides", "remove one of them");
+        }
+
+        long? days = reader.Find("days") is null ? null : reader.Integer("days", 1, 1);
+        return new BackupRetention(
+            days is null ? reader.Integer("full", FullBackups, 1) : null,
+            days,
+            reader.Find("differential") is null ? null : reader.Integer("differential", 1, 1)
+        );
+    }
+
+    private (string Host, int Port) Endpoint(YamlScalar word)
+    {
+        var text = word.Value;
+        var colon = text.LastIndexOf(':');
+        var (host, port) = colon < 0 ? (text, HttpsPort) : (text[..colon], PortOf(text[(colon + 1)..]));
+        if (port == 0 || host.Length == 0 || !host.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '.'))
+        {
+            _findings.Error(
+                $"'{text}' is not an endpoint",
+                word.At,
+                text.Contains("://", StringComparison.Ordinal) ? "it has a scheme; TLS is always used" : null,
+                "write HOST or HOST:PORT, as in minio.example.com:9000"
+            );
+        }
+
+        return (host, port);
+
+        static int PortOf(string text) =>
+            int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is >= 1 and <= 65535 ? port : 0;
+    }
+
+    private string Path(YamlScalar? word, string scope)
+    {
+        if (word is null)
+        {
+            return "/" + scope;
+        }
+
+        if (!HostPath.TryNormalize(word.Value, out var path, out var problem) || path == "/")
+        {
+            _findings.Error(
+                $"'path' cannot be '{word.Value}'",
+                word.At,
+                path == "/" ? "a cluster needs a path of its own in the bucket" : problem,
+                $"write /{scope}"
+            );
+            return "/" + scope;
+        }
+
+        return path;
+    }
+
+    private string Plain(YamlScalar word, string what)
+    {
+        if (!word.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '.' or '_'))
+        {
+            _findings.Error($"'{word.Value}' cannot be the name of {what}", word.At, "ASCII letters, digits, '-', '.' and '_' only");
+        }
+
+        return word.Value;
+    }
+
+    private string? Authority(YamlScalar? word, int number)
+    {
+        if (word is null)
+        {
+            return null;
+        }
+
+        try
+        {
+            var text = System.IO.File.ReadAllText(System.IO.Path.Combine(context.Directory, word.Value));
+            if (
+                text.Contains("-----BEGIN CERTIFICATE-----", StringComparison.Ordinal)
+                && !text.Contains("PRIVATE KEY", StringComparison.Ordinal)
+            )
+            {
+                var name = $"backup-ca-{number}.pem";
+                _authorities[name] = text;
+                return name;
+            }
+
+            _findings.Error(
+                $"'{word.Value}' is not a certificate",
+                word.At,
+                "it goes to every member as it is: a PEM file with certificates and no private key",
+                "give the certificate of the authority that signed the server's"
+            );
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            _findings.Error($"the file '{word.Value}' cannot be read", word.At, exception.Message);
+        }
+
+        return null;
+    }
+}

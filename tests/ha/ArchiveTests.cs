@@ -1,0 +1,121 @@
+using System.Text.RegularExpressions;
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.HaTests;
+
+/// <summary>The archive of WAL: turned on and off while the cluster runs, and its repository lost meanwhile.</summary>
+[TestFixture]
+[Category(Ha.Live)]
+[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
+public sealed class ArchiveTests
+{
+    private const string Secret = "canary-cipher-Mx3kR8wT";
+    private const string Tool = "docker exec patroni pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg";
+
+    // On the network of the lab's hosts; the server keeps what an earlier run wrote with another key.
+    private static readonly string s_backup =
+        "  backup:\n    repositories:\n      - s3: { endpoint: '"
+        + Regex.Match(HaSetUp.Workspace.Yaml, @"address: (10\.\d+\.0\.)120").Groups[1].Value
+        + $"7:9000', bucket: kbr-backups, path: /{Guid.NewGuid():N}, ca_file: s3-ca.pem }}\n";
+
+    // archive_timeout, a failed attempt, and a status.
+    private static readonly TimeSpan s_seen = TimeSpan.FromSeconds(90);
+
+    [OneTimeTearDown]
+    public void WithoutArchive()
+    {
+        Lab.Command("s3");
+        Without();
+    }
+
+    [Test]
+    public void Turned_on_while_it_runs_every_member_can_archive_and_a_restored_backup_has_the_rows_up_to_a_time()
+    {
+        Lab.Command("s3");
+        File.Copy(Path.Combine(Lab.Folder, ".state", "s3-ca.pem"), Path.Combine(HaSetUp.Workspace.Directory, "s3-ca.pem"));
+        Ha.Credentials += $"BACKUP_S3_KEY=S3RVER\nBACKUP_S3_SECRET=S3RVER\nBACKUP_CIPHER_KEY={Secret}\n";
+        HaSetUp.Workspace.Yaml += s_backup;
+
+        Assert.That(
+            HaSetUp.Workspace.Made(),
+            Does.Contain("backup_repository.keybuzz-pg@keybuzz-pg").And.Contain("patroni_config.keybuzz-pg@keybuzz-pg")
+        );
+
+        HaSetUp.Workspace.AssertNothingToDo();
+        Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("ok +archive +last archived "));
+        foreach (var member in Ha.Members)
+        {
+            Assert.That(
+                Lab.OnHost(member, "stat -c '%u %a' /opt/keybuzz/patroni/pgbackrest.conf; ps axww"),
+                Does.StartWith("999 600").And.Not.Contain(Secret)
+            );
+        }
+
+        var leader = Ha.Leader();
+        Ha.Sql(leader, "CREATE TABLE archived (at timestamptz DEFAULT clock_timestamp())", "postgres");
+        Lab.OnHost(leader, $"{Tool} --type=full backup 2>&1");
+        Ha.Sql(leader, "SELECT pg_sleep(2)", "postgres");
+        Ha.Sql(leader, "INSERT INTO archived DEFAULT VALUES", "postgres");
+        var target = Ha.Sql(leader, "SELECT clock_timestamp() FROM pg_sleep(1)", "postgres");
+        Ha.Sql(leader, "INSERT INTO archived DEFAULT VALUES", "postgres");
+        Ha.Sql(leader, "SELECT pg_switch_wal()", "postgres");
+
+        // As docs/backups.md has it.
+        const string Restored = "/opt/keybuzz/postgres/archive/restored";
+        var psql = $"docker exec patroni psql -X -A -t -q -U {Ha.Superuser} -p 5499 -d postgres -c";
+        Lab.OnHost(leader, $"docker exec patroni mkdir -m 700 {Restored}");
+        Lab.OnHost(
+            leader,
+            $"{Tool} --pg1-path={Restored} --archive-mode=off --type=time --target='{target}' --target-action=promote restore 2>&1"
+        );
+        Lab.OnHost(
+            leader,
+            $"docker exec -d patroni postgres -D {Restored} -c config_file={Restored}/postgresql.conf -c port=5499 -c listen_addresses= "
+                + "-c shared_buffers=64MB"
+        );
+        Lab.Until(
+            () => Lab.OnHost(leader, $"{psql} 'SELECT pg_is_in_recovery()' 2>&1 || true").Trim() == "f",
+            TimeSpan.FromSeconds(60),
+            "the restored copy to take writes"
+        );
+        Assert.That(Lab.OnHost(leader, $"{psql} 'SELECT count(*) FROM archived'").Trim(), Is.EqualTo("1"));
+        Lab.OnHost(leader, $"docker exec patroni pg_ctl -D {Restored} -m fast stop; docker exec patroni rm -r {Restored}");
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Turned_on_while_it_runs_every_member_can_archive_and_a_restored_backup_has_the_rows_up_to_a_time))]
+    public void A_lost_repository_is_named_by_status_and_caught_up_with_once_it_is_back()
+    {
+        Lab.Command("s3", "stop");
+        Ha.Sql(Ha.Leader(), "INSERT INTO archived DEFAULT VALUES", "postgres");
+        Lab.Until(() => Archive().Contains("NOT OK   archive", StringComparison.Ordinal), s_seen, "status to name the archive");
+        Assert.That(Archive(), Does.Match("NOT OK +archive +fails at [0-9A-F]{24}, "));
+        var plan = HaSetUp.Workspace.Kbr("plan");
+        Assert.That(plan.Error, Does.Contain("pgBackRest: the repositories did not answer within 5 s"), plan.All);
+
+        Lab.Command("s3");
+        Lab.Until(() => Archive().Contains("ok       archive", StringComparison.Ordinal), s_seen, "the archive to catch up");
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_lost_repository_is_named_by_status_and_caught_up_with_once_it_is_back), AllowFailure = true)]
+    public void Turned_off_nothing_is_archived_and_the_repository_keeps_its_backups()
+    {
+        Without();
+        HaSetUp.Workspace.AssertNothingToDo();
+        Assert.That(Ha.Sql(Ha.Leader(), "SHOW archive_mode", "postgres"), Is.EqualTo("off"));
+        Ha.AssertHealthy(HaSetUp.Workspace);
+    }
+
+    private static string Archive() => HaSetUp.Workspace.Kbr("status").Output;
+
+    private static void Without()
+    {
+        if (HaSetUp.Workspace.Yaml.Contains(s_backup, StringComparison.Ordinal))
+        {
+            HaSetUp.Workspace.Yaml = HaSetUp.Workspace.Yaml.Replace(s_backup, "", StringComparison.Ordinal);
+            HaSetUp.Workspace.Apply();
+        }
+    }
+}

@@ -1,0 +1,281 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Tests.Providers;
+using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+namespace KeyBuzz.Reconciler.Tests.PostgresHa;
+
+/// <summary>The <c>backup</c> part: what it becomes on the members, and what is refused in it.</summary>
+internal sealed class BackupTests : BlueprintFixture
+{
+    private const string Member = "db-slave-01";
+    private const string Certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    private const string One = "backup: { repositories: [{ s3: { endpoint: minio.example.com:9000, bucket: kbr-backups } }] }";
+
+    [SetUp]
+    public void GiveSecrets()
+    {
+        Environment["BACKUP_S3_KEY"] = "canary-of-the-s3-key";
+        Environment["BACKUP_S3_SECRET"] = "canary-of-the-s3-secret";
+        Environment["BACKUP_CIPHER_KEY"] = "canary-of-the-cipher";
+        Environment["BACKUP2_S3_KEY"] = "canary-of-the-second-key";
+        Environment["BACKUP2_S3_SECRET"] = "canary-of-the-second-secret";
+    }
+
+    [Test]
+    public void Without_it_nothing_is_archived()
+    {
+        var cluster = Load(Minimal);
+        Assert.That(cluster.Resources.Select(resource => resource.Address.ToString()), Has.None.Contains("backup"));
+        Assert.That(Settings(cluster).Keys, Has.None.Contains("archive"));
+        Assert.That(() => Load(With("parameters: { archive_mode: 'on', archive_command: 'cp %p /x/%f' }")), Throws.Nothing);
+    }
+
+    [Test]
+    public void Each_member_has_the_tools_configuration_for_PostgreSQLs_user_alone()
+    {
+        var file = Find(With(One), $"config_file.backup@{Member}");
+        Assert.That(file.Spec.String("path"), Is.EqualTo("/opt/keybuzz/patroni/pgbackrest.conf"));
+        Assert.That((file.Spec.String("owner"), file.Spec.String("group"), file.Spec.String("mode")), Is.EqualTo(("999", "999", "0600")));
+        Assert.That(
+            file.Spec.Text("content")!.Reveal(),
+            Is.EqualTo(
+                """
+                # Written by kbr; a change by hand is drift.
+                [global]
+                lock-path=/tmp/pgbackrest
+                log-level-file=off
+                log-level-console=off
+                log-level-stderr=warn
+                compress-type=zst
+                process-max=1
+                start-fast=y
+                repo1-type=s3
+                repo1-s3-endpoint=minio.example.com
+                repo1-storage-port=9000
+                repo1-s3-bucket=kbr-backups
+                repo1-s3-region=us-east-1
+                repo1-s3-uri-style=path
+                repo1-path=/keybuzz-pg
+                repo1-s3-key=canary-of-the-s3-key
+                repo1-s3-key-secret=canary-of-the-s3-secret
+                repo1-cipher-type=aes-256-cbc
+                repo1-cipher-pass=canary-of-the-cipher
+                repo1-retention-full=2
+
+                [keybuzz-pg]
+                pg1-path=/opt/keybuzz/postgres/data/pgdata
+                pg1-socket-path=/var/run/postgresql
+                pg1-port=5432
+                pg1-user=kb_admin
+
+                """
+            )
+        );
+        Assert.That(file.Spec.Text("content")!.ToString(), Does.Not.Contain("canary"), "its secrets are masked");
+    }
+
+    [Test]
+    public void Two_repositories_have_a_bucket_keys_an_authority_and_a_retention_each()
+    {
+        System.IO.File.WriteAllText(Path.Combine(Folder, "ca.pem"), Certificate);
+        var cluster = Load(
+            With(
+                "backup:",
+                "  compression: lz4",
+                "  process_max: 4",
+                "  repositories:",
+                "    - { s3: { endpoint: 10.0.0.7:9000, bucket: b, ca_file: ca.pem, path: /pg/a }, retention: { days: 14, differential: 3 } }",
+                "    - { s3: { endpoint: s3.example.com, bucket: c, region: eu, uri_style: host }, cipher: none, retention: { full: 4 } }"
+            )
+        );
+        var content = Content(cluster, $"config_file.backup@{Member}");
+        Assert.Multiple(() =>
+        {
+            Assert.That(content, Does.Contain("\ncompress-type=lz4\nprocess-max=4\n"));
+            Assert.That(
+                content,
+                Does.Contain("\nrepo1-path=/pg/a\n").And.Contain("\nrepo1-storage-ca-file=/etc/patroni/backup-ca-1.pem\n")
+            );
+            Assert.That(content, Does.Contain("\nrepo1-retention-full-type=time\nrepo1-retention-full=14\nrepo1-retention-diff=3\n"));
+            Assert.That(content, Does.Contain("\nrepo2-s3-endpoint=s3.example.com\nrepo2-storage-port=443\n"));
+            Assert.That(content, Does.Contain("\nrepo2-s3-region=eu\nrepo2-s3-uri-style=host\n").And.Contain("\nrepo2-retention-full=4\n"));
+            Assert.That(content, Does.Contain("\nrepo2-s3-key=canary-of-the-second-key\n"));
+            Assert.That(content, Does.Contain("\nrepo2-s3-key-secret=canary-of-the-second-secret\n"));
+            Assert.That(content, Does.Not.Contain("repo2-cipher").And.Not.Contain("repo2-storage-ca-file"));
+            Assert.That(Content(cluster, $"config_file.backup-ca-1@{Member}"), Is.EqualTo(Certificate));
+            Assert.That(
+                Find(cluster, "backup_repository.keybuzz-pg@keybuzz-pg").Spec.List("repositories"),
+                Is.EqualTo(new[] { "s3://b/pg/a at 10.0.0.7:9000", "s3://c/keybuzz-pg at s3.example.com:443" })
+            );
+        });
+    }
+
+    // PostgreSQL stops within its 60 s while no repository answers: 6 attempts of 8 s. Before the repositories are prepared, none is made.
+    [Test]
+    public void PostgreSQL_archives_with_a_time_limit_once_the_repositories_are_prepared()
+    {
+        var cluster = Load(With(One));
+        Assert.That(
+            Settings(cluster).Where(pair => pair.Key.Contains("archive", StringComparison.Ordinal)).Select(pair => pair.Value),
+            Is.EquivalentTo(
+                new[] { "on", "60s", "timeout 8 pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg archive-push %p" }
+            )
+        );
+        Assert.That(
+            Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg").After.Select(address => address.ToString()),
+            Does.Contain("backup_repository.keybuzz-pg@keybuzz-pg")
+        );
+        Assert.That(
+            Find(cluster, "backup_repository.keybuzz-pg@keybuzz-pg").Requires.Select(address => address.ToString()),
+            Is.EquivalentTo(new[] { "config_file.backup@db-master-01", "config_file.backup@db-slave-01", "config_file.backup@db-slave-02" })
+        );
+        Assert.That(
+            Settings(Load(With(One, "stop_timeout: 132s")))["postgresql.parameters.archive_command"],
+            Does.StartWith("timeout 20 ")
+        );
+        Assert.That(
+            Settings(Load(With(One, "parameters: { archive_timeout: 30s }")))["postgresql.parameters.archive_timeout"],
+            Is.EqualTo("30s"),
+            "the operator's own counts"
+        );
+    }
+
+    [TestCase("archive_mode: 'on'")]
+    [TestCase("archive_command: 'true'")]
+    [TestCase("archive_library: basic_archive")]
+    public void Parameters_that_it_sets_are_refused(string parameter) =>
+        Assert.That(
+            OnlyError(With(One, $"parameters: {{ {parameter} }}")),
+            Does.EndWith("cannot be set here [kbr sets it: 'backup' archives WAL to its repositories] (remove it, or remove 'backup')")
+        );
+
+    [TestCase("{}", "'backup' has no 'repositories'")]
+    [TestCase("{ repositories: [] }", "must be a list of one or two maps")]
+    [TestCase("{ repositories: [{}] }", "a repository has no 's3'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h } }] }", "'s3' has no 'bucket'")]
+    [TestCase("{ repositories: [{ s3: { bucket: b } }] }", "'s3' has no 'endpoint'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: 'https://h', bucket: b } }] }", "[it has a scheme; TLS is always used]")]
+    [TestCase("{ repositories: [{ s3: { endpoint: 'h:0', bucket: b } }] }", "'h:0' is not an endpoint (write HOST or HOST:PORT")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: 'a b' } }] }", "'a b' cannot be the name of a bucket")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, path: / } }] }", "a cluster needs a path of its own in the bucket")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, ca_file: nowhere.pem } }] }", "the file 'nowhere.pem' cannot be read")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, ca_file: cluster.yaml } }] }", "'cluster.yaml' is not a certificate")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, retention: { full: 1, days: 1 } }] }", "has both 'full' and 'days'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, cipher: rot13 }] }", "'cipher' cannot be 'rot13'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], compression: rar }", "'compression' cannot be 'rar'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: daily }", "unknown key 'schedule' in 'backup'")]
+    public void What_cannot_be_meant_is_an_error(string backup, string expected) =>
+        Assert.That(OnlyError(With("backup: " + backup)), Does.Contain(expected));
+
+    [Test]
+    public void Two_repositories_in_one_place_and_a_third_are_errors()
+    {
+        Environment["BACKUP2_CIPHER_KEY"] = "canary-of-the-second-cipher";
+        const string Same = "{ s3: { endpoint: h, bucket: b } }";
+        Assert.That(OnlyError(With($"backup: {{ repositories: [{Same}, {Same}] }}")), Does.Contain("both repositories are the same place"));
+        Assert.That(
+            Errors(With($"backup: {{ repositories: [{Same}, {Same}, {Same}] }}")),
+            Has.Some.Contains("3 repositories: kbr fills at most 2")
+        );
+    }
+
+    [TestCase("BACKUP_S3_KEY")]
+    [TestCase("BACKUP_S3_SECRET")]
+    [TestCase("BACKUP_CIPHER_KEY")]
+    public void A_missing_secret_is_named(string name)
+    {
+        Environment.Remove(name);
+        Assert.That(OnlyError(With(One)), Does.Contain($"secret {name} has no value"));
+    }
+
+    [Test]
+    public void A_cipher_key_that_can_be_guessed_is_refused_without_being_shown()
+    {
+        Environment["BACKUP_CIPHER_KEY"] = "sesame";
+        Assert.That(OnlyError(With(One)), Does.Contain("secret BACKUP_CIPHER_KEY is short").And.Not.Contain("sesame"));
+    }
+
+    // The keys of an S3 server are given by it.
+    [TestCase("", new string[0])]
+    [TestCase(", cipher: none", new string[0])]
+    [TestCase("", new[] { "BACKUP_CIPHER_KEY" }, true)]
+    public void Only_a_cipher_key_that_is_needed_is_generated(string cipher, string[] names, bool backup = false)
+    {
+        System.IO.File.WriteAllText(
+            File,
+            backup || cipher.Length > 0 ? With($"backup: {{ repositories: [{{ s3: {{ endpoint: h, bucket: b }}{cipher} }}] }}") : Minimal
+        );
+        Assert.That(
+            ClusterLoader.ReadCredentialsNeeded(File, RealSyntax).Names.Where(name => name.StartsWith("BACKUP", StringComparison.Ordinal)),
+            Is.EqualTo(names)
+        );
+    }
+
+    [TestCase(
+        """{"archived": "0A", "archived_ago": 3, "failing": null, "failed_count": 2, "waiting": 0, "oldest": null}""",
+        StatusVerdict.Ok,
+        "last archived 0A, 3 s ago; 0 waiting"
+    )]
+    [TestCase(
+        """{"archived": "0A", "archived_ago": 3, "failing": null, "failed_count": 0, "waiting": 2, "oldest": 119}""",
+        StatusVerdict.Ok,
+        "last archived 0A, 3 s ago; 2 waiting, the oldest for 119 s"
+    )]
+    [TestCase(
+        """{"archived": null, "archived_ago": null, "failing": null, "failed_count": 0, "waiting": 9, "oldest": 121}""",
+        StatusVerdict.NotOk,
+        "behind: 9 waiting, the oldest for 121 s; nothing archived since the primary's statistics began"
+    )]
+    [TestCase(
+        """{"archived": "0A", "archived_ago": 90, "failing": "0B", "failed_count": 4, "waiting": 1, "oldest": 20}""",
+        StatusVerdict.NotOk,
+        "fails at 0B, 4 failures; 1 waiting, the oldest for 20 s; last archived 0A, 90 s ago. WAL stays on db-1's volume until it is archived. The reason: docker logs --tail 50 patroni there"
+    )]
+    [TestCase(null, StatusVerdict.Unknown, "db-1: no answer")]
+    public void Status_has_a_line_on_the_archive(string? row, StatusVerdict verdict, string measured)
+    {
+        var yaml = With(One);
+        var cluster = Load(yaml.Replace("db-master-01", "db-1", StringComparison.Ordinal));
+        var topology = cluster.Model<PostgresTopology>()!;
+        var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
+        var asked = reads.For(topology.Members[0]);
+        Assert.That(asked, Does.Contain(reads.Archiver));
+        const string Nonce = "0123456789abcdef0123456789abcdef";
+        var snapshot = ReadList
+            .Probe.Parse([.. asked], Nonce, Encoding.UTF8.GetBytes($"\n{Nonce} end 0\n"))
+            .With(PatroniAnswers.Snapshot(PatroniAnswers.Leader("db-1")))
+            .With(ProviderBench.Snapshot((reads.Archiver, new SqlAnswer(row is null ? null : $"[{row}]", row is null ? "no answer" : ""))));
+        var item = new StatusJudgement(topology, reads, new Dictionary<string, (Snapshot?, string?)> { ["db-1"] = (snapshot, null) }, [])
+            .Judge()
+            .Items.Single(one => one.Name == "archive");
+        Assert.That((item.Verdict, item.Measured), Is.EqualTo((verdict, measured)));
+    }
+
+    // The list of tools names the class.
+    [Test]
+    public void No_source_outside_of_its_folder_says_pgBackRest()
+    {
+        string[] exempt = ["providers/Backup/PgBackRest/", "providers/Backup/BackupTools.cs"];
+        var said = new[] { "src", "providers" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Root(), folder), "*.cs", SearchOption.AllDirectories))
+            .Select(file => Path.GetRelativePath(Root(), file))
+            .Where(file => !exempt.Any(start => file.StartsWith(start, StringComparison.Ordinal)))
+            .Where(file =>
+                System.IO.File.ReadAllText(Path.Combine(Root(), file)).Contains("pgbackrest", StringComparison.OrdinalIgnoreCase)
+            );
+        Assert.That(said, Is.Empty);
+    }
+
+    private static string Root([CallerFilePath] string path = "") =>
+        Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../.."));
+
+    private static IReadOnlyDictionary<string, string> Settings(Cluster cluster) =>
+        Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg").Spec.Map("settings");
+}

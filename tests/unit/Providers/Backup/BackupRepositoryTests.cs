@@ -1,0 +1,182 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Tests.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
+
+/// <summary>The repositories of a cluster, by what pgBackRest 2.55.1 answered to kbr's read.</summary>
+[TestFixture]
+internal sealed class BackupRepositoryTests
+{
+    private const string Place = "s3://b/pg at h:443";
+    private const string Identifier = "7500000000000000001";
+
+    private readonly BackupRepositoryProvider _provider = new();
+
+    [Test]
+    public void Prepared_for_this_cluster_and_seen_by_every_member_it_is_as_declared() =>
+        Assert.That(
+            ((Observation.Present)Observe(Info(2, "no valid backups"), Info(0, "ok"))).Attributes,
+            Is.EqualTo(_provider.Desired(Repository()))
+        );
+
+    [Test]
+    public void A_bucket_that_knows_nothing_of_the_cluster_is_to_be_prepared()
+    {
+        var missing = Info(1, "missing stanza path", null);
+        Assert.That(Observe(missing, missing), Is.InstanceOf<Observation.Absent>());
+    }
+
+    // As in the plan that turns backups on.
+    [TestCase(55, "P00  ERROR: [055]: unable to open missing file '/etc/patroni/pgbackrest.conf' for read")]
+    [TestCase(127, "sh: 1: exec: pgbackrest: not found")]
+    public void Where_the_tool_is_not_set_up_yet_it_is_to_be_prepared(int status, string output) =>
+        Assert.That(Observe(new ToolAnswer(status, output), new ToolAnswer(status, output)), Is.InstanceOf<Observation.Absent>());
+
+    [TestCase(124, "", "the repositories did not answer within 5 s")]
+    [TestCase(31, "P00   WARN: x\nERROR: [031]: invalid option 'repo9-path'\n", "[031]: invalid option 'repo9-path'")]
+    [TestCase(0, "not JSON", "its answer cannot be read")]
+    public void What_the_primary_cannot_see_is_unknown_with_the_reason(int status, string output, string reason) =>
+        Assert.That(
+            ((Observation.Unknown)Observe(new ToolAnswer(status, output), Info(0, "ok"))).Reason,
+            Is.EqualTo("db-1: pgBackRest: " + reason)
+        );
+
+    [Test]
+    public void A_member_that_cannot_reach_it_is_named_with_the_first_line_of_the_reason() =>
+        Assert.That(
+            State(
+                Info(0, "ok"),
+                Info(99, "[HostConnectError] unable to connect to 'h:443': [111] Connection refused\\n    [HostConnectError] on 4 retries")
+            ),
+            Is.EqualTo("db-2: [HostConnectError] unable to connect to 'h:443': [111] Connection refused")
+        );
+
+    [Test]
+    public void A_repository_of_another_database_is_no_repository_of_this_one() =>
+        Assert.That(
+            State(Info(0, "ok", "7400000000000000009"), Info(0, "ok", "7400000000000000009")),
+            Is.EqualTo($"db-1, db-2: prepared for another database (system identifier 7400000000000000009, this cluster's is {Identifier})")
+        );
+
+    [Test]
+    public async Task It_is_prepared_on_the_primary()
+    {
+        var group = new Group(new ScriptResult(0, "", ""));
+        await _provider.ChangeAsync(Change(ResourceOperation.Create), group, CancellationToken.None);
+        Assert.That(
+            group.Scripts,
+            Is.EqualTo(
+                new[]
+                {
+                    "db-1: docker exec 'patroni' pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=pg --io-timeout=5 "
+                        + "stanza-create 2>&1 </dev/null",
+                }
+            )
+        );
+    }
+
+    [Test]
+    public void A_refusal_has_the_tools_reason_and_what_to_do()
+    {
+        var group = new Group(
+            new ScriptResult(28, "WARN: a\nERROR: [028]: backup and archive info files exist but do not match the database\n", "")
+        );
+        Assert.That(
+            async () => await _provider.ChangeAsync(Change(ResourceOperation.Update), group, CancellationToken.None),
+            Throws
+                .InstanceOf<ChangeFailedException>()
+                .With.Message.EqualTo(
+                    $"db-1: pgBackRest could not prepare {Place}: [028]: backup and archive info files exist but do not match the database. "
+                        + "Check address, bucket, credentials and cipher key; a repository that holds another cluster needs another 'path'"
+                )
+        );
+    }
+
+    [Test]
+    public void An_error_that_is_made_of_others_is_shown_with_the_first_of_them()
+    {
+        var group = new Group(
+            new ScriptResult(
+                29,
+                "ERROR: [029]: unable to load info file 'a':\n       FormatError: cipher header invalid\n       HINT: x\n",
+                ""
+            )
+        );
+        Assert.That(
+            async () => await _provider.ChangeAsync(Change(ResourceOperation.Create), group, CancellationToken.None),
+            Throws
+                .InstanceOf<ChangeFailedException>()
+                .With.Message.Contains("[029]: unable to load info file 'a': FormatError: cipher header invalid. Check address, bucket")
+        );
+    }
+
+    [Test]
+    public async Task Removed_from_the_file_it_keeps_its_backups()
+    {
+        Assert.That(_provider.IsForgotten(Repository()), Is.True);
+        var group = new Group(new ScriptResult(0, "", ""));
+        await _provider.ChangeAsync(Change(ResourceOperation.Delete), group, CancellationToken.None);
+        Assert.That(group.Scripts, Is.Empty);
+    }
+
+    private static Resource Repository() =>
+        ProviderBench.Resource(
+            new BackupRepositoryProvider(),
+            "pg",
+            ("repositories", (IReadOnlyList<string>)[Place]),
+            ("file", "/etc/patroni/pgbackrest.conf")
+        );
+
+    private static ResourceChange Change(ResourceOperation operation) => new(operation, Repository(), []);
+
+    private Observation Observe(ToolAnswer leader, ToolAnswer replica) =>
+        _provider.Observe(Repository(), Member(true, leader), Member(false, replica));
+
+    private string State(ToolAnswer leader, ToolAnswer replica) => ((Observation.Present)Observe(leader, replica)).Attributes[Place].Value;
+
+    private static Func<Read, object> Member(bool leads, ToolAnswer tool) =>
+        read => read is Read<ToolAnswer> ? tool : GroupAnswers.Member(leads, $$""" "system_identifier": "{{Identifier}}" """)(read);
+
+    private static ToolAnswer Info(int code, string message, string? identifier = Identifier)
+    {
+        var database = identifier is null ? "" : $$"""{"id": 1, "repo-key": 1, "system-id": {{identifier}}, "version": "17"}""";
+        var status = $$"""{"code": {{code}}, "message": "{{message}}"}""";
+        return new ToolAnswer(
+            0,
+            $$"""[{"archive": [], "backup": [], "db": [{{database}}], "name": "pg", "repo": [{"key": 1, "status": {{status}} }], "status": {{status}} }]"""
+        );
+    }
+
+    private sealed class Group(ScriptResult result) : IGroupAccess
+    {
+        public List<string> Scripts { get; } = [];
+
+        public TimeProvider Time => TimeProvider.System;
+
+        public ImmutableArray<Host> Members { get; } =
+        [
+            new Host("db-2", "db", "10.0.0.2", new SshEndpoint("db-2", 22, "root", false)),
+            new Host("db-1", "db", "10.0.0.1", new SshEndpoint("db-1", 22, "root", false)),
+        ];
+
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+            Task.FromResult(
+                ProviderBench.Snapshot([.. reads.Select(read => (read, (object?)Member(host == "db-1", new ToolAnswer(0, "[]"))(read)))])
+            );
+
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
+        {
+            Scripts.Add($"{host}: {script.Text}");
+            return Task.FromResult(result);
+        }
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+    }
+}
