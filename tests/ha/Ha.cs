@@ -129,11 +129,19 @@ internal static class Ha
                 + "c['password']).encode()).decode()})\nu.urlopen(r)\nP"
         );
 
-    /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes.</summary>
-    public static string Started(string host) =>
-        Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()
-        + " "
-        + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
+    /// <summary>When a member's container and its PostgreSQL started: what a disturbance changes. One that was disturbed just before may
+    /// still be starting.</summary>
+    public static string Started(string host)
+    {
+        Lab.Until(
+            () => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), host, "docker exec patroni pg_isready -q").ExitCode == 0,
+            TimeSpan.FromSeconds(60),
+            $"PostgreSQL on {host}"
+        );
+        return Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()
+            + " "
+            + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
+    }
 
     /// <summary>RAFT's term as a member sees it: it never goes back.</summary>
     public static long RaftTerm(string host) =>

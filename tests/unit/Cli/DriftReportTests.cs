@@ -78,11 +78,10 @@ public sealed partial class DriftReportTests
                     "db-1",
                     "  ~ config_file.app@db-1  changed on the host",
                     "      content:",
-                    "        @@ -1,3 +1,3 @@",
+                    "        @@ -1,2 +1,2 @@",
                     "         one",
                     "        -```\uFFFD & <two>",
                     "        +two",
-                    "         ",
                     "      mode: 0|600 → 0644",
                     "      owner: nothing → root  (ignored: ticket 7 | <b>)",
                     "  - directory.spare@db-1  deleted on the host",
@@ -322,7 +321,7 @@ public sealed partial class DriftReportTests
                 Does.Contain("| `config_file.app@db-1` | changed | `mode` | `0644` | `0\\|600` |")
                     .And.Contain("ignored: ticket 7 \\| \\<b\\>")
             );
-            Assert.That(text, Does.Contain("````diff\n@@ -1,3 +1,3 @@\n one\n-```"), "the fence is longer than what stands in it");
+            Assert.That(text, Does.Contain("````diff\n@@ -1,2 +1,2 @@\n one\n-```"), "the fence is longer than what stands in it");
             Assert.That(DriftMarkdown.Render(s_none), Does.StartWith("## lab: no drift\n"));
             Assert.That(DriftMarkdown.Render(s_error), Does.StartWith("## lab: incomplete\n").And.Contain("- **Error**: db-2: no route"));
         });
