@@ -10,7 +10,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.ConfigFile;
 
 /// <summary>A file with its content, owner and mode, and whether the process that uses it has loaded it.</summary>
-public sealed class ConfigFileProvider : IHostResourceProvider
+public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
 {
     private const string Loaded = "loaded";
 
