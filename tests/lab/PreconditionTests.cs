@@ -42,10 +42,10 @@ public sealed class PreconditionTests
         ("db-master-01", "swap is on", "/proc/swaps lists /dev/sda2", "swapoff -a"),
         ("db-master-01", "no DNS resolver is configured", "/etc/resolv.conf has no nameserver line", "nameserver 1.1.1.1"),
         ("db-slave-01", "Docker Engine is not running", "docker.service is inactive", "systemctl enable --now docker"),
-        ("db-slave-01", "the clock is not synchronized", "chrony", "run chrony or systemd-timesyncd"),
+        ("db-slave-01", "the clock is not synchronized", "chrony", "systemctl enable --now chrony"),
         ("db-slave-02", "Docker Engine would not start at boot", "docker.service is disabled", "systemctl enable docker"),
         ("haproxy-01", "too little disk space at /var/lib", "wanted 1024 TiB", "free or add disk space"),
-        ("haproxy-01", "/opt/data is not on XFS", "it is on ", "mount an XFS volume"),
+        ("haproxy-01", "/opt/data is not on XFS", "it is on ", "mkfs.xfs DEVICE and mount it"),
         ("haproxy-01", "port 5999 of db-master-01 (", "neither an answer nor a refusal in time", "allow TCP 5999 from haproxy-01"),
         ("haproxy-01", "port 5998 of db-slave-02 (", "the host refuses the connection", "start that service"),
     ];
