@@ -20,6 +20,8 @@ for path in sys.argv[1:]:
         failed += 1
     if summary.get("outcome") == "Failed" and executed == ok:
         print(f"{path}: the run did not end as it should", file=sys.stderr)
+        for said in summary.iterfind(".//t:RunInfo/t:Text", NAMESPACE):
+            print("\n".join(f"    {line}" for line in (said.text or "").splitlines()), file=sys.stderr)
         failed += 1
     classes = {test.get("id"): test.find("t:TestMethod", NAMESPACE).get("className") for test in results.iterfind(".//t:UnitTest", NAMESPACE)}
     for result in results.iterfind(".//t:UnitTestResult", NAMESPACE):

@@ -70,8 +70,8 @@ public sealed class PreconditionTests
                 .Yaml.Replace("1024TiB", "1MiB", StringComparison.Ordinal)
                 .Replace("level: error, path: /opt/data", "level: off, path: /opt/data", StringComparison.Ordinal)
                 .Replace("port: 5998 }], must_answer: true", "port: 5998 }]", StringComparison.Ordinal);
-            var plan = _workspace.Kbr("plan");
-            Assert.That((plan.ExitCode, plan.Error), Is.EqualTo((0, "")), "where all is as it must be, nothing is said");
+            var (code, _, diagnostics) = Plan();
+            Assert.That((code, diagnostics.Length), Is.EqualTo((0, 0)), "where all is as it must be, nothing is said");
         }
         finally
         {

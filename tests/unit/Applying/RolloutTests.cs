@@ -170,7 +170,7 @@ internal sealed class RolloutTests
                 started.Add(host);
                 if (started.Count == 3)
                 {
-                    all.SetResult();
+                    all.TrySetResult();
                 }
 
                 // None of them ends before all have begun, as with a quorum.
