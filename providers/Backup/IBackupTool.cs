@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Resources;
 
@@ -43,6 +44,20 @@ public interface IBackupTool
 
     /// <summary>The reason in a command's output, in one line.</summary>
     string Reason(string output);
+
+    /// <summary>The command, inside a member's container, that restores a backup into a directory and prepares it for recovery up to a
+    /// target, where it pauses. It can be run again where it was broken off. The restored server archives nothing.</summary>
+    /// <param name="location">Where the tool finds its configuration.</param>
+    /// <param name="target">The point to recover to.</param>
+    /// <param name="directory">The data directory to be.</param>
+    /// <param name="tablespaces">The directory that tablespaces come to lie in.</param>
+    string Restore(BackupLocation location, RestoreTarget target, string directory, string tablespaces);
+
+    /// <summary>PostgreSQL's <c>restore_command</c> for a data directory.</summary>
+    string RestoreCommand(BackupLocation location, string directory);
+
+    /// <summary>A shell command that removes from a directory's <c>postgresql.auto.conf</c> what <see cref="Restore"/> wrote.</summary>
+    string Clean(string directory);
 }
 
 /// <summary>Where the tool finds its configuration, and the cluster's name in it.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
@@ -104,6 +105,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             connection.PostgresListener,
             .. DataDirectories(policy).Select(MemberIdentity.ControlFile),
             .. DataDirectories(policy).Select(VersionRead),
+            RestoreJournal.Read(connection.Scope),
         ];
     }
 
@@ -125,6 +127,15 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         if (IdentityProblemOf(policy, members) is { } mistaken)
         {
             return new Observation.Unknown(mistaken.Problem) { Detail = mistaken.Detail, Remedy = mistaken.Remedy };
+        }
+
+        if (RestoreJournal.Of(connection.Scope, members.Values) is { IsExchanging: true } restore)
+        {
+            return new Observation.Unknown($"a restore of {connection.Scope} is exchanging the members' data directories")
+            {
+                Detail = $"it began at {restore.Begun:yyyy-MM-dd HH:mm:ss} UTC, and was interrupted",
+                Remedy = "run kbr restore, which goes on with it; or kbr restore undo, which goes back",
+            };
         }
 
         if (OtherVersion(policy, members) is { } other)

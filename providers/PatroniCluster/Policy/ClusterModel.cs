@@ -111,7 +111,8 @@ public static class ClusterModel
     )
     {
         var health = view.Health;
-        foreach (var name in disrupted)
+        // Of members that start together one with the data leads.
+        foreach (var name in disrupted.OrderByDescending(name => view.HoldsData.GetValueOrDefault(name) == true))
         {
             health = intent.Leaving.Contains(name) ? Without(health, name) : Restarted(health, name);
         }

@@ -145,9 +145,16 @@ public static class ClusterPolicy
         return ChooseDown(view, intent) ?? (view.Health.IsHealthy ? ChooseServing(view, intent) : Unhealthy(view.Health.Problems));
     }
 
+    // The member that may initialise waits where only others have the data: they elect a leader without it.
     private static ClusterStep ChooseStopped(ClusterView view, ClusterIntent intent, ImmutableArray<string> stopped)
     {
-        return BesideData(view, stopped.Except(intent.Leaving)) ?? new ClusterStep.Start(stopped);
+        if (BesideData(view, stopped.Except(intent.Leaving)) is not { } refused)
+        {
+            return new ClusterStep.Start(stopped);
+        }
+
+        ImmutableArray<string> others = [.. stopped.Where(name => name != view.BootstrapHost)];
+        return !others.IsEmpty && MayElect(view, view.Stopped.Except(others)) ? new ClusterStep.Start(others) : refused;
     }
 
     // Started now, the bootstrap member would create a second database.
@@ -157,9 +164,16 @@ public static class ClusterPolicy
             .FirstOrDefault(reason => reason is not null)
             is not { } refusal
             ? null
-        // Just after the primary was lost: the others elect one, and the member copies from that.
-        : view.HasRunningMajority ? new ClusterStep.Wait(ClusterCause.Bootstrap, refusal)
+        // Just after the primary was lost, or all were started: the others elect one, and the member copies from that.
+        : view.HasRunningMajority || MayElect(view, view.Stopped) ? new ClusterStep.Wait(ClusterCause.Bootstrap, refusal)
         : new ClusterStep.Refuse(ClusterCause.Bootstrap, refusal);
+
+    // Whether the members that are not down, one with the data among them, are a majority.
+    private static bool MayElect(ClusterView view, ImmutableSortedSet<string> down)
+    {
+        var up = view.Names.Where(name => view.HoldsData.GetValueOrDefault(name) is not null && !down.Contains(name)).ToList();
+        return up.Count > view.Names.Length / 2 && up.Exists(name => view.HoldsData[name] == true);
+    }
 
     // The change may repair a running member that does not serve; the others must be healthy, so that only one is down.
     private static ClusterStep? ChooseDown(ClusterView view, ClusterIntent intent)

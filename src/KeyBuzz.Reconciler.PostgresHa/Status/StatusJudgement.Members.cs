@@ -1,5 +1,6 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -56,6 +57,13 @@ internal sealed partial class StatusJudgement
             {
                 Topic = StatusTopic.Configuration,
             };
+            if (Restore() is { } restore)
+            {
+                yield return restore with
+                {
+                    Topic = StatusTopic.Configuration,
+                };
+            }
         }
     }
 
@@ -164,6 +172,23 @@ internal sealed partial class StatusJudgement
         StatusItem Wrong(string text) =>
             new(Name, StatusVerdict.NotOk, text) { Places = [new StatusPlace(PostgresTopology.PatroniContainer, leader.Name)] };
     }
+
+    // Until it is confirmed or undone.
+    private StatusItem? Restore() =>
+        RestoreJournal.Of(_topology.Scope, _topology.Members.Select(Of).OfType<Snapshot>()) is not { } journal
+            ? null
+            : new StatusItem(
+                "restore",
+                journal.Phase == RestorePhase.Kept || (journal.IsCopy && journal.Phase <= RestorePhase.Look)
+                    ? StatusVerdict.Ok
+                    : StatusVerdict.NotOk,
+                journal.Text
+                    + (
+                        journal.Phase == RestorePhase.Kept
+                            ? "; kbr restore confirm removes that, kbr restore undo goes back to it"
+                            : "; kbr restore goes on, kbr restore undo goes back"
+                    )
+            );
 
     // Patroni reports the candidates for a failover, PostgreSQL the standbys that a commit waits for.
     private StatusItem Synchronous()

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -115,6 +116,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             if (topology.Backup is not null)
             {
                 reads.Add(Archiver);
+                reads.Add(RestoreJournal.Read(topology.Scope));
             }
 
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));

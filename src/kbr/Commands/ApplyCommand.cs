@@ -132,6 +132,35 @@ internal static class ApplyCommand
         return command;
     }
 
+    /// <summary>Applies cluster.yaml without asking, as the last part of another command. Answers the exit code.</summary>
+    /// <param name="context">The context of the command.</param>
+    /// <param name="parsed">Its command line.</param>
+    /// <param name="terminal">Where it is shown.</param>
+    /// <param name="word">The command.</param>
+    /// <param name="targets">What it applies; empty for everything, whose health counts then.</param>
+    /// <param name="stop">Ends it after what is running.</param>
+    /// <param name="abort">Ends it at once.</param>
+    public static Task<int> ConvergeAsync(
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        string word,
+        string[] targets,
+        CancellationToken stop,
+        CancellationToken abort
+    ) =>
+        RunAsync(
+            context,
+            parsed,
+            terminal,
+            new PlanOptions { Targets = CommonOptions.Patterns(targets) },
+            word,
+            approved: true,
+            stop,
+            abort,
+            judges: targets.Length == 0
+        );
+
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask for confirmation." };
 
     private static async Task<int> RunAsync(
@@ -143,7 +172,8 @@ internal static class ApplyCommand
         bool approved,
         CancellationToken stop,
         CancellationToken abort,
-        Action<Session, PlannedRun>? check = null
+        Action<Session, PlannedRun>? check = null,
+        bool judges = true
     )
     {
         var json = parsed.Read(context.Options.Json);
@@ -217,7 +247,7 @@ internal static class ApplyCommand
         // An apply that leaves an unhealthy cluster behind is not done, whether or not it had something to change.
         async Task JudgeAsync(Func<IHealthCheck, TimeSpan> patience, IEnumerable<Address> changed)
         {
-            if (options.Destroy || options.Import)
+            if (options.Destroy || options.Import || !judges)
             {
                 return;
             }

@@ -32,6 +32,34 @@ internal static class Approval
         }
     }
 
+    /// <summary>Asks for the cluster's name, where more than 'yes' is due. Throws <see cref="DiagnosticException"/> for any other answer,
+    /// and without a terminal.</summary>
+    /// <param name="terminal">Where.</param>
+    /// <param name="word">The command.</param>
+    /// <param name="name">The cluster's name.</param>
+    /// <param name="given">The name that the command line gives.</param>
+    /// <param name="json">Whether the output is JSON.</param>
+    /// <param name="stop">Cancels the question, as Ctrl-C does.</param>
+    public static void AskForName(Terminal terminal, string word, string name, string? given, bool json, CancellationToken stop)
+    {
+        if (given is null && !json && !Console.IsInputRedirected)
+        {
+            terminal.Line();
+            terminal.Prompt($"Type the cluster's name, {name}, to confirm: ");
+            given = Answer(terminal, word, stop)?.Trim();
+        }
+
+        if (given != name)
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{word} was not confirmed; nothing was changed",
+                    remedy: $"review what is above, then repeat with --confirm {name}"
+                )
+            );
+        }
+    }
+
     /// <summary>Waits for a line of the terminal. Throws <see cref="DiagnosticException"/> when it is interrupted.</summary>
     /// <param name="terminal">Where.</param>
     /// <param name="word">The command.</param>

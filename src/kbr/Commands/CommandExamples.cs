@@ -82,6 +82,15 @@ internal static class CommandExamples
         ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],
         ["kbr restart"] = [new("kbr restart --all", "restart every member, one at a time")],
         ["kbr drill"] = [new("kbr drill --kind kill --svg gap.svg", "kill the primary, measure the gap, draw it")],
+        ["kbr restore"] =
+        [
+            new("kbr restore --to '2026-11-28 21:10:00+01'", "restore the database of that moment beside the present one"),
+            new("kbr restore", "let it take over, or go on after an interruption"),
+            new("kbr restore --to latest --confirm keybuzz-pg --open", "after all hosts were lost: everything that was archived"),
+        ],
+        ["kbr restore look"] = [new("kbr restore look -- -c 'SELECT count(*) FROM orders'", "ask the restored database")],
+        ["kbr restore undo"] = [new("kbr restore undo", "give it up, or go back to the former database")],
+        ["kbr restore confirm"] = [new("kbr restore confirm", "remove the former database")],
         ["kbr unlock"] =
         [
             new("kbr unlock", "show the holder of each host's lock"),

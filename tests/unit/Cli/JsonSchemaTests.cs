@@ -62,7 +62,17 @@ public sealed partial class JsonSchemaTests : LocalCluster
         Assert.That(
             _seen,
             Is.EquivalentTo(
-                JsonSchemas.Kinds.Except(["status", "switchover", "restart", "drill", "connect", "images", "members", "log_line"])
+                JsonSchemas.Kinds.Except([
+                    "status",
+                    "switchover",
+                    "restart",
+                    "restore",
+                    "drill",
+                    "connect",
+                    "images",
+                    "members",
+                    "log_line",
+                ])
             ),
             "those of a PostgreSQL cluster have tests of their own"
         );

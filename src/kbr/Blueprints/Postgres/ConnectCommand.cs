@@ -153,7 +153,7 @@ internal static class ConnectCommand
         using var process = Start(Local(topology, user, port, words), out var trouble)
             ?? (
                 user == topology.Superuser
-                    ? Start(await OverSshAsync(session, topology, primary, words).ConfigureAwait(false), out _)
+                    ? Start(await PsqlOverSshAsync(session, topology, primary, words).ConfigureAwait(false), out _)
                     : null
             )
             ?? throw new DiagnosticException(
@@ -168,7 +168,8 @@ internal static class ConnectCommand
         return process.ExitCode;
     }
 
-    private static Process? Start(ProcessStartInfo start, out string trouble)
+    /// <summary>Starts a program; null where it cannot be started, with the reason.</summary>
+    public static Process? Start(ProcessStartInfo start, out string trouble)
     {
         trouble = "";
         var process = new Process { StartInfo = start };
@@ -214,34 +215,47 @@ internal static class ConnectCommand
         return start;
     }
 
-    private static async Task<ProcessStartInfo> OverSshAsync(Session session, PostgresTopology topology, Host primary, string[] words)
+    private static Task<ProcessStartInfo> PsqlOverSshAsync(Session session, PostgresTopology topology, Host primary, string[] words)
     {
-        var (settings, endpoint) = ((SshSettings)session.Cluster.Connection, SshEndpoint.Of(primary));
         var isTerminal = !Console.IsInputRedirected && !Console.IsOutputRedirected;
-        string[] psql =
-        [
-            .. endpoint.Sudo ? ["sudo", "-n"] : Array.Empty<string>(),
-            "docker",
-            "exec",
-            isTerminal ? "-it" : "-i",
-            PostgresTopology.PatroniContainer,
-            Psql,
-            "-h",
-            PostgresTopology.PostgresSocketDirectory,
-            "-p",
-            topology.Ports.Postgres.ToString(CultureInfo.InvariantCulture),
-            "-U",
-            topology.Superuser.Name,
-            "-d",
-            topology.ApplicationDatabase.Name,
-            .. words,
-        ];
+        return OverSshAsync(
+            session,
+            primary,
+            isTerminal,
+            [
+                "docker",
+                "exec",
+                isTerminal ? "-it" : "-i",
+                PostgresTopology.PatroniContainer,
+                Psql,
+                "-h",
+                PostgresTopology.PostgresSocketDirectory,
+                "-p",
+                topology.Ports.Postgres.ToString(CultureInfo.InvariantCulture),
+                "-U",
+                topology.Superuser.Name,
+                "-d",
+                topology.ApplicationDatabase.Name,
+                .. words,
+            ]
+        );
+    }
+
+    /// <summary>A command on a host, as root, through this machine's ssh.</summary>
+    /// <param name="session">The hosts of this run.</param>
+    /// <param name="host">The host.</param>
+    /// <param name="isTerminal">Whether a person types.</param>
+    /// <param name="words">The command, a word each.</param>
+    public static async Task<ProcessStartInfo> OverSshAsync(Session session, Host host, bool isTerminal, IEnumerable<string> words)
+    {
+        var (settings, endpoint) = ((SshSettings)session.Cluster.Connection, SshEndpoint.Of(host));
+        string[] all = [.. endpoint.Sudo ? ["sudo", "-n"] : Array.Empty<string>(), .. words];
         return new ProcessStartInfo(
             "ssh",
             [
                 isTerminal ? "-t" : "-T",
-                .. await OpenSshCommand.ArgumentsAsync(settings, primary, session.Time).ConfigureAwait(false),
-                string.Join(' ', psql.Select(Script.Quote)),
+                .. await OpenSshCommand.ArgumentsAsync(settings, host, session.Time).ConfigureAwait(false),
+                string.Join(' ', all.Select(Script.Quote)),
             ]
         )
         {

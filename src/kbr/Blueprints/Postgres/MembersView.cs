@@ -145,7 +145,8 @@ internal static class MembersView
         return word.Length > LongestWord ? word[..(LongestWord - 1)] + "…" : word;
     }
 
-    private static string Size(long bytes) =>
+    /// <summary>A number of bytes in words.</summary>
+    public static string Size(long bytes) =>
         bytes switch
         {
             < 1024 => string.Create(CultureInfo.InvariantCulture, $"{bytes} B"),

@@ -30,6 +30,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
             SwitchoverCommand.Create(context),
             RestartCommand.Create(context),
             DrillCommand.Create(context),
+            RestoreCommand.Create(context),
             ImagesCommand.Create(context),
         ];
 

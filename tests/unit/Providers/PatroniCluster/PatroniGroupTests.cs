@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -65,6 +66,24 @@ internal sealed class PatroniGroupTests
         Assert.That(_provider.Observe(Resource(), Healthy(("db-1", ""), ("db-2", ""), ("db-3", ""))), Is.InstanceOf<Observation.Absent>());
     }
 
+    // A member that is started meanwhile would run on one database while the others get another.
+    [TestCase(RestorePhase.Exchange, ExpectedResult = true)]
+    [TestCase(RestorePhase.Return, ExpectedResult = true)]
+    [TestCase(RestorePhase.Look, ExpectedResult = false)]
+    [TestCase(RestorePhase.Open, ExpectedResult = false)]
+    [TestCase(RestorePhase.Kept, ExpectedResult = false)]
+    public bool Nothing_is_planned_while_a_restore_exchanges_the_data(RestorePhase phase)
+    {
+        var journal = new RestoreJournal("20261128T211000Z", "latest", "db-1", "db-1", phase);
+        var json = journal.Write("keybuzz-pg").Text.Split('\'').First(part => part.StartsWith('{'));
+        var scope = Resource().Group;
+        var answers = Healthy();
+        answers["db-2"] = answers["db-2"]
+            .With(ProviderBench.Snapshot((RestoreJournal.Read(scope), new FileContent(System.Text.Encoding.UTF8.GetBytes(json)))));
+        return _provider.Observe(Resource(), answers) is Observation.Unknown { Remedy: { } remedy }
+            && remedy.StartsWith("run kbr restore", StringComparison.Ordinal);
+    }
+
     [Test]
     public void A_member_that_RAFT_lost_is_named_although_it_says_that_it_streams()
     {
@@ -92,10 +111,20 @@ internal sealed class PatroniGroupTests
     [Test]
     public async Task The_empty_bootstrap_member_is_not_started_while_others_have_data_and_none_leads()
     {
-        var turn = await NextAsync(Group(stopped: Names, data: ["db-2"]), Names);
+        var turn = await NextAsync(Group(stopped: Names, data: ["db-2"], unreachable: ["db-3"]), ["db-1", "db-2"]);
         Assert.That(
             turn,
             Does.StartWith("stop db-1 has no data, db-2 has, and no leader is visible").And.Contain("would initialise an empty cluster")
+        );
+        Assert.That(
+            await NextAsync(Group(stopped: Names, data: ["db-2"]), Names),
+            Is.EqualTo("go db-2 db-3"),
+            "a majority with the data elects a leader without it"
+        );
+        Assert.That(
+            await NextAsync(Group(stopped: ["db-1"], data: ["db-2"]), ["db-1"]),
+            Does.StartWith("wait db-1 has no data, db-2 has, and no leader is visible"),
+            "they have just been started"
         );
         Assert.That(await NextAsync(Group(stopped: Names, data: ["db-1"]), Names), Is.EqualTo("go db-1 db-2 db-3"), "it has data itself");
         Assert.That(
@@ -315,6 +344,11 @@ internal sealed class PatroniGroupTests
         );
         Assert.That(
             await NextAsync(Group(Healthy(("db-1", ""), ("db-3", "")), stopped: ["db-1"], data: ["db-2", "db-3"]), ["db-1"]),
+            Does.StartWith("wait db-1 has no data"),
+            "db-3 may just have been started"
+        );
+        Assert.That(
+            await NextAsync(Group(Healthy(("db-1", ""), ("db-3", "")), stopped: ["db-1", "db-3"], data: ["db-2", "db-3"]), ["db-1"]),
             Does.StartWith("stop db-1 has no data")
         );
     }

@@ -1,0 +1,334 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Restore;
+
+/// <summary>Takes a cluster through the phases of a restore, on members whose locks are held. Every phase may be run again, whatever of it
+/// was done before. Members are started by an apply, after <see cref="ExchangeAsync"/> and <see cref="ReturnAsync"/>.</summary>
+/// <param name="topology">The cluster.</param>
+/// <param name="cluster">Its health.</param>
+/// <param name="group">Its members.</param>
+/// <param name="say">Told what happens, a sentence each, for the operator.</param>
+public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster, IGroupAccess group, Action<string> say)
+{
+    private const int SegmentName = 24;
+    private static readonly TimeSpan s_poll = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_archived = TimeSpan.FromSeconds(60);
+
+    // Without a line in its log; The tool and PostgreSQL give up sooner by themselves.
+    private static readonly TimeSpan s_silence = TimeSpan.FromMinutes(30);
+    private static readonly TimeSpan s_promotion = TimeSpan.FromMinutes(5);
+
+    /// <summary>The command that opens psql on the database that runs apart, as the superuser.</summary>
+    /// <param name="topology">The cluster.</param>
+    /// <param name="isTerminal">Whether a person types.</param>
+    /// <param name="database">The database.</param>
+    public static IEnumerable<string> PsqlApart(PostgresTopology topology, bool isTerminal, string database) =>
+        RestoreScripts.PsqlApart(topology, isTerminal, database);
+
+    /// <summary>The restore that the cluster is in; null for none.</summary>
+    public async Task<RestoreJournal?> JournalAsync(CancellationToken cancellationToken)
+    {
+        var snapshots = await Task.WhenAll(
+                group.Members.Select(member => group.ReadAsync(member.Name, [RestoreJournal.Read(topology.Scope)], cancellationToken))
+            )
+            .ConfigureAwait(false);
+        return RestoreJournal.Of(topology.Scope, snapshots);
+    }
+
+    /// <summary>The present primary; null for none.</summary>
+    public async Task<string?> LeaderAsync(CancellationToken cancellationToken) =>
+        (await cluster.LookAsync(cancellationToken).ConfigureAwait(false)).Leader;
+
+    /// <summary>The bytes of each member's database, and of what is free beside it.</summary>
+    public async Task<ImmutableSortedDictionary<string, (long Used, long Free)>> SizesAsync(CancellationToken cancellationToken)
+    {
+        var script = new RestoreScripts(topology, "").Sizes();
+        var sizes = await Task.WhenAll(
+                group.Members.Select(async member =>
+                {
+                    var words = (await RunAsync(member.Name, script, cancellationToken).ConfigureAwait(false)).Split(
+                        [' ', '\n'],
+                        StringSplitOptions.RemoveEmptyEntries
+                    );
+                    return (member.Name, Number(words.FirstOrDefault()), Number(words.LastOrDefault()));
+                })
+            )
+            .ConfigureAwait(false);
+        return sizes.ToImmutableSortedDictionary(one => one.Name, one => (one.Item2, one.Item3), StringComparer.Ordinal);
+    }
+
+    /// <summary>Writes on every member that a phase begins.</summary>
+    public async Task<RestoreJournal> BeginAsync(RestoreJournal journal, RestorePhase phase, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        var next = journal with { Phase = phase };
+        foreach (var member in group.Members)
+        {
+            await RunAsync(member.Name, next.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
+        }
+
+        return next;
+    }
+
+    /// <summary>Restores the database beside the present one, and runs it apart up to the target. Throws
+    /// <see cref="DiagnosticException"/>.</summary>
+    public async Task<RestoreJournal> PrepareAsync(RestoreJournal journal, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        var scripts = new RestoreScripts(topology, journal.Id);
+        journal = await BeginAsync(journal, RestorePhase.Prepare, cancellationToken).ConfigureAwait(false);
+        if (await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
+        {
+            if (!journal.IsCopy && !journal.KeepsWrites)
+            {
+                await RunAsync(leader, scripts.RefuseWrites(), cancellationToken).ConfigureAwait(false);
+                say($"{leader} refuses writes");
+            }
+
+            await ArchiveAsync(leader, scripts, cancellationToken).ConfigureAwait(false);
+        }
+
+        await RunApartAsync(journal, scripts, cancellationToken).ConfigureAwait(false);
+        say($"{journal.Member} runs the restored database apart, at {RestoreTarget.Parse(journal.Target)!.Label}");
+        return await BeginAsync(journal, RestorePhase.Look, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Puts the restored database in the place of the present one, with every member stopped.</summary>
+    public async Task<RestoreJournal> ExchangeAsync(RestoreJournal journal, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        var scripts = new RestoreScripts(topology, journal.Id);
+        if (journal.Phase == RestorePhase.Look)
+        {
+            if (!await ExistsAsync(journal.Member, scripts.RestoredMark, cancellationToken).ConfigureAwait(false))
+            {
+                await RunApartAsync(journal, scripts, cancellationToken).ConfigureAwait(false);
+                await PromoteAsync(journal.Member, cancellationToken).ConfigureAwait(false);
+                await RunAsync(journal.Member, scripts.Finish(scripts.Restored, scripts.RestoredMark), cancellationToken)
+                    .ConfigureAwait(false);
+            }
+
+            journal = await BeginAsync(journal, RestorePhase.Exchange, cancellationToken).ConfigureAwait(false);
+        }
+
+        await StopAsync(scripts, cancellationToken).ConfigureAwait(false);
+        await EachAsync(member => scripts.Exchange(member == journal.Member), cancellationToken).ConfigureAwait(false);
+        say($"{journal.Member} has the restored database, and the former one lies beside it");
+        return await BeginAsync(journal, RestorePhase.Open, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Puts the former database back, with every member stopped. Throws <see cref="DiagnosticException"/> where there was
+    /// none.</summary>
+    public async Task<RestoreJournal> ReturnAsync(RestoreJournal journal, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        RefuseWithoutFormer(journal);
+        var former = journal.Former!;
+        var scripts = new RestoreScripts(topology, journal.Id);
+        journal = await BeginAsync(journal, RestorePhase.Return, cancellationToken).ConfigureAwait(false);
+        await StopAsync(scripts, cancellationToken).ConfigureAwait(false);
+        if (
+            await ExistsAsync(former, scripts.Former + "/PG_VERSION", cancellationToken).ConfigureAwait(false)
+            && !await ExistsAsync(former, scripts.FormerMark, cancellationToken).ConfigureAwait(false)
+        )
+        {
+            await RunAsync(former, scripts.StartFormer(), cancellationToken).ConfigureAwait(false);
+            await WaitApartAsync(former, look => look.Answers, "the former database to answer", cancellationToken).ConfigureAwait(false);
+            await PromoteAsync(former, cancellationToken).ConfigureAwait(false);
+            await RunAsync(former, scripts.Finish(scripts.Former, scripts.FormerMark), cancellationToken).ConfigureAwait(false);
+        }
+
+        await EachAsync(member => scripts.Return(member == former), cancellationToken).ConfigureAwait(false);
+        say($"{former} has the former database again; the other members copy from it");
+        return await BeginAsync(journal, RestorePhase.Reopen, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Throws <see cref="DiagnosticException"/> where a restore has taken over from no database.</summary>
+    public void RefuseWithoutFormer(RestoreJournal journal)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        if (journal is { Former: null, Phase: RestorePhase.Exchange or RestorePhase.Open or RestorePhase.Kept or RestorePhase.Return })
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{topology.Scope} had no database before this restore, so there is nothing to go back to",
+                    remedy: "run kbr restore, which goes on; or kbr destroy for a new beginning"
+                )
+            );
+        }
+    }
+
+    /// <summary>Removes what the restore made or kept, and lets the primary take writes where it was made to refuse them.</summary>
+    public async Task RemoveAsync(RestoreJournal journal, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        var scripts = new RestoreScripts(topology, journal.Id);
+        if (await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
+        {
+            await RunAsync(leader, scripts.AllowWrites(), cancellationToken).ConfigureAwait(false);
+        }
+
+        await BeginAsync(journal, RestorePhase.Remove, cancellationToken).ConfigureAwait(false);
+        await EachAsync(_ => scripts.Remove(), cancellationToken).ConfigureAwait(false);
+    }
+
+    // Up to now: what is not archived cannot be restored.
+    private async Task ArchiveAsync(string leader, RestoreScripts scripts, CancellationToken cancellationToken)
+    {
+        var segment = (await RunAsync(leader, scripts.SwitchSegment(), cancellationToken).ConfigureAwait(false)).Trim();
+        if (segment.Length != SegmentName || !segment.All(char.IsAsciiHexDigitUpper))
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{leader} answers no name of a segment of WAL: {segment}", host: leader));
+        }
+
+        var archived = await Poll.UntilAsync(
+                () => RunAsync(leader, scripts.IsArchived(segment), cancellationToken),
+                answer => answer.Trim() == "t",
+                new PollPace(s_poll, s_archived),
+                group.Time,
+                cancellationToken
+            )
+            .ConfigureAwait(false);
+        if (archived.Trim() != "t")
+        {
+            say($"{leader} has not archived {segment} within {s_archived.TotalSeconds:0} s: the newest transactions may be missing");
+        }
+    }
+
+    private async Task RunApartAsync(RestoreJournal journal, RestoreScripts scripts, CancellationToken cancellationToken)
+    {
+        var target = RestoreTarget.Parse(journal.Target)!;
+        await RunAsync(journal.Member, scripts.StartRestored(target), cancellationToken).ConfigureAwait(false);
+        await WaitApartAsync(
+                journal.Member,
+                look => look.IsPrimary || look.IsAtTarget,
+                $"the database to reach {target.Label}",
+                cancellationToken
+            )
+            .ConfigureAwait(false);
+    }
+
+    private async Task PromoteAsync(string member, CancellationToken cancellationToken)
+    {
+        await RunAsync(member, RestoreScripts.Promote(topology), cancellationToken).ConfigureAwait(false);
+        await WaitApartAsync(member, look => look.IsPrimary, "the database to take writes", cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task WaitApartAsync(string member, Func<Apart, bool> isThere, string what, CancellationToken cancellationToken)
+    {
+        var script = new RestoreScripts(topology, "").Look();
+        var (said, before) = ("", "");
+        var last = await Poll.UntilAsync(
+                async () => Apart.Of(await RunAsync(member, script, cancellationToken).ConfigureAwait(false)),
+                look => isThere(look) || !look.IsRunning || look.IsStuck,
+                new PollPace(s_poll, what.Contains("writes", StringComparison.Ordinal) ? s_promotion : s_silence),
+                group.Time,
+                cancellationToken,
+                look =>
+                {
+                    var isNew = look.LastLine != before;
+                    before = look.LastLine;
+                    return isNew;
+                },
+                look =>
+                {
+                    if (look.Progress is { } progress && progress != said)
+                    {
+                        say($"{member}: {progress}");
+                        said = progress;
+                    }
+                }
+            )
+            .ConfigureAwait(false);
+        if (isThere(last))
+        {
+            return;
+        }
+
+        throw new DiagnosticException(
+            Diagnostic.Error(
+                last.IsStuck
+                    ? $"{member}: the restored database pauses before its target"
+                    : $"{member}: {RestoreScripts.Container} {(last.IsRunning ? "made no progress" : "ended")} while kbr waited for {what}",
+                detail: last.LastLine,
+                remedy: $"docker logs {RestoreScripts.Container} on {member} has the whole story; kbr restore tries again, "
+                    + "kbr restore undo gives up",
+                host: member
+            )
+        );
+    }
+
+    // The primary last, so that the others have everything it has.
+    private async Task StopAsync(RestoreScripts scripts, CancellationToken cancellationToken)
+    {
+        var leader = await LeaderAsync(cancellationToken).ConfigureAwait(false);
+        say("stopping every member, the primary last");
+        await Task.WhenAll(
+                group
+                    .Members.Where(member => member.Name != leader)
+                    .Select(member => RunAsync(member.Name, scripts.StopMember(), cancellationToken))
+            )
+            .ConfigureAwait(false);
+        if (leader is not null)
+        {
+            await RunAsync(leader, scripts.StopMember(), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task EachAsync(Func<string, Script> script, CancellationToken cancellationToken) =>
+        await Task.WhenAll(group.Members.Select(member => RunAsync(member.Name, script(member.Name), cancellationToken)))
+            .ConfigureAwait(false);
+
+    private async Task<bool> ExistsAsync(string member, string path, CancellationToken cancellationToken) =>
+        (await group.RunAsync(member, RestoreScripts.Exists(path), cancellationToken).ConfigureAwait(false)).ExitCode == 0;
+
+    private async Task<string> RunAsync(string member, Script script, CancellationToken cancellationToken)
+    {
+        var result = await group.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
+        return result.ExitCode == 0
+            ? result.Output
+            : throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{member}: a step of the restore failed with status {result.ExitCode}",
+                    detail: (result.Error.Trim().Length > 0 ? result.Error : result.Output).Trim(),
+                    remedy: "mend that, then run kbr restore, which goes on; kbr restore undo goes back",
+                    host: member
+                )
+            );
+    }
+
+    private static long Number(string? word) =>
+        long.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
+    // What the container that a database runs apart in says of itself.
+    private sealed record Apart(bool IsRunning, string Answer, string LastLine, bool HasStopped)
+    {
+        public bool Answers => IsRunning && Answer != "starting";
+
+        public bool IsPrimary => IsRunning && Answer == "f primary";
+
+        public bool IsAtTarget => IsRunning && Answer == "t paused" && HasStopped;
+
+        // Of a setting that is too small for what is replayed.
+        public bool IsStuck => IsRunning && Answer == "t paused" && !HasStopped;
+
+        // The tool names each file with the part of the whole that is done.
+        public string? Progress =>
+            LastLine.LastIndexOf(", ", StringComparison.Ordinal) is > 0 and var at && LastLine.EndsWith("%)", StringComparison.Ordinal)
+                ? $"{LastLine[(at + 2)..^1].Split('.')[0]} % restored"
+                : null;
+
+        public static Apart Of(string output)
+        {
+            var lines = output.Split('\n');
+            string Line(int at) => at < lines.Length ? lines[at].Trim() : "";
+            return new Apart(Line(0).StartsWith("running ", StringComparison.Ordinal), Line(1), Line(2), Line(3) is not ("" or "0"));
+        }
+    }
+}
