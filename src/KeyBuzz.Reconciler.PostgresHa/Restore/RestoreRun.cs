@@ -20,16 +20,12 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     private static readonly TimeSpan s_poll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_archived = TimeSpan.FromSeconds(60);
 
-    // Without a line in its log; The tool and PostgreSQL give up sooner by themselves.
-    private static readonly TimeSpan s_silence = TimeSpan.FromMinutes(30);
-    private static readonly TimeSpan s_promotion = TimeSpan.FromMinutes(5);
-
     /// <summary>The command that opens psql on the database that runs apart, as the superuser.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="isTerminal">Whether a person types.</param>
     /// <param name="database">The database.</param>
     public static IEnumerable<string> PsqlApart(PostgresTopology topology, bool isTerminal, string database) =>
-        RestoreScripts.PsqlApart(topology, isTerminal, database);
+        new ApartServer(topology, ApartServer.OfRestore, "").PsqlCommand(isTerminal, database);
 
     /// <summary>The restore that the cluster is in; null for none.</summary>
     public async Task<RestoreJournal?> JournalAsync(CancellationToken cancellationToken)
@@ -109,7 +105,7 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
             if (!await ExistsAsync(journal.Member, scripts.RestoredMark, cancellationToken).ConfigureAwait(false))
             {
                 await RunApartAsync(journal, scripts, cancellationToken).ConfigureAwait(false);
-                await PromoteAsync(journal.Member, cancellationToken).ConfigureAwait(false);
+                await Wait(scripts, journal.Member).PromoteAsync(cancellationToken).ConfigureAwait(false);
                 await RunAsync(journal.Member, scripts.Finish(scripts.Restored, scripts.RestoredMark), cancellationToken)
                     .ConfigureAwait(false);
             }
@@ -139,8 +135,10 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         )
         {
             await RunAsync(former, scripts.StartFormer(), cancellationToken).ConfigureAwait(false);
-            await WaitApartAsync(former, look => look.Answers, "the former database to answer", cancellationToken).ConfigureAwait(false);
-            await PromoteAsync(former, cancellationToken).ConfigureAwait(false);
+            await Wait(scripts, former)
+                .UntilAsync(look => look.Answers, "the former database to answer", cancellationToken)
+                .ConfigureAwait(false);
+            await Wait(scripts, former).PromoteAsync(cancellationToken).ConfigureAwait(false);
             await RunAsync(former, scripts.Finish(scripts.Former, scripts.FormerMark), cancellationToken).ConfigureAwait(false);
         }
 
@@ -205,63 +203,9 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     {
         var target = RestoreTarget.Parse(journal.Target)!;
         await RunAsync(journal.Member, scripts.StartRestored(target), cancellationToken).ConfigureAwait(false);
-        await WaitApartAsync(
-                journal.Member,
-                look => look.IsPrimary || look.IsAtTarget,
-                $"the database to reach {target.Label}",
-                cancellationToken
-            )
+        await Wait(scripts, journal.Member)
+            .UntilAsync(look => look.IsPrimary || look.IsAtTarget, $"the database to reach {target.Label}", cancellationToken)
             .ConfigureAwait(false);
-    }
-
-    private async Task PromoteAsync(string member, CancellationToken cancellationToken)
-    {
-        await RunAsync(member, RestoreScripts.Promote(topology), cancellationToken).ConfigureAwait(false);
-        await WaitApartAsync(member, look => look.IsPrimary, "the database to take writes", cancellationToken).ConfigureAwait(false);
-    }
-
-    private async Task WaitApartAsync(string member, Func<Apart, bool> isThere, string what, CancellationToken cancellationToken)
-    {
-        var script = new RestoreScripts(topology, "").Look();
-        var (said, before) = ("", "");
-        var last = await Poll.UntilAsync(
-                async () => Apart.Of(await RunAsync(member, script, cancellationToken).ConfigureAwait(false)),
-                look => isThere(look) || !look.IsRunning || look.IsStuck,
-                new PollPace(s_poll, what.Contains("writes", StringComparison.Ordinal) ? s_promotion : s_silence),
-                group.Time,
-                cancellationToken,
-                look =>
-                {
-                    var isNew = look.LastLine != before;
-                    before = look.LastLine;
-                    return isNew;
-                },
-                look =>
-                {
-                    if (look.Progress is { } progress && progress != said)
-                    {
-                        say($"{member}: {progress}");
-                        said = progress;
-                    }
-                }
-            )
-            .ConfigureAwait(false);
-        if (isThere(last))
-        {
-            return;
-        }
-
-        throw new DiagnosticException(
-            Diagnostic.Error(
-                last.IsStuck
-                    ? $"{member}: the restored database pauses before its target"
-                    : $"{member}: {RestoreScripts.Container} {(last.IsRunning ? "made no progress" : "ended")} while kbr waited for {what}",
-                detail: last.LastLine,
-                remedy: $"docker logs {RestoreScripts.Container} on {member} has the whole story; kbr restore tries again, "
-                    + "kbr restore undo gives up",
-                host: member
-            )
-        );
     }
 
     // The primary last, so that the others have everything it has.
@@ -280,6 +224,8 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
             await RunAsync(leader, scripts.StopMember(), cancellationToken).ConfigureAwait(false);
         }
     }
+
+    private ApartWait Wait(RestoreScripts scripts, string member) => new(scripts.Apart, group, member, say);
 
     private async Task EachAsync(Func<string, Script> script, CancellationToken cancellationToken) =>
         await Task.WhenAll(group.Members.Select(member => RunAsync(member.Name, script(member.Name), cancellationToken)))
@@ -305,30 +251,4 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
 
     private static long Number(string? word) =>
         long.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
-
-    // What the container that a database runs apart in says of itself.
-    private sealed record Apart(bool IsRunning, string Answer, string LastLine, bool HasStopped)
-    {
-        public bool Answers => IsRunning && Answer != "starting";
-
-        public bool IsPrimary => IsRunning && Answer == "f primary";
-
-        public bool IsAtTarget => IsRunning && Answer == "t paused" && HasStopped;
-
-        // Of a setting that is too small for what is replayed.
-        public bool IsStuck => IsRunning && Answer == "t paused" && !HasStopped;
-
-        // The tool names each file with the part of the whole that is done.
-        public string? Progress =>
-            LastLine.LastIndexOf(", ", StringComparison.Ordinal) is > 0 and var at && LastLine.EndsWith("%)", StringComparison.Ordinal)
-                ? $"{LastLine[(at + 2)..^1].Split('.')[0]} % restored"
-                : null;
-
-        public static Apart Of(string output)
-        {
-            var lines = output.Split('\n');
-            string Line(int at) => at < lines.Length ? lines[at].Trim() : "";
-            return new Apart(Line(0).StartsWith("running ", StringComparison.Ordinal), Line(1), Line(2), Line(3) is not ("" or "0"));
-        }
-    }
 }

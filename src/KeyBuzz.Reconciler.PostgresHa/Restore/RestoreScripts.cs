@@ -11,31 +11,17 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 /// <param name="id">The restore's name.</param>
 internal sealed class RestoreScripts(PostgresTopology topology, string id)
 {
-    /// <summary>The container that a database runs apart in.</summary>
-    public const string Container = "kbr-restore";
-
-    /// <summary>The port that it listens on, on 127.0.0.1 of its host.</summary>
-    public const int Port = 5439;
-
-    private const string Label = "kbr.restore";
     private const string AutoConf = "postgresql.auto.conf";
-    private const string ReadOnlySetting = "default_transaction_read_only";
+    private const string ReadOnlySetting = ApartServer.ReadOnlySetting;
+    private const string Container = ApartServer.OfRestore;
+    private const string Label = ApartServer.Label;
     private const string Stopped = "docker inspect -f '{{.State.Running}}'";
 
-    // PostgreSQL's parameters that a standby must have as much of as the primary, and pg_controldata's names of them.
-    private static readonly (string Parameter, string Control)[] s_atLeastAsOnThePrimary =
-    [
-        ("max_connections", "max_connections"),
-        ("max_worker_processes", "max_worker_processes"),
-        ("max_wal_senders", "max_wal_senders"),
-        ("max_prepared_transactions", "max_prepared_xacts"),
-        ("max_locks_per_transaction", "max_locks_per_xact"),
-    ];
-
+    private readonly ApartServer _apart = new(topology, Container, id);
     private readonly string _parent = topology.Directories.DataDirectory[..topology.Directories.DataDirectory.LastIndexOf('/')];
 
-    private static BackupLocation LocationOf(PostgresTopology topology) =>
-        new(PostgresTopology.PatroniContainer, BackupSection.File, topology.Scope);
+    /// <summary>The database that runs apart.</summary>
+    public ApartServer Apart => _apart;
 
     /// <summary>The restored data directory, until it takes the place of the present one.</summary>
     public string Restored => $"{_parent}/restored-{id}";
@@ -48,9 +34,6 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     private string Tablespaces => $"{_parent}/tablespaces-{id}";
 
     private string Present => topology.Directories.DataDirectory;
-
-    private string MakeParent =>
-        $"[ -d {_parent} ] || install -d -o {Number(topology.Uid)} -g {Number(topology.Gid)} -m 0700 {topology.Directories.Data} {_parent}";
 
     private static string Unit => PostgresTopology.PatroniContainer + ".service";
 
@@ -76,13 +59,13 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     /// goes on.</summary>
     /// <param name="target">The point to recover to.</param>
     public Script StartRestored(RestoreTarget target) =>
-        StartApart(
+        _apart.Start(
             Restored,
             $"""
             done={Restored}.complete
             if [ ! -e $done ]; then
                 mkdir -p -m 0700 {Restored} {Tablespaces}
-                {BackupSection.Tool.Restore(LocationOf(topology), target, Restored, Tablespaces)}
+                {BackupSection.Tool.Restore(_apart.Location, target, Restored, Tablespaces)}
                 touch $done
             fi
             """
@@ -91,34 +74,16 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     /// <summary>Starts the former database apart, so that it ends on a timeline which the archive does not have yet: the restored one may
     /// have archived on what would be its next.</summary>
     public Script StartFormer() =>
-        StartApart(
+        _apart.Start(
             Former,
             $"""
             if [ ! -e {Former}/standby.signal ] && [ ! -e {Former}.advanced ]; then touch {Former}/standby.signal; fi
             {BackupSection.Tool.Clean(Former)}
             sed -i '/^{ReadOnlySetting} *=/d' {Former}/{AutoConf}
             """,
-            $"-c restore_command={Script.Quote(BackupSection.Tool.RestoreCommand(LocationOf(topology), Former))}",
+            $"-c restore_command={Script.Quote(BackupSection.Tool.RestoreCommand(_apart.Location, Former))}",
             "-c recovery_target_timeline=current"
         );
-
-    /// <summary>Says how far the database that runs apart is, a line each: the container's state and exit status, its server's answer, the
-    /// log's last line, and whether the log says that recovery stopped at its target.</summary>
-    public Script Look() =>
-        new(
-            $$$"""
-            docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{index .Config.Labels "{{{Label}}}"}}' {{{Container}}} 2>/dev/null || echo none
-            timeout 10 {{{Psql(
-                "SELECT concat_ws(' ', pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() ELSE 'primary' END)"
-            )}}} </dev/null 2>/dev/null || echo starting
-            docker logs --tail 20 {{{Container}}} 2>&1 | grep -v '^$' | tail -n 1 || true
-            docker logs {{{Container}}} 2>&1 | grep -c 'recovery stopping' || true
-            """
-        );
-
-    /// <summary>Lets the database that runs apart take writes.</summary>
-    public static Script Promote(PostgresTopology topology) =>
-        new(new RestoreScripts(topology, "").Psql("SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 60) END") + " </dev/null\n");
 
     /// <summary>Stops the database that runs apart, and leaves it as Patroni expects a directory: shut down, without settings of the
     /// recovery, and with the history of its timeline to be archived.</summary>
@@ -179,7 +144,7 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     {
         // Where there was no data, an empty directory says that the exchange was made.
         var aside =
-            $"if [ ! -e {Former} ]; then if [ -d {Present} ]; then mv -T {Present} {Former}; else {MakeParent}; mkdir -m 0700 {Former}; fi; fi\n";
+            $"if [ ! -e {Former} ]; then if [ -d {Present} ]; then mv -T {Present} {Former}; else {_apart.MakeParent}; mkdir -m 0700 {Former}; fi; fi\n";
         return new Script(
             (isRestored ? $"if [ -d {Restored} ]; then\n{aside}mv -T {Restored} {Present}\nfi\n" : aside) + EmptyStore("former")
         );
@@ -232,75 +197,6 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
             Deadline = TimeSpan.FromMinutes(10),
         };
 
-    /// <summary>The command that opens psql on the database that runs apart.</summary>
-    /// <param name="isTerminal">Whether a person types.</param>
-    /// <param name="database">The database.</param>
-    public static IEnumerable<string> PsqlApart(PostgresTopology topology, bool isTerminal, string database) =>
-        [
-            "docker",
-            "exec",
-            isTerminal ? "-it" : "-i",
-            Container,
-            "psql",
-            "-h",
-            PostgresTopology.PostgresSocketDirectory,
-            "-p",
-            Number(Port),
-            "-U",
-            topology.Superuser.Name,
-            "-d",
-            database,
-        ];
-
-    // The server's own settings are those of the backup's time, with paths of the present directory; and it must have at least what the
-    // primary had of some. Nobody comes in but through the socket, and on the loopback with a password.
-    private Script StartApart(string directory, string before, params ReadOnlySpan<string> settings)
-    {
-        var least = string.Concat(
-            s_atLeastAsOnThePrimary.Select(one =>
-                $" $(most {one.Parameter} {one.Control} {topology.Settings.GetValueOrDefault("postgresql.parameters." + one.Parameter, "0")})"
-            )
-        );
-        var run = $$$"""
-            set -eu
-            {{{before}}}
-            umask 077
-            printf '%s\n' 'local all "{{{topology.Superuser.Name}}}" trust' 'host all all 127.0.0.1/32 scram-sha-256' > /tmp/hba
-            : > /tmp/ident
-            most() {
-                had=$(pg_controldata -D {{{directory}}} | sed -n "s/^$2 setting: *//p")
-                [ "${had:-0}" -ge "$3" ] || had=$3
-                [ "$had" = 0 ] || echo "-c $1=$had"
-            }
-            config={{{directory}}}/postgresql.conf
-            exec postgres -D {{{directory}}} -c config_file=$config -c hba_file=/tmp/hba -c ident_file=/tmp/ident \
-                -c listen_addresses=127.0.0.1 -c port={{{Number(
-                Port
-            )}}} -c unix_socket_directories={{{PostgresTopology.PostgresSocketDirectory}}} \
-                -c archive_mode=off -c hot_standby=on -c primary_conninfo= -c primary_slot_name= -c synchronous_standby_names= -c ssl=off \
-                -c logging_collector=off -c log_destination=stderr -c shared_buffers=128MB -c cluster_name={{{Container}}} \
-                -c {{{ReadOnlySetting}}}=off{{{least}}} {{{string.Join(' ', settings.ToArray())}}}
-            """;
-        return new Script(
-            $$$"""
-            case $(docker inspect -f '{{index .Config.Labels "{{{Label}}}"}} {{.State.Running}}' {{{Container}}} 2>/dev/null || true) in
-            '{{{id}}} true') exit 0;;
-            '') ;;
-            '{{{id}}} '*) docker rm -f {{{Container}}} >/dev/null;;
-            *) echo 'there is a container {{{Container}}} that this restore did not make: docker rm -f {{{Container}}} removes it' >&2; exit 1;;
-            esac
-            {{{MakeParent}}}
-            docker run -d --name {{{Container}}} --label {{{Label}}}={{{id}}} --pull never --network host --user {{{Owner}}} {{{HostResources.Confined}}} \
-                --stop-signal SIGINT --shm-size {{{Number(topology.SharedMemory)}}} --log-opt max-size=20m \
-                --tmpfs /tmp:mode=1777,size=256m --tmpfs {{{PostgresTopology.PostgresSocketDirectory}}}:uid={{{Number(topology.Uid)}}},gid={{{Number(
-                topology.Gid
-            )}}},mode=0775 \
-                -v {{{topology.Directories.Configuration}}}:{{{PatroniFile.Directory}}}:ro -v {{{topology.Directories.Data}}}:{{{topology.Directories.Data}}} \
-                --entrypoint sh {{{topology.Image.Reference}}} -c {{{Script.Quote(run)}}} >/dev/null
-            """
-        );
-    }
-
     private string InImage(string command) =>
         $"docker run --rm --pull never --network none --user {Owner} {HostResources.Confined} "
         + $"-v {topology.Directories.Data}:{topology.Directories.Data}:ro --entrypoint sh {topology.Image.Reference} -c {Script.Quote(command)}";
@@ -321,10 +217,6 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
                 + $"-p {Number(topology.Ports.Postgres)} -U {Script.Quote(topology.Superuser.Name)} -d postgres {all} </dev/null\n"
         );
     }
-
-    private string Psql(string statement) =>
-        $"docker exec {Container} psql -X -q -A -t -v ON_ERROR_STOP=1 -h {PostgresTopology.PostgresSocketDirectory} -p {Number(Port)} "
-        + $"-U {Script.Quote(topology.Superuser.Name)} -d postgres -c {Script.Quote(statement)}";
 
     private static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
 }
