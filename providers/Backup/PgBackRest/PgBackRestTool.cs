@@ -19,11 +19,16 @@ internal sealed class PgBackRestTool : IBackupTool
 
     private const string Error = "ERROR: ";
 
+    // [050]: LockAcquireError.
+    private const string LockNotAcquired = "[050]";
+
     // Statuses of a repository in its info (src/command/info/info.c).
     private const long Ok = 0;
     private const long NoStanzaPath = 1;
     private const long NoBackups = 2;
     private const long NoStanzaData = 3;
+
+    private static readonly string[] s_noise = ["key/value found outside of section", "cipher header invalid"];
 
     private static readonly ImmutableSortedDictionary<long, RepositoryReport> s_none = ImmutableSortedDictionary<
         long,
@@ -137,10 +142,54 @@ internal sealed class PgBackRestTool : IBackupTool
                 .DistinctBy(repository => repository.Number("key"))
                 .ToImmutableSortedDictionary(
                     repository => repository.Number("key")!.Value,
-                    repository => Repository(repository, databases.GetValueOrDefault(repository.Number("key")!.Value))
+                    repository =>
+                        PgBackRestList.Of(
+                            stanza,
+                            repository,
+                            Repository(repository, databases.GetValueOrDefault(repository.Number("key")!.Value))
+                        )
                 )
+        )
+        {
+            Running = PgBackRestList.Running(stanza),
+        };
+    }
+
+    /// <inheritdoc />
+    public string Take(BackupLocation location, BackupKind kind, IEnumerable<long> repositories)
+    {
+        ArgumentNullException.ThrowIfNull(repositories);
+        var word = PgBackRestList.TypeOf(kind);
+        return string.Join(
+            "; ",
+            [
+                "rc=0",
+                .. repositories.Select(number => $"{Command(location)} --repo={Text(number)} --type={word} backup || rc=$?"),
+                "exit $rc",
+            ]
         );
     }
+
+    /// <inheritdoc />
+    public bool IsBusy(string output)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        return output.Contains(LockNotAcquired, StringComparison.Ordinal);
+    }
+
+    /// <inheritdoc />
+    public string Verify(BackupLocation location, long repository, RepositoryReport report)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        ArgumentNullException.ThrowIfNull(report);
+        var own = $"{Command(location)} --repo={Text(repository)}";
+        var archive = $"archive/{location.Cluster}/{report.ArchiveId}";
+        return $"{own} verify --output=text --verbose && echo '{PgBackRestVerify.ListFollows}'"
+            + (report.ArchiveId is null ? "" : $" && {own} repo-ls --recurse {archive} | {PgBackRestVerify.SegmentNames}");
+    }
+
+    /// <inheritdoc />
+    public RepositoryCheck JudgeVerify(string output, RepositoryReport report) => PgBackRestVerify.Judge(output, report, Reason);
 
     private static RepositoryReport Repository(JsonElement repository, string? systemIdentifier)
     {
@@ -151,8 +200,16 @@ internal sealed class PgBackRestTool : IBackupTool
             NoStanzaPath or NoStanzaData => RepositoryState.Missing,
             _ => RepositoryState.Unreadable,
         };
-        // The lines after the first are about its retries.
-        return new RepositoryReport(state, (status?.Text("message") ?? "no status").Split('\n')[0].Trim(), systemIdentifier);
+        // The lines after the first are about its retries. Decrypted with another key, its files are noise.
+        var message = status?.Text("message") ?? "no status";
+        var first = message.Split('\n')[0].Trim();
+        return new RepositoryReport(
+            state,
+            s_noise.Any(words => message.Contains(words, StringComparison.Ordinal))
+                ? $"{first} it was made with another cipher key"
+                : first,
+            systemIdentifier
+        );
     }
 
     private static SecretText Repository(BackupRepository repository, string name, string directory)

@@ -82,6 +82,9 @@ internal static class CommandExamples
         ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],
         ["kbr restart"] = [new("kbr restart --all", "restart every member, one at a time")],
         ["kbr drill"] = [new("kbr drill --kind kill --svg gap.svg", "kill the primary, measure the gap, draw it")],
+        ["kbr backup"] = [new("kbr backup --full", "take a full backup now")],
+        ["kbr backups"] = [new("kbr backups", "list the backups, and to which second a restore can go")],
+        ["kbr backups check"] = [new("kbr backups check", "read all backups and WAL, and tell what is damaged or missing")],
         ["kbr unlock"] =
         [
             new("kbr unlock", "show the holder of each host's lock"),

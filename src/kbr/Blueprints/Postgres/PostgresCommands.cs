@@ -30,6 +30,8 @@ internal sealed class PostgresCommands : IBlueprintCommands
             SwitchoverCommand.Create(context),
             RestartCommand.Create(context),
             DrillCommand.Create(context),
+            BackupCommand.Create(context),
+            BackupsCommand.Create(context),
             ImagesCommand.Create(context),
         ];
 
