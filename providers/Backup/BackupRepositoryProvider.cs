@@ -97,7 +97,10 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
         var states = spec
             .Repositories.Select(
                 (label, at) =>
-                    (Label: label, Of: reports.Select(one => (one.Member, State: StateOf(one.Report, at + 1, identifier))).ToList())
+                    (
+                        Label: label,
+                        Of: reports.Select(one => (one.Member, State: one.Report.TroubleOf(at + 1, identifier, tool.Name))).ToList()
+                    )
             )
             .ToList();
         if (spec.Repositories.Index().All(one => leaders.Repositories.GetValueOrDefault(one.Index + 1)?.State == RepositoryState.Missing))
@@ -170,19 +173,6 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                     .ConfigureAwait(false)
             );
     }
-
-    // Null where the repository is ready for the cluster.
-    private string? StateOf(BackupReport report, long number, string identifier) =>
-        report.Trouble is { } trouble ? trouble
-        : report.Repositories.GetValueOrDefault(number) is not { } repository ? $"not in the configuration of {tool.Name}"
-        : repository.State switch
-        {
-            RepositoryState.Unreadable => repository.Message,
-            RepositoryState.Missing => "not prepared for this cluster",
-            _ when repository.SystemIdentifier is { } other && other != identifier =>
-                $"prepared for another database (system identifier {other}, this cluster's is {identifier})",
-            _ => null,
-        };
 
     // The identifier has more digits than JSON's numbers keep.
     private static SqlRead Identity(BackupRepositorySpec spec) =>

@@ -58,6 +58,25 @@ public interface IBackupTool
 
     /// <summary>A shell command that removes from a directory's <c>postgresql.auto.conf</c> what <see cref="Restore"/> wrote.</summary>
     string Clean(string directory);
+
+    /// <summary>The command, inside the primary's container, that takes a backup into each of these repositories. It fails where one of
+    /// them failed.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="kind">How much it copies; all where there is nothing to build on.</param>
+    /// <param name="repositories">The repositories' numbers.</param>
+    string Take(BackupLocation location, BackupKind kind, IEnumerable<long> repositories);
+
+    /// <summary>Whether the output of <see cref="Take"/> says that another backup of the cluster runs.</summary>
+    bool IsBusy(string output);
+
+    /// <summary>The command, inside a member's container, that reads all of a repository's backups and WAL.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repository">The repository's number.</param>
+    /// <param name="report">What the repository holds.</param>
+    string Verify(BackupLocation location, long repository, RepositoryReport report);
+
+    /// <summary>Judges the output of <see cref="Verify"/>.</summary>
+    RepositoryCheck JudgeVerify(string output, RepositoryReport report);
 }
 
 /// <summary>Where the tool finds its configuration, and the cluster's name in it.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
@@ -45,19 +46,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
         );
 
     /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
-    public SqlRead Archiver =>
-        Sql(
-            "postgres",
-            """
-            SELECT last_archived_wal AS archived, extract(epoch FROM now() - last_archived_time)::bigint AS archived_ago,
-                   CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS failing, failed_count,
-                   waiting, oldest
-            FROM pg_stat_archiver, (
-              SELECT count(*) AS waiting, extract(epoch FROM now() - min(modification))::bigint AS oldest
-              FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
-            ) segments
-            """
-        );
+    public SqlRead Archiver => ArchivedWal.Read(topology);
 
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 

@@ -91,6 +91,9 @@ internal static class CommandExamples
         ["kbr restore look"] = [new("kbr restore look -- -c 'SELECT count(*) FROM orders'", "ask the restored database")],
         ["kbr restore undo"] = [new("kbr restore undo", "give it up, or go back to the former database")],
         ["kbr restore confirm"] = [new("kbr restore confirm", "remove the former database")],
+        ["kbr backup"] = [new("kbr backup --full", "take a full backup now")],
+        ["kbr backups"] = [new("kbr backups", "list the backups, and to which second a restore can go")],
+        ["kbr backups check"] = [new("kbr backups check", "read all backups and WAL, and tell what is damaged or missing")],
         ["kbr unlock"] =
         [
             new("kbr unlock", "show the holder of each host's lock"),

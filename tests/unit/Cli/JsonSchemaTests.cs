@@ -72,6 +72,9 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "images",
                     "members",
                     "log_line",
+                    "backup",
+                    "backups",
+                    "backups_check",
                 ])
             ),
             "those of a PostgreSQL cluster have tests of their own"

@@ -31,6 +31,8 @@ internal sealed class PostgresCommands : IBlueprintCommands
             RestartCommand.Create(context),
             DrillCommand.Create(context),
             RestoreCommand.Create(context),
+            BackupCommand.Create(context),
+            BackupsCommand.Create(context),
             ImagesCommand.Create(context),
         ];
 

@@ -1,0 +1,40 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Backups;
+
+/// <summary>What the primary's archiver did.</summary>
+/// <param name="Last">The last segment that it archived; null for none since its statistics began.</param>
+/// <param name="Ago">How long ago; null for none.</param>
+public sealed record ArchivedWal(string? Last, TimeSpan? Ago)
+{
+    /// <summary>Nothing is known of it.</summary>
+    public static readonly ArchivedWal Unknown = new(null, null);
+
+    // Times count from the server's now: no clock of another machine is compared with it.
+    private const string Query = """
+        SELECT last_archived_wal AS archived, extract(epoch FROM now() - last_archived_time)::bigint AS archived_ago,
+               CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS failing, failed_count,
+               waiting, oldest
+        FROM pg_stat_archiver, (
+          SELECT count(*) AS waiting, extract(epoch FROM now() - min(modification))::bigint AS oldest
+          FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
+        ) segments
+        """;
+
+    /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
+    public static SqlRead Read(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        return new SqlRead(PostgresTopology.PatroniContainer, topology.Superuser.Name, "postgres", topology.Ports.Postgres, Query);
+    }
+
+    /// <summary>What it answered.</summary>
+    public static ArchivedWal Of(SqlAnswer answer)
+    {
+        ArgumentNullException.ThrowIfNull(answer);
+        return JsonAnswer.Rows(answer.Json) is [var row, ..]
+            ? new ArchivedWal(row.Text("archived"), row.Number("archived_ago") is { } seconds ? TimeSpan.FromSeconds(seconds) : null)
+            : Unknown;
+    }
+}
