@@ -116,7 +116,11 @@ internal sealed class ApartServer(PostgresTopology topology, string container, s
             timeout 10 {{{Psql(
                 "SELECT concat_ws(' ', pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() ELSE 'primary' END)"
             )}}} </dev/null 2>/dev/null || echo starting
-            docker logs --tail 20 {{{container}}} 2>&1 | grep -v '^$' | tail -n 1 || true
+            said=$(docker logs --tail 50 {{{container}}} 2>&1 | grep -v '^$' || true)
+            why=
+            [ "$(docker inspect -f '{{.State.Running}}' {{{container}}} 2>/dev/null)" = true ] ||
+                why=$(printf '%s\n' "$said" | grep -E 'FATAL|PANIC|ERROR' | grep -v 'starting up' | tail -n 1 || true)
+            [ -n "$why" ] && printf '%s\n' "$why" || printf '%s\n' "$said" | tail -n 1
             docker logs {{{container}}} 2>&1 | grep -c 'recovery stopping' || true
             """
         );

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
@@ -16,10 +17,6 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
 public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster, IGroupAccess group, Action<string> say)
 {
-    private const int SegmentName = 24;
-    private static readonly TimeSpan s_poll = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan s_archived = TimeSpan.FromSeconds(60);
-
     /// <summary>The command that opens psql on the database that runs apart, as the superuser.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="isTerminal">Whether a person types.</param>
@@ -40,6 +37,18 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     /// <summary>The present primary; null for none.</summary>
     public async Task<string?> LeaderAsync(CancellationToken cancellationToken) =>
         (await cluster.LookAsync(cancellationToken).ConfigureAwait(false)).Leader;
+
+    /// <summary>What the repositories hold.</summary>
+    public async Task<BackupLook> BackupsAsync(CancellationToken cancellationToken)
+    {
+        var snapshots = await Task.WhenAll(
+                group.Members.Select(async member =>
+                    (member.Name, await group.ReadAsync(member.Name, BackupLook.Reads(topology), cancellationToken).ConfigureAwait(false))
+                )
+            )
+            .ConfigureAwait(false);
+        return BackupLook.Of(topology, snapshots.ToDictionary(one => one.Name, one => one.Item2, StringComparer.Ordinal));
+    }
 
     /// <summary>The bytes of each member's database, and of what is free beside it.</summary>
     public async Task<ImmutableSortedDictionary<string, (long Used, long Free)>> SizesAsync(CancellationToken cancellationToken)
@@ -87,7 +96,7 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
                 say($"{leader} refuses writes");
             }
 
-            await ArchiveAsync(leader, scripts, cancellationToken).ConfigureAwait(false);
+            await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
         }
 
         await RunApartAsync(journal, scripts, cancellationToken).ConfigureAwait(false);
@@ -174,29 +183,6 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
 
         await BeginAsync(journal, RestorePhase.Remove, cancellationToken).ConfigureAwait(false);
         await EachAsync(_ => scripts.Remove(), cancellationToken).ConfigureAwait(false);
-    }
-
-    // Up to now: what is not archived cannot be restored.
-    private async Task ArchiveAsync(string leader, RestoreScripts scripts, CancellationToken cancellationToken)
-    {
-        var segment = (await RunAsync(leader, scripts.SwitchSegment(), cancellationToken).ConfigureAwait(false)).Trim();
-        if (segment.Length != SegmentName || !segment.All(char.IsAsciiHexDigitUpper))
-        {
-            throw new DiagnosticException(Diagnostic.Error($"{leader} answers no name of a segment of WAL: {segment}", host: leader));
-        }
-
-        var archived = await Poll.UntilAsync(
-                () => RunAsync(leader, scripts.IsArchived(segment), cancellationToken),
-                answer => answer.Trim() == "t",
-                new PollPace(s_poll, s_archived),
-                group.Time,
-                cancellationToken
-            )
-            .ConfigureAwait(false);
-        if (archived.Trim() != "t")
-        {
-            say($"{leader} has not archived {segment} within {s_archived.TotalSeconds:0} s: the newest transactions may be missing");
-        }
     }
 
     private async Task RunApartAsync(RestoreJournal journal, RestoreScripts scripts, CancellationToken cancellationToken)

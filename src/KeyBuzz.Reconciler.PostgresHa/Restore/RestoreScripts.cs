@@ -45,8 +45,14 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     /// <summary>Allows them again.</summary>
     public Script AllowWrites() => AsSuperuser($"ALTER SYSTEM RESET {ReadOnlySetting}", "SELECT pg_reload_conf()");
 
-    /// <summary>Ends the present segment of WAL, so that it is archived, and prints its name.</summary>
-    public Script SwitchSegment() => AsSuperuser("SELECT pg_walfile_name(pg_switch_wal())");
+    /// <summary>Commits a transaction of nothing, ends the present segment of WAL, so that it is archived, and prints its name
+    /// last.</summary>
+    public Script SwitchSegment() =>
+        AsSuperuser(
+            $"SET {ReadOnlySetting} = off",
+            "SELECT pg_logical_emit_message(true, 'kbr', '')",
+            "SELECT pg_walfile_name(pg_switch_wal())"
+        );
 
     /// <summary>Prints <c>t</c> once a segment is archived.</summary>
     public Script IsArchived(string segment) =>
@@ -209,12 +215,17 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
             )
         );
 
-    private Script AsSuperuser(params ReadOnlySpan<string> statements)
+    /// <summary>Asks the cluster's own database on a member, as the superuser.</summary>
+    public Script Ask(string database, string query) => AsSuperuser(database, [query]);
+
+    private Script AsSuperuser(params ReadOnlySpan<string> statements) => AsSuperuser("postgres", statements.ToArray());
+
+    private Script AsSuperuser(string database, string[] statements)
     {
-        var all = string.Join(' ', statements.ToArray().Select(statement => "-c " + Script.Quote(statement)));
+        var all = string.Join(' ', statements.Select(statement => "-c " + Script.Quote(statement)));
         return new Script(
             $"docker exec {PostgresTopology.PatroniContainer} psql -X -q -A -t -v ON_ERROR_STOP=1 -h {PostgresTopology.PostgresSocketDirectory} "
-                + $"-p {Number(topology.Ports.Postgres)} -U {Script.Quote(topology.Superuser.Name)} -d postgres {all} </dev/null\n"
+                + $"-p {Number(topology.Ports.Postgres)} -U {Script.Quote(topology.Superuser.Name)} -d {Script.Quote(database)} {all} </dev/null\n"
         );
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
@@ -54,6 +55,10 @@ internal sealed partial class StatusJudgement
         if (_topology.Backup is not null)
         {
             yield return Archive() with
+            {
+                Topic = StatusTopic.Configuration,
+            };
+            yield return Proof() with
             {
                 Topic = StatusTopic.Configuration,
             };
@@ -171,6 +176,25 @@ internal sealed partial class StatusJudgement
 
         StatusItem Wrong(string text) =>
             new(Name, StatusVerdict.NotOk, text) { Places = [new StatusPlace(PostgresTopology.PatroniContainer, leader.Name)] };
+    }
+
+    private StatusItem Proof()
+    {
+        const string Name = "proof";
+        if (ProofRecord.Of(_topology.Scope, _topology.Members.Select(Of).OfType<Snapshot>()) is not { } proof)
+        {
+            return new StatusItem(Name, StatusVerdict.Ok, "no restore was proven yet: kbr backups prove");
+        }
+
+        var point = RestoreTarget.Parse(proof.Target)!.Label;
+        var at = BackupWords.Time(proof.At);
+        return proof.Failure is { } failure
+            ? new StatusItem(Name, StatusVerdict.NotOk, $"at {at} the database could not be restored to {point}: {failure}")
+            : new StatusItem(
+                Name,
+                StatusVerdict.Ok,
+                $"at {at} the database was restored to {point} in {Plain((long)proof.Duration.TotalSeconds)} s, and was whole"
+            );
     }
 
     // Until it is confirmed or undone.

@@ -106,6 +106,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             {
                 reads.Add(Archiver);
                 reads.Add(RestoreJournal.Read(topology.Scope));
+                reads.Add(ProofRecord.Read(topology.Scope));
             }
 
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));

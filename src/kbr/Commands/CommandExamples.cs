@@ -93,6 +93,7 @@ internal static class CommandExamples
         ["kbr restore confirm"] = [new("kbr restore confirm", "remove the former database")],
         ["kbr backup"] = [new("kbr backup --full", "take a full backup now")],
         ["kbr backups"] = [new("kbr backups", "list the backups, and to which second a restore can go")],
+        ["kbr backups prove"] = [new("kbr backups prove", "restore to a random second, check it, and remove it again")],
         ["kbr backups check"] = [new("kbr backups check", "read all backups and WAL, and tell what is damaged or missing")],
         ["kbr unlock"] =
         [

@@ -231,6 +231,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["switchover"],
                         ["restart"],
                         ["drill"],
+                        ["backups", "prove"],
                         ["restore", "--to", "latest"],
                         ["restore", "look"],
                         ["restore", "undo"],

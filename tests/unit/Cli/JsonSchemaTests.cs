@@ -75,6 +75,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "backup",
                     "backups",
                     "backups_check",
+                    "backups_prove",
                 ])
             ),
             "those of a PostgreSQL cluster have tests of their own"

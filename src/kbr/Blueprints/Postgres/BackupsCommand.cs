@@ -49,6 +49,7 @@ internal static class BackupsCommand
                 return look.Report.Repositories.Values.Any(one => one.State == RepositoryState.Unreadable) ? ExitCode.Error : ExitCode.Done;
             }));
         command.Subcommands.Add(Check(context));
+        command.Subcommands.Add(ProveCommand.Create(context));
         return command;
     }
 

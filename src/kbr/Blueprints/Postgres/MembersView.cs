@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
@@ -131,7 +132,7 @@ internal static class MembersView
             Word(member.State),
             said.Timeline?.ToString(CultureInfo.InvariantCulture) ?? "?",
             said.Leads ? "-"
-            : said.LagBytes is { } lag ? Size(lag)
+            : said.LagBytes is { } lag ? BackupWords.Size(lag)
             : "?",
             said.ServerVersion ?? "?",
             said.PendingRestart.IsEmpty ? "-" : Word(string.Join(", ", said.PendingRestart)),
@@ -144,14 +145,4 @@ internal static class MembersView
         var word = string.Concat(text.Select(c => char.IsControl(c) ? '\uFFFD' : c));
         return word.Length > LongestWord ? word[..(LongestWord - 1)] + "…" : word;
     }
-
-    /// <summary>A number of bytes in words.</summary>
-    public static string Size(long bytes) =>
-        bytes switch
-        {
-            < 1024 => string.Create(CultureInfo.InvariantCulture, $"{bytes} B"),
-            < 1024 * 1024 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0:0.#} KiB"),
-            < 1024 * 1024 * 1024 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0 / 1024:0.#} MiB"),
-            _ => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0 / 1024 / 1024:0.#} GiB"),
-        };
 }

@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Resources;
@@ -424,6 +425,7 @@ internal static class RestoreCommand
             );
         }
 
+        RefuseOutside(topology, target, await run.BackupsAsync(stop).ConfigureAwait(false));
         var leader = await run.LeaderAsync(stop).ConfigureAwait(false);
         var sizes = await run.SizesAsync(stop).ConfigureAwait(false);
         var member = asked.Member ?? leader ?? topology.FirstLeader;
@@ -443,6 +445,37 @@ internal static class RestoreCommand
         return journal;
     }
 
+    private static void RefuseOutside(PostgresTopology topology, RestoreTarget target, BackupLook look)
+    {
+        if (look.Report is not { } report)
+        {
+            // On hosts without a container of the cluster's the restore itself asks.
+            return;
+        }
+
+        var windows = report.Repositories.Keys.Select(look.WindowOf).OfType<RestorableWindow>().ToList();
+        if (windows.Count == 0)
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"there is no backup of {topology.Scope} to restore",
+                    detail: string.Join('\n', report.Repositories.Keys.SelectMany(number => look.TroublesOf(number))),
+                    remedy: "run kbr backups to see the repositories"
+                )
+            );
+        }
+
+        if (target.Time is { } time && windows.TrueForAll(window => time < window.From))
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{target.Label} is before the first backup of {topology.Scope}",
+                    detail: $"it is {windows.MinBy(window => window.From)!.InWords}"
+                )
+            );
+        }
+    }
+
     // Each member keeps its present database beside the restored one, which is about as large.
     private static void RefuseWithoutRoom(
         PostgresTopology topology,
@@ -453,13 +486,13 @@ internal static class RestoreCommand
         var needed = sizes.Values.Max(one => one.Used);
         var full = sizes
             .Where(one => (!journal.IsCopy || one.Key == journal.Member) && one.Value.Used > 0 && one.Value.Free < needed)
-            .Select(one => $"{one.Key}: {MembersView.Size(one.Value.Free)} free")
+            .Select(one => $"{one.Key}: {BackupWords.Size(one.Value.Free)} free")
             .ToList();
         if (full.Count > 0)
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"there is no room for a second copy of the database of {topology.Scope}, {MembersView.Size(needed)}",
+                    $"there is no room for a second copy of the database of {topology.Scope}, {BackupWords.Size(needed)}",
                     detail: string.Join('\n', full),
                     remedy: "grow the volumes, or free space on them; the former database is kept until kbr restore confirm"
                 )

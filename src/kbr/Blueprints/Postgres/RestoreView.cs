@@ -1,6 +1,6 @@
-using System.Globalization;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
@@ -29,7 +29,7 @@ internal static class RestoreView
         if (!journal.IsCopy)
         {
             terminal.Line(
-                target.Time is { } time ? $"Lost:    every transaction of the last {Span(now - time)}"
+                target.Time is { } time ? $"Lost:    every transaction of the last {BackupWords.Age(now - time)}"
                     : target.Kind == RestoreTargetKind.Latest ? "Lost:    what was never archived"
                     : $"Lost:    every transaction after {target.Label}",
                 Terminal.Tone.Removed
@@ -48,8 +48,8 @@ internal static class RestoreView
                         ? "stays as it is"
                         : "stopped when that takes over; copies the restored database from it";
             terminal.Line(
-                $"Member:  {member.Name}: {does} ({(used > 0 ? $"database {MembersView.Size(used)}" : "no database")}, "
-                    + $"{MembersView.Size(free)} free)"
+                $"Member:  {member.Name}: {does} ({(used > 0 ? $"database {BackupWords.Size(used)}" : "no database")}, "
+                    + $"{BackupWords.Size(free)} free)"
             );
         }
 
@@ -150,10 +150,4 @@ internal static class RestoreView
                 break;
         }
     }
-
-    private static string Span(TimeSpan time) =>
-        time.TotalMinutes < 2 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0} s")
-        : time.TotalHours < 2 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMinutes:0} min")
-        : time.TotalDays < 2 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0.#} h")
-        : string.Create(CultureInfo.InvariantCulture, $"{time.TotalDays:0.#} days");
 }

@@ -1,0 +1,182 @@
+using System.Globalization;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Restore;
+
+/// <summary>Proves that the backups can be restored: restores one to a second of the window into a directory of its own on a member,
+/// bounded in CPU and memory, compares what comes out of it with the cluster, and removes it.</summary>
+/// <param name="topology">The cluster.</param>
+/// <param name="group">Its members; only the lock of the one that it runs on is held.</param>
+/// <param name="member">That member.</param>
+/// <param name="say">Told what happens, a sentence each, for the operator.</param>
+public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, string member, Action<string> say)
+{
+    /// <summary>The schema and the table of the ledger.</summary>
+    public const string Ledger = "kbr.ledger";
+
+    /// <summary>The database that has it.</summary>
+    public const string LedgerDatabase = "postgres";
+
+    private const string Limits = "--cpus 1 --cpu-shares 128 --memory 1g ";
+    private static readonly TimeSpan s_check = TimeSpan.FromHours(2);
+
+    // A row of the ledger that is committed at the very second may be in or out.
+    private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(3);
+
+    /// <summary>Runs it. What proves nothing is in the record; a <see cref="DiagnosticException"/> says that it could not be
+    /// tried.</summary>
+    /// <param name="target">The time to restore to.</param>
+    /// <param name="leader">The primary, which the ledger is compared with; null for none.</param>
+    /// <param name="systemIdentifier">The cluster's system identifier; null where it is not known.</param>
+    /// <param name="cancellationToken">Ends it; what it made is removed.</param>
+    public async Task<ProofRecord> RunAsync(
+        DateTimeOffset target,
+        string? leader,
+        string? systemIdentifier,
+        CancellationToken cancellationToken
+    )
+    {
+        var expected = leader is null ? null : await ExpectedAsync(leader, target, cancellationToken).ConfigureAwait(false);
+        if (expected is { Near: true })
+        {
+            target += s_tick;
+            expected = await ExpectedAsync(leader!, target, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (leader is not null)
+        {
+            await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        var point = RestoreTarget.At(target);
+        var id = RestoreJournal.IdOf(group.Time.GetUtcNow());
+        var scripts = new ProofScripts(topology, id, Limits);
+        await RunAsync(scripts.Clear(), cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var begun = group.Time.GetTimestamp();
+            say($"restoring {point.Label} on {member}");
+            await RunAsync(scripts.Start(point), cancellationToken).ConfigureAwait(false);
+            var wait = new ApartWait(scripts.Server, group, member, say);
+            var (failure, rows, duration) = ((string?)null, (long?)null, TimeSpan.Zero);
+            try
+            {
+                await wait.UntilAsync(look => look.IsPrimary || look.IsAtTarget, $"the database to reach {point.Label}", cancellationToken)
+                    .ConfigureAwait(false);
+                duration = group.Time.GetElapsedTime(begun);
+                say(string.Create(CultureInfo.InvariantCulture, $"it answers after {duration.TotalSeconds:0.0} s"));
+                (failure, rows) = await CompareAsync(scripts, expected, systemIdentifier, cancellationToken).ConfigureAwait(false);
+                if (failure is null)
+                {
+                    await wait.PromoteAsync(cancellationToken).ConfigureAwait(false);
+                    say("checking every table and index");
+                    failure = await FailureAsync(scripts.CheckRelations(), cancellationToken).ConfigureAwait(false);
+                }
+
+                if (failure is null)
+                {
+                    say("checking every page's checksum");
+                    failure = await FailureAsync(scripts.CheckPages(), cancellationToken).ConfigureAwait(false);
+                }
+            }
+            catch (DiagnosticException exception)
+            {
+                var found = exception.Diagnostics[0];
+                failure = found.Detail is { Length: > 0 } detail ? $"{found.Summary}: {detail}" : found.Summary;
+                duration = group.Time.GetElapsedTime(begun);
+            }
+
+            var record = new ProofRecord(group.Time.GetUtcNow(), point.Word, failure, duration) { LedgerRows = rows };
+            await RunAsync(record.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
+            return record;
+        }
+        finally
+        {
+            await group.RunAsync(member, scripts.Clear(), CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<(string? Failure, long? Rows)> CompareAsync(
+        ProofScripts scripts,
+        Rows? expected,
+        string? systemIdentifier,
+        CancellationToken cancellationToken
+    )
+    {
+        var identifier = (
+            await AskAsync(scripts, "SELECT system_identifier FROM pg_control_system()", cancellationToken).ConfigureAwait(false)
+        ).Trim();
+        if (systemIdentifier is not null && identifier != systemIdentifier)
+        {
+            return ($"it is another database: its system identifier is {identifier}, the cluster's {systemIdentifier}", null);
+        }
+
+        if (expected is null)
+        {
+            return (null, null);
+        }
+
+        var found = Rows.Of(await AskAsync(scripts, Rows.Query("true", "false"), cancellationToken).ConfigureAwait(false));
+        return found is null ? ("the ledger is missing in it", null)
+            : (found.Count, found.Last) != (expected.Count, expected.Last)
+                ? (
+                    $"the ledger has {found.Count} rows up to number {found.Last}, and the cluster had {expected.Count} up to {expected.Last}",
+                    found.Count
+                )
+            : (null, found.Count);
+    }
+
+    private async Task<Rows?> ExpectedAsync(string leader, DateTimeOffset target, CancellationToken cancellationToken)
+    {
+        var time = RestoreTarget.At(target).Value;
+        var query = Rows.Query(
+            $"at <= '{time}'",
+            $"at BETWEEN timestamptz '{time}' - interval '2 s' AND timestamptz '{time}' + interval '2 s'"
+        );
+        var result = await group
+            .RunAsync(leader, new RestoreScripts(topology, "").Ask(LedgerDatabase, query), cancellationToken)
+            .ConfigureAwait(false);
+        return result.ExitCode == 0 ? Rows.Of(result.Output) : null;
+    }
+
+    private async Task<string> AskAsync(ProofScripts scripts, string query, CancellationToken cancellationToken) =>
+        await RunAsync(scripts.Server.Query(query, LedgerDatabase), cancellationToken).ConfigureAwait(false);
+
+    private async Task<string?> FailureAsync(Script script, CancellationToken cancellationToken)
+    {
+        var result = await group.RunAsync(member, script with { Deadline = s_check }, cancellationToken).ConfigureAwait(false);
+        return result.ExitCode == 0 ? null : (result.Output + result.Error).Trim();
+    }
+
+    private async Task<string> RunAsync(Script script, CancellationToken cancellationToken)
+    {
+        var result = await group.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
+        return result.ExitCode == 0
+            ? result.Output
+            : throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{member}: a step of the proof failed with status {result.ExitCode}",
+                    detail: result.Error.Trim(),
+                    host: member
+                )
+            );
+    }
+
+    // Rows of the ledger: how many, and the last number.
+    private sealed record Rows(long Count, long Last, bool Near)
+    {
+        public static string Query(string until, string near) =>
+            $"SELECT count(*) FILTER (WHERE {until}), coalesce(max(number) FILTER (WHERE {until}), 0), count(*) FILTER (WHERE {near}) FROM {Ledger}";
+
+        public static Rows? Of(string output) =>
+            output.Trim().Split('|') is [var count, var last, var near]
+            && long.TryParse(count, CultureInfo.InvariantCulture, out var rows)
+            && long.TryParse(last, CultureInfo.InvariantCulture, out var number)
+                ? new Rows(rows, number, near is not ("0" or ""))
+                : null;
+    }
+}

@@ -1,0 +1,55 @@
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Restore;
+
+/// <summary>The shell of a proof.</summary>
+/// <param name="topology">The cluster.</param>
+/// <param name="id">The proof's name.</param>
+/// <param name="limits">Flags of <c>docker run</c> that bound it.</param>
+internal sealed class ProofScripts(PostgresTopology topology, string id, string limits)
+{
+    private readonly string _parent = topology.Directories.DataDirectory[..topology.Directories.DataDirectory.LastIndexOf('/')];
+
+    /// <summary>The restored database.</summary>
+    public ApartServer Server { get; } = new(topology, ApartServer.OfProof, id) { Limits = limits };
+
+    private string Directory => $"{_parent}/proof-{id}";
+
+    /// <summary>Restores it, and runs it up to the target.</summary>
+    public Script Start(RestoreTarget target) =>
+        Server.Start(
+            Directory,
+            $"""
+            mkdir -p -m 0700 {Directory} {Directory}.tablespaces
+            {BackupSection.Tool.Restore(Server.Location, target, Directory, Directory + ".tablespaces")}
+            """
+        );
+
+    /// <summary>Checks every table and index of every database, as pg_amcheck does.</summary>
+    public Script CheckRelations() =>
+        Checked(
+            $"docker exec {Server.Container} pg_amcheck -h {PostgresTopology.PostgresSocketDirectory} -p {Server.Port} "
+                + $"-U {Script.Quote(topology.Superuser.Name)} --all --install-missing"
+        );
+
+    /// <summary>Stops it, and checks the checksum of every page.</summary>
+    public Script CheckPages() =>
+        Checked(
+            $"docker stop -t 120 {Server.Container} >/dev/null && docker run --rm --pull never --network none {limits}--user {topology.Uid}:{topology.Gid} {HostResources.Confined} "
+                + $"-v {topology.Directories.Data}:{topology.Directories.Data}:ro --entrypoint pg_checksums {topology.Image.Reference} "
+                + $"--check -D {Directory}"
+        );
+
+    /// <summary>Removes it, and what a proof that was broken off left.</summary>
+    public Script Clear() =>
+        new($"docker rm -f {Server.Container} >/dev/null 2>&1 || true\nrm -rf -- {_parent}/proof-*\n")
+        {
+            Deadline = TimeSpan.FromMinutes(30),
+        };
+
+    // Of a long story the end.
+    private static Script Checked(string command) =>
+        new($"said=$( ({command}) </dev/null 2>&1) || {{ status=$?; printf '%s\\n' \"$said\" | tail -n 20; exit $status; }}\n");
+}
