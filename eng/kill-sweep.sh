@@ -3,6 +3,7 @@
 # that the next apply makes exactly what that plan says, that a third run changes nothing, and that nothing is left: no process, no held lock, no temporary file.
 #
 #   eng/kill-sweep.sh raw [POINTS]   create, update and destroy of every raw type (lab/cluster.yaml), on four hosts side by side. All points, or so many on each host, by SEED
+#   eng/kill-sweep.sh restore [POINTS]  a restore, its undo and its confirmation of the PostgreSQL cluster with an S3 repository (lab/s3), each killed and run again. All points, or so many
 #   eng/kill-sweep.sh ha             the whole PostgreSQL install, on empty hosts, killed after one step of progress again and again until nothing is left to do
 #
 # On the lab that KBR_LAB names, which has to be up; both take down what they find there. KBR_TOOL names another kbr than ./kbr. HOSTS names fewer hosts.
@@ -174,8 +175,87 @@ ha() {
     echo "kill sweep: $kills kill points tried, $kills converged (the whole PostgreSQL install)"
 }
 
+# The PostgreSQL cluster with a backup, ten rows, a time, and ten more rows.
+with_backup() {
+    workspace cluster-ha.yaml ha.env
+    hosts=(db-master-01 db-slave-01 db-slave-02 haproxy-01 haproxy-02) target=()
+    "$root/lab/s3" >/dev/null || fail "the S3 server"
+    cp "$root/$lab/.state/s3-ca.pem" "$here/"
+    printf '  backup: { repositories: [{ s3: { endpoint: "%s7:9000", bucket: kbr-backups, path: "/sweep-%s", ca_file: s3-ca.pem } }] }\n' \
+        "$(sed -n 's/.*db-master-01: .*address: \(10\.[0-9]*\.0\.\)120.*/\1/p' "$here/cluster.yaml")" "$(date +%s%N)" >>"$here/cluster.yaml"
+    printf 'BACKUP_S3_KEY=S3RVER\nBACKUP_S3_SECRET=S3RVER\n' >>"$here/credentials/ha.env"
+    run init --credentials || fail "the credentials"
+    run apply --auto-approve || fail "the cluster"
+    run backup --full || fail "the backup"
+    sql 'CREATE TABLE sweep (number int PRIMARY KEY)' && sql 'INSERT INTO sweep SELECT generate_series(1, 10) FROM pg_sleep(2)' || fail "the rows"
+    time=$(sql 'SELECT clock_timestamp() FROM pg_sleep(1)')
+    sql 'INSERT INTO sweep SELECT generate_series(11, 20) FROM pg_sleep(1)' || fail "the rows"
+}
+
+sql() { # STATEMENT: on the primary
+    run members --json || fail "the members"
+    local leader
+    leader=$(python3 -c 'import json, sys; print(next(m["name"] for m in json.load(open(sys.argv[1]))["members"] if m["role"] == "primary"))' "$here/last")
+    on "$leader" "docker exec -i patroni psql -X -A -t -q -U kb_admin -d postgres" <<<"$1"
+}
+
+is() { # POINT ROWS
+    [[ $(sql 'SELECT count(*) FROM sweep') == "$2" ]] || fail "$1: not $2 rows"
+    run plan --detailed-exitcode || fail "$1: the plan is not empty"
+}
+
+# Killed there, and run again until it is done.
+again() { # POINT COMMAND...
+    local at=$1 tries
+    shift
+    killed "$at" "$@"
+    for tries in 1 2 3; do
+        run "$@" && return
+        grep -q 'there is no restore of' "$here/last.err" && return   # it was killed after its last step
+    done
+    fail "$at: $* fails again and again"
+}
+
+restore() {
+    local some=${1-} n at tried=0 forward back
+    with_backup
+    local to=(restore --to "$time" --open --confirm keybuzz-pg) undo=(restore undo --confirm keybuzz-pg) confirm=(restore confirm --confirm keybuzz-pg)
+    forward=$(steps "${to[@]}") || exit 1
+    is "the restore" 10
+    back=$(steps "${undo[@]}") || exit 1
+    is "the undo" 20
+    echo "restore $forward, undo $back remote steps in their last part"
+    # A command that applies in the end counts its steps anew there.
+    for ((n = 1; n <= 60; n++)); do
+        for at in "before:$n" "during:$n:$(((n * 37 + seed) % 400))" "after:$n"; do echo "$at"; done
+    done >"$here/points"
+    if [[ -n $some ]]; then
+        awk -v s="$seed" 'BEGIN { srand(s) } { print rand(), $0 }' "$here/points" | sort -n | head -n "$some" | cut -d' ' -f2 >"$here/mine"
+    else
+        cp "$here/points" "$here/mine"
+    fi
+    while read -r at <&3; do
+        again "$at" "${to[@]}"
+        is "restore $at" 10
+        again "$at" "${undo[@]}"
+        is "undo $at" 20
+        tried=$((tried + 2))
+        echo "restore and undo killed $at: converged"
+    done 3<"$here/mine"
+    for at in after:4 during:5:50 after:6 before:8; do
+        run "${to[@]}" || fail "the restore"
+        again "$at" "${confirm[@]}"
+        is "confirm $at" 10
+        clean "confirm $at"
+        tried=$((tried + 1))
+        echo "confirm killed $at: converged"
+    done
+    echo "kill sweep: $tried kill points tried, $tried converged (restore, undo and confirm; seed $seed)"
+}
+
 case ${1-} in
+restore) restore "${2-}" ;;
 raw) raw "${2-}" ;;
 ha) ha ;;
-*) sed -n '2,10p' "$0"; exit 1 ;;
+*) sed -n '2,11p' "$0"; exit 1 ;;
 esac
