@@ -1,9 +1,9 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Numerics;
-using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -25,6 +25,10 @@ public sealed record HostFacts
 
     // Interfaces of container networks, by how their names begin.
     private static readonly string[] s_bridges = ["docker", "br-", "veth", "virbr", "cni", "flannel", "lo"];
+
+    private static readonly SearchValues<char> s_word = SearchValues.Create(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-"
+    );
 
     private static readonly FileRead s_addresses = new("/proc/net/fib_trie");
     private static readonly FileRead s_routes = new("/proc/net/route");
@@ -188,11 +192,22 @@ public sealed record HostFacts
         };
     }
 
-    private static string? Key(string? text, string key) =>
-        text is not null
-        && Regex.Match(text, $"(?m)^{key}:[ \t]*(['\"]?)([A-Za-z0-9._/-]+)\\1[ \t\r]*(#.*)?$", RegexOptions.None) is { Success: true } found
-            ? found.Groups[2].Value
+    // The value of a top-level key: one word, plain or quoted, and perhaps a comment behind it.
+    private static string? Key(string? text, string key)
+    {
+        var line = text?.Split('\n').FirstOrDefault(line => line.StartsWith(key + ":", StringComparison.Ordinal));
+        var value = line?[(key.Length + 1)..].Trim(' ', '\t', '\r') ?? "";
+        var quote = value is ['\'' or '"', ..] ? value[..1] : "";
+        value = value[quote.Length..];
+        var end = value.AsSpan().IndexOfAnyExcept(s_word);
+        var (word, rest) = end < 0 ? (value, "") : (value[..end], value[end..]);
+        return
+            word.Length > 0
+            && rest.StartsWith(quote, StringComparison.Ordinal)
+            && rest[quote.Length..].TrimStart(' ', '\t') is "" or ['#', ..]
+            ? word
             : null;
+    }
 }
 
 /// <summary>A network that an interface leads to; the numbers as the machine reads the network's bytes.</summary>
