@@ -168,9 +168,11 @@ public sealed partial class Planner
 
         var (ordered, groups) = Ordered(work);
         var changes = WithReplacedProcesses(ordered);
+        var planned = Groups(input, changes, groups);
+        RefuseParts(work, planned);
         return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
         {
-            Groups = Groups(input, changes, groups),
+            Groups = planned,
             Rollouts = Forecast(input, changes),
             HostErrors = input.HostErrors,
             Options = input.Options,
