@@ -10,7 +10,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.Providers.ConfigFile;
 
 /// <summary>A file with its content, owner and mode, and whether the process that uses it has loaded it.</summary>
-public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
+public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, ILoadedByProcess
 {
     private const string Loaded = "loaded";
 
@@ -58,6 +58,12 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
                 new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
             ]
         );
+
+    /// <inheritdoc />
+    public string LoadedAttribute => Loaded;
+
+    /// <inheritdoc />
+    public string? ProcessOf(Resource resource) => resource.Spec.OptionalString("loaded_by");
 
     /// <inheritdoc />
     public bool HoldsData(Resource resource) => false;
@@ -212,14 +218,15 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
 
         if (spec.LoadedBy is { } process && (anew || change.Changed.Contains(Loaded)))
         {
-            body.Append(RenderReload(spec, process, marker));
+            body.Append(RenderReload(spec, process, marker, refused: change.ProcessIsReplaced ? 0 : 1));
         }
 
         var script = new Script(body.Append(")\n").ToString());
         return script with { Deadline = script.Deadline + TimeSpan.FromSeconds(spec.ConfirmTimeout) };
     }
 
-    private static string RenderReload(ConfigFileSpec spec, ProcessReference process, LoadedMarker marker) =>
+    // A process that refuses the file has no note of it. Where the process is replaced next, that is no failure.
+    private static string RenderReload(ConfigFileSpec spec, ProcessReference process, LoadedMarker marker, int refused) =>
         $$"""
             umask 077
             {{process.RenderInstance()}}
@@ -228,11 +235,11 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
                 sum=${sum%% *}
                 if ! sh -c {{Script.Quote(spec.Reload ?? "")}} </dev/null >&2; then
                     echo "$path is written, but {{process}} did not load it" >&2
-                    exit 1
+                    exit {{refused}}
                 fi
             {{(
                 spec.ReloadConfirm is { } confirm
-                    ? RenderConfirm(confirm, spec.ConfirmInput.Reveal(), spec.ConfirmTimeout, process)
+                    ? RenderConfirm(confirm, spec.ConfirmInput.Reveal(), spec.ConfirmTimeout, process, refused)
                     : ""
             )}}
             {{marker.RenderWrite()}}
@@ -241,7 +248,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
             """;
 
     // The input travels as base64 in a here-document, as the content does: it is on no command line.
-    private static string RenderConfirm(string command, string input, long seconds, ProcessReference process) =>
+    private static string RenderConfirm(string command, string input, long seconds, ProcessReference process, int refused) =>
         $$"""
             confirm() {
                 base64 -d <<'KBR_INPUT' | timeout 20 sh -c {{Script.Quote(command)}} 2>&1
@@ -256,7 +263,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable
             until said=$(confirm); do
                 if [ "$(date +%s)" -ge "$end" ]; then
                     echo "$path is written, but {{process}} did not confirm within {{seconds}} s that it loaded it: $said" >&2
-                    exit 1
+                    exit {{refused}}
                 fi
                 sleep 0.2
             done

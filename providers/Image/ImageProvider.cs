@@ -224,6 +224,7 @@ public sealed class ImageProvider : IHostResourceProvider, IReachesOut
             {
                 Deadline = TransferDeadline,
                 Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("archive", archive),
+                ReadsGzip = true,
             }
             : new Script(head + (spec.Login is { } login ? LogIn(spec, login) : "") + ImageScripts.Pull) { Deadline = TransferDeadline };
     }

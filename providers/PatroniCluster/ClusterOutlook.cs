@@ -66,6 +66,11 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     private RolloutForecast? Forecast(Address address, ClusterIntent intent)
     {
         ArgumentNullException.ThrowIfNull(intent);
+        if (ClusterPolicy.WithoutAll(View, intent) is { } others)
+        {
+            return new RolloutForecast(address, [], null, $"refused: {others}") { Refusal = others };
+        }
+
         if (!intent.Pending.Any(Serving.Contains))
         {
             return null;

@@ -96,7 +96,7 @@ internal sealed class FormerSlots(IDeclared resource, IGroupAccess group)
             try
             {
                 var answer = await new PatroniRest(group, _connection)
-                    .SendAsync(member.Name, HttpMethod.Patch, "/config", body, s_call, cancellationToken)
+                    .SendAsync(member.Name, "PATCH", "/config", body, s_call, cancellationToken)
                     .ConfigureAwait(false);
                 if (answer.Status == 200)
                 {

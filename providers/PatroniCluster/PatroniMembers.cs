@@ -121,7 +121,7 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         try
         {
             var answer = await new PatroniRest(group, _connection)
-                .SendAsync(host, HttpMethod.Post, path, body, timeout, cancellationToken)
+                .SendAsync(host, "POST", path, body, timeout, cancellationToken)
                 .ConfigureAwait(false);
             if (answer.Status is not (200 or 202))
             {

@@ -1,5 +1,3 @@
-using System.Net.Http.Headers;
-using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -23,7 +21,7 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
     /// <param name="cancellationToken">Ends it.</param>
     public async Task<HttpAnswer> SendAsync(
         string host,
-        HttpMethod method,
+        string method,
         string path,
         ReadOnlyMemory<byte> json,
         TimeSpan timeout,
@@ -37,46 +35,28 @@ internal sealed class PatroniRest(IGroupAccess group, ClusterConnection connecti
         var tunnel = await group.OpenTunnelAsync(host, address, connection.RestPort, cancellationToken).ConfigureAwait(false);
         await using (tunnel.ConfigureAwait(false))
         {
-            using var client = new HttpClient(
-                new SocketsHttpHandler
-                {
-                    UseProxy = false,
-                    UseCookies = false,
-                    AllowAutoRedirect = false,
-                }
-            )
-            {
-                Timeout = Timeout.InfiniteTimeSpan,
-                MaxResponseContentBufferSize = LargestAnswer,
-            };
-            using var request = new HttpRequestMessage(method, new Uri($"http://127.0.0.1:{tunnel.Port}{path}"));
-            request.Content = new ReadOnlyMemoryContent(json);
-            request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-            if (connection.RestUser is { } user)
-            {
-                request.Headers.Authorization = new AuthenticationHeaderValue(
-                    "Basic",
-                    Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{connection.RestPassword}"))
-                );
-            }
-
             try
             {
-                using var response = await client.SendAsync(request, patience.Token).ConfigureAwait(false);
-                var answer = new HttpAnswer(
-                    (int)response.StatusCode,
-                    await response.Content.ReadAsStringAsync(patience.Token).ConfigureAwait(false)
-                );
+                var answer = await PlainHttp
+                    .SendAsync(
+                        tunnel.Port,
+                        method,
+                        path,
+                        connection.RestUser is { } user ? $"{user}:{connection.RestPassword}" : null,
+                        json,
+                        LargestAnswer,
+                        patience.Token
+                    )
+                    .ConfigureAwait(false);
                 return answer.Status is not (401 or 403)
                     ? answer
                     : throw new ChangeFailedException(
                         $"{host}: Patroni's REST API refuses "
                             + $"{(connection.RestUser is null ? "calls without credentials" : $"the user '{connection.RestUser}' with this password")}: "
-                            + $""
                             + "set rest_user and rest_password to the values of restapi.authentication in patroni.yml"
                     );
             }
-            catch (Exception exception) when (exception is HttpRequestException or IOException)
+            catch (IOException)
             {
                 throw new TransientFailureException($"{host}: Patroni's REST API does not answer on port {connection.RestPort}");
             }

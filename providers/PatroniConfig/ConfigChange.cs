@@ -183,7 +183,7 @@ internal sealed class ConfigChange
     )
     {
         var answer = await new PatroniRest(_group, _connection)
-            .SendAsync(member, HttpMethod.Patch, "/config", DynamicSettings.Patch(values), TimeSpan.FromSeconds(20), cancellationToken)
+            .SendAsync(member, "PATCH", "/config", DynamicSettings.Patch(values), TimeSpan.FromSeconds(20), cancellationToken)
             .ConfigureAwait(false);
         return answer.Status == 200 ? null : $"{member}: Patroni answers {answer.Status} to the new configuration: {Plain(answer.Body)}";
     }

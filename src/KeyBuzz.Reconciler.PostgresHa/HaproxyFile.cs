@@ -78,7 +78,9 @@ internal static class HaproxyFile
             # Written by kbr for {proxy.Name}; a change by hand is drift.
             global
                 log stdout format raw local0 info
-                maxconn {settings.MaxConnections}
+                maxconn {settings.ProcessConnections}
+                # With too few open files it serves fewer sessions; by default it would not start at all.
+                no strict-limits
                 stats socket {PostgresTopology.HaproxyAdminSocket} mode 600 level admin
                 server-state-file {State}
 
@@ -111,6 +113,7 @@ internal static class HaproxyFile
             {Held(topology, settings.Port)}    # Just after a start every member counts as up until it was checked: until then nobody is sent to a replica.
                 tcp-request connection reject if {Brace($"nbsrv({PostgresTopology.HaproxyPrimaryBackend}) gt 1")}
                 default_backend {PostgresTopology.HaproxyPrimaryBackend}
+                maxconn {settings.MaxConnections}
 
             # Patroni answers 200 on the primary only. {(settings.EndsSessions ? "Nobody stays on a server that is no longer it." : Kept)}
             backend {PostgresTopology.HaproxyPrimaryBackend}
@@ -130,6 +133,7 @@ internal static class HaproxyFile
             frontend pooled
                 bind {ConfigText.Endpoint(proxy.Address, settings.PooledPort)}
             {Held(topology, settings.PooledPort)}    default_backend {PostgresTopology.HaproxyPooledBackend}
+                maxconn {settings.MaxConnections}
 
             backend {PostgresTopology.HaproxyPooledBackend}
                 balance roundrobin
@@ -140,6 +144,8 @@ internal static class HaproxyFile
             )}
 
             {Reads(topology, proxy)}frontend statistics
+                # Beside those of the other ports: it answers also when they are full.
+                maxconn {HaproxySettings.StatisticsConnections}
                 # On loopback too, where kbr asks.
                 bind {ConfigText.Endpoint(proxy.Address, settings.StatsPort)}
                 bind 127.0.0.1:{settings.StatsPort}
@@ -164,6 +170,7 @@ internal static class HaproxyFile
                 frontend reads
                     bind {ConfigText.Endpoint(proxy.Address, port)}
                 {Held(topology, port)}    default_backend {PostgresTopology.HaproxyReadBackend}
+                    maxconn {topology.Haproxy.MaxConnections}
 
                 # Patroni answers 200 on a replica that is no further behind. {(
                     topology.Haproxy.EndsReads ? "Nobody stays on one that falls behind, or that has begun to lead." : Kept

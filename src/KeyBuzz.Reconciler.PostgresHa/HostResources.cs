@@ -357,8 +357,7 @@ internal sealed class HostResources(
             ("tmpfs", ResourceFactory.List($"{HaproxyFile.RunDirectory}:uid={settings.Uid},gid={settings.Gid},mode=0700")),
             ("cap_drop", s_droppedCapabilities),
             ("security_opt", s_securityOptions),
-            // A front connection and a server connection each, and the checks.
-            ("ulimits", Files((2 * settings.MaxConnections) + 200)),
+            ("ulimits", Files(settings.OpenFiles)),
             ("stop_timeout", (long)s_haproxyStopTimeout.TotalSeconds),
             ("supervised_by", Unit(PostgresTopology.HaproxyContainer)),
             (

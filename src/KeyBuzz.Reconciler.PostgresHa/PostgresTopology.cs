@@ -349,6 +349,17 @@ public sealed record HaproxySettings(
     TimeSpan IdleTimeout
 )
 {
+    /// <summary>The most connections of the statistics, beside those of the other ports.</summary>
+    public const long StatisticsConnections = 100;
+
+    /// <summary>The most connections of the process: every port full, and the statistics still answer, where kbr and keepalived ask. With
+    /// those of <see cref="ReadPort"/> also where there is none, so that adding it stays a reload.</summary>
+    public long ProcessConnections => (3 * MaxConnections) + StatisticsConnections;
+
+    /// <summary>The open files that these need: a connection to the client and one to the server each; listeners, checks, and three for
+    /// each thread, of which there may be 64.</summary>
+    public long OpenFiles => (2 * ProcessConnections) + 500;
+
     /// <summary>The login of the statistics from other machines; null for none required.</summary>
     public PostgresUser? StatisticsLogin { get; init; }
 

@@ -5,7 +5,7 @@ namespace KeyBuzz.Reconciler.Ssh;
 
 /// <summary>Opens SSH connections with a private key, after checking the host's key against known_hosts; through jump hosts, each checked
 /// like a host, where the settings name them.</summary>
-public sealed class SshConnector : IHostConnector
+public sealed class SshConnector : IHostConnector, IHostRoutes
 {
     /// <summary>The environment variable with the passphrase of private keys.</summary>
     public const string PassphraseVariable = "KBR_SSH_PASSPHRASE";
@@ -67,6 +67,23 @@ public sealed class SshConnector : IHostConnector
         {
             throw new HostException(host.Name, problem.Message, problem.Remedy, problem);
         }
+    }
+
+    /// <inheritdoc />
+    public async Task<HostRoute> ResolveAsync(Host host, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        try
+        {
+            var route = await _routes.ResolveAsync(host).WaitAsync(cancellationToken).ConfigureAwait(false);
+            return new HostRoute(Stop(route.Target), [.. route.Jumps.Select(Stop)]);
+        }
+        catch (SshProblem problem)
+        {
+            throw new HostException(host.Name, problem.Message, problem.Remedy, problem);
+        }
+
+        static HostStop Stop(SshTarget target) => new(target.Name, target.Hostname, target.Port);
     }
 
     private async Task<SshLink> OpenAsync(SshTarget target, JumpLease? via, CancellationToken cancellationToken)

@@ -24,8 +24,6 @@ public sealed record SshEndpoint(string Hostname, int? Port, string? User, bool 
 
     int IHostEndpoint.Port => Port ?? 22;
 
-    bool IHostEndpoint.IsPortDeclared => Port is not null;
-
     /// <summary>The endpoint of a host that is reached over SSH.</summary>
     public static SshEndpoint Of(Host host)
     {

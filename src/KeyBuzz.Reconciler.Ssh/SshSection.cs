@@ -7,6 +7,9 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <summary>Reads <c>ssh</c> of cluster.yaml and of its hosts.</summary>
 public sealed class SshSection : IConnectionSection
 {
+    /// <summary>The environment variable with the file that is read in place of OpenSSH's own configuration.</summary>
+    public const string ConfigVariable = "KBR_SSH_CONFIG";
+
     /// <inheritdoc />
     public string Key => "ssh";
 
@@ -115,11 +118,13 @@ public sealed class SshSection : IConnectionSection
         };
     }
 
-    // true, false, or the path of another file.
+    // true, false, or the path of another file. The environment names one for the machine that kbr runs on, such as a runner of CI.
     private static SshConfigSource ReadConfig(SectionReader? section, string directory, IReadOnlyDictionary<string, string> environment) =>
         section?.Word("config", "true, false or a local path") switch
         {
-            null or { IsPlain: true, Value: "true" } => SshConfigSource.Default,
+            null or { IsPlain: true, Value: "true" } => environment.GetValueOrDefault(ConfigVariable) is { Length: > 0 } file
+                ? new SshConfigSource(true, Path.GetFullPath(file))
+                : SshConfigSource.Default,
             { IsPlain: true, Value: "false" } => SshConfigSource.None,
             var path => new SshConfigSource(true, LocalPath(path.Value, directory, environment)),
         };

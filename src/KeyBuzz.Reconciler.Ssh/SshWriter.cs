@@ -109,7 +109,7 @@ internal sealed class SshWriter : IHostWriter
             {
                 var target = UploadPrefix + RemoteShell.NewNonce();
                 temporary.Add(target);
-                await UploadAsync(path, target, cancellationToken).ConfigureAwait(false);
+                await UploadAsync(path, target, script.ReadsGzip, cancellationToken).ConfigureAwait(false);
                 text.Append(CultureInfo.InvariantCulture, $"{variable}={target}\n");
             }
 
@@ -261,9 +261,9 @@ internal sealed class SshWriter : IHostWriter
         return shell;
     }
 
-    private async Task UploadAsync(string path, string target, CancellationToken cancellationToken)
+    private async Task UploadAsync(string path, string target, bool compresses, CancellationToken cancellationToken)
     {
-        using var file = File.OpenRead(path);
+        using var file = compresses ? await CompressedFiles.OpenAsync(path, cancellationToken).ConfigureAwait(false) : File.OpenRead(path);
 
         // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses an existing path. Input
         // that cannot be written is read anyway: a command that ends before its input would make sshd drop the connection.

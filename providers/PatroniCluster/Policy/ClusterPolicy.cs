@@ -80,6 +80,7 @@ public static class ClusterPolicy
         WithoutMajority(view, intent) is { } without ? new ClusterStep.Refuse(ClusterCause.Majority, without)
         : view.Mistaken is { } mistaken ? new ClusterStep.Refuse(ClusterCause.Identity, mistaken.Text)
         : view.Health.IsPaused && !intent.OnlyRemoves ? new ClusterStep.Refuse(ClusterCause.Paused, Paused)
+        : WithoutAll(view, intent) is { } others ? new ClusterStep.Refuse(ClusterCause.StorePassword, others)
         : view.Health.SeveralPrimaries is { } several ? new ClusterStep.Wait(ClusterCause.SeveralPrimaries, several)
         : WithFormerData(view, intent);
 
@@ -92,6 +93,24 @@ public static class ClusterPolicy
             ? null
             : $"{string.Join(" and ", intent.Leaving)} would leave {staying} of {view.Names.Length} members, and {majority} are needed to elect a "
                 + "leader; remove fewer, or the whole cluster";
+    }
+
+    /// <summary>Why a new password of the consensus store cannot come to these members alone; null where that is not the
+    /// matter.</summary>
+    public static string? WithoutAll(ClusterView view, ClusterIntent intent)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(intent);
+        if (!ChangesStorePassword(view, intent))
+        {
+            return null;
+        }
+
+        var others = view.WithOtherStorePassword.Except(intent.Pending);
+        return others.IsEmpty
+            ? null
+            : $"{view.StoreWords.Name}'s password changes, and {string.Join(" and ", others)} would keep the old one: members with "
+                + "different passwords cannot communicate, so all of them are stopped and started together";
     }
 
     // Set aside everywhere, the data would be nowhere: a primary keeps it until another member has it.

@@ -105,6 +105,9 @@ public enum ClusterCause
     /// <summary>A member would initialise an empty database beside data.</summary>
     Bootstrap,
 
+    /// <summary>Members would keep another password of the consensus store than the others.</summary>
+    StorePassword,
+
     /// <summary>The cluster is not healthy.</summary>
     Unhealthy,
 

@@ -74,6 +74,19 @@ public static class ClusterFile
             Line("  # What applications connect to. Its targets are the proxies: TCP 5432 and 6432.");
             Line($"  load_balancer: {{ address: {YamlText.Scalar(balancer)} }}");
         }
+        else if (made.VirtualAddress is { } held)
+        {
+            Line("  # What applications connect to: one of the proxies holds it, and another takes over.");
+            Line("  virtual_ip:");
+            Line($"    address: {YamlText.Scalar(held.Address)}");
+            if (held.Interface.Note.Length > 0)
+            {
+                Line($"    # TODO: {YamlText.Comment(held.Interface.Note)}");
+            }
+
+            Line($"    interface: {YamlText.Scalar(held.Interface.Text ?? "TODO")}");
+            Image("    ", made.Choices.KeepalivedImage, "keepalived", "kbr images build keepalived");
+        }
         else
         {
             Line("  # Without a load balancer applications name every proxy; kbr connect --print shows how.");

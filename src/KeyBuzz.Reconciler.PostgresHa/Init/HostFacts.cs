@@ -1,8 +1,9 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Text.RegularExpressions;
+using System.Numerics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -25,6 +26,10 @@ public sealed record HostFacts
     // Interfaces of container networks, by how their names begin.
     private static readonly string[] s_bridges = ["docker", "br-", "veth", "virbr", "cni", "flannel", "lo"];
 
+    private static readonly SearchValues<char> s_word = SearchValues.Create(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-"
+    );
+
     private static readonly FileRead s_addresses = new("/proc/net/fib_trie");
     private static readonly FileRead s_routes = new("/proc/net/route");
     private static readonly DisksRead s_disks = new();
@@ -40,6 +45,9 @@ public sealed record HostFacts
 
     /// <summary>Its private addresses, but for those of container networks.</summary>
     public ImmutableArray<string> PrivateAddresses { get; init; } = [];
+
+    /// <summary>The networks that its interfaces lead to, without the default one.</summary>
+    public ImmutableArray<NetworkRoute> Routes { get; init; } = [];
 
     /// <summary>Its empty disks.</summary>
     public ImmutableArray<DiskState> EmptyDisks { get; init; } = [];
@@ -59,14 +67,22 @@ public sealed record HostFacts
     {
         ArgumentNullException.ThrowIfNull(snapshot);
         var disks = snapshot.Get(s_disks);
+        var routes = RoutesOf(snapshot.Get(s_routes)?.Text ?? "");
         return new HostFacts
         {
-            PrivateAddresses = AddressesOf(snapshot.Get(s_addresses)?.Text ?? "", snapshot.Get(s_routes)?.Text ?? ""),
+            PrivateAddresses = AddressesOf(snapshot.Get(s_addresses)?.Text ?? "", routes),
+            Routes = routes,
             EmptyDisks = [.. disks.Where(disk => disk.IsEmpty)],
             Volume = VolumeOf(disks, snapshot.Get(s_mounts)),
             Patroni = PatroniOf(snapshot),
         };
     }
+
+    /// <summary>The interface by which it reaches an IPv4 address of a network that it is on; null for none.</summary>
+    public string? InterfaceTo(string address) =>
+        IPAddress.TryParse(address, out var parsed) && parsed.AddressFamily == AddressFamily.InterNetwork
+            ? Routes.Where(route => route.Leads(parsed)).MaxBy(route => BitOperations.PopCount(route.Mask))?.Interface
+            : null;
 
     /// <summary>The name of a disk that stays: of several under by-id the one that a person recognises.</summary>
     public static string StableName(DiskState disk)
@@ -81,17 +97,25 @@ public sealed record HostFacts
             ?? disk.Path;
     }
 
+    private static ImmutableArray<NetworkRoute> RoutesOf(string routes) =>
+        [
+            .. routes
+                .Split('\n')
+                .Skip(1)
+                .Select(line => line.Split('\t', StringSplitOptions.TrimEntries))
+                .Where(cells => cells.Length > 7)
+                .Select(cells => new NetworkRoute(cells[0], Number(cells[1]), Number(cells[7])))
+                .Where(route => route.Mask != 0),
+        ];
+
+    // In the order of the network's bytes, as the machine's own numbers have them.
+    private static uint Number(string hex) =>
+        uint.TryParse(hex, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
     // The kernel's own table of local addresses, since there may be no `ip`; the routes say which belong to bridges of containers.
-    private static ImmutableArray<string> AddressesOf(string trie, string routes)
+    private static ImmutableArray<string> AddressesOf(string trie, ImmutableArray<NetworkRoute> routes)
     {
-        var bridges = routes
-            .Split('\n')
-            .Skip(1)
-            .Select(line => line.Split('\t', StringSplitOptions.TrimEntries))
-            .Where(cells => cells.Length > 7 && IsBridge(cells[0]))
-            .Select(cells => (Network: Number(cells[1]), Mask: Number(cells[7])))
-            .Where(route => route.Mask != 0)
-            .ToList();
+        var bridges = routes.Where(route => s_bridges.Any(prefix => route.Interface.StartsWith(prefix, StringComparison.Ordinal))).ToList();
         var found = new SortedSet<string>(StringComparer.Ordinal);
         var last = "";
         foreach (var line in trie.Split('\n').Select(line => line.Trim()))
@@ -104,7 +128,7 @@ public sealed record HostFacts
                 line == "/32 host LOCAL"
                 && IPAddress.TryParse(last, out var address)
                 && IsPrivate(address)
-                && !bridges.Exists(route => (BitConverter.ToUInt32(address.GetAddressBytes()) & route.Mask) == route.Network)
+                && !bridges.Exists(route => route.Leads(address))
             )
             {
                 found.Add(last);
@@ -112,11 +136,6 @@ public sealed record HostFacts
         }
 
         return [.. found];
-
-        static bool IsBridge(string name) => s_bridges.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
-        // In the order of the network's bytes, as the machine's own numbers have them.
-        static uint Number(string hex) =>
-            uint.TryParse(hex, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var number) ? number : 0;
     }
 
     /// <summary>Whether an address is of a private network.</summary>
@@ -173,11 +192,36 @@ public sealed record HostFacts
         };
     }
 
-    private static string? Key(string? text, string key) =>
-        text is not null
-        && Regex.Match(text, $"(?m)^{key}:[ \t]*(['\"]?)([A-Za-z0-9._/-]+)\\1[ \t\r]*(#.*)?$", RegexOptions.None) is { Success: true } found
-            ? found.Groups[2].Value
+    // The value of a top-level key: one word, plain or quoted, and perhaps a comment behind it.
+    private static string? Key(string? text, string key)
+    {
+        var line = text?.Split('\n').FirstOrDefault(line => line.StartsWith(key + ":", StringComparison.Ordinal));
+        var value = line?[(key.Length + 1)..].Trim(' ', '\t', '\r') ?? "";
+        var quote = value is ['\'' or '"', ..] ? value[..1] : "";
+        value = value[quote.Length..];
+        var end = value.AsSpan().IndexOfAnyExcept(s_word);
+        var (word, rest) = end < 0 ? (value, "") : (value[..end], value[end..]);
+        return
+            word.Length > 0
+            && rest.StartsWith(quote, StringComparison.Ordinal)
+            && rest[quote.Length..].TrimStart(' ', '\t') is "" or ['#', ..]
+            ? word
             : null;
+    }
+}
+
+/// <summary>A network that an interface leads to; the numbers as the machine reads the network's bytes.</summary>
+/// <param name="Interface">The interface.</param>
+/// <param name="Network">The network.</param>
+/// <param name="Mask">Its mask.</param>
+public sealed record NetworkRoute(string Interface, uint Network, uint Mask)
+{
+    /// <summary>Whether an IPv4 address is in the network.</summary>
+    public bool Leads(IPAddress address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        return (BitConverter.ToUInt32(address.GetAddressBytes()) & Mask) == Network;
+    }
 }
 
 /// <summary>A volume that is in use for the data already.</summary>

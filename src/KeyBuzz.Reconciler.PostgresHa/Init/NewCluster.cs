@@ -24,6 +24,11 @@ public sealed record NewHost(InventoryHost Inventory, NewValue Address, NewValue
     public string? SshHost { get; init; }
 }
 
+/// <summary>The address that the proxies of a new cluster file hold.</summary>
+/// <param name="Address">The address.</param>
+/// <param name="Interface">The proxies' interface that it is on.</param>
+public sealed record NewVirtualAddress(string Address, NewValue Interface);
+
 /// <summary>The choices of the operator.</summary>
 public sealed record InitChoices
 {
@@ -35,6 +40,12 @@ public sealed record InitChoices
 
     /// <summary>The load balancer's address; null for none.</summary>
     public string? LoadBalancer { get; init; }
+
+    /// <summary>The address that the proxies hold, as ADDRESS or ADDRESS/INTERFACE; null for none.</summary>
+    public string? VirtualIp { get; init; }
+
+    /// <summary>keepalived's image; null to leave a placeholder.</summary>
+    public string? KeepalivedImage { get; init; }
 
     /// <summary>The image of the members; null to leave a placeholder.</summary>
     public string? Image { get; init; }
@@ -55,6 +66,9 @@ public sealed record NewCluster(string Name, ImmutableArray<NewHost> Members, Im
 {
     /// <summary>PostgreSQL's major version.</summary>
     public int Version { get; init; } = PostgresSection.DefaultVersion;
+
+    /// <summary>The address that the proxies hold; null for none.</summary>
+    public NewVirtualAddress? VirtualAddress { get; init; }
 
     /// <summary>The cluster that is there already; null for none.</summary>
     public FoundPatroni? Found { get; init; }
@@ -129,6 +143,7 @@ public sealed record NewCluster(string Name, ImmutableArray<NewHost> Members, Im
         {
             Version = found?.Version ?? choices.Version ?? PostgresSection.DefaultVersion,
             Found = found,
+            VirtualAddress = choices.VirtualIp is null ? null : VirtualAddressOf(choices.VirtualIp, selection.Proxies, facts, findings),
             MountPoint = points is [var point] && point != ClusterFile.MountPoint ? point : null,
             Notes = notes,
         };
@@ -161,7 +176,67 @@ public sealed record NewCluster(string Name, ImmutableArray<NewHost> Members, Im
             );
         }
 
+        if (
+            made.VirtualAddress is { } held
+            && made.Members.Concat(made.Proxies).FirstOrDefault(host => host.Address.Text == held.Address) is { } owner
+        )
+        {
+            findings.Error(
+                $"the virtual address is the own address of {owner.Name}",
+                null,
+                "it could not move to another proxy",
+                "give an address of the hosts' network that nobody has"
+            );
+        }
+
         return made;
+    }
+
+    // The interface that was given, or the one by which every proxy that answered reaches the address.
+    private static NewVirtualAddress VirtualAddressOf(
+        string text,
+        ImmutableArray<InventoryHost> proxies,
+        IReadOnlyDictionary<string, HostFacts> facts,
+        Findings findings
+    )
+    {
+        var (address, named) = text.Split('/', 2) is [var before, var behind] ? (before, behind) : (text, null);
+        if (PostgresHa.VirtualAddress.ProblemOfAddress(address) is { } problem)
+        {
+            findings.Error($"bad address '{address}' of --virtual-ip", null, problem);
+        }
+
+        if (named is not null)
+        {
+            if (PostgresHa.VirtualAddress.ProblemOfInterface(named) is { } wrong)
+            {
+                findings.Error($"'{named}' of --virtual-ip is no interface", null, wrong);
+            }
+
+            return new NewVirtualAddress(address, new NewValue(named));
+        }
+
+        var known = proxies
+            .Where(proxy => facts.ContainsKey(proxy.Name))
+            .GroupBy(proxy => facts[proxy.Name].InterfaceTo(address) ?? "", proxy => proxy.Name)
+            .ToList();
+        var networks = string.Join(
+            "; ",
+            known.Select(same => $"{(same.Key.Length == 0 ? "none" : same.Key)} on {string.Join(", ", same)}")
+        );
+        return new NewVirtualAddress(
+            address,
+            known switch
+            {
+                [] => new NewValue(null, "write the proxies' interface of that network, as ip -brief address shows it"),
+                [{ Key.Length: > 0 } same] => new NewValue(same.Key),
+                [_] => new NewValue(
+                    null,
+                    $"no proxy has an interface on the network of {address}: write another address, or the interface"
+                ),
+                _ => new NewValue(null, $"the proxies reach {address} by different interfaces ({networks}): it needs one of the same name"),
+            }
+        );
     }
 
     private static void CheckName(string name, InitSelection selection, Findings findings)

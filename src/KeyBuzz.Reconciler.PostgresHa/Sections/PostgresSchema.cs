@@ -288,7 +288,7 @@ internal static class PostgresSchema
         Section("stats_login", "The login that the statistics ask for; default: none.", RequiredLogin),
         Port("read_port", "The port that leads to replicas that are near enough; default: none."),
         Size("read_max_lag", "How far a replica of read_port may be behind.", "1MiB"),
-        Integer("max_connections", "The most connections of a proxy.", "2000", 10),
+        Integer("max_connections", "The most connections to each port of a proxy.", "2000", 10),
         Duration("inter", "The time between two health checks.", "500ms"),
         Duration("fastinter", "The same while a server changes its state.", "250ms"),
         Duration("downinter", "The same while a server is down.", "500ms"),

@@ -790,6 +790,7 @@ public sealed class Applier
             {
                 DeleteData = change.DeleteData,
                 Adopt = change.Adopts || change.Cause == Cause.Adopted || change.Record is { Created: false },
+                ProcessIsReplaced = change.ReplacedProcess is not null,
                 Found = change
                     .Differences.Where(difference => difference.Before is not null)
                     .ToImmutableSortedDictionary(
@@ -818,8 +819,17 @@ public sealed class Applier
                 : $"the script ended with exit status {result.ExitCode} and no output";
         }
 
-        private string? Differences(PlannedChange change, Observation observation) =>
-            Differences(applier._providers.Get(change.Address.Type).Desired(change.Resource), observation);
+        private string? Differences(PlannedChange change, Observation observation)
+        {
+            var provider = applier._providers.Get(change.Address.Type);
+            var desired = provider.Desired(change.Resource);
+            return Differences(
+                change.ReplacedProcess is not null && provider is ILoadedByProcess { LoadedAttribute: var loaded }
+                    ? desired.Where((name, _) => name != loaded)
+                    : desired,
+                observation
+            );
+        }
 
         private static string? Differences(SortedMap<AttributeValue> desired, Observation observation)
         {

@@ -16,11 +16,8 @@ public interface IHostEndpoint
     /// <summary>The same for two endpoints that lead to the same place.</summary>
     string Key { get; }
 
-    /// <summary>The TCP port that connections to it are made to; 0 for none.</summary>
+    /// <summary>The TCP port that connections to it are made to, unless a <see cref="IHostRoutes"/> knows better; 0 for none.</summary>
     int Port { get; }
-
-    /// <summary>Whether cluster.yaml says that port; else the connection may be made to another one.</summary>
-    bool IsPortDeclared { get; }
 }
 
 /// <summary>The endpoint of a group, which is no single host.</summary>
@@ -31,8 +28,6 @@ public sealed record NoEndpoint : IHostEndpoint
     string IHostEndpoint.Key => "";
 
     int IHostEndpoint.Port => 0;
-
-    bool IHostEndpoint.IsPortDeclared => true;
 }
 
 /// <summary>Settings of all connections. Only the code that opens them knows more of it.</summary>

@@ -12,6 +12,9 @@ public sealed record Script(string Text)
     /// <summary>Local files to be sent first, by the shell variable that will hold each one's path on the host.</summary>
     public ImmutableSortedDictionary<string, string> Uploads { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
+    /// <summary>Whether the script reads its uploads compressed by gzip as well as plain: they are compressed once for all hosts.</summary>
+    public bool ReadsGzip { get; init; }
+
     /// <summary>Files that the script writes, fetched after it ended with status 0: the local path by the shell variable that holds the
     /// path on the host. A local file is replaced once all of it has arrived.</summary>
     public ImmutableSortedDictionary<string, string> Downloads { get; init; } = ImmutableSortedDictionary<string, string>.Empty;

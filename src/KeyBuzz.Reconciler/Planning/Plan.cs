@@ -58,6 +58,9 @@ public sealed record PlannedChange(
     /// <summary>The quorum group that a member is disrupted of by this change, or null.</summary>
     public string? Disrupts { get; init; }
 
+    /// <summary>The later change of this plan that replaces the process which loads the resource, or null: it loads it then.</summary>
+    public Address? ReplacedProcess { get; init; }
+
     /// <summary>The volume it lies under is not mounted: its state is unknown until then, and is checked again.</summary>
     public bool Deferred { get; init; }
 }

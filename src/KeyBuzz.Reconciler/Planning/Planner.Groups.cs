@@ -89,6 +89,33 @@ public sealed partial class Planner
         }
     }
 
+    // What changes for all members or for none, such as a password that they share. A target that leaves members out is refused as a whole;
+    // members that could not be planned have errors of their own, and the roll-out does not begin.
+    private static void RefuseParts(Work work, ImmutableArray<PlannedGroup> groups)
+    {
+        var isTargeted = !work.Input.Options.Targets.IsEmpty;
+        var refused = groups
+            .Where(group => group.Rollout?.Refusal is not null)
+            .Select(group =>
+                Diagnostic.Error(
+                    $"{group.Policy.Group}: only a part of the members would change{(isTargeted ? "; nothing is planned" : "")}",
+                    group.Policy.Location,
+                    detail: group.Rollout!.Refusal,
+                    remedy: isTargeted
+                        ? "repeat without --target, or with a --target for every member"
+                        : "correct the errors of the other members first",
+                    address: group.Policy.Address.ToString()
+                )
+            )
+            .ToImmutableArray();
+        if (isTargeted && refused.Length > 0)
+        {
+            throw new DiagnosticException(refused);
+        }
+
+        work.Diagnostics.AddRange(refused);
+    }
+
     private static bool IsTarget(PlanInput input, GroupPolicy policy) =>
         input.Options.Targets.IsEmpty || input.Options.Targets.Any(pattern => pattern.Matches(policy.Address));
 

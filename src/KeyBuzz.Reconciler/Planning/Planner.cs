@@ -166,14 +166,38 @@ public sealed partial class Planner
             );
         }
 
-        var (changes, groups) = Ordered(work);
+        var (ordered, groups) = Ordered(work);
+        var changes = WithReplacedProcesses(ordered);
+        var planned = Groups(input, changes, groups);
+        RefuseParts(work, planned);
         return new Plan(changes, [.. work.Blocked.Values.OrderBy(blocked => blocked.Address)], [.. work.Diagnostics])
         {
-            Groups = Groups(input, changes, groups),
+            Groups = planned,
             Rollouts = Forecast(input, changes),
             HostErrors = input.HostErrors,
             Options = input.Options,
         };
+    }
+
+    // A limit, an image and a file may only fit together: the old process refuses the new file, and the replacement needs it.
+    private ImmutableArray<PlannedChange> WithReplacedProcesses(ImmutableArray<PlannedChange> changes)
+    {
+        var replaced = changes
+            .Where(change => change.Action == ResourceAction.Replace)
+            .SelectMany(change => change.DependsOn.Select(before => (Before: before, change.Resource)))
+            .ToLookup(pair => pair.Before, pair => pair.Resource);
+        return replaced.Count == 0 ? changes : [.. changes.Select(change => change with { ReplacedProcess = ProcessOf(change) })];
+
+        Address? ProcessOf(PlannedChange change) =>
+            change.Action.Counts()
+            && replaced.Contains(change.Address)
+            && _providers.Get(change.Address.Type) is ILoadedByProcess loaded
+            && loaded.ProcessOf(change.Resource) is { } process
+            && replaced[change.Address]
+                .FirstOrDefault(one => one.Address.Host == change.Address.Host && LinksOf(one).Provides.Contains(process))
+                is { } found
+                ? found.Address
+                : null;
     }
 
     // What is said of the moment: it is in the plan to be read, and in nothing that plans are compared by.

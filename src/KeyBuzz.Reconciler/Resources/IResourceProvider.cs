@@ -153,4 +153,8 @@ public sealed record ResourceChange(ResourceOperation Operation, Resource Resour
 
     /// <summary>Whether kbr adopts a resource that it did not create: named with <c>--adopt</c>, or recorded by an import.</summary>
     public bool Adopt { get; init; }
+
+    /// <summary>Whether a later change of the same run replaces the process that loads the resource: it loads it then, so the old process
+    /// may refuse it.</summary>
+    public bool ProcessIsReplaced { get; init; }
 }

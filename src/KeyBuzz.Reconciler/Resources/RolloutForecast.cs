@@ -35,6 +35,9 @@ public sealed record RolloutStep(RolloutStepKind Kind, ImmutableArray<string> Ho
 /// <param name="Cost">The same in words.</param>
 public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep> Steps, TimeSpan? WriteGap, string Cost)
 {
+    /// <summary>Why these members cannot be disrupted without others of the group; null where they can.</summary>
+    public string? Refusal { get; init; }
+
     /// <summary>How many serving members are restarted.</summary>
     public int Restarts => Steps.Where(step => step.Kind == RolloutStepKind.Restart).Sum(step => step.Hosts.Length);
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using System.Globalization;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Firewall;
 using KeyBuzz.Reconciler.Cli.Views;
@@ -10,7 +11,7 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
 /// <summary><c>kbr check</c>: whether the hosts are as kbr needs them; only the preconditions. Changes nothing, and needs no
-/// secrets. With <c>--ports</c> it reaches no host: it prints the connections that firewalls must let through.</summary>
+/// secrets. With <c>--ports</c> it reaches no host and prints the connections that firewalls must let through.</summary>
 internal static class CheckCommand
 {
     private const string Plain = "plain";
@@ -25,7 +26,11 @@ internal static class CheckCommand
         ["hetzner"] = (_, rules) => FirewallFormats.Hetzner(rules),
     }.ToImmutableSortedDictionary(StringComparer.Ordinal);
 
-    public static Command Create(ReadOnlyContext context, IReadOnlyCollection<IBlueprintCommands> blueprints)
+    public static Command Create(
+        ReadOnlyContext context,
+        IReadOnlyCollection<IBlueprintCommands> blueprints,
+        Func<IConnectionSettings, IHostRoutes> routesOf
+    )
     {
         var ports = new Option<bool>("--ports") { Description = "Print the firewall rules that the cluster needs. Connects to nothing." };
         var format = new Option<string>("--format")
@@ -49,9 +54,9 @@ internal static class CheckCommand
         {
             if (!result.GetValue(ports))
             {
-                foreach (var option in (Option<string>[])[format, operators, clients])
+                foreach (var option in (Option[])[format, operators, clients])
                 {
-                    if (result.GetValue(option) is not null)
+                    if (result.GetResult(option) is { Implicit: false })
                     {
                         result.AddError($"{option.Name} needs --ports");
                     }
@@ -72,17 +77,20 @@ internal static class CheckCommand
                 ];
                 if (parsed.Read(ports))
                 {
-                    var networks = new Dictionary<string, string>(StringComparer.Ordinal);
-                    foreach (var (name, option) in ((string, Option<string>)[])[(FirewallRules.Operator, operators), ("clients", clients)])
-                    {
-                        if (parsed.Read(option) is { } network)
-                        {
-                            networks[name] = network;
-                        }
-                    }
-
-                    var rules = FirewallRules.Of(cluster, hosts, context.Providers, blueprints, networks);
+                    var networks = ((string Name, Option<string[]> Option)[])[(FirewallRules.Operator, operators), ("clients", clients)];
+                    var (routes, unsettled) = await RoutesAsync(routesOf(cluster.Connection), cluster.Hosts, stop).ConfigureAwait(false);
+                    var rules = FirewallRules.Of(
+                        cluster,
+                        hosts,
+                        context.Providers,
+                        blueprints,
+                        routes,
+                        networks
+                            .SelectMany(one => (parsed.Read(one.Option) ?? []).Select(network => (one.Name, Network: network)))
+                            .ToLookup(one => one.Name, one => one.Network, StringComparer.Ordinal)
+                    );
                     Show(terminal, cluster, rules, parsed.Read(format) ?? Plain, parsed.Read(context.Options.Json));
+                    DiagnosticView.Show(terminal, unsettled);
                     return ExitCode.Done;
                 }
 
@@ -119,30 +127,55 @@ internal static class CheckCommand
         else
         {
             terminal.Line(s_formats[format](cluster.Name, rules).TrimEnd('\n'));
-            if (rules.ByHost().Where(one => !one.Host.Endpoint.IsPortDeclared).Select(one => one.Host.Name).ToList() is { Count: > 0 } open)
-            {
-                DiagnosticView.Show(
-                    terminal,
-                    [
-                        Diagnostic.Warning(
-                            $"these rules let SSH in on port 22 of {string.Join(", ", open)}, since cluster.yaml says no port",
-                            remedy: "where OpenSSH's configuration says another port, set ssh.port before you load them"
-                        ),
-                    ]
-                );
-            }
         }
     }
 
-    private static Option<string> Network(string name, string description)
+    // By cluster.yaml and OpenSSH's configuration, as every command reaches them.
+    private static async Task<(Dictionary<string, HostRoute> Routes, List<Diagnostic> Unsettled)> RoutesAsync(
+        IHostRoutes routes,
+        ImmutableArray<Host> hosts,
+        CancellationToken stop
+    )
     {
-        var option = new Option<string>(name) { Description = $"{description}, such as 10.0.0.0/16; default: any." };
+        var (settled, unsettled) = (new Dictionary<string, HostRoute>(StringComparer.Ordinal), new List<Diagnostic>());
+        foreach (var host in hosts)
+        {
+            try
+            {
+                settled[host.Name] = await routes.ResolveAsync(host, stop).ConfigureAwait(false);
+            }
+            catch (HostException exception)
+            {
+                unsettled.Add(
+                    Diagnostic.Warning(
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"{host.Name}: the rules let SSH in on port {host.Endpoint.Port}, from the operator: {exception.Message}"
+                        ),
+                        remedy: exception.Remedy,
+                        host: host.Name
+                    )
+                );
+            }
+        }
+
+        return (settled, unsettled);
+    }
+
+    private static Option<string[]> Network(string name, string description)
+    {
+        var option = new Option<string[]>(name)
+        {
+            Description = $"{description}, such as 10.0.0.0/16; may be given several times; default: any.",
+        };
         option.Validators.Add(result =>
         {
-            var word = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (NetworkAddress.Problem(word) is not null && NetworkAddress.ProblemOfNetwork(word) is { } problem)
+            foreach (var word in result.Tokens.Select(token => token.Value))
             {
-                result.AddError($"{name} cannot be '{word}': {problem}");
+                if (NetworkAddress.Problem(word) is not null && NetworkAddress.ProblemOfNetwork(word) is { } problem)
+                {
+                    result.AddError($"{name} cannot be '{word}': {problem}");
+                }
             }
         });
         return option;

@@ -39,9 +39,14 @@ internal static class CompletionScripts
         # fish completion of kbr: save as ~/.config/fish/completions/kbr.fish
         function __kbr_suggest
             set -l line (commandline -cp)
-            kbr "[suggest:"(string length -- "$line")"]" "$line" 2>/dev/null
+            set -l suggestions (kbr "[suggest:"(string length -- "$line")"]" "$line" 2>/dev/null)
+            if set -q suggestions[1]
+                printf '%s\n' $suggestions
+            else
+                __fish_complete_path (commandline -ct)
+            end
         end
-        complete -c kbr -a '(__kbr_suggest)'
+        complete -c kbr -f -a '(__kbr_suggest)'
         """;
 
     /// <summary>The shells.</summary>

@@ -59,6 +59,9 @@ public static class KbrCommandLine
         services.AddSingleton<Func<IConnectionSettings, IReaderSource>>(provider =>
             settings => new HostConnections(provider.GetRequiredService<Func<IConnectionSettings, IHostConnector>>()(settings))
         );
+        services.AddSingleton<Func<IConnectionSettings, IHostRoutes>>(provider =>
+            settings => (IHostRoutes)provider.GetRequiredService<Func<IConnectionSettings, IHostConnector>>()(settings)
+        );
         services.AddSingleton<CommandContext>();
         services.AddSingleton<SessionContext>();
         services.AddSingleton<ReadOnlyContext>();
@@ -85,7 +88,7 @@ public static class KbrCommandLine
             StateCommand.Create(reading, session),
             HistoryCommand.Create(reading),
             StatusCommand.Create(session),
-            CheckCommand.Create(reading, blueprints),
+            CheckCommand.Create(reading, blueprints, services.GetRequiredService<Func<IConnectionSettings, IHostRoutes>>()),
             GraphCommand.Create(context),
         };
         Command[] rest =

@@ -35,20 +35,22 @@ internal sealed class FirewallRules
     /// <param name="hosts">The hosts that are asked for.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="blueprints">The blueprints.</param>
+    /// <param name="routes">The ways to the hosts; without one a host is reached from the operator, on its own port.</param>
     /// <param name="networks">The networks of those who are named and not placed, such as the operator.</param>
     public static FirewallRules Of(
         Cluster cluster,
         IEnumerable<Host> hosts,
         ProviderRegistry providers,
         IEnumerable<IBlueprintCommands> blueprints,
-        IReadOnlyDictionary<string, string> networks
+        IReadOnlyDictionary<string, HostRoute> routes,
+        ILookup<string, string> networks
     )
     {
         ImmutableArray<Host> wanted = [.. hosts];
         var names = wanted.Select(host => host.Name).ToHashSet(StringComparer.Ordinal);
         ImmutableArray<Traffic> all =
         [
-            .. Logins(cluster.Hosts),
+            .. Logins(cluster.Hosts, routes).Select(Placed),
             .. blueprints.SelectMany(blueprint => blueprint.Traffic(cluster)).Select(Placed),
             .. Services(cluster.Hosts),
             .. Images(cluster, providers),
@@ -71,32 +73,65 @@ internal sealed class FirewallRules
             {
                 From =
                 [
-                    .. traffic.From.Select(end =>
-                        end is { IsHost: false, Network: "" } && networks.TryGetValue(end.Name, out var network)
-                            ? end with
-                            {
-                                Network = network,
-                            }
-                            : end
+                    .. traffic.From.SelectMany(end =>
+                        end is { IsHost: false, Network: "" } && networks.Contains(end.Name)
+                            ? networks[end.Name].Select(network => end with { Network = network })
+                            : [end]
                     ),
                 ],
             };
+    }
 
-        IEnumerable<Traffic> Logins(IEnumerable<Host> reached) =>
-            reached
-                .Where(host => host.Endpoint.Port > 0)
-                .GroupBy(host => host.Endpoint.Port)
-                .Select(group =>
-                    Placed(
-                        new Traffic(
-                            Traffic.Tcp,
-                            group.Key,
-                            "SSH: kbr, from its machine or from the jump host",
-                            [new TrafficEnd(Operator, "")],
-                            [.. group.Select(TrafficEnd.Of)]
-                        )
-                    )
-                );
+    // Hosts that are reached in the same way are one connection.
+    private static IEnumerable<Traffic> Logins(ImmutableArray<Host> hosts, IReadOnlyDictionary<string, HostRoute> routes) =>
+        hosts
+            .SelectMany(host => Steps(host, hosts, routes))
+            .GroupBy(step => (step.Port, step.To), step => step.From)
+            .Select(same => (same.Key.Port, same.Key.To, From: same.Distinct().ToImmutableArray()))
+            .GroupBy(login => (login.Port, Key: string.Join(' ', login.From.Select(end => $"{end.Name} {end.Network}"))))
+            .Select(group => new Traffic(
+                Traffic.Tcp,
+                group.Key.Port,
+                "SSH: kbr, from its machine or from the jump host",
+                group.First().From,
+                [.. group.Select(login => login.To)]
+            ));
+
+    // A jump host that is no host of the file is where the operator says that he is.
+    private static IEnumerable<(TrafficEnd From, TrafficEnd To, int Port)> Steps(
+        Host host,
+        ImmutableArray<Host> hosts,
+        IReadOnlyDictionary<string, HostRoute> routes
+    )
+    {
+        var from = new TrafficEnd(Operator, "");
+        if (routes.GetValueOrDefault(host.Name) is not { } route)
+        {
+            if (host.Endpoint.Port > 0)
+            {
+                yield return (from, TrafficEnd.Of(host), host.Endpoint.Port);
+            }
+
+            yield break;
+        }
+
+        foreach (var jump in route.Jumps)
+        {
+            var inner = hosts.FirstOrDefault(other => Is(other, jump));
+            if (inner is not null)
+            {
+                yield return (from, TrafficEnd.Of(inner), jump.Port);
+            }
+
+            from = inner is null ? new TrafficEnd(Operator, "") : TrafficEnd.Of(inner);
+        }
+
+        yield return (from, TrafficEnd.Of(host), route.Target.Port);
+
+        bool Is(Host other, HostStop jump) =>
+            other.Name == jump.Name
+            || NetworkAddress.Canonical(other.Address) == NetworkAddress.Canonical(jump.Hostname)
+            || (routes.TryGetValue(other.Name, out var own) && own.Target.Hostname == jump.Hostname && own.Target.Port == jump.Port);
     }
 
     /// <summary>The hosts, each with its rules.</summary>

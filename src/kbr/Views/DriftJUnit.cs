@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Text;
-using System.Xml;
 using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
@@ -14,41 +12,23 @@ public static class DriftJUnit
     {
         ArgumentNullException.ThrowIfNull(report);
         var suites = Cases(report).GroupBy(one => one.Suite).OrderBy(suite => suite.Key, StringComparer.Ordinal).ToList();
-        using var stream = new MemoryStream();
-        using (
-            var xml = XmlWriter.Create(
-                stream,
-                new XmlWriterSettings
-                {
-                    Indent = true,
-                    Encoding = new UTF8Encoding(false),
-                    NewLineChars = "\n",
-                }
-            )
-        )
+        var xml = new XmlText().Start("testsuites").Attribute("name", $"kbr drift {report.Cluster}".TrimEnd());
+        WriteCounts(xml, suites.SelectMany(suite => suite));
+        foreach (var suite in suites)
         {
-            xml.WriteStartElement("testsuites");
-            xml.WriteAttributeString("name", Valid($"kbr drift {report.Cluster}".TrimEnd()));
-            WriteCounts(xml, suites.SelectMany(suite => suite));
-            foreach (var suite in suites)
+            xml.Start("testsuite").Attribute("name", suite.Key);
+            WriteCounts(xml, suite);
+            xml.Attribute("time", "0")
+                .Attribute("timestamp", report.At.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss", CultureInfo.InvariantCulture));
+            foreach (var one in suite.OrderBy(one => one.Name, StringComparer.Ordinal))
             {
-                xml.WriteStartElement("testsuite");
-                xml.WriteAttributeString("name", Valid(suite.Key));
-                WriteCounts(xml, suite);
-                xml.WriteAttributeString("time", "0");
-                xml.WriteAttributeString("timestamp", report.At.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss", CultureInfo.InvariantCulture));
-                foreach (var one in suite.OrderBy(one => one.Name, StringComparer.Ordinal))
-                {
-                    WriteCase(xml, one);
-                }
-
-                xml.WriteEndElement();
+                WriteCase(xml, one);
             }
 
-            xml.WriteEndElement();
+            xml.End();
         }
 
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
+        return xml.End().ToString();
     }
 
     // Result is the element that says how it ended; null for a case that passed.
@@ -114,59 +94,35 @@ public static class DriftJUnit
             );
     }
 
-    private static void WriteCounts(XmlWriter xml, IEnumerable<Case> cases)
+    private static void WriteCounts(XmlText xml, IEnumerable<Case> cases)
     {
         var results = cases.CountBy(one => one.Result ?? "").ToDictionary(StringComparer.Ordinal);
-        xml.WriteAttributeString("tests", Number(results.Values.Sum()));
-        xml.WriteAttributeString("failures", Number(results.GetValueOrDefault("failure")));
-        xml.WriteAttributeString("errors", Number(results.GetValueOrDefault("error")));
-        xml.WriteAttributeString("skipped", Number(results.GetValueOrDefault("skipped")));
+        xml.Attribute("tests", Number(results.Values.Sum()))
+            .Attribute("failures", Number(results.GetValueOrDefault("failure")))
+            .Attribute("errors", Number(results.GetValueOrDefault("error")))
+            .Attribute("skipped", Number(results.GetValueOrDefault("skipped")));
     }
 
-    private static void WriteCase(XmlWriter xml, Case one)
+    private static void WriteCase(XmlText xml, Case one)
     {
-        xml.WriteStartElement("testcase");
-        xml.WriteAttributeString("name", Valid(one.Name));
-        xml.WriteAttributeString("classname", Valid($"kbr.drift.{one.Suite}"));
-        xml.WriteAttributeString("time", "0");
+        xml.Start("testcase").Attribute("name", one.Name).Attribute("classname", $"kbr.drift.{one.Suite}").Attribute("time", "0");
         if (one.Result is not null)
         {
-            xml.WriteStartElement(one.Result);
-            xml.WriteAttributeString("message", Valid(one.Message));
+            xml.Start(one.Result).Attribute("message", one.Message);
             if (one.Result != "skipped")
             {
-                xml.WriteAttributeString("type", one.Result == "failure" ? "drift" : "error");
+                xml.Attribute("type", one.Result == "failure" ? "drift" : "error");
             }
 
-            xml.WriteString(Valid(one.Body));
-            xml.WriteEndElement();
+            xml.Text(one.Body).End();
         }
         else if (one.Body.Length > 0)
         {
-            xml.WriteElementString("system-out", Valid(one.Body));
+            xml.Start("system-out").Text(one.Body).End();
         }
 
-        xml.WriteEndElement();
+        xml.End();
     }
 
     private static string Number(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    // XML has no way to write most control characters, not even escaped.
-    private static string Valid(string text)
-    {
-        var valid = new StringBuilder(text.Length);
-        for (var i = 0; i < text.Length; i++)
-        {
-            if (i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1]))
-            {
-                valid.Append(text, i++, 2);
-            }
-            else
-            {
-                valid.Append(XmlConvert.IsXmlChar(text[i]) ? text[i] : '\uFFFD');
-            }
-        }
-
-        return valid.ToString();
-    }
 }

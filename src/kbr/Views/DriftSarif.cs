@@ -203,6 +203,6 @@ public static class DriftSarif
 
     private static string UriOf(string file) =>
         Path.IsPathRooted(file)
-            ? new Uri(file).AbsoluteUri
+            ? "file://" + string.Join('/', file.Split('/').Select(Uri.EscapeDataString))
             : string.Join('/', file.Replace('\\', '/').Split('/').Where(part => part != ".").Select(Uri.EscapeDataString));
 }

@@ -57,6 +57,8 @@ public sealed partial class CiFilesTests : LocalCluster
     public void Every_step_for_GitHub_does_what_its_job_is_for()
     {
         var jobs = Map(Map(Load("github-actions.yml"))["jobs"]);
+        var yaml = File.ReadAllText($"{Folder}/cluster.yaml");
+        Write("cluster.yaml", yaml.Replace("config: false, ", "", StringComparison.Ordinal));
         Assert.That(jobs.Keys, Is.EqualTo(new[] { "plan", "plan-main", "apply", "drift" }));
         Program("programs/gh", $"printf '%s\\n' \"$*\" >'{Folder}/gh'; cp plan.md '{Folder}/comment'");
 
@@ -179,7 +181,8 @@ public sealed partial class CiFilesTests : LocalCluster
     {
         NewWorkspace();
         var job = Map(node);
-        var path = "";
+        var (path, temporary) = ("", $"{Folder}/temp");
+        Dictionary<string, string> kept = [];
         var result = 0;
         foreach (var step in List(job["steps"]).Select(Map))
         {
@@ -196,11 +199,12 @@ public sealed partial class CiFilesTests : LocalCluster
 
             var script = step["run"].ToString();
             Assert.That(script, Does.Not.Contain("${{"), "what GitHub fills in is no part of a script");
-            Dictionary<string, string> environment = new()
+            Dictionary<string, string> environment = new(kept)
             {
+                ["GITHUB_ENV"] = $"{Folder}/env",
                 ["GITHUB_PATH"] = $"{Folder}/path",
                 ["GITHUB_STEP_SUMMARY"] = $"{Folder}/summary",
-                ["RUNNER_TEMP"] = $"{Folder}/temp",
+                ["RUNNER_TEMP"] = temporary,
                 ["PATH"] = $"{path}{Folder}/programs:/usr/sbin:/usr/bin:/sbin:/bin",
             };
             var given = new[] { job, step }.SelectMany(one => one.TryGetValue("env", out var env) ? Map(env) : []);
@@ -211,9 +215,17 @@ public sealed partial class CiFilesTests : LocalCluster
 
             var code = Shell("set -e\n" + script, environment);
             result = result == 0 ? code : result;
+            kept = File.Exists($"{Folder}/env")
+                ? File.ReadLines($"{Folder}/env").Select(line => line.Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1])
+                : [];
             path = File.Exists($"{Folder}/path") ? string.Concat(File.ReadLines($"{Folder}/path").Select(line => line + ":")) : "";
         }
 
+        Assert.That(Directory.GetFileSystemEntries(Home), Is.Empty, "the user of the runner has nothing of it");
+        Assert.That(
+            Directory.GetFiles($"{temporary}/ssh").Select(file => (int)File.GetUnixFileMode(file)).ToList(),
+            Has.Count.EqualTo(3).And.All.EqualTo((int)(UnixFileMode.UserRead | UnixFileMode.UserWrite))
+        );
         return result;
     }
 
@@ -267,6 +279,7 @@ public sealed partial class CiFilesTests : LocalCluster
         Directory.CreateDirectory(Home);
         Directory.CreateDirectory($"{Folder}/temp");
         File.Delete($"{Folder}/path");
+        File.Delete($"{Folder}/env");
         File.Delete($"{Folder}/summary");
     }
 

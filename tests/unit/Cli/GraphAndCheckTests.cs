@@ -99,7 +99,12 @@ public sealed class GraphAndCheckTests : LocalCluster
             Done("check", "--ports", "--format", "nft", "--operator", "192.0.2.0/24"),
             Does.Contain("    ip saddr { 192.0.2.0/24 } tcp dport 1 accept comment")
         );
+        Assert.That(
+            Done("check", "--ports", "--format", "nft", "--operator", "192.0.2.7", "--operator", "198.51.100.0/24"),
+            Does.Contain("    ip saddr { 192.0.2.7, 198.51.100.0/24 } tcp dport 1 accept comment")
+        );
         Assert.That(Refused("check", "--format", "nft"), Does.Contain("--format needs --ports"));
+        Assert.That(Refused("check", "--operator", "192.0.2.7"), Does.Contain("--operator needs --ports"));
         Assert.That(Refused("check", "--ports", "--operator", "here"), Does.Contain("--operator cannot be 'here'"));
     }
 

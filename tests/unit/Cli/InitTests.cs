@@ -50,6 +50,26 @@ public sealed partial class InitTests : LocalCluster
     }
 
     [Test]
+    public void With_a_virtual_address_the_file_is_valid_and_keepalived_is_built_too()
+    {
+        string[] hosts = ["--members", "10.0.0.1", "--proxies", "10.0.0.8,10.0.0.9", "--offline"];
+
+        var said = Done(["init", .. hosts, "--virtual-ip", "10.0.0.100/eth1", "-c", "new.yaml"]);
+
+        Assert.That(said, Does.Contain("kbr images build patroni haproxy pgbouncer keepalived --postgres 16 -c new.yaml"));
+        Assert.That(said, Does.Not.Contain("virtual_ip.interface").And.Not.Contain("virtual_ip.address"));
+        Assert.That(
+            Refused(["init", .. hosts, "--virtual-ip", "10.0.0.100", "--load-balancer", "10.0.0.10", "-c", "other.yaml"]),
+            Does.Contain("--virtual-ip beside --load-balancer")
+        );
+        Done(["init", .. hosts, "--virtual-ip", "10.0.0.100", "-c", "without.yaml"]);
+        Assert.That(
+            Refused("validate", "-c", "without.yaml"),
+            Does.Contain("'postgres.virtual_ip.interface' is still the placeholder TODO")
+        );
+    }
+
+    [Test]
     public void A_file_that_is_there_is_never_overwritten()
     {
         var before = File.ReadAllText($"{Folder}/cluster.yaml");

@@ -13,6 +13,8 @@ internal class FakePolicy : IGroupPolicy
 
     public string Constraint => "one at a time";
 
+    public string? Refusal { get; init; }
+
     public IEnumerable<Read> Reads(GroupPolicy policy) => [];
 
     public SortedMap<AttributeValue> Desired(GroupPolicy policy)
@@ -40,7 +42,10 @@ internal class FakePolicy : IGroupPolicy
                 [.. state.ToCome.Select(host => new RolloutStep(RolloutStepKind.Restart, [host], ""))],
                 TimeSpan.Zero,
                 "writes continue"
-            );
+            )
+            {
+                Refusal = Refusal,
+            };
 
     public virtual Task BringToHealthAsync(GroupPolicy policy, IGroupAccess group, CancellationToken cancellationToken) =>
         Task.CompletedTask;

@@ -567,6 +567,32 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void A_target_that_leaves_out_members_which_must_change_with_it_is_refused()
+    {
+        var policy = Policy() with { Rules = new FakePolicy { Refusal = "host-2 would keep the old password" } };
+        Plan Planned(PlanOptions options) => PlanGroup(Present(("health", "good")), options, policy: policy);
+
+        var refusal = Assert
+            .Throws<DiagnosticException>(() => Planned(new PlanOptions { Targets = [new AddressPattern("thing.runs@host-1")] }))!
+            .Diagnostics.Single();
+        Assert.That(
+            (refusal.Summary, refusal.Detail, refusal.Remedy),
+            Is.EqualTo(
+                (
+                    "pg: only a part of the members would change; nothing is planned",
+                    "host-2 would keep the old password",
+                    "repeat without --target, or with a --target for every member"
+                )
+            )
+        );
+        Assert.That(
+            Planned(new PlanOptions()).Errors.Select(error => error.Summary),
+            Is.EqualTo(new[] { "pg: only a part of the members would change" }),
+            "what else could be planned is shown"
+        );
+    }
+
+    [Test]
     public void A_target_looks_at_the_health_of_its_group_and_the_groups_own_address_is_one()
     {
         Plan Targeted(string pattern) =>

@@ -242,6 +242,35 @@ internal sealed class RealProgramTests : BlueprintFixture
         });
     }
 
+    [Test]
+    public void HAProxy_takes_and_starts_with_a_file_that_asks_for_more_files_than_its_container_may_open()
+    {
+        var cluster = Load(OnLoopback);
+        Place(cluster, "lb-1");
+        Start(cluster, "container.haproxy@lb-1", "haproxy");
+        const string Socket = "socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock";
+        string Most() => $"docker exec {_container} sh -c 'echo show info | {Socket}' | grep ^Maxconn:";
+        Until(Most());
+
+        Place(
+            Load(
+                OnLoopback.Replace(
+                    "{ image: \"registry.example.com/kbr/haproxy",
+                    "{ max_connections: 9000, image: \"registry.example.com/kbr/haproxy",
+                    StringComparison.Ordinal
+                )
+            ),
+            "lb-1"
+        );
+        var reload = Reload(cluster, "config_file.haproxy@lb-1");
+        var reloaded = ProviderBench.Output(Most());
+        ProviderBench.Output($"docker restart -t 1 {_container}");
+        Until(Most());
+
+        Assert.That(reload.ExitCode, Is.Zero, reload.Error);
+        Assert.That((reloaded, ProviderBench.Output(Most())), Is.EqualTo(("Maxconn: 27100", "Maxconn: 27100")));
+    }
+
     // As config_file runs it: with the new file's path in $file.
     private ScriptResult Check(Resource file, string content)
     {

@@ -153,6 +153,49 @@ internal sealed partial class TrafficTests : BlueprintFixture
     }
 
     [Test]
+    public void SSH_comes_from_the_jump_host_where_that_is_a_host_of_the_file_and_from_every_operator_elsewhere()
+    {
+        var cluster = Load(Minimal);
+        // One is named by its address and one by its name; the third is no host of the file.
+        var entrance = new HostStop("lb", "10.0.0.11", 2222);
+        var routes = new Dictionary<string, HostRoute>
+        {
+            ["haproxy-01"] = new(new HostStop("haproxy-01", "192.0.2.11", 2222), []),
+            ["db-master-01"] = new(new HostStop("db-master-01", "10.0.0.120", 22), [entrance]),
+            ["db-slave-01"] = new(new HostStop("db-slave-01", "10.0.0.121", 2022), [entrance, new("haproxy-02", "elsewhere", 22)]),
+            ["db-slave-02"] = new(new HostStop("db-slave-02", "10.0.0.122", 22), [new("jump.example.com", "198.51.100.1", 22)]),
+        };
+
+        var rules = FirewallRules.Of(
+            cluster,
+            cluster.Hosts,
+            new ProviderRegistry(RealProviders),
+            [],
+            routes,
+            new[] { "192.0.2.7", "192.0.2.0/28" }.ToLookup(_ => FirewallRules.Operator)
+        );
+
+        Assert.That(
+            rules
+                .ByHost()
+                .Select(one =>
+                    $"{one.Host.Name}: "
+                    + string.Join(", ", one.Rules.Select(rule => $"{rule.Port} from {string.Join(' ', rule.Sources)}").Order())
+                ),
+            Is.EqualTo(
+                new[]
+                {
+                    "db-master-01: 22 from 10.0.0.11",
+                    "db-slave-01: 2022 from 10.0.0.12",
+                    "db-slave-02: 22 from 192.0.2.7 192.0.2.0/28",
+                    "haproxy-01: 2222 from 192.0.2.7 192.0.2.0/28",
+                    "haproxy-02: 22 from 10.0.0.11 192.0.2.7 192.0.2.0/28",
+                }
+            )
+        );
+    }
+
+    [Test]
     public void The_rulesets_of_nftables_load_and_replace_themselves()
     {
         ProviderBench.OnlyAsRootWith("unshare", "nft");
@@ -260,11 +303,19 @@ internal sealed partial class TrafficTests : BlueprintFixture
             cluster.Hosts,
             new ProviderRegistry(RealProviders),
             [new PostgresCommands()],
-            networks.ToDictionary(one => one.Name, one => one.Network, StringComparer.Ordinal)
+            new Dictionary<string, HostRoute>(),
+            networks.ToLookup(one => one.Name, one => one.Network, StringComparer.Ordinal)
         );
 
     private static FirewallRules Rules(Cluster cluster, Host host) =>
-        FirewallRules.Of(cluster, [host], new ProviderRegistry(RealProviders), [new PostgresCommands()], new Dictionary<string, string>());
+        FirewallRules.Of(
+            cluster,
+            [host],
+            new ProviderRegistry(RealProviders),
+            [new PostgresCommands()],
+            new Dictionary<string, HostRoute>(),
+            Array.Empty<string>().ToLookup(name => name)
+        );
 
     private static int Occurrences(string text, string part) => text.Split(part).Length - 1;
 

@@ -54,9 +54,11 @@ public sealed class ConfigFileTests
         Assert.That(_provider.Validate(File("no secret", ("mode", mode))), Is.Empty);
     }
 
-    private ScriptResult Apply(Resource resource, ResourceOperation operation = ResourceOperation.Create, params string[] changed)
+    private ScriptResult Apply(Resource resource, ResourceOperation operation = ResourceOperation.Create, params string[] changed) =>
+        Run(_provider.Render(new ResourceChange(operation, resource, [.. changed])));
+
+    private static ScriptResult Run(Script script)
     {
-        var script = _provider.Render(new ResourceChange(operation, resource, [.. changed]));
         using var shell = Process.Start(
             new ProcessStartInfo("sh", "-s")
             {
@@ -285,6 +287,18 @@ public sealed class ConfigFileTests
         var result = Apply(File("a", LoadedByApp("echo no such process; exit 1")));
         Assert.That(result.ExitCode, Is.Not.Zero);
         Assert.That(result.Error, Does.Contain("no such process").And.Contain("container app did not load it"));
+        Assert.That(Directory.Exists(_directory + "/run"), Is.False);
+    }
+
+    [TestCase("echo no such process; exit 1", "true")]
+    [TestCase("true", "echo not yet; exit 1")]
+    public void A_process_that_is_replaced_next_may_refuse_the_file_and_that_is_not_noted(string reload, string confirm)
+    {
+        using var tools = new FakeDocker(_directory, "c0ffee2026-11-23T11:00:00.123456789Z");
+        var file = File("a", [.. LoadedByApp(reload), ("reload_confirm", confirm), ("confirm_timeout", 1L)]);
+        var result = Run(_provider.Render(new ResourceChange(ResourceOperation.Create, file, []) { ProcessIsReplaced = true }));
+        Assert.That((result.ExitCode, result.Output), Is.EqualTo((0, "recorded\n")), result.Error);
+        Assert.That(System.IO.File.ReadAllText(PathOf("app.conf")), Is.EqualTo("a"));
         Assert.That(Directory.Exists(_directory + "/run"), Is.False);
     }
 

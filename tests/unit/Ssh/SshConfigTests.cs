@@ -41,6 +41,34 @@ public sealed class SshConfigTests
     }
 
     [Test]
+    public async Task The_way_to_a_host_is_settled_without_connecting()
+    {
+        var connector = Connector(
+            Settings(
+                """
+                Host db-1
+                  HostName 192.0.2.1
+                  Port 2200
+                  ProxyJump ops@entrance:2222
+                Host entrance
+                  HostName 192.0.2.9
+                Host db-2
+                  ProxyCommand false
+                """
+            )
+        );
+
+        var route = await connector.ResolveAsync(Named("db-1", "10.0.0.1"), CancellationToken.None);
+
+        Assert.That(route.Target, Is.EqualTo(new HostStop("db-1", "192.0.2.1", 2200)));
+        Assert.That(route.Jumps, Is.EqualTo(new[] { new HostStop("entrance", "192.0.2.9", 2222) }));
+        Assert.That(
+            async () => await connector.ResolveAsync(Named("db-2", "10.0.0.2"), CancellationToken.None),
+            Throws.TypeOf<HostException>().With.Message.Contains("sets ProxyCommand")
+        );
+    }
+
+    [Test]
     public async Task Where_nothing_speaks_of_the_name_the_address_counts()
     {
         var settings = Settings(Block("127.0.0.*"));

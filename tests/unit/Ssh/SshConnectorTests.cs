@@ -131,6 +131,39 @@ public sealed class SshConnectorTests
     }
 
     [Test]
+    public async Task An_archive_is_compressed_once_and_arrives_whole()
+    {
+        var local = Path.Combine(_server.Directory, "archive.tar");
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 3, CancellationToken.None);
+        foreach (var letter in "ab")
+        {
+            await File.WriteAllTextAsync(local, string.Concat(Enumerable.Repeat($"{letter} line\n", 500_000)));
+            var script = new Script("stat -c %s \"$archive\"; gunzip <\"$archive\" | sha256sum")
+            {
+                Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("archive", local),
+                ReadsGzip = true,
+            };
+            var whole = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(await File.ReadAllBytesAsync(local)));
+
+            var results = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => writer.RunAsync(script, CancellationToken.None)));
+
+            foreach (var lines in results.Select(result => result.Output.Split('\n')))
+            {
+                Assert.That(long.Parse(lines[0], System.Globalization.CultureInfo.InvariantCulture), Is.LessThan(100_000));
+                Assert.That(lines[1], Does.StartWith(whole), "also after the file became another one");
+            }
+        }
+
+        Assert.That(
+            Directory.GetFiles("/proc/self/fd").Count(file => new FileInfo(file).LinkTarget?.Contains(".gz (deleted)") == true),
+            Is.EqualTo(2),
+            "one for each of the two contents"
+        );
+        Assert.That(Directory.GetFiles("/var/tmp", "kbr-*.gz"), Is.Empty);
+    }
+
+    [Test]
     public async Task A_second_apply_is_refused_the_lock_and_learns_its_holder()
     {
         await using var first = await ConnectAsync();

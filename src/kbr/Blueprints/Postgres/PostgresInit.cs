@@ -25,6 +25,10 @@ internal sealed class PostgresInit : IClusterInit
     {
         Description = "The address of a load balancer in front of the proxies; default: none.",
     };
+    private readonly Option<string> _virtualIp = new("--virtual-ip")
+    {
+        Description = "An address that the proxies hold instead of a load balancer, as ADDRESS or ADDRESS/INTERFACE.",
+    };
     private readonly Option<int> _version = OptionReading.WholeNumber(
         "--postgres",
         "PostgreSQL's major version; default: that of a running cluster, else 16.",
@@ -34,9 +38,11 @@ internal sealed class PostgresInit : IClusterInit
     private readonly Option<string> _image = new("--image") { Description = "PostgreSQL's image, as REPOSITORY:TAG@sha256:DIGEST." };
     private readonly Option<string> _haproxy = new("--haproxy-image") { Description = "HAProxy's image." };
     private readonly Option<string> _pgbouncer = new("--pgbouncer-image") { Description = "PgBouncer's image." };
+    private readonly Option<string> _keepalived = new("--keepalived-image") { Description = "keepalived's image, with --virtual-ip." };
 
     /// <inheritdoc />
-    public IReadOnlyCollection<Option> Options => [_name, _members, _proxies, _balancer, _version, _image, _haproxy, _pgbouncer];
+    public IReadOnlyCollection<Option> Options =>
+        [_name, _members, _proxies, _balancer, _virtualIp, _version, _image, _haproxy, _pgbouncer, _keepalived];
 
     /// <inheritdoc />
     public async Task<FirstFile> MakeAsync(InitRequest request, CancellationToken cancellationToken)
@@ -46,11 +52,19 @@ internal sealed class PostgresInit : IClusterInit
         {
             Name = request.Read(_name),
             LoadBalancer = request.Read(_balancer),
+            VirtualIp = request.Read(_virtualIp),
+            KeepalivedImage = request.Read(_keepalived),
             Version = request.Read(_version) is > 0 and var version ? version : null,
             Image = request.Read(_image),
             HaproxyImage = request.Read(_haproxy),
             PgBouncerImage = request.Read(_pgbouncer),
         };
+        if (choices is { LoadBalancer: not null, VirtualIp: not null })
+        {
+            findings.Error("--virtual-ip beside --load-balancer", null, "applications connect to one of them", "leave one out");
+            findings.ThrowIfErrors();
+        }
+
         var (members, proxies) = (request.Read(_members), request.Read(_proxies));
         if (request.From is null && members is null && proxies is null)
         {
@@ -81,6 +95,7 @@ internal sealed class PostgresInit : IClusterInit
             ("patroni", choices.Image),
             ("haproxy", choices.HaproxyImage),
             ("pgbouncer", choices.PgBouncerImage),
+            .. choices.VirtualIp is null ? [] : new[] { ("keepalived", choices.KeepalivedImage) },
         ];
         ImmutableArray<string> missing = [.. images.Where(one => one.Image is null).Select(one => one.Service)];
         return missing.IsEmpty
@@ -89,7 +104,7 @@ internal sealed class PostgresInit : IClusterInit
             [
                 "images",
                 "build",
-                .. missing.Length == images.Length ? [] : missing,
+                .. missing.SequenceEqual(ImageBuild.Usual) ? [] : missing,
                 .. choices.Image is null ? ["--postgres", version.ToString(CultureInfo.InvariantCulture)] : Array.Empty<string>(),
             ];
     }
@@ -109,7 +124,9 @@ internal sealed class PostgresInit : IClusterInit
 
         var members = ask("Hosts with PostgreSQL, best three ([user@]host[:port], separated by commas)");
         var proxies = ask("Hosts with HAProxy and PgBouncer, best two");
-        var balancer = choices.LoadBalancer ?? ask("Address of a load balancer in front of these [none: applications name each of them]");
+        var balancer = choices.VirtualIp is not null
+            ? ""
+            : choices.LoadBalancer ?? ask("Address of a load balancer in front of these [none: applications name each of them]");
         var name = choices.Name ?? ask("Name of the cluster [that of a running Patroni, else pg]");
         return (
             members,

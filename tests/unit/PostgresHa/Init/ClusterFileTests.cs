@@ -45,13 +45,23 @@ internal sealed class ClusterFileTests : BlueprintFixture
                         new InitChoices
                         {
                             LoadBalancer = isBalanced ? "10.255.0.1" : null,
+                            KeepalivedImage = hasImages ? Image : null,
                             Image = hasImages ? Image : null,
                             HaproxyImage = hasImages ? Image : null,
                             PgBouncerImage = hasImages ? Image : null,
                         }
-                    );
+                    )
+                    {
+                        VirtualAddress = isBalanced ? null : new NewVirtualAddress("10.255.0.2", new NewValue("eth1")),
+                    };
                     var text = ClusterFile.Render(made, "docs/schema/cluster.json", "~/.ssh/a key");
-                    var missing = members.Count(host => host.Device is null) + (hasImages ? 0 : 3);
+                    var missing =
+                        members.Count(host => host.Device is null)
+                        + (
+                            hasImages ? 0
+                            : isBalanced ? 3
+                            : 4
+                        );
                     if (missing > 0)
                     {
                         var errors = Errors(text);

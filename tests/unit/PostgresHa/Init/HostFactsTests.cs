@@ -58,6 +58,58 @@ public sealed class HostFactsTests
         });
     }
 
+    [TestCase("10.0.0.100", "enp7s0")]
+    [TestCase("10.0.5.6", "enp7s0")]
+    [TestCase("172.17.0.9", "docker0")]
+    [TestCase("192.168.1.1", null)]
+    [TestCase("fd00::1", null)]
+    public void The_interface_of_a_network_that_the_host_is_on_is_found(string address, string? expected) =>
+        Assert.That(HostFacts.Of(Answers()).InterfaceTo(address), Is.EqualTo(expected));
+
+    [TestCase("10.0.0.100/eth9", "enp7s0", "enp7s0", "address: 10.0.0.100\n    interface: eth9\n")]
+    [TestCase("10.0.0.100", "enp7s0", "enp7s0", "address: 10.0.0.100\n    interface: enp7s0\n")]
+    [TestCase("10.0.0.100", "enp7s0", null, "address: 10.0.0.100\n    interface: enp7s0\n")]
+    [TestCase("10.0.0.100", null, null, "    # TODO: write the proxies' interface of that network")]
+    [TestCase("10.0.0.100", "", "", "    # TODO: no proxy has an interface on the network of 10.0.0.100")]
+    [TestCase(
+        "10.0.0.100",
+        "enp7s0",
+        "eth1",
+        "    # TODO: the proxies reach 10.0.0.100 by different interfaces (enp7s0 on lb-1; eth1 on lb-2): it needs one of the same name\n"
+            + "    interface: TODO\n"
+    )]
+    public void A_virtual_address_is_written_with_the_interface_that_the_proxies_know(
+        string given,
+        string? first,
+        string? second,
+        string expected
+    )
+    {
+        var facts = new[] { ("lb-1", first), ("lb-2", second) }
+            .Where(proxy => proxy.Item2 is not null)
+            .ToDictionary(
+                proxy => proxy.Item1,
+                proxy => new HostFacts { Routes = proxy.Item2!.Length == 0 ? [] : [new NetworkRoute(proxy.Item2, 0x0000000A, 0x0000FFFF)] }
+            );
+
+        var (made, errors) = Draft(["10.0.0.1"], facts, null, new InitChoices { VirtualIp = given, KeepalivedImage = "k" });
+
+        Assert.That(errors, Is.Empty);
+        Assert.That(
+            ClusterFile.Render(made, null, null),
+            Does.Contain(expected).And.Contain("\n  virtual_ip:\n").And.Contain("\n    image: k\n").And.Not.Contain("load_balancer")
+        );
+    }
+
+    [TestCase("10.0.0.1", "the virtual address is the own address of db-1")]
+    [TestCase("fd00::1/eth1", "bad address 'fd00::1' of --virtual-ip")]
+    [TestCase("10.0.0.9/24 dev eth1", "'24 dev eth1' of --virtual-ip is no interface")]
+    public void A_virtual_address_that_cannot_be_is_refused(string given, string error) =>
+        Assert.That(
+            Draft(["10.0.0.1"], new Dictionary<string, HostFacts>(), null, new InitChoices { VirtualIp = given }).Errors,
+            Is.EqualTo(new[] { error })
+        );
+
     [Test]
     public void A_host_that_answers_nothing_has_no_facts()
     {

@@ -117,6 +117,31 @@ internal sealed class ClusterPolicyTests
         );
     }
 
+    [Test]
+    public void A_new_password_of_the_store_is_refused_for_a_part_of_the_members()
+    {
+        var health = Health([Member("db-1", leads: true), Member("db-2"), Member("db-3")]);
+        var view = new ClusterView(["db-1", "db-2", "db-3"], health) { WithOtherStorePassword = Names("db-1", "db-2", "db-3") };
+
+        var step = ClusterPolicy.Next(view, new ClusterIntent(Names("db-2"), []));
+
+        Assert.That(
+            step,
+            Is.TypeOf<ClusterStep.Refuse>()
+                .With.Property(nameof(ClusterStep.Refuse.Cause))
+                .EqualTo(ClusterCause.StorePassword)
+                .And.Property(nameof(ClusterStep.Refuse.Text))
+                .Contains("db-1 and db-3 would keep the old one")
+        );
+        var forecast = new ClusterOutlook(view).Forecast(s_cluster, Names("db-2"), [])!;
+        Assert.That((forecast.Refusal, forecast.Steps), Is.EqualTo((((ClusterStep.Refuse)step).Text, Array.Empty<RolloutStep>())));
+        Assert.That(
+            new ClusterOutlook(view with { WithOtherStorePassword = Names("db-2") }).Forecast(s_cluster, Names("db-2"), [])!.Refusal,
+            Is.Null,
+            "the others have it already"
+        );
+    }
+
     // Follows the policy while the model does what it says, and checks every step. A member fails once, after so many steps, and comes back
     // or not.
     private static List<ClusterStep> Follow(
