@@ -33,6 +33,7 @@ internal sealed class ConfigChange
 
     private readonly Resource _resource;
     private readonly IGroupAccess _group;
+    private readonly IReadOnlyDictionary<string, string> _settings;
     private readonly ClusterConnection _connection;
     private readonly PatroniMembers _members;
     private readonly ImmutableSortedDictionary<string, string?> _values;
@@ -42,15 +43,14 @@ internal sealed class ConfigChange
     /// <summary>Takes the change; does nothing yet.</summary>
     public ConfigChange(ResourceChange change, IGroupAccess group, IConsensusStore store)
     {
-        var settings = change.Resource.Spec.Map("settings");
+        (_settings, _connection, var timeout) = PatroniConfigSpec.Of(change.Resource);
         _resource = change.Resource;
         _group = group;
-        _connection = ClusterConnection.Of(change.Resource);
-        _pace = new PollPace(s_poll, ClusterDefaults.GateTimeoutOf(change.Resource));
+        _pace = new PollPace(s_poll, timeout);
         _members = new PatroniMembers(change.Resource, group, store, _pace.Deadline);
-        _values = (change.Operation == ResourceOperation.Create ? settings.Keys : change.Changed).ToImmutableSortedDictionary(
+        _values = (change.Operation == ResourceOperation.Create ? _settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key,
-            key => settings.GetValueOrDefault(key),
+            key => _settings.GetValueOrDefault(key),
             StringComparer.Ordinal
         );
         _keys = [.. _values.Keys.Concat(ConfigRound.NotLowerThanLeader.Select(name => DynamicSettings.Parameters + name))];
@@ -170,7 +170,7 @@ internal sealed class ConfigChange
 
     // Also what was there before: one value may be wrong only beside another.
     private Dictionary<string, string?> Wanted() =>
-        _resource.Spec.Map("settings").ToDictionary(pair => pair.Key, pair => (string?)pair.Value, StringComparer.Ordinal);
+        _settings.ToDictionary(pair => pair.Key, pair => (string?)pair.Value, StringComparer.Ordinal);
 
     private static List<KeyValuePair<string, string?>> Different(ConfigView view, IEnumerable<KeyValuePair<string, string?>> values) =>
         [.. values.Where(pair => pair.Value is null ? view.Stored.ContainsKey(pair.Key) : !view.IsStored(pair.Key, pair.Value))];

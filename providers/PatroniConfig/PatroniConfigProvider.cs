@@ -35,7 +35,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             "The dynamic configuration of a PostgreSQL cluster under Patroni, shared by all members.",
             [
                 new(
-                    "settings",
+                    PatroniConfigSpec.SettingsKey,
                     AttributeKind.StringMap,
                     "The values by flat key, for example ttl, or postgresql.parameters.max_connections."
                 )
@@ -82,7 +82,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     /// <inheritdoc />
     public IEnumerable<Diagnostic> Validate(Resource resource)
     {
-        var keys = resource.Spec.Map("settings").Keys.Order(StringComparer.Ordinal).ToList();
+        var keys = PatroniConfigSpec.Of(resource).Settings.Keys.Order(StringComparer.Ordinal).ToList();
         foreach (var key in keys)
         {
             var inner = DynamicSettings.ParameterOf(key) is null
@@ -104,23 +104,22 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     public ResourceLinks Links(Resource resource) => new(["patroni-config:" + resource.Address.Host], []);
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(Resource resource) =>
-        [
-            .. ConfigView.Reads(ClusterConnection.Of(resource), resource.Spec.Map("settings").Keys),
-            ForeignSettings.Read(ClusterConnection.Of(resource)),
-        ];
+    public IEnumerable<Read> Reads(Resource resource)
+    {
+        var spec = PatroniConfigSpec.Of(resource);
+        return [.. ConfigView.Reads(spec.Connection, spec.Settings.Keys), ForeignSettings.Read(spec.Connection)];
+    }
 
     /// <inheritdoc />
     public SortedMap<AttributeValue> Desired(Resource resource) =>
         SortedMap.Of<AttributeValue>(
-            resource.Spec.Map("settings").Select(pair => KeyValuePair.Create(pair.Key, new AttributeValue(pair.Value)))
+            PatroniConfigSpec.Of(resource).Settings.Select(pair => KeyValuePair.Create(pair.Key, new AttributeValue(pair.Value)))
         );
 
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
-        var wanted = resource.Spec.Map("settings");
-        var connection = ClusterConnection.Of(resource);
+        var (wanted, connection, _) = PatroniConfigSpec.Of(resource);
         if (ConfigView.Of(connection, wanted.Keys, members) is not { } view)
         {
             return new Observation.Absent();

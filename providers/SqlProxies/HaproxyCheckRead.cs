@@ -13,10 +13,10 @@ public sealed record HaproxyCheckRead(string Container, string Path) : Read<Tool
     {
         foreach (var (number, read) in reads)
         {
-            script.Append($"haproxy -c -q -f {Script.Quote(read.Path)} 2>&1 </dev/null; end k{number} $?\n");
+            script.Append($"haproxy -c -q -f {Script.Quote(read.Path)} 2>&1 </dev/null; end c{number} $?\n");
         }
     }
 
     private static void Parse(ProbeAnswer answer, IReadOnlyList<HaproxyCheckRead> reads, Func<IContainerRead, ProbePart> container) =>
-        ToolAnswer.Each(answer, reads, "k", container);
+        ToolAnswer.Each(answer, reads, "c", container);
 }

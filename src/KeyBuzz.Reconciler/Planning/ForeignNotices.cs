@@ -25,4 +25,22 @@ internal static class ForeignNotices
             );
         }
     }
+
+    /// <summary>The settings that are drift. Harmless ones are only reported, as in the plan.</summary>
+    /// <param name="foreign">What was found.</param>
+    /// <param name="address">The resource.</param>
+    /// <param name="input">The inputs of drift detection.</param>
+    public static IEnumerable<DriftedAttribute> Drift(ImmutableArray<ForeignSetting> foreign, Address address, DriftInput input) =>
+        foreign
+            .Where(setting => setting.IsTrouble)
+            .Select(setting => new DriftedAttribute(setting.Name, null, new(setting.Value), input.Ignoring(address, setting.Name))
+            {
+                IsForeign = true,
+            });
+
+    /// <summary>What the operator may do about settings that are drift; null where there are none.</summary>
+    public static string? Remedies(ImmutableArray<ForeignSetting> foreign) =>
+        foreign.IsEmpty
+            ? null
+            : $"apply keeps undeclared settings: {string.Join("; ", foreign.Select(setting => setting.Remedy).Distinct())}";
 }

@@ -25,15 +25,12 @@ internal static class GroupHealth
         var differences = Differences(policy, present?.Attributes ?? Comparable.None)
             .Select(one => new AttributeDifference(one.Name, one.Found, one.Wanted, CauseOf(one.Name), ChangeEffect.InPlace))
             .ToImmutableArray();
-        var joins = joining.Count == 0 || !isApplied ? null : $"{string.Join(" and ", joining)} {(joining.Count == 1 ? "joins" : "join")}";
+        var joins = joining.Count == 0 || !isApplied ? null : PlanNote.OfJoining(joining);
         var note = present?.Note ?? (observed as Observation.Absent)?.Note;
         return planned with
         {
             Differences = differences,
-            Note =
-                joins is null ? note
-                : note is null ? joins
-                : $"{joins}; {note}",
+            Note = joins is null ? note : PlanNote.Join(joins, note),
             // Of a group without any member nothing has to be compared: what comes after it waits for its health.
             Cause =
                 present is null ? CauseOf(null)

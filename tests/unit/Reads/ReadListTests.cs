@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Reads;
@@ -97,6 +98,36 @@ public sealed class ReadListTests
             Assert.That(AnswerOf(sample.Read, sample.Printed), Is.EqualTo(sample.Answer));
             Assert.That(AnswerOf(sample.Read, ""), Is.EqualTo(sample.Nothing), "nothing was printed");
         });
+
+    // Two kinds whose parts have the same label would take each other's answers. Reads of a container or an image are numbered together,
+    // and every read inside a container has the part of the container beside its own.
+    [Test]
+    public void Each_kind_of_read_has_parts_of_its_own()
+    {
+        var shared = ReadSamples
+            .All.SelectMany(sample => LabelsOf(sample).Select(label => (Label: label, Kind: KindOf(sample.Read, label))))
+            .Append((Label: "end", Kind: "the end of the answer"))
+            .GroupBy(part => part.Label, part => part.Kind)
+            .Select(part => (Label: part.Key, Kinds: string.Join(" and ", part.Distinct())))
+            .Where(part => part.Kinds.Contains(" and ", StringComparison.Ordinal));
+        Assert.Multiple(() =>
+        {
+            Assert.That(ReadSamples.All.Where(sample => LabelsOf(sample).Length == 0), Is.Empty, "its label is known");
+            Assert.That(shared, Is.Empty);
+        });
+
+        static string[] LabelsOf(ReadSample sample) =>
+            [
+                .. sample
+                    .Printed.Split('\n')
+                    .Where(line => line.StartsWith('@'))
+                    .Select(line => line[1..].Split(' ')[0].TrimEnd("0123456789".ToCharArray())),
+            ];
+        static string KindOf(Read read, string label) =>
+            read is DockerRead ? nameof(DockerRead)
+            : read is IContainerRead && label == "x" ? nameof(IContainerRead)
+            : read.GetType().Name;
+    }
 
     private static string AnswerOf(Read read, string printed)
     {

@@ -184,7 +184,7 @@ internal static class ReadSamples
         new(
             new HaproxyCheckRead("haproxy", "/etc/haproxy.cfg"),
             "haproxy -c -q -f '/etc/haproxy.cfg'",
-            "fatal errors\n@k0 1\n@x0 0",
+            "fatal errors\n@c0 1\n@x0 0",
             """{"ExitCode":1,"Output":"fatal errors\n"}"""
         )
         {

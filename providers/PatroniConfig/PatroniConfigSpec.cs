@@ -1,0 +1,17 @@
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
+
+/// <summary>The dynamic configuration of a cluster as declared.</summary>
+/// <param name="Settings">The values by flat key.</param>
+/// <param name="Connection">How the cluster is reached.</param>
+/// <param name="GateTimeout">How long to wait for members to take a value.</param>
+internal sealed record PatroniConfigSpec(IReadOnlyDictionary<string, string> Settings, ClusterConnection Connection, TimeSpan GateTimeout)
+{
+    /// <summary>The attribute of the values.</summary>
+    public const string SettingsKey = "settings";
+
+    public static PatroniConfigSpec Of(Resource resource) =>
+        new(resource.Spec.Map(SettingsKey), ClusterConnection.Of(resource), ClusterDefaults.GateTimeoutOf(resource));
+}

@@ -1,0 +1,123 @@
+using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Planning;
+
+/// <summary>The steps of a plan in the order of their dependencies. Creates and updates go after what they require; deletes go after
+/// everything that required the deleted resource.</summary>
+/// <param name="Changes">The changes, dependencies first.</param>
+/// <param name="Groups">The groups that are looked at, by name.</param>
+internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IReadOnlyDictionary<string, PlannedGroup> Groups)
+{
+    /// <summary>The decisions in order, each with the steps that go first. Throws <see cref="DiagnosticException"/> where the desired
+    /// dependencies contradict the recorded ones.</summary>
+    /// <param name="context">What the plan is made from.</param>
+    /// <param name="decided">The decisions.</param>
+    public static OrderedSteps Of(PlanContext context, PlanDecisions decided)
+    {
+        var removed = decided
+            .Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget)
+            .Select(change => change.Address)
+            .ToHashSet();
+        var dependents = decided
+            .Changes.Keys.Where(_ => removed.Count > 0)
+            .SelectMany(address =>
+                (context.Recorded.Find(address)?.Requires ?? []).Where(removed.Contains).Select(required => (required, address))
+            )
+            .ToLookup(edge => edge.required, edge => edge.address);
+        var groups = decided.Groups.Values.ToDictionary(
+            group => group.Policy.Group,
+            group => group with { DependsOn = Before(context, decided, group.Policy, removed) },
+            StringComparer.Ordinal
+        );
+        // With all resources and nothing to remove it is the order of the graph.
+        var isWhole = removed.Count == 0 && decided.Changes.Count == context.Input.Graph.Order.Length;
+        ImmutableArray<Address> DependsOn(Address address) =>
+            removed.Contains(address) ? [.. dependents[address].Order()]
+            : decided.Changes.ContainsKey(address) ? Before(context, decided, address, removed, isWhole)
+            : groups[address.Host].DependsOn;
+
+        var order = isWhole
+            ? new DependencyOrder(context.Input.Graph.Order, [])
+            : DependencyOrder.Of(decided.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
+        if (!order.Left.IsEmpty)
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    "the new dependencies contradict the recorded ones among "
+                        + string.Join(", ", order.Left.Select(address => address.ToString()).Order(StringComparer.Ordinal)),
+                    remedy: "apply the removal first, with --target"
+                )
+            );
+        }
+
+        return new OrderedSteps(
+            [
+                .. order
+                    .Addresses.Select(address => decided.Changes.GetValueOrDefault(address))
+                    .OfType<PlannedChange>()
+                    .Select(change =>
+                        change with
+                        {
+                            DependsOn = DependsOn(change.Address),
+                            Disrupts = Disrupts(change) ? change.Resource.Group : null,
+                        }
+                    ),
+            ],
+            groups
+        );
+    }
+
+    // The changes that a change goes after, in the order of their addresses.
+    private static ImmutableArray<Address> Before(
+        PlanContext context,
+        PlanDecisions decided,
+        Address address,
+        HashSet<Address> removed,
+        bool allStay
+    )
+    {
+        if (context.Input.Graph.Find(address) is not { } node)
+        {
+            return [];
+        }
+
+        bool Stays(Address other) => decided.Changes.ContainsKey(other) && !removed.Contains(other);
+        var gate = context.Input.Graph.PolicyOver(address)?.Address is { } policy && decided.IsPlanned(policy) ? policy : (Address?)null;
+        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && gate is null && (allStay || node.Requires.All(Stays))
+            ? node.Requires
+            :
+            [
+                .. node
+                    .Requires.Union(node.After)
+                    .Where(Stays)
+                    .Union(node.Resource.AfterRemovalOf.Where(removed.Contains))
+                    .Concat(gate is null ? [] : [gate.Value])
+                    .Order(),
+            ];
+    }
+
+    // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
+    private static bool Disrupts(PlannedChange change) =>
+        change.Action switch
+        {
+            ResourceAction.Create or ResourceAction.Replace or ResourceAction.Delete => true,
+            ResourceAction.Update => change.Differences.Any(difference => difference.Effect != ChangeEffect.InPlace),
+            _ => false,
+        };
+
+    // The steps that the health of a group goes after.
+    private static ImmutableArray<Address> Before(PlanContext context, PlanDecisions decided, GroupPolicy policy, HashSet<Address> removed)
+    {
+        var after = context.Input.Graph.Policies.First(node => node.Policy.Group == policy.Group).After;
+        return
+        [
+            .. after
+                .Where(other => (decided.Changes.ContainsKey(other) && !removed.Contains(other)) || decided.IsPlanned(other))
+                .Union(policy.AfterRemovalOf.Where(removed.Contains))
+                .Order(),
+        ];
+    }
+}
