@@ -57,6 +57,10 @@ internal sealed partial class StatusJudgement
             {
                 Topic = StatusTopic.Configuration,
             };
+            yield return Backup(_topology.Backup) with
+            {
+                Topic = StatusTopic.Backups,
+            };
             if (Restore() is { } restore)
             {
                 yield return restore with
