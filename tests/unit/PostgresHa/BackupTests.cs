@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
@@ -365,6 +367,11 @@ internal sealed class BackupTests : BlueprintFixture
             new StatusScope(topology, [Find(Load(With(One)), "backup_repository.keybuzz-pg@keybuzz-pg").Address]).Of(status).Items,
             Is.Empty
         );
+        var settling = StatusCommand.Settling(
+            PostgresHealth.ReportOf(status with { Conclusion = status.Conclusion with { Causes = ["backup: no backup yet", "x: y"] } })
+        );
+        Assert.That(settling.Items, Is.Empty, "of a whole apply, too");
+        Assert.That(settling.Causes, Is.EqualTo(new[] { "x: y" }));
     }
 
     private void AssertBackup(long now, string info, StatusVerdict verdict, string measured, long? failedAt = null, string timer = "active")

@@ -56,6 +56,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
             .. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured)
             {
                 UnknownBy = item.UnknownBy,
+                IsLasting = item.Topic == StatusTopic.Backups,
             }),
         ])
         {
