@@ -12,6 +12,7 @@ using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Providers.SystemdTimer;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Providers.Volume;
 using KeyBuzz.Reconciler.Resources;
@@ -34,6 +35,7 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
         services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());
+        services.AddSingleton<IResourceProvider>(_ => new SystemdTimerProvider());
         services.AddSingleton<IResourceProvider>(_ => new PatroniConfigProvider());
         services.AddSingleton<IResourceProvider>(_ => new RoleProvider());
         services.AddSingleton<IResourceProvider>(_ => new DatabaseProvider());

@@ -15,7 +15,19 @@ public sealed record BackupSettings(
     string Compression,
     long Processes,
     BackupServer Server
-);
+)
+{
+    /// <summary>When backups are taken; null for none but by hand.</summary>
+    public BackupSchedule? Schedule { get; init; }
+
+    /// <summary>How old the last good backup may be; null for any age.</summary>
+    public TimeSpan? MaxAge { get; init; }
+}
+
+/// <summary>When backups are taken.</summary>
+/// <param name="Times">The calendar times of each kind that is taken.</param>
+/// <param name="Patience">For how long one is tried, and waited for on the replicas.</param>
+public sealed record BackupSchedule(ImmutableSortedDictionary<BackupKind, ImmutableArray<string>> Times, TimeSpan Patience);
 
 /// <summary>The PostgreSQL server that is backed up, as its own member sees it.</summary>
 /// <param name="DataDirectory">Its data directory.</param>

@@ -77,6 +77,27 @@ public interface IBackupTool
 
     /// <summary>Judges the output of <see cref="Verify"/>.</summary>
     RepositoryCheck JudgeVerify(string output, RepositoryReport report);
+
+    /// <summary>The name of its program for scheduled backups.</summary>
+    string ProgramName { get; }
+
+    /// <summary>The program for scheduled backups, which runs in every member's container: whoever is the primary takes the backup, and
+    /// the others wait for it, and take it where they become the primary meanwhile. Its last line is what came of it.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repositories">How many repositories there are.</param>
+    /// <param name="primaryCheck">A URL that answers with status 200 on the primary alone.</param>
+    /// <param name="patience">For how long it tries and waits.</param>
+    string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience);
+
+    /// <summary>The command, inside a container, that runs that program.</summary>
+    /// <param name="program">The program's file in the container.</param>
+    /// <param name="kind">What it is to take.</param>
+    string RunProgram(string program, BackupKind kind);
+
+    /// <summary>The command, inside a container, that ends that program where it runs.</summary>
+    /// <param name="program">The program's file in the container.</param>
+    /// <param name="kind">What it takes.</param>
+    string EndProgram(string program, BackupKind kind);
 }
 
 /// <summary>Where the tool finds its configuration, and the cluster's name in it.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -281,6 +282,37 @@ internal sealed class HostResources(
         {
             Requires = [image.Address],
         };
+        if (backup.Schedule is { } schedule)
+        {
+            var program = File(
+                "backup-program",
+                BackupSection.Tool.ProgramName,
+                SecretText.Plain(
+                    BackupSection.Tool.Program(
+                        BackupLook.LocationOf(topology),
+                        backup.Repositories.Length,
+                        $"http://{member.Address}:{Text(topology.Ports.Rest)}/primary",
+                        schedule.Patience
+                    )
+                ),
+                null
+            );
+            yield return program;
+            foreach (var (kind, times) in schedule.Times)
+            {
+                yield return factory.Make(
+                    "systemd_timer",
+                    BackupSection.Unit(kind),
+                    member.Name,
+                    section.Place("backup"),
+                    ("schedule", ResourceFactory.List(times)),
+                    ("service", SecretText.Plain(BackupSection.Service(topology.Scope, kind, schedule.Patience)))
+                ) with
+                {
+                    Requires = [program.Address],
+                };
+            }
+        }
 
         Resource File(string name, string fileName, SecretText content, string? validate) =>
             factory.Make(

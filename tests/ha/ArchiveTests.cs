@@ -16,7 +16,8 @@ public sealed class ArchiveTests
     private static readonly string s_backup =
         "  backup:\n    repositories:\n      - s3: { endpoint: '"
         + Regex.Match(HaSetUp.Workspace.Yaml, @"address: (10\.\d+\.0\.)120").Groups[1].Value
-        + $"7:9000', bucket: kbr-backups, path: /{Guid.NewGuid():N}, ca_file: s3-ca.pem }}\n";
+        + $"7:9000', bucket: kbr-backups, path: /{Guid.NewGuid():N}, ca_file: s3-ca.pem }}\n"
+        + "    schedule: { full: 'Sun 01:00', incremental: 'Mon..Sat 01:00' }\n";
 
     // archive_timeout, a failed attempt, and a status.
     private static readonly TimeSpan s_seen = TimeSpan.FromSeconds(90);
@@ -53,7 +54,8 @@ public sealed class ArchiveTests
 
         var leader = Ha.Leader();
         Ha.Sql(leader, "CREATE TABLE archived (at timestamptz DEFAULT clock_timestamp())", "postgres");
-        Lab.OnHost(leader, $"{Tool} --type=full backup 2>&1");
+        Assert.That(HaSetUp.Workspace.Kbr("backup", "--full").Output, Does.Match("(?m)^[0-9]{8}-[0-9]{6}F  full, "));
+        Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("ok +backup +last full, "));
         Ha.Sql(leader, "SELECT pg_sleep(2)", "postgres");
         Ha.Sql(leader, "INSERT INTO archived DEFAULT VALUES", "postgres");
         var target = Ha.Sql(leader, "SELECT clock_timestamp() FROM pg_sleep(1)", "postgres");
@@ -84,6 +86,32 @@ public sealed class ArchiveTests
 
     [Test]
     [DependsOnTest(nameof(Turned_on_while_it_runs_every_member_can_archive_and_a_restored_backup_has_the_rows_up_to_a_time))]
+    public void A_scheduled_backup_runs_on_every_member_and_is_taken_once()
+    {
+        var before = Backups();
+        Assert.That(before, Is.Not.Empty);
+        Parallel.ForEach(Ha.Members, member =>
+            Lab.OnHost(member, "systemctl is-active kbr-backup-incremental.timer && systemctl start kbr-backup-incremental")
+        );
+        Assert.That(Backups().Except(before).ToList(), Has.Count.EqualTo(1));
+        foreach (var member in Ha.Members)
+        {
+            Assert.That(
+                Lab.OnHost(member, "cat /run/kbr/kbr-backup-incremental.log"),
+                Is.EqualTo(member == Ha.Leader() ? "taken on this member\n" : "taken on another member\n")
+            );
+        }
+
+        var check = HaSetUp.Workspace.Kbr("backups", "check");
+        Assert.That(check.Output, Does.Match("ok +1  s3://kbr-backups/.*: [0-9]+ backups and [0-9]+ WAL segments, read on "), check.All);
+        Assert.That(check.ExitCode, Is.Zero);
+
+        static List<string> Backups() =>
+            [.. Regex.Matches(HaSetUp.Workspace.Kbr("backups").Output, "(?m)^[0-9]{8}-[0-9]{6}[^ ]+").Select(match => match.Value)];
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Turned_on_while_it_runs_every_member_can_archive_and_a_restored_backup_has_the_rows_up_to_a_time))]
     public void A_lost_repository_is_named_by_status_and_caught_up_with_once_it_is_back()
     {
         Lab.Command("s3", "stop");
@@ -105,6 +133,7 @@ public sealed class ArchiveTests
         Without();
         HaSetUp.Workspace.AssertNothingToDo();
         Assert.That(Ha.Sql(Ha.Leader(), "SHOW archive_mode", "postgres"), Is.EqualTo("off"));
+        Assert.That(Lab.OnHost(Ha.Leader(), "ls /etc/systemd/system"), Does.Not.Contain("kbr-backup"));
         Ha.AssertHealthy(HaSetUp.Workspace);
     }
 

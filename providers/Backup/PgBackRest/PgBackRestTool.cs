@@ -218,6 +218,22 @@ internal sealed class PgBackRestTool : IBackupTool
     /// <inheritdoc />
     public RepositoryCheck JudgeVerify(string output, RepositoryReport report) => PgBackRestVerify.Judge(output, report, Reason);
 
+    /// <inheritdoc />
+    public string ProgramName => "kbr-backup.py";
+
+    /// <inheritdoc />
+    public string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        return PgBackRestProgram.Render(location, repositories, primaryCheck, patience);
+    }
+
+    /// <inheritdoc />
+    public string RunProgram(string program, BackupKind kind) => $"python3 {program} {PgBackRestList.TypeOf(kind)}";
+
+    /// <inheritdoc />
+    public string EndProgram(string program, BackupKind kind) => $"python3 {program} {PgBackRestList.TypeOf(kind)} end";
+
     private static RepositoryReport Repository(JsonElement repository, string? systemIdentifier)
     {
         var status = repository.At("status");

@@ -8,6 +8,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Backups;
 /// <param name="Ago">How long ago; null for none.</param>
 public sealed record ArchivedWal(string? Last, TimeSpan? Ago)
 {
+    /// <summary>The primary's clock; null where it did not say.</summary>
+    public DateTimeOffset? Now { get; init; }
+
     /// <summary>Nothing is known of it.</summary>
     public static readonly ArchivedWal Unknown = new(null, null);
 
@@ -15,7 +18,7 @@ public sealed record ArchivedWal(string? Last, TimeSpan? Ago)
     private const string Query = """
         SELECT last_archived_wal AS archived, extract(epoch FROM now() - last_archived_time)::bigint AS archived_ago,
                CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS failing, failed_count,
-               waiting, oldest
+               waiting, oldest, extract(epoch FROM now())::bigint AS now
         FROM pg_stat_archiver, (
           SELECT count(*) AS waiting, extract(epoch FROM now() - min(modification))::bigint AS oldest
           FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
@@ -35,6 +38,9 @@ public sealed record ArchivedWal(string? Last, TimeSpan? Ago)
         ArgumentNullException.ThrowIfNull(answer);
         return JsonAnswer.Rows(answer.Json) is [var row, ..]
             ? new ArchivedWal(row.Text("archived"), row.Number("archived_ago") is { } seconds ? TimeSpan.FromSeconds(seconds) : null)
+            {
+                Now = row.Number("now") is { } now ? DateTimeOffset.FromUnixTimeSeconds(now) : null,
+            }
             : Unknown;
     }
 }

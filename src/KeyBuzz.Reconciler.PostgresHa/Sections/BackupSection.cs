@@ -3,6 +3,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Backup;
+using KeyBuzz.Reconciler.Providers.SystemdTimer;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 
@@ -18,12 +19,14 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     // Three of a round of the archiver (NUM_ARCHIVE_RETRIES), and three of its last one.
     private const int ArchiveAttempts = 6;
     private const int Most = 2;
+    private const int Restarts = 20;
     private const int HttpsPort = 443;
     private const long FullBackups = 2;
 
     // Of what kbr generates it has 32.
     private const int LeastCipherKey = 16;
 
+    private static readonly TimeSpan s_patience = TimeSpan.FromHours(6);
     private static readonly TimeSpan s_stopReserve = TimeSpan.FromSeconds(12);
     private static readonly string[] s_compressions = ["zst", "lz4", "gz", "none"];
 
@@ -39,6 +42,43 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
 
     /// <summary>The tool's configuration file inside the container.</summary>
     public static string File => $"{PatroniFile.Directory}/{Tool.FileName}";
+
+    /// <summary>The unit, without its suffix, of the scheduled backups of a kind.</summary>
+    public static string Unit(BackupKind kind) => $"kbr-backup-{kind.Word()}";
+
+    /// <summary>What the last scheduled backup of a kind printed, on each member.</summary>
+    public static string Log(BackupKind kind) => $"/run/kbr/{Unit(kind)}.log";
+
+    /// <summary>The service of the scheduled backups of a kind, without its tool's program file.</summary>
+    /// <param name="scope">The cluster.</param>
+    /// <param name="kind">The kind.</param>
+    /// <param name="patience">For how long the program tries.</param>
+    public static string Service(string scope, BackupKind kind, TimeSpan patience)
+    {
+        var program = $"{PatroniFile.Directory}/{Tool.ProgramName}";
+        var inside = $"/usr/bin/docker exec {PostgresTopology.PatroniContainer}";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"""
+            # Written by kbr; a change by hand is drift.
+            [Unit]
+            Description={kind.Word()} backup of {scope}, where this member is the primary
+            After=docker.service {PostgresTopology.PatroniContainer}.service
+            # A member whose container is restarted meanwhile begins again.
+            StartLimitIntervalSec={(long)patience.TotalSeconds}
+            StartLimitBurst={Restarts}
+
+            [Service]
+            Type=oneshot
+            ExecStart=/bin/sh -c 'umask 077; mkdir -p /run/kbr; exec {inside} {Tool.RunProgram(program, kind)} >{Log(kind)} 2>&1'
+            ExecStopPost=-/bin/sh -c '{inside} {Tool.EndProgram(program, kind)}; cat {Log(kind)}'
+            Restart=on-failure
+            RestartSec=60
+            RestartPreventExitStatus=3 TERM
+
+            """
+        );
+    }
 
     /// <summary>The content of the authorities' files that were read, by the name that each has on the members.</summary>
     public ImmutableSortedDictionary<string, string> Authorities => _authorities.ToImmutable();
@@ -77,6 +117,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
 
         var own = section.Section(Key).Allow(PostgresSchema.Backup);
         var repositories = Repositories(own, scope);
+        var schedule = Schedule(own);
         return repositories.IsEmpty
             ? null
             : new BackupSettings(
@@ -85,7 +126,48 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
                 own.Choice("compression", s_compressions[0], [.. s_compressions.Select(word => (word, word))]),
                 own.Integer("process_max", 1, 1, 64),
                 server
-            );
+            )
+            {
+                Schedule = schedule,
+                MaxAge =
+                    own.Find("max_age") is not null ? own.Duration("max_age", TimeSpan.FromDays(1), TimeSpan.FromMinutes(1))
+                    : schedule is null ? null
+                    : TimeSpan.FromDays(2 * CalendarTime.LongestGap(schedule.Times.Values.SelectMany(times => times))),
+            };
+    }
+
+    private static BackupSchedule? Schedule(SectionReader own)
+    {
+        if (own.Find("schedule") is null)
+        {
+            return null;
+        }
+
+        var reader = own.Section("schedule").Allow(PostgresSchema.BackupSchedule);
+        var times = ImmutableSortedDictionary.CreateBuilder<BackupKind, ImmutableArray<string>>();
+        foreach (var kind in BackupKinds.All)
+        {
+            var words = reader.Words(kind.Word(), "a calendar time of systemd, or a list of them");
+            foreach (var word in words)
+            {
+                if (CalendarTime.Problem(word.Value) is { } problem)
+                {
+                    reader.Error($"'{word.Value}' is no calendar time: {problem}", word.At, null, CalendarTime.Remedy);
+                }
+            }
+
+            if (words.Count > 0)
+            {
+                times[kind] = [.. words.Select(word => word.Value)];
+            }
+        }
+
+        if (times.Count == 0)
+        {
+            reader.Error("'schedule' schedules nothing", reader.At, null, "write full: Sun 01:00, or remove 'schedule'");
+        }
+
+        return new BackupSchedule(times.ToImmutable(), reader.Duration("try_for", s_patience, TimeSpan.FromMinutes(1)));
     }
 
     private ImmutableArray<BackupRepository> Repositories(SectionReader own, string scope)

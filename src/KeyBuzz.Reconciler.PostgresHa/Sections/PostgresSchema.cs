@@ -133,6 +133,23 @@ internal static class PostgresSchema
         Section("retention", "How long backups stay; the WAL that they need stays with them.", Retention),
     ]);
 
+    /// <summary>The keys of <c>schedule</c> of backups.</summary>
+    public static readonly SectionSchema BackupSchedule = new([
+        Words("full", "When full backups are taken, as systemd.time(7) has it, in the members' local time.") with
+        {
+            Example = "Sun 01:00",
+        },
+        Words("differential", "When differential backups are taken.") with
+        {
+            Example = "Mon..Sat 01:00",
+        },
+        Words("incremental", "When incremental backups are taken.") with
+        {
+            Example = "\"*-*-* 07..22:00\"",
+        },
+        Duration("try_for", "For how long one is tried, and waited for on the replicas.", "6h"),
+    ]);
+
     /// <summary>The keys of <c>backup</c>.</summary>
     public static readonly SectionSchema Backup = new([
         new("repositories", ValueForm.Sections, "Where WAL and backups go: one repository or two.")
@@ -146,6 +163,8 @@ internal static class PostgresSchema
             Choices = ["zst", "lz4", "gz", "none"],
         },
         Integer("process_max", "How many processes compress and transfer at the same time.", "1", 1),
+        Section("schedule", "When backups are taken: systemd timers on every member; default: by hand.", BackupSchedule),
+        Duration("max_age", "How old the last good backup may be; default: twice the longest time between two scheduled days."),
     ]);
 
     /// <summary>The keys of <c>health</c>.</summary>

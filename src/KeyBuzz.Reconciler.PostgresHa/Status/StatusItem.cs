@@ -58,6 +58,9 @@ public enum StatusTopic
     /// <summary>Extensions of the databases.</summary>
     Extensions,
 
+    /// <summary>The backups in the repositories: no apply takes one.</summary>
+    Backups,
+
     /// <summary>SQL through the proxies.</summary>
     SqlEndpoints,
 }
@@ -92,6 +95,9 @@ public sealed record StatusConclusion(
 /// <param name="Conclusion">Their conclusion.</param>
 public sealed record ClusterStatus(ImmutableArray<StatusItem> Items, StatusConclusion Conclusion)
 {
+    /// <summary>The age of the last good backup, where it is oldest; null where none is known.</summary>
+    public TimeSpan? BackupAge { get; init; }
+
     /// <summary>The verdict: an unmeasured check outweighs a failed one.</summary>
     public StatusVerdict Verdict =>
         Items.Any(item => item.Verdict == StatusVerdict.Unknown) ? StatusVerdict.Unknown

@@ -58,15 +58,19 @@ internal sealed partial class StatusJudgement
             {
                 Topic = StatusTopic.Configuration,
             };
+            yield return Backup(_topology.Backup) with
+            {
+                Topic = StatusTopic.Backups,
+            };
             yield return Proof() with
             {
-                Topic = StatusTopic.Configuration,
+                Topic = StatusTopic.Backups,
             };
             if (Restore() is { } restore)
             {
                 yield return restore with
                 {
-                    Topic = StatusTopic.Configuration,
+                    Topic = StatusTopic.Backups,
                 };
             }
         }

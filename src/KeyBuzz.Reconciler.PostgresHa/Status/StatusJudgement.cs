@@ -62,7 +62,7 @@ internal sealed partial class StatusJudgement
                 )
                 .Select(group => Endpoint("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.SqlEndpoints })
         );
-        return new ClusterStatus(items.ToImmutable(), Conclude(items));
+        return new ClusterStatus(items.ToImmutable(), Conclude(items)) { BackupAge = BackupAge() };
     }
 
     private IEnumerable<Host> All => _topology.Members.Concat(_topology.Proxies);

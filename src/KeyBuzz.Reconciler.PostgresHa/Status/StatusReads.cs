@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
@@ -47,6 +49,18 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
     public SqlRead Archiver => ArchivedWal.Read(topology);
+
+    /// <summary>The scheduled backups of each kind, by their reads on each member.</summary>
+    public IEnumerable<(BackupKind Kind, UnitRead Timer, UnitRead Service, FileRead Log, StatRead LogStat)> ScheduledBackups =>
+        (topology.Backup?.Schedule?.Times.Keys ?? []).Select(kind =>
+            (
+                kind,
+                new UnitRead(BackupSection.Unit(kind) + ".timer"),
+                new UnitRead(BackupSection.Unit(kind) + ".service"),
+                new FileRead(BackupSection.Log(kind)),
+                new StatRead(BackupSection.Log(kind))
+            )
+        );
 
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 
@@ -104,9 +118,10 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             ]);
             if (topology.Backup is not null)
             {
-                reads.Add(Archiver);
                 reads.Add(RestoreJournal.Read(topology.Scope));
                 reads.Add(ProofRecord.Read(topology.Scope));
+                reads.UnionWith(BackupLook.Reads(topology));
+                reads.UnionWith(ScheduledBackups.SelectMany(one => new Read[] { one.Timer, one.Service, one.Log, one.LogStat }));
             }
 
             reads.UnionWith(topology.Extensions.Select(extension => Extensions(extension.Database)));

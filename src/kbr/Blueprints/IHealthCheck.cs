@@ -50,6 +50,10 @@ public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measu
     /// <summary>For one that could not be measured: the name of the item whose line says why; null for its own reason. A person is shown
     /// one line for all of them.</summary>
     public string? UnknownBy { get; init; }
+
+    /// <summary>Whether no change and no wait mends it, such as the age of a backup: then it is none of an apply's, and counts for
+    /// <c>kbr status</c> alone.</summary>
+    public bool IsLasting { get; init; }
 }
 
 /// <summary>A number of a checklist, for a monitoring system.</summary>

@@ -250,7 +250,7 @@ internal static class StatusCommand
     {
         var told = false;
         var report = await Poll.UntilAsync(
-                () => check.MeasureAsync(session.Fleet, touched, cancellationToken),
+                async () => Settling(await check.MeasureAsync(session.Fleet, touched, cancellationToken).ConfigureAwait(false)),
                 now => now.Verdict != HealthVerdict.NotOk,
                 new PollPace(s_poll, patience) { SparesSlowHosts = true },
                 session.Time,
@@ -283,6 +283,17 @@ internal static class StatusCommand
                 told = true;
             }
         }
+    }
+
+    /// <summary>The checks that can become well by themselves after a change.</summary>
+    internal static HealthReport Settling(HealthReport report)
+    {
+        var lasting = report.Items.Where(item => item.IsLasting).Select(item => item.Name + ": ").ToList();
+        return report with
+        {
+            Items = [.. report.Items.Where(item => !item.IsLasting)],
+            Causes = [.. report.Causes.Where(cause => !lasting.Exists(name => cause.StartsWith(name, StringComparison.Ordinal)))],
+        };
     }
 
     private static int Show(Session session, string scope, string subject, Terminal terminal, bool json, HealthReport report) =>

@@ -1,12 +1,17 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Tests.Providers;
+using KeyBuzz.Reconciler.Tests.Providers.Backup;
 using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
@@ -170,9 +175,57 @@ internal sealed class BackupTests : BlueprintFixture
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, retention: { full: 1, days: 1 } }] }", "has both 'full' and 'days'")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, cipher: rot13 }] }", "'cipher' cannot be 'rot13'")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], compression: rar }", "'compression' cannot be 'rar'")]
-    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: daily }", "unknown key 'schedule' in 'backup'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { } }", "'schedule' schedules nothing")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { full: nightly } }", "'nightly' is no day of the week")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { full: Sun, x: 1 } }", "unknown key 'x' in 'schedule'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], cron: daily }", "unknown key 'cron' in 'backup'")]
     public void What_cannot_be_meant_is_an_error(string backup, string expected) =>
         Assert.That(OnlyError(With("backup: " + backup)), Does.Contain(expected));
+
+    [Test]
+    public void A_schedule_is_a_timer_of_each_kind_on_every_member_with_a_program_that_finds_the_primary()
+    {
+        var cluster = Load(
+            With(
+                One.Replace(
+                    " }] }",
+                    " }], schedule: { full: Sun 01:00, incremental: [daily, '12:00'], try_for: 2h } }",
+                    StringComparison.Ordinal
+                )
+            )
+        );
+        foreach (var member in cluster.Model<PostgresTopology>()!.Members)
+        {
+            Assert.That(
+                cluster
+                    .Resources.Where(resource => resource.Address.Type == "systemd_timer" && resource.Address.Host == member.Name)
+                    .Select(resource => (resource.Address.Name, string.Join("; ", resource.Spec.List("schedule")))),
+                Is.EqualTo(new[] { ("kbr-backup-full", "Sun 01:00"), ("kbr-backup-incremental", "daily; 12:00") })
+            );
+            var program = Content(cluster, $"config_file.backup-program@{member.Name}");
+            Assert.That(program, Does.Contain($"PRIMARY = \"http://{member.Address}:8008/primary\"\nPATIENCE = 7200\n"));
+        }
+
+        var timer = Find(cluster, $"systemd_timer.kbr-backup-full@{Member}");
+        Assert.That(timer.Requires.Select(address => address.Name), Is.EqualTo(new[] { "backup-program" }));
+        Assert.That(
+            timer.Spec.Text("service")!.Reveal(),
+            Does.Contain("exec /usr/bin/docker exec patroni python3 /etc/patroni/kbr-backup.py full >/run/kbr/kbr-backup-full.log 2>&1'\n")
+        );
+    }
+
+    [TestCase("", null)]
+    [TestCase(", schedule: { full: Sun 01:00 }", 14)]
+    [TestCase(", schedule: { full: Sun 01:00, differential: Mon..Sat 01:00 }", 2)]
+    [TestCase(", max_age: 24h", 1)]
+    [TestCase(", schedule: { full: Sun 01:00 }, max_age: 192h", 8)]
+    public void The_last_backup_may_be_twice_as_old_as_the_schedule_promises(string more, int? days) =>
+        Assert.That(
+            Load(With(One.Replace(" }] }", $" }}]{more} }}", StringComparison.Ordinal)))
+                .Model<PostgresTopology>()!
+                .Backup!.MaxAge?.TotalDays,
+            Is.EqualTo(days)
+        );
 
     [Test]
     public void Two_repositories_in_one_place_and_a_third_are_errors()
@@ -256,6 +309,108 @@ internal sealed class BackupTests : BlueprintFixture
             .Judge()
             .Items.Single(one => one.Name == "archive");
         Assert.That((item.Verdict, item.Measured), Is.EqualTo((verdict, measured)));
+    }
+
+    private const long Ended = 1795901608;
+
+    [TestCase(
+        Ended + 7200,
+        StatusVerdict.Ok,
+        "last incremental, 2 h ago; restorable to any second from 2026-11-28 21:33:29 UTC to 40 s ago"
+    )]
+    [TestCase(Ended + 1209700, StatusVerdict.NotOk, "older than 14 d; last incremental, 14 d ago; restorable")]
+    public void Status_has_a_line_on_the_age_of_the_last_backup(long now, StatusVerdict verdict, string measured) =>
+        AssertBackup(now, PgBackRestTests.Info, verdict, measured);
+
+    [Test]
+    public void Without_a_backup_status_is_not_well() =>
+        AssertBackup(
+            Ended,
+            PgBackRestTests.Info.Replace("\"backup\":[{", "\"other\":[{", StringComparison.Ordinal),
+            StatusVerdict.NotOk,
+            "no backup yet: run kbr backup"
+        );
+
+    [Test]
+    public void A_scheduled_backup_that_failed_is_named_with_its_last_words_until_there_is_a_newer_one()
+    {
+        AssertBackup(
+            Ended + 7200,
+            PgBackRestTests.Info,
+            StatusVerdict.NotOk,
+            "the scheduled full backup failed on db-1: given up: repository 1: [049]: x; last incremental",
+            failedAt: Ended + 60
+        );
+        AssertBackup(Ended + 7200, PgBackRestTests.Info, StatusVerdict.Ok, "last incremental", failedAt: Ended - 60);
+    }
+
+    [Test]
+    public void A_timer_that_does_not_run_is_named() =>
+        AssertBackup(
+            Ended + 7200,
+            PgBackRestTests.Info,
+            StatusVerdict.NotOk,
+            "kbr-backup-full.timer on db-1 is not running: run kbr plan",
+            timer: "inactive"
+        );
+
+    // No apply takes a backup, so none waits for one.
+    [Test]
+    public void A_missing_backup_does_not_fail_the_apply_that_turns_backups_on()
+    {
+        var topology = Load(With(One)).Model<PostgresTopology>()!;
+        var status = new ClusterStatus(
+            [new StatusItem("backup", StatusVerdict.NotOk, "no backup yet") { Topic = StatusTopic.Backups }],
+            new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], [])
+        );
+        Assert.That(
+            new StatusScope(topology, [Find(Load(With(One)), "backup_repository.keybuzz-pg@keybuzz-pg").Address]).Of(status).Items,
+            Is.Empty
+        );
+        var settling = StatusCommand.Settling(
+            PostgresHealth.ReportOf(status with { Conclusion = status.Conclusion with { Causes = ["backup: no backup yet", "x: y"] } })
+        );
+        Assert.That(settling.Items, Is.Empty, "of a whole apply, too");
+        Assert.That(settling.Causes, Is.EqualTo(new[] { "x: y" }));
+    }
+
+    private void AssertBackup(long now, string info, StatusVerdict verdict, string measured, long? failedAt = null, string timer = "active")
+    {
+        var yaml = With(One.Replace(" }] }", " }], schedule: { full: Sun 01:00 } }", StringComparison.Ordinal));
+        var cluster = Load(
+            string.Join('\n', yaml.Split('\n').Where(line => !line.Contains("db-slave", StringComparison.Ordinal)))
+                .Replace("db-master-01", "db-1", StringComparison.Ordinal)
+        );
+        var topology = cluster.Model<PostgresTopology>()!;
+        var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
+        var one = reads.ScheduledBackups.Single();
+        const string Nonce = "0123456789abcdef0123456789abcdef";
+        var snapshot = ReadList
+            .Probe.Parse([.. reads.For(topology.Members[0])], Nonce, Encoding.UTF8.GetBytes($"\n{Nonce} end 0\n"))
+            .With(PatroniAnswers.Snapshot(PatroniAnswers.Leader("db-1")))
+            .With(
+                ProviderBench.Snapshot(
+                    (reads.Archiver, new SqlAnswer($$"""[{"archived": "0A", "archived_ago": 40, "waiting": 0, "now": {{now}} }]""", "")),
+                    (BackupLook.Tool.Read(BackupLook.LocationOf(topology)), new ToolAnswer(0, info)),
+                    (one.Timer, Unit(("ActiveState", timer), ("UnitFileState", "enabled"))),
+                    (one.Service, Unit(("ActiveState", failedAt is null ? "inactive" : "failed"))),
+                    (one.Log, new FileContent(Encoding.UTF8.GetBytes("repository 1: [049]: x\ngiven up: repository 1: [049]: x\n"))),
+                    (
+                        one.LogStat,
+                        failedAt is { } at
+                            ? new FileStat("regular file", 0, 0, "root", "root", "0600", DateTimeOffset.FromUnixTimeSeconds(at))
+                            : null
+                    )
+                )
+            );
+        var item = new StatusJudgement(topology, reads, new Dictionary<string, (Snapshot?, string?)> { ["db-1"] = (snapshot, null) }, [])
+            .Judge()
+            .Items.Single(each => each.Name == "backup");
+        Assert.That(item.Verdict, Is.EqualTo(verdict), item.Measured);
+        Assert.That(item.Measured, Does.StartWith(measured));
+
+        static UnitState Unit(params (string Name, string Value)[] properties) =>
+            new(properties.ToDictionary(pair => pair.Name, pair => pair.Value, StringComparer.Ordinal));
     }
 
     // The list of tools names the class.

@@ -56,6 +56,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
             .. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured)
             {
                 UnknownBy = item.UnknownBy,
+                IsLasting = item.Topic == StatusTopic.Backups,
             }),
         ])
         {
@@ -84,6 +85,16 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
                     ],
                 new HealthMeasure("members", "Members of the PostgreSQL cluster.", conclusion.Members),
                 new HealthMeasure("members_serving", "The primary, and the replicas that stream.", conclusion.Serving),
+                .. status.BackupAge is { } age
+                    ?
+                    [
+                        new HealthMeasure(
+                            "backup_age_seconds",
+                            "The age of the last good backup; missing without one.",
+                            (long)age.TotalSeconds
+                        ),
+                    ]
+                    : Array.Empty<HealthMeasure>(),
             ],
         };
     }

@@ -1,0 +1,92 @@
+using System.Text;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
+
+namespace KeyBuzz.Reconciler.Tests.Providers;
+
+/// <summary>A job's scripts in a real shell; systemd and the engine only pass the command on.</summary>
+[TestFixture, NonParallelizable]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+internal sealed class ContainerJobTests
+{
+    private readonly ContainerJob _job = new($"kbr-job-{Guid.NewGuid():N}", "app");
+    private string _folder = "";
+
+    [SetUp]
+    public void Begin()
+    {
+        ProviderBench.OnlyAsRootWith("sh");
+        _folder = Directory.CreateTempSubdirectory("kbr-job-").FullName;
+        Program("systemctl", """case $1 in show) cat "$(dirname "$0")/state" ;; is-active) exit 3 ;; esac""");
+        Program("systemd-run", """while [ "$1" != sh ]; do echo "$1" >>"$(dirname "$0")/options"; shift; done; "$@" """);
+        Program("docker", """[ "$1 $2" = "exec app" ] || exit 9; shift 2; exec setsid "$@" """);
+        File.WriteAllText(Path.Combine(_folder, "state"), "inactive\n");
+    }
+
+    [TearDown]
+    public void End()
+    {
+        Directory.Delete(_folder, recursive: true);
+        File.Delete(_job.Output.Path);
+        File.Delete($"/tmp/{_job.Name}.pid");
+    }
+
+    [TestCase("echo \"it's\" done", 0, "it's done\n")]
+    [TestCase("echo wrong >&2; exit 7", 7, "wrong\n")]
+    public void It_runs_in_the_container_and_its_end_is_kept_with_what_it_printed(string command, int exit, string output)
+    {
+        var result = Run(_job.Start("a job", command));
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        Assert.That(Options(), Does.Contain($"--unit={_job.Name}.service").And.Contain("--description=a job"));
+        Assert.That(State("inactive"), Is.EqualTo(new ContainerJobState(false, exit, output)));
+        Assert.That(File.GetUnixFileMode(_job.Output.Path), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
+    }
+
+    [TestCase("active")]
+    [TestCase("deactivating")]
+    public void One_that_runs_is_not_started_again(string state)
+    {
+        File.WriteAllText(Path.Combine(_folder, "state"), state + "\n");
+        Assert.That(Run(_job.Start("a job", "true")).ExitCode, Is.EqualTo(ContainerJob.AlreadyRuns));
+        Assert.That(File.Exists(Path.Combine(_folder, "options")), Is.False);
+    }
+
+    // As after a boot of the host.
+    [Test]
+    public void One_that_was_cut_off_has_no_exit_code() =>
+        Assert.That(
+            _job.Of(ProviderBench.Snapshot((_job.Unit, Unit("inactive")), (_job.Output, null))),
+            Is.EqualTo(new ContainerJobState(false, null, ""))
+        );
+
+    [Test]
+    public async Task Stopped_its_processes_end_with_it()
+    {
+        var running = Task.Run(() => Run(_job.Start("a job", "sleep 300; echo slept")));
+        Assert.That(() => File.Exists($"/tmp/{_job.Name}.pid"), Is.True.After(20000, 20));
+        Assert.That(Run(_job.Stop()).ExitCode, Is.Zero);
+        Assert.That((await running).ExitCode, Is.Zero);
+        Assert.That(State("inactive"), Is.EqualTo(new ContainerJobState(false, 128 + 15, "")));
+    }
+
+    private ScriptResult Run(Script script) => ProviderBench.Run(script with { Text = $"PATH={_folder}:$PATH\n{script.Text}" });
+
+    private ContainerJobState State(string state) =>
+        _job.Of(
+            ProviderBench.Snapshot(
+                (_job.Unit, Unit(state)),
+                (_job.Output, new FileContent(Encoding.UTF8.GetBytes(File.ReadAllText(_job.Output.Path))))
+            )
+        );
+
+    private string Options() => File.ReadAllText(Path.Combine(_folder, "options"));
+
+    private static UnitState Unit(string state) => new(new Dictionary<string, string> { ["ActiveState"] = state });
+
+    private void Program(string name, string body)
+    {
+        var path = Path.Combine(_folder, name);
+        File.WriteAllText(path, "#!/bin/sh\n" + body + "\n");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+}
