@@ -50,7 +50,8 @@ public sealed record ContainerJob(string Name, string Container)
     /// <summary>Ends it, and waits until it is gone.</summary>
     public Script Stop()
     {
-        var inside = $"kill -TERM -- -$(cat {ProcessFile})";
+        // Not after --, which dash takes for a number.
+        var inside = $"kill -TERM -$(cat {ProcessFile})";
         return new Script(
             $$"""
             unit={{Script.Quote(Unit.Name)}}
