@@ -3,6 +3,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
+using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -312,6 +313,20 @@ internal sealed class HostResources(
                     Requires = [program.Address],
                 };
             }
+
+            var ledger = File(LedgerFiles.Unit, LedgerFiles.FileName, SecretText.Plain(LedgerFiles.Sql), null);
+            yield return ledger;
+            yield return factory.Make(
+                "systemd_timer",
+                LedgerFiles.Unit,
+                member.Name,
+                section.Place("backup"),
+                ("schedule", ResourceFactory.List("minutely")),
+                ("service", SecretText.Plain(LedgerFiles.Service(topology)))
+            ) with
+            {
+                Requires = [ledger.Address],
+            };
         }
 
         Resource File(string name, string fileName, SecretText content, string? validate) =>

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// have lost everything.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-//X[DependsOnFixture(typeof(ArchiveTests), AllowFailure = true)]
+[DependsOnFixture(typeof(ArchiveTests), AllowFailure = true)]
 public sealed class RestoreTests
 {
     private const string Tool = "docker exec patroni pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg";
@@ -60,11 +60,8 @@ public sealed class RestoreTests
     public void A_restore_runs_apart_until_it_is_let_take_over_and_holds_exactly_the_rows_of_its_second()
     {
         var refused = HaSetUp.Workspace.Kbr("restore", "--to", s_time);
-        Assert.That(
-            (refused.ExitCode, refused.Output),
-            Is.EqualTo((1, refused.Output)).And.Property("Item2").Contains("Lost:"),
-            refused.All
-        );
+        Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
+        Assert.That(refused.Output, Does.Contain("Lost:    every transaction of the last ").And.Contain("Kept:    the present database"));
         Assert.That(HaSetUp.Workspace.Kbr("restore").Error, Does.Contain("there is no restore of keybuzz-pg to go on with"));
 
         Done("restore", "--to", s_time, "--confirm", Yes);

@@ -127,6 +127,8 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
                     $"the ledger has {found.Count} rows up to number {found.Last}, and the cluster had {expected.Count} up to {expected.Last}",
                     found.Count
                 )
+            : found.Mark != expected.Mark
+                ? ($"row {found.Last} of the ledger is another one than the cluster's: its hash over all before it differs", found.Count)
             : (null, found.Count);
     }
 
@@ -167,16 +169,18 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     }
 
     // Rows of the ledger: how many, and the last number.
-    private sealed record Rows(long Count, long Last, bool Near)
+    private sealed record Rows(long Count, long Last, string Mark, bool Near)
     {
         public static string Query(string until, string near) =>
-            $"SELECT count(*) FILTER (WHERE {until}), coalesce(max(number) FILTER (WHERE {until}), 0), count(*) FILTER (WHERE {near}) FROM {Ledger}";
+            $"SELECT count(*) FILTER (WHERE {until}), coalesce(max(number) FILTER (WHERE {until}), 0), "
+            + $"coalesce((SELECT mark FROM {Ledger} WHERE {until} ORDER BY number DESC LIMIT 1), ''), "
+            + $"count(*) FILTER (WHERE {near}) FROM {Ledger}";
 
         public static Rows? Of(string output) =>
-            output.Trim().Split('|') is [var count, var last, var near]
+            output.Trim().Split('|') is [var count, var last, var mark, var near]
             && long.TryParse(count, CultureInfo.InvariantCulture, out var rows)
             && long.TryParse(last, CultureInfo.InvariantCulture, out var number)
-                ? new Rows(rows, number, near is not ("0" or ""))
+                ? new Rows(rows, number, mark, near is not ("0" or ""))
                 : null;
     }
 }
