@@ -21,7 +21,7 @@ public sealed class RestoreTests
     private static readonly string s_backup =
         "  backup:\n    repositories:\n      - s3: { endpoint: '"
         + Regex.Match(HaSetUp.Workspace.Yaml, @"address: (10\.\d+\.0\.)120").Groups[1].Value
-        + $"7:9000', bucket: kbr-backups, path: /{Guid.NewGuid():N}, ca_file: s3-ca.pem }}\n";
+        + $"7:9000', bucket: kbr-backups, path: /{Guid.NewGuid():N}, ca_file: s3-ca.pem }}\n    schedule: {{ full: yearly }}\n";
 
     [OneTimeSetUp]
     public void Archive()
@@ -83,6 +83,31 @@ public sealed class RestoreTests
 
     [Test]
     [DependsOnTest(nameof(A_restore_runs_apart_until_it_is_let_take_over_and_holds_exactly_the_rows_of_its_second))]
+    public void A_restore_to_a_random_second_is_proven_beside_the_cluster_and_a_ledger_that_was_changed_proves_nothing()
+    {
+        var leader = Ha.Leader();
+        const string rows = "SELECT count(*) FROM kbr.ledger";
+        foreach (var _ in Enumerable.Range(0, 2))
+        {
+            Lab.OnHosts(Ha.Members.Select(member => (member, "systemctl start kbr-ledger.service")));
+        }
+
+        Assert.That(Ha.Sql(leader, rows, "postgres"), Is.Not.EqualTo("0"), "the primary adds them, and only it can");
+        var proven = Done("backups", "prove");
+        Assert.That(proven, Does.Match(@"Proven: .*; the ledger has its \d+ rows up to then"));
+
+        var time = Ha.Sql(leader, "SELECT clock_timestamp() FROM pg_sleep(4)", "postgres");
+        Ha.Sql(leader, "UPDATE kbr.ledger SET mark = 'changed'", "postgres");
+        var refuted = HaSetUp.Workspace.Kbr("backups", "prove", "--at", time);
+        Assert.That(refuted.ExitCode, Is.EqualTo(2), refuted.All);
+        Assert.That(refuted.Output, Does.Contain("NOT proven: ").And.Contain("its hash over all before it differs"));
+        Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("NOT OK +proof +at "));
+        Ha.Sql(leader, "TRUNCATE kbr.ledger", "postgres");
+        Done("backups", "prove", "--at", Ha.Sql(leader, "SELECT clock_timestamp() FROM pg_sleep(4)", "postgres"));
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_restore_to_a_random_second_is_proven_beside_the_cluster_and_a_ledger_that_was_changed_proves_nothing))]
     public void Undone_the_database_is_the_one_from_before_and_can_be_archived()
     {
         Ha.Sql(Ha.Leader(), "INSERT INTO restored VALUES (99)", "keybuzz");
@@ -91,6 +116,7 @@ public sealed class RestoreTests
         Ha.AssertHealthy(HaSetUp.Workspace);
         HaSetUp.Workspace.AssertNothingToDo();
         AssertNothingIsLeft();
+        Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("ok +proof +at .* was restored to "));
 
         // The restored database has archived on the timeline that would have been its next.
         var leader = Ha.Leader();

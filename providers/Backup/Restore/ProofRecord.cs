@@ -23,7 +23,7 @@ public sealed record ProofRecord(DateTimeOffset At, string Target, string? Failu
 
     /// <summary>The file that has it.</summary>
     /// <param name="cluster">The cluster's name.</param>
-    public static string PathOf(string cluster) => $"/var/lib/kbr/proof-{cluster}.json";
+    public static string PathOf(string cluster) => $"/var/log/kbr/proof-{cluster}.json";
 
     /// <summary>Reads it.</summary>
     /// <param name="cluster">The cluster's name.</param>
@@ -64,7 +64,7 @@ public sealed record ProofRecord(DateTimeOffset At, string Target, string? Failu
     {
         var path = Script.Quote(PathOf(cluster));
         return new Script(
-            $"umask 077; mkdir -p /var/lib/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n"
+            $"umask 077; mkdir -p /var/log/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n"
         );
     }
 

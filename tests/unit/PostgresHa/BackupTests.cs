@@ -200,7 +200,9 @@ internal sealed class BackupTests : BlueprintFixture
                 cluster
                     .Resources.Where(resource => resource.Address.Type == "systemd_timer" && resource.Address.Host == member.Name)
                     .Select(resource => (resource.Address.Name, string.Join("; ", resource.Spec.List("schedule")))),
-                Is.EqualTo(new[] { ("kbr-backup-full", "Sun 01:00"), ("kbr-backup-incremental", "daily; 12:00") })
+                Is.EqualTo(
+                    new[] { ("kbr-backup-full", "Sun 01:00"), ("kbr-backup-incremental", "daily; 12:00"), ("kbr-ledger", "minutely") }
+                )
             );
             var program = Content(cluster, $"config_file.backup-program@{member.Name}");
             Assert.That(program, Does.Contain($"PRIMARY = \"http://{member.Address}:8008/primary\"\nPATIENCE = 7200\n"));
