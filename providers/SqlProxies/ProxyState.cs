@@ -37,13 +37,17 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
     }
 
     /// <summary>The next step of the roll-out. Pure.</summary>
-    /// <param name="proxies">The proxies, in the order of the file.</param>
+    /// <param name="proxies">The proxies.</param>
     /// <param name="state">The members still to be disrupted.</param>
     public static RolloutTurn Decide(IReadOnlyList<ProxyState> proxies, RolloutState state)
     {
         ArgumentNullException.ThrowIfNull(proxies);
         ArgumentNullException.ThrowIfNull(state);
-        var staying = proxies.Where(proxy => !state.Left.Contains(proxy.Name)).ToList();
+        // By their names, as the plan foresees it.
+        var staying = proxies
+            .Where(proxy => !state.Left.Contains(proxy.Name))
+            .OrderBy(proxy => proxy.Name, StringComparer.Ordinal)
+            .ToList();
         var toCome = staying.Where(proxy => state.ToCome.Contains(proxy.Name)).ToList();
 
         // A proxy that is down can be changed at once.
