@@ -258,11 +258,14 @@ internal static class RestoreCommand
                 return;
             }
 
-            if (given != session.Cluster.Name)
+            if (!parsed.Read(context.Options.Json))
             {
-                terminal.Line($"No member of {topology.Scope} has a database. What {member} needs is made first:");
+                terminal.Line(
+                    $"No member of {topology.Scope} has a database. What {member} needs is made first, and empty devices are formatted."
+                );
             }
 
+            Approval.AskForName(terminal, Word, session.Cluster.Name, given, parsed.Read(context.Options.Json), stop);
             needed = [$"config_file.*@{member}", .. topology.Members.Select(each => $"volume.*@{each.Name}")];
         }
 

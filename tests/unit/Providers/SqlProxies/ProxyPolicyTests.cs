@@ -18,9 +18,14 @@ internal sealed class ProxyPolicyTests
         from toCome in Gen.Bool.Array[4]
         from leaving in Gen.Frequency((4, Gen.Const(false)), (1, Gen.Const(true))).Array[4]
         from holder in Gen.Int[-1, 3]
+        from isReversed in Gen.Bool
         from behind in Gen.Frequency((6, Gen.Const(0)), (1, Gen.Const(1)), (1, Gen.Const(2)))
         select (
-            kinds.Select((kind, at) => Proxy($"lb-{at + 1}", kind) with { HoldsAddress = at == holder && kind == 0 }).ToImmutableArray(),
+            [
+                .. kinds
+                    .Select((kind, at) => Proxy($"lb-{at + 1}", kind) with { HoldsAddress = at == holder && kind == 0 })
+                    .OrderBy(proxy => isReversed ? -proxy.Name[^1] : proxy.Name[^1]),
+            ],
             new RolloutState(Names(kinds.Length, at => toCome[at]), Names(kinds.Length, at => toCome[at] && leaving[at]))
             {
                 Unsettled = behind == 1,
