@@ -21,11 +21,10 @@ internal sealed class ProxyPolicyTests
         from isReversed in Gen.Bool
         from behind in Gen.Frequency((6, Gen.Const(0)), (1, Gen.Const(1)), (1, Gen.Const(2)))
         select (
-            [
-                .. kinds
-                    .Select((kind, at) => Proxy($"lb-{at + 1}", kind) with { HoldsAddress = at == holder && kind == 0 })
-                    .OrderBy(proxy => isReversed ? -proxy.Name[^1] : proxy.Name[^1]),
-            ],
+            kinds
+                .Select((kind, at) => Proxy($"lb-{at + 1}", kind) with { HoldsAddress = at == holder && kind == 0 })
+                .OrderBy(proxy => isReversed ? -proxy.Name[^1] : proxy.Name[^1])
+                .ToImmutableArray(),
             new RolloutState(Names(kinds.Length, at => toCome[at]), Names(kinds.Length, at => toCome[at] && leaving[at]))
             {
                 Unsettled = behind == 1,
