@@ -12,12 +12,27 @@ internal sealed class SshAgentProcess : IDisposable
     {
         Socket = Path.Combine(directory, $"agent-{Guid.NewGuid():N}"[..20]);
         _process = Process.Start(new ProcessStartInfo("ssh-agent", ["-D", "-a", Socket]) { RedirectStandardOutput = true })!;
-        Wait.Until(() => File.Exists(Socket), "ssh-agent to listen");
+        Wait.Until(Answers, "ssh-agent to listen");
     }
 
     public string Socket { get; }
 
     public void Add(string key) => Shell.Run($"SSH_AUTH_SOCK={Socket} ssh-add -q {key}");
+
+    // Its socket is there a moment before it listens.
+    private bool Answers()
+    {
+        using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            client.Connect(new UnixDomainSocketEndPoint(Socket));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
 
     public void Dispose()
     {
