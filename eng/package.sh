@@ -4,7 +4,7 @@
 # The same commit and the same kbr make the same bytes (SOURCE_DATE_EPOCH; the time of the commit when it is not set).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-limit=20920000 # the goal is 20 MB, and it has 20.5: a step over this limit is to be seen, and not to creep in
+limit=21630000 # the goal is 20 MB, and it has 21.2: a step over this limit is to be seen, and not to creep in
 out=$PWD/artifacts/packages
 kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
