@@ -160,7 +160,7 @@ public sealed class LiveChangeTests
         Change(Current("haproxy"), LabImage.Derive("haproxy", "next", "LABEL kbr.test=next"));
         Change(Current("pgbouncer"), LabImage.Derive("pgbouncer", "next", "LABEL kbr.test=next"));
         // Its old container may not open as many files as the new one needs.
-        Change("  haproxy:\n", "  haproxy:\n    max_connections: 9000\n");
+        Change("  haproxy:\n", "  haproxy:\n    max_connections: 3000\n");
         Assert.That(Foreseen($"{Ha.Scope}-proxies").Steps, Is.EqualTo(Ha.Proxies.Select(proxy => $"restart {proxy}")));
         using var direct = TrafficWriter.Start("proxies_direct");
         using var pooled = TrafficWriter.Start("proxies_pooled", TrafficWriter.Pooled);
