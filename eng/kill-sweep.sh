@@ -185,6 +185,7 @@ with_backup() {
         "$(sed -n 's/.*db-master-01: .*address: \(10\.[0-9]*\.0\.\)120.*/\1/p' "$here/cluster.yaml")" "$(date +%s%N)" >>"$here/cluster.yaml"
     printf 'BACKUP_S3_KEY=S3RVER\nBACKUP_S3_SECRET=S3RVER\n' >>"$here/credentials/ha.env"
     run init --credentials || fail "the credentials"
+    run destroy --auto-approve --delete-data --confirm keybuzz-pg || fail "the hosts could not be emptied"
     run apply --auto-approve || fail "the cluster"
     run backup --full || fail "the backup"
     sql 'CREATE TABLE sweep (number int PRIMARY KEY)' && sql 'INSERT INTO sweep SELECT generate_series(1, 10) FROM pg_sleep(2)' || fail "the rows"
@@ -195,7 +196,7 @@ with_backup() {
 sql() { # STATEMENT: on the primary
     run members --json || fail "the members"
     local leader
-    leader=$(python3 -c 'import json, sys; print(next(m["name"] for m in json.load(open(sys.argv[1]))["members"] if m["role"] == "primary"))' "$here/last")
+    leader=$(python3 -c 'import json, sys; print(next(m["host"] for m in json.load(open(sys.argv[1]))["members"] if m["role"] == "primary"))' "$here/last")
     on "$leader" "docker exec -i patroni psql -X -A -t -q -U kb_admin -d postgres" <<<"$1"
 }
 

@@ -29,9 +29,10 @@ printf '  backup: { repositories: [{ s3: { endpoint: "%s7:9000", bucket: kbr-bac
 mkdir "$here/credentials"
 (umask 077 && printf '%s\n' KBR_KEY=sweep BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER >"$here/credentials/ha.env")
 run init --credentials || fail "the credentials"
+run destroy --auto-approve --delete-data --confirm keybuzz-pg || fail "the hosts could not be emptied"
 run apply --auto-approve || fail "the cluster"
 run backup --full || fail "the backup"
-leader=$(cd "$here" && "$kbr" members --json | python3 -c 'import json, sys; print(next(m["name"] for m in json.load(sys.stdin)["members"] if m["role"] == "primary"))')
+leader=$(cd "$here" && "$kbr" members --json | python3 -c 'import json, sys; print(next(m["host"] for m in json.load(sys.stdin)["members"] if m["role"] == "primary"))')
 member=db-slave-01
 [[ $leader != "$member" ]] || member=db-slave-02
 sql 'CREATE TABLE rows (number bigint PRIMARY KEY, at timestamptz NOT NULL)' || fail "the table"
