@@ -43,7 +43,10 @@ sql 'CREATE TABLE rows (number bigint PRIMARY KEY, at timestamptz NOT NULL)' || 
     for ((n = 1; n <= 100; n++)); do printf 'INSERT INTO rows SELECT coalesce(max(number), 0) + 1, clock_timestamp() FROM rows;\nSELECT FROM pg_sleep(0.1);\n'; done |
         on "$leader" "docker exec -i patroni psql -X -A -t -q -U kb_admin -d postgres" >/dev/null
 done) &
-sleep 15
+for ((second = 0; second < 60; second++)); do
+    (($(sql 'SELECT count(*) FROM rows') < 100)) || break
+    sleep 1
+done
 
 RANDOM=$((seed % 32768))
 for ((tried = 1; tried <= count; tried++)); do

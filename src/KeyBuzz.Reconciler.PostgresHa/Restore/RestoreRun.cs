@@ -92,7 +92,7 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         {
             if (!journal.IsCopy && !journal.KeepsWrites)
             {
-                await RunAsync(leader, scripts.RefuseWrites(), cancellationToken).ConfigureAwait(false);
+                await OnServersAsync(leader, scripts.RefuseWrites(), cancellationToken).ConfigureAwait(false);
                 say($"{leader} refuses writes");
             }
 
@@ -176,9 +176,9 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     {
         ArgumentNullException.ThrowIfNull(journal);
         var scripts = new RestoreScripts(topology, journal.Id);
-        if (await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
+        if (!journal.IsCopy && !journal.KeepsWrites && await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
         {
-            await RunAsync(leader, scripts.AllowWrites(), cancellationToken).ConfigureAwait(false);
+            await OnServersAsync(leader, scripts.AllowWrites(), cancellationToken).ConfigureAwait(false);
         }
 
         await BeginAsync(journal, RestorePhase.Remove, cancellationToken).ConfigureAwait(false);
@@ -192,6 +192,21 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         await Wait(scripts, journal.Member)
             .UntilAsync(look => look.IsPrimary || look.IsAtTarget, $"the database to reach {target.Label}", cancellationToken)
             .ConfigureAwait(false);
+    }
+
+    // The setting is each server's own file: a replica that becomes the primary must have it, too, and must not keep it.
+    private async Task OnServersAsync(string leader, Script script, CancellationToken cancellationToken)
+    {
+        foreach (var member in group.Members.Where(member => member.Name != leader))
+        {
+            var result = await group.RunAsync(member.Name, script, cancellationToken).ConfigureAwait(false);
+            if (result.ExitCode != 0)
+            {
+                say($"{member.Name}: {ApartServer.ReadOnlySetting} could not be changed, because its server does not answer");
+            }
+        }
+
+        await RunAsync(leader, script, cancellationToken).ConfigureAwait(false);
     }
 
     // The primary last, so that the others have everything it has.

@@ -39,7 +39,7 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
 
     private string Owner => $"{Number(topology.Uid)}:{Number(topology.Gid)}";
 
-    /// <summary>Refuses new writes on the primary; what runs is not ended.</summary>
+    /// <summary>Lets a member's server refuse new writes; what runs is not ended.</summary>
     public Script RefuseWrites() => AsSuperuser($"ALTER SYSTEM SET {ReadOnlySetting} = on", "SELECT pg_reload_conf()");
 
     /// <summary>Allows them again.</summary>
@@ -133,6 +133,8 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
         new(
             $"""
             systemctl stop {Unit} 2>/dev/null || true
+            # Without an answer of Docker Engine's it is not known what runs.
+            docker version >/dev/null
             if docker inspect {PostgresTopology.PatroniContainer} >/dev/null 2>&1; then
                 docker stop -t {Number((long)topology.StopTimeout.TotalSeconds)} {PostgresTopology.PatroniContainer} >/dev/null
                 [ "$({Stopped} {PostgresTopology.PatroniContainer})" = false ]
