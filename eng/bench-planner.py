@@ -37,7 +37,7 @@ with tempfile.TemporaryDirectory() as folder:
         run(bench, "record", file)
         taken = [run(bench, "plan", file) for _ in range(rounds)]
         parts = [json.loads(output) for output, _, _ in taken]
-        part = {name: statistics.median(one[name] for one in parts) for name in parts[0]}
+        part = {name: statistics.median_low(one[name] for one in parts) for name in parts[0]}
         cpu, memory = (statistics.median(one[index] for one in taken) for index in (1, 2))
         # The limit is that of the plan: cluster.yaml has its own below, and a probe's answer is made here and not parsed.
         plan = statistics.median(one["survey"] + one["plan"] for one in parts)
