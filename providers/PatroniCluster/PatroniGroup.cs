@@ -20,9 +20,6 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     private const string Members = "members";
     private const string Leader = "leader";
     private const string AllRunning = "all running";
-    private const string MountPoint = "mount_point";
-    private const string FormerData = "former_data_directory";
-    private const string Version = "version";
     private const string VersionFile = "/PG_VERSION";
 
     // Longer than an answer that is late, or a server too busy for Patroni's own question.
@@ -40,9 +37,9 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     [
         .. ClusterConnection.Attributes,
         .. ClusterConnection.RestCredentials,
-        new(Version, AttributeKind.Integer, "PostgreSQL's major version, which a member's data must have."),
+        new(PatroniGroupSpec.VersionKey, AttributeKind.Integer, "PostgreSQL's major version, which a member's data must have."),
         new(
-            "unit",
+            PatroniGroupSpec.UnitKey,
             AttributeKind.String,
             "The systemd unit that runs Patroni on each member. kbr restarts it on a member that the consensus store lost "
                 + "but that can reach the store's leader."
@@ -56,33 +53,33 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             "Hosts outside the cluster, by the address they would have in the consensus store."
         ),
         new(
-            "bootstrap_host",
+            PatroniGroupSpec.BootstrapHostKey,
             AttributeKind.String,
             "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."
         ),
         new(
-            "data_directory",
+            PatroniGroupSpec.DataDirectoryKey,
             AttributeKind.Path,
             "PostgreSQL's data directory on the hosts; checked before the bootstrap member is started."
         ),
         new(
-            MountPoint,
+            PatroniGroupSpec.MountPointKey,
             AttributeKind.Path,
             "The mount point below that directory. While it is not mounted, it is unknown whether the host has data."
         ),
         .. ReplicationPassword.Attributes,
         new(
-            FormerData,
+            PatroniGroupSpec.FormerDataKey,
             AttributeKind.Path,
-            $"Where a member may have its data that was installed by hand; at {MountPoint}, too. It is set aside "
+            $"Where a member may have its data that was installed by hand; at {PatroniGroupSpec.MountPointKey}, too. It is set aside "
                 + $"in that member's turn, and only while another member leads."
         ),
-        new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
+        new(PatroniGroupSpec.MaxLagKey, AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
         {
             Default = PatroniHealth.DefaultMaxLag,
         },
         new(
-            "preferred_leader",
+            PatroniGroupSpec.PreferredLeaderKey,
             AttributeKind.String,
             "The primary after an apply that started or restarted members; any by default. With "
                 + "synchronous replication only if it is the synchronous standby then."
@@ -103,8 +100,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             .. stores.Of(policy).Reads(policy),
             connection.ContainerRead,
             connection.PostgresListener,
-            .. DataDirectories(policy).Select(MemberIdentity.ControlFile),
-            .. DataDirectories(policy).Select(VersionRead),
+            .. PatroniGroupSpec.Of(policy).DataDirectories.Select(MemberIdentity.ControlFile),
+            .. PatroniGroupSpec.Of(policy).DataDirectories.Select(VersionRead),
             RestoreJournal.Read(connection.Scope),
         ];
     }
@@ -217,7 +214,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 }
             )
             {
-                Preferred = policy.Spec.OptionalString("preferred_leader"),
+                Preferred = PatroniGroupSpec.Of(policy).PreferredLeader,
             },
             Foreign = health.IsPaused
                 ?
@@ -236,12 +233,12 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     // A server of another major version refuses to start on the data, and a member made anew with it could not stream from the others.
     private static Observation.Unknown? OtherVersion(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
-        if (policy.Spec.Integer(Version) is not { } wanted)
+        if (PatroniGroupSpec.Of(policy).Version is not { } wanted)
         {
             return null;
         }
 
-        var reads = DataDirectories(policy).Select(VersionRead).ToList();
+        var reads = PatroniGroupSpec.Of(policy).DataDirectories.Select(VersionRead).ToList();
         var found = members
             .OrderBy(member => member.Key, StringComparer.Ordinal)
             .Select(member =>
@@ -351,17 +348,18 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(access);
+        var spec = PatroniGroupSpec.Of(policy);
         var connection = ClusterConnection.Of(policy);
         var store = stores.Of(policy);
         List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
-        List<StatRead> marks = [.. new[] { DataMark(policy) }.OfType<StatRead>(), .. FormerMarks(policy)];
+        List<StatRead> marks = [.. new[] { spec.DataMark }.OfType<StatRead>(), .. spec.FormerMarks];
         reads.AddRange(marks);
-        if (policy.Spec.Has(MountPoint))
+        if (spec.MountPoint is not null)
         {
             reads.Add(new MountsRead());
         }
 
-        reads.AddRange(DataDirectories(policy).Select(MemberIdentity.ControlFile));
+        reads.AddRange(spec.DataDirectories.Select(MemberIdentity.ControlFile));
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => store.MustTellPassword(policy, snapshot)))
         {
@@ -378,11 +376,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(policy, snapshot, marks) : null,
                 StringComparer.Ordinal
             ),
-            BootstrapHost = policy.Spec.OptionalString("bootstrap_host"),
+            BootstrapHost = spec.BootstrapHost,
             Mistaken = IdentityProblemOf(policy, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(policy).Ticks / 2)),
             Waited = state.Waited,
-            WithFormerData = Those((_, snapshot) => FormerMarks(policy).Any(mark => snapshot.Get(mark) is not null)),
+            WithFormerData = Those((_, snapshot) => spec.FormerMarks.Any(mark => snapshot.Get(mark) is not null)),
             StoreWords = StoreWords.Of(store),
             WithStorePassword = Those((_, snapshot) => store.HasDesiredPassword(policy, snapshot) == true),
             WithOtherStorePassword = Those((_, snapshot) => store.HasDesiredPassword(policy, snapshot) == false),
@@ -421,7 +419,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         );
 
     private static ClusterIntent IntentOf(GroupPolicy group, RolloutState state) =>
-        new(state.ToCome, state.Leaving) { Preferred = group.Spec.OptionalString("preferred_leader") };
+        new(state.ToCome, state.Leaving) { Preferred = PatroniGroupSpec.Of(group).PreferredLeader };
 
     /// <inheritdoc />
     public async Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken)
@@ -571,7 +569,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             return null;
         }
 
-        var unit = resource.Spec.OptionalString("unit");
+        var unit = PatroniGroupSpec.Of(resource).Unit;
         var answers = await ReadAllAsync(group, unit is null ? [] : [new UnitRead(unit)], cancellationToken).ConfigureAwait(false);
         return LostMembers.Verdict(health, LostMembers.Of(down, answers, unit));
     }
@@ -651,7 +649,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             ClusterConnection.Of(resource).RestPort,
             snapshots,
             expected,
-            resource.Spec.Integer("max_lag") ?? PatroniHealth.DefaultMaxLag
+            PatroniGroupSpec.Of(resource).MaxLag
         );
         return
             ClusterIdentity.Of(resource).Compare(health.Members.Select(member => new MemberIdentity(member.Name) { Scope = member.Scope }))
@@ -673,33 +671,17 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                         pair.Key,
                         ClusterConnection.Of(resource),
                         pair.Value,
-                        DataDirectories(resource),
+                        PatroniGroupSpec.Of(resource).DataDirectories,
                         stores.Of(resource).NamespaceOf(resource, pair.Value)
                     )
                 )
             );
 
-    private static IEnumerable<string> DataDirectories(GroupPolicy resource) =>
-        new[] { resource.Spec.OptionalString("data_directory") }.Concat(FormerDirectories(resource)).OfType<string>();
-
-    // An installation by hand has its data at the root of the mounted directory, or of the volume.
-    private static IEnumerable<string> FormerDirectories(GroupPolicy resource) =>
-        resource.Spec.OptionalString(FormerData) is { } former
-            ? new[] { former, resource.Spec.OptionalString(MountPoint) }.OfType<string>()
-            : [];
-
     // Null when unknown: the volume of the data is not mounted.
     private static bool? HoldsData(GroupPolicy resource, Snapshot member, List<StatRead> marks) =>
         marks.Exists(mark => member.Get(mark) is not null) ? true
         : marks.Count == 0
-        || (resource.Spec.OptionalString(MountPoint) is { } at && member.Get(new MountsRead()).All(mount => mount.MountPoint != at))
+        || (PatroniGroupSpec.Of(resource).MountPoint is { } at && member.Get(new MountsRead()).All(mount => mount.MountPoint != at))
             ? null
         : false;
-
-    // The file that every data directory of PostgreSQL has.
-    private static IEnumerable<StatRead> FormerMarks(GroupPolicy resource) =>
-        FormerDirectories(resource).Select(path => new StatRead(path + "/PG_VERSION"));
-
-    private static StatRead? DataMark(GroupPolicy resource) =>
-        resource.Spec.OptionalString("data_directory") is { } path ? new StatRead(path + "/PG_VERSION") : null;
 }

@@ -26,7 +26,7 @@ internal static class StrayedMembers
         CancellationToken cancellationToken
     )
     {
-        if (resource.Spec.OptionalString("unit") is not { } unit)
+        if (PatroniGroupSpec.Of(resource).Unit is not { } unit)
         {
             return;
         }

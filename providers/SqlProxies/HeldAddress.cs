@@ -11,12 +11,6 @@ internal sealed record HeldAddress(string Address, ContainerRead Container)
 {
     private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(10));
 
-    /// <summary>That of a group; null for none.</summary>
-    public static HeldAddress? Of(GroupPolicy group) =>
-        group.Spec.OptionalString("virtual_address") is { } address && group.Spec.OptionalString("virtual_container") is { } container
-            ? new HeldAddress(address, new ContainerRead(container))
-            : null;
-
     /// <summary>What tells who holds it.</summary>
     public IEnumerable<Read> Reads => [Container, LocalAddresses.Read];
 

@@ -12,54 +12,20 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 /// turn they may be disrupted.</summary>
 public sealed class ProxyGroup : IGroupPolicy
 {
-    private static readonly string[] s_containers = ["haproxy_container", "pgbouncer_container"];
-
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
     /// <inheritdoc />
-    public IReadOnlyList<AttributeDefinition> Settings { get; } =
-    [
-        new("haproxy_container", AttributeKind.String, "The container of HAProxy on each host.") { Default = "haproxy" },
-        new("pgbouncer_container", AttributeKind.String, "The container of PgBouncer on each host.") { Default = "pgbouncer" },
-        new("port", AttributeKind.Integer, "HAProxy's port for read-write SQL, on each host's address.") { Default = 5432L, Minimum = 1 },
-        new("stats_port", AttributeKind.Integer, "HAProxy's statistics, on loopback.") { Default = 8404L, Minimum = 1 },
-        new("pgbouncer_port", AttributeKind.Integer, "PgBouncer's port, on each host's address.") { Default = 6433L, Minimum = 1 },
-        new("primary_backend", AttributeKind.String, "HAProxy's backend of all members, of which exactly one is up.")
-        {
-            Default = "primary",
-        },
-        new("pooled_backend", AttributeKind.String, "HAProxy's backend of all PgBouncers, named like their hosts.")
-        {
-            Default = "pgbouncer",
-        },
-        new(
-            "balancer_address",
-            AttributeKind.String,
-            "The load balancer in front of them. A proxy is disrupted only while its sessions arrive through another one."
-        ),
-        new("balancer_port", AttributeKind.Integer, "Its port for read-write SQL.")
-        {
-            Default = (long)ClusterDefaults.PostgresPort,
-            Minimum = 1,
-        },
-        new(
-            "virtual_address",
-            AttributeKind.String,
-            "An address that one of them holds. It is moved to another one before its holder is disrupted."
-        ),
-        new("virtual_container", AttributeKind.String, "The container that holds it, with a unit of its name."),
-        new("connect_as", AttributeKind.String, "The role of the login check of a proxy."),
-        new("connect_password", AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
-        new("database", AttributeKind.String, "The database of that check.") { Default = "postgres" },
-        ClusterDefaults.GateTimeoutAttribute("Seconds to wait for a proxy to serve."),
-    ];
+    public IReadOnlyList<AttributeDefinition> Settings => ProxyGroupSpec.Attributes;
 
     /// <inheritdoc />
     public string Constraint => "one proxy at a time, while sessions arrive through another";
 
     /// <inheritdoc />
-    public IEnumerable<Read> Reads(GroupPolicy policy) =>
-        [Container(policy, "haproxy_container"), Container(policy, "pgbouncer_container"), .. HeldAddress.Of(policy)?.Reads ?? []];
+    public IEnumerable<Read> Reads(GroupPolicy policy)
+    {
+        var spec = ProxyGroupSpec.Of(policy);
+        return [spec.Haproxy, spec.Pgbouncer, .. spec.Held?.Reads ?? []];
+    }
 
     /// <summary>Nothing: the services on the hosts are resources.</summary>
     public SortedMap<AttributeValue> Desired(GroupPolicy policy) => Comparable.None;
@@ -68,16 +34,16 @@ public sealed class ProxyGroup : IGroupPolicy
     public Observation Observe(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
         ArgumentNullException.ThrowIfNull(members);
-        return members.Values.Any(member => Reads(policy).OfType<ContainerRead>().Any(read => member.Get(read).Status == 200))
+        var spec = ProxyGroupSpec.Of(policy);
+        ContainerRead[] services = [spec.Haproxy, spec.Pgbouncer];
+        return members.Values.Any(member => services.Any(read => member.Get(read).Status == 200))
             ? new Observation.Present(Comparable.None)
             {
                 Outlook = new ProxiesOutlook([
-                    .. members
-                        .Where(member => Reads(policy).OfType<ContainerRead>().Any(read => Runs(member.Value.Get(read))))
-                        .Select(member => member.Key),
+                    .. members.Where(member => services.Any(read => Runs(member.Value.Get(read)))).Select(member => member.Key),
                 ])
                 {
-                    Holder = HeldAddress.Of(policy) is { } held
+                    Holder = spec.Held is { } held
                         ? members.Where(member => held.IsHeldBy(member.Value)).Select(member => member.Key).FirstOrDefault()
                         : null,
                 },
@@ -97,7 +63,8 @@ public sealed class ProxyGroup : IGroupPolicy
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(group);
-        var pace = new PollPace(s_poll, GateTimeout(policy));
+        var spec = ProxyGroupSpec.Of(policy);
+        var pace = new PollPace(s_poll, spec.Timeout);
         var problems = await Poll.UntilAsync(
                 ProblemsAsync,
                 found => found.Count == 0,
@@ -116,11 +83,11 @@ public sealed class ProxyGroup : IGroupPolicy
 
         async Task<List<string>> ProblemsAsync()
         {
-            var proxies = await LookAsync(policy, [], group, cancellationToken).ConfigureAwait(false);
+            var proxies = await LookAsync(spec, [], group, cancellationToken).ConfigureAwait(false);
             return
             [
                 .. proxies.SelectMany(proxy => proxy.Problems.Concat(proxy.AddressProblems)),
-                .. HeldAddress.Of(policy) is { } held && !proxies.Any(proxy => proxy.HoldsAddress)
+                .. spec.Held is { } held && !proxies.Any(proxy => proxy.HoldsAddress)
                     ? [$"no proxy holds the virtual address {held.Address}"]
                     : Array.Empty<string>(),
             ];
@@ -128,7 +95,7 @@ public sealed class ProxyGroup : IGroupPolicy
     }
 
     /// <inheritdoc />
-    public TimeSpan GateTimeout(GroupPolicy policy) => ClusterDefaults.GateTimeoutOf(policy);
+    public TimeSpan GateTimeout(GroupPolicy policy) => ProxyGroupSpec.Of(policy).Timeout;
 
     /// <inheritdoc />
     public async Task<RolloutTurn> NextAsync(
@@ -141,9 +108,10 @@ public sealed class ProxyGroup : IGroupPolicy
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(access);
-        var proxies = await LookAsync(policy, state.Left, access, cancellationToken).ConfigureAwait(false);
+        var spec = ProxyGroupSpec.Of(policy);
+        var proxies = await LookAsync(spec, state.Left, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
-        if (HeldAddress.Of(policy) is { } held && turn is RolloutTurn.Go { Hosts: var hosts })
+        if (spec.Held is { } held && turn is RolloutTurn.Go { Hosts: var hosts })
         {
             if (held.MissingProblem(proxies, state, hosts) is { } missing)
             {
@@ -165,32 +133,26 @@ public sealed class ProxyGroup : IGroupPolicy
         return
             turn is RolloutTurn.Go { Hosts: [var next] }
             && ProxyState.HandsOver(proxies, state, next)
-            && await BalancerTroubleAsync(policy, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble
+            && await BalancerTroubleAsync(spec, state, next, access, cancellationToken).ConfigureAwait(false) is { } trouble
             ? new RolloutTurn.Wait(trouble)
             : turn;
     }
 
     private static async Task<IReadOnlyList<ProxyState>> LookAsync(
-        GroupPolicy group,
+        ProxyGroupSpec spec,
         ImmutableSortedSet<string> left,
         IGroupAccess access,
         CancellationToken cancellationToken
     )
     {
         var asked = access.Members.Where(member => !left.Contains(member.Name)).ToList();
-        PortRead Pooler(Host proxy) => new(proxy.Address, Port(group, "pgbouncer_port"));
+        PortRead Pooler(Host proxy) => new(proxy.Address, spec.PgbouncerPort);
         var answers = await Task.WhenAll(
                 asked.Select(async proxy =>
                 {
                     try
                     {
-                        Read[] reads =
-                        [
-                            .. s_containers.Select(name => Container(group, name)),
-                            Statistics(group),
-                            Pooler(proxy),
-                            .. HeldAddress.Of(group)?.Reads ?? [],
-                        ];
+                        Read[] reads = [spec.Haproxy, spec.Pgbouncer, spec.Statistics, Pooler(proxy), .. spec.Held?.Reads ?? []];
                         return (
                             Proxy: proxy,
                             Snapshot: (Snapshot?)await access.ReadAsync(proxy.Name, reads, cancellationToken).ConfigureAwait(false),
@@ -209,7 +171,8 @@ public sealed class ProxyGroup : IGroupPolicy
         // removed.
         var foreign = answers
             .Where(answer =>
-                answer.Snapshot is not null && s_containers.Any(name => IsForeign(answer.Snapshot.Get(Container(group, name))))
+                answer.Snapshot is not null
+                && (IsForeign(answer.Snapshot.Get(spec.Haproxy)) || IsForeign(answer.Snapshot.Get(spec.Pgbouncer)))
             )
             .Select(answer => answer.Proxy.Name)
             .ToImmutableSortedSet(StringComparer.Ordinal);
@@ -225,27 +188,23 @@ public sealed class ProxyGroup : IGroupPolicy
                     var isForeign = foreign.Contains(proxy.Name);
 
                     var problems = new List<string>();
-                    var haproxy = Runs(snapshot.Get(Container(group, "haproxy_container")));
+                    var haproxy = Runs(snapshot.Get(spec.Haproxy));
                     problems.AddRange(
                         haproxy
                             ? isForeign
                                 ? []
-                                : HaproxyProblems(group, proxy.Name, snapshot.Get(Statistics(group)), left.Union(foreign))
+                                : HaproxyProblems(spec, proxy.Name, snapshot.Get(spec.Statistics), left.Union(foreign))
                             : [$"{proxy.Name}: HAProxy does not run"]
                     );
-                    var pgbouncer = Runs(snapshot.Get(Container(group, "pgbouncer_container")));
+                    var pgbouncer = Runs(snapshot.Get(spec.Pgbouncer));
                     if (!pgbouncer || (!isForeign && snapshot.Get(pooler) != PortState.Answered))
                     {
                         problems.Add($"{proxy.Name}: PgBouncer {(pgbouncer ? $"does not answer on port {pooler.Port}" : "does not run")}");
                     }
 
-                    if (problems.Count == 0 && Login(group) is { } login)
+                    if (problems.Count == 0 && spec.Login is { } login)
                     {
-                        foreach (
-                            var (what, port) in new[] { ("HAProxy", Port(group, "port")), ("PgBouncer", pooler.Port) }.Take(
-                                isForeign ? 1 : 2
-                            )
-                        )
+                        foreach (var (what, port) in new[] { ("HAProxy", spec.Port), ("PgBouncer", pooler.Port) }.Take(isForeign ? 1 : 2))
                         {
                             var (inRecovery, _, trouble) = await login
                                 .AskAsync(access, proxy.Name, proxy.Address, port, cancellationToken)
@@ -260,7 +219,7 @@ public sealed class ProxyGroup : IGroupPolicy
                         }
                     }
 
-                    var held = HeldAddress.Of(group);
+                    var held = spec.Held;
                     return new ProxyState(proxy.Name, haproxy, pgbouncer, [.. problems])
                     {
                         HoldsAddress = held?.IsHeldBy(snapshot) == true,
@@ -272,11 +231,11 @@ public sealed class ProxyGroup : IGroupPolicy
             .ConfigureAwait(false);
     }
 
-    private static IEnumerable<string> HaproxyProblems(GroupPolicy group, string name, HttpAnswer answer, ImmutableSortedSet<string> left)
+    private static IEnumerable<string> HaproxyProblems(ProxyGroupSpec spec, string name, HttpAnswer answer, ImmutableSortedSet<string> left)
     {
         if (answer.Status != 200)
         {
-            yield return $"{name}: HAProxy's statistics do not answer on port {Port(group, "stats_port")}";
+            yield return $"{name}: HAProxy's statistics do not answer on port {spec.Statistics.Port}";
             yield break;
         }
 
@@ -284,20 +243,14 @@ public sealed class ProxyGroup : IGroupPolicy
             .Read(answer.Body)
             .Where(row => row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND"))
             .ToLookup(row => row.GetValueOrDefault("pxname"), StringComparer.Ordinal);
-        var primaries = servers[group.Spec.OptionalString("primary_backend") ?? "primary"]
-            .Where(IsUp)
-            .Select(row => row["svname"])
-            .ToList();
+        var primaries = servers[spec.PrimaryBackend].Where(IsUp).Select(row => row["svname"]).ToList();
         if (primaries.Count != 1)
         {
             yield return $"{name}: HAProxy sees "
                 + $"{(primaries.Count == 0 ? "no primary" : $"{primaries.Count} primaries: {string.Join(" and ", primaries)}")}";
         }
 
-        foreach (
-            var pooler in servers[group.Spec.OptionalString("pooled_backend") ?? "pgbouncer"]
-                .Where(row => !IsUp(row) && !left.Contains(row["svname"]))
-        )
+        foreach (var pooler in servers[spec.PooledBackend].Where(row => !IsUp(row) && !left.Contains(row["svname"])))
         {
             yield return $"{name}: HAProxy does not see the PgBouncer of {pooler["svname"]}";
         }
@@ -309,7 +262,7 @@ public sealed class ProxyGroup : IGroupPolicy
     // A balancer that takes its targets in turn leads to each of them within as many sessions as there are targets; a few more where others
     // come in between.
     private static async Task<string?> BalancerTroubleAsync(
-        GroupPolicy group,
+        ProxyGroupSpec spec,
         RolloutState state,
         string next,
         IGroupAccess access,
@@ -317,7 +270,7 @@ public sealed class ProxyGroup : IGroupPolicy
     )
     {
         var others = access.Members.Where(member => member.Name != next && !state.Left.Contains(member.Name)).ToList();
-        if (others.Count == 0 || group.Spec.OptionalString("balancer_address") is not { } address || Login(group) is not { } login)
+        if (others.Count == 0 || spec.BalancerAddress is not { } address || spec.Login is not { } login)
         {
             return null;
         }
@@ -326,7 +279,7 @@ public sealed class ProxyGroup : IGroupPolicy
         for (var attempt = 0; attempt < 4 * access.Members.Length; attempt++)
         {
             var (_, client, trouble) = await login
-                .AskAsync(access, others[attempt % others.Count].Name, address, Port(group, "balancer_port"), cancellationToken)
+                .AskAsync(access, others[attempt % others.Count].Name, address, spec.BalancerPort, cancellationToken)
                 .ConfigureAwait(false);
             if (others.Exists(other => other.Address == client))
             {
@@ -339,18 +292,6 @@ public sealed class ProxyGroup : IGroupPolicy
         return $"no session through the load balancer {address} arrives by "
             + $"{string.Join(" or ", others.Select(other => other.Name))}{(said.Length > 0 ? ": " + said : "")}";
     }
-
-    private static SqlLogin? Login(GroupPolicy group) =>
-        group.Spec.OptionalString("connect_as") is { } user && group.Spec.Text("connect_password")?.Reveal() is { } password
-            ? new SqlLogin(user, password, group.Spec.OptionalString("database") ?? "postgres")
-            : null;
-
-    private static ContainerRead Container(GroupPolicy group, string attribute) =>
-        new(group.Spec.OptionalString(attribute) ?? attribute.Split('_')[0]);
-
-    private static HttpRead Statistics(GroupPolicy group) => new("127.0.0.1", Port(group, "stats_port"), "/stats;csv");
-
-    private static int Port(GroupPolicy group, string attribute) => (int)(group.Spec.Integer(attribute) ?? 0);
 
     private static bool IsForeign(DockerAnswer answer) =>
         answer.Status == 200 && JsonAnswer.Parse(answer.Json)?.At("Config", "Labels")?.Text(ContainerComparison.AddressLabel) is null;

@@ -6,8 +6,8 @@ public sealed record ClockRead : Read<ClockState>
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<ClockRead>(Render, Parse);
 
-    // The clock's own service is asked first: timedated has to be started for every question. It gives the kernel's flag, which counts where
-    // no service says that the clock is in step.
+    // The clock's own service is asked first: timedated has to be started for every question. It gives the kernel's flag, which counts
+    // where no service says that the clock is in step.
     private static void Render(ProbeText script, IReadOnlyList<ClockRead> reads) =>
         script
             .Append("date +'now=%s.%N'; l=; t=\n")
@@ -15,8 +15,10 @@ public sealed record ClockRead : Read<ClockState>
                 "command -v chronyc >/dev/null && l=$(timeout 5 chronyc -n tracking 2>/dev/null | while IFS=: read -r k "
                     + "v; do case $k in Leap*) echo \"${v# }\";; esac; done)\n"
             )
-            .Append("[ -z \"$l\" ] || echo \"chrony=$l\"; [ ! -e /run/systemd/timesync/synchronized ] || { t=yes; echo timesyncd=yes; }\n")
-            .Append("case $l$t in '' | Not*) v=$(timeout 5 timedatectl show -p NTPSynchronized --value 2>/dev/null) && echo \"kernel=$v\"\n")
+            .Append("[ -z \"$l\" ] || echo \"chrony=$l\"\n")
+            .Append("[ ! -e /run/systemd/timesync/synchronized ] || { t=yes; echo timesyncd=yes; }\n")
+            .Append("case $l$t in '' | Not*)\n")
+            .Append("v=$(timeout 5 timedatectl show -p NTPSynchronized --value 2>/dev/null) && echo \"kernel=$v\"\n")
             .Append("if [ \"${v:-no}\" != yes ] && systemd-detect-virt -q -c 2>/dev/null; then echo container=yes; fi;; esac\n")
             .Append("end clock 0\n");
 
