@@ -17,8 +17,11 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
     public PostgresBlueprint()
         : this(ConsensusStores.Known) { }
 
+    /// <summary>The name of the section.</summary>
+    public const string SectionKey = "postgres";
+
     /// <inheritdoc />
-    public string Key => "postgres";
+    public string Key => SectionKey;
 
     /// <inheritdoc />
     public string Description => "A PostgreSQL HA cluster: Patroni and PostgreSQL on the members, HAProxy and PgBouncer on the proxies.";
@@ -31,6 +34,17 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
 
     /// <inheritdoc />
     public IReadOnlyCollection<string> PlainNames { get; } = [.. PostgresCredentials.Plain.Select(one => one.Name)];
+
+    /// <summary>PostgreSQL's major version as a cluster.yaml declares it, whose other values may still be missing; the default where it
+    /// declares none, or is not there.</summary>
+    /// <param name="file">The file.</param>
+    /// <exception cref="DiagnosticException">It is no YAML, or cannot be read.</exception>
+    public static int DeclaredVersion(string file) =>
+        File.Exists(file)
+        && YamlDocument.Parse(SourceText.Read(file, file, largest: SourceText.LargestCluster), new Findings()) is YamlMapping root
+        && root.Find(SectionKey) is YamlMapping section
+            ? PostgresSection.VersionIn(section.Find(PostgresSection.VersionKey))
+            : PostgresSection.DefaultVersion;
 
     /// <inheritdoc />
     public BlueprintExpansion Expand(SectionReader section, BlueprintContext context)

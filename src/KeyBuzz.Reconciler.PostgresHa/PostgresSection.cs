@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -26,6 +27,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     public const string ReadOnlyKey = "read_only";
 
     internal const int DefaultVersion = 16;
+
+    internal const string VersionKey = "version";
+
+    /// <summary>A version as written; the default where it is none, which has its own error.</summary>
+    internal static int VersionIn(YamlNode? value) =>
+        value is YamlScalar word && int.TryParse(word.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            ? number
+            : DefaultVersion;
 
     private readonly Findings _findings = context.Findings;
 
@@ -82,7 +91,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         {
             Scope = scope,
             Namespace = Namespace(),
-            Version = (int)section.Integer("version", DefaultVersion, 13, 99),
+            Version = (int)section.Integer(VersionKey, DefaultVersion, 13, 99),
             Members = members,
             Proxies = proxies,
             LoadBalancer = balancer,

@@ -94,8 +94,7 @@ public static class ClusterFile
         }
 
         Line("");
-        var version = made.Version.ToString(CultureInfo.InvariantCulture);
-        Image("  ", made.Choices.Image, "patroni", $"kbr images build --postgres {version}");
+        Image("  ", made.Choices.Image, "patroni", "kbr images build");
         Line("");
         Line("  # The volume of each member. kbr makes a file system only on an empty device.");
         Line("  volume:");

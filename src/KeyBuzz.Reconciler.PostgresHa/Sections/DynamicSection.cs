@@ -133,11 +133,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
             settings["postgresql.parameters.archive_timeout"] = "60s";
         }
 
-        // A version that is no number has its own error.
-        var version =
-            section.Find("version") is YamlScalar word && int.TryParse(word.Value, CultureInfo.InvariantCulture, out var number)
-                ? number
-                : PostgresSection.DefaultVersion;
+        var version = PostgresSection.VersionIn(section.Find(PostgresSection.VersionKey));
         var parameters = new ParameterSection(version, findings, isArchiving: archiveCommand is not null);
         foreach (var (key, value) in section.Section("parameters").Map.Entries)
         {

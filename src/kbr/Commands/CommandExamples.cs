@@ -121,7 +121,7 @@ internal static class CommandExamples
         ["kbr images"] = [new("kbr images build", "build the images of the services, and save them as archives")],
         ["kbr images build"] =
         [
-            new("kbr images build --postgres 16", "build all images here, with PostgreSQL 16"),
+            new("kbr images build", "build the images here, with the PostgreSQL of cluster.yaml"),
             new("kbr images build patroni --on db-slave-01", "build one image with the Docker Engine of a host"),
         ],
         ["kbr explain"] =

@@ -51,6 +51,9 @@ internal sealed class ImagesTests : LocalCluster
             var here = Kbr("images", "build", "haproxy", "--base", "kbr-test/empty:1");
             var there = Kbr("images", "build", "haproxy", "--base", "kbr-test/empty:1", "--on", "db-1");
             var nowhere = Kbr("images", "build", "--on", "db-9");
+            Kbr("init", "--members", "10.0.0.1", "--proxies", "10.0.0.2", "--postgres", "17", "--offline", "-c", "new.yaml");
+            var declared = Kbr("images", "build", "patroni", "--base", "kbr-test/empty:1", "-c", "new.yaml");
+            var given = Kbr("images", "build", "patroni", "--postgres", "16", "--base", "kbr-test/empty:1", "-c", "new.yaml");
 
             Assert.Multiple(() =>
             {
@@ -59,6 +62,8 @@ internal sealed class ImagesTests : LocalCluster
                 Assert.That(there.Exit, Is.EqualTo(1));
                 Assert.That(there.Error, Does.Contain("kbr/haproxy:trixie could not be built on db-1").And.Contain("/bin/sh"));
                 Assert.That(nowhere.Error, Does.Contain("has no host 'db-9'"));
+                Assert.That(declared.Error, Does.Contain("kbr/patroni:17 could not be built"));
+                Assert.That(given.Error, Does.Contain("kbr/patroni:16 could not be built"));
                 Assert.That(Directory.GetFiles($"{Folder}/images"), Is.Empty);
             });
         }

@@ -56,7 +56,7 @@ public sealed partial class InitTests : LocalCluster
 
         var said = Done(["init", .. hosts, "--virtual-ip", "10.0.0.100/eth1", "-c", "new.yaml"]);
 
-        Assert.That(said, Does.Contain("kbr images build patroni haproxy pgbouncer keepalived --postgres 16 -c new.yaml"));
+        Assert.That(said, Does.Contain("kbr images build patroni haproxy pgbouncer keepalived -c new.yaml"));
         Assert.That(said, Does.Not.Contain("virtual_ip.interface").And.Not.Contain("virtual_ip.address"));
         Assert.That(
             Refused(["init", .. hosts, "--virtual-ip", "10.0.0.100", "--load-balancer", "10.0.0.10", "-c", "other.yaml"]),
@@ -212,7 +212,7 @@ public sealed partial class InitTests : LocalCluster
         Assert.That(parsed.RootElement.GetProperty("left").GetArrayLength(), Is.EqualTo(4), document);
         Assert.That(
             parsed.RootElement.GetProperty("next").EnumerateArray().Take(2).Select(one => one.GetString()),
-            Is.EqualTo(new[] { "kbr images build --postgres 16 -c clusters/a.yaml", "kbr init --credentials -c clusters/a.yaml" })
+            Is.EqualTo(new[] { "kbr images build -c clusters/a.yaml", "kbr init --credentials -c clusters/a.yaml" })
         );
         Assert.That(File.ReadAllText($"{Folder}/clusters/a.yaml"), Does.StartWith("# yaml-language-server: $schema=cluster.schema.json\n"));
         Assert.That(File.ReadAllText($"{Folder}/clusters/cluster.schema.json"), Is.EqualTo(Done("schema")));

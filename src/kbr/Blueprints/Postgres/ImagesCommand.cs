@@ -7,6 +7,7 @@ using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers.Image;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
@@ -40,9 +41,9 @@ internal static class ImagesCommand
         };
         var version = OptionReading.WholeNumber(
             "--postgres",
-            "PostgreSQL's major version: 17 comes from Debian, others from apt.postgresql.org.",
+            "PostgreSQL's major version; default: that of the cluster file. 17 comes from Debian, others from apt.postgresql.org.",
             least: 13,
-            preset: 17
+            preset: null
         );
         var folder = new Option<string>("--out")
         {
@@ -66,7 +67,10 @@ internal static class ImagesCommand
                 var directory = Path.GetDirectoryName(Path.GetFullPath(parsed.Read(context.Options.File)!))!;
                 var place = parsed.Read(folder)!;
                 var chosen = parsed.Read(services) is { Length: > 0 } named ? named.Distinct() : ImageBuild.Usual;
-                var builds = chosen.Select(service => new ImageBuild(service, parsed.Read(basis)!, parsed.Read(version))).ToList();
+                var major = parsed.GetResult(version) is null
+                    ? PostgresBlueprint.DeclaredVersion(parsed.Read(context.Options.File)!)
+                    : parsed.Read(version);
+                var builds = chosen.Select(service => new ImageBuild(service, parsed.Read(basis)!, major)).ToList();
                 List<BuiltImage> built = [];
                 await using var builder = await BuilderAsync(context, parsed, parsed.Read(on), stop).ConfigureAwait(false);
                 Directory.CreateDirectory(Path.Combine(directory, place));

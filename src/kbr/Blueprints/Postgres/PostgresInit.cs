@@ -83,12 +83,12 @@ internal sealed class PostgresInit : IClusterInit
         )
         {
             Adopts = made.Found is not null,
-            First = ImagesToBuild(choices, made.Version),
+            First = ImagesToBuild(choices),
         };
     }
 
     // The archives that the file names where no image was given.
-    private static ImmutableArray<string> ImagesToBuild(InitChoices choices, int version)
+    private static ImmutableArray<string> ImagesToBuild(InitChoices choices)
     {
         (string Service, string? Image)[] images =
         [
@@ -98,15 +98,7 @@ internal sealed class PostgresInit : IClusterInit
             .. choices.VirtualIp is null ? [] : new[] { ("keepalived", choices.KeepalivedImage) },
         ];
         ImmutableArray<string> missing = [.. images.Where(one => one.Image is null).Select(one => one.Service)];
-        return missing.IsEmpty
-            ? []
-            :
-            [
-                "images",
-                "build",
-                .. missing.SequenceEqual(ImageBuild.Usual) ? [] : missing,
-                .. choices.Image is null ? ["--postgres", version.ToString(CultureInfo.InvariantCulture)] : Array.Empty<string>(),
-            ];
+        return missing.IsEmpty ? [] : ["images", "build", .. missing.SequenceEqual(ImageBuild.Usual) ? [] : missing];
     }
 
     private static (string Members, string Proxies, InitChoices Choices) Ask(InitRequest request, InitChoices choices)
