@@ -52,6 +52,20 @@ depends=$(dpkg-deb -f "$packages/kbr_${version}_amd64.deb" Depends)
 dpkg --root="$root" --force-not-root --log="$work/dpkg.log" -r kbr >/dev/null
 [[ ! -e $root/usr/bin/kbr ]] || failed "dpkg -r left the program"
 
+# That for arm64, by an emulator of that processor. It loads no libssl there, so nothing is hashed.
+root=$work/arm64
+dpkg-deb -x "$packages/kbr_${version}_arm64.deb" "$root"
+[[ $(dpkg-deb -f "$packages/kbr_${version}_arm64.deb" Architecture) == arm64 ]] || failed "the architecture of the .deb for arm64"
+mkdir "$work/arm64-plain"
+tar -xzf "$packages/kbr_${version}_linux-arm64.tar.gz" -C "$work/arm64-plain" --strip-components=1
+cmp "$root/usr/bin/kbr" "$work/arm64-plain/bin/kbr" || failed "the packages for arm64 have two programs"
+command -v qemu-aarch64-static >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-user-static >/dev/null; }
+for words in version 'explain container.image' 'completion bash' schema; do
+    # shellcheck disable=SC2086
+    output=$(env -i PATH=/usr/bin:/bin HOME="$work" qemu-aarch64-static -L /usr/aarch64-linux-gnu "$root/usr/bin/kbr" $words 2>&1) || failed "arm64 $words: $output"
+    [[ $words != version || $output == "kbr $version"*"on linux-arm64"* ]] || failed "arm64 version: $output"
+done
+
 mkdir "$work/plain"
 tar -xzf "$packages/kbr_${version}_linux-x64.tar.gz" -C "$work/plain" --strip-components=1
 runs "$work/plain/bin/kbr"

@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# Packages kbr for linux-x64 into artifacts/packages: the program in a .tar.gz, a .deb, a dotnet tool, a container image, an SBOM, and SHA256SUMS.
-# Publishes first, unless artifacts/publish has a kbr that is newer than the sources.
+# Packages kbr into artifacts/packages: the program in a .tar.gz and a .deb, for linux-x64 and for linux-arm64, a dotnet tool, a container image
+# (linux-x64), an SBOM, and SHA256SUMS. Publishes first, unless artifacts/publish has a kbr that is newer than the sources.
 # The same commit and the same kbr make the same bytes (SOURCE_DATE_EPOCH; the time of the commit when it is not set).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-limit=21630000 # the goal is 20 MB, and it has 21.2: a step over this limit is to be seen, and not to creep in
+# The goal is 20 MB, and it has 21.2, for arm64 21.8: a step over these limits is to be seen, and not to creep in.
+declare -A limits=([linux-x64]=21630000 [linux-arm64]=22300000)
 out=$PWD/artifacts/packages
-kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr
+kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr # what runs here, and makes the pages
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 umask 022
 
-if [[ ! -x $kbr ]] || [[ -n $(find src providers Directory.*.props -newer "$kbr" \( -name '*.cs' -o -name '*.csproj' -o -name '*.props' \) -print -quit) ]]; then
-    eng/publish.sh
-fi
-size=$(stat -c %s "$kbr")
-((size <= limit)) || { echo "kbr has $size bytes, and may have $limit" >&2; exit 1; }
+program() { echo "$PWD/artifacts/publish/kbr/release_$1/kbr"; } # RID
+for rid in "${!limits[@]}"; do
+    made=$(program "$rid")
+    if [[ ! -x $made ]] || [[ -n $(find src providers Directory.*.props -newer "$made" \( -name '*.cs' -o -name '*.csproj' -o -name '*.props' \) -print -quit) ]]; then
+        RID=$rid eng/publish.sh
+    fi
+    size=$(stat -c %s "$made")
+    ((size <= limits[$rid])) || { echo "kbr for $rid has $size bytes, and may have ${limits[$rid]}" >&2; exit 1; }
+done
 [[ $("$kbr" --version) == "$version" ]] || { echo "$kbr is not version $version" >&2; exit 1; }
 
 rm -rf "$out"
@@ -46,24 +51,24 @@ normal() { # FOLDER
     find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
 
-# The program with its pages and completions, to unpack below /usr/local.
-plain=$work/kbr-$version-linux-x64
-mkdir -p "$plain/bin"
-install -m 755 "$kbr" "$plain/bin/kbr"
-cp -r "$share" "$plain/share"
-normal "$plain"
-tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -c "$(basename "$plain")" | gzip -9n >"$out/kbr_${version}_linux-x64.tar.gz"
+# The program with its pages and completions: to unpack below /usr/local, and as a .deb. libssl is loaded at run time, so no tool finds it: a
+# connection fails without it.
+both() { # RID ARCHITECTURE-OF-DEBIAN
+    local made glibc plain=$work/kbr-$version-$1 deb=$work/deb-$2
+    made=$(program "$1")
+    mkdir -p "$plain/bin" "$deb/DEBIAN" "$deb/usr/bin"
+    install -m 755 "$made" "$plain/bin/kbr"
+    cp -r "$share" "$plain/share"
+    normal "$plain"
+    tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -c "$(basename "$plain")" | gzip -9n >"$out/kbr_${version}_$1.tar.gz"
 
-# The .deb. libssl is loaded at run time, so no tool finds it: a connection fails without it.
-deb=$work/deb
-mkdir -p "$deb/DEBIAN" "$deb/usr/bin"
-install -m 755 "$kbr" "$deb/usr/bin/kbr"
-cp -r "$share" "$deb/usr/share"
-glibc=$(grep -ao 'GLIBC_2\.[0-9]*' "$kbr" | sort -uV | tail -n 1)
-cat >"$deb/DEBIAN/control" <<CONTROL
+    install -m 755 "$made" "$deb/usr/bin/kbr"
+    cp -r "$share" "$deb/usr/share"
+    glibc=$(grep -ao 'GLIBC_2\.[0-9]*' "$made" | sort -uV | tail -n 1)
+    cat >"$deb/DEBIAN/control" <<CONTROL
 Package: kbr
 Version: $version
-Architecture: amd64
+Architecture: $2
 Maintainer: KeyBuzz <root@localhost>
 Installed-Size: $(du -sk --apparent-size "$deb/usr" | cut -f 1)
 Depends: libc6 (>= ${glibc#GLIBC_}), libssl3t64 | libssl3
@@ -77,9 +82,12 @@ Description: declarative reconciler for PostgreSQL HA over SSH
  .
  No licence has been chosen; see the copyright file.
 CONTROL
-(cd "$deb" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$deb/DEBIAN/md5sums"
-normal "$deb"
-dpkg-deb --root-owner-group -Zxz --build "$deb" "$out/kbr_${version}_amd64.deb" >/dev/null
+    (cd "$deb" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$deb/DEBIAN/md5sums"
+    normal "$deb"
+    dpkg-deb --root-owner-group -Zxz --build "$deb" "$out/kbr_${version}_$2.deb" >/dev/null
+}
+both linux-x64 amd64
+both linux-arm64 arm64
 
 # The image: the program, what it loads, and nothing else; no shell.
 image=$work/image
