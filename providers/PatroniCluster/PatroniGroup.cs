@@ -8,6 +8,7 @@ using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -68,6 +69,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             "The mount point below that directory. While it is not mounted, it is unknown whether the host has data."
         ),
         .. ReplicationPassword.Attributes,
+        .. ConnectionPools.Attributes,
         new(
             PatroniGroupSpec.FormerDataKey,
             AttributeKind.Path,

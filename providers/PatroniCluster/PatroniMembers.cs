@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -81,16 +82,42 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         return next;
     }
 
-    /// <summary>Hands the lead over. Throws <see cref="ChangeFailedException"/>.</summary>
-    public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) =>
-        CallAsync(
-            leader,
-            "/switchover",
-            Json(("leader", leader), ("candidate", candidate)),
-            TimeSpan.FromMinutes(2),
-            $"the switchover from {leader} to {candidate} failed",
-            cancellationToken
-        );
+    /// <summary>Hands the lead over, while the pools in front of the cluster are paused. Throws
+    /// <see cref="ChangeFailedException"/>.</summary>
+    public async Task<HandOver> SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken)
+    {
+        await CheckpointAsync(leader, cancellationToken).ConfigureAwait(false);
+        return await new PlannedHandOver(ConnectionPools.Of(resource), group)
+            .RunAsync(
+                candidate,
+                () =>
+                    CallAsync(
+                        leader,
+                        "/switchover",
+                        Json(("leader", leader), ("candidate", candidate)),
+                        TimeSpan.FromMinutes(2),
+                        $"the switchover from {leader} to {candidate} failed",
+                        cancellationToken
+                    ),
+                cancellationToken
+            )
+            .ConfigureAwait(false);
+    }
+
+    // The leader makes one when it stops, while everybody waits: what it has to write then, it writes now. A hand-over works without it.
+    private async Task CheckpointAsync(string leader, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await new LeaderSession(group, _connection)
+                .RunOnAsync(leader, [SqlStatement.Run("CHECKPOINT")], cancellationToken)
+                .ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is ChangeFailedException or TransientFailureException or HostException)
+        {
+            // The hand-over says what is wrong with the leader.
+        }
+    }
 
     /// <summary>Waits until the cluster is healthy by Patroni and by the consensus store: <c>/cluster</c> says "streaming" long before
     /// the store is whole again. Throws <see cref="ChangeFailedException"/>.</summary>

@@ -19,8 +19,8 @@ public sealed class RunningCluster(GroupPolicy policy, IGroupAccess group)
     public Task<PatroniHealth> WaitHealthyAsync(TimeSpan patience, CancellationToken cancellationToken) =>
         PatroniGroup.WaitHealthyAsync(policy, group, _store, patience, cancellationToken);
 
-    /// <summary>Hands the lead over through Patroni's REST API, which answers when the candidate leads. Throws
-    /// <see cref="ChangeFailedException"/>.</summary>
-    public Task SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) =>
+    /// <summary>Hands the lead over through Patroni's REST API, which answers when the candidate leads, while the pools in front of the
+    /// cluster are paused. Throws <see cref="ChangeFailedException"/>.</summary>
+    public Task<HandOver> SwitchoverAsync(string leader, string candidate, CancellationToken cancellationToken) =>
         new PatroniMembers(policy, group, _store, TimeSpan.Zero).SwitchoverAsync(leader, candidate, cancellationToken);
 }

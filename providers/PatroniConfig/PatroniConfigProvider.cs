@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
@@ -62,6 +63,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
                     FixedBecause = "members in another namespace do not find the present ones, and would create a second, empty database",
                 },
                 .. stores.Attributes,
+                .. ConnectionPools.Attributes,
                 .. stores.All.SelectMany(store => store.GateAttributes),
                 new("max_lag", AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
                 {

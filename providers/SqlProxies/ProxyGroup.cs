@@ -239,24 +239,20 @@ public sealed class ProxyGroup : IGroupPolicy
             yield break;
         }
 
-        var servers = CommaTable
-            .Read(answer.Body)
-            .Where(row => row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND"))
-            .ToLookup(row => row.GetValueOrDefault("pxname"), StringComparer.Ordinal);
-        var primaries = servers[spec.PrimaryBackend].Where(IsUp).Select(row => row["svname"]).ToList();
+        var servers = HaproxyServers.Of(answer);
+        var primaries = servers[spec.PrimaryBackend].Where(HaproxyServers.IsUp).Select(HaproxyServers.NameOf).ToList();
         if (primaries.Count != 1)
         {
             yield return $"{name}: HAProxy sees "
                 + $"{(primaries.Count == 0 ? "no primary" : $"{primaries.Count} primaries: {string.Join(" and ", primaries)}")}";
         }
 
-        foreach (var pooler in servers[spec.PooledBackend].Where(row => !IsUp(row) && !left.Contains(row["svname"])))
+        foreach (
+            var pooler in servers[spec.PooledBackend].Where(row => !HaproxyServers.IsUp(row) && !left.Contains(HaproxyServers.NameOf(row)))
+        )
         {
-            yield return $"{name}: HAProxy does not see the PgBouncer of {pooler["svname"]}";
+            yield return $"{name}: HAProxy does not see the PgBouncer of {HaproxyServers.NameOf(pooler)}";
         }
-
-        static bool IsUp(IReadOnlyDictionary<string, string> row) =>
-            row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true;
     }
 
     // A balancer that takes its targets in turn leads to each of them within as many sessions as there are targets; a few more where others

@@ -44,13 +44,31 @@ internal sealed class GroupResources(
                 ("max_lag", topology.Health.MaxLag),
                 ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
                 ("preferred_leader", topology.PreferredLeader),
+                .. Pools,
                 stores.Choose(topology.Store.Kind),
                 .. topology.Store.ClusterAttributes(settings => verifier.Fingerprint(settings.AsSpan())),
             ]
         ) with
         {
             AfterRemovalOf = HostResources.FormerMembers(others),
+            Beside = topology.PausesPools ? [.. topology.Proxies.Select(proxy => proxy.Name)] : [],
         };
+
+    // Everything by which the lead is handed over says which pools wait meanwhile.
+    private (string Name, object? Value)[] Pools =>
+        topology.PausesPools
+            ?
+            [
+                (ConnectionPools.HostsKey, ResourceFactory.List(topology.Proxies.Select(proxy => proxy.Name))),
+                (ConnectionPools.ContainerKey, PostgresTopology.PgBouncerContainer),
+                (ConnectionPools.SocketKey, PostgresTopology.PgBouncerSocketDirectory),
+                (ConnectionPools.PortKey, (long)topology.PgBouncer.Port),
+                (ConnectionPools.StatisticsKey, (long)topology.Haproxy.StatsPort),
+                (ConnectionPools.BackendKey, PostgresTopology.HaproxyPrimaryBackend),
+                (ConnectionPools.PatienceKey, (long)topology.Switchover.Patience.TotalSeconds),
+                (ConnectionPools.RequiredKey, topology.Switchover.RequiresPause),
+            ]
+            : [];
 
     /// <summary>The policy of the proxies. They depend on the cluster behind them, so they are rolled out last; stopped ones are started
     /// anyway.</summary>
@@ -94,6 +112,7 @@ internal sealed class GroupResources(
                 (ClusterIdentity.Attribute, topology.Namespace),
                 ("max_lag", topology.Health.MaxLag),
                 ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),
+                .. Pools,
                 stores.Choose(topology.Store.Kind),
                 .. topology.Store.GateAttributes,
             ]

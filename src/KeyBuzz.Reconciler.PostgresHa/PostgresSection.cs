@@ -159,6 +159,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 ),
             PgBouncer = pgbouncer ?? new PgBouncerSettings(ServiceImage.None, 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Health = Health(),
+            Switchover = Switchover(),
             Backup = backup,
             BackupAuthorities = backups.Authorities,
         };
@@ -362,6 +363,15 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         }
 
         return [.. words.Select(word => word.Value)];
+    }
+
+    private SwitchoverSettings Switchover()
+    {
+        var own = section.Section("switchover").Allow(PostgresSchema.Switchover);
+        return new SwitchoverSettings(
+            own.Duration("patience", SwitchoverSettings.Default.Patience, TimeSpan.Zero),
+            own.Choice("on_timeout", SwitchoverSettings.Default.RequiresPause, ("proceed", false), ("postpone", true))
+        );
     }
 
     private HealthBounds Health()

@@ -113,6 +113,12 @@ public sealed record PostgresTopology
     /// <summary>The member that is to lead when all is well; null for any.</summary>
     public required string? PreferredLeader { get; init; }
 
+    /// <summary>How the lead is handed over.</summary>
+    public SwitchoverSettings Switchover { get; init; } = SwitchoverSettings.Default;
+
+    /// <summary>Whether the pools wait while the lead is handed over. Those of whole sessions could only wait for these to end.</summary>
+    public bool PausesPools => Switchover.Patience > TimeSpan.Zero && PgBouncer.PoolMode != "session" && !Proxies.IsEmpty;
+
     /// <summary>The locale that the database is made with.</summary>
     public required string Locale { get; init; }
 
@@ -417,3 +423,12 @@ public sealed record PgBouncerSettings(
 /// <param name="MaxLag">How far a replica may be behind, in bytes.</param>
 /// <param name="GateTimeout">How long kbr waits for the cluster to become healthy after a step.</param>
 public sealed record HealthBounds(long MaxLag, TimeSpan GateTimeout);
+
+/// <summary>How the lead of a cluster is handed over when that is planned.</summary>
+/// <param name="Patience">How long transactions of the pools are waited for; zero: the pools are not paused.</param>
+/// <param name="RequiresPause">Whether it is put off when they take longer.</param>
+public sealed record SwitchoverSettings(TimeSpan Patience, bool RequiresPause)
+{
+    /// <summary>What holds where nothing is declared.</summary>
+    public static readonly SwitchoverSettings Default = new(TimeSpan.FromSeconds(5), RequiresPause: false);
+}

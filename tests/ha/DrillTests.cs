@@ -103,6 +103,112 @@ public sealed class DrillTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
+    [Test]
+    [DependsOnTest(nameof(A_drill_by_kill_reports_the_gap_each_way_draws_it_and_drops_what_a_killed_drill_left), AllowFailure = true)]
+    public void Sessions_through_PgBouncer_wait_while_the_lead_is_handed_over_and_none_fails()
+    {
+        // Longer than any pause of a slow machine: what waits has not failed.
+        var patience = TimeSpan.FromSeconds(60);
+        using var kept = TrafficWriter.Start("handover_kept", TrafficWriter.Pooled, patience: patience);
+        using var anew = TrafficWriter.Start("handover_anew", TrafficWriter.Pooled, keepsSession: false, patience: patience);
+        var leader = Ha.Leader();
+
+        var moved = HaSetUp.Workspace.Kbr("switchover", "--auto-approve", "--json");
+        var restarted = HaSetUp.Workspace.Kbr("restart", "--all", "--auto-approve");
+        var (keptReport, anewReport) = (kept.Stop(), anew.Stop());
+
+        TestContext.Out.WriteLine($"{moved.Output}\nkept session: {keptReport}\nnew sessions: {anewReport}");
+        Assert.That(moved.ExitCode, Is.Zero, moved.All);
+        Assert.That(restarted.ExitCode, Is.Zero, restarted.All);
+        using var document = JsonDocument.Parse(moved.Output);
+        Assert.That(document.RootElement.GetProperty("from").GetString(), Is.EqualTo(leader));
+        Assert.That(
+            document.RootElement.GetProperty("paused").EnumerateArray().Select(host => host.GetString()),
+            Is.EqualTo(Ha.Proxies),
+            moved.Output
+        );
+        foreach (var report in new[] { keptReport, anewReport })
+        {
+            Assert.That((report.Failed, report.Cut, report.Lost.Count), Is.EqualTo((0, 0, 0)), report.ToString());
+            Assert.That(report.Servers, Has.Count.GreaterThan(1), "more than one member has led");
+        }
+
+        AssertPoolsResumed();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Sessions_through_PgBouncer_wait_while_the_lead_is_handed_over_and_none_fails), AllowFailure = true)]
+    public void A_transaction_longer_than_the_patience_puts_a_hand_over_off_where_that_is_declared()
+    {
+        var leader = Ha.Leader();
+        var yaml = HaSetUp.Workspace.Yaml;
+        using var session = OpenSessions.Transaction(Ha.Application, Ha.ApplicationPassword);
+        try
+        {
+            HaSetUp.Workspace.Yaml = yaml.Replace("postgres:\n", "postgres:\n  switchover: { patience: 2s, on_timeout: postpone }\n");
+            var refused = HaSetUp.Workspace.Kbr("switchover", "--auto-approve");
+
+            Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
+            Assert.That(refused.Error, Does.Contain("run for more than 2 s").And.Contain("on_timeout"));
+            Assert.That(Ha.Leader(), Is.EqualTo(leader));
+        }
+        finally
+        {
+            HaSetUp.Workspace.Yaml = yaml;
+        }
+
+        session.Commit();
+        AssertPoolsResumed();
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_transaction_longer_than_the_patience_puts_a_hand_over_off_where_that_is_declared), AllowFailure = true)]
+    public void When_kbr_is_killed_in_a_hand_over_the_hosts_resume_the_pools()
+    {
+        using var session = OpenSessions.Transaction(Ha.Application, Ha.ApplicationPassword);
+        using var writer = TrafficWriter.Start("handover_killed", TrafficWriter.Pooled, patience: TimeSpan.FromSeconds(60));
+        var yaml = HaSetUp.Workspace.Yaml;
+        try
+        {
+            HaSetUp.Workspace.Yaml = yaml.Replace("postgres:\n", "postgres:\n  switchover: { patience: 8s }\n");
+            using var moving = HaSetUp.Workspace.Start("switchover", "--auto-approve");
+            Lab.Until(
+                () => moving.HasExited || Ha.Proxies.All(proxy => PoolUnits(proxy).Length > 0),
+                TimeSpan.FromSeconds(60),
+                "the pools to be paused"
+            );
+            Assert.That(moving.HasExited, Is.False, moving.HasExited ? Lab.Finish(moving).All : "");
+
+            moving.Kill();
+            moving.WaitForExit();
+        }
+        finally
+        {
+            HaSetUp.Workspace.Yaml = yaml;
+        }
+
+        AssertPoolsResumed();
+        session.Commit();
+        var report = writer.Stop();
+        Assert.That((report.Failed, report.Cut, report.Lost.Count), Is.EqualTo((0, 0, 0)), report.ToString());
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
+    private static string PoolUnits(string proxy) => Lab.OnHost(proxy, "systemctl list-units --all --plain --no-legend 'kbr-*'").Trim();
+
+    private static void AssertPoolsResumed()
+    {
+        foreach (var proxy in Ha.Proxies)
+        {
+            Lab.Until(() => PoolUnits(proxy).Length == 0, TimeSpan.FromSeconds(30), $"{proxy} to resume its pools");
+            var state = Lab.OnHost(
+                proxy,
+                "docker exec pgbouncer psql -X -A -t -h /run/pgbouncer -p 6433 -U pgbouncer -d pgbouncer -c 'SHOW STATE'; ls /run/kbr"
+            );
+            Assert.That(state, Does.Contain("active").IgnoreCase.And.Not.Contain("pools"), proxy);
+        }
+    }
+
     private static void AssertNothingLeft()
     {
         Assert.That(Ha.Members.SelectMany(Units), Is.Empty);

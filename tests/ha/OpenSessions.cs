@@ -42,6 +42,16 @@ internal sealed class OpenSessions : IDisposable
         }
     }
 
+    /// <summary>A transaction through PgBouncer that has begun.</summary>
+    public static OpenTransaction Transaction(string user, string password)
+    {
+        var connection = Connect(TrafficWriter.Pooled, user, password);
+        var transaction = connection.BeginTransaction();
+        using var command = new NpgsqlCommand("SELECT 1", connection, transaction);
+        command.ExecuteScalar();
+        return new OpenTransaction(connection, transaction);
+    }
+
     public void Dispose()
     {
         _direct.Dispose();
@@ -74,5 +84,18 @@ internal sealed class OpenSessions : IDisposable
     {
         using var command = new NpgsqlCommand(sql, connection);
         return (string)command.ExecuteScalar();
+    }
+}
+
+/// <summary>A transaction that stays open while something is changed.</summary>
+internal sealed class OpenTransaction(NpgsqlConnection connection, NpgsqlTransaction transaction) : IDisposable
+{
+    /// <summary>Ends it; fails where it had ended before.</summary>
+    public void Commit() => transaction.Commit();
+
+    public void Dispose()
+    {
+        transaction.Dispose();
+        connection.Dispose();
     }
 }

@@ -100,10 +100,17 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
         access.Report.Begins(new RolloutStep(RolloutStepKind.Switchover, [step.From, step.To], ""));
         try
         {
-            await new PatroniMembers(group, access, store, TimeSpan.Zero)
+            var made = await new PatroniMembers(group, access, store, TimeSpan.Zero)
                 .SwitchoverAsync(step.From, step.To, cancellationToken)
                 .ConfigureAwait(false);
-            return new RolloutTurn.Wait($"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}");
+            var unpaused = made.Unpaused.IsEmpty ? "" : $" ({string.Join("; ", made.Unpaused)})";
+            return new RolloutTurn.Wait(
+                $"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}{unpaused}"
+            );
+        }
+        catch (HandOverPostponedException exception)
+        {
+            return new RolloutTurn.Stop(exception.Message);
         }
         catch (ChangeFailedException exception)
         {

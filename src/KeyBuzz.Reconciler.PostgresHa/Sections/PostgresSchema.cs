@@ -173,6 +173,15 @@ internal static class PostgresSchema
         Duration("gate_timeout", "How long kbr waits for health after a step, and for the checklist after an apply.", "120s"),
     ]);
 
+    /// <summary>The keys of <c>switchover</c>.</summary>
+    public static readonly SectionSchema Switchover = new([
+        Duration("patience", "How long transactions are waited for, with PgBouncer paused; 0s: PgBouncer is not paused.", "5s"),
+        Word("on_timeout", "What follows when they take longer: a switchover that ends them, or none.", "proceed") with
+        {
+            Choices = ["proceed", "postpone"],
+        },
+    ]);
+
     /// <summary>The keys of <c>synchronous</c> as a map.</summary>
     public static readonly SectionSchema Synchronous = new([
         Boolean("strict", "Whether no write is committed while no replica streams.", "false"),
@@ -448,6 +457,7 @@ internal static class PostgresSchema
         },
         Section("backup", "Archives WAL to one repository or two, by the backup tool in the members' image; default: none.", Backup),
         Section("health", "The bounds of a healthy cluster.", Health),
+        Section("switchover", "How the lead is handed over when that is planned.", Switchover),
         Words("drop_ins", "Drop-ins of the units that may be on the hosts, by path; any other is drift.") with
         {
             Example = "[/etc/systemd/system/patroni.service.d/limits.conf]",

@@ -24,8 +24,18 @@ internal sealed class Placement(Cluster cluster, ProviderRegistry providers, Sur
         [.. HostsOf(change.Address), .. change.Disrupts is { } group ? cluster.HostsOf(group) : []];
 
     /// <summary>The hosts whose locks a plan needs; a host may occur twice.</summary>
-    public IEnumerable<string> LocksOf(Plan plan) =>
-        plan.Effective.SelectMany(LocksOf).Concat(plan.BroughtToHealth.SelectMany(group => cluster.HostsOf(group.Policy.Group)));
+    public IEnumerable<string> LocksOf(Plan plan)
+    {
+        var groups = plan
+            .BroughtToHealth.Select(group => group.Policy.Group)
+            .Concat(plan.Effective.Select(change => change.Disrupts))
+            .Concat(plan.Effective.Select(change => change.Address.Host))
+            .ToHashSet(StringComparer.Ordinal);
+        return plan
+            .Effective.SelectMany(LocksOf)
+            .Concat(plan.BroughtToHealth.SelectMany(group => cluster.HostsOf(group.Policy.Group)))
+            .Concat(cluster.Policies.Where(policy => groups.Contains(policy.Group)).SelectMany(policy => policy.Beside));
+    }
 
     /// <summary>The hosts that steps have worked on, each once.</summary>
     public IEnumerable<string> TouchedBy(IEnumerable<IPlannedStep> steps) =>

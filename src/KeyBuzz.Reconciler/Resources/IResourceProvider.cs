@@ -71,7 +71,7 @@ public interface IChangesAhead
 }
 
 /// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
-public sealed class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
+public class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>The access of a group's change: its members, whose locks are held.</summary>
 public interface IGroupAccess

@@ -40,7 +40,7 @@ internal static class SwitchoverCommand
                 if (!json)
                 {
                     terminal.Line($"{topology.Scope}: {choice.Leader} → {choice.Candidate}", Terminal.Tone.Changed);
-                    terminal.Line("Writes stop for about 3 s, and sessions on the primary end; applications must reconnect.");
+                    terminal.Line(SwitchoverView.Effect(topology));
                 }
 
                 if (!approved)
@@ -52,7 +52,7 @@ internal static class SwitchoverCommand
                 var cluster = Running(session, topology, group);
                 await CheckAgainAsync(topology, cluster, choice, stop).ConfigureAwait(false);
                 var begun = session.Time.GetTimestamp();
-                await HandOverAsync(cluster, choice, stop).ConfigureAwait(false);
+                var made = await HandOverAsync(cluster, choice, stop).ConfigureAwait(false);
                 var handedOver = session.Time.GetElapsedTime(begun);
                 var health = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
                 if (!health.IsHealthy || health.Leader != choice.Candidate)
@@ -68,7 +68,7 @@ internal static class SwitchoverCommand
                     );
                 }
 
-                SwitchoverView.Show(terminal, json, topology.Scope, choice, handedOver, session.Time.GetElapsedTime(begun));
+                SwitchoverView.Show(terminal, json, topology.Scope, choice, made, handedOver, session.Time.GetElapsedTime(begun));
                 return ExitCode.Done;
             }));
         return command;
@@ -102,14 +102,27 @@ internal static class SwitchoverCommand
         return SwitchoverChoice.Of(topology.Scope, health, to, topology.PreferredLeader);
     }
 
-    /// <summary>Takes the locks of all members, and of others that must not change meanwhile.</summary>
-    public static Task<LockedGroup> LockAsync(
+    /// <summary>Takes the locks of all members, of others that must not change meanwhile, and of the proxies whose pools are paused. A
+    /// proxy that cannot be reached keeps nothing from being done.</summary>
+    public static async Task<LockedGroup> LockAsync(
         Session session,
         PostgresTopology topology,
         IEnumerable<Host> others,
         string word,
         CancellationToken cancellationToken
-    ) => LockedGroup.TakeAsync(session.Fleet, topology.Members, others, session.Holder(word), session.Time, cancellationToken);
+    )
+    {
+        List<Host> locked = [.. others];
+        if (topology.PausesPools)
+        {
+            await session.Fleet.ReadAsync(topology.Proxies, _ => [new LockRead()], cancellationToken).ConfigureAwait(false);
+            locked.AddRange(topology.Proxies.Where(proxy => session.Fleet.Connections.ContainsKey(proxy.Name)));
+        }
+
+        return await LockedGroup
+            .TakeAsync(session.Fleet, topology.Members, locked, session.Holder(word), session.Time, cancellationToken)
+            .ConfigureAwait(false);
+    }
 
     /// <summary>The cluster behind its locks.</summary>
     public static RunningCluster Running(Session session, PostgresTopology topology, LockedGroup group) =>
@@ -136,11 +149,11 @@ internal static class SwitchoverCommand
         }
     }
 
-    private static async Task HandOverAsync(RunningCluster cluster, SwitchoverChoice choice, CancellationToken cancellationToken)
+    private static async Task<HandOver> HandOverAsync(RunningCluster cluster, SwitchoverChoice choice, CancellationToken cancellationToken)
     {
         try
         {
-            await cluster.SwitchoverAsync(choice.Leader, choice.Candidate, cancellationToken).ConfigureAwait(false);
+            return await cluster.SwitchoverAsync(choice.Leader, choice.Candidate, cancellationToken).ConfigureAwait(false);
         }
         catch (ChangeFailedException exception)
         {

@@ -1,0 +1,196 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Providers.SqlProxies;
+
+/// <summary>The connection pools in front of a cluster, as the cluster's own resources declare them: a planned hand-over pauses them, so
+/// that sessions wait and do not fail (https://www.pgbouncer.org/usage.html, PAUSE).</summary>
+/// <param name="Hosts">The hosts with a pool, of another group.</param>
+/// <param name="Container">The container of PgBouncer on each of them.</param>
+/// <param name="SocketDirectory">Its unix socket, inside the container.</param>
+/// <param name="Port">Its port.</param>
+/// <param name="Statistics">The statistics of the HAProxy beside it.</param>
+/// <param name="Backend">HAProxy's backend of all members.</param>
+/// <param name="Patience">How long transactions are waited for; and how long a pool stays paused that nobody holds any longer.</param>
+/// <param name="IsRequired">Whether a hand-over is put off when a pool cannot be paused.</param>
+public sealed record ConnectionPools(
+    ImmutableArray<string> Hosts,
+    string Container,
+    string SocketDirectory,
+    int Port,
+    HttpRead Statistics,
+    string Backend,
+    TimeSpan Patience,
+    bool IsRequired
+)
+{
+    /// <summary>The unit on each of the hosts that resumes a pool nobody holds any longer.</summary>
+    public const string Unit = "kbr-resume-pools";
+
+    /// <summary>The exit code of <see cref="Pause"/> where transactions run for longer than the patience.</summary>
+    public const int Busy = 75;
+
+    /// <summary>The attribute of the hosts; without it no pool is paused.</summary>
+    public const string HostsKey = "pooler_hosts";
+
+    /// <summary>The attribute of the container.</summary>
+    public const string ContainerKey = "pooler_container";
+
+    /// <summary>The attribute of the socket's directory.</summary>
+    public const string SocketKey = "pooler_socket";
+
+    /// <summary>The attribute of the port.</summary>
+    public const string PortKey = "pooler_port";
+
+    /// <summary>The attribute of the port of HAProxy's statistics.</summary>
+    public const string StatisticsKey = "pooler_stats_port";
+
+    /// <summary>The attribute of HAProxy's backend.</summary>
+    public const string BackendKey = "pooler_backend";
+
+    /// <summary>The attribute of the patience, in seconds.</summary>
+    public const string PatienceKey = "switchover_patience";
+
+    /// <summary>The attribute of whether a pause is required.</summary>
+    public const string RequiredKey = "switchover_requires_pause";
+
+    private const string Folder = "/run/kbr";
+    private const string Lease = Folder + "/pools-paused-until";
+    private const string Program = Folder + "/resume-pools";
+    private const string Answer = Folder + "/pools-pause-status";
+    private const string Said = Folder + "/pools-pause-said";
+    private const string NotPaused = "not paused";
+
+    /// <summary>The attributes, of every resource by which a cluster's lead is handed over.</summary>
+    public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
+    [
+        new(HostsKey, AttributeKind.StringList, "The hosts whose PgBouncer is paused for a planned hand-over of the lead."),
+        new(ContainerKey, AttributeKind.String, "The container of PgBouncer on each of them."),
+        new(SocketKey, AttributeKind.Path, "The directory of its unix socket, inside the container."),
+        new(PortKey, AttributeKind.Integer, "PgBouncer's port.") { Minimum = 1 },
+        new(StatisticsKey, AttributeKind.Integer, "HAProxy's statistics on each of these hosts, on loopback.") { Minimum = 1 },
+        new(BackendKey, AttributeKind.String, "HAProxy's backend of all members."),
+        new(PatienceKey, AttributeKind.Integer, "Seconds that transactions are waited for before the lead is handed over.") { Minimum = 1 },
+        new(RequiredKey, AttributeKind.Boolean, "Whether a hand-over is put off when a pool cannot be paused."),
+    ];
+
+    /// <summary>Those of a resource; null when it declares none.</summary>
+    public static ConnectionPools? Of(IDeclared declared)
+    {
+        var spec = declared.Spec;
+        return
+            spec.List(HostsKey) is { Count: > 0 } hosts
+            && spec.OptionalString(ContainerKey) is { } container
+            && spec.OptionalString(SocketKey) is { } socket
+            && spec.Integer(PortKey) is { } port
+            && spec.Integer(StatisticsKey) is { } statistics
+            && spec.OptionalString(BackendKey) is { } backend
+            && spec.Integer(PatienceKey) is { } patience
+            ? new ConnectionPools(
+                [.. hosts],
+                container,
+                socket,
+                (int)port,
+                new HttpRead("127.0.0.1", (int)statistics, "/stats;csv"),
+                backend,
+                TimeSpan.FromSeconds(patience),
+                spec.Boolean(RequiredKey) == true
+            )
+            : null;
+    }
+
+    /// <summary>Pauses the pools of a host: keeps new transactions waiting, and waits until the others have ended. Exit code
+    /// <see cref="Busy"/>: some of them run for longer than the patience; the pools are paused but for these. The host itself resumes them
+    /// once nobody has held the pause for the patience.</summary>
+    public Script Pause =>
+        new(
+            $$"""
+            mkdir -p {{Folder}}
+            systemctl stop {{Unit}}.service 2>/dev/null || true
+            systemctl reset-failed {{Unit}}.service 2>/dev/null || true
+            rm -f {{Answer}} {{Said}}
+            {{Until}}
+            cat >{{Program}} <<'kbr-program'
+            { {{Console("PAUSE")}} >{{Said}} 2>&1; echo $? >{{Answer}}; } &
+            while read -r until <{{Lease}}; do
+                read -r now rest </proc/uptime
+                [ "$until" -gt "${now%.*}" ] || break
+                sleep 0.2
+            done 2>/dev/null
+            for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+                said=$(timeout 10 {{Console("RESUME")}} 2>&1) && break
+                case $said in *'{{NotPaused}}'* | *'is not running'* | *'o such container'*) break ;; esac
+                sleep 1
+            done
+            rm -f {{Lease}} {{Program}} {{Answer}} {{Said}}
+            kbr-program
+            systemd-run --quiet --collect --unit={{Unit}} --description="Holds the pools paused while kbr hands the lead over" \
+                /bin/sh {{Program}} </dev/null
+            tries={{Seconds((int)(Patience.TotalSeconds * 10))}}
+            while ! read -r status 2>/dev/null <{{Answer}}; do
+                [ $tries -gt 0 ] || exit {{Seconds(Busy)}}
+                tries=$((tries - 1))
+                sleep 0.1
+            done
+            [ "$status" = 0 ] && exit 0
+            cat {{Said}} >&2
+            rm -f {{Lease}}
+            exit 1
+
+            """
+        )
+        {
+            Deadline = Patience + Patience + TimeSpan.FromSeconds(30),
+        };
+
+    /// <summary>Holds the pause for the patience from now on; nothing where it is over already.</summary>
+    public Script Hold =>
+        new(
+            $"""
+            if [ -e {Lease} ]; then
+            {Until}
+            fi
+
+            """
+        )
+        {
+            Deadline = TimeSpan.FromSeconds(10),
+        };
+
+    /// <summary>Resumes the pools of a host; fine where they are not paused.</summary>
+    public Script Resume =>
+        new(
+            $"""
+            said=$(timeout 10 {Console("RESUME")} 2>&1) || case $said in *'{NotPaused}'*) ;; *) printf '%s\n' "$said" >&2; exit 1 ;; esac
+            rm -f {Lease}
+
+            """
+        )
+        {
+            Deadline = TimeSpan.FromSeconds(20),
+        };
+
+    /// <summary>Whether a HAProxy sends sessions to that member, and to no other.</summary>
+    public bool LeadTo(string member, Snapshot proxy) =>
+        proxy.Get(Statistics) is { Status: 200 } answer
+        && HaproxyServers.Of(answer)[Backend].Where(HaproxyServers.IsUp).Select(HaproxyServers.NameOf).ToList() is [var only]
+        && only == member;
+
+    // By the time since the host was started: a clock that is set does not shorten or lengthen it.
+    private string Until =>
+        $$"""
+            read -r now rest </proc/uptime
+            echo $((${now%.*} + {{Seconds(Patience)}})) >{{Lease}}.new
+            mv {{Lease}}.new {{Lease}}
+            """;
+
+    private string Console(string command) =>
+        $"docker exec {Script.Quote(Container)} psql -X -q -h {SocketDirectory} -p {Seconds(Port)} -U pgbouncer -d pgbouncer -c {command}";
+
+    private static string Seconds(TimeSpan time) => Seconds((int)Math.Ceiling(time.TotalSeconds));
+
+    private static string Seconds(int number) => number.ToString(CultureInfo.InvariantCulture);
+}
