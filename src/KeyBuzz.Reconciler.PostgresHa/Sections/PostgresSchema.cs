@@ -77,6 +77,7 @@ internal static class PostgresSchema
         Word("mount_point", "Where it is mounted; the unit does not start while it is not.", "/opt/keybuzz/postgres"),
         Word("mount_options", "The options of the mount.", "noatime"),
         Boolean("prevent_destroy", "Whether a plan that would delete it, or a data directory on it, is an error.", "false"),
+        Size("ballast", "The size of a file that takes room, for kbr relief to give back when the volume is full; 0 for none.", "0"),
     ]);
 
     /// <summary>The keys of <c>directories</c> that every consensus store has.</summary>
@@ -171,6 +172,7 @@ internal static class PostgresSchema
     public static readonly SectionSchema Health = new([
         Size("max_lag", "How far a replica may be behind.", "1MiB"),
         Duration("gate_timeout", "How long kbr waits for health after a step, and for the checklist after an apply.", "120s"),
+        Integer("max_volume_used", "How full a member's volume may be, in per cent of its space and of its inodes.", "85", 1),
     ]);
 
     /// <summary>The keys of <c>synchronous</c> as a map.</summary>

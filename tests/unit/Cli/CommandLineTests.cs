@@ -230,6 +230,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["graph"],
                         ["switchover"],
                         ["restart"],
+                        ["relief", "db-1"],
                         ["drill"],
                         ["backups", "prove"],
                         ["restore", "--to", "latest"],

@@ -66,6 +66,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "status",
                     "switchover",
                     "restart",
+                    "relief",
                     "restore",
                     "drill",
                     "connect",

@@ -29,6 +29,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
             ConnectCommand.Create(context),
             SwitchoverCommand.Create(context),
             RestartCommand.Create(context),
+            ReliefCommand.Create(context),
             DrillCommand.Create(context),
             RestoreCommand.Create(context),
             BackupCommand.Create(context),
@@ -55,6 +56,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
         [
             .. ConnectionString.Of(topology, topology.Application).Select(one => $"Applications connect, {one.Name}: {one.Text}"),
             .. OpenAccess.Of(topology),
+            .. UnlimitedSlots.Of(topology),
             $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
                 + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})",
         ];
