@@ -373,6 +373,9 @@ public sealed record HaproxySettings(
     /// <summary>The login of the statistics from other machines; null for none required.</summary>
     public PostgresUser? StatisticsLogin { get; init; }
 
+    /// <summary>Whether the statistics port also has metrics for Prometheus.</summary>
+    public bool Metrics { get; init; }
+
     /// <summary>Whether sessions are ended when their server is marked down, on the ways in to the primary.</summary>
     public bool EndsSessions { get; init; } = true;
 

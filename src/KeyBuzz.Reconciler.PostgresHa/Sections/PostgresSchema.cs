@@ -306,6 +306,7 @@ internal static class PostgresSchema
         Port("port", "The port that leads to the primary; default: the load balancer's.", "5432"),
         Port("pooled_port", "The port that leads to PgBouncer; default: the load balancer's.", "6432"),
         Port("stats_port", "The port of the statistics.", "8404"),
+        Boolean("metrics", "Whether stats_port also has metrics for Prometheus, at /metrics.", "false"),
         Section("stats_login", "The login that the statistics ask for; default: none.", RequiredLogin),
         Port("read_port", "The port that leads to replicas that are near enough; default: none."),
         Size("read_max_lag", "How far a replica of read_port may be behind.", "1MiB"),

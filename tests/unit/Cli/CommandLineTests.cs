@@ -246,6 +246,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["unlock"],
                         ["history"],
                         ["images", "build", "--on", "nowhere"],
+                        ["monitoring", "render", "--out", $"{Folder}/prometheus"],
                         ["init", "--credentials"],
                         ["init", "--members", "127.0.0.1", "--proxies", "127.0.0.2"],
                         ["completion", "bash"],

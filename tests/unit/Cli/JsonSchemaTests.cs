@@ -67,6 +67,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "switchover",
                     "restart",
                     "relief",
+                    "monitoring_render",
                     "restore",
                     "drill",
                     "connect",

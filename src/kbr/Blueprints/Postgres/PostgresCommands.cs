@@ -34,6 +34,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
             RestoreCommand.Create(context),
             BackupCommand.Create(context),
             BackupsCommand.Create(context),
+            MonitoringCommand.Create(context),
             ImagesCommand.Create(context),
         ];
 
