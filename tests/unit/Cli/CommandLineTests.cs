@@ -245,7 +245,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["logs", "patroni"],
                         ["unlock"],
                         ["history"],
-                        ["images", "build", "--on", "nowhere"],
+                        ["images", "build", "--on", "nowhere", "--postgres", "17"],
                         ["monitoring", "render", "--out", $"{Folder}/prometheus"],
                         ["init", "--credentials"],
                         ["init", "--members", "127.0.0.1", "--proxies", "127.0.0.2"],
