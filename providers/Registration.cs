@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Providers.Backup;
+using KeyBuzz.Reconciler.Providers.Ballast;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.Database;
@@ -31,6 +32,7 @@ public static class Registration
     {
         services.AddSingleton<IResourceProvider>(_ => new VolumeProvider());
         services.AddSingleton<IResourceProvider>(_ => new DirectoryProvider());
+        services.AddSingleton<IResourceProvider>(_ => new BallastProvider());
         services.AddSingleton<IResourceProvider>(_ => new ConfigFileProvider());
         services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());

@@ -264,7 +264,9 @@ internal sealed record ConfigView(
         return altered;
     }
 
-    private static HashSet<string> PendingOf(HttpAnswer answer)
+    /// <summary>The parameters that Patroni wants its member restarted for.</summary>
+    /// <param name="answer">What its REST API says of itself.</param>
+    public static HashSet<string> PendingOf(HttpAnswer answer)
     {
         var body = JsonAnswer.Parse(answer.Body);
         return body is not { ValueKind: JsonValueKind.Object } own || own.Boolean("pending_restart") != true ? []

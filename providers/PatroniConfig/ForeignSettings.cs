@@ -17,11 +17,16 @@ internal static class ForeignSettings
 
     /// <summary>The reads of each member beyond <see cref="ConfigView.Reads"/>: the files are read as they are now, so that a line counts
     /// here before any reload. The column <c>pending_restart</c> of pg_settings is not read: PostgreSQL leaves it set after a line was
-    /// removed again.</summary>
+    /// removed again. Beside a line of a file it tells whether the value can be one: PostgreSQL sets it only for such, and in this very
+    /// session when the files are read.</summary>
     public static SqlRead Read(ClusterConnection connection) =>
         connection.Sql(
             $"""
             SELECT {LeaderAnswer.InRecovery},
+              (SELECT json_agg(r) FROM (
+                SELECT lower(name) AS name, setting, regexp_replace(sourcefile, '.*/', '') AS file, sourceline AS line, error FROM pg_file_settings e
+                WHERE error IS NOT NULL AND NOT coalesce(
+                  (SELECT s.context = 'postmaster' AND s.pending_restart FROM pg_settings s WHERE lower(s.name) = lower(e.name)), false)) r) AS refused,
               (SELECT json_agg(lower(name)) FROM pg_file_settings WHERE error IS NOT NULL AND name IS NOT NULL AND sourcefile NOT LIKE '%/{AutoFile}') AS pending,
               (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, lower(name) AS name, setting, applied, error FROM pg_file_settings WHERE sourcefile LIKE '%/{AutoFile}') f) AS altered
             """
@@ -50,11 +55,21 @@ internal static class ForeignSettings
         var stored = view.Stored.Where(pair => !wanted.ContainsKey(pair.Key) && pair.Key != Pause && !IsDeclared(pair.Key)).ToList();
         var said = stored.Select(pair => DynamicSettings.ParameterOf(pair.Key)).OfType<string>().ToHashSet(StringComparer.Ordinal);
         var altered = members
-            .SelectMany(member => member.Altered.Values.Where(line => !declared.Contains(line.Name)).Select(line => (member, line)))
+            .SelectMany(member =>
+                member
+                    .Altered.Values.Where(line => !declared.Contains(line.Name) && !member.Refuses(line.Name))
+                    .Select(line => (member, line))
+            )
             .ToLookup(pair => pair.line.Name);
         said.UnionWith(altered.Select(group => group.Key));
+        // A line with an error of syntax has no name. Of several lines of a name the last one counts, as does what is declared.
+        var refused = members
+            .SelectMany(member => member.Refused.Where(line => !declared.Contains(line.Name)).Select(line => (member.Name, line)))
+            .GroupBy(pair => pair.line, pair => pair.Name)
+            .ToList();
         return
         [
+            .. refused.Select(group => Refused(group.Key, group)),
             .. stored.Select(pair => Stored(pair.Key, pair.Value)),
             .. altered.OrderBy(group => group.Key, StringComparer.Ordinal).Select(Altered),
             .. members
@@ -88,6 +103,15 @@ internal static class ForeignSettings
             );
         }
 
+        // Until its next start PostgreSQL goes on with the value before.
+        static ForeignSetting Refused(RefusedLine line, IEnumerable<string> on) =>
+            new(
+                line.Name.Length > 0 ? line.Name : line.File,
+                $"line {line.Number} of {line.File} on {string.Join(", ", on)} is refused ({line.Error}): PostgreSQL would not start with it",
+                "correct the line there, or take it out",
+                IsTrouble: true
+            );
+
         static ForeignSetting Altered(IGrouping<string, (Member Member, Line Line)> group)
         {
             // A setting that PostgreSQL could not reload is in force from its next start.
@@ -108,10 +132,33 @@ internal static class ForeignSettings
         }
     }
 
+    /// <summary>How many lines of a member's files PostgreSQL would not start with.</summary>
+    public static int RefusedLines(ClusterConnection connection, Snapshot member) =>
+        JsonAnswer.Rows(member.Get(Read(connection)).Json) is [var row, ..] ? RefusedLine.In(row).Length : 0;
+
     private sealed record Line(string Name, string Setting, string? Error);
+
+    private sealed record RefusedLine(string Name, string File, long Number, string Error)
+    {
+        public static ImmutableArray<RefusedLine> In(JsonElement row) =>
+            [
+                .. row.Items("refused")
+                    .Select(item => new RefusedLine(
+                        item.Text("name") ?? "",
+                        item.Text("file") ?? "a file",
+                        item.Number("line") ?? 0,
+                        item.Text("error") ?? ""
+                    ))
+                    .Distinct(),
+            ];
+    }
 
     private sealed record Member(string Name, IReadOnlyDictionary<string, Line> Altered, IReadOnlySet<string> Pending)
     {
+        public ImmutableArray<RefusedLine> Refused { get; private init; } = [];
+
+        public bool Refuses(string parameter) => Refused.Any(line => line.Name == parameter);
+
         // Null where PostgreSQL does not answer; the view has the pending restarts that Patroni reports.
         public static Member? Of(string name, SqlAnswer answer, ConfigView view)
         {
@@ -133,7 +180,9 @@ internal static class ForeignSettings
             var pending = row.Texts("pending")
                 .Concat(view.Members.Where(member => member.Name == name).SelectMany(member => member.PatroniPending))
                 .ToHashSet(StringComparer.Ordinal);
-            return new Member(name, altered, pending);
+            var refused = RefusedLine.In(row);
+            pending.ExceptWith(refused.Select(line => line.Name));
+            return new Member(name, altered, pending) { Refused = refused };
         }
     }
 }

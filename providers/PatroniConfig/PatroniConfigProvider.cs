@@ -43,6 +43,11 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
                 {
                     Required = true,
                 },
+                new(
+                    PatroniConfigSpec.VolumeKey,
+                    AttributeKind.Path,
+                    "Where each member has its volume: a value such as 30% of max_slot_wal_keep_size is of the smallest one."
+                ),
                 .. ClusterConnection.Attributes.Select(attribute =>
                     attribute with
                     {
@@ -109,7 +114,12 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     public IEnumerable<Read> Reads(Resource resource)
     {
         var spec = PatroniConfigSpec.Of(resource);
-        return [.. ConfigView.Reads(spec.Connection, spec.Settings.Keys), ForeignSettings.Read(spec.Connection)];
+        return
+        [
+            .. ConfigView.Reads(spec.Connection, spec.Settings.Keys),
+            ForeignSettings.Read(spec.Connection),
+            .. VolumeShare.IsIn(spec.Settings) && spec.VolumePath is { } path ? [new DiskSpaceRead(path)] : Array.Empty<Read>(),
+        ];
     }
 
     /// <inheritdoc />
@@ -121,11 +131,14 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     /// <inheritdoc />
     public Observation Observe(Resource resource, IReadOnlyDictionary<string, Snapshot> members)
     {
-        var (wanted, connection, _) = PatroniConfigSpec.Of(resource);
-        if (ConfigView.Of(connection, wanted.Keys, members) is not { } view)
+        var spec = PatroniConfigSpec.Of(resource);
+        var (declared, connection, _) = spec;
+        if (ConfigView.Of(connection, declared.Keys, members) is not { } view)
         {
             return new Observation.Absent();
         }
+
+        var wanted = VolumeShare.Resolve(declared, view.Stored, VolumeShare.Smallest(spec.VolumePath, members.Values));
 
         // Where no PostgreSQL runs, the stored values may prevent its start: the store alone is compared.
         var isStored = wanted.All(pair => view.IsStored(pair.Key, pair.Value)) && view.Stored.Keys.All(wanted.ContainsKey);
@@ -144,6 +157,15 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
         }
 
+        // What is compared is the part, and not its size.
+        foreach (var (key, value) in declared)
+        {
+            if (wanted[key] != value && observed.GetValueOrDefault(key)?.Value is { } found)
+            {
+                observed = observed.SetItem(key, new AttributeValue(found == wanted[key] ? value : found));
+            }
+        }
+
         // A key removed from the store is gone once no member has a restart pending for it.
         var waiting = view
             .Members.SelectMany(member => member.PatroniPending.Select(name => (Key: DynamicSettings.Parameters + name, member.Name)))
@@ -155,10 +177,28 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
 
         return new Observation.Present(SortedMap.Of<AttributeValue>(observed))
         {
-            Note = Note(view, wanted),
+            Note = Note(view, declared, wanted),
             Outlook = ConfigOutlook.Of(view, wanted),
             Foreign = ForeignSettings.Find(connection, view, wanted, members),
         };
+    }
+
+    /// <summary>How many lines of a member's configuration files PostgreSQL would not start with; none where it does not answer.</summary>
+    /// <param name="resource">The configuration.</param>
+    /// <param name="member">The answers of the member.</param>
+    public static int RefusedLines(Resource resource, Snapshot member)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        return ForeignSettings.RefusedLines(PatroniConfigSpec.Of(resource).Connection, member);
+    }
+
+    /// <summary>How many parameters wait for a restart of a member: not those that a restart would not change.</summary>
+    /// <param name="resource">The configuration.</param>
+    /// <param name="member">The answers of the member.</param>
+    public static int PendingRestarts(Resource resource, Snapshot member)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        return ConfigView.PendingOf(member.Get(PatroniConfigSpec.Of(resource).Connection.Rest("/patroni"))).Count;
     }
 
     /// <inheritdoc />
@@ -175,26 +215,34 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     }
 
     /// <inheritdoc />
-    public Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    public async Task ChangeAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
-        return change.Operation == ResourceOperation.Delete
-            ? Task.CompletedTask
-            : new ConfigChange(change, group, stores.Of(change.Resource)).RunAsync(cancellationToken);
+        if (change.Operation != ResourceOperation.Delete)
+        {
+            var resolved = await VolumeShare.ResolveAsync(change, group, cancellationToken).ConfigureAwait(false);
+            await new ConfigChange(resolved, group, stores.Of(change.Resource)).RunAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
 
     /// <inheritdoc />
-    public Task ChangeAheadAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
+    public async Task ChangeAheadAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(change);
         ArgumentNullException.ThrowIfNull(group);
-        return new ConfigChange(change, group, stores.Of(change.Resource)).StoreAheadAsync(cancellationToken);
+        var resolved = await VolumeShare.ResolveAsync(change, group, cancellationToken).ConfigureAwait(false);
+        await new ConfigChange(resolved, group, stores.Of(change.Resource)).StoreAheadAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> wanted)
+    private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> declared, IReadOnlyDictionary<string, string> wanted)
     {
-        List<string> parts = [];
+        List<string> parts =
+        [
+            .. declared
+                .Where(pair => wanted[pair.Key] != pair.Value && !view.IsStored(pair.Key, wanted[pair.Key]))
+                .Select(pair => $"{DynamicSettings.ParameterOf(pair.Key)}: {pair.Value} of the smallest volume are {wanted[pair.Key]}"),
+        ];
         var restart = wanted
             .Where(pair =>
                 !view.IsStored(pair.Key, pair.Value)

@@ -12,6 +12,15 @@ internal sealed record PatroniConfigSpec(IReadOnlyDictionary<string, string> Set
     /// <summary>The attribute of the values.</summary>
     public const string SettingsKey = "settings";
 
+    /// <summary>The attribute of the volume.</summary>
+    public const string VolumeKey = "volume_path";
+
+    /// <summary>Where each member has the volume that a part is of; null where none is said.</summary>
+    public string? VolumePath { get; init; }
+
     public static PatroniConfigSpec Of(Resource resource) =>
-        new(resource.Spec.Map(SettingsKey), ClusterConnection.Of(resource), ClusterDefaults.GateTimeoutOf(resource));
+        new(resource.Spec.Map(SettingsKey), ClusterConnection.Of(resource), ClusterDefaults.GateTimeoutOf(resource))
+        {
+            VolumePath = resource.Spec.OptionalString(VolumeKey),
+        };
 }

@@ -109,6 +109,7 @@ internal sealed class GroupResources(
                 ("rest_user", topology.Rest.Name),
                 ("rest_password", topology.Rest.Password),
                 ("settings", topology.Settings),
+                ("volume_path", topology.Volume.MountPoint),
                 (ClusterIdentity.Attribute, topology.Namespace),
                 ("max_lag", topology.Health.MaxLag),
                 ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),

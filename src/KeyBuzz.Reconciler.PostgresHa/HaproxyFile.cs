@@ -1,5 +1,6 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Resources;
 
@@ -49,14 +50,18 @@ internal static class HaproxyFile
     public static SecretText Render(PostgresTopology topology, Host proxy) =>
         ConfigText.Join([SecretText.Plain(Text(topology, proxy)), StatisticsLogin(topology.Haproxy)]);
 
+    // Behind the login: HAProxy takes these rules in their order.
+    private static string Metrics(HaproxySettings settings) =>
+        settings.Metrics ? $"    http-request use-service prometheus-exporter if {Brace($"path {PrometheusFiles.HaproxyPath}")}\n" : "";
+
     // The end of the front end of the statistics. On loopback, where kbr asks, none is wanted.
     private static SecretText StatisticsLogin(HaproxySettings settings) =>
         settings.StatisticsLogin is not { } login
-            ? SecretText.Plain("")
+            ? SecretText.Plain(Metrics(settings))
             : ConfigText.Of(
                 $"""
                     http-request auth realm statistics unless {Brace("dst 127.0.0.1")} or {Brace("http_auth(statistics)")}
-
+                {Metrics(settings)}
                 userlist statistics
                     user {login.Name} insecure-password {Word(login.Password)}
 

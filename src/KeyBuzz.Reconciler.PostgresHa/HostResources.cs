@@ -76,6 +76,21 @@ internal sealed class HostResources(
         };
         // Not inside of a data directory that is at the root of the volume: it is set aside first.
         ImmutableArray<Address> data = [new Address("directory", "postgres-data", member.Name)];
+        if (volume.BallastPath is { } ballast)
+        {
+            yield return factory.Make(
+                "ballast",
+                "postgres",
+                member.Name,
+                section.Place("volume"),
+                ("path", ballast),
+                ("size", volume.Ballast!.Value)
+            ) with
+            {
+                After = data,
+            };
+        }
+
         foreach (var directory in topology.Store.Directories)
         {
             yield return Data(directory.Name, directory.Path, directory.Mode) with

@@ -161,6 +161,11 @@ internal sealed class ParameterSection(int version, Findings findings, bool isAr
             return null;
         }
 
+        if (VolumeShare.PercentOf(name, scalar.Value) is { } percent)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"{percent}%");
+        }
+
         if (definition.Refusal(scalar.Value) is var (problem, remedy))
         {
             findings.Error($"PostgreSQL does not accept {scalar.Kind} for '{name}'", scalar.At, $"it {problem}", remedy);

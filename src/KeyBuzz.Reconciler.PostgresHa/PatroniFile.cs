@@ -2,6 +2,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -108,7 +109,8 @@ internal static class PatroniFile
     {
         const string Postgres = "postgresql.";
         const string Parameters = Postgres + "parameters.";
-        // A slot comes with the dynamic configuration, when the database it may be in can follow.
+        // A slot comes with the dynamic configuration, when the database it may be in can follow; so does a part of a volume, whose size is
+        // not known here.
         var top = topology
             .Settings.Where(pair =>
                 !pair.Key.StartsWith(Postgres, StringComparison.Ordinal)
@@ -122,7 +124,9 @@ internal static class PatroniFile
             )
             .Select(pair => $"\n      {pair.Key[Postgres.Length..]}: {Scalar(pair.Value)}");
         var parameters = topology
-            .Settings.Where(pair => pair.Key.StartsWith(Parameters, StringComparison.Ordinal))
+            .Settings.Where(pair =>
+                pair.Key.StartsWith(Parameters, StringComparison.Ordinal) && VolumeShare.PercentOfKey(pair.Key, pair.Value) is null
+            )
             .Select(pair => $"\n        {pair.Key[Parameters.Length..]}: {Scalar(pair.Value)}");
         return string.Concat([.. top, "\n    postgresql:", .. postgres, "\n      parameters:", .. parameters]);
     }

@@ -90,6 +90,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var topology = new PostgresTopology
         {
             Scope = scope,
+            Cluster = context.Cluster,
             Namespace = Namespace(),
             Version = (int)section.Integer(VersionKey, DefaultVersion, 13, 99),
             Members = members,
@@ -380,6 +381,9 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         return new HealthBounds(
             own.Size("max_lag", 1L << 20),
             own.Duration("gate_timeout", ClusterDefaults.GateTimeout, TimeSpan.FromSeconds(10))
-        );
+        )
+        {
+            MaxVolumeUsed = own.Integer("max_volume_used", HealthBounds.DefaultMaxVolumeUsed, 1, 99),
+        };
     }
 }

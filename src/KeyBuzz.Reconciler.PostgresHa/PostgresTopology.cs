@@ -47,6 +47,9 @@ public sealed record PostgresTopology
     /// <summary>The name that Patroni and kbr know the cluster by, and the group that cluster-wide resources are placed on.</summary>
     public required string Scope { get; init; }
 
+    /// <summary>The cluster's name in cluster.yaml, by which its records and its history are kept on the hosts.</summary>
+    public string Cluster { get; init; } = "";
+
     /// <summary>The path in the consensus store that the cluster lies under, as Patroni knows it.</summary>
     public required string Namespace { get; init; }
 
@@ -239,7 +242,14 @@ public sealed record DataVolume(
     string MountPoint,
     string? MountOptions,
     bool PreventDestroy
-);
+)
+{
+    /// <summary>The size of the file that takes room on it, to be given back when it is full; null for none.</summary>
+    public long? Ballast { get; init; }
+
+    /// <summary>That file; null for none.</summary>
+    public string? BallastPath => Ballast is null ? null : MountPoint.TrimEnd('/') + "/kbr-ballast";
+}
 
 /// <summary>The directories on a member, the same inside its container, beside those of the consensus store.</summary>
 /// <param name="Data">The parent of the data directory. The container mounts it, so that Patroni may rename and remove the data directory
@@ -369,6 +379,9 @@ public sealed record HaproxySettings(
     /// <summary>The login of the statistics from other machines; null for none required.</summary>
     public PostgresUser? StatisticsLogin { get; init; }
 
+    /// <summary>Whether the statistics port also has metrics for Prometheus.</summary>
+    public bool Metrics { get; init; }
+
     /// <summary>Whether sessions are ended when their server is marked down, on the ways in to the primary.</summary>
     public bool EndsSessions { get; init; } = true;
 
@@ -422,7 +435,14 @@ public sealed record PgBouncerSettings(
 /// <summary>The health limits.</summary>
 /// <param name="MaxLag">How far a replica may be behind, in bytes.</param>
 /// <param name="GateTimeout">How long kbr waits for the cluster to become healthy after a step.</param>
-public sealed record HealthBounds(long MaxLag, TimeSpan GateTimeout);
+public sealed record HealthBounds(long MaxLag, TimeSpan GateTimeout)
+{
+    /// <summary>How full a member's volume may be where nothing else is said, in per cent.</summary>
+    public const long DefaultMaxVolumeUsed = 85;
+
+    /// <summary>How full a member's volume may be, in per cent of its space and of its inodes.</summary>
+    public long MaxVolumeUsed { get; init; } = DefaultMaxVolumeUsed;
+}
 
 /// <summary>How the lead of a cluster is handed over when that is planned.</summary>
 /// <param name="Patience">How long transactions of the pools are waited for; zero: the pools are not paused.</param>

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.LabTests;
 using KeyBuzz.Reconciler.Tests.Cli;
@@ -205,6 +207,187 @@ public sealed class StatusTests
         }
 
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
+    [Test]
+    public void A_slot_without_a_consumer_is_named_with_the_WAL_that_it_holds_and_the_last_change_with_who_made_it()
+    {
+        var leader = Ha.Leader();
+        Ha.Configure("""{"slots": {"stuck": {"type": "physical"}}}""");
+        try
+        {
+            Lab.Until(
+                () => Ha.Sql(leader, "SELECT count(restart_lsn) FROM pg_replication_slots WHERE slot_name = 'stuck'", "postgres") == "1",
+                TimeSpan.FromSeconds(60),
+                "the slot"
+            );
+            Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Not.Contain(" slots "), "it holds next to nothing yet");
+
+            // A twentieth of 8 GiB are 410 MiB.
+            Ha.Sql(
+                leader,
+                "DO $$ BEGIN FOR i IN 1..30 LOOP PERFORM pg_logical_emit_message(false, 'kbr', 'x'); PERFORM pg_switch_wal(); END LOOP; END $$"
+            );
+            var status = HaSetUp.Workspace.Kbr("status");
+
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(
+                Line(status, "slots"),
+                Does.StartWith("NOT OK")
+                    .And.Match(
+                        $"stuck on {leader} has (had )?no consumer.*, and holds [45][0-9]{{2}}.*MiB of WAL: without max_slot_wal_keep_size"
+                    )
+            );
+            Assert.That(Line(status, "last change"), Does.Match("^ok .* by .*, [0-9]+ (s|min|h) ago: [0-9]+ done"));
+            Assert.That(Measure("slot_held_bytes", leader, "slot", "stuck"), Is.GreaterThan(400L << 20));
+            Assert.That(Measure("slot_active", leader, "slot", "stuck"), Is.Zero);
+        }
+        finally
+        {
+            Ha.Configure("""{"slots": {"stuck": null}}""");
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+        HaSetUp.Workspace.AssertNothingToDo();
+    }
+
+    [Test]
+    public void A_restart_that_is_pending_is_named_with_its_parameter_and_members()
+    {
+        Ha.Configure("""{"postgresql": {"parameters": {"track_activity_query_size": "2kB"}}}""");
+        try
+        {
+            Lab.Until(
+                () => Ha.Members.All(member => Measure("pending_restart", member) == 1),
+                TimeSpan.FromSeconds(60),
+                "Patroni noticing on every member"
+            );
+            var status = HaSetUp.Workspace.Kbr("status");
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(
+                Line(status, "parameters"),
+                Does.StartWith("NOT OK")
+                    .And.Contain($"track_activity_query_size: 2kB, restart pending on {string.Join(", ", Ha.Members)}; not declared")
+            );
+        }
+        finally
+        {
+            Ha.Configure("""{"postgresql": {"parameters": {"track_activity_query_size": null}}}""");
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+        Assert.That(Ha.Members.Select(member => Measure("pending_restart", member)), Is.All.Zero);
+    }
+
+    [Test]
+    public void A_line_that_PostgreSQL_would_not_start_with_is_named_with_its_file()
+    {
+        var replica = Ha.Members.First(member => member != Ha.Leader());
+        var file = Ha.Sql(replica, "SHOW data_directory") + "/postgresql.auto.conf";
+        Lab.OnHost(replica, $"docker exec patroni sh -c 'cp -p {file} {file}.kbr-test && echo \"deadlock_timeout = soon\" >>{file}'");
+        try
+        {
+            var status = HaSetUp.Workspace.Kbr("status");
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(
+                Line(status, "parameters"),
+                Does.Match(
+                    $"^NOT OK .*deadlock_timeout: line [0-9]+ of postgresql.auto.conf on {replica} is refused \\(.+\\): PostgreSQL would not start "
+                        + "with it"
+                )
+            );
+            Assert.That(Measure("settings_refused", replica), Is.EqualTo(1));
+            // And so it is.
+            var refused = Lab.OnHost(
+                replica,
+                "docker exec -u postgres patroni sh -c '$(ls -d /usr/lib/postgresql/*/bin | tail -1)/postgres -C deadlock_timeout -D "
+                    + $"{Path.GetDirectoryName(file)} 2>&1 || echo refused'"
+            );
+            Assert.That(refused, Does.Contain("deadlock_timeout").And.EndWith("refused\n"));
+        }
+        finally
+        {
+            Lab.OnHost(replica, $"docker exec patroni mv {file}.kbr-test {file}");
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+        Assert.That(Measure("settings_refused", replica), Is.Zero);
+    }
+
+    [Test]
+    public void A_volume_that_is_nearly_full_is_named_and_no_apply_waits_for_it()
+    {
+        var replica = Ha.Members.First(member => member != Ha.Leader());
+        var directory = Path.GetDirectoryName(Ha.Sql(replica, "SHOW data_directory"));
+        var free = long.Parse(Lab.OnHost(replica, $"df -B1 --output=avail {directory} | tail -1"), CultureInfo.InvariantCulture);
+        Lab.OnHost(replica, $"fallocate -l {free - (500L << 20)} {directory}/filler");
+        try
+        {
+            var status = HaSetUp.Workspace.Kbr("status");
+            Assert.That(status.ExitCode, Is.EqualTo(2), status.All);
+            Assert.That(
+                Line(status, "volume"),
+                Does.Match($"^NOT OK .*{replica} 9[0-9] % used, (4[0-9]{{2}}|500).* MiB free.*\\(bound 85 %\\)")
+            );
+            Assert.That(Measure("volume_free_bytes", replica), Is.InRange(1, 501L << 20));
+            Assert.That(Line(status, "leader"), Does.StartWith("ok"));
+            var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+            Assert.That(apply.ExitCode, Is.Zero, apply.All);
+        }
+        finally
+        {
+            Lab.OnHost(replica, $"rm {directory}/filler");
+        }
+
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
+    [Test]
+    public void Slots_are_limited_to_a_part_of_the_volume_and_the_plan_says_how_much_that_is()
+    {
+        var yaml = HaSetUp.Workspace.Yaml;
+        HaSetUp.Workspace.Yaml = yaml.Replace("    work_mem: 8MB\n", "    work_mem: 8MB\n    max_slot_wal_keep_size: 30%\n");
+        try
+        {
+            var plan = HaSetUp.Workspace.Kbr("plan");
+            Assert.That(plan.Output, Does.Match("max_slot_wal_keep_size: 30% of the smallest volume are 2[0-9]{3}MB"));
+            Assert.That(HaSetUp.Workspace.Made(), Is.EqualTo(new[] { "patroni_config.keybuzz-pg@keybuzz-pg" }));
+            HaSetUp.Workspace.AssertNothingToDo();
+            foreach (var member in Ha.Members)
+            {
+                Assert.That(Ha.Sql(member, "SHOW max_slot_wal_keep_size"), Does.Match("^2[0-9]{3}MB$"), member);
+                Assert.That(Measure("slot_limit_bytes", member), Is.InRange(2000L << 20, 2999L << 20));
+            }
+
+            // By hand it is drift like any other value.
+            Ha.Configure("""{"postgresql": {"parameters": {"max_slot_wal_keep_size": "100MB"}}}""");
+            Assert.That(HaSetUp.Workspace.Kbr("drift").ExitCode, Is.EqualTo(2));
+            HaSetUp.Workspace.Apply();
+            HaSetUp.Workspace.AssertNothingToDo();
+        }
+        finally
+        {
+            HaSetUp.Workspace.Yaml = yaml;
+        }
+
+        HaSetUp.Workspace.Apply();
+        HaSetUp.Workspace.AssertNothingToDo();
+        Assert.That(Ha.Sql(Ha.Leader(), "SHOW max_slot_wal_keep_size"), Is.EqualTo("-1"));
+    }
+
+    private static long? Measure(string name, string host, string label = null, string value = null)
+    {
+        var outcome = HaSetUp.Workspace.Kbr("status", "--json");
+        return JsonNode
+            .Parse(outcome.Output)["measures"]
+            .AsArray()
+            .Where(one =>
+                (string)one["name"] == name
+                && (string)one["labels"]["host"] == host
+                && (label is null || (string)one["labels"][label] == value)
+            )
+            .Select(one => (long?)one["value"])
+            .SingleOrDefault();
     }
 
     [TestCase("POST", "/restart")]

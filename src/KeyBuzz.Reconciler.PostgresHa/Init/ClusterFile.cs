@@ -124,6 +124,12 @@ public static class ClusterFile
         Line("  parameters:");
         Line($"    max_connections: {MaxConnections.ToString(CultureInfo.InvariantCulture)}");
         Line("    shared_buffers: 256MB");
+        if (made.Found is null)
+        {
+            Line("    # Of the volume: a replication slot without a consumer holds no more WAL than this.");
+            Line("    max_slot_wal_keep_size: 30%");
+        }
+
         Line("  # extensions: [vector]");
         Line("");
         Line("  haproxy:");

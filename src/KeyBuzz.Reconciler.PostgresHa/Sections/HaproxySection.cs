@@ -42,6 +42,7 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
         )
         {
             StatisticsLogin = StatisticsLogin(own),
+            Metrics = own.Boolean("metrics") ?? false,
             EndsSessions = own.Choice("on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             ClientTimeout = Given("client_timeout"),

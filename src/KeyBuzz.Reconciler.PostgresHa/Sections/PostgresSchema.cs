@@ -77,6 +77,7 @@ internal static class PostgresSchema
         Word("mount_point", "Where it is mounted; the unit does not start while it is not.", "/opt/keybuzz/postgres"),
         Word("mount_options", "The options of the mount.", "noatime"),
         Boolean("prevent_destroy", "Whether a plan that would delete it, or a data directory on it, is an error.", "false"),
+        Size("ballast", "The size of a file that takes room, for kbr relief to give back when the volume is full; 0 for none.", "0"),
     ]);
 
     /// <summary>The keys of <c>directories</c> that every consensus store has.</summary>
@@ -171,6 +172,7 @@ internal static class PostgresSchema
     public static readonly SectionSchema Health = new([
         Size("max_lag", "How far a replica may be behind.", "1MiB"),
         Duration("gate_timeout", "How long kbr waits for health after a step, and for the checklist after an apply.", "120s"),
+        Integer("max_volume_used", "How full a member's volume may be, in per cent of its space and of its inodes.", "85", 1),
     ]);
 
     /// <summary>The keys of <c>switchover</c>.</summary>
@@ -313,6 +315,7 @@ internal static class PostgresSchema
         Port("port", "The port that leads to the primary; default: the load balancer's.", "5432"),
         Port("pooled_port", "The port that leads to PgBouncer; default: the load balancer's.", "6432"),
         Port("stats_port", "The port of the statistics.", "8404"),
+        Boolean("metrics", "Whether stats_port also has metrics for Prometheus, at /metrics.", "false"),
         Section("stats_login", "The login that the statistics ask for; default: none.", RequiredLogin),
         Port("read_port", "The port that leads to replicas that are near enough; default: none."),
         Size("read_max_lag", "How far a replica of read_port may be behind.", "1MiB"),

@@ -52,7 +52,10 @@ internal sealed class StorageSection(SectionReader section, Findings findings)
             own.HostPath("mount_point", directory + "/postgres"),
             own.Word("mount_options", "options of mount, comma-separated")?.Value,
             own.Boolean("prevent_destroy") ?? false
-        );
+        )
+        {
+            Ballast = own.Size("ballast", 0) is > 0 and var ballast ? ballast : null,
+        };
     }
 
     private string? Device(SectionReader own, string key, bool required)

@@ -61,9 +61,19 @@ public enum StatusTopic
     /// <summary>The backups in the repositories: no apply takes one.</summary>
     Backups,
 
+    /// <summary>Limits that a member comes near to, and the last apply: no apply and no wait changes them.</summary>
+    Outlook,
+
     /// <summary>SQL through the proxies.</summary>
     SqlEndpoints,
 }
+
+/// <summary>A number behind the lines.</summary>
+/// <param name="Name">Its name, in lower case with underscores.</param>
+/// <param name="Meaning">Its meaning, in a sentence.</param>
+/// <param name="Value">The number.</param>
+/// <param name="Labels">What it is of, such as a host.</param>
+public sealed record StatusMeasure(string Name, string Meaning, long Value, params ImmutableArray<(string Name, string Value)> Labels);
 
 /// <summary>A service on a host.</summary>
 /// <param name="Service">The service; empty for the host itself.</param>
@@ -95,6 +105,9 @@ public sealed record StatusConclusion(
 /// <param name="Conclusion">Their conclusion.</param>
 public sealed record ClusterStatus(ImmutableArray<StatusItem> Items, StatusConclusion Conclusion)
 {
+    /// <summary>The numbers behind the lines, for a monitoring system.</summary>
+    public ImmutableArray<StatusMeasure> Measures { get; init; } = [];
+
     /// <summary>The age of the last good backup, where it is oldest; null where none is known.</summary>
     public TimeSpan? BackupAge { get; init; }
 

@@ -56,12 +56,14 @@ internal sealed partial class StatusJudgement
 
     private static bool IsWritable(EndpointAnswer endpoint) => endpoint.Answer is { InRecovery: false, IsReadOnly: false };
 
-    // An unreachable host, a stopped service or a pause is the cause of its consequences; otherwise the first failed check is named.
+    // An unreachable host, a full volume, a stopped service or a pause is the cause of its consequences; otherwise the first failed check
+    // is named.
     private ImmutableArray<string> Causes(IReadOnlyCollection<StatusItem> items, ImmutableArray<string> unreachable)
     {
         string[] causes =
         [
             .. unreachable.Select(host => $"{host} unreachable"),
+            .. FullVolumes.Select(host => $"the volume of {host} is full"),
             .. TroublesOf(UnitTrouble).Select(one => one.Text),
             .. Health.IsPaused ? ["Patroni is paused"] : (string[])[],
         ];

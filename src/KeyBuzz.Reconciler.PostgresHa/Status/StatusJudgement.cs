@@ -33,7 +33,7 @@ internal sealed partial class StatusJudgement
     {
         var items = ImmutableArray.CreateBuilder<StatusItem>();
         items.Add(Reachable() with { Topic = StatusTopic.Hosts });
-        items.Add(EachRuns("units", (host, name) => UnitTrouble(host, name)) with { Topic = StatusTopic.Services });
+        items.Add(WithRestarts(EachRuns("units", UnitTrouble)) with { Topic = StatusTopic.Services });
         items.Add(EachRuns("containers", (host, name) => ContainerTrouble(host, name)) with { Topic = StatusTopic.Services });
         items.AddRange(Members());
         items.Add(HaproxyValid() with { Topic = StatusTopic.Haproxy });
@@ -51,6 +51,7 @@ internal sealed partial class StatusJudgement
             items.Add(VectorOnReplica(vector) with { Topic = StatusTopic.Extensions });
         }
 
+        items.AddRange(Outlook().Select(item => item with { Topic = StatusTopic.Outlook }));
         items.AddRange(
             _endpoints
                 .GroupBy(endpoint =>
@@ -62,7 +63,7 @@ internal sealed partial class StatusJudgement
                 )
                 .Select(group => Endpoint("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.SqlEndpoints })
         );
-        return new ClusterStatus(items.ToImmutable(), Conclude(items)) { BackupAge = BackupAge() };
+        return new ClusterStatus(items.ToImmutable(), Conclude(items)) { BackupAge = BackupAge(), Measures = [.. Measures()] };
     }
 
     private IEnumerable<Host> All => _topology.Members.Concat(_topology.Proxies);
@@ -143,7 +144,9 @@ internal sealed partial class StatusJudgement
         {
             0 => "is unknown: Docker Engine does not answer",
             404 => "does not exist",
-            _ when JsonAnswer.Parse(answer.Json)?.At("State")?.Text("Status") is { } state => state == "running" ? null : $"is {state}",
+            _ when JsonAnswer.Parse(answer.Json)?.At("State")?.Text("Status") is { } state => state == "running" ? null
+            : JsonAnswer.Parse(answer.Json)?.At("State")?.Boolean("OOMKilled") == true ? $"is {state}: killed for lack of memory"
+            : $"is {state}",
             _ => "cannot be read",
         };
     }

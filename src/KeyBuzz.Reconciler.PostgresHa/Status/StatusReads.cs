@@ -11,6 +11,7 @@ using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
@@ -25,6 +26,9 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public const string PgBouncer = PostgresTopology.PgBouncerContainer;
 
     public const string Keepalived = PostgresTopology.KeepalivedContainer;
+
+    /// <summary>The dynamic configuration as it is declared.</summary>
+    public Resource ConfigurationResource => configuration;
 
     public HttpRead HaproxyTable => new("127.0.0.1", topology.Haproxy.StatsPort, "/stats;csv");
 
@@ -61,6 +65,21 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
                 new StatRead(BackupSection.Log(kind))
             )
         );
+
+    /// <summary>How near a member is to its limits.</summary>
+    public SqlRead Vitals => Sql("postgres", MemberVitals.Query);
+
+    /// <summary>The volume of a member.</summary>
+    public DiskSpaceRead Volume => new(topology.Directories.Data);
+
+    /// <summary>The ballast of a member's volume; null where none is declared.</summary>
+    public StatRead? Ballast => topology.Volume.BallastPath is { } path ? new StatRead(path) : null;
+
+    /// <summary>The kernel's counters since it booted, the processes that it killed for lack of memory among them.</summary>
+    public static FileRead KernelCounters => new("/proc/vmstat");
+
+    /// <summary>The last change that kbr made on the host.</summary>
+    public HistoryRead LastApply => new(topology.Cluster) { IsLastLine = true };
 
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 
@@ -104,7 +123,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     public IReadOnlyCollection<Read> For(Host host)
     {
-        var reads = new HashSet<Read>();
+        var reads = new HashSet<Read> { LastApply };
         if (topology.Members.Contains(host))
         {
             reads.UnionWith([
@@ -113,6 +132,10 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
                 .. topology.Store.Kind.Reads(configuration),
                 Replication,
                 Available,
+                Vitals,
+                Volume,
+                KernelCounters,
+                .. Ballast is { } ballast ? [ballast] : Array.Empty<Read>(),
                 .. PatroniHealth.Reads(topology.Ports.Rest),
                 .. s_configuration.Reads(configuration),
             ]);

@@ -31,7 +31,7 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
             StatusTopic.Extensions => _touched.Any(address =>
                 address.Type is "extension" or "database" || (IsMember(address) && Runs(address))
             ),
-            StatusTopic.Backups => false,
+            StatusTopic.Backups or StatusTopic.Outlook => false,
             _ => _touched.Any(address => IsProxy(address) && IsAbout(address, item.Topic))
                 && (item.Places.IsEmpty || item.Places.Any(place => _touched.Any(address => IsOf(address, place)))),
         };

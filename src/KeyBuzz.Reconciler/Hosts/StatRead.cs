@@ -1,14 +1,19 @@
+using System.Globalization;
+
 namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>stat(1) of a path, not following a final symbolic link. Answer: null when there is nothing.</summary>
 public sealed record StatRead(string Path) : Read<FileStat?>
 {
+    // Of stat's %b, whatever the file system's own are.
+    private const long BytesInBlock = 512;
+
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<StatRead>(Render, Parse);
 
     private static void Render(ProbeText script, IReadOnlyList<StatRead> reads) =>
         script
-            .Append("stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%n\\n' --")
+            .Append("stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%b\\t%n\\n' --")
             .AppendQuoted(reads.Select(read => read.Path))
             .Append(" 2>/dev/null; end stat $?\n");
 
@@ -17,10 +22,10 @@ public sealed record StatRead(string Path) : Read<FileStat?>
         Dictionary<string, FileStat> found = new(StringComparer.Ordinal);
         foreach (var line in answer.Part("stat").Lines)
         {
-            var fields = line.Split('\t', 8);
-            if (fields.Length == 8)
+            var fields = line.Split('\t', 9);
+            if (fields.Length == 9)
             {
-                found[fields[7]] = new FileStat(
+                found[fields[8]] = new FileStat(
                     FileStat.KindOf(fields[0]),
                     ProbePart.Number(fields[1]),
                     ProbePart.Number(fields[2]),
@@ -28,7 +33,10 @@ public sealed record StatRead(string Path) : Read<FileStat?>
                     fields[4],
                     fields[5].PadLeft(4, '0'),
                     ProbePart.Time(fields[6])
-                );
+                )
+                {
+                    AllocatedBytes = long.TryParse(fields[7], CultureInfo.InvariantCulture, out var blocks) ? blocks * BytesInBlock : 0,
+                };
             }
         }
 
@@ -49,6 +57,9 @@ public sealed record StatRead(string Path) : Read<FileStat?>
 /// <param name="ModifiedAt">Time of the last change of content.</param>
 public sealed record FileStat(string Kind, int Uid, int Gid, string User, string Group, string Mode, DateTimeOffset ModifiedAt)
 {
+    /// <summary>How much room it takes on its file system.</summary>
+    public long AllocatedBytes { get; init; }
+
     /// <summary>stat(1) has a kind of its own for an empty file; to kbr it is a file.</summary>
     internal static string KindOf(string kind) => kind == "regular empty file" ? "regular file" : kind;
 }

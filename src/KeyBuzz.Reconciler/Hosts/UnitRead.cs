@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 public sealed record UnitRead(string Name) : Read<UnitState>
 {
     private const string Properties =
-        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,DropInPaths,Result,Type";
+        "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,ActiveEnterTimestamp,InvocationID,FragmentPath,DropInPaths,Result,Type,NRestarts";
 
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<UnitRead>(Render, Parse);

@@ -8,6 +8,9 @@ public sealed record HistoryRead(string Cluster) : Read<HistoryFile>
 {
     private const int Largest = 2 * 1024 * 1024;
 
+    /// <summary>Whether only its last line is read.</summary>
+    public bool IsLastLine { get; init; }
+
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<HistoryRead>(Render, Parse);
 
@@ -17,9 +20,12 @@ public sealed record HistoryRead(string Cluster) : Read<HistoryFile>
         foreach (var (number, read) in reads.Index())
         {
             var path = Script.Quote(HistoryScript.PathOf(read.Cluster));
+            var content = read.IsLastLine
+                ? $"tail -n 1 -- {path} 2>/dev/null | head -c {Largest}"
+                : $"head -c {Largest} -- {path} 2>/dev/null";
             script
                 .Append($"stat --printf '%F\\t%u\\t%a\\t%n\\n' -- {HistoryScript.Directory} {path} 2>/dev/null; end hi{number} $?\n")
-                .Append($"if [ -f {path} ] && ! [ -L {path} ]; then head -c {Largest} -- {path} 2>/dev/null; fi; end hf{number} $?\n");
+                .Append($"if [ -f {path} ] && ! [ -L {path} ]; then {content}; fi; end hf{number} $?\n");
         }
     }
 

@@ -60,7 +60,8 @@ public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measu
 /// <param name="Name">Its name, in lower case with underscores.</param>
 /// <param name="Meaning">Its meaning, in a sentence.</param>
 /// <param name="Value">The number.</param>
-public sealed record HealthMeasure(string Name, string Meaning, long Value);
+/// <param name="Labels">What it is of, such as a host; none for the whole.</param>
+public sealed record HealthMeasure(string Name, string Meaning, long Value, params ImmutableArray<(string Name, string Value)> Labels);
 
 /// <summary>How a client connects.</summary>
 /// <param name="Name">The way, for example <c>read-write</c>.</param>

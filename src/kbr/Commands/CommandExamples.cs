@@ -81,6 +81,7 @@ internal static class CommandExamples
         ],
         ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],
         ["kbr restart"] = [new("kbr restart --all", "restart every member, one at a time")],
+        ["kbr relief"] = [new("kbr relief db-slave-01", "give the ballast of a full volume back")],
         ["kbr drill"] = [new("kbr drill --kind kill --svg gap.svg", "kill the primary, measure the gap, draw it")],
         ["kbr restore"] =
         [
@@ -117,6 +118,12 @@ internal static class CommandExamples
         [
             new("kbr logs patroni -f", "follow the database on all members"),
             new("kbr logs haproxy@haproxy-01 --since 1h", "one host, the last hour"),
+        ],
+        ["kbr monitoring"] = [new("kbr monitoring render --out prometheus", "write what to scrape, and the alert rules")],
+        ["kbr monitoring render"] =
+        [
+            new("kbr monitoring render --out prometheus", "write what to scrape, and the alert rules"),
+            new("kbr monitoring render --out prometheus --runbooks https://wiki/kbr#", "with links to your own pages"),
         ],
         ["kbr images"] = [new("kbr images build", "build the images of the services, and save them as archives")],
         ["kbr images build"] =

@@ -80,7 +80,7 @@ public static class StatusMetrics
             text.Metric(name, measure.First().measure.Meaning);
             foreach (var (scope, one) in measure)
             {
-                text.Sample(name, one.Value, ("cluster", cluster), ("scope", scope));
+                text.Sample(name, one.Value, [("cluster", cluster), ("scope", scope), .. one.Labels]);
             }
         }
 

@@ -140,6 +140,7 @@ public static class StatusView
             }
 
             json.WriteEndArray();
+            WriteMeasures(json, report.Measures);
             WriteConnections(json, report.Connections);
 
             void WriteTexts(string name, IEnumerable<string> texts)
@@ -153,6 +154,27 @@ public static class StatusView
                 json.WriteEndArray();
             }
         });
+
+    private static void WriteMeasures(Utf8JsonWriter json, IEnumerable<HealthMeasure> measures)
+    {
+        json.WriteStartArray("measures");
+        foreach (var measure in measures)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", measure.Name);
+            json.WriteNumber("value", measure.Value);
+            json.WriteStartObject("labels");
+            foreach (var (name, value) in measure.Labels)
+            {
+                json.WriteString(name, value);
+            }
+
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
 
     /// <summary>The same where long lines are cut off: each sentence of the conclusion, and each cause, has a line.</summary>
     /// <param name="scope">The cluster.</param>

@@ -66,6 +66,8 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "status",
                     "switchover",
                     "restart",
+                    "relief",
+                    "monitoring_render",
                     "restore",
                     "drill",
                     "connect",

@@ -42,7 +42,12 @@ internal sealed class RealProgramTests : BlueprintFixture
         var reads = Content(Load(Changed("haproxy: { image:", "haproxy: { read_port: 5433, image:")), "config_file.haproxy@haproxy-01");
         Environment["STATS_PASS"] = "it's a #\"$x\\ password";
         var login = Content(
-            Load(Changed("haproxy: { image:", "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, image:")),
+            Load(
+                Changed(
+                    "haproxy: { image:",
+                    "haproxy: { stats_login: { name: ops, password: '${secret.STATS_PASS}' }, metrics: true, image:"
+                )
+            ),
             "config_file.haproxy@haproxy-01"
         );
 

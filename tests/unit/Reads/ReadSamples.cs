@@ -17,9 +17,9 @@ internal static class ReadSamples
     [
         new(
             new StatRead("/opt/a b"),
-            "stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%n\\n' -- '/opt/a b' ",
-            "regular empty file\t999\t998\tpostgres\tUNKNOWN\t640\t1700000000.500000000\t/opt/a b\n@stat 1",
-            """{"Kind":"regular file","Uid":999,"Gid":998,"User":"postgres","Group":"UNKNOWN","Mode":"0640","ModifiedAt":"2023-11-14T22:13:20.5+00:00"}"""
+            "stat --printf '%F\\t%u\\t%g\\t%U\\t%G\\t%a\\t%.9Y\\t%b\\t%n\\n' -- '/opt/a b' ",
+            "regular empty file\t999\t998\tpostgres\tUNKNOWN\t640\t1700000000.500000000\t8\t/opt/a b\n@stat 1",
+            """{"Kind":"regular file","Uid":999,"Gid":998,"User":"postgres","Group":"UNKNOWN","Mode":"0640","ModifiedAt":"2023-11-14T22:13:20.5+00:00","AllocatedBytes":4096}"""
         )
         {
             Nothing = "null",
@@ -61,8 +61,8 @@ internal static class ReadSamples
         new(
             new DiskSpaceRead("/var/lib"),
             "space 0 '/var/lib'",
-            "     1B-blocks     Avail Type\n 8589934592 6442450944 xfs\n@s0 0",
-            """{"SizeBytes":8589934592,"AvailableBytes":6442450944,"FileSystem":"xfs"}"""
+            "     1B-blocks     Avail Type Inodes IFree\n 8589934592 6442450944 xfs 4194304 4194300\n@s0 0",
+            """{"SizeBytes":8589934592,"AvailableBytes":6442450944,"FileSystem":"xfs","Inodes":4194304,"AvailableInodes":4194300}"""
         )
         {
             Nothing = "null",

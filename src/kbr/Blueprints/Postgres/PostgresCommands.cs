@@ -29,10 +29,12 @@ internal sealed class PostgresCommands : IBlueprintCommands
             ConnectCommand.Create(context),
             SwitchoverCommand.Create(context),
             RestartCommand.Create(context),
+            ReliefCommand.Create(context),
             DrillCommand.Create(context),
             RestoreCommand.Create(context),
             BackupCommand.Create(context),
             BackupsCommand.Create(context),
+            MonitoringCommand.Create(context),
             ImagesCommand.Create(context),
         ];
 
@@ -55,6 +57,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
         [
             .. ConnectionString.Of(topology, topology.Application).Select(one => $"Applications connect, {one.Name}: {one.Text}"),
             .. OpenAccess.Of(topology),
+            .. UnlimitedSlots.Of(topology),
             $"When the primary fails, writes stop for at most {times.WorstCase.TotalSeconds} s "
                 + $"(dynamic: ttl {times.Ttl}, loop_wait {times.LoopWait}, retry_timeout {times.RetryTimeout})",
         ];

@@ -56,7 +56,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
             .. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured)
             {
                 UnknownBy = item.UnknownBy,
-                IsLasting = item.Topic == StatusTopic.Backups,
+                IsLasting = item.Topic is StatusTopic.Backups or StatusTopic.Outlook,
             }),
         ])
         {
@@ -95,6 +95,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
                         ),
                     ]
                     : Array.Empty<HealthMeasure>(),
+                .. status.Measures.Select(measure => new HealthMeasure(measure.Name, measure.Meaning, measure.Value, measure.Labels)),
             ],
         };
     }

@@ -17,6 +17,8 @@ internal sealed class ForeignSettingsTests
 
     private readonly PatroniConfigProvider _provider = new();
 
+    private string _refused = "null";
+
     [Test]
     public void A_key_of_edit_config_is_reported_and_a_problem_while_a_restart_is_pending_for_it()
     {
@@ -66,6 +68,44 @@ internal sealed class ForeignSettingsTests
     }
 
     [Test]
+    public void A_line_that_PostgreSQL_would_not_start_with_is_a_problem_and_no_restart()
+    {
+        const string Line =
+            """{"name": "work_mem", "setting": "abc", "file": "postgresql.auto.conf", "line": 3, "error": "setting could not be applied"}""";
+        const string Altered = """{"name": "work_mem", "setting": "abc", "applied": false, "error": "setting could not be applied"}""";
+        const string Syntax = """{"name": null, "setting": null, "file": "postgresql.base.conf", "line": 7, "error": "syntax error"}""";
+        const string Said =
+            "line 3 of postgresql.auto.conf on db-1, db-2 is refused (setting could not be applied): PostgreSQL would not start with it";
+
+        Assert.That(
+            Refused($"{Line}, {Syntax}", ("{}", Altered), ("{}", Altered)),
+            Is.EqualTo(
+                new[]
+                {
+                    $"! work_mem: {Said}",
+                    "! postgresql.base.conf: line 7 of postgresql.base.conf on db-1, db-2 is refused (syntax error): PostgreSQL would not "
+                        + "start with it",
+                }
+            )
+        );
+        Assert.That(Refused("", ("{}", null)), Is.Empty);
+        Assert.That(Refused("1, {}", ("{}", null)), Has.Length.EqualTo(1), "nonsense is told as it is");
+    }
+
+    private string[] Refused(string lines, params (string Patroni, string? Altered)[] members)
+    {
+        _refused = $"[{lines}]";
+        try
+        {
+            return Found("""{"ttl": 30}""", members);
+        }
+        finally
+        {
+            _refused = "null";
+        }
+    }
+
+    [Test]
     public void A_member_that_does_not_answer_or_answers_nonsense_tells_nothing()
     {
         Assert.That(Found("""{"ttl": 30}""", ("{}", """1, {"name": 2}, {"name": "work_mem"}""")), Is.Empty);
@@ -106,7 +146,7 @@ internal sealed class ForeignSettingsTests
                                         read switch
                                         {
                                             SqlRead => new SqlAnswer(
-                                                $$"""[{"in_recovery": {{(pair.Index == 0 ? "false" : "true")}}, "settings": null, "pending": null, "altered": {{(pair.Item.Altered is null ? "null" : $"[{pair.Item.Altered}]")}}}]""",
+                                                $$"""[{"in_recovery": {{(pair.Index == 0 ? "false" : "true")}}, "settings": null, "pending": null, "refused": {{_refused}}, "altered": {{(pair.Item.Altered is null ? "null" : $"[{pair.Item.Altered}]")}}}]""",
                                                 ""
                                             ),
                                             HttpRead { Path: "/config" } => new HttpAnswer(200, stored),

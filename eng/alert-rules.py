@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Renders the alert rules of a cluster and lets promtool test every one: it fires for its fault, not before, and not on a healthy cluster.
+
+eng/alert-rules.py            # KBR_TOOL names another kbr than ./kbr; promtool is Debian's package prometheus
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SCOPE = 'cluster="keybuzz-pg",scope="keybuzz-pg"'
+MEMBERS = ["db-1", "db-2", "db-3"]
+PROXIES = ["lb-1", "lb-2"]
+CHECKS = ["hosts", "quorum", "volume", "slots", "connections", "wraparound", "parameters", "archive", "backup", "proof"]
+DIGEST = "@sha256:" + "0123456789abcdef" * 4
+
+CLUSTER = f"""
+version: 1
+cluster: keybuzz-pg
+hosts:
+  db-1: {{ role: db, address: 10.0.0.120 }}
+  db-2: {{ role: db, address: 10.0.0.121 }}
+  db-3: {{ role: db, address: 10.0.0.122 }}
+  lb-1: {{ role: lb, address: 10.0.0.11 }}
+  lb-2: {{ role: lb, address: 10.0.0.12 }}
+postgres:
+  members: db
+  proxies: lb
+  image: registry.example.com/kbr/patroni:16{DIGEST}
+  volume: {{ device: /dev/sdb }}
+  haproxy: {{ metrics: true, image: "registry.example.com/kbr/haproxy:3{DIGEST}" }}
+  pgbouncer: {{ image: "registry.example.com/kbr/pgbouncer:1{DIGEST}", max_db_connections: 40 }}
+  backup:
+    repositories:
+      - {{ s3: {{ endpoint: "s3.example.com:443", bucket: kbr }} }}
+"""
+
+
+def patroni(name, member):
+    address = f"10.0.0.12{MEMBERS.index(member)}:8008"
+    return f'{name}{{job="patroni-keybuzz-pg",cluster="keybuzz-pg",scope="keybuzz-pg",instance="{address}",member="{member}"}}'
+
+
+def haproxy(name, proxy, more=""):
+    return f'{name}{{job="haproxy-keybuzz-pg",cluster="keybuzz-pg",instance="{proxy}",proxy_host="{proxy}"{more}}}'
+
+
+def status(name, more=""):
+    return f"kbr_status_{name}{{{SCOPE}{more}}}"
+
+
+def of_host(name, host="db-1", more=""):
+    return status(name, f',host="{host}"{more}')
+
+
+def check(name):
+    return status("check", f',check="{name}",verdict="not_ok"')
+
+
+LAST_RUN = 'kbr_status_last_run_timestamp_seconds{cluster="keybuzz-pg"}'
+
+
+def healthy(minutes):
+    """The series of a healthy cluster. promtool's clock begins at 0."""
+    constant, clock = (lambda value: f"{value}x{minutes}"), f"0+60x{minutes}"
+    series = {LAST_RUN: clock, status("writes_ok"): constant(1), status("members"): constant(3), status("members_serving"): constant(3)}
+    for member in MEMBERS:
+        leads = member == MEMBERS[0]
+        series |= {
+            patroni("up", member): constant(1),
+            patroni("patroni_primary", member): constant(int(leads)),
+            patroni("patroni_replica", member): constant(int(not leads)),
+            patroni("patroni_postgres_streaming", member): constant(int(not leads)),
+            patroni("patroni_is_paused", member): constant(0),
+            patroni("patroni_dcs_last_seen", member): clock,
+            of_host("volume_size_bytes", member): constant(100_000_000_000),
+            of_host("volume_free_bytes", member): constant(80_000_000_000),
+            of_host("volume_inodes", member): constant(1000),
+            of_host("volume_inodes_free", member): constant(900),
+            of_host("connections", member): constant(20),
+            of_host("connections_limit", member): constant(97),
+            of_host("settings_refused", member): constant(0),
+            of_host("pending_restart", member): constant(0),
+            of_host("oom_kills", member): constant(5),
+            of_host("unit_restarts", member, ',unit="patroni"'): constant(0),
+        }
+    for proxy in PROXIES:
+        series[haproxy("up", proxy)] = constant(1)
+        series[haproxy("haproxy_backend_active_servers", proxy, ',proxy="primary"')] = constant(1)
+    series |= {check(name): constant(0) for name in CHECKS}
+    series[status("last_change_failed")] = constant(0)
+    return series
+
+
+MINUTES = 600
+BEGIN = 10
+
+
+def then(before, after):
+    return f"{before}x{BEGIN - 1} {after}x{MINUTES - BEGIN}"
+
+
+# By alert: the series of its fault, which begins in minute 10; when it has to fire; how many times.
+FAULTS = {
+    "PostgresNoPrimary": ({patroni("patroni_primary", "db-1"): then(1, 0)}, 12, 1),
+    "PostgresSeveralPrimaries": ({patroni("patroni_primary", "db-2"): then(0, 1)}, 11, 1),
+    "PatroniDown": ({patroni("up", "db-2"): then(1, 0)}, 13, 1),
+    "PostgresReplicaNotStreaming": ({patroni("patroni_postgres_streaming", "db-2"): then(1, 0)}, 13, 1),
+    "PatroniStoreNotReached": ({patroni("patroni_dcs_last_seen", "db-2"): f"0+60x9 540x{MINUTES - 10}"}, 12, 1),
+    "PatroniPaused": ({patroni("patroni_is_paused", "db-1"): then(0, 1)}, 26, 1),
+    "HaproxyDown": ({haproxy("up", "lb-1"): then(1, 0)}, 13, 1),
+    "HaproxyNoPrimary": ({haproxy("haproxy_backend_active_servers", "lb-1", ',proxy="primary"'): then(1, 0)}, 12, 1),
+    "KbrWritesFail": ({status("writes_ok"): then(1, 0)}, 12, 1),
+    "KbrStatusMissing": ({LAST_RUN: f"0+60x9 540x{MINUTES - 10}"}, 17, 1),
+    "KbrHostUnreachable": ({of_host("unreachable", "lb-1"): f"_x9 1x{MINUTES - 10}"}, 13, 1),
+    "KbrRedundancyLost": ({status("members_serving"): then(3, 2)}, 16, 1),
+    "KbrCheckFails": ({check("quorum"): then(0, 1)}, 16, 1),
+    "KbrVolumeNearlyFull": ({of_host("volume_free_bytes"): then(80_000_000_000, 14_000_000_000)}, 21, 1),
+    "KbrVolumeFull": ({of_host("volume_free_bytes"): then(80_000_000_000, 4_000_000_000)}, 13, 1),
+    "KbrVolumeFillsUp": ({of_host("volume_free_bytes"): f"80000000000-24000000x{MINUTES}"}, 60, 1),
+    "KbrInodesNearlyUsed": ({of_host("volume_inodes_free"): then(900, 100)}, 21, 1),
+    "KbrSlotHoldsWal": ({check("slots"): then(0, 1)}, 21, 1),
+    "KbrConnectionsNearLimit": ({of_host("connections"): then(20, 90)}, 16, 1),
+    "KbrWraparound": ({check("wraparound"): then(0, 1)}, 41, 1),
+    "KbrSettingsRefused": ({of_host("settings_refused"): then(0, 1)}, 16, 1),
+    "KbrPendingRestart": ({of_host("pending_restart"): then(0, 2)}, 71, 1),
+    "KbrUnitRestarts": ({of_host("unit_restarts", "db-1", ',unit="patroni"'): f"0x9 1 2 3x{MINUTES - 12}"}, 14, 1),
+    "KbrOutOfMemory": ({of_host("oom_kills"): then(5, 6)}, 11, 1),
+    "KbrChangeFailed": ({status("last_change_failed"): then(0, 1)}, 26, 1),
+    "KbrArchiveBehind": ({check("archive"): then(0, 1)}, 21, 1),
+    "KbrBackupOld": ({check("backup"): then(0, 1)}, 26, 1),
+    "KbrProofFailed": ({check("proof"): then(0, 1)}, 26, 1),
+}
+
+
+def quoted(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def test(series, expectations):
+    lines = ["  - interval: 1m", "    input_series:"]
+    lines += [f"      - {{ series: {quoted(name)}, values: {quoted(values)} }}" for name, values in series.items()]
+    lines.append("    promql_expr_test:")
+    for minute, expression, count in expectations:
+        samples = f"[{{ labels: '{{}}', value: {count} }}]" if count else "[]"
+        lines.append(f"      - {{ expr: {quoted(expression)}, eval_time: {minute}m, exp_samples: {samples} }}")
+    return lines
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        path = lambda name: os.path.join(folder, name)  # noqa: E731
+        with open(path("cluster.yaml"), "w", encoding="utf-8") as file:
+            file.write(CLUSTER)
+        tool = os.environ.get("KBR_TOOL", os.path.join(ROOT, "kbr"))
+        secrets = os.environ | {"BACKUP_CIPHER_KEY": "of no repository that there is"}
+        subprocess.run([tool, "monitoring", "render", "-c", path("cluster.yaml"), "--out", folder], check=True, env=secrets)
+        with open(path("scrape.yml"), encoding="utf-8") as scrape, open(path("prometheus.yml"), "w", encoding="utf-8") as file:
+            file.write("rule_files: [alerts.yml]\n" + scrape.read())
+        with open(path("alerts.yml"), encoding="utf-8") as file:
+            alerts = re.findall(r"- alert: (\w+)", file.read())
+        if set(alerts) != set(FAULTS):
+            sys.exit(f"alerts without a fault, or faults without an alert: {sorted(set(alerts) ^ set(FAULTS))}")
+        firing = 'count(ALERTS{alertstate="firing"})'
+        lines = ["rule_files: [alerts.yml]", "evaluation_interval: 1m", "tests:"]
+        lines += test(healthy(MINUTES), [(minute, firing, 0) for minute in range(0, MINUTES, 20)])
+        for name, (fault, minute, count) in FAULTS.items():
+            own = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
+            before = [(BEGIN - 1, firing, 0)] if name != "KbrVolumeFillsUp" else []
+            lines += test(healthy(MINUTES) | fault, [*before, (minute, own, count)])
+        with open(path("test.yml"), "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        subprocess.run(["promtool", "check", "config", path("prometheus.yml")], check=True)
+        subprocess.run(["promtool", "test", "rules", path("test.yml")], check=True)
+        print(f"{len(alerts)} alerts fire for their fault, and none in {MINUTES // 60} hours without one")
+
+
+main()

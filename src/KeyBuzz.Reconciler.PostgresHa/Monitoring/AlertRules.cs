@@ -1,0 +1,207 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace KeyBuzz.Reconciler.PostgresHa.Monitoring;
+
+/// <summary>An alert of Prometheus.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Expression">What it fires for, in PromQL.</param>
+/// <param name="For">For how long that must hold, such as <c>5m</c>.</param>
+/// <param name="IsCritical">Whether somebody must be woken: writes fail or soon will.</param>
+/// <param name="Summary">What is wrong, with labels as <c>{{ $labels.host }}</c>.</param>
+public sealed record AlertRule(string Name, string Expression, string For, bool IsCritical, string Summary);
+
+/// <summary>The alerts of a cluster, by the metrics of Patroni, of HAProxy, and of <c>kbr status --format prometheus</c>. Pure.</summary>
+public static class AlertRules
+{
+    /// <summary>The alerts in groups.</summary>
+    public static ImmutableArray<(string Group, ImmutableArray<AlertRule> Rules)> Of(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        var scope = $"scope=\"{topology.Scope}\"";
+        return
+        [
+            ("patroni", OfPatroni(topology, scope)),
+            .. topology.Haproxy.Metrics ? [("haproxy", OfHaproxy(topology))] : Array.Empty<(string, ImmutableArray<AlertRule>)>(),
+            ("kbr-status", OfStatus(topology, scope)),
+        ];
+    }
+
+    private static ImmutableArray<AlertRule> OfPatroni(PostgresTopology topology, string scope) =>
+        [
+            new(
+                "PostgresNoPrimary",
+                $"sum(patroni_primary{{{scope}}}) < 1 or absent(patroni_primary{{{scope}}})",
+                "1m",
+                true,
+                $"{topology.Scope} has no primary: nothing can be written"
+            ),
+            new(
+                "PostgresSeveralPrimaries",
+                $"sum(patroni_primary{{{scope}}}) > 1",
+                "30s",
+                true,
+                $"{{{{ $value }}}} members of {topology.Scope} take writes"
+            ),
+            new(
+                "PatroniDown",
+                $"up{{job=\"{PrometheusFiles.PatroniJob(topology)}\"}} == 0",
+                "2m",
+                false,
+                "Patroni on {{ $labels.member }} does not answer"
+            ),
+            new(
+                "PostgresReplicaNotStreaming",
+                $"patroni_replica{{{scope}}} == 1 unless on (instance) patroni_postgres_streaming{{{scope}}} == 1",
+                "2m",
+                false,
+                "{{ $labels.member }} does not stream from the primary"
+            ),
+            new(
+                "PatroniStoreNotReached",
+                $"time() - patroni_dcs_last_seen{{{scope}}} > {topology.Times.Ttl.ToString(CultureInfo.InvariantCulture)}",
+                "1m",
+                true,
+                "{{ $labels.member }} has not reached a quorum of the consensus store for {{ $value }} s"
+            ),
+            new(
+                "PatroniPaused",
+                $"max(patroni_is_paused{{{scope}}}) == 1",
+                "15m",
+                false,
+                $"Patroni of {topology.Scope} is paused: it promotes nobody"
+            ),
+        ];
+
+    private static ImmutableArray<AlertRule> OfHaproxy(PostgresTopology topology)
+    {
+        var job = $"job=\"{PrometheusFiles.HaproxyJob(topology)}\"";
+        return
+        [
+            new("HaproxyDown", $"up{{{job}}} == 0", "2m", false, "HAProxy on {{ $labels.proxy_host }} does not answer"),
+            new(
+                "HaproxyNoPrimary",
+                $"haproxy_backend_active_servers{{{job},proxy=\"{PostgresTopology.HaproxyPrimaryBackend}\"}} < 1",
+                "1m",
+                true,
+                "HAProxy on {{ $labels.proxy_host }} sees no primary"
+            ),
+        ];
+    }
+
+    private static ImmutableArray<AlertRule> OfStatus(PostgresTopology topology, string scope)
+    {
+        var used = $"1 - {Metric("volume_free_bytes")} / {Metric("volume_size_bytes")}";
+        var bound = topology.Health.MaxVolumeUsed / 100m;
+        return
+        [
+            new("KbrWritesFail", Metric("writes_ok") + " == 0", "1m", true, $"applications of {topology.Scope} cannot write"),
+            new(
+                "KbrStatusMissing",
+                $"time() - kbr_status_last_run_timestamp_seconds{{cluster=\"{topology.Cluster}\"}} > 300 "
+                    + $"or absent(kbr_status_last_run_timestamp_seconds{{cluster=\"{topology.Cluster}\"}})",
+                "1m",
+                false,
+                "kbr status has not run for five minutes: what only it sees is not watched"
+            ),
+            new("KbrHostUnreachable", Metric("unreachable") + " == 1", "2m", false, "{{ $labels.host }} cannot be reached over SSH"),
+            new(
+                "KbrRedundancyLost",
+                $"{Metric("members_serving")} < {Metric("members")}",
+                "5m",
+                false,
+                $"only {{{{ $value }}}} of {topology.Members.Length} members of {topology.Scope} serve"
+            ),
+            new(
+                "KbrCheckFails",
+                $"kbr_status_check{{{scope},verdict=\"not_ok\",check!~\"{string.Join('|', s_own)}\"}} == 1",
+                "5m",
+                false,
+                "kbr status: {{ $labels.check }} is not ok"
+            ),
+            new("KbrVolumeNearlyFull", $"{used} > {Number(bound)}", "10m", false, "the volume of {{ $labels.host }} is nearly full"),
+            new("KbrVolumeFull", $"{used} > 0.95", "2m", true, "the volume of {{ $labels.host }} is full: kbr relief"),
+            new(
+                "KbrVolumeFillsUp",
+                $"predict_linear({Metric("volume_free_bytes")}[6h], 3 * 86400) < 0",
+                "30m",
+                false,
+                "the volume of {{ $labels.host }} is full in less than three days"
+            ),
+            new(
+                "KbrInodesNearlyUsed",
+                $"1 - {Metric("volume_inodes_free")} / ({Metric("volume_inodes")} > 0) > {Number(bound)}",
+                "10m",
+                false,
+                "the inodes of the volume of {{ $labels.host }} are nearly used up"
+            ),
+            Check("KbrSlotHoldsWal", "slots", "10m", "a replication slot holds WAL that nobody fetches, or has lost it"),
+            new(
+                "KbrConnectionsNearLimit",
+                $"{Metric("connections")} / {Metric("connections_limit")} >= 0.9",
+                "5m",
+                false,
+                "{{ $labels.host }} has nine tenths of its connections"
+            ),
+            Check("KbrWraparound", "wraparound", "30m", "autovacuum does not get on: PostgreSQL refuses writes in the end"),
+            new(
+                "KbrSettingsRefused",
+                Metric("settings_refused") + " > 0",
+                "5m",
+                false,
+                "PostgreSQL on {{ $labels.host }} would not start with its configuration files"
+            ),
+            new(
+                "KbrPendingRestart",
+                Metric("pending_restart") + " > 0",
+                "1h",
+                false,
+                "{{ $labels.host }} waits for a restart for {{ $value }} parameters"
+            ),
+            new(
+                "KbrUnitRestarts",
+                $"changes({Metric("unit_restarts")}[15m]) > 2",
+                "1m",
+                false,
+                "{{ $labels.unit }} on {{ $labels.host }} is restarted again and again"
+            ),
+            new(
+                "KbrOutOfMemory",
+                $"delta({Metric("oom_kills")}[15m]) > 0",
+                "0m",
+                false,
+                "the kernel of {{ $labels.host }} killed a process for lack of memory"
+            ),
+            new("KbrChangeFailed", Metric("last_change_failed") + " == 1", "15m", false, "the last apply did not end well: kbr plan"),
+            .. topology.Backup is null
+                ? Array.Empty<AlertRule>()
+                :
+                [
+                    Check("KbrArchiveBehind", "archive", "10m", "WAL is not archived, and fills the primary's volume"),
+                    Check("KbrBackupOld", "backup", "15m", "the last good backup is too old, or there is none"),
+                    Check("KbrProofFailed", "proof", "15m", "the last proof of a restore failed"),
+                ],
+        ];
+
+        string Metric(string name) => $"kbr_status_{name}{{{scope}}}";
+
+        AlertRule Check(string name, string check, string time, string summary) =>
+            new(name, $"kbr_status_check{{{scope},check=\"{check}\",verdict=\"not_ok\"}} == 1", time, false, summary);
+    }
+
+    // The checks with a rule of their own.
+    private static readonly ImmutableArray<string> s_own =
+    [
+        "hosts",
+        "volume",
+        "slots",
+        "connections",
+        "wraparound",
+        "parameters",
+        "archive",
+        "backup",
+        "proof",
+    ];
+
+    private static string Number(decimal value) => value.ToString(CultureInfo.InvariantCulture);
+}
