@@ -257,6 +257,16 @@ internal sealed class BackupTests : BlueprintFixture
         Assert.That(OnlyError(With(One)), Does.Contain("secret BACKUP_CIPHER_KEY is short").And.Not.Contain("sesame"));
     }
 
+    [Test]
+    public void What_needs_no_secrets_reads_a_file_with_backups_without_them()
+    {
+        Load(With(One));
+
+        var without = ClusterLoader.Load(File, RealSyntax, new Dictionary<string, string>(), secretsOptional: true);
+
+        Assert.That(without.Resources.Select(resource => resource.Address.Type), Does.Contain("backup_repository"));
+    }
+
     // The keys of an S3 server are given by it.
     [TestCase("", new string[0])]
     [TestCase(", cipher: none", new string[0])]
