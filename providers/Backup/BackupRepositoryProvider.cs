@@ -12,6 +12,7 @@ namespace KeyBuzz.Reconciler.Providers.Backup;
 public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceProvider, IForgottenOnRemoval
 {
     private const string Ready = "ready on every member";
+    private const string OtherPlace = "not in the configuration yet";
     private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     /// <summary>The type with the default tool.</summary>
@@ -29,6 +30,11 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                     Required = true,
                 },
                 new("file", AttributeKind.String, "The tool's configuration file inside the container.") { Required = true },
+                new(
+                    BackupRepositorySpec.ConfigurationKey,
+                    AttributeKind.Path,
+                    "That file on each member's host: where it names other places, the tool's answer is of those."
+                ),
                 .. ClusterConnection.Attributes,
             ]
         );
@@ -58,6 +64,10 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
         yield return spec.Connection.ContainerRead;
         yield return Identity(spec);
         yield return tool.Read(spec.Location);
+        if (spec.Configuration is { } file)
+        {
+            yield return file;
+        }
     }
 
     /// <inheritdoc />
@@ -88,7 +98,9 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
             return new Observation.Absent();
         }
 
-        if (leaders.Trouble is { } trouble)
+        // The tool answers for the places that its configuration names, and not for those that it is about to name.
+        var moved = spec.Repositories.Where((label, at) => reports.Exists(one => IsElsewhere(one.Member, label, at))).ToHashSet();
+        if (leaders.Trouble is { } trouble && moved.Count < spec.Repositories.Length)
         {
             return new Observation.Unknown($"{answer.Leader}: {tool.Name}: {trouble}");
         }
@@ -99,11 +111,25 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                 (label, at) =>
                     (
                         Label: label,
-                        Of: reports.Select(one => (one.Member, State: one.Report.TroubleOf(at + 1, identifier, tool.Name))).ToList()
+                        Of: reports
+                            .Select(one =>
+                                (
+                                    one.Member,
+                                    State: moved.Contains(label)
+                                        ? IsElsewhere(one.Member, label, at)
+                                            ? OtherPlace
+                                            : null
+                                        : one.Report.TroubleOf(at + 1, identifier, tool.Name)
+                                )
+                            )
+                            .ToList()
                     )
             )
             .ToList();
-        if (spec.Repositories.Index().All(one => leaders.Repositories.GetValueOrDefault(one.Index + 1)?.State == RepositoryState.Missing))
+        if (
+            moved.Count == 0
+            && spec.Repositories.Index().All(one => leaders.Repositories.GetValueOrDefault(one.Index + 1)?.State == RepositoryState.Missing)
+        )
         {
             return new Observation.Absent();
         }
@@ -127,6 +153,12 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                 )
             )
         );
+
+        bool IsElsewhere(string member, string label, int at) =>
+            spec.Configuration is { } file
+            && members[member].Get(file)?.Text is { } text
+            && tool.PlacesIn(text) is { IsEmpty: false } places
+            && (at >= places.Length || places[at] != label);
     }
 
     /// <inheritdoc />

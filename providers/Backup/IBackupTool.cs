@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.Docker;
@@ -28,6 +29,10 @@ public interface IBackupTool
     /// <param name="settings">The repositories.</param>
     /// <param name="directory">The directory of the configuration file inside the container.</param>
     SecretText Configuration(BackupSettings settings, string directory);
+
+    /// <summary>The places of the repositories, as <see cref="BackupRepository.Label"/> has them, that a configuration file names, in the
+    /// order of their numbers; none in a file that kbr did not write.</summary>
+    ImmutableArray<string> PlacesIn(string configuration);
 
     /// <summary>PostgreSQL's <c>archive_command</c>, which fails after the timeout: a stop of PostgreSQL waits for it.</summary>
     string ArchiveCommand(BackupLocation location, TimeSpan timeout);

@@ -144,7 +144,8 @@ internal sealed class GroupResources(
                 topology.Scope,
                 "backup",
                 ("repositories", ResourceFactory.List(backup.Repositories.Select(one => one.Label))),
-                ("file", BackupSection.File)
+                ("file", BackupSection.File),
+                ("configuration", $"{topology.Directories.Configuration}/{BackupSection.Tool.FileName}")
             ) with
             {
                 Requires = [.. topology.Members.Select(member => new Address("config_file", BackupSection.FileResource, member.Name))],

@@ -18,6 +18,8 @@ internal sealed class PgBackRestTool : IBackupTool
     private const int TimedOut = 124;
     private const int ProgramMissing = 127;
 
+    // The comment before a repository's settings.
+    private const string Place = "# Repository: ";
     private const string Error = "ERROR: ";
 
     // [050]: LockAcquireError.
@@ -79,6 +81,19 @@ internal sealed class PgBackRestTool : IBackupTool
 
             """
         );
+    }
+
+    /// <inheritdoc />
+    public ImmutableArray<string> PlacesIn(string configuration)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        return
+        [
+            .. configuration
+                .Split('\n')
+                .Where(line => line.StartsWith(Place, StringComparison.Ordinal))
+                .Select(line => line[Place.Length..]),
+        ];
     }
 
     /// <inheritdoc />
@@ -269,6 +284,7 @@ internal sealed class PgBackRestTool : IBackupTool
         var differential = retention.Differential is { } count ? $"{name}-retention-diff={Text(count)}\n" : "";
         return ConfigText.Of(
             $"""
+            {Place}{repository.Label}
             {name}-type=s3
             {name}-s3-endpoint={bucket.Host}
             {name}-storage-port={bucket.Port}

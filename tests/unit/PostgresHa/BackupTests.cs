@@ -61,6 +61,7 @@ internal sealed class BackupTests : BlueprintFixture
                 compress-type=zst
                 process-max=1
                 start-fast=y
+                # Repository: s3://kbr-backups/keybuzz-pg at minio.example.com:9000
                 repo1-type=s3
                 repo1-s3-endpoint=minio.example.com
                 repo1-storage-port=9000

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Docker;
@@ -14,6 +15,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
 internal sealed class BackupRepositoryTests
 {
     private const string Place = "s3://b/pg at h:443";
+    private const string Configuration = "/opt/keybuzz/patroni/pgbackrest.conf";
     private const string Identifier = "7500000000000000001";
 
     private readonly BackupRepositoryProvider _provider = new();
@@ -63,6 +65,15 @@ internal sealed class BackupRepositoryTests
             State(Info(0, "ok", "7400000000000000009"), Info(0, "ok", "7400000000000000009")),
             Is.EqualTo($"db-1, db-2: prepared for another database (system identifier 7400000000000000009, this cluster's is {Identifier})")
         );
+
+    // What the tool answers is of the former place: also that nothing of it can be reached, which may be why it is left.
+    [TestCase(0, "ok")]
+    [TestCase(124, "")]
+    public void A_place_that_the_members_configuration_does_not_name_yet_is_to_be_prepared(int status, string message)
+    {
+        var answer = status == 0 ? Info(0, message) : new ToolAnswer(status, message);
+        Assert.That(State(answer, answer, "s3://former/pg at h:443"), Is.EqualTo("db-1, db-2: not in the configuration yet"));
+    }
 
     [Test]
     public async Task It_is_prepared_on_the_primary()
@@ -130,18 +141,23 @@ internal sealed class BackupRepositoryTests
             new BackupRepositoryProvider(),
             "pg",
             ("repositories", (IReadOnlyList<string>)[Place]),
-            ("file", "/etc/patroni/pgbackrest.conf")
+            ("file", "/etc/patroni/pgbackrest.conf"),
+            ("configuration", Configuration)
         );
 
     private static ResourceChange Change(ResourceOperation operation) => new(operation, Repository(), []);
 
-    private Observation Observe(ToolAnswer leader, ToolAnswer replica) =>
-        _provider.Observe(Repository(), Member(true, leader), Member(false, replica));
+    private Observation Observe(ToolAnswer leader, ToolAnswer replica, string configured = Place) =>
+        _provider.Observe(Repository(), Member(true, leader, configured), Member(false, replica, configured));
 
-    private string State(ToolAnswer leader, ToolAnswer replica) => ((Observation.Present)Observe(leader, replica)).Attributes[Place].Value;
+    private string State(ToolAnswer leader, ToolAnswer replica, string configured = Place) =>
+        ((Observation.Present)Observe(leader, replica, configured)).Attributes[Place].Value;
 
-    private static Func<Read, object> Member(bool leads, ToolAnswer tool) =>
-        read => read is Read<ToolAnswer> ? tool : GroupAnswers.Member(leads, $$""" "system_identifier": "{{Identifier}}" """)(read);
+    private static Func<Read, object> Member(bool leads, ToolAnswer tool, string configured = Place) =>
+        read =>
+            read is Read<ToolAnswer> ? tool
+            : read is FileRead ? new FileContent(Encoding.UTF8.GetBytes($"[global]\n# Repository: {configured}\nrepo1-type=s3\n"))
+            : GroupAnswers.Member(leads, $$""" "system_identifier": "{{Identifier}}" """)(read);
 
     private static ToolAnswer Info(int code, string message, string? identifier = Identifier)
     {
