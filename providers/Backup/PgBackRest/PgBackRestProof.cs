@@ -12,9 +12,9 @@ internal static class PgBackRestProof
             $$""""
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
-            """member: prints the replica whose turn it is. target LSN: prints the second to restore to, random in the window, as seconds since 1970,
-            where every repository has all WAL from then up to the segment of that LSN. Exit status 2: nothing can be restored, 3: it is too early;
-            the output is the reason."""
+            """member: prints the replica whose turn it is. target LSN: prints the second to restore to, random in the window, as seconds
+            since 1970, where every repository has all WAL from then up to the segment of that LSN. Exit status 2: nothing can be restored,
+            3: it is too early; the output is the reason."""
             import json
             import random
             import subprocess

@@ -34,8 +34,6 @@ internal static class ProofProgram
             [Service]
             Type=oneshot
             TimeoutStartSec=12h
-            Nice=19
-            IOSchedulingClass=idle
             ExecStart=/bin/sh -c 'umask 077; mkdir -p /run/kbr; exec /bin/sh {topology.Directories.Configuration}/{FileName} >{Log} 2>&1'
             ExecStopPost=-/bin/cat {Log}
 

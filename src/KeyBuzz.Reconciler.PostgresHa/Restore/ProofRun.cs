@@ -145,7 +145,8 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
 
             if (segment is not null && names.All(name => WalSegments.IsBefore(name, segment)))
             {
-                return $"PostgreSQL archived {segment}, and repository {number} does not have it: its archive_command answers without storing";
+                return $"PostgreSQL archived {segment}, and repository {number} does not have it: "
+                    + "its archive_command answers without storing";
             }
         }
 

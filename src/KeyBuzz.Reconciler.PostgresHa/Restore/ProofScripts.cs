@@ -23,6 +23,8 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
         Server.Start(
             Directory,
             $"""
+            ionice -c 3 -p $$ || true
+            renice -n 19 -p $$ >/dev/null 2>&1 || true
             mkdir -p -m 0700 {Directory} {Directory}.tablespaces
             {BackupSection.Tool.Restore(Server.Location, target, Directory, Directory + ".tablespaces")}
             """

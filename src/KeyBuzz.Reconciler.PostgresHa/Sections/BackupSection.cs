@@ -91,7 +91,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         Tool.ArchiveCommand(
             new BackupLocation(PostgresTopology.PatroniContainer, File, scope),
             (stopTimeout - s_stopReserve) / ArchiveAttempts
-        ) + $" 2>{ArchivedWal.SaidFile}; s=$?; cat {ArchivedWal.SaidFile} >&2; exit $s";
+        )
+        + $" 2>{ArchivedWal.SaidFile}.new; s=$?; cat {ArchivedWal.SaidFile}.new >&2; "
+        + $"mv {ArchivedWal.SaidFile}.new {ArchivedWal.SaidFile}; exit $s";
 
     /// <summary>The names of the cipher keys that the section needs.</summary>
     public static IEnumerable<string> CipherKeysNeeded(SectionReader section)

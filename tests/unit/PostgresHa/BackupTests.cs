@@ -137,7 +137,8 @@ internal sealed class BackupTests : BlueprintFixture
                     "on",
                     "60s",
                     "timeout 8 pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg --io-timeout=6 archive-push %p "
-                        + "2>/tmp/kbr-archive-said; s=$?; cat /tmp/kbr-archive-said >&2; exit $s",
+                        + "2>/tmp/kbr-archive-said.new; s=$?; cat /tmp/kbr-archive-said.new >&2; "
+                        + "mv /tmp/kbr-archive-said.new /tmp/kbr-archive-said; exit $s",
                 }
             )
         );

@@ -131,7 +131,8 @@ internal static class ProveCommand
         }
 
         var needed =
-            look.Report?.Repositories.Values.SelectMany(one => one.Good).Select(one => one.DatabaseSize).DefaultIfEmpty(0).Max() + Spare;
+            Spare
+            + (look.Report?.Repositories.Values.SelectMany(one => one.Good).Select(one => one.DatabaseSize).DefaultIfEmpty(0).Max() ?? 0);
         var member = named
             ?? free.Where(pair => pair.Key != look.Leader).OrderByDescending(pair => pair.Value).Select(pair => pair.Key).FirstOrDefault();
         return member is not null && free[member] >= needed
@@ -139,7 +140,7 @@ internal static class ProveCommand
             : throw new DiagnosticException(
                 Diagnostic.Error(
                     member is null ? "no replica answers" : $"{member} has no room for a second copy of the database",
-                    detail: member is null ? null : $"{BackupWords.Size(free[member])} free, {BackupWords.Size(needed ?? 0)} needed",
+                    detail: member is null ? null : $"{BackupWords.Size(free[member])} free, {BackupWords.Size(needed)} needed",
                     remedy: "name a member with room by --on, or grow the volume; nothing was tried"
                 )
             );
