@@ -48,7 +48,7 @@ public static class RepositoryFaults
             RepositoryFault.NotPrepared => "kbr apply prepares it",
             RepositoryFault.OtherCipher => "the cipher key in the credentials file must be the one that it was made with",
             RepositoryFault.OtherDatabase => "another cluster's needs another 'path'",
-            RepositoryFault.Full => "free or add room there, or lower 'retention'",
+            RepositoryFault.Full => "it is full: free or add room there, or lower 'retention'",
             RepositoryFault.ServerError => "the log of its server has the reason; a full disk is a usual one",
             _ => null,
         };
