@@ -8,6 +8,9 @@ namespace KeyBuzz.Reconciler.Providers.Backup;
 /// <param name="Repositories">The repositories by their number, from 1.</param>
 public sealed record BackupReport(string? Trouble, bool IsSetUp, ImmutableSortedDictionary<long, RepositoryReport> Repositories)
 {
+    /// <summary>The kind of the trouble.</summary>
+    public RepositoryFault Fault { get; init; }
+
     /// <summary>The backup that this member takes now; null for none.</summary>
     public BackupProgress? Running { get; init; }
 
@@ -29,6 +32,19 @@ public sealed record BackupReport(string? Trouble, bool IsSetUp, ImmutableSorted
                     _ => null,
                 }
         );
+
+    /// <summary>The kind of what <see cref="TroubleOf"/> says; what it is without trouble means nothing.</summary>
+    /// <param name="number">The repository's number.</param>
+    public RepositoryFault FaultOf(long number) =>
+        Trouble is not null
+            ? Fault
+            : Repositories.GetValueOrDefault(number) switch
+            {
+                { State: RepositoryState.Unreadable } repository => repository.Fault,
+                { State: RepositoryState.Missing } => RepositoryFault.NotPrepared,
+                { State: RepositoryState.Ready } => RepositoryFault.OtherDatabase,
+                _ => RepositoryFault.Other,
+            };
 }
 
 /// <summary>How far a backup is.</summary>
@@ -53,6 +69,9 @@ public sealed record RepositoryReport(RepositoryState State, string Message, str
 
     /// <summary>The last WAL segment that it holds; null for none.</summary>
     public string? LastWal { get; init; }
+
+    /// <summary>The kind of fault, where it is not readable.</summary>
+    public RepositoryFault Fault { get; init; }
 
     /// <summary>How it is encrypted.</summary>
     public string? Cipher { get; init; }

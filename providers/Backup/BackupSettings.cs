@@ -20,6 +20,9 @@ public sealed record BackupSettings(
     /// <summary>When backups are taken; null for none but by hand.</summary>
     public BackupSchedule? Schedule { get; init; }
 
+    /// <summary>When the backups are proven; null for by hand.</summary>
+    public ProofSchedule? Proof { get; init; }
+
     /// <summary>How old the last good backup may be; null for any age.</summary>
     public TimeSpan? MaxAge { get; init; }
 }
@@ -28,6 +31,11 @@ public sealed record BackupSettings(
 /// <param name="Times">The calendar times of each kind that is taken.</param>
 /// <param name="Patience">For how long one is tried, and waited for on the replicas.</param>
 public sealed record BackupSchedule(ImmutableSortedDictionary<BackupKind, ImmutableArray<string>> Times, TimeSpan Patience);
+
+/// <summary>When backups are proven by a restore.</summary>
+/// <param name="Times">The calendar times.</param>
+/// <param name="Member">The member that it is restored on where it is a replica; null for any replica.</param>
+public sealed record ProofSchedule(ImmutableArray<string> Times, string? Member);
 
 /// <summary>The PostgreSQL server that is backed up, as its own member sees it.</summary>
 /// <param name="DataDirectory">Its data directory.</param>

@@ -50,6 +50,9 @@ public interface IBackupTool
     /// <summary>The reason in a command's output, in one line.</summary>
     string Reason(string output);
 
+    /// <summary>The kind of fault in a command's output.</summary>
+    RepositoryFault FaultOf(string output);
+
     /// <summary>The command, inside a member's container, that restores a backup into a directory and prepares it for recovery up to a
     /// target, where it pauses. It can be run again where it was broken off. The restored server archives nothing.</summary>
     /// <param name="location">Where the tool finds its configuration.</param>
@@ -80,6 +83,12 @@ public interface IBackupTool
     /// <param name="report">What the repository holds.</param>
     string Verify(BackupLocation location, long repository, RepositoryReport report);
 
+    /// <summary>The command, inside a member's container, that prints the names of a repository's WAL segments, one a line.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repository">The repository's number.</param>
+    /// <param name="report">What the repository holds.</param>
+    string Segments(BackupLocation location, long repository, RepositoryReport report);
+
     /// <summary>Judges the output of <see cref="Verify"/>.</summary>
     RepositoryCheck JudgeVerify(string output, RepositoryReport report);
 
@@ -93,6 +102,18 @@ public interface IBackupTool
     /// <param name="primaryCheck">A URL that answers with status 200 on the primary alone.</param>
     /// <param name="patience">For how long it tries and waits.</param>
     string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience);
+
+    /// <summary>The name of its program for scheduled proofs.</summary>
+    string ProofProgramName { get; }
+
+    /// <summary>The program for scheduled proofs, which runs in a member's container. Called with <c>member</c> it prints the replica
+    /// whose turn it is; with <c>target LSN</c> the second to restore to, since 1970, once all WAL up to there is archived. It ends with
+    /// status 2 and the reason where nothing can be restored, and with 3 where it is too early.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repositories">How many repositories there are.</param>
+    /// <param name="members">A URL that answers with the members.</param>
+    /// <param name="preferred">The member that is preferred where it is a replica; null for none.</param>
+    string ProofProgram(BackupLocation location, int repositories, string members, string? preferred);
 
     /// <summary>The command, inside a container, that runs that program.</summary>
     /// <param name="program">The program's file in the container.</param>

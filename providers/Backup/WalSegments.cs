@@ -55,9 +55,15 @@ public static class WalSegments
         return gaps.ToImmutable();
     }
 
-    /// <summary>Whether a segment is before another one of its timeline, by their files' names; false where one is no segment.</summary>
-    public static bool IsBefore(string? name, string? other) =>
-        Parse(Segment(name)) is { } one && Parse(Segment(other)) is { } two && one.Timeline == two.Timeline && one.Number < two.Number;
+    /// <summary>Whether a segment is before another one, by their files' names; one of a later timeline comes after all of an earlier
+    /// one. False where one is no segment.</summary>
+    /// <param name="name">The one.</param>
+    /// <param name="other">The other.</param>
+    /// <param name="more">How many segments may lie between them on the same timeline for this to be false.</param>
+    public static bool IsBefore(string? name, string? other, int more = 0) =>
+        Parse(Segment(name)) is { } one
+        && Parse(Segment(other)) is { } two
+        && (one.Timeline < two.Timeline || (one.Timeline == two.Timeline && one.Number + more < two.Number));
 
     // A backup's history file has its name after its segment's.
     private static string Segment(string? name) => name is { Length: > NameLength } ? name[..NameLength] : name ?? "";

@@ -49,6 +49,11 @@ public sealed class DirectoryProvider : IHostResourceProvider
                 new("set_aside_keeps", AttributeKind.StringList, "The names of entries of that directory that stay in place."),
                 new("used_by", AttributeKind.String, "The container that is stopped before the directory is renamed."),
                 new("supervised_by", AttributeKind.String, "The systemd unit that runs that container."),
+                new(
+                    "before_data_is_deleted",
+                    AttributeKind.String,
+                    "A command that removes what belongs to the data and lies elsewhere; run before --delete-data deletes the directory."
+                ),
             ]
         )
         {
@@ -162,6 +167,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             container={Script.Quote(spec.UsedBy ?? "")}
             unit={Script.Quote(spec.SupervisedBy ?? "")}
             root={Script.Quote(spec.Root ?? "")}
+            before_delete={Script.Quote(spec.BeforeDataIsDeleted ?? "")}
             keeps={Script.Quote($" {string.Join(' ', spec.Keeps)} ")}
             stop_timeout={(int)s_stopTimeout.TotalSeconds}
             {DirectoryScripts.Start}

@@ -111,6 +111,7 @@ internal static class DirectoryScripts
 
     public const string Delete = """
         if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
+        if [ "$delete_data" = yes ] && [ -n "$before_delete" ]; then sh -c "$before_delete"; fi
         if [ -e "$path" ] || [ -L "$path" ]; then
             { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is no longer a directory; kbr does not change it"
             while read -r _ _ _ _ mounted _; do

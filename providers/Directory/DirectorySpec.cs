@@ -28,6 +28,9 @@ internal sealed record DirectorySpec(
     string? SupervisedBy
 )
 {
+    /// <summary>The command that is run before its data is deleted, or null.</summary>
+    public string? BeforeDataIsDeleted { get; init; }
+
     public const string DefaultPrincipal = "root";
     public const string DefaultMode = "0755";
 
@@ -45,7 +48,10 @@ internal sealed record DirectorySpec(
             [.. spec.List("set_aside_keeps")],
             spec.OptionalString("used_by"),
             spec.OptionalString("supervised_by")
-        );
+        )
+        {
+            BeforeDataIsDeleted = spec.OptionalString("before_data_is_deleted"),
+        };
     }
 
     /// <summary>The directory itself.</summary>

@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
@@ -175,7 +176,8 @@ internal sealed class HostResources(
             ("set_aside_root", volume.MountPoint),
             ("set_aside_keeps", ResourceFactory.List(besideData.Select(path => path[(path.LastIndexOf('/') + 1)..]))),
             ("used_by", PostgresTopology.PatroniContainer),
-            ("supervised_by", unit)
+            ("supervised_by", unit),
+            ("before_data_is_deleted", topology.Backup is null ? null : RestoreScripts.Forget(topology.Scope))
         ) with
         {
             Group = topology.Scope,
@@ -329,6 +331,11 @@ internal sealed class HostResources(
                 };
             }
 
+            foreach (var one in Proof(backup))
+            {
+                yield return one;
+            }
+
             var ledger = File(LedgerFiles.Unit, LedgerFiles.FileName, SecretText.Plain(LedgerFiles.Sql), null);
             yield return ledger;
             yield return factory.Make(
@@ -341,6 +348,42 @@ internal sealed class HostResources(
             ) with
             {
                 Requires = [ledger.Address],
+            };
+        }
+
+        IEnumerable<Resource> Proof(BackupSettings backup)
+        {
+            if (backup.Proof is not { } proof)
+            {
+                yield break;
+            }
+
+            var helper = File(
+                "proof-helper",
+                BackupSection.Tool.ProofProgramName,
+                SecretText.Plain(
+                    BackupSection.Tool.ProofProgram(
+                        BackupLook.LocationOf(topology),
+                        backup.Repositories.Length,
+                        $"http://{member.Address}:{Text(topology.Ports.Rest)}/cluster",
+                        proof.Member
+                    )
+                ),
+                null
+            );
+            var program = File("proof-program", ProofProgram.FileName, SecretText.Plain(ProofProgram.Render(topology, member)), null);
+            yield return helper;
+            yield return program;
+            yield return factory.Make(
+                "systemd_timer",
+                ProofProgram.Unit,
+                member.Name,
+                section.Place("backup"),
+                ("schedule", ResourceFactory.List(proof.Times)),
+                ("service", SecretText.Plain(ProofProgram.Service(topology)))
+            ) with
+            {
+                Requires = [helper.Address, program.Address],
             };
         }
 

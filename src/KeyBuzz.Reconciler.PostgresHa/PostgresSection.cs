@@ -85,7 +85,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var ports = Ports(store);
         var backup = backups.Read(
             scope,
-            new BackupServer(directories.DataDirectory, PostgresTopology.PostgresSocketDirectory, ports.Postgres, superuser.Name)
+            new BackupServer(directories.DataDirectory, PostgresTopology.PostgresSocketDirectory, ports.Postgres, superuser.Name),
+            [.. members.Select(member => member.Name)]
         );
         var topology = new PostgresTopology
         {

@@ -98,7 +98,8 @@ internal sealed class PgBackRestTool : IBackupTool
 
     /// <inheritdoc />
     public string ArchiveCommand(BackupLocation location, TimeSpan timeout) =>
-        $"timeout {Text((long)timeout.TotalSeconds)} {Command(location)} archive-push %p";
+        $"timeout {Text((long)timeout.TotalSeconds)} {Command(location)} "
+        + $"--io-timeout={Text(Math.Max(1, (long)timeout.TotalSeconds * 3 / 4))} archive-push %p";
 
     /// <inheritdoc />
     public Read<ToolAnswer> Read(BackupLocation location)
@@ -122,6 +123,9 @@ internal sealed class PgBackRestTool : IBackupTool
     }
 
     /// <inheritdoc />
+    public RepositoryFault FaultOf(string output) => PgBackRestFaults.Of(output);
+
+    /// <inheritdoc />
     public BackupReport Judge(ToolAnswer answer)
     {
         ArgumentNullException.ThrowIfNull(answer);
@@ -136,10 +140,14 @@ internal sealed class PgBackRestTool : IBackupTool
                 answer.ExitCode == TimedOut ? $"the repositories did not answer within {PgBackRestRead.Deadline} s" : Reason(answer.Output),
                 IsSetUp: true,
                 s_none
-            );
+            )
+            {
+                Fault = answer.ExitCode == TimedOut ? RepositoryFault.NoAnswer : FaultOf(answer.Output),
+            };
         }
 
-        if (JsonAnswer.Rows(answer.Output) is not [var stanza, ..])
+        // It writes control characters in its strings as they are: noise, for example.
+        if (JsonAnswer.Rows(string.Concat(answer.Output.Select(letter => char.IsControl(letter) ? ' ' : letter))) is not [var stanza, ..])
         {
             return new BackupReport("its answer cannot be read", IsSetUp: true, s_none);
         }
@@ -186,6 +194,7 @@ internal sealed class PgBackRestTool : IBackupTool
         );
     }
 
+    // Nobody writes while a restore is waited for: it has the machine's processors, and no more connections than eight.
     // --delta goes on with a directory that has its manifest, and is ignored for one that has none.
     /// <inheritdoc />
     public string Restore(BackupLocation location, RestoreTarget target, string directory, string tablespaces)
@@ -199,6 +208,7 @@ internal sealed class PgBackRestTool : IBackupTool
             _ => null,
         };
         return $"{Command(location)} --pg1-path={directory} --tablespace-map-all={tablespaces} --archive-mode=off --delta "
+            + "--process-max=$(n=$(nproc); [ $n -le 8 ] && echo $n || echo 8) "
             + (kind is null ? "--type=default" : $"--type={kind} --target={Script.Quote(target.Value)} --target-action=pause")
             + " restore";
     }
@@ -224,10 +234,17 @@ internal sealed class PgBackRestTool : IBackupTool
     {
         ArgumentNullException.ThrowIfNull(location);
         ArgumentNullException.ThrowIfNull(report);
-        var own = $"{Command(location)} --repo={Text(repository)}";
-        var archive = $"archive/{location.Cluster}/{report.ArchiveId}";
-        return $"{own} verify --output=text --verbose && echo '{PgBackRestVerify.ListFollows}'"
-            + (report.ArchiveId is null ? "" : $" && {own} repo-ls --recurse {archive} | {PgBackRestVerify.SegmentNames}");
+        return $"{Command(location)} --repo={Text(repository)} verify --output=text --verbose && echo '{PgBackRestVerify.ListFollows}'"
+            + (report.ArchiveId is null ? "" : $" && {Segments(location, repository, report)}");
+    }
+
+    /// <inheritdoc />
+    public string Segments(BackupLocation location, long repository, RepositoryReport report)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        ArgumentNullException.ThrowIfNull(report);
+        return $"list=$({Command(location)} --repo={Text(repository)} repo-ls --recurse archive/{location.Cluster}/{report.ArchiveId}) "
+            + $"&& printf '%s\\n' \"$list\" | {PgBackRestVerify.SegmentNames}";
     }
 
     /// <inheritdoc />
@@ -241,6 +258,16 @@ internal sealed class PgBackRestTool : IBackupTool
     {
         ArgumentNullException.ThrowIfNull(location);
         return PgBackRestProgram.Render(location, repositories, primaryCheck, patience);
+    }
+
+    /// <inheritdoc />
+    public string ProofProgramName => "kbr-proof.py";
+
+    /// <inheritdoc />
+    public string ProofProgram(BackupLocation location, int repositories, string members, string? preferred)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        return PgBackRestProof.Render(location, repositories, members, preferred ?? "");
     }
 
     /// <inheritdoc />
@@ -267,7 +294,10 @@ internal sealed class PgBackRestTool : IBackupTool
                 ? $"{first} it was made with another cipher key"
                 : first,
             systemIdentifier
-        );
+        )
+        {
+            Fault = PgBackRestFaults.Of(message),
+        };
     }
 
     private static SecretText Repository(BackupRepository repository, string name, string directory)

@@ -14,10 +14,18 @@ public sealed record ArchivedWal(string? Last, TimeSpan? Ago)
     /// <summary>Nothing is known of it.</summary>
     public static readonly ArchivedWal Unknown = new(null, null);
 
+    /// <summary>What the failing <c>archive_command</c> said; null where it does not fail, or said nothing.</summary>
+    public string? Failure { get; init; }
+
+    /// <summary>The file, in the primary's container, with what <c>archive_command</c> said last.</summary>
+    public const string SaidFile = "/tmp/kbr-archive-said";
+
     // Times count from the server's now: no clock of another machine is compared with it.
-    private const string Query = """
+    private const string Query = $"""
         SELECT last_archived_wal AS archived, extract(epoch FROM now() - last_archived_time)::bigint AS archived_ago,
                CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS failing, failed_count,
+               CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
+                    THEN encode(pg_read_binary_file('{SaidFile}', 0, 4000, true), 'escape') END AS said,
                waiting, oldest, extract(epoch FROM now())::bigint AS now
         FROM pg_stat_archiver, (
           SELECT count(*) AS waiting, extract(epoch FROM now() - min(modification))::bigint AS oldest
@@ -39,6 +47,7 @@ public sealed record ArchivedWal(string? Last, TimeSpan? Ago)
         return JsonAnswer.Rows(answer.Json) is [var row, ..]
             ? new ArchivedWal(row.Text("archived"), row.Number("archived_ago") is { } seconds ? TimeSpan.FromSeconds(seconds) : null)
             {
+                Failure = row.Text("said") is { } said && said.Trim().Length > 0 ? said : null,
                 Now = row.Number("now") is { } now ? DateTimeOffset.FromUnixTimeSeconds(now) : null,
             }
             : Unknown;

@@ -21,6 +21,13 @@ public sealed record BackupLook(
     // The two are asked one after the other.
     private static readonly TimeSpan s_justArchived = TimeSpan.FromSeconds(15);
 
+    // Members are asked at the same time, and one of them may answer late.
+    private static readonly TimeSpan s_skew = TimeSpan.FromSeconds(60);
+
+    /// <summary>Each member's clock, of those that said.</summary>
+    public ImmutableSortedDictionary<string, DateTimeOffset> Clocks { get; init; } =
+        ImmutableSortedDictionary<string, DateTimeOffset>.Empty;
+
     /// <summary>The system identifier of the cluster; null where there is no primary.</summary>
     public string? SystemIdentifier { get; init; }
 
@@ -70,6 +77,10 @@ public sealed record BackupLook(
             leader is null ? ArchivedWal.Unknown : ArchivedWal.Of(members[leader].Get(ArchivedWal.Read(topology)))
         )
         {
+            Clocks = members
+                .Select(pair => (pair.Key, ArchivedWal.Of(pair.Value.Get(ArchivedWal.Read(topology))).Now))
+                .Where(one => one.Now is not null)
+                .ToImmutableSortedDictionary(one => one.Key, one => one.Now!.Value, StringComparer.Ordinal),
             SystemIdentifier = health.Members.FirstOrDefault(member => member.Name == leader)?.SystemIdentifier,
         };
     }
@@ -82,7 +93,14 @@ public sealed record BackupLook(
         return
         [
             .. Reports
-                .Select(pair => (pair.Key, Trouble: pair.Value.TroubleOf(repository, identifier, Tool.Name)))
+                .Select(pair =>
+                    (
+                        pair.Key,
+                        Trouble: pair.Value.TroubleOf(repository, identifier, Tool.Name) is { } trouble
+                            ? pair.Value.FaultOf(repository).WithRemedy(trouble)
+                            : null
+                    )
+                )
                 .Where(one => one.Trouble is not null)
                 .GroupBy(one => one.Trouble!, one => one.Key, StringComparer.Ordinal)
                 .Select(group => $"{string.Join(", ", group)}: {group.Key}"),
@@ -90,10 +108,38 @@ public sealed record BackupLook(
         ];
     }
 
-    // PostgreSQL believes its archive_command.
+    /// <summary>What is wrong with the members' clocks, by which backups are chosen for a time and scheduled.</summary>
+    public ImmutableArray<string> ClockTroubles()
+    {
+        if (Leader is null || !Clocks.TryGetValue(Leader, out var now))
+        {
+            return [];
+        }
+
+        var last = Report?.Repositories.Values.SelectMany(held => held.Good).MaxBy(backup => backup.Ended);
+        return
+        [
+            .. Clocks
+                .Where(pair => (pair.Value - now).Duration() > s_skew)
+                .Select(pair =>
+                    $"the clock of {pair.Key} is {BackupWords.Age((pair.Value - now).Duration())} {(pair.Value > now ? "ahead of" : "behind")} "
+                    + $"that of the primary, {Leader} (restores to a time and schedules go by it: chronyc tracking there)"
+                ),
+            .. last is not null && last.Ended - now > s_skew
+                ? new[]
+                {
+                    $"backup {last.Label} ended {BackupWords.Age(last.Ended - now)} after the present time of {Leader}: "
+                        + "a clock has jumped, or did then (chronyc tracking on each member; then kbr backup --full)",
+                }
+                : [],
+        ];
+    }
+
+    // PostgreSQL believes its archive_command. One that drops everything has always just archived; a segment more is on its way.
     private string? Unstored(RepositoryReport repository) =>
-        Archived.Ago > s_justArchived && WalSegments.IsBefore(repository.LastWal, Archived.Last)
-            ? $"PostgreSQL archived {Archived.Last}, and the last segment there is {repository.LastWal}"
+        WalSegments.IsBefore(repository.LastWal, Archived.Last, Archived.Ago > s_justArchived ? 0 : 1)
+            ? $"PostgreSQL archived {Archived.Last}, and the last segment there is {repository.LastWal} (its archive_command answers without "
+                + "storing: kbr plan shows a change by hand; once it is mended, kbr backup --full begins a new window)"
             : null;
 
     /// <summary>The times that a restore from a repository can go to; null where it has no backup.</summary>

@@ -17,8 +17,8 @@ internal sealed class ArchiveUpToNow(PostgresTopology topology, IGroupAccess gro
 
     private readonly RestoreScripts _scripts = new(topology, "");
 
-    /// <summary>Waits until it is archived; what takes longer than a minute is only said.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
+    /// <summary>Waits until it is archived, and answers the last segment; what takes longer than a minute is only said, and null.</summary>
+    public async Task<string?> RunAsync(CancellationToken cancellationToken)
     {
         var segment = (await RunAsync(_scripts.SwitchSegment(), cancellationToken).ConfigureAwait(false)).Trim().Split('\n')[^1];
         if (segment.Length != SegmentName || !segment.All(char.IsAsciiHexDigitUpper))
@@ -37,7 +37,10 @@ internal sealed class ArchiveUpToNow(PostgresTopology topology, IGroupAccess gro
         if (archived.Trim() != "t")
         {
             say($"{leader} has not archived {segment} within {s_pace.Deadline.TotalSeconds:0} s: the newest transactions may be missing");
+            return null;
         }
+
+        return segment;
     }
 
     private async Task<string> RunAsync(Script script, CancellationToken cancellationToken)

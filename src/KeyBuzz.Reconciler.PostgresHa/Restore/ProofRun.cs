@@ -2,6 +2,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Resources;
 
@@ -21,8 +22,11 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     /// <summary>The database that has it.</summary>
     public const string LedgerDatabase = "postgres";
 
-    private const string Limits = "--cpus 1 --cpu-shares 128 --memory 1g ";
+    /// <summary>Flags of <c>docker run</c> that bound it.</summary>
+    internal const string Limits = "--cpus 1 --cpu-shares 128 --memory 1g ";
+
     private static readonly TimeSpan s_check = TimeSpan.FromHours(2);
+    private static readonly TimeSpan s_list = TimeSpan.FromMinutes(30);
 
     // A row of the ledger that is committed at the very second may be in or out.
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(5);
@@ -31,15 +35,11 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     /// tried.</summary>
     /// <param name="target">The time to restore to.</param>
     /// <param name="leader">The primary, which the ledger is compared with; null for none.</param>
-    /// <param name="systemIdentifier">The cluster's system identifier; null where it is not known.</param>
+    /// <param name="look">The repositories.</param>
     /// <param name="cancellationToken">Ends it; what it made is removed.</param>
-    public async Task<ProofRecord> RunAsync(
-        DateTimeOffset target,
-        string? leader,
-        string? systemIdentifier,
-        CancellationToken cancellationToken
-    )
+    public async Task<ProofRecord> RunAsync(DateTimeOffset target, string? leader, BackupLook look, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(look);
         var expected = leader is null ? null : await ExpectedAsync(leader, target, cancellationToken).ConfigureAwait(false);
         if (expected is { Near: true })
         {
@@ -47,12 +47,15 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
             expected = await ExpectedAsync(leader!, target, cancellationToken).ConfigureAwait(false);
         }
 
-        if (leader is not null)
+        var segment = leader is null
+            ? null
+            : await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
+        var point = RestoreTarget.At(target);
+        if (await HoleAsync(target, segment, look, cancellationToken).ConfigureAwait(false) is { } hole)
         {
-            await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
+            return await RefuteAsync(point, hole, cancellationToken).ConfigureAwait(false);
         }
 
-        var point = RestoreTarget.At(target);
         var id = RestoreJournal.IdOf(group.Time.GetUtcNow());
         var scripts = new ProofScripts(topology, id, Limits);
         await RunAsync(scripts.Clear(), cancellationToken).ConfigureAwait(false);
@@ -69,7 +72,7 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
                     .ConfigureAwait(false);
                 duration = group.Time.GetElapsedTime(begun);
                 say(string.Create(CultureInfo.InvariantCulture, $"it answers after {duration.TotalSeconds:0.0} s"));
-                (failure, rows) = await CompareAsync(scripts, expected, systemIdentifier, cancellationToken).ConfigureAwait(false);
+                (failure, rows) = await CompareAsync(scripts, expected, look.SystemIdentifier, cancellationToken).ConfigureAwait(false);
                 if (failure is null)
                 {
                     await wait.PromoteAsync(cancellationToken).ConfigureAwait(false);
@@ -100,9 +103,68 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         }
     }
 
+    /// <summary>Records a proof that failed without a restore.</summary>
+    /// <param name="point">The point that was to be restored.</param>
+    /// <param name="failure">Why it proves nothing.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<ProofRecord> RefuteAsync(RestoreTarget point, string failure, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(point);
+        var record = new ProofRecord(group.Time.GetUtcNow(), point.Word, failure, TimeSpan.Zero);
+        await RunAsync(record.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
+        return record;
+    }
+
+    // Recovery stops at a segment that is missing, and a restore to an earlier second does not see that.
+    private async Task<string?> HoleAsync(DateTimeOffset target, string? segment, BackupLook look, CancellationToken cancellationToken)
+    {
+        foreach (var (number, held) in look.Report?.Repositories.ToArray() ?? [])
+        {
+            if (
+                look.Reports.GetValueOrDefault(member) is { } report
+                && report.TroubleOf(number, look.SystemIdentifier ?? "", BackupLook.Tool.Name) is { } trouble
+            )
+            {
+                return $"repository {number}: {report.FaultOf(number).WithRemedy(trouble)}";
+            }
+
+            if (held.Good.Where(backup => backup.Ended < target).MaxBy(backup => backup.Ended)?.FirstWal is not { } first)
+            {
+                continue;
+            }
+
+            var names = (
+                await RunAsync(new ProofScripts(topology, "", "").Segments(number, held) with { Deadline = s_list }, cancellationToken)
+                    .ConfigureAwait(false)
+            ).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            var gaps = WalSegments.Gaps(names, first);
+            if (!gaps.IsEmpty)
+            {
+                return $"repository {number} lacks WAL that a restore needs: {string.Join(", ", gaps)}";
+            }
+
+            if (segment is not null && names.All(name => WalSegments.IsBefore(name, segment)))
+            {
+                return $"PostgreSQL archived {segment}, and repository {number} does not have it: "
+                    + "its archive_command answers without storing";
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Why nothing can be restored from a repository as the members see it; null where it can.</summary>
+    public static string? RepositoryTrouble(BackupLook look, long number)
+    {
+        ArgumentNullException.ThrowIfNull(look);
+        return look.TroublesOf(number) is { IsEmpty: false } troubles
+            ? string.Create(CultureInfo.InvariantCulture, $"repository {number}: {string.Join("; ", troubles)}")
+            : null;
+    }
+
     private async Task<(string? Failure, long? Rows)> CompareAsync(
         ProofScripts scripts,
-        Rows? expected,
+        LedgerRows? expected,
         string? systemIdentifier,
         CancellationToken cancellationToken
     )
@@ -121,7 +183,7 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
             return (null, expected?.Count);
         }
 
-        var found = Rows.Of(await AskAsync(scripts, Rows.Query("true", "false"), cancellationToken).ConfigureAwait(false));
+        var found = LedgerRows.Of(await AskAsync(scripts, LedgerRows.Query("true", "false"), cancellationToken).ConfigureAwait(false));
         return found is null ? ("the ledger is missing in it", null)
             : (found.Count, found.Last) != (expected.Count, expected.Last)
                 ? (
@@ -133,17 +195,14 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
             : (null, found.Count);
     }
 
-    private async Task<Rows?> ExpectedAsync(string leader, DateTimeOffset target, CancellationToken cancellationToken)
+    private async Task<LedgerRows?> ExpectedAsync(string leader, DateTimeOffset target, CancellationToken cancellationToken)
     {
         var time = RestoreTarget.At(target).Value;
-        var query = Rows.Query(
-            $"at <= '{time}'",
-            $"at BETWEEN timestamptz '{time}' - interval '2 s' AND timestamptz '{time}' + interval '2 s'"
-        );
+        var query = LedgerRows.QueryAt(time);
         var result = await group
             .RunAsync(leader, new RestoreScripts(topology, "").Ask(LedgerDatabase, query), cancellationToken)
             .ConfigureAwait(false);
-        return result.ExitCode == 0 ? Rows.Of(result.Output) : null;
+        return result.ExitCode == 0 ? LedgerRows.Of(result.Output) : null;
     }
 
     private async Task<string> AskAsync(ProofScripts scripts, string query, CancellationToken cancellationToken) =>
@@ -167,21 +226,5 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
                     host: member
                 )
             );
-    }
-
-    // Rows of the ledger: how many, and the last number.
-    private sealed record Rows(long Count, long Last, string Mark, bool Near)
-    {
-        public static string Query(string until, string near) =>
-            $"SELECT count(*) FILTER (WHERE {until}), coalesce(max(number) FILTER (WHERE {until}), 0), "
-            + $"coalesce((SELECT mark FROM {Ledger} WHERE {until} ORDER BY number DESC LIMIT 1), ''), "
-            + $"count(*) FILTER (WHERE {near}) FROM {Ledger}";
-
-        public static Rows? Of(string output) =>
-            output.Trim().Split('|') is [var count, var last, var mark, var near]
-            && long.TryParse(count, CultureInfo.InvariantCulture, out var rows)
-            && long.TryParse(last, CultureInfo.InvariantCulture, out var number)
-                ? new Rows(rows, number, mark, near is not ("0" or ""))
-                : null;
     }
 }

@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Restore;
@@ -22,9 +23,18 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
         Server.Start(
             Directory,
             $"""
+            ionice -c 3 -p $$ || true
+            renice -n 19 -p $$ >/dev/null 2>&1 || true
             mkdir -p -m 0700 {Directory} {Directory}.tablespaces
             {BackupSection.Tool.Restore(Server.Location, target, Directory, Directory + ".tablespaces")}
             """
+        );
+
+    /// <summary>Prints the names of the WAL segments in a repository.</summary>
+    public Script Segments(long repository, RepositoryReport report) =>
+        new(
+            $"docker exec {PostgresTopology.PatroniContainer} sh -c "
+                + $"{Script.Quote(BackupSection.Tool.Segments(Server.Location, repository, report))} </dev/null\n"
         );
 
     /// <summary>Checks every table and index of every database, as pg_amcheck does.</summary>

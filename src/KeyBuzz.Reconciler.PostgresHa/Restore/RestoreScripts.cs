@@ -192,6 +192,13 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
             Deadline = TimeSpan.FromMinutes(30),
         };
 
+    /// <summary>The command that ends what a restore or a proof runs apart, and removes the records of both and of the last check: of a
+    /// cluster whose data is deleted.</summary>
+    /// <param name="scope">The cluster.</param>
+    public static string Forget(string scope) =>
+        $"docker rm -f {ApartServer.OfRestore} {ApartServer.OfProof} >/dev/null 2>&1 || true; "
+        + $"rm -f {RestoreJournal.PathOf(scope)} {ProofRecord.PathOf(scope)} {CheckRecord.PathOf(scope)}";
+
     /// <summary>The bytes of a member's database and of what is free beside it, in one line; 0 where there is none.</summary>
     public Script Sizes() =>
         new(

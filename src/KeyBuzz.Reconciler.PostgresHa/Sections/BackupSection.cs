@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.SystemdTimer;
 
@@ -84,12 +85,15 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     public ImmutableSortedDictionary<string, string> Authorities => _authorities.ToImmutable();
 
     /// <summary>PostgreSQL's <c>archive_command</c>. While no repository answers, a stop of PostgreSQL waits for the attempts that the
-    /// archiver is at, and for three more: all of them end within the stop timeout.</summary>
+    /// archiver is at, and for three more: all of them end within the stop timeout. What it says is PostgreSQL's log's, and kept for
+    /// status.</summary>
     public static string ArchiveCommand(string scope, TimeSpan stopTimeout) =>
         Tool.ArchiveCommand(
             new BackupLocation(PostgresTopology.PatroniContainer, File, scope),
             (stopTimeout - s_stopReserve) / ArchiveAttempts
-        );
+        )
+        + $" 2>{ArchivedWal.SaidFile}.new; s=$?; cat {ArchivedWal.SaidFile}.new >&2; "
+        + $"mv {ArchivedWal.SaidFile}.new {ArchivedWal.SaidFile}; exit $s";
 
     /// <summary>The names of the cipher keys that the section needs.</summary>
     public static IEnumerable<string> CipherKeysNeeded(SectionReader section)
@@ -108,7 +112,8 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     /// <summary>The settings; null where the section has none, or where they say nothing.</summary>
     /// <param name="scope">The cluster's name.</param>
     /// <param name="server">The server on each member.</param>
-    public BackupSettings? Read(string scope, BackupServer server)
+    /// <param name="members">The members' names.</param>
+    public BackupSettings? Read(string scope, BackupServer server, ImmutableArray<string> members)
     {
         if (section.Find(Key) is null)
         {
@@ -118,6 +123,17 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         var own = section.Section(Key).Allow(PostgresSchema.Backup);
         var repositories = Repositories(own, scope);
         var schedule = Schedule(own);
+        var proof = Proof(own, members);
+        if (proof is not null && schedule is null)
+        {
+            own.Error(
+                "'prove' needs a 'schedule'",
+                own.Place("prove"),
+                "what is restored is compared with the ledger, to which scheduled backups add a row each minute",
+                "write schedule: { full: Sun 01:00 } beside it"
+            );
+        }
+
         return repositories.IsEmpty
             ? null
             : new BackupSettings(
@@ -129,6 +145,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
             )
             {
                 Schedule = schedule,
+                Proof = proof,
                 MaxAge =
                     own.Find("max_age") is not null ? own.Duration("max_age", TimeSpan.FromDays(1), TimeSpan.FromMinutes(1))
                     : schedule is null ? null
@@ -147,18 +164,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         var times = ImmutableSortedDictionary.CreateBuilder<BackupKind, ImmutableArray<string>>();
         foreach (var kind in BackupKinds.All)
         {
-            var words = reader.Words(kind.Word(), "a calendar time of systemd, or a list of them");
-            foreach (var word in words)
+            if (Times(reader, kind.Word()) is { IsEmpty: false } words)
             {
-                if (CalendarTime.Problem(word.Value) is { } problem)
-                {
-                    reader.Error($"'{word.Value}' is no calendar time: {problem}", word.At, null, CalendarTime.Remedy);
-                }
-            }
-
-            if (words.Count > 0)
-            {
-                times[kind] = [.. words.Select(word => word.Value)];
+                times[kind] = words;
             }
         }
 
@@ -168,6 +176,43 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         }
 
         return new BackupSchedule(times.ToImmutable(), reader.Duration("try_for", s_patience, TimeSpan.FromMinutes(1)));
+    }
+
+    private static ProofSchedule? Proof(SectionReader own, ImmutableArray<string> members)
+    {
+        if (own.Find("prove") is null)
+        {
+            return null;
+        }
+
+        var reader = own.Section("prove").Allow(PostgresSchema.BackupProof);
+        var times = Times(reader, "schedule");
+        if (times.IsEmpty)
+        {
+            reader.Error("'prove' has no 'schedule'", reader.At, null, "write schedule: Wed 03:00");
+        }
+
+        var on = reader.Word("on", "the name of a member");
+        if (on is not null && !members.Contains(on.Value))
+        {
+            reader.Error($"'{on.Value}' is not a member", on.At, null, $"members are {string.Join(", ", members)}");
+        }
+
+        return new ProofSchedule(times, on?.Value);
+    }
+
+    private static ImmutableArray<string> Times(SectionReader reader, string key)
+    {
+        var words = reader.Words(key, "a calendar time of systemd, or a list of them");
+        foreach (var word in words)
+        {
+            if (CalendarTime.Problem(word.Value) is { } problem)
+            {
+                reader.Error($"'{word.Value}' is no calendar time: {problem}", word.At, null, CalendarTime.Remedy);
+            }
+        }
+
+        return [.. words.Select(word => word.Value)];
     }
 
     private ImmutableArray<BackupRepository> Repositories(SectionReader own, string scope)

@@ -151,6 +151,16 @@ internal static class PostgresSchema
         Duration("try_for", "For how long one is tried, and waited for on the replicas.", "6h"),
     ]);
 
+    /// <summary>The keys of <c>prove</c>.</summary>
+    public static readonly SectionSchema BackupProof = new([
+        Words("schedule", "When a backup is restored to a random second, checked and removed, on one replica.") with
+        {
+            Required = true,
+            Example = "Wed 03:00",
+        },
+        Word("on", "The member that it is restored on where it is a replica; default: the first replica by name."),
+    ]);
+
     /// <summary>The keys of <c>backup</c>.</summary>
     public static readonly SectionSchema Backup = new([
         new("repositories", ValueForm.Sections, "Where WAL and backups go: one repository or two.")
@@ -165,6 +175,7 @@ internal static class PostgresSchema
         },
         Integer("process_max", "How many processes compress and transfer at the same time.", "1", 1),
         Section("schedule", "When backups are taken: systemd timers on every member; default: by hand.", BackupSchedule),
+        Section("prove", "When the backups are proven: a systemd timer on every member; default: by hand.", BackupProof),
         Duration("max_age", "How old the last good backup may be; default: twice the longest time between two scheduled days."),
     ]);
 

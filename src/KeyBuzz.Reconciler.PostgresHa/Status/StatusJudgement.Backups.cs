@@ -49,7 +49,14 @@ internal sealed partial class StatusJudgement
             }
         }
 
+        wrong.AddRange(Backups.ClockTroubles());
         wrong.AddRange(_topology.Members.SelectMany(ScheduleTroubles));
+        if (CheckRecord.Of(_topology.Scope, _topology.Members.Select(Of).OfType<Snapshot>()) is { } check)
+        {
+            wrong.AddRange(check.Problems.Select(problem => $"{problem} (kbr backups check, {BackupWords.Time(check.At)})"));
+            said.AddRange(check.Problems.IsEmpty ? [$"all of it was read and whole at {BackupWords.Time(check.At)}"] : []);
+        }
+
         return wrong.Count == 0
             ? Item(Name, _topology.Members, string.Join("; ", said))
             : new StatusItem(Name, StatusVerdict.NotOk, string.Join("; ", wrong.Concat(said)));

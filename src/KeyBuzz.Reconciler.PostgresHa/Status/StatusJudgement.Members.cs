@@ -1,6 +1,8 @@
 using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
+using KeyBuzz.Reconciler.PostgresHa.Restore;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
@@ -170,7 +172,12 @@ internal sealed partial class StatusJudgement
         {
             return Wrong(
                 $"fails at {failing}, {Plain(row.Number("failed_count") ?? 0)} failures; {queue}; {archived}. WAL stays on {leader.Name}'s volume "
-                    + $"until it is archived. The reason: docker logs --tail 50 {PostgresTopology.PatroniContainer} there"
+                    + "until it is archived. The reason: "
+                    + (
+                        ArchivedWal.Of(answer).Failure is { } said
+                            ? BackupLook.Tool.FaultOf(said).WithRemedy(BackupLook.Tool.Reason(said))
+                            : $"docker logs --tail 50 {PostgresTopology.PatroniContainer} there"
+                    )
             );
         }
 
@@ -185,6 +192,11 @@ internal sealed partial class StatusJudgement
     private StatusItem Proof()
     {
         const string Name = "proof";
+        if (ProofTroubles() is { Count: > 0 } troubles)
+        {
+            return new StatusItem(Name, StatusVerdict.NotOk, string.Join("; ", troubles));
+        }
+
         if (ProofRecord.Of(_topology.Scope, _topology.Members.Select(Of).OfType<Snapshot>()) is not { } proof)
         {
             return new StatusItem(Name, StatusVerdict.Ok, "no restore was proven yet: kbr backups prove");
@@ -199,6 +211,29 @@ internal sealed partial class StatusJudgement
                 StatusVerdict.Ok,
                 $"at {at} the database was restored to {point} in {Plain((long)proof.Duration.TotalSeconds)} s, and was whole"
             );
+    }
+
+    // One that proved nothing is in its record: here, those that were not tried.
+    private List<string> ProofTroubles()
+    {
+        if (_topology.Backup?.Proof is null)
+        {
+            return [];
+        }
+
+        var read = _topology.Members.Where(member => Of(member) is not null).ToList();
+        return
+        [
+            .. read.Where(member =>
+                    Of(member)!.Get(StatusReads.ProofTimer) is var timer
+                    && (timer["ActiveState"] != "active" || timer["UnitFileState"] != "enabled")
+                )
+                .Select(member => $"{ProofProgram.Unit}.timer on {member.Name} is not running: run kbr plan"),
+            .. read.Where(member => Of(member)!.Get(StatusReads.ProofService)["ActiveState"] == "failed")
+                .Select(member => (member.Name, Said: LastLine(Of(member)!.Get(StatusReads.ProofLog)?.Text ?? "")))
+                .Where(one => !one.Said.StartsWith("not proven", StringComparison.Ordinal))
+                .Select(one => $"the scheduled proof on {one.Name} was not made: {one.Said}"),
+        ];
     }
 
     // Until it is confirmed or undone.

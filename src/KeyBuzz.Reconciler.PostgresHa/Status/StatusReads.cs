@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
+using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
@@ -81,6 +82,16 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     /// <summary>The last change that kbr made on the host.</summary>
     public HistoryRead LastApply => new(topology.Cluster) { IsLastLine = true };
 
+    /// <summary>The timer and the service of scheduled proofs on each member, and what the last one printed; none without a
+    /// schedule.</summary>
+    public IEnumerable<Read> ScheduledProof => topology.Backup?.Proof is null ? [] : [ProofTimer, ProofService, ProofLog];
+
+    public static UnitRead ProofTimer => new(ProofProgram.Unit + ".timer");
+
+    public static UnitRead ProofService => new(ProofProgram.Unit + ".service");
+
+    public static FileRead ProofLog => new(ProofProgram.Log);
+
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 
     public SqlRead Available => Sql("postgres", "SELECT name, default_version AS version FROM pg_available_extensions");
@@ -143,6 +154,8 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             {
                 reads.Add(RestoreJournal.Read(topology.Scope));
                 reads.Add(ProofRecord.Read(topology.Scope));
+                reads.Add(CheckRecord.Read(topology.Scope));
+                reads.UnionWith(ScheduledProof);
                 reads.UnionWith(BackupLook.Reads(topology));
                 reads.UnionWith(ScheduledBackups.SelectMany(one => new Read[] { one.Timer, one.Service, one.Log, one.LogStat }));
             }

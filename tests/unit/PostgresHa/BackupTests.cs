@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Text;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
@@ -8,6 +9,7 @@ using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Tests.Providers;
@@ -131,7 +133,14 @@ internal sealed class BackupTests : BlueprintFixture
         Assert.That(
             Settings(cluster).Where(pair => pair.Key.Contains("archive", StringComparison.Ordinal)).Select(pair => pair.Value),
             Is.EquivalentTo(
-                new[] { "on", "60s", "timeout 8 pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg archive-push %p" }
+                new[]
+                {
+                    "on",
+                    "60s",
+                    "timeout 8 pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg --io-timeout=6 archive-push %p "
+                        + "2>/tmp/kbr-archive-said.new; s=$?; cat /tmp/kbr-archive-said.new >&2; "
+                        + "mv /tmp/kbr-archive-said.new /tmp/kbr-archive-said; exit $s",
+                }
             )
         );
         Assert.That(
@@ -179,6 +188,11 @@ internal sealed class BackupTests : BlueprintFixture
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { } }", "'schedule' schedules nothing")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { full: nightly } }", "'nightly' is no day of the week")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { full: Sun, x: 1 } }", "unknown key 'x' in 'schedule'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], prove: { schedule: Wed } }", "'prove' needs a 'schedule'")]
+    [TestCase(
+        "{ repositories: [{ s3: { endpoint: h, bucket: b } }], schedule: { full: Sun }, prove: { schedule: Wed, on: x } }",
+        "'x' is not a member"
+    )]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b } }], cron: daily }", "unknown key 'cron' in 'backup'")]
     public void What_cannot_be_meant_is_an_error(string backup, string expected) =>
         Assert.That(OnlyError(With("backup: " + backup)), Does.Contain(expected));
@@ -215,6 +229,31 @@ internal sealed class BackupTests : BlueprintFixture
             timer.Spec.Text("service")!.Reveal(),
             Does.Contain("exec /usr/bin/docker exec patroni python3 /etc/patroni/kbr-backup.py full >/run/kbr/kbr-backup-full.log 2>&1'\n")
         );
+    }
+
+    [Test]
+    public void Scheduled_proofs_are_a_timer_on_every_member_with_a_program_of_plain_shell()
+    {
+        var cluster = Load(
+            With(
+                One.Replace(
+                    " }] }",
+                    " }], schedule: { full: Sun }, prove: { schedule: Wed 03:00, on: db-slave-02 } }",
+                    StringComparison.Ordinal
+                )
+            )
+        );
+        var timer = Find(cluster, $"systemd_timer.kbr-proof@{Member}");
+        Assert.That(timer.Spec.List("schedule"), Is.EqualTo(new[] { "Wed 03:00" }));
+        Assert.That(timer.Requires.Select(address => address.Name), Is.EquivalentTo(new[] { "proof-helper", "proof-program" }));
+        Assert.That(Content(cluster, $"config_file.proof-helper@{Member}"), Does.Contain("PREFERRED = \"db-slave-02\"\n"));
+        var program = Content(cluster, $"config_file.proof-program@{Member}");
+        Assert.That(program, Does.Contain($"if [ \"$turn\" != '{Member}' ]; then").And.Contain("pg_checksums").And.Not.Contain("canary"));
+        var file = Path.Combine(Folder, "program.sh");
+        System.IO.File.WriteAllText(file, program);
+        using var checkedBy = System.Diagnostics.Process.Start("sh", ["-n", file]);
+        checkedBy.WaitForExit();
+        Assert.That(checkedBy.ExitCode, Is.Zero);
     }
 
     [TestCase("", null)]
@@ -304,6 +343,11 @@ internal sealed class BackupTests : BlueprintFixture
         StatusVerdict.NotOk,
         "fails at 0B, 4 failures; 1 waiting, the oldest for 20 s; last archived 0A, 90 s ago. WAL stays on db-1's volume until it is archived. The reason: docker logs --tail 50 patroni there"
     )]
+    [TestCase(
+        """{"archived": "0A", "archived_ago": 90, "failing": "0B", "failed_count": 4, "waiting": 1, "oldest": 20, "said": "WARN: x\nERROR: [101]: HTTP request failed with 403 (Forbidden):\n*** Path ***:\n"}""",
+        StatusVerdict.NotOk,
+        "fails at 0B, 4 failures; 1 waiting, the oldest for 20 s; last archived 0A, 90 s ago. WAL stays on db-1's volume until it is archived. The reason: [101]: HTTP request failed with 403 (Forbidden): *** Path ***: (are its key and secret in the credentials file right, and may they read and write there?)"
+    )]
     [TestCase(null, StatusVerdict.Unknown, "db-1: no answer")]
     public void Status_has_a_line_on_the_archive(string? row, StatusVerdict verdict, string measured)
     {
@@ -357,6 +401,124 @@ internal sealed class BackupTests : BlueprintFixture
         AssertBackup(Ended + 7200, PgBackRestTests.Info, StatusVerdict.Ok, "last incremental", failedAt: Ended - 60);
     }
 
+    // Repositories that hold all that PostgreSQL says it archived, and such that do not.
+    [TestCase("000000010000000000000007", 40, StatusVerdict.Ok, "last incremental")]
+    [TestCase("000000010000000000000008", 3, StatusVerdict.Ok, "last incremental")]
+    [TestCase(
+        "000000010000000000000008",
+        40,
+        StatusVerdict.NotOk,
+        "PostgreSQL archived 000000010000000000000008, and the last segment there is 000000010000000000000007 (its archive_command"
+    )]
+    [TestCase("000000010000000000000009", 3, StatusVerdict.NotOk, "PostgreSQL archived 000000010000000000000009, and the last")]
+    [TestCase("000000020000000000000008", 40, StatusVerdict.NotOk, "PostgreSQL archived 000000020000000000000008, and the last")]
+    public void An_archiver_that_stores_nothing_is_named(string archived, int ago, StatusVerdict verdict, string measured) =>
+        AssertBackup(Ended + 7200, PgBackRestTests.Info, verdict, measured, archived: archived, ago: ago);
+
+    [TestCase("[ProtocolError] HTTP request failed with 403 (Forbidden):\\nx", "(are its key and secret in the credentials file right")]
+    [TestCase("[ProtocolError] HTTP request failed with 404 (Not Found):\\n<Code>NoSuchBucket</Code>", "(make the bucket again")]
+    [TestCase("[FormatError] y\\nFormatError: key/value found outside of section", "(the cipher key in the credentials file must be")]
+    [TestCase("[HostConnectError] unable to connect to '10.0.0.7:9000'", "(is its server up, and does the network")]
+    [TestCase("[CryptoError] unable to verify certificate presented by 'x': self-signed", "('ca_file' must be the certificate")]
+    public void A_repository_that_cannot_be_used_is_named_with_what_helps(string message, string remedy)
+    {
+        var info = PgBackRestTests.Info.Replace(
+            "\"key\":1,\"status\":{\"code\":0,\"message\":\"ok\"}",
+            $"\"key\":1,\"status\":{{\"code\":99,\"message\":\"{message}\"}}",
+            StringComparison.Ordinal
+        );
+        Assert.That(Measured(Ended + 7200, info, StatusVerdict.NotOk), Does.StartWith("db-1: [").And.Contain(remedy));
+    }
+
+    [Test]
+    public void Another_database_in_the_repository_is_named()
+    {
+        var info = PgBackRestTests.Info.Replace("\"system-id\":7711228701456285717", "\"system-id\":8", StringComparison.Ordinal);
+        Assert.That(
+            Measured(Ended + 7200, info, StatusVerdict.NotOk),
+            Does.StartWith("db-1: prepared for another database (system identifier 8, ")
+                .And.Contain("(another cluster's needs another 'path')")
+        );
+    }
+
+    [Test]
+    public void A_backup_of_the_future_tells_of_a_clock_that_jumped() =>
+        AssertBackup(
+            Ended - 7200,
+            PgBackRestTests.Info,
+            StatusVerdict.NotOk,
+            "backup 20261128-213323F_20261128-213327I ended 2 h after the present time of db-1: a clock has jumped, or did then"
+        );
+
+    [Test]
+    public void The_clock_of_a_member_that_jumped_is_named()
+    {
+        var look = new BackupLook("a", null, ImmutableSortedDictionary<string, BackupReport>.Empty, ArchivedWal.Unknown)
+        {
+            Clocks = ImmutableSortedDictionary<string, DateTimeOffset>
+                .Empty.Add("a", DateTimeOffset.UnixEpoch)
+                .Add("b", DateTimeOffset.UnixEpoch.AddSeconds(59))
+                .Add("c", DateTimeOffset.UnixEpoch.AddHours(-2)),
+        };
+        Assert.That(look.ClockTroubles(), Has.Length.EqualTo(1));
+        Assert.That(look.ClockTroubles()[0], Does.StartWith("the clock of c is 2 h behind that of the primary, a ("));
+        Assert.That((look with { Leader = "z" }).ClockTroubles(), Is.Empty, "nobody's clock is the measure");
+    }
+
+    [Test]
+    public void What_the_last_reading_of_all_has_found_is_named_until_the_next_one()
+    {
+        AssertBackup(
+            Ended + 7200,
+            PgBackRestTests.Info,
+            StatusVerdict.NotOk,
+            "WAL is missing: 000000010000000000000006 (kbr backups check, 2026-11-28 22:00:00 UTC); last incremental",
+            check: "WAL is missing: 000000010000000000000006"
+        );
+        Assert.That(
+            Measured(Ended + 7200, PgBackRestTests.Info, StatusVerdict.Ok, check: ""),
+            Does.EndWith("; all of it was read and whole at 2026-11-28 22:00:00 UTC")
+        );
+    }
+
+    [TestCase("active", null, null, StatusVerdict.Ok, "no restore was proven yet: kbr backups prove")]
+    [TestCase("active", "inactive", "db-2 proves it\n", StatusVerdict.Ok, "no restore was proven yet")]
+    [TestCase("active", "failed", "restoring x\nnot proven: its record says it\n", StatusVerdict.Ok, "no restore was proven yet")]
+    [TestCase(
+        "active",
+        "failed",
+        "not tried: 9 bytes are needed, and 8 are free\n",
+        StatusVerdict.NotOk,
+        "the scheduled proof on db-1 was not made: not tried: 9 bytes are needed, and 8 are free"
+    )]
+    [TestCase("inactive", null, null, StatusVerdict.NotOk, "kbr-proof.timer on db-1 is not running: run kbr plan")]
+    public void A_scheduled_proof_that_was_not_made_is_named(
+        string timer,
+        string? state,
+        string? said,
+        StatusVerdict verdict,
+        string measured
+    ) =>
+        Assert.That(
+            Measured(Ended + 7200, PgBackRestTests.Info, verdict, timer: timer, line: "proof", proof: (state!, said!)),
+            Does.StartWith(measured)
+        );
+
+    // A later cluster on the same hosts is not in a restore that nobody confirmed.
+    [Test]
+    public void With_the_data_goes_what_is_known_of_its_restores()
+    {
+        const string Attribute = "before_data_is_deleted";
+        Assert.That(Find(Load(Minimal), $"directory.postgres-data@{Member}").Spec.OptionalString(Attribute), Is.Null);
+        Assert.That(
+            Find(With(One), $"directory.postgres-data@{Member}").Spec.OptionalString(Attribute),
+            Does.StartWith("docker rm -f kbr-restore kbr-proof ")
+                .And.EndWith(
+                    "; rm -f /var/lib/kbr/restore-keybuzz-pg.json /var/log/kbr/proof-keybuzz-pg.json /var/log/kbr/backups-check-keybuzz-pg.json"
+                )
+        );
+    }
+
     [Test]
     public void A_timer_that_does_not_run_is_named() =>
         AssertBackup(
@@ -387,9 +549,32 @@ internal sealed class BackupTests : BlueprintFixture
         Assert.That(settling.Causes, Is.EqualTo(new[] { "x: y" }));
     }
 
-    private void AssertBackup(long now, string info, StatusVerdict verdict, string measured, long? failedAt = null, string timer = "active")
+    private void AssertBackup(
+        long now,
+        string info,
+        StatusVerdict verdict,
+        string measured,
+        long? failedAt = null,
+        string timer = "active",
+        string archived = "0A",
+        int ago = 40,
+        string? check = null
+    ) => Assert.That(Measured(now, info, verdict, failedAt, timer, archived, ago, check), Does.StartWith(measured));
+
+    private string Measured(
+        long now,
+        string info,
+        StatusVerdict verdict,
+        long? failedAt = null,
+        string timer = "active",
+        string archived = "0A",
+        int ago = 40,
+        string? check = null,
+        string line = "backup",
+        (string State, string Said) proof = default
+    )
     {
-        var yaml = With(One.Replace(" }] }", " }], schedule: { full: Sun 01:00 } }", StringComparison.Ordinal));
+        var yaml = With(One.Replace(" }] }", " }], schedule: { full: Sun 01:00 }, prove: { schedule: Wed } }", StringComparison.Ordinal));
         var cluster = Load(
             string.Join('\n', yaml.Split('\n').Where(line => !line.Contains("db-slave", StringComparison.Ordinal)))
                 .Replace("db-master-01", "db-1", StringComparison.Ordinal)
@@ -403,9 +588,16 @@ internal sealed class BackupTests : BlueprintFixture
             .With(PatroniAnswers.Snapshot(PatroniAnswers.Leader("db-1")))
             .With(
                 ProviderBench.Snapshot(
-                    (reads.Archiver, new SqlAnswer($$"""[{"archived": "0A", "archived_ago": 40, "waiting": 0, "now": {{now}} }]""", "")),
+                    (
+                        reads.Archiver,
+                        new SqlAnswer($$"""[{"archived": "{{archived}}", "archived_ago": {{ago}}, "waiting": 0, "now": {{now}} }]""", "")
+                    ),
+                    (CheckRecord.Read("keybuzz-pg"), check is null ? null : Checked(check)),
                     (BackupLook.Tool.Read(BackupLook.LocationOf(topology)), new ToolAnswer(0, info)),
                     (one.Timer, Unit(("ActiveState", timer), ("UnitFileState", "enabled"))),
+                    (StatusReads.ProofTimer, Unit(("ActiveState", timer), ("UnitFileState", "enabled"))),
+                    (StatusReads.ProofService, Unit(("ActiveState", proof.State ?? "inactive"))),
+                    (StatusReads.ProofLog, proof.Said is null ? null : new FileContent(Encoding.UTF8.GetBytes(proof.Said))),
                     (one.Service, Unit(("ActiveState", failedAt is null ? "inactive" : "failed"))),
                     (one.Log, new FileContent(Encoding.UTF8.GetBytes("repository 1: [049]: x\ngiven up: repository 1: [049]: x\n"))),
                     (
@@ -418,9 +610,19 @@ internal sealed class BackupTests : BlueprintFixture
             );
         var item = new StatusJudgement(topology, reads, new Dictionary<string, (Snapshot?, string?)> { ["db-1"] = (snapshot, null) }, [])
             .Judge()
-            .Items.Single(each => each.Name == "backup");
+            .Items.Single(each => each.Name == line);
         Assert.That(item.Verdict, Is.EqualTo(verdict), item.Measured);
-        Assert.That(item.Measured, Does.StartWith(measured));
+        return item.Measured;
+
+        static FileContent Checked(string problem) =>
+            new(
+                Encoding.UTF8.GetBytes(
+                    new CheckRecord(new DateTimeOffset(2026, 11, 28, 22, 0, 0, TimeSpan.Zero), problem.Length == 0 ? [] : [problem])
+                        .Write("keybuzz-pg")
+                        .Text.Split('\'')
+                        .First(part => part.StartsWith('{'))
+                )
+            );
 
         static UnitState Unit(params (string Name, string Value)[] properties) =>
             new(properties.ToDictionary(pair => pair.Name, pair => pair.Value, StringComparer.Ordinal));

@@ -201,6 +201,21 @@ internal sealed class DirectoryProviderTests
         void SetAside() => Succeeds(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"])));
     }
 
+    // What belongs to data that stays, stays.
+    [TestCase(false, "d, mark")]
+    [TestCase(true, "")]
+    public void With_its_data_goes_what_belongs_to_it_elsewhere(bool deletesData, string left)
+    {
+        Shell($"mkdir -p {_folder}/d/x; touch {_folder}/mark");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("data", true), ("before_data_is_deleted", $"rm {_folder}/mark"));
+        var script = _provider.Render(new ResourceChange(ResourceOperation.Delete, resource, []) { DeleteData = deletesData });
+        Assert.That(Run(script).ExitCode == 0, Is.EqualTo(deletesData));
+        Assert.That(
+            string.Join(", ", System.IO.Directory.GetFileSystemEntries(_folder).Select(Path.GetFileName).Order(StringComparer.Ordinal)),
+            Is.EqualTo(left)
+        );
+    }
+
     [Test]
     public void The_content_of_a_volumes_root_is_moved_below_it_and_an_interrupted_run_continues()
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using System.Globalization;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
@@ -111,6 +112,7 @@ internal static class BackupsCommand
                 }
 
                 var all = found.ToImmutable();
+                await RecordAsync(session, topology, member, all).ConfigureAwait(false);
                 if (json)
                 {
                     terminal.Line(BackupsView.CheckDocument(topology.Scope, member, all));
@@ -125,6 +127,30 @@ internal static class BackupsCommand
                     : ExitCode.Done;
             }));
         return command;
+    }
+
+    // For status, which reads no repository as a whole. What was not checked says nothing.
+    private static async Task RecordAsync(Session session, PostgresTopology topology, string member, ImmutableArray<CheckedRepository> all)
+    {
+        if (all.Any(one => one.Content is null or { Trouble: not null }))
+        {
+            return;
+        }
+
+        var problems = all.SelectMany(one =>
+            one.Content!.Problems.Select(problem =>
+                all.Length == 1 ? problem : string.Create(CultureInfo.InvariantCulture, $"repository {one.Number}: {problem}")
+            )
+        );
+        var writer = await session
+            .Fleet.OpenWriterAsync(member, session.Holder(CheckWord), parallelism: 1, CancellationToken.None)
+            .ConfigureAwait(false);
+        await using (writer.ConfigureAwait(false))
+        {
+            await writer
+                .RunAsync(new CheckRecord(session.Time.GetUtcNow(), [.. problems]).Write(topology.Scope), CancellationToken.None)
+                .ConfigureAwait(false);
+        }
     }
 
     private static async Task<RepositoryCheck> VerifyAsync(

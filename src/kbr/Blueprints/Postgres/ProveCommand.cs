@@ -48,37 +48,48 @@ internal static class ProveCommand
                 await using var session = context.Open(parsed, terminal);
                 var topology = BackupCommand.Topology(session);
                 var look = await BackupsCommand.LookAsync(session.Fleet, topology, stop).ConfigureAwait(false);
-                var target = TargetOf(time, look, topology, session.Time.GetUtcNow());
+                var unusable = Unusable(look, topology);
+                var target = unusable is null ? TargetOf(time, look, topology, session.Time.GetUtcNow()) : default;
                 var member = await MemberAsync(session, topology, look, named, stop).ConfigureAwait(false);
                 Host[] locked = [.. topology.Members.Where(one => one.Name == member || one.Name == look.Leader)];
                 await using var group = await LockedGroup
                     .TakeAsync(session.Fleet, [.. locked], [], session.Holder(Word), session.Time, stop)
                     .ConfigureAwait(false);
-                var record = await new ProofRun(
-                    topology,
-                    group,
-                    member,
-                    json ? text => terminal.ErrorLine(text) : text => terminal.Line(text)
-                )
-                    .RunAsync(target, look.Leader, look.SystemIdentifier, stop)
-                    .ConfigureAwait(false);
+                var run = new ProofRun(topology, group, member, json ? text => terminal.ErrorLine(text) : text => terminal.Line(text));
+                var record = await (
+                    unusable is null
+                        ? run.RunAsync(target, look.Leader, look, stop)
+                        : run.RefuteAsync(time is null ? RestoreTarget.Latest : Time(time), unusable, stop)
+                ).ConfigureAwait(false);
                 Show(terminal, topology.Scope, member, record, look, json);
                 return record.Failure is null ? ExitCode.Done : ExitCode.Changes;
             }));
         return command;
     }
 
+    // Where no repository has a backup that can be read, and not because none was taken.
+    private static string? Unusable(BackupLook look, PostgresTopology topology)
+    {
+        var numbers = Enumerable.Range(1, topology.Backup!.Repositories.Length).ToList();
+        var troubles = numbers.Select(number => ProofRun.RepositoryTrouble(look, number)).OfType<string>().ToList();
+        return troubles.Count > 0 && numbers.TrueForAll(number => look.WindowOf(number) is null) ? string.Join("; ", troubles) : null;
+    }
+
+    private static RestoreTarget Time(string text) =>
+        RestoreTarget.Parse(text) is { Kind: RestoreTargetKind.Time } target
+            ? target
+            : throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"--at does not understand '{text}'",
+                    remedy: "write a time with its zone, as in '2026-11-28 21:10:00+01' or 2026-11-28T20:10:00Z"
+                )
+            );
+
     private static DateTimeOffset TargetOf(string? text, BackupLook look, PostgresTopology topology, DateTimeOffset now)
     {
         if (text is not null)
         {
-            return RestoreTarget.Parse(text)?.Time
-                ?? throw new DiagnosticException(
-                    Diagnostic.Error(
-                        $"--at does not understand '{text}'",
-                        remedy: "write a time with its zone, as in '2026-11-28 21:10:00+01' or 2026-11-28T20:10:00Z"
-                    )
-                );
+            return Time(text).Time!.Value;
         }
 
         var window = look.Report?.Repositories.Keys.Select(look.WindowOf).OfType<RestorableWindow>().MinBy(one => one.From)
@@ -120,7 +131,8 @@ internal static class ProveCommand
         }
 
         var needed =
-            look.Report?.Repositories.Values.SelectMany(one => one.Good).Select(one => one.DatabaseSize).DefaultIfEmpty(0).Max() + Spare;
+            Spare
+            + (look.Report?.Repositories.Values.SelectMany(one => one.Good).Select(one => one.DatabaseSize).DefaultIfEmpty(0).Max() ?? 0);
         var member = named
             ?? free.Where(pair => pair.Key != look.Leader).OrderByDescending(pair => pair.Value).Select(pair => pair.Key).FirstOrDefault();
         return member is not null && free[member] >= needed
@@ -128,7 +140,7 @@ internal static class ProveCommand
             : throw new DiagnosticException(
                 Diagnostic.Error(
                     member is null ? "no replica answers" : $"{member} has no room for a second copy of the database",
-                    detail: member is null ? null : $"{BackupWords.Size(free[member])} free, {BackupWords.Size(needed ?? 0)} needed",
+                    detail: member is null ? null : $"{BackupWords.Size(free[member])} free, {BackupWords.Size(needed)} needed",
                     remedy: "name a member with room by --on, or grow the volume; nothing was tried"
                 )
             );

@@ -135,7 +135,7 @@ internal sealed class PgBackRestTests
                         0,
                         """
                         [{"repo":[{"key":1,"status":{"code":99,"message":"[FormatError] unable to load info file '/a' or '/b':\nFormatError: key/value found outside of section at line 1: \u0001x"}}]}]
-                        """
+                        """.Replace("\\u0001x", "\u0004x", StringComparison.Ordinal)
                     )
                 )
                 .Repositories[1]

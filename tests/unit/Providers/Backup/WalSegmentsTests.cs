@@ -31,8 +31,9 @@ internal sealed class WalSegmentsTests
     [TestCase("000000010000000000000005", "000000010000000000000006.00000028.backup", true)]
     [TestCase("000000010000000000000006", "000000010000000000000006", false)]
     [TestCase("000000010000000000000005", "00000002.history", false)]
-    [TestCase("000000010000000000000005", "000000020000000000000006", false)]
+    [TestCase("000000010000000000000005", "000000020000000000000005", true)]
+    [TestCase("000000020000000000000005", "000000010000000000000006", false)]
     [TestCase(null, "000000010000000000000006", false)]
-    public void A_segment_is_before_a_later_one_of_its_timeline(string? one, string other, bool before) =>
+    public void A_segment_is_before_a_later_one_and_all_of_a_later_timeline(string? one, string other, bool before) =>
         Assert.That(WalSegments.IsBefore(one, other), Is.EqualTo(before));
 }

@@ -1,0 +1,31 @@
+namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
+
+/// <summary>The kinds of fault in pgBackRest's messages, which have an error's number or name, and for a server its answer.</summary>
+internal static class PgBackRestFaults
+{
+    // The first that is found counts: an answer of the server's is more than that it gave none in the end.
+    private static readonly (RepositoryFault Fault, string[] Words)[] s_signs =
+    [
+        (RepositoryFault.Untrusted, ["unable to verify certificate", "certificate verify failed", "unable to find hostname"]),
+        (RepositoryFault.OtherCipher, ["key/value found outside of section", "cipher header invalid", "CryptoError", "unable to flush"]),
+        (RepositoryFault.OtherDatabase, ["ArchiveMismatchError", "[044]", "do not match stanza version", "do not match the database"]),
+        (RepositoryFault.Full, ["StorageFull", "QuotaExceeded", "507 (", "[507]", "No space left on device", "Disk quota exceeded"]),
+        (RepositoryFault.PlaceMissing, ["NoSuchBucket", "404 (Not Found)"]),
+        (RepositoryFault.Refused, ["403 (Forbidden)", "401 (", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"]),
+        (RepositoryFault.ServerError, ["[500]", "[502]", "[503]", "[504]", "500 (", "503 (", "ServiceError"]),
+        (
+            RepositoryFault.NoAnswer,
+            ["HostConnectError", "[049]", "unable to connect", "unable to get address", "timeout", "terminated on signal", "Connection re"]
+        ),
+    ];
+
+    /// <summary>The kind of fault in an output.</summary>
+    public static RepositoryFault Of(string output)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        return s_signs
+            .Where(sign => sign.Words.Any(word => output.Contains(word, StringComparison.Ordinal)))
+            .Select(sign => sign.Fault)
+            .FirstOrDefault();
+    }
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+
+namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
+
+/// <summary>The program that says which member proves the backups and to which second, in the Python that Patroni's image has.</summary>
+internal static class PgBackRestProof
+{
+    /// <summary>The program of a member.</summary>
+    public static string Render(BackupLocation location, int repositories, string members, string preferred) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $$""""
+            #!/usr/bin/env python3
+            # Written by kbr; a change by hand is drift.
+            """member: prints the replica whose turn it is. target LSN: prints the second to restore to, random in the window, as seconds
+            since 1970, where every repository has all WAL from then up to the segment of that LSN. Exit status 2: nothing can be restored,
+            3: it is too early; the output is the reason."""
+            import json
+            import random
+            import subprocess
+            import sys
+            import time
+            import urllib.request
+
+            TOOL = ["pgbackrest", "--config={{location.File}}", "--stanza={{location.Cluster}}", "--log-level-stderr=error"]
+            REPOSITORIES = range(1, {{repositories + 1}})
+            MEMBERS = "{{members}}"
+            PREFERRED = "{{preferred}}"
+            # archive_timeout, a minute of the ledger, and an attempt.
+            ARCHIVED_AFTER = 180
+            PAUSE = 5
+
+
+            def end(code, text):
+                print(text)
+                sys.exit(code)
+
+
+            def member():
+                with urllib.request.urlopen(MEMBERS, timeout=5) as answer:
+                    members = json.load(answer)["members"]
+                fit = sorted(one["name"] for one in members if one["role"] != "leader" and one["state"] == "streaming")
+                end(0 if fit else 3, (PREFERRED if PREFERRED in fit else fit[0]) if fit else "no replica streams")
+
+
+            def run(*arguments):
+                done = subprocess.run([*TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+                if done.returncode != 0:
+                    lines = [line for line in done.stdout.splitlines() if "ERROR: " in line] or done.stdout.splitlines() or ["no answer"]
+                    end(2, lines[0].split("ERROR: ", 1)[-1])
+                return done.stdout
+
+
+            def number(segment):
+                return int(segment[8:16], 16) * 256 + int(segment[16:24], 16)
+
+
+            def info():
+                """The repositories' good backups and archive, by number."""
+                stanza = json.loads(run("--io-timeout=10", "--output=json", "info"), strict=False)[0]
+                found = {}
+                for key in REPOSITORIES:
+                    status = next((one["status"] for one in stanza.get("repo", []) if one["key"] == key), {"code": 99, "message": "not in the configuration"})
+                    if status["code"] not in (0, 2):
+                        end(2, "repository " + str(key) + ": " + status["message"].splitlines()[0])
+                    database = max((one["id"] for one in stanza["db"] if one["repo-key"] == key), default=0)
+                    its = [one for kind in ("backup", "archive") for one in stanza.get(kind, []) if one["database"] == {"id": database, "repo-key": key}]
+                    found[key] = ([one for one in its if "label" in one and not one.get("error")], [one for one in its if "label" not in one and one.get("max")])
+                return found
+
+
+            def target(lsn):
+                wanted = (int(lsn.split("/")[0], 16) << 8) + (int(lsn.split("/")[1], 16) >> 24)
+                begun = time.time()
+                while True:
+                    found = info()
+                    late = [key for key, (_, archive) in found.items() if not archive or number(archive[0]["max"]) < wanted]
+                    if not late:
+                        break
+                    if time.time() - begun > ARCHIVED_AFTER:
+                        end(2, "repository " + str(late[0]) + " lacks the WAL of " + str(ARCHIVED_AFTER) + " s ago: archiving fails, or archive_command answers without storing")
+                    time.sleep(PAUSE)
+                backups = [one for good, _ in found.values() for one in good]
+                if not backups:
+                    end(3, "there is no backup")
+                first = min(one["timestamp"]["stop"] for one in backups) + 2
+                last = int(begun) - ARCHIVED_AFTER
+                if last < first:
+                    end(3, "the first backup has just ended")
+                second = random.randint(first, last)
+                for key, (good, archive) in found.items():
+                    base = max((one for one in good if one["timestamp"]["stop"] < second), key=lambda one: one["timestamp"]["stop"], default=None)
+                    if base is None:
+                        continue
+                    names = run("--repo=" + str(key), "repo-ls", "--recurse", "archive/{{location.Cluster}}/" + archive[0]["id"]).split()
+                    there = {number(name.split("/")[-1]) for name in names if len(name.split("/")[-1]) > 64}
+                    missing = [one for one in range(number(base["archive"]["start"]), number(archive[0]["max"]) + 1) if one not in there]
+                    if missing:
+                        end(2, "repository %d lacks WAL that a restore needs: %d segments from ...%08X%08X" % (key, len(missing), missing[0] // 256, missing[0] % 256))
+                end(0, str(second))
+
+
+            member() if sys.argv[1] == "member" else target(sys.argv[2])
+
+            """"
+        );
+}

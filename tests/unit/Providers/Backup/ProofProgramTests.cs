@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using KeyBuzz.Reconciler.Providers.Backup;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
+
+/// <summary>The program that chooses the member and the second of a scheduled proof, run by a real Python over a tool that answers from
+/// files.</summary>
+[TestFixture]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+internal sealed class ProofProgramTests
+{
+    private const string Segment = "00000001000000000000000";
+    private string _folder = "";
+    private long _ended;
+
+    [SetUp]
+    public void Begin()
+    {
+        ProviderBench.OnlyAsRootWith("python3");
+        _folder = Directory.CreateTempSubdirectory("kbr-proof-").FullName;
+        _ended = DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 3600;
+        var tool = Path.Combine(_folder, "pgbackrest");
+        File.WriteAllText(
+            tool,
+            $$"""
+            #!/bin/sh
+            if [ -e {{_folder}}/broken ]; then echo "P00 ERROR: [049]: unable to connect"; exit 49; fi
+            case $* in
+            *" info") cat {{_folder}}/info ;;
+            *repo-ls*) cat {{_folder}}/list ;;
+            esac
+
+            """
+        );
+        File.SetUnixFileMode(tool, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Info(_ended);
+        Holds(5, 6, 7);
+    }
+
+    [TearDown]
+    public void End() => Directory.Delete(_folder, recursive: true);
+
+    [TestCase(null, "a", 0)]
+    [TestCase("c", "c", 0)]
+    [TestCase("b", "a", 0)]
+    [TestCase("d", "a", 0)]
+    public void The_first_replica_that_streams_proves_it_or_the_preferred_one(string? preferred, string member, int exit)
+    {
+        File.WriteAllText(
+            Path.Combine(_folder, "members"),
+            """
+            {"members": [{"name": "c", "role": "sync_standby", "state": "streaming"}, {"name": "b", "role": "leader", "state": "running"},
+             {"name": "a", "role": "replica", "state": "streaming"}, {"name": "d", "role": "replica", "state": "starting"}]}
+            """
+        );
+        Assert.That(Run(preferred, "member"), Is.EqualTo((exit, member + "\n")));
+    }
+
+    [Test]
+    public void Beside_a_primary_alone_nobody_does()
+    {
+        File.WriteAllText(Path.Combine(_folder, "members"), """{"members": [{"name": "b", "role": "leader", "state": "running"}]}""");
+        Assert.That(Run(null, "member"), Is.EqualTo((3, "no replica streams\n")));
+    }
+
+    [Test]
+    public void The_second_is_one_of_the_window()
+    {
+        foreach (var _ in Enumerable.Range(0, 5))
+        {
+            var (exit, output) = Run(null, "target", "0/7000028");
+            Assert.That(exit, Is.Zero, output);
+            Assert.That(long.Parse(output, System.Globalization.CultureInfo.InvariantCulture), Is.InRange(_ended + 2, _ended + 3600 - 175));
+        }
+    }
+
+    [Test]
+    public void A_segment_that_is_missing_refutes()
+    {
+        Holds(5, 7);
+        Assert.That(
+            Run(null, "target", "0/7000028"),
+            Is.EqualTo((2, "repository 1 lacks WAL that a restore needs: 1 segments from ...0000000000000006\n"))
+        );
+    }
+
+    [Test]
+    public void A_repository_that_cannot_be_read_refutes_with_its_reason()
+    {
+        File.WriteAllText(Path.Combine(_folder, "broken"), "");
+        Assert.That(Run(null, "target", "0/7000028"), Is.EqualTo((2, "[049]: unable to connect\n")));
+    }
+
+    [Test]
+    public void A_backup_that_has_just_ended_is_too_early()
+    {
+        Info(_ended + 3600);
+        Assert.That(Run(null, "target", "0/7000028"), Is.EqualTo((3, "the first backup has just ended\n")));
+    }
+
+    // An archiver that stores nothing: it is waited for as long as archiving takes, here not at all.
+    [Test]
+    public void WAL_that_is_not_there_in_time_refutes()
+    {
+        var (exit, output) = Run(null, "target", "0/9000028");
+        Assert.That(exit, Is.EqualTo(2));
+        Assert.That(output, Does.StartWith("repository 1 lacks the WAL of "));
+    }
+
+    private void Holds(params int[] segments) =>
+        File.WriteAllLines(
+            Path.Combine(_folder, "list"),
+            segments.Select(number => $"0000000100000000/{Segment}{number}-{new string('a', 40)}.zst").Append($"{Segment}5.00000028.backup")
+        );
+
+    private void Info(long ended) =>
+        File.WriteAllText(
+            Path.Combine(_folder, "info"),
+            $$"""
+            [{"archive": [{"database": {"id": 1, "repo-key": 1}, "id": "17-1", "max": "{{Segment}}7", "min": "{{Segment}}1"}],
+              "backup": [{"archive": {"start": "{{Segment}}5", "stop": "{{Segment}}5"}, "database": {"id": 1, "repo-key": 1}, "error": false,
+                          "label": "x", "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }],
+              "db": [{"id": 1, "repo-key": 1, "system-id": 7}], "repo": [{"key": 1, "status": {"code": 0, "message": "ok"} }] }]
+            """
+        );
+
+    private (int Exit, string Output) Run(string? preferred, params string[] words)
+    {
+        var program = Path.Combine(_folder, "program.py");
+        File.WriteAllText(
+            program,
+            BackupTools
+                .Default.ProofProgram(
+                    new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"),
+                    1,
+                    $"file://{_folder}/members",
+                    preferred
+                )
+                .Replace("time.time() - begun > ARCHIVED_AFTER", "time.time() - begun >= 0", StringComparison.Ordinal)
+        );
+        var start = new ProcessStartInfo("python3", [program, .. words]) { RedirectStandardOutput = true };
+        start.Environment["PATH"] = _folder + ":" + Environment.GetEnvironmentVariable("PATH");
+        using var run = Process.Start(start)!;
+        var output = run.StandardOutput.ReadToEnd();
+        run.WaitForExit();
+        return (run.ExitCode, output);
+    }
+}
