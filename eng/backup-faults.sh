@@ -81,7 +81,7 @@ cut() {
         sleep 0.1
     done
     "$root/lab/cut" "$member" >/dev/null
-    named 60 'NOT OK +restore +.*is being restored on.*kbr restore goes on'
+    named 60 'restore +.*is being restored on.*kbr restore goes on'
     sleep 15
     "$root/lab/heal" "$member" >/dev/null
     wait
