@@ -97,7 +97,8 @@ destroy() {
     local left
     run restore --to latest --open --confirm keybuzz-pg || fail "the restore"
     run destroy --auto-approve --confirm keybuzz-pg || fail "destroy without --delete-data"
-    on "$leader" 'test -s /var/lib/kbr/restore-keybuzz-pg.json && ls -d /opt/keybuzz/postgres/data/former-*' >/dev/null || fail "destroy lost the former database or its record"
+    # The former database is on the volume, which is not mounted now: the undo needs it.
+    on "$leader" test -s /var/lib/kbr/restore-keybuzz-pg.json || fail "destroy lost the record of the restore"
     run apply --auto-approve || fail "the cluster on the data that was kept"
     run restore undo --confirm keybuzz-pg || fail "the undo after destroy and apply"
     [[ $(primary; sql 'SELECT count(*) FROM load') == 500000 ]] || fail "rows are missing"
