@@ -59,7 +59,7 @@ internal sealed class BackupsViewTests : BlueprintFixture
     public void An_archiver_that_answers_and_stores_nothing_is_seen() =>
         Assert.That(
             Look("""[{"archived": "000000010000000000000009", "archived_ago": 40}]""").Look.TroublesOf(1),
-            Is.EqualTo(new[] { "PostgreSQL archived 000000010000000000000009, and the last segment there is 000000010000000000000007" })
+            Has.One.StartsWith("PostgreSQL archived 000000010000000000000009, and the last segment there is 000000010000000000000007 (its ")
         );
 
     [Test]
@@ -67,7 +67,7 @@ internal sealed class BackupsViewTests : BlueprintFixture
     {
         var look = Look(Archiver, leader: new ToolAnswer(124, "")).Look;
         Assert.That(look.Asked, Is.EqualTo("db-2"));
-        Assert.That(look.TroublesOf(1), Is.EqualTo(new[] { "db-1: the repositories did not answer within 5 s" }));
+        Assert.That(look.TroublesOf(1), Has.One.StartsWith("db-1: the repositories did not answer within 5 s (is its server up"));
     }
 
     [Test]
