@@ -156,7 +156,7 @@ def main():
         with open(path("cluster.yaml"), "w", encoding="utf-8") as file:
             file.write(CLUSTER)
         tool = os.environ.get("KBR_TOOL", os.path.join(ROOT, "kbr"))
-        subprocess.run([tool, "monitoring", "render", "-c", path("cluster.yaml"), "--out", folder], check=True, env=secrets)
+        subprocess.run([tool, "monitoring", "render", "-c", path("cluster.yaml"), "--out", folder], check=True)
         with open(path("scrape.yml"), encoding="utf-8") as scrape, open(path("prometheus.yml"), "w", encoding="utf-8") as file:
             file.write("rule_files: [alerts.yml]\n" + scrape.read())
         with open(path("alerts.yml"), encoding="utf-8") as file:

@@ -13,6 +13,7 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
 {
     private const string Ready = "ready on every member";
     private const string OtherPlace = "not in the configuration yet";
+    private const string FirstBackup = "take a full backup after the apply (kbr backup --full): a new place holds none";
     private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
 
     /// <summary>The type with the default tool.</summary>
@@ -100,7 +101,7 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
 
         // The tool answers for the places that its configuration names, and not for those that it is about to name.
         var moved = spec.Repositories.Where((label, at) => reports.Exists(one => IsElsewhere(one.Member, label, at))).ToHashSet();
-        if (leaders.Trouble is { } trouble && moved.Count < spec.Repositories.Length)
+        if (leaders.Trouble is { } trouble && moved.Count == 0)
         {
             return new Observation.Unknown($"{answer.Leader}: {tool.Name}: {trouble}");
         }
@@ -134,7 +135,7 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
             return new Observation.Absent();
         }
 
-        return new Observation.Present(
+        var present = new Observation.Present(
             SortedMap.Of<AttributeValue>(
                 states.Select(one =>
                     KeyValuePair.Create(
@@ -153,6 +154,7 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                 )
             )
         );
+        return moved.Count == 0 ? present : present with { Note = FirstBackup };
 
         bool IsElsewhere(string member, string label, int at) =>
             spec.Configuration is { } file

@@ -75,6 +75,33 @@ internal sealed class BackupRepositoryTests
         Assert.That(State(answer, answer, "s3://former/pg at h:443"), Is.EqualTo("db-1, db-2: not in the configuration yet"));
     }
 
+    [TestCase("s3://former/pg at h:443", "take a full backup after the apply (kbr backup --full): a new place holds none")]
+    [TestCase(Place, null)]
+    public void A_new_place_wants_a_full_backup(string configured, string? note) =>
+        Assert.That(((Observation.Present)Observe(Info(0, "ok"), Info(0, "ok"), configured)).Note, Is.EqualTo(note));
+
+    // One place that does not answer makes the tool answer for none.
+    [Test]
+    public void Of_two_places_one_that_does_not_answer_can_be_left()
+    {
+        const string stays = "s3://stays/pg at h:443";
+        var silent = new ToolAnswer(124, "");
+        var configured = $"{stays}\n# Repository: s3://former/pg at h:443";
+
+        var observed = _provider.Observe(Repository(stays, Place), Member(true, silent, configured), Member(false, silent, configured));
+
+        Assert.That(
+            ((Observation.Present)observed).Attributes.Select(pair => $"{pair.Key} = {pair.Value.Value}"),
+            Is.EquivalentTo(
+                new[]
+                {
+                    $"{Place} = db-1, db-2: not in the configuration yet",
+                    $"{stays} = db-1, db-2: the repositories did not answer within 5 s",
+                }
+            )
+        );
+    }
+
     [Test]
     public async Task It_is_prepared_on_the_primary()
     {
@@ -136,11 +163,11 @@ internal sealed class BackupRepositoryTests
         Assert.That(group.Scripts, Is.Empty);
     }
 
-    private static Resource Repository() =>
+    private static Resource Repository(params string[] places) =>
         ProviderBench.Resource(
             new BackupRepositoryProvider(),
             "pg",
-            ("repositories", (IReadOnlyList<string>)[Place]),
+            ("repositories", (IReadOnlyList<string>)(places is [] ? [Place] : places)),
             ("file", "/etc/patroni/pgbackrest.conf"),
             ("configuration", Configuration)
         );
