@@ -63,7 +63,7 @@ internal static class ProofProgram
                 umask 077
                 mkdir -p /var/log/kbr
                 {
-                    printf '{"format":1,"at":"%s","target":"%s","milliseconds":%s' "$(date -u +%Y-%m-%dT%H:%M:%S.0000000+00:00)" "$point" "${took}000"
+                    printf '{"format":1,"at":"%s","target":"%s","milliseconds":%s' "$(date -u +%Y-%m-%dT%H:%M:%S.0000000+00:00)" "$point" "$((took * 1000))"
                     [ -z "$1" ] || printf ',"failure":"%s"' "$(plain "$1")"
                     [ -z "$rows" ] || printf ',"ledger_rows":%s' "$rows"
                     printf '}\n'
