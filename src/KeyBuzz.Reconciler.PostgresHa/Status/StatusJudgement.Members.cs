@@ -192,12 +192,13 @@ internal sealed partial class StatusJudgement
     private StatusItem Proof()
     {
         const string Name = "proof";
-        if (ProofTroubles() is { Count: > 0 } troubles)
+        var last = ProofRecord.Of(_topology.Scope, _topology.Members.Select(Of).OfType<Snapshot>());
+        if (ProofTroubles(last) is { Count: > 0 } troubles)
         {
             return new StatusItem(Name, StatusVerdict.NotOk, string.Join("; ", troubles));
         }
 
-        if (ProofRecord.Of(_topology.Scope, _topology.Members.Select(Of).OfType<Snapshot>()) is not { } proof)
+        if (last is not { } proof)
         {
             return new StatusItem(Name, StatusVerdict.Ok, "no restore was proven yet: kbr backups prove");
         }
@@ -213,8 +214,8 @@ internal sealed partial class StatusJudgement
             );
     }
 
-    // One that proved nothing is in its record: here, those that were not tried.
-    private List<string> ProofTroubles()
+    // What came of one is in its record: here, those that left none.
+    private List<string> ProofTroubles(ProofRecord? last)
     {
         if (_topology.Backup?.Proof is null)
         {
@@ -230,11 +231,22 @@ internal sealed partial class StatusJudgement
                 )
                 .Select(member => $"{ProofProgram.Unit}.timer on {member.Name} is not running: run kbr plan"),
             .. read.Where(member => Of(member)!.Get(StatusReads.ProofService)["ActiveState"] == "failed")
-                .Select(member => (member.Name, Said: LastLine(Of(member)!.Get(StatusReads.ProofLog)?.Text ?? "")))
-                .Where(one => !one.Said.StartsWith("not proven", StringComparison.Ordinal))
-                .Select(one => $"the scheduled proof on {one.Name} was not made: {one.Said}"),
+                .Select(member =>
+                    (
+                        member.Name,
+                        Said: LastLine(Of(member)!.Get(StatusReads.ProofLog)?.Text ?? ""),
+                        At: Of(member)!.Get(StatusReads.ProofLogStat)?.ModifiedAt
+                    )
+                )
+                .Select(one => (one.Name, one.Said, one.At, IsTried: one.Said.StartsWith("not proven", StringComparison.Ordinal)))
+                .Where(one => !IsRecordedSince(last, one.At, one.IsTried))
+                .Select(one => $"the scheduled proof on {one.Name} {(one.IsTried ? "left no record" : "was not made")}: {one.Said}"),
         ];
     }
+
+    // A record has whole seconds. One of any member, by its timer or by hand, counts from then on.
+    private static bool IsRecordedSince(ProofRecord? last, DateTimeOffset? said, bool isTried) =>
+        said is { } at ? last is not null && last.At > at - TimeSpan.FromSeconds(1) : isTried && last is not null;
 
     // Until it is confirmed or undone.
     private StatusItem? Restore() =>

@@ -84,13 +84,15 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     /// <summary>The timer and the service of scheduled proofs on each member, and what the last one printed; none without a
     /// schedule.</summary>
-    public IEnumerable<Read> ScheduledProof => topology.Backup?.Proof is null ? [] : [ProofTimer, ProofService, ProofLog];
+    public IEnumerable<Read> ScheduledProof => topology.Backup?.Proof is null ? [] : [ProofTimer, ProofService, ProofLog, ProofLogStat];
 
     public static UnitRead ProofTimer => new(ProofProgram.Unit + ".timer");
 
     public static UnitRead ProofService => new(ProofProgram.Unit + ".service");
 
     public static FileRead ProofLog => new(ProofProgram.Log);
+
+    public static StatRead ProofLogStat => new(ProofProgram.Log);
 
     public SqlRead Extensions(string database) => Sql(database, "SELECT extname AS name, extversion AS version FROM pg_extension");
 

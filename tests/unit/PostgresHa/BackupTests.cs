@@ -10,6 +10,7 @@ using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Providers.Backup;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Tests.Providers;
@@ -24,6 +25,8 @@ internal sealed class BackupTests : BlueprintFixture
     private const string Member = "db-slave-01";
     private const string Certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     private const string One = "backup: { repositories: [{ s3: { endpoint: minio.example.com:9000, bucket: kbr-backups } }] }";
+
+    private static readonly DateTimeOffset s_proven = new(2026, 11, 28, 22, 0, 0, TimeSpan.Zero);
 
     [SetUp]
     public void GiveSecrets()
@@ -483,7 +486,13 @@ internal sealed class BackupTests : BlueprintFixture
 
     [TestCase("active", null, null, StatusVerdict.Ok, "no restore was proven yet: kbr backups prove")]
     [TestCase("active", "inactive", "db-2 proves it\n", StatusVerdict.Ok, "no restore was proven yet")]
-    [TestCase("active", "failed", "restoring x\nnot proven: its record says it\n", StatusVerdict.Ok, "no restore was proven yet")]
+    [TestCase(
+        "active",
+        "failed",
+        "restoring x\nnot proven: its record is lost\n",
+        StatusVerdict.NotOk,
+        "the scheduled proof on db-1 left no record: not proven: its record is lost"
+    )]
     [TestCase(
         "active",
         "failed",
@@ -501,6 +510,32 @@ internal sealed class BackupTests : BlueprintFixture
     ) =>
         Assert.That(
             Measured(Ended + 7200, PgBackRestTests.Info, verdict, timer: timer, line: "proof", proof: (state!, said!)),
+            Does.StartWith(measured)
+        );
+
+    // By hand, or of another member. A record has whole seconds.
+    [TestCase("not tried: there is no room\n", 0.4, null, StatusVerdict.Ok, "at 2026-11-28 22:00:00 UTC the database was restored to ")]
+    [TestCase("not tried: there is no room\n", -3600, null, StatusVerdict.Ok, "at 2026-11-28 22:00:00 UTC the database was restored to ")]
+    [TestCase("not tried: there is no room\n", 60, null, StatusVerdict.NotOk, "the scheduled proof on db-1 was not made: not tried: ")]
+    [TestCase("not proven: x\n", 0.4, "x", StatusVerdict.NotOk, "at 2026-11-28 22:00:00 UTC the database could not be restored to ")]
+    [TestCase("not proven: x\n", 60, null, StatusVerdict.NotOk, "the scheduled proof on db-1 left no record: not proven: x")]
+    public void A_scheduled_proof_without_a_result_is_of_the_past_once_a_later_one_has_one(
+        string said,
+        double seconds,
+        string? failure,
+        StatusVerdict verdict,
+        string measured
+    ) =>
+        Assert.That(
+            Measured(
+                Ended + 7200,
+                PgBackRestTests.Info,
+                verdict,
+                line: "proof",
+                proof: ("failed", said),
+                proofSaid: s_proven.AddSeconds(seconds),
+                record: new ProofRecord(s_proven, "2026-11-28 21:40:00.000000+00", failure, TimeSpan.FromSeconds(9))
+            ),
             Does.StartWith(measured)
         );
 
@@ -571,7 +606,9 @@ internal sealed class BackupTests : BlueprintFixture
         int ago = 40,
         string? check = null,
         string line = "backup",
-        (string State, string Said) proof = default
+        (string State, string Said) proof = default,
+        DateTimeOffset? proofSaid = null,
+        ProofRecord? record = null
     )
     {
         var yaml = With(One.Replace(" }] }", " }], schedule: { full: Sun 01:00 }, prove: { schedule: Wed } }", StringComparison.Ordinal));
@@ -598,14 +635,11 @@ internal sealed class BackupTests : BlueprintFixture
                     (StatusReads.ProofTimer, Unit(("ActiveState", timer), ("UnitFileState", "enabled"))),
                     (StatusReads.ProofService, Unit(("ActiveState", proof.State ?? "inactive"))),
                     (StatusReads.ProofLog, proof.Said is null ? null : new FileContent(Encoding.UTF8.GetBytes(proof.Said))),
+                    (StatusReads.ProofLogStat, proofSaid is { } ended ? Stat(ended) : null),
+                    (ProofRecord.Read("keybuzz-pg"), record is null ? null : Written(record.Write("keybuzz-pg"))),
                     (one.Service, Unit(("ActiveState", failedAt is null ? "inactive" : "failed"))),
                     (one.Log, new FileContent(Encoding.UTF8.GetBytes("repository 1: [049]: x\ngiven up: repository 1: [049]: x\n"))),
-                    (
-                        one.LogStat,
-                        failedAt is { } at
-                            ? new FileStat("regular file", 0, 0, "root", "root", "0600", DateTimeOffset.FromUnixTimeSeconds(at))
-                            : null
-                    )
+                    (one.LogStat, failedAt is { } at ? Stat(DateTimeOffset.FromUnixTimeSeconds(at)) : null)
                 )
             );
         var item = new StatusJudgement(topology, reads, new Dictionary<string, (Snapshot?, string?)> { ["db-1"] = (snapshot, null) }, [])
@@ -615,14 +649,12 @@ internal sealed class BackupTests : BlueprintFixture
         return item.Measured;
 
         static FileContent Checked(string problem) =>
-            new(
-                Encoding.UTF8.GetBytes(
-                    new CheckRecord(new DateTimeOffset(2026, 11, 28, 22, 0, 0, TimeSpan.Zero), problem.Length == 0 ? [] : [problem])
-                        .Write("keybuzz-pg")
-                        .Text.Split('\'')
-                        .First(part => part.StartsWith('{'))
-                )
-            );
+            Written(new CheckRecord(s_proven, problem.Length == 0 ? [] : [problem]).Write("keybuzz-pg"));
+
+        static FileContent Written(Script script) =>
+            new(Encoding.UTF8.GetBytes(script.Text.Split('\'').First(part => part.StartsWith('{'))));
+
+        static FileStat Stat(DateTimeOffset at) => new("regular file", 0, 0, "root", "root", "0600", at);
 
         static UnitState Unit(params (string Name, string Value)[] properties) =>
             new(properties.ToDictionary(pair => pair.Name, pair => pair.Value, StringComparer.Ordinal));
