@@ -9,6 +9,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 /// <param name="Near">Whether one was committed so near to the target that it may be in or out.</param>
 internal sealed record LedgerRows(long Count, long Last, string Mark, bool Near)
 {
+    /// <summary>Asks whether there is a ledger: <c>t</c> or <c>f</c>.</summary>
+    public const string IsThere = $"SELECT to_regclass('{ProofRun.Ledger}') IS NOT NULL";
+
     /// <summary>Asks for them, in one line with a bar between.</summary>
     /// <param name="until">Which of them.</param>
     /// <param name="near">Which are near.</param>

@@ -94,6 +94,11 @@ internal static class ProofProgram
             {{{scripts.Server.Look().Text}}}
             KBR_END
             }
+            has_ledger() {
+            sh -eu <<'KBR_END'
+            {{{cluster.Ask(ProofRun.LedgerDatabase, LedgerRows.IsThere).Text}}}
+            KBR_END
+            }
             expected() {
             at_time <<'KBR_END'
             {{{cluster.Ask(ProofRun.LedgerDatabase, LedgerRows.QueryAt(Time)).Text}}}
@@ -165,8 +170,21 @@ internal static class ProofProgram
             esac
             set_point() { point=$(date -u -d "@$1" '+%Y-%m-%d %H:%M:%S.000000+00'); }
             set_point "$second"
-            ledger=$(expected 2>/dev/null) || ledger=
-            case $ledger in *'|0' | '') ;; *) set_point $((second - 5)); ledger=$(expected) || ledger= ;; esac
+            # Only a member that says so has no ledger.
+            ledger=
+            case $(has_ledger) in
+            f) ;;
+            t)
+                ledger=$(expected) || ledger=
+                case $ledger in
+                *'|0' | '') ;;
+                *) set_point $((second - 5)); ledger=$(expected) || ledger= ;;
+                esac
+                if [ -z "$ledger" ]; then echo 'not tried: the ledger of the member cannot be read'; exit 3; fi
+                ;;
+            *) echo 'not tried: the member does not say whether it has a ledger'; exit 3 ;;
+            esac
+            own=$(own_identifier) && [ -n "$own" ] || { echo 'not tried: the member does not say its system identifier'; exit 3; }
             trap clear EXIT
             trap 'exit 143' TERM INT
             clear
@@ -177,7 +195,6 @@ internal static class ProofProgram
             until_there any
             took=$(( $(date +%s) - begun ))
             there=$(identifier) || fails 'the restored database does not answer'
-            own=$(own_identifier) || own=$there
             [ "$there" = "$own" ] || fails "it is another database: its system identifier is $there, the cluster's $own"
             # Before its first row there was no table.
             case $ledger in

@@ -197,12 +197,26 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
 
     private async Task<LedgerRows?> ExpectedAsync(string leader, DateTimeOffset target, CancellationToken cancellationToken)
     {
-        var time = RestoreTarget.At(target).Value;
-        var query = LedgerRows.QueryAt(time);
-        var result = await group
-            .RunAsync(leader, new RestoreScripts(topology, "").Ask(LedgerDatabase, query), cancellationToken)
-            .ConfigureAwait(false);
-        return result.ExitCode == 0 ? LedgerRows.Of(result.Output) : null;
+        // Only a primary that says so has no ledger.
+        if (await AskLeaderAsync(LedgerRows.IsThere).ConfigureAwait(false) is { ExitCode: 0, Output: var there } && there.Trim() == "f")
+        {
+            return null;
+        }
+
+        var result = await AskLeaderAsync(LedgerRows.QueryAt(RestoreTarget.At(target).Value)).ConfigureAwait(false);
+        return result.ExitCode == 0 && LedgerRows.Of(result.Output) is { } rows
+            ? rows
+            : throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{leader}: the ledger cannot be read, so that what is restored cannot be compared with it",
+                    detail: (result.Output + result.Error).Trim(),
+                    remedy: "run kbr status; nothing was tried",
+                    host: leader
+                )
+            );
+
+        Task<ScriptResult> AskLeaderAsync(string query) =>
+            group.RunAsync(leader, new RestoreScripts(topology, "").Ask(LedgerDatabase, query), cancellationToken);
     }
 
     private async Task<string> AskAsync(ProofScripts scripts, string query, CancellationToken cancellationToken) =>

@@ -186,7 +186,12 @@ internal static class ProveCommand
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"Proven: {scope} was restored to {point} on {member} in {record.Duration.TotalSeconds:0.0} s"
-            ) + (record.LedgerRows is { } count ? $"; the ledger has its {count} rows up to then" : "; the cluster has no ledger yet"),
+            )
+                + (
+                    record.LedgerRows is { } count ? $"; the ledger has its {count} rows up to then"
+                    : look.Leader is null ? "; there is no primary to compare the ledger with"
+                    : "; the cluster has no ledger yet"
+                ),
             Terminal.Tone.Added
         );
         if (look.Archived.Ago is { } since)
