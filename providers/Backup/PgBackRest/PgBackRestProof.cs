@@ -13,7 +13,7 @@ internal static class PgBackRestProof
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
             """member: prints the replica whose turn it is. target LSN: prints the second to restore to, random in the window, as seconds
-            since 1970, where every repository has all WAL from then up to the segment of that LSN. Exit status 2: nothing can be restored,
+            since 1970, and the bytes of the largest database of a backup, where every repository has all WAL from then up to the segment of that LSN. Exit status 2: nothing can be restored,
             3: it is too early; the output is the reason."""
             import json
             import random
@@ -97,7 +97,7 @@ internal static class PgBackRestProof
                     missing = [one for one in range(number(base["archive"]["start"]), number(archive[0]["max"]) + 1) if one not in there]
                     if missing:
                         end(2, "repository %d lacks WAL that a restore needs: %d segments from ...%08X%08X" % (key, len(missing), missing[0] // 256, missing[0] % 256))
-                end(0, str(second))
+                end(0, str(second) + " " + str(max(one["info"]["size"] for one in backups)))
 
 
             member() if sys.argv[1] == "member" else target(sys.argv[2])

@@ -155,19 +155,23 @@ internal static class ProofProgram
             turn=$({{{helper}}} member) || { echo "not tried: $turn"; exit 3; }
             if [ "$turn" != {{{Script.Quote(member.Name)}}} ]; then echo "$turn proves it"; exit 0; fi
             case $(apart) in '' | {{{Id}}}\ *) ;; *\ true) echo 'not tried: one is running by hand'; exit 3;; esac
-            free=$(df -B1 --output=avail {{{topology.Directories.Data}}} | tail -n 1)
-            needed=$(( $(du -sB1 {{{data}}} | cut -f1) + {{{Spare.ToString(CultureInfo.InvariantCulture)}}} ))
-            if [ "$free" -lt "$needed" ]; then echo "not tried: $needed bytes are needed, and $free are free"; exit 3; fi
             lsn=$(sh -eu <<'KBR_END'
             {{{cluster.Ask("postgres", "SELECT pg_last_wal_replay_lsn()").Text}}}
             KBR_END
             ) || { echo 'not tried: the member does not answer'; exit 3; }
-            second=$({{{helper}}} target "$lsn")
+            target=$({{{helper}}} target "$lsn")
             case $? in
             0) ;;
-            2) fails "$second" ;;
-            *) echo "not tried: $second"; exit 3 ;;
+            2) fails "$target" ;;
+            *) echo "not tried: $target"; exit 3 ;;
             esac
+            second=${target% *}
+            # The database may have been bigger then.
+            needed=$(du -sB1 {{{data}}} | cut -f1)
+            [ "$needed" -ge "${target#* }" ] || needed=${target#* }
+            needed=$(( needed + {{{Spare.ToString(CultureInfo.InvariantCulture)}}} ))
+            free=$(df -B1 --output=avail {{{topology.Directories.Data}}} | tail -n 1)
+            if [ "$free" -lt "$needed" ]; then echo "not tried: $needed bytes are needed, and $free are free"; exit 3; fi
             set_point() { point=$(date -u -d "@$1" '+%Y-%m-%d %H:%M:%S.000000+00'); }
             set_point "$second"
             # Only a member that says so has no ledger.

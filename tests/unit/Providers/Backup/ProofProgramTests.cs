@@ -70,7 +70,11 @@ internal sealed class ProofProgramTests
         {
             var (exit, output) = Run(null, "target", "0/7000028");
             Assert.That(exit, Is.Zero, output);
-            Assert.That(long.Parse(output, System.Globalization.CultureInfo.InvariantCulture), Is.InRange(_ended + 2, _ended + 3600 - 175));
+            Assert.That(output, Does.Match("^[0-9]+ 31272092\n$"), "and the largest database's size");
+            Assert.That(
+                long.Parse(output.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture),
+                Is.InRange(_ended + 2, _ended + 3600 - 175)
+            );
         }
     }
 
@@ -119,7 +123,7 @@ internal sealed class ProofProgramTests
             $$"""
             [{"archive": [{"database": {"id": 1, "repo-key": 1}, "id": "17-1", "max": "{{Segment}}7", "min": "{{Segment}}1"}],
               "backup": [{"archive": {"start": "{{Segment}}5", "stop": "{{Segment}}5"}, "database": {"id": 1, "repo-key": 1}, "error": false,
-                          "label": "x", "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }],
+                          "info": {"size": 31272092}, "label": "x", "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }],
               "db": [{"id": 1, "repo-key": 1, "system-id": 7}], "repo": [{"key": 1, "status": {"code": 0, "message": "ok"} }] }]
             """
         );
