@@ -114,7 +114,8 @@ public interface IBackupTool
     /// <param name="repositories">How many repositories there are.</param>
     /// <param name="members">A URL that answers with the members.</param>
     /// <param name="preferred">The member that is preferred where it is a replica; null for none.</param>
-    string ProofProgram(BackupLocation location, int repositories, string members, string? preferred);
+    /// <param name="archiveTimeout">PostgreSQL's <c>archive_timeout</c>.</param>
+    string ProofProgram(BackupLocation location, int repositories, string members, string? preferred, TimeSpan archiveTimeout);
 
     /// <summary>The command, inside a container, that runs that program.</summary>
     /// <param name="program">The program's file in the container.</param>

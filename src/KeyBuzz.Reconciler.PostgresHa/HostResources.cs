@@ -8,6 +8,7 @@ using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
 using KeyBuzz.Reconciler.Resources;
 
@@ -351,6 +352,12 @@ internal sealed class HostResources(
             };
         }
 
+        TimeSpan ArchiveTimeout() =>
+            topology.Settings.GetValueOrDefault("postgresql.parameters.archive_timeout") is { } text
+            && ParameterValue.Number(text, "s") is { } seconds
+                ? TimeSpan.FromSeconds(Math.Max(0, seconds))
+                : TimeSpan.Zero;
+
         IEnumerable<Resource> Proof(BackupSettings backup)
         {
             if (backup.Proof is not { } proof)
@@ -366,7 +373,8 @@ internal sealed class HostResources(
                         BackupLook.LocationOf(topology),
                         backup.Repositories.Length,
                         $"http://{member.Address}:{Text(topology.Ports.Rest)}/cluster",
-                        proof.Member
+                        proof.Member,
+                        ArchiveTimeout()
                     )
                 ),
                 null

@@ -5,16 +5,18 @@ namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 /// <summary>The program that says which member proves the backups and to which second, in the Python that Patroni's image has.</summary>
 internal static class PgBackRestProof
 {
+    private static readonly TimeSpan s_more = TimeSpan.FromMinutes(2);
+
     /// <summary>The program of a member.</summary>
-    public static string Render(BackupLocation location, int repositories, string members, string preferred) =>
+    public static string Render(BackupLocation location, int repositories, string members, string preferred, TimeSpan archiveTimeout) =>
         string.Create(
             CultureInfo.InvariantCulture,
             $$""""
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
             """member: prints the replica whose turn it is. target LSN: prints the second to restore to, random in the window, as seconds
-            since 1970, and the bytes of the largest database of a backup, where every repository has all WAL from then up to the segment of that LSN. Exit status 2: nothing can be restored,
-            3: it is too early; the output is the reason."""
+            since 1970, and the bytes of the largest database of a backup, where every repository has all WAL from then up to the segment
+            of that LSN. Exit status 2: nothing can be restored, 3: it is too early; the output is the reason."""
             import json
             import random
             import subprocess
@@ -26,8 +28,8 @@ internal static class PgBackRestProof
             REPOSITORIES = range(1, {{repositories + 1}})
             MEMBERS = "{{members}}"
             PREFERRED = "{{preferred}}"
-            # archive_timeout, a minute of the ledger, and an attempt.
-            ARCHIVED_AFTER = 180
+            # archive_timeout, a minute of the ledger, and an attempt; 0 where nothing says by when.
+            ARCHIVED_AFTER = {{(archiveTimeout == TimeSpan.Zero ? 0 : (long)Math.Ceiling((archiveTimeout + s_more).TotalSeconds))}}
             PAUSE = 5
 
 
@@ -70,6 +72,8 @@ internal static class PgBackRestProof
 
 
             def target(lsn):
+                if not ARCHIVED_AFTER:
+                    end(3, "archive_timeout is 0: nothing says by when WAL is archived")
                 wanted = (int(lsn.split("/")[0], 16) << 8) + (int(lsn.split("/")[1], 16) >> 24)
                 begun = time.time()
                 while True:

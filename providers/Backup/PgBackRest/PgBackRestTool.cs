@@ -264,10 +264,10 @@ internal sealed class PgBackRestTool : IBackupTool
     public string ProofProgramName => "kbr-proof.py";
 
     /// <inheritdoc />
-    public string ProofProgram(BackupLocation location, int repositories, string members, string? preferred)
+    public string ProofProgram(BackupLocation location, int repositories, string members, string? preferred, TimeSpan archiveTimeout)
     {
         ArgumentNullException.ThrowIfNull(location);
-        return PgBackRestProof.Render(location, repositories, members, preferred ?? "");
+        return PgBackRestProof.Render(location, repositories, members, preferred ?? "", archiveTimeout);
     }
 
     /// <inheritdoc />

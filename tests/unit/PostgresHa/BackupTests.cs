@@ -259,6 +259,24 @@ internal sealed class BackupTests : BlueprintFixture
         Assert.That(checkedBy.ExitCode, Is.Zero);
     }
 
+    [TestCase(null, 180)]
+    [TestCase("10min", 720)]
+    [TestCase("90", 210)]
+    [TestCase("0", 0)]
+    public void A_scheduled_proof_waits_for_as_long_as_archiving_takes(string? timeout, int seconds) =>
+        Assert.That(
+            Content(
+                Load(
+                    With([
+                        One.Replace(" }] }", " }], schedule: { full: Sun }, prove: { schedule: Wed } }", StringComparison.Ordinal),
+                        .. timeout is null ? Array.Empty<string>() : [$"parameters: {{ archive_timeout: {timeout} }}"],
+                    ])
+                ),
+                $"config_file.proof-helper@{Member}"
+            ),
+            Does.Contain($"\nARCHIVED_AFTER = {seconds}\n")
+        );
+
     [TestCase("", null)]
     [TestCase(", schedule: { full: Sun 01:00 }", 14)]
     [TestCase(", schedule: { full: Sun 01:00, differential: Mon..Sat 01:00 }", 2)]

@@ -102,6 +102,12 @@ internal sealed class ProofProgramTests
         Assert.That(Run(null, "target", "0/7000028"), Is.EqualTo((3, "the first backup has just ended\n")));
     }
 
+    // The window of an hour has no second that is older than archiving takes.
+    [TestCase(3600, "the first backup has just ended\n")]
+    [TestCase(0, "archive_timeout is 0: nothing says by when WAL is archived\n")]
+    public void How_old_a_second_must_be_follows_archive_timeout(int seconds, string said) =>
+        Assert.That(Run(null, TimeSpan.FromSeconds(seconds), "target", "0/7000028"), Is.EqualTo((3, said)));
+
     // An archiver that stores nothing: it is waited for as long as archiving takes, here not at all.
     [Test]
     public void WAL_that_is_not_there_in_time_refutes()
@@ -128,7 +134,9 @@ internal sealed class ProofProgramTests
             """
         );
 
-    private (int Exit, string Output) Run(string? preferred, params string[] words)
+    private (int Exit, string Output) Run(string? preferred, params string[] words) => Run(preferred, null, words);
+
+    private (int Exit, string Output) Run(string? preferred, TimeSpan? archiveTimeout, params string[] words)
     {
         var program = Path.Combine(_folder, "program.py");
         File.WriteAllText(
@@ -138,7 +146,8 @@ internal sealed class ProofProgramTests
                     new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"),
                     1,
                     $"file://{_folder}/members",
-                    preferred
+                    preferred,
+                    archiveTimeout ?? TimeSpan.FromMinutes(1)
                 )
                 .Replace("time.time() - begun > ARCHIVED_AFTER", "time.time() - begun >= 0", StringComparison.Ordinal)
         );
