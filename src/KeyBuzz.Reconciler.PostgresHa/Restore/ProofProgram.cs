@@ -19,7 +19,7 @@ internal static class ProofProgram
 
     // Has a space, so that it stands in quotes wherever it is quoted.
     private const string Time = "@TIME @";
-    private const string Id = "by-timer";
+    private const string Id = ProofScripts.ByTimer;
     private const long Spare = 1L << 30;
     private static readonly RestoreTarget s_target = new(RestoreTargetKind.Time, Time);
 
@@ -57,7 +57,11 @@ internal static class ProofProgram
             rows=
             point=latest
 
-            apart() { docker inspect -f '{{index .Config.Labels "{{{ApartServer.Label}}}"}} {{.State.Running}}' {{{scripts.Server.Container}}} 2>/dev/null; }
+            is_there() {
+            sh -eu <<'KBR_END'
+            {{{scripts.IsThere().Text}}}
+            KBR_END
+            }
             plain() { printf '%s' "$1" | tr '\n\t\r' '   ' | tr -d '\000-\037' | cut -c1-400 | sed 's/\\/\\\\/g; s/"/\\"/g'; }
             record() {
                 umask 077
@@ -73,7 +77,7 @@ internal static class ProofProgram
             }
             fails() {
                 # Another one, started by hand, or a stop of this one, has removed it: that proves nothing, and refutes nothing.
-                if [ -n "$rising" ] && ! apart >/dev/null; then echo 'it was removed meanwhile'; exit 3; fi
+                if [ -n "$rising" ] && ! is_there; then echo 'it was removed meanwhile'; exit 3; fi
                 echo "not proven: $(plain "$1")"
                 record "$1"
                 exit 2
@@ -81,6 +85,16 @@ internal static class ProofProgram
             clear() {
             sh -eu <<'KBR_END'
             {{{scripts.Clear().Text}}}
+            KBR_END
+            }
+            remove() {
+            sh -eu <<'KBR_END'
+            {{{scripts.Remove().Text}}}
+            KBR_END
+            }
+            yield() {
+            sh -eu <<'KBR_END'
+            {{{scripts.Yield().Text}}}
             KBR_END
             }
             at_time() { sed "s/{{{Time}}}/$point/g" | sh -eu; }
@@ -141,7 +155,7 @@ internal static class ProofProgram
                     state=$(printf '%s\n' "$seen" | sed -n 1p)
                     answer=$(printf '%s\n' "$seen" | sed -n 2p)
                     stopped=$(printf '%s\n' "$seen" | sed -n 4p)
-                    case $state in running\ *) ;; *) fails "the restore ended: $(printf '%s\n' "$seen" | sed -n 3p)";; esac
+                    case $state in running\ *\ {{{Id}}}) ;; *) fails "the restore ended: $(printf '%s\n' "$seen" | sed -n 3p)";; esac
                     [ "$answer" != 'f primary' ] || return 0
                     if [ "$answer" = 't paused' ]; then
                         [ "$1" != any ] || [ "${stopped:-0}" = 0 ] || return 0
@@ -154,7 +168,7 @@ internal static class ProofProgram
             rising=
             turn=$({{{helper}}} member) || { echo "not tried: $turn"; exit 3; }
             if [ "$turn" != {{{Script.Quote(member.Name)}}} ]; then echo "$turn proves it"; exit 0; fi
-            case $(apart) in '' | {{{Id}}}\ *) ;; *\ true) echo 'not tried: one is running by hand'; exit 3;; esac
+            said=$(yield 2>&1) || { echo "not tried: $said"; exit 3; }
             lsn=$(sh -eu <<'KBR_END'
             {{{cluster.Ask("postgres", "SELECT pg_last_wal_replay_lsn()").Text}}}
             KBR_END
@@ -189,12 +203,12 @@ internal static class ProofProgram
             *) echo 'not tried: the member does not say whether it has a ledger'; exit 3 ;;
             esac
             own=$(own_identifier) && [ -n "$own" ] || { echo 'not tried: the member does not say its system identifier'; exit 3; }
-            trap clear EXIT
+            said=$(clear 2>&1) || { echo "not tried: $said"; exit 3; }
+            trap remove EXIT
             trap 'exit 143' TERM INT
-            clear
             begun=$(date +%s)
             echo "restoring $point"
-            start || fails 'the restore could not be started'
+            start || { said=$(yield 2>&1) || { echo "not tried: $said"; exit 3; }; fails 'the restore could not be started'; }
             rising=yes
             until_there any
             took=$(( $(date +%s) - begun ))

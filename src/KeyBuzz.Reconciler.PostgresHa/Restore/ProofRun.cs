@@ -40,6 +40,9 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     public async Task<ProofRecord> RunAsync(DateTimeOffset target, string? leader, BackupLook look, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(look);
+        var id = RestoreJournal.IdOf(group.Time.GetUtcNow());
+        var scripts = new ProofScripts(topology, id, Limits);
+        await YieldingAsync(scripts.Yield(), cancellationToken).ConfigureAwait(false);
         var expected = leader is null ? null : await ExpectedAsync(leader, target, cancellationToken).ConfigureAwait(false);
         if (expected is { Near: true })
         {
@@ -56,9 +59,7 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
             return await RefuteAsync(point, hole, cancellationToken).ConfigureAwait(false);
         }
 
-        var id = RestoreJournal.IdOf(group.Time.GetUtcNow());
-        var scripts = new ProofScripts(topology, id, Limits);
-        await RunAsync(scripts.Clear(), cancellationToken).ConfigureAwait(false);
+        await YieldingAsync(scripts.Clear(), cancellationToken).ConfigureAwait(false);
         try
         {
             var begun = group.Time.GetTimestamp();
@@ -93,13 +94,18 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
                 duration = group.Time.GetElapsedTime(begun);
             }
 
+            if (failure is not null)
+            {
+                await ThereAsync(scripts, failure, cancellationToken).ConfigureAwait(false);
+            }
+
             var record = new ProofRecord(group.Time.GetUtcNow(), point.Word, failure, duration) { LedgerRows = rows };
             await RunAsync(record.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
             return record;
         }
         finally
         {
-            await group.RunAsync(member, scripts.Clear(), CancellationToken.None).ConfigureAwait(false);
+            await group.RunAsync(member, scripts.Remove(), CancellationToken.None).ConfigureAwait(false);
         }
     }
 
@@ -222,6 +228,40 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     private async Task<string> AskAsync(ProofScripts scripts, string query, CancellationToken cancellationToken) =>
         await RunAsync(scripts.Server.Query(query, LedgerDatabase), cancellationToken).ConfigureAwait(false);
 
+    // The member's timer holds no lock.
+    private async Task YieldingAsync(Script script, CancellationToken cancellationToken)
+    {
+        var result = await group.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
+        if (result.ExitCode == 0)
+        {
+            return;
+        }
+
+        throw new DiagnosticException(
+            result.ExitCode == ProofScripts.OtherRuns
+                ? Diagnostic.Error(
+                    $"{member}: a scheduled proof is running",
+                    remedy: $"wait for it, or end it there with systemctl stop {ProofProgram.Unit}; nothing was tried",
+                    host: member
+                )
+                : Failed(result)
+        );
+    }
+
+    // What fails because its container was removed refutes nothing.
+    private async Task ThereAsync(ProofScripts scripts, string failure, CancellationToken cancellationToken)
+    {
+        if ((await group.RunAsync(member, scripts.IsThere(), cancellationToken).ConfigureAwait(false)).ExitCode != 0)
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error($"{member}: {scripts.Server.Container} was removed meanwhile", detail: failure, host: member)
+            );
+        }
+    }
+
+    private Diagnostic Failed(ScriptResult result) =>
+        Diagnostic.Error($"{member}: a step of the proof failed with status {result.ExitCode}", detail: result.Error.Trim(), host: member);
+
     private async Task<string?> FailureAsync(Script script, CancellationToken cancellationToken)
     {
         var result = await group.RunAsync(member, script with { Deadline = s_check }, cancellationToken).ConfigureAwait(false);
@@ -231,14 +271,6 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     private async Task<string> RunAsync(Script script, CancellationToken cancellationToken)
     {
         var result = await group.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
-        return result.ExitCode == 0
-            ? result.Output
-            : throw new DiagnosticException(
-                Diagnostic.Error(
-                    $"{member}: a step of the proof failed with status {result.ExitCode}",
-                    detail: result.Error.Trim(),
-                    host: member
-                )
-            );
+        return result.ExitCode == 0 ? result.Output : throw new DiagnosticException(Failed(result));
     }
 }

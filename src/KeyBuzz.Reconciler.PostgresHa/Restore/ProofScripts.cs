@@ -13,6 +13,20 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
 {
     private readonly string _parent = topology.Directories.DataDirectory[..topology.Directories.DataDirectory.LastIndexOf('/')];
 
+    /// <summary>The name of the proof of a member's timer.</summary>
+    public const string ByTimer = "by-timer";
+
+    /// <summary>The exit status of <see cref="Yield"/> and <see cref="Clear"/> where the other runs.</summary>
+    public const int OtherRuns = 3;
+
+    // The pages are read while the server is stopped.
+    private const string OfPages = ApartServer.OfProof + "-pages";
+
+    private const string Inspect = $"docker inspect -f '{{{{index .Config.Labels \"{ApartServer.Label}\"}}}} {{{{.State.Running}}}}'";
+
+    /// <summary>Every container of a proof.</summary>
+    public const string Containers = $"{ApartServer.OfProof} {OfPages}";
+
     /// <summary>The restored database.</summary>
     public ApartServer Server { get; } = new(topology, ApartServer.OfProof, id) { Limits = limits };
 
@@ -47,17 +61,50 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
     /// <summary>Stops it, and checks the checksum of every page.</summary>
     public Script CheckPages() =>
         Checked(
-            $"docker stop -t 120 {Server.Container} >/dev/null && docker run --rm --pull never --network none {limits}--user {topology.Uid}:{topology.Gid} {HostResources.Confined} "
+            $"docker stop -t 120 {Server.Container} >/dev/null && docker run --rm --name {OfPages} --label {ApartServer.Label}={id} --pull never --network none {limits}--user {topology.Uid}:{topology.Gid} {HostResources.Confined} "
                 + $"-v {topology.Directories.Data}:{topology.Directories.Data}:ro --entrypoint pg_checksums {topology.Image.Reference} "
                 + $"--check -D {Directory}"
         );
 
-    /// <summary>Removes it, and what a proof that was broken off left.</summary>
+    // Those by hand hold the lock of the member: one of another name is left over.
+    /// <summary>Ends with <see cref="OtherRuns"/>, and says so, where a proof runs that this one must not touch: by hand for that of the
+    /// timer, and of the timer for one by hand.</summary>
+    public Script Yield() =>
+        new(
+            $"""
+            other=$({Inspect} {Containers} 2>/dev/null | grep ' true$' | grep {(id == ByTimer ? "-v " : "")}'^{ByTimer} ' || true)
+            if [ -n "$other" ]; then
+                echo '{(id == ByTimer ? "one is running by hand" : "the scheduled one is running")}'
+                exit {OtherRuns}
+            fi
+
+            """
+        );
+
+    /// <summary>Removes what a proof that was broken off left, as after <see cref="Yield"/>.</summary>
     public Script Clear() =>
-        new($"docker rm -f {Server.Container} >/dev/null 2>&1 || true\nrm -rf -- {_parent}/proof-*\n")
+        new($"{Yield().Text}docker rm -f {Containers} >/dev/null 2>&1 || true\nrm -rf -- {_parent}/proof-*\n")
         {
             Deadline = TimeSpan.FromMinutes(30),
         };
+
+    /// <summary>Removes this one, and no other.</summary>
+    public Script Remove() =>
+        new(
+            $"""
+            for one in {Containers}; do
+                case $({Inspect} $one 2>/dev/null || true) in '{id} '*) docker rm -f $one >/dev/null || true;; esac
+            done
+            rm -rf -- {Directory} {Directory}.tablespaces
+
+            """
+        )
+        {
+            Deadline = TimeSpan.FromMinutes(30),
+        };
+
+    /// <summary>Ends with 0 where its container, running or not, is there.</summary>
+    public Script IsThere() => new($"case $({Inspect} {Server.Container} 2>/dev/null || true) in '{id} '*) ;; *) exit 1;; esac\n");
 
     // Of a long story the end.
     private static Script Checked(string command) =>

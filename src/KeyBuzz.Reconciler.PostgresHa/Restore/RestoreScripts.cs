@@ -196,7 +196,7 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     /// cluster whose data is deleted.</summary>
     /// <param name="scope">The cluster.</param>
     public static string Forget(string scope) =>
-        $"docker rm -f {ApartServer.OfRestore} {ApartServer.OfProof} >/dev/null 2>&1 || true; "
+        $"docker rm -f {ApartServer.OfRestore} {ProofScripts.Containers} >/dev/null 2>&1 || true; "
         + $"rm -f {RestoreJournal.PathOf(scope)} {ProofRecord.PathOf(scope)} {CheckRecord.PathOf(scope)}";
 
     /// <summary>The bytes of a member's database and of what is free beside it, in one line; 0 where there is none.</summary>
