@@ -4,6 +4,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup;
@@ -112,7 +113,6 @@ internal static class BackupsCommand
                 }
 
                 var all = found.ToImmutable();
-                await RecordAsync(session, topology, member, all).ConfigureAwait(false);
                 if (json)
                 {
                     terminal.Line(BackupsView.CheckDocument(topology.Scope, member, all));
@@ -120,6 +120,11 @@ internal static class BackupsCommand
                 else
                 {
                     BackupsView.ShowCheck(terminal, member, all);
+                }
+
+                if (await RecordAsync(session, topology, member, all).ConfigureAwait(false) is { } unrecorded)
+                {
+                    DiagnosticView.Show(terminal, [unrecorded]);
                 }
 
                 return all.Any(one => one.Trouble is not null) ? ExitCode.Error
@@ -130,11 +135,16 @@ internal static class BackupsCommand
     }
 
     // For status, which reads no repository as a whole. What was not checked says nothing.
-    private static async Task RecordAsync(Session session, PostgresTopology topology, string member, ImmutableArray<CheckedRepository> all)
+    private static async Task<Diagnostic?> RecordAsync(
+        Session session,
+        PostgresTopology topology,
+        string member,
+        ImmutableArray<CheckedRepository> all
+    )
     {
         if (all.Any(one => one.Content is null or { Trouble: not null }))
         {
-            return;
+            return null;
         }
 
         var problems = all.SelectMany(one =>
@@ -142,15 +152,26 @@ internal static class BackupsCommand
                 all.Length == 1 ? problem : string.Create(CultureInfo.InvariantCulture, $"repository {one.Number}: {problem}")
             )
         );
-        var writer = await session
-            .Fleet.OpenWriterAsync(member, session.Holder(CheckWord), parallelism: 1, CancellationToken.None)
-            .ConfigureAwait(false);
-        await using (writer.ConfigureAwait(false))
+        try
         {
-            await writer
-                .RunAsync(new CheckRecord(session.Time.GetUtcNow(), [.. problems]).Write(topology.Scope), CancellationToken.None)
+            var writer = await session
+                .Fleet.OpenWriterAsync(member, session.Holder(CheckWord), parallelism: 1, CancellationToken.None)
                 .ConfigureAwait(false);
+            await using (writer.ConfigureAwait(false))
+            {
+                var result = await writer
+                    .RunAsync(new CheckRecord(session.Time.GetUtcNow(), [.. problems]).Write(topology.Scope), CancellationToken.None)
+                    .ConfigureAwait(false);
+                return result.ExitCode == 0 ? null : Unrecorded(result.Error.Trim());
+            }
         }
+        catch (HostException exception)
+        {
+            return Unrecorded(exception.InFull);
+        }
+
+        Diagnostic Unrecorded(string reason) =>
+            Diagnostic.Warning($"{member}: this result is not recorded there, and kbr status does not have it: {reason}", host: member);
     }
 
     private static async Task<RepositoryCheck> VerifyAsync(
