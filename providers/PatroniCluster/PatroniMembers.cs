@@ -90,14 +90,14 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         return await new PlannedHandOver(ConnectionPools.Of(resource), group)
             .RunAsync(
                 candidate,
-                () =>
+                stop =>
                     CallAsync(
                         leader,
                         "/switchover",
                         Json(("leader", leader), ("candidate", candidate)),
                         TimeSpan.FromMinutes(2),
                         $"the switchover from {leader} to {candidate} failed",
-                        cancellationToken
+                        stop
                     ),
                 cancellationToken
             )

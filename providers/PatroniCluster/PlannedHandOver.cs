@@ -22,9 +22,9 @@ public sealed record HandOver(
     ImmutableArray<string> Unpaused
 )
 {
-    /// <summary>The phases in a line; null where no pool was paused.</summary>
+    /// <summary>The phases in a line; null where there are no pools.</summary>
     public string? Phases =>
-        Paused.IsEmpty
+        Pause == TimeSpan.Zero
             ? null
             : string.Create(
                 CultureInfo.InvariantCulture,
@@ -41,151 +41,211 @@ public sealed class HandOverPostponedException(string message) : ChangeFailedExc
 /// happens here, the pools are resumed: from here, or by their hosts once nobody holds the pause.</summary>
 /// <param name="pools">The pools; null for none.</param>
 /// <param name="access">The members, and the hosts of the pools beside them.</param>
-internal sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
+public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
 {
     private static readonly PollPace s_route = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(15));
+    private static readonly TimeSpan s_hold = ConnectionPools.Lease / 5;
 
-    /// <summary>Runs it. Throws what the hand-over throws, and <see cref="HandOverPostponedException"/> where a pause is
-    /// required and not to be had.</summary>
-    /// <param name="candidate">Who is to lead.</param>
-    /// <param name="handOverAsync">Returns once it leads.</param>
-    /// <param name="cancellationToken">Ends it.</param>
-    public async Task<HandOver> RunAsync(string candidate, Func<Task> handOverAsync, CancellationToken cancellationToken)
+    // What a host may take beyond its own time, before it counts as one that does not answer.
+    private static readonly TimeSpan s_slow = TimeSpan.FromSeconds(10);
+
+    private enum Answer
     {
+        // All transactions have ended.
+        Paused,
+
+        // Some have not, and all others wait.
+        Busy,
+
+        // Its pools go on.
+        Failed,
+    }
+
+    /// <summary>Runs it. Throws what the hand-over throws, and <see cref="HandOverPostponedException"/> where transactions take too
+    /// long and may not be ended.</summary>
+    /// <param name="candidate">Who is to lead.</param>
+    /// <param name="handOverAsync">Returns once it leads. Once pools are paused it is not cancelled: that would send their sessions to
+    /// nobody.</param>
+    /// <param name="cancellationToken">Ends it before that.</param>
+    public async Task<HandOver> RunAsync(string candidate, Func<CancellationToken, Task> handOverAsync, CancellationToken cancellationToken)
+    {
+        var begun = access.Time.GetTimestamp();
         if (pools is null)
         {
-            var alone = access.Time.GetTimestamp();
-            await handOverAsync().ConfigureAwait(false);
-            return new HandOver(TimeSpan.Zero, access.Time.GetElapsedTime(alone), TimeSpan.Zero, TimeSpan.Zero, [], []);
+            await handOverAsync(cancellationToken).ConfigureAwait(false);
+            return new HandOver(TimeSpan.Zero, access.Time.GetElapsedTime(begun), TimeSpan.Zero, TimeSpan.Zero, [], []);
         }
 
+        access.Report.Awaits("the transactions of the pools end");
         using var over = new CancellationTokenSource();
-        var held = HoldAsync(pools, over.Token);
-        var begun = access.Time.GetTimestamp();
+        var hosts = await Task.WhenAll(pools.Hosts.Select(host => new PausedHost(host, pools, access).PauseAsync(over.Token)))
+            .ConfigureAwait(false);
+        var waiting = hosts.Where(host => host.Answer != Answer.Failed).ToList();
         TimeSpan pause,
             lead,
             route;
-        ImmutableArray<string> paused = [];
-        ImmutableArray<string> unpaused;
         try
         {
-            access.Report.Awaits("the transactions of the pools end");
-            var answers = await Task.WhenAll(pools.Hosts.Select(host => PauseAsync(pools, host))).ConfigureAwait(false);
-            paused = [.. answers.Where(answer => answer.Trouble is null).Select(answer => answer.Host)];
-            unpaused = [.. answers.Where(answer => answer.Trouble is not null).Select(answer => $"{answer.Host}: {answer.Trouble}")];
             pause = access.Time.GetElapsedTime(begun);
             cancellationToken.ThrowIfCancellationRequested();
-            if (pools.IsRequired && !unpaused.IsEmpty)
+            if (pools.IsRequired && hosts.Where(host => host.Answer == Answer.Busy).ToList() is { Count: > 0 } busy)
             {
                 throw new HandOverPostponedException(
-                    $"the lead was not handed over to {candidate}: {string.Join("; ", unpaused)}. Wait for these transactions, or let the "
-                        + "hand-over end them by postgres.switchover.on_timeout: proceed"
+                    $"the lead was not handed over to {candidate}: {string.Join("; ", busy.Select(host => host.Trouble))}. Wait for these "
+                        + "transactions, or let the hand-over end them by postgres.switchover.on_timeout: proceed"
                 );
             }
 
-            await handOverAsync().ConfigureAwait(false);
+            try
+            {
+                await handOverAsync(waiting.Count > 0 ? CancellationToken.None : cancellationToken).ConfigureAwait(false);
+            }
+            catch (ChangeFailedException) when (waiting.Count > 0)
+            {
+                // Patroni may go on without us; whoever leads then, the sessions are sent to it.
+                await RouteAsync(waiting, null).ConfigureAwait(false);
+                throw;
+            }
+
             lead = access.Time.GetElapsedTime(begun) - pause;
-            await RouteAsync(pools, paused, candidate, cancellationToken).ConfigureAwait(false);
+            await RouteAsync(waiting, candidate).ConfigureAwait(false);
             route = access.Time.GetElapsedTime(begun) - pause - lead;
         }
         finally
         {
             await over.CancelAsync().ConfigureAwait(false);
-            await held.ConfigureAwait(false);
-            await Task.WhenAll(pools.Hosts.Select(host => ResumeAsync(pools, host))).ConfigureAwait(false);
+            await Task.WhenAll(hosts.Select(host => host.ResumeAsync())).ConfigureAwait(false);
         }
 
-        return new HandOver(pause, lead, route, access.Time.GetElapsedTime(begun) - pause - lead - route, paused, unpaused);
+        return new HandOver(
+            pause,
+            lead,
+            route,
+            access.Time.GetElapsedTime(begun) - pause - lead - route,
+            [.. hosts.Where(host => host.Answer == Answer.Paused).Select(host => host.Name)],
+            [.. hosts.Select(host => host.Trouble).OfType<string>()]
+        );
     }
 
-    // Answers why they are not paused; null when they are. Not cancelled midway: what was begun is resumed.
-    private async Task<(string Host, string? Trouble)> PauseAsync(ConnectionPools pools, string host)
-    {
-        try
-        {
-            var result = await access.RunAsync(host, pools.Pause, CancellationToken.None).ConfigureAwait(false);
-            return (
-                host,
-                result.ExitCode switch
-                {
-                    0 => null,
-                    ConnectionPools.Busy => string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"transactions through its pools run for more than {pools.Patience.TotalSeconds:0} s"
-                    ),
-                    _ => "its pools cannot be paused: " + LastLine(result.Error),
-                }
-            );
-        }
-        catch (HostException exception)
-        {
-            return (host, "its pools cannot be paused: " + exception.Message);
-        }
-    }
-
-    // A third of the patience leaves time for a slow answer.
-    private async Task HoldAsync(ConnectionPools pools, CancellationToken stop)
-    {
-        while (!stop.IsCancellationRequested)
-        {
-            try
-            {
-                await Task.Delay(pools.Patience / 3, access.Time, stop).ConfigureAwait(false);
-                await Task.WhenAll(pools.Hosts.Select(host => access.RunAsync(host, pools.Hold, CancellationToken.None)))
-                    .ConfigureAwait(false);
-            }
-            catch (Exception exception) when (exception is HostException or OperationCanceledException)
-            {
-                // The host resumes its pools by itself.
-            }
-        }
-    }
-
-    // A proxy that does not answer is not waited for: it leads nobody anywhere.
-    private Task<bool> RouteAsync(
-        ConnectionPools pools,
-        ImmutableArray<string> hosts,
-        string candidate,
-        CancellationToken cancellationToken
-    ) =>
+    private Task<bool> RouteAsync(List<PausedHost> hosts, string? candidate) =>
         Poll.UntilAsync(
-            async () =>
-                (await Task.WhenAll(hosts.Select(host => LeadsAsync(pools, host, candidate, cancellationToken))).ConfigureAwait(false)).All(
-                    leads => leads
-                ),
+            async () => (await Task.WhenAll(hosts.Select(host => host.LeadsAsync(candidate))).ConfigureAwait(false)).All(leads => leads),
             seen => seen,
             s_route,
             access.Time,
-            cancellationToken
+            CancellationToken.None
         );
 
-    private async Task<bool> LeadsAsync(ConnectionPools pools, string host, string candidate, CancellationToken cancellationToken)
+    // A host with pools. It is asked beside the others, and never waits for them.
+    private sealed class PausedHost(string name, ConnectionPools pools, IGroupAccess access)
     {
-        try
-        {
-            return pools.LeadTo(candidate, await access.ReadAsync(host, [pools.Statistics], cancellationToken).ConfigureAwait(false));
-        }
-        catch (HostException)
-        {
-            return true;
-        }
-    }
+        private Task _held = Task.CompletedTask;
+        private bool _isLapsed;
+        private string? _trouble;
 
-    private async Task ResumeAsync(ConnectionPools pools, string host)
-    {
-        try
+        public string Name => name;
+
+        public Answer Answer { get; private set; }
+
+        // What was not as it should be; null for nothing.
+        public string? Trouble =>
+            _trouble is { } trouble ? $"{name}: {trouble}"
+            : _isLapsed ? $"{name}: its pools were resumed by the host before the hand-over was done"
+            : null;
+
+        // Not cancelled midway: what was begun is resumed.
+        public async Task<PausedHost> PauseAsync(CancellationToken over)
         {
-            var result = await access.RunAsync(host, pools.Resume, CancellationToken.None).ConfigureAwait(false);
-            if (result.ExitCode != 0)
+            var (answer, trouble) = await AskAsync().ConfigureAwait(false);
+            (Answer, _trouble) = (answer, trouble);
+            if (answer != Answer.Failed)
             {
-                access.Report.Awaits($"{host} resumes its pools by itself: {LastLine(result.Error)}");
+                _held = HoldAsync(over);
+            }
+
+            return this;
+        }
+
+        // One that does not answer is not waited for: it leads nobody anywhere.
+        public async Task<bool> LeadsAsync(string? candidate)
+        {
+            try
+            {
+                var answer = await access.ReadAsync(name, [pools.Statistics], CancellationToken.None).ConfigureAwait(false);
+                return pools.Leads(candidate, answer);
+            }
+            catch (HostException)
+            {
+                return true;
             }
         }
-        catch (HostException)
-        {
-            // The host does it by itself.
-        }
-    }
 
-    private static string LastLine(string text) => text.Trim() is { Length: > 0 } said ? said.Split('\n')[^1] : "no reason is given";
+        // Where that fails the host does it by itself.
+        public async Task ResumeAsync()
+        {
+            await _held.ConfigureAwait(false);
+            var (code, error) = await RunAsync(pools.Resume).ConfigureAwait(false);
+            if (code != 0 && Answer != Answer.Failed)
+            {
+                access.Report.Awaits($"{name} resumes its pools by itself: {error}");
+            }
+        }
+
+        private async Task<(Answer Answer, string? Trouble)> AskAsync()
+        {
+            var (code, error) = await RunAsync(pools.Pause).ConfigureAwait(false);
+            return code switch
+            {
+                0 => (Answer.Paused, null),
+                ConnectionPools.Busy => (
+                    Answer.Busy,
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"transactions through its pools run for more than {pools.Patience.TotalSeconds:0} s"
+                    )
+                ),
+                _ => (Answer.Failed, "its pools cannot be paused: " + error),
+            };
+        }
+
+        private async Task HoldAsync(CancellationToken over)
+        {
+            while (!over.IsCancellationRequested)
+            {
+                try
+                {
+                    await Task.Delay(s_hold, access.Time, over).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException)
+                {
+                    return;
+                }
+
+                _isLapsed |= (await RunAsync(ConnectionPools.Hold).ConfigureAwait(false)).Code == ConnectionPools.Over;
+            }
+        }
+
+        // An exit code, or one that no script has where the host does not answer in time.
+        private async Task<(int Code, string Error)> RunAsync(Script script)
+        {
+            try
+            {
+                var result = await access
+                    .RunAsync(name, script, CancellationToken.None)
+                    .WaitAsync(pools.Patience + s_slow, access.Time)
+                    .ConfigureAwait(false);
+                return (result.ExitCode, LastLine(result.Error));
+            }
+            catch (HostException exception)
+            {
+                return (-1, exception.Message);
+            }
+            catch (TimeoutException)
+            {
+                return (-1, "it does not answer");
+            }
+        }
+
+        private static string LastLine(string text) => text.Trim() is { Length: > 0 } said ? said.Split('\n')[^1] : "no reason is given";
+    }
 }

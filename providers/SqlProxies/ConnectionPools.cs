@@ -14,7 +14,7 @@ namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 /// <param name="Port">Its port.</param>
 /// <param name="Statistics">The statistics of the HAProxy beside it.</param>
 /// <param name="Backend">HAProxy's backend of all members.</param>
-/// <param name="Patience">How long transactions are waited for; and how long a pool stays paused that nobody holds any longer.</param>
+/// <param name="Patience">How long transactions are waited for.</param>
 /// <param name="IsRequired">Whether a hand-over is put off when a pool cannot be paused.</param>
 public sealed record ConnectionPools(
     ImmutableArray<string> Hosts,
@@ -32,6 +32,12 @@ public sealed record ConnectionPools(
 
     /// <summary>The exit code of <see cref="Pause"/> where transactions run for longer than the patience.</summary>
     public const int Busy = 75;
+
+    /// <summary>The exit code of <see cref="Hold"/> where there is no pause any more.</summary>
+    public const int Over = 76;
+
+    /// <summary>How long a pool stays paused that nobody holds any longer. Longer than a slow machine needs to hold it again.</summary>
+    public static readonly TimeSpan Lease = TimeSpan.FromSeconds(10);
 
     /// <summary>The attribute of the hosts; without it no pool is paused.</summary>
     public const string HostsKey = "pooler_hosts";
@@ -58,10 +64,11 @@ public sealed record ConnectionPools(
     public const string RequiredKey = "switchover_requires_pause";
 
     private const string Folder = "/run/kbr";
-    private const string Lease = Folder + "/pools-paused-until";
-    private const string Program = Folder + "/resume-pools";
-    private const string Answer = Folder + "/pools-pause-status";
+    private const string LeaseFile = Folder + "/pools-paused-until";
+    private const string Program = Folder + "/pools-program";
     private const string Said = Folder + "/pools-pause-said";
+    private const string Fifo = Folder + "/pools-hold";
+    private const string IsPaused = "kbr-paused";
     private const string NotPaused = "not paused";
 
     /// <summary>The attributes, of every resource by which a cluster's lead is handed over.</summary>
@@ -104,40 +111,58 @@ public sealed record ConnectionPools(
 
     /// <summary>Pauses the pools of a host: keeps new transactions waiting, and waits until the others have ended. Exit code
     /// <see cref="Busy"/>: some of them run for longer than the patience; the pools are paused but for these. The host itself resumes them
-    /// once nobody has held the pause for the patience.</summary>
+    /// once nobody has held the pause for <see cref="Lease"/>.</summary>
     public Script Pause =>
         new(
             $$"""
             mkdir -p {{Folder}}
+            # The pause of a run that was killed: it is given back before the next one begins.
+            if [ -e {{LeaseFile}} ]; then
+                timeout 10 {{Console("RESUME")}} >/dev/null 2>&1 || true
+            fi
             systemctl stop {{Unit}}.service 2>/dev/null || true
             systemctl reset-failed {{Unit}}.service 2>/dev/null || true
-            rm -f {{Answer}} {{Said}}
-            {{Until}}
+            rm -f {{Said}} {{Fifo}}
+            {{Until(Patience + Lease)}}
             cat >{{Program}} <<'kbr-program'
-            { {{Console("PAUSE")}} >{{Said}} 2>&1; echo $? >{{Answer}}; } &
-            while read -r until <{{Lease}}; do
+            # PAUSE answers once the transactions have ended. Nobody answers it when it is given up: then it is ended, in the container.
+            mkfifo -m 600 {{Fifo}}
+            timeout 600 docker exec -i {{Script.Quote(
+                Container
+            )}} sh -c '{{Psql}} -v ON_ERROR_STOP=1 -c PAUSE -c "\echo {{IsPaused}}" </dev/null 2>&1 & \
+                pause=$!; read -r given_up; kill $pause 2>/dev/null; wait $pause' <{{Fifo}} >{{Said}} 2>&1 &
+            exec 9>{{Fifo}}
+            while read -r until <{{LeaseFile}}; do
                 read -r now rest </proc/uptime
                 [ "$until" -gt "${now%.*}" ] || break
                 sleep 0.2
             done 2>/dev/null
-            for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-                said=$(timeout 10 {{Console("RESUME")}} 2>&1) && break
-                case $said in *'{{NotPaused}}'* | *'is not running'* | *'o such container'*) break ;; esac
-                sleep 1
-            done
-            rm -f {{Lease}} {{Program}} {{Answer}} {{Said}}
+            resume() {
+                for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+                    said=$(timeout 10 {{Console("RESUME")}} 2>&1 9>&-) && break
+                    case $said in *'{{NotPaused}}'* | *'is not running'* | *'o such container'*) break ;; esac
+                    sleep 1
+                done
+            }
+            resume
+            exec 9>&-
+            wait
+            # One that was only about to pause.
+            resume
+            rm -f {{LeaseFile}} {{Program}} {{Said}} {{Fifo}}
             kbr-program
             systemd-run --quiet --collect --unit={{Unit}} --description="Holds the pools paused while kbr hands the lead over" \
                 /bin/sh {{Program}} </dev/null
             tries={{Seconds((int)(Patience.TotalSeconds * 10))}}
-            while ! read -r status 2>/dev/null <{{Answer}}; do
+            while ! [ -s {{Said}} ]; do
                 [ $tries -gt 0 ] || exit {{Seconds(Busy)}}
                 tries=$((tries - 1))
                 sleep 0.1
             done
-            [ "$status" = 0 ] && exit 0
+            grep -q {{IsPaused}} {{Said}} && exit 0
+            sleep 0.3
             cat {{Said}} >&2
-            rm -f {{Lease}}
+            rm -f {{LeaseFile}}
             exit 1
 
             """
@@ -146,13 +171,13 @@ public sealed record ConnectionPools(
             Deadline = Patience + Patience + TimeSpan.FromSeconds(30),
         };
 
-    /// <summary>Holds the pause for the patience from now on; nothing where it is over already.</summary>
-    public Script Hold =>
+    /// <summary>Holds the pause for <see cref="Lease"/> from now on. Exit code <see cref="Over"/>: the host has resumed its
+    /// pools.</summary>
+    public static Script Hold =>
         new(
             $"""
-            if [ -e {Lease} ]; then
-            {Until}
-            fi
+            [ -e {LeaseFile} ] || exit {Seconds(Over)}
+            {Until(Lease)}
 
             """
         )
@@ -165,7 +190,7 @@ public sealed record ConnectionPools(
         new(
             $"""
             said=$(timeout 10 {Console("RESUME")} 2>&1) || case $said in *'{NotPaused}'*) ;; *) printf '%s\n' "$said" >&2; exit 1 ;; esac
-            rm -f {Lease}
+            rm -f {LeaseFile}
 
             """
         )
@@ -173,22 +198,28 @@ public sealed record ConnectionPools(
             Deadline = TimeSpan.FromSeconds(20),
         };
 
-    /// <summary>Whether a HAProxy sends sessions to that member, and to no other.</summary>
-    public bool LeadTo(string member, Snapshot proxy) =>
-        proxy.Get(Statistics) is { Status: 200 } answer
-        && HaproxyServers.Of(answer)[Backend].Where(HaproxyServers.IsUp).Select(HaproxyServers.NameOf).ToList() is [var only]
-        && only == member;
+    /// <summary>Whether a HAProxy sends sessions to one member alone.</summary>
+    /// <param name="member">To that one; null for any.</param>
+    /// <param name="proxy">The answers of its host.</param>
+    public bool Leads(string? member, Snapshot proxy)
+    {
+        ArgumentNullException.ThrowIfNull(proxy);
+        return proxy.Get(Statistics) is { Status: 200 } answer
+            && HaproxyServers.Of(answer)[Backend].Where(HaproxyServers.IsUp).Select(HaproxyServers.NameOf).ToList() is [var only]
+            && (member is null || only == member);
+    }
 
     // By the time since the host was started: a clock that is set does not shorten or lengthen it.
-    private string Until =>
+    private static string Until(TimeSpan from) =>
         $$"""
             read -r now rest </proc/uptime
-            echo $((${now%.*} + {{Seconds(Patience)}})) >{{Lease}}.new
-            mv {{Lease}}.new {{Lease}}
+            echo $((${now%.*} + 1 + {{Seconds(from)}})) >{{LeaseFile}}.new
+            mv {{LeaseFile}}.new {{LeaseFile}}
             """;
 
-    private string Console(string command) =>
-        $"docker exec {Script.Quote(Container)} psql -X -q -h {SocketDirectory} -p {Seconds(Port)} -U pgbouncer -d pgbouncer -c {command}";
+    private string Psql => $"psql -X -q -h {SocketDirectory} -p {Seconds(Port)} -U pgbouncer -d pgbouncer";
+
+    private string Console(string command) => $"docker exec {Script.Quote(Container)} {Psql} -c {command}";
 
     private static string Seconds(TimeSpan time) => Seconds((int)Math.Ceiling(time.TotalSeconds));
 

@@ -251,7 +251,17 @@ public sealed class DrillRun(
         {
             if (fault is null)
             {
-                await cluster.SwitchoverAsync(choice.Leader, choice.Candidate, stop).ConfigureAwait(false);
+                var handOver = await cluster.SwitchoverAsync(choice.Leader, choice.Candidate, stop).ConfigureAwait(false);
+                if (handOver.Phases is { } phases)
+                {
+                    say(phases);
+                }
+
+                foreach (var trouble in handOver.Unpaused)
+                {
+                    say(trouble);
+                }
+
                 return;
             }
 

@@ -34,6 +34,7 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
     /// <param name="fleet">The connections of this run; all these hosts were read through it.</param>
     /// <param name="members">The group's members.</param>
     /// <param name="others">Hosts that must not change meanwhile either.</param>
+    /// <param name="wanted">Hosts of the others whose lock is taken where that is possible; one that is held refuses all.</param>
     /// <param name="holder">The holder of the locks.</param>
     /// <param name="time">The clock of this run.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
@@ -41,6 +42,7 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
         Fleet fleet,
         ImmutableArray<Host> members,
         IEnumerable<Host> others,
+        IReadOnlyCollection<Host> wanted,
         LockHolder holder,
         TimeProvider time,
         CancellationToken cancellationToken
@@ -51,11 +53,22 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
         try
         {
             // In the order of an apply, so that the two cannot wait for each other.
-            foreach (var host in members.Concat(others).Select(host => host.Name).Distinct().Order(StringComparer.Ordinal))
+            var dispensable = wanted
+                .Select(host => host.Name)
+                .Except(members.Concat(others).Select(host => host.Name))
+                .ToHashSet(StringComparer.Ordinal);
+            foreach (var host in members.Concat(others).Concat(wanted).Select(host => host.Name).Distinct().Order(StringComparer.Ordinal))
             {
-                writers[host] = fleet.Connections.ContainsKey(host)
-                    ? await fleet.OpenWriterAsync(host, holder, parallelism: 2, cancellationToken).ConfigureAwait(false)
-                    : throw new HostException(host, "it could not be reached");
+                try
+                {
+                    writers[host] = fleet.Connections.ContainsKey(host)
+                        ? await fleet.OpenWriterAsync(host, holder, parallelism: 2, cancellationToken).ConfigureAwait(false)
+                        : throw new HostException(host, "it could not be reached");
+                }
+                catch (HostException exception) when (exception is not HostLockedException && dispensable.Contains(host))
+                {
+                    // What is done on it fails, and says why.
+                }
             }
 
             return new LockedGroup(members, fleet.Connections, writers, time);

@@ -53,7 +53,7 @@ internal static class ProveCommand
                 var member = await MemberAsync(session, topology, look, named, stop).ConfigureAwait(false);
                 Host[] locked = [.. topology.Members.Where(one => one.Name == member || one.Name == look.Leader)];
                 await using var group = await LockedGroup
-                    .TakeAsync(session.Fleet, [.. locked], [], session.Holder(Word), session.Time, stop)
+                    .TakeAsync(session.Fleet, [.. locked], [], [], session.Holder(Word), session.Time, stop)
                     .ConfigureAwait(false);
                 var run = new ProofRun(topology, group, member, json ? text => terminal.ErrorLine(text) : text => terminal.Line(text));
                 var record = await (

@@ -301,7 +301,9 @@ internal static class RestoreCommand
         await using var session = context.Open(parsed, terminal);
         var topology = Backed(session);
         await session.Fleet.ReadAsync(topology.Members, _ => [], stop).ConfigureAwait(false);
-        await using var group = await SwitchoverCommand.LockAsync(session, topology, [], Word, stop).ConfigureAwait(false);
+        await using var group = await LockedGroup
+            .TakeAsync(session.Fleet, topology.Members, [], [], session.Holder(Word), session.Time, stop)
+            .ConfigureAwait(false);
         var run = new RestoreRun(
             topology,
             SwitchoverCommand.Running(session, topology, group),

@@ -103,7 +103,7 @@ internal static class SwitchoverCommand
     }
 
     /// <summary>Takes the locks of all members, of others that must not change meanwhile, and of the proxies whose pools are paused. A
-    /// proxy that cannot be reached keeps nothing from being done.</summary>
+    /// proxy that cannot be reached or locked keeps nothing from being done, unless another run holds its lock.</summary>
     public static async Task<LockedGroup> LockAsync(
         Session session,
         PostgresTopology topology,
@@ -112,15 +112,14 @@ internal static class SwitchoverCommand
         CancellationToken cancellationToken
     )
     {
-        List<Host> locked = [.. others];
-        if (topology.PausesPools)
+        IReadOnlyCollection<Host> proxies = topology.PausesPools ? topology.Proxies : [];
+        if (proxies.Count > 0)
         {
             await session.Fleet.ReadAsync(topology.Proxies, _ => [new LockRead()], cancellationToken).ConfigureAwait(false);
-            locked.AddRange(topology.Proxies.Where(proxy => session.Fleet.Connections.ContainsKey(proxy.Name)));
         }
 
         return await LockedGroup
-            .TakeAsync(session.Fleet, topology.Members, locked, session.Holder(word), session.Time, cancellationToken)
+            .TakeAsync(session.Fleet, topology.Members, others, proxies, session.Holder(word), session.Time, cancellationToken)
             .ConfigureAwait(false);
     }
 
