@@ -45,13 +45,33 @@ public sealed record ProofSchedule(ImmutableArray<string> Times, string? Member)
 public sealed record BackupServer(string DataDirectory, string SocketDirectory, int Port, string User);
 
 /// <summary>A repository of WAL and backups.</summary>
-/// <param name="Bucket">Where it is.</param>
+/// <param name="Place">Where it is.</param>
 /// <param name="CipherKey">The key that it is encrypted with; null for a repository without encryption.</param>
 /// <param name="Retention">How long backups stay.</param>
-public sealed record BackupRepository(S3Bucket Bucket, SecretText? CipherKey, BackupRetention Retention)
+public sealed record BackupRepository(RepositoryPlace Place, SecretText? CipherKey, BackupRetention Retention)
 {
     /// <summary>Its place in words.</summary>
-    public string Label => $"s3://{Bucket.Name}{Bucket.Path} at {Bucket.Host}:{Bucket.Port}";
+    public string Label => Place.Label;
+}
+
+/// <summary>Where a repository is.</summary>
+public abstract record RepositoryPlace
+{
+    /// <summary>In words, without secrets. The same place has the same label.</summary>
+    public abstract string Label { get; }
+}
+
+/// <summary>A directory of a server that is reached by SFTP.</summary>
+/// <param name="Host">The server's name or address.</param>
+/// <param name="Port">The port of its SSH.</param>
+/// <param name="User">The user who logs in.</param>
+/// <param name="Path">The directory.</param>
+/// <param name="KeyFile">The file, beside the tool's configuration, with the user's private key.</param>
+/// <param name="KnownHostsFile">The file, beside it, with the server's keys.</param>
+public sealed record SftpDirectory(string Host, int Port, string User, string Path, string KeyFile, string KnownHostsFile) : RepositoryPlace
+{
+    /// <inheritdoc />
+    public override string Label => $"sftp://{User}@{Host}:{Port}{Path}";
 }
 
 /// <summary>A place in an S3-compatible object store.</summary>
@@ -75,7 +95,11 @@ public sealed record S3Bucket(
     string? AuthorityFile,
     SecretText Key,
     SecretText Secret
-);
+) : RepositoryPlace
+{
+    /// <inheritdoc />
+    public override string Label => $"s3://{Name}{Path} at {Host}:{Port}";
+}
 
 /// <summary>How long backups stay; the WAL that they need stays with them.</summary>
 /// <param name="Full">How many full backups; null where <paramref name="Days"/> decides.</param>

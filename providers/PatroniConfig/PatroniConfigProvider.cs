@@ -48,6 +48,11 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
                     AttributeKind.Path,
                     "Where each member has its volume: a value such as 30% of max_slot_wal_keep_size is of the smallest one."
                 ),
+                new(
+                    PatroniConfigSpec.VolumeMembersKey,
+                    AttributeKind.Integer,
+                    "How many members there are: while one of them does not tell its volume's size, what is stored counts."
+                ),
                 .. ClusterConnection.Attributes.Select(attribute =>
                     attribute with
                     {
@@ -118,7 +123,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
         [
             .. ConfigView.Reads(spec.Connection, spec.Settings.Keys),
             ForeignSettings.Read(spec.Connection),
-            .. VolumeShare.IsIn(spec.Settings) && spec.VolumePath is { } path ? [new DiskSpaceRead(path)] : Array.Empty<Read>(),
+            .. VolumeShare.IsIn(spec.Settings) && spec.VolumePath is { } path ? VolumeShare.Reads(path) : [],
         ];
     }
 
@@ -138,7 +143,11 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             return new Observation.Absent();
         }
 
-        var wanted = VolumeShare.Resolve(declared, view.Stored, VolumeShare.Smallest(spec.VolumePath, members.Values));
+        var wanted = VolumeShare.Resolve(
+            declared,
+            view.Stored,
+            VolumeShare.Smallest(spec.VolumePath, spec.VolumeMembers, [.. members.Values])
+        );
 
         // Where no PostgreSQL runs, the stored values may prevent its start: the store alone is compared.
         var isStored = wanted.All(pair => view.IsStored(pair.Key, pair.Value)) && view.Stored.Keys.All(wanted.ContainsKey);

@@ -15,12 +15,19 @@ internal sealed record PatroniConfigSpec(IReadOnlyDictionary<string, string> Set
     /// <summary>The attribute of the volume.</summary>
     public const string VolumeKey = "volume_path";
 
+    /// <summary>The attribute of how many members have it.</summary>
+    public const string VolumeMembersKey = "volume_members";
+
     /// <summary>Where each member has the volume that a part is of; null where none is said.</summary>
     public string? VolumePath { get; init; }
+
+    /// <summary>How many members have it; null where that is not known.</summary>
+    public long? VolumeMembers { get; init; }
 
     public static PatroniConfigSpec Of(Resource resource) =>
         new(resource.Spec.Map(SettingsKey), ClusterConnection.Of(resource), ClusterDefaults.GateTimeoutOf(resource))
         {
             VolumePath = resource.Spec.OptionalString(VolumeKey),
+            VolumeMembers = resource.Spec.Integer(VolumeMembersKey),
         };
 }

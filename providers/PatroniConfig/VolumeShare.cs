@@ -11,9 +11,8 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 /// size is computed where it is stored, and a stored size that is near enough counts as that part.</summary>
 public static class VolumeShare
 {
-    // A stored size counts as the part from half of it, so that a volume may grow without a change, to a tenth more.
-    private const double Least = 0.5;
-    private const double Most = 1.1;
+    // Less than between two parts that can be declared: another part is always another size.
+    private const double Tolerance = 0.005;
 
     private const int LargestPart = 90;
     private const long Megabyte = 1 << 20;
@@ -46,7 +45,7 @@ public static class VolumeShare
     /// where nothing is stored the value stays a part.</summary>
     /// <param name="wanted">What is declared.</param>
     /// <param name="stored">What is stored.</param>
-    /// <param name="volume">The size of the smallest volume in bytes; null where no member tells.</param>
+    /// <param name="volume">The size of the smallest volume in bytes; null where a member does not tell.</param>
     internal static IReadOnlyDictionary<string, string> Resolve(
         IReadOnlyDictionary<string, string> wanted,
         IReadOnlyDictionary<string, string> stored,
@@ -64,15 +63,29 @@ public static class VolumeShare
                 StringComparer.Ordinal
             );
 
-    /// <summary>The size of the smallest volume, of the members that tell.</summary>
-    internal static long? Smallest(string? path, IEnumerable<Snapshot> members) =>
-        path is null
-            ? null
-            : members
-                .Where(member => member.Has(new DiskSpaceRead(path)))
-                .Select(member => member.Get(new DiskSpaceRead(path))?.SizeBytes)
-                .Where(size => size > 0)
-                .Min();
+    /// <summary>What tells the size of a volume: that something is mounted there, and how large it is.</summary>
+    internal static IEnumerable<Read> Reads(string path) => [new DiskSpaceRead(path), new MountsRead()];
+
+    /// <summary>The size of the smallest volume; null while one of the members does not tell, because its own may be that one.</summary>
+    /// <param name="path">Where the volumes are mounted.</param>
+    /// <param name="expected">How many members there are; null where that is not known.</param>
+    /// <param name="members">Their answers.</param>
+    internal static long? Smallest(string? path, long? expected, IReadOnlyCollection<Snapshot> members)
+    {
+        if (path is null || members.Count == 0 || members.Count < expected)
+        {
+            return null;
+        }
+
+        var sizes = members.Select(member => SizeOf(path, member)).ToList();
+        return sizes.TrueForAll(size => size > 0) ? sizes.Min() : null;
+    }
+
+    // Of a directory where nothing is mounted it would be the size of the root file system.
+    private static long? SizeOf(string path, Snapshot member) =>
+        member.Has(new DiskSpaceRead(path)) && member.Get(new MountsRead()).Any(mount => mount.MountPoint == path)
+            ? member.Get(new DiskSpaceRead(path))?.SizeBytes
+            : null;
 
     /// <summary>The change with sizes in place of parts.</summary>
     internal static async Task<ResourceChange> ResolveAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken)
@@ -84,9 +97,13 @@ public static class VolumeShare
         }
 
         var path = spec.VolumePath ?? "/";
-        var answers = await PatroniGroup.ReadAllAsync(group, [new DiskSpaceRead(path)], cancellationToken).ConfigureAwait(false);
-        var size = Smallest(path, answers.Values)
-            ?? throw new ChangeFailedException($"no member of {spec.Connection.Scope} tells the size of {path}");
+        var answers = await PatroniGroup.ReadAllAsync(group, [.. Reads(path)], cancellationToken).ConfigureAwait(false);
+        var size = Smallest(path, group.Members.Length, [.. answers.Values])
+            ?? throw new ChangeFailedException(
+                $"{string.Join(", ", group.Members.Select(member => member.Name).Where(name => !answers.TryGetValue(name, out var told) || SizeOf(path, told) is null))}"
+                    + $": the size of the volume at {path} is not known, and so neither is its part; mount it, or write a size in place of "
+                    + "the per cent"
+            );
         var resolved = Resolve(spec.Settings, ImmutableDictionary<string, string>.Empty, size);
         return change with
         {
@@ -109,8 +126,8 @@ public static class VolumeShare
             volume is not { } size
             || (
                 ParameterValue.Number(stored, "MB") is { } megabytes
-                && megabytes * Megabyte >= size / 100.0 * percent * Least
-                && megabytes * Megabyte <= size / 100.0 * percent * Most
+                && megabytes * Megabyte >= (size / 100.0 * percent * (1 - Tolerance)) - Megabyte
+                && megabytes * Megabyte <= size / 100.0 * percent * (1 + Tolerance)
             )
         );
 }

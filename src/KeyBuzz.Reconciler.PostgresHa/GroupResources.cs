@@ -110,6 +110,7 @@ internal sealed class GroupResources(
                 ("rest_password", topology.Rest.Password),
                 ("settings", topology.Settings),
                 ("volume_path", topology.Volume.MountPoint),
+                ("volume_members", (long)topology.Members.Length),
                 (ClusterIdentity.Attribute, topology.Namespace),
                 ("max_lag", topology.Health.MaxLag),
                 ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds),

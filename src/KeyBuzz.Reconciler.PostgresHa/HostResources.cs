@@ -286,9 +286,13 @@ internal sealed class HostResources(
             yield break;
         }
 
-        foreach (var (name, content) in topology.BackupAuthorities)
+        List<Resource> named =
+        [
+            .. topology.BackupFiles.Select(one => File(System.IO.Path.GetFileNameWithoutExtension(one.Key), one.Key, one.Value, null)),
+        ];
+        foreach (var file in named)
         {
-            yield return File(System.IO.Path.GetFileNameWithoutExtension(name), name, SecretText.Plain(content), null);
+            yield return file;
         }
 
         yield return File(
@@ -299,7 +303,7 @@ internal sealed class HostResources(
                 + $"{Confined} --entrypoint sh {topology.Image.Reference} -c {Script.Quote(BackupSection.Tool.Present)}"
         ) with
         {
-            Requires = [image.Address],
+            Requires = [image.Address, .. named.Select(file => file.Address)],
         };
         if (backup.Schedule is { } schedule)
         {

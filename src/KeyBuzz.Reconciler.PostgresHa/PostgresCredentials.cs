@@ -21,10 +21,10 @@ internal static class PostgresCredentials
     public static readonly CredentialNeeded PoolerStatistics = new("PGBOUNCER_STATS_USER", "pgbouncer_stats");
 
     /// <summary>The names of a repository's secrets: <c>BACKUP_S3_KEY</c> of the first, <c>BACKUP2_S3_KEY</c> of the second.</summary>
-    public static (string Key, string Secret, string Cipher) OfRepository(int number)
+    public static (string Key, string Secret, string Cipher, string SftpKey) OfRepository(int number)
     {
         var prefix = number == 1 ? "BACKUP" : $"BACKUP{number}";
-        return (prefix + "_S3_KEY", prefix + "_S3_SECRET", prefix + "_CIPHER_KEY");
+        return (prefix + "_S3_KEY", prefix + "_S3_SECRET", prefix + "_CIPHER_KEY", prefix + "_SFTP_KEY");
     }
 
     /// <summary>The names whose values are no secrets.</summary>

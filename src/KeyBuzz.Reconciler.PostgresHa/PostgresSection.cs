@@ -163,7 +163,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Health = Health(),
             Switchover = Switchover(),
             Backup = backup,
-            BackupAuthorities = backups.Authorities,
+            BackupFiles = backups.Files,
         };
         return
             members.IsEmpty
@@ -370,8 +370,14 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     private SwitchoverSettings Switchover()
     {
         var own = section.Section("switchover").Allow(PostgresSchema.Switchover);
+        var patience = own.Duration("patience", SwitchoverSettings.Default.Patience, TimeSpan.Zero);
+        if (patience > TimeSpan.Zero && patience.Ticks % TimeSpan.TicksPerSecond != 0)
+        {
+            own.Error("'patience' must be whole seconds", own.Place("patience"), null, "write 5s, or 0s to pause nothing");
+        }
+
         return new SwitchoverSettings(
-            own.Duration("patience", SwitchoverSettings.Default.Patience, TimeSpan.Zero),
+            patience,
             own.Choice("on_timeout", SwitchoverSettings.Default.RequiresPause, ("proceed", false), ("postpone", true))
         );
     }

@@ -180,7 +180,7 @@ public sealed record PostgresTopology
     public BackupSettings? Backup { get; init; }
 
     /// <summary>The local files with the authorities of the repositories' servers, by the name that each has on the members.</summary>
-    public ImmutableSortedDictionary<string, string> BackupAuthorities { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+    public ImmutableSortedDictionary<string, SecretText> BackupFiles { get; init; } = ImmutableSortedDictionary<string, SecretText>.Empty;
 
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }

@@ -302,8 +302,6 @@ internal sealed class PgBackRestTool : IBackupTool
 
     private static SecretText Repository(BackupRepository repository, string name, string directory)
     {
-        var bucket = repository.Bucket;
-        var authority = bucket.AuthorityFile is { } file ? $"{name}-storage-ca-file={directory}/{file}\n" : "";
         var cipher = repository.CipherKey is { } key
             ? ConfigText.Of($"{name}-cipher-type=aes-256-cbc\n{name}-cipher-pass={key}\n")
             : SecretText.Plain("");
@@ -315,19 +313,44 @@ internal sealed class PgBackRestTool : IBackupTool
         return ConfigText.Of(
             $"""
             {Place}{repository.Label}
-            {name}-type=s3
-            {name}-s3-endpoint={bucket.Host}
-            {name}-storage-port={bucket.Port}
-            {name}-s3-bucket={bucket.Name}
-            {name}-s3-region={bucket.Region}
-            {name}-s3-uri-style={(bucket.PathStyle ? "path" : "host")}
-            {name}-path={bucket.Path}
-            {name}-s3-key={bucket.Key}
-            {name}-s3-key-secret={bucket.Secret}
-            {authority}{cipher}{full}{differential}
+            {Where(repository.Place, name, directory)}{cipher}{full}{differential}
             """
         );
     }
+
+    private static SecretText Where(RepositoryPlace place, string name, string directory) =>
+        place switch
+        {
+            S3Bucket bucket => ConfigText.Of(
+                $"""
+                {name}-type=s3
+                {name}-s3-endpoint={bucket.Host}
+                {name}-storage-port={bucket.Port}
+                {name}-s3-bucket={bucket.Name}
+                {name}-s3-region={bucket.Region}
+                {name}-s3-uri-style={(bucket.PathStyle ? "path" : "host")}
+                {name}-path={bucket.Path}
+                {name}-s3-key={bucket.Key}
+                {name}-s3-key-secret={bucket.Secret}
+                {(bucket.AuthorityFile is { } file ? $"{name}-storage-ca-file={directory}/{file}\n" : "")}
+                """
+            ),
+            SftpDirectory sftp => ConfigText.Of(
+                $"""
+                {name}-type=sftp
+                {name}-sftp-host={sftp.Host}
+                {name}-sftp-host-port={sftp.Port}
+                {name}-sftp-host-user={sftp.User}
+                {name}-sftp-host-key-check-type=strict
+                {name}-sftp-host-key-hash-type=sha256
+                {name}-sftp-known-host={directory}/{sftp.KnownHostsFile}
+                {name}-sftp-private-key-file={directory}/{sftp.KeyFile}
+                {name}-path={sftp.Path}
+
+                """
+            ),
+            _ => throw new ArgumentException($"no repository is written for {place.GetType().Name}", nameof(place)),
+        };
 
     private static string Command(BackupLocation location)
     {

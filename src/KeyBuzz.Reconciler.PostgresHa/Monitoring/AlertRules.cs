@@ -123,8 +123,9 @@ public static class AlertRules
             new("KbrVolumeFull", $"{used} > 0.95", "2m", true, "the volume of {{ $labels.host }} is full: kbr relief"),
             new(
                 "KbrVolumeFillsUp",
-                $"predict_linear({Metric("volume_free_bytes")}[6h], 3 * 86400) < 0",
-                "30m",
+                $"predict_linear({Metric("volume_free_bytes")}[6h], 3 * 86400) < 0 and {Metric("volume_free_bytes")} < "
+                    + $"{Metric("volume_free_bytes")} offset 6h",
+                "3h",
                 false,
                 "the volume of {{ $labels.host }} is full in less than three days"
             ),
@@ -172,7 +173,13 @@ public static class AlertRules
                 false,
                 "the kernel of {{ $labels.host }} killed a process for lack of memory"
             ),
-            new("KbrChangeFailed", Metric("last_change_failed") + " == 1", "15m", false, "the last apply did not end well: kbr plan"),
+            new(
+                "KbrChangeFailed",
+                Metric("last_change_failed") + " == 1",
+                "15m",
+                false,
+                "a part of what kbr changed last failed: kbr history"
+            ),
             .. topology.Backup is null
                 ? Array.Empty<AlertRule>()
                 :
@@ -197,7 +204,6 @@ public static class AlertRules
         "slots",
         "connections",
         "wraparound",
-        "parameters",
         "archive",
         "backup",
         "proof",

@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.SystemdTimer;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 
@@ -22,6 +24,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     private const int Most = 2;
     private const int Restarts = 20;
     private const int HttpsPort = 443;
+    private const int SshPort = 22;
     private const long FullBackups = 2;
 
     // Of what kbr generates it has 32.
@@ -31,9 +34,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     private static readonly TimeSpan s_stopReserve = TimeSpan.FromSeconds(12);
     private static readonly string[] s_compressions = ["zst", "lz4", "gz", "none"];
 
-    private readonly ImmutableSortedDictionary<string, string>.Builder _authorities = ImmutableSortedDictionary.CreateBuilder<
+    private readonly ImmutableSortedDictionary<string, SecretText>.Builder _files = ImmutableSortedDictionary.CreateBuilder<
         string,
-        string
+        SecretText
     >(StringComparer.Ordinal);
 
     private readonly Findings _findings = context.Findings;
@@ -81,8 +84,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         );
     }
 
-    /// <summary>The content of the authorities' files that were read, by the name that each has on the members.</summary>
-    public ImmutableSortedDictionary<string, string> Authorities => _authorities.ToImmutable();
+    /// <summary>What the configuration names beside it, by the name that each file has on the members: authorities, keys, known
+    /// hosts.</summary>
+    public ImmutableSortedDictionary<string, SecretText> Files => _files.ToImmutable();
 
     /// <summary>PostgreSQL's <c>archive_command</c>. While no repository answers, a stop of PostgreSQL waits for the attempts that the
     /// archiver is at, and for three more: all of them end within the stop timeout. What it says is PostgreSQL's log's, and kept for
@@ -222,7 +226,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
             own.Error(
                 own.Find("repositories") is null ? "'backup' has no 'repositories'" : "'repositories' must be a list of one or two maps",
                 own.Place("repositories"),
-                "WAL and backups go to a bucket of an S3-compatible server",
+                "WAL and backups go to a bucket of an S3-compatible server, or to a directory by SFTP",
                 "write repositories: [{ s3: { endpoint: HOST:PORT, bucket: NAME } }]"
             );
             return [];
@@ -256,16 +260,113 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     private BackupRepository? Repository(SectionReader own, int number, string scope)
     {
         var names = PostgresCredentials.OfRepository(number);
-        if (own.Find("s3") is null)
+        if ((own.Find("s3") is null) == (own.Find("sftp") is null))
         {
-            own.Error("a repository has no 's3'", own.At, null, "write s3: { endpoint: HOST:PORT, bucket: NAME }");
+            own.Error(
+                own.Find("s3") is null ? "a repository has neither 's3' nor 'sftp'" : "a repository has both 's3' and 'sftp'",
+                own.At,
+                own.Find("s3") is null ? null : "each is a repository of its own",
+                "write s3: { endpoint: HOST:PORT, bucket: NAME } or sftp: { host: HOST, user: NAME, known_hosts: FILE }"
+            );
             return null;
         }
 
-        var s3 = own.Section("s3").Allow(PostgresSchema.S3);
+        RepositoryPlace? place = own.Find("s3") is null
+            ? Sftp(own.Section("sftp").Allow(PostgresSchema.Sftp), number, names.SftpKey, scope)
+            : Bucket(own.Section("s3").Allow(PostgresSchema.S3), number, names, scope);
+        var isEncrypted = own.Choice("cipher", true, ("aes-256-cbc", true), ("none", false));
+        var cipher = isEncrypted ? values.Password(names.Cipher, own.At) : null;
+        if (cipher?.Reveal() is { Length: > 0 and < LeastCipherKey })
+        {
+            own.Error(
+                $"secret {names.Cipher} is short",
+                own.At,
+                $"whoever reads the repository can try keys at leisure: {LeastCipherKey} characters at least",
+                "kbr init --credentials generates it; a repository keeps the key that it was made with"
+            );
+        }
+
+        return place is null ? null : new BackupRepository(place, cipher, Retention(own));
+    }
+
+    private SftpDirectory? Sftp(SectionReader sftp, int number, string secret, string scope)
+    {
+        var server = sftp.Word("host", "a server, as HOST or HOST:PORT", required: true);
+        var user = sftp.Word("user", "the name of a user", required: true);
+        var known = sftp.Word("known_hosts", "a local file", required: true);
+        var path = Path(sftp.Word("path", "an absolute path on the server"), scope);
+        var (keyFile, knownFile) = ($"backup-key-{number}", $"backup-known-hosts-{number}");
+        if (PrivateKey(secret, sftp.At) is { } key)
+        {
+            _files[keyFile] = key;
+        }
+
+        if (known is not null && LocalFile(known) is { } lines)
+        {
+            if (!KnownHosts(lines).Any() || lines.Contains("PRIVATE KEY", StringComparison.Ordinal))
+            {
+                _findings.Error(
+                    $"'{known.Value}' is not a file of known hosts",
+                    known.At,
+                    "it goes to every member as it is: a line with the server's name and key for each of its kinds of key",
+                    $"write it with ssh-keyscan -p PORT HOST, and compare the keys with those of the server"
+                );
+            }
+
+            _files[knownFile] = SecretText.Plain(lines.TrimEnd('\n') + "\n");
+        }
+
+        if (server is null || user is null || known is null)
+        {
+            return null;
+        }
+
+        var (host, port) = Endpoint(server, SshPort);
+        return new SftpDirectory(host, port, Plain(user, "a user"), path, keyFile, knownFile);
+    }
+
+    private static IEnumerable<string> KnownHosts(string text) =>
+        text.Split('\n').Where(line => !line.StartsWith('#') && line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Length >= 3);
+
+    // A key has lines, and a secret has one: in base64.
+    private SecretText? PrivateKey(string secret, SourceLocation at)
+    {
+        var encoded = values.Password(secret, at);
+        if (!context.Secrets.Has(secret))
+        {
+            return encoded;
+        }
+
+        var bytes = new byte[encoded.Reveal().Length];
+        var text = Convert.TryFromBase64String(encoded.Reveal(), bytes, out var length)
+            ? System.Text.Encoding.UTF8.GetString(bytes, 0, length)
+            : "";
+        if (IsOpenKey(text))
+        {
+            return new SecretText([new SecretText.Part(text.TrimEnd('\n') + "\n", true)]);
+        }
+
+        _findings.Error(
+            $"secret {secret} is not a private key in base64",
+            at,
+            "it is the whole file of an SSH key without a passphrase, in one line",
+            $"echo \"{secret}=$(base64 -w0 FILE)\" >> the credentials file"
+        );
+        return null;
+    }
+
+    // OpenSSH's own format names the cipher in its first bytes, "none" where there is none
+    // (https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key).
+    private static bool IsOpenKey(string text) =>
+        text.Contains("-----BEGIN OPENSSH PRIVATE KEY-----", StringComparison.Ordinal)
+            ? text.ReplaceLineEndings("").Contains("-----b3BlbnNzaC1rZXktdjEAAAAABG5vbmU", StringComparison.Ordinal)
+            : text.Contains("PRIVATE KEY-----", StringComparison.Ordinal) && !text.Contains("ENCRYPTED", StringComparison.Ordinal);
+
+    private S3Bucket? Bucket(SectionReader s3, int number, (string Key, string Secret, string Cipher, string SftpKey) names, string scope)
+    {
         var endpoint = s3.Word("endpoint", "a server, as HOST or HOST:PORT", required: true);
         var bucket = s3.Word("bucket", "the name of a bucket", required: true);
-        var (host, port) = endpoint is null ? ("", HttpsPort) : Endpoint(endpoint);
+        var (host, port) = endpoint is null ? ("", HttpsPort) : Endpoint(endpoint, HttpsPort);
         var place = new S3Bucket(
             host,
             port,
@@ -277,19 +378,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
             values.Password(names.Key, s3.At),
             values.Password(names.Secret, s3.At)
         );
-        var isEncrypted = own.Choice("cipher", true, ("aes-256-cbc", true), ("none", false));
-        var cipher = isEncrypted ? values.Password(names.Cipher, own.At) : null;
-        if (cipher?.Reveal() is { Length: > 0 and < LeastCipherKey })
-        {
-            own.Error(
-                $"secret {names.Cipher} is short",
-                own.At,
-                $"whoever reads the bucket can try keys at leisure: {LeastCipherKey} characters at least",
-                "kbr init --credentials generates it; a repository keeps the key that it was made with"
-            );
-        }
-
-        return endpoint is null || bucket is null ? null : new BackupRepository(place, cipher, Retention(own));
+        return endpoint is null || bucket is null ? null : place;
     }
 
     private static BackupRetention Retention(SectionReader own)
@@ -308,18 +397,20 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         );
     }
 
-    private (string Host, int Port) Endpoint(YamlScalar word)
+    private (string Host, int Port) Endpoint(YamlScalar word, int usual)
     {
         var text = word.Value;
         var colon = text.LastIndexOf(':');
-        var (host, port) = colon < 0 ? (text, HttpsPort) : (text[..colon], PortOf(text[(colon + 1)..]));
+        var (host, port) = colon < 0 ? (text, usual) : (text[..colon], PortOf(text[(colon + 1)..]));
         if (port == 0 || host.Length == 0 || !host.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '.'))
         {
             _findings.Error(
                 $"'{text}' is not an endpoint",
                 word.At,
-                text.Contains("://", StringComparison.Ordinal) ? "it has a scheme; TLS is always used" : null,
-                "write HOST or HOST:PORT, as in minio.example.com:9000"
+                text.Contains("://", StringComparison.Ordinal)
+                    ? $"it has a scheme; {(usual == SshPort ? "SFTP" : "TLS")} is always used"
+                    : null,
+                $"write HOST or HOST:PORT, as in {(usual == SshPort ? "backup-01:22" : "minio.example.com:9000")}"
             );
         }
 
@@ -341,7 +432,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
             _findings.Error(
                 $"'path' cannot be '{word.Value}'",
                 word.At,
-                path == "/" ? "a cluster needs a path of its own in the bucket" : problem,
+                path == "/" ? "a cluster needs a path of its own" : problem,
                 $"write /{scope}"
             );
             return "/" + scope;
@@ -367,25 +458,35 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
             return null;
         }
 
+        if (LocalFile(word) is not { } text)
+        {
+            return null;
+        }
+
+        if (
+            text.Contains("-----BEGIN CERTIFICATE-----", StringComparison.Ordinal)
+            && !text.Contains("PRIVATE KEY", StringComparison.Ordinal)
+        )
+        {
+            var name = $"backup-ca-{number}.pem";
+            _files[name] = SecretText.Plain(text);
+            return name;
+        }
+
+        _findings.Error(
+            $"'{word.Value}' is not a certificate",
+            word.At,
+            "it goes to every member as it is: a PEM file with certificates and no private key",
+            "give the certificate of the authority that signed the server's"
+        );
+        return null;
+    }
+
+    private string? LocalFile(YamlScalar word)
+    {
         try
         {
-            var text = System.IO.File.ReadAllText(System.IO.Path.Combine(context.Directory, word.Value));
-            if (
-                text.Contains("-----BEGIN CERTIFICATE-----", StringComparison.Ordinal)
-                && !text.Contains("PRIVATE KEY", StringComparison.Ordinal)
-            )
-            {
-                var name = $"backup-ca-{number}.pem";
-                _authorities[name] = text;
-                return name;
-            }
-
-            _findings.Error(
-                $"'{word.Value}' is not a certificate",
-                word.At,
-                "it goes to every member as it is: a PEM file with certificates and no private key",
-                "give the certificate of the authority that signed the server's"
-            );
+            return System.IO.File.ReadAllText(System.IO.Path.Combine(context.Directory, word.Value));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

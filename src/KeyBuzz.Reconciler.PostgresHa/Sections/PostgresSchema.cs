@@ -114,6 +114,29 @@ internal static class PostgresSchema
         },
     ]);
 
+    /// <summary>The keys of <c>sftp</c> of a repository.</summary>
+    public static readonly SectionSchema Sftp = new([
+        Word("host", "The server: a name or an address, with :PORT where it is not 22.") with
+        {
+            Required = true,
+            Example = "backup-01.example.com",
+        },
+        Word("user", "The user who logs in, with the key of the secret BACKUP_SFTP_KEY.") with
+        {
+            Required = true,
+            Example = "kbr",
+        },
+        Word("known_hosts", "A local file with all keys of the server, as ssh-keyscan writes it; compare them with the server's.") with
+        {
+            Required = true,
+            Example = "backup-01.known_hosts",
+        },
+        Word("path", "The directory, which no other cluster uses; default: / and the scope.") with
+        {
+            Example = "/srv/backups/keybuzz-pg",
+        },
+    ]);
+
     /// <summary>The keys of <c>retention</c> of a repository; of <c>full</c> and <c>days</c> one.</summary>
     public static readonly SectionSchema Retention = new([
         Integer("full", "How many full backups stay; default: 2.", least: 1),
@@ -123,10 +146,8 @@ internal static class PostgresSchema
 
     /// <summary>The keys of an item of <c>repositories</c>.</summary>
     public static readonly SectionSchema Repository = new([
-        Section("s3", "A bucket of an S3-compatible server. Its keys are the secrets BACKUP_S3_KEY and BACKUP_S3_SECRET.", S3) with
-        {
-            Required = true,
-        },
+        Section("s3", "A bucket of an S3-compatible server. Its keys are the secrets BACKUP_S3_KEY and BACKUP_S3_SECRET.", S3),
+        Section("sftp", "A directory by SFTP, instead. Its key is the secret BACKUP_SFTP_KEY: the file of an SSH key, in base64.", Sftp),
         Word("cipher", "The encryption; its key is the secret BACKUP_CIPHER_KEY. It stays as it is.", "aes-256-cbc") with
         {
             Choices = ["aes-256-cbc", "none"],

@@ -287,7 +287,11 @@ internal sealed partial class StatusJudgement
                 "When kbr last changed a host, in seconds since 1970.",
                 last.Ended.ToUnixTimeSeconds()
             );
-            yield return new StatusMeasure("last_change_failed", "1 when a part of it failed.", last.Result == HistoryResult.Done ? 0 : 1);
+            yield return new StatusMeasure(
+                "last_change_failed",
+                "1 when a part of that change failed, whichever command it was of.",
+                last.Result == HistoryResult.Done ? 0 : 1
+            );
         }
     }
 

@@ -84,6 +84,9 @@ public sealed class SecretSource
         return new Secrets(values.ToImmutable(), _plain);
     }
 
+    /// <summary>Whether a secret has a value, and no stand-in for one.</summary>
+    public bool Has(string name) => Find(name) is not null;
+
     /// <summary>Says of names that their values are no secrets, though they stand beside them.</summary>
     public void MarkPlain(IEnumerable<string> names) => _plain = _plain.Union(names);
 

@@ -126,8 +126,12 @@ public static partial class TextDifference
             }
         }
 
-        return beside || !IsHarmless(old.Text, secret) ? HiddenLine : old.Text;
+        return beside || IsAllSecret(secret) || !IsHarmless(old.Text, secret) ? HiddenLine : old.Text;
     }
+
+    // A file such as a private key: another one may lie beside it, and a line of it looks like nothing.
+    private static bool IsAllSecret(SecretText desired) =>
+        Split(desired).Where(line => line.Text.Trim().Length > 0).All(line => line.HasSecret);
 
     // Harmless is a line that holds no secret of now, begins with a word that no secret line begins with, and says nothing of passwords,
     // unless it begins with a word that lines without a secret begin with. A line that begins with no plain word, such as the "name"

@@ -176,13 +176,13 @@ internal sealed class BackupTests : BlueprintFixture
 
     [TestCase("{}", "'backup' has no 'repositories'")]
     [TestCase("{ repositories: [] }", "must be a list of one or two maps")]
-    [TestCase("{ repositories: [{}] }", "a repository has no 's3'")]
+    [TestCase("{ repositories: [{}] }", "a repository has neither 's3' nor 'sftp'")]
     [TestCase("{ repositories: [{ s3: { endpoint: h } }] }", "'s3' has no 'bucket'")]
     [TestCase("{ repositories: [{ s3: { bucket: b } }] }", "'s3' has no 'endpoint'")]
     [TestCase("{ repositories: [{ s3: { endpoint: 'https://h', bucket: b } }] }", "[it has a scheme; TLS is always used]")]
     [TestCase("{ repositories: [{ s3: { endpoint: 'h:0', bucket: b } }] }", "'h:0' is not an endpoint (write HOST or HOST:PORT")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: 'a b' } }] }", "'a b' cannot be the name of a bucket")]
-    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, path: / } }] }", "a cluster needs a path of its own in the bucket")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, path: / } }] }", "a cluster needs a path of its own")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, ca_file: nowhere.pem } }] }", "the file 'nowhere.pem' cannot be read")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b, ca_file: cluster.yaml } }] }", "'cluster.yaml' is not a certificate")]
     [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, retention: { full: 1, days: 1 } }] }", "has both 'full' and 'days'")]
@@ -316,6 +316,66 @@ internal sealed class BackupTests : BlueprintFixture
     {
         Environment["BACKUP_CIPHER_KEY"] = "sesame";
         Assert.That(OnlyError(With(One)), Does.Contain("secret BACKUP_CIPHER_KEY is short").And.Not.Contain("sesame"));
+    }
+
+    [Test]
+    public void A_directory_by_sftp_has_its_key_and_the_servers_beside_the_configuration_for_PostgreSQLs_user_alone()
+    {
+        const string PrivateKey =
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUcanary-of-the-key\n-----END OPENSSH PRIVATE KEY-----\n";
+        Environment["BACKUP_SFTP_KEY"] = Convert.ToBase64String(System.Text.Encoding.ASCII.GetBytes(PrivateKey));
+        System.IO.File.WriteAllText($"{Folder}/known", "backup-01 ssh-ed25519 AAAAC3Nza\n");
+
+        var cluster = With(
+            "backup: { repositories: [{ sftp: { host: 'backup-01:2222', user: kbr, path: /srv/pg, known_hosts: known } }] }"
+        );
+
+        var content = Find(cluster, $"config_file.backup@{Member}").Spec.Text("content")!;
+        Assert.That(
+            content.Reveal(),
+            Does.Contain(
+                """
+                # Repository: sftp://kbr@backup-01:2222/srv/pg
+                repo1-type=sftp
+                repo1-sftp-host=backup-01
+                repo1-sftp-host-port=2222
+                repo1-sftp-host-user=kbr
+                repo1-sftp-host-key-check-type=strict
+                repo1-sftp-host-key-hash-type=sha256
+                repo1-sftp-known-host=/etc/patroni/backup-known-hosts-1
+                repo1-sftp-private-key-file=/etc/patroni/backup-key-1
+                repo1-path=/srv/pg
+                repo1-cipher-type=aes-256-cbc
+
+                """
+            )
+        );
+        var key = Find(cluster, $"config_file.backup-key-1@{Member}");
+        Assert.That((key.Spec.String("owner"), key.Spec.String("mode")), Is.EqualTo(("999", "0600")));
+        Assert.That(key.Spec.Text("content")!.Reveal(), Is.EqualTo(PrivateKey));
+        Assert.That(key.Spec.Text("content")!.ToString(), Does.Not.Contain("canary"));
+        Assert.That(
+            Find(cluster, $"config_file.backup-known-hosts-1@{Member}").Spec.Text("content")!.Reveal(),
+            Is.EqualTo("backup-01 ssh-ed25519 AAAAC3Nza\n")
+        );
+    }
+
+    // Of ssh-keygen -N secret: the cipher in its first bytes is aes256-ctr.
+    private const string EncryptedKey =
+        "LS0tLS1CRUdJTiBPUEVOU1NIIFBSSVZBVEUgS0VZLS0tLS0KYjNCbGJuTnphQzFyWlhrdGRqRUFBQUFBQ21GbGN6STFOaTFqZEhJQUFBQUdZbU55ZVhCMAo=";
+
+    [TestCase("not base64", "backup-01 ssh-ed25519 AAAA\n", "secret BACKUP_SFTP_KEY is not a private key in base64")]
+    [TestCase(EncryptedKey, "backup-01 ssh-ed25519 AAAA\n", "secret BACKUP_SFTP_KEY is not a private key in base64")]
+    [TestCase(null, "", "'known' is not a file of known hosts")]
+    [TestCase(null, "-----BEGIN OPENSSH PRIVATE KEY-----\n", "'known' is not a file of known hosts")]
+    public void What_an_sftp_server_cannot_be_reached_with_is_refused(string? key, string known, string problem)
+    {
+        Environment["BACKUP_SFTP_KEY"] = key ?? Convert.ToBase64String("-----BEGIN RSA PRIVATE KEY-----\n"u8);
+        System.IO.File.WriteAllText($"{Folder}/known", known);
+
+        var said = OnlyError(With("backup: { repositories: [{ sftp: { host: backup-01, user: kbr, known_hosts: known } }] }"));
+
+        Assert.That(said, Does.Contain(problem).And.Not.Contain("BEGIN"));
     }
 
     [Test]

@@ -14,6 +14,8 @@ internal sealed class VolumeShareTests
 {
     private const string Key = "postgresql.parameters.max_slot_wal_keep_size";
     private const long GiB = 1L << 30;
+    private const long Silent = 0;
+    private const long Unmounted = -1;
 
     private readonly PatroniConfigProvider _provider = new();
 
@@ -28,17 +30,24 @@ internal sealed class VolumeShareTests
     public void A_part_is_a_per_cent_of_a_parameter_that_limits_WAL(string parameter, string value, int? percent) =>
         Assert.That(VolumeShare.PercentOf(parameter, value), Is.EqualTo(percent));
 
-    // Of 10 GiB: 3072 MB are 30 %. A volume that grew to twice its size needs no change, and one that shrank does.
+    // Of 10 GiB: 2969 MB are 29 %, 3072 MB 30 %, 3174 MB 31 %.
     [TestCase("3072MB", 10, "30%")]
     [TestCase("3GB", 10, "30%")]
-    [TestCase("3072MB", 19, "30%")]
+    [TestCase("3072MB", 19, "3072MB")]
+    [TestCase("2969MB", 10, "2969MB")]
+    [TestCase("3174MB", 10, "3174MB")]
     [TestCase("3072MB", 21, "3072MB")]
     [TestCase("3072MB", 9, "3072MB")]
     [TestCase("-1", 10, "-1")]
     [TestCase(null, 10, null)]
-    [TestCase("3072MB", 0, "30%")]
+    [TestCase("3072MB", Silent, "30%")]
+    [TestCase("3072MB", Unmounted, "30%")]
     public void A_stored_size_that_is_near_enough_is_the_part(string? stored, long volume, string? found) =>
         Assert.That(Observed(stored, [100, volume]).Attributes.GetValueOrDefault(Key)?.Value, Is.EqualTo(found));
+
+    [Test]
+    public void While_a_member_does_not_answer_what_is_stored_counts() =>
+        Assert.That(Observed("1024MB", [100, 100], members: 3).Attributes[Key].Value, Is.EqualTo("30%"));
 
     [Test]
     public void The_plan_says_what_the_part_of_the_smallest_volume_is()
@@ -62,17 +71,18 @@ internal sealed class VolumeShareTests
         Assert.That(_provider.Reads(Config("30%")).OfType<DiskSpaceRead>(), Is.EqualTo(new[] { new DiskSpaceRead("/data") }));
     }
 
-    private Resource Config(string value) =>
+    private Resource Config(string value, long members = 1) =>
         ProviderBench.Resource(
             _provider,
             "pg",
             ("settings", ImmutableSortedDictionary<string, string>.Empty.Add(Key, value)),
-            ("volume_path", "/data")
+            ("volume_path", "/data"),
+            ("volume_members", members)
         );
 
-    private Observation.Present Observed(string? stored, long[] volumes, string? running = null)
+    private Observation.Present Observed(string? stored, long[] volumes, string? running = null, long? members = null)
     {
-        var config = Config("30%");
+        var config = Config("30%", members ?? volumes.Length);
         var megabytes = (running ?? stored ?? "-1")
             .Replace("3GB", "3072", StringComparison.Ordinal)
             .Replace("MB", "", StringComparison.Ordinal);
@@ -96,9 +106,11 @@ internal sealed class VolumeShareTests
                                                 $$"""[{"in_recovery": {{(pair.Index == 0 ? "false" : "true")}}, "settings": [{{parameter}}], "altered": null}]""",
                                                 ""
                                             ),
-                                            DiskSpaceRead => pair.Item == 0 || volumes.Contains(0)
+                                            DiskSpaceRead => pair.Item == Silent
                                                 ? null
-                                                : new DiskSpace(pair.Item * GiB, GiB, "xfs"),
+                                                : new DiskSpace(Math.Max(1, pair.Item) * GiB, GiB, "xfs"),
+                                            MountsRead => (IReadOnlyList<MountEntry>)
+                                                [new MountEntry(pair.Item == Unmounted ? "/" : "/data", "/dev/sdb", "8:16", "xfs", "rw")],
                                             HttpRead { Path: "/config" } => new HttpAnswer(
                                                 200,
                                                 stored is null
