@@ -14,6 +14,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 internal sealed class ClusterPolicyTests
 {
     private const long MaxLag = 1 << 20;
+    private const long UnknownLag = -1;
     private const int MostSteps = 200;
 
     private static readonly long s_states = long.Parse(
@@ -32,7 +33,7 @@ internal sealed class ClusterPolicyTests
                 (1, Gen.Const("silent")),
                 (2, Gen.Const("stopped"))
             ),
-            Gen.Frequency((8, Gen.Const(0L)), (3, Gen.Long[1, 5000]), (1, Gen.Const(2 * MaxLag))),
+            Gen.Frequency((8, Gen.Const(0L)), (3, Gen.Long[1, 5000]), (1, Gen.Const(2 * MaxLag)), (1, Gen.Const(UnknownLag))),
             Gen.Bool,
             Gen.Int[0, 2],
             Gen.Int[0, 2],
@@ -333,6 +334,7 @@ internal sealed class ClusterPolicyTests
                 var candidate = view.Member(to)!;
                 Assert.That(from, Is.EqualTo(health.Leader), Text(step));
                 Assert.That((candidate.IsRunning, candidate.Replication), Is.EqualTo((true, "streaming")), Text(step));
+                Assert.That(candidate.LagBytes, Is.InRange(0, MaxLag), $"{Text(step)}: how far it is behind");
                 Assert.That(candidate.IsSynchronous || !health.IsSynchronous, Text(step));
                 Assert.That(intent.Leaving, Has.No.Member(to), Text(step));
                 break;
@@ -420,7 +422,12 @@ internal sealed class ClusterPolicyTests
                     var leads = one.State == "running" && left-- > 0;
                     return one.State switch
                     {
-                        "running" => Member($"m{index}", leads, leads ? null : one.Lag, !leads && isSynchronous && one.IsSynchronous),
+                        "running" => Member(
+                            $"m{index}",
+                            leads,
+                            leads || one.Lag == UnknownLag ? null : one.Lag,
+                            !leads && isSynchronous && one.IsSynchronous
+                        ),
                         "detached" => Member($"m{index}", lag: one.Lag) with { Replication = null },
                         "start failed" => new PatroniMember($"m{index}") { Answers = true, State = "start failed" },
                         _ => new PatroniMember($"m{index}"),
