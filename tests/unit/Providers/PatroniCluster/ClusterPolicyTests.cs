@@ -420,15 +420,11 @@ internal sealed class ClusterPolicyTests
                 (one, index) =>
                 {
                     var leads = one.State == "running" && left-- > 0;
+                    long? lag = one.Lag == UnknownLag ? null : one.Lag;
                     return one.State switch
                     {
-                        "running" => Member(
-                            $"m{index}",
-                            leads,
-                            leads || one.Lag == UnknownLag ? null : one.Lag,
-                            !leads && isSynchronous && one.IsSynchronous
-                        ),
-                        "detached" => Member($"m{index}", lag: one.Lag) with { Replication = null },
+                        "running" => Member($"m{index}", leads, leads ? null : lag, !leads && isSynchronous && one.IsSynchronous),
+                        "detached" => Member($"m{index}", lag: lag) with { Replication = null },
                         "start failed" => new PatroniMember($"m{index}") { Answers = true, State = "start failed" },
                         _ => new PatroniMember($"m{index}"),
                     };
