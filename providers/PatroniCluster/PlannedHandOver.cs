@@ -147,7 +147,7 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
 
         public Answer Answer { get; private set; }
 
-        // What was not as it should be; null for nothing.
+        // The trouble with this host, for the operator; null for none.
         public string? Trouble =>
             _trouble is { } trouble ? $"{name}: {trouble}"
             : _isLapsed ? $"{name}: its pools were resumed by the host before the hand-over was done"

@@ -166,7 +166,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             observed = view.Actual(key, value) is { } actual ? observed.SetItem(key, new AttributeValue(actual)) : observed.Remove(key);
         }
 
-        // What is compared is the part, and not its size.
+        // The part is compared, and not its size.
         foreach (var (key, value) in declared)
         {
             if (wanted[key] != value && observed.GetValueOrDefault(key)?.Value is { } found)

@@ -74,7 +74,7 @@ internal sealed record ProxyGroupSpec(
         ClusterDefaults.PostgresPort
     );
 
-    /// <summary>What can be declared.</summary>
+    /// <summary>The attributes of such a group.</summary>
     public static IReadOnlyList<AttributeDefinition> Attributes { get; } =
     [
         s_haproxy,

@@ -449,6 +449,6 @@ public sealed record HealthBounds(long MaxLag, TimeSpan GateTimeout)
 /// <param name="RequiresPause">Whether it is put off when they take longer.</param>
 public sealed record SwitchoverSettings(TimeSpan Patience, bool RequiresPause)
 {
-    /// <summary>What holds where nothing is declared.</summary>
+    /// <summary>The settings where none are declared.</summary>
     public static readonly SwitchoverSettings Default = new(TimeSpan.FromSeconds(5), RequiresPause: false);
 }

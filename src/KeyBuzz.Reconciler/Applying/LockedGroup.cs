@@ -67,7 +67,7 @@ public sealed class LockedGroup : IGroupAccess, IAsyncDisposable
                 }
                 catch (HostException exception) when (exception is not HostLockedException && dispensable.Contains(host))
                 {
-                    // What is done on it fails, and says why.
+                    // A script for this host fails later, with the reason.
                 }
             }
 
