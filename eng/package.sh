@@ -4,8 +4,8 @@
 # The same commit and the same kbr make the same bytes (SOURCE_DATE_EPOCH; the time of the commit when it is not set).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# The goal is 20 MB, and it has 21.8, for arm64 22.4: a step over these limits is to be seen, and not to creep in.
-declare -A limits=([linux-x64]=21950000 [linux-arm64]=22650000)
+# The program has at most 20 MB.
+declare -A limits=([linux-x64]=20000000 [linux-arm64]=20000000)
 out=$PWD/artifacts/packages
 kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr # what runs here, and makes the pages
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)

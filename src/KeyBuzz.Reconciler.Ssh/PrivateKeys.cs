@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
 using KeyBuzz.Reconciler.Records;
 using Renci.SshNet;
 using Renci.SshNet.Common;
@@ -28,11 +29,11 @@ internal sealed class PrivateKeys(SshPrompts prompts)
                 throw new SshProblem($"the private key {path} {problem}", PrivateFile.Remedy(path));
             }
 
-            return new PrivateKey(new PrivateKeyFile(path));
+            return EncryptedPkcs8.IsOne(File.ReadAllText(path)) ? Locked(path) : new PrivateKey(new PrivateKeyFile(path));
         }
         catch (SshPassPhraseNullOrEmptyException)
         {
-            return new PrivateKey(PublicKeyFile.Of(path), () => Unlock(path));
+            return Locked(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -47,6 +48,8 @@ internal sealed class PrivateKeys(SshPrompts prompts)
             throw new SshProblem($"{path} is not a private key that can be used: {e.Message}", "make one with ssh-keygen -t ed25519", e);
         }
     }
+
+    private PrivateKey Locked(string path) => new(PublicKeyFile.Of(path), () => Unlock(path));
 
     // One question at a time; what opened one key is tried on the next.
     private PrivateKeyFile Unlock(string path)
@@ -112,7 +115,23 @@ internal sealed class PrivateKeys(SshPrompts prompts)
     {
         try
         {
+            if (EncryptedPkcs8.Decrypt(File.ReadAllText(path), passphrase) is { } decrypted)
+            {
+                using var stream = new MemoryStream(decrypted);
+                var key = new PrivateKeyFile(stream);
+                CryptographicOperations.ZeroMemory(decrypted);
+                return key;
+            }
+
             return new PrivateKeyFile(path, passphrase);
+        }
+        catch (NotSupportedException e)
+        {
+            throw new SshProblem(
+                $"the private key {path} is encrypted in a way that kbr does not read ({e.Message})",
+                $"encrypt it anew: ssh-keygen -p -f {path}; or add it to an agent: ssh-add {path}",
+                e
+            );
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {

@@ -22,6 +22,8 @@ public sealed class KeyTests
     [TestCase("rsa", "-b 2048")]
     [TestCase("rsa", "-b 2048 -m PEM", Description = "the public key is in no file")]
     [TestCase("ecdsa", "-b 384")]
+    [TestCase("rsa", "-b 2048 -m PKCS8")]
+    [TestCase("ecdsa", "-b 521 -m PKCS8")]
     public async Task A_key_with_a_passphrase_is_unlocked_by_the_environment(string type, string options)
     {
         var key = Key(type, "s e'cret", options);
@@ -30,6 +32,22 @@ public sealed class KeyTests
             .ConnectAsync(_server.Host, CancellationToken.None);
 
         Assert.That(connection.Host, Is.EqualTo(_server.Host));
+    }
+
+    [Test]
+    public async Task A_key_that_is_encrypted_otherwise_is_an_error_that_says_what_to_do()
+    {
+        var key = Key("rsa", "", "-b 2048 -m PKCS8");
+        Shell.Run($"openssl pkcs8 -topk8 -scrypt -in {key} -out {key}.new -passout pass:sesame");
+        Shell.Run($"mv {key}.new {key} && chmod 600 {key}");
+
+        var error = await ErrorAsync(Connector(key, new SshPrompts { Passphrase = "sesame" }));
+
+        Assert.That(
+            error.Message,
+            Is.EqualTo($"the private key {key} is encrypted in a way that kbr does not read (1.3.6.1.4.1.11591.4.11)")
+        );
+        Assert.That(error.Remedy, Is.EqualTo($"encrypt it anew: ssh-keygen -p -f {key}; or add it to an agent: ssh-add {key}"));
     }
 
     [Test]
