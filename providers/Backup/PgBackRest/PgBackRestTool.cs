@@ -349,6 +349,7 @@ internal sealed class PgBackRestTool : IBackupTool
 
                 """
             ),
+            SharedDirectory shared => SecretText.Plain($"{name}-type=posix\n{name}-path={shared.Path}\n"),
             _ => throw new ArgumentException($"no repository is written for {place.GetType().Name}", nameof(place)),
         };
 

@@ -128,6 +128,32 @@ internal sealed class BackupTests : BlueprintFixture
         });
     }
 
+    [Test]
+    public void A_directory_that_the_members_share_is_mounted_into_every_container_that_uses_it()
+    {
+        var cluster = Load(With("backup: { repositories: [{ directory: /mnt/backups/ }] }"));
+        Assert.Multiple(() =>
+        {
+            Assert.That(
+                Content(cluster, $"config_file.backup@{Member}"),
+                Does.Contain(
+                    "# Repository: /mnt/backups/keybuzz-pg\nrepo1-type=posix\nrepo1-path=/mnt/backups/keybuzz-pg\nrepo1-cipher-type="
+                )
+            );
+            var container = Find(cluster, $"container.patroni@{Member}").Spec;
+            Assert.That(container.List("mounts"), Does.Contain("/mnt/backups:/mnt/backups"));
+            Assert.That(
+                container.String("validate"),
+                Does.StartWith("timeout -k 1 10 test -d /mnt/backups || { echo '/mnt/backups is not there")
+            );
+            Assert.That(
+                Find(cluster, "backup_repository.keybuzz-pg@keybuzz-pg").Spec.List("directories"),
+                Is.EqualTo(new[] { "/mnt/backups/keybuzz-pg" })
+            );
+            Assert.That(Find(Load(With(One)), $"container.patroni@{Member}").Spec.List("mounts"), Has.None.Contains("/mnt"));
+        });
+    }
+
     // PostgreSQL stops within its 60 s while no repository answers: 6 attempts of 8 s. Before the repositories are prepared, none is made.
     [Test]
     public void PostgreSQL_archives_with_a_time_limit_once_the_repositories_are_prepared()
@@ -176,7 +202,13 @@ internal sealed class BackupTests : BlueprintFixture
 
     [TestCase("{}", "'backup' has no 'repositories'")]
     [TestCase("{ repositories: [] }", "must be a list of one or two maps")]
-    [TestCase("{ repositories: [{}] }", "a repository has neither 's3' nor 'sftp'")]
+    [TestCase("{ repositories: [{ cipher: none }] }", "a repository has none of 's3', 'sftp' and 'directory'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, directory: /mnt/b }] }", "a repository has 's3' and 'directory'")]
+    [TestCase("{ repositories: [{ directory: backups }] }", "'directory' cannot be 'backups'")]
+    [TestCase("{ repositories: [{ directory: / }] }", "'directory' cannot be '/'")]
+    [TestCase("{ repositories: [{ directory: '/mnt/a b' }] }", "'directory' cannot be '/mnt/a b'")]
+    [TestCase("{ repositories: [{ directory: /opt/keybuzz/postgres/b }] }", "is each member's own")]
+    [TestCase("{ repositories: [{ directory: /opt }] }", "is each member's own")]
     [TestCase("{ repositories: [{ s3: { endpoint: h } }] }", "'s3' has no 'bucket'")]
     [TestCase("{ repositories: [{ s3: { bucket: b } }] }", "'s3' has no 'endpoint'")]
     [TestCase("{ repositories: [{ s3: { endpoint: 'https://h', bucket: b } }] }", "[it has a scheme; TLS is always used]")]
@@ -630,6 +662,58 @@ internal sealed class BackupTests : BlueprintFixture
                     "; rm -f /var/lib/kbr/restore-keybuzz-pg.json /var/log/kbr/proof-keybuzz-pg.json /var/log/kbr/backups-check-keybuzz-pg.json"
                 )
         );
+    }
+
+    [TestCase("a", "a", 500, null, "500 B of 1000 B free")]
+    [TestCase("a", "a", 99, null, "only 99 B of 1000 B free")]
+    [TestCase("a", "b", 500, "db-2: /mnt/backups/pg is not the directory that db-1 has there", "500 B of 1000 B free")]
+    [TestCase("a", null, 500, null, "500 B of 1000 B free")]
+    public void Of_a_directory_the_room_is_known_and_a_member_that_has_another_one(
+        string leaders,
+        string? replicas,
+        long free,
+        string? trouble,
+        string room
+    )
+    {
+        Environment["BACKUP_CIPHER_KEY"] = "canary-of-the-cipher";
+        var topology = Load(
+                With("backup: { repositories: [{ directory: /mnt/backups }] }")
+                    .Replace("scope: keybuzz-pg", "scope: pg", StringComparison.Ordinal)
+                    .Replace("db-master-01", "db-1", StringComparison.Ordinal)
+                    .Replace("db-slave-01", "db-2", StringComparison.Ordinal)
+            )
+            .Model<PostgresTopology>()!;
+        var path = topology.Backup!.Repositories[0].Label;
+        var look = BackupLook.Of(
+            topology,
+            new Dictionary<string, Snapshot>
+            {
+                ["db-1"] = Answers(PatroniAnswers.Leader("db-1"), leaders),
+                ["db-2"] = Answers(PatroniAnswers.Replica("db-2"), replicas),
+            }
+        );
+
+        var words = look.RoomOf(1)!.Value;
+        Assert.That((words.IsLittle ? "only " : "") + words.Words, Is.EqualTo(room));
+        Assert.That(
+            look.TroublesOf(1).Where(one => one.Contains("is not the directory", StringComparison.Ordinal)),
+            trouble is null ? Is.Empty : Has.One.StartsWith(trouble.Replace("/mnt/backups/pg", path, StringComparison.Ordinal))
+        );
+
+        Snapshot Answers(string patroni, string? mark) =>
+            PatroniAnswers
+                .Snapshot(patroni)
+                .With(
+                    ProviderBench.Snapshot(
+                        (ArchivedWal.Read(topology), new SqlAnswer("[]", "")),
+                        (BackupLook.Tool.Read(BackupLook.LocationOf(topology)), new ToolAnswer(0, PgBackRestTests.Info)),
+                        (
+                            new RepositoryDirectoryRead("patroni", path),
+                            mark is null ? new ToolAnswer(124, "") : new ToolAnswer(0, $"{mark}\n 1000 {free}\n")
+                        )
+                    )
+                );
     }
 
     [Test]
