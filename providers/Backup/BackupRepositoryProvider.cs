@@ -266,14 +266,16 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
             throw new ChangeFailedException($"{leader}: {path} does not answer; is the server of its file system up?");
         }
 
-        var others = seen.Where(one => RepositoryDirectory.Difference(path, one.Value, leader, leaders) is not null)
-            .Select(one => one.Key)
-            .Order(StringComparer.Ordinal)
-            .ToList();
-        if (others.Count > 0)
+        // The primary itself may be the one without the file system.
+        if (seen.Values.Any(one => RepositoryDirectory.Difference(path, one, leader, leaders) is not null))
         {
+            var together = seen.Where(one => one.Value is not null)
+                .GroupBy(one => one.Value!.Mark ?? "", one => one.Key, StringComparer.Ordinal)
+                .Select(group => string.Join(", ", group.Order(StringComparer.Ordinal)))
+                .Order(StringComparer.Ordinal);
             throw new ChangeFailedException(
-                $"{string.Join(", ", others)}: {RepositoryDirectory.Difference(path, seen[others[0]], leader, leaders)}"
+                $"{path} is not the same directory on every member: {string.Join(" see one, ", together)} another. Mount one file system "
+                    + "on every member, then restart the container of a member that was started before"
             );
         }
 

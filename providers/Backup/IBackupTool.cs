@@ -89,6 +89,13 @@ public interface IBackupTool
     /// <param name="report">What the repository holds.</param>
     string Segments(BackupLocation location, long repository, RepositoryReport report);
 
+    /// <summary>The command, inside a member's container, that prints PostgreSQL's history file of a timeline from a repository.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repository">The repository's number.</param>
+    /// <param name="report">What the repository holds.</param>
+    /// <param name="timeline">The timeline.</param>
+    string History(BackupLocation location, long repository, RepositoryReport report, long timeline);
+
     /// <summary>Judges the output of <see cref="Verify"/>.</summary>
     RepositoryCheck JudgeVerify(string output, RepositoryReport report);
 

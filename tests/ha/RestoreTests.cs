@@ -79,6 +79,10 @@ public sealed class RestoreTests
         Ha.AssertHealthy(HaSetUp.Workspace);
         HaSetUp.Workspace.AssertNothingToDo();
         Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("ok +restore +the cluster runs the database of "));
+        Assert.That(
+            HaSetUp.Workspace.Kbr("plan", "--destroy").All,
+            Does.Contain("Warning: a restore of keybuzz-pg is not ended: ").And.Contain("the destroy keeps all of it")
+        );
     }
 
     [Test]

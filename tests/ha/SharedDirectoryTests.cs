@@ -54,9 +54,9 @@ public sealed class SharedDirectoryTests
         Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
         Assert.That(
             refused.All,
-            Does.Contain($"{other}: {Repository} is not the directory that ").And.Contain("mount the same file system")
+            Does.Contain($"{Repository} is not the same directory on every member: ").And.Contain("Mount one file system")
         );
-        Assert.That(Lab.OnHost(other, $"ls -A {Mounted}").Trim(), Is.Empty, "nothing is written to a directory of its own");
+        Assert.That(Lab.OnHost(other, $"ls -R {Mounted}"), Does.Not.Contain("backup.info"), "nothing is prepared there");
         Assert.That(Ha.Sql(Ha.Leader(), "SHOW archive_mode", "postgres"), Is.EqualTo("off"));
 
         Mount(other);

@@ -248,6 +248,15 @@ internal sealed class PgBackRestTool : IBackupTool
     }
 
     /// <inheritdoc />
+    public string History(BackupLocation location, long repository, RepositoryReport report, long timeline)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        ArgumentNullException.ThrowIfNull(report);
+        return $"{Command(location)} --repo={Text(repository)} repo-get "
+            + string.Create(CultureInfo.InvariantCulture, $"archive/{location.Cluster}/{report.ArchiveId}/{timeline:X8}.history");
+    }
+
+    /// <inheritdoc />
     public RepositoryCheck JudgeVerify(string output, RepositoryReport report) => PgBackRestVerify.Judge(output, report, Reason);
 
     /// <inheritdoc />

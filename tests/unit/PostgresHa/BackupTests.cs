@@ -716,6 +716,32 @@ internal sealed class BackupTests : BlueprintFixture
                 );
     }
 
+    [TestCase(false, "the destroy keeps all of it beside the data")]
+    [TestCase(true, "the destroy deletes all of it")]
+    public void A_destroy_says_that_a_restore_is_not_ended(bool deletesData, string says)
+    {
+        var journal = new RestoreJournal("20261128T211000Z", "latest", Member, Member, RestorePhase.Kept);
+        Assert.That(PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null)], deletesData), Is.Null);
+
+        var said = PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null), Holding(journal)], deletesData)!;
+
+        Assert.That(said.Severity, Is.EqualTo(KeyBuzz.Reconciler.Diagnostics.Severity.Warning));
+        Assert.That(said.Summary, Does.StartWith("a restore of keybuzz-pg is not ended: the cluster runs the database of the latest"));
+        Assert.That(said.Detail, Does.StartWith(says));
+
+        static Snapshot Holding(RestoreJournal? journal) =>
+            ProviderBench.Snapshot(
+                (
+                    RestoreJournal.Read("keybuzz-pg"),
+                    journal is null
+                        ? null
+                        : new FileContent(
+                            Encoding.UTF8.GetBytes(journal.Write("keybuzz-pg").Text.Split('\'').First(part => part.StartsWith('{')))
+                        )
+                )
+            );
+    }
+
     [Test]
     public void A_timer_that_does_not_run_is_named() =>
         AssertBackup(

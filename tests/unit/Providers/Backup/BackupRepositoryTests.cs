@@ -198,7 +198,9 @@ internal sealed class BackupRepositoryTests
         var group = new SharedGroup(isShared: false);
         Assert.That(
             async () => await _provider.ChangeAsync(new(ResourceOperation.Create, SharedRepository(), []), group, CancellationToken.None),
-            Throws.InstanceOf<ChangeFailedException>().With.Message.StartsWith($"db-2: {Shared} is not the directory that db-1 has there")
+            Throws
+                .InstanceOf<ChangeFailedException>()
+                .With.Message.StartsWith($"{Shared} is not the same directory on every member: db-1 see one, db-2 another. Mount one")
         );
         Assert.That(group.Done, Is.EqualTo(new[] { "db-1 marks" }));
     }
@@ -210,7 +212,7 @@ internal sealed class BackupRepositoryTests
         var group = new SharedGroup(isShared: false) { Marks = { ["db-2"] = "of-before" } };
         Assert.That(
             async () => await _provider.ChangeAsync(new(ResourceOperation.Update, SharedRepository(), []), group, CancellationToken.None),
-            Throws.InstanceOf<ChangeFailedException>().With.Message.StartsWith($"db-2: {Shared} is not the directory")
+            Throws.InstanceOf<ChangeFailedException>().With.Message.StartsWith($"{Shared} is not the same directory on every member")
         );
         Assert.That(group.Done, Is.Empty);
     }
