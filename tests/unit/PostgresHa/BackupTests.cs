@@ -716,6 +716,27 @@ internal sealed class BackupTests : BlueprintFixture
                 );
     }
 
+    [TestCase("db-slave-01", "bring it back; or keep it off, remove db-slave-01 from 'hosts', run kbr apply")]
+    [TestCase("db-master-01 db-slave-01", "bring them back, or put empty hosts in their place")]
+    public void A_restore_without_a_member_is_refused_with_what_to_do(string away, string remedy)
+    {
+        var topology = Load(With(One)).Model<PostgresTopology>()!;
+        Assert.That(() => RestoreCommand.RefuseWithout(topology, []), Throws.Nothing);
+
+        var refused = Assert
+            .Throws<KeyBuzz.Reconciler.Diagnostics.DiagnosticException>(() =>
+                RestoreCommand.RefuseWithout(topology, [.. away.Split(' ').Select(member => (member, (string?)"no route"))])
+            )!
+            .Diagnostics[0];
+
+        Assert.That(
+            refused.Summary,
+            Does.EndWith(" cannot be reached, and a restore needs every member of keybuzz-pg: nothing was changed")
+        );
+        Assert.That(refused.Detail, Does.StartWith($"{away.Split(' ')[0]}: no route\n").And.Contain("comes back later"));
+        Assert.That(refused.Remedy, Does.StartWith(remedy));
+    }
+
     [TestCase(false, "the destroy keeps all of it beside the data")]
     [TestCase(true, "the destroy deletes all of it")]
     public void A_destroy_says_that_a_restore_is_not_ended(bool deletesData, string says)
