@@ -26,6 +26,9 @@ public sealed record BackupSettings(
     /// <summary>How old the last good backup may be; null for any age.</summary>
     public TimeSpan? MaxAge { get; init; }
 
+    /// <summary>Whether replicas are made from a repository where that costs less than a copy of the primary.</summary>
+    public bool ReplicasFromRepository { get; init; }
+
     /// <summary>The directories that the members' containers mount for the repositories.</summary>
     public IEnumerable<string> Mounts =>
         Repositories.Select(repository => (repository.Place as SharedDirectory)?.Mount).OfType<string>().Distinct(StringComparer.Ordinal);

@@ -124,6 +124,15 @@ public interface IBackupTool
     /// <param name="archiveTimeout">PostgreSQL's <c>archive_timeout</c>.</param>
     string ProofProgram(BackupLocation location, int repositories, string members, string? preferred, TimeSpan archiveTimeout);
 
+    /// <summary>The name of its program that makes a replica.</summary>
+    string ReplicaProgramName { get; }
+
+    /// <summary>The program that makes a replica from a repository, with the options by which Patroni calls one
+    /// (<c>create_replica_methods</c>). It fails where a copy of the primary costs less.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repositories">How many repositories there are.</param>
+    string ReplicaProgram(BackupLocation location, int repositories);
+
     /// <summary>The command, inside a container, that runs that program.</summary>
     /// <param name="program">The program's file in the container.</param>
     /// <param name="kind">What it is to take.</param>

@@ -306,6 +306,16 @@ internal sealed class HostResources(
         {
             Requires = [image.Address, .. named.Select(file => file.Address)],
         };
+        if (backup.ReplicasFromRepository)
+        {
+            yield return File(
+                "replica-program",
+                BackupSection.Tool.ReplicaProgramName,
+                SecretText.Plain(BackupSection.Tool.ReplicaProgram(BackupLook.LocationOf(topology), backup.Repositories.Length)),
+                null
+            );
+        }
+
         if (backup.Schedule is { } schedule)
         {
             var program = File(

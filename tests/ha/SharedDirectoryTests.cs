@@ -11,7 +11,7 @@ public sealed class SharedDirectoryTests
 {
     private const string Mounted = "/mnt/backups";
     private const string Repository = Mounted + "/keybuzz-pg";
-    private const string Backup = "  backup:\n    repositories:\n      - directory: /mnt/backups\n";
+    private const string Backup = "  backup:\n    repositories:\n      - directory: /mnt/backups\n    replicas_from_repository: true\n";
 
     [OneTimeTearDown]
     public void Unmount()
@@ -91,6 +91,30 @@ public sealed class SharedDirectoryTests
         var proven = HaSetUp.Workspace.Kbr("backups", "prove");
         Assert.That(proven.ExitCode, Is.Zero, proven.All);
         Assert.That(proven.Output, Does.Contain("Proven: keybuzz-pg"));
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_directory_of_each_members_own_is_refused_and_the_shared_one_holds_a_backup))]
+    public void A_replica_that_lost_its_data_is_made_from_the_repository()
+    {
+        var leader = Ha.Leader();
+        var replica = Ha.Members.First(member => member != leader);
+        Ha.Sql(leader, "CREATE TABLE IF NOT EXISTS of_replicas AS SELECT 1; SELECT pg_switch_wal()", "postgres");
+        var begun = Lab.OnHost(
+            replica,
+            "systemctl stop patroni; rm -rf /opt/keybuzz/postgres/data/pgdata; date -u +%FT%TZ; systemctl start patroni"
+        );
+        Lab.Until(
+            () => HaSetUp.Workspace.Kbr("status").Output.Contains("3 of 3", StringComparison.Ordinal),
+            TimeSpan.FromSeconds(120),
+            "the replica to stream"
+        );
+        var log = Lab.OnHost(replica, $"docker logs --since {begun.Trim()} patroni 2>&1");
+        Assert.That(log, Does.Contain("replica has been created using repository").And.Not.Contain("created using basebackup"));
+        Assert.That(Ha.Sql(replica, "SELECT count(*) || ' ' || pg_is_in_recovery() FROM of_replicas", "postgres"), Is.EqualTo("1 true"));
+        Ha.Sql(leader, "DROP TABLE of_replicas", "postgres");
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        HaSetUp.Workspace.AssertNothingToDo();
     }
 
     [Test]

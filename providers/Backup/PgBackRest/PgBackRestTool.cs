@@ -280,6 +280,16 @@ internal sealed class PgBackRestTool : IBackupTool
     }
 
     /// <inheritdoc />
+    public string ReplicaProgramName => "kbr-replica.py";
+
+    /// <inheritdoc />
+    public string ReplicaProgram(BackupLocation location, int repositories)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        return PgBackRestReplica.Render(location, repositories);
+    }
+
+    /// <inheritdoc />
     public string RunProgram(string program, BackupKind kind) => $"python3 {program} {PgBackRestList.TypeOf(kind)}";
 
     /// <inheritdoc />

@@ -150,6 +150,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
                 server
             )
             {
+                ReplicasFromRepository = own.Boolean("replicas_from_repository") ?? false,
                 Schedule = schedule,
                 Proof = proof,
                 MaxAge =

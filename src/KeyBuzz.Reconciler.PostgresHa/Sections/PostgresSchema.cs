@@ -204,6 +204,7 @@ internal static class PostgresSchema
         Integer("process_max", "How many processes compress and transfer at the same time.", "1", 1),
         Section("schedule", "When backups are taken: systemd timers on every member; default: by hand.", BackupSchedule),
         Section("prove", "When the backups are proven: a systemd timer on every member; default: by hand.", BackupProof),
+        Boolean("replicas_from_repository", "Whether a new replica is restored from a repository, which spares the primary.", "false"),
         Duration("max_age", "How old the last good backup may be; default: twice the longest time between two scheduled days."),
     ]);
 

@@ -154,6 +154,23 @@ internal sealed class BackupTests : BlueprintFixture
         });
     }
 
+    [Test]
+    public void Replicas_are_made_from_a_repository_where_that_is_asked_for()
+    {
+        var cluster = Load(With(One.Replace(" }] }", " }], replicas_from_repository: true }", StringComparison.Ordinal)));
+        Assert.That(
+            Content(cluster, $"config_file.patroni@{Member}"),
+            Does.Contain(
+                "\npostgresql:\n  create_replica_methods:\n    - repository\n    - basebackup\n  repository:\n"
+                    + "    command: 'python3 /etc/patroni/kbr-replica.py'\n  listen: "
+            )
+        );
+        Assert.That(Content(cluster, $"config_file.replica-program@{Member}"), Does.StartWith("#!/usr/bin/env python3\n"));
+        var without = Load(With(One));
+        Assert.That(Content(without, $"config_file.patroni@{Member}"), Does.Contain("\npostgresql:\n  listen: "));
+        Assert.That(without.Resources.Select(one => one.Address.Name), Has.None.EqualTo("replica-program"));
+    }
+
     // PostgreSQL stops within its 60 s while no repository answers: 6 attempts of 8 s. Before the repositories are prepared, none is made.
     [Test]
     public void PostgreSQL_archives_with_a_time_limit_once_the_repositories_are_prepared()
