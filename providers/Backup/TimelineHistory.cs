@@ -3,8 +3,8 @@ using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Providers.Backup;
 
-/// <summary>The timelines that the database came through, of which each ends where the next one begins. What was written after that end, and
-/// every backup of it, is of a database that a restore or a failover has discarded.</summary>
+/// <summary>The timelines that the database came through, of which each ends where the next one begins. What was written after that end,
+/// and every backup of it, is of a database that a restore or a failover has discarded.</summary>
 /// <param name="Timeline">The present timeline.</param>
 /// <param name="Ends">The end of each earlier one.</param>
 public sealed record TimelineHistory(long Timeline, ImmutableSortedDictionary<long, ulong> Ends)
