@@ -35,6 +35,7 @@ public static class ReadList
             ContainerExec.Of([
                 .. ConsensusStores.Known.ReadKinds,
                 BackupTools.Default.ReadKind,
+                RepositoryDirectoryRead.Kind,
                 HaproxyCheckRead.Kind,
                 PoolerRead.Kind,
                 SqlRead.Kind,

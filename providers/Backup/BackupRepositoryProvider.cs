@@ -30,6 +30,11 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                 {
                     Required = true,
                 },
+                new(
+                    BackupRepositorySpec.DirectoriesKey,
+                    AttributeKind.StringList,
+                    "Those of them that are directories which all members share; each is marked, and every member must see the mark."
+                ),
                 new("file", AttributeKind.String, "The tool's configuration file inside the container.") { Required = true },
                 new(
                     BackupRepositorySpec.ConfigurationKey,
@@ -65,6 +70,11 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
         yield return spec.Connection.ContainerRead;
         yield return Identity(spec);
         yield return tool.Read(spec.Location);
+        foreach (var path in spec.Directories)
+        {
+            yield return spec.DirectoryRead(path);
+        }
+
         if (spec.Configuration is { } file)
         {
             yield return file;
@@ -120,7 +130,8 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                                         ? IsElsewhere(one.Member, label, at)
                                             ? OtherPlace
                                             : null
-                                        : one.Report.TroubleOf(at + 1, identifier, tool.Name)
+                                        : ElsewhereThan(answer.Leader!, one.Member, label)
+                                            ?? one.Report.TroubleOf(at + 1, identifier, tool.Name)
                                 )
                             )
                             .ToList()
@@ -156,6 +167,13 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
         );
         return moved.Count == 0 ? present : present with { Note = FirstBackup };
 
+        string? ElsewhereThan(string leader, string member, string label) =>
+            !spec.Directories.Contains(label) ? null
+            : member == leader && SeenBy(leader, label) is { Mark: null } ? "kbr has not marked it"
+            : RepositoryDirectory.Difference(label, SeenBy(member, label), leader, SeenBy(leader, label));
+
+        RepositoryDirectory? SeenBy(string member, string path) => RepositoryDirectory.Of(members[member].Get(spec.DirectoryRead(path)));
+
         bool IsElsewhere(string member, string label, int at) =>
             spec.Configuration is { } file
             && members[member].Get(file)?.Text is { } text
@@ -183,6 +201,11 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
             );
         }
 
+        foreach (var path in spec.Directories)
+        {
+            await ShareAsync(spec, path, leader, group, cancellationToken).ConfigureAwait(false);
+        }
+
         var result = await group
             .RunAsync(
                 leader,
@@ -205,6 +228,62 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
                 await PatroniGroup
                     .ReadAllAsync(group, [Identity(spec), spec.Connection.ContainerRead], cancellationToken)
                     .ConfigureAwait(false)
+            );
+    }
+
+    // A mark that another member has is not made a second time: the primary's may be the directory that is none of theirs.
+    private static async Task ShareAsync(
+        BackupRepositorySpec spec,
+        string path,
+        string leader,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
+    {
+        var seen = await SeenAsync().ConfigureAwait(false);
+        if (seen.GetValueOrDefault(leader) is not { Mark: not null } && seen.Values.All(one => one?.Mark is null))
+        {
+            var marked = await group
+                .RunAsync(
+                    leader,
+                    new Script($"docker exec {Script.Quote(spec.Location.Container)} {RepositoryDirectory.Marking(path)} 2>&1 </dev/null"),
+                    cancellationToken
+                )
+                .ConfigureAwait(false);
+            if (marked.ExitCode != 0)
+            {
+                throw new ChangeFailedException(
+                    $"{leader}: {path} cannot be written to: {marked.Output.Trim()}. Its file system must be mounted, and belong to the "
+                        + "user of PostgreSQL in the container ('uid' and 'gid')"
+                );
+            }
+
+            seen = await SeenAsync().ConfigureAwait(false);
+        }
+
+        if (seen.GetValueOrDefault(leader) is not { } leaders)
+        {
+            throw new ChangeFailedException($"{leader}: {path} does not answer; is the server of its file system up?");
+        }
+
+        // The primary itself may be the one without the file system.
+        if (seen.Values.Any(one => RepositoryDirectory.Difference(path, one, leader, leaders) is not null))
+        {
+            var together = seen.Where(one => one.Value is not null)
+                .GroupBy(one => one.Value!.Mark ?? "", one => one.Key, StringComparer.Ordinal)
+                .Select(group => string.Join(", ", group.Order(StringComparer.Ordinal)))
+                .Order(StringComparer.Ordinal);
+            throw new ChangeFailedException(
+                $"{path} is not the same directory on every member: {string.Join(" see one, ", together)} another. Mount one file system "
+                    + "on every member, then restart the container of a member that was started before"
+            );
+        }
+
+        async Task<Dictionary<string, RepositoryDirectory?>> SeenAsync() =>
+            (await PatroniGroup.ReadAllAsync(group, [spec.DirectoryRead(path)], cancellationToken).ConfigureAwait(false)).ToDictionary(
+                pair => pair.Key,
+                pair => RepositoryDirectory.Of(pair.Value.Get(spec.DirectoryRead(path))),
+                StringComparer.Ordinal
             );
     }
 

@@ -25,6 +25,13 @@ public sealed record BackupSettings(
 
     /// <summary>How old the last good backup may be; null for any age.</summary>
     public TimeSpan? MaxAge { get; init; }
+
+    /// <summary>Whether replicas are made from a repository where that costs less than a copy of the primary.</summary>
+    public bool ReplicasFromRepository { get; init; }
+
+    /// <summary>The directories that the members' containers mount for the repositories.</summary>
+    public IEnumerable<string> Mounts =>
+        Repositories.Select(repository => (repository.Place as SharedDirectory)?.Mount).OfType<string>().Distinct(StringComparer.Ordinal);
 }
 
 /// <summary>When backups are taken.</summary>
@@ -72,6 +79,15 @@ public sealed record SftpDirectory(string Host, int Port, string User, string Pa
 {
     /// <inheritdoc />
     public override string Label => $"sftp://{User}@{Host}:{Port}{Path}";
+}
+
+/// <summary>A directory that all members share: of a network file system that is mounted on each of them.</summary>
+/// <param name="Mount">The directory that the members' containers mount.</param>
+/// <param name="Path">The repository in it.</param>
+public sealed record SharedDirectory(string Mount, string Path) : RepositoryPlace
+{
+    /// <inheritdoc />
+    public override string Label => Path;
 }
 
 /// <summary>A place in an S3-compatible object store.</summary>

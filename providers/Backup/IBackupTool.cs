@@ -89,6 +89,13 @@ public interface IBackupTool
     /// <param name="report">What the repository holds.</param>
     string Segments(BackupLocation location, long repository, RepositoryReport report);
 
+    /// <summary>The command, inside a member's container, that prints PostgreSQL's history file of a timeline from a repository.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repository">The repository's number.</param>
+    /// <param name="report">What the repository holds.</param>
+    /// <param name="timeline">The timeline.</param>
+    string History(BackupLocation location, long repository, RepositoryReport report, long timeline);
+
     /// <summary>Judges the output of <see cref="Verify"/>.</summary>
     RepositoryCheck JudgeVerify(string output, RepositoryReport report);
 
@@ -116,6 +123,15 @@ public interface IBackupTool
     /// <param name="preferred">The member that is preferred where it is a replica; null for none.</param>
     /// <param name="archiveTimeout">PostgreSQL's <c>archive_timeout</c>.</param>
     string ProofProgram(BackupLocation location, int repositories, string members, string? preferred, TimeSpan archiveTimeout);
+
+    /// <summary>The name of its program that makes a replica.</summary>
+    string ReplicaProgramName { get; }
+
+    /// <summary>The program that makes a replica from a repository, with the options by which Patroni calls one
+    /// (<c>create_replica_methods</c>). It fails where a copy of the primary costs less.</summary>
+    /// <param name="location">The cluster.</param>
+    /// <param name="repositories">How many repositories there are.</param>
+    string ReplicaProgram(BackupLocation location, int repositories);
 
     /// <summary>The command, inside a container, that runs that program.</summary>
     /// <param name="program">The program's file in the container.</param>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
@@ -145,6 +146,12 @@ internal sealed class GroupResources(
                 topology.Scope,
                 "backup",
                 ("repositories", ResourceFactory.List(backup.Repositories.Select(one => one.Label))),
+                (
+                    "directories",
+                    backup.Repositories.Any(one => one.Place is SharedDirectory)
+                        ? ResourceFactory.List(backup.Repositories.Where(one => one.Place is SharedDirectory).Select(one => one.Label))
+                        : null
+                ),
                 ("file", BackupSection.File),
                 ("configuration", $"{topology.Directories.Configuration}/{BackupSection.Tool.FileName}")
             ) with

@@ -190,7 +190,7 @@ internal sealed class HostResources(
             member.Name,
             at,
             ("image", topology.Image.Reference),
-            ("validate", CheckImage()),
+            ("validate", CheckMounts() + CheckImage()),
             ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
             ("environment", topology.Store.Environment.IsEmpty ? null : ResourceFactory.Map(topology.Store.Environment)),
             ("user", $"{owner}:{group}"),
@@ -200,6 +200,7 @@ internal sealed class HostResources(
                     $"{directories.Configuration}:{PatroniFile.Directory}:ro",
                     Same(directories.Data),
                     .. besideData.Select(Same),
+                    .. (topology.Backup?.Mounts ?? []).Select(Same),
                 ])
             ),
             ("shm_size", topology.SharedMemory),
@@ -305,6 +306,16 @@ internal sealed class HostResources(
         {
             Requires = [image.Address, .. named.Select(file => file.Address)],
         };
+        if (backup.ReplicasFromRepository)
+        {
+            yield return File(
+                "replica-program",
+                BackupSection.Tool.ReplicaProgramName,
+                SecretText.Plain(BackupSection.Tool.ReplicaProgram(BackupLook.LocationOf(topology), backup.Repositories.Length)),
+                null
+            );
+        }
+
         if (backup.Schedule is { } schedule)
         {
             var program = File(
@@ -726,6 +737,15 @@ internal sealed class HostResources(
 
     // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before
     // data is set aside, with the container whenever the image is another.
+    // The container would not start without it, and before another one is stopped for it is the time to say so.
+    private string CheckMounts() =>
+        string.Concat(
+            (topology.Backup?.Mounts ?? []).Select(path =>
+                $"timeout -k 1 10 test -d {path} || {{ echo '{path} is not there: mount the file system of the backups on this member' >&2; "
+                + "exit 1; }; "
+            )
+        );
+
     private string CheckImage()
     {
         var script =

@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
@@ -49,7 +50,7 @@ internal static class PatroniFile
 
             {topology.Store.PatroniFragment(member)}
             {Bootstrap(topology, member)}
-            postgresql:
+            postgresql:{ReplicaMethods(topology)}
               listen: {Quoted($"{member.Address},127.0.0.1:{topology.Ports.Postgres}")}
               connect_address: {Quoted(Endpoint(member.Address, topology.Ports.Postgres))}
               data_dir: {Quoted(topology.Directories.DataDirectory)}
@@ -86,6 +87,19 @@ internal static class PatroniFile
     // Patroni's own default is left out, as in files that were written before there was a choice.
     private static string Namespace(PostgresTopology topology) =>
         topology.Namespace == ClusterIdentity.DefaultNamespace ? "" : $"\nnamespace: {Quoted(topology.Namespace)}";
+
+    // Of those that fail the next one is tried.
+    private static string ReplicaMethods(PostgresTopology topology) =>
+        topology.Backup is not { ReplicasFromRepository: true }
+            ? ""
+            : $"""
+
+                  create_replica_methods:
+                    - repository
+                    - basebackup
+                  repository:
+                    command: {Quoted($"python3 {Directory}/{BackupSection.Tool.ReplicaProgramName}")}
+                """;
 
     // Only one member may make the database when there is none: otherwise it is a race who does.
     private static SecretText Bootstrap(PostgresTopology topology, Host member) =>

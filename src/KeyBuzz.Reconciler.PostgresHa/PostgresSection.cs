@@ -86,7 +86,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var backup = backups.Read(
             scope,
             new BackupServer(directories.DataDirectory, PostgresTopology.PostgresSocketDirectory, ports.Postgres, superuser.Name),
-            [.. members.Select(member => member.Name)]
+            [.. members.Select(member => member.Name)],
+            [volume.MountPoint, directories.Data, directories.Archive, directories.Configuration]
         );
         var topology = new PostgresTopology
         {

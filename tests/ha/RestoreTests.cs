@@ -64,6 +64,25 @@ public sealed class RestoreTests
         Assert.That(refused.Output, Does.Contain("Lost:    every transaction of the last ").And.Contain("Kept:    the present database"));
         Assert.That(HaSetUp.Workspace.Kbr("restore").Error, Does.Contain("there is no restore of keybuzz-pg to go on with"));
 
+        var away = Ha.Members.First(member => member != Ha.Leader());
+        Lab.Command("off", away);
+        try
+        {
+            var without = HaSetUp.Workspace.Kbr("restore", "--to", s_time, "--confirm", Yes);
+            Assert.That(without.ExitCode, Is.EqualTo(1), without.All);
+            Assert.That(
+                without.Error,
+                Does.Contain($"{away} cannot be reached, and a restore needs every member of keybuzz-pg: nothing was")
+            );
+            Assert.That(Ha.Sql(Ha.Leader(), "SHOW default_transaction_read_only", "postgres"), Is.EqualTo("off"));
+        }
+        finally
+        {
+            Lab.Command("on", away);
+        }
+
+        HaSetUp.Workspace.Apply();
+
         Done("restore", "--to", s_time, "--confirm", Yes);
         Assert.That(Done("restore", "look", "--", "-Atc", Count), Is.EqualTo("10|10\n"));
         Assert.That(Ha.Sql(Ha.Leader(), Count, "keybuzz"), Is.EqualTo("20|20"), "the present database is still there");
@@ -79,6 +98,10 @@ public sealed class RestoreTests
         Ha.AssertHealthy(HaSetUp.Workspace);
         HaSetUp.Workspace.AssertNothingToDo();
         Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("ok +restore +the cluster runs the database of "));
+        Assert.That(
+            HaSetUp.Workspace.Kbr("plan", "--destroy").All,
+            Does.Contain("Warning: a restore of keybuzz-pg is not ended: ").And.Contain("the destroy keeps all of it")
+        );
     }
 
     [Test]

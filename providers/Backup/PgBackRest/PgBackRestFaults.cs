@@ -10,12 +10,22 @@ internal static class PgBackRestFaults
         (RepositoryFault.OtherCipher, ["key/value found outside of section", "cipher header invalid", "CryptoError", "unable to flush"]),
         (RepositoryFault.OtherDatabase, ["ArchiveMismatchError", "[044]", "do not match stanza version", "do not match the database"]),
         (RepositoryFault.Full, ["StorageFull", "QuotaExceeded", "507 (", "[507]", "No space left on device", "Disk quota exceeded"]),
+        (RepositoryFault.NotWritable, ["[13] Permission denied", "[30] Read-only file system"]),
         (RepositoryFault.PlaceMissing, ["NoSuchBucket", "404 (Not Found)"]),
         (RepositoryFault.Refused, ["403 (Forbidden)", "401 (", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"]),
         (RepositoryFault.ServerError, ["[500]", "[502]", "[503]", "[504]", "500 (", "503 (", "ServiceError"]),
         (
             RepositoryFault.NoAnswer,
-            ["HostConnectError", "[049]", "unable to connect", "unable to get address", "timeout", "terminated on signal", "Connection re"]
+            [
+                "HostConnectError",
+                "[049]",
+                "unable to connect",
+                "unable to get address",
+                "timeout",
+                "terminated on signal",
+                "Connection re",
+                "Stale file",
+            ]
         ),
     ];
 

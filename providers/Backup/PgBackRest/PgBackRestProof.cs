@@ -71,6 +71,29 @@ internal static class PgBackRestProof
                 return found
 
 
+            def position(lsn):
+                return (int(lsn.split("/")[0], 16) << 32) + int(lsn.split("/")[1], 16)
+
+
+            def spans(found, last):
+                """The seconds up to the last one whose backup is of the present database: a restore may have left one of the database
+                that it has replaced, and the tool takes the last backup before a second."""
+                newest, key, archive = max((int(its[0]["max"][:8], 16), key, its[0]["id"]) for key, (_, its) in found.items())
+                text = run("--repo=" + str(key), "repo-get", "archive/{{location.Cluster}}/%s/%08X.history" % (archive, newest)) if newest > 1 else ""
+                lines = [line.split() for line in text.splitlines()]
+                ends = {int(words[0]): position(words[1]) for words in lines if len(words) > 1 and words[0].isdigit() and "/" in words[1]}
+
+                def is_ours(one):
+                    timeline = int(one["archive"]["stop"][:8], 16)
+                    return timeline == newest or (timeline in ends and position(one["lsn"]["stop"]) <= ends[timeline])
+
+                stops = sorted({one["timestamp"]["stop"] for good, _ in found.values() for one in good})
+                for stop, after in zip(stops, stops[1:] + [last]):
+                    bases = [max((one for one in good if one["timestamp"]["stop"] <= stop), key=lambda one: one["timestamp"]["stop"], default=None) for good, _ in found.values()]
+                    if all(base is None or is_ours(base) for base in bases) and min(after, last) >= stop + 2:
+                        yield stop + 2, min(after, last)
+
+
             def target(lsn):
                 if not ARCHIVED_AFTER:
                     end(3, "archive_timeout is 0: nothing says by when WAL is archived")
@@ -87,11 +110,17 @@ internal static class PgBackRestProof
                 backups = [one for good, _ in found.values() for one in good]
                 if not backups:
                     end(3, "there is no backup")
-                first = min(one["timestamp"]["stop"] for one in backups) + 2
                 last = int(begun) - ARCHIVED_AFTER
-                if last < first:
-                    end(3, "the first backup has just ended")
-                second = random.randint(first, last)
+                fit = list(spans(found, last))
+                if not fit:
+                    just = last < min(one["timestamp"]["stop"] for one in backups) + 2
+                    end(3, "the first backup has just ended" if just else "every backup is of a database that a restore has replaced, or has just ended")
+                at = random.randrange(sum(after - first + 1 for first, after in fit))
+                for first, after in fit:
+                    if at <= after - first:
+                        break
+                    at -= after - first + 1
+                second = first + at
                 for key, (good, archive) in found.items():
                     base = max((one for one in good if one["timestamp"]["stop"] < second), key=lambda one: one["timestamp"]["stop"], default=None)
                     if base is None:

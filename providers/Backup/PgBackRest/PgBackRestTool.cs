@@ -248,6 +248,15 @@ internal sealed class PgBackRestTool : IBackupTool
     }
 
     /// <inheritdoc />
+    public string History(BackupLocation location, long repository, RepositoryReport report, long timeline)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        ArgumentNullException.ThrowIfNull(report);
+        return $"{Command(location)} --repo={Text(repository)} repo-get "
+            + string.Create(CultureInfo.InvariantCulture, $"archive/{location.Cluster}/{report.ArchiveId}/{timeline:X8}.history");
+    }
+
+    /// <inheritdoc />
     public RepositoryCheck JudgeVerify(string output, RepositoryReport report) => PgBackRestVerify.Judge(output, report, Reason);
 
     /// <inheritdoc />
@@ -268,6 +277,16 @@ internal sealed class PgBackRestTool : IBackupTool
     {
         ArgumentNullException.ThrowIfNull(location);
         return PgBackRestProof.Render(location, repositories, members, preferred ?? "", archiveTimeout);
+    }
+
+    /// <inheritdoc />
+    public string ReplicaProgramName => "kbr-replica.py";
+
+    /// <inheritdoc />
+    public string ReplicaProgram(BackupLocation location, int repositories)
+    {
+        ArgumentNullException.ThrowIfNull(location);
+        return PgBackRestReplica.Render(location, repositories);
     }
 
     /// <inheritdoc />
@@ -349,6 +368,7 @@ internal sealed class PgBackRestTool : IBackupTool
 
                 """
             ),
+            SharedDirectory shared => SecretText.Plain($"{name}-type=posix\n{name}-path={shared.Path}\n"),
             _ => throw new ArgumentException($"no repository is written for {place.GetType().Name}", nameof(place)),
         };
 

@@ -28,6 +28,13 @@ public sealed record BackupLook(
     public ImmutableSortedDictionary<string, DateTimeOffset> Clocks { get; init; } =
         ImmutableSortedDictionary<string, DateTimeOffset>.Empty;
 
+    /// <summary>Each repository that is a directory, by its number: its path, and what each member sees there.</summary>
+    public ImmutableSortedDictionary<
+        long,
+        (string Path, ImmutableSortedDictionary<string, RepositoryDirectory?> Seen)
+    > Directories { get; init; } =
+        ImmutableSortedDictionary<long, (string Path, ImmutableSortedDictionary<string, RepositoryDirectory?> Seen)>.Empty;
+
     /// <summary>The system identifier of the cluster; null where there is no primary.</summary>
     public string? SystemIdentifier { get; init; }
 
@@ -48,8 +55,20 @@ public sealed record BackupLook(
     public static IReadOnlyCollection<Read> Reads(PostgresTopology topology)
     {
         ArgumentNullException.ThrowIfNull(topology);
-        return [.. PatroniHealth.Reads(topology.Ports.Rest), Tool.Read(LocationOf(topology)), ArchivedWal.Read(topology)];
+        return
+        [
+            .. PatroniHealth.Reads(topology.Ports.Rest),
+            Tool.Read(LocationOf(topology)),
+            ArchivedWal.Read(topology),
+            .. DirectoriesOf(topology).Select(one => one.Read),
+        ];
     }
+
+    private static IEnumerable<(long Number, RepositoryDirectoryRead Read)> DirectoriesOf(PostgresTopology topology) =>
+        (topology.Backup?.Repositories ?? [])
+            .Index()
+            .Where(one => one.Item.Place is SharedDirectory)
+            .Select(one => (one.Index + 1L, new RepositoryDirectoryRead(PostgresTopology.PatroniContainer, one.Item.Label)));
 
     /// <summary>Judges the members' answers.</summary>
     /// <param name="topology">The cluster.</param>
@@ -81,6 +100,19 @@ public sealed record BackupLook(
                 .Select(pair => (pair.Key, ArchivedWal.Of(pair.Value.Get(ArchivedWal.Read(topology))).Now))
                 .Where(one => one.Now is not null)
                 .ToImmutableSortedDictionary(one => one.Key, one => one.Now!.Value, StringComparer.Ordinal),
+            Directories = DirectoriesOf(topology)
+                .ToImmutableSortedDictionary(
+                    one => one.Number,
+                    one =>
+                        (
+                            one.Read.Path,
+                            members.ToImmutableSortedDictionary(
+                                pair => pair.Key,
+                                pair => pair.Value.Has(one.Read) ? RepositoryDirectory.Of(pair.Value.Get(one.Read)) : null,
+                                StringComparer.Ordinal
+                            )
+                        )
+                ),
             SystemIdentifier = health.Members.FirstOrDefault(member => member.Name == leader)?.SystemIdentifier,
         };
     }
@@ -96,9 +128,12 @@ public sealed record BackupLook(
                 .Select(pair =>
                     (
                         pair.Key,
-                        Trouble: pair.Value.TroubleOf(repository, identifier, Tool.Name) is { } trouble
-                            ? pair.Value.FaultOf(repository).WithRemedy(trouble)
-                            : null
+                        Trouble: ElsewhereThan(pair.Key, repository)
+                            ?? (
+                                pair.Value.TroubleOf(repository, identifier, Tool.Name) is { } trouble
+                                    ? pair.Value.FaultOf(repository).WithRemedy(trouble)
+                                    : null
+                            )
                     )
                 )
                 .Where(one => one.Trouble is not null)
@@ -134,6 +169,25 @@ public sealed record BackupLook(
                 : [],
         ];
     }
+
+    /// <summary>The room in a repository that is a directory, in words, and whether it is too little; null where it is not
+    /// known.</summary>
+    public (string Words, bool IsLittle)? RoomOf(long repository) =>
+        Directories.TryGetValue(repository, out var directory)
+        && Asked is not null
+        && directory.Seen.GetValueOrDefault(Asked) is { FreeBytes: { } free, SizeBytes: { } size } seen
+            ? ($"{BackupWords.Size(free)} of {BackupWords.Size(size)} free", seen.IsNearlyFull)
+            : null;
+
+    private string? ElsewhereThan(string member, long repository) =>
+        Leader is not null && Directories.TryGetValue(repository, out var directory)
+            ? RepositoryDirectory.Difference(
+                directory.Path,
+                directory.Seen.GetValueOrDefault(member),
+                Leader,
+                directory.Seen.GetValueOrDefault(Leader)
+            )
+            : null;
 
     // PostgreSQL believes its archive_command. One that drops everything has always just archived; a segment more is on its way.
     private string? Unstored(RepositoryReport repository) =>

@@ -52,6 +52,9 @@ internal sealed class ApartServer(PostgresTopology topology, string container, s
     public string MakeParent =>
         $"[ -d {_parent} ] || install -d -o {Number(topology.Uid)} -g {Number(topology.Gid)} -m 0700 {topology.Directories.Data} {_parent}";
 
+    private string Mounts =>
+        string.Concat((topology.Backup?.Mounts ?? []).Select(path => $"--mount type=bind,source={path},target={path} "));
+
     private string Owner => $"{Number(topology.Uid)}:{Number(topology.Gid)}";
 
     // The server's own settings are those of the backup's time, with paths of the present directory; and it must have at least what the
@@ -102,7 +105,7 @@ internal sealed class ApartServer(PostgresTopology topology, string container, s
                 topology.Gid
             )}}},mode=0775 \
                 -v {{{topology.Directories.Configuration}}}:{{{PatroniFile.Directory}}}:ro -v {{{topology.Directories.Data}}}:{{{topology.Directories.Data}}} \
-                --entrypoint sh {{{topology.Image.Reference}}} -c {{{Script.Quote(run)}}} >/dev/null
+                {{{Mounts}}}--entrypoint sh {{{topology.Image.Reference}}} -c {{{Script.Quote(run)}}} >/dev/null
             """
         );
     }

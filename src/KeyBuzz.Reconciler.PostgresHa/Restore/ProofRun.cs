@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -107,6 +108,24 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         {
             await group.RunAsync(member, scripts.Remove(), CancellationToken.None).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>The seconds that can be proven, up to an end. Throws <see cref="DiagnosticException"/> where the timelines cannot be
+    /// read.</summary>
+    public async Task<ProofWindow> WindowAsync(BackupLook look, DateTimeOffset end, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(look);
+        var held = look.Report?.Repositories ?? ImmutableSortedDictionary<long, RepositoryReport>.Empty;
+        var newest = held.Select(pair => (pair.Key, pair.Value, Timeline: TimelineHistory.Of(pair.Value.LastWal) ?? 1))
+            .OrderByDescending(one => one.Timeline)
+            .FirstOrDefault();
+        // The first timeline has no history.
+        var text =
+            newest.Timeline > 1
+                ? await RunAsync(new ProofScripts(topology, "", "").History(newest.Key, newest.Value, newest.Timeline), cancellationToken)
+                    .ConfigureAwait(false)
+                : "";
+        return new ProofWindow([.. held.Values], TimelineHistory.Parse(newest.Timeline, text), end);
     }
 
     /// <summary>Records a proof that failed without a restore.</summary>

@@ -51,6 +51,13 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
                 + $"{Script.Quote(BackupSection.Tool.Segments(Server.Location, repository, report))} </dev/null\n"
         );
 
+    /// <summary>Prints the history of a timeline that is in a repository.</summary>
+    public Script History(long repository, RepositoryReport report, long timeline) =>
+        new(
+            $"docker exec {PostgresTopology.PatroniContainer} "
+                + $"{BackupSection.Tool.History(Server.Location, repository, report, timeline)} </dev/null\n"
+        );
+
     /// <summary>Checks every table and index of every database, as pg_amcheck does.</summary>
     public Script CheckRelations() =>
         Checked(

@@ -32,6 +32,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
 
     private static readonly TimeSpan s_patience = TimeSpan.FromHours(6);
     private static readonly TimeSpan s_stopReserve = TimeSpan.FromSeconds(12);
+    private static readonly string[] s_places = ["s3", "sftp", "directory"];
     private static readonly string[] s_compressions = ["zst", "lz4", "gz", "none"];
 
     private readonly ImmutableSortedDictionary<string, SecretText>.Builder _files = ImmutableSortedDictionary.CreateBuilder<
@@ -117,7 +118,8 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     /// <param name="scope">The cluster's name.</param>
     /// <param name="server">The server on each member.</param>
     /// <param name="members">The members' names.</param>
-    public BackupSettings? Read(string scope, BackupServer server, ImmutableArray<string> members)
+    /// <param name="ownPaths">The directories of each member's own, where no repository can be.</param>
+    public BackupSettings? Read(string scope, BackupServer server, ImmutableArray<string> members, ImmutableArray<string> ownPaths)
     {
         if (section.Find(Key) is null)
         {
@@ -125,7 +127,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         }
 
         var own = section.Section(Key).Allow(PostgresSchema.Backup);
-        var repositories = Repositories(own, scope);
+        var repositories = Repositories(own, scope, ownPaths);
         var schedule = Schedule(own);
         var proof = Proof(own, members);
         if (proof is not null && schedule is null)
@@ -148,6 +150,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
                 server
             )
             {
+                ReplicasFromRepository = own.Boolean("replicas_from_repository") ?? false,
                 Schedule = schedule,
                 Proof = proof,
                 MaxAge =
@@ -219,14 +222,14 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         return [.. words.Select(word => word.Value)];
     }
 
-    private ImmutableArray<BackupRepository> Repositories(SectionReader own, string scope)
+    private ImmutableArray<BackupRepository> Repositories(SectionReader own, string scope, ImmutableArray<string> ownPaths)
     {
         if (own.Find("repositories") is not YamlSequence { Items: var items } || items.Count == 0)
         {
             own.Error(
                 own.Find("repositories") is null ? "'backup' has no 'repositories'" : "'repositories' must be a list of one or two maps",
                 own.Place("repositories"),
-                "WAL and backups go to a bucket of an S3-compatible server, or to a directory by SFTP",
+                "WAL and backups go to a bucket of an S3-compatible server, to a directory by SFTP, or to one that all members share",
                 "write repositories: [{ s3: { endpoint: HOST:PORT, bucket: NAME } }]"
             );
             return [];
@@ -242,7 +245,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         {
             if (
                 SectionReader.Of(item, "a repository", _findings) is { } reader
-                && Repository(reader.Allow(PostgresSchema.Repository), index + 1, scope) is { } repository
+                && Repository(reader.Allow(PostgresSchema.Repository), index + 1, scope, ownPaths) is { } repository
             )
             {
                 if (repositories.Any(other => other.Label == repository.Label))
@@ -257,23 +260,29 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         return repositories.ToImmutable();
     }
 
-    private BackupRepository? Repository(SectionReader own, int number, string scope)
+    private BackupRepository? Repository(SectionReader own, int number, string scope, ImmutableArray<string> ownPaths)
     {
         var names = PostgresCredentials.OfRepository(number);
-        if ((own.Find("s3") is null) == (own.Find("sftp") is null))
+        var kinds = s_places.Where(key => own.Find(key) is not null).ToList();
+        if (kinds.Count != 1)
         {
             own.Error(
-                own.Find("s3") is null ? "a repository has neither 's3' nor 'sftp'" : "a repository has both 's3' and 'sftp'",
+                kinds.Count == 0
+                    ? "a repository has none of 's3', 'sftp' and 'directory'"
+                    : $"a repository has {string.Join(" and ", kinds.Select(key => $"'{key}'"))}",
                 own.At,
-                own.Find("s3") is null ? null : "each is a repository of its own",
-                "write s3: { endpoint: HOST:PORT, bucket: NAME } or sftp: { host: HOST, user: NAME, known_hosts: FILE }"
+                kinds.Count == 0 ? null : "each is a repository of its own",
+                "write s3: { endpoint: HOST:PORT, bucket: NAME }, sftp: { host: HOST, user: NAME, known_hosts: FILE } or directory: /PATH"
             );
             return null;
         }
 
-        RepositoryPlace? place = own.Find("s3") is null
-            ? Sftp(own.Section("sftp").Allow(PostgresSchema.Sftp), number, names.SftpKey, scope)
-            : Bucket(own.Section("s3").Allow(PostgresSchema.S3), number, names, scope);
+        RepositoryPlace? place = kinds[0] switch
+        {
+            "s3" => Bucket(own.Section("s3").Allow(PostgresSchema.S3), number, names, scope),
+            "sftp" => Sftp(own.Section("sftp").Allow(PostgresSchema.Sftp), number, names.SftpKey, scope),
+            _ => Directory(own, scope, ownPaths),
+        };
         var isEncrypted = own.Choice("cipher", true, ("aes-256-cbc", true), ("none", false));
         var cipher = isEncrypted ? values.Password(names.Cipher, own.At) : null;
         if (cipher?.Reveal() is { Length: > 0 and < LeastCipherKey })
@@ -287,6 +296,45 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         }
 
         return place is null ? null : new BackupRepository(place, cipher, Retention(own));
+    }
+
+    private SharedDirectory? Directory(SectionReader own, string scope, ImmutableArray<string> ownPaths)
+    {
+        if (own.Word("directory", "an absolute path on the members", required: true) is not { } word)
+        {
+            return null;
+        }
+
+        if (
+            !HostPath.TryNormalize(word.Value, out var path, out var problem)
+            || path == "/"
+            || !path.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '.' or '_' or '/')
+        )
+        {
+            _findings.Error(
+                $"'directory' cannot be '{word.Value}'",
+                word.At,
+                problem is { Length: > 0 } ? problem : "an absolute path of ASCII letters, digits, '-', '.' and '_' only",
+                "write where the shared file system is mounted on every member, as in /mnt/backups"
+            );
+            return null;
+        }
+
+        if (ownPaths.FirstOrDefault(one => Within(path, one) || Within(one, path)) is { } local)
+        {
+            _findings.Error(
+                $"'directory' cannot be '{path}'",
+                word.At,
+                $"{local} is each member's own: what is lost with a member is no backup of it",
+                "mount one file system on every member, at another path"
+            );
+            return null;
+        }
+
+        return new SharedDirectory(path, $"{path}/{scope}");
+
+        static bool Within(string inner, string outer) =>
+            inner == outer || inner.StartsWith(outer.TrimEnd('/') + "/", StringComparison.Ordinal);
     }
 
     private SftpDirectory? Sftp(SectionReader sftp, int number, string secret, string scope)

@@ -148,6 +148,13 @@ internal static class PostgresSchema
     public static readonly SectionSchema Repository = new([
         Section("s3", "A bucket of an S3-compatible server. Its keys are the secrets BACKUP_S3_KEY and BACKUP_S3_SECRET.", S3),
         Section("sftp", "A directory by SFTP, instead. Its key is the secret BACKUP_SFTP_KEY: the file of an SSH key, in base64.", Sftp),
+        Word(
+            "directory",
+            "A directory of a file system that is mounted on every member, instead; the repository is in it, under the scope."
+        ) with
+        {
+            Example = "/mnt/backups",
+        },
         Word("cipher", "The encryption; its key is the secret BACKUP_CIPHER_KEY. It stays as it is.", "aes-256-cbc") with
         {
             Choices = ["aes-256-cbc", "none"],
@@ -197,6 +204,7 @@ internal static class PostgresSchema
         Integer("process_max", "How many processes compress and transfer at the same time.", "1", 1),
         Section("schedule", "When backups are taken: systemd timers on every member; default: by hand.", BackupSchedule),
         Section("prove", "When the backups are proven: a systemd timer on every member; default: by hand.", BackupProof),
+        Boolean("replicas_from_repository", "Whether a new replica is restored from a repository, which spares the primary.", "false"),
         Duration("max_age", "How old the last good backup may be; default: twice the longest time between two scheduled days."),
     ]);
 

@@ -29,6 +29,13 @@ internal sealed partial class StatusJudgement
         {
             var at = several ? $"repository {Plain(number)}: " : "";
             wrong.AddRange(Backups.TroublesOf(number).Select(trouble => at + trouble));
+            if (Backups.RoomOf(number) is { } room)
+            {
+                (room.IsLittle ? wrong : said).Add(
+                    room.IsLittle ? $"{at}only {room.Words}: add room there, or lower 'retention'" : at + room.Words
+                );
+            }
+
             if (Backups.Report?.Repositories.GetValueOrDefault(number) is not { State: RepositoryState.Ready } held)
             {
                 continue;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Surveying;
@@ -26,6 +27,19 @@ internal interface IHealthCheck
     /// <param name="touched">Keeps only the items that a change of these can have changed; null for all.</param>
     /// <param name="cancellationToken">Ends it.</param>
     Task<HealthReport> MeasureAsync(Fleet fleet, IReadOnlyCollection<Address>? touched, CancellationToken cancellationToken);
+
+    /// <summary>What the operator must know before these hosts' resources are removed, such as work of another command that is not ended.
+    /// Nothing is thrown for hosts that cannot be read.</summary>
+    /// <param name="fleet">The connections of this run.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="deletesData">Whether data is deleted, too.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    Task<ImmutableArray<Diagnostic>> BeforeDestroyAsync(
+        Fleet fleet,
+        IReadOnlySet<string> hosts,
+        bool deletesData,
+        CancellationToken cancellationToken
+    ) => Task.FromResult(ImmutableArray<Diagnostic>.Empty);
 }
 
 /// <summary>The result of a check.</summary>

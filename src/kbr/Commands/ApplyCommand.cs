@@ -178,7 +178,7 @@ internal static class ApplyCommand
     {
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
-        var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+        var run = await context.PlanAsync(session, options, stop).ConfigureAwait(false);
         var plan = run.Plan;
         check?.Invoke(session, run);
         PlanCommand.Show(terminal, session, plan, json);

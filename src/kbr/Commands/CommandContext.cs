@@ -3,12 +3,14 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Steps;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Surveying;
 
@@ -277,6 +279,30 @@ internal sealed class SessionContext(
     /// <summary>The health checks of the file's sections.</summary>
     public ImmutableArray<IHealthCheck> HealthChecks(Cluster cluster) =>
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
+
+    /// <summary>Plans; a plan of a destroy has what its operator must know before.</summary>
+    public async Task<PlannedRun> PlanAsync(Session session, PlanOptions options, CancellationToken cancellationToken)
+    {
+        var run = await session.PlanAsync(options, cancellationToken).ConfigureAwait(false);
+        if (!options.Destroy || !run.Plan.HasChanges)
+        {
+            return run;
+        }
+
+        var hosts = run.Plan.Changes.Select(change => change.Address.Host).ToHashSet(StringComparer.Ordinal);
+        var known = run.Plan.Diagnostics;
+        foreach (var check in HealthChecks(session.Cluster))
+        {
+            known = known.AddRange(
+                await check.BeforeDestroyAsync(session.Fleet, hosts, options.DeleteData, cancellationToken).ConfigureAwait(false)
+            );
+        }
+
+        return run with
+        {
+            Plan = run.Plan with { Diagnostics = known },
+        };
+    }
 
     public Fleet OpenFleet(ParseResult parsed, Cluster cluster) => OpenFleet(cluster, parsed.Read(Options.Parallelism));
 

@@ -78,7 +78,7 @@ internal static class PlanCommand
                 Replace = CommonOptions.Addresses("--replace", parsed.Read(context.Options.Replace)),
             };
             var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
-            var run = await session.PlanAsync(options, stop).ConfigureAwait(false);
+            var run = await context.PlanAsync(session, options, stop).ConfigureAwait(false);
             var plan = run.Plan;
             if (PlanFormats.IsDocument(shown))
             {

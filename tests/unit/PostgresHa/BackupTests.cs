@@ -128,6 +128,49 @@ internal sealed class BackupTests : BlueprintFixture
         });
     }
 
+    [Test]
+    public void A_directory_that_the_members_share_is_mounted_into_every_container_that_uses_it()
+    {
+        var cluster = Load(With("backup: { repositories: [{ directory: /mnt/backups/ }] }"));
+        Assert.Multiple(() =>
+        {
+            Assert.That(
+                Content(cluster, $"config_file.backup@{Member}"),
+                Does.Contain(
+                    "# Repository: /mnt/backups/keybuzz-pg\nrepo1-type=posix\nrepo1-path=/mnt/backups/keybuzz-pg\nrepo1-cipher-type="
+                )
+            );
+            var container = Find(cluster, $"container.patroni@{Member}").Spec;
+            Assert.That(container.List("mounts"), Does.Contain("/mnt/backups:/mnt/backups"));
+            Assert.That(
+                container.String("validate"),
+                Does.StartWith("timeout -k 1 10 test -d /mnt/backups || { echo '/mnt/backups is not there")
+            );
+            Assert.That(
+                Find(cluster, "backup_repository.keybuzz-pg@keybuzz-pg").Spec.List("directories"),
+                Is.EqualTo(new[] { "/mnt/backups/keybuzz-pg" })
+            );
+            Assert.That(Find(Load(With(One)), $"container.patroni@{Member}").Spec.List("mounts"), Has.None.Contains("/mnt"));
+        });
+    }
+
+    [Test]
+    public void Replicas_are_made_from_a_repository_where_that_is_asked_for()
+    {
+        var cluster = Load(With(One.Replace(" }] }", " }], replicas_from_repository: true }", StringComparison.Ordinal)));
+        Assert.That(
+            Content(cluster, $"config_file.patroni@{Member}"),
+            Does.Contain(
+                "\npostgresql:\n  create_replica_methods:\n    - repository\n    - basebackup\n  repository:\n"
+                    + "    command: 'python3 /etc/patroni/kbr-replica.py'\n  listen: "
+            )
+        );
+        Assert.That(Content(cluster, $"config_file.replica-program@{Member}"), Does.StartWith("#!/usr/bin/env python3\n"));
+        var without = Load(With(One));
+        Assert.That(Content(without, $"config_file.patroni@{Member}"), Does.Contain("\npostgresql:\n  listen: "));
+        Assert.That(without.Resources.Select(one => one.Address.Name), Has.None.EqualTo("replica-program"));
+    }
+
     // PostgreSQL stops within its 60 s while no repository answers: 6 attempts of 8 s. Before the repositories are prepared, none is made.
     [Test]
     public void PostgreSQL_archives_with_a_time_limit_once_the_repositories_are_prepared()
@@ -176,7 +219,13 @@ internal sealed class BackupTests : BlueprintFixture
 
     [TestCase("{}", "'backup' has no 'repositories'")]
     [TestCase("{ repositories: [] }", "must be a list of one or two maps")]
-    [TestCase("{ repositories: [{}] }", "a repository has neither 's3' nor 'sftp'")]
+    [TestCase("{ repositories: [{ cipher: none }] }", "a repository has none of 's3', 'sftp' and 'directory'")]
+    [TestCase("{ repositories: [{ s3: { endpoint: h, bucket: b }, directory: /mnt/b }] }", "a repository has 's3' and 'directory'")]
+    [TestCase("{ repositories: [{ directory: backups }] }", "'directory' cannot be 'backups'")]
+    [TestCase("{ repositories: [{ directory: / }] }", "'directory' cannot be '/'")]
+    [TestCase("{ repositories: [{ directory: '/mnt/a b' }] }", "'directory' cannot be '/mnt/a b'")]
+    [TestCase("{ repositories: [{ directory: /opt/keybuzz/postgres/b }] }", "is each member's own")]
+    [TestCase("{ repositories: [{ directory: /opt }] }", "is each member's own")]
     [TestCase("{ repositories: [{ s3: { endpoint: h } }] }", "'s3' has no 'bucket'")]
     [TestCase("{ repositories: [{ s3: { bucket: b } }] }", "'s3' has no 'endpoint'")]
     [TestCase("{ repositories: [{ s3: { endpoint: 'https://h', bucket: b } }] }", "[it has a scheme; TLS is always used]")]
@@ -630,6 +679,105 @@ internal sealed class BackupTests : BlueprintFixture
                     "; rm -f /var/lib/kbr/restore-keybuzz-pg.json /var/log/kbr/proof-keybuzz-pg.json /var/log/kbr/backups-check-keybuzz-pg.json"
                 )
         );
+    }
+
+    [TestCase("a", "a", 500, null, "500 B of 1000 B free")]
+    [TestCase("a", "a", 99, null, "only 99 B of 1000 B free")]
+    [TestCase("a", "b", 500, "db-2: /mnt/backups/pg is not the directory that db-1 has there", "500 B of 1000 B free")]
+    [TestCase("a", null, 500, null, "500 B of 1000 B free")]
+    public void Of_a_directory_the_room_is_known_and_a_member_that_has_another_one(
+        string leaders,
+        string? replicas,
+        long free,
+        string? trouble,
+        string room
+    )
+    {
+        Environment["BACKUP_CIPHER_KEY"] = "canary-of-the-cipher";
+        var topology = Load(
+                With("backup: { repositories: [{ directory: /mnt/backups }] }")
+                    .Replace("scope: keybuzz-pg", "scope: pg", StringComparison.Ordinal)
+                    .Replace("db-master-01", "db-1", StringComparison.Ordinal)
+                    .Replace("db-slave-01", "db-2", StringComparison.Ordinal)
+            )
+            .Model<PostgresTopology>()!;
+        var path = topology.Backup!.Repositories[0].Label;
+        var look = BackupLook.Of(
+            topology,
+            new Dictionary<string, Snapshot>
+            {
+                ["db-1"] = Answers(PatroniAnswers.Leader("db-1"), leaders),
+                ["db-2"] = Answers(PatroniAnswers.Replica("db-2"), replicas),
+            }
+        );
+
+        var words = look.RoomOf(1)!.Value;
+        Assert.That((words.IsLittle ? "only " : "") + words.Words, Is.EqualTo(room));
+        Assert.That(
+            look.TroublesOf(1).Where(one => one.Contains("is not the directory", StringComparison.Ordinal)),
+            trouble is null ? Is.Empty : Has.One.StartsWith(trouble.Replace("/mnt/backups/pg", path, StringComparison.Ordinal))
+        );
+
+        Snapshot Answers(string patroni, string? mark) =>
+            PatroniAnswers
+                .Snapshot(patroni)
+                .With(
+                    ProviderBench.Snapshot(
+                        (ArchivedWal.Read(topology), new SqlAnswer("[]", "")),
+                        (BackupLook.Tool.Read(BackupLook.LocationOf(topology)), new ToolAnswer(0, PgBackRestTests.Info)),
+                        (
+                            new RepositoryDirectoryRead("patroni", path),
+                            mark is null ? new ToolAnswer(124, "") : new ToolAnswer(0, $"{mark}\n 1000 {free}\n")
+                        )
+                    )
+                );
+    }
+
+    [TestCase("db-slave-01", "bring it back; or keep it off, remove db-slave-01 from 'hosts', run kbr apply")]
+    [TestCase("db-master-01 db-slave-01", "bring them back, or put empty hosts in their place")]
+    public void A_restore_without_a_member_is_refused_with_what_to_do(string away, string remedy)
+    {
+        var topology = Load(With(One)).Model<PostgresTopology>()!;
+        Assert.That(() => RestoreCommand.RefuseWithout(topology, []), Throws.Nothing);
+
+        var refused = Assert
+            .Throws<KeyBuzz.Reconciler.Diagnostics.DiagnosticException>(() =>
+                RestoreCommand.RefuseWithout(topology, [.. away.Split(' ').Select(member => (member, (string?)"no route"))])
+            )!
+            .Diagnostics[0];
+
+        Assert.That(
+            refused.Summary,
+            Does.EndWith(" cannot be reached, and a restore needs every member of keybuzz-pg: nothing was changed")
+        );
+        Assert.That(refused.Detail, Does.StartWith($"{away.Split(' ')[0]}: no route\n").And.Contain("comes back later"));
+        Assert.That(refused.Remedy, Does.StartWith(remedy));
+    }
+
+    [TestCase(false, "the destroy keeps all of it beside the data")]
+    [TestCase(true, "the destroy deletes all of it")]
+    public void A_destroy_says_that_a_restore_is_not_ended(bool deletesData, string says)
+    {
+        var journal = new RestoreJournal("20261128T211000Z", "latest", Member, Member, RestorePhase.Kept);
+        Assert.That(PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null)], deletesData), Is.Null);
+
+        var said = PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null), Holding(journal)], deletesData)!;
+
+        Assert.That(said.Severity, Is.EqualTo(KeyBuzz.Reconciler.Diagnostics.Severity.Warning));
+        Assert.That(said.Summary, Does.StartWith("a restore of keybuzz-pg is not ended: the cluster runs the database of the latest"));
+        Assert.That(said.Detail, Does.StartWith(says));
+
+        static Snapshot Holding(RestoreJournal? journal) =>
+            ProviderBench.Snapshot(
+                (
+                    RestoreJournal.Read("keybuzz-pg"),
+                    journal is null
+                        ? null
+                        : new FileContent(
+                            Encoding.UTF8.GetBytes(journal.Write("keybuzz-pg").Text.Split('\'').First(part => part.StartsWith('{')))
+                        )
+                )
+            );
     }
 
     [Test]

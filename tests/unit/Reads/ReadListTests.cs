@@ -44,6 +44,7 @@ public sealed class ReadListTests
                     "PortRead",
                     "RaftRead",
                     "RecordsRead",
+                    "RepositoryDirectoryRead",
                     "ServicesRead",
                     "SqlRead",
                     "StatRead",

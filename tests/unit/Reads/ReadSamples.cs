@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
@@ -205,6 +206,15 @@ internal static class ReadSamples
                 + "--log-level-stderr=error --output=json info 2>&1 </dev/null",
             "[]\n@g0 0\n@x0 0",
             """{"ExitCode":0,"Output":"[]\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
+        },
+        new(
+            new RepositoryDirectoryRead("patroni", "/mnt/it's/pg"),
+            "timeout -k 1 4 sh -c ",
+            "0f3e\n 1000 900\n@m0 0\n@x0 0",
+            """{"ExitCode":0,"Output":"0f3e\n 1000 900\n"}"""
         )
         {
             Nothing = """{"ExitCode":-1,"Output":""}""",

@@ -1,7 +1,10 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Surveying;
 
@@ -40,6 +43,41 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
             }
             : ReportOf(new StatusScope(topology, touched).Of(whole));
     }
+
+    /// <inheritdoc />
+    public async Task<ImmutableArray<Diagnostic>> BeforeDestroyAsync(
+        Fleet fleet,
+        IReadOnlySet<string> hosts,
+        bool deletesData,
+        CancellationToken cancellationToken
+    )
+    {
+        var members = topology.Members.Where(member => hosts.Contains(member.Name)).ToArray();
+        if (members.Length == 0)
+        {
+            return [];
+        }
+
+        var answers = await fleet.ReadAsync(members, _ => [RestoreJournal.Read(topology.Scope)], cancellationToken).ConfigureAwait(false);
+        return
+            UnendedRestore(topology.Scope, answers.Values.Select(answer => answer.Snapshot).OfType<Snapshot>(), deletesData) is { } notice
+            ? [notice]
+            : [];
+    }
+
+    /// <summary>What a destroy does to a restore that is neither confirmed nor undone; null where there is none.</summary>
+    public static Diagnostic? UnendedRestore(string scope, IEnumerable<Snapshot> members, bool deletesData) =>
+        RestoreJournal.Of(scope, members) is not { } journal
+            ? null
+            : Diagnostic.Warning(
+                $"a restore of {scope} is not ended: {journal.Text}",
+                detail: deletesData
+                    ? "the destroy deletes all of it: the restored database, the former one, and the record of the restore"
+                    : "the destroy keeps all of it beside the data, and the members take up room for both",
+                remedy: deletesData
+                    ? "run kbr restore undo or kbr restore confirm first if one of the databases is still needed"
+                    : "run kbr restore undo or kbr restore confirm first to keep one; after another apply kbr restore goes on with it"
+            );
 
     /// <summary>The checklist as every command shows one.</summary>
     public static HealthReport ReportOf(ClusterStatus status)

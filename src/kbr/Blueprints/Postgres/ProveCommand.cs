@@ -44,13 +44,23 @@ internal static class ProveCommand
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 var json = parsed.Read(context.Options.Json);
-                var (time, named) = (parsed.Read(at), parsed.Read(on));
+                var (time, place) = (parsed.Read(at), parsed.Read(on));
                 await using var session = context.Open(parsed, terminal);
                 var topology = BackupCommand.Topology(session);
                 var look = await BackupsCommand.LookAsync(session.Fleet, topology, stop).ConfigureAwait(false);
                 var unusable = Unusable(look, topology);
-                var target = unusable is null ? TargetOf(time, look, topology, session.Time.GetUtcNow()) : default;
-                var member = await MemberAsync(session, topology, look, named, stop).ConfigureAwait(false);
+                var named = unusable is not null || time is null ? null : Time(time).Time;
+                if (unusable is null && time is null && look.Report?.Repositories.Values.Any(held => held.Good.Any()) != true)
+                {
+                    throw new DiagnosticException(
+                        Diagnostic.Error(
+                            $"there is no backup of {topology.Scope} to prove",
+                            remedy: "run kbr backups; kbr backup takes one"
+                        )
+                    );
+                }
+
+                var member = await MemberAsync(session, topology, look, place, stop).ConfigureAwait(false);
                 Host[] locked = [.. topology.Members.Where(one => one.Name == member || one.Name == look.Leader)];
                 await using var group = await LockedGroup
                     .TakeAsync(session.Fleet, [.. locked], [], [], session.Holder(Word), session.Time, stop)
@@ -58,7 +68,16 @@ internal static class ProveCommand
                 var run = new ProofRun(topology, group, member, json ? text => terminal.ErrorLine(text) : text => terminal.Line(text));
                 var record = await (
                     unusable is null
-                        ? run.RunAsync(target, look.Leader, look, stop)
+                        ? run.RunAsync(
+                            named
+                                ?? Drawn(
+                                    await run.WindowAsync(look, session.Time.GetUtcNow() - s_end, stop).ConfigureAwait(false),
+                                    topology
+                                ),
+                            look.Leader,
+                            look,
+                            stop
+                        )
                         : run.RefuteAsync(time is null ? RestoreTarget.Latest : Time(time), unusable, stop)
                 ).ConfigureAwait(false);
                 Show(terminal, topology.Scope, member, record, look, json);
@@ -85,22 +104,16 @@ internal static class ProveCommand
                 )
             );
 
-    private static DateTimeOffset TargetOf(string? text, BackupLook look, PostgresTopology topology, DateTimeOffset now)
-    {
-        if (text is not null)
-        {
-            return Time(text).Time!.Value;
-        }
-
-        var window = look.Report?.Repositories.Keys.Select(look.WindowOf).OfType<RestorableWindow>().MinBy(one => one.From)
-            ?? throw new DiagnosticException(
-                Diagnostic.Error($"there is no backup of {topology.Scope} to prove", remedy: "run kbr backups; kbr backup takes one")
-            );
-        var seconds = (now - s_end - window.From).TotalSeconds;
-        return seconds < 1
-            ? window.From
-            : window.From + TimeSpan.FromSeconds(RandomNumberGenerator.GetInt32((int)Math.Min(seconds, int.MaxValue)));
-    }
+    private static DateTimeOffset Drawn(ProofWindow window, PostgresTopology topology) =>
+        window.Seconds == 0
+            ? throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"there is no second to prove in the backups of {topology.Scope}",
+                    detail: "every backup is of a database that a restore has replaced",
+                    remedy: "run kbr backup --full, then kbr backups prove"
+                )
+            )
+            : window.At(RandomNumberGenerator.GetInt32((int)Math.Min(window.Seconds, int.MaxValue)));
 
     // Where it hurts least: not beside the writers, and not where it would fill the volume.
     private static async Task<string> MemberAsync(

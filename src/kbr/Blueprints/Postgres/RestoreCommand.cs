@@ -275,6 +275,28 @@ internal static class RestoreCommand
         }
     }
 
+    /// <summary>Throws <see cref="DiagnosticException"/> where a member is away: what it has is neither stopped nor put aside.</summary>
+    internal static void RefuseWithout(PostgresTopology topology, ImmutableArray<(string Member, string? Error)> away)
+    {
+        if (away.IsEmpty)
+        {
+            return;
+        }
+
+        var names = string.Join(", ", away.Select(one => one.Member));
+        throw new DiagnosticException(
+            Diagnostic.Error(
+                $"{names} cannot be reached, and a restore needs every member of {topology.Scope}: nothing was changed",
+                detail: string.Join('\n', away.Select(one => $"{one.Member}: {one.Error}"))
+                    + "\na member that comes back later would come with the database that the restore has replaced",
+                remedy: away.Length * 2 < topology.Members.Length
+                    ? $"bring it back; or keep it off, remove {names} from 'hosts', run kbr apply, then this again, and add it again afterwards "
+                        + "as an empty host"
+                    : "bring them back, or put empty hosts in their place under the same names"
+            )
+        );
+    }
+
     private static PostgresTopology Backed(Session session)
     {
         var topology = SwitchoverCommand.Topology(session, Word);
@@ -300,7 +322,8 @@ internal static class RestoreCommand
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
         var topology = Backed(session);
-        await session.Fleet.ReadAsync(topology.Members, _ => [], stop).ConfigureAwait(false);
+        var answers = await session.Fleet.ReadAsync(topology.Members, _ => [], stop).ConfigureAwait(false);
+        RefuseWithout(topology, [.. answers.Where(one => one.Value.Snapshot is null).Select(one => (one.Key, one.Value.Error))]);
         await using var group = await LockedGroup
             .TakeAsync(session.Fleet, topology.Members, [], [], session.Holder(Word), session.Time, stop)
             .ConfigureAwait(false);

@@ -154,6 +154,138 @@ internal sealed class BackupRepositoryTests
         );
     }
 
+    private const string Shared = "/mnt/backups/pg";
+
+    [TestCase("a", "a", "a", "ready on every member")]
+    [TestCase("a", "a", null, "ready on every member", Description = "a member that does not say is named by the tool's answer")]
+    [TestCase("a", "b", "a", "db-2: /mnt/backups/pg is not the directory that db-1 has there: mount the same file system")]
+    [TestCase("a", "", "a", "db-2: /mnt/backups/pg is not the directory that db-1 has there: mount the same file system")]
+    [TestCase("", "", "", "db-1: kbr has not marked it")]
+    public void A_directory_is_shared_where_every_member_sees_the_primarys_mark(
+        string leader,
+        string replica,
+        string? says,
+        string state
+    ) =>
+        Assert.That(
+            (
+                (Observation.Present)
+                    _provider.Observe(
+                        SharedRepository(),
+                        read => Seeing(true, leader)(read),
+                        read => Seeing(false, says is null ? null : replica)(read)
+                    )
+            )
+                .Attributes[Shared]
+                .Value,
+            Does.StartWith(state)
+        );
+
+    [Test]
+    public async Task A_directory_is_marked_on_the_primary_before_it_is_prepared()
+    {
+        var group = new SharedGroup(isShared: true);
+        await _provider.ChangeAsync(new(ResourceOperation.Create, SharedRepository(), []), group, CancellationToken.None);
+        Assert.That(group.Done, Is.EqualTo(new[] { "db-1 marks", "db-1 prepares" }));
+
+        await _provider.ChangeAsync(new(ResourceOperation.Update, SharedRepository(), []), group, CancellationToken.None);
+        Assert.That(group.Done, Is.EqualTo(new[] { "db-1 marks", "db-1 prepares", "db-1 prepares" }), "a mark stays");
+    }
+
+    [Test]
+    public void A_directory_of_each_members_own_is_refused_and_nothing_is_prepared()
+    {
+        var group = new SharedGroup(isShared: false);
+        Assert.That(
+            async () => await _provider.ChangeAsync(new(ResourceOperation.Create, SharedRepository(), []), group, CancellationToken.None),
+            Throws
+                .InstanceOf<ChangeFailedException>()
+                .With.Message.StartsWith($"{Shared} is not the same directory on every member: db-1 see one, db-2 another. Mount one")
+        );
+        Assert.That(group.Done, Is.EqualTo(new[] { "db-1 marks" }));
+    }
+
+    // After a failover to a member without the file system.
+    [Test]
+    public void A_mark_that_only_another_member_sees_is_not_made_a_second_time()
+    {
+        var group = new SharedGroup(isShared: false) { Marks = { ["db-2"] = "of-before" } };
+        Assert.That(
+            async () => await _provider.ChangeAsync(new(ResourceOperation.Update, SharedRepository(), []), group, CancellationToken.None),
+            Throws.InstanceOf<ChangeFailedException>().With.Message.StartsWith($"{Shared} is not the same directory on every member")
+        );
+        Assert.That(group.Done, Is.Empty);
+    }
+
+    [TestCase(0, "0f3e\n 1000 99\n", "0f3e 1000 99 True")]
+    [TestCase(0, "\n 1000 100\n", " 1000 100 False")]
+    [TestCase(0, "\n", "   False")]
+    [TestCase(124, "", null)]
+    public void The_answer_has_the_mark_and_the_room(int status, string output, string? expected)
+    {
+        var seen = RepositoryDirectory.Of(new ToolAnswer(status, output));
+        Assert.That(seen is null ? null : $"{seen.Mark} {seen.SizeBytes} {seen.FreeBytes} {seen.IsNearlyFull}", Is.EqualTo(expected));
+    }
+
+    private static Resource SharedRepository() =>
+        ProviderBench.Resource(
+            new BackupRepositoryProvider(),
+            "pg",
+            ("repositories", (IReadOnlyList<string>)[Shared]),
+            ("directories", (IReadOnlyList<string>)[Shared]),
+            ("file", "/etc/patroni/pgbackrest.conf"),
+            ("configuration", Configuration)
+        );
+
+    private static Func<Read, object> Seeing(bool leads, string? mark) =>
+        read =>
+            read is RepositoryDirectoryRead
+                ? mark is null
+                    ? new ToolAnswer(124, "")
+                    : new ToolAnswer(0, $"{mark}\n 1000 500\n")
+                : Member(leads, Info(0, "ok"), Shared)(read);
+
+    private sealed class SharedGroup(bool isShared) : IGroupAccess
+    {
+        private readonly Group _hosts = new(new ScriptResult(0, "", ""));
+
+        public Dictionary<string, string> Marks { get; } = [];
+
+        public List<string> Done { get; } = [];
+
+        public TimeProvider Time => _hosts.Time;
+
+        public ImmutableArray<Host> Members => _hosts.Members;
+
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+            Task.FromResult(
+                ProviderBench.Snapshot([
+                    .. reads.Select(read => (read, (object?)Seeing(host == "db-1", Marks.GetValueOrDefault(host, ""))(read))),
+                ])
+            );
+
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
+        {
+            if (script.Text.Contains("kbr-repository", StringComparison.Ordinal))
+            {
+                Done.Add($"{host} marks");
+                foreach (var member in isShared ? Members.Select(one => one.Name) : [host])
+                {
+                    Marks.TryAdd(member, "new");
+                }
+            }
+            else
+            {
+                Done.Add($"{host} prepares");
+            }
+
+            return Task.FromResult(new ScriptResult(0, "", ""));
+        }
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+    }
+
     [Test]
     public async Task Removed_from_the_file_it_keeps_its_backups()
     {

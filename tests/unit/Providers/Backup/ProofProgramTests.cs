@@ -28,6 +28,7 @@ internal sealed class ProofProgramTests
             case $* in
             *" info") cat {{_folder}}/info ;;
             *repo-ls*) cat {{_folder}}/list ;;
+            *"repo-get archive/pg/17-1/00000002.history") printf '1\t0/5800000\tbefore 2026-11-28 00:15:00+00\n' ;;
             esac
 
             """
@@ -78,6 +79,24 @@ internal sealed class ProofProgramTests
         }
     }
 
+    // The second backup is of the database that a restore to a point before it has replaced.
+    [Test]
+    public void A_second_whose_backup_is_of_a_replaced_database_is_not_chosen()
+    {
+        var other = _ended + 600;
+        Info(_ended, other);
+        foreach (var _ in Enumerable.Range(0, 8))
+        {
+            var (exit, output) = Run(null, "target", "0/7000028");
+            Assert.That(exit, Is.Zero, output);
+            Assert.That(
+                long.Parse(output.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture),
+                Is.InRange(_ended + 2, other),
+                "the tool takes the last backup before a second"
+            );
+        }
+    }
+
     [Test]
     public void A_segment_that_is_missing_refutes()
     {
@@ -123,16 +142,28 @@ internal sealed class ProofProgramTests
             segments.Select(number => $"0000000100000000/{Segment}{number}-{new string('a', 40)}.zst").Append($"{Segment}5.00000028.backup")
         );
 
-    private void Info(long ended) =>
+    // With a backup of a replaced database the present one is on timeline 2.
+    private void Info(long ended, long? replaced = null)
+    {
+        var max = replaced is null ? Segment : Segment.Replace("00000001", "00000002", StringComparison.Ordinal);
+        var more = replaced is { } other
+            ? $$"""
+                , {"archive": {"start": "{{Segment}}6", "stop": "{{Segment}}6"}, "database": {"id": 1, "repo-key": 1}, "error": false,
+                "info": {"size": 31272092}, "label": "y", "lsn": {"start": "0/6000028", "stop": "0/6000100"},
+                "timestamp": {"start": {{other - 5}}, "stop": {{other}} } }
+                """
+            : "";
         File.WriteAllText(
             Path.Combine(_folder, "info"),
             $$"""
-            [{"archive": [{"database": {"id": 1, "repo-key": 1}, "id": "17-1", "max": "{{Segment}}7", "min": "{{Segment}}1"}],
+            [{"archive": [{"database": {"id": 1, "repo-key": 1}, "id": "17-1", "max": "{{max}}7", "min": "{{Segment}}1"}],
               "backup": [{"archive": {"start": "{{Segment}}5", "stop": "{{Segment}}5"}, "database": {"id": 1, "repo-key": 1}, "error": false,
-                          "info": {"size": 31272092}, "label": "x", "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }],
+                          "info": {"size": 31272092}, "label": "x", "lsn": {"start": "0/5000028", "stop": "0/5000100"},
+                          "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }{{more}}],
               "db": [{"id": 1, "repo-key": 1, "system-id": 7}], "repo": [{"key": 1, "status": {"code": 0, "message": "ok"} }] }]
             """
         );
+    }
 
     private (int Exit, string Output) Run(string? preferred, params string[] words) => Run(preferred, null, words);
 

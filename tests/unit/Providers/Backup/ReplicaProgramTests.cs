@@ -1,0 +1,158 @@
+using System.Diagnostics;
+using KeyBuzz.Reconciler.Providers.Backup;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
+
+/// <summary>The program that makes a replica from a repository, run by a real Python over a tool and a primary that answer from
+/// files.</summary>
+[TestFixture]
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+internal sealed class ReplicaProgramTests
+{
+    private const string First = "00000001000000000000000";
+    private string _folder = "";
+
+    [SetUp]
+    public void Begin()
+    {
+        ProviderBench.OnlyAsRootWith("python3");
+        _folder = Directory.CreateTempSubdirectory("kbr-replica-").FullName;
+        Answer(
+            "pgbackrest",
+            """
+            case $* in
+            *" info") cat FOLDER/info ;;
+            *" restore") echo "restore $*" >>FOLDER/done; mkdir -p FOLDER/data/pg_wal ;;
+            *" archive-get "*)
+                echo "get $7" >>FOLDER/done
+                while [ $# -gt 2 ]; do shift; done
+                grep -q "^$1\$" FOLDER/archive || exit 1
+                echo "$1" >>FOLDER/got ;;
+            esac
+            """
+        );
+        Answer(
+            "psql",
+            """
+            case $* in
+            *IDENTIFY_SYSTEM*"host=db-1 replication=true") echo "7500000000000000001|$(cat FOLDER/timeline)|0/9000060|" ;;
+            *"TIMELINE_HISTORY 2"*) printf '00000002.history|1\t0/7000000\tno recovery target specified\n\n' ;;
+            esac
+            """
+        );
+        File.WriteAllText($"{_folder}/timeline", "1\n");
+        File.WriteAllLines($"{_folder}/archive", new[] { 5, 6, 7, 8 }.Select(segment => $"{First}{segment}"));
+        Info(("old", First + "3", "0/3000100", 100), ("new", First + "5", "0/5000100", 200));
+    }
+
+    [TearDown]
+    public void End() => Directory.Delete(_folder, recursive: true);
+
+    [Test]
+    public void The_last_backup_is_restored_and_the_WAL_after_it_fetched()
+    {
+        var (exit, output) = Run();
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(File.ReadAllText($"{_folder}/done"), Does.Contain($"--repo=1 --set=new --type=none --pg1-path={_folder}/data restore"));
+        Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { First + "5", First + "6", First + "7", First + "8" }));
+    }
+
+    // Of timeline 1 what is before its end counts; the segment in which it ends is of timeline 2.
+    [Test]
+    public void A_backup_of_a_replaced_database_is_not_restored()
+    {
+        const string second = "00000002000000000000000";
+        File.WriteAllText($"{_folder}/timeline", "2\n");
+        File.WriteAllLines($"{_folder}/archive", [First + "5", First + "6", First + "7", First + "8", second + "7", second + "8"]);
+        Info(("before", First + "5", "0/5000100", 100), ("replaced", First + "7", "0/7000100", 200));
+
+        var (exit, output) = Run();
+
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(File.ReadAllText($"{_folder}/done"), Does.Contain("--set=before "));
+        Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { First + "5", First + "6", second + "7", second + "8" }));
+        Assert.That(File.ReadAllText($"{_folder}/data/pg_wal/00000002.history"), Does.StartWith("1\t0/7000000\t"));
+    }
+
+    [Test]
+    public void A_last_segment_that_is_not_archived_yet_is_the_primarys_to_send()
+    {
+        File.WriteAllLines($"{_folder}/archive", [First + "5", First + "6"]);
+        Assert.That(Run().Exit, Is.Zero);
+    }
+
+    [Test]
+    public void Without_a_segment_in_between_there_is_no_replica()
+    {
+        File.WriteAllLines($"{_folder}/archive", [First + "6", First + "7", First + "8"]);
+        Assert.That(
+            Run(),
+            Is.EqualTo((1, $"restoring new from repository 1\nno replica from a repository: segment {First}5 is missing\n"))
+        );
+    }
+
+    [Test]
+    public void Another_databases_backups_are_left_alone()
+    {
+        File.WriteAllText(
+            $"{_folder}/info",
+            File.ReadAllText($"{_folder}/info").Replace("7500000000000000001", "7400000000000000009", StringComparison.Ordinal)
+        );
+        Assert.That(Run(), Is.EqualTo((1, "no replica from a repository: none holds a backup of the present database\n")));
+        Assert.That(File.Exists($"{_folder}/done"), Is.False);
+    }
+
+    [Test]
+    public void More_WAL_than_database_is_not_fetched()
+    {
+        File.WriteAllText($"{_folder}/timeline", "1|1/0|\n");
+        Assert.That(
+            Run(),
+            Is.EqualTo((1, "no replica from a repository: 4227858432 bytes of WAL after the backup are more than its 1000 bytes\n"))
+        );
+        Assert.That(File.Exists($"{_folder}/done"), Is.False);
+    }
+
+    private void Answer(string program, string body)
+    {
+        var path = Path.Combine(_folder, program);
+        File.WriteAllText(path, "#!/bin/sh\n" + body.Replace("FOLDER", _folder, StringComparison.Ordinal) + "\n");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    private void Info(params (string Label, string Segment, string Stop, long Ended)[] backups)
+    {
+        var all = backups.Select(one =>
+            $$"""
+                {"archive": {"start": "{{one.Segment}}", "stop": "{{one.Segment}}"}, "database": {"id": 1, "repo-key": 1}, "error": false,
+                 "info": {"size": 1000}, "label": "{{one.Label}}", "lsn": {"start": "0/1", "stop": "{{one.Stop}}"},
+                 "timestamp": {"start": 1, "stop": {{one.Ended}} } }
+                """
+        );
+        File.WriteAllText(
+            $"{_folder}/info",
+            $$"""[{"backup": [{{string.Join(",", all)}}], "db": [{"id": 1, "repo-key": 1, "system-id": 7500000000000000001}], "repo": [] }]"""
+        );
+    }
+
+    private (int Exit, string Output) Run()
+    {
+        var program = Path.Combine(_folder, "program.py");
+        File.WriteAllText(
+            program,
+            BackupTools.Default.ReplicaProgram(new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"), 1)
+        );
+        var start = new ProcessStartInfo(
+            "python3",
+            [program, "--scope=pg", "--role=replica", $"--datadir={_folder}/data", "--connstring=host=db-1"]
+        )
+        {
+            RedirectStandardOutput = true,
+        };
+        start.Environment["PATH"] = _folder + ":" + Environment.GetEnvironmentVariable("PATH");
+        using var run = Process.Start(start)!;
+        var output = run.StandardOutput.ReadToEnd();
+        run.WaitForExit();
+        return (run.ExitCode, output);
+    }
+}
