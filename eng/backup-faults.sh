@@ -146,6 +146,9 @@ destroy() {
     done)
     [[ -z $left ]] || fail "left: $left"
     echo "    destroy kept the restore's former database with the data, and deleted it with --delete-data"
+    # The repository holds the former cluster, and refuses another.
+    sed -i "s,$path,$path-new," "$here/cluster.yaml"
+    path=$path-new
     run apply --auto-approve || fail "a new cluster"
 }
 
