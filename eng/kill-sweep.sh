@@ -7,7 +7,7 @@
 #                                       All points, or so many on each host, by SEED
 #   eng/kill-sweep.sh restore [POINTS]  a restore, its undo and its confirmation of the PostgreSQL cluster with an S3 repository (lab/s3):
 #                                       each killed one step further again and again; then at single points and run again. All points,
-#                                       or so many by SEED, for MINUTES at most
+#                                       or so many by SEED, for MINUTES at most. MOMENTS="after during" of the first part
 #   eng/kill-sweep.sh ha                the whole PostgreSQL install, on empty hosts, killed after one step of progress again and again
 #                                       until nothing is left to do
 #
@@ -300,7 +300,7 @@ restore() {
     echo "restore $forward, undo $back, confirm $away remote steps"
 
     # Every step of each command, killed after and in the middle of each in turn.
-    for moment in after during; do
+    for moment in ${MOMENTS:-after during}; do
         chain restore $moment "${to[@]}"
         is "restore, killed $moment each step" 10
         chain undo $moment "${undo[@]}"
