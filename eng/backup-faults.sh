@@ -4,7 +4,7 @@
 # backup runs, a network cut in the middle of a restore, a restore that is destroyed. `secrets` looks for the credentials in the output,
 # the process lists, the files that others can read and the repository while all of it runs. BackupFaultTests has the other faults.
 #
-#   eng/backup-faults.sh [FAULT...]    down full failover cut secrets destroy; all by default
+#   eng/backup-faults.sh [FAULT...]    down full failover cut secrets destroy; all by default. ROWS=2000000 of data
 #
 # On the lab that KBR_LAB names, which has to be up; takes down what it finds there. KBR_TOOL names another kbr than ./kbr.
 set -uo pipefail
@@ -14,7 +14,7 @@ lab=lab${KBR_LAB:+/$KBR_LAB}
 kbr=${KBR_TOOL:-$root/kbr}
 members=(db-master-01 db-slave-01 db-slave-02)
 directory=/opt/keybuzz/postgres/data
-rows=2000000
+rows=${ROWS:-2000000}
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 
@@ -95,7 +95,11 @@ failover() {
 }
 
 restored_bytes() { on "$1" "du -sb $directory/restored-* 2>/dev/null | cut -f1"; }
-copies() { (($(restored_bytes "$1") > 20000000)); }
+copies() {
+    local bytes
+    bytes=$(restored_bytes "$1")
+    ((${bytes:-0} > 20000000))
+}
 # Nothing arrives any more: the same size five times in a row.
 stands_still() {
     local was now look
@@ -175,7 +179,7 @@ secrets() {
     for member in "${members[@]}"; do on "$member" touch /run/watch.end; done
     wait "${pids[@]}"
     grep -q kbr-canary-row "$here/said" || fail "the output was not looked at"
-    cat "$here"/seen.* | grep -q 'pgbackrest .*restore' || fail "the process lists were not looked at"
+    grep -hq 'pgbackrest .*restore' "$here"/seen.* || fail "the process lists were not looked at"
     ! grep -Ff "$here/words" "$here/said" || fail "a secret is in the output"
     ! cat "$here"/seen.* | grep -Ff "$here/words" || fail "a secret is in a process list or in a container's configuration"
     for member in "${members[@]}"; do
