@@ -29,7 +29,8 @@ public sealed record ContainerJob(string Name, string Container)
     /// <param name="command">A shell command without secrets.</param>
     public Script Start(string description, string command)
     {
-        var inside = $"echo $$ >{ProcessFile}; {command}";
+        // Behind the server's own processes, as the scheduled ones.
+        var inside = $"echo $$ >{ProcessFile}; renice -n 10 -p $$ >/dev/null 2>&1 || :; {command}";
         var outside =
             $"umask 077; rc=0; docker exec {Script.Quote(Container)} sh -c {Script.Quote(inside)} >{Output.Path} 2>&1 </dev/null || rc=$?; "
             + $"echo \"{Ended}$rc\" >>{Output.Path}";

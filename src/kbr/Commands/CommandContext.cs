@@ -236,6 +236,9 @@ internal sealed class SessionContext(
     TimeProvider time
 ) : CommandContext(providers, blueprints, preconditions, connection, options, time)
 {
+    // One count for the whole run: a restore has a session before and after its apply.
+    private RemoteSteps? _steps;
+
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);
@@ -245,13 +248,13 @@ internal sealed class SessionContext(
     /// <summary>A session over a cluster file that was loaded.</summary>
     public Session Open(ParseResult parsed, Terminal terminal, Cluster cluster)
     {
-        var steps = new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
+        _steps ??= new RemoteSteps(Time) { Kills = KillPoint.Parse(Environment.GetEnvironmentVariable(KillPoint.Variable)) };
         var session = new Session(
             cluster,
             Providers,
             Preconditions,
             connect(cluster.Connection),
-            steps,
+            _steps,
             Time,
             parsed.Read(Options.Parallelism)
         );

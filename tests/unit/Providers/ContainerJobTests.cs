@@ -33,6 +33,7 @@ internal sealed class ContainerJobTests
 
     [TestCase("echo \"it's\" done", 0, "it's done\n")]
     [TestCase("echo wrong >&2; exit 7", 7, "wrong\n")]
+    [TestCase("nice; sh -c nice", 0, "10\n10\n")]
     public void It_runs_in_the_container_and_its_end_is_kept_with_what_it_printed(string command, int exit, string output)
     {
         var result = Run(_job.Start("a job", command));

@@ -335,7 +335,13 @@ internal static class RestoreCommand
         );
         try
         {
-            return await body(session, topology, run).ConfigureAwait(false);
+            var journal = await body(session, topology, run).ConfigureAwait(false);
+            if (parsed.Read(context.Options.Verbose))
+            {
+                session.ShowCost(terminal);
+            }
+
+            return journal;
         }
         catch (ChangeFailedException exception)
         {
