@@ -14,7 +14,7 @@ public static class CalendarTime
     private static readonly string[] s_longDays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
     // With a bound of the days between two of them.
-    private static readonly ImmutableDictionary<string, int> s_words = new Dictionary<string, int>(StringComparer.Ordinal)
+    private static readonly Dictionary<string, int> s_words = new(StringComparer.Ordinal)
     {
         ["minutely"] = 1,
         ["hourly"] = 1,
@@ -25,7 +25,7 @@ public static class CalendarTime
         ["semiannually"] = 184,
         ["yearly"] = 366,
         ["annually"] = 366,
-    }.ToImmutableDictionary(StringComparer.Ordinal);
+    };
 
     /// <summary>Why it is no calendar time; null where it can be one.</summary>
     public static string? Problem(string text)

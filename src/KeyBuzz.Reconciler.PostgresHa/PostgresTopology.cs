@@ -395,8 +395,7 @@ public sealed record HaproxySettings(
     public TimeSpan? ServerTimeout { get; init; }
 
     /// <summary>Further timeouts, by HAProxy's own name for each.</summary>
-    public ImmutableSortedDictionary<string, TimeSpan> Timeouts { get; init; } =
-        ImmutableSortedDictionary.Create<string, TimeSpan>(StringComparer.Ordinal);
+    public SortedMap<TimeSpan> Timeouts { get; init; } = SortedMap<TimeSpan>.Empty;
 }
 
 /// <summary>How PgBouncer is set up; the settings have PgBouncer's own names and meanings.</summary>

@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Backups;
 
@@ -25,15 +26,10 @@ public sealed record BackupLook(
     private static readonly TimeSpan s_skew = TimeSpan.FromSeconds(60);
 
     /// <summary>Each member's clock, of those that said.</summary>
-    public ImmutableSortedDictionary<string, DateTimeOffset> Clocks { get; init; } =
-        ImmutableSortedDictionary<string, DateTimeOffset>.Empty;
+    public SortedMap<DateTimeOffset> Clocks { get; init; } = SortedMap<DateTimeOffset>.Empty;
 
     /// <summary>Each repository that is a directory, by its number: its path, and what each member sees there.</summary>
-    public ImmutableSortedDictionary<
-        long,
-        (string Path, ImmutableSortedDictionary<string, RepositoryDirectory?> Seen)
-    > Directories { get; init; } =
-        ImmutableSortedDictionary<long, (string Path, ImmutableSortedDictionary<string, RepositoryDirectory?> Seen)>.Empty;
+    public ImmutableSortedDictionary<long, SeenDirectory> Directories { get; init; } = ImmutableSortedDictionary<long, SeenDirectory>.Empty;
 
     /// <summary>The system identifier of the cluster; null where there is no primary.</summary>
     public string? SystemIdentifier { get; init; }
@@ -96,22 +92,18 @@ public sealed record BackupLook(
             leader is null ? ArchivedWal.Unknown : ArchivedWal.Of(members[leader].Get(ArchivedWal.Read(topology)))
         )
         {
-            Clocks = members
-                .Select(pair => (pair.Key, ArchivedWal.Of(pair.Value.Get(ArchivedWal.Read(topology))).Now))
-                .Where(one => one.Now is not null)
-                .ToImmutableSortedDictionary(one => one.Key, one => one.Now!.Value, StringComparer.Ordinal),
+            Clocks = ClocksOf(members, topology),
             Directories = DirectoriesOf(topology)
                 .ToImmutableSortedDictionary(
                     one => one.Number,
-                    one =>
-                        (
-                            one.Read.Path,
-                            members.ToImmutableSortedDictionary(
-                                pair => pair.Key,
-                                pair => pair.Value.Has(one.Read) ? RepositoryDirectory.Of(pair.Value.Get(one.Read)) : null,
-                                StringComparer.Ordinal
-                            )
+                    one => new SeenDirectory(
+                        one.Read.Path,
+                        members.ToImmutableSortedDictionary(
+                            pair => pair.Key,
+                            pair => pair.Value.Has(one.Read) ? RepositoryDirectory.Of(pair.Value.Get(one.Read)) : null,
+                            StringComparer.Ordinal
                         )
+                    )
                 ),
             SystemIdentifier = health.Members.FirstOrDefault(member => member.Name == leader)?.SystemIdentifier,
         };
@@ -141,6 +133,20 @@ public sealed record BackupLook(
                 .Select(group => $"{string.Join(", ", group)}: {group.Key}"),
             .. archive is null ? [] : new[] { archive },
         ];
+    }
+
+    private static SortedMap<DateTimeOffset> ClocksOf(IReadOnlyDictionary<string, Snapshot> members, PostgresTopology topology)
+    {
+        var clocks = new SortedMap<DateTimeOffset>.Builder(members.Count);
+        foreach (var (member, answers) in members)
+        {
+            if (ArchivedWal.Of(answers.Get(ArchivedWal.Read(topology))).Now is { } now)
+            {
+                clocks.Add(member, now);
+            }
+        }
+
+        return clocks.ToMap();
     }
 
     /// <summary>What is wrong with the members' clocks, by which backups are chosen for a time and scheduled.</summary>
@@ -200,3 +206,8 @@ public sealed record BackupLook(
     public RestorableWindow? WindowOf(long repository) =>
         Report?.Repositories.GetValueOrDefault(repository) is { } held ? RestorableWindow.Of(held, Archived) : null;
 }
+
+/// <summary>A repository that is a directory.</summary>
+/// <param name="Path">The directory.</param>
+/// <param name="Seen">What each member sees there; null for one that did not say.</param>
+public sealed record SeenDirectory(string Path, ImmutableSortedDictionary<string, RepositoryDirectory?> Seen);

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 
@@ -47,12 +48,23 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
             EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             ClientTimeout = Given("client_timeout"),
             ServerTimeout = Given("server_timeout"),
-            Timeouts = s_timeouts
-                .Select(timeout => (timeout.Name, Time: Given(timeout.Key)))
-                .Where(timeout => timeout.Time is not null)
-                .ToImmutableSortedDictionary(timeout => timeout.Name, timeout => timeout.Time!.Value, StringComparer.Ordinal),
+            Timeouts = Timeouts(),
         };
         return values.Image(own) is { } image ? settings with { Image = image } : null;
+
+        SortedMap<TimeSpan> Timeouts()
+        {
+            var given = new SortedMap<TimeSpan>.Builder(s_timeouts.Length);
+            foreach (var (key, name) in s_timeouts)
+            {
+                if (Given(key) is { } time)
+                {
+                    given.Add(name, time);
+                }
+            }
+
+            return given.ToMap();
+        }
 
         TimeSpan? Given(string key) => own.Find(key) is null ? null : own.Duration(key, TimeSpan.FromHours(24), TimeSpan.FromSeconds(1));
     }

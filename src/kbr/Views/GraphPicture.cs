@@ -109,7 +109,7 @@ internal sealed record GraphPicture(string Title, ImmutableArray<PictureNode> No
     }
 
     /// <summary>The level of each box: above it stands everything that comes before it.</summary>
-    public ImmutableDictionary<string, int> Levels()
+    public IReadOnlyDictionary<string, int> Levels()
     {
         var before = Edges.ToLookup(edge => edge.From, edge => edge.To, StringComparer.Ordinal);
         var after = Edges.ToLookup(edge => edge.To, edge => edge.From, StringComparer.Ordinal);
@@ -129,6 +129,6 @@ internal sealed record GraphPicture(string Title, ImmutableArray<PictureNode> No
             }
         }
 
-        return levels.ToImmutableDictionary(StringComparer.Ordinal);
+        return levels;
     }
 }

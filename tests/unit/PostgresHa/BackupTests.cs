@@ -13,6 +13,7 @@ using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Tests.Providers;
 using KeyBuzz.Reconciler.Tests.Providers.Backup;
 using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
@@ -585,7 +586,7 @@ internal sealed class BackupTests : BlueprintFixture
     {
         var look = new BackupLook("a", null, ImmutableSortedDictionary<string, BackupReport>.Empty, ArchivedWal.Unknown)
         {
-            Clocks = ImmutableSortedDictionary<string, DateTimeOffset>
+            Clocks = SortedMap<DateTimeOffset>
                 .Empty.Add("a", DateTimeOffset.UnixEpoch)
                 .Add("b", DateTimeOffset.UnixEpoch.AddSeconds(59))
                 .Add("c", DateTimeOffset.UnixEpoch.AddHours(-2)),
