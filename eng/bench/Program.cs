@@ -3,6 +3,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Bench;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers;
@@ -71,6 +72,11 @@ static async Task<int> PlanAsync(string file)
     {
         return Fail(plan, "the plan is not empty");
     }
+
+    // Loading made it, too; made once more, it has a figure of its own.
+    Ended("rest");
+    _ = ResourceGraph.Build(cluster.Resources, BenchRun.Providers, cluster.Policies);
+    Ended("graph");
 
     var figures = parts
         .Select(part => part.Name == "survey" ? (part.Name, Spent: part.Spent - hosts.Spent) : part)

@@ -45,7 +45,7 @@ internal sealed class ResourceChecks(
         Clashes(linked, links => links.ManagedPaths, (path, first) => $"{path} is already managed by {first}", "path");
         SingleFileMounts(linked);
         Cycles(references);
-        return findings.HasErrors ? null : Implied(resources, policies);
+        return findings.HasErrors ? null : Implied(resources, policies, [.. linked.Select(one => one.Links)]);
     }
 
     // A provider does not know the file, but its message quotes the value or names the attribute: the place is there.
@@ -199,11 +199,15 @@ internal sealed class ResourceChecks(
     }
 
     // Edges that follow from what resources offer and need can close a cycle too.
-    private ResourceGraph? Implied(ImmutableArray<Resource> resources, ImmutableArray<GroupPolicy> policies)
+    private ResourceGraph? Implied(
+        ImmutableArray<Resource> resources,
+        ImmutableArray<GroupPolicy> policies,
+        IReadOnlyList<ResourceLinks> links
+    )
     {
         try
         {
-            return ResourceGraph.Build(resources, new ProviderRegistry(providers), policies);
+            return ResourceGraph.Build(resources, new ProviderRegistry(providers), policies, links: links);
         }
         catch (DiagnosticException exception)
         {

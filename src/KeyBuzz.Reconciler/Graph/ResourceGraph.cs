@@ -71,22 +71,22 @@ public sealed class ResourceGraph
     /// <param name="policies">The policies of groups: each comes after the resources that run the group's members, and before the resources
     /// of the group as a whole.</param>
     /// <param name="keepDangling">Drop edges to unknown addresses instead of refusing them; for graphs made from records.</param>
+    /// <param name="links">The links of each resource, in their order; null to ask the providers.</param>
     public static ResourceGraph Build(
         IEnumerable<Resource> resources,
         ProviderRegistry providers,
         IReadOnlyCollection<GroupPolicy>? policies = null,
-        bool keepDangling = false
+        bool keepDangling = false,
+        IReadOnlyList<ResourceLinks>? links = null
     )
     {
         var all = resources.ToDictionary(resource => resource.Address);
         var offers = new Dictionary<string, Dictionary<string, Address>>(StringComparer.Ordinal);
         var volumes = new Dictionary<string, List<(string MountPoint, Address Address)>>();
-        var links = new List<ResourceLinks>(all.Count);
+        links ??= [.. all.Values.Select(resource => providers.Get(resource.Address.Type).Links(resource))];
         var managed = new Dictionary<string, List<(string Path, Address Address)>>();
-        foreach (var resource in all.Values)
+        foreach (var (resource, link) in all.Values.Zip(links))
         {
-            var link = providers.Get(resource.Address.Type).Links(resource);
-            links.Add(link);
             if (!offers.TryGetValue(resource.Address.Host, out var offered))
             {
                 offers[resource.Address.Host] = offered = new Dictionary<string, Address>(StringComparer.Ordinal);
@@ -125,11 +125,9 @@ public sealed class ResourceGraph
 
         var diagnostics = new List<Diagnostic>();
         var nodes = new Dictionary<Address, Node>(all.Count);
-        var next = 0;
-        foreach (var resource in all.Values)
+        foreach (var (resource, link) in all.Values.Zip(links))
         {
             var address = resource.Address;
-            var link = links[next++];
             if (!keepDangling)
             {
                 foreach (var missing in resource.Requires.Concat(resource.After))

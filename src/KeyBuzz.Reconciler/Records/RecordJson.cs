@@ -133,21 +133,9 @@ public static class RecordJson
                 address,
                 root.GetProperty("created").GetBoolean(),
                 root.GetProperty("pending").GetBoolean(),
-                SortedMap.Of<string>(
-                    root.GetProperty("fingerprints")
-                        .EnumerateObject()
-                        .Select(p => KeyValuePair.Create(NameOf(p, schema), texts.Of(Text(p.Value))))
-                ),
+                FingerprintsOf(root.GetProperty("fingerprints"), schema, texts),
                 texts.Of(address, new AttributeSet(spec)),
-                [
-                    .. root.GetProperty("requires")
-                        .EnumerateArray()
-                        .Select(e =>
-                            Address.TryParse(e.GetString(), out var required)
-                                ? texts.Of(required)
-                                : throw new FormatException("one of its dependencies is not an address")
-                        ),
-                ],
+                RequiresOf(root.GetProperty("requires"), texts),
                 root.GetProperty("prevent_destroy").GetBoolean()
             )
             {
@@ -158,7 +146,7 @@ public static class RecordJson
                     : [],
                 Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
             };
-            return RecordRules.Problem(record, provider) is { } problem
+            return RecordRules.Problem(record, provider, texts.IsConfigured(address, record.Spec)) is { } problem
                 ? throw new FormatException($"{problem}; check it, and move it away to adopt the resource again")
                 : record;
         }
@@ -202,6 +190,32 @@ public static class RecordJson
                 json.WriteStringValue(value.ToString());
                 break;
         }
+    }
+
+    private static SortedMap<string> FingerprintsOf(JsonElement element, ResourceSchema schema, TextPool texts)
+    {
+        var fingerprints = new SortedMap<string>.Builder(element.GetPropertyCount());
+        foreach (var property in element.EnumerateObject())
+        {
+            fingerprints.Add(NameOf(property, schema), texts.Of(Text(property.Value)));
+        }
+
+        return fingerprints.ToMap();
+    }
+
+    private static ImmutableArray<Address> RequiresOf(JsonElement element, TextPool texts)
+    {
+        var addresses = ImmutableArray.CreateBuilder<Address>(element.GetArrayLength());
+        foreach (var one in element.EnumerateArray())
+        {
+            addresses.Add(
+                Address.TryParse(one.GetString(), out var required)
+                    ? texts.Of(required)
+                    : throw new FormatException("one of its dependencies is not an address")
+            );
+        }
+
+        return addresses.MoveToImmutable();
     }
 
     // The name as the schema has it; of a computed attribute, as the record does.

@@ -8,17 +8,23 @@ namespace KeyBuzz.Reconciler.Records;
 internal static class RecordRules
 {
     /// <summary>Why a record speaks of a resource that cluster.yaml could not declare, or null when it does not.</summary>
-    public static string? Problem(ResourceRecord record, IResourceProvider provider) =>
+    /// <param name="record">The record.</param>
+    /// <param name="provider">The provider of its type.</param>
+    /// <param name="isConfigured">Whether its spec is one of cluster.yaml, which was checked already.</param>
+    public static string? Problem(ResourceRecord record, IResourceProvider provider, bool isConfigured) =>
         (
             record.Address.CanBeDeclared && record.Requires.All(address => address.CanBeDeclared)
                 ? null
                 : "its address, or one that it requires, is invalid in cluster.yaml"
         )
         ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not a valid name" : null)
-        ?? provider
+        ?? (isConfigured ? null : SpecProblem(record, provider))
+        ?? (record.Fingerprints.Keys.Any(HasControl) ? "a fingerprint of it has a control character" : null);
+
+    private static string? SpecProblem(ResourceRecord record, IResourceProvider provider) =>
+        provider
             .Schema.Attributes.Select(attribute => Problem(attribute, record.Spec[attribute.Name]))
             .FirstOrDefault(problem => problem is not null)
-        ?? (record.Fingerprints.Keys.Any(HasControl) ? "a fingerprint of it has a control character" : null)
         ?? provider.Validate(record.ToResource()).FirstOrDefault(finding => finding.Severity == Severity.Error)?.Summary;
 
     private static string? Problem(AttributeDefinition attribute, object? value) =>

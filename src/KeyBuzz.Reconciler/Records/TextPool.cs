@@ -41,6 +41,10 @@ public sealed class TextPool
     public AttributeSet Of(Address address, AttributeSet spec) =>
         _specs.TryGetValue(address, out var kept) && kept.HasSameValues(spec) ? kept : spec;
 
+    /// <summary>Whether that spec is the configured one of an address itself, and so valid: cluster.yaml was checked.</summary>
+    public bool IsConfigured(Address address, AttributeSet spec) =>
+        _specs.TryGetValue(address, out var kept) && ReferenceEquals(kept, spec);
+
     /// <summary>The same address of texts that are kept.</summary>
     public Address Of(Address address) => new(Of(address.Type), Of(address.Name), Of(address.Host));
 }

@@ -58,7 +58,11 @@ internal sealed record HostRecords(
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
                 }
 
-                Understand(record, providers);
+                if (!texts.IsConfigured(record.Address, record.Spec))
+                {
+                    Understand(record, providers);
+                }
+
                 (record.Address.Host != host && providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
             }
             catch (Exception exception)
