@@ -4,41 +4,74 @@ using System.Text;
 
 namespace KeyBuzz.Reconciler.Ssh;
 
-/// <summary>Decrypts a PKCS#8 key (<c>BEGIN ENCRYPTED PRIVATE KEY</c>) as OpenSSL and ssh-keygen write it: PBES2 with PBKDF2, and AES or
-/// triple DES. The library does it through every cipher it has, which are 0.5 MB of the program.</summary>
-internal static class EncryptedPkcs8
+/// <summary>A PKCS#8 key with a passphrase (<c>BEGIN ENCRYPTED PRIVATE KEY</c>) as OpenSSL and ssh-keygen write it: PBES2 with PBKDF2,
+/// and AES or triple DES (RFC 8018). The library decrypts it through every cipher it has, which are 0.5 MB of the program.</summary>
+internal sealed class EncryptedPkcs8
 {
     private const string Pbes2 = "1.2.840.113549.1.5.13";
     private const string Pbkdf2 = "1.2.840.113549.1.5.12";
+
+    // OpenSSL writes 2048, ssh-keygen 16; ten million take seconds.
     private const int MostIterations = 10_000_000;
 
-    /// <summary>Whether a file's text is such a key. The library takes an empty passphrase for it, and does not ask.</summary>
-    public static bool IsOne(string pem) => PemEncoding.TryFind(pem, out var found) && IsOne(pem, found);
+    private readonly byte[] _salt;
+    private readonly int _iterations;
+    private readonly HashAlgorithmName _hash;
+    private readonly string _cipher;
+    private readonly byte[] _vector;
+    private readonly byte[] _encrypted;
 
-    /// <summary>The same key without a passphrase, as PEM; null if the file is no such key.</summary>
-    /// <exception cref="NotSupportedException">It is encrypted otherwise.</exception>
-    /// <exception cref="CryptographicException">The passphrase is wrong, or the file damaged.</exception>
-    /// <exception cref="AsnContentException">The file is damaged.</exception>
-    public static byte[]? Decrypt(string pem, string passphrase)
+    private EncryptedPkcs8(AsnReader file)
     {
-        if (!PemEncoding.TryFind(pem, out var found) || !IsOne(pem, found))
-        {
-            return null;
-        }
-
-        var file = new AsnReader(Convert.FromBase64String(pem[found.Base64Data]), AsnEncodingRules.BER).ReadSequence();
         var scheme = file.ReadSequence();
-        var encrypted = file.ReadOctetString();
+        _encrypted = file.ReadOctetString();
         Expect(scheme, Pbes2);
         var parameters = scheme.ReadSequence();
         var derivation = parameters.ReadSequence();
         Expect(derivation, Pbkdf2);
         var cipher = parameters.ReadSequence();
+        _cipher = cipher.ReadObjectIdentifier();
+        using (Cipher(_cipher))
+        {
+            _vector = cipher.ReadOctetString();
+        }
 
-        using var algorithm = Cipher(cipher.ReadObjectIdentifier());
-        algorithm.IV = cipher.ReadOctetString();
-        algorithm.Key = Key(derivation.ReadSequence(), passphrase, algorithm.KeySize / 8);
-        var plain = algorithm.DecryptCbc(encrypted, algorithm.IV);
+        var key = derivation.ReadSequence();
+        _salt = key.ReadOctetString();
+        if (!key.TryReadInt32(out _iterations) || _iterations is < 1 or > MostIterations)
+        {
+            throw new AsnContentException("the number of iterations is out of range");
+        }
+
+        if (key.HasData && key.PeekTag() == Asn1Tag.Integer)
+        {
+            key.ReadIntegerBytes();
+        }
+
+        _hash = key.HasData ? Hash(key.ReadSequence().ReadObjectIdentifier()) : HashAlgorithmName.SHA1;
+    }
+
+    /// <summary>The key of a file's text; null if it is none of this kind.</summary>
+    /// <exception cref="CipherNotSupportedException">It is encrypted otherwise; the message is the object identifier.</exception>
+    /// <exception cref="AsnContentException">The file is damaged.</exception>
+    /// <exception cref="FormatException">The file is damaged.</exception>
+    public static EncryptedPkcs8? Parse(string pem) =>
+        PemEncoding.TryFind(pem, out var found) && pem[found.Label] == "ENCRYPTED PRIVATE KEY"
+            ? new EncryptedPkcs8(new AsnReader(Convert.FromBase64String(pem[found.Base64Data]), AsnEncodingRules.BER).ReadSequence())
+            : null;
+
+    /// <summary>The same key without a passphrase, as PEM.</summary>
+    /// <exception cref="CryptographicException">The passphrase is wrong, or the file damaged.</exception>
+    public byte[] Decrypt(string passphrase)
+    {
+        using var algorithm = Cipher(_cipher);
+        var secret = Encoding.UTF8.GetBytes(passphrase);
+        var key = Rfc2898DeriveBytes.Pbkdf2(secret, _salt, _iterations, _hash, algorithm.KeySize / 8);
+        algorithm.IV = _vector;
+        algorithm.Key = key;
+        CryptographicOperations.ZeroMemory(secret);
+        CryptographicOperations.ZeroMemory(key);
+        var plain = algorithm.DecryptCbc(_encrypted, _vector);
         try
         {
             return Encoding.ASCII.GetBytes(PemEncoding.Write("PRIVATE KEY", plain));
@@ -49,25 +82,6 @@ internal static class EncryptedPkcs8
         }
     }
 
-    private static bool IsOne(string pem, PemFields found) => pem[found.Label] == "ENCRYPTED PRIVATE KEY";
-
-    private static byte[] Key(AsnReader parameters, string passphrase, int length)
-    {
-        var salt = parameters.ReadOctetString();
-        if (!parameters.TryReadInt32(out var iterations) || iterations is < 1 or > MostIterations)
-        {
-            throw new CryptographicException("the number of iterations is out of range");
-        }
-
-        if (parameters.HasData && parameters.PeekTag() == Asn1Tag.Integer)
-        {
-            parameters.ReadIntegerBytes();
-        }
-
-        var hash = parameters.HasData ? Hash(parameters.ReadSequence().ReadObjectIdentifier()) : HashAlgorithmName.SHA1;
-        return Rfc2898DeriveBytes.Pbkdf2(Encoding.UTF8.GetBytes(passphrase), salt, iterations, hash, length);
-    }
-
     private static HashAlgorithmName Hash(string oid) =>
         oid switch
         {
@@ -75,7 +89,7 @@ internal static class EncryptedPkcs8
             "1.2.840.113549.2.9" => HashAlgorithmName.SHA256,
             "1.2.840.113549.2.10" => HashAlgorithmName.SHA384,
             "1.2.840.113549.2.11" => HashAlgorithmName.SHA512,
-            _ => throw new NotSupportedException(oid),
+            _ => throw new CipherNotSupportedException(oid),
         };
 
     private static SymmetricAlgorithm Cipher(string oid)
@@ -93,7 +107,7 @@ internal static class EncryptedPkcs8
             "2.16.840.1.101.3.4.1.2" => 128,
             "2.16.840.1.101.3.4.1.22" => 192,
             "2.16.840.1.101.3.4.1.42" => 256,
-            _ => throw new NotSupportedException(oid),
+            _ => throw new CipherNotSupportedException(oid),
         };
         return aes;
     }
@@ -103,7 +117,10 @@ internal static class EncryptedPkcs8
         var found = algorithm.ReadObjectIdentifier();
         if (found != oid)
         {
-            throw new NotSupportedException(found);
+            throw new CipherNotSupportedException(found);
         }
     }
 }
+
+/// <summary>A key is encrypted in a way that is not read here; the message is the object identifier of that way.</summary>
+internal sealed class CipherNotSupportedException(string oid) : Exception(oid);

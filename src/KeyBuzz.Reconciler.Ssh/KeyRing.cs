@@ -70,7 +70,18 @@ internal sealed class KeyRing(SshPrompts prompts, TimeProvider time)
                 locked.Add(() =>
                 {
                     using var pause = shown.Length > 0 ? null : hold();
-                    Add(offer, identity.Path, shown.Length > 0 ? shown : key.Public, certificates, (algorithm, data) =>
+                    ImmutableArray<byte> offered;
+                    try
+                    {
+                        offered = shown.Length > 0 ? shown : key.Public;
+                    }
+                    catch (SshProblem problem) when (!identity.IsRequired)
+                    {
+                        offer.LeftOut.Add(problem);
+                        return;
+                    }
+
+                    Add(offer, identity.Path, offered, certificates, (algorithm, data) =>
                     {
                         using (hold())
                         {

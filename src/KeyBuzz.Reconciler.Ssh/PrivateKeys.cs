@@ -29,7 +29,15 @@ internal sealed class PrivateKeys(SshPrompts prompts)
                 throw new SshProblem($"the private key {path} {problem}", PrivateFile.Remedy(path));
             }
 
-            return EncryptedPkcs8.IsOne(File.ReadAllText(path)) ? Locked(path) : new PrivateKey(new PrivateKeyFile(path));
+            return EncryptedPkcs8.Parse(File.ReadAllText(path)) is not null ? Locked(path) : new PrivateKey(new PrivateKeyFile(path));
+        }
+        catch (CipherNotSupportedException e)
+        {
+            throw new SshProblem(
+                $"the private key {path} is encrypted in a way that kbr does not read ({e.Message})",
+                $"encrypt it anew: ssh-keygen -p -f {path}; or add it to an agent: ssh-add {path}",
+                e
+            );
         }
         catch (SshPassPhraseNullOrEmptyException)
         {
@@ -115,23 +123,21 @@ internal sealed class PrivateKeys(SshPrompts prompts)
     {
         try
         {
-            if (EncryptedPkcs8.Decrypt(File.ReadAllText(path), passphrase) is { } decrypted)
+            if (EncryptedPkcs8.Parse(File.ReadAllText(path)) is not { } encrypted)
             {
-                using var stream = new MemoryStream(decrypted);
-                var key = new PrivateKeyFile(stream);
-                CryptographicOperations.ZeroMemory(decrypted);
-                return key;
+                return new PrivateKeyFile(path, passphrase);
             }
 
-            return new PrivateKeyFile(path, passphrase);
-        }
-        catch (NotSupportedException e)
-        {
-            throw new SshProblem(
-                $"the private key {path} is encrypted in a way that kbr does not read ({e.Message})",
-                $"encrypt it anew: ssh-keygen -p -f {path}; or add it to an agent: ssh-add {path}",
-                e
-            );
+            var decrypted = encrypted.Decrypt(passphrase);
+            try
+            {
+                using var stream = new MemoryStream(decrypted);
+                return new PrivateKeyFile(stream);
+            }
+            finally
+            {
+                CryptographicOperations.ZeroMemory(decrypted);
+            }
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {

@@ -42,10 +42,6 @@ internal static partial class DocumentedCommands
         ("kbr apply --target 'role.*'", Adopt, "\"--target\", \"role.*\""),
         ("systemctl disable --now patroni.service", Adopt, Blocks),
         ("docker rm patroni", Adopt, Blocks),
-        ("cd /opt/keybuzz/postgres/data", Adopt, Blocks),
-        ("mkdir data.kbr", Adopt, Blocks),
-        ("mv data raft archive data.kbr/", Adopt, Blocks),
-        ("mv data.kbr/data/pgdata/* .", Adopt, Blocks),
         ("docker rename patroni.before-kbr patroni", Adopt, Blocks),
         ("docker update --restart unless-stopped patroni", Adopt, Blocks),
         ("docker start patroni", Adopt, Blocks),
@@ -69,8 +65,6 @@ internal static partial class DocumentedCommands
         ("kbr restore look -- -c 'SELECT count(*) FROM orders'", Restore, "\"restore\", \"look\", \"--\""),
         ("kbr restore", Restore, "Done(\"restore\", \"--confirm\""),
         ("kbr restore --to latest --open", Restore, "\"--to\", \"latest\", \"--open\""),
-        ("systemctl enable --now kbr-drift.timer", Ci, "kbr-drift.timer"),
-        ("systemctl start kbr-drift.service; systemctl status kbr-drift.service", Ci, "kbr-drift.service"),
         ("./kbr destroy -c lab/cluster-ha.yaml", Rebuild, "Kbr(\"destroy\", \"--auto-approve\")"),
         ("./kbr destroy -c lab/cluster-ha.yaml --delete-data --confirm keybuzz-pg", Rebuild, "\"--delete-data\", \"--confirm\""),
         ("./kbr switchover", Drill, "Kbr(\"switchover\", \"--auto-approve\""),
@@ -79,7 +73,6 @@ internal static partial class DocumentedCommands
         ("./kbr restart --all", Drill, "\"restart\", \"--all\""),
         ("./kbr drill", Drill, "Kbr(\"drill\", \"--auto-approve\")"),
         ("./kbr drill --kind kill --json --svg drill.svg", Drill, "\"--json\", \"--svg\""),
-        ("KBR_LAB=f eng/soak.sh --minutes 20 --seed 1", "tests/ha/SoakTests.cs", "soak"),
         ("kbr relief db-master-01", "tests/ha/FullVolumeTests.cs", "Kbr(\"relief\", leader)"),
         ("kbr status --watch", Watch, "\"status\", \"--watch\", \"1\""),
         ("kbr status --watch 10", Watch, "\"status\", \"--watch\", \"1\""),
@@ -96,7 +89,6 @@ internal static partial class DocumentedCommands
         ("tar -xzf kbr_0.1.0_linux-x64.tar.gz", Package, "tar -xzf"),
         ("install kbr-0.1.0-linux-x64/bin/kbr /usr/local/bin/kbr", Package, "plain/bin/kbr"),
         ("dotnet tool install --global kbr --add-source FOLDER_OF_THE_NUPKG --version 0.1.0", Package, "dotnet tool install kbr"),
-        ("docker load < kbr_0.1.0_image_linux-x64.tar.gz", Package, "_image_linux-x64.tar.gz"),
         ("eng/package.sh && apt install ./artifacts/packages/kbr_0.1.0_amd64.deb", Suites, "eng/package.sh && eng/package-test.sh"),
         ("eng/package.sh", Suites, "eng/package.sh && eng/package-test.sh"),
         ("eng/publish.sh", Suites, "eng/publish.sh"),
@@ -109,7 +101,6 @@ internal static partial class DocumentedCommands
         ("lab/ssh db-slave-01 systemctl stop patroni", "tests/ha/StatusTests.cs", "systemctl stop "),
         ("lab/s3", Archive, "Lab.Command(\"s3\")"),
         ("lab/s3 stop", Archive, "Lab.Command(\"s3\", \"stop\")"),
-        ("lab/s3 full", "eng/backup-faults.sh", "lab/s3\" full"),
     ];
 
     /// <summary>What cannot run on the lab, and why.</summary>
@@ -117,6 +108,18 @@ internal static partial class DocumentedCommands
     [
         ("eng/demo.sh", "makes a lab of its own anew; its steps are those of InstallTests and HandMadeChangeTests"),
         ("eng/test.sh", "is the run that this test is part of"),
+        ("KBR_LAB=f eng/soak.sh --minutes 20 --seed 1", "takes 20 minutes; SoakTests runs the same program for a shorter time"),
+        ("lab/s3 full", "is for eng/backup-faults.sh, which takes an hour"),
+        ("cd /opt/keybuzz/postgres/data", "no test goes back where the volume itself was the data directory"),
+        ("mkdir data.kbr", "no test goes back where the volume itself was the data directory"),
+        ("mv data raft archive data.kbr/", "no test goes back where the volume itself was the data directory"),
+        ("mv data.kbr/data/pgdata/* .", "no test goes back where the volume itself was the data directory"),
+        ("systemctl enable --now kbr-drift.timer", "concerns systemd of the operator's machine; CiFilesTests runs its command"),
+        (
+            "systemctl start kbr-drift.service; systemctl status kbr-drift.service",
+            "concerns systemd of the operator's machine; CiFilesTests runs its command"
+        ),
+        ("docker load < kbr_0.1.0_image_linux-x64.tar.gz", "eng/package-test.sh runs what is in the image, without Docker"),
         ("kbr init", "asks on a terminal; InitTests runs it without one"),
         ("docker buildx imagetools inspect debian:trixie-slim --format '{{.Manifest.Digest}}'", "asks a public registry"),
         (
@@ -143,7 +146,7 @@ internal static partial class DocumentedCommands
         ("cp -r kbr-0.1.0-linux-x64/share/. /usr/local/share/", "installs on the operator's machine"),
         (
             "docker run --rm --user \"$(id -u):$(id -g)\" -v \"$PWD:/work\" -v \"$HOME/.ssh:/work/.ssh:ro\" kbr:0.1.0 plan",
-            "takes the login of whoever runs it; eng/package-test.sh runs the image"
+            "takes the login of whoever runs it; eng/package-test.sh runs what is in the image, without Docker"
         ),
     ];
 
@@ -186,6 +189,9 @@ internal static partial class DocumentedCommands
             .Where(lines => lines.Count > 0 && Command().IsMatch(lines[0]))
             .SelectMany(lines => lines.Select(line => new DocumentedCommand(page, line)));
 
+    /// <summary>Whether a command of kbr reads only, or applies what is applied already.</summary>
+    public static bool MayRun(string command) => Own().IsMatch(command) && !Changes().IsMatch(command);
+
     /// <summary>The command with the lab's names for the examples', with the answer that a terminal would be asked for.</summary>
     public static string OnLab(string command) =>
         Apply()
@@ -210,6 +216,12 @@ internal static partial class DocumentedCommands
             + @"hcloud|install|journalctl|ls|man|mkdir|mv|nft|psql|rm|ssh|ssh-\w+|sudo|systemctl|tar|ufw)(?: |$)"
     )]
     private static partial Regex Command();
+
+    [GeneratedRegex(@"^(?:[A-Z_]+=\S+ )*(?:\./)?kbr ")]
+    private static partial Regex Own();
+
+    [GeneratedRegex(@"\bkbr (?:destroy|restore|relief|switchover|restart|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm ")]
+    private static partial Regex Changes();
 
     [GeneratedRegex("^(?:\\./)?kbr apply(?! .*--auto-approve)( -c .*)?$")]
     private static partial Regex Apply();

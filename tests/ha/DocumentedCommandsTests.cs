@@ -20,7 +20,12 @@ public sealed class DocumentedCommandsTests
         var bin = Directory.CreateDirectory(Path.Combine(_folder, "bin")).FullName;
         File.CreateSymbolicLink(Path.Combine(bin, "kbr"), Workspace.Tool);
         var commands = DocumentedCommands.All().Select(command => command.Text).Distinct().Except(DocumentedCommands.Listed()).ToList();
-        Assert.That(commands, Has.Count.GreaterThan(30));
+        Assert.That(commands, Has.Count.GreaterThan(45));
+        Assert.That(
+            commands.Except(DocumentedCommands.OnHost).Where(command => !DocumentedCommands.MayRun(command)),
+            Is.Empty,
+            "a command that may change a cluster or this machine: name where it runs, or why it cannot"
+        );
 
         Assert.Multiple(() =>
         {
@@ -63,6 +68,17 @@ public sealed class DocumentedCommandsTests
             }
         });
     }
+
+    [TestCase("kbr plan", ExpectedResult = true)]
+    [TestCase("./kbr status --json | jq .", ExpectedResult = true)]
+    [TestCase("./kbr destroy --auto-approve -c lab/cluster-ha.yaml", ExpectedResult = false)]
+    [TestCase("kbr plan && kbr restore --to latest", ExpectedResult = false)]
+    [TestCase("kbr backup", ExpectedResult = false)]
+    [TestCase("kbr backups", ExpectedResult = true)]
+    [TestCase("kbr state mv a b", ExpectedResult = false)]
+    [TestCase("rm -r /var/lib/kbr", ExpectedResult = false)]
+    public bool A_command_that_changes_more_than_files_beside_the_configuration_is_not_run(string command) =>
+        DocumentedCommands.MayRun(command);
 
     [Test]
     public void A_block_of_commands_is_told_from_an_output()

@@ -84,6 +84,7 @@ public sealed class ResourceGraph
         var offers = new Dictionary<string, Dictionary<string, Address>>(StringComparer.Ordinal);
         var volumes = new Dictionary<string, List<(string MountPoint, Address Address)>>();
         links ??= [.. all.Values.Select(resource => providers.Get(resource.Address.Type).Links(resource))];
+        ArgumentOutOfRangeException.ThrowIfNotEqual(links.Count, all.Count);
         var managed = new Dictionary<string, List<(string Path, Address Address)>>();
         foreach (var (resource, link) in all.Values.Zip(links))
         {

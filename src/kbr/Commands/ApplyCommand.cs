@@ -273,7 +273,7 @@ internal static class ApplyCommand
         // Scripts of a killed run may still have been running during the first plan.
         async Task<PlannedRun> PlanAgainAsync(CancellationToken token)
         {
-            var current = await session.PlanAsync(options, token).ConfigureAwait(false);
+            var current = await context.PlanAsync(session, options, token).ConfigureAwait(false);
             check?.Invoke(session, current);
             RefuseUnreachable(current.Survey, options, givenUp);
             return current;

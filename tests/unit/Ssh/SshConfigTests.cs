@@ -235,6 +235,18 @@ public sealed class SshConfigTests
         Assert.That(none.Message, Does.StartWith("there is no private key to log in with"));
     }
 
+    [Test]
+    public async Task A_locked_key_that_nobody_unlocks_does_not_stop_another_key()
+    {
+        var locked = Path.Combine(_server.Directory, "locked");
+        Shell.Run($"ssh-keygen -q -t rsa -b 2048 -m PKCS8 -N sesame -f {locked} && rm {locked}.pub");
+        var block = Block("db-1", key: locked) + $"\n  IdentityFile {_server.Settings.IdentityFile}\n  IdentityAgent none\n";
+
+        await using var connection = await Connector(Settings(block)).ConnectAsync(Named("db-1"), CancellationToken.None);
+
+        Assert.That(connection.Host.Name, Is.EqualTo("db-1"));
+    }
+
     [TestCase("-h -n 127.0.0.1", null)]
     [TestCase("-h", null, Description = "a certificate without names is for all")]
     [TestCase("-h -n db-2,db-3", "is for db-2, db-3 and not for 127.0.0.1")]
