@@ -132,8 +132,13 @@ public sealed class SharedDirectoryTests
             TimeSpan.FromSeconds(60),
             "status to name the member"
         );
-        var drift = HaSetUp.Workspace.Kbr("drift");
-        Assert.That(drift.All, Does.Contain($"{replica}: {Repository} is not the directory that "));
+        // Patroni may need a moment more than its directory.
+        Lab.Until(
+            () =>
+                HaSetUp.Workspace.Kbr("drift").All.Contains($"{replica}: {Repository} is not the directory that ", StringComparison.Ordinal),
+            TimeSpan.FromSeconds(60),
+            "drift to name the member"
+        );
         Lab.OnHost(replica, $"systemctl stop patroni && mount /dev/kbr-shared {Mounted} && systemctl start patroni");
         Lab.Until(
             () => HaSetUp.Workspace.Kbr("status").Output.Contains("ok       backup", StringComparison.Ordinal),
