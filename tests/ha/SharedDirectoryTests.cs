@@ -135,7 +135,9 @@ public sealed class SharedDirectoryTests
         // Patroni may need a moment more than its directory.
         Lab.Until(
             () =>
-                HaSetUp.Workspace.Kbr("drift").All.Contains($"{replica}: {Repository} is not the directory that ", StringComparison.Ordinal),
+                HaSetUp
+                    .Workspace.Kbr("drift")
+                    .All.Contains($"{replica}: {Repository} is not the directory that ", StringComparison.Ordinal),
             TimeSpan.FromSeconds(60),
             "drift to name the member"
         );
