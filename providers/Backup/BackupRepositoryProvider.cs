@@ -261,10 +261,12 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
             seen = await SeenAsync().ConfigureAwait(false);
         }
 
-        if (seen.GetValueOrDefault(leader) is not { } leaders)
+        if (seen.Where(one => one.Value is null).Select(one => one.Key).Order(StringComparer.Ordinal).ToList() is { Count: > 0 } silent)
         {
-            throw new ChangeFailedException($"{leader}: {path} does not answer; is the server of its file system up?");
+            throw new ChangeFailedException($"{string.Join(", ", silent)}: {path} does not answer; is the server of its file system up?");
         }
+
+        var leaders = seen[leader];
 
         // The primary itself may be the one without the file system.
         if (seen.Values.Any(one => RepositoryDirectory.Difference(path, one, leader, leaders) is not null))

@@ -18,8 +18,9 @@ public sealed record RepositoryDirectoryRead(string Container, string Path) : Re
         {
             var mark = Script.Quote(RepositoryDirectory.MarkIn(read.Path));
             var ask =
-                $"if [ -e {mark} ]; then cat {mark}; else echo; fi; df -B1 --output=size,avail {Script.Quote(read.Path)} 2>/dev/null | tail -n 1";
-            script.Append($"timeout -k 1 4 sh -c {Script.Quote(ask)} 2>&1 </dev/null; end m{number} $?\n");
+                $"if [ -e {mark} ]; then head -c 64 {mark} || exit 1; else echo; fi; "
+                + $"df -B1 --output=size,avail {Script.Quote(read.Path)} | tail -n 1";
+            script.Append($"timeout -k 1 4 sh -c {Script.Quote(ask)} 2>/dev/null </dev/null; end m{number} $?\n");
         }
     }
 

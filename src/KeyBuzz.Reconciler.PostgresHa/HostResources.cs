@@ -735,8 +735,6 @@ internal sealed class HostResources(
     private ImmutableArray<Address> SameOnProxyBefore(Host proxy, string name) =>
         topology.Proxies.IndexOf(proxy) is var at and > 0 ? [new Address("config_file", name, topology.Proxies[at - 1].Name)] : [];
 
-    // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before
-    // data is set aside, with the container whenever the image is another.
     // The container would not start without it, and before another one is stopped for it is the time to say so.
     private string CheckMounts() =>
         string.Concat(
@@ -746,6 +744,8 @@ internal sealed class HostResources(
             )
         );
 
+    // Before an image's first use: the directories belong to that uid, and the data was made by that major version. With patroni.yml before
+    // data is set aside, with the container whenever the image is another.
     private string CheckImage()
     {
         var script =

@@ -72,7 +72,7 @@ public sealed class RestoreTests
             Assert.That(without.ExitCode, Is.EqualTo(1), without.All);
             Assert.That(
                 without.Error,
-                Does.Contain($"{away} cannot be reached, and a restore needs every member of keybuzz-pg: nothing was")
+                Does.Contain($"{away} cannot be reached, and a restore needs every member of keybuzz-pg: this run changed nothing")
             );
             Assert.That(Ha.Sql(Ha.Leader(), "SHOW default_transaction_read_only", "postgres"), Is.EqualTo("off"));
         }

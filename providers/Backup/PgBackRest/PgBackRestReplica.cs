@@ -13,8 +13,8 @@ internal static class PgBackRestReplica
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
             """Restores the last backup of the present database into --datadir, and fetches the WAL after it, so that the replica streams
-            from the primary only what is not archived. Asks the primary, by --connstring, for its timelines. Ends with status 1, before
-            anything is restored, where that costs more than a copy of the primary: Patroni makes one then."""
+            from the primary only what is not archived. Asks the primary, by --connstring, for its timelines. Ends with status 1 where that
+            costs more than a copy of the primary, or is not possible: Patroni makes one then."""
             import json
             import os
             import re
@@ -27,6 +27,8 @@ internal static class PgBackRestReplica
             SEGMENT = 1 << 24
             # A small database is copied as fast, but there the WAL is little, too.
             LEAST = 1 << 30
+            # Of a question, or of one segment; a restore takes as long as it takes.
+            SECONDS = 120
             OPTIONS = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
             DATA = OPTIONS["datadir"]
 
@@ -36,8 +38,24 @@ internal static class PgBackRestReplica
                 sys.exit(1)
 
 
-            def run(command):
-                done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            def ended(command, seconds):
+                # A file system whose server is gone holds a process until it is killed.
+                try:
+                    return subprocess.run(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT,
+                        text=True,
+                        errors="replace",
+                        timeout=seconds,
+                    )
+                except subprocess.TimeoutExpired:
+                    give_up("%s did not end within %d s" % (command[0], seconds))
+
+
+            def run(command, seconds=SECONDS):
+                done = ended(command, seconds)
                 if done.returncode != 0:
                     lines = [line for line in done.stdout.splitlines() if "ERROR: " in line] or done.stdout.splitlines() or ["no answer"]
                     give_up(lines[0].split("ERROR: ", 1)[-1])
@@ -46,6 +64,10 @@ internal static class PgBackRestReplica
 
             def primary(command):
                 return run(["psql", "-X", "-A", "-t", "-w", "-c", command, OPTIONS["connstring"] + " replication=true"])
+
+
+            def fetch(name):
+                return ended([*TOOL, "archive-get", name, DATA + "/pg_wal/" + name], SECONDS).returncode
 
 
             def position(lsn):
@@ -97,15 +119,18 @@ internal static class PgBackRestReplica
             if shutil.disk_usage(DATA).free < size + wal:
                 give_up("%d bytes are needed, and %d are free" % (size + wal, shutil.disk_usage(DATA).free))
             print("restoring %s from repository %d" % (backup["label"], repository), flush=True)
-            run([*TOOL, "--repo=%d" % repository, "--set=" + backup["label"], "--type=none", "--pg1-path=" + DATA, "restore"])
+            run([*TOOL, "--repo=%d" % repository, "--set=" + backup["label"], "--type=none", "--pg1-path=" + DATA, "restore"], None)
             if history:
-                with open(DATA + "/pg_wal/%08X.history" % timeline, "w", encoding="ascii") as file:
+                with open(DATA + "/pg_wal/%08X.history" % timeline, "w", encoding="utf-8") as file:
                     file.write(history)
+            # PostgreSQL looks for the newest timeline one by one, and stops where a history is missing.
+            for between in range(int(backup["archive"]["stop"][:8], 16) + 1, timeline):
+                if fetch("%08X.history" % between) != 0:
+                    give_up("the history of timeline %d is missing" % between)
             # The last one may not be archived yet; the primary has it, and streams it.
             for segment in range(first, last):
                 name = "%08X%08X%08X" % (owner(segment), segment // 256, segment % 256)
-                got = subprocess.run([*TOOL, "archive-get", name, DATA + "/pg_wal/" + name], stdin=subprocess.DEVNULL, check=False)
-                if got.returncode != 0:
+                if fetch(name) != 0:
                     # Of the last ones archiving may be on its way.
                     if segment < last - 2:
                         give_up("segment " + name + " is missing")

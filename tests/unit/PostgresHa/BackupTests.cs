@@ -734,8 +734,14 @@ internal sealed class BackupTests : BlueprintFixture
                 );
     }
 
-    [TestCase("db-slave-01", "bring it back; or keep it off, remove db-slave-01 from 'hosts', run kbr apply")]
-    [TestCase("db-master-01 db-slave-01", "bring them back, or put empty hosts in their place")]
+    [TestCase(
+        "db-slave-01",
+        "bring db-slave-01 back, then run this again. Only where no restore has begun: keep it off, remove db-slave-01 "
+    )]
+    [TestCase(
+        "db-master-01 db-slave-01",
+        "bring db-master-01, db-slave-01 back, then run this again. Only where no restore has begun: empty hosts "
+    )]
     public void A_restore_without_a_member_is_refused_with_what_to_do(string away, string remedy)
     {
         var topology = Load(With(One)).Model<PostgresTopology>()!;
@@ -749,7 +755,7 @@ internal sealed class BackupTests : BlueprintFixture
 
         Assert.That(
             refused.Summary,
-            Does.EndWith(" cannot be reached, and a restore needs every member of keybuzz-pg: nothing was changed")
+            Does.EndWith(" cannot be reached, and a restore needs every member of keybuzz-pg: this run changed nothing")
         );
         Assert.That(refused.Detail, Does.StartWith($"{away.Split(' ')[0]}: no route\n").And.Contain("comes back later"));
         Assert.That(refused.Remedy, Does.StartWith(remedy));

@@ -286,13 +286,17 @@ internal static class RestoreCommand
         var names = string.Join(", ", away.Select(one => one.Member));
         throw new DiagnosticException(
             Diagnostic.Error(
-                $"{names} cannot be reached, and a restore needs every member of {topology.Scope}: nothing was changed",
+                $"{names} cannot be reached, and a restore needs every member of {topology.Scope}: this run changed nothing",
                 detail: string.Join('\n', away.Select(one => $"{one.Member}: {one.Error}"))
                     + "\na member that comes back later would come with the database that the restore has replaced",
-                remedy: away.Length * 2 < topology.Members.Length
-                    ? $"bring it back; or keep it off, remove {names} from 'hosts', run kbr apply, then this again, and add it again afterwards "
-                        + "as an empty host"
-                    : "bring them back, or put empty hosts in their place under the same names"
+                // What a member holds of a restore that has begun is what undo needs.
+                remedy: $"bring {names} back, then run this again. "
+                    + (
+                        away.Length * 2 < topology.Members.Length
+                            ? $"Only where no restore has begun: keep it off, remove {names} from 'hosts', run kbr apply, then this again, "
+                                + "and add it again afterwards as an empty host"
+                            : "Only where no restore has begun: empty hosts under the same names may take their place"
+                    )
             )
         );
     }

@@ -36,6 +36,7 @@ internal sealed class ReplicaProgramTests
             """
             case $* in
             *IDENTIFY_SYSTEM*"host=db-1 replication=true") echo "7500000000000000001|$(cat FOLDER/timeline)|0/9000060|" ;;
+            *"TIMELINE_HISTORY 3"*) printf '00000003.history|1\t0/7000000\tbefore the word café\n\n' ;;
             *"TIMELINE_HISTORY 2"*) printf '00000002.history|1\t0/7000000\tno recovery target specified\n\n' ;;
             esac
             """
@@ -72,6 +73,42 @@ internal sealed class ReplicaProgramTests
         Assert.That(File.ReadAllText($"{_folder}/done"), Does.Contain("--set=before "));
         Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { First + "5", First + "6", second + "7", second + "8" }));
         Assert.That(File.ReadAllText($"{_folder}/data/pg_wal/00000002.history"), Does.StartWith("1\t0/7000000\t"));
+    }
+
+    // PostgreSQL probes the timelines one by one; the second one is of a database that a restore has replaced.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void The_history_of_each_timeline_in_between_is_fetched(bool isArchived)
+    {
+        const string third = "00000003000000000000000";
+        File.WriteAllText($"{_folder}/timeline", "3\n");
+        string[] segments = [First + "5", First + "6", third + "7", third + "8"];
+        File.WriteAllLines($"{_folder}/archive", isArchived ? [.. segments, "00000002.history"] : segments);
+
+        var (exit, output) = Run();
+
+        Assert.That(exit, Is.EqualTo(isArchived ? 0 : 1), output);
+        Assert.That(File.ReadAllText($"{_folder}/data/pg_wal/00000003.history"), Does.Contain("café"));
+        if (isArchived)
+        {
+            Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { "00000002.history" }.Concat(segments)));
+        }
+        else
+        {
+            Assert.That(output, Does.EndWith("no replica from a repository: the history of timeline 2 is missing\n"));
+        }
+    }
+
+    [Test]
+    public void A_tool_that_does_not_answer_is_not_waited_for()
+    {
+        var program = BackupTools.Default.ReplicaProgram(new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"), 1);
+        Answer("pgbackrest", "exec sleep 60");
+        Assert.That(program, Does.Contain("SECONDS = 120"));
+        Assert.That(
+            Run(text => text.Replace("SECONDS = 120", "SECONDS = 1", StringComparison.Ordinal)),
+            Is.EqualTo((1, "no replica from a repository: pgbackrest did not end within 1 s\n"))
+        );
     }
 
     [Test]
@@ -135,12 +172,14 @@ internal sealed class ReplicaProgramTests
         );
     }
 
-    private (int Exit, string Output) Run()
+    private (int Exit, string Output) Run(Func<string, string>? changed = null)
     {
         var program = Path.Combine(_folder, "program.py");
         File.WriteAllText(
             program,
-            BackupTools.Default.ReplicaProgram(new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"), 1)
+            (changed ?? (text => text))(
+                BackupTools.Default.ReplicaProgram(new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"), 1)
+            )
         );
         var start = new ProcessStartInfo(
             "python3",
