@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Runtime.InteropServices;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Graph;
@@ -24,18 +23,32 @@ internal sealed record DependencyOrder(ImmutableArray<Address> Addresses, Immuta
             places.Add(sorted[place], place);
         }
 
-        var waits = new int[sorted.Length];
-        var followers = new List<int>?[sorted.Length];
+        // Each place with the places that follow it: those of one place stand together, and end where those of the next begin.
+        var edges = new List<(int First, int Then)>(sorted.Length);
+        var (waits, ends) = (new int[sorted.Length], new int[sorted.Length + 1]);
         for (var place = 0; place < sorted.Length; place++)
         {
             foreach (var address in before(sorted[place]))
             {
                 if (places.TryGetValue(address, out var first))
                 {
-                    (followers[first] ??= []).Add(place);
+                    edges.Add((first, place));
+                    ends[first]++;
                     waits[place]++;
                 }
             }
+        }
+
+        for (var place = 1; place < ends.Length; place++)
+        {
+            ends[place] += ends[place - 1];
+        }
+
+        var followers = new int[edges.Count];
+        for (var edge = edges.Count - 1; edge >= 0; edge--)
+        {
+            var (first, then) = edges[edge];
+            followers[--ends[first]] = then;
         }
 
         var ready = new PriorityQueue<int, int>();
@@ -51,7 +64,7 @@ internal sealed record DependencyOrder(ImmutableArray<Address> Addresses, Immuta
         while (ready.TryDequeue(out var place, out _))
         {
             order.Add(sorted[place]);
-            foreach (var follower in CollectionsMarshal.AsSpan(followers[place]))
+            foreach (var follower in followers.AsSpan(ends[place]..ends[place + 1]))
             {
                 if (--waits[follower] == 0)
                 {

@@ -105,7 +105,10 @@ public sealed class ResourceGraph
                     managed[resource.Address.Host] = paths = [];
                 }
 
-                paths.AddRange(link.ManagedPaths.Select(path => (path, resource.Address)));
+                foreach (var path in link.ManagedPaths)
+                {
+                    paths.Add((path, resource.Address));
+                }
             }
 
             if (link.MountPoint is { } mountPoint)
@@ -126,6 +129,7 @@ public sealed class ResourceGraph
 
         var diagnostics = new List<Diagnostic>();
         var nodes = new Dictionary<Address, Node>(all.Count);
+        var requires = new List<Address>();
         foreach (var (resource, link) in all.Values.Zip(links))
         {
             var address = resource.Address;
@@ -148,12 +152,12 @@ public sealed class ResourceGraph
                 }
             }
 
-            var requires = new List<Address>();
+            requires.Clear();
             foreach (var required in resource.Requires)
             {
-                if (all.ContainsKey(required))
+                if (all.TryGetValue(required, out var other))
                 {
-                    requires.Add(required);
+                    requires.Add(other.Address);
                 }
             }
 

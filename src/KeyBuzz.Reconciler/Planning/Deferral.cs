@@ -30,12 +30,15 @@ internal readonly record struct Deferral(string Awaited, string Note)
             return Until($"{group.Policy.Group} is healthy");
         }
 
-        return
-            isOfGroup
-            && node.Requires.FirstOrDefault(required => changes.GetValueOrDefault(required)?.Action.Counts() == true)
-                is { Host: not null } pending
-            ? Until($"{pending} is applied")
-            : null;
+        foreach (var required in isOfGroup ? node.Requires : [])
+        {
+            if (changes.GetValueOrDefault(required)?.Action.Counts() == true)
+            {
+                return Until($"{required} is applied");
+            }
+        }
+
+        return null;
     }
 
     private static Deferral Until(string awaited) => new(awaited, $"checked again once {awaited}");

@@ -58,16 +58,22 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
                 .. order
                     .Addresses.Select(address => decided.Changes.GetValueOrDefault(address))
                     .OfType<PlannedChange>()
-                    .Select(change =>
-                        change with
-                        {
-                            DependsOn = DependsOn(change.Address),
-                            Disrupts = Disrupts(change) ? change.Resource.Group : null,
-                        }
-                    ),
+                    .Select(change => Ordered(change, DependsOn(change.Address))),
             ],
             groups
         );
+    }
+
+    private static PlannedChange Ordered(PlannedChange change, ImmutableArray<Address> dependsOn)
+    {
+        var disrupts = Disrupts(change) ? change.Resource.Group : null;
+        return change.DependsOn == dependsOn && change.Disrupts == disrupts
+            ? change
+            : change with
+            {
+                DependsOn = dependsOn,
+                Disrupts = disrupts,
+            };
     }
 
     // The changes that a change goes after, in the order of their addresses.

@@ -16,6 +16,11 @@ internal static class RolloutForecasts
         ProviderRegistry providers
     )
     {
+        if (!changes.Any(change => change.Disrupts is not null || change.Action.Counts()))
+        {
+            return [];
+        }
+
         var forecasts = ImmutableArray.CreateBuilder<RolloutForecast>();
         foreach (var resource in input.Graph.Nodes.Select(node => node.Resource))
         {

@@ -136,7 +136,7 @@ internal sealed class UpdatePlanner(ProviderRegistry providers, Fingerprint fing
         Cause cause,
         ResourceRecord? record,
         string? note
-    ) => new(desired.Address, action, cause, desired.Resource, [], []) { Record = record, Note = note };
+    ) => new(desired.Address, action, cause, desired.Resource, [], desired.Node.Requires) { Record = record, Note = note };
 
     private ResourceDecision Unmanaged(Resource resource, in ThreeWayDiff diff, string? former)
     {

@@ -12,33 +12,11 @@ namespace KeyBuzz.Reconciler.Records;
 /// place.</param>
 public sealed record RecordFormat(int Current, ImmutableDictionary<int, Func<JsonObject, ProviderRegistry, JsonObject?>> Steps)
 {
-    private static readonly JsonDocumentOptions s_strict = new() { AllowDuplicateProperties = false };
-
     /// <summary>The format of this program. An old record is read as a new one, and written anew when its resource changes.</summary>
     public static readonly RecordFormat Default = new(
         2,
         ImmutableDictionary<int, Func<JsonObject, ProviderRegistry, JsonObject?>>.Empty.Add(1, WithoutPolicies)
     );
-
-    /// <summary>Parses a record of any version, as one of the current; null when that has none in its place. Throws as
-    /// <see cref="Bring"/> does, and <see cref="JsonException"/> for what is no JSON.</summary>
-    public JsonDocument? Parse(string text, ProviderRegistry providers)
-    {
-        var document = JsonDocument.Parse(text, s_strict);
-        if (
-            document.RootElement is { ValueKind: JsonValueKind.Object } record
-            && record.TryGetProperty("format_version", out var version)
-            && version.ValueKind == JsonValueKind.Number
-            && version.TryGetInt32(out var number)
-            && number == Current
-        )
-        {
-            return document;
-        }
-
-        document.Dispose();
-        return Bring(text, providers) is { } current ? JsonDocument.Parse(current, s_strict) : null;
-    }
 
     /// <summary>A record of any version as one of the current; null when that has none in its place. Throws
     /// <see cref="FormatException"/> for one that is newer, or so old that no step is left for it.</summary>

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -87,75 +86,8 @@ public static class RecordJson
     /// <param name="cluster">The cluster that it must be of.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="format">The versions of the format; null for those of this program.</param>
-    /// <param name="texts">What keeps the texts of several records; null for one alone.</param>
-    public static ResourceRecord? Read(
-        string text,
-        string cluster,
-        ProviderRegistry providers,
-        RecordFormat? format = null,
-        TextPool? texts = null
-    )
-    {
-        texts ??= new TextPool([]);
-        try
-        {
-            using var document = (format ?? RecordFormat.Default).Parse(text, providers);
-            if (document is null)
-            {
-                return null;
-            }
-
-            var root = document.RootElement;
-            var owner = root.GetProperty("cluster");
-            if (!owner.ValueEquals(cluster))
-            {
-                throw new FormatException($"it is of the cluster '{owner.GetString()}', not '{cluster}'");
-            }
-
-            if (!Address.TryParse(root.GetProperty("address").GetString(), out var address))
-            {
-                throw new FormatException("its address is invalid");
-            }
-
-            var provider = providers.Find(address.Type) ?? throw new FormatException($"it is of the unknown type '{address.Type}'");
-            var schema = provider.Schema;
-            address = texts.Of(address with { Type = schema.Type });
-            var spec = new List<KeyValuePair<string, object>>();
-            foreach (var property in root.GetProperty("spec").EnumerateObject())
-            {
-                if (schema.Find(property.Name) is { } definition)
-                {
-                    spec.Add(new(definition.Name, ReadValue(property.Value, definition.Kind, texts)));
-                }
-            }
-
-            var record = new ResourceRecord(
-                address,
-                root.GetProperty("created").GetBoolean(),
-                root.GetProperty("pending").GetBoolean(),
-                FingerprintsOf(root.GetProperty("fingerprints"), schema, texts),
-                texts.Of(address, new AttributeSet(spec)),
-                RequiresOf(root.GetProperty("requires"), texts),
-                root.GetProperty("prevent_destroy").GetBoolean()
-            )
-            {
-                AppliedAt = root.TryGetProperty("applied_at", out var at) ? at.GetDateTimeOffset() : null,
-                Group = root.TryGetProperty("group", out var group) && group.GetString() is { } name ? texts.Of(name) : null,
-                Intended = root.TryGetProperty("intended", out var intended)
-                    ? [.. intended.EnumerateArray().Select(one => one.GetString()!)]
-                    : [],
-                Serial = root.TryGetProperty("serial", out var serial) ? serial.GetInt64() : 0,
-            };
-            return RecordRules.Problem(record, provider, texts.IsConfigured(address, record.Spec)) is { } problem
-                ? throw new FormatException($"{problem}; check it, and move it away to adopt the resource again")
-                : record;
-        }
-        catch (Exception exception)
-            when (exception is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
-        {
-            throw new FormatException("it is damaged: " + exception.Message, exception);
-        }
-    }
+    public static ResourceRecord? Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null) =>
+        new RecordReader(cluster, providers, format ?? RecordFormat.Default, new KnownResources([], new TextPool())).Read(text);
 
     private static void WriteValue(Utf8JsonWriter json, object value)
     {
@@ -191,59 +123,4 @@ public static class RecordJson
                 break;
         }
     }
-
-    private static SortedMap<string> FingerprintsOf(JsonElement element, ResourceSchema schema, TextPool texts)
-    {
-        var fingerprints = new SortedMap<string>.Builder(element.GetPropertyCount());
-        foreach (var property in element.EnumerateObject())
-        {
-            fingerprints.Add(NameOf(property, schema), texts.Of(Text(property.Value)));
-        }
-
-        return fingerprints.ToMap();
-    }
-
-    private static ImmutableArray<Address> RequiresOf(JsonElement element, TextPool texts)
-    {
-        var addresses = ImmutableArray.CreateBuilder<Address>(element.GetArrayLength());
-        foreach (var one in element.EnumerateArray())
-        {
-            addresses.Add(
-                Address.TryParse(one.GetString(), out var required)
-                    ? texts.Of(required)
-                    : throw new FormatException("one of its dependencies is not an address")
-            );
-        }
-
-        return addresses.MoveToImmutable();
-    }
-
-    // The name as the schema has it; of a computed attribute, as the record does.
-    private static string NameOf(JsonProperty property, ResourceSchema schema)
-    {
-        foreach (var attribute in schema.Attributes)
-        {
-            if (property.NameEquals(attribute.Name))
-            {
-                return attribute.Name;
-            }
-        }
-
-        return property.Name;
-    }
-
-    private static object ReadValue(JsonElement element, AttributeKind kind, TextPool texts) =>
-        kind switch
-        {
-            AttributeKind.Boolean => element.GetBoolean(),
-            AttributeKind.Integer or AttributeKind.Size => element.GetInt64(),
-            AttributeKind.Text => SecretText.Plain(texts.Of(Text(element))),
-            AttributeKind.StringList => element.EnumerateArray().Select(Text).ToImmutableArray() as IReadOnlyList<string>,
-            AttributeKind.StringMap => SortedMap.Of<string>(
-                element.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, Text(p.Value)))
-            ),
-            _ => texts.Of(Text(element)),
-        };
-
-    private static string Text(JsonElement element) => element.GetString() ?? throw new FormatException("one of its texts is null");
 }

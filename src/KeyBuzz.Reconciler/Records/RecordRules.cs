@@ -10,16 +10,17 @@ internal static class RecordRules
     /// <summary>Why a record speaks of a resource that cluster.yaml could not declare, or null when it does not.</summary>
     /// <param name="record">The record.</param>
     /// <param name="provider">The provider of its type.</param>
-    /// <param name="isConfigured">Whether its spec is one of cluster.yaml, which was checked already.</param>
-    public static string? Problem(ResourceRecord record, IResourceProvider provider, bool isConfigured) =>
+    /// <param name="configured">The resource as cluster.yaml has it, or null: what the record shares with it was checked already.</param>
+    public static string? Problem(ResourceRecord record, IResourceProvider provider, KnownResource? configured) =>
         (
-            record.Address.CanBeDeclared && record.Requires.All(address => address.CanBeDeclared)
+            (configured is not null || record.Address.CanBeDeclared)
+            && (configured?.Requires == record.Requires || record.Requires.All(address => address.CanBeDeclared))
                 ? null
                 : "its address, or one that it requires, is invalid in cluster.yaml"
         )
         ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not a valid name" : null)
-        ?? (isConfigured ? null : SpecProblem(record, provider))
-        ?? (record.Fingerprints.Keys.Any(HasControl) ? "a fingerprint of it has a control character" : null);
+        ?? (ReferenceEquals(record.Spec, configured?.Resource.Spec) ? null : SpecProblem(record, provider))
+        ?? (record.Fingerprints.Any(print => HasControl(print.Key)) ? "a fingerprint of it has a control character" : null);
 
     private static string? SpecProblem(ResourceRecord record, IResourceProvider provider) =>
         provider

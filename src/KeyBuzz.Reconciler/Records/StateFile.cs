@@ -72,12 +72,13 @@ public static class StateFile
                 );
             }
 
+            var reader = new RecordReader(cluster, providers, RecordFormat.Default, new KnownResources([], new TextPool()));
             return new StateCopy(
                 root.GetProperty("serial").GetInt64(),
                 [
                     .. root.GetProperty("records")
                         .EnumerateArray()
-                        .Select(record => RecordJson.Read(record.GetRawText(), cluster, providers))
+                        .Select(record => reader.Read(record.GetRawText()))
                         .OfType<ResourceRecord>(),
                 ],
                 []

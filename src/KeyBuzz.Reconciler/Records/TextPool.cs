@@ -1,50 +1,26 @@
-using KeyBuzz.Reconciler.Resources;
+using System.Collections.Concurrent;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>The texts and specs of a host's records, each kept once: records repeat the values of one another and of the
-/// configuration.</summary>
+/// <summary>The texts of the records of all hosts, each kept once: what a role does is the same on each of its hosts. Safe for several
+/// threads.</summary>
 public sealed class TextPool
 {
-    private readonly HashSet<string> _texts = new(StringComparer.Ordinal);
-    private readonly Dictionary<Address, AttributeSet> _specs = [];
+    private readonly ConcurrentDictionary<string, string> _texts = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> _byLetters;
 
-    /// <summary>Makes a pool of the texts of these resources.</summary>
-    public TextPool(IEnumerable<Resource> resources)
-    {
-        foreach (var resource in resources)
-        {
-            _specs[resource.Address] = resource.Spec;
-            _texts.Add(resource.Address.Type);
-            _texts.Add(resource.Address.Name);
-            _texts.Add(resource.Address.Host);
-            foreach (var value in resource.Spec.Texts)
-            {
-                _texts.Add(value);
-            }
-        }
-    }
+    /// <summary>Makes an empty one.</summary>
+    public TextPool() => _byLetters = _texts.GetAlternateLookup<ReadOnlySpan<char>>();
 
     /// <summary>The text that is kept in place of an equal one.</summary>
-    public string Of(string text)
+    public string Of(ReadOnlySpan<char> text)
     {
-        if (_texts.TryGetValue(text, out var kept))
+        if (_byLetters.TryGetValue(text, out var kept))
         {
             return kept;
         }
 
-        _texts.Add(text);
-        return text;
+        var made = text.ToString();
+        return _texts.GetOrAdd(made, made);
     }
-
-    /// <summary>The configured spec of an address, in place of an equal one.</summary>
-    public AttributeSet Of(Address address, AttributeSet spec) =>
-        _specs.TryGetValue(address, out var kept) && kept.HasSameValues(spec) ? kept : spec;
-
-    /// <summary>Whether that spec is the configured one of an address itself, and so valid: cluster.yaml was checked.</summary>
-    public bool IsConfigured(Address address, AttributeSet spec) =>
-        _specs.TryGetValue(address, out var kept) && ReferenceEquals(kept, spec);
-
-    /// <summary>The same address of texts that are kept.</summary>
-    public Address Of(Address address) => new(Of(address.Type), Of(address.Name), Of(address.Host));
 }

@@ -7,10 +7,8 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Resources;
 
 /// <summary>The name of a resource: <c>type.name@host</c>, for example <c>directory.data@db-1</c>.</summary>
-/// <param name="Type">The resource type, for example <c>directory</c>.</param>
-/// <param name="Name">The operator's name for it.</param>
-/// <param name="Host">The host it is on.</param>
-public readonly record struct Address(string Type, string Name, string Host) : IComparable<Address>
+/// <remarks>It is one reference, and its hash is made once: a cluster has many, and they are looked up over and over.</remarks>
+public readonly struct Address : IEquatable<Address>, IComparable<Address>
 {
     private const int LongestName = 200;
     private const string LowerCaseAndDigits = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -19,9 +17,51 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     private static readonly SearchValues<char> s_inTypes = SearchValues.Create(LowerCaseAndDigits + "_");
     private static readonly SearchValues<char> s_inPlaces = SearchValues.Create(LowerCaseAndDigits + "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.");
 
+    private readonly Words? _words;
+
+    /// <summary>Takes the words.</summary>
+    /// <param name="type">The resource type, for example <c>directory</c>.</param>
+    /// <param name="name">The operator's name for it.</param>
+    /// <param name="host">The host it is on.</param>
+    public Address(string type, string name, string host) => _words = new Words(type, name, host);
+
+    /// <summary>The resource type, for example <c>directory</c>.</summary>
+    public string Type
+    {
+        get => _words?.Type ?? "";
+        init => _words = new Words(value, Name, Host);
+    }
+
+    /// <summary>The operator's name for it.</summary>
+    public string Name
+    {
+        get => _words?.Name ?? "";
+        init => _words = new Words(Type, value, Host);
+    }
+
+    /// <summary>The host it is on.</summary>
+    public string Host
+    {
+        get => _words?.Host ?? "";
+        init => _words = new Words(Type, Name, value);
+    }
+
+    /// <summary>Whether two are the same name.</summary>
+    public static bool operator ==(Address one, Address other) => one.Equals(other);
+
+    /// <summary>Whether two are different names.</summary>
+    public static bool operator !=(Address one, Address other) => !one.Equals(other);
+
     /// <inheritdoc />
-    public override int GetHashCode() =>
-        HashCode.Combine(Name.GetHashCode(StringComparison.Ordinal), Host.GetHashCode(StringComparison.Ordinal), Type.Length);
+    public bool Equals(Address other) =>
+        ReferenceEquals(_words, other._words)
+        || (_words is { } one && other._words is { } another && one.Hash == another.Hash && one.Same(another));
+
+    /// <inheritdoc />
+    public override bool Equals(object? obj) => obj is Address other && Equals(other);
+
+    /// <inheritdoc />
+    public override int GetHashCode() => _words?.Hash ?? 0;
 
     /// <inheritdoc />
     public override string ToString() => $"{Type}.{Name}@{Host}";
@@ -87,6 +127,11 @@ public readonly record struct Address(string Type, string Name, string Host) : I
     /// <inheritdoc />
     public int CompareTo(Address other)
     {
+        if (ReferenceEquals(_words, other._words))
+        {
+            return 0;
+        }
+
         var byHost = string.CompareOrdinal(Host, other.Host);
         if (byHost != 0)
         {
@@ -95,6 +140,20 @@ public readonly record struct Address(string Type, string Name, string Host) : I
 
         var byType = string.CompareOrdinal(Type, other.Type);
         return byType != 0 ? byType : string.CompareOrdinal(Name, other.Name);
+    }
+
+    private sealed class Words(string type, string name, string host)
+    {
+        public readonly string Type = type;
+        public readonly string Name = name;
+        public readonly string Host = host;
+        public readonly int Hash = HashCode.Combine(
+            name.GetHashCode(StringComparison.Ordinal),
+            host.GetHashCode(StringComparison.Ordinal),
+            type.Length
+        );
+
+        public bool Same(Words other) => Name == other.Name && Host == other.Host && Type == other.Type;
     }
 }
 

@@ -60,14 +60,11 @@ public sealed class AttributeSet
     /// <summary>Takes the values by attribute name, each once.</summary>
     public AttributeSet(IEnumerable<KeyValuePair<string, object>> values) => _values = [.. values];
 
+    /// <summary>How many values there are.</summary>
+    public int Count => _values.Length;
+
     /// <summary>The names that have a value.</summary>
     public IEnumerable<string> Names => _values.Select(pair => pair.Key);
-
-    /// <summary>The values that are one text without a secret.</summary>
-    public IEnumerable<string> Texts =>
-        _values
-            .Select(pair => pair.Value as string ?? (pair.Value is SecretText { Parts: [{ IsSecret: false } only] } ? only.Value : null))
-            .OfType<string>();
 
     /// <summary>The raw value, or null.</summary>
     public object? this[string name]
@@ -110,36 +107,6 @@ public sealed class AttributeSet
     /// <summary>The map of that name; empty when it has none.</summary>
     public IReadOnlyDictionary<string, string> Map(string name) =>
         this[name] as IReadOnlyDictionary<string, string> ?? ImmutableDictionary<string, string>.Empty;
-
-    /// <summary>Whether another set has the same values under the same names, in any order.</summary>
-    public bool HasSameValues(AttributeSet other)
-    {
-        ArgumentNullException.ThrowIfNull(other);
-        if (_values.Length != other._values.Length)
-        {
-            return false;
-        }
-
-        foreach (var (name, value) in _values)
-        {
-            if (other[name] is not { } found || !AreSame(value, found))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
-
-    private static bool AreSame(object one, object other) =>
-        (one, other) switch
-        {
-            (SecretText text, SecretText found) => text.Parts.AsSpan().SequenceEqual(found.Parts.AsSpan()),
-            (IReadOnlyList<string> list, IReadOnlyList<string> found) => list.SequenceEqual(found),
-            (IReadOnlyDictionary<string, string> map, IReadOnlyDictionary<string, string> found) => map.Count == found.Count
-                && map.All(pair => found.TryGetValue(pair.Key, out var value) && value == pair.Value),
-            _ => one.Equals(other),
-        };
 
     /// <summary>The same set with one more value.</summary>
     public AttributeSet With(string name, object value) => new([.. _values.Where(pair => pair.Key != name), new(name, value)]);

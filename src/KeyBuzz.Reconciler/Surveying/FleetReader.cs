@@ -18,6 +18,7 @@ public class FleetReader : IAsyncDisposable
     private readonly IPreconditionChecks _preconditions;
     private readonly IReaderSource _source;
     private readonly int _parallelism;
+    private readonly TextPool _texts = new();
     private readonly ConcurrentDictionary<string, IHostReader> _readers = new(StringComparer.Ordinal);
 
     /// <summary>Takes what a survey needs; opens nothing yet. Closes the source with itself.</summary>
@@ -74,11 +75,10 @@ public class FleetReader : IAsyncDisposable
     /// <param name="cancellationToken">Ends it.</param>
     public async Task<Survey> SurveyAsync(IEnumerable<Host> hosts, bool checkPreconditions, CancellationToken cancellationToken)
     {
-        var configured = _cluster.Resources.Select(resource => resource.Address).ToHashSet();
         var survey = await SurveyAsync(
                 hosts,
                 checkPreconditions,
-                record => configured.Contains(record.Address) ? null : record.ToResource(),
+                record => _cluster.Graph.Find(record.Address) is null ? record.ToResource() : null,
                 (policy, _) => policy,
                 cancellationToken
             )
@@ -185,7 +185,7 @@ public class FleetReader : IAsyncDisposable
         {
             var found = snapshot is null
                 ? new HostRecords([], [], [], null)
-                : HostRecords.In(host, snapshot, _cluster, _resources[host], _providers);
+                : HostRecords.In(host, snapshot, _cluster, _resources[host], _providers, _texts);
             copies.AddRange(found.Own.Select(record => new RecordCopy(host, record)));
             strays.AddRange(found.Others.Select(record => new RecordCopy(host, record)));
             var unusable = unreachable ?? found.Damaged;
@@ -339,7 +339,7 @@ public class FleetReader : IAsyncDisposable
     {
         var snapshot = await reader.ReadAsync(ProbeReads(host.Name, checkPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
-        var found = HostRecords.In(host.Name, snapshot, _cluster, _resources[host.Name], _providers);
+        var found = HostRecords.In(host.Name, snapshot, _cluster, _resources[host.Name], _providers, _texts);
         var error = found.Damaged ?? found.NotOf(host.Name, _cluster);
         var loose = found.Damaged is null ? RecordsTrust.Loose(snapshot.Get(new RecordsRead(_cluster.Name))) : null;
         if (loose is not null)

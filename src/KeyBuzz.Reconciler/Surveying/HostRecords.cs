@@ -22,14 +22,16 @@ internal sealed record HostRecords(
     /// <param name="host">The host that answered.</param>
     /// <param name="snapshot">The answer.</param>
     /// <param name="cluster">The configuration.</param>
-    /// <param name="configured">The host's resources in it, whose texts the records share.</param>
+    /// <param name="configured">The host's resources in it, which its records share texts with.</param>
     /// <param name="providers">The resource types.</param>
+    /// <param name="texts">The texts of the records of all hosts.</param>
     public static HostRecords In(
         string host,
         Snapshot snapshot,
         Cluster cluster,
         IEnumerable<Resource> configured,
-        ProviderRegistry providers
+        ProviderRegistry providers,
+        TextPool texts
     )
     {
         var folder = snapshot.Get(new RecordsRead(cluster.Name));
@@ -41,13 +43,17 @@ internal sealed record HostRecords(
         string? error = null;
         var own = ImmutableArray.CreateBuilder<ResourceRecord>();
         var others = ImmutableArray.CreateBuilder<ResourceRecord>();
-        var texts = new TextPool(configured);
+        var known = new KnownResources(
+            configured.Select(resource => new KnownResource(resource, cluster.Graph.Find(resource.Address)?.Requires ?? [])),
+            texts
+        );
+        var reader = new RecordReader(cluster.Name, providers, RecordFormat.Default, known);
         var obsolete = ImmutableArray.CreateBuilder<string>();
         foreach (var file in folder.Files)
         {
             try
             {
-                if (RecordJson.Read(file.Text, cluster.Name, providers, texts: texts) is not { } record)
+                if (reader.Read(file.Text) is not { } record)
                 {
                     obsolete.Add(file.At.Path);
                     continue;
@@ -58,7 +64,7 @@ internal sealed record HostRecords(
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
                 }
 
-                if (!texts.IsConfigured(record.Address, record.Spec))
+                if (!ReferenceEquals(record.Spec, cluster.Graph.Find(record.Address)?.Resource.Spec))
                 {
                     Understand(record, providers);
                 }

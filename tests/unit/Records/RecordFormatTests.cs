@@ -104,6 +104,42 @@ public sealed class RecordFormatTests
     public void An_unusable_record_is_refused_with_the_reason(string text, string reason) =>
         Assert.That(Assert.Throws<FormatException>(() => RecordJson.Read(text, "lab", Providers))!.Message, Does.StartWith(reason));
 
+    [TestCase("\"created\":true", "\"created\":true,\"created\":true", "it is damaged: it says 'created' twice")]
+    [TestCase("\"address\":", "\"address\":\"thing.two@host-1\",\"address\":", "it is damaged: it says 'address' twice")]
+    [TestCase("\"value\":\"=4\"", "\"value\":\"=4\",\"value\":\"=4\"", "it is damaged: there are two values of the name 'value'")]
+    [TestCase("\"value\":\"4\"", "\"value\":\"4\",\"value\":\"5\"", "it is damaged: there are two values of the name 'value'")]
+    [TestCase("\"value\":\"4\"", "\"value\":null", "it is damaged: String was expected, and Null is there")]
+    [TestCase("\"created\":true,", "", "it is damaged: it has no 'created'")]
+    [TestCase("\"created\":true", "\"created\":\"yes\"", "it is damaged: ")]
+    [TestCase("\"requires\":[]", "\"requires\":[\"x\"]", "one of its dependencies is not an address")]
+    [TestCase("\"value\":\"4\"}}", "\"value\":\"4\"}}{}", "it is damaged: ")]
+    public void A_damaged_record_is_refused_with_the_reason(string was, string becomes, string reason)
+    {
+        var text = RecordJson.Write(Record, "lab");
+        Assert.That(text, Does.Contain(was));
+        Assert.That(
+            Assert
+                .Throws<FormatException>(() => RecordJson.Read(text.Replace(was, becomes, StringComparison.Ordinal), "lab", Providers))!
+                .Message,
+            Does.StartWith(reason)
+        );
+    }
+
+    [Test]
+    public void A_record_says_the_same_in_another_order_and_with_more_than_this_program_knows()
+    {
+        var text = RecordJson.Write(Record with { Group = "all", Serial = 3, Intended = ["kind"] }, "lab");
+        var turned = new JsonObject { ["later"] = new JsonObject { ["x"] = new JsonArray(1, 2) } };
+        foreach (var (name, value) in JsonNode.Parse(text)!.AsObject().Reverse())
+        {
+            turned[name] = value is JsonObject map
+                ? new JsonObject(map.Reverse().Select(pair => KeyValuePair.Create(pair.Key, pair.Value?.DeepClone())))
+                : value?.DeepClone();
+        }
+
+        Assert.That(RecordJson.Write(RecordJson.Read(turned.ToJsonString(), "lab", Providers)!, "lab"), Is.EqualTo(text));
+    }
+
     [Test]
     public void Under_a_new_address_fingerprints_of_secrets_are_renewed_if_proved_and_else_dropped()
     {
