@@ -207,8 +207,9 @@ internal sealed class PgBackRestTool : IBackupTool
             RestoreTargetKind.Name => "name",
             _ => null,
         };
-        return $"{Command(location)} --pg1-path={directory} --tablespace-map-all={tablespaces} --archive-mode=off --delta "
-            + "--process-max=$(n=$(nproc); [ $n -le 8 ] && echo $n || echo 8) "
+        var choice = PgBackRestChoice.Shell("chosen", location, kind ?? "default", kind is null ? "-" : Script.Quote(target.Value));
+        return $"{choice}\n{Command(location)} --pg1-path={directory} --tablespace-map-all={tablespaces} --archive-mode=off --delta "
+            + "--process-max=$(n=$(nproc); [ $n -le 8 ] && echo $n || echo 8) $chosen "
             + (kind is null ? "--type=default" : $"--type={kind} --target={Script.Quote(target.Value)} --target-action=pause")
             + " restore";
     }
