@@ -13,9 +13,9 @@ internal static class PgBackRestReplica
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
             """Restores the last backup of the present database beside --datadir, fetches the WAL after it, so that the replica streams from
-            the primary only what is not archived, and gives it its name last: Patroni takes a directory of that name for a replica. Asks the
-            primary, by --connstring, for its timelines. Ends with status 1 where that costs more than a copy of the primary, or is not
-            possible: Patroni makes one then."""
+            the primary only what is not archived, and gives it its name last: Patroni takes a directory of that name for a replica. Asks
+            the primary, by --connstring, for its timelines. Ends with status 1 where that costs more than a copy of the primary, or is
+            not possible: Patroni makes one then."""
             import json
             import os
             import shutil
@@ -126,14 +126,15 @@ internal static class PgBackRestReplica
 
 
             def is_archived_beyond(present, segment):
-                """Whether a repository has that segment or a later one of this database: where it has, that one is missing, and not late."""
+                """Whether a repository has that segment of this database or a later one: then it is missing, and not late."""
                 stanza = ask()
-                own = [{"id": one["id"], "repo-key": one["repo-key"]} for one in stanza["db"] if str(one["system-id"]) == present.identifier]
+                databases = [one for one in stanza["db"] if str(one["system-id"]) == present.identifier]
+                own = [{"id": one["id"], "repo-key": one["repo-key"]} for one in databases]
                 return any(one["max"] >= segment for one in stanza.get("archive", []) if one.get("max") and one["database"] in own)
 
 
             def fetch_histories(present, before):
-                """The histories of the timelines after that one; PostgreSQL looks for the newest one by one, and stops where one is missing."""
+                """The histories of the timelines after that one; PostgreSQL looks for them in turn, and stops where one is missing."""
                 if present.history:
                     with open(NEW + "/pg_wal/%08X.history" % present.timeline, "w", encoding="utf-8") as file:
                         file.write(present.history)

@@ -77,6 +77,7 @@ internal sealed class BackupTests : BlueprintFixture
                 repo1-path=/keybuzz-pg
                 repo1-s3-key=canary-of-the-s3-key
                 repo1-s3-key-secret=canary-of-the-s3-secret
+                repo1-bundle=y
                 repo1-cipher-type=aes-256-cbc
                 repo1-cipher-pass=canary-of-the-cipher
                 repo1-retention-full=2
@@ -138,7 +139,7 @@ internal sealed class BackupTests : BlueprintFixture
             Assert.That(
                 Content(cluster, $"config_file.backup@{Member}"),
                 Does.Contain(
-                    "# Repository: /mnt/backups/keybuzz-pg\nrepo1-type=posix\nrepo1-path=/mnt/backups/keybuzz-pg\nrepo1-cipher-type="
+                    "# Repository: /mnt/backups/keybuzz-pg\nrepo1-type=posix\nrepo1-path=/mnt/backups/keybuzz-pg\nrepo1-bundle=y\nrepo1-cipher-type="
                 )
             );
             var container = Find(cluster, $"container.patroni@{Member}").Spec;
@@ -427,6 +428,7 @@ internal sealed class BackupTests : BlueprintFixture
                 repo1-sftp-known-host=/etc/patroni/backup-known-hosts-1
                 repo1-sftp-private-key-file=/etc/patroni/backup-key-1
                 repo1-path=/srv/pg
+                repo1-bundle=y
                 repo1-cipher-type=aes-256-cbc
 
                 """
