@@ -194,8 +194,8 @@ internal sealed class PgBackRestTool : IBackupTool
         );
     }
 
-    // Nobody writes while a restore is waited for: it has the machine's processors, twice, because half of it waits for the repository, and no
-    // more connections than eight.
+    // Nobody writes while a restore is waited for: it has the machine's processors, twice, because half of it waits for the repository, and
+    // no more connections than eight.
     // --delta goes on with a directory that has its manifest, and is ignored for one that has none.
     /// <inheritdoc />
     public string Restore(BackupLocation location, RestoreTarget target, string directory, string tablespaces)
