@@ -735,12 +735,15 @@ internal sealed class HostResources(
     private ImmutableArray<Address> SameOnProxyBefore(Host proxy, string name) =>
         topology.Proxies.IndexOf(proxy) is var at and > 0 ? [new Address("config_file", name, topology.Proxies[at - 1].Name)] : [];
 
-    // The container would not start without it, and before another one is stopped for it is the time to say so.
+    // The container would not start without it, and before another one is stopped for it is the time to say so. A directory without its
+    // mount is one of the system's own disk, which nobody shares.
     private string CheckMounts() =>
         string.Concat(
             (topology.Backup?.Mounts ?? []).Select(path =>
                 $"timeout -k 1 10 test -d {path} || {{ echo '{path} is not there: mount the file system of the backups on this member' >&2; "
                 + "exit 1; }; "
+                + $"[ \"$(timeout -k 1 10 stat -c %d {path})\" != \"$(stat -c %d /)\" ] || {{ echo '{path} is on the disk of the system: mount "
+                + "the file system of the backups on this member' >&2; exit 1; }; "
             )
         );
 

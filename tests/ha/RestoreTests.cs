@@ -41,6 +41,7 @@ public sealed class RestoreTests
         Ha.Sql(leader, "INSERT INTO restored SELECT generate_series(1, 10) FROM pg_sleep(2)", "keybuzz");
         s_time = Ha.Sql(leader, "SELECT clock_timestamp() FROM pg_sleep(1)", "keybuzz");
         Ha.Sql(leader, "INSERT INTO restored SELECT generate_series(11, 20) FROM pg_sleep(1)", "keybuzz");
+        Lab.OnHost(leader, $"{Tool} --type=incr backup 2>&1");
         s_dump = Dump();
     }
 
@@ -127,6 +128,16 @@ public sealed class RestoreTests
         Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Match("NOT OK +proof +at "));
         Ha.Sql(leader, "TRUNCATE kbr.ledger", "postgres");
         Done("backups", "prove", "--at", Ha.Sql(leader, "SELECT clock_timestamp() FROM pg_sleep(4)", "postgres"));
+    }
+
+    // The last backup before that moment is of the database that was replaced: none was taken since.
+    [Test]
+    [DependsOnTest(nameof(A_restore_runs_apart_until_it_is_let_take_over_and_holds_exactly_the_rows_of_its_second))]
+    public void After_a_restore_and_before_a_new_backup_none_of_the_replaced_database_is_taken()
+    {
+        Assert.That(HaSetUp.Workspace.Kbr("backups").Output, Does.Match("(?m)^[0-9F-]+_[0-9-]+I +incremental"));
+        var time = Ha.Sql(Ha.Leader(), "SELECT clock_timestamp() FROM pg_sleep(4)", "postgres");
+        Assert.That(Done("backups", "prove", "--at", time), Does.Contain("Proven: "));
     }
 
     [Test]

@@ -50,6 +50,11 @@ public sealed class SharedDirectoryTests
         }
 
         HaSetUp.Workspace.Yaml += Backup;
+        var unmounted = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+        Assert.That(unmounted.ExitCode, Is.EqualTo(1), unmounted.All);
+        Assert.That(unmounted.All, Does.Contain($"{Mounted} is on the disk of the system: mount the file system"));
+
+        Lab.OnHost(other, $"mount -t tmpfs -o uid=999,gid=999 tmpfs {Mounted}");
         var refused = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
         Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
         Assert.That(
@@ -59,6 +64,7 @@ public sealed class SharedDirectoryTests
         Assert.That(Lab.OnHost(other, $"ls -R {Mounted}"), Does.Not.Contain("backup.info"), "nothing is prepared there");
         Assert.That(Ha.Sql(Ha.Leader(), "SHOW archive_mode", "postgres"), Is.EqualTo("off"));
 
+        Lab.OnHost(other, $"umount {Mounted}");
         Mount(other);
         Lab.OnHost(other, "systemctl restart patroni");
         Lab.Until(

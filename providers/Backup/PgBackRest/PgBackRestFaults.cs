@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
+
 namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 
 /// <summary>The kinds of fault in pgBackRest's messages, which have an error's number or name, and for a server its answer.</summary>
-internal static class PgBackRestFaults
+internal static partial class PgBackRestFaults
 {
     // The first that is found counts: an answer of the server's is more than that it gave none in the end.
     private static readonly (RepositoryFault Fault, string[] Words)[] s_signs =
@@ -10,7 +12,7 @@ internal static class PgBackRestFaults
         (RepositoryFault.OtherCipher, ["key/value found outside of section", "cipher header invalid", "CryptoError", "unable to flush"]),
         (RepositoryFault.OtherDatabase, ["ArchiveMismatchError", "[044]", "do not match stanza version", "do not match the database"]),
         (RepositoryFault.Full, ["StorageFull", "QuotaExceeded", "507 (", "[507]", "No space left on device", "Disk quota exceeded"]),
-        (RepositoryFault.NotWritable, ["[13] Permission denied", "[30] Read-only file system"]),
+        (RepositoryFault.NotWritable, []),
         (RepositoryFault.PlaceMissing, ["NoSuchBucket", "404 (Not Found)"]),
         (RepositoryFault.Refused, ["403 (Forbidden)", "401 (", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"]),
         (RepositoryFault.ServerError, ["[500]", "[502]", "[503]", "[504]", "500 (", "503 (", "ServiceError"]),
@@ -34,8 +36,15 @@ internal static class PgBackRestFaults
     {
         ArgumentNullException.ThrowIfNull(output);
         return s_signs
-            .Where(sign => sign.Words.Any(word => output.Contains(word, StringComparison.Ordinal)))
+            .Where(sign =>
+                sign.Words.Any(word => output.Contains(word, StringComparison.Ordinal))
+                || (sign.Fault == RepositoryFault.NotWritable && Denied().IsMatch(output))
+            )
             .Select(sign => sign.Fault)
             .FirstOrDefault();
     }
+
+    // Every file of a repository is in its folders archive and backup. What is denied elsewhere is a file of the member's: a key, a lock.
+    [GeneratedRegex("'[^']*/(archive|backup)(/[^']*)?'[^\n]*: \\[(13|30)\\] (Permission denied|Read-only file system)")]
+    private static partial Regex Denied();
 }

@@ -46,15 +46,21 @@ internal static class PgBackRestProof
 
 
             def run(*arguments):
-                done = subprocess.run([*TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+                done = subprocess.run(
+                    [*TOOL, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                )
                 if done.returncode != 0:
                     lines = [line for line in done.stdout.splitlines() if "ERROR: " in line] or done.stdout.splitlines() or ["no answer"]
                     end(2, lines[0].split("ERROR: ", 1)[-1])
                 return done.stdout
 
 
-            def number(segment):
-                return int(segment[8:16], 16) * 256 + int(segment[16:24], 16)
+            {{TimelineHistoryPython.Text}}
 
 
             def info():
@@ -71,33 +77,23 @@ internal static class PgBackRestProof
                 return found
 
 
-            def position(lsn):
-                return (int(lsn.split("/")[0], 16) << 32) + int(lsn.split("/")[1], 16)
-
-
             def spans(found, last):
                 """The seconds up to the last one whose backup is of the present database: a restore may have left one of the database
                 that it has replaced, and the tool takes the last backup before a second."""
                 newest, key, archive = max((int(its[0]["max"][:8], 16), key, its[0]["id"]) for key, (_, its) in found.items())
                 text = run("--repo=" + str(key), "repo-get", "archive/{{location.Cluster}}/%s/%08X.history" % (archive, newest)) if newest > 1 else ""
-                lines = [line.split() for line in text.splitlines()]
-                ends = {int(words[0]): position(words[1]) for words in lines if len(words) > 1 and words[0].isdigit() and "/" in words[1]}
-
-                def is_ours(one):
-                    timeline = int(one["archive"]["stop"][:8], 16)
-                    return timeline == newest or (timeline in ends and position(one["lsn"]["stop"]) <= ends[timeline])
-
+                ends = ends_of(text)
                 stops = sorted({one["timestamp"]["stop"] for good, _ in found.values() for one in good})
                 for stop, after in zip(stops, stops[1:] + [last]):
                     bases = [max((one for one in good if one["timestamp"]["stop"] <= stop), key=lambda one: one["timestamp"]["stop"], default=None) for good, _ in found.values()]
-                    if all(base is None or is_ours(base) for base in bases) and min(after, last) >= stop + 2:
+                    if all(base is None or is_of(base, newest, ends) for base in bases) and min(after, last) >= stop + 2:
                         yield stop + 2, min(after, last)
 
 
             def target(lsn):
                 if not ARCHIVED_AFTER:
                     end(3, "archive_timeout is 0: nothing says by when WAL is archived")
-                wanted = (int(lsn.split("/")[0], 16) << 8) + (int(lsn.split("/")[1], 16) >> 24)
+                wanted = position(lsn) >> 24
                 begun = time.time()
                 while True:
                     found = info()

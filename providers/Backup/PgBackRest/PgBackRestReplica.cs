@@ -12,13 +12,14 @@ internal static class PgBackRestReplica
             $$""""
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
-            """Restores the last backup of the present database into --datadir, and fetches the WAL after it, so that the replica streams
-            from the primary only what is not archived. Asks the primary, by --connstring, for its timelines. Ends with status 1 where that
-            costs more than a copy of the primary, or is not possible: Patroni makes one then."""
+            """Restores the last backup of the present database beside --datadir, fetches the WAL after it, so that the replica streams from
+            the primary only what is not archived, and gives it its name last: Patroni takes a directory of that name for a replica. Asks
+            the primary, by --connstring, for its timelines. Ends with status 1 where that costs more than a copy of the primary, or is
+            not possible: Patroni makes one then."""
             import json
             import os
-            import re
             import shutil
+            import signal
             import subprocess
             import sys
 
@@ -29,8 +30,24 @@ internal static class PgBackRestReplica
             LEAST = 1 << 30
             # Of a question, or of one segment; a restore takes as long as it takes.
             SECONDS = 120
+            # What the primary writes meanwhile is fetched, too, unless it writes as fast as this fetches.
+            ROUNDS = 20
             OPTIONS = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
-            DATA = OPTIONS["datadir"]
+            DATA = OPTIONS["datadir"].rstrip("/")
+            NEW = DATA + ".kbr-replica"
+
+
+            {{TimelineHistoryPython.Text}}
+
+
+            def discard():
+                """Removes what a run that was broken off has restored; the tool restores only to tablespaces that were empty before."""
+                links = NEW + "/pg_tblspc"
+                for name in os.listdir(links) if os.path.isdir(links) else []:
+                    place = os.path.realpath(links + "/" + name)
+                    for one in os.listdir(place) if os.path.isdir(place) else []:
+                        shutil.rmtree(place + "/" + one, ignore_errors=True)
+                shutil.rmtree(NEW, ignore_errors=True)
 
 
             def give_up(why):
@@ -67,75 +84,120 @@ internal static class PgBackRestReplica
 
 
             def fetch(name):
-                return ended([*TOOL, "archive-get", name, DATA + "/pg_wal/" + name], SECONDS).returncode
+                return ended([*TOOL, "--pg1-path=" + NEW, "archive-get", name, NEW + "/pg_wal/" + name], SECONDS).returncode == 0
 
 
-            def position(lsn):
-                return (int(lsn.split("/")[0], 16) << 32) + int(lsn.split("/")[1], 16)
+            class Present:
+                """The present database, as the primary has it now."""
+
+                def __init__(self):
+                    self.identifier, timeline, written = primary("IDENTIFY_SYSTEM").strip().split("|")[:3]
+                    self.timeline, self.last = int(timeline), position(written) // SEGMENT
+                    self.history = primary("TIMELINE_HISTORY %d" % self.timeline).split("|", 1)[1] if self.timeline > 1 else ""
+                    self.ends = ends_of(self.history)
+
+                def has(self, backup):
+                    return is_of(backup, self.timeline, self.ends)
+
+                def name(self, segment):
+                    """A segment's file; the one in which a timeline ends is of the next one."""
+                    chain = sorted(self.ends) + [self.timeline]
+                    fit = [own for before, own in zip(chain, chain[1:]) if self.ends[before] // SEGMENT <= segment]
+                    return "%08X%08X%08X" % (fit[-1] if fit else chain[0], segment // 256, segment % 256)
 
 
-            def number(segment):
-                return int(segment[8:16], 16) * 256 + int(segment[16:24], 16)
+            def ask():
+                return json.loads(run([*TOOL, "--io-timeout=10", "--output=json", "info"]), strict=False)[0]
 
 
-            identifier, timeline, written = primary("IDENTIFY_SYSTEM").strip().split("|")[:3]
-            timeline = int(timeline)
-            history = primary("TIMELINE_HISTORY %d" % timeline).split("|", 1)[1] if timeline > 1 else ""
-            ends = {int(one): position(end) for one, end in re.findall(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)", history, re.MULTILINE)}
-            chain = sorted(ends) + [timeline]
-
-
-            def owner(segment):
-                """The timeline that a segment's file is of."""
-                fit = [own for before, own in zip(chain, chain[1:]) if ends[before] // SEGMENT <= segment]
-                return fit[-1] if fit else chain[0]
-
-
-            def is_ours(one):
-                own = int(one["archive"]["stop"][:8], 16)
-                return own == timeline or (own in ends and position(one["lsn"]["stop"]) <= ends[own])
-
-
-            def choose():
-                stanza = json.loads(run([*TOOL, "--io-timeout=10", "--output=json", "info"]), strict=False)[0]
+            def choose(present):
+                stanza = ask()
                 for key in REPOSITORIES:
                     databases = [one for one in stanza["db"] if one["repo-key"] == key]
                     database = max(databases, key=lambda one: one["id"], default=None)
-                    if database is None or str(database["system-id"]) != identifier:
+                    if database is None or str(database["system-id"]) != present.identifier:
                         continue
-                    good = [one for one in stanza.get("backup", []) if one["database"] == {"id": database["id"], "repo-key": key} and not one.get("error")]
-                    base = max(filter(is_ours, good), key=lambda one: one["timestamp"]["stop"], default=None)
+                    its = {"id": database["id"], "repo-key": key}
+                    good = [one for one in stanza.get("backup", []) if one["database"] == its and not one.get("error")]
+                    base = max(filter(present.has, good), key=lambda one: one["timestamp"]["stop"], default=None)
                     if base is not None:
                         return key, base
                 give_up("none holds a backup of the present database")
 
 
-            repository, backup = choose()
-            first, last = number(backup["archive"]["start"]), position(written) // SEGMENT
-            wal, size = (last - first + 1) * SEGMENT, backup["info"]["size"]
-            if wal > max(size, LEAST):
-                give_up("%d bytes of WAL after the backup are more than its %d bytes" % (wal, size))
-            os.makedirs(DATA, 0o700, exist_ok=True)
-            if shutil.disk_usage(DATA).free < size + wal:
-                give_up("%d bytes are needed, and %d are free" % (size + wal, shutil.disk_usage(DATA).free))
-            print("restoring %s from repository %d" % (backup["label"], repository), flush=True)
-            run([*TOOL, "--repo=%d" % repository, "--set=" + backup["label"], "--type=none", "--pg1-path=" + DATA, "restore"], None)
-            if history:
-                with open(DATA + "/pg_wal/%08X.history" % timeline, "w", encoding="utf-8") as file:
-                    file.write(history)
-            # PostgreSQL looks for the newest timeline one by one, and stops where a history is missing.
-            for between in range(int(backup["archive"]["stop"][:8], 16) + 1, timeline):
-                if fetch("%08X.history" % between) != 0:
-                    give_up("the history of timeline %d is missing" % between)
-            # The last one may not be archived yet; the primary has it, and streams it.
-            for segment in range(first, last):
-                name = "%08X%08X%08X" % (owner(segment), segment // 256, segment % 256)
-                if fetch(name) != 0:
-                    # Of the last ones archiving may be on its way.
-                    if segment < last - 2:
-                        give_up("segment " + name + " is missing")
-                    break
-            print("restored %s, with WAL up to the primary's" % backup["label"], flush=True)
+            def is_archived_beyond(present, segment):
+                """Whether a repository has that segment of this database or a later one: then it is missing, and not late."""
+                stanza = ask()
+                databases = [one for one in stanza["db"] if str(one["system-id"]) == present.identifier]
+                own = [{"id": one["id"], "repo-key": one["repo-key"]} for one in databases]
+                return any(one["max"] >= segment for one in stanza.get("archive", []) if one.get("max") and one["database"] in own)
+
+
+            def fetch_histories(present, before):
+                """The histories of the timelines after that one; PostgreSQL looks for them in turn, and stops where one is missing."""
+                if present.history:
+                    with open(NEW + "/pg_wal/%08X.history" % present.timeline, "w", encoding="utf-8") as file:
+                        file.write(present.history)
+                for between in range(before + 1, present.timeline):
+                    if not os.path.exists(NEW + "/pg_wal/%08X.history" % between) and not fetch("%08X.history" % between):
+                        give_up("the history of timeline %d is missing" % between)
+
+
+            def keep():
+                """On the disk before it has its name."""
+                for directory in (NEW + "/pg_wal", NEW):
+                    for path in [one.path for one in os.scandir(directory) if one.is_file()] + [directory]:
+                        file = os.open(path, os.O_RDONLY)
+                        os.fsync(file)
+                        os.close(file)
+                # Over an empty directory this is allowed, and over no other.
+                os.rename(NEW, DATA)
+
+
+            def main():
+                present = Present()
+                repository, backup = choose(present)
+                at = number(backup["archive"]["start"])
+                wal, size = (present.last - at + 1) * SEGMENT, backup["info"]["size"]
+                if wal > max(size, LEAST):
+                    give_up("%d bytes of WAL after the backup are more than its %d bytes" % (wal, size))
+                os.makedirs(NEW, 0o700)
+                if shutil.disk_usage(NEW).free < size + wal:
+                    give_up("%d bytes are needed, and %d are free" % (size + wal, shutil.disk_usage(NEW).free))
+                print("restoring %s from repository %d" % (backup["label"], repository), flush=True)
+                run([*TOOL, "--repo=%d" % repository, "--set=" + backup["label"], "--type=none", "--pg1-path=" + NEW, "restore"], None)
+                for _ in range(ROUNDS):
+                    # The primary has gone on, perhaps as another server, and may keep only what is not archived.
+                    before, present = present, Present()
+                    if not present.has(backup):
+                        give_up("the database was replaced meanwhile")
+                    # Of a new timeline the segment in which it begins is another one.
+                    at = min([at] + [end // SEGMENT for own, end in present.ends.items() if own >= before.timeline])
+                    begun = at
+                    fetch_histories(present, int(backup["archive"]["stop"][:8], 16))
+                    while at < present.last and fetch(present.name(at)):
+                        at += 1
+                    if at < present.last and is_archived_beyond(present, present.name(at)):
+                        # It may have been archived since.
+                        if not fetch(present.name(at)):
+                            give_up("segment " + present.name(at) + " is missing")
+                        at += 1
+                    elif at == begun or at < present.last:
+                        break
+                keep()
+                print("restored %s, with WAL up to segment %s" % (backup["label"], present.name(at)), flush=True)
+
+
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit("it was stopped"))
+            discard()
+            try:
+                main()
+            except SystemExit:
+                discard()
+                raise
+            except OSError as error:
+                discard()
+                sys.exit(str(error))
 
             """"
         );

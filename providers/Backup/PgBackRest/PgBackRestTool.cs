@@ -194,7 +194,8 @@ internal sealed class PgBackRestTool : IBackupTool
         );
     }
 
-    // Nobody writes while a restore is waited for: it has the machine's processors, and no more connections than eight.
+    // Nobody writes while a restore is waited for: it has the machine's processors, twice, because half of it waits for the repository, and
+    // no more connections than eight.
     // --delta goes on with a directory that has its manifest, and is ignored for one that has none.
     /// <inheritdoc />
     public string Restore(BackupLocation location, RestoreTarget target, string directory, string tablespaces)
@@ -207,8 +208,9 @@ internal sealed class PgBackRestTool : IBackupTool
             RestoreTargetKind.Name => "name",
             _ => null,
         };
-        return $"{Command(location)} --pg1-path={directory} --tablespace-map-all={tablespaces} --archive-mode=off --delta "
-            + "--process-max=$(n=$(nproc); [ $n -le 8 ] && echo $n || echo 8) "
+        var choice = PgBackRestChoice.Shell("chosen", location, kind ?? "default", kind is null ? "-" : Script.Quote(target.Value));
+        return $"{choice}\n{Command(location)} --pg1-path={directory} --tablespace-map-all={tablespaces} --archive-mode=off --delta "
+            + "--process-max=$(n=$((2 * $(nproc))); [ $n -le 8 ] && echo $n || echo 8) $chosen "
             + (kind is null ? "--type=default" : $"--type={kind} --target={Script.Quote(target.Value)} --target-action=pause")
             + " restore";
     }
@@ -319,6 +321,7 @@ internal sealed class PgBackRestTool : IBackupTool
         };
     }
 
+    // Small files are bundled: each would be a request of its own. What was stored without bundles stays as it is, and serves.
     private static SecretText Repository(BackupRepository repository, string name, string directory)
     {
         var cipher = repository.CipherKey is { } key
@@ -332,7 +335,8 @@ internal sealed class PgBackRestTool : IBackupTool
         return ConfigText.Of(
             $"""
             {Place}{repository.Label}
-            {Where(repository.Place, name, directory)}{cipher}{full}{differential}
+            {Where(repository.Place, name, directory)}{name}-bundle=y
+            {cipher}{full}{differential}
             """
         );
     }

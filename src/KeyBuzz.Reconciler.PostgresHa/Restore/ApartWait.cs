@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
 internal sealed class ApartWait(ApartServer server, IGroupAccess group, string member, Action<string> say)
 {
-    private static readonly TimeSpan s_poll = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(250);
 
     // Without a line in its log; the tool and PostgreSQL give up sooner by themselves.
     private static readonly TimeSpan s_silence = TimeSpan.FromMinutes(30);
@@ -30,7 +30,7 @@ internal sealed class ApartWait(ApartServer server, IGroupAccess group, string m
         var last = await Poll.UntilAsync(
                 async () => ApartLook.Of(await RunAsync(server.Look(), cancellationToken).ConfigureAwait(false)),
                 look => isThere(look) || !look.IsRunning || look.IsStuck,
-                new PollPace(s_poll, s_silence),
+                new PollPace(s_poll, s_silence) { SparesSlowHosts = true },
                 group.Time,
                 cancellationToken,
                 look =>

@@ -13,7 +13,7 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 internal sealed class ArchiveUpToNow(PostgresTopology topology, IGroupAccess group, string leader, Action<string> say)
 {
     private const int SegmentName = 24;
-    private static readonly PollPace s_pace = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(60));
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(250), TimeSpan.FromSeconds(60)) { SparesSlowHosts = true };
 
     private readonly RestoreScripts _scripts = new(topology, "");
 

@@ -73,11 +73,7 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     {
         ArgumentNullException.ThrowIfNull(journal);
         var next = journal with { Phase = phase };
-        foreach (var member in group.Members)
-        {
-            await RunAsync(member.Name, next.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
-        }
-
+        await EachAsync(_ => next.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
         return next;
     }
 
@@ -197,12 +193,19 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     // The setting is each server's own file: a replica that becomes the primary must have it, too, and must not keep it.
     private async Task OnServersAsync(string leader, Script script, CancellationToken cancellationToken)
     {
-        foreach (var member in group.Members.Where(member => member.Name != leader))
+        var others = await Task.WhenAll(
+                group
+                    .Members.Where(member => member.Name != leader)
+                    .Select(async member =>
+                        (member.Name, await group.RunAsync(member.Name, script, cancellationToken).ConfigureAwait(false))
+                    )
+            )
+            .ConfigureAwait(false);
+        foreach (var (member, result) in others)
         {
-            var result = await group.RunAsync(member.Name, script, cancellationToken).ConfigureAwait(false);
             if (result.ExitCode != 0)
             {
-                say($"{member.Name}: {ApartServer.ReadOnlySetting} could not be changed, because its server does not answer");
+                say($"{member}: {ApartServer.ReadOnlySetting} could not be changed, because its server does not answer");
             }
         }
 

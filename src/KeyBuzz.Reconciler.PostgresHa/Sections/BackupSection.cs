@@ -33,6 +33,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     private static readonly TimeSpan s_patience = TimeSpan.FromHours(6);
     private static readonly TimeSpan s_stopReserve = TimeSpan.FromSeconds(12);
     private static readonly string[] s_places = ["s3", "sftp", "directory"];
+
+    // Files may be put there, and of no file system that members share: settings, and what a reboot removes.
+    private static readonly string[] s_systems = ["/etc", "/run", "/var/run", "/tmp", "/var/tmp", "/var/cache", "/var/log", "/var/spool"];
     private static readonly string[] s_compressions = ["zst", "lz4", "gz", "none"];
 
     private readonly ImmutableSortedDictionary<string, SecretText>.Builder _files = ImmutableSortedDictionary.CreateBuilder<
@@ -320,7 +323,18 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
             return null;
         }
 
-        if (ownPaths.FirstOrDefault(one => Within(path, one) || Within(one, path)) is { } local)
+        if ((HostPath.Refusal(path) ?? s_systems.Where(tree => HostPath.IsIn(path, tree)).Select(InSystem).FirstOrDefault()) is { } refusal)
+        {
+            _findings.Error(
+                $"'directory' cannot be '{path}'",
+                word.At,
+                $"{refusal}, and is each member's own",
+                "write where the shared file system is mounted on every member, as in /mnt/backups"
+            );
+            return null;
+        }
+
+        if (ownPaths.FirstOrDefault(one => HostPath.IsIn(path, one) || HostPath.IsIn(one, path)) is { } local)
         {
             _findings.Error(
                 $"'directory' cannot be '{path}'",
@@ -333,8 +347,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
 
         return new SharedDirectory(path, $"{path}/{scope}");
 
-        static bool Within(string inner, string outer) =>
-            inner == outer || inner.StartsWith(outer.TrimEnd('/') + "/", StringComparison.Ordinal);
+        static string InSystem(string tree) => $"{tree} and all in it belongs to the system";
     }
 
     private SftpDirectory? Sftp(SectionReader sftp, int number, string secret, string scope)

@@ -77,6 +77,7 @@ internal sealed class BackupTests : BlueprintFixture
                 repo1-path=/keybuzz-pg
                 repo1-s3-key=canary-of-the-s3-key
                 repo1-s3-key-secret=canary-of-the-s3-secret
+                repo1-bundle=y
                 repo1-cipher-type=aes-256-cbc
                 repo1-cipher-pass=canary-of-the-cipher
                 repo1-retention-full=2
@@ -138,7 +139,7 @@ internal sealed class BackupTests : BlueprintFixture
             Assert.That(
                 Content(cluster, $"config_file.backup@{Member}"),
                 Does.Contain(
-                    "# Repository: /mnt/backups/keybuzz-pg\nrepo1-type=posix\nrepo1-path=/mnt/backups/keybuzz-pg\nrepo1-cipher-type="
+                    "# Repository: /mnt/backups/keybuzz-pg\nrepo1-type=posix\nrepo1-path=/mnt/backups/keybuzz-pg\nrepo1-bundle=y\nrepo1-cipher-type="
                 )
             );
             var container = Find(cluster, $"container.patroni@{Member}").Spec;
@@ -153,6 +154,31 @@ internal sealed class BackupTests : BlueprintFixture
             );
             Assert.That(Find(Load(With(One)), $"container.patroni@{Member}").Spec.List("mounts"), Has.None.Contains("/mnt"));
         });
+    }
+
+    [Test]
+    public void A_directory_without_its_mount_stops_no_container()
+    {
+        ProviderBench.OnlyAsRootWith("mount");
+        var path = $"/mnt/kbr-test-{Guid.NewGuid():N}";
+        var all = Find(Load(With($"backup: {{ repositories: [{{ directory: {path} }}] }}")), $"container.patroni@{Member}").Spec;
+        var check = all.String("validate")!.Split("docker run")[0];
+        try
+        {
+            Assert.That(ProviderBench.Shell(check).Error, Does.Contain($"{path} is not there"));
+            Directory.CreateDirectory(path);
+            var local = ProviderBench.Shell(check);
+            Assert.That(
+                (local.ExitCode, local.Error),
+                Is.EqualTo((1, $"{path} is on the disk of the system: mount the file system of the backups on this member\n"))
+            );
+            ProviderBench.Output($"mount -t tmpfs tmpfs {path}");
+            Assert.That(ProviderBench.Shell(check).ExitCode, Is.Zero);
+        }
+        finally
+        {
+            ProviderBench.Shell($"umount {path}; rmdir {path}");
+        }
     }
 
     [Test]
@@ -227,6 +253,13 @@ internal sealed class BackupTests : BlueprintFixture
     [TestCase("{ repositories: [{ directory: '/mnt/a b' }] }", "'directory' cannot be '/mnt/a b'")]
     [TestCase("{ repositories: [{ directory: /opt/keybuzz/postgres/b }] }", "is each member's own")]
     [TestCase("{ repositories: [{ directory: /opt }] }", "is each member's own")]
+    [TestCase("{ repositories: [{ directory: /opt/keybuzz/postgres }] }", "'directory' cannot be '/opt/keybuzz/postgres'")]
+    [TestCase("{ repositories: [{ directory: /tmp }] }", "/tmp belongs to the system")]
+    [TestCase("{ repositories: [{ directory: /tmp/backups }] }", "/tmp and all in it belongs to the system")]
+    [TestCase("{ repositories: [{ directory: /etc }] }", "/etc belongs to the system")]
+    [TestCase("{ repositories: [{ directory: /etc/backups }] }", "/etc and all in it belongs to the system")]
+    [TestCase("{ repositories: [{ directory: /usr/share }] }", "/usr and all in it belongs to the system")]
+    [TestCase("{ repositories: [{ directory: /var/lib/docker }] }", "/var/lib/docker belongs to the system")]
     [TestCase("{ repositories: [{ s3: { endpoint: h } }] }", "'s3' has no 'bucket'")]
     [TestCase("{ repositories: [{ s3: { bucket: b } }] }", "'s3' has no 'endpoint'")]
     [TestCase("{ repositories: [{ s3: { endpoint: 'https://h', bucket: b } }] }", "[it has a scheme; TLS is always used]")]
@@ -395,6 +428,7 @@ internal sealed class BackupTests : BlueprintFixture
                 repo1-sftp-known-host=/etc/patroni/backup-known-hosts-1
                 repo1-sftp-private-key-file=/etc/patroni/backup-key-1
                 repo1-path=/srv/pg
+                repo1-bundle=y
                 repo1-cipher-type=aes-256-cbc
 
                 """
@@ -766,9 +800,16 @@ internal sealed class BackupTests : BlueprintFixture
     public void A_destroy_says_that_a_restore_is_not_ended(bool deletesData, string says)
     {
         var journal = new RestoreJournal("20261128T211000Z", "latest", Member, Member, RestorePhase.Kept);
-        Assert.That(PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null)], deletesData), Is.Null);
+        Assert.That(PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null)], deletesData, []), Is.Null);
 
-        var said = PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null), Holding(journal)], deletesData)!;
+        var said = PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(null), Holding(journal)], deletesData, [])!;
+        var ofOne = PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(journal)], deletesData, ["other-1"])!.Detail!;
+        Assert.That(ofOne, Does.Contain("what other-1 has of it, and the other members keep theirs").And.Not.Contain("all of it"));
+        Assert.That(ofOne, Does.StartWith(says.Split(" all")[0]).And.Not.Contain("no way back"));
+        Assert.That(
+            PostgresHealth.UnendedRestore("keybuzz-pg", [Holding(journal)], deletesData, [Member])!.Detail,
+            Does.EndWith($"; {Member} has the former database, without which there is no way back")
+        );
 
         Assert.That(said.Severity, Is.EqualTo(KeyBuzz.Reconciler.Diagnostics.Severity.Warning));
         Assert.That(said.Summary, Does.StartWith("a restore of keybuzz-pg is not ended: the cluster runs the database of the latest"));

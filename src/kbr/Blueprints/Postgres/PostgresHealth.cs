@@ -60,24 +60,45 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
 
         var answers = await fleet.ReadAsync(members, _ => [RestoreJournal.Read(topology.Scope)], cancellationToken).ConfigureAwait(false);
         return
-            UnendedRestore(topology.Scope, answers.Values.Select(answer => answer.Snapshot).OfType<Snapshot>(), deletesData) is { } notice
+            UnendedRestore(
+                topology.Scope,
+                answers.Values.Select(answer => answer.Snapshot).OfType<Snapshot>(),
+                deletesData,
+                members.Length < topology.Members.Length ? [.. members.Select(member => member.Name)] : []
+            )
+                is { } notice
             ? [notice]
             : [];
     }
 
     /// <summary>What a destroy does to a restore that is neither confirmed nor undone; null where there is none.</summary>
-    public static Diagnostic? UnendedRestore(string scope, IEnumerable<Snapshot> members, bool deletesData) =>
-        RestoreJournal.Of(scope, members) is not { } journal
-            ? null
-            : Diagnostic.Warning(
+    /// <param name="scope">The cluster.</param>
+    /// <param name="members">What the members say that are destroyed.</param>
+    /// <param name="deletesData">Whether it deletes their data.</param>
+    /// <param name="only">Those members where others stay; empty where all are destroyed.</param>
+    public static Diagnostic? UnendedRestore(string scope, IEnumerable<Snapshot> members, bool deletesData, ImmutableArray<string> only) =>
+        RestoreJournal.Of(scope, members) is not { } journal ? null
+        : !only.IsEmpty
+            ? Diagnostic.Warning(
                 $"a restore of {scope} is not ended: {journal.Text}",
-                detail: deletesData
-                    ? "the destroy deletes all of it: the restored database, the former one, and the record of the restore"
-                    : "the destroy keeps all of it beside the data, and the members take up room for both",
-                remedy: deletesData
-                    ? "run kbr restore undo or kbr restore confirm first if one of the databases is still needed"
-                    : "run kbr restore undo or kbr restore confirm first to keep one; after another apply kbr restore goes on with it"
-            );
+                detail: $"the destroy {(deletesData ? "deletes" : "keeps")} what {string.Join(", ", only)} "
+                    + $"{(only.Length == 1 ? "has" : "have")} of it, and the other members keep theirs"
+                    + (
+                        only.FirstOrDefault(name => name == (journal.Former ?? journal.Member)) is { } holder
+                            ? $"; {holder} has the {(journal.Former is null ? "restored" : "former")} database, without which there is no way back"
+                            : ""
+                    ),
+                remedy: "run kbr restore undo or kbr restore confirm first: neither works without every member of cluster.yaml"
+            )
+        : Diagnostic.Warning(
+            $"a restore of {scope} is not ended: {journal.Text}",
+            detail: deletesData
+                ? "the destroy deletes all of it: the restored database, the former one, and the record of the restore"
+                : "the destroy keeps all of it beside the data, and the members take up room for both",
+            remedy: deletesData
+                ? "run kbr restore undo or kbr restore confirm first if one of the databases is still needed"
+                : "run kbr restore undo or kbr restore confirm first to keep one; after another apply kbr restore goes on with it"
+        );
 
     /// <summary>The checklist as every command shows one.</summary>
     public static HealthReport ReportOf(ClusterStatus status)

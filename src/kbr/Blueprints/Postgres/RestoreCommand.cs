@@ -382,15 +382,8 @@ internal static class RestoreCommand
 
         if (journal is null)
         {
-            journal = await NewAsync(session, topology, run, asked, stop).ConfigureAwait(false);
-            RestoreView.ShowPlan(
-                terminal,
-                topology,
-                journal,
-                await run.SizesAsync(stop).ConfigureAwait(false),
-                session.Time.GetUtcNow(),
-                json
-            );
+            (journal, var sizes) = await NewAsync(session, topology, run, asked, stop).ConfigureAwait(false);
+            RestoreView.ShowPlan(terminal, topology, journal, sizes, session.Time.GetUtcNow(), json);
             if (!journal.IsCopy)
             {
                 Approval.AskForName(terminal, Word, session.Cluster.Name, given, json, stop);
@@ -431,7 +424,7 @@ internal static class RestoreCommand
         return null;
     }
 
-    private static async Task<RestoreJournal> NewAsync(
+    private static async Task<(RestoreJournal Journal, ImmutableSortedDictionary<string, (long Used, long Free)> Sizes)> NewAsync(
         Session session,
         PostgresTopology topology,
         RestoreRun run,
@@ -480,7 +473,7 @@ internal static class RestoreCommand
             KeepsWrites = asked.KeepsWrites,
         };
         RefuseWithoutRoom(topology, journal, sizes);
-        return journal;
+        return (journal, sizes);
     }
 
     private static void RefuseOutside(PostgresTopology topology, RestoreTarget target, BackupLook look)

@@ -205,6 +205,22 @@ internal sealed class PgBackRestTests
     public void What_verify_cannot_read_is_a_problem(string output, string problem) =>
         Assert.That(Check(output).Problems, Does.Contain(problem));
 
+    // What is denied to a repository is told from what is denied on the member itself.
+    [TestCase(
+        "[FileOpenError] unable to open file '/mnt/b/pg/archive/pg/archive.info' for read: [13] Permission denied",
+        RepositoryFault.NotWritable
+    )]
+    [TestCase("[PathCreateError] unable to create path '/mnt/b/pg/backup': [13] Permission denied", RepositoryFault.NotWritable)]
+    [TestCase(
+        "[FileOpenError] unable to open file '/mnt/b/pg/archive/pg/17-1/x.zst' for write: [30] Read-only file system",
+        RepositoryFault.NotWritable
+    )]
+    [TestCase("[041]: unable to open file '/etc/patroni/backup-key-1' for read: [13] Permission denied", RepositoryFault.Other)]
+    [TestCase("[047]: unable to create path '/tmp/pgbackrest': [13] Permission denied", RepositoryFault.Other)]
+    [TestCase("[041]: unable to open file '/data/pgdata/pg_wal/archive_status/x' for write: [13] Permission denied", RepositoryFault.Other)]
+    public void A_file_of_the_members_own_is_no_fault_of_the_repository(string output, RepositoryFault fault) =>
+        Assert.That(BackupTools.Default.FaultOf(output), Is.EqualTo(fault));
+
     [Test]
     public void Where_it_was_not_run_the_reason_is_told() =>
         Assert.That(Check("WARN: x\nERROR: [049]: unable to connect\n").Trouble, Is.EqualTo("[049]: unable to connect"));

@@ -22,12 +22,17 @@ internal sealed class ReplicaProgramTests
             """
             case $* in
             *" info") cat FOLDER/info ;;
-            *" restore") echo "restore $*" >>FOLDER/done; mkdir -p FOLDER/data/pg_wal ;;
-            *" archive-get "*)
-                echo "get $7" >>FOLDER/done
+            *"--pg1-path=FOLDER/data.kbr-replica restore")
+                echo "restore $*" >>FOLDER/done
+                mkdir FOLDER/data.kbr-replica/pg_wal FOLDER/data.kbr-replica/global
+                touch FOLDER/data.kbr-replica/global/pg_control
+                [ ! -e FOLDER/after-restore ] || sh FOLDER/after-restore ;;
+            *"--pg1-path=FOLDER/data.kbr-replica archive-get "*)
                 while [ $# -gt 2 ]; do shift; done
                 grep -q "^$1\$" FOLDER/archive || exit 1
-                echo "$1" >>FOLDER/got ;;
+                touch $2
+                echo "$1" >>FOLDER/got
+                [ ! -e FOLDER/hangs ] || exec sleep 60 ;;
             esac
             """
         );
@@ -35,13 +40,14 @@ internal sealed class ReplicaProgramTests
             "psql",
             """
             case $* in
-            *IDENTIFY_SYSTEM*"host=db-1 replication=true") echo "7500000000000000001|$(cat FOLDER/timeline)|0/9000060|" ;;
+            *IDENTIFY_SYSTEM*"host=db-1 replication=true") echo "7500000000000000001|$(cat FOLDER/timeline)|$(cat FOLDER/written)|" ;;
             *"TIMELINE_HISTORY 3"*) printf '00000003.history|1\t0/7000000\tbefore the word café\n\n' ;;
             *"TIMELINE_HISTORY 2"*) printf '00000002.history|1\t0/7000000\tno recovery target specified\n\n' ;;
             esac
             """
         );
         File.WriteAllText($"{_folder}/timeline", "1\n");
+        File.WriteAllText($"{_folder}/written", "0/9000060\n");
         File.WriteAllLines($"{_folder}/archive", new[] { 5, 6, 7, 8 }.Select(segment => $"{First}{segment}"));
         Info(("old", First + "3", "0/3000100", 100), ("new", First + "5", "0/5000100", 200));
     }
@@ -54,8 +60,87 @@ internal sealed class ReplicaProgramTests
     {
         var (exit, output) = Run();
         Assert.That(exit, Is.Zero, output);
-        Assert.That(File.ReadAllText($"{_folder}/done"), Does.Contain($"--repo=1 --set=new --type=none --pg1-path={_folder}/data restore"));
+        Assert.That(
+            File.ReadAllText($"{_folder}/done"),
+            Does.Contain($"--repo=1 --set=new --type=none --pg1-path={_folder}/data.kbr-replica restore")
+        );
         Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { First + "5", First + "6", First + "7", First + "8" }));
+        Assert.That(output, Does.EndWith($"restored new, with WAL up to segment {First}9\n"));
+        Assert.That(File.Exists($"{_folder}/data/global/pg_control"), Is.True);
+        Assert.That(Directory.Exists($"{_folder}/data.kbr-replica"), Is.False);
+    }
+
+    // Patroni takes a directory of that name for a replica, whatever is missing in it.
+    [Test]
+    public void A_restore_that_was_killed_leaves_no_data_directory_and_begins_anew()
+    {
+        File.WriteAllText($"{_folder}/hangs", "");
+        using (var run = Process.Start(Started())!)
+        {
+            Assert.That(() => File.Exists($"{_folder}/got"), Is.True.After(20).Seconds.PollEvery(50).MilliSeconds);
+            run.Kill(entireProcessTree: true);
+            run.WaitForExit();
+        }
+
+        Assert.That(Directory.Exists($"{_folder}/data"), Is.False);
+        Assert.That(File.Exists($"{_folder}/data.kbr-replica/global/pg_control"), Is.True, "it was killed after the restore");
+
+        File.Delete($"{_folder}/hangs");
+        File.Delete($"{_folder}/got");
+        File.WriteAllText($"{_folder}/data.kbr-replica/of-the-first", "");
+        var (exit, output) = Run();
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(File.ReadAllLines($"{_folder}/got"), Has.Length.EqualTo(4));
+        Assert.That(File.Exists($"{_folder}/data/of-the-first"), Is.False);
+        Assert.That(Directory.Exists($"{_folder}/data.kbr-replica"), Is.False);
+    }
+
+    [Test]
+    public void A_directory_that_holds_something_is_not_replaced()
+    {
+        Directory.CreateDirectory($"{_folder}/data");
+        File.WriteAllText($"{_folder}/data/PG_VERSION", "17\n");
+        var (exit, _) = Run();
+        Assert.That(exit, Is.EqualTo(1));
+        Assert.That(Directory.GetFileSystemEntries($"{_folder}/data"), Has.Length.EqualTo(1));
+        Assert.That(Directory.Exists($"{_folder}/data.kbr-replica"), Is.False);
+    }
+
+    // It may remove them once they are archived.
+    [Test]
+    public void What_the_primary_writes_during_the_restore_is_fetched_too()
+    {
+        File.WriteAllText(
+            $"{_folder}/after-restore",
+            $"echo 0/B000060 >{_folder}/written; for at in 9 A; do echo {First}$at >>{_folder}/archive; done\n"
+        );
+        var (exit, output) = Run();
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(File.ReadAllLines($"{_folder}/got"), Has.Length.EqualTo(6).And.Exactly(1).EqualTo(First + "A"));
+    }
+
+    [Test]
+    public void After_a_failover_during_the_restore_the_new_timeline_is_fetched_from_its_first_segment()
+    {
+        const string second = "00000002000000000000000";
+        File.WriteAllText($"{_folder}/after-restore", $"echo 2 >{_folder}/timeline\n");
+        File.AppendAllLines($"{_folder}/archive", [second + "7", second + "8"]);
+        var (exit, output) = Run();
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { First + "5", First + "6", second + "7", second + "8" }));
+    }
+
+    // The primary keeps what is not archived.
+    [Test]
+    public void Segments_that_are_not_archived_yet_are_the_primarys_to_send_however_many_they_are()
+    {
+        File.WriteAllText($"{_folder}/written", "0/1F000060\n");
+        File.WriteAllLines($"{_folder}/archive", [First + "5", First + "6"]);
+        Archived(First + "6");
+        var (exit, output) = Run();
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(output, Does.EndWith($"restored new, with WAL up to segment {First}7\n"));
+        Assert.That(File.Exists($"{_folder}/data/global/pg_control"), Is.True);
     }
 
     // Of timeline 1 what is before its end counts; the segment in which it ends is of timeline 2.
@@ -88,9 +173,9 @@ internal sealed class ReplicaProgramTests
         var (exit, output) = Run();
 
         Assert.That(exit, Is.EqualTo(isArchived ? 0 : 1), output);
-        Assert.That(File.ReadAllText($"{_folder}/data/pg_wal/00000003.history"), Does.Contain("café"));
         if (isArchived)
         {
+            Assert.That(File.ReadAllText($"{_folder}/data/pg_wal/00000003.history"), Does.Contain("café"));
             Assert.That(File.ReadAllLines($"{_folder}/got"), Is.EqualTo(new[] { "00000002.history" }.Concat(segments)));
         }
         else
@@ -112,20 +197,15 @@ internal sealed class ReplicaProgramTests
     }
 
     [Test]
-    public void A_last_segment_that_is_not_archived_yet_is_the_primarys_to_send()
-    {
-        File.WriteAllLines($"{_folder}/archive", [First + "5", First + "6"]);
-        Assert.That(Run().Exit, Is.Zero);
-    }
-
-    [Test]
     public void Without_a_segment_in_between_there_is_no_replica()
     {
         File.WriteAllLines($"{_folder}/archive", [First + "6", First + "7", First + "8"]);
+        Archived(First + "8");
         Assert.That(
             Run(),
             Is.EqualTo((1, $"restoring new from repository 1\nno replica from a repository: segment {First}5 is missing\n"))
         );
+        Assert.That(Directory.GetDirectories(_folder), Is.Empty);
     }
 
     [Test]
@@ -172,7 +252,29 @@ internal sealed class ReplicaProgramTests
         );
     }
 
+    // The archive of another version's database has later names.
+    private void Archived(string last) =>
+        File.WriteAllText(
+            $"{_folder}/info",
+            File.ReadAllText($"{_folder}/info")
+                .Replace(
+                    "[{\"backup\":",
+                    $$"""
+                    [{"archive": [{"database": {"id": 1, "repo-key": 1}, "max": "{{last}}"}, {"database": {"id": 9, "repo-key": 1}, "max": "0F"}], "backup":
+                    """,
+                    StringComparison.Ordinal
+                )
+        );
+
     private (int Exit, string Output) Run(Func<string, string>? changed = null)
+    {
+        using var run = Process.Start(Started(changed))!;
+        var output = run.StandardOutput.ReadToEnd();
+        run.WaitForExit();
+        return (run.ExitCode, output);
+    }
+
+    private ProcessStartInfo Started(Func<string, string>? changed = null)
     {
         var program = Path.Combine(_folder, "program.py");
         File.WriteAllText(
@@ -189,9 +291,6 @@ internal sealed class ReplicaProgramTests
             RedirectStandardOutput = true,
         };
         start.Environment["PATH"] = _folder + ":" + Environment.GetEnvironmentVariable("PATH");
-        using var run = Process.Start(start)!;
-        var output = run.StandardOutput.ReadToEnd();
-        run.WaitForExit();
-        return (run.ExitCode, output);
+        return start;
     }
 }
