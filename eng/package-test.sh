@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs every package of artifacts/packages into an empty place, and runs it there without .NET. Needs eng/package.sh before it, and root.
+# Installs every package of artifacts/packages into an empty place, and runs it there without .NET. Needs eng/package.sh before it, root, and
+# Docker Engine. The commands of docs/install.md run as that page has them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=$PWD/artifacts/packages
@@ -7,6 +8,14 @@ version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed() { echo "FAILED: $*" >&2; exit 1; }
+
+# The commands under a heading of docs/install.md, without their comments.
+commands() { # HEADING
+    local found
+    found=$(sed -n "/^$1\$/,/^## /s/^    //p" docs/install.md | sed 's/  *#.*//')
+    [[ $found == *kbr* ]] || failed "docs/install.md has no commands under '$1'"
+    printf 'set -e\n%s\n' "$found"
+}
 
 cat >"$work/cluster.yaml" <<'YAML'
 version: 1
@@ -66,9 +75,13 @@ for words in version 'explain container.image' 'completion bash' schema; do
     [[ $words != version || $output == "kbr $version"*"on linux-arm64"* ]] || failed "arm64 version: $output"
 done
 
-mkdir "$work/plain"
-tar -xzf "$packages/kbr_${version}_linux-x64.tar.gz" -C "$work/plain" --strip-components=1
-runs "$work/plain/bin/kbr"
+# The program, installed as the page says below a /usr/local of its own, where the packages are.
+unpacked=$(commands '## Program')
+mkdir "$work/local" "$work/unpacked"
+ln -s "$packages/kbr_${version}_linux-x64.tar.gz" "$work/unpacked"
+unshare -m sh -ec 'mount --bind "$1" /usr/local && mkdir -p /usr/local/bin /usr/local/share && cd "$2" && eval "$3"' sh "$work/local" "$work/unpacked" "$unpacked"
+runs "$work/local/bin/kbr"
+[[ -s $work/local/share/man/man1/kbr.1.gz ]] || failed "the archive has no page"
 
 # The image has everything the program loads: it runs in it alone, as the image's user.
 mkdir -p "$work/image" "$work/layer"
@@ -79,6 +92,27 @@ grep -q '"User": "65532:65532"' "$work"/image/*.json || failed "the image runs a
 output=$(env -i KBR_KEY=the-key-of-the-test APP=the-secret-of-the-test /usr/sbin/chroot --userspec=65532:65532 "$work/layer" /usr/bin/kbr validate -c /work/cluster.yaml 2>&1) \
     || failed "in the image: $output"
 [[ $output == *"is valid: 1 hosts, 1 resources"* ]] || failed "in the image: $output"
+
+# And in Docker, as the page says: it finds cluster.yaml and the key, and nobody who answers.
+docker info >/dev/null 2>&1 || timeout 300 sh -c 'until docker info >/dev/null 2>&1; do sleep 1; done' || failed "Docker Engine does not answer"
+mkdir -p "$work/docker/home/.ssh" "$work/docker/credentials"
+(umask 077 && echo KBR_KEY=the-key-of-the-test >"$work/docker/credentials/postgres.env")
+ssh-keygen -q -t ed25519 -N '' -f "$work/docker/home/.ssh/id_ed25519"
+: >"$work/docker/home/.ssh/known_hosts"
+cat >"$work/docker/cluster.yaml" <<'YAML'
+version: 1
+cluster: packaged
+hosts: { db-1: { role: db, address: 127.0.0.1, ssh: { port: 1 } } }
+resources: [{ type: directory, name: app, host: db-1, path: /srv/app }]
+YAML
+mapfile -t lines < <(commands '## Container image' | tail -n +2)
+((${#lines[@]} == 2)) || failed "docs/install.md: ${#lines[@]} commands for the image"
+ln -s "$packages/kbr_${version}_image_linux-x64.tar.gz" "$work/docker"
+output=$(cd "$work/docker" && HOME=$work/docker/home && eval "${lines[0]}") || failed "${lines[0]}: $output"
+[[ $output == *"Loaded image: kbr:$version"* ]] || failed "${lines[0]}: $output"
+output=$(cd "$work/docker" && HOME=$work/docker/home && eval "${lines[1]}" 2>&1) && failed "${lines[1]}: $output"
+docker rmi "kbr:$version" >/dev/null
+[[ $output == *"db-1: 127.0.0.1:1 refuses connections"* ]] || failed "${lines[1]}: $output"
 
 # The dotnet tool, from the folder: on this platform the compiled program, elsewhere the one that .NET runs.
 tool_install() { # FOLDER

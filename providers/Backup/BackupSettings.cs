@@ -35,9 +35,14 @@ public sealed record BackupSettings(
 }
 
 /// <summary>When backups are taken.</summary>
-/// <param name="Times">The calendar times of each kind that is taken.</param>
+/// <param name="Times">The calendar times of each kind that is taken, in the order of the kinds.</param>
 /// <param name="Patience">For how long one is tried, and waited for on the replicas.</param>
-public sealed record BackupSchedule(ImmutableSortedDictionary<BackupKind, ImmutableArray<string>> Times, TimeSpan Patience);
+public sealed record BackupSchedule(ImmutableArray<BackupTimes> Times, TimeSpan Patience);
+
+/// <summary>When backups of a kind are taken.</summary>
+/// <param name="Kind">The kind.</param>
+/// <param name="Times">The calendar times.</param>
+public sealed record BackupTimes(BackupKind Kind, ImmutableArray<string> Times);
 
 /// <summary>When backups are proven by a restore.</summary>
 /// <param name="Times">The calendar times.</param>

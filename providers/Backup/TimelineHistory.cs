@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Providers.Backup;
 /// and every backup of it, is of a database that a restore or a failover has discarded.</summary>
 /// <param name="Timeline">The present timeline.</param>
 /// <param name="Ends">The end of each earlier one.</param>
-public sealed record TimelineHistory(long Timeline, ImmutableSortedDictionary<long, ulong> Ends)
+public sealed record TimelineHistory(long Timeline, ImmutableArray<TimelineEnd> Ends)
 {
     private const int Digits = 8;
 
@@ -22,7 +22,7 @@ public sealed record TimelineHistory(long Timeline, ImmutableSortedDictionary<lo
     public static TimelineHistory Parse(long timeline, string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        var ends = ImmutableSortedDictionary.CreateBuilder<long, ulong>();
+        var ends = ImmutableArray.CreateBuilder<TimelineEnd>();
         foreach (var line in text.Split('\n'))
         {
             var words = line.Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries);
@@ -32,7 +32,7 @@ public sealed record TimelineHistory(long Timeline, ImmutableSortedDictionary<lo
                 && Position(words[1]) is { } end
             )
             {
-                ends[earlier] = end;
+                ends.Add(new TimelineEnd(earlier, end));
             }
         }
 
@@ -46,7 +46,7 @@ public sealed record TimelineHistory(long Timeline, ImmutableSortedDictionary<lo
         return Of(backup.LastWal) is not { } timeline
             || timeline == Timeline
             || Position(backup.StopLsn) is not { } stop
-            || (Ends.TryGetValue(timeline, out var end) && stop <= end);
+            || (Ends.LastOrDefault(end => end.Timeline == timeline) is { Position: var end } && stop <= end);
     }
 
     private static ulong? Position(string? lsn) =>
@@ -56,3 +56,8 @@ public sealed record TimelineHistory(long Timeline, ImmutableSortedDictionary<lo
             ? ((ulong)log << 32) | offset
             : null;
 }
+
+/// <summary>Where an earlier timeline ended.</summary>
+/// <param name="Timeline">The timeline.</param>
+/// <param name="Position">The end in its WAL.</param>
+public sealed record TimelineEnd(long Timeline, ulong Position);

@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 public sealed class ParameterCatalog
 {
     // Files of versions that were looked at.
-    private static readonly FrozenDictionary<int, Lazy<ParameterCatalog>> s_versions = new[] { 16, 17 }.ToFrozenDictionary(
+    private static readonly Dictionary<int, Lazy<ParameterCatalog>> s_versions = new[] { 16, 17 }.ToDictionary(
         version => version,
         version => new Lazy<ParameterCatalog>(() => Load(version))
     );

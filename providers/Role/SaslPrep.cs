@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 
@@ -164,9 +163,9 @@ internal static class SaslPrep
         CodeRanges Nothing,
         CodeRanges RightToLeft,
         CodeRanges LeftToRight,
-        FrozenDictionary<int, int> Classes,
-        FrozenDictionary<int, int[]> Decompositions,
-        FrozenDictionary<(int First, int Second), int> Compositions
+        Dictionary<int, int> Classes,
+        Dictionary<int, int[]> Decompositions,
+        Dictionary<(int First, int Second), int> Compositions
     )
     {
         public int Class(int code) => Classes.GetValueOrDefault(code);
@@ -194,14 +193,11 @@ internal static class SaslPrep
                             .Parse([entry.Key])
                             .All.Select(code => (Code: code, Class: int.Parse(entry.Value, CultureInfo.InvariantCulture)))
                     )
-                    .ToFrozenDictionary(entry => entry.Code, entry => entry.Class),
+                    .ToDictionary(entry => entry.Code, entry => entry.Class),
                 Entries(sections["decompositions"])
-                    .ToFrozenDictionary(
-                        entry => CodeRanges.Hex(entry.Key),
-                        entry => entry.Value.Split(',').Select(CodeRanges.Hex).ToArray()
-                    ),
+                    .ToDictionary(entry => CodeRanges.Hex(entry.Key), entry => entry.Value.Split(',').Select(CodeRanges.Hex).ToArray()),
                 Entries(sections["compositions"])
-                    .ToFrozenDictionary(
+                    .ToDictionary(
                         entry => (CodeRanges.Hex(entry.Key.Split(',')[0]), CodeRanges.Hex(entry.Key.Split(',')[1])),
                         entry => CodeRanges.Hex(entry.Value)
                     )

@@ -72,7 +72,7 @@ internal sealed class ParameterSection(int version, Findings findings, bool isAr
 
     // Patroni passes on what stands in its own list (available_parameters/0_postgres.yml of 4.0.7) and drops the rest with a line in its
     // log.
-    private static readonly FrozenSet<(int Version, string Name)> s_unknownToPatroni = new[]
+    private static readonly HashSet<(int Version, string Name)> s_unknownToPatroni = new[]
     {
         (16, "debug_logical_replication_streaming"),
         (16, "file_extend_method"),
@@ -80,7 +80,7 @@ internal sealed class ParameterSection(int version, Findings findings, bool isAr
         (17, "composite_type_mismatch"),
         (17, "file_extend_method"),
         (17, "output_plugin_libraries"),
-    }.ToFrozenSet();
+    }.ToHashSet();
 
     private readonly ParameterCatalog? _catalog = ParameterCatalog.Of(version);
     private readonly Dictionary<string, YamlScalar> _seen = new(StringComparer.Ordinal);

@@ -11,8 +11,9 @@ internal sealed class EncryptedPkcs8
     private const string Pbes2 = "1.2.840.113549.1.5.13";
     private const string Pbkdf2 = "1.2.840.113549.1.5.12";
 
-    // OpenSSL writes 2048, ssh-keygen 16; ten million take seconds.
-    private const int MostIterations = 10_000_000;
+    /// <summary>OpenSSL writes 2048, and 600 000 are commonly advised. The derivation cannot be interrupted, so a file must not make it
+    /// long.</summary>
+    public const int MostIterations = 2_000_000;
 
     private readonly byte[] _salt;
     private readonly int _iterations;
@@ -38,7 +39,12 @@ internal sealed class EncryptedPkcs8
 
         var key = derivation.ReadSequence();
         _salt = key.ReadOctetString();
-        if (!key.TryReadInt32(out _iterations) || _iterations is < 1 or > MostIterations)
+        if (!key.TryReadInt32(out _iterations) || _iterations > MostIterations)
+        {
+            throw new CipherNotSupportedException($"PBKDF2 with more than {MostIterations} iterations");
+        }
+
+        if (_iterations < 1)
         {
             throw new AsnContentException("the number of iterations is out of range");
         }
@@ -52,7 +58,7 @@ internal sealed class EncryptedPkcs8
     }
 
     /// <summary>The key of a file's text; null if it is none of this kind.</summary>
-    /// <exception cref="CipherNotSupportedException">It is encrypted otherwise; the message is the object identifier.</exception>
+    /// <exception cref="CipherNotSupportedException">It is encrypted otherwise; the message names the way.</exception>
     /// <exception cref="AsnContentException">The file is damaged.</exception>
     /// <exception cref="FormatException">The file is damaged.</exception>
     public static EncryptedPkcs8? Parse(string pem) =>
@@ -122,5 +128,5 @@ internal sealed class EncryptedPkcs8
     }
 }
 
-/// <summary>A key is encrypted in a way that is not read here; the message is the object identifier of that way.</summary>
-internal sealed class CipherNotSupportedException(string oid) : Exception(oid);
+/// <summary>A key is encrypted in a way that is not read here; the message is its object identifier, or what is too much of it.</summary>
+internal sealed class CipherNotSupportedException(string way) : Exception(way);

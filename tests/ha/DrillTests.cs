@@ -8,6 +8,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 [DependsOnFixture(typeof(RebootTests), AllowFailure = true)]
 public sealed class DrillTests
 {
+    private static readonly string[] s_byHand = DocumentedBlocks.With("docs/failover.md", "systemctl start kbr-drill.service");
+
     [Test]
     public void A_switchover_promotes_the_named_member_and_refuses_the_present_primary()
     {
@@ -57,13 +59,7 @@ public sealed class DrillTests
     [DependsOnTest(nameof(A_drill_by_switchover_loses_no_acknowledged_write_and_leaves_nothing_behind), AllowFailure = true)]
     public void When_kbr_is_killed_in_a_drill_the_host_undoes_the_fault_by_itself()
     {
-        var leader = Ha.Leader();
-        using var drill = HaSetUp.Workspace.Start("drill", "--kind", "cut-peers", "--timeout", "15", "--auto-approve");
-        Lab.Until(() => drill.HasExited || Rules(leader).Length > 0, TimeSpan.FromSeconds(60), "the cut");
-        Assert.That(drill.HasExited, Is.False, drill.HasExited ? Lab.Finish(drill).All : "");
-
-        drill.Kill();
-        drill.WaitForExit();
+        var leader = KilledDrill();
 
         Assert.That(Rules(leader), Is.Not.Empty, "the cut is still there");
         Assert.That(Lab.OnHost(leader, "systemctl is-active kbr-drill.timer").Trim(), Is.EqualTo("active"));
@@ -74,6 +70,21 @@ public sealed class DrillTests
 
     [Test]
     [DependsOnTest(nameof(When_kbr_is_killed_in_a_drill_the_host_undoes_the_fault_by_itself), AllowFailure = true)]
+    public void A_fault_that_a_killed_drill_left_is_seen_and_undone_by_hand()
+    {
+        var leader = KilledDrill();
+
+        Assert.That(s_byHand, Has.Length.EqualTo(2));
+        Assert.That(Lab.OnHost(leader, s_byHand[0]), Does.Match(@"(?m) kbr-drill\.timer +kbr-drill\.service *$"));
+        Lab.OnHost(leader, s_byHand[1]);
+
+        Assert.That(Rules(leader), Is.Empty);
+        Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
+        Assert.That(Ha.Members.SelectMany(Units), Is.Empty);
+    }
+
+    [Test]
+    [DependsOnTest(nameof(A_fault_that_a_killed_drill_left_is_seen_and_undone_by_hand), AllowFailure = true)]
     public void A_drill_by_kill_reports_the_gap_each_way_draws_it_and_drops_what_a_killed_drill_left()
     {
         var leader = Ha.Leader();
@@ -192,6 +203,19 @@ public sealed class DrillTests
         var report = writer.Stop();
         Assert.That((report.Failed, report.Cut, report.Lost.Count), Is.EqualTo((0, 0, 0)), report.ToString());
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(60));
+    }
+
+    // The primary, cut off by a drill that has ended without undoing that.
+    private static string KilledDrill()
+    {
+        var leader = Ha.Leader();
+        using var drill = HaSetUp.Workspace.Start("drill", "--kind", "cut-peers", "--timeout", "15", "--auto-approve");
+        Lab.Until(() => drill.HasExited || Rules(leader).Length > 0, TimeSpan.FromSeconds(60), "the cut");
+        Assert.That(drill.HasExited, Is.False, drill.HasExited ? Lab.Finish(drill).All : "");
+
+        drill.Kill();
+        drill.WaitForExit();
+        return leader;
     }
 
     private static string PoolUnits(string proxy) => Lab.OnHost(proxy, "systemctl list-units --all --plain --no-legend 'kbr-*'").Trim();

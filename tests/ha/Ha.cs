@@ -24,7 +24,7 @@ internal static class Ha
     public static readonly string[] Members = ["db-master-01", "db-slave-01", "db-slave-02"];
     public static readonly string[] Proxies = ["haproxy-01", "haproxy-02"];
 
-    private const string CredentialsFile = "credentials/ha.env";
+    public const string CredentialsFile = "credentials/ha.env";
 
     // Every secret has a value of its own that can be looked for.
     private static readonly string s_secrets =

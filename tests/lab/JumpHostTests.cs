@@ -34,6 +34,20 @@ public sealed class JumpHostTests
     }
 
     [Test]
+    public void The_documented_login_through_it_is_a_shell_on_the_host()
+    {
+        const string Documented = "ssh -F lab/.state/ssh_config 10.77.0.121";
+        Assert.That(DocumentedBlocks.With("lab/README.md", Documented)[0], Is.EqualTo($"lab/behind {Behind}"));
+        var state = Path.Combine(Lab.Folder, ".state");
+        var address = Regex.Match(File.ReadAllText(Path.Combine(Lab.Folder, "cluster.yaml")), $"{Behind}: .*address: ([0-9.]+),");
+        var command = Documented.Replace("lab/.state", state, StringComparison.Ordinal).Replace("10.77.0.121", address.Groups[1].Value);
+
+        var outcome = Lab.Run(Lab.Root, "bash", "-c", $"echo hostname | {command}");
+
+        Assert.That(outcome.Output, Does.EndWith($"\n{Behind}\n"), outcome.All);
+    }
+
+    [Test]
     public void A_jump_host_in_cluster_yaml_is_enough()
     {
         using var workspace = new Workspace();

@@ -159,7 +159,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
                 MaxAge =
                     own.Find("max_age") is not null ? own.Duration("max_age", TimeSpan.FromDays(1), TimeSpan.FromMinutes(1))
                     : schedule is null ? null
-                    : TimeSpan.FromDays(2 * CalendarTime.LongestGap(schedule.Times.Values.SelectMany(times => times))),
+                    : TimeSpan.FromDays(2 * CalendarTime.LongestGap(schedule.Times.SelectMany(kind => kind.Times))),
             };
     }
 
@@ -171,12 +171,12 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
         }
 
         var reader = own.Section("schedule").Allow(PostgresSchema.BackupSchedule);
-        var times = ImmutableSortedDictionary.CreateBuilder<BackupKind, ImmutableArray<string>>();
+        var times = ImmutableArray.CreateBuilder<BackupTimes>();
         foreach (var kind in BackupKinds.All)
         {
             if (Times(reader, kind.Word()) is { IsEmpty: false } words)
             {
-                times[kind] = words;
+                times.Add(new BackupTimes(kind, words));
             }
         }
 

@@ -57,15 +57,17 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
 
     /// <summary>The scheduled backups of each kind, by their reads on each member.</summary>
     public IEnumerable<(BackupKind Kind, UnitRead Timer, UnitRead Service, FileRead Log, StatRead LogStat)> ScheduledBackups =>
-        (topology.Backup?.Schedule?.Times.Keys ?? []).Select(kind =>
-            (
-                kind,
-                new UnitRead(BackupSection.Unit(kind) + ".timer"),
-                new UnitRead(BackupSection.Unit(kind) + ".service"),
-                new FileRead(BackupSection.Log(kind)),
-                new StatRead(BackupSection.Log(kind))
-            )
-        );
+        (topology.Backup?.Schedule?.Times ?? [])
+            .Select(each => each.Kind)
+            .Select(kind =>
+                (
+                    kind,
+                    new UnitRead(BackupSection.Unit(kind) + ".timer"),
+                    new UnitRead(BackupSection.Unit(kind) + ".service"),
+                    new FileRead(BackupSection.Log(kind)),
+                    new StatRead(BackupSection.Log(kind))
+                )
+            );
 
     /// <summary>How near a member is to its limits.</summary>
     public SqlRead Vitals => Sql("postgres", MemberVitals.Query);

@@ -174,6 +174,29 @@ public sealed class AdoptFoundTests
                 );
             }
         });
+
+        // Back again on a replica, as the guide has it for this layout.
+        var replica = Ha.Members.First(member => member != Ha.Leader());
+        Ha.Sql(Ha.Leader(), "CREATE TABLE since_adoption AS SELECT 1 AS id");
+        Lab.OnHost(
+            replica,
+            "set -e\n"
+                + string.Join('\n', DocumentedBlocks.Under("docs/adopting.md", "on a member whose volume is its data directory, as root"))
+        );
+        Lab.Until(() => Ha.IsStreaming(replica), TimeSpan.FromSeconds(60), $"{replica} as it was, streaming");
+        Lab.Until(
+            () => Ha.Sql(replica, "SELECT count(*) FROM pg_tables WHERE tablename = 'since_adoption'") == "1",
+            TimeSpan.FromSeconds(20),
+            $"{replica} with today's rows"
+        );
+        Assert.That(
+            Lab.OnHost(replica, "docker inspect -f '{{range .Mounts}}{{.Destination}} {{end}}' patroni"),
+            Does.Contain("/var/lib/postgresql/data")
+        );
+        Assert.That(
+            Ha.Sql(replica, "SHOW data_directory") + Lab.OnHost(replica, "stat -c ' %u %a' /opt/keybuzz/postgres/data"),
+            Is.EqualTo("/var/lib/postgresql/data 999 700\n")
+        );
     }
 
     private static string Containers() =>

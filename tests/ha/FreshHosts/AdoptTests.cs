@@ -258,14 +258,5 @@ public sealed class AdoptTests
     }
 
     // The commands of the guide under that heading.
-    private static string Steps(string where)
-    {
-        var block = System.Text.RegularExpressions.Regex.Match(
-            File.ReadAllText(Path.Combine(Lab.Root, Guide)),
-            $@"```sh\n# {where}, as root\n(.*?)```",
-            System.Text.RegularExpressions.RegexOptions.Singleline
-        );
-        Assert.That(block.Success, Is.True, $"{Guide} says what to do {where}");
-        return "set -e\n" + block.Groups[1].Value;
-    }
+    private static string Steps(string where) => "set -e\n" + string.Join('\n', DocumentedBlocks.Under(Guide, $"{where}, as root"));
 }

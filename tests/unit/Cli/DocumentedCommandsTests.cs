@@ -14,6 +14,7 @@ public sealed partial class DocumentedCommandsTests
         "README.md",
         "images/README.md",
         "lab/README.md",
+        "CONTRIBUTING.md",
         .. Directory
             .EnumerateFiles(Path.Combine(Root(), "docs"), "*.md", SearchOption.AllDirectories)
             .Select(file => Path.GetRelativePath(Root(), file)),

@@ -1,3 +1,5 @@
+using System.Formats.Asn1;
+using System.Security.Cryptography;
 using KeyBuzz.Reconciler.Ssh;
 using Renci.SshNet;
 
@@ -22,6 +24,7 @@ public sealed class EncryptedPkcs8Tests
     [TestCase("-algorithm ed25519", "-v2 aes-192-cbc -v2prf hmacWithSHA384")]
     [TestCase("-algorithm ed25519", "-v2 aes-128-cbc -v2prf hmacWithSHA1 -iter 1000")]
     [TestCase("-algorithm ed25519", "-v2 des3 -v2prf hmacWithSHA256")]
+    [TestCase("-algorithm ed25519", "-v2 aes-256-cbc -iter 600000", Description = "the advice for SHA-256")]
     public void A_key_of_openssl_is_decrypted(string algorithm, string encryption)
     {
         var plain = Make(algorithm, encryption);
@@ -67,6 +70,25 @@ public sealed class EncryptedPkcs8Tests
         );
     }
 
+    [TestCase(EncryptedPkcs8.MostIterations, ExpectedResult = null)]
+    [TestCase(EncryptedPkcs8.MostIterations + 1, ExpectedResult = "PBKDF2 with more than 2000000 iterations")]
+    [TestCase(int.MaxValue, ExpectedResult = "PBKDF2 with more than 2000000 iterations")]
+    [TestCase(1L << 40, ExpectedResult = "PBKDF2 with more than 2000000 iterations")]
+    [TestCase(0, ExpectedResult = "the number of iterations is out of range")]
+    [TestCase(-1, ExpectedResult = "the number of iterations is out of range")]
+    public string? A_file_that_asks_for_too_long_a_derivation_is_refused_without_deriving(long iterations)
+    {
+        try
+        {
+            Assert.That(EncryptedPkcs8.Parse(WithIterations(iterations)), Is.Not.Null);
+            return null;
+        }
+        catch (Exception e) when (e is CipherNotSupportedException or AsnContentException)
+        {
+            return e.Message;
+        }
+    }
+
     [Test]
     public void Any_other_file_is_none_of_these()
     {
@@ -81,6 +103,41 @@ public sealed class EncryptedPkcs8Tests
             () => EncryptedPkcs8.Parse($"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{content}\n-----END ENCRYPTED PRIVATE KEY-----\n"),
             Throws.InstanceOf<System.Formats.Asn1.AsnContentException>()
         );
+
+    // A file that nobody has derived a key for: only its parameters are read.
+    private static string WithIterations(long iterations)
+    {
+        var writer = new AsnWriter(AsnEncodingRules.DER);
+        using (writer.PushSequence())
+        {
+            using (writer.PushSequence())
+            {
+                writer.WriteObjectIdentifier("1.2.840.113549.1.5.13");
+                using (writer.PushSequence())
+                {
+                    using (writer.PushSequence())
+                    {
+                        writer.WriteObjectIdentifier("1.2.840.113549.1.5.12");
+                        using (writer.PushSequence())
+                        {
+                            writer.WriteOctetString(new byte[16]);
+                            writer.WriteInteger(iterations);
+                        }
+                    }
+
+                    using (writer.PushSequence())
+                    {
+                        writer.WriteObjectIdentifier("2.16.840.1.101.3.4.1.42");
+                        writer.WriteOctetString(new byte[16]);
+                    }
+                }
+            }
+
+            writer.WriteOctetString(new byte[64]);
+        }
+
+        return PemEncoding.WriteString("ENCRYPTED PRIVATE KEY", writer.Encode());
+    }
 
     // The encrypted key is at Path; gives the same key as openssl writes it without a passphrase.
     private string Make(string algorithm, string encryption)

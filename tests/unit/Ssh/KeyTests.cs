@@ -34,19 +34,17 @@ public sealed class KeyTests
         Assert.That(connection.Host, Is.EqualTo(_server.Host));
     }
 
-    [Test]
-    public async Task A_key_that_is_encrypted_otherwise_is_an_error_that_says_what_to_do()
+    [TestCase("-scrypt", "1.3.6.1.4.1.11591.4.11")]
+    [TestCase("-v2 aes-256-cbc -iter 2000001", "PBKDF2 with more than 2000000 iterations")]
+    public async Task A_key_that_is_encrypted_otherwise_is_an_error_that_says_what_to_do(string encryption, string named)
     {
         var key = Key("rsa", "", "-b 2048 -m PKCS8");
-        Shell.Run($"openssl pkcs8 -topk8 -scrypt -in {key} -out {key}.new -passout pass:sesame");
+        Shell.Run($"openssl pkcs8 -topk8 {encryption} -in {key} -out {key}.new -passout pass:sesame");
         Shell.Run($"mv {key}.new {key} && chmod 600 {key}");
 
         var error = await ErrorAsync(Connector(key, new SshPrompts { Passphrase = "sesame" }));
 
-        Assert.That(
-            error.Message,
-            Is.EqualTo($"the private key {key} is encrypted in a way that kbr does not read (1.3.6.1.4.1.11591.4.11)")
-        );
+        Assert.That(error.Message, Is.EqualTo($"the private key {key} is encrypted in a way that kbr does not read ({named})"));
         Assert.That(error.Remedy, Is.EqualTo($"encrypt it anew: ssh-keygen -p -f {key}; or add it to an agent: ssh-add {key}"));
     }
 
