@@ -36,12 +36,20 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
         var isWhole = removed.Count == 0 && decided.Changes.Count == context.Input.Graph.Order.Length;
         ImmutableArray<Address> DependsOn(Address address) =>
             removed.Contains(address) ? [.. dependents[address].Order()]
-            : decided.Changes.ContainsKey(address) ? Before(context, decided, address, removed, isWhole)
+            : decided.Changes.ContainsKey(address)
+                ? context.Input.Graph.Find(address) is { } node ? Before(context, decided, node, removed, allStay: false)
+                    : []
             : groups[address.Host].DependsOn;
 
-        var order = isWhole
-            ? new DependencyOrder(context.Input.Graph.Order, [])
-            : DependencyOrder.Of(decided.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
+        if (isWhole)
+        {
+            var changes = context.Input.Graph.Nodes.Select(node =>
+                Ordered(decided.Changes[node.Resource.Address], Before(context, decided, node, removed, allStay: true))
+            );
+            return new OrderedSteps([.. changes], groups);
+        }
+
+        var order = DependencyOrder.Of(decided.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
         if (!order.Left.IsEmpty)
         {
             throw new DiagnosticException(
@@ -80,18 +88,16 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
     private static ImmutableArray<Address> Before(
         PlanContext context,
         PlanDecisions decided,
-        Address address,
+        ResourceGraph.Node node,
         HashSet<Address> removed,
         bool allStay
     )
     {
-        if (context.Input.Graph.Find(address) is not { } node)
-        {
-            return [];
-        }
-
         bool Stays(Address other) => decided.Changes.ContainsKey(other) && !removed.Contains(other);
-        var gate = context.Input.Graph.PolicyOver(address)?.Address is { } policy && decided.IsPlanned(policy) ? policy : (Address?)null;
+        var gate =
+            context.Input.Graph.PolicyOver(node.Resource.Address)?.Address is { } policy && decided.IsPlanned(policy)
+                ? policy
+                : (Address?)null;
         return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && gate is null && (allStay || node.Requires.All(Stays))
             ? node.Requires
             :

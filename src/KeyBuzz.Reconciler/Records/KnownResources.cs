@@ -11,8 +11,9 @@ public sealed record KnownResource(Resource Resource, ImmutableArray<Address> Re
 /// <summary>What the records of a host share with cluster.yaml and with one another: each address and text is kept once.</summary>
 public sealed class KnownResources
 {
-    private readonly Dictionary<string, KnownResource> _resources = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, KnownResource>.AlternateLookup<ReadOnlySpan<char>> _byLetters;
+    // By their names, which most often are of one resource each: to look for an address no text has to be made of it.
+    private readonly Dictionary<string, Named> _resources = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Named>.AlternateLookup<ReadOnlySpan<char>> _byLetters;
     private readonly Dictionary<string, Address> _others = new(StringComparer.Ordinal);
     private readonly TextPool _texts;
 
@@ -23,12 +24,30 @@ public sealed class KnownResources
         _texts = texts;
         foreach (var known in resources)
         {
-            _resources[known.Resource.Address.ToString()] = known;
+            var name = known.Resource.Address.Name;
+            _resources[name] = new Named(known, _resources.GetValueOrDefault(name));
         }
     }
 
     /// <summary>The resource of the address that a text is, or null.</summary>
-    public KnownResource? Find(ReadOnlySpan<char> text) => _byLetters.TryGetValue(text, out var known) ? known : null;
+    public KnownResource? Find(ReadOnlySpan<char> text)
+    {
+        if (!Address.TrySplit(text, out var type, out var name, out var host) || !_byLetters.TryGetValue(name, out var named))
+        {
+            return null;
+        }
+
+        for (var one = named; one is not null; one = one.Next)
+        {
+            var address = one.Known.Resource.Address;
+            if (type.SequenceEqual(address.Type) && host.SequenceEqual(address.Host))
+            {
+                return one.Known;
+            }
+        }
+
+        return null;
+    }
 
     /// <summary>The text that is kept in place of an equal one.</summary>
     public string Shared(ReadOnlySpan<char> text) => _texts.Of(text);
@@ -50,4 +69,6 @@ public sealed class KnownResources
         _others.Add(text, address);
         return true;
     }
+
+    private sealed record Named(KnownResource Known, Named? Next);
 }

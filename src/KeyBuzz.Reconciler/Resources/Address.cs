@@ -94,20 +94,29 @@ public readonly struct Address : IEquatable<Address>, IComparable<Address>
     /// <summary>Reads <c>type.name@host</c>.</summary>
     public static bool TryParse([NotNullWhen(true)] string? text, out Address address)
     {
-        address = default;
-        if (text is null)
-        {
-            return false;
-        }
+        var isAddress = TrySplit(text, out var type, out var name, out var host);
+        address = isAddress ? new Address(type.ToString(), name.ToString(), host.ToString()) : default;
+        return isAddress;
+    }
 
-        var dot = text.IndexOf('.', StringComparison.Ordinal);
-        var at = text.LastIndexOf('@');
+    /// <summary>The words of <c>type.name@host</c>.</summary>
+    internal static bool TrySplit(
+        ReadOnlySpan<char> text,
+        out ReadOnlySpan<char> type,
+        out ReadOnlySpan<char> name,
+        out ReadOnlySpan<char> host
+    )
+    {
+        type = name = host = [];
+        var (dot, at) = (text.IndexOf('.'), text.LastIndexOf('@'));
         if (dot <= 0 || at <= dot + 1 || at == text.Length - 1)
         {
             return false;
         }
 
-        address = new Address(text[..dot], text[(dot + 1)..at], text[(at + 1)..]);
+        type = text[..dot];
+        name = text[(dot + 1)..at];
+        host = text[(at + 1)..];
         return true;
     }
 
