@@ -33,6 +33,7 @@ postgres:
   volume: {{ device: /dev/sdb }}
   haproxy: {{ metrics: true, image: "registry.example.com/kbr/haproxy:3{DIGEST}" }}
   pgbouncer: {{ image: "registry.example.com/kbr/pgbouncer:1{DIGEST}", max_db_connections: 40 }}
+  monitoring: {{ image: "registry.example.com/kbr/monitoring:2{DIGEST}", exporters: [postgres, pgbouncer, node] }}
   backup:
     repositories:
       - {{ s3: {{ endpoint: "s3.example.com:443", bucket: kbr }} }}
@@ -46,6 +47,18 @@ def patroni(name, member):
 
 def haproxy(name, proxy, more=""):
     return f'{name}{{job="haproxy-keybuzz-pg",cluster="keybuzz-pg",instance="{proxy}",proxy_host="{proxy}"{more}}}'
+
+
+def postgres(name, member, more=""):
+    return f'{name}{{job="postgres-keybuzz-pg",cluster="keybuzz-pg",instance="{member}:9187",member="{member}"{more}}}'
+
+
+def pooler(name, proxy, more=""):
+    return f'{name}{{job="pgbouncer-keybuzz-pg",cluster="keybuzz-pg",instance="{proxy}:9127",proxy_host="{proxy}"{more}}}'
+
+
+def node(name, host):
+    return f'{name}{{job="node-keybuzz-pg",cluster="keybuzz-pg",instance="{host}:9100",node="{host}"}}'
 
 
 def status(name, more=""):
@@ -87,7 +100,24 @@ def healthy(minutes):
             of_host("oom_kills", member): constant(5),
             of_host("unit_restarts", member, ',unit="patroni"'): constant(0),
         }
+        series |= {
+            postgres("up", member): constant(1),
+            postgres("pg_up", member): constant(1),
+            postgres("kbr_postgres_clock_seconds", member): clock,
+            postgres("kbr_postgres_transaction_seconds", member): f"0+60x50 0x{minutes}",
+            postgres("kbr_postgres_idle_in_transaction_seconds", member): constant(1),
+            postgres("kbr_postgres_database_deadlocks", member, ',datname="keybuzz"'): f"7x300 8x{minutes}",
+            postgres("kbr_postgres_database_checksum_failures", member, ',datname="keybuzz"'): constant(0),
+            node("up", member): constant(1),
+            node("node_memory_MemTotal_bytes", member): constant(100),
+            node("node_memory_MemAvailable_bytes", member): constant(50),
+        }
+        if not leads:
+            series[postgres("kbr_postgres_replica_lag_bytes", MEMBERS[0], f',replica="{member}"')] = f"0x20 99999999x5 0x{minutes}"
     for proxy in PROXIES:
+        series[pooler("up", proxy)] = constant(1)
+        series[pooler("pgbouncer_up", proxy)] = constant(1)
+        series[pooler("pgbouncer_pools_client_maxwait_seconds", proxy, ',database="keybuzz",user="kb_app"')] = constant(1)
         series[haproxy("up", proxy)] = constant(1)
         series[haproxy("haproxy_backend_active_servers", proxy, ',proxy="primary"')] = constant(1)
     # A restore that is proven takes room, and gives it back.
@@ -118,6 +148,15 @@ FAULTS = {
     "PatroniPaused": ({patroni("patroni_is_paused", "db-1"): then(0, 1)}, 26, 1),
     "HaproxyDown": ({haproxy("up", "lb-1"): then(1, 0)}, 13, 1),
     "HaproxyNoPrimary": ({haproxy("haproxy_backend_active_servers", "lb-1", ',proxy="primary"'): then(1, 0)}, 12, 1),
+    "ExporterDown": ({pooler("pgbouncer_up", "lb-1"): then(1, 0), postgres("up", "db-1"): then(1, 0)}, 16, 2),
+    "PostgresLongTransaction": ({postgres("kbr_postgres_transaction_seconds", "db-1"): then(0, 3700)}, 12, 1),
+    "PostgresIdleInTransaction": ({postgres("kbr_postgres_idle_in_transaction_seconds", "db-1"): then(0, 310)}, 12, 1),
+    "PostgresDeadlocks": ({postgres("kbr_postgres_database_deadlocks", "db-1", ',datname="keybuzz"'): then(7, 12)}, 11, 1),
+    "PostgresChecksumFailure": ({postgres("kbr_postgres_database_checksum_failures", "db-2", ',datname="keybuzz"'): then(0, 1)}, 11, 1),
+    "PostgresReplicaLags": ({postgres("kbr_postgres_replica_lag_bytes", "db-1", ',replica="db-2"'): then(0, 2_000_000)}, 21, 1),
+    "PostgresClockOff": ({postgres("kbr_postgres_clock_seconds", "db-3"): f"0+60x9 610+60x{MINUTES - 10}"}, 16, 1),
+    "PoolerWaiting": ({pooler("pgbouncer_pools_client_maxwait_seconds", "lb-2", ',database="keybuzz",user="kb_app"'): then(0, 7)}, 12, 1),
+    "HostMemoryLow": ({node("node_memory_MemAvailable_bytes", "db-2"): then(50, 4)}, 21, 1),
     "KbrWritesFail": ({status("writes_ok"): then(1, 0)}, 12, 1),
     "KbrStatusMissing": ({LAST_RUN: f"0+60x9 540x{MINUTES - 10}"}, 17, 1),
     "KbrHostUnreachable": ({of_host("unreachable", "lb-1"): f"_x9 1x{MINUTES - 10}"}, 13, 1),
