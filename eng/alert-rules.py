@@ -14,7 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCOPE = 'cluster="keybuzz-pg",scope="keybuzz-pg"'
 MEMBERS = ["db-1", "db-2", "db-3"]
 PROXIES = ["lb-1", "lb-2"]
-CHECKS = ["hosts", "quorum", "volume", "slots", "connections", "wraparound", "parameters", "archive", "backup", "proof"]
+CHECKS = ["hosts", "quorum", "streaming", "volume", "slots", "connections", "wraparound", "parameters", "archive", "backup", "proof"]
 DIGEST = "@sha256:" + "0123456789abcdef" * 4
 
 CLUSTER = f"""
@@ -88,7 +88,6 @@ def healthy(minutes):
             patroni("patroni_replica", member): constant(int(not leads)),
             patroni("patroni_postgres_streaming", member): constant(int(not leads)),
             patroni("patroni_is_paused", member): constant(0),
-            patroni("patroni_dcs_last_seen", member): clock,
             of_host("volume_size_bytes", member): constant(100_000_000_000),
             of_host("volume_free_bytes", member): constant(80_000_000_000),
             of_host("volume_inodes", member): constant(1000),
@@ -106,6 +105,8 @@ def healthy(minutes):
             postgres("kbr_postgres_clock_seconds", member): clock,
             postgres("kbr_postgres_transaction_seconds", member): f"0+60x50 0x{minutes}",
             postgres("kbr_postgres_idle_in_transaction_seconds", member): constant(1),
+            postgres("kbr_postgres_connections", member): constant(20),
+            postgres("kbr_postgres_connections_limit", member): constant(97),
             postgres("kbr_postgres_database_deadlocks", member, ',datname="keybuzz"'): f"7x300 8x{minutes}",
             postgres("kbr_postgres_database_checksum_failures", member, ',datname="keybuzz"'): constant(0),
             node("up", member): constant(1),
@@ -144,13 +145,13 @@ FAULTS = {
     "PostgresSeveralPrimaries": ({patroni("patroni_primary", "db-2"): then(0, 1)}, 11, 1),
     "PatroniDown": ({patroni("up", "db-2"): then(1, 0)}, 13, 1),
     "PostgresReplicaNotStreaming": ({patroni("patroni_postgres_streaming", "db-2"): then(1, 0)}, 13, 1),
-    "PatroniStoreNotReached": ({patroni("patroni_dcs_last_seen", "db-2"): f"0+60x9 540x{MINUTES - 10}"}, 12, 1),
     "PatroniPaused": ({patroni("patroni_is_paused", "db-1"): then(0, 1)}, 26, 1),
     "HaproxyDown": ({haproxy("up", "lb-1"): then(1, 0)}, 13, 1),
     "HaproxyNoPrimary": ({haproxy("haproxy_backend_active_servers", "lb-1", ',proxy="primary"'): then(1, 0)}, 12, 1),
     "ExporterDown": ({pooler("pgbouncer_up", "lb-1"): then(1, 0), postgres("up", "db-1"): then(1, 0)}, 16, 2),
     "PostgresLongTransaction": ({postgres("kbr_postgres_transaction_seconds", "db-1"): then(0, 3700)}, 12, 1),
     "PostgresIdleInTransaction": ({postgres("kbr_postgres_idle_in_transaction_seconds", "db-1"): then(0, 310)}, 12, 1),
+    "PostgresConnectionsNearLimit": ({postgres("kbr_postgres_connections", "db-1"): then(20, 99)}, 16, 1),
     "PostgresDeadlocks": ({postgres("kbr_postgres_database_deadlocks", "db-1", ',datname="keybuzz"'): then(7, 12)}, 11, 1),
     "PostgresChecksumFailure": ({postgres("kbr_postgres_database_checksum_failures", "db-2", ',datname="keybuzz"'): then(0, 1)}, 11, 1),
     "PostgresReplicaLags": ({postgres("kbr_postgres_replica_lag_bytes", "db-1", ',replica="db-2"'): then(0, 2_000_000)}, 21, 1),
@@ -161,7 +162,8 @@ FAULTS = {
     "KbrStatusMissing": ({LAST_RUN: f"0+60x9 540x{MINUTES - 10}"}, 17, 1),
     "KbrHostUnreachable": ({of_host("unreachable", "lb-1"): f"_x9 1x{MINUTES - 10}"}, 13, 1),
     "KbrRedundancyLost": ({status("members_serving"): then(3, 2)}, 16, 1),
-    "KbrCheckFails": ({check("quorum"): then(0, 1)}, 16, 1),
+    "KbrQuorumNotWhole": ({check("quorum"): then(0, 1)}, 13, 1),
+    "KbrCheckFails": ({check("streaming"): then(0, 1)}, 16, 1),
     "KbrVolumeNearlyFull": ({of_host("volume_free_bytes"): then(80_000_000_000, 14_000_000_000)}, 21, 1),
     "KbrVolumeFull": ({of_host("volume_free_bytes"): then(80_000_000_000, 4_000_000_000)}, 13, 1),
     "KbrVolumeFillsUp": ({of_host("volume_free_bytes"): f"80000000000-24000000x{MINUTES}"}, 560, 1),

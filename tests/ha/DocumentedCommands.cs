@@ -99,6 +99,11 @@ internal static partial class DocumentedCommands
         ("lab/behind db-slave-01", "tests/lab/JumpHostTests.cs", "Lab.Command(\"behind\", "),
         ("lab/heal db-slave-01", "tests/ha/StatusTests.cs", "Lab.Command(\"heal\", "),
         ("lab/ssh db-slave-01 systemctl stop patroni", "tests/ha/StatusTests.cs", "systemctl stop "),
+        (
+            "kbr status --format prometheus | ssh root@HOST 'cd /opt/keybuzz/monitoring-status && cat >kbr.new && mv kbr.new kbr.prom'",
+            "tests/ha/AlertTests.cs",
+            "mv kbr.new kbr.prom"
+        ),
         ("lab/s3", Archive, "Lab.Command(\"s3\")"),
         ("lab/s3 stop", Archive, "Lab.Command(\"s3\", \"stop\")"),
     ];
@@ -141,6 +146,12 @@ internal static partial class DocumentedCommands
             "installs on the operator's machine; CiFilesTests checks it"
         ),
         ("systemctl daemon-reload", "concerns systemd of the operator's machine"),
+        ("install -m 755 docs/ci/kbr-notify /usr/local/bin/", "installs on the operator's machine; NotifyTests runs it"),
+        (
+            "install -m 644 docs/ci/kbr-notify.service docs/ci/kbr-notify.timer /etc/systemd/system/",
+            "installs on the operator's machine; NotifyTests runs the script"
+        ),
+        ("systemctl enable --now kbr-notify.timer", "concerns systemd of the operator's machine"),
         ("apt-get install -y curl docker.io xfsprogs chrony", "the lab's hosts have them: lab/images/host"),
         ("hcloud firewall replace-rules --rules-file rules.json NAME", "needs an account at a cloud provider"),
         ("cp -r kbr-0.1.0-linux-x64/share/. /usr/local/share/", "installs on the operator's machine"),

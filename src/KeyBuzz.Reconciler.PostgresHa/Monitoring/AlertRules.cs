@@ -59,13 +59,6 @@ public static class AlertRules
                 "{{ $labels.member }} does not stream from the primary"
             ),
             new(
-                "PatroniStoreNotReached",
-                $"time() - patroni_dcs_last_seen{{{scope}}} > {topology.Times.Ttl.ToString(CultureInfo.InvariantCulture)}",
-                "1m",
-                true,
-                "{{ $labels.member }} has not reached a quorum of the consensus store for {{ $value }} s"
-            ),
-            new(
                 "PatroniPaused",
                 $"max(patroni_is_paused{{{scope}}}) == 1",
                 "15m",
@@ -163,6 +156,14 @@ public static class AlertRules
                 false,
                 "a transaction on {{ $labels.member }} is idle for {{ $value | humanizeDuration }}, with its locks"
             ),
+            // The exporter keeps its session, where kbr status cannot log in any more.
+            new(
+                "PostgresConnectionsNearLimit",
+                $"kbr_postgres_connections{{{job}}} >= 0.9 * kbr_postgres_connections_limit{{{job}}}",
+                "5m",
+                false,
+                "{{ $labels.member }} has nine tenths of its connections"
+            ),
             new(
                 "PostgresDeadlocks",
                 $"increase(kbr_postgres_database_deadlocks{{{job}}}[15m]) > 2",
@@ -227,6 +228,8 @@ public static class AlertRules
                 false,
                 "kbr status: {{ $labels.check }} is not ok"
             ),
+            // Not by patroni_dcs_last_seen: with RAFT it goes on without a quorum, since Patroni reads the member's own copy.
+            Check("KbrQuorumNotWhole", "quorum", "2m", "the consensus store has no leader, or lacks a member: kbr status"),
             new("KbrVolumeNearlyFull", $"{used} > {Number(bound)}", "10m", false, "the volume of {{ $labels.host }} is nearly full"),
             new("KbrVolumeFull", $"{used} > 0.95", "2m", true, "the volume of {{ $labels.host }} is full: kbr relief"),
             new(
@@ -308,6 +311,7 @@ public static class AlertRules
     private static readonly ImmutableArray<string> s_own =
     [
         "hosts",
+        "quorum",
         "volume",
         "slots",
         "connections",

@@ -32,6 +32,7 @@ internal static class ExporterFiles
                 AS idle_in_transaction_seconds,
               count(*) FILTER (WHERE state = 'active') AS active,
               count(*) AS connections,
+              current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections_limit,
               count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting_for_locks
             FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
           metrics:
@@ -40,6 +41,7 @@ internal static class ExporterFiles
             - idle_in_transaction_seconds: { usage: GAUGE, description: For how long a transaction is idle. }
             - active: { usage: GAUGE, description: Clients whose statement runs. }
             - connections: { usage: GAUGE, description: Connections of clients. }
+            - connections_limit: { usage: GAUGE, description: How many there may be for all but superusers. }
             - waiting_for_locks: { usage: GAUGE, description: Clients that wait for a lock. }
         kbr_postgres_database:
           query: |
