@@ -14,7 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCOPE = 'cluster="keybuzz-pg",scope="keybuzz-pg"'
 MEMBERS = ["db-1", "db-2", "db-3"]
 PROXIES = ["lb-1", "lb-2"]
-CHECKS = ["hosts", "quorum", "volume", "slots", "connections", "wraparound", "parameters", "archive", "backup", "proof"]
+CHECKS = ["hosts", "quorum", "streaming", "volume", "slots", "connections", "wraparound", "parameters", "archive", "backup", "proof"]
 DIGEST = "@sha256:" + "0123456789abcdef" * 4
 
 CLUSTER = f"""
@@ -33,6 +33,7 @@ postgres:
   volume: {{ device: /dev/sdb }}
   haproxy: {{ metrics: true, image: "registry.example.com/kbr/haproxy:3{DIGEST}" }}
   pgbouncer: {{ image: "registry.example.com/kbr/pgbouncer:1{DIGEST}", max_db_connections: 40 }}
+  monitoring: {{ image: "registry.example.com/kbr/monitoring:2{DIGEST}", exporters: [postgres, pgbouncer, node] }}
   backup:
     repositories:
       - {{ s3: {{ endpoint: "s3.example.com:443", bucket: kbr }} }}
@@ -46,6 +47,18 @@ def patroni(name, member):
 
 def haproxy(name, proxy, more=""):
     return f'{name}{{job="haproxy-keybuzz-pg",cluster="keybuzz-pg",instance="{proxy}",proxy_host="{proxy}"{more}}}'
+
+
+def postgres(name, member, more=""):
+    return f'{name}{{job="postgres-keybuzz-pg",cluster="keybuzz-pg",instance="{member}:9187",member="{member}"{more}}}'
+
+
+def pooler(name, proxy, more=""):
+    return f'{name}{{job="pgbouncer-keybuzz-pg",cluster="keybuzz-pg",instance="{proxy}:9127",proxy_host="{proxy}"{more}}}'
+
+
+def node(name, host):
+    return f'{name}{{job="node-keybuzz-pg",cluster="keybuzz-pg",instance="{host}:9100",node="{host}"}}'
 
 
 def status(name, more=""):
@@ -75,7 +88,6 @@ def healthy(minutes):
             patroni("patroni_replica", member): constant(int(not leads)),
             patroni("patroni_postgres_streaming", member): constant(int(not leads)),
             patroni("patroni_is_paused", member): constant(0),
-            patroni("patroni_dcs_last_seen", member): clock,
             of_host("volume_size_bytes", member): constant(100_000_000_000),
             of_host("volume_free_bytes", member): constant(80_000_000_000),
             of_host("volume_inodes", member): constant(1000),
@@ -87,7 +99,26 @@ def healthy(minutes):
             of_host("oom_kills", member): constant(5),
             of_host("unit_restarts", member, ',unit="patroni"'): constant(0),
         }
+        series |= {
+            postgres("up", member): constant(1),
+            postgres("pg_up", member): constant(1),
+            postgres("kbr_postgres_clock_seconds", member): clock,
+            postgres("kbr_postgres_transaction_seconds", member): f"0+60x50 0x{minutes}",
+            postgres("kbr_postgres_idle_in_transaction_seconds", member): constant(1),
+            postgres("kbr_postgres_connections", member): constant(20),
+            postgres("kbr_postgres_connections_limit", member): constant(97),
+            postgres("kbr_postgres_database_deadlocks", member, ',datname="keybuzz"'): f"7x300 8x{minutes}",
+            postgres("kbr_postgres_database_checksum_failures", member, ',datname="keybuzz"'): constant(0),
+            node("up", member): constant(1),
+            node("node_memory_MemTotal_bytes", member): constant(100),
+            node("node_memory_MemAvailable_bytes", member): constant(50),
+        }
+        if not leads:
+            series[postgres("kbr_postgres_replica_lag_bytes", MEMBERS[0], f',replica="{member}"')] = f"0x20 99999999x5 0x{minutes}"
     for proxy in PROXIES:
+        series[pooler("up", proxy)] = constant(1)
+        series[pooler("pgbouncer_up", proxy)] = constant(1)
+        series[pooler("pgbouncer_pools_client_maxwait_seconds", proxy, ',database="keybuzz",user="kb_app"')] = constant(1)
         series[haproxy("up", proxy)] = constant(1)
         series[haproxy("haproxy_backend_active_servers", proxy, ',proxy="primary"')] = constant(1)
     # A restore that is proven takes room, and gives it back.
@@ -114,15 +145,25 @@ FAULTS = {
     "PostgresSeveralPrimaries": ({patroni("patroni_primary", "db-2"): then(0, 1)}, 11, 1),
     "PatroniDown": ({patroni("up", "db-2"): then(1, 0)}, 13, 1),
     "PostgresReplicaNotStreaming": ({patroni("patroni_postgres_streaming", "db-2"): then(1, 0)}, 13, 1),
-    "PatroniStoreNotReached": ({patroni("patroni_dcs_last_seen", "db-2"): f"0+60x9 540x{MINUTES - 10}"}, 12, 1),
     "PatroniPaused": ({patroni("patroni_is_paused", "db-1"): then(0, 1)}, 26, 1),
     "HaproxyDown": ({haproxy("up", "lb-1"): then(1, 0)}, 13, 1),
     "HaproxyNoPrimary": ({haproxy("haproxy_backend_active_servers", "lb-1", ',proxy="primary"'): then(1, 0)}, 12, 1),
+    "ExporterDown": ({pooler("pgbouncer_up", "lb-1"): then(1, 0), postgres("up", "db-1"): then(1, 0)}, 16, 2),
+    "PostgresLongTransaction": ({postgres("kbr_postgres_transaction_seconds", "db-1"): then(0, 3700)}, 12, 1),
+    "PostgresIdleInTransaction": ({postgres("kbr_postgres_idle_in_transaction_seconds", "db-1"): then(0, 310)}, 12, 1),
+    "PostgresConnectionsNearLimit": ({postgres("kbr_postgres_connections", "db-1"): then(20, 99)}, 16, 1),
+    "PostgresDeadlocks": ({postgres("kbr_postgres_database_deadlocks", "db-1", ',datname="keybuzz"'): then(7, 12)}, 11, 1),
+    "PostgresChecksumFailure": ({postgres("kbr_postgres_database_checksum_failures", "db-2", ',datname="keybuzz"'): then(0, 1)}, 11, 1),
+    "PostgresReplicaLags": ({postgres("kbr_postgres_replica_lag_bytes", "db-1", ',replica="db-2"'): then(0, 2_000_000)}, 21, 1),
+    "PostgresClockOff": ({postgres("kbr_postgres_clock_seconds", "db-3"): f"0+60x9 610+60x{MINUTES - 10}"}, 16, 1),
+    "PoolerWaiting": ({pooler("pgbouncer_pools_client_maxwait_seconds", "lb-2", ',database="keybuzz",user="kb_app"'): then(0, 7)}, 12, 1),
+    "HostMemoryLow": ({node("node_memory_MemAvailable_bytes", "db-2"): then(50, 4)}, 21, 1),
     "KbrWritesFail": ({status("writes_ok"): then(1, 0)}, 12, 1),
     "KbrStatusMissing": ({LAST_RUN: f"0+60x9 540x{MINUTES - 10}"}, 17, 1),
     "KbrHostUnreachable": ({of_host("unreachable", "lb-1"): f"_x9 1x{MINUTES - 10}"}, 13, 1),
     "KbrRedundancyLost": ({status("members_serving"): then(3, 2)}, 16, 1),
-    "KbrCheckFails": ({check("quorum"): then(0, 1)}, 16, 1),
+    "KbrQuorumNotWhole": ({check("quorum"): then(0, 1)}, 13, 1),
+    "KbrCheckFails": ({check("streaming"): then(0, 1)}, 16, 1),
     "KbrVolumeNearlyFull": ({of_host("volume_free_bytes"): then(80_000_000_000, 14_000_000_000)}, 21, 1),
     "KbrVolumeFull": ({of_host("volume_free_bytes"): then(80_000_000_000, 4_000_000_000)}, 13, 1),
     "KbrVolumeFillsUp": ({of_host("volume_free_bytes"): f"80000000000-24000000x{MINUTES}"}, 560, 1),

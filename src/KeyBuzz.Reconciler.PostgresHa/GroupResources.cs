@@ -176,6 +176,16 @@ internal sealed class GroupResources(
                 };
         }
 
+        if (topology.Monitoring is { ExportsPostgres: true } monitoring)
+        {
+            yield return Role(
+                monitoring.Login,
+                MonitoringSection.Key,
+                ("member_of", ResourceFactory.List("pg_monitor")),
+                ("connection_limit", 3L)
+            );
+        }
+
         foreach (var database in topology.Databases)
         {
             ImmutableArray<Address> owner = HasRole(database.Owner) ? [InGroup("role", database.Owner)] : [];

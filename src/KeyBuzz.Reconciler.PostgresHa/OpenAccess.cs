@@ -24,6 +24,12 @@ public static class OpenAccess
                 + $"(haproxy.stats_login sets one)";
         }
 
+        if (topology.Monitoring is not null)
+        {
+            yield return "Open: exporters, Prometheus and Alertmanager, without a login, on the private addresses "
+                + "(kbr check --ports has the firewall's rules)";
+        }
+
         if (!topology.Networks.IsEmpty)
         {
             yield return $"Open: {string.Join(", ", topology.Networks)} log in to PostgreSQL directly, past the proxies (networks)";

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Preconditions;
@@ -33,7 +34,8 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
     public string CredentialsFile => "credentials/postgres.env";
 
     /// <inheritdoc />
-    public IReadOnlyCollection<string> PlainNames { get; } = [.. PostgresCredentials.Plain.Select(one => one.Name)];
+    public IReadOnlyCollection<string> PlainNames { get; } =
+    [.. PostgresCredentials.Plain.Select(one => one.Name), PostgresCredentials.Monitoring.Name];
 
     /// <summary>PostgreSQL's major version as a cluster.yaml declares it, whose other values may still be missing; the default where it
     /// declares none, or is not there.</summary>
@@ -79,6 +81,7 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
             .. topology.Members.SelectMany(hosts.OfMember),
             .. topology.Proxies.SelectMany(hosts.OfProxy),
             .. behind,
+            .. topology.Monitoring is { } monitoring ? new MonitoringResources(topology, monitoring, verifier, factory, section).All() : [],
         ];
         return new BlueprintExpansion(groups, resources, Preconditions(topology, section))
         {
@@ -130,6 +133,14 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         foreach (var password in PostgresCredentials.Passwords(ofStore).Except(elsewhere))
         {
             yield return new CredentialNeeded(password);
+        }
+
+        if (section.Find(MonitoringSection.Key) is not null)
+        {
+            foreach (var one in PostgresCredentials.OfMonitoring)
+            {
+                yield return one;
+            }
         }
 
         // The keys of an S3 server are given by it.

@@ -2,6 +2,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -238,12 +239,14 @@ internal static class PostgresChecks
             .. topology.Haproxy.ReadPort is { } reads
                 ? [(reads, "HAProxy's SQL for replicas", section.Section("haproxy").Place("read_port"))]
                 : Array.Empty<(int, string, SourceLocation)>(),
+            .. OfMonitoring(onMembers: false),
         ];
         (int Port, string Who, SourceLocation At)[] member =
         [
             (topology.Ports.Postgres, "PostgreSQL", section.Section("ports").Place("postgres")),
             (topology.Ports.Rest, "Patroni's REST API", section.Section("ports").Place("rest")),
             .. topology.Store.Ports.Select(port => (port.Number, port.Name, port.At)),
+            .. OfMonitoring(onMembers: true),
         ];
         foreach (var group in new[] { proxy, member })
         {
@@ -265,6 +268,33 @@ internal static class PostgresChecks
                 $"the load balancer's two ports are both {balancer.Port}",
                 section.Section("load_balancer").Place("pooled_port")
             );
+        }
+
+        IEnumerable<(int, string, SourceLocation)> OfMonitoring(bool onMembers)
+        {
+            if (topology.Monitoring is not { } monitoring)
+            {
+                yield break;
+            }
+
+            var at = section.Section(MonitoringSection.Key).Section("ports");
+            if (onMembers ? monitoring.ExportsPostgres : monitoring.ExportsPgBouncer)
+            {
+                yield return onMembers
+                    ? (monitoring.Ports.Postgres, "the exporter of PostgreSQL", at.Place("postgres"))
+                    : (monitoring.Ports.PgBouncer, "the exporter of PgBouncer", at.Place("pgbouncer"));
+            }
+
+            if (monitoring.ExportsHosts || monitoring.Server is not null)
+            {
+                yield return (monitoring.Ports.Host, "the exporter of the host", at.Place("node"));
+            }
+
+            if (monitoring.Server is not null)
+            {
+                yield return (monitoring.Ports.Prometheus, "Prometheus", at.Place("prometheus"));
+                yield return (monitoring.Ports.Alertmanager, "Alertmanager", at.Place("alertmanager"));
+            }
         }
     }
 

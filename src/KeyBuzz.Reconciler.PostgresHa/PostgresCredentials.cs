@@ -11,6 +11,7 @@ internal static class PostgresCredentials
     public const string ApplicationPassword = "POSTGRES_APP_PASS";
     public const string RestPassword = "PATRONI_REST_PASS";
     public const string PoolerStatisticsPassword = "PGBOUNCER_STATS_PASS";
+    public const string MonitoringPassword = "MONITORING_PASS";
 
     public static readonly CredentialNeeded Scope = new(ScopeName);
     public static readonly CredentialNeeded Superuser = new("POSTGRES_SUPERUSER", "kb_admin");
@@ -19,6 +20,7 @@ internal static class PostgresCredentials
     public static readonly CredentialNeeded Database = new("POSTGRES_DB", "keybuzz");
     public static readonly CredentialNeeded Rest = new("PATRONI_REST_USER", "patroni");
     public static readonly CredentialNeeded PoolerStatistics = new("PGBOUNCER_STATS_USER", "pgbouncer_stats");
+    public static readonly CredentialNeeded Monitoring = new("MONITORING_USER", "kb_monitor");
 
     /// <summary>The names of a repository's secrets: <c>BACKUP_S3_KEY</c> of the first, <c>BACKUP2_S3_KEY</c> of the second.</summary>
     public static (string Key, string Secret, string Cipher, string SftpKey) OfRepository(int number)
@@ -38,6 +40,9 @@ internal static class PostgresCredentials
         Rest,
         PoolerStatistics,
     ];
+
+    /// <summary>The names of which only a cluster with monitoring has values.</summary>
+    public static readonly IReadOnlyList<CredentialNeeded> OfMonitoring = [Monitoring, new(MonitoringPassword)];
 
     /// <summary>The names whose values are secrets, with those of the consensus store among them.</summary>
     public static IEnumerable<string> Passwords(IEnumerable<string> ofStore) =>

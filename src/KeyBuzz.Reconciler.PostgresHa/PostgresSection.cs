@@ -63,10 +63,13 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         {
             Pooled = true,
         };
+        var monitoring = new MonitoringSection(section, context, values).Read(() =>
+            accounts.Credentials(PostgresCredentials.Monitoring, PostgresCredentials.MonitoringPassword)
+        );
         var dropped = ImmutableArray.CreateBuilder<string>();
         var users = accounts.Users(
             dropped,
-            [superuser, replication, application],
+            [superuser, replication, application, .. monitoring is null ? Array.Empty<PostgresUser>() : [monitoring.Login]],
             accounts.RotateWith(
                 section.Find("application") as YamlMapping is { } map ? new SectionReader(map, "'application'", _findings) : null,
                 application
@@ -161,6 +164,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                     default
                 ),
             PgBouncer = pgbouncer ?? new PgBouncerSettings(ServiceImage.None, 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
+            Monitoring = monitoring,
             Health = Health(),
             Switchover = Switchover(),
             Backup = backup,
@@ -174,6 +178,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             || image is null
             || haproxy is null
             || pgbouncer is null
+            || (monitoring is null && section.Find(MonitoringSection.Key) is not null)
             || volume.Devices.Count == 0
             ? null
             : topology;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -181,6 +182,9 @@ public sealed record PostgresTopology
 
     /// <summary>The local files with the authorities of the repositories' servers, by the name that each has on the members.</summary>
     public ImmutableSortedDictionary<string, SecretText> BackupFiles { get; init; } = ImmutableSortedDictionary<string, SecretText>.Empty;
+
+    /// <summary>The exporters and Prometheus; null for none.</summary>
+    public MonitoringSettings? Monitoring { get; init; }
 
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }

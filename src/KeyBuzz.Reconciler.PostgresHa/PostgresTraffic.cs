@@ -53,6 +53,11 @@ public static class PostgresTraffic
 
         yield return new Traffic(Traffic.Tcp, haproxy.StatsPort, "HAProxy's statistics", [Operator], [.. proxies.Select(TrafficEnd.Of)]);
         yield return Traffic.Between(proxies, proxies, haproxy.StatsPort, "HAProxy's statistics: kbr status");
+        foreach (var one in OfMonitoring(topology))
+        {
+            yield return one;
+        }
+
         if (topology.VirtualAddress is not null)
         {
             yield return new Traffic(
@@ -77,6 +82,45 @@ public static class PostgresTraffic
                 );
             }
         }
+    }
+
+    private static IEnumerable<Traffic> OfMonitoring(PostgresTopology topology)
+    {
+        if (topology.Monitoring is not { } monitoring)
+        {
+            yield break;
+        }
+
+        var asks = monitoring.Server is { } server ? TrafficEnd.Of(server) : Operator;
+        yield return Asked(topology.Members, topology.Ports.Rest, "Patroni's metrics");
+        if (topology.Haproxy.Metrics)
+        {
+            yield return Asked(topology.Proxies, topology.Haproxy.StatsPort, "HAProxy's metrics");
+        }
+
+        if (monitoring.ExportsPostgres)
+        {
+            yield return Asked(topology.Members, monitoring.Ports.Postgres, "PostgreSQL's exporter");
+        }
+
+        if (monitoring.ExportsPgBouncer)
+        {
+            yield return Asked(topology.Proxies, monitoring.Ports.PgBouncer, "PgBouncer's exporter");
+        }
+
+        if (monitoring.ExportsHosts)
+        {
+            yield return Asked(monitoring.HostsOf(topology), monitoring.Ports.Host, "the host's exporter");
+        }
+
+        if (monitoring.Server is { } one)
+        {
+            yield return new Traffic(Traffic.Tcp, monitoring.Ports.Prometheus, "Prometheus", [Operator], [TrafficEnd.Of(one)]);
+            yield return new Traffic(Traffic.Tcp, monitoring.Ports.Alertmanager, "Alertmanager", [Operator], [TrafficEnd.Of(one)]);
+        }
+
+        Traffic Asked(IEnumerable<Host> hosts, int port, string purpose) =>
+            new(Traffic.Tcp, port, purpose, [asks], [.. hosts.Select(TrafficEnd.Of)]);
     }
 
     // The load balancer opens the connections of its clients itself.

@@ -126,12 +126,20 @@ internal static partial class DocumentedCommands
         ("ssh -F lab/.state/ssh_config 10.77.0.121", Jump, "\"ssh -F lab/.state/ssh_config 10.77.0.121\""),
         ("lab/heal db-slave-01", "tests/ha/StatusTests.cs", "Lab.Command(\"heal\", "),
         ("lab/ssh db-slave-01 systemctl stop patroni", "tests/ha/StatusTests.cs", "systemctl stop "),
+        (
+            "kbr status --format prometheus | ssh root@HOST 'cd /opt/keybuzz/monitoring-status && cat >kbr.new && mv kbr.new kbr.prom'",
+            "tests/ha/AlertTests.cs",
+            "mv kbr.new kbr.prom"
+        ),
         ("lab/s3", Archive, "Lab.Command(\"s3\")"),
         ("lab/s3 stop", Archive, "Lab.Command(\"s3\", \"stop\")"),
         ("lab/s3 full", Archive, "\"lab/s3 full\""),
         ("adduser --system --group --home /opt/keybuzz kbr", DriftTimer, "s_commands"),
         ("install -m 644 kbr-drift.service kbr-drift.timer /etc/systemd/system/", DriftTimer, "s_commands"),
         ("systemctl daemon-reload", DriftTimer, "s_commands"),
+        ("install -m 755 docs/ci/kbr-notify /usr/local/bin/", DriftTimer, "s_notify"),
+        ("install -m 644 docs/ci/kbr-notify.service docs/ci/kbr-notify.timer /etc/systemd/system/", DriftTimer, "s_notify"),
+        ("systemctl enable --now kbr-notify.timer", DriftTimer, "s_notify"),
         ("systemctl enable --now kbr-drift.timer", DriftTimer, "s_commands"),
         ("systemctl start kbr-drift.service; systemctl status kbr-drift.service", DriftTimer, "s_commands"),
     ];

@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace KeyBuzz.Reconciler.LabTests;
 
-/// <summary>The timer of docs/ci on an operators' host with a systemd: its commands, as that page has them.</summary>
+/// <summary>The timers of docs/ci on an operators' host with a systemd: their commands, as the pages have them.</summary>
 [TestFixture]
 public sealed class DriftTimerTests
 {
@@ -13,6 +13,8 @@ public sealed class DriftTimerTests
 
     private static readonly string[] s_commands = DocumentedBlocks.With("docs/ci/README.md", "systemctl enable --now kbr-drift.timer");
 
+    private static readonly string[] s_notify = DocumentedBlocks.With("docs/monitoring.md", "systemctl enable --now kbr-notify.timer");
+
     private readonly Workspace _workspace = new();
 
     [OneTimeTearDown]
@@ -20,9 +22,10 @@ public sealed class DriftTimerTests
     {
         Lab.OnHost(
             Operators,
-            "systemctl disable --now kbr-drift.timer; cd /etc/systemd/system && rm -f kbr-drift.service kbr-drift.timer; systemctl "
-                + "daemon-reload; deluser --quiet kbr; rm -rf /root/units /usr/bin/kbr /var/lib/kbr-drift /opt/keybuzz/.ssh "
-                + "/opt/keybuzz/cluster.yaml"
+            "systemctl disable --now kbr-drift.timer kbr-notify.timer; systemctl stop kbr-webhook; cd /etc/systemd/system && rm -f "
+                + "kbr-drift.service kbr-drift.timer kbr-notify.service kbr-notify.timer; systemctl daemon-reload; deluser --quiet kbr; "
+                + "rm -rf /root/units /root/docs /usr/bin/kbr /usr/local/bin/kbr-notify /etc/kbr /run/kbr-webhook /var/lib/kbr-drift "
+                + "/var/lib/kbr-notify /opt/keybuzz/.ssh /opt/keybuzz/cluster.yaml"
         );
         Lab.OnHost(Watched, $"rm -rf {Directory} /var/lib/kbr/watched");
         _workspace.Dispose();
@@ -72,6 +75,34 @@ public sealed class DriftTimerTests
         var drift = Once();
         Assert.That(drift.Output, Does.Contain("status=2"), drift.All);
         Assert.That(Lab.OnHost(Operators, $"cat {Report}"), Does.Match("(?m)^kbr_drift_exit_code(\\{.*\\})? 2$"));
+        Messages();
+    }
+
+    // The same host posts what is not well to a webhook, here a server that keeps what it is sent.
+    private static void Messages()
+    {
+        Lab.OnHost(
+            Operators,
+            "mkdir -p /root/docs/ci /etc/kbr /run/kbr-webhook; umask 077; echo http://127.0.0.1:8099/hook >/etc/kbr/webhook; "
+                + "systemd-run -q --unit kbr-webhook systemd-socket-activate -l 127.0.0.1:8099 --inetd -a /bin/sh -c "
+                + "'printf \"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n\"; timeout 1 cat >>/run/kbr-webhook/got'"
+        );
+        foreach (var name in new[] { "kbr-notify", "kbr-notify.service", "kbr-notify.timer" })
+        {
+            Send(Path.Combine(Lab.Root, "docs/ci", name), $"/root/docs/ci/{name}", "root", 600);
+        }
+
+        foreach (var command in s_notify)
+        {
+            Lab.OnHost(Operators, $"cd /root && {command}");
+        }
+
+        Lab.OnHost(Operators, "systemctl start kbr-notify.service");
+        Assert.That(Lab.OnHost(Operators, "systemctl list-timers --no-legend kbr-notify.timer"), Does.Contain("kbr-notify.service"));
+        Assert.That(
+            Lab.OnHost(Operators, "cat /run/kbr-webhook/got"),
+            Does.Contain("POST /hook").And.Contain("\"text\": \"kbr status: ").And.Contain("Idempotency-Key: ")
+        );
     }
 
     private static string Configuration(string address, string ssh) =>

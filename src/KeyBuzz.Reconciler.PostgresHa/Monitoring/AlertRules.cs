@@ -23,6 +23,7 @@ public static class AlertRules
         [
             ("patroni", OfPatroni(topology, scope)),
             .. topology.Haproxy.Metrics ? [("haproxy", OfHaproxy(topology))] : Array.Empty<(string, ImmutableArray<AlertRule>)>(),
+            .. topology.Monitoring is { } monitoring ? OfExporters(topology, monitoring) : [],
             ("kbr-status", OfStatus(topology, scope)),
         ];
     }
@@ -58,13 +59,6 @@ public static class AlertRules
                 "{{ $labels.member }} does not stream from the primary"
             ),
             new(
-                "PatroniStoreNotReached",
-                $"time() - patroni_dcs_last_seen{{{scope}}} > {topology.Times.Ttl.ToString(CultureInfo.InvariantCulture)}",
-                "1m",
-                true,
-                "{{ $labels.member }} has not reached a quorum of the consensus store for {{ $value }} s"
-            ),
-            new(
                 "PatroniPaused",
                 $"max(patroni_is_paused{{{scope}}}) == 1",
                 "15m",
@@ -87,6 +81,121 @@ public static class AlertRules
                 "HAProxy on {{ $labels.proxy_host }} sees no primary"
             ),
         ];
+    }
+
+    private static IEnumerable<(string Group, ImmutableArray<AlertRule> Rules)> OfExporters(
+        PostgresTopology topology,
+        MonitoringSettings settings
+    )
+    {
+        var postgres = $"job=\"{PrometheusFiles.PostgresJob(topology)}\"";
+        var pooler = $"job=\"{PrometheusFiles.PgBouncerJob(topology)}\"";
+        var host = $"job=\"{PrometheusFiles.HostJob(topology)}\"";
+        ImmutableArray<AlertRule> down =
+        [
+            new(
+                "ExporterDown",
+                $"up{{job=~\"(postgres|pgbouncer|node)-{topology.Scope}\"}} == 0 or pg_up{{{postgres}}} == 0 or pgbouncer_up{{{pooler}}} == 0",
+                "5m",
+                false,
+                "the exporter at {{ $labels.instance }} does not answer, or cannot log in"
+            ),
+        ];
+        yield return ("exporters", down);
+        if (settings.ExportsPostgres)
+        {
+            yield return ("postgres", OfPostgres(settings, postgres, topology.Health.MaxLag));
+        }
+
+        if (settings.ExportsPgBouncer)
+        {
+            ImmutableArray<AlertRule> rules =
+            [
+                new(
+                    "PoolerWaiting",
+                    $"max by (proxy_host, database, user) (pgbouncer_pools_client_maxwait_seconds{{{pooler}}}) > 5",
+                    "1m",
+                    false,
+                    "clients of {{ $labels.user }} wait for a connection to {{ $labels.database }} on {{ $labels.proxy_host }}"
+                ),
+            ];
+            yield return ("pgbouncer", rules);
+        }
+
+        if (settings.ExportsHosts)
+        {
+            ImmutableArray<AlertRule> rules =
+            [
+                new(
+                    "HostMemoryLow",
+                    $"node_memory_MemAvailable_bytes{{{host}}} / node_memory_MemTotal_bytes{{{host}}} < 0.05",
+                    "10m",
+                    false,
+                    "{{ $labels.node }} has less than a twentieth of its memory available"
+                ),
+            ];
+            yield return ("hosts", rules);
+        }
+    }
+
+    private static ImmutableArray<AlertRule> OfPostgres(MonitoringSettings settings, string job, long maxLag)
+    {
+        return
+        [
+            new(
+                "PostgresLongTransaction",
+                Above("transaction_seconds", settings.MaxTransaction),
+                "1m",
+                false,
+                "a transaction on {{ $labels.member }} is open for {{ $value | humanizeDuration }}: it keeps dead rows from being removed"
+            ),
+            new(
+                "PostgresIdleInTransaction",
+                Above("idle_in_transaction_seconds", settings.MaxIdleInTransaction),
+                "1m",
+                false,
+                "a transaction on {{ $labels.member }} is idle for {{ $value | humanizeDuration }}, with its locks"
+            ),
+            // The exporter keeps its session, where kbr status cannot log in any more.
+            new(
+                "PostgresConnectionsNearLimit",
+                $"kbr_postgres_connections{{{job}}} >= 0.9 * kbr_postgres_connections_limit{{{job}}}",
+                "5m",
+                false,
+                "{{ $labels.member }} has nine tenths of its connections"
+            ),
+            new(
+                "PostgresDeadlocks",
+                $"increase(kbr_postgres_database_deadlocks{{{job}}}[15m]) > 2",
+                "0m",
+                false,
+                "deadlocks in {{ $labels.datname }} on {{ $labels.member }}"
+            ),
+            new(
+                "PostgresChecksumFailure",
+                $"kbr_postgres_database_checksum_failures{{{job}}} > 0",
+                "0m",
+                true,
+                "{{ $labels.member }} has read damaged pages of {{ $labels.datname }}: keep its disk, and do not fail over to it"
+            ),
+            new(
+                "PostgresReplicaLags",
+                $"kbr_postgres_replica_lag_bytes{{{job}}} > {maxLag.ToString(CultureInfo.InvariantCulture)}",
+                "10m",
+                false,
+                "{{ $labels.replica }} is {{ $value | humanize1024 }}B behind"
+            ),
+            new(
+                "PostgresClockOff",
+                $"abs(kbr_postgres_clock_seconds{{{job}}} - timestamp(kbr_postgres_clock_seconds{{{job}}})) > 5",
+                "5m",
+                false,
+                "the clock of {{ $labels.member }} and that of Prometheus differ by {{ $value | humanizeDuration }}"
+            ),
+        ];
+
+        string Above(string metric, TimeSpan bound) =>
+            $"kbr_postgres_{metric}{{{job}}} > {((long)bound.TotalSeconds).ToString(CultureInfo.InvariantCulture)}";
     }
 
     private static ImmutableArray<AlertRule> OfStatus(PostgresTopology topology, string scope)
@@ -119,6 +228,8 @@ public static class AlertRules
                 false,
                 "kbr status: {{ $labels.check }} is not ok"
             ),
+            // Not by patroni_dcs_last_seen: with RAFT it goes on without a quorum, since Patroni reads the member's own copy.
+            Check("KbrQuorumNotWhole", "quorum", "2m", "the consensus store has no leader, or lacks a member: kbr status"),
             new("KbrVolumeNearlyFull", $"{used} > {Number(bound)}", "10m", false, "the volume of {{ $labels.host }} is nearly full"),
             new("KbrVolumeFull", $"{used} > 0.95", "2m", true, "the volume of {{ $labels.host }} is full: kbr relief"),
             new(
@@ -200,6 +311,7 @@ public static class AlertRules
     private static readonly ImmutableArray<string> s_own =
     [
         "hosts",
+        "quorum",
         "volume",
         "slots",
         "connections",

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.ConfigFile;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Monitoring;
 
@@ -14,6 +16,33 @@ public static class PrometheusFiles
 
     /// <summary>Where HAProxy shows its metrics.</summary>
     public const string HaproxyPath = "/metrics";
+
+    /// <summary>What the links of the alerts begin with where nothing else is said.</summary>
+    public const string Runbooks = "docs/monitoring.md#";
+
+    /// <summary>The name of the file with the password of HAProxy's statistics.</summary>
+    public const string HaproxyPassword = "haproxy.password";
+
+    /// <summary>The job of PostgreSQL's exporters.</summary>
+    public static string PostgresJob(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        return $"postgres-{topology.Scope}";
+    }
+
+    /// <summary>The job of PgBouncer's exporters.</summary>
+    public static string PgBouncerJob(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        return $"pgbouncer-{topology.Scope}";
+    }
+
+    /// <summary>The job of the hosts' exporters.</summary>
+    public static string HostJob(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        return $"node-{topology.Scope}";
+    }
 
     /// <summary>The job of the members' Patroni.</summary>
     public static string PatroniJob(PostgresTopology topology)
@@ -34,36 +63,48 @@ public static class PrometheusFiles
     {
         ArgumentNullException.ThrowIfNull(topology);
         var text = new StringBuilder("# Written by kbr monitoring render: what Prometheus asks of this cluster.\nscrape_configs:\n");
-        Job(PatroniJob(topology), "/metrics", topology.Members.Select(host => (host.Name, host.Address)), topology.Ports.Rest, "member");
+        Job(PatroniJob(topology), topology.Members, topology.Ports.Rest, "member");
+        if (topology.Monitoring is { } monitoring)
+        {
+            if (monitoring.ExportsPostgres)
+            {
+                Job(PostgresJob(topology), topology.Members, monitoring.Ports.Postgres, "member");
+            }
+
+            if (monitoring.ExportsPgBouncer)
+            {
+                Job(PgBouncerJob(topology), topology.Proxies, monitoring.Ports.PgBouncer, "proxy_host");
+            }
+
+            if (monitoring.HostsOf(topology).Any())
+            {
+                // The figures of kbr status have the labels of their cluster already.
+                Job(HostJob(topology), monitoring.HostsOf(topology), monitoring.Ports.Host, "node", "    honor_labels: true\n");
+            }
+        }
+
         if (topology.Haproxy.Metrics)
         {
-            Job(
-                HaproxyJob(topology),
-                HaproxyPath,
-                topology.Proxies.Select(host => (host.Name, host.Address)),
-                topology.Haproxy.StatsPort,
-                "proxy_host"
-            );
+            Job(HaproxyJob(topology), topology.Proxies, topology.Haproxy.StatsPort, "proxy_host");
             if (topology.Haproxy.StatisticsLogin is { } login)
             {
                 text.Append("    # The password of haproxy.stats_login, in a file that Prometheus reads.\n")
                     .Append(
                         CultureInfo.InvariantCulture,
-                        $"    basic_auth: {{ username: {Quoted(login.Name)}, password_file: haproxy.password }}\n"
+                        $"    basic_auth: {{ username: {Quoted(login.Name)}, password_file: {HaproxyPassword} }}\n"
                     );
             }
         }
 
         return text.ToString();
 
-        void Job(string name, string path, IEnumerable<(string Name, string Address)> hosts, int port, string label)
+        void Job(string name, IEnumerable<Host> hosts, int port, string label, string more = "")
         {
-            text.Append(CultureInfo.InvariantCulture, $"  - job_name: {Quoted(name)}\n")
-                .Append(CultureInfo.InvariantCulture, $"    metrics_path: {path}\n    static_configs:\n");
+            text.Append(CultureInfo.InvariantCulture, $"  - job_name: {Quoted(name)}\n{more}    metrics_path: {HaproxyPath}\n")
+                .Append("    static_configs:\n");
             foreach (var host in hosts)
             {
-                var target = host.Address.Contains(':', StringComparison.Ordinal) ? $"[{host.Address}]" : host.Address;
-                text.Append(CultureInfo.InvariantCulture, $"      - targets: [{Quoted($"{target}:{port}")}]\n")
+                text.Append(CultureInfo.InvariantCulture, $"      - targets: [{Quoted(ConfigText.Endpoint(host.Address, port))}]\n")
                     .Append(
                         CultureInfo.InvariantCulture,
                         $"        labels: {{ cluster: {Quoted(topology.Cluster)}, {label}: {Quoted(host.Name)} }}\n"

@@ -402,6 +402,46 @@ internal static class PostgresSchema
         },
     ]);
 
+    /// <summary>The keys of <c>ports</c> of monitoring.</summary>
+    public static readonly SectionSchema MonitoringPorts = new([
+        Port("postgres", "The exporter of PostgreSQL, on the members.", "9187"),
+        Port("pgbouncer", "The exporter of PgBouncer, on the proxies.", "9127"),
+        Port("node", "The exporter of the host.", "9100"),
+        Port("prometheus", "Prometheus, on the server.", "9090"),
+        Port("alertmanager", "Alertmanager, on the server.", "9093"),
+    ]);
+
+    /// <summary>The keys of <c>receivers</c>.</summary>
+    public static readonly SectionSchema Receivers = new([
+        Word("webhook", "The URL that gets each alert as JSON, from the secrets.") with
+        {
+            Example = OwnSecret,
+        },
+        Word("slack", "The URL of an incoming webhook of Slack or Mattermost, from the secrets.") with
+        {
+            Example = OwnSecret,
+        },
+    ]);
+
+    /// <summary>The keys of <c>monitoring</c>.</summary>
+    public static readonly SectionSchema Monitoring = new([
+        Image("the exporters, Prometheus and Alertmanager", "monitoring:2.53.3"),
+        Words("exporters", "Which run: postgres, pgbouncer, node; default: postgres on the members, pgbouncer on the proxies.") with
+        {
+            Example = "[postgres, pgbouncer, node]",
+        },
+        Word("server", "The host of the file that runs Prometheus and Alertmanager; default: none.") with
+        {
+            Example = "monitoring-01",
+        },
+        Duration("interval", "How often the server asks.", "15s"),
+        Size("storage", "How much the server keeps; older figures make room.", "4GiB"),
+        Duration("max_transaction", "How old a transaction may be before an alert.", "1h"),
+        Duration("max_idle_in_transaction", "For how long a transaction may be idle before an alert.", "5m"),
+        Section("receivers", "Where Alertmanager sends alerts; default: nowhere.", Receivers),
+        Section("ports", "Where each listens, on its host's private address.", MonitoringPorts),
+    ]);
+
     /// <summary>The keys of the section that every consensus store has.</summary>
     public static readonly SectionSchema Common = new([
         Integer("version", "PostgreSQL's major version.", "16", 13),
@@ -499,6 +539,7 @@ internal static class PostgresSchema
             Example = "[vector]",
         },
         Section("backup", "Archives WAL to one repository or two, by the backup tool in the members' image; default: none.", Backup),
+        Section(MonitoringSection.Key, "Exporters, and Prometheus with Alertmanager; default: none.", Monitoring),
         Section("health", "The bounds of a healthy cluster.", Health),
         Section("switchover", "How the lead is handed over when that is planned.", Switchover),
         Words("drop_ins", "Drop-ins of the units that may be on the hosts, by path; any other is drift.") with

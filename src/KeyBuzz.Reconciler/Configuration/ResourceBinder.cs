@@ -20,6 +20,9 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
     /// read.</summary>
     public IReadOnlyDictionary<string, SourceText?> Files => _files;
 
+    /// <summary>Whether what an entry says does not depend on the host.</summary>
+    public static bool IsSameEverywhere(YamlMapping map) => map.Find(ContentFileKey) is null && !NamesHost(map);
+
     /// <summary>The attributes for one host, or null when something is wrong with them (which is then noted).</summary>
     public AttributeSet? Bind(ResourceSchema schema, YamlMapping map, string what, Host host)
     {
@@ -80,6 +83,15 @@ internal sealed class ResourceBinder(string directory, Interpolation interpolati
 
         return good ? new AttributeSet(values) : null;
     }
+
+    private static bool NamesHost(YamlNode node) =>
+        node switch
+        {
+            YamlScalar scalar => scalar.Value.Contains("${host.", StringComparison.Ordinal),
+            YamlSequence sequence => sequence.Items.Any(NamesHost),
+            YamlMapping mapping => mapping.Entries.Any(entry => NamesHost(entry.Value)),
+            _ => true,
+        };
 
     private object? Value(AttributeDefinition attribute, YamlNode node, Host host)
     {

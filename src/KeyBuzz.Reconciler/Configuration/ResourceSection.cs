@@ -167,13 +167,17 @@ internal sealed class ResourceSection(
             preventDestroy = lifecycle.Allow(ClusterSchema.CommonKeys.Find("lifecycle")!.Section!).Boolean("prevent_destroy") ?? false;
         }
 
+        // Of an entry that says the same on each host the values are made once.
+        AttributeSet? shared = null;
+        var isSameEverywhere = ResourceBinder.IsSameEverywhere(section.Map);
         // A resource without a valid host is still bound once, to find its other errors.
         foreach (var host in placement.IsEmpty ? hosts.All.Take(1) : placement)
         {
             var address = new Address(type, name, host.Name);
             var resolvedRequires = Resolve(address, requires, placement);
             var resolvedAfter = Resolve(address, after, placement);
-            var spec = provider is null ? null : binder.Bind(provider.Schema, section.Map, what, host);
+            var spec = provider is null ? null : shared ?? binder.Bind(provider.Schema, section.Map, what, host);
+            shared = isSameEverywhere ? spec : null;
             if (spec is not null && !placement.IsEmpty)
             {
                 bound.Add(

@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using YamlDotNet.RepresentationModel;
 
@@ -69,6 +70,132 @@ internal sealed class MonitoringTests : BlueprintFixture
             AlertRules.Of(Topology(Minimal)).SelectMany(group => group.Rules).Select(rule => rule.Name),
             Has.None.StartsWith("Haproxy").And.None.Contains("Backup").And.Contains("KbrWritesFail")
         );
+
+    [Test]
+    public void Each_exporter_is_a_container_with_a_unit_that_logs_in_by_a_file_of_its_own()
+    {
+        Environment["MONITORING_PASS"] = @"canary:mon\itor";
+        var cluster = Load(WithExporters);
+        var file = Find(cluster, "config_file.exporter-logins@db-slave-01").Spec;
+        Assert.That(file.Text("content")!.Reveal(), Is.EqualTo("127.0.0.1:5432:*:kb_monitor:canary\\:mon\\\\itor\n"));
+        Assert.That((file.String("owner"), file.OptionalString("mode")), Is.EqualTo(("997", "0600")));
+        Assert.That(
+            Content(cluster, "config_file.exporter-logins@haproxy-02"),
+            Is.EqualTo("10.0.0.12:6433:*:pgbouncer_stats:canary-of-the-statistics\n")
+        );
+        var containers = cluster
+            .Resources.Where(resource => resource.Address is { Type: "container", Name: var name } && name.EndsWith("-exporter"))
+            .ToList();
+        Assert.That(
+            containers.Select(one => $"{one.Address.Name}@{one.Address.Host}"),
+            Is.EquivalentTo([
+                .. new[] { "db-master-01", "db-slave-01", "db-slave-02" }.Select(host => $"postgres-exporter@{host}"),
+                .. new[] { "haproxy-01", "haproxy-02" }.Select(host => $"pgbouncer-exporter@{host}"),
+            ])
+        );
+        foreach (var one in containers)
+        {
+            string[] said = [.. one.Spec.List("command"), .. one.Spec.Map("environment").Values];
+            Assert.That(string.Join(' ', said), Does.Not.Contain("canary"), "docker inspect shows it");
+            Assert.That(one.Spec.List("command"), Has.One.Match("--web.listen-address=10\\.0\\.0\\.\\d+:91[28]7"));
+            Assert.That(Find(cluster, $"systemd_unit.{one.Address.Name}@{one.Address.Host}").Group, Is.Null, "it disrupts no member");
+            Assert.That(one.Group, Is.Null);
+        }
+
+        var role = Find(cluster, "role.kb_monitor@keybuzz-pg").Spec;
+        Assert.That(role.List("member_of"), Is.EqualTo(new[] { "pg_monitor" }));
+        Assert.That(role.Boolean("superuser"), Is.False);
+        Assert.That(
+            Content(cluster, "config_file.pgbouncer-users@haproxy-01"),
+            Does.Not.Contain("kb_monitor"),
+            "the pools are not its way in"
+        );
+    }
+
+    [Test]
+    public void Other_queries_are_another_container_since_they_are_read_at_its_start()
+    {
+        Environment["MONITORING_PASS"] = "canary-monitor";
+        var cluster = Load(WithExporters);
+        Assert.That(
+            Find(cluster, "container.postgres-exporter@db-master-01").Spec.Map("labels").Keys,
+            Has.One.EqualTo("kbr.start-settings")
+        );
+        var queries = (YamlMappingNode)Parsed(Content(cluster, "config_file.exporter-queries@db-master-01"));
+        Assert.That(queries.Children, Has.Count.EqualTo(5));
+        foreach (var (name, query) in queries.Children)
+        {
+            foreach (var metric in ((YamlSequenceNode)query["metrics"]).Cast<YamlMappingNode>())
+            {
+                var column = $"{metric.Children[0].Key}";
+                Assert.That($"{query["query"]}", Does.Match($@"\b{column}\b"), $"{name}");
+                Assert.That($"{metric[column]["usage"]}", Is.AnyOf("GAUGE", "COUNTER", "LABEL"), column);
+            }
+        }
+    }
+
+    [Test]
+    public void The_exporters_are_scraped_and_have_alerts_only_where_they_run()
+    {
+        Environment["MONITORING_PASS"] = "canary-monitor";
+        var jobs = Jobs(WithExporters);
+        Assert.That(jobs.Keys, Is.EqualTo(new[] { "patroni-keybuzz-pg", "postgres-keybuzz-pg", "pgbouncer-keybuzz-pg" }));
+        Assert.That(jobs["pgbouncer-keybuzz-pg"], Is.EqualTo(new[] { "10.0.0.11:9127", "10.0.0.12:9127" }));
+        var hosts = Jobs(WithExporters.Replace("monitoring: { ", "monitoring: { exporters: [node], ports: { node: 9101 }, "));
+        Assert.That(hosts.Keys, Is.EqualTo(new[] { "patroni-keybuzz-pg", "node-keybuzz-pg" }));
+        Assert.That(hosts["node-keybuzz-pg"], Has.Length.EqualTo(5).And.All.EndsWith(":9101"));
+        Assert.That(AlertRules.Of(Topology(WithExporters)).Select(group => group.Group), Does.Contain("postgres").And.Not.Contain("hosts"));
+        Assert.That(
+            AlertRules
+                .Of(Topology(WithExporters.Replace("monitoring: { ", "monitoring: { max_transaction: 90s, ")))
+                .SelectMany(group => group.Rules),
+            Has.One.Matches<AlertRule>(rule => rule is { Name: "PostgresLongTransaction" } && rule.Expression.EndsWith(" > 90"))
+        );
+    }
+
+    [Test]
+    public void The_server_has_the_files_of_render_and_a_receiver_by_a_file_of_its_own()
+    {
+        Environment["MONITORING_PASS"] = "canary-monitor";
+        Environment["HOOK"] = "https://chat.example.com/canary-hook";
+        var yaml = WithExporters
+            .Replace("monitoring: { ", "monitoring: { server: watch-01, receivers: { slack: '${secret.HOOK}' }, ")
+            .Replace("hosts:\n", "hosts:\n  watch-01: { role: watch, address: 10.0.0.9 }\n");
+        var cluster = Load(yaml);
+        var topology = cluster.Model<PostgresTopology>()!;
+        Assert.That(Content(cluster, "config_file.prometheus-scrapes@watch-01"), Is.EqualTo(PrometheusFiles.ScrapeConfiguration(topology)));
+        Assert.That(
+            Content(cluster, "config_file.prometheus-alerts@watch-01"),
+            Is.EqualTo(PrometheusFiles.AlertFile(topology, PrometheusFiles.Runbooks))
+        );
+        var prometheus = Parsed(Content(cluster, "config_file.prometheus@watch-01"));
+        Assert.That($"{prometheus["global"]["scrape_interval"]}", Is.EqualTo("15s"));
+        Assert.That(Content(cluster, "config_file.prometheus@watch-01"), Does.Contain("'10.0.0.9:9093'"));
+        var alertmanager = Parsed(Content(cluster, "config_file.alertmanager@watch-01"));
+        Assert.That($"{alertmanager["receivers"][0]["slack_configs"][0]["api_url_file"]}", Is.EqualTo("/etc/monitoring/slack.url"));
+        Assert.That(Content(cluster, "config_file.alertmanager-slack@watch-01"), Is.EqualTo("https://chat.example.com/canary-hook"));
+        Assert.That(Find(cluster, "directory.monitoring-data@watch-01").Spec.Boolean("data"), Is.True, "a destroy keeps it");
+        Assert.That(Jobs(yaml)["node-keybuzz-pg"], Is.EqualTo(new[] { "10.0.0.9:9100" }), "the figures of kbr status come by its exporter");
+        Assert.That(
+            PostgresTraffic.Of(topology).Where(one => one.Port == 9187).Select(one => one.From.Single().Name),
+            Is.EqualTo(new[] { "watch-01" })
+        );
+    }
+
+    [TestCase("monitoring: { exporters: [postgresql], ", "there is no exporter 'postgresql'")]
+    [TestCase("monitoring: { server: haproxy-03, ", "there is no host 'haproxy-03' for Prometheus")]
+    [TestCase(
+        "monitoring: { ports: { postgres: 8008 }, ",
+        "the exporter of PostgreSQL and Patroni's REST API would both listen on port 8008"
+    )]
+    [TestCase("monitoring: { receivers: { webhook: 'https://chat.example.com' }, ", "'webhook' must be ${secret.NAME}")]
+    public void A_wrong_value_is_named(string section, string error)
+    {
+        Environment["MONITORING_PASS"] = "canary-monitor";
+        Assert.That(OnlyError(WithExporters.Replace("monitoring: { ", section)), Does.Contain(error));
+    }
+
+    private static string WithExporters => With($"monitoring: {{ image: \"registry.example.com/kbr/monitoring:2{Digest}\" }}");
 
     private Dictionary<string, string[]> Jobs(string yaml) =>
         ((YamlSequenceNode)Parsed(PrometheusFiles.ScrapeConfiguration(Topology(yaml)))["scrape_configs"]).ToDictionary(

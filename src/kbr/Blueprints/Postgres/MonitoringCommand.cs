@@ -12,8 +12,6 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 /// <summary><c>kbr monitoring render</c>: files for the Prometheus that a team has. Reaches no host.</summary>
 internal static class MonitoringCommand
 {
-    private const string Runbooks = "docs/monitoring.md#";
-
     public static Command Create(SessionContext context) =>
         new("monitoring", "Write the files with which a Prometheus watches the PostgreSQL cluster.") { Render(context) };
 
@@ -23,7 +21,7 @@ internal static class MonitoringCommand
         var runbooks = new Option<string>("--runbooks")
         {
             Description = "What the link of each alert begins with; the alert's name in lower case follows.",
-            DefaultValueFactory = _ => Runbooks,
+            DefaultValueFactory = _ => PrometheusFiles.Runbooks,
         };
         var command = new Command(
             "render",

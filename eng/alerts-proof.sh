@@ -1,0 +1,294 @@
+#!/usr/bin/env bash
+# Makes faults on the PostgreSQL cluster, and measures how long a real Prometheus takes to send the alert of each to a real Alertmanager
+# (postgres.monitoring with a server). Before the faults and between them nothing may fire. Prints a table for docs/monitoring.md.
+#
+#   eng/alerts-proof.sh [FAULT...]    all by default; HEALTHY=120 seconds without an alert first; FOR=5s in place of each alert's `for`
+#
+# On the lab that KBR_LAB names, which has to be up; keeps the cluster that it finds there, or installs one. Archives WAL where lab/s3
+# runs. The rules are the rendered ones but for their `for`, so what a real cluster waits is the measured time and the `for` of the table.
+# LASTING names alerts of an earlier run that may still fire. KBR_TOOL names another kbr than ./kbr, and a fault ends after LIMIT=180 seconds.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+root=$PWD
+lab=$root/lab${KBR_LAB:+/$KBR_LAB}
+kbr=${KBR_TOOL:-$root/kbr}
+healthy=${HEALTHY:-120} limit=${LIMIT:-180} for=${FOR:-5s}
+server=haproxy-01 files=/opt/keybuzz/monitoring status=/opt/keybuzz/monitoring-status
+file=$lab/cluster-watch.yaml
+here=$(mktemp -d)
+failed=0 lasting=${LASTING:-}
+
+on() { "$root/lab/ssh" "$@"; }
+say() { printf '%s\n' "$*" >&2; }
+sql() { on "$1" "docker exec -i patroni psql -X -A -t -q -U kb_admin -d ${3:-keybuzz}" <<<"$2"; }
+address() { python3 -c 'import json, sys; print(next(h["address"] for h in json.load(open(sys.argv[1])) if h["name"] == sys.argv[2]))' "$lab/.state/hosts.json" "$1"; }
+primary() {
+    local host found
+    for host in db-master-01 db-slave-01 db-slave-02; do
+        found=$(on "$host" "curl -s -m 3 http://\$(hostname):8008/cluster" 2>/dev/null | python3 -c '
+import json, sys
+print(next(m["name"] for m in json.load(sys.stdin)["members"] if m["role"] == "leader"))' 2>/dev/null) && [[ $found ]] && echo "$found" && return
+    done
+    return 1
+}
+patroni() { # JSON: changes the dynamic configuration, as patronictl edit-config does
+    on db-master-01 "docker exec -i patroni python3 -" <<P
+import base64, urllib.request, yaml
+rest = yaml.safe_load(open("/etc/patroni/patroni.yml"))["restapi"]
+login = rest["authentication"]["username"] + ":" + rest["authentication"]["password"]
+urllib.request.urlopen(urllib.request.Request("http://" + rest["connect_address"] + "/config", method="PATCH",
+    data=b'''$1''', headers={"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}))
+P
+}
+
+# ---- what Prometheus and Alertmanager say ---------------------------------------------------------------
+firing() { # the names of the alerts that Prometheus lets fire
+    curl -s -m 5 "http://$at:9090/api/v1/alerts" | python3 -c '
+import json, sys
+print(" ".join(sorted({a["labels"]["alertname"] for a in json.load(sys.stdin)["data"]["alerts"] if a["state"] == "firing"})))' 2>/dev/null
+}
+received() { # the names of the alerts that Alertmanager has, and that are not resolved
+    curl -s -m 5 "http://$at:9093/api/v2/alerts" | python3 -c '
+import json, sys
+print(" ".join(sorted({a["labels"]["alertname"] for a in json.load(sys.stdin) if a["status"]["state"] == "active"})))' 2>/dev/null
+}
+others() { local alert; for alert in $(firing) $(received); do [[ " $lasting " == *" $alert "* ]] || echo "$alert"; done; }
+quiet() { # SECONDS: waits until nothing fires, but for what goes on for a while after its fault
+    local end=$((SECONDS + $1))
+    until [[ -z $(others) ]]; do
+        ((SECONDS < end)) || return 1
+        sleep 1
+    done
+}
+
+# ---- faults: make_NAME, mend_NAME ------------------------------------------------------------------------
+# Not one after the other: the first to go would not matter, and the first to come would have no quorum.
+of_replicas() { local host pids=(); for host in $replicas; do on "$host" "systemctl $1 patroni" & pids+=($!); done; wait "${pids[@]}"; }
+make_no_primary() { of_replicas stop; }
+mend_no_primary() { of_replicas start; }
+make_member_down() { on "$replica" 'systemctl stop patroni'; }
+mend_member_down() { on "$replica" 'systemctl start patroni'; }
+make_not_streaming() {
+    on "$replica" "iptables -I OUTPUT -p tcp --dport 5432 -d $(address "$leader") -j REJECT --reject-with tcp-reset
+        kill \$(docker top patroni -eo pid,args | awk '/walreceiver/ { print \$1 }')"
+}
+mend_not_streaming() { on "$replica" "iptables -D OUTPUT -p tcp --dport 5432 -d $(address "$leader") -j REJECT --reject-with tcp-reset"; }
+make_cut() { "$root/lab/cut" "$replica" --peers; }
+mend_cut() { "$root/lab/heal" "$replica"; }
+make_paused() { patroni '{"pause": true}'; }
+mend_paused() { patroni '{"pause": null}'; }
+# A pause of the replay by SQL is ended by Patroni.
+replay() { on "$replica" "kill -$1 \$(docker top patroni -eo pid,args | awk '/startup recovering/ { print \$1 }')"; }
+make_lag() {
+    replay STOP
+    sql "$leader" "DROP TABLE IF EXISTS lag; CREATE TABLE lag AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)"
+}
+mend_lag() { replay CONT; sql "$leader" 'DROP TABLE lag'; }
+make_unreachable() { "$root/lab/off" "$replica" >/dev/null; }
+mend_unreachable() { "$root/lab/on" "$replica" >/dev/null; }
+make_haproxy() { on haproxy-02 'systemctl stop haproxy'; }
+mend_haproxy() { on haproxy-02 'systemctl start haproxy'; }
+make_slot() {
+    patroni '{"slots": {"stuck": {"type": "physical"}}}'
+    local n
+    for n in {1..30}; do [[ $(sql "$leader" "SELECT count(restart_lsn) FROM pg_replication_slots WHERE slot_name = 'stuck'") == 1 ]] && break; sleep 1; done
+    # A new segment each.
+    for n in {1..28}; do printf "SELECT pg_logical_emit_message(false, 'x', 'x');\nSELECT pg_switch_wal();\n"; done >"$here/switches"
+    sql "$leader" "$(<"$here/switches")" >/dev/null
+}
+mend_slot() { patroni '{"slots": {"stuck": null}}'; }
+make_volume() { on "$leader" 'm=/opt/keybuzz/postgres; fallocate -l $(($(df -B1 --output=avail $m | tail -n 1) - 300000000)) $m/filler'; }
+mend_volume() { on "$leader" 'rm -f /opt/keybuzz/postgres/filler'; }
+make_connections() {
+    on "$leader" 'docker exec patroni sh -c "for n in \$(seq 85); do psql -X -q -U kb_admin -d keybuzz -c \"SELECT 1 /* proof */\" -c \"SELECT pg_sleep(170)\" >/dev/null 2>&1 & done; wait"' >/dev/null 2>&1 &
+    holder=$!
+}
+mend_connections() { on "$leader" "docker top patroni -eo pid,args | awk '/postgres: .* kb_admin keybuzz/ { print \$1 }' | xargs -r kill"; wait "$holder"; true; }
+make_long_transaction() { sql "$leader" 'BEGIN; SELECT pg_sleep(175)' >/dev/null 2>&1 & holder=$!; }
+mend_long_transaction() { sql "$leader" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(175)%' AND pid <> pg_backend_pid()" >/dev/null; wait "$holder"; true; }
+make_idle_transaction() {
+    on "$leader" 'docker exec -i patroni sh -c "{ echo \"BEGIN; SELECT 17;\"; sleep 175; } | timeout 175 psql -X -q -U kb_admin -d keybuzz"' >/dev/null 2>&1 &
+    holder=$!
+}
+mend_idle_transaction() { sql "$leader" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query = 'SELECT 17;'" >/dev/null; kill "$holder" 2>/dev/null; wait "$holder"; true; }
+make_deadlocks() {
+    sql "$leader" 'DROP TABLE IF EXISTS locked; CREATE TABLE locked (id int PRIMARY KEY); INSERT INTO locked VALUES (1), (2)'
+    local n first second
+    for n in 1 2 3 4; do
+        sql "$leader" 'BEGIN; UPDATE locked SET id = id WHERE id = 1; SELECT pg_sleep(1); UPDATE locked SET id = id WHERE id = 2; COMMIT' >/dev/null 2>&1 & first=$!
+        sql "$leader" 'BEGIN; UPDATE locked SET id = id WHERE id = 2; SELECT pg_sleep(1); UPDATE locked SET id = id WHERE id = 1; COMMIT' >/dev/null 2>&1 & second=$!
+        wait "$first" "$second"
+    done
+}
+# The alert goes on for a quarter of an hour.
+mend_deadlocks() { lasting+=" PostgresDeadlocks"; sql "$leader" 'DROP TABLE locked'; }
+make_checksum() {
+    # The middle of a page of a table that is written to disk; a base backup reads and checks it.
+    sql "$leader" "DROP TABLE IF EXISTS damaged; CREATE TABLE damaged AS SELECT repeat('x', 500) FROM generate_series(1, 1000); CHECKPOINT"
+    local path
+    path=$(sql "$leader" "SELECT setting || '/' || pg_relation_filepath('damaged') FROM pg_settings WHERE name = 'data_directory'")
+    on "$leader" "printf damaged | dd of=$path bs=1 seek=12000 conv=notrunc status=none; sync"
+    grep '^POSTGRES_REPL_PASS=' "$lab/credentials/ha.env" | cut -d= -f2- |
+        on "$leader" "docker exec -i patroni sh -c 'read -r PGPASSWORD; export PGPASSWORD; pg_basebackup -h 127.0.0.1 -U kb_repl -D - -Ft -X none -c fast >/dev/null 2>&1'"
+}
+mend_checksum() { sql "$leader" 'DROP TABLE damaged; SELECT pg_stat_reset()' >/dev/null; }
+make_restart() { patroni '{"postgresql": {"parameters": {"max_worker_processes": 9}}}'; }
+mend_restart() { patroni '{"postgresql": {"parameters": {"max_worker_processes": null}}}'; }
+make_refused() { on "$replica" "echo \"work_mem = 'much'\" >>/opt/keybuzz/postgres/data/pgdata/postgresql.auto.conf"; }
+mend_refused() { on "$replica" "sed -i '/^work_mem = .much./d' /opt/keybuzz/postgres/data/pgdata/postgresql.auto.conf"; }
+make_pooler() {
+    on haproxy-02 'docker exec pgbouncer psql -X -q -h /run/pgbouncer -p 6433 -U pgbouncer -d pgbouncer -c "PAUSE keybuzz"'
+    local password; password=$(sed -n 's/^POSTGRES_APP_PASS=//p' "$lab/credentials/ha.env")
+    on haproxy-02 "docker exec -i pgbouncer sh -c 'read -r PGPASSWORD; export PGPASSWORD; timeout 170 psql -X -q -h $(address haproxy-02) -p 6433 -U kb_app -d keybuzz -c \"SELECT 1\"'" \
+        <<<"$password" >/dev/null 2>&1 &
+    holder=$!
+}
+mend_pooler() { on haproxy-02 'docker exec pgbouncer psql -X -q -h /run/pgbouncer -p 6433 -U pgbouncer -d pgbouncer -c "RESUME keybuzz"'; wait "$holder"; true; }
+make_restarts() {
+    local n
+    for n in 1 2 3 4; do on haproxy-02 'docker kill -s KILL pgbouncer >/dev/null'; sleep 12; done
+}
+mend_restarts() { :; }
+make_exporter() { on "$replica" 'systemctl stop postgres-exporter'; }
+mend_exporter() { on "$replica" 'systemctl start postgres-exporter'; }
+make_archive() { "$root/lab/s3" stop >/dev/null; sql "$leader" "SELECT pg_logical_emit_message(false, 'x', 'x'); SELECT pg_switch_wal()" >/dev/null; }
+mend_archive() { "$root/lab/s3" >/dev/null; }
+make_change() {
+    printf 'resources:\n  - config_file: { name: refused, host: haproxy-02, path: /etc/refused, content: x, validate: "false" }\n' | cat "$file" - >"$lab/cluster-refused.yaml"
+    (cd "$lab" && "$kbr" apply -c cluster-refused.yaml --auto-approve) >"$here/refused" 2>&1
+}
+mend_change() { (cd "$lab" && "$kbr" apply -c "$file" --auto-approve) >"$here/applied" 2>&1; rm -f "$lab/cluster-refused.yaml"; }
+
+# Name, what is done, and the alerts that have to arrive.
+faults=(
+    "member_down|Patroni of a replica is stopped|PatroniDown KbrRedundancyLost KbrQuorumNotWhole KbrCheckFails"
+    "no_primary|Patroni of two of three members is stopped|PostgresNoPrimary HaproxyNoPrimary KbrWritesFail KbrQuorumNotWhole"
+    "not_streaming|a replica cannot connect to the primary|PostgresReplicaNotStreaming"
+    "lag|replay stands still on a replica, and 20 MB are written|PostgresReplicaLags"
+    "cut|a replica is cut off from the other members|KbrQuorumNotWhole PostgresReplicaNotStreaming"
+    "paused|Patroni is paused|PatroniPaused"
+    "unreachable|a host is switched off|KbrHostUnreachable ExporterDown"
+    "haproxy|an HAProxy is stopped|HaproxyDown"
+    "slot|a slot without a consumer holds 448 MB of WAL|KbrSlotHoldsWal"
+    "volume|the primary's volume is filled up to 300 MB|KbrVolumeFull KbrVolumeNearlyFull"
+    "connections|85 more clients connect, all there may be|PostgresConnectionsNearLimit"
+    "long_transaction|a transaction is open (bound 30 s)|PostgresLongTransaction"
+    "idle_transaction|a transaction is idle (bound 20 s)|PostgresIdleInTransaction"
+    "deadlocks|four deadlocks|PostgresDeadlocks"
+    "checksum|a page is damaged on disk, and read by a base backup|PostgresChecksumFailure"
+    "restart|a parameter waits for a restart|KbrPendingRestart"
+    "refused|a line of postgresql.auto.conf is no setting|KbrSettingsRefused"
+    "pooler|PgBouncer is paused, and a client waits|PoolerWaiting"
+    "restarts|PgBouncer is killed four times|KbrUnitRestarts"
+    "exporter|an exporter is stopped|ExporterDown"
+    "archive|the repository's server is stopped|KbrArchiveBehind"
+    "change|an apply fails in part|KbrChangeFailed"
+)
+
+# ---- the cluster with monitoring --------------------------------------------------------------------------
+(
+    # shellcheck source=/dev/null
+    . "$lab/.state/images.env"
+    sed 's/^  haproxy:$/  haproxy:\n    metrics: true/' "$lab/cluster-ha.yaml"
+    cat <<YAML
+  monitoring:
+    image: $KBR_MONITORING_TAG@${KBR_MONITORING##*@}
+    exporters: [postgres, pgbouncer, node]
+    server: $server
+    interval: 5s
+    max_transaction: 30s
+    max_idle_in_transaction: 20s
+YAML
+    if [[ -f $lab/.state/s3-ca.pem && $(docker inspect -f '{{.State.Running}}' "${KBR_LAB:+$KBR_LAB-}kbr-s3" 2>/dev/null) == true ]]; then
+        printf '  backup: { repositories: [{ s3: { endpoint: "%s:9000", bucket: kbr-backups, path: /alerts, ca_file: .state/s3-ca.pem } }] }\n' \
+            "$(address haproxy-01 | sed 's/\.11$/.7/')"
+    fi
+) >"$file"
+export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
+cd "$lab" || exit
+"$kbr" init --credentials -c "$file" >"$here/init" 2>&1 || { cat "$here/init" >&2; exit 1; }
+"$kbr" apply -c "$file" --auto-approve >"$here/apply" 2>&1 || { tail -n 40 "$here/apply" >&2; exit 1; }
+archives=
+grep -q '^  backup:' "$file" && archives=1
+[[ -z $archives ]] || "$kbr" backup -c "$file" >"$here/backup" 2>&1 || { tail -n 20 "$here/backup" >&2; exit 1; }
+at=$(address "$server")
+
+# kbr status by a timer, as docs/monitoring.md has it.
+(
+    end=$((SECONDS + 7200))
+    while [[ -d $here ]] && ((SECONDS < end)); do
+        "$kbr" status -c "$file" --format prometheus >"$here/kbr.prom" 2>/dev/null
+        on "$server" "cat >$status/kbr.new && mv $status/kbr.new $status/kbr.prom" <"$here/kbr.prom"
+        sleep 1
+    done
+) >/dev/null 2>&1 &
+timer=$!
+finish() {
+    kill "$timer" 2>/dev/null
+    wait "$timer" 2>/dev/null
+    # The rules as they are declared.
+    "$kbr" apply -c "$file" --auto-approve >"$here/apply" 2>&1
+    rm -rf "$here"
+}
+trap finish EXIT
+
+# The real `for` of each alert is in the table.
+"$kbr" monitoring render -c "$file" --out "$here/rendered" >/dev/null
+declare -A waits
+while read -r name time; do waits[$name]=$time; done < <(awk '/- alert:/ { name = $3 } /^ *for:/ { print name, $2 }' "$here/rendered/alerts.yml")
+sed -E "s/^( *for:) .*/\1 $for/" "$here/rendered/alerts.yml" | on "$server" "cat >$files/alerts.yml; docker kill -s HUP prometheus >/dev/null"
+sleep 3
+curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail || { say "Prometheus has no rules"; exit 1; }
+
+quiet 240 || { say "before any fault: $(firing)"; exit 1; }
+end=$((SECONDS + healthy)) false=''
+while ((SECONDS < end)); do
+    found=$(firing)
+    [[ -z $found ]] || { false+=" $found"; say "in the healthy stretch: $found"; }
+    sleep 2
+done
+say "healthy for $healthy s with for $for: false alarms:${false:- none}"
+[[ -z $false ]] || failed=1
+
+rows=()
+for row in "${faults[@]}"; do
+    IFS='|' read -r fault what wanted <<<"$row"
+    (($# == 0)) || [[ " $* " == *" $fault "* ]] || continue
+    [[ $fault != archive || $archives ]] || continue
+    leader=$(primary) || { say "no primary before $fault"; exit 1; }
+    replicas=$(printf '%s\n' db-master-01 db-slave-01 db-slave-02 | grep -v "^$leader$")
+    replica=${replicas%%$'\n'*}
+    say "== $fault ($leader is the primary)"
+    begun=${EPOCHREALTIME/./}
+    # Faults that take their time to be made are measured from their beginning.
+    "make_$fault" || say "  the fault could not be made"
+    missing=$wanted
+    end=$((SECONDS + limit))
+    declare -A after=()
+    while [[ $missing ]] && ((SECONDS < end)); do
+        have=" $(received) "
+        left=
+        for alert in $missing; do
+            if [[ $have == *" $alert "* ]]; then
+                after[$alert]=$(((${EPOCHREALTIME/./} - begun) / 1000000))
+                say "  $alert after ${after[$alert]} s"
+            else
+                left+="$alert "
+            fi
+        done
+        missing=${left% }
+        sleep 0.5
+    done
+    beside=$(firing)
+    "mend_$fault" || say "  could not be mended"
+    for alert in $wanted; do
+        rows+=("| $what | \`$alert\` | ${after[$alert]:-**no**} | ${waits[$alert]} |")
+    done
+    if [[ $missing ]]; then say "  MISSING: $missing; firing: $beside"; failed=1; fi
+    quiet 300 || { say "  after it was mended there fires: $(firing)"; failed=1; }
+done
+
+printf '| fault | alert | seconds, with `for` of %s | `for` |\n| --- | --- | --- | --- |\n' "$for"
+printf '%s\n' "${rows[@]}"
+exit "$failed"
