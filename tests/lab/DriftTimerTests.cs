@@ -84,6 +84,7 @@ public sealed class DriftTimerTests
         Lab.OnHost(
             Operators,
             "mkdir -p /root/docs/ci /etc/kbr /run/kbr-webhook; umask 077; echo http://127.0.0.1:8099/hook >/etc/kbr/webhook; "
+                + "chown kbr /etc/kbr /etc/kbr/webhook; "
                 + "systemd-run -q --unit kbr-webhook systemd-socket-activate -l 127.0.0.1:8099 --inetd -a /bin/sh -c "
                 + "'printf \"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n\"; timeout 1 cat >>/run/kbr-webhook/got'"
         );
