@@ -228,7 +228,7 @@ public static class AlertRules
                 false,
                 "kbr status: {{ $labels.check }} is not ok"
             ),
-            // Not by patroni_dcs_last_seen: with RAFT it goes on without a quorum, since Patroni reads the member's own copy.
+            // Not by patroni_dcs_last_seen: it goes on without a quorum where each member has a copy of the store, which Patroni reads.
             Check("KbrQuorumNotWhole", "quorum", "2m", "the consensus store has no leader, or lacks a member: kbr status"),
             new("KbrVolumeNearlyFull", $"{used} > {Number(bound)}", "10m", false, "the volume of {{ $labels.host }} is nearly full"),
             new("KbrVolumeFull", $"{used} > 0.95", "2m", true, "the volume of {{ $labels.host }} is full: kbr relief"),
