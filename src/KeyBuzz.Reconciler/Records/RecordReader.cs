@@ -7,7 +7,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Records;
 
-/// <summary>Reads a record in one pass over its JSON. Most records say what cluster.yaml says, and what is equal is shared with it.</summary>
+/// <summary>Reads a record in one pass. Most records say what cluster.yaml says, and what is equal is shared with it.</summary>
 /// <param name="cluster">The cluster that it must be of.</param>
 /// <param name="providers">The resource types.</param>
 /// <param name="format">The versions of the format.</param>
