@@ -14,7 +14,7 @@ root=$PWD
 lab=$root/lab${KBR_LAB:+/$KBR_LAB}
 kbr=${KBR_TOOL:-$root/kbr}
 healthy=${HEALTHY:-120} limit=${LIMIT:-180} for=${FOR:-5s}
-server=haproxy-01 files=/opt/keybuzz/monitoring status=/opt/keybuzz/monitoring-status
+server=haproxy-01 files=/opt/keybuzz/monitoring status=/opt/keybuzz-monitoring-status
 file=$lab/cluster-watch.yaml
 here=$(mktemp -d)
 failed=0 lasting=${LASTING:-}

@@ -742,8 +742,9 @@ internal sealed class HostResources(
             (topology.Backup?.Mounts ?? []).Select(path =>
                 $"timeout -k 1 10 test -d {path} || {{ echo '{path} is not there: mount the file system of the backups on this member' >&2; "
                 + "exit 1; }; "
-                + $"[ \"$(timeout -k 1 10 stat -c %d {path})\" != \"$(stat -c %d /)\" ] || {{ echo '{path} is on the disk of the system: mount "
-                + "the file system of the backups on this member' >&2; exit 1; }; "
+                + $"[ -n \"$(ls {RepositoryDirectory.MarkIn(path)} {RepositoryDirectory.MarkIn(path + "/*")} 2>/dev/null)\" ] || "
+                + $"[ \"$(timeout -k 1 10 stat -c %d {path})\" != \"$(stat -c %d /)\" ] || {{ echo '{path} is on the disk of the system: "
+                + "mount the file system of the backups on this member' >&2; exit 1; }; "
             )
         );
 

@@ -109,7 +109,7 @@ public sealed class AlertTests
         // As docs/monitoring.md has it.
         Lab.OnHost(
             Server,
-            "cd /opt/keybuzz/monitoring-status && cat >kbr.new <<'END' && mv kbr.new kbr.prom\n"
+            "cd /opt/keybuzz-monitoring-status && cat >kbr.new <<'END' && mv kbr.new kbr.prom\n"
                 + HaSetUp.Workspace.Kbr("status", "--format", "prometheus").Output
                 + "END"
         );

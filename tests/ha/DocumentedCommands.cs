@@ -127,7 +127,7 @@ internal static partial class DocumentedCommands
         ("lab/heal db-slave-01", "tests/ha/StatusTests.cs", "Lab.Command(\"heal\", "),
         ("lab/ssh db-slave-01 systemctl stop patroni", "tests/ha/StatusTests.cs", "systemctl stop "),
         (
-            "kbr status --format prometheus | ssh root@HOST 'cd /opt/keybuzz/monitoring-status && cat >kbr.new && mv kbr.new kbr.prom'",
+            "kbr status --format prometheus | ssh root@HOST 'cd /opt/keybuzz-monitoring-status && cat >kbr.new && mv kbr.new kbr.prom'",
             "tests/ha/AlertTests.cs",
             "mv kbr.new kbr.prom"
         ),

@@ -20,12 +20,13 @@ public sealed class DriftTimerTests
     [OneTimeTearDown]
     public void Remove_it()
     {
+        // The home of the page's user is made with it, and other tests put a directory of theirs there.
         Lab.OnHost(
             Operators,
             "systemctl disable --now kbr-drift.timer kbr-notify.timer; systemctl stop kbr-webhook; cd /etc/systemd/system && rm -f "
                 + "kbr-drift.service kbr-drift.timer kbr-notify.service kbr-notify.timer; systemctl daemon-reload; deluser --quiet kbr; "
                 + "rm -rf /root/units /root/docs /usr/bin/kbr /usr/local/bin/kbr-notify /etc/kbr /run/kbr-webhook /var/lib/kbr-drift "
-                + "/var/lib/kbr-notify /opt/keybuzz/.ssh /opt/keybuzz/cluster.yaml"
+                + "/var/lib/kbr-notify /opt/keybuzz/.ssh /opt/keybuzz/cluster.yaml; rmdir /opt/keybuzz"
         );
         Lab.OnHost(Watched, $"rm -rf {Directory} /var/lib/kbr/watched");
         _workspace.Dispose();

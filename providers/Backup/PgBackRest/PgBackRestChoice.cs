@@ -43,26 +43,32 @@ internal static class PgBackRestChoice
 
             def choose():
                 stanza = json.loads(run("--output=json", "info"), strict=False)[0]
-                discarded = None
+                held, newest, history = [], 1, ""
                 for key in sorted(one["key"] for one in stanza.get("repo", [])):
                     database = max((one["id"] for one in stanza["db"] if one["repo-key"] == key), default=0)
                     its = {"id": database, "repo-key": key}
                     good = [one for one in stanza.get("backup", []) if one["database"] == its and not one.get("error") and is_before(one)]
                     archive = next((one["id"] for one in stanza.get("archive", []) if one["database"] == its), None)
-                    if not good or archive is None:
+                    if archive is None:
                         continue
+                    held.append((key, sorted(good, key=lambda one: (one["timestamp"]["stop"], one["label"]))))
                     folder = "archive/{{location.Cluster}}/" + archive
                     names = run("--repo=%d" % key, "repo-ls", folder, "--filter=^[0-9A-F]{8}[.]history$").split()
-                    newest = max((int(name[:8], 16) for name in names), default=1)
-                    ends = ends_of(run("--repo=%d" % key, "repo-get", folder + "/%08X.history" % newest)) if names else {}
-                    good.sort(key=lambda one: (one["timestamp"]["stop"], one["label"]))
+                    last = max((int(name[:8], 16) for name in names), default=1)
+                    # One of them may have been out of reach since a restore.
+                    if last > newest:
+                        newest, history = last, run("--repo=%d" % key, "repo-get", folder + "/%08X.history" % last)
+                ends = ends_of(history)
+                first, discarded = True, None
+                for key, good in held:
                     present = [one for one in good if is_of(one, newest, ends)]
-                    # What it would take by itself. Without a history in the archive every backup is of the first timeline.
-                    if present and present[-1] is good[-1] or not names:
+                    # What it would take by itself. Without a history in any archive every backup is of the first timeline.
+                    if not history or first and present and present[-1] is good[-1]:
                         return ""
                     if present:
                         return "--repo=%d --set=%s" % (key, present[-1]["label"])
-                    discarded = discarded or good[-1]["label"]
+                    if good:
+                        first, discarded = False, discarded or good[-1]["label"]
                 if discarded:
                     sys.exit("ERROR: every backup before that, " + discarded + " the last, is of a database that a restore has replaced")
                 return ""

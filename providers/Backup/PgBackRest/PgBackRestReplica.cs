@@ -41,12 +41,15 @@ internal static class PgBackRestReplica
 
 
             def discard():
-                """Removes what a run that was broken off has restored; the tool restores only to tablespaces that were empty before."""
+                """Removes what a run that was broken off has restored. In the place of a tablespace only PostgreSQL's directory of this
+                version, which was not there before, or the tool would have refused to restore."""
                 links = NEW + "/pg_tblspc"
-                for name in os.listdir(links) if os.path.isdir(links) else []:
+                version = open(NEW + "/PG_VERSION").read().strip() if os.path.isfile(NEW + "/PG_VERSION") else ""
+                for name in os.listdir(links) if version and os.path.isdir(links) else []:
                     place = os.path.realpath(links + "/" + name)
                     for one in os.listdir(place) if os.path.isdir(place) else []:
-                        shutil.rmtree(place + "/" + one, ignore_errors=True)
+                        if one.startswith("PG_%s_" % version):
+                            shutil.rmtree(place + "/" + one, ignore_errors=True)
                 shutil.rmtree(NEW, ignore_errors=True)
 
 
@@ -195,9 +198,9 @@ internal static class PgBackRestReplica
             except SystemExit:
                 discard()
                 raise
-            except OSError as error:
+            except Exception as error:
                 discard()
-                sys.exit(str(error))
+                sys.exit("%s: %s" % (type(error).__name__, error))
 
             """"
         );

@@ -95,10 +95,11 @@ public static class AlertRules
         [
             new(
                 "ExporterDown",
-                $"up{{job=~\"(postgres|pgbouncer|node)-{topology.Scope}\"}} == 0 or pg_up{{{postgres}}} == 0 or pgbouncer_up{{{pooler}}} == 0",
+                $"up{{job=~\"(postgres|pgbouncer|node)-{topology.Scope}\"}} == 0 or pg_up{{{postgres}}} == 0 "
+                    + $"or pgbouncer_up{{{pooler}}} == 0 or pg_exporter_last_scrape_error{{{postgres}}} == 1",
                 "5m",
                 false,
-                "the exporter at {{ $labels.instance }} does not answer, or cannot log in"
+                "the exporter at {{ $labels.instance }} does not answer, cannot log in, or has no answer to a query"
             ),
         ];
         yield return ("exporters", down);

@@ -45,11 +45,12 @@ internal static class ExporterFiles
             - waiting_for_locks: { usage: GAUGE, description: Clients that wait for a lock. }
         kbr_postgres_database:
           query: |
-            SELECT datname, deadlocks, coalesce(checksum_failures, 0) AS checksum_failures, xact_commit AS commits,
-              xact_rollback AS rollbacks, blks_read AS blocks_read, blks_hit AS blocks_hit, temp_bytes, age(datfrozenxid) AS xid_age
-            FROM pg_stat_database JOIN pg_database USING (datname)
+            SELECT coalesce(datname, '') AS datname, deadlocks, coalesce(checksum_failures, 0) AS checksum_failures, xact_commit AS commits,
+              xact_rollback AS rollbacks, blks_read AS blocks_read, blks_hit AS blocks_hit, temp_bytes,
+              coalesce(age(datfrozenxid), 0) AS xid_age
+            FROM pg_stat_database LEFT JOIN pg_database USING (datname)
           metrics:
-            - datname: { usage: LABEL, description: The database. }
+            - datname: { usage: LABEL, description: The database; empty for what all share. }
             - deadlocks: { usage: COUNTER, description: Deadlocks. }
             - checksum_failures: { usage: COUNTER, description: Pages that do not fit their checksum. }
             - commits: { usage: COUNTER, description: Transactions that were committed. }
@@ -78,8 +79,8 @@ internal static class ExporterFiles
             - retained_bytes: { usage: GAUGE, description: The WAL that it holds. }
         kbr_postgres_replica:
           query: |
-            SELECT application_name AS replica, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0) AS lag_bytes
-            FROM pg_stat_replication WHERE NOT pg_is_in_recovery() AND state = 'streaming'
+            SELECT application_name AS replica, max(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)) AS lag_bytes
+            FROM pg_stat_replication WHERE NOT pg_is_in_recovery() AND state = 'streaming' GROUP BY application_name
           metrics:
             - replica: { usage: LABEL, description: The replica. }
             - lag_bytes: { usage: GAUGE, description: How far it is behind in replay. }

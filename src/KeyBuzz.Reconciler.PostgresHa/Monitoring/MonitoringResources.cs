@@ -34,15 +34,17 @@ internal sealed class MonitoringResources(
     /// <summary>The container of Alertmanager.</summary>
     public const string Alertmanager = "alertmanager";
 
-    // No user of the hosts or of the image has to have this number.
-    private const string Uid = "997";
+    // Of no user: packages of a distribution take numbers below 1000, people from there, and systemd up to 65519 (its "Users, Groups, UIDs
+    // and GIDs"). Images without a distribution have it as "nonroot".
+    private const string Uid = "65532";
 
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(20);
 
-    // Written by the operator's timer, with the figures of kbr status.
-    private string Status => topology.BaseDirectory + "/monitoring-status";
+    // Written by the operator's timer, with the figures of kbr status. It and the data stay when monitoring goes, and so are not in the
+    // directory that goes then.
+    private string Status => topology.BaseDirectory + "-monitoring-status";
 
-    private string Data => topology.BaseDirectory + "/monitoring-data";
+    private string Data => topology.BaseDirectory + "-monitoring-data";
 
     private string Files => topology.BaseDirectory + "/monitoring";
 
@@ -140,7 +142,7 @@ internal sealed class MonitoringResources(
 
     private IEnumerable<Resource> Server(Host server)
     {
-        yield return Directory(server, "monitoring-status", Status, owner: null, mode: null);
+        yield return Directory(server, "monitoring-status", Status, owner: null, mode: null, ("data", true));
         yield return Directory(server, "monitoring-data", Data, Uid, "0700", ("data", true));
         ImmutableArray<Address> image = [new("image", "monitoring", server.Name)];
         var atPrometheus = ConfigText.Endpoint(server.Address, settings.Ports.Prometheus);

@@ -89,7 +89,9 @@ internal static class ServerFiles
 
     /// <summary>Succeeds once the process has taken its files after a file was written.</summary>
     public static string Confirm(string product, string endpoint, string path) =>
-        $"t=$(curl -fsS --max-time 5 http://{endpoint}/metrics | sed -n 's/^{product}_config_last_reload_success_timestamp_seconds //p'); "
+        $"m=$(curl -fsS --max-time 5 http://{endpoint}/metrics) && printf '%s\\n' \"$m\" | "
+        + $"grep -qx '{product}_config_last_reload_successful 1' && t=$(printf '%s\\n' \"$m\" | "
+        + $"sed -n 's/^{product}_config_last_reload_success_timestamp_seconds //p') && "
         + $"[ \"$(printf %.0f \"$t\")\" -ge \"$(stat -c %Y {path})\" ]";
 
     private static string In(string kind) => $"{ExporterFiles.Directory}/{ReceiverFile(kind)}";

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
@@ -54,6 +55,12 @@ internal sealed class NotifyTests
         );
         Assert.That(Says(2, "keybuzz-pg: Redundancy: 2 of 3. Cause: lag: \"db-2\" 1.5 GiB behind"), Is.Empty);
         Assert.That(Says(2, "keybuzz-pg: Redundancy: 1 of 3. Cause: lag: \"db-2\" 1.5 GiB behind"), Has.Length.EqualTo(1));
+        const string failing =
+            "keybuzz-pg: Redundancy: 1 of 3. Cause: archive: fails at 0000000100000000000000{0}, {1} failures; {1} of 97 waiting";
+        Assert.That(Says(2, string.Format(CultureInfo.InvariantCulture, failing, "0A", 9)), Has.Length.EqualTo(1));
+        Assert.That(Says(2, string.Format(CultureInfo.InvariantCulture, failing, "1F", 117)), Is.Empty);
+        Assert.That(Says(2, "keybuzz-pg: Redundancy: 1 of 3. Cause: db-2 unreachable"), Has.Length.EqualTo(1));
+        Assert.That(Says(2, "keybuzz-pg: Redundancy: 1 of 3. Cause: db-3 unreachable"), Has.Length.EqualTo(1));
         Assert.That(Says(2, "3 changes", "drift"), Has.Length.EqualTo(1), "it has a state of its own, and begins with trouble");
         Assert.That(Says(0, "keybuzz-pg is healthy. Writes: OK. Redundancy: 3 of 3."), Has.Length.EqualTo(1));
         Assert.That(Says(0, "keybuzz-pg is healthy. Writes: OK. Redundancy: 3 of 3."), Is.Empty);
@@ -64,6 +71,8 @@ internal sealed class NotifyTests
     {
         _answer = HttpStatusCode.ServiceUnavailable;
         Assert.That(Says(2, "down", exitCode: 1), Has.Length.EqualTo(1), "tried");
+        _answer = HttpStatusCode.Found;
+        Assert.That(Says(2, "down", exitCode: 1), Has.Length.EqualTo(1), "a redirection delivers nothing");
         Assert.That(Says(2, "down", exitCode: 1), Has.Length.EqualTo(1));
         Assert.That(Says(0, "up again", exitCode: 1), Has.Length.EqualTo(1), "the first one is tried first");
         Assert.That(_messages.Select(message => message.Key).Distinct().ToArray(), Has.Length.EqualTo(1));

@@ -78,7 +78,7 @@ internal sealed class MonitoringTests : BlueprintFixture
         var cluster = Load(WithExporters);
         var file = Find(cluster, "config_file.exporter-logins@db-slave-01").Spec;
         Assert.That(file.Text("content")!.Reveal(), Is.EqualTo("127.0.0.1:5432:*:kb_monitor:canary\\:mon\\\\itor\n"));
-        Assert.That((file.String("owner"), file.OptionalString("mode")), Is.EqualTo(("997", "0600")));
+        Assert.That((file.String("owner"), file.OptionalString("mode")), Is.EqualTo(("65532", "0600")));
         Assert.That(
             Content(cluster, "config_file.exporter-logins@haproxy-02"),
             Is.EqualTo("10.0.0.12:6433:*:pgbouncer_stats:canary-of-the-statistics\n")

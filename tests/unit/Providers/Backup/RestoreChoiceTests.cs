@@ -26,8 +26,8 @@ internal sealed class RestoreChoiceTests
             #!/bin/sh
             case $* in
             *" info") [ ! -e {{_folder}}/broken ] || { echo "ERROR: [049]: unable to connect"; exit 49; }; cat {{_folder}}/info ;;
-            *" --repo=1 repo-ls archive/pg/17-1 "*) cd {{_folder}} && ls | grep history ;;
-            *" --repo=1 repo-get archive/pg/17-1/"*.history) for last; do :; done; cat {{_folder}}/${last##*/} ;;
+            *" --repo="[12]" repo-ls archive/pg/17-1 "*) mkdir -p {{_folder}}/${4#*=} && cd {{_folder}}/${4#*=} && ls | grep history || : ;;
+            *" --repo="[12]" repo-get archive/pg/17-1/"*.history) cat {{_folder}}/${4#*=}/${6##*/} ;;
             *" restore") echo "$*" >{{_folder}}/restored ;;
             *) exit 9 ;;
             esac
@@ -67,6 +67,24 @@ internal sealed class RestoreChoiceTests
         );
     }
 
+    // Each repository as "number timeline end LSN"; the first one was out of reach since the restore.
+    [TestCase("1 1 20 0/7000000, 2 2 30 0/6000000", 2, "--repo=2 --set=30 ", TestName = "The first repository has none of the present one")]
+    [TestCase("1 1 10 0/3000000, 2 2 30 0/6000000", 2, "", TestName = "The first repository has an older one of the present database")]
+    [TestCase("1 1 10 0/3000000, 1 1 20 0/7000000, 2 2 30 0/6000000", 2, "--repo=1 --set=10 ", TestName = "The first has both")]
+    [TestCase("2 2 30 0/6000000", 1, "", TestName = "Only the second repository has a backup")]
+    public void Of_two_repositories_the_backup_is_of_the_present_database(string backups, int history, string options)
+    {
+        Directory.CreateDirectory($"{_folder}/{history}");
+        File.WriteAllText($"{_folder}/{history}/00000002.history", Restored);
+        Holds(backups.Split(", ").Select(text => text.Split(' ')), 2);
+        var (exit, output) = Run("latest");
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(
+            File.ReadAllText($"{_folder}/restored"),
+            options.Length > 0 ? Does.Contain(" " + options) : Does.Not.Contain("--set").And.Not.Contain("--repo")
+        );
+    }
+
     // It says itself why it cannot restore.
     [Test]
     public void Where_the_repositories_do_not_answer_the_tool_is_left_to_choose()
@@ -81,23 +99,37 @@ internal sealed class RestoreChoiceTests
     {
         if (history.Length > 0)
         {
-            File.WriteAllText($"{_folder}/00000002.history", history);
+            Directory.CreateDirectory($"{_folder}/1");
+            File.WriteAllText($"{_folder}/1/00000002.history", history);
         }
 
-        var all = backups
-            .Split(", ")
-            .Select(text => text.Split(' '))
-            .Select(words =>
-                $$$"""
-                    {"archive": {"stop": "0000000{{{words[0]}}}0000000000000007"}, "database": {"id": 1, "repo-key": 1}, "error": false,
-                     "label": "{{{words[1]}}}", "lsn": {"stop": "{{{words[2]}}}"}, "timestamp": {"stop": {{{Seconds(words[1])}}}}}
-                    """
+        Holds(backups.Split(", ").Select(text => ("1 " + text).Split(' ')), 1);
+    }
+
+    // Each backup as repository, timeline, minute of its end, and LSN.
+    private void Holds(IEnumerable<string[]> backups, int repositories)
+    {
+        var all = backups.Select(words =>
+            $$$"""
+                {"archive": {"stop": "0000000{{{words[1]}}}0000000000000007"}, "database": {"id": 1, "repo-key": {{{words[
+                    0
+                ]}}}}, "error": false,
+                 "label": "{{{words[2]}}}", "lsn": {"stop": "{{{words[3]}}}"}, "timestamp": {"stop": {{{Seconds(words[2])}}}}}
+                """
+        );
+        string Each(string format) =>
+            string.Join(
+                ",",
+                Enumerable.Range(1, repositories).Select(number => format.Replace("N", $"{number}", StringComparison.Ordinal))
             );
         File.WriteAllText(
             $"{_folder}/info",
             $$"""
-            [{"archive": [{"database": {"id": 1, "repo-key": 1}, "id": "17-1"}], "backup": [{{string.Join(",", all)}}],
-              "db": [{"id": 1, "repo-key": 1, "system-id": 7}], "repo": [{"key": 1}] }]
+            [{"archive": [{{Each("{\"database\": {\"id\": 1, \"repo-key\": N}, \"id\": \"17-1\"}")}}], "backup": [{{string.Join(
+                ",",
+                all
+            )}}],
+              "db": [{{Each("{\"id\": 1, \"repo-key\": N, \"system-id\": 7}")}}], "repo": [{{Each("{\"key\": N}")}}] }]
             """
         );
     }
