@@ -117,6 +117,12 @@ public sealed class RestoreTests
         }
 
         Assert.That(Ha.Sql(leader, rows, "postgres"), Is.Not.EqualTo("0"), "the primary adds them, and only it can");
+        // The backup before the replaced one has seconds once they are archived for sure, and the archive is of the present timeline.
+        Ha.Sql(leader, "SELECT pg_switch_wal()", "postgres");
+        var ready =
+            $"SELECT clock_timestamp() > timestamptz '{s_time}' + interval '100 s' AND last_archived_wal NOT LIKE '%.%' "
+            + "AND left(last_archived_wal, 8) = left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM pg_stat_archiver";
+        Lab.Until(() => Ha.Sql(leader, ready, "postgres") == "t", TimeSpan.FromSeconds(150), () => "a second to prove");
         var proven = Done("backups", "prove");
         Assert.That(proven, Does.Match(@"Proven: .*; the ledger has its \d+ rows up to then"));
 
