@@ -109,7 +109,7 @@ internal static class ProveCommand
             ? throw new DiagnosticException(
                 Diagnostic.Error(
                     $"there is no second to prove in the backups of {topology.Scope}",
-                    detail: "every backup is of a database that a restore has replaced, or ended less than two minutes ago: its WAL may not be archived",
+                    detail: "every backup is of a database that a restore has replaced, or is too young for its WAL to be archived",
                     remedy: "run kbr backup --full, then kbr backups prove"
                 )
             )
