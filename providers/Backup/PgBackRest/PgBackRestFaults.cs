@@ -44,7 +44,7 @@ internal static partial class PgBackRestFaults
             .FirstOrDefault();
     }
 
-    // Every file of a repository is in its folders archive and backup. What is denied elsewhere is a file of the member's: a key, a lock.
+    // Every file of a repository is in its folders archive and backup. A file that is denied elsewhere is the member's own: a key, a lock.
     [GeneratedRegex("'[^']*/(archive|backup)(/[^']*)?'[^\n]*: \\[(13|30)\\] (Permission denied|Read-only file system)")]
     private static partial Regex Denied();
 }

@@ -321,7 +321,7 @@ internal sealed class PgBackRestTool : IBackupTool
         };
     }
 
-    // Small files are bundled: each would be a request of its own. What was stored without bundles stays as it is, and serves.
+    // Small files are bundled: each would be a request of its own. Older backups without bundles stay as they are, and serve.
     private static SecretText Repository(BackupRepository repository, string name, string directory)
     {
         var cipher = repository.CipherKey is { } key

@@ -196,7 +196,7 @@ internal sealed class MonitoringResources(
             )
         ) with
         {
-            // It reads a URL for each message.
+            // Alertmanager reads the file with a URL for each message.
             Requires = [.. ofAlertmanager.Skip(1).Select(name => new Address("config_file", name, server.Name))],
         };
         foreach (
