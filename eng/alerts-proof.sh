@@ -238,7 +238,7 @@ trap finish EXIT
 declare -A waits
 while read -r name time; do waits[$name]=$time; done < <(awk '/- alert:/ { name = $3 } /^ *for:/ { print name, $2 }' "$here/rendered/alerts.yml")
 sed -E "s/^( *for:) .*/\1 $for/" "$here/rendered/alerts.yml" | on "$server" "cat >$files/alerts.yml; docker kill -s HUP prometheus >/dev/null"
-sleep 3
+for _ in {1..40}; do curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail && break; sleep 0.5; done
 curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail || { say "Prometheus has no rules"; exit 1; }
 
 quiet 240 || { say "before any fault: $(firing)"; exit 1; }

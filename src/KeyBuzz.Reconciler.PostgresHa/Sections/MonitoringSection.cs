@@ -46,7 +46,8 @@ internal sealed class MonitoringSection(SectionReader section, BlueprintContext 
             ExportsHosts = chosen.Contains(Node),
             Server = Server(own),
             Interval = own.Duration("interval", TimeSpan.FromSeconds(15), TimeSpan.FromSeconds(1)),
-            Storage = own.Size("storage", 4L << 30),
+            // Prometheus takes 0 for no limit.
+            Storage = own.Size("storage", 4L << 30, least: 256L << 20),
             MaxTransaction = own.Duration("max_transaction", TimeSpan.FromHours(1), TimeSpan.FromSeconds(1)),
             MaxIdleInTransaction = own.Duration("max_idle_in_transaction", TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(1)),
             Receivers = Receivers(own),

@@ -131,8 +131,9 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
         return otherwise;
     }
 
-    /// <summary>A number of bytes written as <c>1MiB</c>; the default when left out or, with a note, when it is something else.</summary>
-    public long Size(string key, long otherwise)
+    /// <summary>A number of bytes written as <c>1MiB</c>; the default when left out or, with a note, when it is something else or
+    /// too small.</summary>
+    public long Size(string key, long otherwise, long least = 0)
     {
         if (Word(key, "a size such as 1GiB") is not { } word)
         {
@@ -141,7 +142,13 @@ public sealed class SectionReader(YamlMapping map, string what, Findings finding
 
         if (ValueSyntax.TryParseSize(word.Value, out var bytes))
         {
-            return bytes;
+            if (bytes >= least)
+            {
+                return bytes;
+            }
+
+            findings.Error($"'{key}' must be at least {least >> 20}MiB, not {word.Value}", word.At);
+            return otherwise;
         }
 
         findings.Error($"'{key}' must be a size such as 1GiB or 512MB, not {word.Kind}", word.At);

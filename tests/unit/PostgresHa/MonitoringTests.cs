@@ -183,6 +183,7 @@ internal sealed class MonitoringTests : BlueprintFixture
     }
 
     [TestCase("monitoring: { exporters: [postgresql], ", "there is no exporter 'postgresql'")]
+    [TestCase("monitoring: { storage: 0, ", "'storage' must be at least 256MiB, not 0")]
     [TestCase("monitoring: { server: haproxy-03, ", "there is no host 'haproxy-03' for Prometheus")]
     [TestCase(
         "monitoring: { ports: { postgres: 8008 }, ",
