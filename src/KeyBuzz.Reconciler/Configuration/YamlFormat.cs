@@ -270,7 +270,7 @@ public static class YamlFormat
             var indent =
                 width > 0 ? oldParent + width
                 : first < 0 ? int.MaxValue
-                : Indent(_lines[first]);
+                : Spaces(_lines[first]);
             if (indent <= (_open.Count == 0 ? -1 : oldParent))
             {
                 return;
@@ -280,7 +280,7 @@ public static class YamlFormat
             for (var i = line + 1; i < _lines.Length; i++)
             {
                 var isBlank = _lines[i].AsSpan().TrimStart(' ').IsEmpty;
-                if (!isBlank && Indent(_lines[i]) < indent)
+                if (!isBlank && Spaces(_lines[i]) < indent)
                 {
                     break;
                 }
@@ -373,7 +373,10 @@ public static class YamlFormat
         private static string Shifted(string line, int shift) =>
             line.AsSpan().TrimStart(' ').IsEmpty && line.Length + shift <= 0 ? ""
             : shift >= 0 ? (line.Length == 0 ? "" : new string(' ', shift) + line)
-            : line[Math.Min(-shift, Indent(line))..];
+            : line[Math.Min(-shift, Spaces(line))..];
+
+        // A tab does not indent the content of a block scalar; it is content.
+        private static int Spaces(string line) => line.Length - line.AsSpan().TrimStart(' ').Length;
 
         private static int Indent(string line)
         {

@@ -117,10 +117,20 @@ public sealed class FmtTests : LocalCluster
         Assert.That(Done("fmt", "new.yaml", "--check"), Is.Empty);
     }
 
+    // Found by a generated file.
+    [TestCase("a: >\n    word  \n\n \t \n\nb: c\n")]
+    [TestCase("a: |\n \t\n    word\nb: c\n")]
+    public void A_tab_does_not_indent_the_content_of_a_block(string text)
+    {
+        var formatted = Format(text);
+        Assert.That(Meaning(formatted), Is.EqualTo(Meaning(text)), formatted);
+        Assert.That(Format(formatted), Is.EqualTo(formatted));
+    }
+
     [Test]
     public void Any_file_means_the_same_afterwards_and_formatting_it_again_changes_nothing() =>
         File_()
-            .Sample(
+            .Slice(
                 text =>
                 {
                     var formatted = Format(text);
@@ -134,7 +144,7 @@ public sealed class FmtTests : LocalCluster
 
                     Assert.That(Comments(formatted), Is.EqualTo(Comments(text)));
                 },
-                iter: 3000
+                count: 3000
             );
 
     [Test]
@@ -143,7 +153,7 @@ public sealed class FmtTests : LocalCluster
         var refused = 0;
         string[] pieces = ["\t", " ", "\n", ": ", "- ", "[", "}", "\"", "'", "|2\n", "? ", "#", "\\", "é"];
         Gen.Select(File_(), Gen.Int[0, 400], Gen.Int[0, pieces.Length - 1].Select(index => pieces[index]))
-            .Sample(
+            .Slice(
                 (text, at, piece) =>
                 {
                     var damaged = text.Insert(at % text.Length, piece);
@@ -159,7 +169,7 @@ public sealed class FmtTests : LocalCluster
                         Interlocked.Increment(ref refused);
                     }
                 },
-                iter: 3000
+                count: 3000
             );
         Assert.That(refused, Is.InRange(100, 2900));
     }

@@ -103,7 +103,7 @@ internal sealed class ArbitraryInputTests : LoaderFixture
     {
         var edit = Gen.Select(Gen.Enum<Edit>(), Gen.Double[0, 1], Gen.Int[0, 40], Gen.Int[0, s_pieces.Length - 1]);
         edit.Array[1, 6]
-            .Sample(
+            .Slice(
                 edits =>
                 {
                     var text = new StringBuilder(Good);
@@ -122,14 +122,14 @@ internal sealed class ArbitraryInputTests : LoaderFixture
 
                     LoadsOrExplains(Encoding.UTF8.GetBytes(text.ToString()));
                 },
-                iter: 1000,
+                count: 1000,
                 threads: 1
             );
     }
 
     [Test]
     public void Whatever_bytes_the_file_holds_the_loader_throws_nothing_but_diagnostics() =>
-        Gen.Byte.Array[0, 60].Sample(LoadsOrExplains, iter: 1000, threads: 1);
+        Gen.Byte.Array[0, 60].Slice(LoadsOrExplains, count: 1000, threads: 1);
 
     [TestCase("[")]
     [TestCase("{a: ")]
@@ -142,7 +142,7 @@ internal sealed class ArbitraryInputTests : LoaderFixture
         Gen.Int[0, s_shellPieces.Length - 1]
             .Select(i => s_shellPieces[i])
             .Array[0, 30]
-            .Sample(parts => CredentialsFile.Parse(string.Concat(parts), "x.env").Values.Count >= 0, threads: 1);
+            .Slice(parts => CredentialsFile.Parse(string.Concat(parts), "x.env").Values.Count >= 0, threads: 1);
 
     private void LoadsOrExplains(byte[] content)
     {

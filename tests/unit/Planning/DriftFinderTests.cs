@@ -24,9 +24,10 @@ public sealed class DriftFinderTests
     {
         var value = Gen.String[Gen.Char["ab\n"], 0, 4];
         Gen.Select(value, value, value, Gen.Int[0, 3], Gen.Bool, Gen.Bool)
-            .Sample(
-                (applied, actual, other, edit, wasSecret, isSecret) =>
+            .Slice(
+                all =>
                 {
+                    var (applied, actual, other, edit, wasSecret, isSecret) = all;
                     // What is configured: the same as applied, something else, what is there, or nothing any more.
                     Resource[] configured = edit switch
                     {
@@ -45,7 +46,7 @@ public sealed class DriftFinderTests
                     );
                     return drift.HasDrift == (applied != actual) && !drift.HasErrors && drift.Compared.Length == 2;
                 },
-                iter: 2000
+                count: 2000
             );
     }
 

@@ -28,13 +28,13 @@ public sealed class PlanBasisTests
     public void It_is_up_to_date_exactly_while_desired_applied_and_actual_state_are_the_same()
     {
         Gen.Select(Moments, Moments, Gen.Bool)
-            .Sample(
+            .Slice(
                 (then, now, isSecret) =>
                 {
                     var holds = Basis(then, isSecret).Changes(Basis(now, isSecret), _ => null).IsEmpty;
                     return holds == (then == now) || (holds && Unseen(then) && Unseen(now));
                 },
-                iter: 3000
+                count: 3000
             );
 
         // What is neither wanted nor recorded is not looked at.
@@ -72,7 +72,7 @@ public sealed class PlanBasisTests
     public void A_saved_plan_is_read_as_it_was_written_holds_no_secret_and_bears_no_other_bit()
     {
         Gen.Select(Gen.String[Gen.Char.AlphaNumeric, 8, 40], Gen.Int)
-            .Sample(
+            .Slice(
                 (secret, at) =>
                 {
                     var plan = new SavedPlan(
@@ -94,7 +94,7 @@ public sealed class PlanBasisTests
                         && Throws(() => SavedPlan.Read(broken, "f", "lab", Key))
                         && Throws(() => SavedPlan.Read(bytes.AsMemory(0, Math.Abs(at % bytes.Length)), "f", "lab", Key));
                 },
-                iter: 500
+                count: 500
             );
 
         static bool Throws(Action action)

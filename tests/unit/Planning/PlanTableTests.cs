@@ -53,7 +53,7 @@ public sealed class PlanTableTests
         var reached = new HashSet<int>();
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
         Gen.Select(Gen.Int[0, Table.Length - 1], values, Gen.Bool)
-            .Sample(
+            .Slice(
                 (row, three, isSecret) =>
                 {
                     lock (reached)
@@ -83,7 +83,7 @@ public sealed class PlanTableTests
                         Assert.That(plan.Blocked, Has.Length.EqualTo(action is null && seen ? 1 : 0));
                     });
                 },
-                iter: 2000
+                count: 2000
             );
         Assert.That(reached, Has.Count.EqualTo(Table.Length), "every cell was reached");
     }
@@ -93,15 +93,16 @@ public sealed class PlanTableTests
     {
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 50];
         Gen.Select(values, values, values, Gen.Bool)
-            .Sample(
-                (desired, last, actual, isSecret) =>
+            .Slice(
+                all =>
                 {
+                    var (desired, last, actual, isSecret) = all;
                     var plan = Plan(desired, last, Observed(actual), adopt: true, isSecret);
                     var record = plan.Changes.Single().Record!;
                     var again = Run([Desired(desired, isSecret)], [record], new() { [Thing] = Observed(desired) }, new PlanOptions());
                     return !again.Effective.Any();
                 },
-                iter: 500
+                count: 500
             );
     }
 
@@ -109,13 +110,13 @@ public sealed class PlanTableTests
     public void A_secret_never_stands_in_a_record()
     {
         Gen.String[Gen.Char.AlphaNumeric, 8, 40]
-            .Sample(
+            .Slice(
                 secret =>
                 {
                     var plan = Plan(secret, null, new Observation.Absent(), adopt: false, isSecret: true);
                     return !RecordJson.Write(plan.Changes.Single().Record!, "test").Contains(secret, StringComparison.Ordinal);
                 },
-                iter: 200
+                count: 200
             );
     }
 
@@ -275,7 +276,7 @@ public sealed class PlanTableTests
     {
         var values = Gen.String[Gen.Char.AlphaNumeric, 1, 300].Array[3].Where(three => three.Distinct().Count() == 3);
         Gen.Select(values, Gen.Bool)
-            .Sample(
+            .Slice(
                 (three, isSecret) =>
                 {
                     var (wanted, found, other) = (three[0], three[1], three[2]);
@@ -300,7 +301,7 @@ public sealed class PlanTableTests
                         && After(found, found) is null
                         && After(found, other) == Cause.Drift;
                 },
-                iter: 300
+                count: 300
             );
     }
 

@@ -343,7 +343,7 @@ public sealed class SshConfigTests
                     .Array[0, 30]
                     .Select(lines => string.Join('\n', lines))
             )
-            .Sample(text =>
+            .Slice(text =>
             {
                 try
                 {
@@ -362,7 +362,7 @@ public sealed class SshConfigTests
     [Test]
     public void Any_answer_of_an_agent_is_read_or_refused() =>
         Gen.Select(OneOf<byte>(5, 11, 12, 14), OneOf<byte>(0, 1, 2, 4, 127, 255).Array[0, 60])
-            .Sample(
+            .Slice(
                 (kind, rest) =>
                 {
                     byte[] answer = [kind, .. rest];

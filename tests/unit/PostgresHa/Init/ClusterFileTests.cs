@@ -34,7 +34,7 @@ internal sealed class ClusterFileTests : BlueprintFixture
     public void A_file_of_any_hosts_is_valid_but_for_what_is_marked_as_left_and_says_what_it_was_made_of() =>
         Gen.Select(s_host.Array[1, 5], s_host.Array[1, 3], Gen.Bool, Gen.Bool, Any("pg", "db", "lb", "keybuzz-pg"))
             .Where(all => IsPossible([.. all.Item1, .. all.Item2], all.Item5))
-            .Sample(
+            .Slice(
                 all =>
                 {
                     var (members, proxies, hasImages, isBalanced, name) = all;
@@ -85,7 +85,7 @@ internal sealed class ClusterFileTests : BlueprintFixture
                     // Even numbers of members and such are warned of; what the file itself chose is not.
                     Assert.That(cluster.Warnings.Select(one => one.Summary), Has.None.Contains("pools"));
                 },
-                iter: 300,
+                count: 300,
                 threads: 1
             );
 
@@ -93,7 +93,7 @@ internal sealed class ClusterFileTests : BlueprintFixture
     public void Any_text_comes_back_as_it_was_written() =>
         Gen
             .String.Where(text => !text.Any(char.IsSurrogate))
-            .Sample(
+            .Slice(
                 text =>
                 {
                     var findings = new Findings();
@@ -106,7 +106,7 @@ internal sealed class ClusterFileTests : BlueprintFixture
                     Assert.That(inner.Find("b") is YamlScalar { IsNull: false } scalar ? scalar.Value : null, Is.EqualTo(text));
                     Assert.That(((YamlScalar)inner.Find("c")!).Value, Is.EqualTo("1"));
                 },
-                iter: 2000
+                count: 2000
             );
 
     [Test]

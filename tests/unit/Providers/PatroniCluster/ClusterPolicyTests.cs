@@ -17,7 +17,7 @@ internal sealed class ClusterPolicyTests
     private const long UnknownLag = -1;
     private const int MostSteps = 200;
 
-    private static readonly long s_states = long.Parse(
+    private static readonly int s_states = int.Parse(
         Environment.GetEnvironmentVariable("KBR_POLICY_STATES") ?? "20000",
         CultureInfo.InvariantCulture
     );
@@ -71,15 +71,19 @@ internal sealed class ClusterPolicyTests
     [Test]
     public void No_step_endangers_the_cluster_also_when_a_member_fails_between_two_steps() =>
         Gen.Select(s_case, Gen.Int[0, 6], Gen.Int[0, 4], Gen.Bool, Gen.Frequency((6, Gen.Const(Store.Whole)), (4, Gen.Enum<Store>())))
-            .Sample(
-                (it, after, who, comesBack, store) => Follow(it.View, it.Intent, after, who, comesBack, store),
-                iter: s_states,
+            .Slice(
+                all =>
+                {
+                    var (it, after, who, comesBack, store) = all;
+                    Follow(it.View, it.Intent, after, who, comesBack, store);
+                },
+                count: s_states,
                 print: Print
             );
 
     [Test]
     public void The_forecast_equals_the_execution_when_nothing_fails() =>
-        s_case.Sample(
+        s_case.Slice(
             it =>
             {
                 var foreseen = ClusterModel.Run(it.View, it.Intent).Select(taken => taken.Step).Where(IsDeed).ToList();
@@ -91,7 +95,7 @@ internal sealed class ClusterPolicyTests
                     "the forecast assumes that a wait helps"
                 );
             },
-            iter: s_states / 4
+            count: s_states / 4
         );
 
     [Test]

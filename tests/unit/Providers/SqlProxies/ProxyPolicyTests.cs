@@ -34,7 +34,7 @@ internal sealed class ProxyPolicyTests
 
     [Test]
     public void A_serving_proxy_is_disrupted_alone_and_last_of_all() =>
-        s_case.Sample(
+        s_case.Slice(
             one =>
             {
                 foreach (var (proxies, state, turn) in Walk(one.Proxies, one.State))
@@ -48,12 +48,12 @@ internal sealed class ProxyPolicyTests
                     }
                 }
             },
-            iter: States
+            count: States
         );
 
     [Test]
     public void Every_rollout_ends_with_healthy_proxies_or_says_why_not() =>
-        s_case.Sample(
+        s_case.Slice(
             one =>
             {
                 var (proxies, state, turn) = Walk(one.Proxies, one.State).Last();
@@ -79,13 +79,13 @@ internal sealed class ProxyPolicyTests
                         break;
                 }
             },
-            iter: States
+            count: States
         );
 
     // Of proxies that serve or are stopped, of which the plan changes every stopped one.
     [Test]
     public void The_forecast_is_what_happens_when_nothing_fails() =>
-        s_case.Sample(
+        s_case.Slice(
             one =>
             {
                 var stopped = one.Proxies.Where(proxy => !Serves(proxy)).Select(proxy => proxy.Name).ToImmutableSortedSet();
@@ -104,7 +104,7 @@ internal sealed class ProxyPolicyTests
                     );
                 }
             },
-            iter: States
+            count: States
         );
 
     private static ProxyState Proxy(string name, int kind) =>
