@@ -100,6 +100,18 @@ internal static class Ha
             )
             .Trim();
 
+    /// <summary>What a member's PostgreSQL answers, or null where it does not.</summary>
+    public static string? SqlIfAnswered(string host, string sql, string superuser = Superuser)
+    {
+        var outcome = Lab.Run(
+            Lab.Root,
+            Path.Combine(Lab.Root, "lab/ssh"),
+            host,
+            $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {Database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL"
+        );
+        return outcome.ExitCode == 0 ? outcome.Output.Trim() : null;
+    }
+
     /// <summary>Whether a member's PostgreSQL answers.</summary>
     public static bool Answers(string host) =>
         Lab.Run(

@@ -10,6 +10,7 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
     public static ReadKind Kind { get; } = ReadKind.Of<RecordsRead>(Render, Parse);
 
     // Other than regular files are named and not opened: a link leads elsewhere, a pipe never ends. head writes each file's name above it.
+    // A killed apply may still be removing records: what is gone when all were read is named at the end.
     private static void Render(ProbeText script, IReadOnlyList<RecordsRead> reads)
     {
         foreach (var (number, read) in reads.Index())
@@ -22,7 +23,8 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
                         + $"{directory} \"$@\" 2>/dev/null; end r{number} $?\n"
                 )
                 .Append("for f do shift; if [ -f \"$f\" ] && ! [ -L \"$f\" ]; then set -- \"$@\" \"$f\"; fi; done\n")
-                .Append($"if [ $# -gt 0 ]; then head -v -c {FileRead.LargestFile} -- \"$@\" 2>/dev/null; fi; end rf{number} $?\n");
+                .Append($"if [ $# -gt 0 ]; then head -v -c {FileRead.LargestFile} -- \"$@\" 2>/dev/null; fi; end rf{number} $?\n")
+                .Append($"for f do [ -e \"$f\" ] || printf '%s\\n' \"$f\"; done; end rg{number} 0\n");
         }
     }
 
@@ -30,47 +32,71 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
     {
         foreach (var (number, read) in reads.Index())
         {
-            answer.Set(read, FolderOf(RecordScript.Directory(read.Cluster), answer.Part($"r{number}"), answer.Part($"rf{number}")));
+            answer.Set(
+                read,
+                FolderOf(
+                    RecordScript.Directory(read.Cluster),
+                    answer.Part($"r{number}"),
+                    answer.Part($"rf{number}"),
+                    answer.Part($"rg{number}")
+                )
+            );
         }
     }
 
-    private static RecordsFolder FolderOf(string directory, ProbePart found, ProbePart content)
+    private static RecordsFolder FolderOf(string directory, ProbePart found, ProbePart content, ProbePart gone)
     {
         var paths = found
             .Lines.Select(line => line.Split('\t', 4))
             .Where(fields => fields.Length == 4)
             .Select(fields => new RecordPath(fields[3], FileStat.KindOf(fields[0]), ProbePart.Number(fields[1]), fields[2].PadLeft(4, '0')))
             .ToList();
-        var text = content.Text;
-        List<RecordPath> regular = [.. paths.Where(path => path.Kind == "regular file")];
+        var texts = Texts([.. paths.Where(path => path.Kind == "regular file").Select(path => path.Path)], content.Text);
+        string[] removed = [.. gone.Lines.Where(path => !texts.ContainsKey(path))];
         return new RecordsFolder(
             [.. paths.Where(path => HostPath.IsIn(directory, path.Path))],
             [
                 .. paths
-                    .Where(path => path.Path.StartsWith(directory + "/", StringComparison.Ordinal))
-                    .Select(path => new RecordFile(path, path.Kind == "regular file" ? TextOf(regular, path, text) : "")),
+                    .Where(path =>
+                        path.Path.StartsWith(directory + "/", StringComparison.Ordinal)
+                        && !removed.Contains(path.Path, StringComparer.Ordinal)
+                    )
+                    .Select(path => new RecordFile(path, texts.GetValueOrDefault(path.Path, ""))),
             ]
         );
     }
 
-    // head writes "==> NAME <==" above each file, with an empty line between two of them.
-    private static string TextOf(List<RecordPath> files, RecordPath file, string said)
+    // head writes "==> NAME <==" above each file, with an empty line between two of them, and nothing of a file that is gone.
+    private static Dictionary<string, string> Texts(string[] files, string said)
     {
-        var index = files.IndexOf(file);
-        var header = $"==> {file.Path} <==\n";
-        var at =
-            index == 0
-                ? (said.StartsWith(header, StringComparison.Ordinal) ? 0 : -1)
-                : said.IndexOf("\n" + header, StringComparison.Ordinal) + 1;
-        if (at < 0 || (index > 0 && at == 0))
+        var texts = new Dictionary<string, string>(StringComparer.Ordinal);
+        var (last, begin) = ("", 0);
+        foreach (var file in files)
         {
-            return "";
+            var header = $"==> {file} <==\n";
+            var at =
+                last.Length > 0 ? said.IndexOf("\n" + header, begin, StringComparison.Ordinal) + 1
+                : said.StartsWith(header, StringComparison.Ordinal) ? 0
+                : -1;
+            if (at < 0 || (last.Length > 0 && at == 0))
+            {
+                continue;
+            }
+
+            if (last.Length > 0)
+            {
+                texts[last] = said[begin..at].Trim();
+            }
+
+            (last, begin) = (file, at + header.Length);
         }
 
-        var begin = at + header.Length;
-        var end =
-            index + 1 < files.Count ? said.IndexOf($"\n==> {files[index + 1].Path} <==\n", begin, StringComparison.Ordinal) : said.Length;
-        return said[begin..(end < 0 ? said.Length : end)].Trim();
+        if (last.Length > 0)
+        {
+            texts[last] = said[begin..].Trim();
+        }
+
+        return texts;
     }
 }
 

@@ -242,6 +242,40 @@ public sealed class ProbeScriptTests
         Assert.That(Run(read).Get(read).Files, Is.Empty);
     }
 
+    // A killed apply may still be removing records while the next one reads them.
+    [TestCase("a", "b c")]
+    [TestCase("b", "a c")]
+    [TestCase("c", "a b")]
+    [TestCase("a b c", "")]
+    public void A_record_that_is_removed_while_records_are_read_is_not_there_and_the_others_are_whole(string removed, string left)
+    {
+        var read = new RecordsRead($"vanishing-{Environment.ProcessId}");
+        var records = Directory.CreateDirectory(RecordScript.Directory(read.Cluster)).FullName;
+        try
+        {
+            foreach (var name in "abc")
+            {
+                File.WriteAllText($"{records}/{name}.json", $"{{\"{name}\":1}}\n");
+            }
+
+            var script = ReadList.Probe.Render([read], Nonce);
+            var files = string.Join(' ', removed.Split(' ').Select(name => $"'{records}/{name}.json'"));
+            var vanishing = script.Replace("; then head -v", $"; then rm {files}; head -v", StringComparison.Ordinal);
+            Assert.That(vanishing, Is.Not.EqualTo(script));
+
+            var folder = Answer(vanishing, read).Get(read);
+
+            Assert.That(
+                folder.Files.Select(file => file.Text),
+                Is.EqualTo(left.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(name => $"{{\"{name}\":1}}"))
+            );
+        }
+        finally
+        {
+            Directory.Delete($"/var/lib/kbr/{read.Cluster}", recursive: true);
+        }
+    }
+
     [Test]
     public void Units_are_found_by_name_also_when_systemd_skips_one()
     {
@@ -537,13 +571,15 @@ public sealed class ProbeScriptTests
 
     private string In(string name) => Path.Combine(_directory, name);
 
-    private static Snapshot Run(params Read[] reads)
+    private static Snapshot Run(params Read[] reads) => Answer(ReadList.Probe.Render(reads, Nonce), reads);
+
+    private static Snapshot Answer(string script, params Read[] reads)
     {
         var start = new ProcessStartInfo("sh") { RedirectStandardInput = true, RedirectStandardOutput = true };
         using var process = Process.Start(start)!;
         var output = new MemoryStream();
         var reading = process.StandardOutput.BaseStream.CopyToAsync(output);
-        process.StandardInput.Write(ReadList.Probe.Render(reads, Nonce));
+        process.StandardInput.Write(script);
         process.StandardInput.Close();
         Assert.That(reading.Wait(TimeSpan.FromSeconds(30)), Is.True, "the probe did not end");
         process.WaitForExit();
