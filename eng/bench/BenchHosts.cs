@@ -87,10 +87,13 @@ internal sealed class BenchHosts(Cluster cluster, string? records) : IReaderSour
 
             var directory = RecordScript.Directory(BenchCluster.Name);
             var files = ImmutableArray.CreateBuilder<RecordFile>();
-            foreach (var line in File.ReadLines(Path.Combine(folder, host.Name)))
+            ReadOnlyMemory<byte> all = File.ReadAllBytes(Path.Combine(folder, host.Name));
+            while (all.Span.IndexOf((byte)'\n') is >= 0 and var end)
             {
-                var end = line.IndexOf('\t', StringComparison.Ordinal);
-                files.Add(new RecordFile(new RecordPath(line[..end], "regular file", 0, "0600"), line[(end + 1)..]));
+                var tab = all.Span.IndexOf((byte)'\t');
+                var path = new RecordPath(Encoding.UTF8.GetString(all.Span[..tab]), "regular file", 0, "0600");
+                files.Add(new RecordFile(path, all[(tab + 1)..end]));
+                all = all[(end + 1)..];
             }
 
             return new RecordsFolder([new RecordPath(directory, "directory", 0, RecordsTrust.DirectoryMode)], files.ToImmutable());

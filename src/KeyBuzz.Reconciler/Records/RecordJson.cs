@@ -87,7 +87,9 @@ public static class RecordJson
     /// <param name="providers">The resource types.</param>
     /// <param name="format">The versions of the format; null for those of this program.</param>
     public static ResourceRecord? Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null) =>
-        new RecordReader(cluster, providers, format ?? RecordFormat.Default, new KnownResources([], new TextPool())).Read(text);
+        new RecordReader(cluster, providers, format ?? RecordFormat.Default, new KnownResources([], new TextPool())).Read(
+            Encoding.UTF8.GetBytes(text)
+        );
 
     private static void WriteValue(Utf8JsonWriter json, object value)
     {

@@ -74,15 +74,13 @@ internal sealed class RecordReader(string cluster, ProviderRegistry providers, R
     private static readonly NameTable<Field> s_byName = new(s_fields);
 
     /// <summary>Reads a record, as <see cref="RecordJson.Read"/> does.</summary>
-    public ResourceRecord? Read(string text)
+    public ResourceRecord? Read(ReadOnlySpan<byte> json)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(s_utf8.GetMaxByteCount(text.Length));
         try
         {
-            ReadOnlySpan<byte> json = buffer.AsSpan(0, s_utf8.GetBytes(text, buffer));
             if (VersionOf(json) != format.Current)
             {
-                if (format.Bring(text, providers) is not { } current)
+                if (format.Bring(s_utf8.GetString(json), providers) is not { } current)
                 {
                     return null;
                 }
@@ -96,10 +94,6 @@ internal sealed class RecordReader(string cluster, ProviderRegistry providers, R
             when (exception is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
         {
             throw new FormatException("it is damaged: " + exception.Message, exception);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Records;
@@ -51,7 +52,7 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
             .Where(fields => fields.Length == 4)
             .Select(fields => new RecordPath(fields[3], FileStat.KindOf(fields[0]), ProbePart.Number(fields[1]), fields[2].PadLeft(4, '0')))
             .ToList();
-        var texts = Texts([.. paths.Where(path => path.Kind == "regular file").Select(path => path.Path)], content.Text);
+        var texts = Texts([.. paths.Where(path => path.Kind == "regular file").Select(path => path.Path)], content.Payload);
         string[] removed = [.. gone.Lines.Where(path => !texts.ContainsKey(path))];
         return new RecordsFolder(
             [.. paths.Where(path => HostPath.IsIn(directory, path.Path))],
@@ -61,43 +62,45 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
                         path.Path.StartsWith(directory + "/", StringComparison.Ordinal)
                         && !removed.Contains(path.Path, StringComparer.Ordinal)
                     )
-                    .Select(path => new RecordFile(path, texts.GetValueOrDefault(path.Path, ""))),
+                    .Select(path => new RecordFile(path, texts.GetValueOrDefault(path.Path))),
             ]
         );
     }
 
     // head writes "==> NAME <==" above each file, with an empty line between two of them, and nothing of a file that is gone.
-    private static Dictionary<string, string> Texts(string[] files, string said)
+    private static Dictionary<string, ReadOnlyMemory<byte>> Texts(string[] files, ReadOnlyMemory<byte> said)
     {
-        var texts = new Dictionary<string, string>(StringComparer.Ordinal);
+        var texts = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
         var (last, begin) = ("", 0);
         foreach (var file in files)
         {
-            var header = $"==> {file} <==\n";
+            var header = Encoding.UTF8.GetBytes($"\n==> {file} <==\n");
             var at =
-                last.Length > 0 ? said.IndexOf("\n" + header, begin, StringComparison.Ordinal) + 1
-                : said.StartsWith(header, StringComparison.Ordinal) ? 0
-                : -1;
-            if (at < 0 || (last.Length > 0 && at == 0))
+                last.Length > 0 ? said.Span[begin..].IndexOf(header)
+                : said.Span.StartsWith(header.AsSpan(1)) ? -1
+                : int.MinValue;
+            if (at < (last.Length > 0 ? 0 : -1))
             {
                 continue;
             }
 
             if (last.Length > 0)
             {
-                texts[last] = said[begin..at].Trim();
+                texts[last] = Trimmed(said.Slice(begin, at));
             }
 
-            (last, begin) = (file, at + header.Length);
+            (last, begin) = (file, begin + at + header.Length);
         }
 
         if (last.Length > 0)
         {
-            texts[last] = said[begin..].Trim();
+            texts[last] = Trimmed(said[begin..]);
         }
 
         return texts;
     }
+
+    private static ReadOnlyMemory<byte> Trimmed(ReadOnlyMemory<byte> text) => text[Ascii.Trim(text.Span)];
 }
 
 /// <summary>Where records are kept on a host, as it was found. Links are not followed.</summary>
@@ -118,5 +121,9 @@ public sealed record RecordPath(string Path, string Kind, int Uid, string Mode);
 
 /// <summary>A file that holds a record.</summary>
 /// <param name="At">Its path, owner and mode.</param>
-/// <param name="Text">Its content; empty for other than a regular file.</param>
-public sealed record RecordFile(RecordPath At, string Text);
+/// <param name="Bytes">Its content as it was read, UTF-8; empty for other than a regular file.</param>
+public sealed record RecordFile(RecordPath At, ReadOnlyMemory<byte> Bytes)
+{
+    /// <summary>Its content.</summary>
+    public string Text => Encoding.UTF8.GetString(Bytes.Span);
+}

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Resources;
@@ -78,7 +79,7 @@ public static class StateFile
                 [
                     .. root.GetProperty("records")
                         .EnumerateArray()
-                        .Select(record => reader.Read(record.GetRawText()))
+                        .Select(record => reader.Read(JsonMarshal.GetRawUtf8Value(record)))
                         .OfType<ResourceRecord>(),
                 ],
                 []

@@ -53,7 +53,7 @@ internal sealed record HostRecords(
         {
             try
             {
-                if (reader.Read(file.Text) is not { } record)
+                if (reader.Read(file.Bytes.Span) is not { } record)
                 {
                     obsolete.Add(file.At.Path);
                     continue;

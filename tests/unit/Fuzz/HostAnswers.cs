@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
@@ -133,7 +134,12 @@ internal static class HostAnswers
             RaftRead => new ToolAnswer(0, change(Raft)),
             RecordsRead folder => new RecordsFolder(
                 [],
-                [.. records.Select(text => new RecordFile(new RecordPath(PathOf(text, folder.Cluster), "regular file", 0, "0600"), text))]
+                [
+                    .. records.Select(text => new RecordFile(
+                        new RecordPath(PathOf(text, folder.Cluster), "regular file", 0, "0600"),
+                        Encoding.UTF8.GetBytes(text)
+                    )),
+                ]
             ),
             ServicesRead => (IReadOnlyList<ServiceState>)[],
             HistoryRead => new HistoryFile([], change("{}\n")),

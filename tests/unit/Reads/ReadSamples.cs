@@ -114,7 +114,7 @@ internal static class ReadSamples
             "directory\t0\t700\t/var/lib/kbr\nregular file\t0\t600\t/var/lib/kbr/lab/records/a@b.json\n@r0 1\n"
                 + "==> /var/lib/kbr/lab/records/a@b.json <==\n{}\n@rf0 0\n@rg0 0",
             """{"Directories":[{"Path":"/var/lib/kbr","Kind":"directory","Uid":0,"Mode":"0700"}]"""
-                + ""","Files":[{"At":{"Path":"/var/lib/kbr/lab/records/a@b.json","Kind":"regular file","Uid":0,"Mode":"0600"},"Text":"{}"}]}"""
+                + ""","Files":[{"At":{"Path":"/var/lib/kbr/lab/records/a@b.json","Kind":"regular file","Uid":0,"Mode":"0600"},"Bytes":"e30=","Text":"{}"}]}"""
         )
         {
             Nothing = """{"Directories":[],"Files":[]}""",

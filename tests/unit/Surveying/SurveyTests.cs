@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
@@ -248,7 +249,7 @@ public sealed class SurveyTests
                             [
                                 .. records.Select(record => new RecordFile(
                                     new RecordPath(RecordScript.PathOf(record.Address, "lab"), "regular file", 0, "0600"),
-                                    RecordJson.Write(record, "lab")
+                                    Encoding.UTF8.GetBytes(RecordJson.Write(record, "lab"))
                                 )),
                             ]
                         )
