@@ -271,6 +271,16 @@ public static class Sequences
         public IEnumerator<TSource> GetEnumerator()
         {
             var items = _source.ToArray();
+            if (items.Length < 2)
+            {
+                foreach (var item in items)
+                {
+                    yield return item;
+                }
+
+                yield break;
+            }
+
             var order = _order(items);
             var places = new int[items.Length];
             for (var i = 0; i < places.Length; i++)

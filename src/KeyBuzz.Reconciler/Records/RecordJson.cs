@@ -86,8 +86,15 @@ public static class RecordJson
     /// <param name="cluster">The cluster that it must be of.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="format">The versions of the format; null for those of this program.</param>
-    public static ResourceRecord? Read(string text, string cluster, ProviderRegistry providers, RecordFormat? format = null) =>
-        new RecordReader(cluster, providers, format ?? RecordFormat.Default, new KnownResources([], new TextPool())).Read(
+    /// <param name="known">What it may share with cluster.yaml, which changes nothing of what it says; null for nothing.</param>
+    public static ResourceRecord? Read(
+        string text,
+        string cluster,
+        ProviderRegistry providers,
+        RecordFormat? format = null,
+        KnownResources? known = null
+    ) =>
+        new RecordReader(cluster, providers, format ?? RecordFormat.Default, known ?? new KnownResources([], new TextPool())).Read(
             Encoding.UTF8.GetBytes(text)
         );
 

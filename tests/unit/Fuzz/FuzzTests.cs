@@ -185,6 +185,51 @@ internal sealed class FuzzTests : BlueprintFixture
         );
     }
 
+    // What a record shares with cluster.yaml is compared as it is read, and not made: nothing else may count as equal.
+    [Test]
+    public void A_record_says_the_same_beside_the_resources_that_it_may_share_values_with_as_alone()
+    {
+        var (cluster, providers, recorded) = Recorded();
+        var known = cluster
+            .Resources.ToLookup(resource => resource.Address.Host)
+            .ToDictionary(
+                host => host.Key,
+                host => new KnownResources(
+                    host.Select(resource => new KnownResource(resource, cluster.Graph.Find(resource.Address)?.Requires ?? [])),
+                    new TextPool()
+                )
+            );
+        var (read, refused) = (0, 0);
+        for (var number = 0; number < s_inputs; number++)
+        {
+            var dice = new Dice(unchecked((s_seed * 7919) + number));
+            var host = dice.Any(known.Keys.Where(recorded.ContainsKey).ToList());
+            var text = dice.Any(recorded[host]);
+            text = dice.OneIn(20) ? text : JsonMutation.Of(dice, text);
+
+            var alone = Said(text, null);
+
+            Assert.That(Said(text, known[host]), Is.EqualTo(alone), text);
+            _ = alone.StartsWith('{') ? read++ : refused++;
+        }
+
+        Assert.That(Math.Min(read, refused), Is.GreaterThan(s_inputs / 20), $"{read} read, {refused} refused");
+
+        string Said(string text, KnownResources? beside)
+        {
+            try
+            {
+                return RecordJson.Read(text, cluster.Name, providers, known: beside) is { } record
+                    ? RecordJson.Write(record, cluster.Name)
+                    : "obsolete";
+            }
+            catch (FormatException exception)
+            {
+                return exception.Message;
+            }
+        }
+    }
+
     [Test]
     public void Answers_of_hosts_are_observed_and_unreadable_ones_are_unknown()
     {
