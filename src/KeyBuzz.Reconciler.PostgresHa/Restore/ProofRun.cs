@@ -29,21 +29,38 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     private static readonly TimeSpan s_check = TimeSpan.FromHours(2);
     private static readonly TimeSpan s_list = TimeSpan.FromMinutes(30);
 
+    // What was written in these last seconds may not be archived yet.
+    private static readonly TimeSpan s_notArchived = TimeSpan.FromSeconds(90);
+
     // A row of the ledger that is committed at the very second may be in or out.
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(5);
 
     /// <summary>Runs it. What proves nothing is in the record; a <see cref="DiagnosticException"/> says that it could not be
     /// tried.</summary>
-    /// <param name="target">The time to restore to.</param>
+    /// <param name="at">The time to restore to; null for one that is drawn.</param>
+    /// <param name="draw">Draws it.</param>
     /// <param name="leader">The primary, which the ledger is compared with; null for none.</param>
     /// <param name="look">The repositories.</param>
     /// <param name="cancellationToken">Ends it; what it made is removed.</param>
-    public async Task<ProofRecord> RunAsync(DateTimeOffset target, string? leader, BackupLook look, CancellationToken cancellationToken)
+    public async Task<ProofRecord> RunAsync(
+        DateTimeOffset? at,
+        Func<ProofWindow, DateTimeOffset> draw,
+        string? leader,
+        BackupLook look,
+        CancellationToken cancellationToken
+    )
     {
+        ArgumentNullException.ThrowIfNull(draw);
         ArgumentNullException.ThrowIfNull(look);
-        var id = RestoreJournal.IdOf(group.Time.GetUtcNow());
+        var begin = group.Time.GetUtcNow();
+        var id = RestoreJournal.IdOf(begin);
         var scripts = new ProofScripts(topology, id, Limits);
         await YieldingAsync(scripts.Yield(), cancellationToken).ConfigureAwait(false);
+        // Before a second is drawn: after a restore its timeline is in the archive from here on.
+        var segment = leader is null
+            ? null
+            : await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
+        var target = at ?? draw(await WindowAsync(look, segment, begin - s_notArchived, cancellationToken).ConfigureAwait(false));
         var expected = leader is null ? null : await ExpectedAsync(leader, target, cancellationToken).ConfigureAwait(false);
         if (expected is { Near: true })
         {
@@ -51,9 +68,6 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
             expected = await ExpectedAsync(leader!, target, cancellationToken).ConfigureAwait(false);
         }
 
-        var segment = leader is null
-            ? null
-            : await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
         var point = RestoreTarget.At(target);
         if (await HoleAsync(target, segment, look, cancellationToken).ConfigureAwait(false) is { } hole)
         {
@@ -110,24 +124,6 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         }
     }
 
-    /// <summary>The seconds that can be proven, up to an end. Throws <see cref="DiagnosticException"/> where the timelines cannot be
-    /// read.</summary>
-    public async Task<ProofWindow> WindowAsync(BackupLook look, DateTimeOffset end, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(look);
-        var held = look.Report?.Repositories ?? ImmutableSortedDictionary<long, RepositoryReport>.Empty;
-        var newest = held.Select(pair => (pair.Key, pair.Value, Timeline: TimelineHistory.Of(pair.Value.LastWal) ?? 1))
-            .OrderByDescending(one => one.Timeline)
-            .FirstOrDefault();
-        // The first timeline has no history.
-        var text =
-            newest.Timeline > 1
-                ? await RunAsync(new ProofScripts(topology, "", "").History(newest.Key, newest.Value, newest.Timeline), cancellationToken)
-                    .ConfigureAwait(false)
-                : "";
-        return new ProofWindow([.. held.Values], TimelineHistory.Parse(newest.Timeline, text), end);
-    }
-
     /// <summary>Records a proof that failed without a restore.</summary>
     /// <param name="point">The point that was to be restored.</param>
     /// <param name="failure">Why it proves nothing.</param>
@@ -138,6 +134,23 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         var record = new ProofRecord(group.Time.GetUtcNow(), point.Word, failure, TimeSpan.Zero);
         await RunAsync(record.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
         return record;
+    }
+
+    // Of the present database: its timeline is that of the last segment, or of the newest one that was looked at.
+    private async Task<ProofWindow> WindowAsync(BackupLook look, string? segment, DateTimeOffset end, CancellationToken cancellationToken)
+    {
+        var held = look.Report?.Repositories ?? ImmutableSortedDictionary<long, RepositoryReport>.Empty;
+        var newest = held.Select(pair => (pair.Key, pair.Value, Timeline: TimelineHistory.Of(pair.Value.LastWal) ?? 1))
+            .OrderByDescending(one => one.Timeline)
+            .FirstOrDefault();
+        var timeline = Math.Max(newest.Timeline, TimelineHistory.Of(segment) ?? 1);
+        // The first timeline has no history.
+        var text =
+            timeline > 1 && newest.Value is not null
+                ? await RunAsync(new ProofScripts(topology, "", "").History(newest.Key, newest.Value, timeline), cancellationToken)
+                    .ConfigureAwait(false)
+                : "";
+        return new ProofWindow([.. held.Values], TimelineHistory.Parse(timeline, text), end);
     }
 
     // Recovery stops at a segment that is missing, and a restore to an earlier second does not see that.

@@ -22,9 +22,6 @@ internal static class ProveCommand
     // WAL and a server need room beside the database.
     private const long Spare = 1L << 30;
 
-    // What was written in these last seconds may not be archived yet.
-    private static readonly TimeSpan s_end = TimeSpan.FromSeconds(90);
-
     public static Command Create(SessionContext context)
     {
         var at = new Option<string>("--at")
@@ -68,16 +65,7 @@ internal static class ProveCommand
                 var run = new ProofRun(topology, group, member, json ? text => terminal.ErrorLine(text) : text => terminal.Line(text));
                 var record = await (
                     unusable is null
-                        ? run.RunAsync(
-                            named
-                                ?? Drawn(
-                                    await run.WindowAsync(look, session.Time.GetUtcNow() - s_end, stop).ConfigureAwait(false),
-                                    topology
-                                ),
-                            look.Leader,
-                            look,
-                            stop
-                        )
+                        ? run.RunAsync(named, window => Drawn(window, topology), look.Leader, look, stop)
                         : run.RefuteAsync(time is null ? RestoreTarget.Latest : Time(time), unusable, stop)
                 ).ConfigureAwait(false);
                 Show(terminal, topology.Scope, member, record, look, json);
