@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -78,6 +79,13 @@ internal sealed partial class StatusJudgement
         }
     }
 
+    private StoreHealth Store =>
+        _reads.Store(
+            Health
+                .Members.Where(member => member.Answers)
+                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!, StringComparer.Ordinal)
+        );
+
     // Patroni reports that it reached the store even if it only read its own copy, so the store's leader is read as well.
     private StatusItem Quorum()
     {
@@ -87,11 +95,7 @@ internal sealed partial class StatusJudgement
             ", ",
             Health.Members.Select(member => $"{member.Name} {(member.DcsAge is { } age ? $"{age.TotalSeconds:0} s ago" : "never")}")
         );
-        var store = _reads.Store(
-            Health
-                .Members.Where(member => member.Answers)
-                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!, StringComparer.Ordinal)
-        );
+        var store = Store;
         var view = store.Leader is null
             ? ""
             : $"consensus leader {store.Leader}, connected to {store.Connected} of {store.Partners} partners; ";

@@ -269,6 +269,20 @@ internal sealed partial class StatusJudgement
             }
         }
 
+        if (Store is { Leader: not null } store)
+        {
+            yield return new StatusMeasure(
+                "store_members",
+                "Members of the consensus store, by its leader; missing without one.",
+                store.Partners + 1
+            );
+            yield return new StatusMeasure(
+                "store_members_connected",
+                "Those of them that its leader is connected to, and itself.",
+                store.Connected + 1
+            );
+        }
+
         foreach (var (place, count, _) in Restarts)
         {
             yield return new StatusMeasure(

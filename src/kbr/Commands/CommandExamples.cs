@@ -119,10 +119,10 @@ internal static class CommandExamples
             new("kbr logs patroni -f", "follow the database on all members"),
             new("kbr logs haproxy@haproxy-01 --since 1h", "one host, the last hour"),
         ],
-        ["kbr monitoring"] = [new("kbr monitoring render --out prometheus", "write what to scrape, and the alert rules")],
+        ["kbr monitoring"] = [new("kbr monitoring render --out prometheus", "write what to scrape, the alert rules and dashboards")],
         ["kbr monitoring render"] =
         [
-            new("kbr monitoring render --out prometheus", "write what to scrape, and the alert rules"),
+            new("kbr monitoring render --out prometheus", "write what to scrape, the alert rules and dashboards"),
             new("kbr monitoring render --out prometheus --runbooks https://wiki/kbr#", "with links to your own pages"),
         ],
         ["kbr images"] = [new("kbr images build", "build the images of the services, and save them as archives")],

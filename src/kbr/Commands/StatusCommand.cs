@@ -11,19 +11,23 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// <summary><c>kbr status</c>: the checklists of the blueprints, measured.</summary>
 internal static class StatusCommand
 {
+    private const string Html = "html";
     private const string Text = "text";
     private const string Json = "json";
     private const string Prometheus = "prometheus";
 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
-    private static readonly string[] s_formats = [Json, Prometheus, Text];
+    private static readonly string[] s_formats = [Html, Json, Prometheus, Text];
 
     public static Command Create(SessionContext context)
     {
         var watch = Watch();
         var printProbe = PlanCommand.PrintProbeOption();
-        var format = new Option<string>("--format") { Description = $"The format of the report: {string.Join(", ", s_formats)}." };
+        var format = new Option<string>("--format")
+        {
+            Description = $"The format of the report: {string.Join(", ", s_formats)} (one page without network access).",
+        };
         var output = new Option<string>("--out")
         {
             Description = "Write the report of --format to this file atomically, and show the text here.",
@@ -50,11 +54,11 @@ internal static class StatusCommand
             {
                 result.AddError("--watch and --out exclude each other: run kbr status --out again from a timer");
             }
-            else if (result.GetResult(watch) is not null && kind is Prometheus)
+            else if (result.GetResult(watch) is not null && kind is Prometheus or Html)
             {
-                result.AddError("--watch and --format prometheus exclude each other: run kbr status from a timer");
+                result.AddError($"--watch and --format {kind} exclude each other: run kbr status from a timer");
             }
-            else if (result.GetValue(context.Options.Json) && kind is Prometheus or Text && file is null)
+            else if (result.GetValue(context.Options.Json) && kind is Html or Prometheus or Text && file is null)
             {
                 result.AddError($"--json and --format {kind} both go to the standard output; write one of them to a file with --out");
             }
@@ -77,7 +81,7 @@ internal static class StatusCommand
                     return await new StatusWatch(context, parsed, terminal, json).RunAsync(interval, stop).ConfigureAwait(false);
                 }
 
-                return file is not null || kind == Prometheus
+                return file is not null || kind is Html or Prometheus
                     ? await ReportAsync(context, parsed, terminal, json, kind!, file, stop).ConfigureAwait(false)
                     : await ShowAsync(context, parsed, terminal, json, stop).ConfigureAwait(false);
             }));
@@ -160,6 +164,7 @@ internal static class StatusCommand
         var text = mask(
             format switch
             {
+                Html => new StatusHtml(mask).Render(cluster, reports, trouble, next, Origin(context.Time.GetUtcNow())),
                 Prometheus => StatusMetrics.Render(cluster, reports, exit, context.Time.GetUtcNow()),
                 Json when reports.Count == 0 => JsonView.DiagnosticsDocument(trouble) + "\n",
                 Json => string.Concat(reports.Select(one => StatusView.Document(cluster, one.Scope, one.Report, next) + "\n")),
@@ -193,6 +198,12 @@ internal static class StatusCommand
 
         return exit;
     }
+
+    private static string Origin(DateTimeOffset at) =>
+        string.Create(
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"measured at {at.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC by kbr {VersionCommand.Version}"
+        );
 
     /// <summary>Measures every checklist of the file once. Throws <see cref="DiagnosticException"/> when it has none.</summary>
     public static async Task<IReadOnlyList<(string Scope, HealthReport Report)>> MeasureAsync(

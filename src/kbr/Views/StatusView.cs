@@ -41,14 +41,9 @@ public static class StatusView
             (Headline(scope, report), Terminal.Tone.Bold, 0),
             ("", Terminal.Tone.Plain, 0),
         };
-        // What is unknown only because a host could not be read has no line of its own beside that host's.
-        var names = report.Items.Select(item => item.Name).ToHashSet(StringComparer.Ordinal);
-        var consequences = report
-            .Items.Where(item => item is { Verdict: HealthVerdict.Unknown, UnknownBy: { } by } && names.Contains(by) && by != item.Name)
-            .ToLookup(item => item.UnknownBy!, item => item.Name, StringComparer.Ordinal);
-        var shown = report.Items.Where(item => !consequences.Any(group => group.Contains(item.Name))).ToList();
-        var width = shown.Select(item => item.Name.Length).DefaultIfEmpty().Max();
-        foreach (var item in shown.OrderBy(item => s_order.IndexOf(item.Verdict)))
+        var shown = Shown(report);
+        var width = shown.Select(one => one.Item.Name.Length).DefaultIfEmpty().Max();
+        foreach (var (item, measured) in shown)
         {
             var (word, tone) = item.Verdict switch
             {
@@ -56,11 +51,8 @@ public static class StatusView
                 HealthVerdict.NotOk => ("NOT OK ", Terminal.Tone.Removed),
                 _ => ("unknown", Terminal.Tone.Changed),
             };
-            var more = consequences.Contains(item.Name)
-                ? $"; so these are not known in full: {string.Join(", ", consequences[item.Name])}"
-                : "";
             var title = $"{word}  {item.Name.PadRight(width)}  ";
-            lines.Add(($"{title}{item.Measured}{more}", tone, title.Length));
+            lines.Add(($"{title}{measured}", tone, title.Length));
         }
 
         if (report.Verdict != HealthVerdict.Ok)
@@ -70,6 +62,33 @@ public static class StatusView
         }
 
         return lines;
+    }
+
+    /// <summary>The checks that have a line, the failed ones first, with what was measured.</summary>
+    internal static List<(HealthItem Item, string Measured)> Shown(HealthReport report)
+    {
+        // What is unknown only because a host could not be read has no line of its own beside that host's.
+        var names = report.Items.Select(item => item.Name).ToHashSet(StringComparer.Ordinal);
+        var consequences = report
+            .Items.Where(item => item is { Verdict: HealthVerdict.Unknown, UnknownBy: { } by } && names.Contains(by) && by != item.Name)
+            .ToLookup(item => item.UnknownBy!, item => item.Name, StringComparer.Ordinal);
+        return
+        [
+            .. report
+                .Items.Where(item => !consequences.Any(group => group.Contains(item.Name)))
+                .OrderBy(item => s_order.IndexOf(item.Verdict))
+                .Select(item =>
+                    (
+                        item,
+                        item.Measured
+                            + (
+                                consequences.Contains(item.Name)
+                                    ? $"; so these are not known in full: {string.Join(", ", consequences[item.Name])}"
+                                    : ""
+                            )
+                    )
+                ),
+        ];
     }
 
     /// <summary>How clients connect, and where each user's password is.</summary>
@@ -201,14 +220,16 @@ public static class StatusView
         : report.Verdict == HealthVerdict.Ok ? "is healthy"
         : "could not be measured in full";
 
-    private static string Headline(string scope, HealthReport report)
+    /// <summary>The conclusion, as a line.</summary>
+    internal static string Headline(string scope, HealthReport report)
     {
         var summary = report.Summary.Length == 0 ? "" : $" {report.Summary}";
         var cause = report.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", report.Causes)}.";
         return $"{scope} {Health(report)}.{summary}{cause}";
     }
 
-    private static string Advice(HealthReport report, string next) =>
+    /// <summary>What to do about it.</summary>
+    internal static string Advice(HealthReport report, string next) =>
         report.Unreachable.IsEmpty ? next : $"bring {string.Join(" and ", report.Unreachable)} back, then: {next}";
 
     /// <summary>A verdict as the JSON documents write it.</summary>

@@ -77,6 +77,30 @@ public sealed partial class StatusCommandTests : LocalCluster
     }
 
     [Test]
+    public void A_page_is_the_whole_status_and_that_of_a_failure_names_it()
+    {
+        var (exit, page, error) = Kbr("status", "--format", "html");
+        Assert.That((exit, error), Is.EqualTo((1, "")));
+        HtmlRules.Check(page);
+        Assert.That(
+            page,
+            Does.Contain($"<h1>Status of {Name}</h1>").And.Contain("could not be measured in full").And.Contain("measured at 2")
+        );
+        Assert.That(page, Does.Contain("bring db-1 and lb-1 and lb-2 back, then: "));
+
+        (exit, var output, _) = Kbr("status", "--format", "html", "--out", "status.html");
+        Assert.That(exit, Is.EqualTo(1));
+        Assert.That(output, Does.Contain("Next: bring db-1").And.Not.Contain("<td>"));
+        HtmlRules.Check(File.ReadAllText($"{Folder}/status.html"));
+
+        File.AppendAllText($"{Folder}/cluster.yaml", "'<b>nonsense': 1\n");
+        Assert.That(Kbr("status", "--format", "html", "--out", "status.html").Exit, Is.EqualTo(1));
+        Assert.That(File.ReadAllText($"{Folder}/status.html"), Does.Contain("class=\"error\">Error: ").And.Contain("&lt;b&gt;nonsense"));
+        Assert.That(Kbr("status", "--format", "html", "--watch").Output, Does.Contain("--watch and --format html exclude each other"));
+        Assert.That(Kbr("status", "--format", "html", "--json").Output, Does.Contain("--json and --format html both go"));
+    }
+
+    [Test]
     public void Watching_writes_JSON_every_time_and_text_only_when_a_verdict_changes_and_ends_with_the_last_exit_code()
     {
         using (var json = Start(KbrProgram.Path, "status", "--watch", "1", "--json"))

@@ -195,6 +195,48 @@ public sealed class StatusViewTests
         Assert.That(StatusMetrics.Render("lab", [("pg", unknown)], 1, at), Does.Not.Contain("writes_ok"), "neither 0 nor 1");
     }
 
+    [Test]
+    public void As_a_page_the_failed_checks_are_first_and_text_of_a_host_is_no_markup()
+    {
+        const string Hostile = "</td><script>alert(1)</script> \"'><img src=x onerror=alert(2)> \u202E";
+        var report = PostgresHealth.ReportOf(
+            new ClusterStatus(
+                [
+                    new StatusItem("lag", StatusVerdict.Ok, "0"),
+                    new StatusItem(Hostile, StatusVerdict.NotOk, Hostile + " se<cret"),
+                    new StatusItem("hosts", StatusVerdict.Unknown, "db-3: off"),
+                    new StatusItem("units", StatusVerdict.Unknown, "not read: db-3") { UnknownBy = "hosts" },
+                ],
+                new StatusConclusion(StatusVerdict.NotOk, Hostile, 2, 3, ["db-3"], [Hostile])
+            )
+            {
+                Measures =
+                [
+                    new StatusMeasure("volume_free_bytes", "What is free.", 5L << 30, ("host", Hostile)),
+                    new StatusMeasure("last_change_timestamp_seconds", "When.", 1795435200),
+                ],
+            }
+        ) with
+        {
+            Connections = [new ClientConnection("read-write", $"host={Hostile}", Hostile, Hostile)],
+        };
+        var page = new StatusHtml(text => text.Replace("se<cret", "(secret)", StringComparison.Ordinal)).Render(
+            Hostile,
+            [("pg", report)],
+            [],
+            "kbr plan",
+            "measured by a test"
+        );
+        HtmlRules.Check(page);
+        Assert.That(page, Does.Contain("&lt;script&gt;").And.Contain("[U+202E]").And.Contain("measured by a test"));
+        Assert.That(page, Does.Contain("(secret)").And.Not.Contain("cret<"), "a secret is masked as it is, not as it is escaped");
+        Assert.That(page, Does.Contain("5,120 MiB").And.Contain("2026-11-23 12:00:00 UTC"));
+        Assert.That(page, Does.Contain("db-3: off; so these are not known in full: units").And.Contain("bring db-3 back, then: kbr plan"));
+        int At(string text) => page.IndexOf(text, StringComparison.Ordinal);
+        Assert.That(At("\"not_ok\">NOT OK"), Is.LessThan(At("\"unknown\">unknown")).And.GreaterThan(0));
+        Assert.That(At("\"unknown\">unknown"), Is.LessThan(At("\"ok\">ok")));
+    }
+
     private static string[] Shown(StatusConclusion conclusion, params StatusItem[] items)
     {
         using var text = new StringWriter { NewLine = "\n" };

@@ -9,7 +9,7 @@ using KeyBuzz.Reconciler.Records;
 
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
-/// <summary><c>kbr monitoring render</c>: files for the Prometheus that a team has. Reaches no host.</summary>
+/// <summary><c>kbr monitoring render</c>: files for the Prometheus and the Grafana that a team has. Reaches no host.</summary>
 internal static class MonitoringCommand
 {
     public static Command Create(SessionContext context) =>
@@ -25,7 +25,8 @@ internal static class MonitoringCommand
         };
         var command = new Command(
             "render",
-            $"Write {PrometheusFiles.Scrape} (what to scrape) and {PrometheusFiles.Alerts} (alert rules). Reaches no host, needs no secrets."
+            $"Write {PrometheusFiles.Scrape} (what to scrape), {PrometheusFiles.Alerts} (alert rules) and dashboards of Grafana. "
+                + "Reaches no host, needs no secrets."
         )
         {
             output,
@@ -45,6 +46,9 @@ internal static class MonitoringCommand
                 [
                     Write(folder, PrometheusFiles.Scrape, PrometheusFiles.ScrapeConfiguration(topology)),
                     Write(folder, PrometheusFiles.Alerts, PrometheusFiles.AlertFile(topology, links)),
+                    .. Dashboards
+                        .Of(topology)
+                        .Select(one => Write(folder, DashboardJson.FileName(one), DashboardJson.Render(topology, one))),
                 ];
                 if (json)
                 {
