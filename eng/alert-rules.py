@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Renders the alert rules of a cluster and lets promtool test every one: it fires for its fault, not before, and not on a healthy cluster.
+The queries of the dashboards are checked, too.
 
 eng/alert-rules.py            # KBR_TOOL names another kbr than ./kbr; promtool is Debian's package prometheus
 """
 
+import json
 import os
 import re
 import subprocess
@@ -73,6 +75,7 @@ def check(name):
     return status("check", f',check="{name}",verdict="not_ok"')
 
 
+DRIFT = 'kbr_drift_exit_code{cluster="keybuzz-pg"}'
 LAST_RUN = 'kbr_status_last_run_timestamp_seconds{cluster="keybuzz-pg"}'
 
 
@@ -125,6 +128,7 @@ def healthy(minutes):
     series[of_host("volume_free_bytes", MEMBERS[1])] = f"{80_000_000_000}x120 {55_000_000_000}x100 {80_000_000_000}x{max(1, minutes - 220)}"
     series |= {check(name): constant(0) for name in CHECKS}
     series[status("last_change_failed")] = constant(0)
+    series[DRIFT] = constant(0)
     return series
 
 
@@ -176,6 +180,7 @@ FAULTS = {
     "KbrUnitRestarts": ({of_host("unit_restarts", "db-1", ',unit="patroni"'): f"0x9 1 2 3x{MINUTES - 12}"}, 14, 1),
     "KbrOutOfMemory": ({of_host("oom_kills"): then(5, 6)}, 11, 1),
     "KbrChangeFailed": ({status("last_change_failed"): then(0, 1)}, 26, 1),
+    "KbrDriftFound": ({DRIFT: then(0, 2)}, 131, 1),
     "KbrArchiveBehind": ({check("archive"): then(0, 1)}, 21, 1),
     "KbrBackupOld": ({check("backup"): then(0, 1)}, 26, 1),
     "KbrProofFailed": ({check("proof"): then(0, 1)}, 26, 1),
@@ -194,6 +199,17 @@ def test(series, expectations):
         samples = f"[{{ labels: '{{}}', value: {count} }}]" if count else "[]"
         lines.append(f"      - {{ expr: {quoted(expression)}, eval_time: {minute}m, exp_samples: {samples} }}")
     return lines
+
+
+def queries_of(folder):
+    """The queries of the dashboards."""
+    queries = []
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("dashboard-"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                panels = json.load(file)["panels"]
+            queries += [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    return queries
 
 
 def main():
@@ -221,8 +237,15 @@ def main():
                 lines += test(healthy(MINUTES) | {check(name): then(0, 1)}, [(50, f"{firing} >= bool 1", 1)])
         with open(path("test.yml"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
+        queries = queries_of(folder)
+        # A recording rule has any query, and a name of its own.
+        with open(path("queries.yml"), "w", encoding="utf-8") as file:
+            file.write("groups:\n  - name: dashboards\n    rules:\n")
+            file.writelines(f"      - {{ record: 'q{at}', expr: {quoted(query)} }}\n" for at, query in enumerate(queries))
+        subprocess.run(["promtool", "check", "rules", path("queries.yml")], check=True)
         subprocess.run(["promtool", "check", "config", path("prometheus.yml")], check=True)
         subprocess.run(["promtool", "test", "rules", path("test.yml")], check=True)
+        print(f"{len(queries)} queries of the dashboards are PromQL")
         print(f"{len(alerts)} alerts fire for their fault, and none in {MINUTES // 60} hours without one")
 
 

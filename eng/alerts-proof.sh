@@ -6,7 +6,8 @@
 #
 # On the lab that KBR_LAB names, which has to be up; keeps the cluster that it finds there, or installs one. Archives WAL where lab/s3
 # runs. The rules are the rendered ones but for their `for`, so what a real cluster waits is the measured time and the `for` of the table.
-# LASTING names alerts of an earlier run that may still fire. KBR_TOOL names another kbr than ./kbr, and a fault ends after LIMIT=180 seconds.
+# LASTING names alerts of an earlier run that may still fire. KBR_TOOL names another kbr than ./kbr, and a fault ends after LIMIT=180
+# seconds.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
@@ -15,6 +16,7 @@ lab=$root/lab${KBR_LAB:+/$KBR_LAB}
 kbr=${KBR_TOOL:-$root/kbr}
 healthy=${HEALTHY:-120} limit=${LIMIT:-180} for=${FOR:-5s}
 server=haproxy-01 files=/opt/keybuzz/monitoring status=/opt/keybuzz-monitoring-status
+pgdata=/opt/keybuzz/postgres/data/pgdata
 file=$lab/cluster-watch.yaml
 here=$(mktemp -d)
 failed=0 lasting=${LASTING:-}
@@ -22,13 +24,17 @@ failed=0 lasting=${LASTING:-}
 on() { "$root/lab/ssh" "$@"; }
 say() { printf '%s\n' "$*" >&2; }
 sql() { on "$1" "docker exec -i patroni psql -X -A -t -q -U kb_admin -d ${3:-keybuzz}" <<<"$2"; }
-address() { python3 -c 'import json, sys; print(next(h["address"] for h in json.load(open(sys.argv[1])) if h["name"] == sys.argv[2]))' "$lab/.state/hosts.json" "$1"; }
+address() {
+    python3 -c 'import json, sys
+print(next(h["address"] for h in json.load(open(sys.argv[1])) if h["name"] == sys.argv[2]))' "$lab/.state/hosts.json" "$1"
+}
 primary() {
     local host found
     for host in db-master-01 db-slave-01 db-slave-02; do
         found=$(on "$host" "curl -s -m 3 http://\$(hostname):8008/cluster" 2>/dev/null | python3 -c '
 import json, sys
-print(next(m["name"] for m in json.load(sys.stdin)["members"] if m["role"] == "leader"))' 2>/dev/null) && [[ $found ]] && echo "$found" && return
+print(next(m["name"] for m in json.load(sys.stdin)["members"] if m["role"] == "leader"))' 2>/dev/null)
+        [[ $found ]] && echo "$found" && return
     done
     return 1
 }
@@ -92,73 +98,128 @@ mend_haproxy() { on haproxy-02 'systemctl start haproxy'; }
 make_slot() {
     patroni '{"slots": {"stuck": {"type": "physical"}}}'
     local n
-    for n in {1..30}; do [[ $(sql "$leader" "SELECT count(restart_lsn) FROM pg_replication_slots WHERE slot_name = 'stuck'") == 1 ]] && break; sleep 1; done
+    for n in {1..30}; do
+        [[ $(sql "$leader" "SELECT count(restart_lsn) FROM pg_replication_slots WHERE slot_name = 'stuck'") == 1 ]] && break
+        sleep 1
+    done
     # A new segment each.
     for n in {1..28}; do printf "SELECT pg_logical_emit_message(false, 'x', 'x');\nSELECT pg_switch_wal();\n"; done >"$here/switches"
     sql "$leader" "$(<"$here/switches")" >/dev/null
 }
 mend_slot() { patroni '{"slots": {"stuck": null}}'; }
-make_volume() { on "$leader" 'm=/opt/keybuzz/postgres; fallocate -l $(($(df -B1 --output=avail $m | tail -n 1) - 300000000)) $m/filler'; }
+make_volume() {
+    on "$leader" 'm=/opt/keybuzz/postgres; fallocate -l $(($(df -B1 --output=avail $m | tail -n 1) - 300000000)) $m/filler'
+}
 mend_volume() { on "$leader" 'rm -f /opt/keybuzz/postgres/filler'; }
 make_connections() {
-    on "$leader" 'docker exec patroni sh -c "for n in \$(seq 85); do psql -X -q -U kb_admin -d keybuzz -c \"SELECT 1 /* proof */\" -c \"SELECT pg_sleep(170)\" >/dev/null 2>&1 & done; wait"' >/dev/null 2>&1 &
+    local client='psql -X -q -U kb_admin -d keybuzz -c "SELECT pg_sleep(170)" >/dev/null 2>&1'
+    on "$leader" "docker exec -i patroni sh" <<<"for n in \$(seq 85); do $client & done; wait" >/dev/null 2>&1 &
     holder=$!
 }
-mend_connections() { on "$leader" "docker top patroni -eo pid,args | awk '/postgres: .* kb_admin keybuzz/ { print \$1 }' | xargs -r kill"; wait "$holder"; true; }
+mend_connections() {
+    on "$leader" "docker top patroni -eo pid,args | awk '/postgres: .* kb_admin keybuzz/ { print \$1 }' | xargs -r kill"
+    wait "$holder"
+    true
+}
+terminate() { # CONDITION: ends these sessions, and waits for who made them
+    sql "$leader" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 AND pid <> pg_backend_pid()" >/dev/null
+    wait "$holder"
+    true
+}
 make_long_transaction() { sql "$leader" 'BEGIN; SELECT pg_sleep(175)' >/dev/null 2>&1 & holder=$!; }
-mend_long_transaction() { sql "$leader" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(175)%' AND pid <> pg_backend_pid()" >/dev/null; wait "$holder"; true; }
+mend_long_transaction() { terminate "query LIKE '%pg_sleep(175)%'"; }
 make_idle_transaction() {
-    on "$leader" 'docker exec -i patroni sh -c "{ echo \"BEGIN; SELECT 17;\"; sleep 175; } | timeout 175 psql -X -q -U kb_admin -d keybuzz"' >/dev/null 2>&1 &
+    local client='timeout 175 psql -X -q -U kb_admin -d keybuzz'
+    on "$leader" "{ echo 'BEGIN; SELECT 17;'; sleep 175; } | docker exec -i patroni $client" >/dev/null 2>&1 &
     holder=$!
 }
-mend_idle_transaction() { sql "$leader" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query = 'SELECT 17;'" >/dev/null; kill "$holder" 2>/dev/null; wait "$holder"; true; }
+mend_idle_transaction() {
+    kill "$holder" 2>/dev/null
+    terminate "state = 'idle in transaction' AND query = 'SELECT 17;'"
+}
 make_deadlocks() {
     sql "$leader" 'DROP TABLE IF EXISTS locked; CREATE TABLE locked (id int PRIMARY KEY); INSERT INTO locked VALUES (1), (2)'
     local n first second
     for n in 1 2 3 4; do
-        sql "$leader" 'BEGIN; UPDATE locked SET id = id WHERE id = 1; SELECT pg_sleep(1); UPDATE locked SET id = id WHERE id = 2; COMMIT' >/dev/null 2>&1 & first=$!
-        sql "$leader" 'BEGIN; UPDATE locked SET id = id WHERE id = 2; SELECT pg_sleep(1); UPDATE locked SET id = id WHERE id = 1; COMMIT' >/dev/null 2>&1 & second=$!
+        both 1 2 & first=$!
+        both 2 1 & second=$!
         wait "$first" "$second"
     done
+}
+both() { # FIRST SECOND: locks both rows in this order
+    sql "$leader" "BEGIN; UPDATE locked SET id = id WHERE id = $1; SELECT pg_sleep(1);
+        UPDATE locked SET id = id WHERE id = $2; COMMIT" >/dev/null 2>&1
 }
 # The alert goes on for a quarter of an hour.
 mend_deadlocks() { lasting+=" PostgresDeadlocks"; sql "$leader" 'DROP TABLE locked'; }
 make_checksum() {
-    # The middle of a page of a table that is written to disk; a base backup reads and checks it.
-    sql "$leader" "DROP TABLE IF EXISTS damaged; CREATE TABLE damaged AS SELECT repeat('x', 500) FROM generate_series(1, 1000); CHECKPOINT"
+    # The middle of a page of a table that is written to disk, and that nobody reads or vacuums before a base backup checks it.
+    sql "$leader" "DROP TABLE IF EXISTS damaged; CREATE TABLE damaged WITH (autovacuum_enabled = off)
+        AS SELECT repeat('x', 500) FROM generate_series(1, 1000); CHECKPOINT"
     local path
-    path=$(sql "$leader" "SELECT setting || '/' || pg_relation_filepath('damaged') FROM pg_settings WHERE name = 'data_directory'")
-    on "$leader" "printf damaged | dd of=$path bs=1 seek=12000 conv=notrunc status=none; sync"
-    grep '^POSTGRES_REPL_PASS=' "$lab/credentials/ha.env" | cut -d= -f2- |
-        on "$leader" "docker exec -i patroni sh -c 'read -r PGPASSWORD; export PGPASSWORD; pg_basebackup -h 127.0.0.1 -U kb_repl -D - -Ft -X none -c fast >/dev/null 2>&1'"
+    path=$(sql "$leader" "SELECT pg_relation_filepath('damaged')")
+    on "$leader" "printf damaged | dd of=$pgdata/$path bs=1 seek=12000 conv=notrunc status=none; sync"
+    sed -n 's/^POSTGRES_REPL_PASS=//p' "$lab/credentials/ha.env" | on "$leader" "docker exec -i patroni sh -c 'read -r PGPASSWORD
+        export PGPASSWORD; pg_basebackup -h 127.0.0.1 -U kb_repl -D - -Ft -X none -c fast >/dev/null'" 2>"$here/basebackup"
+    grep -q 'checksum' "$here/basebackup"
 }
-mend_checksum() { sql "$leader" 'DROP TABLE damaged; SELECT pg_stat_reset()' >/dev/null; }
+mend_checksum() {
+    sql "$leader" 'DROP TABLE damaged'
+    sql "$leader" 'SELECT pg_stat_reset()' >/dev/null
+}
 make_restart() { patroni '{"postgresql": {"parameters": {"max_worker_processes": 9}}}'; }
 mend_restart() { patroni '{"postgresql": {"parameters": {"max_worker_processes": null}}}'; }
-make_refused() { on "$replica" "echo \"work_mem = 'much'\" >>/opt/keybuzz/postgres/data/pgdata/postgresql.auto.conf"; }
-mend_refused() { on "$replica" "sed -i '/^work_mem = .much./d' /opt/keybuzz/postgres/data/pgdata/postgresql.auto.conf"; }
+make_refused() { on "$replica" "echo \"work_mem = 'much'\" >>$pgdata/postgresql.auto.conf"; }
+mend_refused() { on "$replica" "sed -i '/^work_mem = .much./d' $pgdata/postgresql.auto.conf"; }
+console() { on haproxy-02 "docker exec pgbouncer psql -X -q -h /run/pgbouncer -p 6433 -U pgbouncer -d pgbouncer -c '$1'"; }
 make_pooler() {
-    on haproxy-02 'docker exec pgbouncer psql -X -q -h /run/pgbouncer -p 6433 -U pgbouncer -d pgbouncer -c "PAUSE keybuzz"'
-    local password; password=$(sed -n 's/^POSTGRES_APP_PASS=//p' "$lab/credentials/ha.env")
-    on haproxy-02 "docker exec -i pgbouncer sh -c 'read -r PGPASSWORD; export PGPASSWORD; timeout 170 psql -X -q -h $(address haproxy-02) -p 6433 -U kb_app -d keybuzz -c \"SELECT 1\"'" \
-        <<<"$password" >/dev/null 2>&1 &
+    console 'PAUSE keybuzz'
+    local client="timeout 170 psql -X -q -h $(address haproxy-02) -p 6433 -U kb_app -d keybuzz -c 'SELECT 1'"
+    sed -n 's/^POSTGRES_APP_PASS=//p' "$lab/credentials/ha.env" |
+        on haproxy-02 "docker exec -i pgbouncer sh -c \"read -r PGPASSWORD; export PGPASSWORD; $client\"" >/dev/null 2>&1 &
     holder=$!
 }
-mend_pooler() { on haproxy-02 'docker exec pgbouncer psql -X -q -h /run/pgbouncer -p 6433 -U pgbouncer -d pgbouncer -c "RESUME keybuzz"'; wait "$holder"; true; }
+mend_pooler() {
+    console 'RESUME keybuzz'
+    wait "$holder"
+    true
+}
 make_restarts() {
     local n
-    for n in 1 2 3 4; do on haproxy-02 'docker kill -s KILL pgbouncer >/dev/null'; sleep 12; done
+    for n in 1 2 3 4; do
+        on haproxy-02 'docker kill -s KILL pgbouncer >/dev/null'
+        sleep 12
+    done
 }
-mend_restarts() { :; }
+# The alert goes on for a quarter of an hour.
+mend_restarts() { lasting+=" KbrUnitRestarts"; }
 make_exporter() { on "$replica" 'systemctl stop postgres-exporter'; }
 mend_exporter() { on "$replica" 'systemctl start postgres-exporter'; }
-make_archive() { "$root/lab/s3" stop >/dev/null; sql "$leader" "SELECT pg_logical_emit_message(false, 'x', 'x'); SELECT pg_switch_wal()" >/dev/null; }
-mend_archive() { "$root/lab/s3" >/dev/null; }
-make_change() {
-    printf 'resources:\n  - config_file: { name: refused, host: haproxy-02, path: /etc/refused, content: x, validate: "false" }\n' | cat "$file" - >"$lab/cluster-refused.yaml"
-    (cd "$lab" && "$kbr" apply -c cluster-refused.yaml --auto-approve) >"$here/refused" 2>&1
+make_archive() {
+    "$root/lab/s3" stop >/dev/null
+    sql "$leader" "SELECT pg_logical_emit_message(false, 'x', 'x')" >/dev/null
+    sql "$leader" 'SELECT pg_switch_wal()' >/dev/null
 }
-mend_change() { (cd "$lab" && "$kbr" apply -c "$file" --auto-approve) >"$here/applied" 2>&1; rm -f "$lab/cluster-refused.yaml"; }
+mend_archive() { "$root/lab/s3" >/dev/null; }
+make_drift() { on haproxy-02 'echo "# by hand" >>/opt/keybuzz/haproxy/haproxy.cfg'; }
+mend_drift() { on haproxy-02 'sed -i "/^# by hand$/d" /opt/keybuzz/haproxy/haproxy.cfg'; }
+make_change() {
+    {
+        cat "$file"
+        printf 'resources:\n  - config_file: { name: refused, host: haproxy-01, path: /etc/refused, content: x, validate: "false" }\n'
+        printf '  - config_file: { name: taken, host: haproxy-01, path: /etc/taken, content: x }\n'
+    } >"$lab/cluster-refused.yaml"
+    (cd "$lab" && "$kbr" apply -c cluster-refused.yaml --auto-approve) >"$here/refused" 2>&1
+    local exit=$?
+    shorten
+    ((exit == 1))
+}
+# An apply brings the declared rules, too.
+mend_change() {
+    (cd "$lab" && "$kbr" apply -c "$file" --auto-approve) >"$here/applied" 2>&1
+    rm -f "$lab/cluster-refused.yaml"
+    shorten
+}
 
 # Name, what is done, and the alerts that have to arrive.
 faults=(
@@ -183,6 +244,7 @@ faults=(
     "restarts|PgBouncer is killed four times|KbrUnitRestarts"
     "exporter|an exporter is stopped|ExporterDown"
     "archive|the repository's server is stopped|KbrArchiveBehind"
+    "drift|a line is added to a file by hand|KbrDriftFound"
     "change|an apply fails in part|KbrChangeFailed"
 )
 
@@ -200,10 +262,12 @@ faults=(
     max_transaction: 30s
     max_idle_in_transaction: 20s
 YAML
-    if [[ -f $lab/.state/s3-ca.pem && $(docker inspect -f '{{.State.Running}}' "${KBR_LAB:+$KBR_LAB-}kbr-s3" 2>/dev/null) == true ]]; then
-        printf '  backup: { repositories: [{ s3: { endpoint: "%s:9000", bucket: kbr-backups, path: /alerts, ca_file: .state/s3-ca.pem } }] }\n' \
-            "$(address haproxy-01 | sed 's/\.11$/.7/')"
+    s3=$(docker inspect -f '{{.State.Running}}' "${KBR_LAB:+$KBR_LAB-}kbr-s3" 2>/dev/null)
+    if [[ -f $lab/.state/s3-ca.pem && $s3 == true ]]; then
+        printf '  backup:\n    repositories:\n      - s3:\n          endpoint: "%s:9000"\n' "$(address haproxy-01 | sed 's/\.11$/.7/')"
+        printf '          %s\n' 'bucket: kbr-backups' 'path: /alerts' 'ca_file: .state/s3-ca.pem'
     fi
+    printf 'drift:\n  ignore:\n    - { address: config_file.prometheus-alerts@%s, reason: shorter here }\n' "$server"
 ) >"$file"
 export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
 cd "$lab" || exit
@@ -214,12 +278,14 @@ grep -q '^  backup:' "$file" && archives=1
 [[ -z $archives ]] || "$kbr" backup -c "$file" >"$here/backup" 2>&1 || { tail -n 20 "$here/backup" >&2; exit 1; }
 at=$(address "$server")
 
-# kbr status by a timer, as docs/monitoring.md has it.
+# kbr status and kbr drift by a timer, as docs/monitoring.md has it.
 (
     end=$((SECONDS + 7200))
     while [[ -d $here ]] && ((SECONDS < end)); do
         "$kbr" status -c "$file" --format prometheus >"$here/kbr.prom" 2>/dev/null
         on "$server" "cat >$status/kbr.new && mv $status/kbr.new $status/kbr.prom" <"$here/kbr.prom"
+        "$kbr" drift -c "$file" --format prometheus >"$here/drift.prom" 2>/dev/null
+        on "$server" "cat >$status/drift.new && mv $status/drift.new $status/drift.prom" <"$here/drift.prom"
         sleep 1
     done
 ) >/dev/null 2>&1 &
@@ -236,8 +302,14 @@ trap finish EXIT
 # The real `for` of each alert is in the table.
 "$kbr" monitoring render -c "$file" --out "$here/rendered" >/dev/null
 declare -A waits
-while read -r name time; do waits[$name]=$time; done < <(awk '/- alert:/ { name = $3 } /^ *for:/ { print name, $2 }' "$here/rendered/alerts.yml")
-sed -E "s/^( *for:) .*/\1 $for/" "$here/rendered/alerts.yml" | on "$server" "cat >$files/alerts.yml; docker kill -s HUP prometheus >/dev/null"
+while read -r name time; do
+    waits[$name]=$time
+done < <(awk '/- alert:/ { name = $3 } /^ *for:/ { print name, $2 }' "$here/rendered/alerts.yml")
+shorten() {
+    sed -E "s/^( *for:) .*/\1 $for/" "$here/rendered/alerts.yml" |
+        on "$server" "cat >$files/alerts.yml; docker kill -s HUP prometheus >/dev/null"
+}
+shorten
 for _ in {1..40}; do curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail && break; sleep 0.5; done
 curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail || { say "Prometheus has no rules"; exit 1; }
 

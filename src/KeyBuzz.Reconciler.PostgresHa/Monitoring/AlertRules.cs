@@ -292,6 +292,14 @@ public static class AlertRules
                 false,
                 "a part of what kbr changed last failed: kbr history"
             ),
+            // Only where a timer runs kbr drift, too.
+            new(
+                "KbrDriftFound",
+                $"kbr_drift_exit_code{{cluster=\"{topology.Cluster}\"}} == 2",
+                "2h",
+                false,
+                $"hosts of {topology.Scope} were changed by hand: kbr drift"
+            ),
             .. topology.Backup is null
                 ? Array.Empty<AlertRule>()
                 :

@@ -243,6 +243,7 @@ public static class Dashboards
                 ("kbr_status_pending_restart{S}", "wait for a restart on {{host}}"),
                 ("kbr_status_settings_refused{S}", "refused on {{host}}")
             ),
+            new("Changed by hand", DashboardLook.Graph, "none", ("kbr_drift_resources{C,state=~\"changed|deleted\"}", "{{state}}")),
             new("Since the last change by kbr", DashboardLook.Graph, "s", ("time() - kbr_status_last_change_timestamp_seconds{S}", "age"))
         );
 

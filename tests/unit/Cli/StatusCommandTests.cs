@@ -84,7 +84,7 @@ public sealed partial class StatusCommandTests : LocalCluster
         HtmlRules.Check(page);
         Assert.That(
             page,
-            Does.Contain($"<h1>Status of {Name}</h1>").And.Contain("could not be measured in full").And.Contain("measured at 2")
+            Does.Contain($"<h1>Status of {Name}</h1>").And.Contain("Cause: db-1 unreachable; lb-1").And.Contain("measured at 2")
         );
         Assert.That(page, Does.Contain("bring db-1 and lb-1 and lb-2 back, then: "));
 

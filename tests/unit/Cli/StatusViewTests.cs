@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Status;

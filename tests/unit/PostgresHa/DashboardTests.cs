@@ -24,7 +24,7 @@ internal sealed partial class DashboardTests : BlueprintFixture
         Environment["MONITORING_PASS"] = "canary-monitor";
         Environment["BACKUP_S3_KEY"] = "canary-key";
         Environment["BACKUP_S3_SECRET"] = "canary-secret";
-        Environment["BACKUP_PASS"] = "canary-backup";
+        Environment["BACKUP_CIPHER_KEY"] = "canary-backup-canary-backup-canary-backup";
     }
 
     [Test]
@@ -103,9 +103,10 @@ internal sealed partial class DashboardTests : BlueprintFixture
         var plain = Dashboards.Of(Topology(Minimal));
         Assert.That(plain.Select(one => one.Kind), Is.EqualTo(new[] { "cluster" }));
         Assert.That(plain[0].Rows.Select(row => row.Title).Intersect(s_everything), Is.Empty);
-        Assert.That(plain[0].Rows.SelectMany(row => row.Panels).SelectMany(panel => panel.Queries), Has.None.Matches<(string, string)>(
-            query => query.Item1.Contains("job=", StringComparison.Ordinal)
-        ));
+        Assert.That(
+            plain[0].Rows.SelectMany(row => row.Panels).SelectMany(panel => panel.Queries),
+            Has.None.Matches<(string, string)>(query => query.Item1.Contains("job=", StringComparison.Ordinal))
+        );
         var whole = Dashboards.Of(Topology(Whole));
         Assert.That(whole.Select(one => one.Kind), Is.EqualTo(new[] { "cluster", "hosts" }));
         Assert.That(whole[0].Rows.Select(row => row.Title), Is.SupersetOf(s_everything));
@@ -135,10 +136,9 @@ internal sealed partial class DashboardTests : BlueprintFixture
         return [.. Dashboards.Of(topology).Select(one => (DashboardJson.FileName(one), DashboardJson.Render(topology, one)))];
     }
 
-    private static IEnumerable<JsonElement> Panels(JsonDocument document) =>
-        document.RootElement.GetProperty("panels").EnumerateArray();
+    private static IEnumerable<JsonElement> Panels(JsonDocument document) => document.RootElement.GetProperty("panels").EnumerateArray();
 
-    [GeneratedRegex("""\{(scope|cluster)="keybuzz-pg"|\{job="[a-z]+-keybuzz-pg\"""")]
+    [GeneratedRegex("\\{(scope|cluster)=\"keybuzz-pg\"|\\{job=\"[a-z]+-keybuzz-pg\"")]
     private static partial Regex Selector();
 
     [GeneratedRegex(@"\{[A-Z]")]
