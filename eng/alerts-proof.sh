@@ -272,7 +272,11 @@ YAML
 export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
 cd "$lab" || exit
 "$kbr" init --credentials -c "$file" >"$here/init" 2>&1 || { cat "$here/init" >&2; exit 1; }
-"$kbr" apply -c "$file" --auto-approve >"$here/apply" 2>&1 || { tail -n 40 "$here/apply" >&2; exit 1; }
+# A new cluster's archive takes longer to settle than an apply waits.
+for attempt in 1 2 3; do
+    "$kbr" apply -c "$file" --auto-approve >"$here/apply" 2>&1 && break
+    ((attempt < 3)) || { tail -n 40 "$here/apply" >&2; exit 1; }
+done
 archives=
 grep -q '^  backup:' "$file" && archives=1
 [[ -z $archives ]] || "$kbr" backup -c "$file" >"$here/backup" 2>&1 || { tail -n 20 "$here/backup" >&2; exit 1; }

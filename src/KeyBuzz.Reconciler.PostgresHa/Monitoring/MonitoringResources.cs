@@ -108,7 +108,13 @@ internal sealed class MonitoringResources(
                 )
             )
             {
-                yield return one;
+                // It does not stay without the PgBouncer that it asks.
+                yield return one.Address.Type == "systemd_unit"
+                    ? one with
+                    {
+                        After = [.. one.After, new Address("systemd_unit", PostgresTopology.PgBouncerContainer, host.Name)],
+                    }
+                    : one;
             }
         }
 
@@ -199,35 +205,17 @@ internal sealed class MonitoringResources(
             // Alertmanager reads the file with a URL for each message.
             Requires = [.. ofAlertmanager.Skip(1).Select(name => new Address("config_file", name, server.Name))],
         };
+        var ports = settings.Ports;
         foreach (
-            var one in Service(
-                server,
-                Prometheus,
-                "Prometheus for",
-                ServerFiles.PrometheusCommand(settings, server),
-                settings.Ports.Prometheus,
-                [Prometheus],
-                mounts: [$"{Data}:{ServerFiles.Data}"]
-            )
+            var one in Serving(Prometheus, "Prometheus for", ServerFiles.PrometheusCommand(settings, server), ports.Prometheus)
+                .Concat(Serving(Alertmanager, "Alertmanager for", ServerFiles.AlertmanagerCommand(settings, server), ports.Alertmanager))
         )
         {
             yield return one;
         }
 
-        foreach (
-            var one in Service(
-                server,
-                Alertmanager,
-                "Alertmanager for",
-                ServerFiles.AlertmanagerCommand(settings, server),
-                settings.Ports.Alertmanager,
-                [Alertmanager],
-                mounts: [$"{Data}:{ServerFiles.Data}"]
-            )
-        )
-        {
-            yield return one;
-        }
+        IEnumerable<Resource> Serving(string name, string description, IReadOnlyList<string> command, int port) =>
+            Service(server, name, description, command, port, [name], mounts: [$"{Data}:{ServerFiles.Data}"]);
 
         Resource Reloaded(string name, string fileName, string content, string? check) =>
             File(

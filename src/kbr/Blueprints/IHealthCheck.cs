@@ -65,6 +65,9 @@ public sealed record HealthItem(string Name, HealthVerdict Verdict, string Measu
     /// one line for all of them.</summary>
     public string? UnknownBy { get; init; }
 
+    /// <summary>The hosts where it does not pass; empty where it passes, or where it is of the whole.</summary>
+    public ImmutableArray<string> Hosts { get; init; } = [];
+
     /// <summary>Whether no change and no wait mends it, such as the age of a backup: then it is none of an apply's, and counts for
     /// <c>kbr status</c> alone.</summary>
     public bool IsLasting { get; init; }

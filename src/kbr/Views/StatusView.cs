@@ -155,6 +155,7 @@ public static class StatusView
                 json.WriteString("name", item.Name);
                 json.WriteString("verdict", Word(item.Verdict));
                 json.WriteString("measured", item.Measured);
+                WriteTexts("hosts", item.Hosts);
                 json.WriteEndObject();
             }
 

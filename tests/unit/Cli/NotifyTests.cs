@@ -1,7 +1,10 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+using KeyBuzz.Reconciler.Cli.Commands;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
@@ -22,7 +25,16 @@ internal sealed class NotifyTests
     {
         _folder = Directory.CreateTempSubdirectory("kbr-notify-").FullName;
         Directory.CreateDirectory($"{_folder}/bin");
-        File.WriteAllText($"{_folder}/bin/kbr", $"#!/bin/sh\ncat '{_folder}/said'; exit \"$(cat '{_folder}/code')\"\n");
+        File.WriteAllText(
+            $"{_folder}/bin/kbr",
+            $"""
+            #!/bin/sh
+            [ "$2 $3 $4" = '--format json --out' ] || exit 9
+            [ ! -s '{_folder}/report' ] || cp '{_folder}/report' "$5"
+            cat '{_folder}/said'; exit "$(cat '{_folder}/code')"
+
+            """
+        );
         File.SetUnixFileMode($"{_folder}/bin/kbr", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _messages.Clear();
         _answer = HttpStatusCode.OK;
@@ -46,24 +58,39 @@ internal sealed class NotifyTests
     }
 
     [Test]
-    public void It_posts_when_the_conclusion_changes_and_never_for_a_figure_that_grows()
+    public void It_posts_when_a_verdict_changes_and_never_for_a_figure_that_grows()
     {
-        Assert.That(Says(0, "keybuzz-pg is healthy. Writes: OK. Redundancy: 3 of 3."), Is.Empty, "all is well the first time");
+        Assert.That(Status([], 3, Lag(StatusVerdict.Ok, "0 bytes")), Is.Empty, "all is well the first time");
         Assert.That(
-            Says(2, "\nkeybuzz-pg: Redundancy: 2 of 3. Cause: lag: \"db-2\" 12 MiB behind\n\nNOT OK lag"),
-            Is.EqualTo(new[] { """{"text": "kbr status: keybuzz-pg: Redundancy: 2 of 3. Cause: lag: \"db-2\" 12 MiB behind"}""" })
+            Status([], 2, Lag(StatusVerdict.NotOk, "\"db-2\" 12 MiB behind")),
+            Is.EqualTo(
+                new[]
+                {
+                    """{"text": "kbr status: pg is not healthy. Writes: OK. Redundancy: 2 of 3. Cause: lag: \"db-2\" 12 MiB behind."}""",
+                }
+            )
         );
-        Assert.That(Says(2, "keybuzz-pg: Redundancy: 2 of 3. Cause: lag: \"db-2\" 1.5 GiB behind"), Is.Empty);
-        Assert.That(Says(2, "keybuzz-pg: Redundancy: 1 of 3. Cause: lag: \"db-2\" 1.5 GiB behind"), Has.Length.EqualTo(1));
-        const string failing =
-            "keybuzz-pg: Redundancy: 1 of 3. Cause: archive: fails at 0000000100000000000000{0}, {1} failures; {1} of 97 waiting";
-        Assert.That(Says(2, string.Format(CultureInfo.InvariantCulture, failing, "0A", 9)), Has.Length.EqualTo(1));
-        Assert.That(Says(2, string.Format(CultureInfo.InvariantCulture, failing, "1F", 117)), Is.Empty);
-        Assert.That(Says(2, "keybuzz-pg: Redundancy: 1 of 3. Cause: db-2 unreachable"), Has.Length.EqualTo(1));
-        Assert.That(Says(2, "keybuzz-pg: Redundancy: 1 of 3. Cause: db-3 unreachable"), Has.Length.EqualTo(1));
+        Assert.That(Status([], 2, Lag(StatusVerdict.NotOk, "\"db-2\" 1.5 GiB behind, for 17 min")), Is.Empty);
+        Assert.That(Status([], 1, Lag(StatusVerdict.NotOk, "\"db-2\" 1.5 GiB behind")), Has.Length.EqualTo(1), "the redundancy");
+        Assert.That(Status(["db-2"], 1, Lag(StatusVerdict.NotOk, "unknown")), Has.Length.EqualTo(1));
+        Assert.That(Status(["db-3"], 1, Lag(StatusVerdict.NotOk, "unknown")), Has.Length.EqualTo(1), "another host");
+        Assert.That(Status([], 1, Units("lb-1")), Has.Length.EqualTo(1));
+        Assert.That(Status([], 1, Units("lb-2")), Has.Length.EqualTo(1), "another host");
+        Assert.That(Status([], 1, Units("lb-2")), Is.Empty);
         Assert.That(Says(2, "3 changes", "drift"), Has.Length.EqualTo(1), "it has a state of its own, and begins with trouble");
-        Assert.That(Says(0, "keybuzz-pg is healthy. Writes: OK. Redundancy: 3 of 3."), Has.Length.EqualTo(1));
-        Assert.That(Says(0, "keybuzz-pg is healthy. Writes: OK. Redundancy: 3 of 3."), Is.Empty);
+        Assert.That(Status([], 3, Lag(StatusVerdict.Ok, "0 bytes")), Has.Length.EqualTo(1));
+        Assert.That(Status([], 3, Lag(StatusVerdict.Ok, "7 bytes")), Is.Empty);
+    }
+
+    [Test]
+    public void Each_resource_that_was_changed_by_hand_makes_a_message()
+    {
+        static string Report(params string[] addresses) =>
+            $"{{\"kind\":\"drift\",\"verdict\":\"drift\",\"resources\":[{string.Join(',', addresses.Select(one =>
+                $"{{\"address\":\"{one}\",\"host\":\"db-1\",\"change\":\"changed\",\"ignored\":false}}"))}]}}\n";
+        Assert.That(Says(2, "1 changed", "drift", report: Report("config_file.a@db-1")), Has.Length.EqualTo(1));
+        Assert.That(Says(2, "1 changed", "drift", report: Report("config_file.a@db-1")), Is.Empty);
+        Assert.That(Says(2, "1 changed", "drift", report: Report("config_file.b@db-1")), Has.Length.EqualTo(1));
     }
 
     [Test]
@@ -81,9 +108,32 @@ internal sealed class NotifyTests
         Assert.That(Says(0, "up again"), Is.Empty);
     }
 
-    // The messages that arrived meanwhile.
-    private string[] Says(int code, string said, string command = "status", int exitCode = 0)
+    private static StatusItem Lag(StatusVerdict verdict, string measured) => new("lag", verdict, measured);
+
+    private static StatusItem Units(string host) =>
+        new("units", StatusVerdict.NotOk, "haproxy 1/2") { Places = [new StatusPlace("haproxy", host)] };
+
+    // What the real kbr says of such a status.
+    private string[] Status(string[] unreachable, int serving, StatusItem item)
     {
+        string[] causes = item.Verdict == StatusVerdict.Ok ? [] : [$"{item.Name}: {item.Measured}"];
+        var conclusion = new StatusConclusion(StatusVerdict.Ok, "", serving, 3, [.. unreachable], [.. causes]);
+        var report = PostgresHealth.ReportOf(
+            new ClusterStatus([item], conclusion) { Measures = [new StatusMeasure("lag_bytes", "A figure.", _messages.Count)] }
+        );
+        var document = StatusView.Document("lab", "pg", report, "kbr plan") + "\n";
+        Assert.That(JsonSchemas.Problems(document), Is.Empty);
+        return Says(
+            StatusCommand.ExitCodeOf(report),
+            string.Join('\n', StatusView.Lines("pg", report, "kbr plan").Select(line => line.Text)),
+            report: document
+        );
+    }
+
+    // The messages that arrived meanwhile. Without a report, kbr could not write one.
+    private string[] Says(int code, string said, string command = "status", int exitCode = 0, string report = "")
+    {
+        File.WriteAllText($"{_folder}/report", report);
         File.WriteAllText($"{_folder}/said", said);
         File.WriteAllText($"{_folder}/code", $"{code}");
         var before = _messages.Count;

@@ -93,7 +93,7 @@ public sealed partial class StatusCommandTests : LocalCluster
         Assert.That(output, Does.Contain("Next: bring db-1").And.Not.Contain("<td>"));
         HtmlRules.Check(File.ReadAllText($"{Folder}/status.html"));
 
-        File.AppendAllText($"{Folder}/cluster.yaml", "'<b>nonsense': 1\n");
+        File.AppendAllText($"{Folder}/cluster.yaml", "\n'<b>nonsense': 1\n");
         Assert.That(Kbr("status", "--format", "html", "--out", "status.html").Exit, Is.EqualTo(1));
         Assert.That(File.ReadAllText($"{Folder}/status.html"), Does.Contain("class=\"error\">Error: ").And.Contain("&lt;b&gt;nonsense"));
         Assert.That(Kbr("status", "--format", "html", "--watch").Output, Does.Contain("--watch and --format html exclude each other"));

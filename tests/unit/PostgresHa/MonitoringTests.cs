@@ -102,6 +102,11 @@ internal sealed class MonitoringTests : BlueprintFixture
             Assert.That(one.Group, Is.Null);
         }
 
+        Assert.That(
+            Find(cluster, "systemd_unit.pgbouncer-exporter@haproxy-02").After.Select(one => $"{one}"),
+            Has.One.EqualTo("systemd_unit.pgbouncer@haproxy-02"),
+            "it ends where nothing answers"
+        );
         var role = Find(cluster, "role.kb_monitor@keybuzz-pg").Spec;
         Assert.That(role.List("member_of"), Is.EqualTo(new[] { "pg_monitor" }));
         Assert.That(role.Boolean("superuser"), Is.False);

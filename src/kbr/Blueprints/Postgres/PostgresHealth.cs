@@ -115,6 +115,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
             .. status.Items.Select(item => new HealthItem(item.Name, VerdictOf(item.Verdict), item.Measured)
             {
                 UnknownBy = item.UnknownBy,
+                Hosts = [.. item.Places.Select(place => place.Host).Distinct()],
                 IsLasting = item.Topic is StatusTopic.Backups or StatusTopic.Outlook,
             }),
         ])
