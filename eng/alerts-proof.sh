@@ -201,8 +201,8 @@ make_archive() {
     sql "$leader" 'SELECT pg_switch_wal()' >/dev/null
 }
 mend_archive() { "$root/lab/s3" >/dev/null; }
-make_drift() { on haproxy-02 'echo "# by hand" >>/opt/keybuzz/haproxy/haproxy.cfg'; }
-mend_drift() { on haproxy-02 'sed -i "/^# by hand$/d" /opt/keybuzz/haproxy/haproxy.cfg'; }
+make_drift() { on haproxy-02 "chmod 0640 $files/pgpass"; }
+mend_drift() { on haproxy-02 "chmod 0600 $files/pgpass"; }
 make_change() {
     {
         cat "$file"
@@ -244,7 +244,7 @@ faults=(
     "restarts|PgBouncer is killed four times|KbrUnitRestarts"
     "exporter|an exporter is stopped|ExporterDown"
     "archive|the repository's server is stopped|KbrArchiveBehind"
-    "drift|a line is added to a file by hand|KbrDriftFound"
+    "drift|a file gets another mode by hand|KbrDriftFound"
     "change|an apply fails in part|KbrChangeFailed"
 )
 

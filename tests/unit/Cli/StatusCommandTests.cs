@@ -96,7 +96,7 @@ public sealed partial class StatusCommandTests : LocalCluster
         File.AppendAllText($"{Folder}/cluster.yaml", "\n'<b>nonsense': 1\n");
         Assert.That(Kbr("status", "--format", "html", "--out", "status.html").Exit, Is.EqualTo(1));
         Assert.That(File.ReadAllText($"{Folder}/status.html"), Does.Contain("class=\"error\">Error: ").And.Contain("&lt;b&gt;nonsense"));
-        Assert.That(Kbr("status", "--format", "html", "--watch").Output, Does.Contain("--watch and --format html exclude each other"));
+        Assert.That(Kbr("status", "--format", "html", "--watch").Error, Does.Contain("--watch and --format html exclude each other"));
         Assert.That(Kbr("status", "--format", "html", "--json").Output, Does.Contain("--json and --format html both go"));
     }
 
