@@ -206,8 +206,8 @@ mend_drift() { on haproxy-02 "chmod 0600 $files/pgpass"; }
 make_change() {
     {
         cat "$file"
-        printf 'resources:\n  - config_file: { name: refused, host: haproxy-01, path: /etc/refused, content: x, validate: "false" }\n'
-        printf '  - config_file: { name: taken, host: haproxy-01, path: /etc/taken, content: x }\n'
+        printf 'resources:\n  - { type: config_file, name: refused, host: haproxy-01, path: /etc/refused, content: x, validate: "false" }\n'
+        printf '  - { type: config_file, name: taken, host: haproxy-01, path: /etc/taken, content: x }\n'
     } >"$lab/cluster-refused.yaml"
     (cd "$lab" && "$kbr" apply -c cluster-refused.yaml --auto-approve) >"$here/refused" 2>&1
     local exit=$?
@@ -320,7 +320,7 @@ curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail || { say "Prometh
 quiet 240 || { say "before any fault: $(firing)"; exit 1; }
 end=$((SECONDS + healthy)) false=''
 while ((SECONDS < end)); do
-    found=$(firing)
+    found=$(others | xargs)
     [[ -z $found ]] || { false+=" $found"; say "in the healthy stretch: $found"; }
     sleep 2
 done
