@@ -136,7 +136,7 @@ internal sealed partial class DashboardTests : BlueprintFixture
         return [.. Dashboards.Of(topology).Select(one => (DashboardJson.FileName(one), DashboardJson.Render(topology, one)))];
     }
 
-    private static IEnumerable<JsonElement> Panels(JsonDocument document) => document.RootElement.GetProperty("panels").EnumerateArray();
+    private static JsonElement.ArrayEnumerator Panels(JsonDocument document) => document.RootElement.GetProperty("panels").EnumerateArray();
 
     [GeneratedRegex("\\{(scope|cluster)=\"keybuzz-pg\"|\\{job=\"[a-z]+-keybuzz-pg\"")]
     private static partial Regex Selector();
