@@ -207,6 +207,7 @@ internal static partial class DocumentedCommands
     public static readonly (string Command, string Said)[] Says =
     [
         ("kbr check --ports --format hetzner | jq '.\"db-1\"' > rules.json", "(?s)^\\[.*\"direction\": \"in\".*\\]\n$"),
+        ("kbr status --format html --out status.html", "(?s)^<!doctype html>.*<h2>Checks</h2>"),
     ];
 
     /// <summary>What does not run as it is written, from the operator's folder.</summary>
