@@ -4,8 +4,7 @@ using System.Text.Json;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Monitoring;
 
-/// <summary>A dashboard as Grafana imports it (https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/).
-/// Pure.</summary>
+/// <summary>A dashboard as Grafana imports it, by its dashboard JSON model. Pure.</summary>
 public static class DashboardJson
 {
     // The version that Grafana publishes a schema of; a later Grafana brings it up to its own.
