@@ -202,6 +202,7 @@ internal sealed class ProofShellTests : BlueprintFixture
         var topology = Topology(With(Backup));
         return new ProofRun(topology, new Group(topology.Members, script => Shell("-eu", script)), Member, _ => { }).RunAsync(
             DateTimeOffset.FromUnixTimeSeconds(1795901700),
+            _ => throw new InvalidOperationException("drawn"),
             leader,
             new BackupLook(leader, null, ImmutableSortedDictionary<string, BackupReport>.Empty, ArchivedWal.Unknown),
             CancellationToken.None
