@@ -324,7 +324,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         var nobody = new RolloutState([], []);
         var begun = group.Time.GetTimestamp();
         while (
-            IntentOf(policy, nobody).Preferred is { } preferred
+            IntentOf(policy, nobody, group).Preferred is { } preferred
             && preferred != health.Leader
             && group.Time.GetElapsedTime(begun) < GateTimeout(policy)
             && await NextAsync(policy, nobody, group, cancellationToken).ConfigureAwait(false) is RolloutTurn.Wait
@@ -389,7 +389,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         };
         IReadOnlyDictionary<string, Snapshot>? told = null;
         return await new ClusterExecutor(policy, access, store)
-            .NextAsync(view, IntentOf(policy, state), StoreAsync, cancellationToken)
+            .NextAsync(view, IntentOf(policy, state, access), StoreAsync, cancellationToken)
             .ConfigureAwait(false);
 
         ImmutableSortedSet<string> Those(Func<string, Snapshot, bool> are) =>
@@ -420,8 +420,9 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             StringComparer.Ordinal
         );
 
-    private static ClusterIntent IntentOf(GroupPolicy group, RolloutState state) =>
-        new(state.ToCome, state.Leaving) { Preferred = PatroniGroupSpec.Of(group).PreferredLeader };
+    // The preferred leader gets the lead only where a service may be disrupted now.
+    private static ClusterIntent IntentOf(GroupPolicy group, RolloutState state, IGroupAccess access) =>
+        new(state.ToCome, state.Leaving) { Preferred = access.ClosedBecause is null ? PatroniGroupSpec.Of(group).PreferredLeader : null };
 
     /// <inheritdoc />
     public async Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken)

@@ -18,16 +18,21 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
+    /// <summary>Receives each hand-over of <see cref="RestartNextAsync"/>.</summary>
+    public Action<HandOver> HandedOver { get; init; } = _ => { };
+
     /// <summary>Takes the next step towards members that run with the stored configuration, and returns when the cluster is healthy again.
     /// A step restarts a replica, the least lag first; then switches over, after which Patroni restarts the former primary as a replica; or
     /// restarts the primary in place, if it is alone or must be first. Answers the restarted members. Throws <see
-    /// cref="ChangeFailedException"/>.</summary>
+    /// cref="ChangeFailedException"/>, and <see cref="ChangeHeldException"/> where no member may be restarted now.</summary>
     /// <param name="members">The members that have to be restarted.</param>
     /// <param name="leaderFirst">Whether the leader is restarted first and in place.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public async Task<string> RestartNextAsync(IReadOnlyCollection<string> members, bool leaderFirst, CancellationToken cancellationToken)
     {
+        ThrowIfClosed(members);
         var health = await HealthyAsync(cancellationToken).ConfigureAwait(false);
+        ThrowIfClosed(members);
         // It is healthy by the consensus store's account, too.
         var view = new ClusterView([.. health.Members.Select(member => member.Name)], health)
         {
@@ -40,7 +45,7 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         {
             case ClusterStep.SwitchOver(var from, var to, _):
                 group.Report.Begins(new RolloutStep(RolloutStepKind.Switchover, [from, to], ""));
-                await SwitchoverAsync(from, to, cancellationToken).ConfigureAwait(false);
+                HandedOver(await SwitchoverAsync(from, to, cancellationToken).ConfigureAwait(false));
                 // Patroni restarts it.
                 group.Report.Begins(new RolloutStep(RolloutStepKind.Restart, [from], ""));
                 await HealthyAsync(cancellationToken).ConfigureAwait(false);
@@ -80,6 +85,14 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
 
         await HealthyAsync(cancellationToken).ConfigureAwait(false);
         return next;
+    }
+
+    private void ThrowIfClosed(IReadOnlyCollection<string> members)
+    {
+        if (group.ClosedBecause is { } closed)
+        {
+            throw new ChangeHeldException($"{string.Join(" and ", members)} wait for a restart: {closed}");
+        }
     }
 
     /// <summary>Hands the lead over, while the pools in front of the cluster are paused. Throws

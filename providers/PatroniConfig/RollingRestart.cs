@@ -15,6 +15,9 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     // Patroni clears the pending restart in its next loop, usually within ten seconds.
     private static readonly PollPace s_told = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(20));
 
+    /// <summary>Receives each hand-over of the lead, before the former primary is told of as restarted.</summary>
+    public Action<HandOver> HandedOver { get; init; } = _ => { };
+
     /// <summary>Restarts them. Answers the restarted members, in that order. Throws <see cref="ChangeFailedException"/>.</summary>
     /// <param name="all">Whether those are restarted too that wait for nothing.</param>
     /// <param name="restarted">Receives the restarted members after each step.</param>
@@ -22,7 +25,7 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     public async Task<ImmutableArray<string>> RunAsync(bool all, Action<string> restarted, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(restarted);
-        var members = new PatroniMembers(config, group, ConsensusStores.Known.Of(config), patience);
+        var members = new PatroniMembers(config, group, ConsensusStores.Known.Of(config), patience) { HandedOver = HandedOver };
         var done = ImmutableArray.CreateBuilder<string>();
         while (true)
         {

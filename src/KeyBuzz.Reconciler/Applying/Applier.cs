@@ -10,7 +10,7 @@ using KeyBuzz.Reconciler.Surveying;
 namespace KeyBuzz.Reconciler.Applying;
 
 /// <summary>Makes a plan true: takes the locks, makes sure that the plan still holds (<see cref="ApplyGuards"/>), walks it in dependency
-/// order (<see cref="PlanWalk"/>), and writes the history.</summary>
+/// order (<see cref="PlanWalk"/>), and writes the history. With maintenance windows no disruptive step begins outside of them.</summary>
 public sealed class Applier
 {
     private readonly Cluster _cluster;
@@ -85,7 +85,8 @@ public sealed class Applier
             ApplyGuards.RefuseDroppedRemovals(planned.Plan, dropped);
             accept(planned);
             ApplyGuards.RefuseUnlocked(planned.Plan, places, host => _fleet.Connections.ContainsKey(host) && !writers.ContainsKey(host));
-            var run = new ApplyRun(_cluster, _providers, _fleet, _time, planned.Survey, places, writers, progress, stop, abort);
+            var gate = new DisruptionGate(planned.Plan.Window, _time);
+            var run = new ApplyRun(_cluster, _providers, _fleet, _time, planned.Survey, places, writers, gate, progress, stop, abort);
             var result = await WalkAsync(run, planned.Plan, dropped, holder).ConfigureAwait(false);
             var cleanup = new RecordCleanup(_cluster, writers);
             await cleanup.RemoveFromFormerMembersAsync(result, abort).ConfigureAwait(false);

@@ -15,6 +15,7 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <param name="Survey">The answers of the hosts.</param>
 /// <param name="Places">Where steps work.</param>
 /// <param name="Writers">The writers of the locked hosts.</param>
+/// <param name="Disruptions">Whether a disruptive step may begin.</param>
 /// <param name="Progress">Receives the progress.</param>
 /// <param name="Stop">Once cancelled, no further change begins.</param>
 /// <param name="Abort">Once cancelled, running changes are aborted.</param>
@@ -26,6 +27,7 @@ internal sealed record ApplyRun(
     Survey Survey,
     Placement Places,
     IReadOnlyDictionary<string, IHostWriter> Writers,
+    DisruptionGate Disruptions,
     IApplyProgress Progress,
     CancellationToken Stop,
     CancellationToken Abort
@@ -41,6 +43,13 @@ internal sealed record ApplyRun(
     public GroupAccess AccessOf(string group, IStepReport report, params IEnumerable<string> leaving)
     {
         var members = Cluster.HostsOf(group).Concat(leaving).ToHashSet(StringComparer.Ordinal);
-        return new GroupAccess([.. Cluster.Hosts.Where(host => members.Contains(host.Name))], Fleet.Connections, Writers, Time, report);
+        return new GroupAccess(
+            [.. Cluster.Hosts.Where(host => members.Contains(host.Name))],
+            Fleet.Connections,
+            Writers,
+            Time,
+            report,
+            Disruptions
+        );
     }
 }

@@ -10,7 +10,8 @@ internal sealed class GroupAccess(
     IReadOnlyDictionary<string, IHostConnection> connections,
     IReadOnlyDictionary<string, IHostWriter> writers,
     TimeProvider time,
-    IStepReport? report = null
+    IStepReport? report = null,
+    DisruptionGate? gate = null
 ) : IGroupAccess
 {
     public ImmutableArray<Host> Members => members;
@@ -18,6 +19,8 @@ internal sealed class GroupAccess(
     public TimeProvider Time => time;
 
     public IStepReport Report => report ?? NoStepReport.Instance;
+
+    public string? ClosedBecause => gate?.ClosedBecause;
 
     public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
         Connection(host).Reader.ReadAsync(reads, cancellationToken);

@@ -24,6 +24,9 @@ public interface IApplyProgress
     /// <summary>A step was skipped.</summary>
     void Skipped(IPlannedStep step, string reason);
 
+    /// <summary>A step is left for the next maintenance window.</summary>
+    void Left(IPlannedStep step, string reason);
+
     /// <summary>A step of a roll-out began, or of a change that restarts members by itself.</summary>
     void RolloutStepBegan(RolloutPosition position);
 
@@ -55,6 +58,9 @@ public sealed record ApplyResult(
     IReadOnlyList<(IPlannedStep Step, string Reason)> Skipped
 )
 {
+    /// <summary>The steps that wait for a maintenance window, each with the reason: neither failed nor skipped.</summary>
+    public IReadOnlyList<(IPlannedStep Step, string Reason)> Left { get; init; } = [];
+
     /// <summary>The groups that were brought to health.</summary>
     public IReadOnlyList<PlannedGroup> BroughtToHealth { get; init; } = [];
 
@@ -67,6 +73,6 @@ public sealed record ApplyResult(
     /// <summary>What did not work beside the changes.</summary>
     public ImmutableArray<Diagnostic> Warnings { get; init; } = [];
 
-    /// <summary>Whether every approved change was applied.</summary>
+    /// <summary>Whether every approved change was applied that does not wait for a maintenance window.</summary>
     public bool Succeeded => Failed.Count == 0 && Skipped.Count == 0 && StoppedRollouts.IsEmpty;
 }

@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <param name="cluster">The configuration.</param>
 /// <param name="providers">The resource types.</param>
 /// <param name="survey">The answers of the hosts, which tell where a group without a configuration has its records.</param>
-internal sealed class Placement(Cluster cluster, ProviderRegistry providers, Survey survey)
+public sealed class Placement(Cluster cluster, ProviderRegistry providers, Survey survey)
 {
     /// <summary>The hosts that hold what an address names, and its record.</summary>
     public ImmutableArray<string> HostsOf(Address address) =>

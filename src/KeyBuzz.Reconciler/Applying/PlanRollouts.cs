@@ -102,7 +102,10 @@ internal sealed class PlanRollouts
             // A group that is brought to health afterwards is waited for there.
             gateAfterLast: _plan.BroughtToHealth.All(group => group.Policy.Group != policy.Group),
             _run.Time
-        );
+        )
+        {
+            Serving = [.. disrupting.Where(change => _run.Disruptions.Holds(change.Address)).Select(change => change.Address.Host)],
+        };
     }
 
     // The dependencies of a group outside its own members.

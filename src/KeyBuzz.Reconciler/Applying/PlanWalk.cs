@@ -72,7 +72,10 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
         var refused = new Dictionary<Address, string>();
         foreach (var change in plan.Changes)
         {
-            if (await _executor.ApplyAheadAsync(change).ConfigureAwait(false) is { } reason)
+            if (
+                !(run.Disruptions.Holds(change.Address) && run.Disruptions.ClosedBecause is not null)
+                && await _executor.ApplyAheadAsync(change).ConfigureAwait(false) is { } reason
+            )
             {
                 refused[change.Address] = reason;
             }
@@ -96,6 +99,16 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
                 && !(change is { Action: ResourceAction.NoOp, Deferred: false, Record: { } record } && !record.Requires.Contains(address))
             )
             {
+                if (log.FindLeft(address) is { } left)
+                {
+                    if (IsPossibleBefore(change, left))
+                    {
+                        continue;
+                    }
+
+                    return log.Leave(change, $"its dependency {address} is left for later: {reason}");
+                }
+
                 return log.Skip(change, log.ReasonToSkip(address, reason));
             }
         }
@@ -108,7 +121,12 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
         var rollout = _rollouts.Of(change);
         if (rollout is not null && await rollout.TurnAsync(change.Address.Host).ConfigureAwait(false) is { } noTurn)
         {
-            return log.Skip(change, noTurn);
+            return rollout.IsLeft(change.Address.Host) ? log.Leave(change, noTurn) : log.Skip(change, noTurn);
+        }
+
+        if (rollout is null && run.Disruptions.Holds(change.Address) && run.Disruptions.ClosedBecause is { } closed)
+        {
+            return log.Leave(change, closed);
         }
 
         return await slots
@@ -119,6 +137,12 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
             )
             .ConfigureAwait(false);
     }
+
+    // What is replaced later exists meanwhile. A change that is held itself hears of it where it takes its turn.
+    private bool IsPossibleBefore(PlannedChange change, IPlannedStep left) =>
+        run.Disruptions.Holds(change.Address)
+        || change is { Action: ResourceAction.NoOp, Deferred: false }
+        || (!change.Deferred && left is PlannedChange { Action: ResourceAction.Update or ResourceAction.Replace });
 
     private async Task<string?> MakeAsync(PlannedChange change, Rollout? rollout)
     {
@@ -153,7 +177,7 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
         foreach (var (address, end) in before)
         {
             // A healthy group stays one when a change that is only ordered before it fails.
-            if (await end.ConfigureAwait(false) is { } reason && group.BringsToHealth)
+            if (await end.ConfigureAwait(false) is { } reason && group.BringsToHealth && log.FindLeft(address) is null)
             {
                 return log.Skip(group, log.ReasonToSkip(address, reason));
             }

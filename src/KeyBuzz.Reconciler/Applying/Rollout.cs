@@ -21,6 +21,7 @@ public sealed class Rollout
     private readonly Dictionary<string, Address> _last;
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
+    private ImmutableSortedSet<string> _left = [];
 
     /// <summary>Takes its inputs; no member has a turn yet.</summary>
     /// <param name="policy">The group's policy.</param>
@@ -74,6 +75,12 @@ public sealed class Rollout
 
     /// <summary>Whether it ends with the group's health.</summary>
     public bool GatesAfterLast => _gateAfterLast;
+
+    /// <summary>The members whose turn disrupts a service: they get none while <see cref="IGroupAccess.ClosedBecause"/> says why.</summary>
+    public ImmutableSortedSet<string> Serving { get; init; } = [];
+
+    /// <summary>Whether a member got no turn because its service may not be disrupted now.</summary>
+    public bool IsLeft(string host) => _left.Contains(host);
 
     /// <summary>Waits for a member's turn. Answers null when it has come, otherwise why it will not.</summary>
     public Task<string?> TurnAsync(string host)
@@ -133,8 +140,15 @@ public sealed class Rollout
                 return trouble = failed;
             }
 
+            var hasReleased = false;
             while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
             {
+                toCome = LeaveWhileClosed(toCome);
+                if (toCome.IsEmpty && !_left.IsEmpty && !hasReleased)
+                {
+                    return null;
+                }
+
                 var (go, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop)
                     .ConfigureAwait(false);
                 if (go is null)
@@ -147,6 +161,13 @@ public sealed class Rollout
                     return null;
                 }
 
+                if (go.Hosts.IsEmpty)
+                {
+                    // The window has closed while the gate was shut.
+                    continue;
+                }
+
+                hasReleased = true;
                 Report(go);
                 trouble = await ReleaseAsync(go.Hosts, ended).ConfigureAwait(false);
                 toCome = toCome.Except(go.Hosts);
@@ -162,6 +183,24 @@ public sealed class Rollout
                 door.TrySetResult(reason);
             }
         }
+    }
+
+    // Those that get no turn any more are told so at once; the others go on.
+    private ImmutableSortedSet<string> LeaveWhileClosed(ImmutableSortedSet<string> toCome)
+    {
+        var held = toCome.Intersect(Serving);
+        if (held.IsEmpty || _access.ClosedBecause is not { } closed)
+        {
+            return toCome;
+        }
+
+        _left = _left.Union(held);
+        foreach (var host in held)
+        {
+            _doors[host].TrySetResult(closed);
+        }
+
+        return toCome.Except(held);
     }
 
     private void Report(RolloutTurn.Go go)
@@ -216,8 +255,13 @@ public sealed class Rollout
 
         async Task<(RolloutTurn Turn, bool HasAdvanced)> AskAsync()
         {
+            if (!toCome.Intersect(Serving).IsEmpty && _access.ClosedBecause is not null)
+            {
+                return (new RolloutTurn.Go([]), true);
+            }
+
             var unsettled = !before.IsCompleted;
-            var state = new RolloutState(toCome, _leaving)
+            var state = new RolloutState(toCome, _leaving.Except(_left))
             {
                 Unsettled = unsettled,
                 FailedBehind = failedBehind(),

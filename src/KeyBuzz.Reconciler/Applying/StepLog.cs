@@ -16,18 +16,23 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
     private readonly List<IPlannedStep> _done = [];
     private readonly List<(IPlannedStep Step, string Reason)> _failed = [];
     private readonly List<(IPlannedStep Step, string Reason)> _skipped = [];
+    private readonly List<(IPlannedStep Step, string Reason)> _left = [];
 
     /// <summary>How the steps ended until now. A step that was begun and has not ended has failed: the walk broke off.</summary>
     public ApplyResult Result()
     {
         lock (_gate)
         {
-            HashSet<IPlannedStep> ended = new([.. _done, .. _failed.Select(one => one.Step)], ReferenceEqualityComparer.Instance);
+            HashSet<IPlannedStep> ended = new(
+                [.. _done, .. _failed.Select(one => one.Step), .. _left.Select(one => one.Step)],
+                ReferenceEqualityComparer.Instance
+            );
             IEnumerable<(IPlannedStep, string)> unfinished = _begun
                 .Where(step => !ended.Contains(step))
                 .Select(step => (step, "kbr broke off"));
             return new ApplyResult([.. _done.OfType<PlannedChange>()], [.. _failed, .. unfinished], [.. _skipped])
             {
+                Left = [.. _left],
                 BroughtToHealth = [.. _done.OfType<PlannedGroup>()],
             };
         }
@@ -49,6 +54,10 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
         try
         {
             error = await make().ConfigureAwait(false);
+        }
+        catch (ChangeHeldException exception)
+        {
+            return Leave(step, exception.Message);
         }
         catch (Exception exception) when (exception is HostException or ChangeFailedException)
         {
@@ -102,6 +111,27 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
 
         progress.Skipped(step, reason);
         return reason;
+    }
+
+    /// <summary>A step is left for the next maintenance window. Answers why.</summary>
+    public string Leave(IPlannedStep step, string reason)
+    {
+        lock (_gate)
+        {
+            _left.Add((step, reason));
+        }
+
+        progress.Left(step, reason);
+        return reason;
+    }
+
+    /// <summary>The step of that address that was left for the next maintenance window; null for none.</summary>
+    public IPlannedStep? FindLeft(Address address)
+    {
+        lock (_gate)
+        {
+            return _left.Find(one => one.Step.Address == address).Step;
+        }
     }
 
     /// <summary>Why a step is skipped whose dependency did not succeed. A dependency without a change of its own has neither failed nor was

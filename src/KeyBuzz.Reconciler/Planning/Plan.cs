@@ -86,6 +86,9 @@ public sealed record Plan(
     /// <summary>How changes that restart members by themselves would go now. The roll-outs of groups are in <see cref="Groups"/>.</summary>
     public ImmutableArray<RolloutForecast> Rollouts { get; init; } = [];
 
+    /// <summary>Which steps need a maintenance window; null where none was asked for.</summary>
+    public WindowOutlook? Window { get; init; }
+
     /// <summary>What was asked for.</summary>
     public PlanOptions Options { get; init; } = new();
 

@@ -73,6 +73,9 @@ public interface IChangesAhead
 /// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
 public class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
 
+/// <summary>A change stopped before a step that may not disrupt a service now: the rest of it is left for later.</summary>
+public sealed class ChangeHeldException(string message) : ChangeFailedException(message);
+
 /// <summary>The access of a group's change: its members, whose locks are held.</summary>
 public interface IGroupAccess
 {
@@ -84,6 +87,10 @@ public interface IGroupAccess
 
     /// <summary>Receives what is done and awaited at the moment.</summary>
     IStepReport Report => NoStepReport.Instance;
+
+    /// <summary>Why no step may begin now that disrupts a service, such as outside a maintenance window; null where it may. Asked before
+    /// each such step.</summary>
+    string? ClosedBecause => null;
 
     /// <summary>Reads from a member.</summary>
     Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
@@ -29,9 +30,10 @@ internal static class ApplyCommand
             approve,
             adopt,
             confirm,
-        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.LockTimeout]);
+        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.Within, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
+                var windows = context.Options.Windows(parsed);
                 var replace = parsed.Read(context.Options.Replace);
                 if (parsed.Read(saved) is { } name)
                 {
@@ -47,7 +49,8 @@ internal static class ApplyCommand
                         approved: true,
                         stop,
                         abort,
-                        (session, run) => file.Check(what, session, run)
+                        (session, run) => file.Check(what, session, run),
+                        windows: windows
                     );
                 }
 
@@ -57,7 +60,7 @@ internal static class ApplyCommand
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
                     Replace = CommonOptions.Addresses("--replace", replace),
                 };
-                return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort);
+                return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort, windows: windows);
             }));
         return command;
     }
@@ -173,12 +176,13 @@ internal static class ApplyCommand
         CancellationToken stop,
         CancellationToken abort,
         Action<Session, PlannedRun>? check = null,
-        bool judges = true
+        bool judges = true,
+        MaintenanceWindows? windows = null
     )
     {
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
-        var run = await context.PlanAsync(session, options, stop).ConfigureAwait(false);
+        var run = await context.PlanAsync(session, options, stop, windows).ConfigureAwait(false);
         var plan = run.Plan;
         check?.Invoke(session, run);
         PlanCommand.Show(terminal, session, plan, json);
@@ -226,6 +230,7 @@ internal static class ApplyCommand
                             .Concat(outcome.BroughtToHealth.Select(group => group.Address))
                 )
                 .ConfigureAwait(false);
+            result = result == ExitCode.Done && outcome.Left.Count > 0 ? ExitCode.Changes : result;
         }
         else if (!plan.HasErrors && options is { Destroy: false, Import: false, Targets.IsEmpty: true })
         {
@@ -273,7 +278,7 @@ internal static class ApplyCommand
         // Scripts of a killed run may still have been running during the first plan.
         async Task<PlannedRun> PlanAgainAsync(CancellationToken token)
         {
-            var current = await context.PlanAsync(session, options, token).ConfigureAwait(false);
+            var current = await context.PlanAsync(session, options, token, windows).ConfigureAwait(false);
             check?.Invoke(session, current);
             RefuseUnreachable(current.Survey, options, givenUp);
             return current;

@@ -284,9 +284,19 @@ internal sealed class SessionContext(
         [.. contributions.SelectMany(blueprint => blueprint.HealthChecks(cluster))];
 
     /// <summary>Plans; a plan of a destroy has what its operator must know before.</summary>
-    public async Task<PlannedRun> PlanAsync(Session session, PlanOptions options, CancellationToken cancellationToken)
+    public async Task<PlannedRun> PlanAsync(
+        Session session,
+        PlanOptions options,
+        CancellationToken cancellationToken,
+        MaintenanceWindows? windows = null
+    )
     {
         var run = await session.PlanAsync(options, cancellationToken).ConfigureAwait(false);
+        if (windows is not null)
+        {
+            run = run with { Plan = run.Plan with { Window = WindowOutlook.Of(run.Plan, windows, session.Time.GetUtcNow()) } };
+        }
+
         if (!options.Destroy || !run.Plan.HasChanges)
         {
             return run;

@@ -41,6 +41,7 @@ internal static class CommandExamples
             new("kbr apply", "show the plan, ask, apply it"),
             new("kbr apply next.plan", "apply exactly a saved plan"),
             new("kbr apply --replace container.haproxy@haproxy-01", "make one container anew, although nothing differs"),
+            new("kbr apply --within 'Sun 02:00-04:00 Europe/Paris'", "leave what disrupts a service for the maintenance window"),
             new("kbr apply --lock-timeout 5m", "wait for another run to release its locks"),
             new("kbr apply --auto-approve --target 'config_file.*'", "apply the changes of all configuration files without asking"),
         ],

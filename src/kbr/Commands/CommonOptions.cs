@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Resources;
 
@@ -23,6 +24,14 @@ internal sealed class CommonOptions
 
     public Option<string[]> Replace { get; } =
         new("--replace") { Description = "Take down this resource and make it anew, although nothing differs: an exact address." };
+
+    public Option<string[]> Within { get; } =
+        new("--within")
+        {
+            Description =
+                "Disruptive steps wait for this maintenance window, such as 'Sun 02:00-04:00 Europe/Paris'; repeat it for several.",
+            HelpName = "WINDOW",
+        };
 
     public Option<bool> Json { get; } = new("--json") { Description = "Print versioned JSON, one document a line." };
 
@@ -61,6 +70,10 @@ internal sealed class CommonOptions
                 )
                 .Distinct(),
         ];
+
+    /// <summary>The maintenance windows of <see cref="Within"/>; null for none. Throws <see cref="DiagnosticException"/>.</summary>
+    public MaintenanceWindows? Windows(ParseResult parsed) =>
+        parsed.Read(Within) is { Length: > 0 } texts ? MaintenanceWindows.Parse(Within.Name, texts) : null;
 
     public static ImmutableArray<AddressPattern> Patterns(string[]? globs) => [.. (globs ?? []).Select(glob => new AddressPattern(glob))];
 }

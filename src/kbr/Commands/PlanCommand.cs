@@ -33,7 +33,7 @@ internal static class PlanCommand
             output,
             format,
             printProbe,
-        }.With([.. context.Options.Targeted, context.Options.Replace]);
+        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.Within]);
         PlanFormats.RefuseTwo(command, format, context.Options.Json);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
@@ -62,6 +62,7 @@ internal static class PlanCommand
 
         async Task<int> RunAsync(ParseResult parsed, Terminal terminal, string shown, CancellationToken stop)
         {
+            var windows = context.Options.Windows(parsed);
             await using var session = context.Open(parsed, terminal);
             if (parsed.Read(printProbe) is { } host)
             {
@@ -78,7 +79,7 @@ internal static class PlanCommand
                 Replace = CommonOptions.Addresses("--replace", parsed.Read(context.Options.Replace)),
             };
             var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
-            var run = await context.PlanAsync(session, options, stop).ConfigureAwait(false);
+            var run = await context.PlanAsync(session, options, stop, windows).ConfigureAwait(false);
             var plan = run.Plan;
             if (PlanFormats.IsDocument(shown))
             {

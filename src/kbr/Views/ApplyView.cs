@@ -34,6 +34,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
     private int _done;
     private int _failed;
     private int _skipped;
+    private int _left;
 
     /// <summary>Shows an apply that begins now.</summary>
     /// <param name="terminal">Where.</param>
@@ -98,6 +99,18 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         }
 
         Say("not_tried", step, $"{NameOf(step)}: skipped: {reason}", Terminal.Tone.Changed, reason: reason);
+    }
+
+    /// <inheritdoc />
+    public void Left(IPlannedStep step, string reason)
+    {
+        lock (_gate)
+        {
+            _left++;
+            _running.RemoveAll(running => running.Step.Address == step.Address);
+        }
+
+        Say("left", step, $"{NameOf(step)}: left for later: {reason}", Terminal.Tone.Changed, reason: reason);
     }
 
     /// <inheritdoc />
@@ -181,6 +194,7 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         _terminal.Line(Summary(result, word), Terminal.Tone.Bold);
         ShowReasons("failed    ", result.Failed, Terminal.Tone.Removed);
         ShowReasons("skipped   ", result.Skipped, Terminal.Tone.Changed);
+        ShowReasons("left      ", result.Left, Terminal.Tone.Changed);
         foreach (var (group, reason) in result.StoppedRollouts)
         {
             _terminal.Line($"  stopped    the roll-out of {group}: {reason}", Terminal.Tone.Changed);
@@ -202,14 +216,21 @@ public sealed class ApplyView : IApplyProgress, IDisposable
             _ => "Apply",
         };
         var healthy = result.BroughtToHealth.Count;
+        var left = result.Left.Count == 0 ? "" : $" {result.Left.Count} left for the maintenance window.";
         if (result.Succeeded && result.Errors.IsEmpty)
         {
             var groups = healthy == 0 ? "" : $" {(healthy == 1 ? "1 group" : $"{healthy} groups")} brought to health.";
-            return $"{name} complete! Resources: {string.Join(", ", Counts(result, word))}.{groups}";
+            var complete = left.Length > 0 ? $"{name} complete for now." : $"{name} complete!";
+            return $"{complete} Resources: {string.Join(", ", Counts(result, word))}.{groups}{left}";
         }
 
         string[] more = healthy == 0 ? [] : [$"{healthy} brought to health"];
-        string[] rest = [$"{result.Failed.Count} failed", $"{result.Skipped.Count} skipped"];
+        string[] rest =
+        [
+            $"{result.Failed.Count} failed",
+            $"{result.Skipped.Count} skipped",
+            .. result.Left.Count == 0 ? Array.Empty<string>() : [$"{result.Left.Count} left for the maintenance window"],
+        ];
         return $"{name} incomplete: {string.Join(", ", [.. Counts(result, word), .. more, .. rest])}";
     }
 
@@ -333,7 +354,8 @@ public sealed class ApplyView : IApplyProgress, IDisposable
         }
 
         rows.Add(
-            $"{_done} of {_steps} done, {_running.Count} running{Some(_failed, "failed")}{Some(_skipped, "skipped")}, {Seconds(_begun)} s"
+            $"{_done} of {_steps} done, {_running.Count} running{Some(_failed, "failed")}{Some(_skipped, "skipped")}"
+                + $"{Some(_left, "left for later")}, {Seconds(_begun)} s"
         );
         _terminal.Region(rows);
     }

@@ -39,7 +39,7 @@ internal static class JsonView
             json.WriteStartArray("changes");
             foreach (var change in plan.Effective)
             {
-                WriteChange(json, change, steps);
+                WriteChange(json, change, steps, plan.Window);
             }
 
             json.WriteEndArray();
@@ -56,17 +56,25 @@ internal static class JsonView
             json.WriteStartArray("groups");
             foreach (var group in plan.Groups.Where(group => group.IsShown))
             {
-                WriteGroup(json, group, steps);
+                WriteGroup(json, group, steps, plan.Window);
             }
 
             json.WriteEndArray();
             json.WriteStartArray("rollouts");
             foreach (var rollout in plan.Rollouts)
             {
-                WriteRollout(json, rollout);
+                WriteRollout(json, rollout, plan.Window);
             }
 
             json.WriteEndArray();
+            if (plan.Window is { } window)
+            {
+                json.WriteStartObject("maintenance_window");
+                json.WriteBoolean("is_open", !window.IsClosed);
+                json.WriteString("text", window.Windows.Describe(window.AsOf));
+                json.WriteEndObject();
+            }
+
             json.WriteStartObject("summary");
             foreach (
                 var action in new[]
@@ -104,6 +112,7 @@ internal static class JsonView
             json.WriteEndArray();
             WriteReasons(json, "failed", result.Failed);
             WriteReasons(json, "not_tried", result.Skipped);
+            WriteReasons(json, "left", result.Left);
             json.WriteStartArray("stopped_rollouts");
             foreach (var (group, reason) in result.StoppedRollouts)
             {
@@ -116,7 +125,7 @@ internal static class JsonView
             json.WriteEndArray();
         });
 
-    private static void WriteGroup(Utf8JsonWriter json, PlannedGroup group, HashSet<Address> steps)
+    private static void WriteGroup(Utf8JsonWriter json, PlannedGroup group, HashSet<Address> steps, WindowOutlook? window)
     {
         json.WriteStartObject();
         json.WriteString("group", group.Policy.Group);
@@ -144,7 +153,7 @@ internal static class JsonView
         json.WritePropertyName("rollout");
         if (group.Rollout is { } rollout)
         {
-            WriteRollout(json, rollout);
+            WriteRollout(json, rollout, window);
         }
         else
         {
@@ -154,7 +163,7 @@ internal static class JsonView
         json.WriteEndObject();
     }
 
-    private static void WriteRollout(Utf8JsonWriter json, RolloutForecast rollout)
+    private static void WriteRollout(Utf8JsonWriter json, RolloutForecast rollout, WindowOutlook? window)
     {
         json.WriteStartObject();
         json.WriteString("address", rollout.Address.ToString());
@@ -194,6 +203,11 @@ internal static class JsonView
 
             json.WriteEndArray();
             json.WriteString("note", step.Note);
+            if (window is not null)
+            {
+                json.WriteBoolean("waits", window.Waits(step));
+            }
+
             json.WriteEndObject();
         }
 
@@ -215,7 +229,7 @@ internal static class JsonView
         json.WriteEndArray();
     }
 
-    private static void WriteChange(Utf8JsonWriter json, PlannedChange change, HashSet<Address> steps)
+    private static void WriteChange(Utf8JsonWriter json, PlannedChange change, HashSet<Address> steps, WindowOutlook? window)
     {
         json.WriteStartObject();
         json.WriteString("address", change.Address.ToString());
@@ -223,6 +237,11 @@ internal static class JsonView
         json.WriteString("action", change.Action.Word());
         json.WriteString("cause", change.Cause.Word());
         json.WriteBoolean("delete_data", change.DeleteData);
+        if (window is not null)
+        {
+            json.WriteBoolean("waits", window.Waits(change.Address));
+        }
+
         if (change.Place is { } place)
         {
             json.WriteString("place", place);

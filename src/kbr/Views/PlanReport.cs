@@ -10,6 +10,9 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// than the document, whose secrets are masked.</summary>
 internal sealed record PlanReport
 {
+    private const string Flag = "waits";
+    private const string Waits = "waits for the maintenance window";
+
     private static readonly FrozenDictionary<string, string> s_causes = Enum.GetValues<Cause>()
         .ToFrozenDictionary(cause => cause.Word(), cause => cause.Sentence());
 
@@ -107,7 +110,7 @@ internal sealed record PlanReport
                 "switchover" => $"switch over from {step.Hosts[0]} to {step.Hosts[^1]}",
                 _ => $"restart {hosts}",
             };
-            return step.Note.Length > 0 ? $"{what} ({step.Note})" : what;
+            return $"{what}{(step.Note.Length > 0 ? $" ({step.Note})" : "")}{(step.Waits ? $", {Waits}" : "")}";
         });
 
     private static Change ReadChange(JsonElement json) =>
@@ -126,6 +129,7 @@ internal sealed record PlanReport
                 .. new[] { ("at ", "place"), ("", "note"), ("moved from ", "moved_from") }
                     .Where(pair => Text(json, pair.Item2).Length > 0)
                     .Select(pair => pair.Item1 + Text(json, pair.Item2)),
+                .. IsTrue(json, Flag) ? [Waits] : Array.Empty<string>(),
             ],
             DependsOn = Words(json, "depends_on"),
         };
@@ -149,7 +153,10 @@ internal sealed record PlanReport
         new(
             Text(json, "address"),
             Text(json, "summary"),
-            Each(json, "steps", step => new Step(Text(step, "kind"), Words(step, "hosts"), Text(step, "note")))
+            Each(json, "steps", step => new Step(Text(step, "kind"), Words(step, "hosts"), Text(step, "note"))
+            {
+                Waits = IsTrue(step, Flag),
+            })
         );
 
     // A new attribute without a value says nothing.
@@ -178,6 +185,9 @@ internal sealed record PlanReport
             Remedy = Text(json, "remedy"),
         };
     }
+
+    private static bool IsTrue(JsonElement json, string name) =>
+        json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.True;
 
     private static string Sentence(JsonElement json) => s_causes.GetValueOrDefault(Text(json, "cause"), Text(json, "cause"));
 
@@ -280,7 +290,11 @@ internal sealed record PlanReport
     /// <param name="Kind">Its word.</param>
     /// <param name="Hosts">The members.</param>
     /// <param name="Note">Why it is its turn; empty for none.</param>
-    public sealed record Step(string Kind, ImmutableArray<string> Hosts, string Note);
+    public sealed record Step(string Kind, ImmutableArray<string> Hosts, string Note)
+    {
+        /// <summary>Whether it waits for a maintenance window.</summary>
+        public bool Waits { get; init; }
+    }
 
     /// <summary>An error or a warning.</summary>
     /// <param name="IsError">Which of the two.</param>

@@ -8,6 +8,7 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 public static class PlanView
 {
     private const string ClusterFile = "cluster.yaml";
+    private const string Waits = "  # waits for the maintenance window";
 
     /// <summary>Shows it: a legend of the symbols that occur, the hosts and groups, and the sum.</summary>
     /// <param name="terminal">Where.</param>
@@ -18,13 +19,19 @@ public static class PlanView
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(plan);
         ShowLegend(terminal, plan);
+        if (plan.Window is { } window && !plan.IsSettled)
+        {
+            terminal.Line($"Within {window.Windows.Describe(window.AsOf)}", Terminal.Tone.Changed);
+            terminal.Line();
+        }
+
         var changes = plan.Effective.ToLookup(change => change.Address.Host, StringComparer.Ordinal);
         var groups = plan.Groups.Where(group => group.IsShown).ToDictionary(group => group.Policy.Group, StringComparer.Ordinal);
         foreach (var place in changes.Select(place => place.Key).Union(groups.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
             if (groups.TryGetValue(place, out var group))
             {
-                ShowGroup(terminal, group);
+                ShowGroup(terminal, group, plan.Window);
             }
             else
             {
@@ -33,7 +40,7 @@ public static class PlanView
 
             foreach (var change in changes[place])
             {
-                ShowChange(terminal, change);
+                ShowChange(terminal, change, plan.Window);
             }
 
             terminal.Line();
@@ -55,7 +62,7 @@ public static class PlanView
 
         foreach (var rollout in plan.Rollouts)
         {
-            ShowRollout(terminal, rollout);
+            ShowRollout(terminal, rollout, plan.Window);
         }
 
         terminal.Line(Summary(plan, file), Terminal.Tone.Bold);
@@ -94,21 +101,21 @@ public static class PlanView
     }
 
     /// <summary>The steps of a roll-out.</summary>
-    public static void ShowRollout(Terminal terminal, RolloutForecast rollout)
+    public static void ShowRollout(Terminal terminal, RolloutForecast rollout, WindowOutlook? window = null)
     {
         terminal.Line($"{rollout.Address} roll-out: {rollout.Summary}", Terminal.Tone.Bold);
-        ShowSteps(terminal, rollout);
+        ShowSteps(terminal, rollout, window);
         terminal.Line();
     }
 
     // Its heading, and what is done to the group as a whole, in that order.
-    private static void ShowGroup(Terminal terminal, PlannedGroup group)
+    private static void ShowGroup(Terminal terminal, PlannedGroup group, WindowOutlook? window)
     {
         terminal.Line($"{group.Policy.Group}{(group.Rollout is { } cost ? $": {cost.Summary}" : "")}", Terminal.Tone.Bold);
         terminal.Line($"  {group.Policy.Rules.Constraint}", Terminal.Tone.Faint);
         if (group.Rollout is { } rollout)
         {
-            ShowSteps(terminal, rollout);
+            ShowSteps(terminal, rollout, window);
         }
 
         if (group.Cause is { } cause)
@@ -118,7 +125,7 @@ public static class PlanView
         }
     }
 
-    private static void ShowSteps(Terminal terminal, RolloutForecast rollout)
+    private static void ShowSteps(Terminal terminal, RolloutForecast rollout, WindowOutlook? window)
     {
         foreach (var (number, step) in rollout.Steps.Index())
         {
@@ -130,7 +137,8 @@ public static class PlanView
                 RolloutStepKind.Switchover => $"switch over from {step.Hosts[0]} to {step.Hosts[^1]}",
                 _ => $"restart {string.Join(" and ", step.Hosts)}",
             };
-            terminal.Line($"  {number + 1}. {what}{(step.Note.Length > 0 ? $"  ({step.Note})" : "")}");
+            var waits = window?.Waits(step) == true ? Waits : "";
+            terminal.Line($"  {number + 1}. {what}{(step.Note.Length > 0 ? $"  ({step.Note})" : "")}{waits}");
         }
     }
 
@@ -171,7 +179,7 @@ public static class PlanView
         return $"Plan: {counts}{records}{health}{blocked}";
     }
 
-    private static void ShowChange(Terminal terminal, PlannedChange change)
+    private static void ShowChange(Terminal terminal, PlannedChange change, WindowOutlook? window)
     {
         var tone = change.Action switch
         {
@@ -181,8 +189,9 @@ public static class PlanView
             _ => Terminal.Tone.Changed,
         };
         var data = change.DeleteData ? "  DATA IS DELETED" : "";
+        var waits = window?.Waits(change.Address) == true ? Waits : "";
         var place = change.Place is { } where ? $"  {where}" : "";
-        terminal.Line($"  {change.Action.Symbol()} {change.Address}{place}  {change.Cause.Sentence()}{data}", tone);
+        terminal.Line($"  {change.Action.Symbol()} {change.Address}{place}  {change.Cause.Sentence()}{data}{waits}", tone);
         ShowDetails(terminal, change.Note, change.Differences);
     }
 

@@ -19,6 +19,7 @@ internal sealed class RolloutTests
 
     private readonly ConcurrentQueue<string> _disrupted = new();
     private readonly ConcurrentDictionary<string, string?> _outcomes = new(StringComparer.Ordinal);
+    private Action<string> _begins = _ => { };
 
     [Test]
     public async Task Members_are_disrupted_one_after_another_in_the_order_of_the_policy()
@@ -239,6 +240,56 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task While_the_window_is_closed_only_members_that_do_not_serve_get_a_turn()
+    {
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[0]]));
+        var rollout = Make(policy, () => "outside the window", "a", "b", "c");
+
+        Assert.That(await RunAsync(rollout, "a", "b", "c"), Is.Null, "nothing has failed");
+        Assert.That(_disrupted, Is.EqualTo(["a"]), "it is down");
+        Assert.That((_outcomes["b"], _outcomes["c"]), Is.EqualTo(("outside the window", "outside the window")));
+        Assert.That((rollout.IsLeft("a"), rollout.IsLeft("b"), rollout.IsLeft("c")), Is.EqualTo((false, true, true)));
+        Assert.That(policy.States, Is.EqualTo(["a", ""]), "the gate is looked at after the last one that was started");
+    }
+
+    [Test]
+    public async Task A_window_that_closes_lets_what_began_end_and_leaves_the_rest()
+    {
+        string? closed = null;
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[^1]]));
+        var rollout = Make(policy, () => closed, "b", "c");
+        _begins = host => closed = host == "b" ? "it has closed" : closed;
+
+        Assert.That(await RunAsync(rollout, "b", "c"), Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["c", "b"]), "b had begun");
+        Assert.That(policy.States, Is.EqualTo(["b c", "b", ""]));
+
+        closed = null;
+        _disrupted.Clear();
+        _begins = _ => closed = "it has closed";
+        rollout = Make(new Policy(state => new RolloutTurn.Go([state.ToCome[^1]])), () => closed, "b", "c");
+        Assert.That(await RunAsync(rollout, "b", "c"), Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["c"]));
+        Assert.That((rollout.IsLeft("b"), _outcomes["b"]), Is.EqualTo((true, "it has closed")));
+    }
+
+    [Test]
+    public async Task A_window_that_closes_while_a_gate_is_shut_ends_the_wait()
+    {
+        string? closed = null;
+        var looks = 0;
+        var policy = new Policy(_ =>
+        {
+            closed = ++looks == 2 ? "it has closed" : null;
+            return new RolloutTurn.Wait("b is not streaming");
+        });
+        var rollout = Make(policy, () => closed, "b", "c");
+
+        Assert.That(await RunAsync(rollout, "b", "c"), Is.Null);
+        Assert.That((looks, _disrupted.Count, rollout.IsLeft("c")), Is.EqualTo((2, 0, true)));
+    }
+
+    [Test]
     public async Task A_group_in_front_of_another_waits_for_it_without_limit_until_it_has_settled()
     {
         var behind = new TaskCompletionSource();
@@ -281,7 +332,13 @@ internal sealed class RolloutTests
 
     private async Task<string?> RunAsync(Policy policy, Task before, params string[] hosts)
     {
-        var rollout = Make(policy, ResourceAction.Replace, hosts);
+        return await RunAsync(Make(policy, ResourceAction.Replace, hosts), before, hosts);
+    }
+
+    private Task<string?> RunAsync(Rollout rollout, params string[] hosts) => RunAsync(rollout, Task.CompletedTask, hosts);
+
+    private async Task<string?> RunAsync(Rollout rollout, Task before, params string[] hosts)
+    {
         var members = hosts.ToDictionary(
             host => host,
             async host =>
@@ -292,6 +349,7 @@ internal sealed class RolloutTests
                     return refused;
                 }
 
+                _begins(host);
                 _disrupted.Enqueue(host);
                 return _outcomes.GetValueOrDefault(host);
             }
@@ -302,18 +360,29 @@ internal sealed class RolloutTests
     private static Rollout Make(Policy policy, ResourceAction action, params string[] hosts) =>
         Make(policy, action, NoStepReport.Instance, hosts);
 
-    private static Rollout Make(Policy policy, ResourceAction action, IStepReport report, params string[] hosts)
+    // All but a serve, whatever is done to them.
+    private static Rollout Make(Policy policy, Func<string?> closed, params string[] hosts) =>
+        Make(policy, ResourceAction.Replace, NoStepReport.Instance, hosts, closed);
+
+    private static Rollout Make(Policy policy, ResourceAction action, IStepReport report, params string[] hosts) =>
+        Make(policy, action, report, hosts, () => null);
+
+    private static Rollout Make(Policy policy, ResourceAction action, IStepReport report, string[] hosts, Func<string?> closed)
     {
         var changes = hosts
             .Select(host => new PlannedChange(new Address("container", "db", host), action, Cause.ConfigurationChanged, s_group, [], []))
             .ToList();
+        var members = hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)));
         return new Rollout(
             new GroupPolicy("pg", policy, AttributeSet.Empty),
-            new Group([.. hosts.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]) { Report = report },
+            new Group([.. members]) { Report = report, Closed = closed },
             changes,
             gateAfterLast: true,
             TimeProvider.System
-        );
+        )
+        {
+            Serving = [.. hosts.Where(host => host != "a")],
+        };
     }
 
     private sealed class Policy(Func<RolloutState, RolloutTurn> next) : FakePolicy
@@ -351,6 +420,10 @@ internal sealed class RolloutTests
         public TimeProvider Time => TimeProvider.System;
 
         public IStepReport Report { get; init; } = NoStepReport.Instance;
+
+        public Func<string?> Closed { get; init; } = () => null;
+
+        public string? ClosedBecause => Closed();
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             throw new NotSupportedException();

@@ -266,9 +266,12 @@ public sealed class ApplyViewTests : IDisposable
         view.Started(_image);
         _time.Advance(10);
         view.Done(_image, TimeSpan.FromSeconds(10));
+        view.Left(_container, "outside the window");
+        Assert.That(JsonSchemas.Problems(_screen.Rows[^1]), Is.Empty);
         view.Result(
             new ApplyResult([_image], [], [])
             {
+                Left = [(_container, "outside the window")],
                 StoppedRollouts = ImmutableSortedDictionary<string, string>.Empty.Add("pg", "waited 120 s for: db-2: streams nothing"),
             },
             "apply"
@@ -283,7 +286,7 @@ public sealed class ApplyViewTests : IDisposable
             _screen
                 .Rows.Select(line => JsonDocument.Parse(line).RootElement)
                 .Select(line => line.TryGetProperty("event", out var word) ? word.GetString() : line.GetProperty("kind").GetString()),
-            Is.EqualTo(new[] { "started", "running", "done", "apply_result" })
+            Is.EqualTo(new[] { "started", "running", "done", "left", "apply_result" })
         );
     }
 
@@ -320,6 +323,16 @@ public sealed class ApplyViewTests : IDisposable
                 }
             ),
             "what could not be planned is not done either"
+        );
+        Assert.That(
+            End(new ApplyResult([_image], [], []) { Left = [(_container, "outside the window")] }, "apply"),
+            Is.EqualTo(
+                new[]
+                {
+                    "Apply complete for now. Resources: 1 created, 0 updated, 0 replaced, 0 deleted. 1 left for the maintenance window.",
+                    "  left       container.app@db-1: outside the window",
+                }
+            )
         );
     }
 

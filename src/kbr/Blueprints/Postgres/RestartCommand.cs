@@ -55,7 +55,10 @@ internal static class RestartCommand
 
                     await using var group = await SwitchoverCommand.LockAsync(session, topology, [], Word, stop).ConfigureAwait(false);
                     restarted = await RunAsync(
-                            new RollingRestart(config, group, topology.Health.GateTimeout),
+                            new RollingRestart(config, group, topology.Health.GateTimeout)
+                            {
+                                HandedOver = made => Tell(terminal, json, made),
+                            },
                             everybody,
                             name => Tell(terminal, json, name, session.Time.GetElapsedTime(begun)),
                             stop
@@ -154,6 +157,14 @@ internal static class RestartCommand
                     "run kbr status; run kbr restart again once the cluster is healthy"
                 )
             );
+        }
+    }
+
+    private static void Tell(Terminal terminal, bool json, HandOver made)
+    {
+        if (!json)
+        {
+            SwitchoverView.ShowNotes(terminal, made);
         }
     }
 

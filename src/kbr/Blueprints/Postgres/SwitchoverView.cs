@@ -44,16 +44,7 @@ internal static class SwitchoverView
                 ),
                 Terminal.Tone.Added
             );
-            if (made.Phases is { } phases)
-            {
-                terminal.Line(phases);
-            }
-
-            foreach (var unpaused in made.Unpaused)
-            {
-                terminal.Line(unpaused, Terminal.Tone.Changed);
-            }
-
+            ShowNotes(terminal, made);
             return;
         }
 
@@ -73,6 +64,20 @@ internal static class SwitchoverView
                 Strings(document, "unpaused", made.Unpaused);
                 document.WriteNumber("healthy_seconds", Math.Round(healthy.TotalSeconds, 3));
             }));
+    }
+
+    /// <summary>How long each phase of a hand-over took, and which pools were not paused, and why.</summary>
+    public static void ShowNotes(Terminal terminal, HandOver made)
+    {
+        if (made.Phases is { } phases)
+        {
+            terminal.Line(phases);
+        }
+
+        foreach (var unpaused in made.Unpaused)
+        {
+            terminal.Line(unpaused, Terminal.Tone.Changed);
+        }
     }
 
     private static void Strings(Utf8JsonWriter document, string name, IEnumerable<string> values)

@@ -117,6 +117,47 @@ public sealed class GroupPolicyTests : LocalCluster
     }
 
     [Test]
+    public async Task Outside_of_the_maintenance_window_all_but_the_disruptive_steps_is_applied()
+    {
+        await RunAsync("apply", "--auto-approve");
+        var page = $"{Folder}/host/pool.html";
+        File.WriteAllText(page, "drifted\n");
+        var hour = TimeProvider.System.GetUtcNow().Hour;
+        var closed = $"{(hour + 12) % 24:00}:00-{(hour + 13) % 24:00}:00 UTC";
+        WriteCluster(
+            top: Section,
+            workers: "8",
+            more: "  - { type: directory, name: next, host: db-1, path: FOLDER/next, requires: [config_file.page] }"
+        );
+        string[] replace = ["--replace", "config_file.page@db-1", "--within"];
+
+        var plan = await RunAsync(["plan", "--detailed-exitcode", .. replace, closed]);
+        Assert.That(plan.Exit, Is.EqualTo(ExitCode.Changes), plan.Error);
+        Assert.That(
+            plan.Output,
+            Does.Contain($"Within the maintenance window {closed}: closed, opens ")
+                .And.Contain("\n  1. restart db-1  # waits for the maintenance window\n")
+        );
+
+        var applied = await RunAsync(["apply", "--auto-approve", .. replace, closed]);
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Changes), applied.Output + applied.Error);
+        Assert.That(
+            applied.Output,
+            Does.Contain($"\n  left       config_file.page@db-1: outside the maintenance window {closed}, which opens ")
+                .And.Contain(" 1 left for the maintenance window.\n")
+                .And.Not.Contain("skipped")
+        );
+        Assert.That(File.ReadAllText(page), Is.EqualTo("drifted\n"), "it waits");
+        Assert.That(File.ReadAllText(ConfigFile), Does.Contain("workers = 8"));
+        Assert.That(Directory.Exists($"{Folder}/host/next"), Is.True, "what it requires exists");
+
+        var later = await RunAsync(["apply", "--auto-approve", .. replace, "00:00-24:00 UTC"]);
+        Assert.That(later.Exit, Is.EqualTo(ExitCode.Done), later.Output + later.Error);
+        Assert.That(File.ReadAllText(page), Is.EqualTo("hello\n"));
+        Assert.That((await RunAsync("plan", "--detailed-exitcode")).Exit, Is.EqualTo(ExitCode.Done));
+    }
+
+    [Test]
     public async Task The_graph_has_a_group_beside_the_resources_and_a_destroy_has_nothing_to_do_for_it()
     {
         var graph = (await RunAsync("graph", "--json")).Output;
