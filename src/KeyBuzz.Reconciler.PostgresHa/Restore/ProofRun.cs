@@ -57,15 +57,18 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         var scripts = new ProofScripts(topology, id, Limits);
         await YieldingAsync(scripts.Yield(), cancellationToken).ConfigureAwait(false);
         // Before a second is drawn: after a restore its timeline is in the archive from here on.
-        var segment = leader is null
-            ? null
-            : await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
+        var segment = at is null ? await ArchivedAsync(leader, cancellationToken).ConfigureAwait(false) : null;
         var target = at ?? draw(await WindowAsync(look, segment, begin - s_notArchived, cancellationToken).ConfigureAwait(false));
         var expected = leader is null ? null : await ExpectedAsync(leader, target, cancellationToken).ConfigureAwait(false);
         if (expected is { Near: true })
         {
             target -= s_tick;
             expected = await ExpectedAsync(leader!, target, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (at is not null)
+        {
+            segment = await ArchivedAsync(leader, cancellationToken).ConfigureAwait(false);
         }
 
         var point = RestoreTarget.At(target);
@@ -135,6 +138,10 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         await RunAsync(record.Write(topology.Scope), cancellationToken).ConfigureAwait(false);
         return record;
     }
+
+    // The last segment of WAL, once all until now is archived; null without a primary.
+    private async Task<string?> ArchivedAsync(string? leader, CancellationToken cancellationToken) =>
+        leader is null ? null : await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
 
     // Of the present database: its timeline is that of the last segment, or of the newest one that was looked at.
     private async Task<ProofWindow> WindowAsync(BackupLook look, string? segment, DateTimeOffset end, CancellationToken cancellationToken)
