@@ -138,11 +138,15 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
             .ConfigureAwait(false);
     }
 
-    // What is replaced later exists meanwhile. A change that is held itself hears of it where it takes its turn.
+    // What is replaced later exists meanwhile, and uses meanwhile what is to be removed after it. A change that is held itself hears of it
+    // where it takes its turn.
     private bool IsPossibleBefore(PlannedChange change, IPlannedStep left) =>
         run.Disruptions.Holds(change.Address)
         || change is { Action: ResourceAction.NoOp, Deferred: false }
-        || (!change.Deferred && left is PlannedChange { Action: ResourceAction.Update or ResourceAction.Replace });
+        || (
+            change is { Action: not ResourceAction.Delete, Deferred: false }
+            && left is PlannedChange { Action: ResourceAction.Update or ResourceAction.Replace }
+        );
 
     private async Task<string?> MakeAsync(PlannedChange change, Rollout? rollout)
     {
@@ -177,9 +181,20 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
         foreach (var (address, end) in before)
         {
             // A healthy group stays one when a change that is only ordered before it fails.
-            if (await end.ConfigureAwait(false) is { } reason && group.BringsToHealth && log.FindLeft(address) is null)
+            if (await end.ConfigureAwait(false) is not { } reason || !group.BringsToHealth)
+            {
+                continue;
+            }
+
+            if (log.FindLeft(address) is null)
             {
                 return log.Skip(group, log.ReasonToSkip(address, reason));
+            }
+
+            // A former member that still runs still counts.
+            if (group.Policy.AfterRemovalOf.Contains(address))
+            {
+                return log.Leave(group, $"the removal of {address} is left for later: {reason}");
             }
         }
 

@@ -181,7 +181,9 @@ public sealed class MaintenanceWindows
         {
             return TimeZoneInfo.FindSystemTimeZoneById(name);
         }
-        catch (Exception exception) when (exception is TimeZoneNotFoundException or InvalidTimeZoneException)
+        // The last one for a folder of zones, such as Europe.
+        catch (Exception exception)
+            when (exception is TimeZoneNotFoundException or InvalidTimeZoneException or System.Security.SecurityException)
         {
             var folder = Environment.GetEnvironmentVariable("TZDIR") is { Length: > 0 } set ? set : "/usr/share/zoneinfo";
             throw new UnknownZoneException($"'{name}' is not a time zone that this machine knows", exception)

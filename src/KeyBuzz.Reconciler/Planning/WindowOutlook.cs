@@ -35,17 +35,11 @@ public sealed record WindowOutlook(MaintenanceWindows Windows, DateTimeOffset As
     private static HashSet<Address> DisruptiveIn(Plan plan)
     {
         var found = new HashSet<Address>();
-        foreach (var group in plan.Groups)
+        foreach (var change in plan.Changes)
         {
-            if (group.Rollout is { } rollout)
+            if (change.Disrupts is { } group && Disrupts(change, plan.Groups.FirstOrDefault(one => one.Policy.Group == group)))
             {
-                found.UnionWith(
-                    plan.Changes.Where(change =>
-                            change.Disrupts == group.Policy.Group
-                            && !rollout.Steps.Any(step => !IsDisruptive(step) && step.Hosts.Contains(change.Address.Host))
-                        )
-                        .Select(change => change.Address)
-                );
+                found.Add(change.Address);
             }
         }
 
@@ -67,4 +61,13 @@ public sealed record WindowOutlook(MaintenanceWindows Windows, DateTimeOffset As
 
         return found;
     }
+
+    // Of a group whose health is unknown every member may serve. Without a forecast none serves that stays, but one that leaves may.
+    private static bool Disrupts(PlannedChange change, PlannedGroup? group) =>
+        group is null
+        || (
+            group.Rollout is { } rollout
+                ? !rollout.Steps.Any(step => !IsDisruptive(step) && step.Hosts.Contains(change.Address.Host))
+                : change.Action == ResourceAction.Delete
+        );
 }

@@ -40,6 +40,16 @@ internal static class ApplyCommand
                     PlanFile.RefuseOptions(parsed.Read(context.Options.Target), parsed.Read(adopt), replace);
                     var file = new PlanFile(name, context.Load(parsed, terminal));
                     var what = file.Read(parsed.Read(confirm));
+                    if (what.Options.Destroy && windows is not null)
+                    {
+                        throw new DiagnosticException(
+                            Diagnostic.Error(
+                                $"{name} is a plan of a destroy, which takes down everything and waits for no maintenance window",
+                                remedy: "apply it without --within, when the cluster may go"
+                            )
+                        );
+                    }
+
                     return RunAsync(
                         context,
                         parsed,

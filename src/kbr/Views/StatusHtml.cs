@@ -27,7 +27,8 @@ internal sealed class StatusHtml(Func<string, string> mask)
         page.Append($"<p class=\"dim\">{E(origin)}</p>\n");
         foreach (var one in trouble)
         {
-            page.Append($"<pre class=\"error\">Error: {E(one.Summary)}\n{E(one.Detail ?? "")}</pre>\n");
+            var lines = new[] { "Error: " + one.Summary, one.Detail, one.Remedy }.Where(line => line is { Length: > 0 });
+            page.Append($"<pre class=\"error\">{E(string.Join('\n', lines))}</pre>\n");
         }
 
         foreach (var (scope, report) in reports)

@@ -108,6 +108,23 @@ internal sealed class NotifyTests
         Assert.That(Says(0, "up again"), Is.Empty);
     }
 
+    [Test]
+    public void A_message_that_is_refused_for_good_is_kept_aside_and_stops_none_after_it()
+    {
+        _answer = HttpStatusCode.ServiceUnavailable;
+        Assert.That(Says(2, "down", exitCode: 1), Has.Length.EqualTo(1));
+        _answer = HttpStatusCode.BadRequest;
+        Assert.That(Says(2, "down", exitCode: 1), Has.Length.EqualTo(1));
+        Assert.That(Directory.GetFiles($"{_folder}/state/refused"), Has.Length.EqualTo(1));
+        _answer = HttpStatusCode.OK;
+        Assert.That(Says(2, "down"), Is.Empty, "it was said");
+        Assert.That(Says(0, "up again"), Is.EqualTo(new[] { "{\"text\": \"kbr status: up again\"}" }));
+    }
+
+    [Test]
+    public void Markup_in_what_a_host_says_is_text() =>
+        Assert.That(Says(2, "<!channel> a & b"), Is.EqualTo(new[] { "{\"text\": \"kbr status: &lt;!channel&gt; a &amp; b\"}" }));
+
     private static StatusItem Lag(StatusVerdict verdict, string measured) => new("lag", verdict, measured);
 
     private static StatusItem Units(string host) =>

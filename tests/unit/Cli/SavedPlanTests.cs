@@ -10,6 +10,18 @@ public sealed class SavedPlanTests : LocalCluster
     private string Plan => Path.Combine(Folder, "f.plan");
 
     [Test]
+    public void A_saved_destroy_waits_for_no_maintenance_window()
+    {
+        Done("apply", "--auto-approve");
+        Done("plan", "--destroy", "--out", "f.plan");
+        Assert.That(
+            Refused("apply", "f.plan", "--within", "Mon-Sun 00:00-24:00 UTC"),
+            Does.StartWith("Error: f.plan is a plan of a destroy").And.Contain("without --within")
+        );
+        Assert.That(File.Exists(ConfigFile), Is.True);
+    }
+
+    [Test]
     public void A_saved_plan_is_shown_unchanged_and_applied_unchanged_without_a_question()
     {
         var planned = Done("plan", "-out", "f.plan");

@@ -90,6 +90,7 @@ internal sealed class MaintenanceWindowsTests
     [TestCase("Mon-Wed-Fri 02:00-04:00 UTC", "'Mon-Wed-Fri' is not a day, nor a range of days such as Mon-Fri")]
     [TestCase("Mon, 02:00-04:00 UTC", "'' is not a day such as Sun, nor a range of days such as Mon-Fri")]
     [TestCase("Sun 02:00-04:00 Europe/Atlantis", "'Europe/Atlantis' is not a time zone that this machine knows")]
+    [TestCase("Sun 02:00-04:00 Europe", "'Europe' is not a time zone that this machine knows")]
     public void What_is_malformed_is_named(string window, string said)
     {
         var exception = Assert.Throws<DiagnosticException>(() => MaintenanceWindows.Parse("--within", ["Sun 02:00-04:00 UTC", window]))!;

@@ -30,12 +30,37 @@ internal sealed class WindowOutlookTests
     }
 
     [Test]
-    public void A_group_without_a_serving_member_waits_for_nothing()
+    public void Of_a_group_without_a_serving_member_that_stays_only_removals_wait()
     {
         var plan = Made(s_sunday.AddHours(3));
         var dark = plan with { Groups = [plan.Groups[0] with { Rollout = null }], Rollouts = [] };
+        var leaving = dark with
+        {
+            Changes =
+            [
+                .. dark.Changes.Select(change =>
+                    change.Address.Host == "db-2" && change.Disrupts is not null ? change with { Action = ResourceAction.Delete } : change
+                ),
+            ],
+        };
 
         Assert.That(WindowOutlook.Of(dark, s_windows, s_sunday.AddHours(3)).Disruptive, Is.Empty);
+        Assert.That(
+            WindowOutlook.Of(leaving, s_windows, s_sunday.AddHours(3)).Disruptive.Select(address => address.ToString()).Order(),
+            Is.EqualTo(new[] { "container.db@db-2", "file.loaded@db-2" })
+        );
+    }
+
+    [Test]
+    public void Of_a_group_whose_health_is_unknown_every_change_of_a_member_waits()
+    {
+        var plan = Made(s_sunday.AddHours(3));
+        var unknown = plan with { Groups = [], Rollouts = [] };
+
+        Assert.That(
+            WindowOutlook.Of(unknown, s_windows, s_sunday.AddHours(3)).Disruptive.Select(address => address.ToString()).Order(),
+            Is.EqualTo(new[] { "container.db@db-1", "container.db@db-2", "file.loaded@db-1", "file.loaded@db-2", "unit.db@db-1" })
+        );
     }
 
     [Test]
