@@ -93,22 +93,12 @@ internal static class Ha
 
     /// <summary>Runs SQL as the superuser inside a member's container.</summary>
     public static string Sql(string host, string sql, string database = Database, string superuser = Superuser) =>
-        Lab.OnHost(
-                host,
-                $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {database} "
-                    + $"<<'END_OF_SQL'\n{sql};\nEND_OF_SQL"
-            )
-            .Trim();
+        Lab.OnHost(host, Psql(sql, database, superuser)).Trim();
 
     /// <summary>What a member's PostgreSQL answers, or null where it does not.</summary>
     public static string? SqlIfAnswered(string host, string sql, string superuser = Superuser)
     {
-        var outcome = Lab.Run(
-            Lab.Root,
-            Path.Combine(Lab.Root, "lab/ssh"),
-            host,
-            $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {Database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL"
-        );
+        var outcome = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), host, Psql(sql, Database, superuser));
         return outcome.ExitCode == 0 ? outcome.Output.Trim() : null;
     }
 
@@ -229,4 +219,7 @@ internal static class Ha
             () => $"a healthy cluster: {last}"
         );
     }
+
+    private static string Psql(string sql, string database, string superuser) =>
+        $"docker exec -i patroni psql -X -q -A -t -v ON_ERROR_STOP=1 -U {superuser} -d {database} <<'END_OF_SQL'\n{sql};\nEND_OF_SQL";
 }

@@ -152,7 +152,8 @@ public static class Dashboards
                 "percentunit",
                 (
                     "sum by (member) (rate(kbr_postgres_database_blocks_hit{P}[5m])) / (sum by (member) "
-                        + "(rate(kbr_postgres_database_blocks_hit{P}[5m])) + sum by (member) (rate(kbr_postgres_database_blocks_read{P}[5m])))",
+                        + "(rate(kbr_postgres_database_blocks_hit{P}[5m])) + sum by (member) "
+                        + "(rate(kbr_postgres_database_blocks_read{P}[5m])))",
                     Member
                 )
             ),

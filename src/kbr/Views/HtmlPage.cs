@@ -29,7 +29,8 @@ internal static class HtmlPage
         details { margin: .35rem 0; border: 1px solid var(--line); border-radius: 6px; padding: .35rem .6rem; }
         summary { cursor: pointer; } .cause { color: var(--dim); } .sym { display: inline-block; min-width: 2.2em; font-weight: 700; }
         .create .sym { color: var(--add); } .delete .sym, .data { color: var(--del); } .update .sym, .replace .sym { color: var(--mod); }
-        .data { font-weight: 700; } .remark { margin: .1rem 0; color: var(--dim); } .picture { overflow-x: auto; border: 1px solid var(--line); }
+        .data { font-weight: 700; } .remark { margin: .1rem 0; color: var(--dim); }
+        .picture { overflow-x: auto; border: 1px solid var(--line); }
         ol { padding-left: 1.5rem; margin: .25rem 0; }
         @media (max-width: 40rem) { body { padding: .6rem; font-size: 15px; } pre, code { font-size: 12px; } }
         @media print {
